@@ -1,0 +1,1 @@
+"""START HERE: the marketplace, its six services listed."""

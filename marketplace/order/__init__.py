@@ -1,0 +1,1 @@
+"""The way of an order from wish to door."""

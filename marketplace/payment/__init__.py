@@ -1,0 +1,1 @@
+"""Cards, wallet, charges and refunds."""

@@ -1,0 +1,1 @@
+"""Reads the contracts: methods, HTTP rules, policies."""

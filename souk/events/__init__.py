@@ -1,0 +1,1 @@
+"""From the outbox of one service to the consumers of others."""

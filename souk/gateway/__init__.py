@@ -1,0 +1,1 @@
+"""The single entry point: REST and JSON outside, gRPC inside."""

@@ -1,0 +1,1 @@
+"""Puts services into processes."""

@@ -1,0 +1,98 @@
+"""What a service is, to whoever puts it into a process.
+
+A service says what it needs by its `build` function, its one composition root: it is given a Host
+and answers with its Parts. Nothing of it runs at import.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from souk.events.consumer import Handler
+from souk.events.outbox import Outbox
+from souk.faults import INERT, Faults
+from souk.kernel.clock import Clock
+from souk.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A consumer by name, and the full names of the events that it hears."""
+
+    consumer: str
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a service is given.
+
+    `channel(name)` is a gRPC channel to the service of that name, wherever it runs. `folder` is the
+    service's own directory. `instance` is unique to this run of this process. `settings` are the
+    service's own, by name, as text. A stateless service does not touch `database` or `outbox`.
+    """
+
+    name: str
+    database: Database
+    outbox: Outbox
+    channel: Callable[[str], grpc.aio.Channel]
+    clock: Clock
+    folder: Path
+    instance: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    faults: Faults = INERT
+
+
+async def no_demo() -> None:
+    """A service without demo data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service gives: its servicer, its consumers by name, and its own work.
+
+    A task runs from start until it is cancelled; one that fails is started again with back-off.
+    `demo` loads demo data and may be called again. `drain` is awaited before the process stops.
+    """
+
+    servicer: object
+    consumers: Mapping[str, Handler] = field(default_factory=dict)
+    tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    demo: Callable[[], Awaitable[None]] = no_demo
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service, as its wheel's entry point names it.
+
+    `migrations` is the folder of its numbered SQL files; None for a stateless service.
+    """
+
+    name: str
+    contract: ServiceDescriptor
+    build: Callable[[Host], Awaitable[Parts]]
+    migrations: Traversable | None = None
+    subscriptions: tuple[Subscription, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where the gateway learns who may call: full names of methods, such as `/shop.user.v1.UserService/GetRoles`."""
+
+    issuer: str
+    audience: str
+    keys_method: str
+    roles_method: str
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Services that make one system, and how its callers are known."""
+
+    name: str
+    services: tuple[Service, ...]
+    identity: Identity

@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, context, clock. Imports nothing of Souk."""

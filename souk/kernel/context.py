@@ -1,0 +1,65 @@
+"""What travels with a call: deadline, caller, trace, idempotency key.
+
+It is held in one context variable, because generated stubs have no argument for it. A handler
+starts in a fresh context that holds only what came with its call; channels read it to pass on
+deadline, caller and trace.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking.
+
+    `subject` is the end user's id, empty for nobody. `service` is the service that makes the call,
+    on behalf of the subject if there is one; the gateway counts as a service.
+    """
+
+    subject: str = ""
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    service: str = ""
+
+
+NOBODY = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """`deadline` is a point on the monotonic clock, in seconds; None means none was given."""
+
+    deadline: float | None = None
+    caller: Caller = NOBODY
+    traceparent: str = ""
+    idempotency_key: str = ""
+
+
+_EMPTY = CallContext()
+_current: ContextVar[CallContext] = ContextVar("souk_call", default=_EMPTY)
+
+
+def current() -> CallContext:
+    """The context of the call that is being handled; an empty one outside of any."""
+    return _current.get()
+
+
+@contextmanager
+def use(context: CallContext) -> Iterator[CallContext]:
+    """Makes `context` the current one inside the block."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def acting_as(service: str, *, on_behalf_of: str = "", deadline: float | None = None) -> Iterator[CallContext]:
+    """Makes calls as a service, on behalf of a recorded user: for sagas, relays and other own work."""
+    caller = Caller(subject=on_behalf_of, service=service)
+    with use(replace(current(), caller=caller, deadline=deadline)) as context:
+        yield context

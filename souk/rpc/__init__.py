@@ -1,0 +1,1 @@
+"""Calls: a local call looks like a remote call."""

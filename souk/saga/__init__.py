@@ -1,0 +1,1 @@
+"""Steps over several services that end, all done or all undone."""

@@ -1,0 +1,132 @@
+"""A saga reads as lines of step and undo.
+
+    place_order = Saga(
+        "place-order",
+        Step("reserve stock", do=reserve, undo=release),
+        Step("charge payment", do=charge, undo=cancel_charge, outcome_waits=False),
+        Step("confirm order", record=confirm, pivot=True),
+        Step("commit stock", do=commit_stock),
+        rejected=reject,
+    )
+
+`do` and `undo` call a participant and may be called any number of times with the same key; `record`
+and the hooks write, in the very transaction that records the step's result.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from google.protobuf.message import Message
+
+from souk.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SagaRef:
+    """Names one run: an attempt of a saga for a subject, such as an order."""
+
+    name: str
+    subject: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """What a step is given.
+
+    `key` is `<subject>:<attempt>:<step slug>`; participants keep it for ever. `input` is what the
+    saga was started with, `results` the serialised results of the steps done so far, by step name.
+    `keys` are the keys of all steps by name, so that a later step can speak of an earlier one.
+    """
+
+    ref: SagaRef
+    key: str
+    input: bytes
+    on_behalf_of: str
+    results: dict[str, bytes] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a saga goes back.
+
+    `step` is where it turned. `reason`, `detail` and `status` (a serialised google.rpc.Status) are
+    the participant's; `sent` is false when the step was never sent (breaker open, no instance), and
+    `final` when the participant's contract says that no retry can end otherwise. A saga that ran
+    out of time has the reason `DEADLINE_EXCEEDED`.
+    """
+
+    step: str
+    reason: str
+    detail: str = ""
+    status: bytes = b""
+    sent: bool = True
+    final: bool = False
+
+
+Do = Callable[[StepCall], Awaitable[Message | None]]
+Undo = Callable[[StepCall], Awaitable[None]]
+Record = Callable[[Transaction, StepCall, bytes], Awaitable[None]]
+Rejected = Callable[[Transaction, StepCall, Refusal], Awaitable[None]]
+Ended = Callable[[Transaction, StepCall], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step.
+
+    `do` makes the call; without it the step is local and consists of `record` alone. `undo` takes
+    it back; of a step that never happened it must be a no-op that blocks a late `do`. `record`
+    writes what the result means, in the transaction that records it.
+
+    From the step marked `pivot` on, the saga only goes forward: its transaction is the commitment.
+    `outcome_waits` says that the rejection may commit only once this step's undo is acknowledged.
+    `try_timeout` is the limit of one try in seconds, and must stay below the lease.
+    """
+
+    name: str
+    do: Do | None = None
+    undo: Undo | None = None
+    record: Record | None = None
+    pivot: bool = False
+    outcome_waits: bool = True
+    try_timeout: float = 5.0
+
+    @property
+    def slug(self) -> str:
+        """The step's part of its key."""
+        return self.name.replace(" ", "-")
+
+
+async def _nothing(tx: Transaction, call: StepCall) -> None:
+    """The default of `ended`."""
+
+
+class Saga:
+    """Steps in order, and what to write when they are refused.
+
+    `rejected` writes the outcome of a saga that went back; it runs once, in the transaction that
+    commits the outcome. `ended` runs in the transaction in which nothing is left to do, forward or
+    back. A saga without a pivot step, or whose first step is the pivot, only goes forward
+    (`forward_only`) and needs no `rejected`.
+    """
+
+    def __init__(
+        self, name: str, *steps: Step, rejected: Rejected | None = None, ended: Ended = _nothing, deadline: float = 60.0
+    ) -> None:
+        if len({step.name for step in steps}) != len(steps) or not steps:
+            raise ValueError(f"saga {name!r}: steps need names of their own")
+        self.name = name
+        self.steps = steps
+        self.pivot = next((place for place, step in enumerate(steps) if step.pivot), 0)
+        self.rejected = rejected
+        self.ended = ended
+        self.deadline = deadline
+        if self.pivot > 0 and rejected is None:
+            raise ValueError(f"saga {name!r} can be refused before {steps[self.pivot].name!r} and says not what then")
+
+    @property
+    def forward_only(self) -> bool:
+        """Whether it never goes back."""
+        return self.pivot == 0

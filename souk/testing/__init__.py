@@ -1,0 +1,1 @@
+"""Suites and runners for tests; nothing else imports it."""

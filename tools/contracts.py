@@ -1,0 +1,99 @@
+"""Contracts: generate code, check drift, lint, and refuse breaking changes.
+
+    python tools/contracts.py generate   writes contracts/gen from the .proto files
+    python tools/contracts.py check      fails when contracts/gen is not what the .proto files give,
+                                         when buf's lint objects, or when a change breaks baseline.binpb
+    python tools/contracts.py baseline   accepts the contracts as they are as the new baseline
+"""
+
+import filecmp
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from google.rpc import code_pb2
+
+ROOT = Path(__file__).resolve().parent.parent / "contracts"
+GENERATED = ROOT / "gen"
+BASELINE = ROOT / "baseline.binpb"
+
+
+def _protoc(*arguments: str) -> None:
+    sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("s*/**/*.proto"))
+    includes = [str(ROOT), str(files("grpc_tools") / "_proto"), str(Path(code_pb2.__file__).parents[2])]
+    command = [sys.executable, "-m", "grpc_tools.protoc", *(f"-I{path}" for path in includes)]
+    subprocess.run([*command, *arguments, *sources], check=True, cwd=ROOT)
+
+
+def generate(into: Path) -> None:
+    """Writes messages, stubs and their type information below `into`."""
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    plugins = Path(sys.executable).parent
+    _protoc(
+        f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}",
+        f"--plugin=protoc-gen-mypy_grpc={plugins / 'protoc-gen-mypy_grpc'}",
+        *(f"--{kind}={into}" for kind in ("python_out", "grpc_python_out", "mypy_out", "mypy_grpc_out")),
+    )
+    for package in {path.parent for path in into.rglob("*.py")}:
+        for folder in (package, *package.parents):
+            if folder == into:
+                break
+            (folder / "__init__.py").touch()
+            (folder / "py.typed").touch()
+
+
+def _image(path: Path) -> Path:
+    _protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={path}")
+    return path
+
+
+def _buf(*arguments: str) -> None:
+    subprocess.run([str(Path(sys.executable).parent / "buf"), *arguments], check=True, cwd=ROOT)
+
+
+def check() -> int:
+    """Returns how many things are wrong; each was printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh, image = Path(folder) / "gen", _image(Path(folder) / "image.binpb")
+        generate(fresh)
+        drift = sorted(_drift(fresh))
+        for name in drift:
+            print(f"generated code differs from its contract: {name} (run `make proto`)", file=sys.stderr)
+        config = str(ROOT / "buf.yaml")
+        try:
+            _buf("lint", str(image), "--config", config)
+            _buf("breaking", str(image), "--against", str(BASELINE), "--config", config, "--exclude-imports")
+        except subprocess.CalledProcessError:
+            return len(drift) + 1
+        return len(drift)
+
+
+def _drift(fresh: Path) -> set[str]:
+    names = {
+        str(path.relative_to(base)) for base in (fresh, GENERATED) for path in base.rglob("*.py*") if path.suffix != ".pyc"
+    }
+    _, different, missing = filecmp.cmpfiles(fresh, GENERATED, sorted(names), shallow=False)
+    return {*different, *missing}
+
+
+def main() -> int:
+    match sys.argv[1:]:
+        case ["generate"]:
+            generate(GENERATED)
+            return 0
+        case ["baseline"]:
+            _image(BASELINE)
+            return 0
+        case ["check"]:
+            return 1 if check() else 0
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
