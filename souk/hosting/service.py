@@ -13,10 +13,10 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from souk.events.consumer import Handler
-from souk.events.outbox import Outbox
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.store.database import Database
+from souk.store.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@
     │   ├── StoreCorrupt      the file is not what it was
     │   └── ForeignAwait      a transaction waited for something that is not its database
     ├── VersionConflict       an event stream is further than its writer knew
-    └── LeaseLost             another replica has taken over; the loser stops
+    ├── LeaseLost             another replica has taken over; the loser stops
+    └── PoisonedEvent         a consumer can never handle this event; it is to be parked
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway
 application/problem+json (RFC 9457). Everything else leaves a service as UNKNOWN, without text.
@@ -116,3 +117,7 @@ class VersionConflict(SoukError):
 
 class LeaseLost(SoukError):
     """The epoch of this lease is over; whoever holds the next one goes on."""
+
+
+class PoisonedEvent(SoukError):
+    """This event can never be handled; the message says why. It is parked, not sent again."""
