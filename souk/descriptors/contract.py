@@ -1,0 +1,229 @@
+"""A contract, read: methods with their policies, reasons and HTTP rules.
+
+Everything that Souk does by contract (routes, retry, breaker, limits, caller checks) reads it from
+here, so nothing is said twice. A foreign service, whose contract says nothing of Souk's, reads as
+defaults: access UNSPECIFIED, five seconds, no reasons of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache
+from typing import TypeVar
+
+import grpc
+from google.api import annotations_pb2, http_pb2
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from soukapi.v1 import policy_pb2
+
+from souk.kernel.errors import FORBIDDEN, INVALID_REQUEST, UNAUTHENTICATED
+
+DEFAULT_TIMEOUT = 5.0
+
+M = TypeVar("M", bound=Message)
+
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Access(IntEnum):
+    """Who may call a method."""
+
+    UNSPECIFIED = policy_pb2.ACCESS_UNSPECIFIED
+    """The contract does not say: a foreign service. The gateway never routes it."""
+    INTERNAL = policy_pb2.ACCESS_INTERNAL
+    """Other services only."""
+    ANYONE = policy_pb2.ACCESS_ANYONE
+    """Anyone, without a token."""
+    CALLER = policy_pb2.ACCESS_CALLER
+    """A caller with a valid token, and services acting on behalf of one."""
+
+
+class RateClass(IntEnum):
+    """What kind of load a method is, for rate limits."""
+
+    READ = policy_pb2.RATE_CLASS_READ
+    WRITE = policy_pb2.RATE_CLASS_WRITE
+    SENSITIVE = policy_pb2.RATE_CLASS_SENSITIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One way in which a method may refuse.
+
+    `final`: a retry with the same key can end in no other way. `breaker_failure`: a circuit breaker
+    counts it as a failure of the callee.
+    """
+
+    name: str
+    code: grpc.StatusCode
+    http_status: int
+    final: bool = False
+    breaker_failure: bool = False
+
+
+STANDARD_REASONS: Mapping[str, Reason] = {
+    reason.name: reason
+    for reason in (
+        Reason(INVALID_REQUEST, grpc.StatusCode.INVALID_ARGUMENT, 400, final=True),
+        Reason(UNAUTHENTICATED, grpc.StatusCode.UNAUTHENTICATED, 401, final=True),
+        Reason(FORBIDDEN, grpc.StatusCode.PERMISSION_DENIED, 403, final=True),
+    )
+}
+"""Reasons that every method may answer with, without listing them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRule:
+    """One HTTP binding (google.api.http): `body` is "*", the name of a field, or empty for none."""
+
+    verb: str
+    path: str
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessState:
+    """The HTTP status of a success whose `field` has `value`, as JSON shows it."""
+
+    field: str
+    value: str
+    http_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a contract says of one method. Time-outs are in seconds."""
+
+    access: Access = Access.UNSPECIFIED
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    owned_by_caller: bool = False
+    rate_class: RateClass = RateClass.READ
+    timeout: float = DEFAULT_TIMEOUT
+    try_timeout: float = DEFAULT_TIMEOUT
+    idempotency_field: str = ""
+    success_status: int = 200
+    success_states: tuple[SuccessState, ...] = ()
+    location: str = ""
+    no_store: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Method:
+    """One method. `full_name` is its gRPC path, such as "/shop.order.v1.OrderService/PlaceOrder".
+
+    `service` is the name by which its service is discovered. `idempotent`: the contract says that a
+    second call does no harm. `reasons` holds the standard ones, too.
+    """
+
+    full_name: str
+    service: str
+    input: type[Message]
+    output: type[Message]
+    client_streaming: bool = False
+    server_streaming: bool = False
+    policy: Policy = field(default_factory=Policy)
+    idempotent: bool = False
+    read_only: bool = False
+    reasons: Mapping[str, Reason] = field(default_factory=lambda: STANDARD_REASONS)
+    http: tuple[HttpRule, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The method's own name, such as "PlaceOrder"."""
+        return self.full_name.rpartition("/")[2]
+
+    @property
+    def unary(self) -> bool:
+        """Whether it takes one message and answers with one."""
+        return not (self.client_streaming or self.server_streaming)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contract:
+    """A service's methods by full name and its own reasons by name."""
+
+    name: str
+    full_name: str
+    methods: Mapping[str, Method]
+    reasons: Mapping[str, Reason]
+
+
+@cache
+def contract_of(service: ServiceDescriptor) -> Contract:
+    """Reads a service's contract. Raises ValueError when a method lists a reason that the service does not have."""
+    options = _options(service, descriptor_pb2.ServiceOptions).Extensions[policy_pb2.service]
+    reasons = {reason.name: _reason(reason) for reason in options.reasons}
+    name = options.name or service.full_name
+    methods = (_method(method, name, reasons) for method in service.methods)
+    return Contract(name, service.full_name, {method.full_name: method for method in methods}, reasons)
+
+
+def _options(descriptor: MethodDescriptor | ServiceDescriptor, kind: type[M]) -> M:
+    # A foreign descriptor may live in a pool of its own, which knows no extension of ours.
+    return kind.FromString(descriptor.GetOptions().SerializeToString())
+
+
+def _reason(reason: policy_pb2.Reason) -> Reason:
+    return Reason(reason.name, _CODES[reason.code], reason.http_status, reason.final, reason.breaker_failure)
+
+
+def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason]) -> Method:
+    options = _options(method, descriptor_pb2.MethodOptions)
+    policy = options.Extensions[policy_pb2.policy]
+    if unknown := [name for name in policy.reasons if name not in reasons]:
+        raise ValueError(f"{method.full_name} lists reasons that its service does not have: {', '.join(unknown)}")
+    return Method(
+        full_name=f"/{method.containing_service.full_name}/{method.name}",
+        service=service,
+        input=GetMessageClass(method.input_type),
+        output=GetMessageClass(method.output_type),
+        client_streaming=method.client_streaming,
+        server_streaming=method.server_streaming,
+        policy=_policy(policy),
+        idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
+        read_only=options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
+        reasons={**STANDARD_REASONS, **{name: reasons[name] for name in policy.reasons}},
+        http=_rules(options.Extensions[annotations_pb2.http]),
+    )
+
+
+def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
+    timeout = _seconds(policy.timeout) or DEFAULT_TIMEOUT
+    return Policy(
+        access=Access(policy.access),
+        roles=frozenset(policy.roles),
+        scopes=frozenset(policy.scopes),
+        owned_by_caller=policy.owned_by_caller,
+        rate_class=RateClass(policy.rate_class or RateClass.READ),
+        timeout=timeout,
+        try_timeout=_seconds(policy.try_timeout) or timeout,
+        idempotency_field=policy.idempotency_field,
+        success_status=policy.success_status or 200,
+        success_states=tuple(SuccessState(s.field, s.value, s.http_status) for s in policy.success_states),
+        location=policy.location,
+        no_store=policy.no_store,
+    )
+
+
+def _seconds(duration: Duration) -> float:
+    return float(duration.seconds + duration.nanos / 1e9)
+
+
+def _rules(rule: http_pb2.HttpRule) -> tuple[HttpRule, ...]:
+    own = _rule(rule)
+    others = (_rule(other) for other in rule.additional_bindings)
+    return tuple(found for found in (own, *others) if found is not None)
+
+
+def _rule(rule: http_pb2.HttpRule) -> HttpRule | None:
+    pattern = rule.WhichOneof("pattern")
+    if pattern is None:
+        return None
+    if pattern == "custom":
+        return HttpRule(rule.custom.kind, rule.custom.path, rule.body)
+    return HttpRule(pattern.upper(), getattr(rule, pattern), rule.body)
