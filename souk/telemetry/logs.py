@@ -1,0 +1,127 @@
+"""Logs: one JSON object a line; on a terminal, short coloured lines.
+
+Whole messages never reach a log. A protobuf message is replaced by its type, a value under a name
+that speaks of a secret is struck out, and long text is cut. The trace of the call that is being
+handled is added by itself.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, TextIO, cast
+
+import orjson
+import structlog
+from google.protobuf.message import Message
+
+from souk.kernel.context import current
+from souk.telemetry.traces import parse
+
+LEVELS = ("debug", "info", "warning", "error")
+STRUCK_OUT = "[struck out]"
+LONGEST = 500
+
+_SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "card", "api_key", "private")
+_KEEP_WHOLE = frozenset({"exception", "event"})
+_NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn.access")
+
+Record = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`level` is the least that is written; `terminal` chooses lines for people."""
+
+    level: str = "info"
+    terminal: bool = False
+
+
+def _is_secret(name: str) -> bool:
+    lowered = name.lower()
+    return any(word in lowered for word in _SECRET_WORDS)
+
+
+def _harmless(name: str, value: object) -> object:
+    if _is_secret(name):
+        return STRUCK_OUT
+    if isinstance(value, Message):
+        return value.DESCRIPTOR.full_name
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{len(value)} bytes"
+    if isinstance(value, Mapping):
+        return {str(key): _harmless(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, str) and len(value) > LONGEST and name not in _KEEP_WHOLE:
+        return f"{value[:LONGEST]}..."
+    return value
+
+
+def without_secrets(logger: object, method: str, record: Record) -> Record:
+    """A processor: no whole message, no secret, no endless text."""
+    for name, value in record.items():
+        record[name] = _harmless(name, value)
+    return record
+
+
+def with_trace(logger: object, method: str, record: Record) -> Record:
+    """A processor: the trace of the call that is being handled."""
+    trace = parse(current().traceparent)
+    if trace is not None:
+        record.setdefault("trace_id", trace.trace_id)
+    return record
+
+
+def _to_json(logger: object, method: str, record: Record) -> str:
+    return orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+_SHARED: tuple[structlog.typing.Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    with_trace,
+)
+
+
+def _finish(settings: LogSettings) -> list[structlog.typing.Processor]:
+    if settings.terminal:
+        return [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            without_secrets,
+            structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    return [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        without_secrets,
+        _to_json,
+    ]
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Sends structlog's records, and those of the standard library, to `stream` (stderr unless said)."""
+    target = sys.stderr if stream is None else stream
+    level = logging.getLevelName(settings.level.upper())
+    finish = _finish(settings)
+    structlog.configure(
+        processors=[*_SHARED, *finish],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def logger(part: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose records name the part of Souk they come from."""
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(part=part))

@@ -1,0 +1,60 @@
+"""Trace context as the W3C writes it in `traceparent` (Trace Context, Recommendation of 2021).
+
+Pure: nothing is recorded here. A header that is not valid is treated as absent, as section 3.2.2
+demands.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+
+_HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+_SAMPLED = 0x01
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """One span's place in its trace: 32 and 16 lower-case hexadecimal digits."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool = True
+
+    @property
+    def traceparent(self) -> str:
+        """As a header's value."""
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+    def child(self) -> "TraceContext":
+        """A new span in the same trace."""
+        return TraceContext(self.trace_id, _random_hex(8), self.sampled)
+
+
+def _random_hex(size: int) -> str:
+    while not any(octets := os.urandom(size)):
+        pass
+    return octets.hex()
+
+
+def new(*, sampled: bool = True) -> TraceContext:
+    """The first span of a new trace."""
+    return TraceContext(_random_hex(16), _random_hex(8), sampled)
+
+
+def parse(header: str) -> TraceContext | None:
+    """Reads a `traceparent`; None when it is absent or not valid."""
+    found = _HEADER.fullmatch(header)
+    if found is None:
+        return None
+    version, trace_id, span_id, flags, more = found.groups()
+    if version == "ff" or (version == "00" and more is not None):
+        return None
+    if trace_id == "0" * 32 or span_id == "0" * 16:
+        return None
+    return TraceContext(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
+
+
+def child_of(header: str) -> TraceContext:
+    """A new span under the one that `header` names, or of a new trace when it names none."""
+    parent = parse(header)
+    return new() if parent is None else parent.child()

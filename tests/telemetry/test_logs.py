@@ -1,0 +1,81 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from soukapi.v1.event_pb2 import Event
+
+from souk.kernel.context import CallContext, use
+from souk.telemetry import logs, traces
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    logs.configure(logs.LogSettings(), stream)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_one_json_line_a_record_with_part_and_trace(written: io.StringIO) -> None:
+    trace = traces.new()
+    with use(CallContext(traceparent=trace.traceparent)):
+        logs.logger("order").info("placed", order="O-1")
+    record = json.loads(written.getvalue())
+    assert record["event"] == "placed"
+    assert record["part"] == "order"
+    assert record["level"] == "info"
+    assert record["trace_id"] == trace.trace_id
+    assert record["timestamp"].endswith("Z")
+
+
+def test_neither_messages_nor_secrets_are_written(written: io.StringIO) -> None:
+    logs.logger("order").info(
+        "called",
+        message=Event(id="hidden-id"),
+        password="hidden-password",
+        metadata={"Authorization": "Bearer hidden-token"},
+        body=b"hidden-body",
+    )
+    assert "hidden" not in written.getvalue()
+    assert json.loads(written.getvalue())["message"] == "soukapi.v1.Event"
+
+
+def test_long_text_is_cut(written: io.StringIO) -> None:
+    logs.logger("order").info("said", text="x" * 10_000)
+    assert len(written.getvalue()) < 1_000
+
+
+def test_the_standard_library_writes_the_same_lines(written: io.StringIO) -> None:
+    logging.getLogger("somebody").warning("odd %s", "thing")
+    record = json.loads(written.getvalue())
+    assert record["event"] == "odd thing"
+    assert record["level"] == "warning"
+
+
+def test_an_exception_keeps_its_traceback_on_one_line(written: io.StringIO) -> None:
+    try:
+        raise ValueError("why")
+    except ValueError:
+        logs.logger("order").exception("failed")
+    assert written.getvalue().count("\n") == 1
+    assert "ValueError: why" in json.loads(written.getvalue())["exception"]
+
+
+def test_a_terminal_gets_short_coloured_lines() -> None:
+    stream = io.StringIO()
+    handlers = logging.getLogger().handlers[:]
+    logs.configure(logs.LogSettings(terminal=True), stream)
+    try:
+        logs.logger("order").info("placed", order="O-1")
+    finally:
+        structlog.reset_defaults()
+        logging.getLogger().handlers[:] = handlers
+    assert "placed" in stream.getvalue()
+    assert "\x1b[" in stream.getvalue()
