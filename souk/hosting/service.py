@@ -47,8 +47,8 @@ class Host:
     faults: Faults = INERT
 
 
-async def no_demo() -> None:
-    """A service without demo data."""
+async def nothing() -> None:
+    """A service without demo data, or with nothing to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +56,24 @@ class Parts:
     """What a service gives: its servicer, its consumers by name, and its own work.
 
     A task runs from start until it is cancelled; one that fails is started again with back-off.
-    `demo` loads demo data and may be called again. `drain` is awaited before the process stops.
+    `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
+    more, before the tasks are cancelled.
     """
 
     servicer: object
     consumers: Mapping[str, Handler] = field(default_factory=dict)
     tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
-    demo: Callable[[], Awaitable[None]] = no_demo
+    demo: Callable[[], Awaitable[None]] = nothing
+    drain: Callable[[], Awaitable[None]] = nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """One service, as its wheel's entry point names it.
 
-    `migrations` is the folder of its numbered SQL files; None for a stateless service.
+    `migrations` is the folder of its numbered SQL files; None for a stateless service. `settings`
+    names what can be set for it, in small letters: `provider_delay` of the service `payment` is
+    the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `Host.settings["provider_delay"]`.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Service:
     build: Callable[[Host], Awaitable[Parts]]
     migrations: Traversable | None = None
     subscriptions: tuple[Subscription, ...] = ()
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,64 @@
+"""What is installed: apps, services and commands, found by their entry points.
+
+That is how the platform finds a marketplace without knowing one.
+"""
+
+import difflib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from souk.hosting.service import App, Service
+from souk.kernel.errors import ConfigurationError
+
+APPS = "souk.apps"
+SERVICES = "souk.services"
+COMMANDS = "souk.commands"
+
+
+def named(group: str) -> Mapping[str, EntryPoint]:
+    """The entry points of a group, by name; nothing is imported yet."""
+    return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
+
+
+def load(point: EntryPoint) -> Any:
+    """Imports what an entry point names; raises ConfigurationError when it is not there."""
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"{point.group} {point.name!r} is installed but does not load: {error}") from error
+
+
+def app(name: str | None = None) -> App:
+    """The app of that name, or the only one that is installed."""
+    found = named(APPS)
+    if name is not None:
+        return _expect(load(_pick(found, name, "app", "SOUK_APP")), App)
+    if len(found) != 1:
+        listed = ", ".join(found) or "none"
+        raise ConfigurationError(f"one app is needed and {len(found)} are installed ({listed}); name it with SOUK_APP")
+    return _expect(load(next(iter(found.values()))), App)
+
+
+def services() -> tuple[Service, ...]:
+    """Every service that is installed and loads."""
+    return tuple(_expect(load(point), Service) for point in named(SERVICES).values())
+
+
+def service(name: str) -> Service:
+    """The service of that name."""
+    return _expect(load(_pick(named(SERVICES), name, "service", "souk serve")), Service)
+
+
+def _expect(value: object, kind: type[Any]) -> Any:
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"an entry point names {value!r}, which is no {kind.__name__}")
+    return value
+
+
+def _pick(found: Mapping[str, EntryPoint], name: str, what: str, where: str) -> EntryPoint:
+    if name in found:
+        return found[name]
+    nearest = difflib.get_close_matches(name, found, n=1, cutoff=0.0)
+    hint = f"; the nearest is {nearest[0]!r}" if nearest else f"; no {what} is installed"
+    raise ConfigurationError(f"{where}: there is no {what} {name!r}{hint}")

@@ -1,0 +1,40 @@
+"""The gateway's socket: bound by one process alone, or by none."""
+
+import errno
+import os
+import socket
+
+from souk.kernel.errors import ConfigurationError
+
+BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; raises ConfigurationError, in one line, when it cannot.
+
+    It never shares its port: with SO_REUSEPORT, which some servers set, two systems would take
+    turns in answering. It listens at once, because two sockets that are only bound do not collide.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Lets a restart have the port while old connections are in TIME_WAIT; a listener still excludes another.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(_why(host, port, error)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _why(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} is taken, perhaps by another Souk; stop whoever listens there, or choose another with --port"
+        )
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"this user may not listen on port {port}; choose one above 1023 with --port"
+    reason = error.strerror or os.strerror(error.errno or 0)
+    return f"cannot listen on {host}:{port} ({reason.lower()}); SOUK_HOST must be an address of this machine"
