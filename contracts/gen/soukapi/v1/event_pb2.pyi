@@ -106,7 +106,9 @@ class DeliverResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveryResult]:
-        """One for each event from the first on; shorter when the rest must be sent again."""
+        """One for each event from the first on; shorter when the rest must be sent again. Only the last
+        may be a failure.
+        """
 
     def __init__(
         self,
@@ -129,19 +131,25 @@ class DeliveryResult(_message.Message):
 
     EVENT_ID_FIELD_NUMBER: _builtins.int
     POISON_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The event."""
     poison: _builtins.str
-    """Empty when it was handled; otherwise why it can never be, and is to be parked."""
+    """Not empty: it can never be handled and is to be parked; says why."""
+    failure: _builtins.str
+    """Not empty: the handler failed unexpectedly and the event is to be sent again, a few times; the
+    name of the error, without its text.
+    """
     def __init__(
         self,
         *,
         event_id: _builtins.str = ...,
         poison: _builtins.str = ...,
+        failure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "poison", b"poison"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "failure", b"failure", "poison", b"poison"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

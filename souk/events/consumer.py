@@ -1,0 +1,110 @@
+"""The receiving end: hands events to their consumers, one by one and in order.
+
+A handler says how an event ended by how it returns:
+
+- it returns: handled;
+- PoisonedEvent: it can never be handled; the relay parks it with the reason, and goes on;
+- something it needs is away (the database, another service, its own time limit): the event is sent
+  again, for ever;
+- any other exception: a bug, perhaps. The event is sent again a few times, then parked.
+
+Deliveries may repeat. A consumer with a database asks `Inbox.first_time` in the transaction in which
+it acts; a stateless one derives the id of what it sends from the event's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+import grpc
+import grpc.aio
+from soukapi.v1 import event_pb2_grpc
+from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult, Event
+
+from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.context import current, use
+from souk.kernel.errors import DomainError, LeaseLost, PoisonedEvent, StoreUnavailable, VersionConflict
+
+Handler = Callable[[Event], Awaitable[None]]
+"""Handles one event; see the module for what its exceptions mean."""
+
+UNKNOWN_CONSUMER = "UNKNOWN_CONSUMER"
+
+_AWAY = (StoreUnavailable, VersionConflict, LeaseLost, TimeoutError, ConnectionError)
+_AWAY_CODES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+    }
+)
+
+_log = logging.getLogger(__name__)
+
+
+class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
+    """Serves soukapi.v1.EventSink for the `consumers` of one service, by name.
+
+    One event may take `event_timeout` seconds; a delivery stops early when what is left of its
+    deadline is less, so that what was handled is always acknowledged.
+    """
+
+    def __init__(
+        self, consumers: Mapping[str, Handler], *, clock: Clock | None = None, event_timeout: float = 10.0
+    ) -> None:
+        self._consumers = consumers
+        self._clock = clock or SystemClock()
+        self._event_timeout = event_timeout
+
+    async def Deliver(  # noqa: N802
+        self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
+    ) -> DeliverResponse:
+        """Handles events in order; stops at the first that must be sent again."""
+        handler = self._consumers.get(request.consumer)
+        if handler is None:
+            raise DomainError(UNKNOWN_CONSUMER, f"there is no consumer {request.consumer!r} here")
+        response = DeliverResponse()
+        for event in request.events:
+            if response.results and not self._time_for_another():
+                break
+            result = await self._handle(request.consumer, handler, event)
+            if result is None:
+                break
+            response.results.append(result)
+            if result.failure:
+                break
+        return response
+
+    def _time_for_another(self) -> bool:
+        deadline = current().deadline
+        return deadline is None or deadline - self._clock.monotonic() >= self._event_timeout
+
+    async def _handle(self, consumer: str, handler: Handler, event: Event) -> DeliveryResult | None:
+        """How the event ended; None when it is to be sent again however often that takes."""
+        limit = self._clock.monotonic() + self._event_timeout
+        deadline = min(limit, current().deadline or limit)
+        try:
+            with use(replace(current(), deadline=deadline, traceparent=event.traceparent)):
+                async with asyncio.timeout(self._event_timeout):
+                    await handler(event)
+        except PoisonedEvent as error:
+            return DeliveryResult(event_id=event.id, poison=str(error) or "poisoned")
+        except Exception as error:
+            if is_away(error):
+                _log.warning("%s put off event %s: %s", consumer, event.id, type(error).__name__)
+                return None
+            _log.exception("%s failed on event %s (%s)", consumer, event.id, event.type)
+            return DeliveryResult(event_id=event.id, failure=type(error).__name__)
+        return DeliveryResult(event_id=event.id)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error says that something is away for now, and nothing about the event."""
+    if isinstance(error, DomainError):
+        return error.retry_after is not None
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code() in _AWAY_CODES
+    return isinstance(error, _AWAY)

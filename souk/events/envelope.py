@@ -1,0 +1,37 @@
+"""The envelope of an event, `soukapi.v1.Event`: who, what, when, and the payload unopened."""
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from soukapi.v1.event_pb2 import Event
+
+from souk.kernel.errors import PoisonedEvent
+from souk.store.database import Row
+
+__all__ = ["Event", "event_of", "unpack"]
+
+_M = TypeVar("_M", bound=Message)
+
+
+def event_of(row: Row) -> Event:
+    """The event that a row of the outbox holds."""
+    event = Event(
+        id=row["id"],
+        type=row["type"],
+        source=row["source"],
+        key=row["key"],
+        payload=row["payload"],
+        traceparent=row["traceparent"],
+    )
+    event.time.FromMicroseconds(row["time"])
+    return event
+
+
+def unpack(event: Event, kind: type[_M]) -> _M:
+    """The payload as a message of `kind`; raises PoisonedEvent when it is none."""
+    if event.type != kind.DESCRIPTOR.full_name:
+        raise PoisonedEvent(f"expected {kind.DESCRIPTOR.full_name}, got {event.type}")
+    try:
+        return kind.FromString(event.payload)
+    except DecodeError as error:
+        raise PoisonedEvent(f"the payload is no {event.type}") from error

@@ -1,0 +1,35 @@
+"""The inbox: an event changes a consumer's state once, however often it is delivered.
+
+Source: Chris Richardson, "Pattern: Idempotent consumer".
+"""
+
+from souk.store.database import Transaction
+
+
+class Inbox:
+    """Which events the consumers of one database have handled."""
+
+    async def first_time(self, tx: Transaction, consumer: str, event_id: str) -> bool:
+        """Whether `consumer` never handled this event; marks it as handled if `tx` commits.
+
+        Concurrent deliveries of one event wait for each other; only one of them gets True.
+        """
+        sql = f"""
+            INSERT INTO souk_inbox (consumer, event_id, handled_at) VALUES ($1, $2, {tx.dialect.now})
+            ON CONFLICT (consumer, event_id) DO NOTHING
+        """
+        return await tx.execute(sql, consumer, event_id) == 1
+
+    async def forget(self, tx: Transaction, older_than: float, limit: int) -> int:
+        """Drops up to `limit` marks older than `older_than` seconds; returns how many went.
+
+        An event that is delivered again after that is handled again: keep marks for longer than any
+        outbox keeps its events.
+        """
+        sql = f"""
+            DELETE FROM souk_inbox WHERE (consumer, event_id) IN (
+                SELECT consumer, event_id FROM souk_inbox WHERE handled_at < {tx.dialect.now} - $1
+                ORDER BY handled_at LIMIT $2
+            )
+        """
+        return await tx.execute(sql, round(older_than * 1_000_000), limit)

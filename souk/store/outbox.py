@@ -1,0 +1,66 @@
+"""The transactional outbox: an event commits with the state it speaks of, or not at all.
+
+A relay (`souk.events.relay`) hands the rows over to their consumers afterwards.
+Source: Chris Richardson, "Pattern: Transactional outbox".
+"""
+
+from zlib import crc32
+
+from google.protobuf.message import Message
+
+from souk.kernel.clock import Clock
+from souk.kernel.context import current
+from souk.kernel.ids import new_id
+from souk.store.database import Transaction
+
+PARTITIONS = 64
+CHANNEL = "souk_outbox"
+"""What `publish` notifies, and a relay listens to."""
+MAX_PAYLOAD = 1 << 20
+
+_INSERT = """
+    INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (id) DO NOTHING
+"""
+
+
+def partition_of(key: str) -> int:
+    """The partition of a key. It must never change: order within a key hangs on it."""
+    return crc32(key.encode()) % PARTITIONS
+
+
+class Outbox:
+    """Where a service, `source`, publishes what happened in it."""
+
+    def __init__(self, source: str, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+
+    async def publish(self, tx: Transaction, key: str, payload: Message, *, event_id: str | None = None) -> None:
+        """Writes an event in `tx`: it will reach every consumer of its type if `tx` commits, else nobody.
+
+        Events of one key reach each consumer in the order in which their transactions committed. An
+        `event_id` that was published before is not published again. Raises ValueError for a payload
+        of more than 1 MiB, which no call could carry.
+        """
+        data = payload.SerializeToString()
+        if len(data) > MAX_PAYLOAD:
+            raise ValueError(
+                f"event {payload.DESCRIPTOR.full_name} is {len(data)} bytes long; the limit is {MAX_PAYLOAD}"
+            )
+        # Sequence numbers are given before the commit: without the lock, two transactions with one
+        # key could commit in the other order than their numbers say.
+        await tx.lock(f"souk_outbox:{key}")
+        await tx.execute(
+            _INSERT,
+            event_id or new_id("EVT", self._clock),
+            payload.DESCRIPTOR.full_name,
+            self._source,
+            key,
+            partition_of(key),
+            self._clock.now(),
+            data,
+            current().traceparent,
+        )
+        await tx.notify(CHANNEL)
