@@ -1,0 +1,26 @@
+"""Changing a product."""
+
+from dataclasses import dataclass
+
+from marketplace.product.domain import Changes, Product, changed, is_product_id, unknown_product
+from marketplace.product.ports import Catalogue
+from souk.kernel.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateProduct:
+    """Which product, and what to change of it."""
+
+    id: str
+    changes: Changes
+
+
+async def update_product(command: UpdateProduct, catalogue: Catalogue, clock: Clock) -> Product:
+    """The product as it is now; raises InvalidArgument and PRODUCT_NOT_FOUND."""
+    if not is_product_id(command.id):
+        raise unknown_product(command.id)
+    now = clock.now()
+    product = await catalogue.change(command.id, lambda old: changed(old, command.changes, now))
+    if product is None:
+        raise unknown_product(command.id)
+    return product
