@@ -1,19 +1,18 @@
 """The data directory: who may use it, and what of it belongs to the installation as a whole.
 
-A system of one process holds it alone. Services that run as processes of their own share it, and
-each holds its own part. The locks are the operating system's (flock), so they end with the process,
-however it ends.
+A system of one process holds it, and the folder of each service in it. A service that runs as a
+process of its own holds its folder alone.
 """
 
 import errno
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from souk.kernel.errors import ConfigurationError
+from souk.store.directory_lock import lock_directory
 
 SECRET_SIZE = 32
 _PRIVATE_FILE = 0o600
@@ -28,6 +27,8 @@ def make(folder: Path) -> Path:
         raise ConfigurationError(f"{folder} is not a directory; choose another with --data") from None
     except OSError as error:
         raise _unusable(folder, error) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unusable(folder, PermissionError(errno.EACCES, ""))
     return folder
 
 
@@ -43,40 +44,16 @@ def _unusable(folder: Path, error: OSError) -> ConfigurationError:
 
 
 @contextmanager
-def _lock(path: Path, *, alone: bool) -> Iterator[None]:
+def held(folder: Path) -> Iterator[Path]:
+    """Makes a directory and holds it for this process; raises ConfigurationError when another has it."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
-    except OSError as error:
-        raise _unusable(path.parent, error) from None
+        lock = lock_directory(make(folder))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}; stop what uses it, or choose another with --data") from None
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-            raise _unusable(path.parent, error) from None
-        raise ConfigurationError(
-            f"{path.with_suffix('')} is in use by another Souk; stop that one, or choose another directory with --data"
-        ) from None
-    try:
-        yield
+        yield folder
     finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def held_alone(folder: Path) -> Iterator[Path]:
-    """Holds the whole directory for one process; raises ConfigurationError when another has it."""
-    with _lock(make(folder) / "souk.lock", alone=True):
-        yield folder
-
-
-@contextmanager
-def held_for(folder: Path, service: str) -> Iterator[Path]:
-    """Holds one service's part, beside processes that hold others."""
-    with ExitStack() as stack:
-        stack.enter_context(_lock(make(folder) / "souk.lock", alone=False))
-        stack.enter_context(_lock(folder / f"{service}.lock", alone=True))
-        yield folder
+        lock.release()
 
 
 def installation_secret(folder: Path) -> bytes:

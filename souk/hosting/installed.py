@@ -6,7 +6,7 @@ That is how the platform finds a marketplace without knowing one.
 import difflib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from souk.hosting.service import App, Service
 from souk.kernel.errors import ConfigurationError
@@ -14,6 +14,8 @@ from souk.kernel.errors import ConfigurationError
 APPS = "souk.apps"
 SERVICES = "souk.services"
 COMMANDS = "souk.commands"
+
+K = TypeVar("K")
 
 
 def named(group: str) -> Mapping[str, EntryPoint]:
@@ -50,7 +52,7 @@ def service(name: str) -> Service:
     return _expect(load(_pick(named(SERVICES), name, "service", "souk serve")), Service)
 
 
-def _expect(value: object, kind: type[Any]) -> Any:
+def _expect(value: object, kind: type[K]) -> K:
     if not isinstance(value, kind):
         raise ConfigurationError(f"an entry point names {value!r}, which is no {kind.__name__}")
     return value

@@ -1,0 +1,24 @@
+"""The marketplace, as one application. Each service is a folder beside this one, and a wheel of its own.
+
+To follow an order from here: its route is in `contracts/shop/order/v1/order.proto`, and the gateway
+calls `order/service.py`, which calls `order/use_cases/place_order.py`.
+"""
+
+from marketplace.inventory.service import service as inventory
+from marketplace.notification.service import service as notification
+from marketplace.order.service import service as order
+from marketplace.payment.service import service as payment
+from marketplace.product.service import service as product
+from marketplace.user.service import service as user
+from souk.hosting.service import App, Identity
+
+app = App(
+    name="marketplace",
+    services=(product, user, inventory, payment, order, notification),
+    identity=Identity(
+        issuer="souk",
+        audience="souk",
+        keys_method="/shop.user.v1.UserService/ListSigningKeys",
+        roles_method="/shop.user.v1.UserService/GetRoles",
+    ),
+)

@@ -1,0 +1,65 @@
+"""Runs the stages of `make test` and `make test-full`, each with a line for its time.
+
+python tools/checks.py test        formats, lint, types, floors, contracts, tests
+python tools/checks.py full        the tests that take long
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
+NOTHING_COLLECTED = 5
+
+Stage = tuple[str, tuple[str, ...]]
+
+TEST: tuple[Stage, ...] = (
+    ("format", (str(BIN / "ruff"), "format", "--check", ".")),
+    ("lint", (str(BIN / "ruff"), "check", ".")),
+    ("types", (str(BIN / "mypy"),)),
+    ("floors", (str(BIN / "lint-imports"),)),
+    ("contracts", (sys.executable, "tools/contracts.py", "check")),
+    ("tests", (*PYTEST, "-m", "not full", "-n", "2")),
+)
+FULL: tuple[Stage, ...] = (("full tests", (*PYTEST, "-m", "full")),)
+
+
+def _stage(name: str, command: tuple[str, ...]) -> int:
+    """Runs a stage; its output is shown when it fails."""
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, check=False, text=True, capture_output=True)
+    took = time.monotonic() - began
+    if done.returncode:
+        print(done.stdout, done.stderr, sep="", end="")
+    print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {name} ({took:.1f} s)", flush=True)
+    return done.returncode
+
+
+def _tests(name: str, command: tuple[str, ...]) -> int:
+    """Runs pytest, whose own summary is the last that is printed and tells the time."""
+    print(f"       {name}", flush=True)
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def main() -> int:
+    """Runs every stage, and returns the exit status of the first that failed."""
+    match sys.argv[1:]:
+        case ["test"]:
+            stages = TEST
+        case ["full"]:
+            stages = FULL
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    statuses = []
+    for name, command in stages:
+        status = _tests(name, command) if "pytest" in command else _stage(name, command)
+        statuses.append(0 if stages is FULL and status == NOTHING_COLLECTED else status)
+    return next((status for status in statuses if status), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
