@@ -1,0 +1,33 @@
+"""No broker: the relay calls the consumer's service over soukapi.v1.EventSink.
+
+The same code within a process and between processes; the channel makes the difference.
+"""
+
+from collections.abc import Callable, Sequence
+
+import grpc.aio
+from soukapi.v1.event_pb2 import DeliverRequest, DeliveryResult, Event
+from soukapi.v1.event_pb2_grpc import EventSinkStub
+
+from souk.events.broker import Route
+from souk.kernel.clock import Clock
+from souk.kernel.context import acting_as
+
+
+class DirectBroker:
+    """Calls consumers as the service `source`, each call within `timeout` seconds."""
+
+    def __init__(
+        self, source: str, channel_of: Callable[[str], grpc.aio.Channel], clock: Clock, *, timeout: float = 30.0
+    ) -> None:
+        self._source = source
+        self._channel_of = channel_of
+        self._clock = clock
+        self._timeout = timeout
+
+    async def hand_over(self, route: Route, events: Sequence[Event]) -> Sequence[DeliveryResult]:
+        """See `Broker.hand_over`."""
+        request = DeliverRequest(consumer=route.consumer, events=events)
+        with acting_as(self._source, deadline=self._clock.monotonic() + self._timeout):
+            response = await EventSinkStub(self._channel_of(route.service)).Deliver(request, timeout=self._timeout)
+        return response.results

@@ -1,0 +1,200 @@
+"""One consumer's way out of the outbox. A lane that is stuck delays no other.
+
+Order is kept per key because a partition is left alone, for this consumer, from an event that must
+be sent again until that event has ended; the other partitions go on meanwhile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from soukapi.v1.event_pb2 import DeliveryResult
+
+from souk.events import store
+from souk.events.broker import Broker, Route
+from souk.events.leases import Leases
+from souk.events.store import Pending, Record
+from souk.faults import Faults
+from souk.kernel.clock import Clock
+from souk.kernel.errors import StoreError
+from souk.resilience.backoff import Backoff
+from souk.store.database import Database, Transaction
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """At most `batch` events or `batch_bytes` of payload go at once. Times are in seconds.
+
+    An event that a handler fails on is parked after `max_failures` tries. The database is asked
+    every `poll` seconds even if nothing wakes the lane.
+    """
+
+    batch: int = 100
+    batch_bytes: int = 2 << 20
+    max_failures: int = 5
+    poll: float = 1.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(0.1, 5.0))
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A partition that waits, after so many tries in a row, until a point on the monotonic clock."""
+
+    tries: int
+    until: float
+
+
+class _Away(Exception):  # noqa: N818
+    """The consumer's service is away; the cause says how."""
+
+
+class Lane:
+    """Delivers to the consumer of `route` whatever is pending in the partitions held."""
+
+    def __init__(
+        self,
+        route: Route,
+        database: Database,
+        broker: Broker,
+        leases: Leases,
+        owner: str,
+        clock: Clock,
+        settings: LaneSettings,
+        random: Random,
+        faults: Faults,
+    ) -> None:
+        self.route = route
+        self._database = database
+        self._broker = broker
+        self._leases = leases
+        self._owner = owner
+        self._clock = clock
+        self._settings = settings
+        self._random = random
+        self._faults = faults
+        self._awake = asyncio.Event()
+        self._resting: dict[int, _Rest] = {}
+        self._away = 0
+        self.busy: frozenset[int] = frozenset()
+
+    def wake(self) -> None:
+        """Says that there may be something to deliver."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Delivers until it is cancelled."""
+        while True:
+            self._awake.clear()
+            try:
+                found = await self._deliver_some()
+            except (StoreError, _Away) as error:
+                await self._back_off(error.__cause__ or error)
+            else:
+                if not found:
+                    await self._sleep()
+
+    async def _deliver_some(self) -> bool:
+        epochs = dict(self._leases.held)
+        batch = self._cut(await self._find(set(epochs) - self._resting_now()))
+        # The leases may have changed while the database was asked.
+        held = self._leases.held
+        batch = [pending for pending in batch if held.get(pending.partition) == epochs[pending.partition]]
+        if not batch:
+            return False
+        self.busy = frozenset(pending.partition for pending in batch)
+        try:
+            await self._hand_over(batch, {partition: epochs[partition] for partition in self.busy})
+        finally:
+            self.busy = frozenset()
+        return True
+
+    async def _find(self, partitions: Collection[int]) -> list[Pending]:
+        if not partitions:
+            return []
+        limit = self._settings.batch
+        return await self._database.read(lambda tx: store.pending(tx, self.route.name, partitions, limit))
+
+    def _cut(self, batch: list[Pending]) -> list[Pending]:
+        size = 0
+        for place, pending in enumerate(batch):
+            size += len(pending.event.payload)
+            if place and size > self._settings.batch_bytes:
+                return batch[:place]
+        return batch
+
+    async def _hand_over(self, batch: list[Pending], epochs: dict[int, int]) -> None:
+        try:
+            results = await self._broker.hand_over(self.route, [pending.event for pending in batch])
+            # Shorter where the rest is to be sent again, hence not strict.
+            if any(result.event_id != sent.event.id for sent, result in zip(batch, results, strict=False)):
+                raise ValueError("the consumer answered about other events than it was sent")
+        except Exception as error:
+            # Whatever it is, it says nothing about these events: the consumer's service is away.
+            raise _Away from error
+        self._away = 0
+        self._faults.point("relay.handled")
+        await self._record(self._judge(batch, results), batch, epochs)
+
+    def _judge(self, batch: list[Pending], results: Sequence[DeliveryResult]) -> Record:
+        what = Record()
+        for pending, result in zip(batch, results, strict=False):
+            self._resting.pop(pending.partition, None)
+            if result.failure and pending.failures + 1 < self._settings.max_failures:
+                what.failed[pending.seq] = result.failure
+                self._rest(pending.partition, pending.failures + 1)
+            elif result.failure:
+                what.parked[pending.seq] = f"{result.failure}, {pending.failures + 1} times"
+            elif result.poison:
+                what.parked[pending.seq] = result.poison
+            else:
+                what.delivered.append(pending.seq)
+        if not results:
+            rest = self._resting.get(batch[0].partition)
+            self._rest(batch[0].partition, rest.tries + 1 if rest else 1)
+        return what
+
+    async def _record(self, what: Record, batch: list[Pending], epochs: dict[int, int]) -> None:
+        partitions = {pending.seq: pending.partition for pending in batch}
+
+        async def work(tx: Transaction) -> set[int]:
+            lost = await store.lost(tx, self._owner, epochs)
+            await store.record(tx, self.route.name, what.without({n for n, p in partitions.items() if p in lost}))
+            return lost
+
+        for seq, reason in what.parked.items():
+            _log.error("%s: event %s is parked: %s", self.route.name, seq, reason)
+        if lost := await self._database.run(work):
+            _log.warning("%s: another relay took over %d partitions meanwhile", self.route.name, len(lost))
+            self._leases.forget(lost)
+
+    def _rest(self, partition: int, tries: int) -> None:
+        delay = self._settings.backoff.delay(tries, self._random)
+        self._resting[partition] = _Rest(tries, self._clock.monotonic() + delay)
+
+    def _resting_now(self) -> set[int]:
+        now = self._clock.monotonic()
+        return {partition for partition, rest in self._resting.items() if rest.until > now}
+
+    async def _sleep(self) -> None:
+        now = self._clock.monotonic()
+        ends = [rest.until - now for rest in self._resting.values() if rest.until > now]
+        await wait(self._awake, min([self._settings.poll, *ends]))
+
+    async def _back_off(self, error: BaseException) -> None:
+        self._away += 1
+        delay = self._settings.backoff.delay(self._away, self._random)
+        _log.warning("%s is away (%s); next try in %.1f s", self.route.name, type(error).__name__, delay)
+        await asyncio.sleep(delay)
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Waits until the event is set, at most so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,105 @@
+"""Leases on the outbox's partitions, shared evenly among the relays of one database.
+
+Each take-over raises the partition's fencing epoch; what a relay records is refused under an epoch
+that is over. The database's clock judges. Source: Martin Kleppmann, "How to do distributed locking".
+"""
+
+from collections.abc import Callable, Collection
+
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.store.database import Database, Row, Transaction
+from souk.store.outbox import PARTITIONS
+
+
+class Leases:
+    """The partitions of one relay, `owner`; a lease lasts `duration` seconds unless renewed."""
+
+    def __init__(self, database: Database, owner: str, clock: Clock, duration: float) -> None:
+        self._database = database
+        self._owner = owner
+        self._clock = clock
+        self._duration = duration
+        self._held: dict[int, int] = {}
+        self._until = float("-inf")
+
+    @property
+    def held(self) -> dict[int, int]:
+        """Epochs by partition; empty once the leases could not be renewed in time."""
+        return self._held if self._clock.monotonic() < self._until else {}
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Stops using partitions that turned out to be somebody else's."""
+        for partition in partitions:
+            self._held.pop(partition, None)
+
+    async def renew(self, busy: Callable[[], Collection[int]]) -> bool:
+        """Renews what is held, takes what is free, and gives up more than a fair share.
+
+        Partitions that are `busy` are not given up, so that their order is kept. Returns whether
+        there are new ones.
+        """
+        asked = self._clock.monotonic()
+        before = set(self._held)
+        held, share = await self._database.run(self._renew)
+        # In place: a lane may have looked at it just now.
+        self._held.clear()
+        self._held.update(held)
+        # Counted from before the request: the database's lease began later than that.
+        self._until = asked + self._duration
+        await self._give_up(len(held) - share, busy())
+        return not before >= set(self._held)
+
+    async def release(self) -> None:
+        """Gives up everything, so that the next relay need not wait for the leases to end."""
+        self._held.clear()
+
+        async def work(tx: Transaction) -> None:
+            await tx.execute("UPDATE souk_outbox_lease SET owner = '', until = 0 WHERE owner = $1", self._owner)
+            await tx.execute("DELETE FROM souk_outbox_relay WHERE owner = $1", self._owner)
+
+        await self._database.run(work)
+
+    async def _renew(self, tx: Transaction) -> tuple[dict[int, int], int]:
+        await tx.lock("souk_outbox_lease")
+        now, span = tx.dialect.now, round(self._duration * MICROSECONDS)
+        await tx.execute(f"DELETE FROM souk_outbox_relay WHERE until < {now}")
+        heartbeat = f"""
+            INSERT INTO souk_outbox_relay (owner, until) VALUES ($1, {now} + $2)
+            ON CONFLICT (owner) DO UPDATE SET until = {now} + $2
+        """
+        await tx.execute(heartbeat, self._owner, span)
+        alive = await tx.fetch("SELECT owner FROM souk_outbox_relay")
+        share = -(-PARTITIONS // len(alive))
+        renew = f"UPDATE souk_outbox_lease SET until = {now} + $2 WHERE owner = $1 RETURNING partition, epoch"
+        rows = await tx.fetch(renew, self._owner, span)
+        rows += await self._take(tx, share - len(rows), span)
+        return {row["partition"]: row["epoch"] for row in rows}, share
+
+    async def _take(self, tx: Transaction, count: int, span: int) -> list[Row]:
+        if count <= 0:
+            return []
+        known = await tx.fetch_one("SELECT partition FROM souk_outbox_lease LIMIT 1")
+        if known is None:
+            fresh = "INSERT INTO souk_outbox_lease (partition, owner, epoch, until) VALUES ($1, '', 0, 0)"
+            await tx.execute_many(fresh, [(partition,) for partition in range(PARTITIONS)])
+        take = f"""
+            UPDATE souk_outbox_lease SET owner = $1, epoch = epoch + 1, until = {tx.dialect.now} + $2
+            WHERE partition IN (
+                SELECT partition FROM souk_outbox_lease WHERE until < {tx.dialect.now} ORDER BY partition LIMIT $3
+            ) RETURNING partition, epoch
+        """
+        return await tx.fetch(take, self._owner, span, count)
+
+    async def _give_up(self, surplus: int, busy: Collection[int]) -> None:
+        chosen = sorted(set(self._held) - set(busy))[: max(surplus, 0)]
+        if not chosen:
+            return
+        # First here, so that no lane starts on them; only then where others can see it.
+        self.forget(chosen)
+
+        async def work(tx: Transaction) -> None:
+            sql = "UPDATE souk_outbox_lease SET owner = '', until = 0 WHERE owner = $1 AND partition = $2"
+            for partition in chosen:
+                await tx.execute(sql, self._owner, partition)
+
+        await self._database.run(work)

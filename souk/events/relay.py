@@ -1,0 +1,201 @@
+"""The relay: takes events out of one service's outbox and gets them to every consumer.
+
+At least once, in order per key and consumer, for ever. Several relays may work on one database: each
+partition is leased to one. A consumer's service that is away parks nothing; a poisoned event is
+parked, and can be replayed.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from random import Random
+
+import grpc.aio
+
+from souk.events import store
+from souk.events.broker import Broker, Route, SubscriptionLike
+from souk.events.direct import DirectBroker
+from souk.events.lane import Lane, LaneSettings, wait
+from souk.events.leases import Leases
+from souk.events.store import Parked, Unrouted
+from souk.faults import INERT, Faults
+from souk.kernel.clock import Clock
+from souk.kernel.errors import StoreError
+from souk.store.database import Database, Transaction
+from souk.store.inbox import Inbox
+from souk.store.outbox import CHANNEL
+
+_log = logging.getLogger(__name__)
+
+REPLAYED = "souk_outbox_replayed"
+"""Notified when a parked event became pending again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """Times are in seconds.
+
+    After a wake-up the relay waits `linger` for more to come. Events are kept for `retention` after
+    everybody had them, inbox marks for `inbox_retention`; `sweep` is how often old ones are deleted.
+    """
+
+    lane: LaneSettings = field(default_factory=LaneSettings)
+    lease: float = 10.0
+    poll: float = 1.0
+    linger: float = 0.005
+    route_batch: int = 500
+    retention: float = 7 * 86_400.0
+    inbox_retention: float = 90 * 86_400.0
+    sweep: float = 60.0
+    sweep_batch: int = 500
+
+
+class Relay:
+    """Relays the outbox of the service `source`.
+
+    `subscriptions` pairs the name of a consumer's service with what it hears. `owner` is unique to
+    this run of this process. Without a `broker` it calls each consumer's service over
+    `channel_of(name)`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        subscriptions: Sequence[tuple[str, SubscriptionLike]],
+        channel_of: Callable[[str], grpc.aio.Channel],
+        owner: str,
+        clock: Clock,
+        *,
+        source: str,
+        settings: RelaySettings | None = None,
+        broker: Broker | None = None,
+        faults: Faults = INERT,
+        random: Random | None = None,
+    ) -> None:
+        self._database = database
+        self._settings = settings or RelaySettings()
+        broker = broker or DirectBroker(source, channel_of, clock)
+        self._leases = Leases(database, owner, clock, self._settings.lease)
+        routes = [Route(service, heard.consumer, tuple(heard.types)) for service, heard in subscriptions]
+        self._consumers = _by_type(routes)
+        chance = random or Random()
+        self._lanes = [
+            Lane(route, database, broker, self._leases, owner, clock, self._settings.lane, chance, faults)
+            for route in routes
+        ]
+        self._published = asyncio.Event()
+
+    async def run(self) -> None:
+        """Relays until it is cancelled; then gives its partitions up."""
+        with ExitStack() as listening:
+            listening.callback(self._database.listen(CHANNEL, self._published.set))
+            listening.callback(self._database.listen(REPLAYED, self._wake))
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for lane in self._lanes:
+                        tasks.create_task(lane.run(), name=f"relay to {lane.route.name}")
+                    tasks.create_task(self._again(self._renew, self._settings.lease / 3), name="relay leases")
+                    tasks.create_task(self._again(self._sweep, self._settings.sweep), name="relay sweep")
+                    tasks.create_task(self._route_forever(), name="relay routes")
+            finally:
+                with suppress(StoreError):
+                    await self._leases.release()
+
+    async def lag(self) -> dict[str, float]:
+        """For each consumer, as "service/consumer", the age in seconds of its oldest event that is due."""
+        heard = {lane.route.name: lane.route.types for lane in self._lanes}
+        return await self._database.read(lambda tx: store.lag(tx, heard))
+
+    async def parked(self, limit: int = 1_000) -> list[Parked]:
+        """The parked events, oldest first."""
+        return await parked(self._database, limit)
+
+    async def replay(self, event_id: str, consumer: str | None = None) -> int:
+        """Sends a parked event again; see `replay`."""
+        return await replay(self._database, event_id, consumer)
+
+    def _wake(self) -> None:
+        for lane in self._lanes:
+            lane.wake()
+
+    async def _again(self, work: Callable[[], Awaitable[None]], every: float) -> None:
+        while True:
+            try:
+                await work()
+            except StoreError as error:
+                _log.warning("the outbox is out of reach: %s", error)
+            await asyncio.sleep(every)
+
+    async def _renew(self) -> None:
+        if await self._leases.renew(lambda: frozenset().union(*(lane.busy for lane in self._lanes))):
+            self._published.set()
+            self._wake()
+
+    async def _route_forever(self) -> None:
+        while True:
+            await wait(self._published, self._settings.poll)
+            await asyncio.sleep(self._settings.linger)
+            self._published.clear()
+            try:
+                while await self._route_some():
+                    pass
+            except StoreError as error:
+                _log.warning("the outbox is out of reach: %s", error)
+
+    async def _route_some(self) -> bool:
+        """Routes some events; returns whether there may be more."""
+        held, limit = set(self._leases.held), self._settings.route_batch
+        if not held:
+            return False
+        events = await self._database.read(lambda tx: store.unrouted(tx, held, limit))
+        if events:
+            await self._database.run(lambda tx: store.route(tx, events, self._consumers))
+            self._wake_for(events)
+        return len(events) == limit
+
+    def _wake_for(self, events: Sequence[Unrouted]) -> None:
+        woken = {name for event in events for name in self._consumers.get(event.type, ())}
+        for lane in self._lanes:
+            if lane.route.name in woken:
+                lane.wake()
+
+    async def _sweep(self) -> None:
+        """Deletes what is old, in small transactions."""
+        settings, inbox = self._settings, Inbox()
+        limit = settings.sweep_batch
+        for sweep in (
+            lambda tx: store.sweep(tx, settings.retention, limit),
+            lambda tx: inbox.forget(tx, settings.inbox_retention, limit),
+        ):
+            while await self._database.run(sweep) == limit:
+                pass
+
+
+async def parked(database: Database, limit: int = 1_000) -> list[Parked]:
+    """The parked events of a database, oldest first."""
+    return await database.read(lambda tx: store.parked(tx, limit))
+
+
+async def replay(database: Database, event_id: str, consumer: str | None = None) -> int:
+    """Sends a parked event again, to one consumer ("service/consumer") or to all; returns to how many.
+
+    It comes after events of its key that went out meanwhile.
+    """
+
+    async def work(tx: Transaction) -> int:
+        count = await store.replay(tx, event_id, consumer)
+        await tx.notify(REPLAYED)
+        return count
+
+    return await database.run(work)
+
+
+def _by_type(routes: Sequence[Route]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for route in routes:
+        for kind in route.types:
+            names[kind].append(route.name)
+    return dict(names)

@@ -1,0 +1,178 @@
+"""All SQL of the relay. Times are the database's, in microseconds."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from souk.events.envelope import Event, event_of
+from souk.kernel.clock import MICROSECONDS
+from souk.store.database import Transaction, Value
+
+_EVENT = "o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, o.payload, o.traceparent"
+
+
+@dataclass(frozen=True, slots=True)
+class Unrouted:
+    """An event that no relay has looked at yet."""
+
+    seq: int
+    partition: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An event that a consumer has not had yet; `failures` counts the tries that a bug ended."""
+
+    seq: int
+    partition: int
+    failures: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that a consumer will not get until somebody replays it; `since` is in microseconds."""
+
+    consumer: str
+    event: Event
+    reason: str
+    failures: int
+    since: int
+
+
+@dataclass(slots=True)
+class Record:
+    """What is to be recorded of one batch: sequence numbers, with reasons where there are any."""
+
+    delivered: list[int] = field(default_factory=list)
+    parked: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    def without(self, numbers: Collection[int]) -> "Record":
+        """The same, but for the events of these numbers."""
+        return Record(
+            [seq for seq in self.delivered if seq not in numbers],
+            {seq: reason for seq, reason in self.parked.items() if seq not in numbers},
+            {seq: reason for seq, reason in self.failed.items() if seq not in numbers},
+        )
+
+
+def _in(column: str, numbers: Collection[int], after: int) -> tuple[str, list[Value]]:
+    """`column IN ($n, ...)` and its values; padded, so that few different statements are prepared."""
+    values: list[Value] = [*sorted(numbers)]
+    size = 1 << (len(values) - 1).bit_length()
+    values += values[-1:] * (size - len(values))
+    return f"{column} IN ({', '.join(f'${after + n + 1}' for n in range(size))})", values
+
+
+async def unrouted(tx: Transaction, partitions: Collection[int], limit: int) -> list[Unrouted]:
+    """The first events of these partitions that nobody has routed."""
+    among, values = _in("partition", partitions, 1)
+    sql = f"SELECT seq, partition, type FROM souk_outbox WHERE NOT routed AND {among} ORDER BY seq LIMIT $1"
+    return [Unrouted(row["seq"], row["partition"], row["type"]) for row in await tx.fetch(sql, limit, *values)]
+
+
+async def route(tx: Transaction, events: Sequence[Unrouted], consumers: Mapping[str, Sequence[str]]) -> None:
+    """Makes one pending delivery for each event and consumer of its type; may be repeated."""
+    insert = f"""
+        INSERT INTO souk_outbox_delivery (seq, consumer, partition, changed_at)
+        VALUES ($1, $2, $3, {tx.dialect.now}) ON CONFLICT (seq, consumer) DO NOTHING
+    """
+    rows = [(event.seq, name, event.partition) for event in events for name in consumers.get(event.type, ())]
+    if rows:
+        await tx.execute_many(insert, rows)
+    among, values = _in("seq", [event.seq for event in events], 0)
+    await tx.execute(f"UPDATE souk_outbox SET routed = TRUE WHERE {among}", *values)
+
+
+async def pending(tx: Transaction, consumer: str, partitions: Collection[int], limit: int) -> list[Pending]:
+    """The consumer's first undelivered events out of these partitions, in order."""
+    among, values = _in("d.partition", partitions, 2)
+    sql = f"""
+        SELECT d.failures, {_EVENT} FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
+        WHERE d.consumer = $1 AND d.state = 'pending' AND {among} ORDER BY d.seq LIMIT $2
+    """
+    rows = await tx.fetch(sql, consumer, limit, *values)
+    return [Pending(row["seq"], row["partition"], row["failures"], event_of(row)) for row in rows]
+
+
+async def lost(tx: Transaction, owner: str, epochs: Mapping[int, int]) -> set[int]:
+    """Which of these partitions are no longer `owner`'s under these epochs; locks the leases."""
+    among, values = _in("partition", epochs, 1)
+    sql = f"""
+        SELECT partition, epoch FROM souk_outbox_lease WHERE owner = $1 AND {among}
+        ORDER BY partition {tx.dialect.for_update}
+    """
+    rows = await tx.fetch(sql, owner, *values)
+    return set(epochs) - {row["partition"] for row in rows if row["epoch"] == epochs[row["partition"]]}
+
+
+async def record(tx: Transaction, consumer: str, what: Record) -> None:
+    """Records how the events of a batch ended for a consumer."""
+    change = f"UPDATE souk_outbox_delivery SET changed_at = {tx.dialect.now}"
+    if what.delivered:
+        among, values = _in("seq", what.delivered, 1)
+        sql = f"{change}, state = 'delivered' WHERE consumer = $1 AND state = 'pending' AND {among}"
+        await tx.execute(sql, consumer, *values)
+    where = "failures = failures + 1, reason = $3 WHERE consumer = $1 AND seq = $2 AND state = 'pending'"
+    for seq, reason in what.parked.items():
+        await tx.execute(f"{change}, state = 'parked', {where}", consumer, seq, reason)
+    for seq, reason in what.failed.items():
+        await tx.execute(f"{change}, {where}", consumer, seq, reason)
+
+
+async def parked(tx: Transaction, limit: int) -> list[Parked]:
+    """The parked events, oldest first."""
+    sql = f"""
+        SELECT d.consumer, d.reason, d.failures, d.changed_at, {_EVENT}
+        FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
+        WHERE d.state = 'parked' ORDER BY d.seq LIMIT $1
+    """
+    return [
+        Parked(row["consumer"], event_of(row), row["reason"], row["failures"], row["changed_at"])
+        for row in await tx.fetch(sql, limit)
+    ]
+
+
+async def replay(tx: Transaction, event_id: str, consumer: str | None) -> int:
+    """Makes a parked event pending again, for one consumer or for all; returns for how many."""
+    only = "" if consumer is None else "AND consumer = $2"
+    sql = f"""
+        UPDATE souk_outbox_delivery SET state = 'pending', failures = 0, changed_at = {tx.dialect.now}
+        WHERE state = 'parked' AND seq = (SELECT seq FROM souk_outbox WHERE id = $1) {only}
+    """
+    return await tx.execute(sql, event_id, *([] if consumer is None else [consumer]))
+
+
+async def lag(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict[str, float]:
+    """For each consumer, given with its types, the age in seconds of its oldest event that is due."""
+    now = f"{tx.dialect.now} AS now"
+    waiting = await tx.fetch(f"SELECT type, MIN(time) AS time, {now} FROM souk_outbox WHERE NOT routed GROUP BY type")
+    oldest = f"""
+        SELECT o.time, {now} FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
+        WHERE d.consumer = $1 AND d.state = 'pending' ORDER BY d.seq LIMIT 1
+    """
+    ages: dict[str, float] = {}
+    for consumer, types in consumers.items():
+        rows = [row for row in waiting if row["type"] in types] + await tx.fetch(oldest, consumer)
+        ages[consumer] = max(((row["now"] - row["time"]) / MICROSECONDS for row in rows), default=0.0)
+    return {consumer: max(age, 0.0) for consumer, age in ages.items()}
+
+
+async def sweep(tx: Transaction, retention: float, limit: int) -> int:
+    """Deletes up to `limit` events older than `retention` seconds that nobody waits for."""
+    sql = f"""
+        SELECT o.seq FROM souk_outbox o WHERE o.routed AND o.time < {tx.dialect.now} - $1 AND NOT EXISTS
+            (SELECT 1 FROM souk_outbox_delivery d WHERE d.seq = o.seq AND d.state <> 'delivered')
+        ORDER BY o.seq LIMIT $2
+    """
+    rows = await tx.fetch(sql, round(retention * MICROSECONDS), limit)
+    await _delete(tx, [row["seq"] for row in rows])
+    return len(rows)
+
+
+async def _delete(tx: Transaction, numbers: Iterable[int]) -> None:
+    if found := list(numbers):
+        among, values = _in("seq", found, 0)
+        await tx.execute(f"DELETE FROM souk_outbox_delivery WHERE {among}", *values)
+        await tx.execute(f"DELETE FROM souk_outbox WHERE {among}", *values)
