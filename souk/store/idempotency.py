@@ -1,0 +1,166 @@
+"""Idempotency keys: the same request, sent twice, is answered once and replayed.
+
+A key lives in the scope of its caller and method. It is recorded in the transaction that records
+what it created, with a fingerprint of the request; its final answer is stored beside it, as the
+response message or as a google.rpc.Status, and is never replaced.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from souk.kernel.errors import DomainError, InvalidArgument, StoreError, Violation
+from souk.store.database import Database, Transaction, Work
+from souk.store.refusal import pack_refusal, unpack_refusal
+
+M = TypeVar("M", bound=Message)
+
+KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+IN_PROGRESS = "REQUEST_IN_PROGRESS"
+LONGEST_KEY = 255
+_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose key it is, and for what: the caller's subject, the method's full name, the key itself.
+
+    Raises InvalidArgument unless the key is 1 to 255 printable ASCII characters.
+    """
+
+    caller: str
+    method: str
+    key: str
+
+    def __post_init__(self) -> None:
+        if not (0 < len(self.key) <= LONGEST_KEY and self.key.isascii() and self.key.isprintable()):
+            raise InvalidArgument([Violation("idempotency_key", "must be 1 to 255 printable ASCII characters")])
+
+
+def fingerprint(message: Message, without: str = "") -> str:
+    """Versioned SHA-256 of a parsed request in canonical form, without the field that holds its key.
+
+    Fields in the order of their numbers, maps in the order of their keys, nothing unknown: the same
+    for two requests that mean the same. The version stands in front, so that another canonical form
+    can be told from another request.
+    """
+    canonical = type(message)()
+    canonical.CopyFrom(message)
+    canonical.DiscardUnknownFields()
+    if without:
+        canonical.ClearField(without)
+    digest = hashlib.sha256(message.DESCRIPTOR.full_name.encode() + b"\0")
+    digest.update(canonical.SerializeToString(deterministic=True))
+    return f"{_VERSION}:{digest.hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReply:
+    """A final answer: the bytes of the response message, or those of a google.rpc.Status."""
+
+    message: bytes | None = None
+    status: bytes | None = None
+
+    @classmethod
+    def done(cls, message: Message) -> "StoredReply":
+        """The method answered with `message`."""
+        return cls(message=message.SerializeToString(deterministic=True))
+
+    @classmethod
+    def refused(cls, error: DomainError) -> "StoredReply":
+        """The method refused, for good."""
+        return cls(status=pack_refusal(error))
+
+    def replay(self, kind: type[M]) -> M:
+        """The response again; raises the DomainError again if it was one."""
+        if self.status is not None:
+            raise unpack_refusal(self.status)
+        return kind.FromString(self.message or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A key that was used. `subject` names what it created; `reply` is None until the answer is final."""
+
+    scope: Scope
+    fingerprint: str
+    subject: str
+    reply: StoredReply | None
+
+    def require(self, fingerprint: str) -> None:
+        """Raises DomainError IDEMPOTENCY_KEY_REUSED unless the request is the same."""
+        if fingerprint != self.fingerprint:
+            raise DomainError(KEY_REUSED, "this idempotency key was used for another request")
+
+
+class Idempotency:
+    """The keys of one database."""
+
+    async def find(self, tx: Transaction, scope: Scope) -> KeyRecord | None:
+        """What is known of a key. Whoever goes on with it calls `require` on what it finds."""
+        row = await tx.fetch_one(
+            "SELECT fingerprint, subject, reply, status FROM souk_idempotency"
+            " WHERE caller = $1 AND method = $2 AND idempotency_key = $3",
+            *(scope.caller, scope.method, scope.key),
+        )
+        if row is None:
+            return None
+        final = row["reply"] is not None or row["status"] is not None
+        reply = StoredReply(row["reply"], row["status"]) if final else None
+        return KeyRecord(scope, row["fingerprint"], row["subject"], reply)
+
+    async def insert(self, tx: Transaction, scope: Scope, fingerprint: str, subject: str) -> bool:
+        """Binds a key to a request; False when it was bound already, and then nothing changes."""
+        written = await tx.execute(
+            "INSERT INTO souk_idempotency (caller, method, idempotency_key, fingerprint, subject, created_at)"
+            f" VALUES ($1, $2, $3, $4, $5, {tx.dialect.now}) ON CONFLICT DO NOTHING",
+            *(scope.caller, scope.method, scope.key, fingerprint, subject),
+        )
+        return written == 1
+
+    async def finish(self, tx: Transaction, scope: Scope, reply: StoredReply) -> None:
+        """Stores the final answer; raises StoreError when the key is unknown or has one."""
+        written = await tx.execute(
+            f"UPDATE souk_idempotency SET reply = $4, status = $5, finished_at = {tx.dialect.now}"
+            " WHERE caller = $1 AND method = $2 AND idempotency_key = $3 AND finished_at IS NULL",
+            *(scope.caller, scope.method, scope.key, reply.message, reply.status),
+        )
+        if written != 1:
+            raise StoreError(f"the key of {scope.method} is not bound, or has its final answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[M]):
+    """What `once` gives: the response, and whether it is the one of an earlier request."""
+
+    message: M
+    replayed: bool
+
+
+async def once(database: Database, scope: Scope, fingerprint: str, work: Work[M], kind: type[M]) -> Answer[M]:
+    """Runs `work` and stores its response under the key, in one transaction; a repeat is given that response.
+
+    For writes that end inside their transaction. When `work` raises, nothing is stored and the key
+    stays free. Raises DomainError IDEMPOTENCY_KEY_REUSED when the key was used for another request.
+    """
+    keys = Idempotency()
+
+    async def keyed(tx: Transaction) -> Answer[M]:
+        known = await keys.find(tx, scope)
+        if known is not None:
+            return _replayed(known, fingerprint, kind)
+        await keys.insert(tx, scope, fingerprint, subject="")
+        message = await work(tx)
+        await keys.finish(tx, scope, StoredReply.done(message))
+        return Answer(message, replayed=False)
+
+    return await database.run(keyed)
+
+
+def _replayed(known: KeyRecord, fingerprint: str, kind: type[M]) -> Answer[M]:
+    known.require(fingerprint)
+    if known.reply is None:
+        raise DomainError(IN_PROGRESS, "this request is still being worked on", retry_after=1.0)
+    return Answer(known.reply.replay(kind), replayed=True)
