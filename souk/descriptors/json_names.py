@@ -1,0 +1,44 @@
+"""Names as JSON shows them: lowerCamelCase fields, enum values without their prefix."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+
+_WORD_START = re.compile(r"_+([a-zA-Z0-9])")
+_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def lower_camel(path: str) -> str:
+    """The JSON name of a field or of a path of fields: `shipping_address_id`, `items[0].product_id`."""
+    if "_" not in path:
+        return path
+    return _WORD_START.sub(lambda match: match[1].upper(), path)
+
+
+@cache
+def enum_names(enum: EnumDescriptor) -> Mapping[int, str]:
+    """JSON names by number: `ORDER_STATUS_CONFIRMED` of `OrderStatus` is CONFIRMED. Of aliases the first counts."""
+    prefix = _INNER_CAPITAL.sub("_", enum.name).upper() + "_"
+    stripped = all(value.name.startswith(prefix) and len(value.name) > len(prefix) for value in enum.values)
+    names: dict[int, str] = {}
+    for value in enum.values:
+        names.setdefault(value.number, value.name[len(prefix) :] if stripped else value.name)
+    return names
+
+
+def map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor] | None:
+    """Key and value of a `map<,>`; None for any other field."""
+    message = field.message_type
+    if message is None or not message.GetOptions().map_entry:
+        return None
+    return message.fields_by_name["key"], message.fields_by_name["value"]
+
+
+def must_be_given(field: FieldDescriptor) -> bool:
+    """Whether a request has to name the field: a single scalar that the contract does not call `optional`.
+
+    Without this rule a forgotten price would be a price of zero.
+    """
+    return not field.is_repeated and not field.has_presence
