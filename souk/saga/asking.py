@@ -1,0 +1,47 @@
+"""One call to a participant, and what came of it."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import structlog
+from google.protobuf.message import Message
+
+from souk.kernel.errors import Outcome
+from souk.rpc.call import CallFailed
+from souk.saga.definition import Refusal
+from souk.saga.machine import Answer
+
+log = structlog.get_logger("souk.saga")
+
+GRACE = 0.25
+"""How much longer than its deadline a call may take to say that it is over, in seconds."""
+
+
+async def ask(step: str, call: Awaitable[Message | None], limit: float) -> Answer:
+    """Awaits `call` for `limit` seconds. Whatever it raises is an answer: UNKNOWN unless it says more."""
+    try:
+        async with asyncio.timeout(limit + GRACE):
+            reply = await call
+    except CallFailed as failed:
+        return Answer(failed.outcome, refusal=_refusal(step, failed))
+    except TimeoutError:
+        return _unknown(step, "TIMEOUT")
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # The call was cancelled from the other side; nobody cancelled us.
+        return _unknown(step, "CANCELLED")
+    except Exception as error:
+        log.exception("saga step failed in its own code", step=step)
+        return _unknown(step, type(error).__name__)
+    return Answer(Outcome.DONE, b"" if reply is None else reply.SerializeToString())
+
+
+def _unknown(step: str, reason: str) -> Answer:
+    return Answer(Outcome.UNKNOWN, refusal=Refusal(step, reason))
+
+
+def _refusal(step: str, failed: CallFailed) -> Refusal:
+    sent = failed.outcome is not Outcome.NOT_SENT
+    return Refusal(step, failed.reason, failed.detail, failed.status, sent, failed.final)

@@ -1,0 +1,225 @@
+"""Runs sagas: starts them, waits for them, resumes what a dead replica left, and shows what is parked.
+
+    start(tx) -> recorded with the caller's own writes; after the commit the runner's own task drives it
+    wait(ref) -> the request only watches; that it goes away changes nothing
+    run()     -> takes over runs whose lease is over
+
+Source: Garcia-Molina and Salem, "Sagas" (1987); Chris Richardson, "Pattern: Saga".
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import replace
+
+import structlog
+
+from souk.faults import INERT, Faults
+from souk.kernel.clock import Clock
+from souk.kernel.context import current
+from souk.kernel.errors import LeaseLost, StoreError
+from souk.saga import machine
+from souk.saga.definition import Saga, SagaRef
+from souk.saga.drive import Drive, Tools, run_hooks
+from souk.saga.points import AFTER, BEFORE, fault_points, start_point
+from souk.saga.settings import SagaSettings
+from souk.saga.store import Held, ParkedStep, Progress, SagaOutcome, SagaStore
+from souk.saga.watch import Watch
+from souk.store.database import Database, Transaction
+
+__all__ = ["Progress", "SagaOutcome", "SagaRunner", "SagaSettings", "fault_points"]
+
+log = structlog.get_logger("souk.saga")
+
+
+class SagaRunner:
+    """Runs the sagas of one service, `service`, on that service's database.
+
+    Any number of runners, each with an `owner` of its own, may work on one database; a run is driven
+    by one of them at a time. Recorded means that it will end: all done, or all undone.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sagas: Iterable[Saga],
+        clock: Clock,
+        owner: str,
+        settings: SagaSettings | None = None,
+        faults: Faults = INERT,
+        *,
+        service: str,
+    ) -> None:
+        self._sagas = {saga.name: saga for saga in sagas}
+        self._settings = settings or SagaSettings()
+        self._store = SagaStore(self._sagas, owner, self._settings.lease)
+        self._tools = Tools(database, self._store, clock, service, self._settings, faults)
+        self._watch = Watch(database, self._store, clock, self._settings.poll)
+        self._drives: dict[SagaRef, Drive] = {}
+        self._tasks: dict[Drive, asyncio.Task[None]] = {}
+        self._closed = False
+
+    async def start(
+        self,
+        tx: Transaction,
+        saga_name: str,
+        subject: str,
+        attempt: int,
+        input: bytes,
+        on_behalf_of: str = "",  # noqa: A002
+    ) -> SagaRef:
+        """Records a new run in `tx`, first call and all; it is driven once `tx` has committed.
+
+        `input` and the user whom it acts for go to every step. May be called in a hook of another
+        saga. The pair of subject and attempt is used once for each saga.
+        """
+        saga, faults = self._sagas[saga_name], self._tools.faults
+        decision = machine.begin(saga)
+        ref = SagaRef(saga_name, subject, attempt)
+        held = Held(ref, 1, input, on_behalf_of, current().traceparent, saga.deadline, decision.run)
+        await self._store.insert(tx, held)
+        await run_hooks(tx, saga, held, decision)
+        faults.point(start_point(saga_name, BEFORE))
+        tx.after_commit(lambda: self._started(held))
+        return ref
+
+    async def wait(self, ref: SagaRef, until: float) -> Progress:
+        """Returns once the outcome is committed, or at `until` (monotonic seconds) with RUNNING.
+
+        Works wherever the run is driven. A saga that only goes forward is COMMITTED from its start:
+        use `wait_ended`. Raises LookupError without such a run.
+        """
+        if (drive := self._drives.get(ref)) is not None:
+            await self._until(drive.decided, until)
+            if drive.progress.outcome is not SagaOutcome.RUNNING or self._tools.clock.monotonic() >= until:
+                return drive.progress
+        return await self._watch.wait(ref, until, lambda progress: progress.outcome is not SagaOutcome.RUNNING)
+
+    async def wait_ended(self, ref: SagaRef, until: float) -> Progress:
+        """Returns once nothing is left to do, forward or back, or at `until` with `ended` false."""
+        if (drive := self._drives.get(ref)) is not None:
+            await self._until(drive.stopped, until)
+            if drive.progress.ended or self._tools.clock.monotonic() >= until:
+                return drive.progress
+        return await self._watch.wait(ref, until, lambda progress: progress.ended)
+
+    async def open(self, tx: Transaction, subject: str) -> bool:
+        """Whether some run of `subject` has not ended: a step, or an undo, is still to be done."""
+        return await self._store.open(tx, subject)
+
+    async def progress(self, tx: Transaction, ref: SagaRef) -> Progress:
+        """How far a run is, as `tx` sees it. Raises LookupError without such a run."""
+        return await self._store.progress(tx, ref)
+
+    async def parked(self, limit: int = 100) -> list[ParkedStep]:
+        """Steps that wait for an operator, the oldest run first."""
+        return await self._tools.database.read(lambda tx: self._store.parked(tx, limit))
+
+    async def retry_parked(self, ref: SagaRef) -> bool:
+        """Tries a run's parked steps again, here; false when it has none. Raises LookupError without such a run."""
+
+        async def retry(tx: Transaction) -> bool:
+            if not (await self._store.progress(tx, ref)).parked:
+                return False
+            # A drive that works on other steps of the run loses its lease, and this one goes on with them.
+            held = await self._store.take(tx, ref)
+            run = machine.retried(self._sagas[ref.name], held.run)
+            await self._store.record(tx, held, held.run, run)
+            tx.after_commit(lambda: self._resume(held, run))
+            return True
+
+        return await self._tools.database.run(retry)
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """How many runs are open, by saga and phase, for metrics; with a parked step the phase is `parked`."""
+        return await self._tools.database.read(self._store.counts)
+
+    async def run(self) -> None:
+        """Keeps this owner's leases and takes over what others abandoned, until it is cancelled; then closes."""
+        try:
+            while True:
+                try:
+                    await self._renew()
+                    await self._take_over()
+                except StoreError as error:
+                    log.warning("saga leases cannot be seen to", error=type(error).__name__)
+                await asyncio.sleep(self._settings.claim)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Takes nothing new on, lets what runs go on for `grace` seconds, then leaves it to others."""
+        self._closed = True
+        tasks = list(self._tasks.values())
+        if tasks and grace > 0:
+            await asyncio.wait(tasks, timeout=grace)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._watch.close()
+        with suppress(StoreError):
+            await self._tools.database.run(self._store.release)
+
+    def _started(self, held: Held) -> None:
+        self._tools.faults.point(start_point(held.ref.name, AFTER))
+        self._drive(held)
+
+    def _resume(self, held: Held, run: machine.Run) -> None:
+        after = machine.resumed(self._sagas[held.ref.name], run)
+        self._drive(replace(held, run=after))
+
+    def _drive(self, held: Held) -> None:
+        if self._closed or not held.run.active:
+            return
+        drive = Drive(self._sagas[held.ref.name], held, self._tools)
+        self._drives[held.ref] = drive
+        # An empty context: nothing of the request that started it, neither caller nor deadline.
+        self._tasks[drive] = asyncio.get_running_loop().create_task(self._go(drive), context=Context())
+
+    async def _go(self, drive: Drive) -> None:
+        ref = drive.held.ref
+        try:
+            await drive.go()
+        except LeaseLost:
+            log.info("saga taken over by another owner", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
+        except Exception:
+            # The lease runs out, and whoever takes over reads afresh.
+            log.exception("saga left", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
+        finally:
+            del self._tasks[drive]
+            if self._drives.get(ref) is drive:
+                del self._drives[ref]
+            drive.stop()
+
+    async def _renew(self) -> None:
+        for drive in list(self._tasks):
+            if drive.silent_for < self._settings.lease / 3:
+                continue
+            try:
+                await self._tools.database.run(lambda tx: self._store.renew(tx, drive.held))  # noqa: B023
+                drive.renewed()
+            except LeaseLost:
+                if (task := self._tasks.get(drive)) is not None:
+                    task.cancel()
+
+    async def _take_over(self) -> None:
+        for held in await self._tools.database.run(self._claim):
+            log.info("saga taken over", saga=held.ref.name, subject=held.ref.subject, attempt=held.ref.attempt)
+            self._resume(held, held.run)
+
+    async def _claim(self, tx: Transaction) -> list[Held]:
+        claimed = []
+        for ref in await self._store.abandoned(tx, self._settings.claim_at_once):
+            try:
+                claimed.append(await self._store.take(tx, ref))
+            except LookupError:
+                # Its lease is ours for a while now: that is the pause before the next look.
+                log.exception("saga cannot be resumed", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
+        return claimed
+
+    async def _until(self, event: asyncio.Event, until: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until - self._tools.clock.monotonic()):
+                await event.wait()

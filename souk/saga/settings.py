@@ -1,0 +1,33 @@
+"""The numbers of a saga runner."""
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SagaSettings:
+    """Times in seconds.
+
+    `lease` is how long a run stays with an owner that writes nothing; a crashed owner's runs are
+    taken over after it. `claim` is how often somebody looks for such runs, `claim_at_once` how many
+    are taken at a time, and `poll` how often a waiter looks whether another replica is done.
+
+    Pauses between tries double from `pause` to `longest_pause`, with jitter. `undo_tries` is how often
+    an undo may fail before it is parked. `conflict_tries` is how often a transaction is run again at
+    once because a hook met a VersionConflict; after that, as after any other error, with pauses.
+    """
+
+    lease: float = 10.0
+    claim: float = 1.0
+    claim_at_once: int = 100
+    poll: float = 0.1
+    pause: float = 0.1
+    longest_pause: float = 10.0
+    undo_tries: int = 200
+    conflict_tries: int = 10
+
+    def pause_after(self, tries: int, chance: random.Random) -> float:
+        """The pause after so many tries: exponential, the upper half of it random."""
+        # Bounded before it is raised to a power: after-pivot tries have no end.
+        longest = min(self.longest_pause, self.pause * 2.0 ** min(max(tries - 1, 0), 32))
+        return longest * (0.5 + chance.random() / 2)

@@ -1,0 +1,114 @@
+"""The two state machines of a saga, as tables: one for a step, one for the run."""
+
+from enum import StrEnum
+
+from souk.kernel.state_machine import StateMachine
+
+
+class StepState(StrEnum):
+    """Where a step stands."""
+
+    WAITING = "waiting"
+    TRYING = "trying"
+    """Registered, undo and all; no try has ended yet, or none was sent."""
+    DOUBTFUL = "doubtful"
+    """A try ended without an answer: it may have happened, or may still."""
+    DONE = "done"
+    REFUSED = "refused"
+    NOT_SENT = "not_sent"
+    PARKED = "parked"
+    """Refused where there is no way back; waits for an operator."""
+    UNDOING = "undoing"
+    UNDO_PARKED = "undo_parked"
+    """Its undo failed too often; waits for an operator."""
+    UNDONE = "undone"
+
+
+class StepEvent(StrEnum):
+    """What happens to a step."""
+
+    REGISTER = "register"
+    DONE = "done"
+    REFUSED = "refused"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+    BLOCKED = "blocked"
+    """Refused after the pivot."""
+    DELAYED = "delayed"
+    """Not sent after the pivot."""
+    TAKE_BACK = "take_back"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo_failed"
+    PARK = "park"
+    RETRY = "retry"
+
+
+STEP = StateMachine[StepState, StepEvent](
+    "saga step",
+    StepState.WAITING,
+    {
+        (StepState.WAITING, StepEvent.REGISTER): StepState.TRYING,
+        (StepState.WAITING, StepEvent.DONE): StepState.DONE,
+        (StepState.TRYING, StepEvent.DONE): StepState.DONE,
+        (StepState.TRYING, StepEvent.REFUSED): StepState.REFUSED,
+        (StepState.TRYING, StepEvent.NOT_SENT): StepState.NOT_SENT,
+        (StepState.TRYING, StepEvent.UNKNOWN): StepState.DOUBTFUL,
+        (StepState.TRYING, StepEvent.BLOCKED): StepState.PARKED,
+        (StepState.TRYING, StepEvent.DELAYED): StepState.TRYING,
+        (StepState.TRYING, StepEvent.TAKE_BACK): StepState.UNDOING,
+        (StepState.DOUBTFUL, StepEvent.DONE): StepState.DONE,
+        (StepState.DOUBTFUL, StepEvent.REFUSED): StepState.UNDOING,
+        (StepState.DOUBTFUL, StepEvent.NOT_SENT): StepState.DOUBTFUL,
+        (StepState.DOUBTFUL, StepEvent.UNKNOWN): StepState.DOUBTFUL,
+        (StepState.DOUBTFUL, StepEvent.BLOCKED): StepState.PARKED,
+        (StepState.DOUBTFUL, StepEvent.DELAYED): StepState.DOUBTFUL,
+        (StepState.DOUBTFUL, StepEvent.TAKE_BACK): StepState.UNDOING,
+        (StepState.PARKED, StepEvent.RETRY): StepState.DOUBTFUL,
+        (StepState.DONE, StepEvent.TAKE_BACK): StepState.UNDOING,
+        (StepState.UNDOING, StepEvent.UNDONE): StepState.UNDONE,
+        (StepState.UNDOING, StepEvent.UNDO_FAILED): StepState.UNDOING,
+        (StepState.UNDOING, StepEvent.PARK): StepState.UNDO_PARKED,
+        (StepState.UNDO_PARKED, StepEvent.RETRY): StepState.UNDOING,
+    },
+)
+
+
+class Phase(StrEnum):
+    """Where a run stands as a whole."""
+
+    RUNNING = "running"
+    TURNED_BACK = "turned_back"
+    REJECTED = "rejected"
+    """The outcome is committed; undos may still be open."""
+    COMMITTED = "committed"
+    """The pivot is passed; steps may still be open."""
+    COMPENSATED = "compensated"
+    COMPLETED = "completed"
+
+
+class PhaseEvent(StrEnum):
+    """What happens to a run."""
+
+    PIVOT = "pivot"
+    TURN_BACK = "turn_back"
+    SETTLED = "settled"
+    ALL_DONE = "all_done"
+    ALL_UNDONE = "all_undone"
+
+
+RUN = StateMachine[Phase, PhaseEvent](
+    "saga run",
+    Phase.RUNNING,
+    {
+        (Phase.RUNNING, PhaseEvent.PIVOT): Phase.COMMITTED,
+        (Phase.RUNNING, PhaseEvent.TURN_BACK): Phase.TURNED_BACK,
+        (Phase.TURNED_BACK, PhaseEvent.SETTLED): Phase.REJECTED,
+        (Phase.REJECTED, PhaseEvent.ALL_UNDONE): Phase.COMPENSATED,
+        (Phase.COMMITTED, PhaseEvent.ALL_DONE): Phase.COMPLETED,
+    },
+)
+
+
+def diagram() -> str:
+    """Both tables as Mermaid diagrams."""
+    return f"%% a run\n{RUN.diagram()}\n\n%% a step\n{STEP.diagram()}\n"

@@ -1,0 +1,256 @@
+"""What is recorded of sagas, in the database of the service that runs them.
+
+Every write by a run's owner is conditional on the lease's epoch and raises LeaseLost when another
+owner has taken over; the database's clock judges leases.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from souk.kernel.clock import MICROSECONDS
+from souk.kernel.errors import LeaseLost
+from souk.saga.definition import Refusal, Saga, SagaRef
+from souk.saga.machine import Run, StepRun
+from souk.saga.states import Phase, StepState
+from souk.store.database import Row, Transaction
+
+CHANNEL = "souk_saga"
+"""Notified when a run's outcome or end is committed."""
+
+_RUN = "subject = $1 AND saga = $2 AND attempt = $3"
+
+
+class SagaOutcome(Enum):
+    """What a saga came to, as far as it is committed."""
+
+    RUNNING = "running"
+    COMMITTED = "committed"
+    REJECTED = "rejected"
+
+
+_OUTCOMES = {
+    Phase.RUNNING: SagaOutcome.RUNNING,
+    Phase.TURNED_BACK: SagaOutcome.RUNNING,
+    Phase.COMMITTED: SagaOutcome.COMMITTED,
+    Phase.COMPLETED: SagaOutcome.COMMITTED,
+    Phase.REJECTED: SagaOutcome.REJECTED,
+    Phase.COMPENSATED: SagaOutcome.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    `refusal` is why it goes or went back, also before that is its committed outcome. `ended` says
+    that nothing is left to do; `parked` that some step waits for an operator.
+    """
+
+    outcome: SagaOutcome
+    refusal: Refusal | None = None
+    ended: bool = False
+    parked: bool = False
+
+
+def progress_of(run: Run) -> Progress:
+    """How far `run` is."""
+    return Progress(_OUTCOMES[run.phase], run.refusal, run.ended, run.parked)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run in its owner's hands, under a lease. `remaining` is the time to its deadline in seconds."""
+
+    ref: SagaRef
+    epoch: int
+    input: bytes
+    on_behalf_of: str
+    traceparent: str
+    remaining: float
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedStep:
+    """A step that waits for an operator, and the reason that it last failed for."""
+
+    ref: SagaRef
+    step: str
+    state: StepState
+    tries: int
+    note: str
+    since: int
+
+
+class SagaStore:
+    """All SQL of sagas. `lease` is in seconds."""
+
+    def __init__(self, sagas: Mapping[str, Saga], owner: str, lease: float) -> None:
+        self._sagas = sagas
+        self._owner = owner
+        self._lease = round(lease * MICROSECONDS)
+
+    async def insert(self, tx: Transaction, held: Held) -> None:
+        """Records a new run, in this owner's hands."""
+        run, ref, now = held.run, held.ref, tx.dialect.now
+        await tx.execute(
+            f"""INSERT INTO souk_saga_run (subject, saga, attempt, phase, active, parked, ended, input, on_behalf_of,
+                    traceparent, owner, epoch, lease_until, deadline_at, started_at, changed_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now} + $13, {now} + $14, {now}, {now})""",
+            *(ref.subject, ref.name, ref.attempt, run.phase.value, run.active, run.parked, run.ended),
+            *(held.input, held.on_behalf_of, held.traceparent, self._owner, held.epoch),
+            *(self._lease, round(held.remaining * MICROSECONDS)),
+        )
+        await self._write_steps(tx, ref, enumerate(run.steps))
+
+    async def record(self, tx: Transaction, held: Held, old: Run, new: Run) -> None:
+        """Records what became of `old`, and extends the lease. Raises LeaseLost."""
+        now = tx.dialect.now
+        changed = await tx.execute(
+            f"""UPDATE souk_saga_run SET phase = $4, active = $5, parked = $6, ended = $7, changed_at = {now},
+                    lease_until = {now} + $8 WHERE {_RUN} AND epoch = $9""",
+            *_key(held.ref),
+            *(new.phase.value, new.active, new.parked, new.ended, self._lease, held.epoch),
+        )
+        if not changed:
+            raise LeaseLost(f"{held.ref} is in other hands")
+        if new.refusal is not None and old.refusal is None:
+            await self._write_refusal(tx, held.ref, new.refusal)
+        changes = (place for place, step in enumerate(new.steps) if step != old.steps[place])
+        await self._write_steps(tx, held.ref, ((place, new.steps[place]) for place in changes))
+
+    async def renew(self, tx: Transaction, held: Held) -> None:
+        """Extends the lease. Raises LeaseLost."""
+        until = f"{tx.dialect.now} + $4"
+        sql = f"UPDATE souk_saga_run SET lease_until = {until} WHERE {_RUN} AND epoch = $5"
+        if not await tx.execute(sql, *_key(held.ref), self._lease, held.epoch):
+            raise LeaseLost(f"{held.ref} is in other hands")
+
+    async def release(self, tx: Transaction) -> None:
+        """Ends all leases of this owner, so that others need not wait for their end."""
+        await tx.execute("UPDATE souk_saga_run SET lease_until = 0 WHERE active AND owner = $1", self._owner)
+
+    async def abandoned(self, tx: Transaction, limit: int) -> list[SagaRef]:
+        """Runs with work to do and a lease that is over, the longest waiting first.
+
+        They stay locked until the transaction ends, where the engine locks rows.
+        """
+        names = ", ".join(f"${place}" for place in range(2, len(self._sagas) + 2))
+        rows = await tx.fetch(
+            f"""SELECT subject, saga, attempt FROM souk_saga_run
+                WHERE active AND lease_until < {tx.dialect.now} AND saga IN ({names})
+                ORDER BY lease_until LIMIT $1 {tx.dialect.skip_locked}""",
+            limit,
+            *self._sagas,
+        )
+        return [_ref(row) for row in rows]
+
+    async def take(self, tx: Transaction, ref: SagaRef) -> Held:
+        """Takes a run over: the next epoch, in this owner's hands. Raises LookupError without such a run."""
+        now = tx.dialect.now
+        row = await tx.fetch_one(
+            f"""UPDATE souk_saga_run SET owner = $4, epoch = epoch + 1, lease_until = {now} + $5 WHERE {_RUN}
+                RETURNING epoch, input, on_behalf_of, traceparent, deadline_at - {now} AS remaining,
+                    phase, refused_step, reason, detail, status, sent, final""",
+            *(*_key(ref), self._owner, self._lease),
+        )
+        if row is None:
+            raise LookupError(f"no run {ref}")
+        run = Run(Phase(row["phase"]), await self._steps(tx, ref), _refusal(row))
+        left = row["remaining"] / MICROSECONDS
+        return Held(ref, row["epoch"], row["input"], row["on_behalf_of"], row["traceparent"], left, run)
+
+    async def progress(self, tx: Transaction, ref: SagaRef) -> Progress:
+        """How far a run is. Raises LookupError without such a run."""
+        row = await tx.fetch_one(
+            f"""SELECT phase, ended, parked, refused_step, reason, detail, status, sent, final
+                FROM souk_saga_run WHERE {_RUN}""",
+            *_key(ref),
+        )
+        if row is None:
+            raise LookupError(f"no run {ref}")
+        return Progress(_OUTCOMES[Phase(row["phase"])], _refusal(row), bool(row["ended"]), bool(row["parked"]))
+
+    async def open(self, tx: Transaction, subject: str) -> bool:
+        """Whether some run of `subject` has not ended."""
+        sql = "SELECT 1 AS one FROM souk_saga_run WHERE subject = $1 AND NOT ended LIMIT 1"
+        return await tx.fetch_one(sql, subject) is not None
+
+    async def parked(self, tx: Transaction, limit: int) -> list[ParkedStep]:
+        """Steps that wait for an operator, the oldest run first."""
+        rows = await tx.fetch(
+            """SELECT s.subject, s.saga, s.attempt, s.step, s.state, s.tries, s.note, s.changed_at
+               FROM souk_saga_run r JOIN souk_saga_step s
+                 ON s.subject = r.subject AND s.saga = r.saga AND s.attempt = r.attempt
+               WHERE NOT r.ended AND r.parked AND s.state IN ('parked', 'undo_parked')
+               ORDER BY r.started_at LIMIT $1""",
+            limit,
+        )
+        return [
+            ParkedStep(_ref(row), row["step"], StepState(row["state"]), row["tries"], row["note"], row["changed_at"])
+            for row in rows
+        ]
+
+    async def counts(self, tx: Transaction) -> dict[tuple[str, str], int]:
+        """How many runs are open, by saga and phase; those with a parked step count as phase `parked`."""
+        rows = await tx.fetch(
+            """SELECT saga, CASE WHEN parked THEN 'parked' ELSE phase END AS standing, count(*) AS runs
+               FROM souk_saga_run WHERE NOT ended GROUP BY 1, 2"""
+        )
+        return {(row["saga"], row["standing"]): row["runs"] for row in rows}
+
+    async def _write_steps(self, tx: Transaction, ref: SagaRef, steps: Iterable[tuple[int, StepRun]]) -> None:
+        names = self._sagas[ref.name].steps
+        rows = [
+            (*_key(ref), names[place].name, step.state.value, step.tries, step.result, step.note)
+            for place, step in steps
+            if step.state is not StepState.WAITING
+        ]
+        if rows:
+            await tx.execute_many(
+                f"""INSERT INTO souk_saga_step (subject, saga, attempt, step, state, tries, result, note, changed_at)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {tx.dialect.now})
+                    ON CONFLICT (subject, saga, attempt, step) DO UPDATE SET state = excluded.state,
+                        tries = excluded.tries, result = excluded.result, note = excluded.note,
+                        changed_at = excluded.changed_at""",
+                rows,
+            )
+
+    async def _write_refusal(self, tx: Transaction, ref: SagaRef, refusal: Refusal) -> None:
+        await tx.execute(
+            f"""UPDATE souk_saga_run SET refused_step = $4, reason = $5, detail = $6, status = $7, sent = $8,
+                    final = $9 WHERE {_RUN}""",
+            *(*_key(ref), refusal.step, refusal.reason, refusal.detail),
+            *(refusal.status, refusal.sent, refusal.final),
+        )
+
+    async def _steps(self, tx: Transaction, ref: SagaRef) -> tuple[StepRun, ...]:
+        sql = f"SELECT step, state, tries, result, note FROM souk_saga_step WHERE {_RUN}"
+        rows = {row["step"]: row for row in await tx.fetch(sql, *_key(ref))}
+        return _in_order(rows, [step.name for step in self._sagas[ref.name].steps])
+
+
+def _in_order(rows: Mapping[str, Row], names: Sequence[str]) -> tuple[StepRun, ...]:
+    """A step that is not recorded has not begun."""
+    if strangers := rows.keys() - set(names):
+        raise LookupError(f"recorded steps that the saga no longer has: {sorted(strangers)}")
+    known = {
+        name: StepRun(StepState(row["state"]), row["tries"], row["result"], row["note"]) for name, row in rows.items()
+    }
+    return tuple(known.get(name, StepRun()) for name in names)
+
+
+def _key(ref: SagaRef) -> tuple[str, str, int]:
+    return ref.subject, ref.name, ref.attempt
+
+
+def _ref(row: Row) -> SagaRef:
+    return SagaRef(row["saga"], row["subject"], row["attempt"])
+
+
+def _refusal(row: Row) -> Refusal | None:
+    if not row["refused_step"]:
+        return None
+    status, sent, final = row["status"], bool(row["sent"]), bool(row["final"])
+    return Refusal(row["refused_step"], row["reason"], row["detail"], status or b"", sent, final)

@@ -1,0 +1,75 @@
+"""Waits for runs that somebody else drives: another replica, or nobody yet."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from souk.kernel.clock import Clock
+from souk.kernel.errors import StoreError
+from souk.saga.definition import SagaRef
+from souk.saga.store import CHANNEL, Progress, SagaStore
+from souk.store.database import Database, Transaction
+
+log = structlog.get_logger("souk.saga")
+
+Enough = Callable[[Progress], bool]
+
+
+class Watch:
+    """One poller for all waiters of this process, woken by the database; it runs only while somebody waits."""
+
+    def __init__(self, database: Database, store: SagaStore, clock: Clock, poll: float) -> None:
+        self._database, self._store, self._clock, self._poll = database, store, clock, poll
+        self._waiting: dict[asyncio.Future[Progress], tuple[SagaRef, Enough]] = {}
+        self._poller: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    async def wait(self, ref: SagaRef, until: float, enough: Enough) -> Progress:
+        """How far `ref` is once that is enough, or at `until`. Raises LookupError without such a run."""
+        progress = await self._database.read(lambda tx: self._store.progress(tx, ref))
+        if enough(progress):
+            return progress
+        news: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
+        self._waiting[news] = ref, enough
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._look())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until - self._clock.monotonic()):
+                progress = await news
+        self._waiting.pop(news, None)
+        return progress
+
+    async def close(self) -> None:
+        """Stops looking."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+
+    async def _look(self) -> None:
+        stop_listening = self._database.listen(CHANNEL, self._wake.set)
+        try:
+            while self._waiting:
+                self._wake.clear()
+                await self._look_once()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll):
+                        await self._wake.wait()
+        finally:
+            stop_listening()
+
+    async def _look_once(self) -> None:
+        refs = {ref for ref, _ in self._waiting.values()}
+
+        async def progress(tx: Transaction) -> dict[SagaRef, Progress]:
+            return {ref: await self._store.progress(tx, ref) for ref in refs}
+
+        try:
+            found = await self._database.read(progress)
+        except StoreError as error:
+            log.warning("saga progress cannot be read", error=type(error).__name__)
+            return
+        for news, (ref, enough) in list(self._waiting.items()):
+            if ref in found and enough(found[ref]) and not news.done():
+                news.set_result(found[ref])
