@@ -66,8 +66,8 @@ class SagaRunner:
         saga_name: str,
         subject: str,
         attempt: int,
-        input: bytes,
-        on_behalf_of: str = "",  # noqa: A002
+        input: bytes,  # noqa: A002
+        on_behalf_of: str = "",
     ) -> SagaRef:
         """Records a new run in `tx`, first call and all; it is driven once `tx` has committed.
 

@@ -1,0 +1,278 @@
+"""The rules of a saga, on their own."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from souk.kernel.errors import Outcome
+from souk.kernel.state_machine import IllegalTransition
+from souk.saga import machine
+from souk.saga.definition import Refusal, Saga, Step
+from souk.saga.machine import Answer, Decision, Run
+from souk.saga.states import RUN, STEP, Phase, StepEvent, StepState, diagram
+
+DONE, REFUSED = Answer(Outcome.DONE, b"result"), Answer(Outcome.REFUSED, refusal=Refusal("b", "NO"))
+NOT_SENT, UNKNOWN = Answer(Outcome.NOT_SENT), Answer(Outcome.UNKNOWN)
+
+
+async def _call(*_: object) -> None:
+    """Stands for a participant."""
+
+
+def saga(*, pivot: int = 2, undo: bool = True) -> Saga:
+    """a, b (whose undo nobody waits for), local c, d."""
+    taken_back = _call if undo else None
+    return Saga(
+        "s",
+        Step("a", do=_call, undo=taken_back, pivot=pivot == 0),
+        Step("b", do=_call, undo=taken_back, outcome_waits=False, pivot=pivot == 1),
+        Step("c", record=_call, pivot=pivot == 2),
+        Step("d", do=_call, pivot=pivot == 3),
+        rejected=_call,
+    )
+
+
+def states(run: Run) -> str:
+    return " ".join(step.state for step in run.steps)
+
+
+def play(*answers: Answer, late: bool = False, of: Saga | None = None) -> Decision:
+    """Answers each step that is asked, in turn."""
+    of = of or saga()
+    decision = machine.begin(of)
+    for answer in answers:
+        assert decision.run.to_do is not None
+        decision = machine.answered(of, decision.run, decision.run.to_do, answer, late=late)
+    return decision
+
+
+def test_the_first_step_is_registered_before_anything_is_called() -> None:
+    decision = play()
+    assert states(decision.run) == "trying waiting waiting waiting"
+    assert decision.run.phase is Phase.RUNNING
+    assert decision.records == ()
+
+
+def test_local_steps_are_done_with_the_result_before_them() -> None:
+    decision = play(DONE, DONE)
+    assert states(decision.run) == "done done done trying"
+    assert decision.records == (1, 2)
+    assert decision.run.phase is Phase.COMMITTED
+
+
+def test_all_done_ends_it() -> None:
+    decision = play(DONE, DONE, DONE)
+    assert decision.run.phase is Phase.COMPLETED
+    assert decision.ended
+    assert not decision.rejected
+
+
+def test_a_refused_first_step_is_rejected_and_ended_at_once() -> None:
+    decision = play(REFUSED)
+    assert states(decision.run) == "refused waiting waiting waiting"
+    assert decision.run.phase is Phase.COMPENSATED
+    assert decision.rejected
+    assert decision.ended
+    assert decision.run.refusal == Refusal("b", "NO")
+
+
+def test_a_step_that_was_not_sent_is_not_undone() -> None:
+    decision = play(DONE, NOT_SENT)
+    assert states(decision.run) == "undoing not_sent waiting waiting"
+    assert decision.run.phase is Phase.TURNED_BACK
+    assert not decision.rejected
+
+
+def test_an_unknown_step_is_asked_again_and_nothing_is_undone() -> None:
+    decision = play(DONE, UNKNOWN, UNKNOWN, NOT_SENT)
+    assert states(decision.run) == "done doubtful waiting waiting"
+    assert decision.run.steps[1].tries == 3
+    assert decision.run.phase is Phase.RUNNING
+
+
+def test_a_refusal_after_doubt_is_undone_because_the_first_try_may_still_arrive() -> None:
+    assert states(play(DONE, UNKNOWN, REFUSED).run) == "undoing undoing waiting waiting"
+
+
+def test_doubt_at_the_deadline_is_undone() -> None:
+    run = play(DONE, UNKNOWN).run
+    decision = machine.deadline_passed(saga(), run)
+    assert states(decision.run) == "undoing undoing waiting waiting"
+    assert decision.run.refusal is not None
+    assert decision.run.refusal.reason == machine.DEADLINE_EXCEEDED
+    assert play(UNKNOWN, late=True).run.phase is Phase.TURNED_BACK
+
+
+def test_no_further_call_is_begun_after_the_deadline_but_local_steps_are() -> None:
+    assert states(play(DONE, late=True).run) == "undoing waiting waiting waiting"
+    of = saga()
+    late = machine.answered(of, play(DONE).run, 1, DONE, late=True)
+    assert late.run.phase is Phase.COMMITTED
+
+
+def test_the_outcome_waits_only_for_the_undos_that_it_must_wait_for() -> None:
+    of = saga()
+    run = machine.deadline_passed(of, play(DONE, UNKNOWN).run).run
+    charge_first = machine.undone(of, run, 1)
+    assert charge_first.run.phase is Phase.TURNED_BACK
+    stock_first = machine.undone(of, run, 0)
+    assert stock_first.run.phase is Phase.REJECTED
+    assert stock_first.rejected
+    assert not stock_first.ended
+    both = machine.undone(of, stock_first.run, 1)
+    assert both.run.phase is Phase.COMPENSATED
+    assert both.ended
+    assert not both.rejected
+
+
+def test_a_parked_undo_holds_up_no_other_and_an_operator_retries_it() -> None:
+    of = saga()
+    run = machine.deadline_passed(of, play(DONE, UNKNOWN).run).run
+    run = machine.undo_failed(of, run, 0, "DOWN", park=True).run
+    assert run.to_undo == (1,)
+    run = machine.undone(of, run, 1).run
+    assert run.parked
+    assert not run.active
+    assert not run.ended
+    run = machine.retried(of, run)
+    assert run.to_undo == (0,)
+    assert run.steps[0].tries == 0
+
+
+def test_after_the_pivot_nothing_goes_back() -> None:
+    of = saga()
+    for answer in (NOT_SENT, UNKNOWN):
+        after = machine.answered(of, play(DONE, DONE).run, 3, answer, late=True).run
+        assert (after.phase, after.to_do) == (Phase.COMMITTED, 3)
+    parked = play(DONE, DONE, REFUSED).run
+    assert states(parked) == "done done done parked"
+    assert parked.parked
+    assert not parked.active
+    assert states(machine.retried(of, parked)) == "done done done doubtful"
+
+
+def test_a_saga_that_only_goes_forward_is_committed_from_the_start() -> None:
+    of = saga(pivot=0)
+    assert machine.begin(of).run.phase is Phase.COMMITTED
+    assert states(play(REFUSED, of=of).run).startswith("parked")
+
+
+def test_a_step_in_doubt_without_an_undo_has_nothing_to_take_back() -> None:
+    of = saga(undo=False)
+    decision = machine.deadline_passed(of, play(DONE, UNKNOWN, of=of).run)
+    assert states(decision.run) == "done undone waiting waiting"
+    assert decision.run.phase is Phase.COMPENSATED
+
+
+def test_in_new_hands_a_registered_step_is_in_doubt() -> None:
+    assert states(machine.resumed(saga(), play().run)) == "doubtful waiting waiting waiting"
+
+
+def test_an_illegal_transition_raises() -> None:
+    with pytest.raises(IllegalTransition):
+        machine.undone(saga(), play(DONE).run, 0)
+    with pytest.raises(IllegalTransition):
+        machine.deadline_passed(saga(), play(DONE, DONE).run)
+    with pytest.raises(IllegalTransition):
+        machine.answered(saga(), play(DONE).run, 2, UNKNOWN, late=False)
+
+
+def test_the_diagram_is_drawn_from_the_tables() -> None:
+    text = diagram()
+    assert "running --> committed: pivot" in text
+    assert text.count("-->") == len(RUN._table) + len(STEP._table) + 2
+
+
+def test_every_state_but_the_last_ones_has_a_way_on() -> None:
+    last = {StepState.REFUSED, StepState.NOT_SENT, StepState.UNDONE}
+    for state in set(StepState) - last:
+        assert any(STEP.allows(state, event) for event in StepEvent), state
+
+
+class SagaHistory(RuleBasedStateMachine):
+    """Any history of answers, deadlines, take-overs and operators keeps the promises."""
+
+    @initialize(pivot=st.sampled_from([0, 1, 2, 3]), undo=st.booleans())
+    def begin(self, pivot: int, undo: bool) -> None:
+        self.saga = saga(pivot=pivot, undo=undo)
+        self.rejections = self.ends = 0
+        self.records: list[int] = []
+        self.may_have_happened: set[int] = set()
+        self.take(machine.begin(self.saga))
+
+    def take(self, decision: Decision) -> None:
+        self.run = decision.run
+        self.records += decision.records
+        self.rejections += decision.rejected
+        self.ends += decision.ended
+
+    @precondition(lambda self: self.run.to_do is not None)
+    @rule(outcome=st.sampled_from(Outcome), late=st.booleans())
+    def answer(self, outcome: Outcome, late: bool) -> None:
+        place = self.run.to_do
+        assert place is not None
+        if outcome in (Outcome.DONE, Outcome.UNKNOWN):
+            self.may_have_happened.add(place)
+        self.take(machine.answered(self.saga, self.run, place, Answer(outcome, b"r"), late=late))
+
+    @precondition(lambda self: self.run.phase is Phase.RUNNING)
+    @rule()
+    def deadline(self) -> None:
+        self.take(machine.deadline_passed(self.saga, self.run))
+
+    @precondition(lambda self: self.run.to_undo)
+    @rule(data=st.data(), failure=st.sampled_from(["", "failed", "parked"]))
+    def undo(self, data: st.DataObject, failure: str) -> None:
+        place = data.draw(st.sampled_from(self.run.to_undo))
+        if failure:
+            self.take(machine.undo_failed(self.saga, self.run, place, "DOWN", park=failure == "parked"))
+        else:
+            self.may_have_happened.discard(place)
+            self.take(machine.undone(self.saga, self.run, place))
+
+    @rule()
+    def crash(self) -> None:
+        if self.run.to_do is not None:
+            self.may_have_happened.add(self.run.to_do)
+        self.run = machine.resumed(self.saga, self.run)
+
+    @precondition(lambda self: self.run.parked)
+    @rule()
+    def operator(self) -> None:
+        self.run = machine.retried(self.saga, self.run)
+
+    @invariant()
+    def it_is_never_forgotten(self) -> None:
+        assert self.run.ended or self.run.active or self.run.parked
+
+    @invariant()
+    def hooks_run_once_and_in_order(self) -> None:
+        assert self.records == list(range(len(self.records)))
+        assert self.rejections == (self.run.phase in (Phase.REJECTED, Phase.COMPENSATED))
+        assert self.ends == self.run.ended
+
+    @invariant()
+    def at_the_end_all_is_done_or_all_is_undone(self) -> None:
+        if self.run.phase is Phase.COMPLETED:
+            assert {step.state for step in self.run.steps} == {StepState.DONE}
+        if self.run.phase is Phase.COMPENSATED:
+            assert not {place for place in self.may_have_happened if self.saga.steps[place].undo is not None}
+
+    @invariant()
+    def a_rejection_waits_for_what_it_must(self) -> None:
+        if self.run.phase is Phase.REJECTED:
+            waits = [place for place in self.may_have_happened if self.saga.steps[place].undo is not None]
+            assert not any(self.saga.steps[place].outcome_waits for place in waits)
+
+    @invariant()
+    def what_is_committed_stays_committed(self) -> None:
+        passed = self.saga.forward_only or self.run.steps[self.saga.pivot].state is StepState.DONE
+        turned = self.run.phase in (Phase.TURNED_BACK, Phase.REJECTED, Phase.COMPENSATED)
+        assert not (turned and self.saga.forward_only)
+        if passed and not turned:
+            assert self.run.phase in (Phase.COMMITTED, Phase.COMPLETED)
+
+
+SagaHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestSagaHistory = SagaHistory.TestCase
