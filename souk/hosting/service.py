@@ -44,7 +44,7 @@ class Host:
     folder: Path
     instance: str
     settings: Mapping[str, str] = field(default_factory=dict)
-    faults: Faults = INERT
+    faults: Faults = field(default_factory=lambda: INERT)
 
 
 async def nothing() -> None:
