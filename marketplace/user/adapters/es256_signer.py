@@ -1,0 +1,38 @@
+"""ES256 keys and tokens with joserfc (RFC 7515, 7517, 7519)."""
+
+import json
+import secrets
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from marketplace.user.signing import SigningKey
+
+ALGORITHM = "ES256"
+CURVE = "P-256"
+
+
+class Es256Signer:
+    """The port Signer. Keys are parsed once; there are never more than a few."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, ECKey] = {}
+
+    def make_key(self, signs_from: int) -> SigningKey:
+        kid = secrets.token_hex(8)
+        jwk = ECKey.generate_key(CURVE).as_dict(private=True)
+        return SigningKey(kid, json.dumps(jwk), signs_from)
+
+    def public(self, key: SigningKey) -> dict[str, str]:
+        jwk = self._key(key).as_dict(private=False)
+        members = {name: str(jwk[name]) for name in ("kty", "crv", "x", "y")}
+        return {**members, "kid": key.kid, "use": "sig", "alg": ALGORITHM}
+
+    def sign(self, claims: dict[str, object], key: SigningKey) -> str:
+        header = {"alg": ALGORITHM, "typ": "JWT", "kid": key.kid}
+        return jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
+
+    def _key(self, key: SigningKey) -> ECKey:
+        if key.kid not in self._parsed:
+            self._parsed[key.kid] = ECKey.import_key(json.loads(key.private_jwk))
+        return self._parsed[key.kid]

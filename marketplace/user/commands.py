@@ -1,0 +1,65 @@
+"""Commands that this package brings to `souk` (entry points `souk.commands`)."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from marketplace.user.adapters.argon2_passwords import Argon2Passwords
+from marketplace.user.domain import Account
+from marketplace.user.service import service
+from marketplace.user.store.accounts import AccountStore
+from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
+from souk.faults import INERT
+from souk.hosting.hosted import Ground, hosted
+from souk.hosting.settings import from_environment
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import DomainError, InvalidArgument
+
+
+@click.group()
+def admin() -> None:
+    """Accounts with every right."""
+
+
+@admin.command(
+    epilog="\b\nExamples:\n  souk admin create ops@example.com\n  pass show souk | souk admin create ops@example.com"
+)
+@click.argument("email")
+@click.option("--name", default="Admin", show_default=True, help="How to greet them.")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory; no system may be using it.")
+def create(email: str, name: str, data: Path | None) -> None:
+    """Creates the first admin of a system; asks for the password, or reads it from standard input."""
+    command = CreateAdmin(email, _password(), name)
+    try:
+        account = asyncio.run(_create(command, data))
+    except InvalidArgument as error:
+        raise click.ClickException(error.detail) from None
+    except DomainError as error:
+        raise click.ClickException(f"{error.detail} ({error.reason})") from None
+    click.echo(f"{account.email} is an admin now, with the id {account.id}.")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+async def _create(command: CreateAdmin, data: Path | None) -> Account:
+    clock = SystemClock()
+    ground = Ground(
+        settings=from_environment({"data": data}, (service,)),
+        clock=clock,
+        faults=INERT,
+        instance="souk-admin",
+        channels=_no_channels,
+    )
+    async with hosted(service, ground) as user:
+        accounts = AccountStore(user.host.database, user.host.outbox)
+        return await create_admin(command, accounts, Argon2Passwords(), clock)
+
+
+def _no_channels(caller: str) -> "NoChannels":
+    return NoChannels()

@@ -1,0 +1,30 @@
+"""Accounts, addresses and tokens as messages of the contract."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from shop.user.v1 import user_pb2 as pb
+
+from marketplace.user.address import FIELDS, Address
+from marketplace.user.domain import Account
+from marketplace.user.use_cases.issue_token import Token
+
+
+def user_message(account: Account) -> pb.User:
+    """The account as its owner sees it."""
+    created_at = Timestamp()
+    created_at.FromMicroseconds(account.created_at)
+    return pb.User(id=account.id, email=account.email, name=account.name, roles=account.roles, created_at=created_at)
+
+
+def address_message(address: Address) -> pb.Address:
+    """The address as its owner sees it."""
+    return pb.Address(id=address.id, **{field: getattr(address.place, field) for field in FIELDS})
+
+
+def token_message(token: Token) -> pb.Token:
+    """The tokens as a client keeps them."""
+    return pb.Token(
+        access_token=token.access_token,
+        refresh_token=token.refresh_token,
+        token_type="Bearer",
+        expires_in=token.expires_in,
+    )

@@ -1,0 +1,114 @@
+"""Refresh tokens: rotation, and what reuse means. Pure; times are microseconds.
+
+The tokens of one login are a family. Each token can be used once; its use makes its successor. Who
+presents the previous one within a short grace (an answer was lost, two tabs raced) is given the
+same successor again; later, somebody holds a token that was stolen, and the family ends. Source:
+RFC 9700, section 4.14.2.
+
+Only digests of tokens are kept, yet the successor can be told again: it is a MAC of the token that
+was presented, under a key of the family. The stored row alone yields no token, nor does an old
+token alone.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.ids import new_id
+
+GRACE = 10 * MICROSECONDS
+_SECRET_SIZE = 32
+_TOKEN = re.compile(r"(RTF-[0-9A-Z]{26})\.([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The tokens of one login: digests of the one in force and of the one before it."""
+
+    id: str
+    user_id: str
+    key: bytes
+    current: bytes
+    previous: bytes | None
+    rotated_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A token that a client sent, taken apart."""
+
+    family_id: str
+    secret: bytes
+
+
+class Verdict(Enum):
+    """What a presented token is."""
+
+    ROTATED = "rotated"
+    REPEATED = "repeated"
+    REUSED = "reused"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict; the family as it is from now on, None when it ended; and the successor."""
+
+    verdict: Verdict
+    family: Family | None
+    token: str = ""
+
+
+def open_family(user_id: str, clock: Clock, lifetime: int) -> tuple[Family, str]:
+    """A new family and its first token."""
+    secret, now = secrets.token_bytes(_SECRET_SIZE), clock.now()
+    family = Family(
+        id=new_id("RTF", clock),
+        user_id=user_id,
+        key=secrets.token_bytes(_SECRET_SIZE),
+        current=_digest(secret),
+        previous=None,
+        rotated_at=now,
+        expires_at=now + lifetime,
+    )
+    return family, _text(family.id, secret)
+
+
+def parse(text: str) -> Presented | None:
+    """What a token says; None for text that is none."""
+    found = _TOKEN.fullmatch(text)
+    if found is None:
+        return None
+    return Presented(found[1], base64.urlsafe_b64decode(found[2] + "="))
+
+
+def decide(family: Family, presented: Presented, now: int, lifetime: int) -> Decision:
+    """What to do about a token of this family."""
+    if now >= family.expires_at:
+        return Decision(Verdict.EXPIRED, None)
+    digest = _digest(presented.secret)
+    successor = hmac.digest(family.key, presented.secret, hashlib.sha256)
+    token = _text(family.id, successor)
+    if hmac.compare_digest(digest, family.current):
+        rotated = replace(
+            family, current=_digest(successor), previous=digest, rotated_at=now, expires_at=now + lifetime
+        )
+        return Decision(Verdict.ROTATED, rotated, token)
+    in_grace = now - family.rotated_at <= GRACE
+    if in_grace and family.previous is not None and hmac.compare_digest(digest, family.previous):
+        return Decision(Verdict.REPEATED, family, token)
+    return Decision(Verdict.REUSED, None)
+
+
+def _text(family_id: str, secret: bytes) -> str:
+    return f"{family_id}.{base64.urlsafe_b64encode(secret).rstrip(b'=').decode()}"
+
+
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()

@@ -1,0 +1,60 @@
+"""The service's own settings, read once out of text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from marketplace.user.signing import Schedule
+from souk.kernel.clock import MICROSECONDS
+from souk.kernel.errors import ConfigurationError
+
+_MINUTE = 60
+_HOUR = 3_600
+
+DEFAULTS: Mapping[str, int] = MappingProxyType(
+    {
+        "access_token_seconds": 15 * _MINUTE,
+        "refresh_token_hours": 30 * 24,
+        "signing_key_hours": 30 * 24,
+        "signing_key_lead_seconds": _HOUR,
+    }
+)
+"""What can be set, and what it is unless set; whole numbers from 1."""
+
+MIN_LEAD = 2 * _MINUTE
+"""Every replica and every verifier must have seen a key before it signs."""
+_LINGER_MARGIN = 5 * _MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Lifetimes: of access tokens in seconds, of refresh families in microseconds; and of keys."""
+
+    access_token_seconds: int
+    refresh_lifetime: int
+    schedule: Schedule
+
+
+def read(values: Mapping[str, str]) -> Settings:
+    """The settings; raises ConfigurationError for a number that makes no sense."""
+    numbers = {name: _number(name, values[name]) if name in values else DEFAULTS[name] for name in DEFAULTS}
+    lead, hours = numbers["signing_key_lead_seconds"], numbers["signing_key_hours"]
+    if not MIN_LEAD <= lead < hours * _HOUR:
+        raise ConfigurationError(
+            f"user setting signing_key_lead_seconds must be at least {MIN_LEAD} and less than the key's lifetime"
+        )
+    return Settings(
+        access_token_seconds=numbers["access_token_seconds"],
+        refresh_lifetime=numbers["refresh_token_hours"] * _HOUR * MICROSECONDS,
+        schedule=Schedule(
+            lead=lead * MICROSECONDS,
+            lifetime=hours * _HOUR * MICROSECONDS,
+            linger=(numbers["access_token_seconds"] + _LINGER_MARGIN) * MICROSECONDS,
+        ),
+    )
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text[:10]) > 0 or len(text) > 9:
+        raise ConfigurationError(f"user setting {name} must be a whole number from 1, not {text[:20]!r}")
+    return int(text)

@@ -1,0 +1,54 @@
+"""When a signing key signs, and how long it is published. Pure; times are microseconds.
+
+    made ---- lead ----> signs ---- lifetime ----> the next one signs ---- linger ----> forgotten
+    |<------------------------------ published ----------------------------------------->|
+
+Verifiers thus know a key before its first token, and until its last token has ended.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key as a JSON Web Key, by its `kid`."""
+
+    kid: str
+    private_jwk: str
+    signs_from: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long a key is published before it signs, signs, and is published after that."""
+
+    lead: int
+    lifetime: int
+    linger: int
+
+
+def signing_key(keys: Sequence[SigningKey], now: int) -> SigningKey:
+    """The newest key that signs by now; the first one when a clock went back before it."""
+    started = [key for key in keys if key.signs_from <= now]
+    return max(started, key=_start) if started else min(keys, key=_start)
+
+
+def next_start(keys: Sequence[SigningKey], now: int, schedule: Schedule) -> int | None:
+    """From when on a new key is to sign; None while none is due. The very first signs at once."""
+    if not keys:
+        return now
+    end = max(key.signs_from for key in keys) + schedule.lifetime
+    return max(end, now + schedule.lead) if now >= end - schedule.lead else None
+
+
+def forgettable(keys: Sequence[SigningKey], now: int, schedule: Schedule) -> list[SigningKey]:
+    """The keys whose last token has ended."""
+    by_start = sorted(keys, key=_start)
+    pairs = itertools.pairwise(by_start)
+    return [key for key, next_key in pairs if next_key.signs_from + schedule.linger <= now]
+
+
+def _start(key: SigningKey) -> tuple[int, str]:
+    return key.signs_from, key.kid

@@ -1,0 +1,99 @@
+"""Accounts and credentials in SQL."""
+
+from shop.user.v1.user_pb2 import UserDeleted
+
+from marketplace.user.domain import Account, Change, Credentials, attempts_key, email_key, email_taken
+from souk.store.database import Database, Row, Transaction
+from souk.store.outbox import Outbox
+
+_COLUMNS = "id, email, name, roles, created_at"
+_ADD = """
+    INSERT INTO users (id, email, email_key, name, roles, password_hash, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"""
+_CHANGE = "UPDATE users SET email = $2, email_key = $3, name = $4, roles = $5 WHERE id = $1"
+_TAKEN = "SELECT id FROM users WHERE email_key = $1 AND id <> $2"
+_SET_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+_END_SESSIONS = "DELETE FROM refresh_families WHERE user_id = $1"
+
+
+class AccountStore:
+    """The port Accounts, over one database."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def add(self, account: Account, password_hash: str) -> bool:
+        key, roles = email_key(account.email), " ".join(account.roles)
+        values = (account.id, account.email, key, account.name, roles, password_hash, account.created_at)
+
+        async def work(tx: Transaction) -> bool:
+            await _lock_email(tx, key)
+            return await tx.execute(_ADD, *values) == 1
+
+        return await self._database.run(work)
+
+    async def find(self, user_id: str) -> Account | None:
+        sql = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
+        row = await self._database.read(lambda tx: tx.fetch_one(sql, user_id))
+        return _account(row) if row else None
+
+    async def credentials(self, email: str) -> Credentials | None:
+        return await self._credentials("email_key", email_key(email))
+
+    async def credentials_of(self, user_id: str) -> Credentials | None:
+        return await self._credentials("id", user_id)
+
+    async def change(self, user_id: str, change: Change) -> Account | None:
+        async def work(tx: Transaction) -> Account | None:
+            row = await tx.fetch_one(
+                f"SELECT {_COLUMNS} FROM users WHERE id = $1 {tx.dialect.for_update}",
+                user_id,
+            )
+            if row is None:
+                return None
+            new = change(_account(row))
+            key = email_key(new.email)
+            await _lock_email(tx, key)
+            if await tx.fetch_one(_TAKEN, key, user_id):
+                raise email_taken()
+            await tx.execute(_CHANGE, user_id, new.email, key, new.name, " ".join(new.roles))
+            return new
+
+        return await self._database.run(work)
+
+    async def change_password(self, user_id: str, old_hash: str, new_hash: str) -> bool:
+        async def work(tx: Transaction) -> bool:
+            if not await tx.execute(_SET_PASSWORD, user_id, old_hash, new_hash):
+                return False
+            await tx.execute(_END_SESSIONS, user_id)
+            return True
+
+        return await self._database.run(work)
+
+    async def erase(self, user_id: str) -> None:
+        async def work(tx: Transaction) -> None:
+            # First the user: whoever adds something of theirs holds that row.
+            row = await tx.fetch_one("DELETE FROM users WHERE id = $1 RETURNING email", user_id)
+            if row is None:
+                return
+            await tx.execute("DELETE FROM addresses WHERE user_id = $1", user_id)
+            await tx.execute(_END_SESSIONS, user_id)
+            await tx.execute("DELETE FROM login_failures WHERE account = $1", attempts_key(row["email"]))
+            await self._outbox.publish(tx, user_id, UserDeleted(user_id=user_id))
+
+        await self._database.run(work)
+
+    async def _credentials(self, column: str, value: str) -> Credentials | None:
+        sql = f"SELECT {_COLUMNS}, password_hash FROM users WHERE {column} = $1"
+        row = await self._database.read(lambda tx: tx.fetch_one(sql, value))
+        return Credentials(_account(row), row["password_hash"]) if row else None
+
+
+async def _lock_email(tx: Transaction, key: str) -> None:
+    """Two that want one email take turns, so that the second sees the first and is refused."""
+    await tx.lock(f"email:{key}")
+
+
+def _account(row: Row) -> Account:
+    return Account(row["id"], row["email"], row["name"], tuple(row["roles"].split()), row["created_at"])

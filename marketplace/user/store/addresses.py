@@ -1,0 +1,68 @@
+"""Addresses in SQL; every statement names the user."""
+
+from collections.abc import Sequence
+
+from marketplace.user.address import FIELDS, Address, Change, Place
+from marketplace.user.ports import Mark
+from souk.store.database import Database, Row, Transaction, Value
+
+_COLUMNS = ", ".join(("id", "user_id", *FIELDS, "created_at"))
+_ADD = f"INSERT INTO addresses ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_ONE = f"SELECT {_COLUMNS} FROM addresses WHERE user_id = $1 AND id = $2"
+_LIST = f"""
+    SELECT {_COLUMNS} FROM addresses WHERE user_id = $1 AND (created_at, id) > ($2, $3)
+    ORDER BY created_at, id LIMIT $4"""
+_CHANGE = f"""
+    UPDATE addresses SET {", ".join(f"{field} = ${number}" for number, field in enumerate(FIELDS, start=3))}
+    WHERE user_id = $1 AND id = $2"""
+_REMOVE = "DELETE FROM addresses WHERE user_id = $1 AND id = $2"
+
+
+class AddressStore:
+    """The port Addresses, over one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, new: Address) -> bool:
+        async def work(tx: Transaction) -> bool:
+            # Holds the user's row: an erasure at the same time comes before or after, never between.
+            if not await tx.fetch_one(f"SELECT id FROM users WHERE id = $1 {tx.dialect.for_update}", new.user_id):
+                return False
+            await tx.execute(_ADD, new.id, new.user_id, *_values(new.place), new.created_at)
+            return True
+
+        return await self._database.run(work)
+
+    async def find(self, user_id: str, address_id: str) -> Address | None:
+        row = await self._database.read(lambda tx: tx.fetch_one(_ONE, user_id, address_id))
+        return _address(row) if row else None
+
+    async def list(self, user_id: str, after: Mark | None, limit: int) -> Sequence[Address]:
+        after = after or Mark(-1, "")
+        rows = await self._database.read(lambda tx: tx.fetch(_LIST, user_id, after.created_at, after.address_id, limit))
+        return [_address(row) for row in rows]
+
+    async def change(self, user_id: str, address_id: str, change: Change) -> Address | None:
+        async def work(tx: Transaction) -> Address | None:
+            row = await tx.fetch_one(f"{_ONE} {tx.dialect.for_update}", user_id, address_id)
+            if row is None:
+                return None
+            old = _address(row)
+            place = change(old.place)
+            await tx.execute(_CHANGE, user_id, address_id, *_values(place))
+            return Address(old.id, old.user_id, place, old.created_at)
+
+        return await self._database.run(work)
+
+    async def remove(self, user_id: str, address_id: str) -> bool:
+        return await self._database.run(lambda tx: tx.execute(_REMOVE, user_id, address_id)) == 1
+
+
+def _values(place: Place) -> tuple[Value, ...]:
+    return tuple(getattr(place, field) for field in FIELDS)
+
+
+def _address(row: Row) -> Address:
+    place = Place(**{field: row[field] for field in FIELDS})
+    return Address(row["id"], row["user_id"], place, row["created_at"])

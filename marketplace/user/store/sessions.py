@@ -1,0 +1,73 @@
+"""Families of refresh tokens in SQL."""
+
+from collections.abc import Callable
+
+from marketplace.user.refresh import Decision, Family
+from souk.kernel.clock import Clock
+from souk.store.database import Database, Row, Transaction
+
+_COLUMNS = "id, user_id, family_key, current_digest, previous_digest, rotated_at, expires_at"
+_ADD = f"INSERT INTO refresh_families ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+_ROTATE = """
+    UPDATE refresh_families SET current_digest = $2, previous_digest = $3, rotated_at = $4, expires_at = $5
+    WHERE id = $1"""
+_REMOVE = "DELETE FROM refresh_families WHERE id = $1"
+
+
+class SessionStore:
+    """The port Sessions, over one database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def open(self, family: Family, password_hash: str) -> bool:
+        async def work(tx: Transaction) -> bool:
+            # Holds the user's row: a change of password or an erasure at the same time comes before
+            # and is seen here, or after and ends this family too.
+            sql = f"SELECT password_hash FROM users WHERE id = $1 {tx.dialect.for_update}"
+            row = await tx.fetch_one(sql, family.user_id)
+            if row is None or row["password_hash"] != password_hash:
+                return False
+            await tx.execute(
+                _ADD,
+                family.id,
+                family.user_id,
+                family.key,
+                family.current,
+                family.previous,
+                family.rotated_at,
+                family.expires_at,
+            )
+            return True
+
+        return await self._database.run(work)
+
+    async def present(self, family_id: str, decide: Callable[[Family], Decision]) -> Decision | None:
+        async def work(tx: Transaction) -> Decision | None:
+            sql = f"SELECT {_COLUMNS} FROM refresh_families WHERE id = $1 {tx.dialect.for_update}"
+            row = await tx.fetch_one(sql, family_id)
+            if row is None:
+                return None
+            old = _family(row)
+            decision = decide(old)
+            new = decision.family
+            if new is None:
+                await tx.execute(_REMOVE, family_id)
+            elif new != old:
+                await tx.execute(_ROTATE, new.id, new.current, new.previous, new.rotated_at, new.expires_at)
+            return decision
+
+        return await self._database.run(work)
+
+    async def revoke(self, family_id: str, user_id: str) -> None:
+        sql = f"{_REMOVE} AND user_id = $2"
+        await self._database.run(lambda tx: tx.execute(sql, family_id, user_id))
+
+    async def forget_expired(self) -> None:
+        now = self._clock.now()
+        await self._database.run(lambda tx: tx.execute("DELETE FROM refresh_families WHERE expires_at <= $1", now))
+
+
+def _family(row: Row) -> Family:
+    return Family(*(row[column] for column in _COLUMNS.split(", ")))

@@ -1,0 +1,21 @@
+"""Logging out: the family of a refresh token ends."""
+
+from dataclasses import dataclass
+
+from marketplace.user.ports import Sessions
+from marketplace.user.refresh import parse
+
+
+@dataclass(frozen=True, slots=True)
+class LogOut:
+    """Who, and any token of the family."""
+
+    user_id: str
+    refresh_token: str
+
+
+async def log_out(command: LogOut, sessions: Sessions) -> None:
+    """Ends the family if it is the caller's; there is nothing to say about any other."""
+    presented = parse(command.refresh_token)
+    if presented is not None:
+        await sessions.revoke(presented.family_id, command.user_id)
