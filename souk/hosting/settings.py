@@ -46,10 +46,10 @@ class Settings:
     demo: bool = False
     app: str | None = None
     topology: str = "monolith"
-    scale: Mapping[str, int] = _EMPTY
+    scale: Mapping[str, int] = field(default_factory=dict)
     log_level: str = "info"
-    addresses: Mapping[str, str] = _EMPTY
-    faults: Mapping[str, int] = _EMPTY
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, int] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
     drain: float = 20.0
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)

@@ -1,0 +1,145 @@
+"""One service, put into this process: its directory, its database, its parts.
+
+The same code serves a system of one process and a service that is a process of its own; `Ground`
+says what differs.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import grpc.aio
+
+from souk.events.relay import Relay
+from souk.faults import Faults
+from souk.hosting.data_directory import held
+from souk.hosting.lifecycle import Supervisor
+from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.hosting.settings import Settings
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError, StoreError
+from souk.store.database import Database, Dialect, Work
+from souk.store.migrations import migrate, platform_migrations
+from souk.store.outbox import Outbox
+from souk.store.sqlite import SqliteDatabase
+
+PLATFORM = "souk"
+
+Heard = Sequence[tuple[str, Subscription]]
+"""What is heard in the whole system: pairs of a service's name and a subscription of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every service of this process stands on.
+
+    `channels(name)` is how the service of that name reaches others; `instance` is unique to this run
+    of this process.
+    """
+
+    settings: Settings
+    clock: Clock
+    faults: Faults
+    instance: str
+    channels: Callable[[str], Callable[[str], grpc.aio.Channel]]
+
+
+class NoDatabase:
+    """Stands in for the database of a service that keeps nothing; whoever touches it is told so."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def _refuse(self) -> NoReturn:
+        raise StoreError(f"{self._service} has no migrations, so it has no database")
+
+    @property
+    def dialect(self) -> Dialect:
+        self._refuse()
+
+    async def run(self, work: Work[object]) -> NoReturn:
+        self._refuse()
+
+    async def read(self, work: Work[object]) -> NoReturn:
+        self._refuse()
+
+    def listen(self, channel: str, callback: Callable[[], None]) -> NoReturn:
+        self._refuse()
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A service that is in this process."""
+
+    service: Service
+    host: Host
+    parts: Parts
+
+    def start(self, supervisor: Supervisor, heard: Heard) -> None:
+        """Starts its own work, and the relay of what it publishes."""
+        name = self.service.name
+        for task, work in self.parts.tasks.items():
+            supervisor.start(f"{name}: {task}", work)
+        if self.service.migrations is not None:
+            relay = Relay(
+                self.host.database,
+                heard,
+                self.host.channel,
+                self.host.instance,
+                self.host.clock,
+                source=name,
+                faults=self.host.faults,
+            )
+            supervisor.start(f"{name}: relay", relay.run)
+
+
+def heard_in(services: Sequence[Service]) -> Heard:
+    """Every subscription of these services."""
+    return [(service.name, heard) for service in services for heard in service.subscriptions]
+
+
+async def _open(service: Service, ground: Ground) -> Database:
+    if service.migrations is None:
+        return NoDatabase(service.name)
+    path: Path = ground.settings.data / f"{service.name}.db"
+    database = await SqliteDatabase.open(path, clock=ground.clock, faults=ground.faults)
+    try:
+        await migrate(database, platform_migrations(), PLATFORM)
+        await migrate(database, service.migrations, service.name)
+    except StoreError as error:
+        await database.close()
+        raise ConfigurationError(f"{path}: {error}") from error
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+@asynccontextmanager
+async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
+    """Opens a service's directory and database, migrates, and builds it; closes with the block.
+
+    Raises ConfigurationError, in one line, for what is wrong with the directory or the file.
+    """
+    with held(ground.settings.data / service.name) as folder:
+        database = await _open(service, ground)
+        try:
+            host = Host(
+                name=service.name,
+                database=database,
+                outbox=Outbox(service.name, ground.clock),
+                channel=ground.channels(service.name),
+                clock=ground.clock,
+                folder=folder,
+                instance=ground.instance,
+                settings=ground.settings.services.get(service.name, {}),
+                faults=ground.faults,
+            )
+            yield Hosted(service, host, await service.build(host))
+        finally:
+            await database.close()
