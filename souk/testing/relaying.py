@@ -1,0 +1,164 @@
+"""What tests of the relay need: a service that hears events, and a relay that runs for a while."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import grpc.aio
+from google.protobuf.wrappers_pb2 import Int64Value
+from soukapi.v1.event_pb2 import Event
+from soukapi.v1.event_pb2_grpc import add_EventSinkServicer_to_server
+
+from souk.events.broker import Broker, Route
+from souk.events.consumer import EventSinkServicer, Handler
+from souk.events.envelope import unpack
+from souk.events.lane import LaneSettings
+from souk.events.relay import Relay, RelaySettings
+from souk.faults import INERT, Faults
+from souk.kernel.clock import SystemClock
+from souk.resilience.backoff import Backoff
+from souk.store.database import Database, Row, Transaction
+from souk.store.outbox import Outbox
+
+NUMBER = Int64Value.DESCRIPTOR.full_name
+"""The type of the events that `publish` makes."""
+
+
+@dataclass
+class Listener:
+    """A handler that remembers what it heard; `react` may raise instead."""
+
+    react: Callable[[Event], None] = lambda event: None
+    heard: list[Event] = field(default_factory=list)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def __call__(self, event: Event) -> None:
+        try:
+            self.react(event)
+        finally:
+            async with self._changed:
+                self._changed.notify_all()
+        self.heard.append(event)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The payloads, in the order in which they were handled."""
+        return [unpack(event, Int64Value).value for event in self.heard]
+
+    async def until(self, check: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Waits until `check` holds; it is looked at after each event."""
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(check)
+
+    async def has(self, *numbers: int) -> None:
+        """Waits until these were heard, in this order, and nothing else."""
+        await self.until(lambda: len(self.numbers) >= len(numbers))
+        assert self.numbers == list(numbers)
+
+
+class Services:
+    """Services that hear events, each a gRPC server on a loopback port, or away."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._servers: dict[str, grpc.aio.Server] = {}
+        self._ports: dict[str, int] = {}
+
+    async def start(self, name: str, consumers: Mapping[str, Handler]) -> None:
+        """Starts a service; again on its old port if it was there before."""
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        add_EventSinkServicer_to_server(EventSinkServicer(consumers), server)
+        self._ports[name] = server.add_insecure_port(f"127.0.0.1:{self._ports.get(name, 0)}")
+        await server.start()
+        self._servers[name] = server
+
+    async def stop(self, name: str) -> None:
+        """Stops a service at once."""
+        await self._servers.pop(name).stop(None)
+
+    def channel(self, name: str) -> grpc.aio.Channel:
+        """A channel to a service, whether it is there or away."""
+        if name not in self._channels:
+            options = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50)]
+            self._channels[name] = grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[name]}", options=options)
+        return self._channels[name]
+
+    async def close(self) -> None:
+        """Stops all of them."""
+        for channel in self._channels.values():
+            await channel.close()
+        for name in list(self._servers):
+            await self.stop(name)
+
+
+QUICK = RelaySettings(lane=LaneSettings(backoff=Backoff(0.01, 0.05), poll=0.1), poll=0.1, linger=0.0, lease=5.0)
+"""Settings that do not keep a test waiting."""
+
+
+class World:
+    """One database with an outbox, and services around it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.outbox = Outbox("source", SystemClock())
+        self.services = Services()
+
+    def relay(
+        self,
+        *heard: tuple[str, str],
+        owner: str = "relay-1",
+        settings: RelaySettings = QUICK,
+        broker: Broker | None = None,
+        faults: Faults = INERT,
+        types: tuple[str, ...] = (NUMBER,),
+    ) -> Relay:
+        """A relay to these (service, consumer); it does not run yet."""
+        return Relay(
+            self.database,
+            [(service, Route(service, consumer, types)) for service, consumer in heard],
+            self.services.channel,
+            owner,
+            SystemClock(),
+            source="source",
+            settings=settings,
+            broker=broker,
+            faults=faults,
+        )
+
+    async def publish(self, *numbers: int, key: str = "k", event_id: str | None = None) -> None:
+        """Publishes numbers as events of one key, each in a transaction of its own."""
+        for number in numbers:
+
+            async def work(tx: Transaction, number: int = number) -> None:
+                await self.outbox.publish(tx, key, Int64Value(value=number), event_id=event_id)
+
+            await self.database.run(work)
+
+    async def rows(self, sql: str) -> list[Row]:
+        """What a query finds."""
+        return await self.database.read(lambda tx: tx.fetch(sql))
+
+    async def all_delivered(self) -> bool:
+        """Whether nobody waits for any event."""
+        left = await self.rows("SELECT seq FROM souk_outbox_delivery WHERE state <> 'delivered'")
+        return not left and not await self.rows("SELECT seq FROM souk_outbox WHERE NOT routed")
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator[Relay]:
+    """Runs a relay inside the block; what it fails with is raised at the end."""
+    task = asyncio.ensure_future(relay.run())
+    try:
+        yield relay
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Waits until `check` holds, for what nobody notifies."""
+    async with asyncio.timeout(seconds):
+        while not await check():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)

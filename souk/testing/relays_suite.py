@@ -1,0 +1,151 @@
+"""What several relays on one database guarantee, and what the inbox does.
+
+A test class derives from RelaysSuite and gives it a fixture `database`: one that is empty but for
+the platform's tables.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+import pytest
+from google.protobuf.wrappers_pb2 import Int64Value
+from soukapi.v1.event_pb2 import DeliveryResult, Event
+
+from souk.events.broker import Route
+from souk.events.relay import RelaySettings
+from souk.faults import Faults
+from souk.kernel.errors import StoreUnavailable
+from souk.store.database import Database, Transaction
+from souk.store.inbox import Inbox
+from souk.testing.relaying import QUICK, Listener, World, eventually, running
+
+
+class Crash(BaseException):
+    """The process died here."""
+
+
+class Gate:
+    """A broker that holds every delivery until it is let through."""
+
+    def __init__(self) -> None:
+        self.taken: list[Event] = []
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def hand_over(self, route: Route, events: Sequence[Event]) -> list[DeliveryResult]:
+        self.taken += events
+        self.reached.set()
+        await self.open.wait()
+        return [DeliveryResult(event_id=event.id) for event in events]
+
+
+class RelaysSuite:
+    """Crashes, take-overs, repeats."""
+
+    @pytest.fixture
+    async def world(self, database: Database) -> AsyncIterator[World]:
+        world = World(database)
+        yield world
+        await world.services.close()
+
+    async def test_the_record_of_a_relay_that_lost_its_lease_is_refused(self, world: World) -> None:
+        old, new = Gate(), Gate()
+        await world.publish(1)
+        async with running(world.relay(("mail", "all"), owner="old", broker=old)):
+            await old.reached.wait()
+            await world.database.run(lambda tx: tx.execute("UPDATE souk_outbox_lease SET until = 1"))
+            async with running(world.relay(("mail", "all"), owner="new", broker=new)):
+                await new.reached.wait()
+                old.open.set()
+                await asyncio.sleep(0.1)  # the old one records now, if it can
+                assert not await world.all_delivered()
+                new.open.set()
+                await eventually(lambda: world.all_delivered())
+
+    async def test_two_relays_share_the_partitions(self, world: World) -> None:
+        settings = RelaySettings(lease=0.6)
+
+        async def shares() -> list[tuple[str, int]]:
+            sql = "SELECT owner, COUNT(*) AS n FROM souk_outbox_lease GROUP BY owner ORDER BY owner"
+            return [(row["owner"], row["n"]) for row in await world.rows(sql)]
+
+        async def are(*wanted: tuple[str, int]) -> bool:
+            return await shares() == list(wanted)
+
+        async with running(world.relay(owner="a", settings=settings)):
+            await eventually(lambda: are(("a", 64)))
+            async with running(world.relay(owner="b", settings=settings)):
+                await eventually(lambda: are(("a", 32), ("b", 32)))
+            await eventually(lambda: are(("a", 64)))
+
+    async def test_relays_that_share_keep_the_order_of_every_key(self, world: World) -> None:
+        listener = Listener()
+        await world.services.start("mail", {"all": listener})
+        keys = [f"key-{n}" for n in range(6)]
+        settings = RelaySettings(lane=QUICK.lane, poll=0.05, linger=0.0, lease=0.3)
+        async with running(world.relay(("mail", "all"), owner="a", settings=settings)):
+            for number in range(5):
+                await asyncio.gather(*(world.publish(number, key=key) for key in keys))
+            async with running(world.relay(("mail", "all"), owner="b", settings=settings)):
+                for number in range(5, 20):
+                    await asyncio.gather(*(world.publish(number, key=key) for key in keys))
+                await listener.until(lambda: len(listener.heard) >= 20 * len(keys))
+        for key in keys:
+            assert [Int64Value.FromString(e.payload).value for e in listener.heard if e.key == key] == [*range(20)]
+
+    async def test_crash_between_handling_and_recording_delivers_again(self, world: World) -> None:
+        listener = Listener()
+        await world.services.start("mail", {"all": listener})
+        await world.publish(1, 2)
+
+        def die() -> None:
+            raise Crash
+
+        with pytest.raises(BaseExceptionGroup) as died:
+            await world.relay(("mail", "all"), faults=Faults({"relay.handled": 0}, strike=die)).run()
+        assert died.value.subgroup(Crash)
+        assert listener.numbers == [1, 2]
+        async with running(world.relay(("mail", "all"), owner="relay-2")):
+            await listener.has(1, 2, 1, 2)
+
+    async def test_inbox_makes_the_effect_happen_once(self, world: World) -> None:
+        await world.database.run(lambda tx: tx.execute("CREATE TABLE effect (event_id TEXT NOT NULL)"))
+        inbox, tries = Inbox(), Listener()
+
+        async def handle(event: Event) -> None:
+            async def work(tx: Transaction) -> None:
+                if await inbox.first_time(tx, "all", event.id):
+                    await tx.execute("INSERT INTO effect (event_id) VALUES ($1)", event.id)
+
+            await world.database.run(work)
+            await tries(event)
+            if len(tries.heard) <= 2:
+                raise StoreUnavailable("after it took effect")
+
+        await world.services.start("mail", {"all": handle})
+        await world.publish(1, 2)
+        async with running(world.relay(("mail", "all"))):
+            await tries.has(1, 1, 1, 2)
+        assert len(await world.rows("SELECT event_id FROM effect")) == 2
+
+    async def test_a_roll_back_forgets_the_mark(self, world: World) -> None:
+        inbox = Inbox()
+
+        async def fails(tx: Transaction) -> None:
+            assert await inbox.first_time(tx, "c", "e")
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await world.database.run(fails)
+        assert await world.database.run(lambda tx: inbox.first_time(tx, "c", "e"))
+        assert not await world.database.run(lambda tx: inbox.first_time(tx, "c", "e"))
+        assert await world.database.run(lambda tx: inbox.first_time(tx, "other", "e"))
+
+    async def test_old_marks_are_forgotten_in_bounded_batches(self, world: World) -> None:
+        inbox = Inbox()
+        for number in range(5):
+            await world.database.run(partial(inbox.first_time, consumer="c", event_id=f"e{number}"))
+        assert await world.database.run(lambda tx: inbox.forget(tx, 3_600.0, 10)) == 0
+        assert await world.database.run(lambda tx: inbox.forget(tx, -1.0, 3)) == 3
+        assert await world.database.run(lambda tx: inbox.forget(tx, -1.0, 3)) == 2

@@ -1,0 +1,17 @@
+"""The events suite on SQLite."""
+
+import pytest
+
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.sqlite import SqliteDatabase
+from souk.testing.events_suite import EventsSuite
+from souk.testing.relays_suite import RelaysSuite
+
+
+class TestSqlite(EventsSuite, RelaysSuite):
+    @pytest.fixture
+    async def database(self, tmp_path):
+        database = await SqliteDatabase.open(tmp_path / "events.db")
+        await migrate(database, platform_migrations(), PLATFORM)
+        yield database
+        await database.close()
