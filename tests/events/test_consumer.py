@@ -1,0 +1,119 @@
+"""How a handler's end becomes an answer."""
+
+import asyncio
+
+import grpc
+import grpc.aio
+import pytest
+from google.protobuf.wrappers_pb2 import Int64Value, StringValue
+from soukapi.v1.event_pb2 import DeliverRequest, Event
+
+from souk.events.consumer import EventSinkServicer, is_away
+from souk.events.envelope import unpack
+from souk.kernel.clock import FakeClock
+from souk.kernel.context import CallContext, current, use
+from souk.kernel.errors import DomainError, InvalidArgument, LeaseLost, PoisonedEvent, StoreCorrupt, StoreUnavailable
+
+EVENTS = [Event(id=f"e{n}", traceparent=f"00-{n}") for n in range(4)]
+
+
+async def deliver(handler, *, consumer="all", deadline=None, **options):
+    request = DeliverRequest(consumer=consumer, events=EVENTS)
+    with use(CallContext(deadline=deadline)):
+        response = await EventSinkServicer({"all": handler}, **options).Deliver(request, None)
+    return [(result.event_id, result.poison, result.failure) for result in response.results]
+
+
+async def test_each_event_is_handled_in_the_trace_of_its_cause_with_a_deadline():
+    seen = []
+
+    async def handle(event):
+        seen.append((event.id, current().traceparent, current().deadline))
+
+    assert await deliver(handle, clock=FakeClock(monotonic=100.0)) == [(f"e{n}", "", "") for n in range(4)]
+    assert seen == [(f"e{n}", f"00-{n}", 110.0) for n in range(4)]
+
+
+async def test_poison_does_not_stop_the_rest():
+    async def handle(event):
+        if event.id == "e1":
+            raise PoisonedEvent("no such order")
+
+    results = await deliver(handle)
+    assert results == [("e0", "", ""), ("e1", "no such order", ""), ("e2", "", ""), ("e3", "", "")]
+
+
+async def test_a_bug_stops_and_says_its_name_without_its_text():
+    async def handle(event):
+        if event.id == "e1":
+            raise KeyError("4242 4242 4242 4242")
+
+    assert await deliver(handle) == [("e0", "", ""), ("e1", "", "KeyError")]
+
+
+async def test_what_is_away_stops_without_blame():
+    async def handle(event):
+        if event.id == "e2":
+            raise StoreUnavailable("locked")
+
+    assert await deliver(handle) == [("e0", "", ""), ("e1", "", "")]
+
+
+async def test_a_handler_that_hangs_is_put_off():
+    async def handle(event):
+        if event.id == "e1":
+            await asyncio.Event().wait()
+
+    assert await deliver(handle, event_timeout=0.01) == [("e0", "", "")]
+
+
+async def test_stops_while_there_is_time_to_acknowledge():
+    clock = FakeClock()
+
+    async def handle(event):
+        clock.advance(9.0)
+
+    results = await deliver(handle, clock=clock, deadline=clock.monotonic() + 30.0)
+    assert [event_id for event_id, _, _ in results] == ["e0", "e1", "e2"]
+
+
+async def test_an_unknown_consumer_is_refused():
+    with pytest.raises(DomainError) as refused:
+        await deliver(None, consumer="nobody")
+    assert refused.value.reason == "UNKNOWN_CONSUMER"
+
+
+def rpc_error(code):
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (StoreUnavailable(""), True),
+        (StoreCorrupt(""), False),
+        (LeaseLost(""), True),
+        (TimeoutError(), True),
+        (ConnectionResetError(), True),
+        (DomainError("BUSY", "", retry_after=1.0), True),
+        (DomainError("NO", ""), False),
+        (InvalidArgument([]), False),
+        (ValueError(), False),
+        (rpc_error(grpc.StatusCode.UNAVAILABLE), True),
+        (rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED), True),
+        (rpc_error(grpc.StatusCode.NOT_FOUND), False),
+        (rpc_error(grpc.StatusCode.UNKNOWN), False),
+    ],
+)
+def test_which_errors_speak_of_the_world_and_not_of_the_event(error, away):
+    assert is_away(error) is away
+
+
+def test_unpack_poisons_what_is_not_the_payload():
+    event = Event(type=Int64Value.DESCRIPTOR.full_name, payload=Int64Value(value=7).SerializeToString())
+    assert unpack(event, Int64Value).value == 7
+    with pytest.raises(PoisonedEvent):
+        unpack(event, StringValue)
+    event.payload = b"\xff"
+    with pytest.raises(PoisonedEvent):
+        unpack(event, Int64Value)

@@ -1,0 +1,18 @@
+"""The events suite on PostgreSQL."""
+
+import pytest
+
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.postgres import PostgresDatabase
+from souk.testing.events_suite import EventsSuite
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401
+from souk.testing.relays_suite import RelaysSuite
+
+
+class TestPostgres(EventsSuite, RelaysSuite):
+    @pytest.fixture
+    async def database(self, postgres_url):  # noqa: F811
+        database = await PostgresDatabase.open(postgres_url)
+        await migrate(database, platform_migrations(), PLATFORM)
+        yield database
+        await database.close()
