@@ -1,0 +1,1 @@
+"""What fulfils Inventory's ports besides its store."""

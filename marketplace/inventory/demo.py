@@ -1,0 +1,25 @@
+"""Demo stock: P-101 to P-164. Each product's key makes loading it again harmless."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from marketplace.inventory.use_cases.adjust_stock import AdjustStock
+
+CALLER = "demo"
+_PRODUCTS = range(101, 165)
+_FIRST_STOCK = 100
+
+
+def _pieces(number: int) -> int:
+    """Believable and always the same: between 20 and 250, and 100 of P-101."""
+    return _FIRST_STOCK if number == _PRODUCTS.start else 20 + number * 37 % 231
+
+
+async def load_demo(adjust: Callable[[AdjustStock], Awaitable[object]]) -> None:
+    """Receives the demo stock, all products at once."""
+    await asyncio.gather(*(adjust(_received(number)) for number in _PRODUCTS))
+
+
+def _received(number: int) -> AdjustStock:
+    product = f"P-{number}"
+    return AdjustStock(CALLER, f"demo-stock-{product}", product, _pieces(number), "demo data")

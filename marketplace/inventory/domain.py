@@ -1,0 +1,130 @@
+"""Reservations of stock, as a table of what each action does to each state.
+
+(never seen) --reserve--> RESERVED --commit--> COMMITTED --return--> RETURNED
+                             |  ^
+                             |  +--reserve or commit, if there is stock--+
+                             +--expire--> EXPIRED -----------------------+
+                             +--release--> RELEASED <--release-- (never seen), EXPIRED
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+MAX_PIECES = 2**53 - 1
+"""Beyond it a JSON number is no longer exact."""
+MAX_ITEMS = 100
+MAX_QUANTITY = 1_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Item:
+    """Pieces of one product."""
+
+    product_id: str
+    quantity: int
+
+
+class State(Enum):
+    """What became of a reservation."""
+
+    RESERVED = "reserved"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    COMMITTED = "committed"
+    RETURNED = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A promise to an order; `items` are in the order of their product ids."""
+
+    key: str
+    order_id: str
+    items: tuple[Item, ...]
+    state: State
+    expires_at: int
+
+
+class Action(Enum):
+    """What can be asked of a reservation, or, for `EXPIRE`, what time does to it."""
+
+    RESERVE = "reserve"
+    RELEASE = "release"
+    COMMIT = "commit"
+    RETURN = "return"
+    EXPIRE = "expire"
+
+
+class Move(Enum):
+    """Pieces that change their place. Only a HOLD can find too few of them."""
+
+    HOLD = "available -> reserved"
+    PUT_BACK = "reserved -> available"
+    SELL = "reserved -> sold"
+    TAKE_BACK = "sold -> available"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The state that an action leads to, and the moves on the way. The same state: a repeat."""
+
+    state: State
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The reason why an action is impossible in a state, out of the contract."""
+
+    reason: str
+    detail: str
+
+
+_NOT_FOUND = Refused("RESERVATION_NOT_FOUND", "nothing is reserved under this key")
+_NOT_SOLD = Refused("RESERVATION_NOT_FOUND", "nothing was sold under this key")
+_RELEASED = Refused("RESERVATION_RELEASED", "this reservation was released")
+_COMMITTED = Refused("RESERVATION_COMMITTED", "this reservation was sold")
+
+TABLE: dict[tuple[State | None, Action], Change | Refused] = {
+    (None, Action.RESERVE): Change(State.RESERVED, (Move.HOLD,)),
+    (None, Action.RELEASE): Change(State.RELEASED),
+    (None, Action.COMMIT): _NOT_FOUND,
+    (None, Action.RETURN): _NOT_SOLD,
+    (None, Action.EXPIRE): _NOT_FOUND,
+    (State.RESERVED, Action.RESERVE): Change(State.RESERVED),
+    (State.RESERVED, Action.RELEASE): Change(State.RELEASED, (Move.PUT_BACK,)),
+    (State.RESERVED, Action.COMMIT): Change(State.COMMITTED, (Move.SELL,)),
+    (State.RESERVED, Action.RETURN): _NOT_SOLD,
+    (State.RESERVED, Action.EXPIRE): Change(State.EXPIRED, (Move.PUT_BACK,)),
+    (State.RELEASED, Action.RESERVE): _RELEASED,
+    (State.RELEASED, Action.RELEASE): Change(State.RELEASED),
+    (State.RELEASED, Action.COMMIT): _RELEASED,
+    (State.RELEASED, Action.RETURN): _NOT_SOLD,
+    (State.RELEASED, Action.EXPIRE): Change(State.RELEASED),
+    (State.EXPIRED, Action.RESERVE): Change(State.RESERVED, (Move.HOLD,)),
+    (State.EXPIRED, Action.RELEASE): Change(State.RELEASED),
+    (State.EXPIRED, Action.COMMIT): Change(State.COMMITTED, (Move.HOLD, Move.SELL)),
+    (State.EXPIRED, Action.RETURN): _NOT_SOLD,
+    (State.EXPIRED, Action.EXPIRE): Change(State.EXPIRED),
+    (State.COMMITTED, Action.RESERVE): Change(State.COMMITTED),
+    (State.COMMITTED, Action.RELEASE): _COMMITTED,
+    (State.COMMITTED, Action.COMMIT): Change(State.COMMITTED),
+    (State.COMMITTED, Action.RETURN): Change(State.RETURNED, (Move.TAKE_BACK,)),
+    (State.COMMITTED, Action.EXPIRE): Change(State.COMMITTED),
+    (State.RETURNED, Action.RESERVE): Change(State.RETURNED),
+    (State.RETURNED, Action.RELEASE): _COMMITTED,
+    (State.RETURNED, Action.COMMIT): Change(State.RETURNED),
+    (State.RETURNED, Action.RETURN): Change(State.RETURNED),
+    (State.RETURNED, Action.EXPIRE): Change(State.RETURNED),
+}
+
+
+def decide(state: State | None, action: Action) -> Change | Refused:
+    """What an action does to a reservation in a state; None stands for a key never seen."""
+    return TABLE[state, action]
+
+
+def in_product_order(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Items as rows are locked: everybody goes in the same order, so that nobody waits in a circle."""
+    return tuple(sorted(items))

@@ -1,0 +1,138 @@
+"""The stockroom in SQL."""
+
+import json
+from collections.abc import Sequence
+
+from marketplace.inventory.domain import MAX_PIECES, Item, Move, Reservation, State
+from marketplace.inventory.ports import Adjustment
+from souk.store.database import Row, Transaction
+
+_INSERT = """
+    INSERT INTO reservations (key, order_id, items, state, expires_at, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (key) DO NOTHING
+"""
+_FIND = "SELECT key, order_id, items, state, expires_at FROM reservations WHERE key = $1"
+_UPDATE = "UPDATE reservations SET state = $2, expires_at = $3 WHERE key = $1"
+_LAPSED = """
+    SELECT key FROM reservations WHERE state = 'reserved' AND expires_at <= $1 ORDER BY expires_at LIMIT $2
+"""
+_AVAILABLE = "SELECT available FROM stock WHERE product_id = $1"
+_HOLD = """
+    UPDATE stock SET available = available - $2, reserved = reserved + $2
+    WHERE product_id = $1 AND available >= $2
+"""
+_MOVES = {
+    Move.PUT_BACK: "UPDATE stock SET reserved = reserved - $2, available = available + $2 WHERE product_id = $1",
+    Move.SELL: "UPDATE stock SET reserved = reserved - $2, sold = sold + $2 WHERE product_id = $1",
+    Move.TAKE_BACK: "UPDATE stock SET sold = sold - $2, available = available + $2 WHERE product_id = $1",
+}
+_ADD = """
+    INSERT INTO stock (product_id, received, available, reserved, sold) VALUES ($1, $2, $2, 0, 0)
+    ON CONFLICT (product_id) DO UPDATE SET received = stock.received + $2, available = stock.available + $2
+    WHERE stock.received <= $3 - $2
+    RETURNING available
+"""
+_TAKE = """
+    UPDATE stock SET received = received - $2, available = available - $2
+    WHERE product_id = $1 AND available >= $2
+    RETURNING available
+"""
+_FIND_ADJUSTMENT = """
+    SELECT caller, key, product_id, delta, reason, available FROM adjustments WHERE caller = $1 AND key = $2
+"""
+_INSERT_ADJUSTMENT = """
+    INSERT INTO adjustments (caller, key, product_id, delta, reason, available, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+class SqlStockroom:
+    """Implements `ports.Stockroom` on either engine."""
+
+    async def insert(self, tx: Transaction, reservation: Reservation, now: int) -> bool:
+        """One statement; a concurrent insert of the same key is waited for."""
+        inserted = await tx.execute(
+            _INSERT,
+            reservation.key,
+            reservation.order_id,
+            _to_text(reservation.items),
+            reservation.state.value,
+            reservation.expires_at,
+            now,
+        )
+        return inserted == 1
+
+    async def find(self, tx: Transaction, key: str) -> Reservation | None:
+        """The reservation, locked."""
+        row = await tx.fetch_one(f"{_FIND} {tx.dialect.for_update}", key)
+        return None if row is None else _to_reservation(row)
+
+    async def update(self, tx: Transaction, key: str, state: State, expires_at: int) -> None:
+        """Records what became of a reservation."""
+        await tx.execute(_UPDATE, key, state.value, expires_at)
+
+    async def hold(self, tx: Transaction, items: Sequence[Item]) -> dict[str, int]:
+        """One conditional update for each item, and a look at each that is short."""
+        short: dict[str, int] = {}
+        for item in items:
+            if not await self._hold(tx, item):
+                available = await self._settled(tx, item)
+                if available is not None:
+                    short[item.product_id] = available
+        return short
+
+    async def _hold(self, tx: Transaction, item: Item) -> bool:
+        return await tx.execute(_HOLD, item.product_id, item.quantity) == 1
+
+    async def _settled(self, tx: Transaction, item: Item) -> int | None:
+        """What there is of a short item; None if stock came back just now and could be held after all."""
+        row = await tx.fetch_one(f"{_AVAILABLE} {tx.dialect.for_update}", item.product_id)
+        available = 0 if row is None else int(row["available"])
+        if available >= item.quantity and await self._hold(tx, item):
+            return None
+        return available
+
+    async def move(self, tx: Transaction, items: Sequence[Item], move: Move) -> None:
+        """Moves pieces; the table's checks hold whatever the caller believes."""
+        await tx.execute_many(_MOVES[move], [(item.product_id, item.quantity) for item in items])
+
+    async def lapsed(self, tx: Transaction, now: int, limit: int) -> list[str]:
+        """Keys of reservations past their expiry, the oldest first."""
+        return [row["key"] for row in await tx.fetch(_LAPSED, now, limit)]
+
+    async def available(self, tx: Transaction, product_id: str) -> int | None:
+        """How many can be bought; None for a product without stock."""
+        row = await tx.fetch_one(_AVAILABLE, product_id)
+        return None if row is None else int(row["available"])
+
+    async def find_adjustment(self, tx: Transaction, caller: str, key: str) -> Adjustment | None:
+        """The adjustment that a caller made under a key; concurrent ones with that key wait."""
+        await tx.lock(f"adjustment:{caller}:{key}")
+        row = await tx.fetch_one(_FIND_ADJUSTMENT, caller, key)
+        return None if row is None else _to_adjustment(row)
+
+    async def adjust(self, tx: Transaction, product_id: str, delta: int) -> int | None:
+        """Adds or takes pieces in one conditional statement."""
+        if delta > 0:
+            row = await tx.fetch_one(_ADD, product_id, delta, MAX_PIECES)
+        else:
+            row = await tx.fetch_one(_TAKE, product_id, -delta)
+        return None if row is None else int(row["available"])
+
+    async def insert_adjustment(self, tx: Transaction, adjustment: Adjustment, now: int) -> None:
+        """Records an adjustment."""
+        a = adjustment
+        await tx.execute(_INSERT_ADJUSTMENT, a.caller, a.key, a.product_id, a.delta, a.reason, a.available, now)
+
+
+def _to_text(items: Sequence[Item]) -> str:
+    return json.dumps([[item.product_id, item.quantity] for item in items], separators=(",", ":"))
+
+
+def _to_reservation(row: Row) -> Reservation:
+    items = tuple(Item(product_id, quantity) for product_id, quantity in json.loads(row["items"]))
+    return Reservation(row["key"], row["order_id"], items, State(row["state"]), row["expires_at"])
+
+
+def _to_adjustment(row: Row) -> Adjustment:
+    return Adjustment(row["caller"], row["key"], row["product_id"], row["delta"], row["reason"], row["available"])

@@ -1,0 +1,1 @@
+"""What can be asked of Inventory, one file each."""

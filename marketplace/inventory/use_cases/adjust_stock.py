@@ -1,0 +1,74 @@
+"""Add to what is available, or take from it, by hand.
+
+This is the only change of stock that is announced. An event for each order would cost every order
+an insert, a relay and a delivery, for numbers that are stale when they arrive: stock is read from
+the authority. A refusal leaves its key unused.
+"""
+
+from dataclasses import dataclass
+
+from shop.inventory.v1 import inventory_pb2
+
+from marketplace.inventory.domain import MAX_PIECES
+from marketplace.inventory.ports import Adjustment, Announcer, Stockroom
+from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustStock:
+    """Add `delta` pieces, or take them when it is negative; `caller` scopes the key."""
+
+    caller: str
+    key: str
+    product_id: str
+    delta: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Pieces available after the adjustment, and whether this was a repeat of it."""
+
+    available: int
+    replayed: bool
+
+
+async def adjust_stock(
+    command: AdjustStock, database: Database, stockroom: Stockroom, announcer: Announcer, now: int
+) -> Adjusted:
+    """What the adjustment left; a repeat gets the answer of the first.
+
+    Raises DomainError with OUT_OF_STOCK or IDEMPOTENCY_KEY_REUSED, and InvalidArgument when more
+    pieces would have been received than can be counted.
+    """
+
+    async def work(tx: Transaction) -> Adjusted:
+        found = await stockroom.find_adjustment(tx, command.caller, command.key)
+        if found is not None:
+            return Adjusted(_same(found, command).available, replayed=True)
+        left = await _adjust(tx, command, stockroom)
+        record = Adjustment(command.caller, command.key, command.product_id, command.delta, command.reason, left)
+        await stockroom.insert_adjustment(tx, record, now)
+        await announcer.stock_changed(tx, command.product_id, left)
+        return Adjusted(left, replayed=False)
+
+    return await database.run(work)
+
+
+def _same(found: Adjustment, command: AdjustStock) -> Adjustment:
+    payload = (command.product_id, command.delta, command.reason)
+    if (found.product_id, found.delta, found.reason) != payload:
+        raise DomainError("IDEMPOTENCY_KEY_REUSED", "this key was used for another adjustment")
+    return found
+
+
+async def _adjust(tx: Transaction, command: AdjustStock, stockroom: Stockroom) -> int:
+    left = await stockroom.adjust(tx, command.product_id, command.delta)
+    if left is not None:
+        return left
+    if command.delta > 0:
+        raise InvalidArgument([Violation("delta", f"more than {MAX_PIECES} pieces would have been received")])
+    available = await stockroom.available(tx, command.product_id) or 0
+    stock = inventory_pb2.Stock(product_id=command.product_id, available=available)
+    raise DomainError("OUT_OF_STOCK", f"only {available} are available", inventory_pb2.StockShortage(items=[stock]))

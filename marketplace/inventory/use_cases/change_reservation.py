@@ -1,0 +1,40 @@
+"""The one way in which a reservation changes: read under lock, decide by the table, move, record."""
+
+from collections.abc import Sequence
+
+from shop.inventory.v1 import inventory_pb2
+
+from marketplace.inventory.domain import Action, Item, Move, Refused, Reservation, decide
+from marketplace.inventory.ports import Stockroom
+from souk.kernel.errors import DomainError
+from souk.store.database import Transaction
+
+
+async def change(tx: Transaction, stockroom: Stockroom, found: Reservation, action: Action) -> Reservation:
+    """The reservation after `action`; raises DomainError when its state forbids that, or stock is short."""
+    decision = decide(found.state, action)
+    if isinstance(decision, Refused):
+        raise DomainError(decision.reason, decision.detail)
+    if decision.state is found.state:
+        return found
+    for move in decision.moves:
+        await make(tx, stockroom, found.items, move)
+    await stockroom.update(tx, found.key, decision.state, found.expires_at)
+    return Reservation(found.key, found.order_id, found.items, decision.state, found.expires_at)
+
+
+async def make(tx: Transaction, stockroom: Stockroom, items: Sequence[Item], move: Move) -> None:
+    """Makes one move; raises OUT_OF_STOCK, naming everything that is short, when there is too little to hold."""
+    if move is not Move.HOLD:
+        await stockroom.move(tx, items, move)
+        return
+    short = await stockroom.hold(tx, items)
+    if short:
+        raise out_of_stock(short)
+
+
+def out_of_stock(short: dict[str, int]) -> DomainError:
+    """The refusal, with what there is of each product that is short."""
+    items = [inventory_pb2.Stock(product_id=product, available=left) for product, left in short.items()]
+    detail = ", ".join(f"{product}: {left} available" for product, left in short.items())
+    return DomainError("OUT_OF_STOCK", f"not enough stock ({detail})", inventory_pb2.StockShortage(items=items))

@@ -1,0 +1,32 @@
+"""Turn a reservation into a sale."""
+
+from dataclasses import dataclass
+
+from marketplace.inventory.domain import Action, Reservation
+from marketplace.inventory.ports import Stockroom
+from marketplace.inventory.use_cases.change_reservation import change
+from souk.kernel.errors import DomainError
+from souk.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReservation:
+    """Sell what is reserved under a key."""
+
+    key: str
+
+
+async def commit_reservation(command: CommitReservation, database: Database, stockroom: Stockroom) -> Reservation:
+    """The sale. A reservation that expired is reserved again first.
+
+    Raises DomainError with OUT_OF_STOCK (it expired, and the stock is gone), RESERVATION_RELEASED, or
+    RESERVATION_NOT_FOUND.
+    """
+
+    async def work(tx: Transaction) -> Reservation:
+        found = await stockroom.find(tx, command.key)
+        if found is None:
+            raise DomainError("RESERVATION_NOT_FOUND", "nothing is reserved under this key")
+        return await change(tx, stockroom, found, Action.COMMIT)
+
+    return await database.run(work)

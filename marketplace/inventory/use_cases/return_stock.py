@@ -1,0 +1,28 @@
+"""Take a sale back into stock, when a confirmed order is cancelled."""
+
+from dataclasses import dataclass
+
+from marketplace.inventory.domain import Action, Reservation
+from marketplace.inventory.ports import Stockroom
+from marketplace.inventory.use_cases.change_reservation import change
+from souk.kernel.errors import DomainError
+from souk.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnStock:
+    """Take back what was sold under a key."""
+
+    key: str
+
+
+async def return_stock(command: ReturnStock, database: Database, stockroom: Stockroom) -> Reservation:
+    """The returned sale; raises RESERVATION_NOT_FOUND when nothing was sold under the key."""
+
+    async def work(tx: Transaction) -> Reservation:
+        found = await stockroom.find(tx, command.key)
+        if found is None:
+            raise DomainError("RESERVATION_NOT_FOUND", "nothing was sold under this key")
+        return await change(tx, stockroom, found, Action.RETURN)
+
+    return await database.run(work)

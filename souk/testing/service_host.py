@@ -1,0 +1,79 @@
+"""A Host for one service under test: a SQLite file of its own, migrated, and nothing around it.
+
+    async with service_host(service, folder, clock=clock) as host:
+        parts = await service.build(host)
+
+Opening a second one on the same folder after the first was left is a restart.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc.aio
+
+from souk.faults import INERT, Faults
+from souk.hosting.service import Host, Service
+from souk.kernel.clock import Clock, SystemClock
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.outbox import Outbox
+from souk.store.sqlite import SqliteDatabase
+
+
+def _no_channel(name: str) -> NoReturn:
+    raise AssertionError(f"this test gives no channel to {name}")
+
+
+@asynccontextmanager
+async def service_host(
+    service: Service,
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    settings: Mapping[str, str] | None = None,
+    faults: Faults = INERT,
+) -> AsyncIterator[Host]:
+    """A host whose database is closed at the end."""
+    clock = clock or SystemClock()
+    database = await SqliteDatabase.open(folder / f"{service.name}.db", clock=clock)
+    try:
+        await migrate(database, platform_migrations(), PLATFORM)
+        if service.migrations is not None:
+            await migrate(database, service.migrations, service.name)
+        yield Host(
+            name=service.name,
+            database=database,
+            outbox=Outbox(service.name, clock),
+            channel=_no_channel,
+            clock=clock,
+            folder=folder,
+            instance="test",
+            settings=settings or {},
+            faults=faults,
+        )
+    finally:
+        await database.close()
+
+
+class AbortedError(Exception):
+    """What `abort` raises under test."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(f"{code.name}: {details}")
+        self.code = code
+
+
+class CallRecord:
+    """Stands for a servicer's context: remembers what the servicer did with it."""
+
+    def __init__(self) -> None:
+        self.trailing: dict[str, str] = {}
+
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
+        """Keeps it for the test."""
+        self.trailing = dict(trailing_metadata)
+
+    async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
+        """Raises AbortedError."""
+        raise AbortedError(code, details)

@@ -1,0 +1,63 @@
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop.inventory.v1 import inventory_pb2 as pb
+
+from marketplace.inventory.service import service
+from souk.hosting.service import Host
+from souk.kernel.clock import FakeClock
+from souk.kernel.context import CallContext, Caller, use
+from souk.testing.service_host import CallRecord, service_host
+
+ADMIN = CallContext(caller=Caller(subject="U-admin", roles=frozenset({"admin"})))
+
+
+@dataclass
+class Shop:
+    """The servicer with short calls for tests."""
+
+    servicer: Any
+    host: Host
+    clock: FakeClock
+    parts: Any
+
+    async def adjust(self, product: str, delta: int, key: str, reason: str = "test") -> int:
+        request = pb.AdjustStockRequest(product_id=product, delta=delta, reason=reason, idempotency_key=key)
+        with use(ADMIN):
+            self.record = CallRecord()
+            return (await self.servicer.AdjustStock(request, self.record)).available
+
+    async def reserve(self, key: str, items: dict[str, int], ttl: int = 600, order: str = "ORD-1") -> int:
+        request = pb.ReserveRequest(key=key, order_id=order)
+        for product, quantity in items.items():
+            request.items.add(product_id=product, quantity=quantity)
+        request.expires_at.FromMicroseconds(self.clock.now() + ttl * 1_000_000)
+        return (await self.servicer.Reserve(request, CallRecord())).state
+
+    async def release(self, key: str) -> int:
+        return (await self.servicer.Release(pb.ReleaseRequest(key=key), CallRecord())).state
+
+    async def commit(self, key: str) -> int:
+        return (await self.servicer.CommitReservation(pb.CommitReservationRequest(key=key), CallRecord())).state
+
+    async def take_back(self, key: str) -> int:
+        return (await self.servicer.ReturnStock(pb.ReturnStockRequest(key=key), CallRecord())).state
+
+    async def available(self, product: str) -> int:
+        return (await self.servicer.GetStock(pb.GetStockRequest(product_id=product), CallRecord())).available
+
+    async def row(self, product: str) -> tuple[int, int, int, int]:
+        sql = "SELECT received, available, reserved, sold FROM stock WHERE product_id = $1"
+        row = await self.host.database.read(lambda tx: tx.fetch_one(sql, product))
+        return tuple(row[name] for name in ("received", "available", "reserved", "sold"))
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    clock = FakeClock()
+    async with service_host(service, tmp_path, clock=clock) as host:
+        parts = await service.build(host)
+        yield Shop(parts.servicer, host, clock, parts)
