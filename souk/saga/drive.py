@@ -21,7 +21,8 @@ from souk.saga.machine import Answer, Decision, Run
 from souk.saga.points import AFTER, BEFORE, DO, RECORDED, UNDO, UNDONE, point
 from souk.saga.settings import SagaSettings
 from souk.saga.states import Phase, StepState
-from souk.saga.store import CHANNEL, Held, Progress, SagaOutcome, SagaStore, progress_of
+from souk.saga.store import CHANNEL, Held, Progress, SagaStore, progress_of
+from souk.saga.store import Outcome as SagaOutcome
 from souk.store.database import Database, Transaction
 
 log = structlog.get_logger("souk.saga")

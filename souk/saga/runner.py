@@ -24,11 +24,11 @@ from souk.saga.definition import Saga, SagaRef
 from souk.saga.drive import Drive, Tools, run_hooks
 from souk.saga.points import AFTER, BEFORE, fault_points, start_point
 from souk.saga.settings import SagaSettings
-from souk.saga.store import Held, ParkedStep, Progress, SagaOutcome, SagaStore
+from souk.saga.store import Held, Outcome, ParkedStep, Progress, SagaStore
 from souk.saga.watch import Watch
 from souk.store.database import Database, Transaction
 
-__all__ = ["Progress", "SagaOutcome", "SagaRunner", "SagaSettings", "fault_points"]
+__all__ = ["Outcome", "Progress", "SagaRunner", "SagaSettings", "fault_points"]
 
 log = structlog.get_logger("souk.saga")
 
@@ -92,9 +92,9 @@ class SagaRunner:
         """
         if (drive := self._drives.get(ref)) is not None:
             await self._until(drive.decided, until)
-            if drive.progress.outcome is not SagaOutcome.RUNNING or self._tools.clock.monotonic() >= until:
+            if drive.progress.outcome is not Outcome.RUNNING or self._tools.clock.monotonic() >= until:
                 return drive.progress
-        return await self._watch.wait(ref, until, lambda progress: progress.outcome is not SagaOutcome.RUNNING)
+        return await self._watch.wait(ref, until, lambda progress: progress.outcome is not Outcome.RUNNING)
 
     async def wait_ended(self, ref: SagaRef, until: float) -> Progress:
         """Returns once nothing is left to do, forward or back, or at `until` with `ended` false."""

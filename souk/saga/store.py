@@ -11,7 +11,7 @@ from enum import Enum
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import LeaseLost
 from souk.saga.definition import Refusal, Saga, SagaRef
-from souk.saga.machine import Run, StepRun
+from souk.saga.machine import ENDED, Run, StepRun
 from souk.saga.states import Phase, StepState
 from souk.store.database import Row, Transaction
 
@@ -21,7 +21,7 @@ CHANNEL = "souk_saga"
 _RUN = "subject = $1 AND saga = $2 AND attempt = $3"
 
 
-class SagaOutcome(Enum):
+class Outcome(Enum):
     """What a saga came to, as far as it is committed."""
 
     RUNNING = "running"
@@ -30,12 +30,12 @@ class SagaOutcome(Enum):
 
 
 _OUTCOMES = {
-    Phase.RUNNING: SagaOutcome.RUNNING,
-    Phase.TURNED_BACK: SagaOutcome.RUNNING,
-    Phase.COMMITTED: SagaOutcome.COMMITTED,
-    Phase.COMPLETED: SagaOutcome.COMMITTED,
-    Phase.REJECTED: SagaOutcome.REJECTED,
-    Phase.COMPENSATED: SagaOutcome.REJECTED,
+    Phase.RUNNING: Outcome.RUNNING,
+    Phase.TURNED_BACK: Outcome.RUNNING,
+    Phase.COMMITTED: Outcome.COMMITTED,
+    Phase.COMPLETED: Outcome.COMMITTED,
+    Phase.REJECTED: Outcome.REJECTED,
+    Phase.COMPENSATED: Outcome.REJECTED,
 }
 
 
@@ -43,11 +43,11 @@ _OUTCOMES = {
 class Progress:
     """How far a run is.
 
-    `refusal` is why it goes or went back, also before that is its committed outcome. `ended` says
-    that nothing is left to do; `parked` that some step waits for an operator.
+    `refusal` is why it was REJECTED. `ended` says that nothing is left to do; `parked` that some
+    step waits for an operator.
     """
 
-    outcome: SagaOutcome
+    outcome: Outcome
     refusal: Refusal | None = None
     ended: bool = False
     parked: bool = False
@@ -55,7 +55,12 @@ class Progress:
 
 def progress_of(run: Run) -> Progress:
     """How far `run` is."""
-    return Progress(_OUTCOMES[run.phase], run.refusal, run.ended, run.parked)
+    return _progress(run.phase, run.refusal, parked=run.parked)
+
+
+def _progress(phase: Phase, refusal: Refusal | None, *, parked: bool) -> Progress:
+    outcome = _OUTCOMES[phase]
+    return Progress(outcome, refusal if outcome is Outcome.REJECTED else None, phase in ENDED, parked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +169,13 @@ class SagaStore:
     async def progress(self, tx: Transaction, ref: SagaRef) -> Progress:
         """How far a run is. Raises LookupError without such a run."""
         row = await tx.fetch_one(
-            f"""SELECT phase, ended, parked, refused_step, reason, detail, status, sent, final
+            f"""SELECT phase, parked, refused_step, reason, detail, status, sent, final
                 FROM souk_saga_run WHERE {_RUN}""",
             *_key(ref),
         )
         if row is None:
             raise LookupError(f"no run {ref}")
-        return Progress(_OUTCOMES[Phase(row["phase"])], _refusal(row), bool(row["ended"]), bool(row["parked"]))
+        return _progress(Phase(row["phase"]), _refusal(row), parked=bool(row["parked"]))
 
     async def open(self, tx: Transaction, subject: str) -> bool:
         """Whether some run of `subject` has not ended."""

@@ -1,0 +1,212 @@
+"""A saga with participants of its own, to be run through every accident.
+
+    reserve (stock) -> charge (bank) -> confirm | -> ship (depot)
+
+Each participant keeps what it did under its key in a SQLite file of its own, so it outlives the
+process that called it. Its `effects` add up to 1 for what stands and to 0 for what was taken back.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import StringValue
+
+from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.context import CallContext, current
+from souk.kernel.errors import Outcome as CallOutcome
+from souk.rpc.call import CallFailed
+from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
+from souk.saga.runner import Outcome, Progress, SagaRunner
+from souk.store.database import Database, Transaction
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.sqlite import SqliteDatabase
+
+PATIENCE = 10.0
+"""How long a test waits for what must happen, in seconds."""
+
+REFUSE, NOT_SENT, LOST, VANISH = "refuse", "not sent", "lost", "vanish"
+"""What a call may meet: a refusal; no way out; its answer is lost; it never arrives, and nobody says so."""
+
+
+def failed(outcome: CallOutcome, reason: str, *, final: bool = False) -> CallFailed:
+    """What a stub raises."""
+    return CallFailed(outcome, reason, final=final)
+
+
+@dataclass
+class Participant:
+    """Keyed, idempotent, with a memory; an undo of what never happened blocks a late do.
+
+    `does` and `undoes` are what the next calls meet; one that meets an event waits for it first.
+    """
+
+    path: Path
+    idempotent: bool = True
+    does: deque[str | asyncio.Event] = field(default_factory=deque)
+    undoes: deque[str | asyncio.Event] = field(default_factory=deque)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    contexts: list[CallContext] = field(default_factory=list)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._file = sqlite3.connect(self.path, isolation_level=None)
+        # Tests kill the process, not the machine.
+        self._file.execute("PRAGMA synchronous = OFF")
+        self._file.execute("CREATE TABLE IF NOT EXISTS deed (key TEXT PRIMARY KEY, undone INTEGER NOT NULL)")
+        self._file.execute("CREATE TABLE IF NOT EXISTS effect (key TEXT NOT NULL, amount INTEGER NOT NULL)")
+
+    async def do(self, call: StepCall) -> Message:
+        """Does it, once."""
+        meets = await self._arrive("do", call.key, self.does)
+        if self._undone(call.key):
+            raise failed(CallOutcome.REFUSED, "TAKEN_BACK", final=True)
+        if meets == REFUSE:
+            raise failed(CallOutcome.REFUSED, "NO", final=True)
+        with self._file:
+            if self._undone(call.key) is None or not self.idempotent:
+                self._file.execute("INSERT OR IGNORE INTO deed VALUES (?, 0)", (call.key,))
+                self._file.execute("INSERT INTO effect VALUES (?, 1)", (call.key,))
+        if meets == LOST:
+            raise failed(CallOutcome.UNKNOWN, "UNAVAILABLE")
+        return StringValue(value=f"did {call.key}")
+
+    async def undo(self, call: StepCall) -> None:
+        """Takes it back, once."""
+        meets = await self._arrive("undo", call.key, self.undoes)
+        before = self._undone(call.key)
+        with self._file:
+            self._file.execute("INSERT OR REPLACE INTO deed VALUES (?, 1)", (call.key,))
+            if before is False or not self.idempotent:
+                self._file.execute("INSERT INTO effect VALUES (?, -1)", (call.key,))
+        if meets == LOST:
+            raise failed(CallOutcome.UNKNOWN, "UNAVAILABLE")
+
+    def effects(self, subject: str) -> int:
+        """What stands for a subject."""
+        sql = "SELECT coalesce(sum(amount), 0) FROM effect WHERE key LIKE ? || ':%'"
+        return int(self._file.execute(sql, (subject,)).fetchone()[0])
+
+    def close(self) -> None:
+        """Closes its file."""
+        self._file.close()
+
+    def _undone(self, key: str) -> bool | None:
+        row = self._file.execute("SELECT undone FROM deed WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bool(row[0])
+
+    async def _arrive(self, what: str, key: str, script: deque[str | asyncio.Event]) -> str:
+        self.calls.append((what, key))
+        self.contexts.append(current())
+        self.called.set()
+        meets = script.popleft() if script else ""
+        if isinstance(meets, asyncio.Event):
+            await meets.wait()
+            return ""
+        if meets == NOT_SENT:
+            raise failed(CallOutcome.NOT_SENT, "BREAKER_OPEN")
+        if meets == VANISH:
+            raise failed(CallOutcome.UNKNOWN, "UNAVAILABLE")
+        return meets
+
+
+@dataclass
+class Shop:
+    """The service that runs the saga: its database, and its three participants."""
+
+    folder: Path
+    database: Database
+    idempotent: bool = True
+    deadline: float = 60.0
+    try_timeout: float = 5.0
+
+    @classmethod
+    async def open(cls, folder: Path, clock: Clock | None = None, **options: float | bool) -> "Shop":
+        """On the files in `folder`, which stay."""
+        database = await SqliteDatabase.open(folder / "shop.db", clock=clock or SystemClock())
+        await migrate(database, platform_migrations(), PLATFORM)
+
+        async def tables(tx: Transaction) -> None:
+            await tx.execute("CREATE TABLE IF NOT EXISTS story (subject TEXT NOT NULL, what TEXT NOT NULL)")
+
+        await database.run(tables)
+        return cls(folder, database, **options)  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        names = ("stock", "bank", "depot")
+        self.participants = [Participant(self.folder / f"{name}.db", self.idempotent) for name in names]
+        self.stock, self.bank, self.depot = self.participants
+
+    def saga(self) -> Saga:
+        """The saga; its hooks write the subject's story."""
+        limit = self.try_timeout
+        return Saga(
+            "place",
+            Step("reserve", do=self.stock.do, undo=self.stock.undo, record=self._reserved, try_timeout=limit),
+            Step("charge", do=self.bank.do, undo=self.bank.undo, outcome_waits=False, try_timeout=limit),
+            Step("confirm", record=self._confirmed, pivot=True),
+            Step("ship", do=self.depot.do, try_timeout=limit),
+            rejected=self._rejected,
+            ended=self._ended,
+            deadline=self.deadline,
+        )
+
+    async def start(self, runner: SagaRunner, subject: str = "O-1", attempt: int = 1) -> SagaRef:
+        """Starts the saga in a transaction of its own."""
+
+        async def work(tx: Transaction) -> SagaRef:
+            await self._tell(tx, subject, "placed")
+            return await runner.start(tx, "place", subject, attempt, b"input", "U-1")
+
+        return await self.database.run(work)
+
+    async def story(self, subject: str = "O-1") -> list[str]:
+        """What the hooks wrote, in order."""
+
+        async def work(tx: Transaction) -> list[str]:
+            rows = await tx.fetch("SELECT what FROM story WHERE subject = $1 ORDER BY rowid", subject)
+            return [row["what"] for row in rows]
+
+        return await self.database.read(work)
+
+    async def close(self) -> None:
+        """Closes all files."""
+        await self.database.close()
+        for participant in self.participants:
+            participant.close()
+
+    async def _reserved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
+        await self._tell(tx, call.ref.subject, "reserved")
+
+    async def _confirmed(self, tx: Transaction, call: StepCall, result: bytes) -> None:
+        charged = StringValue.FromString(call.results["charge"]).value
+        await self._tell(tx, call.ref.subject, f"confirmed: {charged}")
+
+    async def _rejected(self, tx: Transaction, call: StepCall, refusal: Refusal) -> None:
+        await self._tell(tx, call.ref.subject, f"rejected: {refusal.step} {refusal.reason}")
+
+    async def _ended(self, tx: Transaction, call: StepCall) -> None:
+        await self._tell(tx, call.ref.subject, "ended")
+
+    async def _tell(self, tx: Transaction, subject: str, what: str) -> None:
+        await tx.execute("INSERT INTO story VALUES ($1, $2)", subject, what)
+
+
+async def violations(shop: Shop, progress: Progress | None, subject: str = "O-1") -> list[str]:
+    """What is wrong with a subject at rest; `progress` is None when its saga was never recorded."""
+    effects = [participant.effects(subject) for participant in shop.participants]
+    story = await shop.story(subject)
+    if progress is None:
+        return [] if (effects, story) == ([0, 0, 0], []) else [f"nothing was recorded, yet {effects} {story}"]
+    found = [] if progress.ended else ["it has not ended"]
+    if len(set(story)) != len(story) or story[-1] != "ended":
+        found.append(f"the hooks did not run once and in order: {story}")
+    committed = progress.outcome is Outcome.COMMITTED
+    if any(what.startswith("confirmed") for what in story) is not committed:
+        found.append(f"the outcome is {progress.outcome}, the story {story}")
+    if effects != ([1, 1, 1] if committed else [0, 0, 0]):
+        found.append(f"the outcome is {progress.outcome}, the participants have {effects}")
+    return found

@@ -1,0 +1,398 @@
+"""The runner on a real database, with participants that remember."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from souk.kernel.clock import SystemClock
+from souk.kernel.context import CallContext, Caller, use
+from souk.kernel.errors import LeaseLost, VersionConflict
+from souk.saga.definition import Saga, SagaRef, Step, StepCall
+from souk.saga.runner import Outcome, SagaRunner, SagaSettings
+from souk.saga.states import StepState
+from souk.store.database import Transaction
+from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, VANISH, Shop, violations
+
+CLOCK = SystemClock()
+QUICK = SagaSettings(lease=0.3, claim=0.02, poll=0.02, pause=0.002, longest_pause=0.01)
+
+
+def soon() -> float:
+    return CLOCK.monotonic() + PATIENCE
+
+
+class Bench:
+    """A shop and its runners."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.runners: list[SagaRunner] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def runner(self, owner: str = "A", settings: SagaSettings = QUICK, *sagas: Saga) -> SagaRunner:
+        sagas = sagas or (self.shop.saga(),)
+        runner = SagaRunner(self.shop.database, sagas, CLOCK, owner, settings, service="order")
+        self.runners.append(runner)
+        return runner
+
+    def go(self, runner: SagaRunner) -> None:
+        self.tasks.append(asyncio.create_task(runner.run()))
+
+    async def at_rest(self, runner: SagaRunner, ref: SagaRef, outcome: Outcome) -> None:
+        progress = await runner.wait_ended(ref, soon())
+        assert progress.outcome is outcome
+        assert await violations(self.shop, progress, ref.subject) == []
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for runner in self.runners:
+            await runner.close()
+        await self.shop.close()
+
+
+Make = Callable[..., Awaitable[Bench]]
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    made: list[Bench] = []
+
+    async def bench(**options: Any) -> Bench:
+        made.append(Bench(await Shop.open(tmp_path, **options)))
+        return made[-1]
+
+    yield bench
+    for each in made:
+        await each.close()
+
+
+@pytest.fixture
+async def bench(make: Make) -> Bench:
+    return await make()
+
+
+@asynccontextmanager
+async def counted(shop: Shop) -> AsyncIterator[list[int]]:
+    """Counts the transactions of a block."""
+    commits = [0]
+    run = shop.database.run
+
+    async def counting(work: Any) -> Any:
+        commits[0] += 1
+        return await run(work)
+
+    shop.database.run = counting  # type: ignore[method-assign]
+    yield commits
+    shop.database.run = run  # type: ignore[method-assign]
+
+
+async def test_a_saga_that_goes_well_costs_four_transactions(bench: Bench) -> None:
+    runner = bench.runner()
+    async with counted(bench.shop) as commits:
+        ref = await bench.shop.start(runner)
+        assert (await runner.wait(ref, soon())).outcome is Outcome.COMMITTED
+        await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    assert commits == [4]
+    assert await bench.shop.story() == ["placed", "reserved", "confirmed: did O-1:1:charge", "ended"]
+
+
+async def test_it_acts_as_its_service_for_the_user_and_not_as_the_request_that_started_it(bench: Bench) -> None:
+    runner = bench.runner()
+    request = CallContext(deadline=1.0, caller=Caller(subject="U-9", service="gateway"), idempotency_key="K")
+    with use(request):
+        ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    context = bench.shop.stock.contexts[0]
+    assert context.caller == Caller(subject="U-1", service="order")
+    assert context.idempotency_key == ""
+    assert context.deadline is not None
+    assert 4.0 < context.deadline - CLOCK.monotonic() <= 5.0
+
+
+async def test_the_outcome_is_told_at_the_pivot(bench: Bench) -> None:
+    dispatch = asyncio.Event()
+    bench.shop.depot.does.append(dispatch)
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    progress = await runner.wait(ref, soon())
+    assert (progress.outcome, progress.ended) == (Outcome.COMMITTED, False)
+    assert await bench.shop.database.read(lambda tx: runner.open(tx, "O-1"))
+    dispatch.set()
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    assert not await bench.shop.database.read(lambda tx: runner.open(tx, "O-1"))
+
+
+async def test_a_start_that_does_not_commit_never_was(bench: Bench) -> None:
+    runner = bench.runner()
+
+    async def work(tx: Transaction) -> None:
+        await runner.start(tx, "place", "O-1", 1, b"")
+        raise KeyError("the order is not to be")
+
+    with pytest.raises(KeyError):
+        await bench.shop.database.run(work)
+    with pytest.raises(LookupError):
+        await runner.wait(SagaRef("place", "O-1", 1), soon())
+    assert bench.shop.stock.calls == []
+
+
+async def test_refused(bench: Bench) -> None:
+    bench.shop.bank.does.append(REFUSE)
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    progress = await runner.wait(ref, soon())
+    assert progress.refusal is not None
+    assert (progress.refusal.step, progress.refusal.reason, progress.refusal.final) == ("charge", "NO", True)
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    assert ("undo", "O-1:1:charge") not in bench.shop.bank.calls
+    assert await bench.shop.story() == ["placed", "reserved", "rejected: charge NO", "ended"]
+
+
+async def test_not_sent_goes_back_and_leaves_that_step_alone(bench: Bench) -> None:
+    bench.shop.bank.does.append(NOT_SENT)
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    progress = await runner.wait(ref, soon())
+    assert progress.refusal is not None
+    assert not progress.refusal.sent
+    assert [what for what, _ in bench.shop.bank.calls] == ["do"]
+
+
+@pytest.mark.parametrize("first", [LOST, VANISH])
+async def test_unknown_is_asked_again_under_the_same_key(bench: Bench, first: str) -> None:
+    bench.shop.bank.does.extend([first, VANISH])
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    assert bench.shop.bank.calls == [("do", "O-1:1:charge")] * 3
+
+
+async def test_unknown_until_the_deadline_is_undone(make: Make) -> None:
+    bench = await make(deadline=0.1)
+    bench.shop.bank.does.extend([LOST, *[VANISH] * 1000])
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    assert (await bench.shop.story())[2] == "rejected: charge DEADLINE_EXCEEDED"
+
+
+async def test_a_try_that_takes_too_long_is_unknown(make: Make) -> None:
+    bench = await make(deadline=0.05)
+    bench.shop.stock.does.append(asyncio.Event())
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    assert bench.shop.stock.calls == [("do", "O-1:1:reserve"), ("undo", "O-1:1:reserve")]
+
+
+async def test_a_client_that_goes_away_changes_nothing(bench: Bench) -> None:
+    gate = asyncio.Event()
+    bench.shop.stock.does.append(gate)
+    runner = bench.runner()
+    request = asyncio.create_task(_request(bench.shop, runner))
+    await bench.shop.stock.called.wait()
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    gate.set()
+    await bench.at_rest(runner, SagaRef("place", "O-1", 1), Outcome.COMMITTED)
+
+
+async def _request(shop: Shop, runner: SagaRunner) -> None:
+    await runner.wait(await shop.start(runner), soon())
+
+
+async def test_waiting_ends_at_its_time_with_running(bench: Bench) -> None:
+    bench.shop.stock.does.append(asyncio.Event())
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    progress = await runner.wait(ref, CLOCK.monotonic() + 0.02)
+    assert progress.outcome is Outcome.RUNNING
+    assert (await bench.runner("B").wait(ref, CLOCK.monotonic() + 0.02)).outcome is Outcome.RUNNING
+
+
+async def test_an_undo_that_is_blocked_delays_neither_the_other_nor_the_outcome(bench: Bench) -> None:
+    bank_is_back = asyncio.Event()
+    bench.shop.bank.does.extend([VANISH, REFUSE])
+    bench.shop.bank.undoes.extend([VANISH, VANISH, bank_is_back])
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    progress = await runner.wait(ref, soon())
+    assert (progress.outcome, progress.ended) == (Outcome.REJECTED, False)
+    assert bench.shop.stock.effects("O-1") == 0
+    bank_is_back.set()
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+
+
+async def test_the_outcome_waits_for_the_release_of_stock(bench: Bench) -> None:
+    stock_is_back = asyncio.Event()
+    bench.shop.bank.does.append(REFUSE)
+    bench.shop.stock.undoes.append(stock_is_back)
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    while len(bench.shop.stock.calls) < 2:
+        bench.shop.stock.called.clear()
+        await bench.shop.stock.called.wait()
+    progress = await bench.shop.database.read(lambda tx: runner.progress(tx, ref))
+    assert (progress.outcome, progress.refusal) == (Outcome.RUNNING, None)
+    stock_is_back.set()
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+
+
+async def test_an_undo_that_fails_too_often_is_parked_until_an_operator_retries_it(bench: Bench) -> None:
+    bench.shop.bank.does.append(REFUSE)
+    bench.shop.stock.undoes.extend([VANISH] * 3)
+    runner = bench.runner(settings=SagaSettings(pause=0.001, poll=0.02, undo_tries=3))
+    ref = await bench.shop.start(runner)
+    progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.2)
+    assert (progress.outcome, progress.parked) == (Outcome.RUNNING, True)
+    (parked,) = await runner.parked()
+    assert (parked.ref, parked.step, parked.state) == (ref, "reserve", StepState.UNDO_PARKED)
+    assert (parked.tries, parked.note) == (3, "UNAVAILABLE")
+    assert await runner.counts() == {("place", "parked"): 1}
+    assert await runner.retry_parked(ref)
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    assert not await runner.retry_parked(ref)
+    assert await runner.parked() == []
+
+
+async def test_after_the_pivot_it_is_tried_until_it_is_done(bench: Bench) -> None:
+    bench.shop.depot.does.extend([NOT_SENT, VANISH, LOST, NOT_SENT])
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+
+
+async def test_a_refusal_after_the_pivot_is_parked(bench: Bench) -> None:
+    bench.shop.depot.does.append(REFUSE)
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    assert (await runner.wait(ref, soon())).outcome is Outcome.COMMITTED
+    progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.1)
+    assert (progress.parked, progress.ended) == (True, False)
+    assert await runner.retry_parked(ref)
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+
+
+async def test_another_replica_sees_the_outcome(bench: Bench) -> None:
+    gate = asyncio.Event()
+    bench.shop.bank.does.append(gate)
+    ref = await bench.shop.start(bench.runner())
+    other = bench.runner("B")
+    waits = [asyncio.create_task(other.wait(ref, soon())) for _ in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert {progress.outcome for progress in await asyncio.gather(*waits)} == {Outcome.COMMITTED}
+
+
+async def test_an_abandoned_run_is_taken_over_and_the_loser_stops(bench: Bench) -> None:
+    loser_may_go_on = asyncio.Event()
+    bench.shop.bank.does.append(loser_may_go_on)
+    loser, winner = bench.runner("A"), bench.runner("B")
+    ref = await bench.shop.start(loser)
+    await bench.shop.bank.called.wait()
+    # Nobody keeps A's lease, as if its loop had stood still.
+    bench.go(winner)
+    await bench.at_rest(winner, ref, Outcome.COMMITTED)
+    (drive,) = loser._tasks
+    with pytest.raises(LeaseLost):
+        await bench.shop.database.run(lambda tx: loser._store.record(tx, drive.held, drive.run, drive.run))
+    loser_may_go_on.set()
+    assert (await loser.wait_ended(ref, soon())).ended
+    await drive.stopped.wait()
+    await bench.at_rest(loser, ref, Outcome.COMMITTED)
+
+
+async def test_a_lease_is_kept_while_a_call_takes_long(bench: Bench) -> None:
+    gate = asyncio.Event()
+    bench.shop.bank.does.append(gate)
+    keeper, other = bench.runner("A"), bench.runner("B")
+    bench.go(keeper)
+    bench.go(other)
+    ref = await bench.shop.start(keeper)
+    await asyncio.sleep(2 * QUICK.lease)
+    gate.set()
+    await bench.at_rest(keeper, ref, Outcome.COMMITTED)
+    assert len(bench.shop.bank.calls) == 1
+
+
+async def test_a_runner_that_closes_hands_its_runs_over_at_once(bench: Bench) -> None:
+    bench.shop.bank.does.append(asyncio.Event())
+    first = bench.runner("A", SagaSettings(lease=3600.0))
+    ref = await bench.shop.start(first)
+    await bench.shop.bank.called.wait()
+    await first.close()
+    second = bench.runner("B")
+    bench.go(second)
+    await bench.at_rest(second, ref, Outcome.COMMITTED)
+
+
+async def test_a_hook_may_start_the_next_saga_in_its_transaction(bench: Bench) -> None:
+    shop = bench.shop
+
+    async def begin_next(tx: Transaction, call: StepCall) -> None:
+        assert not await runner.open(tx, call.ref.subject)
+        await runner.start(tx, "next", call.ref.subject, call.ref.attempt, b"", call.on_behalf_of)
+
+    first = Saga("first", Step("charge", do=shop.bank.do, pivot=True), ended=begin_next)
+    runner = bench.runner("A", QUICK, first, Saga("next", Step("ship", do=shop.depot.do, pivot=True)))
+    await shop.database.run(lambda tx: runner.start(tx, "first", "O-1", 1, b"", "U-7"))
+    assert (await runner.wait_ended(SagaRef("first", "O-1", 1), soon())).ended
+    assert (await runner.wait_ended(SagaRef("next", "O-1", 1), soon())).ended
+    assert shop.depot.contexts[0].caller.subject == "U-7"
+
+
+async def test_a_conflict_in_a_hook_is_met_again(bench: Bench) -> None:
+    conflicts = iter([VersionConflict("later"), VersionConflict("later")])
+
+    async def record(tx: Transaction, call: StepCall, result: bytes) -> None:
+        for conflict in conflicts:
+            raise conflict
+
+    saga = Saga("only", Step("charge", do=bench.shop.bank.do, record=record, pivot=True))
+    runner = bench.runner("A", QUICK, saga)
+    ref = await bench.shop.database.run(lambda tx: runner.start(tx, "only", "O-1", 1, b""))
+    assert (await runner.wait_ended(ref, soon())).ended
+    assert len(bench.shop.bank.calls) == 1
+
+
+async def test_a_result_is_recorded_however_often_that_fails(bench: Bench) -> None:
+    failures = iter([RuntimeError("a bug in a hook")] * 3)
+
+    async def record(tx: Transaction, call: StepCall, result: bytes) -> None:
+        for failure in failures:
+            raise failure
+
+    saga = Saga("only", Step("charge", do=bench.shop.bank.do, record=record, pivot=True))
+    runner = bench.runner("A", QUICK, saga)
+    ref = await bench.shop.database.run(lambda tx: runner.start(tx, "only", "O-1", 1, b""))
+    assert (await runner.wait_ended(ref, soon())).ended
+    assert len(bench.shop.bank.calls) == 1
+
+
+async def test_an_error_in_a_step_is_unknown_not_the_end(bench: Bench) -> None:
+    errors = iter([ValueError("a bug in a step"), asyncio.CancelledError()])
+
+    async def do(call: StepCall) -> None:
+        for error in errors:
+            raise error
+
+    runner = bench.runner("A", QUICK, Saga("only", Step("stumble", do=do, pivot=True)))
+    ref = await bench.shop.database.run(lambda tx: runner.start(tx, "only", "O-1", 1, b""))
+    assert (await runner.wait_ended(ref, soon())).ended
+
+
+async def test_many_at_once(bench: Bench) -> None:
+    bench.shop.bank.does.extend([REFUSE, LOST, NOT_SENT, VANISH] * 5)
+    runner = bench.runner()
+    refs = await asyncio.gather(*(bench.shop.start(runner, f"O-{number}") for number in range(40)))
+    for ref in refs:
+        progress = await runner.wait_ended(ref, soon())
+        assert await violations(bench.shop, progress, ref.subject) == []
+    assert await runner.counts() == {}
