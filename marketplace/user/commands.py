@@ -2,9 +2,12 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import click
+import grpc.aio
 
 from marketplace.user.adapters.argon2_passwords import Argon2Passwords
 from marketplace.user.domain import Account
@@ -12,10 +15,11 @@ from marketplace.user.service import service
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
 from souk.faults import INERT
+from souk.hosting import installed
 from souk.hosting.hosted import Ground, hosted
 from souk.hosting.settings import from_environment
 from souk.kernel.clock import SystemClock
-from souk.kernel.errors import DomainError, InvalidArgument
+from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument
 
 
 @click.group()
@@ -50,16 +54,19 @@ def _password() -> str:
 async def _create(command: CreateAdmin, data: Path | None) -> Account:
     clock = SystemClock()
     ground = Ground(
-        settings=from_environment({"data": data}, (service,)),
+        settings=from_environment({"data": data}, installed.services()),
         clock=clock,
         faults=INERT,
         instance="souk-admin",
-        channels=_no_channels,
+        channels=_alone,
     )
     async with hosted(service, ground) as user:
         accounts = AccountStore(user.host.database, user.host.outbox)
         return await create_admin(command, accounts, Argon2Passwords(), clock)
 
 
-def _no_channels(caller: str) -> "NoChannels":
-    return NoChannels()
+def _alone(caller: str) -> Callable[[str], grpc.aio.Channel]:
+    def channel(name: str) -> NoReturn:
+        raise ConfigurationError(f"this command runs alone and cannot reach {name}")
+
+    return channel

@@ -1,0 +1,28 @@
+"""Contacts from the User service."""
+
+import grpc.aio
+from shop.user.v1.user_pb2 import GetContactRequest
+from shop.user.v1.user_pb2_grpc import UserServiceAsyncStub, UserServiceStub
+
+from marketplace.notification.domain import Contact
+from souk.kernel.context import acting_as, current
+
+USER_NOT_FOUND = "USER_NOT_FOUND"
+
+
+class UserContacts:
+    """The port Contacts, over a channel to User."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._user: UserServiceAsyncStub = UserServiceStub(channel)
+
+    async def find(self, user_id: str) -> Contact | None:
+        """Asks each time: a contact is never kept."""
+        with acting_as("notification", deadline=current().deadline):
+            try:
+                contact = await self._user.GetContact(GetContactRequest(user_id=user_id))
+            except grpc.aio.AioRpcError as error:
+                if getattr(error, "reason", "") == USER_NOT_FOUND:
+                    return None
+                raise
+        return Contact(contact.email, contact.name)

@@ -1,0 +1,121 @@
+"""What is written to a buyer about each event, and who that buyer is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+from shop.order.v1 import order_pb2 as order
+from shop.payment.v1 import payment_pb2 as payment
+
+from marketplace.notification.domain import Content, Line
+from marketplace.notification.money import format_money
+
+_WHY_REJECTED = {
+    "OUT_OF_STOCK": "something in it is sold out",
+    "PAYMENT_DECLINED": "the payment was declined",
+    "PRICE_CHANGED": "a price has changed",
+    "ORDER_CANCELLED": "it was cancelled",
+}
+
+
+class UnreadablePayloadError(ValueError):
+    """The payload is no message of the event's type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The payload's type, and the content that its message makes."""
+
+    kind: type[Message]
+    content: Callable[[Any], Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What to say, and to whom."""
+
+    user_id: str
+    content: Content
+
+
+def draft(event_type: str, payload: bytes) -> Draft | None:
+    """What to write about an event; None for a type without a template. Raises UnreadablePayloadError."""
+    template = TEMPLATES.get(event_type)
+    if template is None:
+        return None
+    try:
+        message: Any = template.kind.FromString(payload)
+    except DecodeError:
+        raise UnreadablePayloadError(f"the payload is no {event_type}") from None
+    if not message.user_id:
+        raise UnreadablePayloadError(f"the {event_type} names no user")
+    return Draft(message.user_id, template.content(message))
+
+
+def _confirmed(event: order.OrderConfirmed) -> Content:
+    return Content(
+        subject=f"Your order {event.order.id} is confirmed",
+        opening="Thank you for your order. We have it all in stock and will ship it soon.",
+        lines=_lines(event.order),
+        closing="You can cancel the order until it ships.",
+    )
+
+
+def _rejected(event: order.OrderRejected) -> Content:
+    why = _WHY_REJECTED.get(event.reason, "it could not be completed")
+    return Content(
+        subject=f"Your order {event.order.id} could not be placed",
+        opening=f"We are sorry: we could not accept your order, because {why}.",
+        lines=_lines(event.order),
+        closing="Whatever was charged for it is given back in full.",
+    )
+
+
+def _cancelled(event: order.OrderCancelled) -> Content:
+    return Content(
+        subject=f"Your order {event.order.id} is cancelled",
+        opening="We have cancelled your order as you asked.",
+        lines=_lines(event.order),
+        closing="What you paid is on its way back to you.",
+    )
+
+
+def _shipped(event: order.OrderShipped) -> Content:
+    return Content(
+        subject=f"Your order {event.order.id} is on its way",
+        opening="We have handed your order to the carrier.",
+        lines=_lines(event.order),
+        closing="Enjoy it!",
+    )
+
+
+def _refunded(event: payment.PaymentRefunded) -> Content:
+    return Content(
+        subject=f"A refund for your order {event.order_id}",
+        opening="We have given money back to you.",
+        lines=(
+            Line("This refund", format_money(event.amount, event.currency)),
+            Line("Refunded in all", format_money(event.refunded_total, event.currency)),
+        ),
+        closing="It may take your bank a few days to show it.",
+    )
+
+
+def _lines(placed: order.Order) -> tuple[Line, ...]:
+    items = (
+        Line(f"{item.quantity} x {item.product_id}", format_money(item.quantity * item.price, placed.currency))
+        for item in placed.items
+    )
+    return (*items, Line("Total", format_money(placed.total, placed.currency)))
+
+
+_ALL = (
+    Template(order.OrderConfirmed, _confirmed),
+    Template(order.OrderRejected, _rejected),
+    Template(order.OrderCancelled, _cancelled),
+    Template(order.OrderShipped, _shipped),
+    Template(payment.PaymentRefunded, _refunded),
+)
+TEMPLATES: Mapping[str, Template] = {template.kind.DESCRIPTOR.full_name: template for template in _ALL}
+"""By the event's type; these are what the service subscribes to."""

@@ -1,0 +1,41 @@
+"""Writing to a buyer about an event."""
+
+import logging
+from dataclasses import dataclass
+
+from marketplace.notification.domain import Letter
+from marketplace.notification.ports import Contacts, Postman
+from marketplace.notification.render import render
+from marketplace.notification.templates import UnreadablePayloadError, draft
+from souk.kernel.errors import PoisonedEvent
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MailEvent:
+    """An event by its id and type; `time` is in microseconds."""
+
+    id: str
+    type: str
+    payload: bytes
+    time: int
+
+
+async def mail_event(command: MailEvent, contacts: Contacts, postman: Postman) -> None:
+    """Brings a letter to the postman, unless the buyer is gone.
+
+    Raises PoisonedEvent for what no template can ever be written about.
+    """
+    try:
+        found = draft(command.type, command.payload)
+    except UnreadablePayloadError as error:
+        raise PoisonedEvent(str(error)) from None
+    if found is None:
+        raise PoisonedEvent(f"there is no template for {command.type[:200]}")
+    contact = await contacts.find(found.user_id)
+    if contact is None:
+        _log.info("nobody to write to about event %s: the user is gone", command.id)
+        return
+    message = render(found.content, contact.name)
+    await postman.take(Letter(command.id, contact, message, command.time))

@@ -1,0 +1,28 @@
+"""Showing a message without sending it."""
+
+from dataclasses import dataclass
+
+from marketplace.notification.domain import UNKNOWN_TEMPLATE, Rendered
+from marketplace.notification.render import render
+from marketplace.notification.templates import UnreadablePayloadError, draft
+from souk.kernel.errors import DomainError, InvalidArgument, Violation
+
+
+@dataclass(frozen=True, slots=True)
+class RenderMessage:
+    """The event to write about, and how to greet the reader."""
+
+    event_type: str
+    payload: bytes
+    name: str
+
+
+def render_message(command: RenderMessage) -> Rendered:
+    """The message; raises UNKNOWN_TEMPLATE, and InvalidArgument for a payload of another type."""
+    try:
+        found = draft(command.event_type, command.payload)
+    except UnreadablePayloadError as error:
+        raise InvalidArgument([Violation("payload", str(error))]) from None
+    if found is None:
+        raise DomainError(UNKNOWN_TEMPLATE, f"there is no template for {command.event_type[:200]!r}")
+    return render(found.content, command.name)
