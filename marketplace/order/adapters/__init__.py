@@ -1,0 +1,1 @@
+"""Translate between the order's own words and the contracts of the other services."""

@@ -1,0 +1,42 @@
+"""Payments, made by the Payment service."""
+
+import grpc.aio
+from shop.payment.v1 import payment_pb2 as pb
+from shop.payment.v1.payment_pb2_grpc import PaymentServiceStub
+
+from marketplace.order.ports import Charge
+from souk.rpc.call import CallFailed
+
+
+class ServicePayments:
+    """The `Payments` port over Payment's contract. A source is a serialised ChargeSource."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._payment = PaymentServiceStub(channel)
+
+    async def resolve(self, user_id: str, payment_method: str) -> bytes | None:
+        request = pb.ResolveMethodRequest(user_id=user_id, payment_method=payment_method)
+        try:
+            source = await self._payment.ResolveMethod(request)
+        except CallFailed as failed:
+            if failed.reason == "PAYMENT_METHOD_NOT_FOUND":
+                return None
+            raise
+        return source.SerializeToString()
+
+    async def charge(self, charge: Charge) -> str:
+        request = pb.ChargeRequest(
+            key=charge.key,
+            order_id=charge.order_id,
+            user_id=charge.user_id,
+            amount=charge.amount,
+            currency=charge.currency,
+            source=pb.ChargeSource.FromString(charge.source),
+        )
+        return (await self._payment.Charge(request)).payment_id
+
+    async def cancel(self, key: str, order_id: str) -> None:
+        await self._payment.CancelCharge(pb.CancelChargeRequest(key=key, order_id=order_id))
+
+    async def refund(self, key: str, payment_id: str, reason: str) -> None:
+        await self._payment.RefundCharge(pb.RefundChargeRequest(key=key, payment_id=payment_id, reason=reason))

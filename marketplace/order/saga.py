@@ -1,0 +1,180 @@
+"""The two sagas of an order: placing it, and cancelling it.
+
+    place-order     reserve stock -> charge payment -> confirm order | -> commit stock
+    cancel-order    | refund payment -> return stock -> finish
+
+`|` is the pivot: from there it only goes forward.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
+
+import orjson
+from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import StringValue
+from google.rpc import status_pb2
+from shop.inventory.v1 import inventory_pb2
+from shop.order.v1 import order_pb2 as pb
+from shop.payment.v1 import payment_pb2
+
+from marketplace.order import domain
+from marketplace.order.domain import Item, Order
+from marketplace.order.messages import order_cancelled, order_message, unavailable
+from marketplace.order.ports import Charge, Payments, Stock
+from marketplace.order.store import Orders
+from souk.kernel.errors import DomainError
+from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
+from souk.saga.runner import SagaRunner
+from souk.store.database import Transaction
+
+M = TypeVar("M", bound=Message)
+
+PLACE, CANCEL = "place-order", "cancel-order"
+RESERVE, CHARGE = "reserve stock", "charge payment"
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What an attempt needs to know. It never changes while the attempt lives: a step that is asked
+    again must ask for the very same thing."""
+
+    user_id: str
+    items: tuple[Item, ...]
+    total: int
+    currency: str
+    source: bytes
+    reserved_until: int
+
+    def pack(self) -> bytes:
+        """As a saga's input."""
+        return orjson.dumps({**asdict(self), "source": self.source.hex()})
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Placing":
+        """What `pack` wrote down."""
+        fields = orjson.loads(data)
+        items = tuple(Item(**item) for item in fields["items"])
+        return cls(**{**fields, "items": items, "source": bytes.fromhex(fields["source"])})
+
+
+class OrderSagas:
+    """The steps, with what they need. `runner` is set once, by the composition root."""
+
+    def __init__(self, orders: Orders, stock: Stock, payments: Payments) -> None:
+        self._orders = orders
+        self._stock = stock
+        self._payments = payments
+        self.runner: SagaRunner | None = None
+
+    def all(self, place_deadline: float) -> Sequence[Saga]:
+        """Both, for a runner; `place_deadline` is in seconds."""
+        place_order = Saga(
+            PLACE,
+            Step(RESERVE, do=self._reserve, undo=self._release, record=self._reserved),
+            Step(CHARGE, do=self._charge, undo=self._cancel_charge, outcome_waits=False),
+            Step("confirm order", record=self._confirm, pivot=True),
+            Step("commit stock", do=self._commit_stock),
+            rejected=self._reject,
+            ended=self._placed,
+            deadline=place_deadline,
+        )
+        cancel_order = Saga(
+            CANCEL,
+            Step("refund payment", do=self._refund, pivot=True),
+            Step("return stock", do=self._return_stock),
+            ended=self._cancelled,
+        )
+        return (place_order, cancel_order)
+
+    async def begin_cancelling(self, tx: Transaction, order: Order) -> None:
+        """Starts the cancel saga of an order that has just become CANCELLING."""
+        assert self.runner is not None, "the composition root sets it"
+        await self.runner.start(tx, CANCEL, order.id, order.attempt, order.payment_id.encode(), order.user_id)
+
+    # place-order
+
+    async def _reserve(self, call: StepCall) -> None:
+        placing = Placing.unpack(call.input)
+        await self._stock.reserve(call.key, call.ref.subject, placing.items, placing.reserved_until)
+
+    async def _release(self, call: StepCall) -> None:
+        await self._stock.release(call.key)
+
+    async def _reserved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
+        order = await self._orders.load(tx, call.ref.subject)
+        await self._orders.change(tx, order, [domain.StockReserved(call.ref.attempt)])
+
+    async def _charge(self, call: StepCall) -> StringValue:
+        placing = Placing.unpack(call.input)
+        if placing.total == 0:
+            return StringValue()
+        charge = Charge(call.key, call.ref.subject, placing.user_id, placing.total, placing.currency, placing.source)
+        return StringValue(value=await self._payments.charge(charge))
+
+    async def _cancel_charge(self, call: StepCall) -> None:
+        if Placing.unpack(call.input).total:
+            await self._payments.cancel(call.key, call.ref.subject)
+
+    async def _confirm(self, tx: Transaction, call: StepCall, result: bytes) -> None:
+        order = await self._orders.load(tx, call.ref.subject)
+        payment_id = StringValue.FromString(call.results[CHARGE]).value
+        order = await self._orders.change(tx, order, domain.confirm(order, payment_id))
+        await self._orders.answer(tx, order, order_message(order))
+
+    async def _commit_stock(self, call: StepCall) -> None:
+        await self._stock.commit(call.keys[RESERVE])
+
+    async def _reject(self, tx: Transaction, call: StepCall, refusal: Refusal) -> None:
+        order = await self._orders.load(tx, call.ref.subject)
+        error = refusal_of(refusal)
+        final = refusal.final and refusal.reason == error.reason
+        order = await self._orders.change(tx, order, domain.reject(order, error.reason, final=final))
+        if not order.retryable:
+            await self._orders.answer(tx, order, error if final else order_cancelled())
+
+    async def _placed(self, tx: Transaction, call: StepCall) -> None:
+        order = await self._orders.load(tx, call.ref.subject)
+        after = await self._orders.change(tx, order, domain.finish_placing(order))
+        if after.status is domain.Status.CANCELLING:
+            await self.begin_cancelling(tx, after)
+
+    # cancel-order
+
+    async def _refund(self, call: StepCall) -> None:
+        if payment_id := call.input.decode():
+            await self._payments.refund(call.key, payment_id, "order cancelled")
+
+    async def _return_stock(self, call: StepCall) -> None:
+        placed = replace(call.ref, name=PLACE)
+        await self._stock.take_back(reservation_key(placed))
+
+    async def _cancelled(self, tx: Transaction, call: StepCall) -> None:
+        order = await self._orders.load(tx, call.ref.subject)
+        await self._orders.change(tx, order, domain.finish_cancelling(order))
+
+
+def reservation_key(ref: SagaRef) -> str:
+    """The key under which an attempt reserved its stock."""
+    return f"{ref.subject}:{ref.attempt}:{Step(RESERVE).slug}"
+
+
+def refusal_of(refusal: Refusal) -> DomainError:
+    """What the buyer is told, in the words of the order's own contract."""
+    match refusal.step, refusal.reason:
+        case _, "OUT_OF_STOCK":
+            short = _detail(refusal.status, inventory_pb2.StockShortage())
+            items = [pb.AvailableStock(product_id=item.product_id, available=item.available) for item in short.items]
+            return DomainError("OUT_OF_STOCK", "there is not enough stock", pb.StockShortage(items=items))
+        case _, "PAYMENT_DECLINED":
+            info = _detail(refusal.status, payment_pb2.DeclineInfo())
+            return DomainError("PAYMENT_DECLINED", refusal.detail, pb.DeclineInfo(reason=info.reason))
+        case step, _:
+            return unavailable("inventory" if step == RESERVE else "payment")
+
+
+def _detail(status: bytes, message: M) -> M:
+    for detail in status_pb2.Status.FromString(status).details:
+        if detail.Is(message.DESCRIPTOR):
+            detail.Unpack(message)
+    return message

@@ -1,0 +1,119 @@
+"""What is checked before an order is recorded: first the request in itself, then against the other services."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from shop.order.v1 import order_pb2 as pb
+
+from marketplace.order.domain import Item, total_of
+from marketplace.order.messages import unavailable
+from marketplace.order.ports import Address, AddressBook, Catalogue, Payments, Price
+from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.rpc.call import CallFailed
+
+T = TypeVar("T")
+MAX_ITEMS, MAX_QUANTITY, MAX_KEY = 100, 1_000, 255
+MAX_AMOUNT = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An order that somebody wants to place."""
+
+    user_id: str
+    items: tuple[Item, ...]
+    shipping_address_id: str
+    payment_method: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the other services said of a wish."""
+
+    currency: str
+    address: Address
+    source: bytes
+
+
+def check_request(wish: Wish) -> None:
+    """Raises InvalidArgument with everything that is wrong with the request in itself."""
+    if violations := [*_violations_of_items(wish.items), *_violations_of_rest(wish)]:
+        raise InvalidArgument(violations)
+
+
+def _violations_of_items(items: Sequence[Item]) -> Iterator[Violation]:
+    if not 1 <= len(items) <= MAX_ITEMS:
+        yield Violation("items", f"must hold 1 to {MAX_ITEMS} items")
+    seen = Counter(item.product_id for item in items)
+    for place, item in enumerate(items):
+        if not item.product_id:
+            yield Violation(f"items[{place}].product_id", "is required")
+        elif seen[item.product_id] > 1:
+            yield Violation(f"items[{place}].product_id", "occurs more than once")
+        if not 1 <= item.quantity <= MAX_QUANTITY:
+            yield Violation(f"items[{place}].quantity", f"must be 1 to {MAX_QUANTITY}")
+        if item.price < 0:
+            yield Violation(f"items[{place}].price", "must not be negative")
+    if total_of(items) > MAX_AMOUNT:
+        yield Violation("items", f"the total must not exceed {MAX_AMOUNT}")
+
+
+def _violations_of_rest(wish: Wish) -> Iterator[Violation]:
+    if not wish.shipping_address_id:
+        yield Violation("shipping_address_id", "is required")
+    if not wish.payment_method:
+        yield Violation("payment_method", "is required")
+    if not (1 <= len(wish.key) <= MAX_KEY and wish.key.isascii() and wish.key.isprintable()):
+        yield Violation("idempotency_key", f"must be 1 to {MAX_KEY} printable ASCII characters")
+
+
+class Checks:
+    """Asks Product, User and Payment at once; the first refusal in the order of the contract counts."""
+
+    def __init__(self, catalogue: Catalogue, addresses: AddressBook, payments: Payments) -> None:
+        self._catalogue = catalogue
+        self._addresses = addresses
+        self._payments = payments
+
+    async def check(self, wish: Wish) -> Checked:
+        """Raises the refusal: 503 when one cannot be asked, 404 for what is unknown, then PRICE_CHANGED."""
+        prices, address, source = await asyncio.gather(
+            _ask("product", self._catalogue.prices([item.product_id for item in wish.items])),
+            _ask("user", self._addresses.address(wish.user_id, wish.shipping_address_id)),
+            _ask("payment", self._payments.resolve(wish.user_id, wish.payment_method)),
+        )
+        missing = [item.product_id for item in wish.items if item.product_id not in prices]
+        if missing:
+            raise DomainError("PRODUCT_NOT_FOUND", f"there is no product {missing[0]!r}")
+        if address is None:
+            raise DomainError("ADDRESS_NOT_FOUND", f"there is no address {wish.shipping_address_id!r}")
+        if source is None:
+            raise DomainError("PAYMENT_METHOD_NOT_FOUND", _no_method(wish.payment_method))
+        return Checked(_currency_of(wish, prices), address, source)
+
+
+async def _ask(service: str, question: Awaitable[T]) -> T:
+    try:
+        return await question
+    except CallFailed as failed:
+        raise unavailable(service) from failed
+
+
+def _no_method(payment_method: str) -> str:
+    return "there is no default card" if payment_method == "card" else f"there is no payment method {payment_method!r}"
+
+
+def _currency_of(wish: Wish, prices: dict[str, Price]) -> str:
+    currencies = {prices[item.product_id].currency for item in wish.items}
+    if len(currencies) > 1:
+        raise InvalidArgument([Violation("items", f"must have one currency, not {' and '.join(sorted(currencies))}")])
+    changed = [item for item in wish.items if item.price != prices[item.product_id].amount]
+    if changed:
+        current = [pb.CurrentPrice(product_id=i.product_id, price=prices[i.product_id].amount) for i in changed]
+        raise DomainError("PRICE_CHANGED", "the price is another than the buyer saw", pb.PriceChange(items=current))
+    return currencies.pop()

@@ -1,0 +1,43 @@
+"""Read orders: one, a page of them, the history of one. A buyer sees only their own."""
+
+from shop.order.v1 import order_pb2 as pb
+
+from marketplace.order.messages import event_message
+from marketplace.order.store import Orders
+from souk.kernel.paging import decode_token, encode_token, page_size_of
+from souk.store.database import Database, Transaction
+
+
+class ReadOrders:
+    """The use cases."""
+
+    def __init__(self, database: Database, orders: Orders) -> None:
+        self._database = database
+        self._orders = orders
+
+    async def one(self, user_id: str, order_id: str) -> pb.Order:
+        """Raises ORDER_NOT_FOUND for anybody else's."""
+        return await self._database.read(lambda tx: self._orders.shown(tx, user_id, order_id))
+
+    async def page(self, user_id: str, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
+        """The newest first."""
+        size = page_size_of(request)
+        after = decode_token(request.page_token, (int, str)) if request.HasField("page_token") else None
+        rows = await self._database.read(lambda tx: self._orders.page(tx, user_id, size + 1, after))
+        shown, more = rows[:size], len(rows) > size
+        token = encode_token(shown[-1].created_at, shown[-1].order.id) if more else None
+        return pb.ListOrdersResponse(orders=[row.order for row in shown], next_page_token=token)
+
+    async def history(self, user_id: str, request: pb.ListOrderEventsRequest) -> pb.ListOrderEventsResponse:
+        """The oldest first."""
+        size = page_size_of(request)
+        after = int(decode_token(request.page_token, (int,))[0]) if request.HasField("page_token") else 0
+
+        async def read(tx: Transaction) -> list[pb.OrderEvent]:
+            await self._orders.shown(tx, user_id, request.id)
+            history = await self._orders.history(tx, request.id)
+            return [event_message(place, event, time) for place, (event, time) in enumerate(history, start=1)]
+
+        events = (await self._database.read(read))[after:]
+        token = encode_token(after + size) if len(events) > size else None
+        return pb.ListOrderEventsResponse(events=events[:size], next_page_token=token)
