@@ -1,0 +1,47 @@
+"""The Product service on a SQLite file of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from shop.product.v1 import product_pb2 as pb
+
+from marketplace.product.service import ProductServicer, service
+from souk.hosting.service import Host, Parts
+from souk.kernel.clock import FakeClock
+from souk.testing.service_host import service_host
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def host(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Host]:
+    async with service_host(service, tmp_path, clock=clock) as host:
+        yield host
+
+
+@pytest.fixture
+async def parts(host: Host) -> Parts:
+    return await service.build(host)
+
+
+@pytest.fixture
+def product(parts: Parts) -> ProductServicer:
+    assert isinstance(parts.servicer, ProductServicer)
+    return parts.servicer
+
+
+@pytest.fixture
+def mug() -> pb.CreateProductRequest:
+    return pb.CreateProductRequest(
+        id="P-1",
+        name="Stoneware Mug",
+        description="Holds coffee.",
+        category="kitchen",
+        price=1200,
+        currency="EUR",
+        image_url="https://example.com/mug.jpg",
+    )
