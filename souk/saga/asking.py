@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable
 
+import grpc.aio
 import structlog
 from google.protobuf.message import Message
 
 from souk.kernel.errors import Outcome
-from souk.rpc.call import CallFailed
+from souk.rpc.call import CallFailed, failure_of
+from souk.rpc.status import STATUS_KEY
 from souk.saga.definition import Refusal
 from souk.saga.machine import Answer
 
@@ -22,7 +24,8 @@ async def ask(step: str, call: Awaitable[Message | None], limit: float) -> Answe
     try:
         async with asyncio.timeout(limit + GRACE):
             reply = await call
-    except CallFailed as failed:
+    except grpc.aio.AioRpcError as error:
+        failed = failure_of(error)
         return Answer(failed.outcome, refusal=_refusal(step, failed))
     except TimeoutError:
         return _unknown(step, "TIMEOUT")
@@ -44,4 +47,11 @@ def _unknown(step: str, reason: str) -> Answer:
 
 def _refusal(step: str, failed: CallFailed) -> Refusal:
     sent = failed.outcome is not Outcome.NOT_SENT
-    return Refusal(step, failed.reason, failed.detail, failed.status, sent, failed.final)
+    return Refusal(step, failed.reason or failed.code().name, failed.detail, _status(failed), sent, failed.final)
+
+
+def _status(failed: CallFailed) -> bytes:
+    for key, value in failed.trailing_metadata() or ():
+        if key == STATUS_KEY and isinstance(value, bytes):
+            return value
+    return b""

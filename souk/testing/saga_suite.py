@@ -12,19 +12,25 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
+import grpc.aio
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue
 
+from souk.descriptors.contract import Reason
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, current
+from souk.kernel.errors import DomainError
 from souk.kernel.errors import Outcome as CallOutcome
-from souk.rpc.call import CallFailed
+from souk.rpc.call import CallFailed, not_sent
+from souk.rpc.status import STATUS_KEY, encode
 from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
 from souk.saga.runner import Outcome, Progress, SagaRunner
 from souk.store.database import Database, Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite import SqliteDatabase
 
+FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 PATIENCE = 10.0
 """How long a test waits for what must happen, in seconds."""
 
@@ -32,9 +38,17 @@ REFUSE, NOT_SENT, LOST, VANISH = "refuse", "not sent", "lost", "vanish"
 """What a call may meet: a refusal; no way out; its answer is lost; it never arrives, and nobody says so."""
 
 
-def failed(outcome: CallOutcome, reason: str, *, final: bool = False) -> CallFailed:
-    """What a stub raises."""
-    return CallFailed(outcome, reason, final=final)
+def refused(reason: str) -> CallFailed:
+    """What a stub raises for a final refusal with a status."""
+    status = encode(DomainError(reason, "no means no"), FAILED_PRECONDITION, "test")
+    trailing = grpc.aio.Metadata((STATUS_KEY, status))
+    refusal = Reason(reason, FAILED_PRECONDITION, 409, final=True)
+    return CallFailed(FAILED_PRECONDITION, None, trailing, "no means no", outcome=CallOutcome.REFUSED, refusal=refusal)
+
+
+def lost() -> CallFailed:
+    """What a stub raises when no answer comes."""
+    return CallFailed(grpc.StatusCode.UNAVAILABLE, details="connection reset")
 
 
 @dataclass
@@ -63,15 +77,15 @@ class Participant:
         """Does it, once."""
         meets = await self._arrive("do", call.key, self.does)
         if self._undone(call.key):
-            raise failed(CallOutcome.REFUSED, "TAKEN_BACK", final=True)
+            raise refused("TAKEN_BACK")
         if meets == REFUSE:
-            raise failed(CallOutcome.REFUSED, "NO", final=True)
+            raise refused("NO")
         with self._file:
             if self._undone(call.key) is None or not self.idempotent:
                 self._file.execute("INSERT OR IGNORE INTO deed VALUES (?, 0)", (call.key,))
                 self._file.execute("INSERT INTO effect VALUES (?, 1)", (call.key,))
         if meets == LOST:
-            raise failed(CallOutcome.UNKNOWN, "UNAVAILABLE")
+            raise lost()
         return StringValue(value=f"did {call.key}")
 
     async def undo(self, call: StepCall) -> None:
@@ -83,7 +97,7 @@ class Participant:
             if before is False or not self.idempotent:
                 self._file.execute("INSERT INTO effect VALUES (?, -1)", (call.key,))
         if meets == LOST:
-            raise failed(CallOutcome.UNKNOWN, "UNAVAILABLE")
+            raise lost()
 
     def effects(self, subject: str) -> int:
         """What stands for a subject."""
@@ -107,9 +121,9 @@ class Participant:
             await meets.wait()
             return ""
         if meets == NOT_SENT:
-            raise failed(CallOutcome.NOT_SENT, "BREAKER_OPEN")
+            raise not_sent("the breaker is open")
         if meets == VANISH:
-            raise failed(CallOutcome.UNKNOWN, "UNAVAILABLE")
+            raise lost()
         return meets
 
 

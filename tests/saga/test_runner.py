@@ -11,6 +11,7 @@ import pytest
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import LeaseLost, VersionConflict
+from souk.rpc.status import decode
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
 from souk.saga.runner import Outcome, SagaRunner, SagaSettings
 from souk.saga.states import StepState
@@ -149,6 +150,7 @@ async def test_refused(bench: Bench) -> None:
     progress = await runner.wait(ref, soon())
     assert progress.refusal is not None
     assert (progress.refusal.step, progress.refusal.reason, progress.refusal.final) == ("charge", "NO", True)
+    assert decode(progress.refusal.status).reason == "NO"
     await bench.at_rest(runner, ref, Outcome.REJECTED)
     assert ("undo", "O-1:1:charge") not in bench.shop.bank.calls
     assert await bench.shop.story() == ["placed", "reserved", "rejected: charge NO", "ended"]

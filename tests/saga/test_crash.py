@@ -1,0 +1,89 @@
+"""Dies at every point of a saga and of its compensation, starts again, and looks what became of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from souk.saga.definition import Saga, Step
+from souk.saga.points import fault_points
+from souk.testing.saga_crash import SCENARIOS
+
+POINTS = [
+    *(f"place/started/{when}" for when in ("before", "after")),
+    *(f"place/{step}/{what}/{when}"
+      for step, kinds in {
+          "reserve": ("do", "recorded", "undo", "undone"),
+          "charge": ("do", "recorded", "undo", "undone"),
+          "confirm": ("recorded",),
+          "ship": ("do", "recorded"),
+      }.items()
+      for what in kinds
+      for when in ("before", "after")),
+]  # fmt: skip
+
+SAMPLE = [
+    "well:place/started/before",
+    "well:place/charge/do/after",
+    "well:place/confirm/recorded/before",
+    "well:place/ship/do/after",
+    "declined:place/reserve/undo/after",
+    "down:place/charge/undo/before",
+]
+
+
+def lives(folder: Path, cases: list[str], *options: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "souk.testing.saga_crash", str(folder), *options, *cases]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) == len(cases), done.stderr
+    return results
+
+
+async def _call(*_: object) -> None:
+    """Stands for a participant."""
+
+
+def test_the_points_are_those_of_the_saga() -> None:
+    saga = Saga(
+        "place",
+        Step("reserve", do=_call, undo=_call),
+        Step("charge", do=_call, undo=_call),
+        Step("confirm", record=_call, pivot=True),
+        Step("ship", do=_call),
+        rejected=_call,
+    )
+    assert fault_points(saga) == POINTS
+
+
+def test_a_crash_leaves_nothing_half_done(tmp_path: Path) -> None:
+    results = lives(tmp_path, SAMPLE)
+    assert [result["case"] for result in results if result["violations"] or not result["struck"]] == [], results
+
+
+def test_a_participant_that_is_not_idempotent_is_found_out(tmp_path: Path) -> None:
+    for result in lives(tmp_path, ["well:place/charge/do/after", "declined:place/reserve/undo/after"], "--forgetful"):
+        assert result["struck"]
+        assert "the participants have" in result["violations"][0]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_crash_anywhere_leaves_nothing_half_done(tmp_path: Path, scenario: str) -> None:
+    results = lives(tmp_path, [f"{scenario}:{point}" for point in POINTS])
+    assert [result for result in results if result["violations"]] == []
+    assert sum(result["struck"] for result in results) >= len(POINTS) // 2
+
+
+@pytest.mark.full
+def test_every_point_is_struck_in_some_scenario(tmp_path: Path) -> None:
+    struck = set[str]()
+    for number, scenario in enumerate(SCENARIOS):
+        missing = [f"{scenario}:{point}" for point in POINTS if point not in struck]
+        results = lives(tmp_path / str(number), missing) if missing else []
+        struck |= {result["case"].split(":", 1)[1] for result in results if result["struck"]}
+    assert struck == set(POINTS)
