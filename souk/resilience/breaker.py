@@ -1,0 +1,124 @@
+"""Circuit breaker: stops calling who does not answer, and finds out when they do again.
+
+Pure: time is an argument, in seconds that never go back. Not for several threads at once.
+
+    permit = breaker.acquire(now)          None: refused; fail at once
+    permit.succeed(now, took)              exactly one of the three, whatever happened:
+    permit.fail(now, took)
+    permit.ignore(now)                     cancelled, or it says nothing about the callee
+
+What a permit reports counts in the state that gave it: a call from before the breaker opened decides
+nothing after. Half open, permits are leases: each comes back once, at the latest when it expires.
+
+Sources: Michael Nygard, "Release It!"; resilience4j, "CircuitBreaker".
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from souk.resilience.breaker_machine import MACHINE, BreakerEvent, Kind, Permit, Snapshot, State, Trigger
+from souk.resilience.breaker_settings import TEXTBOOK, BreakerSettings
+from souk.resilience.breaker_visits import Closed, Disabled, ForcedOpen, HalfOpen, Open, Visit
+
+__all__ = ["Breaker", "BreakerEvent", "BreakerSettings", "Kind", "Permit", "Snapshot", "State", "Trigger"]
+
+Listener = Callable[[BreakerEvent], None]
+
+
+class Breaker:
+    """See the module."""
+
+    def __init__(self, settings: BreakerSettings | None = None, *, random: Random | None = None) -> None:
+        self.settings = settings or BreakerSettings()
+        self._random = random or Random()
+        self.listeners: list[Listener] = []
+        self._openings = 0
+        self.refused = 0
+        self._visit: Visit = Closed(self, State.CLOSED)
+
+    @classmethod
+    def textbook(cls) -> "Breaker":
+        """Opens after more than 3 consecutive failures, for 5 s, then lets one probe through."""
+        return cls(TEXTBOOK)
+
+    @property
+    def state(self) -> State:
+        """The state as of the last call; an open breaker turns half open when it is asked for a permit."""
+        return self._visit.state
+
+    def acquire(self, now: float) -> Permit | None:
+        """A permit for one call, or None if it is not to be made."""
+        return self._visit.acquire(now)
+
+    def retry_after(self, now: float) -> float:
+        """In how many seconds it is worth asking again; 0 where nobody knows."""
+        return max(0.0, self._visit.until - now)
+
+    def reset(self, now: float) -> None:
+        """Closes it, with an empty window."""
+        self._openings = 0
+        self.move(Trigger.RESET, now)
+
+    def disable(self, now: float) -> None:
+        """Lets everything through until `reset`."""
+        self.move(Trigger.DISABLE, now)
+
+    def force_open(self, now: float) -> None:
+        """Refuses everything until `reset`."""
+        self.move(Trigger.FORCE_OPEN, now)
+
+    def observe(self, now: float) -> None:
+        """Only measures until `reset`."""
+        self.move(Trigger.OBSERVE, now)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Calls `listener` with every event; returns how to stop."""
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """The numbers of now."""
+        visit, window = self._visit, self._visit.window
+        window.evict(now)
+        known = window.calls >= visit.minimum
+        return Snapshot(
+            visit.state,
+            window.calls,
+            window.failed,
+            window.slow,
+            window.failed / window.calls if known else None,
+            window.slow / window.calls if known else None,
+            self.refused,
+            visit.outstanding(now),
+        )
+
+    def move(self, trigger: Trigger, now: float) -> None:
+        """Goes where the table says; IllegalTransition if it says nothing."""
+        before = self._visit.state
+        state = MACHINE.next(before, trigger)
+        if state is State.OPEN:
+            self._openings += 1
+        elif state is State.CLOSED:
+            self._openings = 0
+        self._visit = self._enter(state, now)
+        self.tell(Kind.CHANGED, now, trigger, before)
+
+    def tell(self, kind: Kind, now: float, trigger: Trigger | None = None, before: State | None = None) -> None:
+        """Tells the listeners."""
+        if self.listeners:
+            event = BreakerEvent(kind, now, self._visit.state, trigger, before)
+            for listener in tuple(self.listeners):
+                listener(event)
+
+    def is_in(self, visit: Visit) -> bool:
+        """Whether the breaker is still where `visit` began."""
+        return self._visit is visit
+
+    def _enter(self, state: State, now: float) -> Visit:
+        if state is State.OPEN:
+            return Open(self, now + self.settings.open_for.delay(self._openings, self._random))
+        if state is State.FORCED_OPEN:
+            return ForcedOpen(self)
+        if state is State.HALF_OPEN:
+            return HalfOpen(self, now)
+        return Disabled(self) if state is State.DISABLED else Closed(self, state)
