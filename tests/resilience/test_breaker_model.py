@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker import Breaker, BreakerSettings, Kind, State
@@ -74,10 +74,21 @@ class BreakerModel(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now += seconds
 
-    @rule(what=st.sampled_from(["reset", "disable", "force_open", "observe"]))
-    def by_hand(self, what):
-        getattr(self.breaker, what)(self.now)
+    @rule(what=st.sampled_from(["reset", "disable", "force_open", "observe"]), seldom=st.integers(0, 4))
+    def by_hand(self, what, seldom):
+        if seldom == 0 or self.breaker.state in (State.DISABLED, State.FORCED_OPEN, State.METRICS_ONLY):
+            getattr(self.breaker, what if seldom == 0 else "reset")(self.now)
+            self._follow()
+
+    @precondition(lambda self: self.breaker.state is State.CLOSED)
+    @rule(target=permits)
+    def break_down(self):
+        """Fails until it opens, waits, and asks again: half open is where the danger is."""
+        while self.breaker.state is State.CLOSED:
+            self.breaker.acquire(self.now).fail(self.now)
         self._follow()
+        self.now += self.breaker.retry_after(self.now)
+        return self.acquire()
 
     @rule()
     def is_never_stuck(self):
