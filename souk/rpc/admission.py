@@ -1,0 +1,62 @@
+"""What came with a call, and whether its caller may make it; the same in every transport.
+
+| access | needs |
+|---|---|
+| ANYONE | nothing |
+| CALLER | a subject, one of the method's roles and all of its scopes |
+| INTERNAL | a service |
+| not said (a foreign contract) | a service, where callers can be verified at all |
+"""
+
+from collections.abc import Iterable
+
+from souk.descriptors.contract import Access, Method
+from souk.kernel.clock import Clock
+from souk.kernel.context import NOBODY, CallContext, Caller
+from souk.kernel.errors import PermissionDenied, Unauthenticated
+from souk.rpc.caller_token import CALLER_KEY, CallerTokens
+from souk.rpc.metadata import IDEMPOTENCY_KEY, TRACEPARENT
+
+
+class Admission:
+    """The gate of a process. Without `tokens` nobody can be verified, and every caller is nobody."""
+
+    def __init__(self, tokens: CallerTokens | None, clock: Clock) -> None:
+        self._tokens = tokens
+        self._clock = clock
+
+    def admit(
+        self, method: Method, metadata: Iterable[tuple[str, str | bytes]] | None, remaining: float | None
+    ) -> CallContext:
+        """What the handler runs in; a call that came without a deadline gets the contract's.
+
+        Raises Unauthenticated or PermissionDenied.
+        """
+        came = dict(metadata or ())
+        caller = self._caller(came.get(CALLER_KEY))
+        self._check(method, caller)
+        return CallContext(
+            deadline=self._clock.monotonic() + (method.policy.timeout if remaining is None else remaining),
+            caller=caller,
+            traceparent=_text(came.get(TRACEPARENT)),
+            idempotency_key=_text(came.get(IDEMPOTENCY_KEY)),
+        )
+
+    def _caller(self, token: str | bytes | None) -> Caller:
+        return self._tokens.verify(token) if self._tokens is not None and isinstance(token, str) else NOBODY
+
+    def _check(self, method: Method, caller: Caller) -> None:
+        policy = method.policy
+        if policy.access is Access.ANYONE or (policy.access is Access.UNSPECIFIED and self._tokens is None):
+            return
+        if policy.access is Access.CALLER:
+            if not caller.subject:
+                raise Unauthenticated
+        elif not caller.service:
+            raise Unauthenticated("only services may call this")
+        if not policy.scopes <= caller.scopes or (policy.roles and not policy.roles & caller.roles):
+            raise PermissionDenied
+
+
+def _text(value: str | bytes | None) -> str:
+    return value if isinstance(value, str) else ""

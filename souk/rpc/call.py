@@ -1,0 +1,138 @@
+"""One call, as everything between a stub and a transport sees it.
+
+A `Layer` wraps an `Invoke` in another: retry, breaker, bulkhead, balancer. Layers see encoded
+messages, so that a call can be tried again and nothing they hold can change under them.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeAlias
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from souk.descriptors.contract import Method, Reason
+from souk.kernel.errors import Outcome
+from souk.rpc.status import NO_DETAILS, STATUS_KEY, StatusDetails, details_of
+
+Pairs: TypeAlias = tuple[tuple[str, str | bytes], ...]
+"""Metadata as it travels."""
+
+
+class Status(NamedTuple):
+    """How a call ended. `sent` is false when it provably never left."""
+
+    code: grpc.StatusCode
+    details: str = ""
+    trailing: Pairs = ()
+    sent: bool = True
+
+
+class Call(NamedTuple):
+    """What is asked. Immutable: a layer that wants another one uses `_replace`.
+
+    `request` is the encoded message. `deadline` is a point on the monotonic clock, in seconds; a
+    layer may only bring it nearer. `idempotency_key` is empty for a call without one. `instance` is
+    the address that a balancer has chosen, empty when the transport may choose; `avoid` are those
+    that earlier tries went to.
+    """
+
+    method: Method
+    request: bytes
+    metadata: Pairs
+    deadline: float
+    idempotency_key: str = ""
+    wait_for_ready: bool = False
+    instance: str = ""
+    avoid: frozenset[str] = frozenset()
+
+
+class Reply(NamedTuple):
+    """What was answered: the encoded message, and the metadata before and after it."""
+
+    message: bytes
+    initial_metadata: Pairs = ()
+    trailing_metadata: Pairs = ()
+
+
+Invoke: TypeAlias = Callable[[Call], Awaitable[Reply]]
+"""Makes a call. Raises CallFailed, and nothing else but CancelledError; cancelling it cancels the call."""
+
+Layer: TypeAlias = Callable[[Invoke], Invoke]
+"""Wraps a way to make calls in another."""
+
+
+class CallFailed(grpc.aio.AioRpcError):
+    """A call that was not answered, raised by stubs; an ordinary gRPC error to whoever knows no more.
+
+    `outcome` tells what is known of what happened; `reason` is the callee's own, empty unless
+    REFUSED; `final` says that a retry can end in no other way. `messages` are its typed details and
+    `retry_after` its advice in seconds.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        initial_metadata: grpc.aio.Metadata | None = None,
+        trailing_metadata: grpc.aio.Metadata | None = None,
+        details: str | None = None,
+        debug_error_string: str | None = None,
+        *,
+        outcome: Outcome = Outcome.UNKNOWN,
+        refusal: Reason | None = None,
+        status: StatusDetails = NO_DETAILS,
+    ) -> None:
+        super().__init__(code, initial_metadata, trailing_metadata, details, debug_error_string)
+        self.outcome = outcome
+        self.refusal = refusal
+        self.reason = refusal.name if refusal is not None else ""
+        self.messages: tuple[Message, ...] = status.messages
+        self.retry_after = status.retry_after
+
+    @property
+    def detail(self) -> str:
+        """What the callee says, for humans."""
+        return self.details() or ""
+
+    @property
+    def status(self) -> bytes:
+        """The serialised google.rpc.Status that came with it; empty when there was none."""
+        return next((v for k, v in self.trailing_metadata() or () if k == STATUS_KEY and isinstance(v, bytes)), b"")
+
+    @property
+    def final(self) -> bool:
+        """Whether the contract says that a retry can end in no other way."""
+        return self.refusal is not None and self.refusal.final
+
+    @property
+    def breaker_failure(self) -> bool:
+        """Whether a circuit breaker counts it against the callee."""
+        return self.refusal is None or self.refusal.breaker_failure
+
+    def __str__(self) -> str:
+        return f"{self.code().name} ({self.outcome.value}) {self.reason} {self.detail}".strip()
+
+
+def failed(method: Method | None, status: Status, initial: Pairs = ()) -> CallFailed:
+    """The error for a status: REFUSED if it comes from the callee and the method's contract lists its reason."""
+    trailing = grpc.aio.Metadata.from_tuple(status.trailing)
+    details = details_of(status.trailing)
+    refusal = None
+    if method is not None and details.domain == method.service:
+        refusal = method.reasons.get(details.reason)
+    outcome = Outcome.NOT_SENT if not status.sent else Outcome.UNKNOWN if refusal is None else Outcome.REFUSED
+    before = grpc.aio.Metadata.from_tuple(initial)
+    return CallFailed(status.code, before, trailing, status.details, outcome=outcome, refusal=refusal, status=details)
+
+
+def not_sent(details: str, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> CallFailed:
+    """The error for a call that never left: for layers and transports."""
+    return CallFailed(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details, outcome=Outcome.NOT_SENT)
+
+
+def failure_of(error: grpc.aio.AioRpcError) -> CallFailed:
+    """Any gRPC error as a CallFailed; one that did not come through a Souk channel is UNKNOWN."""
+    if isinstance(error, CallFailed):
+        return error
+    initial, trailing = error.initial_metadata(), error.trailing_metadata()
+    return failed(None, Status(error.code(), error.details() or "", tuple(trailing or ())), tuple(initial or ()))

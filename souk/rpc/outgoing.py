@@ -1,0 +1,88 @@
+"""What a call takes along: deadline, caller, trace and idempotency key."""
+
+from operator import attrgetter
+from typing import Any
+
+from google.protobuf.descriptor_pool import Default
+
+from souk.descriptors.contract import Method, contract_of
+from souk.kernel.clock import Clock
+from souk.kernel.context import CallContext, current
+from souk.kernel.errors import ConfigurationError, ForeignAwait
+from souk.kernel.transaction_guard import in_transaction
+from souk.rpc.call import Call, Pairs
+from souk.rpc.caller_token import CALLER_KEY, CallerTokens
+from souk.rpc.metadata import IDEMPOTENCY_KEY, RESERVED_PREFIX, TRACEPARENT, Given, InvalidMetadata, checked, first
+from souk.telemetry.traces import child_of
+
+
+class Outgoing:
+    """Makes calls out of requests, in the name of one service. Without `tokens` they carry no caller."""
+
+    def __init__(self, tokens: CallerTokens | None, clock: Clock) -> None:
+        self._tokens = tokens
+        self._clock = clock
+
+    def call(
+        self,
+        method: Method,
+        request: Any,
+        encoded: bytes,
+        timeout: float | None,
+        metadata: Given,
+        wait_for_ready: bool | None,
+    ) -> Call:
+        """The call to make. `request` is None for a stream.
+
+        Its deadline is the nearest of `timeout` from now, or else the contract's, and the deadline
+        of the call that is being handled. Its key is the one in `metadata`, else the one in the
+        request's own field, else, where that field is empty, that of the call being handled.
+
+        Raises ForeignAwait inside a database transaction, InvalidMetadata for what gRPC does not carry.
+        """
+        if in_transaction():
+            raise ForeignAwait(f"{method.full_name} was called inside a database transaction")
+        context = current()
+        given = _given(metadata)
+        key, inherited = _key(method, request, given, context)
+        limit = self._clock.monotonic() + (method.policy.timeout if timeout is None else timeout)
+        return Call(
+            method,
+            encoded,
+            given + self._own(context, given) + (((IDEMPOTENCY_KEY, key),) if inherited else ()),
+            limit if context.deadline is None else min(limit, context.deadline),
+            key,
+            bool(wait_for_ready),
+        )
+
+    def _own(self, context: CallContext, given: Pairs) -> Pairs:
+        trace: Pairs = () if first(given, TRACEPARENT) else ((TRACEPARENT, child_of(context.traceparent).traceparent),)
+        return trace if self._tokens is None else (*trace, (CALLER_KEY, self._tokens.sign(context.caller)))
+
+
+def method_of(path: str) -> Method:
+    """The method of a gRPC path. Raises ConfigurationError when its generated code is not loaded."""
+    service = path.rpartition("/")[0].lstrip("/")
+    try:
+        return contract_of(Default().FindServiceByName(service)).methods[path]
+    except KeyError as error:
+        raise ConfigurationError(f"no contract that is loaded has the method {path}") from error
+
+
+def _given(metadata: Given) -> Pairs:
+    given = checked(metadata)
+    for key, _ in given:
+        if key.startswith(RESERVED_PREFIX):
+            raise InvalidMetadata(f"the metadata key {key!r} is the platform's own")
+    return given
+
+
+def _key(method: Method, request: Any, given: Pairs, context: CallContext) -> tuple[str, bool]:
+    """The idempotency key, and whether it is the handled call's and has to be added."""
+    if given and (explicit := first(given, IDEMPOTENCY_KEY)):
+        return explicit, False
+    field = method.policy.idempotency_field
+    if not field or request is None:
+        return "", False
+    own = attrgetter(field)(request)
+    return (own, False) if own else (context.idempotency_key, bool(context.idempotency_key))

@@ -1,0 +1,154 @@
+"""The callee's side of a call: one pipeline for every transport.
+
+    admit (deadline, caller, trace, key)  ->  the servicer's method  ->  answer | status
+
+A handler is called in a task and a context of its own. What it raises becomes a status:
+
+| raised | status |
+|---|---|
+| `context.abort`, `abort_with_status` | as said |
+| DomainError with a reason that the method's contract lists | the reason's code, google.rpc.ErrorInfo |
+| anything else | UNKNOWN without text, logged with its trace |
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from souk.descriptors.contract import Method, contract_of
+from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.context import use
+from souk.kernel.errors import ConfigurationError, DomainError
+from souk.rpc.admission import Admission
+from souk.rpc.caller_token import CallerTokens
+from souk.rpc.status import STATUS_KEY, encode, shortened
+from souk.telemetry.logs import logger
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+Behaviour: TypeAlias = Callable[[Any, Context], Any]
+Serve: TypeAlias = Callable[[Any, Context], Awaitable[bytes | None]]
+
+_log = logger("rpc")
+
+
+class Served:
+    """One method, ready to be called by a transport.
+
+    `serve` takes the encoded request, or for a client's stream an iterator of messages, and answers
+    with the encoded response; a stream of responses it writes to the context itself.
+    """
+
+    __slots__ = ("method", "serve")
+
+    def __init__(self, method: Method, serve: Serve) -> None:
+        self.method = method
+        self.serve = serve
+
+
+class Dispatcher:
+    """The methods that a process serves. Without `tokens` only methods that are open to anyone answer."""
+
+    def __init__(self, tokens: CallerTokens | None, clock: Clock | None = None) -> None:
+        self._admission = Admission(tokens, clock or SystemClock())
+        self._served: dict[str, Served] = {}
+
+    def add(self, servicer: object, *contracts: ServiceDescriptor) -> None:
+        """Serves every method of the contracts by the servicer's method of its name.
+
+        Raises ConfigurationError when one of them is not asynchronous. One that the servicer only
+        inherits from generated code answers UNIMPLEMENTED.
+        """
+        for contract in contracts:
+            for method in contract_of(contract).methods.values():
+                self._served[method.full_name] = self._serving(method, _behaviour(servicer, method))
+
+    def find(self, full_name: str) -> Served | None:
+        """The method of that gRPC path, if this process serves it."""
+        return self._served.get(full_name)
+
+    def _serving(self, method: Method, behaviour: Behaviour) -> Served:
+        answer = _streaming(behaviour) if method.server_streaming else _answering(method, behaviour)
+        decode = None if method.client_streaming else method.input.FromString
+
+        async def serve(request: Any, context: Context) -> bytes | None:
+            try:
+                call = self._admission.admit(method, context.invocation_metadata(), context.time_remaining())
+            except DomainError as refusal:
+                return await _end(method, context, refusal)
+            with use(call):
+                try:
+                    return await answer(request if decode is None else decode(request), context)
+                except grpc.aio.AbortError:
+                    raise
+                except (Exception, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                        raise
+                    return await _end(method, context, error)
+
+        return Served(method, serve)
+
+
+def _behaviour(servicer: object, method: Method) -> Behaviour:
+    behaviour: Behaviour | None = getattr(servicer, method.name, None)
+    if behaviour is None or getattr(behaviour, "__module__", "").endswith("_pb2_grpc"):
+        return _unimplemented
+    if not (inspect.iscoroutinefunction(behaviour) or inspect.isasyncgenfunction(behaviour)):
+        raise ConfigurationError(f"{type(servicer).__name__}.{method.name} has to be asynchronous")
+    return behaviour
+
+
+async def _unimplemented(request: Any, context: Context) -> None:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not implemented!")
+
+
+def _answering(method: Method, behaviour: Behaviour) -> Serve:
+    encode_reply = method.output.SerializeToString
+
+    async def answer(request: Any, context: Context) -> bytes:
+        response = await behaviour(request, context)
+        if context.code() in (None, grpc.StatusCode.OK):
+            return encode_reply(response)
+        return b""
+
+    return answer
+
+
+def _streaming(behaviour: Behaviour) -> Serve:
+    if inspect.iscoroutinefunction(behaviour):
+        return behaviour
+
+    async def stream(request: Any, context: Context) -> None:
+        responses: AsyncIterator[Any] = behaviour(request, context)
+        async for response in responses:
+            await context.write(response)
+
+    return stream
+
+
+def _is_cancelled() -> bool:
+    # A CancelledError that nobody sent is the handler's own, and would leave the caller without an answer.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _end(method: Method, context: Context, error: BaseException) -> bytes | None:
+    if context.done():
+        raise error
+    reason = method.reasons.get(error.reason) if isinstance(error, DomainError) else None
+    if reason is None or not isinstance(error, DomainError):
+        _log.error("a call failed", method=method.full_name, exc_info=error)
+        context.set_details("")
+        return await context.abort(_unexpected_code(context))
+    trailing = (*(context.trailing_metadata() or ()), (STATUS_KEY, encode(error, reason.code, method.service)))
+    return await context.abort(reason.code, shortened(error.detail), trailing)
+
+
+def _unexpected_code(context: Context) -> grpc.StatusCode:
+    # As grpc.aio does: a code that the handler has set before it failed stands.
+    said = context.code()
+    return grpc.StatusCode.UNKNOWN if said in (None, grpc.StatusCode.OK) else said

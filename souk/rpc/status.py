@@ -1,0 +1,105 @@
+"""Refusals as they travel: google.rpc.Status with ErrorInfo, BadRequest and RetryInfo.
+
+The encoded status is metadata, which is limited; so details that do not fit are left out, the
+reason never. Source: google/rpc/error_details.proto and gRPC's richer error model.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2, status_pb2
+
+from souk.kernel.errors import DomainError, InvalidArgument
+
+STATUS_KEY = "grpc-status-details-bin"
+_TEXT_LIMIT = 1_500  # as it travels: a character may take twelve octets
+_DETAILS_LIMIT = 4_000  # base64 makes it a third larger, and 8 KiB hold the whole of the trailing metadata
+_VIOLATIONS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class StatusDetails:
+    """What a status says beyond code and text. `retry_after` is in seconds."""
+
+    reason: str = ""
+    domain: str = ""
+    messages: tuple[Message, ...] = ()
+    retry_after: float | None = None
+
+
+NO_DETAILS = StatusDetails()
+
+
+def shortened(text: str) -> str:
+    """A status's text, short enough for the metadata that carries it."""
+    return text if len(quote(text)) <= _TEXT_LIMIT else text[:120] + "..."
+
+
+def encode(error: DomainError, code: grpc.StatusCode, domain: str) -> bytes:
+    """The google.rpc.Status of a refusal, serialised."""
+    status = status_pb2.Status(code=code.value[0], message=shortened(error.detail))
+    for message in _messages(error, domain):
+        status.details.add().Pack(message)
+        if len(status.details) > 1 and status.ByteSize() > _DETAILS_LIMIT:
+            del status.details[-1]
+    return bytes(status.SerializeToString())
+
+
+def _messages(error: DomainError, domain: str) -> Iterator[Message]:
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=domain)
+    if error.retry_after is not None:
+        info = error_details_pb2.RetryInfo()
+        info.retry_delay.FromNanoseconds(round(error.retry_after * 1e9))
+        yield info
+    if isinstance(error, InvalidArgument):
+        yield bad_request(error)
+    yield from error.details
+
+
+def bad_request(error: InvalidArgument) -> Message:
+    """The violations of a wrong request; no more than fit."""
+    request: Message = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.detail[:100])
+            for violation in error.violations[:_VIOLATIONS]
+        ]
+    )
+    return request
+
+
+def details_of(trailing: Iterable[tuple[str, str | bytes]]) -> StatusDetails:
+    """Reads the details of a status; a status without readable ones has none."""
+    for key, value in trailing:
+        if key == STATUS_KEY and isinstance(value, bytes):
+            return decode(value)
+    return NO_DETAILS
+
+
+def decode(raw: bytes) -> StatusDetails:
+    """Reads a serialised google.rpc.Status. Details of unknown types are passed over."""
+    try:
+        messages = [found for each in status_pb2.Status.FromString(raw).details if (found := _unpack(each)) is not None]
+    except DecodeError:
+        return NO_DETAILS
+    info = next((m for m in messages if isinstance(m, error_details_pb2.ErrorInfo)), error_details_pb2.ErrorInfo())
+    delay = next((m.retry_delay for m in messages if isinstance(m, error_details_pb2.RetryInfo)), None)
+    own = (error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo)
+    rest = tuple(message for message in messages if not isinstance(message, own))
+    return StatusDetails(info.reason, info.domain, rest, None if delay is None else delay.ToNanoseconds() / 1e9)
+
+
+def _unpack(packed: Any) -> Message | None:
+    try:
+        kind = GetMessageClass(Default().FindMessageTypeByName(packed.TypeName()))
+    except KeyError:
+        return None
+    message: Message = kind()
+    packed.Unpack(message)
+    return message

@@ -1,0 +1,80 @@
+"""The port between a channel and what carries its calls.
+
+Guarantees, the same for every adapter and proved by `souk.testing.rpc_suite`: messages arrive as
+they were when they were sent; a deadline ends the call at the caller and cancels the handler; so
+does cancelling; a handler runs in a task and a context of its own; a message of more than 4 MiB,
+and metadata of more than 8 KiB, ends the call with RESOURCE_EXHAUSTED; a writer waits for a slow
+reader; a failure says whether the call was sent at all.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import grpc
+
+from souk.rpc.call import Call, Pairs, Reply, Status
+
+MESSAGE_LIMIT = 4 * 1024 * 1024
+
+
+EXPIRED = Status(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+
+class Wire(Protocol):
+    """The caller's end of one stream. One task may send while another receives."""
+
+    async def send(self, message: bytes) -> bool:
+        """Sends, once there is room; false when the call is over."""
+        ...
+
+    async def close_sending(self) -> None:
+        """Says that nothing more will be sent."""
+        ...
+
+    async def receive(self) -> bytes | None:
+        """The next message; None when the call is over."""
+        ...
+
+    async def initial_metadata(self) -> Pairs:
+        """What the callee sent first; empty if it ended without."""
+        ...
+
+    async def status(self) -> Status:
+        """Waits for the end. It comes after the last message was received."""
+        ...
+
+    async def connected(self) -> None:
+        """Returns once the call was sent, or is over."""
+        ...
+
+    def ended(self) -> Status | None:
+        """The status, if the call is over."""
+        ...
+
+    def cancel(self, details: str) -> bool:
+        """Ends the call; false when it was over."""
+        ...
+
+    def add_done_callback(self, callback: Callable[[], object]) -> None:
+        """Calls back when the call is over."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries calls to one service, or to one process."""
+
+    def unary(self, call: Call) -> Awaitable[Reply]:
+        """Makes a unary call; an `Invoke`. Cancelling what it returns cancels the call."""
+        ...
+
+    def stream(self, call: Call, *, one_request: bool) -> Wire:
+        """Begins a call of another shape. With `one_request` it sends `call.request`, and nothing after it."""
+        ...
+
+    async def ready(self) -> None:
+        """Waits until a call would be sent."""
+        ...
+
+    async def close(self, grace: float | None = None) -> None:
+        """Lets running calls end for `grace` seconds, then cancels them; further calls are not sent."""
+        ...

@@ -1,0 +1,124 @@
+"""What a stub answers at once for a unary call; equal to grpc.aio's UnaryUnaryCall."""
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from souk.kernel.clock import Clock
+from souk.rpc.call import Call, CallFailed, Reply, Status, failed
+
+CANCELLED = "Locally cancelled by application!"
+_UNREADABLE = Status(grpc.StatusCode.INTERNAL, "Exception deserializing response!")
+
+
+class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
+    """A unary call that is on its way.
+
+    Its initial metadata comes with the answer, not before: until then a layer may try again.
+    """
+
+    def __init__(
+        self, call: Call, replied: asyncio.Future[Reply], decode: Callable[[bytes], Any] | None, clock: Clock
+    ) -> None:
+        self._call = call
+        self._replied = replied
+        self._decode = decode
+        self._clock = clock
+        self._response: Any = None
+        self._cancelled = False
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if self._cancelled:
+            raise asyncio.CancelledError
+        reply = yield from self._replied.__await__()
+        if self._response is None:
+            self._response = self._decoded(reply)
+        return self._response
+
+    def cancel(self) -> bool:
+        if self.done():
+            return False
+        self._cancelled = True
+        self._replied.cancel()
+        return True
+
+    def cancelled(self) -> bool:
+        return self._cancelled or self._replied.cancelled()
+
+    def done(self) -> bool:
+        return self._cancelled or self._replied.done()
+
+    def time_remaining(self) -> float | None:
+        return max(self._call.deadline - self._clock.monotonic(), 0.0)
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        if self.done():
+            callback(self)
+        else:
+            self._replied.add_done_callback(lambda _: callback(self))
+
+    async def wait_for_connection(self) -> None:
+        """Returns when the call has been answered: a layer may send it more than once."""
+        outcome = await self._outcome()
+        if isinstance(outcome, CallFailed):
+            raise outcome
+
+    async def initial_metadata(self) -> grpc.aio.Metadata:
+        outcome = await self._outcome()
+        if isinstance(outcome, CallFailed):
+            return outcome.initial_metadata() or grpc.aio.Metadata()
+        return grpc.aio.Metadata.from_tuple(outcome.initial_metadata)
+
+    async def trailing_metadata(self) -> grpc.aio.Metadata:
+        outcome = await self._outcome()
+        if isinstance(outcome, CallFailed):
+            return outcome.trailing_metadata() or grpc.aio.Metadata()
+        return grpc.aio.Metadata.from_tuple(outcome.trailing_metadata)
+
+    async def code(self) -> grpc.StatusCode:
+        outcome = await self._outcome()
+        return outcome.code() if isinstance(outcome, CallFailed) else grpc.StatusCode.OK
+
+    async def details(self) -> str:
+        outcome = await self._outcome()
+        return outcome.detail if isinstance(outcome, CallFailed) else ""
+
+    async def debug_error_string(self) -> str:
+        """Nothing beyond the details."""
+        return await self.details()
+
+    async def _outcome(self) -> Reply | CallFailed:
+        """How it ended. Whoever is cancelled while waiting for it leaves the call alone."""
+        if not self.done():
+            await asyncio.wait([self._replied])
+        if self.cancelled():
+            return failed(None, Status(grpc.StatusCode.CANCELLED, CANCELLED))
+        error = self._replied.exception()
+        if error is None:
+            return self._replied.result()
+        if isinstance(error, CallFailed):
+            return error
+        raise error
+
+    def _decoded(self, reply: Reply) -> Any:
+        if self._decode is None:
+            return reply.message
+        try:
+            return self._decode(reply.message)
+        except Exception as error:
+            raise failed(self._call.method, _UNREADABLE) from error
+
+
+def started(replied: asyncio.Future[Reply]) -> asyncio.Future[Reply]:
+    """A reply whose failure need not be awaited by anybody."""
+    if isinstance(replied, asyncio.Task):
+        replied.add_done_callback(_seen)
+    return replied
+
+
+def _seen(replied: asyncio.Future[Reply]) -> None:
+    if not replied.cancelled():
+        replied.exception()
