@@ -1,0 +1,199 @@
+"""An Order service on a real SQLite file, with participants that a test commands."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+from shop.inventory.v1 import inventory_pb2
+from shop.order.v1 import order_pb2 as pb
+from shop.payment.v1 import payment_pb2
+
+from marketplace.order import domain
+from marketplace.order.domain import Item
+from marketplace.order.ports import Address, Charge, Price
+from marketplace.order.saga import OrderSagas
+from marketplace.order.service import service
+from marketplace.order.store import Orders
+from marketplace.order.use_cases.cancel_order import CancelOrder
+from marketplace.order.use_cases.checks import Checks, Wish
+from marketplace.order.use_cases.hear_events import HearEvents
+from marketplace.order.use_cases.move_parcel import MoveParcel
+from marketplace.order.use_cases.place_order import Answer, PlaceOrder
+from marketplace.order.use_cases.read_orders import ReadOrders
+from souk.descriptors.contract import contract_of
+from souk.hosting.service import Host
+from souk.kernel.context import CallContext, use
+from souk.kernel.errors import DomainError, Outcome
+from souk.rpc.call import CallFailed, Status, failed
+from souk.rpc.status import STATUS_KEY, encode
+from souk.saga.runner import SagaRunner, SagaSettings
+from souk.store.inbox import Inbox
+from souk.testing.service_host import service_host
+
+BUYER = "U-1"
+CONTRACT = service.contract
+
+
+def refused(service_name: str, error: DomainError) -> CallFailed:
+    """What a stub raises when the callee refuses."""
+    module, name, method = {
+        "inventory": (inventory_pb2, "InventoryService", "Reserve"),
+        "payment": (payment_pb2, "PaymentService", "Charge"),
+    }[service_name]
+    contract = contract_of(module.DESCRIPTOR.services_by_name[name])
+    known = next(each for each in contract.methods.values() if each.name == method)
+    code = known.reasons[error.reason].code
+    return failed(known, Status(code, error.detail, ((STATUS_KEY, encode(error, code, service_name)),)))
+
+
+def lost() -> CallFailed:
+    """The answer never came: it may have happened."""
+    failure = failed(None, Status(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer"))
+    assert failure.outcome is Outcome.UNKNOWN
+    return failure
+
+
+@dataclass
+class Participants:
+    """Catalogue, addresses, stock and payments in one; `fail` holds what the next calls of a name raise."""
+
+    price: int = 1200
+    fail: dict[str, list[Exception]] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    reserved: dict[str, str] = field(default_factory=dict)
+    charged: dict[str, str] = field(default_factory=dict)
+    block: dict[str, asyncio.Event] = field(default_factory=dict)
+    currencies: dict[str, str] = field(default_factory=dict)
+
+    async def _enter(self, name: str, key: str) -> None:
+        self.calls.append((name, key))
+        if name in self.block:
+            await self.block[name].wait()
+        if self.fail.get(name):
+            raise self.fail[name].pop(0)
+
+    def count(self, name: str) -> int:
+        return sum(1 for call, _ in self.calls if call == name)
+
+    async def prices(self, product_ids: Sequence[str]) -> dict[str, Price]:
+        await self._enter("prices", "")
+        known = [each for each in product_ids if each.startswith("P-")]
+        return {each: Price(self.price, self.currencies.get(each, "EUR")) for each in known}
+
+    async def address(self, user_id: str, address_id: str) -> Address | None:
+        await self._enter("address", address_id)
+        return Address(address_id, "Somewhere 1") if address_id == "ADDR-1" else None
+
+    async def resolve(self, user_id: str, payment_method: str) -> bytes | None:
+        await self._enter("resolve", payment_method)
+        return b"source" if payment_method in ("card", "wallet") else None
+
+    async def reserve(self, key: str, order_id: str, items: Sequence[Item], expires_at: int) -> None:
+        await self._enter("reserve", key)
+        if self.reserved.setdefault(key, "reserved") == "released":
+            raise refused("inventory", DomainError("RESERVATION_RELEASED", "too late"))
+
+    async def release(self, key: str) -> None:
+        await self._enter("release", key)
+        self.reserved[key] = "released"
+
+    async def commit(self, key: str) -> None:
+        await self._enter("commit", key)
+        assert self.reserved[key] in ("reserved", "sold")
+        self.reserved[key] = "sold"
+
+    async def take_back(self, key: str) -> None:
+        await self._enter("take_back", key)
+        assert self.reserved[key] in ("sold", "returned")
+        self.reserved[key] = "returned"
+
+    async def charge(self, charge: Charge) -> str:
+        await self._enter("charge", charge.key)
+        self.charged.setdefault(charge.key, "captured")
+        return f"PAY-{charge.key}"
+
+    async def cancel(self, key: str, order_id: str) -> None:
+        await self._enter("cancel", key)
+        self.charged[key] = "undone"
+
+    async def refund(self, key: str, payment_id: str, reason: str) -> None:
+        await self._enter("refund", key)
+        self.charged[payment_id.removeprefix("PAY-")] = "refunded"
+
+
+@dataclass
+class Shop:
+    """The use cases, put together as the composition root does."""
+
+    host: Host
+    others: Participants
+    orders: Orders
+    runner: SagaRunner
+    placing: PlaceOrder
+    cancelling: CancelOrder
+    ship: MoveParcel
+    deliver: MoveParcel
+    read: ReadOrders
+    hear: HearEvents
+
+    async def place(
+        self, key: str = "key-1", *, fingerprint: str = "f", seconds: float = 5.0, **change: object
+    ) -> Answer:
+        fields = {"items": (Item("P-1", 2, 1200),), "shipping_address_id": "ADDR-1", "payment_method": "card"}
+        wish = Wish(user_id=BUYER, key=key, **{**fields, **change})  # type: ignore[arg-type]
+        with use(CallContext(deadline=self.host.clock.monotonic() + seconds)):
+            return await self.placing(wish, fingerprint)
+
+    async def cancel(self, order_id: str, *, user_id: str = BUYER, seconds: float = 5.0) -> domain.Order:
+        with use(CallContext(deadline=self.host.clock.monotonic() + seconds)):
+            return await self.cancelling(user_id, order_id)
+
+    async def order(self, order_id: str) -> pb.Order:
+        return await self.read.one(BUYER, order_id)
+
+    async def events(self) -> list[str]:
+        rows = await self.host.database.read(lambda tx: tx.fetch("SELECT type FROM souk_outbox ORDER BY seq"))
+        return [row["type"].rpartition(".")[2] for row in rows]
+
+
+@asynccontextmanager
+async def open_shop(folder: Path, others: Participants, settings: SagaSettings | None = None) -> AsyncIterator[Shop]:
+    async with service_host(service, folder) as host:
+        orders = Orders(host.outbox, host.clock)
+        sagas = OrderSagas(orders, others, others)
+        settings = settings or SagaSettings(pause=0.01, longest_pause=0.02)
+        runner = SagaRunner(host.database, sagas.all(2.0), host.clock, "test", settings, service="order")
+        sagas.runner = runner
+        yield Shop(
+            host,
+            others,
+            orders,
+            runner,
+            PlaceOrder(host.database, orders, Checks(others, others, others), runner, host.clock),
+            CancelOrder(host.database, orders, sagas, runner, host.clock),
+            MoveParcel(host.database, orders, domain.ship),
+            MoveParcel(host.database, orders, domain.deliver),
+            ReadOrders(host.database, orders),
+            HearEvents(host.database, orders, Inbox()),
+        )
+        await runner.close()
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with open_shop(tmp_path, Participants()) as shop:
+        yield shop
+
+
+@pytest.fixture
+def refuse() -> object:
+    return refused
+
+
+@pytest.fixture
+def lost_answer() -> object:
+    return lost
