@@ -73,7 +73,7 @@ class Drive:
 
     def __init__(self, saga: Saga, held: Held, tools: Tools) -> None:
         self.held = held
-        self.run = held.run
+        self.run, self._revision = held.run, held.revision
         self.decided, self.stopped = asyncio.Event(), asyncio.Event()
         self._saga, self._tools = saga, tools
         self._deadline = tools.clock.monotonic() + held.remaining
@@ -114,7 +114,8 @@ class Drive:
             await self._write(lambda run: machine.deadline_passed(self._saga, run))
             return
         answer = await self._try(place)
-        decide = partial(machine.answered, self._saga, place=place, answer=answer, late=self._late())
+        late, weary = self._late(), self._weary(place, answer)
+        decide = partial(machine.answered, self._saga, place=place, answer=answer, late=late, weary=weary)
         await self._write(decide, (place, RECORDED))
         if self.run.to_do == place:
             await self._pause(self.run.steps[place].tries)
@@ -134,12 +135,11 @@ class Drive:
             if answer.outcome is Outcome.DONE:
                 await self._write(lambda run: machine.undone(self._saga, run, place), (place, UNDONE))
                 return
-            tries = self.run.steps[place].tries + 1
             note = answer.refusal.reason if answer.refusal else ""
-            park = tries >= self._tools.settings.undo_tries
+            park = self._weary(place, answer)
             await self._write(partial(machine.undo_failed, self._saga, place=place, note=note, park=park))
             if not park:
-                await self._pause(tries)
+                await self._pause(self.run.steps[place].tries)
 
     async def _try(self, place: int) -> Answer:
         step = self._saga.steps[place]
@@ -152,9 +152,18 @@ class Drive:
         assert step.undo is not None, "the machine undoes no step that has no undo"
         return await self._ask(place, UNDO, step.undo, step.try_timeout)
 
+    def _weary(self, place: int, answer: Answer) -> bool:
+        """Whether an operator must look: it was tried often, and the participant is not merely away."""
+        tries = self.run.steps[place].tries + 1
+        return tries >= self._tools.settings.park_after and answer.outcome is not Outcome.NOT_SENT
+
     async def _ask(self, place: int, what: str, call: Participant, limit: float) -> Answer:
         name, tools = self._saga.steps[place].name, self._tools
         tools.faults.point(point(self._saga.name, name, what, BEFORE))
+        if self.silent_for >= tools.settings.lease:
+            # The loop stood still, or nobody keeps our leases: somebody else may be at it.
+            await tools.database.run(lambda tx: tools.store.renew(tx, self.held))
+            self.renewed()
         deadline = tools.clock.monotonic() + limit
         with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline):
             answer = await ask(name, call(step_call(self._saga, self.held, self.run, place)), limit)
@@ -176,7 +185,7 @@ class Drive:
                     raise
                 except Exception as error:
                     await self._after_failed_write(error, tries)
-            self.run = decision.run
+            self.run, self._revision = decision.run, self._revision + 1
             self.renewed()
             self._tell()
         self._strike(decision, about, AFTER)
@@ -185,12 +194,12 @@ class Drive:
         if isinstance(error, VersionConflict) and tries <= self._tools.settings.conflict_tries:
             return
         log.error("saga result not recorded yet", saga=self.held.ref.name, tries=tries, exc_info=error)
-        await self._pause(tries)
+        await asyncio.sleep(self._tools.settings.pause_after(tries, self._tools.chance))
 
     async def _record(self, tx: Transaction, decision: Decision, about: tuple[int, str] | None) -> None:
         # The lease is checked first: a loser runs no hook.
-        await self._tools.store.record(tx, self.held, self.run, decision.run)
-        await run_hooks(tx, self._saga, self.held, decision)
+        if await self._tools.store.record(tx, self.held, self._revision, self.run, decision.run):
+            await run_hooks(tx, self._saga, self.held, decision)
         self._strike(decision, about, BEFORE)
 
     def _strike(self, decision: Decision, about: tuple[int, str] | None, when: str) -> None:

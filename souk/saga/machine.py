@@ -2,7 +2,8 @@
 
 The rules that pick the events of the tables in `souk.saga.states`:
 
-- REFUSED before the pivot goes back; after it nothing can be given up, so the step is parked.
+- REFUSED before the pivot goes back. After it nothing can be given up: a refusal that is not final is
+  tried again, a final one, or one too many, is parked.
 - NOT_SENT before the pivot goes back, and that step has nothing to undo; after it, it is tried again.
 - UNKNOWN leaves the step in doubt. It is asked again under the same key until the answer is definite
   or the deadline passes; then it is undone. A refusal of a step in doubt is undone too: an earlier
@@ -173,10 +174,10 @@ def begin(saga: Saga) -> Decision:
     return draft.decision()
 
 
-def answered(saga: Saga, run: Run, place: int, answer: Answer, *, late: bool) -> Decision:
-    """One try of the step at `place` has ended."""
+def answered(saga: Saga, run: Run, place: int, answer: Answer, *, late: bool, weary: bool = False) -> Decision:
+    """One try of the step at `place` has ended; `weary` says that there were enough of them."""
     draft = _Draft(saga, run)
-    event = (_BEFORE_PIVOT if run.phase is Phase.RUNNING else _AFTER_PIVOT)[answer.outcome]
+    event = _event(run, answer, weary=weary)
     if event is StepEvent.DONE:
         draft.done(place, event, tried=1, result=answer.result)
         draft.go_on(late=late)
@@ -189,6 +190,15 @@ def answered(saga: Saga, run: Run, place: int, answer: Answer, *, late: bool) ->
         elif late:
             draft.turn_back(too_late(refusal.step))
     return draft.decision()
+
+
+def _event(run: Run, answer: Answer, *, weary: bool) -> StepEvent:
+    if run.phase is Phase.RUNNING:
+        return _BEFORE_PIVOT[answer.outcome]
+    final = answer.refusal is not None and answer.refusal.final
+    if answer.outcome is Outcome.REFUSED and not final and not weary:
+        return StepEvent.DELAYED
+    return _AFTER_PIVOT[answer.outcome]
 
 
 def deadline_passed(saga: Saga, run: Run) -> Decision:

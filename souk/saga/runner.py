@@ -77,7 +77,7 @@ class SagaRunner:
         saga, faults = self._sagas[saga_name], self._tools.faults
         decision = machine.begin(saga)
         ref = SagaRef(saga_name, subject, attempt)
-        held = Held(ref, 1, input, on_behalf_of, current().traceparent, saga.deadline, decision.run)
+        held = Held(ref, 1, 0, input, on_behalf_of, current().traceparent, saga.deadline, decision.run)
         await self._store.insert(tx, held)
         await run_hooks(tx, saga, held, decision)
         faults.point(start_point(saga_name, BEFORE))
@@ -125,8 +125,8 @@ class SagaRunner:
             # A drive that works on other steps of the run loses its lease, and this one goes on with them.
             held = await self._store.take(tx, ref)
             run = machine.retried(self._sagas[ref.name], held.run)
-            await self._store.record(tx, held, held.run, run)
-            tx.after_commit(lambda: self._resume(held, run))
+            await self._store.record(tx, held, held.revision, held.run, run)
+            tx.after_commit(lambda: self._resume(replace(held, revision=held.revision + 1), run))
             return True
 
         return await self._tools.database.run(retry)
@@ -141,7 +141,8 @@ class SagaRunner:
             while True:
                 try:
                     await self._renew()
-                    await self._take_over()
+                    while await self._take_over() == self._settings.claim_at_once:
+                        await self._renew()
                 except StoreError as error:
                     log.warning("saga leases cannot be seen to", error=type(error).__name__)
                 await asyncio.sleep(self._settings.claim)
@@ -204,10 +205,12 @@ class SagaRunner:
                 if (task := self._tasks.get(drive)) is not None:
                     task.cancel()
 
-    async def _take_over(self) -> None:
-        for held in await self._tools.database.run(self._claim):
+    async def _take_over(self) -> int:
+        claimed = await self._tools.database.run(self._claim)
+        for held in claimed:
             log.info("saga taken over", saga=held.ref.name, subject=held.ref.subject, attempt=held.ref.attempt)
             self._resume(held, held.run)
+        return len(claimed)
 
     async def _claim(self, tx: Transaction) -> list[Held]:
         claimed = []

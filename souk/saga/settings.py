@@ -12,9 +12,11 @@ class SagaSettings:
     taken over after it. `claim` is how often somebody looks for such runs, `claim_at_once` how many
     are taken at a time, and `poll` how often a waiter looks whether another replica is done.
 
-    Pauses between tries double from `pause` to `longest_pause`, with jitter. `undo_tries` is how often
-    an undo may fail before it is parked. `conflict_tries` is how often a transaction is run again at
-    once because a hook met a VersionConflict; after that, as after any other error, with pauses.
+    Pauses between tries double from `pause` to `longest_pause`, with jitter. `park_after` is how many
+    tries a step that may not be given up has (an undo, or one refused after the pivot) before it is
+    parked; while its participant is merely away it never is. `conflict_tries` is how often a
+    transaction is run again at once because a hook met a VersionConflict; after that, as after any
+    other error, with pauses.
     """
 
     lease: float = 10.0
@@ -23,7 +25,7 @@ class SagaSettings:
     poll: float = 0.1
     pause: float = 0.1
     longest_pause: float = 10.0
-    undo_tries: int = 200
+    park_after: int = 200
     conflict_tries: int = 10
 
     def pause_after(self, tries: int, chance: random.Random) -> float:

@@ -65,10 +65,14 @@ def _progress(phase: Phase, refusal: Refusal | None, *, parked: bool) -> Progres
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A run in its owner's hands, under a lease. `remaining` is the time to its deadline in seconds."""
+    """A run in its owner's hands, under a lease. `remaining` is the time to its deadline in seconds.
+
+    `revision` is how many writes there had been when it came there.
+    """
 
     ref: SagaRef
     epoch: int
+    revision: int
     input: bytes
     on_behalf_of: str
     traceparent: str
@@ -109,21 +113,29 @@ class SagaStore:
         )
         await self._write_steps(tx, ref, enumerate(run.steps))
 
-    async def record(self, tx: Transaction, held: Held, old: Run, new: Run) -> None:
-        """Records what became of `old`, and extends the lease. Raises LeaseLost."""
+    async def record(self, tx: Transaction, held: Held, revision: int, old: Run, new: Run) -> bool:
+        """Records what became of `old`, which stood at `revision`, and extends the lease.
+
+        False when this very write is there already: it was committed, and only the answer was lost.
+        Raises LeaseLost.
+        """
         now = tx.dialect.now
         changed = await tx.execute(
             f"""UPDATE souk_saga_run SET phase = $4, active = $5, parked = $6, ended = $7, changed_at = {now},
-                    lease_until = {now} + $8 WHERE {_RUN} AND epoch = $9""",
+                    lease_until = {now} + $8, revision = revision + 1
+                WHERE {_RUN} AND epoch = $9 AND revision = $10""",
             *_key(held.ref),
-            *(new.phase.value, new.active, new.parked, new.ended, self._lease, held.epoch),
+            *(new.phase.value, new.active, new.parked, new.ended, self._lease, held.epoch, revision),
         )
         if not changed:
-            raise LeaseLost(f"{held.ref} is in other hands")
+            # Within an epoch one owner writes, one write at a time: a newer revision is this one.
+            await self.renew(tx, held)
+            return False
         if new.refusal is not None and old.refusal is None:
             await self._write_refusal(tx, held.ref, new.refusal)
         changes = (place for place, step in enumerate(new.steps) if step != old.steps[place])
         await self._write_steps(tx, held.ref, ((place, new.steps[place]) for place in changes))
+        return True
 
     async def renew(self, tx: Transaction, held: Held) -> None:
         """Extends the lease. Raises LeaseLost."""
@@ -156,7 +168,7 @@ class SagaStore:
         now = tx.dialect.now
         row = await tx.fetch_one(
             f"""UPDATE souk_saga_run SET owner = $4, epoch = epoch + 1, lease_until = {now} + $5 WHERE {_RUN}
-                RETURNING epoch, input, on_behalf_of, traceparent, deadline_at - {now} AS remaining,
+                RETURNING epoch, revision, input, on_behalf_of, traceparent, deadline_at - {now} AS remaining,
                     phase, refused_step, reason, detail, status, sent, final""",
             *(*_key(ref), self._owner, self._lease),
         )
@@ -164,7 +176,8 @@ class SagaStore:
             raise LookupError(f"no run {ref}")
         run = Run(Phase(row["phase"]), await self._steps(tx, ref), _refusal(row))
         left = row["remaining"] / MICROSECONDS
-        return Held(ref, row["epoch"], row["input"], row["on_behalf_of"], row["traceparent"], left, run)
+        origin = row["input"], row["on_behalf_of"], row["traceparent"]
+        return Held(ref, row["epoch"], row["revision"], *origin, left, run)
 
     async def progress(self, tx: Transaction, ref: SagaRef) -> Progress:
         """How far a run is. Raises LookupError without such a run."""

@@ -64,7 +64,7 @@ async def first_life(folder: Path, scenario: str, point: str, idempotent: bool) 
 async def next_life(folder: Path, scenario: str, idempotent: bool) -> list[str]:
     """Starts again on what is there, waits until all is at rest, and looks."""
     clock = LaterClock()
-    shop = await Shop.open(folder, clock, idempotent=idempotent)
+    shop = await Shop.open(folder, clock=clock, idempotent=idempotent)
     if scenario == "declined":
         _prepare(shop, scenario)
     runner = SagaRunner(shop.database, [shop.saga()], clock, "next", SETTINGS, service="order")

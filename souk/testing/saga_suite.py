@@ -138,13 +138,18 @@ class Shop:
     try_timeout: float = 5.0
 
     @classmethod
-    async def open(cls, folder: Path, clock: Clock | None = None, **options: float | bool) -> "Shop":
-        """On the files in `folder`, which stay."""
-        database = await SqliteDatabase.open(folder / "shop.db", clock=clock or SystemClock())
+    async def open(
+        cls, folder: Path, *, clock: Clock | None = None, database: Database | None = None, **options: float | bool
+    ) -> "Shop":
+        """On the files in `folder`, which stay, or on a database of another engine."""
+        if database is None:
+            database = await SqliteDatabase.open(folder / "shop.db", clock=clock or SystemClock())
         await migrate(database, platform_migrations(), PLATFORM)
 
         async def tables(tx: Transaction) -> None:
-            await tx.execute("CREATE TABLE IF NOT EXISTS story (subject TEXT NOT NULL, what TEXT NOT NULL)")
+            await tx.execute(
+                "CREATE TABLE IF NOT EXISTS story (subject TEXT NOT NULL, place BIGINT NOT NULL, what TEXT NOT NULL)"
+            )
 
         await database.run(tables)
         return cls(folder, database, **options)  # type: ignore[arg-type]
@@ -181,7 +186,7 @@ class Shop:
         """What the hooks wrote, in order."""
 
         async def work(tx: Transaction) -> list[str]:
-            rows = await tx.fetch("SELECT what FROM story WHERE subject = $1 ORDER BY rowid", subject)
+            rows = await tx.fetch("SELECT what FROM story WHERE subject = $1 ORDER BY place", subject)
             return [row["what"] for row in rows]
 
         return await self.database.read(work)
@@ -206,7 +211,7 @@ class Shop:
         await self._tell(tx, call.ref.subject, "ended")
 
     async def _tell(self, tx: Transaction, subject: str, what: str) -> None:
-        await tx.execute("INSERT INTO story VALUES ($1, $2)", subject, what)
+        await tx.execute("INSERT INTO story SELECT $1, count(*), $2 FROM story WHERE subject = $1", subject, what)
 
 
 async def violations(shop: Shop, progress: Progress | None, subject: str = "O-1") -> list[str]:

@@ -12,7 +12,8 @@ from souk.saga.definition import Refusal, Saga, Step
 from souk.saga.machine import Answer, Decision, Run
 from souk.saga.states import RUN, STEP, Phase, StepEvent, StepState, diagram
 
-DONE, REFUSED = Answer(Outcome.DONE, b"result"), Answer(Outcome.REFUSED, refusal=Refusal("b", "NO"))
+DONE, REFUSED = Answer(Outcome.DONE, b"result"), Answer(Outcome.REFUSED, refusal=Refusal("b", "NO", final=True))
+NOT_NOW = Answer(Outcome.REFUSED, refusal=Refusal("b", "PROVIDER_ERROR"))
 NOT_SENT, UNKNOWN = Answer(Outcome.NOT_SENT), Answer(Outcome.UNKNOWN)
 
 
@@ -74,7 +75,7 @@ def test_a_refused_first_step_is_rejected_and_ended_at_once() -> None:
     assert decision.run.phase is Phase.COMPENSATED
     assert decision.rejected
     assert decision.ended
-    assert decision.run.refusal == Refusal("b", "NO")
+    assert decision.run.refusal == Refusal("b", "NO", final=True)
 
 
 def test_a_step_that_was_not_sent_is_not_undone() -> None:
@@ -142,9 +143,10 @@ def test_a_parked_undo_holds_up_no_other_and_an_operator_retries_it() -> None:
 
 def test_after_the_pivot_nothing_goes_back() -> None:
     of = saga()
-    for answer in (NOT_SENT, UNKNOWN):
+    for answer in (NOT_SENT, UNKNOWN, NOT_NOW):
         after = machine.answered(of, play(DONE, DONE).run, 3, answer, late=True).run
         assert (after.phase, after.to_do) == (Phase.COMMITTED, 3)
+    assert machine.answered(of, play(DONE, DONE).run, 3, NOT_NOW, late=True, weary=True).run.parked
     parked = play(DONE, DONE, REFUSED).run
     assert states(parked) == "done done done parked"
     assert parked.parked
@@ -208,13 +210,14 @@ class SagaHistory(RuleBasedStateMachine):
         self.ends += decision.ended
 
     @precondition(lambda self: self.run.to_do is not None)
-    @rule(outcome=st.sampled_from(Outcome), late=st.booleans())
-    def answer(self, outcome: Outcome, late: bool) -> None:
+    @rule(outcome=st.sampled_from(Outcome), late=st.booleans(), final=st.booleans(), weary=st.booleans())
+    def answer(self, outcome: Outcome, late: bool, final: bool, weary: bool) -> None:
         place = self.run.to_do
         assert place is not None
         if outcome in (Outcome.DONE, Outcome.UNKNOWN):
             self.may_have_happened.add(place)
-        self.take(machine.answered(self.saga, self.run, place, Answer(outcome, b"r"), late=late))
+        answer = Answer(outcome, b"r", Refusal("b", "NO", final=final))
+        self.take(machine.answered(self.saga, self.run, place, answer, late=late, weary=weary))
 
     @precondition(lambda self: self.run.phase is Phase.RUNNING)
     @rule()

@@ -10,12 +10,14 @@ import pytest
 
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
-from souk.kernel.errors import LeaseLost, VersionConflict
+from souk.kernel.errors import LeaseLost, StoreUnavailable, VersionConflict
 from souk.rpc.status import decode
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
 from souk.saga.runner import Outcome, SagaRunner, SagaSettings
 from souk.saga.states import StepState
 from souk.store.database import Transaction
+from souk.store.postgres import PostgresDatabase
+from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, VANISH, Shop, violations
 
 CLOCK = SystemClock()
@@ -60,12 +62,16 @@ class Bench:
 Make = Callable[..., Awaitable[Bench]]
 
 
-@pytest.fixture
-async def make(tmp_path: Path) -> AsyncIterator[Make]:
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.full)])
+async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     made: list[Bench] = []
 
     async def bench(**options: Any) -> Bench:
-        made.append(Bench(await Shop.open(tmp_path, **options)))
+        database = None
+        if request.param == "postgres":
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            database = await PostgresDatabase.open(await server.create_database())
+        made.append(Bench(await Shop.open(tmp_path, database=database, **options)))
         return made[-1]
 
     yield bench
@@ -250,7 +256,7 @@ async def test_the_outcome_waits_for_the_release_of_stock(bench: Bench) -> None:
 async def test_an_undo_that_fails_too_often_is_parked_until_an_operator_retries_it(bench: Bench) -> None:
     bench.shop.bank.does.append(REFUSE)
     bench.shop.stock.undoes.extend([VANISH] * 3)
-    runner = bench.runner(settings=SagaSettings(pause=0.001, poll=0.02, undo_tries=3))
+    runner = bench.runner(settings=SagaSettings(pause=0.001, poll=0.02, park_after=3))
     ref = await bench.shop.start(runner)
     progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.2)
     assert (progress.outcome, progress.parked) == (Outcome.RUNNING, True)
@@ -304,11 +310,23 @@ async def test_an_abandoned_run_is_taken_over_and_the_loser_stops(bench: Bench) 
     await bench.at_rest(winner, ref, Outcome.COMMITTED)
     (drive,) = loser._tasks
     with pytest.raises(LeaseLost):
-        await bench.shop.database.run(lambda tx: loser._store.record(tx, drive.held, drive.run, drive.run))
+        await bench.shop.database.run(lambda tx: loser._store.record(tx, drive.held, 1, drive.run, drive.run))
     loser_may_go_on.set()
     assert (await loser.wait_ended(ref, soon())).ended
     await drive.stopped.wait()
     await bench.at_rest(loser, ref, Outcome.COMMITTED)
+
+
+async def test_a_lease_that_is_over_is_looked_at_before_the_next_call(bench: Bench) -> None:
+    bench.shop.bank.does.append(VANISH)
+    loser, winner = bench.runner("A", SagaSettings(lease=0.0, pause=0.1)), bench.runner("B")
+    ref = await bench.shop.start(loser)
+    await bench.shop.bank.called.wait()
+    (drive,) = loser._tasks
+    bench.go(winner)
+    await bench.at_rest(winner, ref, Outcome.COMMITTED)
+    await drive.stopped.wait()
+    assert len(bench.shop.bank.calls) == 2
 
 
 async def test_a_lease_is_kept_while_a_call_takes_long(bench: Bench) -> None:
@@ -376,6 +394,25 @@ async def test_a_result_is_recorded_however_often_that_fails(bench: Bench) -> No
     ref = await bench.shop.database.run(lambda tx: runner.start(tx, "only", "O-1", 1, b""))
     assert (await runner.wait_ended(ref, soon())).ended
     assert len(bench.shop.bank.calls) == 1
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_repeated(bench: Bench) -> None:
+    run = bench.shop.database.run
+
+    async def deaf(work: Any) -> Any:
+        result = await run(work)
+        if len(bench.shop.bank.calls) == 1 and not lost:
+            lost.append(result)
+            raise StoreUnavailable("the connection broke in the commit")
+        return result
+
+    lost: list[Any] = []
+    bench.shop.database.run = deaf  # type: ignore[method-assign]
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    assert len(lost) == 1
+    assert await bench.shop.story() == ["placed", "reserved", "confirmed: did O-1:1:charge", "ended"]
 
 
 async def test_an_error_in_a_step_is_unknown_not_the_end(bench: Bench) -> None:

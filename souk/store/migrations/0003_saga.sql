@@ -1,6 +1,7 @@
 -- One run of a saga: an attempt for a subject. Times are microseconds of the database's clock.
 -- `active`: somebody has to work on it; `parked`: some step waits for an operator; `ended`: neither.
 -- `owner` drives it until `lease_until`; a write with another `epoch` than the row's is refused.
+-- `revision` counts writes, so that a commit whose answer was lost is not repeated.
 CREATE TABLE souk_saga_run (
     subject      TEXT    NOT NULL,
     saga         TEXT    NOT NULL,
@@ -14,6 +15,7 @@ CREATE TABLE souk_saga_run (
     traceparent  TEXT    NOT NULL,
     owner        TEXT    NOT NULL,
     epoch        BIGINT  NOT NULL,
+    revision     BIGINT  NOT NULL DEFAULT 0,
     lease_until  BIGINT  NOT NULL,
     deadline_at  BIGINT  NOT NULL,
     started_at   BIGINT  NOT NULL,
