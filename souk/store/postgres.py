@@ -160,7 +160,7 @@ class PostgresDatabase:
             if may_run_again(error):
                 await _roll_back(connection)
                 raise _CollisionError(error) from error
-            connection.terminate()  # whether it was committed is not known here: never run it again
+            _drop(connection)  # whether it was committed is not known here: never run it again
             raise translate(error, self._name) from error
         self._faults.point("store.committed")
         for callback in tx.callbacks:
@@ -207,13 +207,18 @@ async def _unlock(connection: Connection) -> None:
     try:
         await connection.execute("SELECT pg_advisory_unlock_all()")
     except DRIVER_ERRORS:  # the server frees what a lost connection held
-        connection.terminate()
+        _drop(connection)
 
 
 async def _roll_back(connection: Connection) -> None:
     try:
         await connection.execute("ROLLBACK")
     except DRIVER_ERRORS:
+        _drop(connection)
+
+
+def _drop(connection: Connection) -> None:
+    with suppress(*DRIVER_ERRORS):  # the pool may have dropped it already
         connection.terminate()
 
 

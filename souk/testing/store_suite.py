@@ -1,0 +1,299 @@
+"""What every adapter of `souk.store.database` guarantees, as tests.
+
+A test module subclasses StoreSuite and gives the fixture `opened`, which opens any number of
+`Database` objects on one and the same empty database and closes them at the end.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import DomainError, StoreError, StoreUnavailable
+from souk.store.database import Database, Row, Transaction, Value
+
+Opened = Callable[[], Awaitable[Database]]
+
+_TABLES = (
+    "CREATE TABLE item (name TEXT PRIMARY KEY, amount BIGINT NOT NULL, note TEXT)",
+    "CREATE TABLE thing (id BIGINT PRIMARY KEY, t TEXT, b BYTEA, f BOOLEAN, d DOUBLE PRECISION)",
+)
+
+
+async def put(tx: Transaction, name: str, amount: int = 0) -> None:
+    """Writes one item."""
+    await tx.execute("INSERT INTO item (name, amount) VALUES ($1, $2)", name, amount)
+
+
+async def names_in(database: Database) -> list[str]:
+    """The names of all items."""
+    rows = await database.read(lambda tx: tx.fetch("SELECT name FROM item ORDER BY name"))
+    return [row["name"] for row in rows]
+
+
+async def amount_of(database: Database, name: str) -> int:
+    """The amount of one item."""
+    row = await database.read(lambda tx: tx.fetch_one("SELECT amount FROM item WHERE name = $1", name))
+    assert row is not None
+    return int(row["amount"])
+
+
+async def increment(tx: Transaction) -> int:
+    """Reads, then writes: loses an update unless transactions are serialised."""
+    row = await tx.fetch_one("SELECT amount FROM item WHERE name = $1", "counter")
+    assert row is not None
+    amount = int(row["amount"]) + 1
+    await tx.execute("UPDATE item SET amount = $2 WHERE name = $1", "counter", amount)
+    return amount
+
+
+class StoreFixtures:
+    """One database with two tables, and a second way into it."""
+
+    @pytest.fixture
+    async def database(self, opened: Opened) -> Database:
+        database = await opened()
+
+        async def create(tx: Transaction) -> None:
+            for table in _TABLES:
+                await tx.execute(table)
+
+        await database.run(create)
+        return database
+
+    @pytest.fixture
+    async def other(self, database: Database, opened: Opened) -> Database:
+        return await opened()
+
+
+class StatementSuite(StoreFixtures):
+    """Statements, parameters, values."""
+
+    async def test_parameters_go_by_number_in_any_order_and_as_often_as_needed(self, database: Database) -> None:
+        async def work(tx: Transaction) -> Row | None:
+            await tx.execute("INSERT INTO item (note, amount, name) VALUES ($3, $1, $2)", 7, "name", "note")
+            await tx.execute("UPDATE item SET note = $2, amount = amount + $1 WHERE name = $3", 1, "new", "name")
+            return await tx.fetch_one(
+                "SELECT CAST($2 AS TEXT) || CAST($1 AS TEXT) || CAST($2 AS TEXT) AS text, note, amount, name"
+                " FROM item WHERE note = $3 AND name = $4",
+                *("a", "b", "new", "name"),
+            )
+
+        row = await database.run(work)
+        assert row is not None
+        assert [row[column] for column in ("text", "name", "note", "amount")] == ["bab", "name", "new", 8]
+
+    async def test_more_than_nine_parameters(self, database: Database) -> None:
+        columns = ", ".join(f"CAST(${number} AS BIGINT) AS c{number}" for number in range(12, 0, -1))
+        row = await database.read(lambda tx: tx.fetch_one(f"SELECT {columns}", *range(1, 13)))
+        assert row is not None
+        assert [row[f"c{number}"] for number in range(1, 13)] == list(range(1, 13))
+
+    @pytest.mark.parametrize("values", [("a",), ("a", 1, 2), ()])
+    async def test_a_wrong_number_of_values_is_an_error(self, database: Database, values: tuple[Value, ...]) -> None:
+        with pytest.raises(StoreError):
+            await database.run(lambda tx: tx.execute("INSERT INTO item (name, amount) VALUES ($1, $2)", *values))
+        assert await names_in(database) == []
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            (0, "", b"", False, 0.0),
+            (2**63 - 1, "ünï € \U0001f642 ' \" ; -- $1", bytes(range(256)), True, 1.5),
+            (-(2**63), " \n\t", b"\0", None, -0.1),
+            (1, None, None, None, None),
+            (2, "large", b"\x5a" * 2_000_000, None, None),
+            (3, "x" * 1_000_000, None, None, None),
+        ],
+    )
+    async def test_values_come_back_as_they_went(self, database: Database, values: tuple[Value, ...]) -> None:
+        async def work(tx: Transaction) -> None:
+            await tx.execute("INSERT INTO thing (id, t, b, f, d) VALUES ($1, $2, $3, $4, $5)", *values)
+
+        await database.run(work)
+        row = await database.read(lambda tx: tx.fetch_one("SELECT id, t, b, f, d FROM thing"))
+        assert row is not None
+        assert tuple(row[column] for column in ("id", "t", "b", "f", "d")) == values
+
+    @pytest.mark.parametrize("value", [2**63, "\ud800", object()])
+    async def test_a_value_that_does_not_fit_is_a_store_error(self, database: Database, value: Any) -> None:
+        column = "id" if isinstance(value, int) else "t"
+        with pytest.raises(StoreError):
+            await database.run(lambda tx: tx.execute(f"UPDATE thing SET {column} = $1", value))
+
+    async def test_execute_counts_the_rows_that_it_changed(self, database: Database) -> None:
+        async def work(tx: Transaction) -> list[int]:
+            await tx.execute_many("INSERT INTO item (name, amount) VALUES ($1, $2)", [("a", 1), ("b", 2), ("c", 3)])
+            return [
+                await tx.execute("UPDATE item SET amount = 0 WHERE amount > $1", 1),
+                await tx.execute("UPDATE item SET amount = 9 WHERE name = $1", "nobody"),
+                await tx.execute("INSERT INTO item (name, amount) VALUES ('a', 5) ON CONFLICT DO NOTHING"),
+                await tx.execute("DELETE FROM item WHERE amount = $1 RETURNING name", 0),
+                await tx.execute("SELECT * FROM item"),
+            ]
+
+        assert await database.run(work) == [2, 0, 0, 2, 0]
+
+    async def test_rows_of_a_returning(self, database: Database) -> None:
+        async def work(tx: Transaction) -> tuple[Row | None, list[Row], Row | None]:
+            one = await tx.fetch_one("INSERT INTO item (name, amount) VALUES ($1, $2) RETURNING amount", "a", 4)
+            many = await tx.fetch("UPDATE item SET amount = amount + 1 RETURNING name, amount")
+            return one, many, await tx.fetch_one("SELECT name FROM item WHERE name = $1", "nobody")
+
+        one, many, none = await database.run(work)
+        assert one is not None
+        assert (one["amount"], many[0]["name"], many[0]["amount"], none) == (4, "a", 5, None)
+        assert await amount_of(database, "a") == 5
+
+    async def test_an_empty_execute_many(self, database: Database) -> None:
+        await database.run(lambda tx: tx.execute_many("INSERT INTO item (name, amount) VALUES ($1, $2)", []))
+        assert await names_in(database) == []
+
+    async def test_the_dialect_fills_in_what_differs(self, database: Database) -> None:
+        async def work(tx: Transaction) -> tuple[list[Row], Row | None]:
+            await put(tx, "a")
+            await tx.fetch(f"SELECT name FROM item ORDER BY name {tx.dialect.skip_locked}")
+            rows = await tx.fetch(f"SELECT name FROM item ORDER BY name LIMIT 1 {tx.dialect.for_update}")
+            return rows, await tx.fetch_one(f"SELECT {tx.dialect.now} AS now")
+
+        rows, now = await database.run(work)
+        assert [row["name"] for row in rows] == ["a"]
+        assert now is not None
+        assert abs(now["now"] - SystemClock().now()) < 60_000_000
+        assert isinstance(now["now"], int)
+
+
+class TransactionSuite(StoreFixtures):
+    """Atomicity, isolation, durability as a caller sees them."""
+
+    async def test_an_error_rolls_back_that_transaction_alone(self, database: Database) -> None:
+        async def work(tx: Transaction, name: int) -> int:
+            await put(tx, f"{name:02}", name)
+            if name % 3 == 0:
+                raise DomainError("NO", "thirds are refused")
+            return name
+
+        ended = await asyncio.gather(
+            *(database.run(lambda tx, n=n: work(tx, n)) for n in range(20)),  # type: ignore[misc]
+            return_exceptions=True,
+        )
+        kept = [n for n in range(20) if n % 3]
+        assert [n for n in ended if isinstance(n, int)] == kept
+        assert all(isinstance(n, int | DomainError) for n in ended)
+        assert await names_in(database) == [f"{n:02}" for n in kept]
+
+    @pytest.mark.parametrize("error", [ValueError("v"), TypeError("t"), OSError("o"), TimeoutError("t"), KeyError("k")])
+    async def test_what_the_work_raises_is_raised_as_it_is(self, database: Database, error: Exception) -> None:
+        async def work(tx: Transaction) -> None:
+            await put(tx, "a")
+            raise error
+
+        for way in (database.run, database.read):
+            with pytest.raises(type(error)) as caught:
+                await way(work if way == database.run else _raising(error))
+            assert caught.value is error
+        assert await names_in(database) == []
+
+    async def test_a_failed_statement_fails_the_transaction_even_if_the_work_goes_on(self, database: Database) -> None:
+        async def work(tx: Transaction) -> str:
+            await put(tx, "a")
+            for sql in ("INSERT INTO item (name, amount) VALUES ('a', 1)", "SELECT 1"):
+                with pytest.raises(StoreError):
+                    await tx.execute(sql)
+            return "swallowed"
+
+        with pytest.raises(StoreError):
+            await database.run(work)
+        assert await names_in(database) == []
+
+    @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT nothing FROM nowhere", "INSERT INTO item (name) VALUES ('a')"])
+    async def test_a_bad_statement_is_a_store_error(self, database: Database, sql: str) -> None:
+        with pytest.raises(StoreError) as caught:
+            await database.run(lambda tx: tx.execute(sql))
+        assert not isinstance(caught.value, StoreUnavailable)
+
+    async def test_no_update_is_lost(self, database: Database, other: Database) -> None:
+        await database.run(lambda tx: put(tx, "counter"))
+        seen = await asyncio.gather(*(way.run(increment) for _ in range(25) for way in (database, other)))
+        assert sorted(seen) == list(range(1, 51))
+        assert await amount_of(database, "counter") == 50
+
+    async def test_no_write_skew(self, database: Database, other: Database) -> None:
+        async def leave(tx: Transaction, name: str) -> None:
+            row = await tx.fetch_one("SELECT count(*) AS here FROM item WHERE amount = 1")
+            if row is not None and row["here"] > 1:
+                await tx.execute("UPDATE item SET amount = 0 WHERE name = $1", name)
+
+        everyone = [f"doctor {n}" for n in range(12)]
+        rows = [(name, 1) for name in everyone]
+        await database.run(lambda tx: tx.execute_many("INSERT INTO item (name, amount) VALUES ($1, $2)", rows))
+        ways = (database, other)
+        await asyncio.gather(*(ways[n % 2].run(_given(leave, name)) for n, name in enumerate(everyone)))
+        assert sum([await amount_of(database, name) for name in everyone]) == 1
+
+    async def test_a_read_sees_every_write_that_has_returned(self, database: Database, other: Database) -> None:
+        await database.run(lambda tx: put(tx, "counter"))
+        for n in range(1, 31):
+            await database.run(increment)
+            assert await amount_of(database, "counter") == n
+            assert await amount_of(other, "counter") == n
+
+    async def test_a_read_is_one_snapshot(self, database: Database, other: Database) -> None:
+        async def transfer(tx: Transaction) -> None:
+            await tx.execute("UPDATE item SET amount = amount - 1 WHERE name = 'a'")
+            await tx.execute("UPDATE item SET amount = amount + 1 WHERE name = 'b'")
+
+        async def total(tx: Transaction) -> int:
+            rows = [await tx.fetch_one("SELECT amount FROM item WHERE name = $1", name) for name in ("a", "b")]
+            return sum(row["amount"] for row in rows if row is not None)
+
+        await database.run(lambda tx: put(tx, "a", 100))
+        await database.run(lambda tx: put(tx, "b", 0))
+        ended = await asyncio.gather(
+            *(work for _ in range(20) for work in (database.run(transfer), other.read(total), database.read(total)))
+        )
+        assert {total for total in ended if total is not None} == {100}
+
+    async def test_a_read_may_not_write(self, database: Database) -> None:
+        with pytest.raises(StoreError) as caught:
+            await database.read(lambda tx: put(tx, "a"))
+        assert not isinstance(caught.value, StoreUnavailable)
+        assert await names_in(database) == []
+
+    async def test_a_transaction_that_has_ended_lets_nothing_through(self, database: Database) -> None:
+        kept: list[Transaction] = []
+
+        async def work(tx: Transaction) -> None:
+            kept.append(tx)
+
+        await database.run(work)
+        await database.read(work)
+        for tx in kept:
+            with pytest.raises(StoreError):
+                await tx.execute("SELECT 1")
+            with pytest.raises(StoreError):
+                tx.after_commit(lambda: None)
+
+    async def test_closing_waits_for_what_runs_and_ends_the_rest(self, database: Database, other: Database) -> None:
+        running = [asyncio.ensure_future(database.run(_given(put, f"{n:02}"))) for n in range(8)]
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(database.close())
+        ended = await asyncio.gather(*running, return_exceptions=True)
+        await closing
+        assert len(await names_in(other)) == sum(error is None for error in ended)
+        for way in (database.run, database.read):
+            with pytest.raises(StoreUnavailable):
+                await way(lambda tx: tx.fetch("SELECT 1"))
+
+
+def _given(work: Callable[[Transaction, str], Awaitable[None]], name: str) -> Callable[[Transaction], Awaitable[None]]:
+    return lambda tx: work(tx, name)
+
+
+def _raising(error: Exception) -> Callable[[Transaction], Awaitable[None]]:
+    async def work(tx: Transaction) -> None:
+        raise error
+
+    return work

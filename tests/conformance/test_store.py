@@ -1,0 +1,56 @@
+"""Both adapters of the database port under its conformance suite."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from souk.store.database import Database
+from souk.store.postgres import PostgresDatabase
+from souk.store.sqlite import SqliteDatabase
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.store_records_suite import EventStoreSuite, IdempotencySuite, MigrationSuite
+from souk.testing.store_suite import Opened, StatementSuite, TransactionSuite
+from souk.testing.store_waiting_suite import AfterCommitSuite, CancellationSuite, ForeignAwaitSuite, LockSuite
+
+
+class Suites(
+    StatementSuite,
+    TransactionSuite,
+    AfterCommitSuite,
+    ForeignAwaitSuite,
+    LockSuite,
+    CancellationSuite,
+    EventStoreSuite,
+    IdempotencySuite,
+    MigrationSuite,
+):
+    pass
+
+
+class TestSqlite(Suites):
+    @pytest.fixture
+    async def opened(self, tmp_path: Path) -> AsyncIterator[Opened]:
+        databases: list[Database] = []
+
+        async def open_one() -> Database:
+            databases.append(await SqliteDatabase.open(tmp_path / "store.db"))
+            return databases[-1]
+
+        yield open_one
+        for database in databases:
+            await database.close()
+
+
+class TestPostgres(Suites):
+    @pytest.fixture
+    async def opened(self, postgres_url: str) -> AsyncIterator[Opened]:  # noqa: F811 - the fixture
+        databases: list[Database] = []
+
+        async def open_one() -> Database:
+            databases.append(await PostgresDatabase.open(postgres_url))
+            return databases[-1]
+
+        yield open_one
+        for database in databases:
+            await database.close()
