@@ -1,0 +1,127 @@
+"""The OpenAPI 3.1 document of everything that contracts open to the outside.
+
+It says what the gateway does and nothing else: each status is one that can happen, each `code` one
+that can come with it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from souk.descriptors.contract import Access, Contract, HttpRule, Method
+from souk.descriptors.json_names import lower_camel, must_be_given
+from souk.descriptors.json_schema import Comments, Schema, Schemas
+from souk.descriptors.openapi_responses import HEADERS, PROBLEM, responses
+
+_VARIABLE = re.compile(r"\{(\w+)\}")
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_IN_QUERY = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+
+DESCRIPTION = (
+    "JSON in lowerCamelCase. Unknown fields and unknown query parameters are refused. Integers of 64 bits are "
+    "numbers within 2^53-1. Times are RFC 3339 in UTC. Money is in minor units. Errors are "
+    "application/problem+json (RFC 9457); `code` is stable. Where a body has an `idempotencyKey`, the header "
+    "`Idempotency-Key` may stand in for it; if both are there they must agree."
+)
+
+
+def openapi_of(
+    contracts: Iterable[Contract], title: str, *, identity: str = "user", comments: Comments | None = None
+) -> dict[str, Any]:
+    """The document. `identity` names the service that knows the callers; its absence is an answer, too."""
+    writer = _Writer(Schemas(comments or {}), identity)
+    operations = [(contract, method, rule) for contract in contracts for method, rule in _public(contract)]
+    # Answers first, so that they get the plain names and only the input's variant is named so.
+    for _, method, _ in operations:
+        writer.schemas.answer(cast(Descriptor, method.output.DESCRIPTOR))
+    paths: dict[str, dict[str, Any]] = {}
+    for contract, method, rule in operations:
+        paths.setdefault(_path(rule), {})[rule.verb.lower()] = writer.operation(contract, method, rule)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": "1", "description": DESCRIPTION},
+        "tags": _tags(operations),
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": PROBLEM, **writer.schemas.components},
+            "headers": HEADERS,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _public(contract: Contract) -> Iterator[tuple[Method, HttpRule]]:
+    for method in contract.methods.values():
+        if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
+            for rule in method.http:
+                yield method, rule
+
+
+def _path(rule: HttpRule) -> str:
+    return _VARIABLE.sub(lambda match: "{" + lower_camel(match[1]) + "}", rule.path)
+
+
+def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]]) -> list[Mapping[str, str]]:
+    return [{"name": name} for name in dict.fromkeys(contract.name for contract, _, _ in operations)]
+
+
+class _Writer:
+    def __init__(self, schemas: Schemas, identity: str) -> None:
+        self.schemas, self._identity = schemas, identity
+
+    def operation(self, contract: Contract, method: Method, rule: HttpRule) -> dict[str, Any]:
+        policy = method.policy
+        operation: dict[str, Any] = {
+            "operationId": method.name[0].lower() + method.name[1:],
+            "summary": _WORDS.sub(" ", method.name).capitalize(),
+            **self.schemas.comment(method.full_name[1:].replace("/", ".")),
+            "tags": [contract.name],
+            "security": [{"bearer": []}] if policy.access is Access.CALLER else [],
+            "parameters": self._parameters(method, rule),
+            "responses": responses(method, self.schemas, self._identity, has_body=bool(rule.body)),
+            "x-timeout-seconds": policy.timeout,
+            "x-rate-class": policy.rate_class.name.lower(),
+        }
+        if policy.roles:
+            operation["x-roles"] = sorted(policy.roles)
+        if rule.body and (body := self._body(method, rule)):
+            operation["requestBody"] = body
+        return operation
+
+    def _parameters(self, method: Method, rule: HttpRule) -> list[Schema]:
+        message = cast(Descriptor, method.input.DESCRIPTOR)
+        bound = _VARIABLE.findall(rule.path)
+        found = [self._parameter(message.fields_by_name[name], "path") for name in bound]
+        if rule.body != "*":
+            open_fields = (field for field in message.fields if field.name not in (*bound, rule.body))
+            found += [self._parameter(field, "query") for field in open_fields if _fits_query(field)]
+        return found
+
+    def _parameter(self, field: FieldDescriptor, place: str) -> Schema:
+        schema = self.schemas.parameter(field)
+        if place == "path" and schema.get("type") == "string":
+            schema["minLength"] = 1
+        required = place == "path" or must_be_given(field)
+        comment = self.schemas.comment(field.full_name)
+        return {"name": field.json_name, "in": place, "required": required, **comment, "schema": schema}
+
+    def _body(self, method: Method, rule: HttpRule) -> Schema | None:
+        message = cast(Descriptor, method.input.DESCRIPTOR)
+        if rule.body != "*":
+            inner = message.fields_by_name[rule.body].message_type
+            return _content(self.schemas.request(inner), inner.fields) if inner is not None else None
+        bound = _VARIABLE.findall(rule.path)
+        fields = [field for field in message.fields if field.name not in bound]
+        if not fields:
+            return None
+        return _content(self.schemas.request(message, bound, method.policy.idempotency_field), fields)
+
+
+def _fits_query(field: FieldDescriptor) -> bool:
+    return field.message_type is None or field.message_type.full_name in _IN_QUERY
+
+
+def _content(schema: Schema, fields: Iterable[FieldDescriptor]) -> Schema:
+    return {"required": any(map(must_be_given, fields)), "content": {"application/json": {"schema": schema}}}

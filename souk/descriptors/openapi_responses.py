@@ -1,0 +1,129 @@
+"""The answers of an operation in OpenAPI: its successes by state, its reasons, and the gateway's own errors."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+from google.protobuf.descriptor import Descriptor
+
+from souk.descriptors.contract import Access, Method
+from souk.descriptors.json_schema import Schema, Schemas
+
+HEADERS: Mapping[str, Schema] = {
+    "RequestId": {
+        "description": "The client's, if it sent a sane one.",
+        "schema": {"type": "string"},
+        "required": True,
+    },
+    "Traceparent": {"description": "W3C Trace Context.", "schema": {"type": "string"}, "required": True},
+    "RetryAfter": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}, "required": True},
+    "Location": {"description": "Where the resource is.", "schema": {"type": "string"}, "required": True},
+    "IdempotentReplayed": {
+        "description": "The answer to an earlier request with the same key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "WwwAuthenticate": {"description": "RFC 6750.", "schema": {"type": "string"}, "required": True},
+}
+
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "RFC 9457. A reason may bring members of its own.",
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "requestId": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["field", "detail"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "code", "requestId"],
+}
+
+_EVERYWHERE = {
+    429: ("RATE_LIMITED",),
+    431: ("HEADERS_TOO_LARGE",),
+    500: ("INTERNAL",),
+    504: ("DEADLINE_EXCEEDED",),
+}
+_WITH_BODY = {408: ("REQUEST_TIMEOUT",), 413: ("BODY_TOO_LARGE",), 415: ("UNSUPPORTED_MEDIA_TYPE",)}
+_STANDARD = {"UNAUTHENTICATED", "FORBIDDEN"}
+
+
+def responses(method: Method, schemas: Schemas, identity: str, *, has_body: bool) -> dict[str, Any]:
+    """Every answer that a method can have, by status."""
+    found = {str(status): _success(method, schemas, status) for status in _success_statuses(method)}
+    for status, codes in sorted(_problems(method, identity, has_body=has_body).items()):
+        found[str(status)] = _problem(status, codes)
+    return found
+
+
+def _success_statuses(method: Method) -> list[int]:
+    policy = method.policy
+    if method.output.DESCRIPTOR.full_name == "google.protobuf.Empty" and policy.success_status == 200:
+        return [204]
+    return sorted({policy.success_status, *(state.http_status for state in policy.success_states)})
+
+
+def _success(method: Method, schemas: Schemas, status: int) -> Schema:
+    policy, headers = method.policy, _headers()
+    if policy.location:
+        headers["Location"] = _header("Location")
+    if policy.idempotency_field:
+        headers["Idempotent-Replayed"] = _header("IdempotentReplayed")
+    states = [state.value for state in policy.success_states if state.http_status == status]
+    phrase = HTTPStatus(status).phrase
+    response: Schema = {"description": f"{phrase}: {', '.join(states)}" if states else phrase, "headers": headers}
+    output = cast(Descriptor, method.output.DESCRIPTOR)
+    if output.full_name != "google.protobuf.Empty":
+        response["content"] = {"application/json": {"schema": schemas.answer(output)}}
+    return response
+
+
+def _problems(method: Method, identity: str, *, has_body: bool) -> Mapping[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    closed = method.policy.access is Access.CALLER
+    for reason in method.reasons.values():
+        if closed or reason.name not in _STANDARD:
+            found[reason.http_status].append(reason.name)
+    services = {method.service, identity} if closed else {method.service}
+    own: dict[int, tuple[str, ...]] = {**_EVERYWHERE, **(_WITH_BODY if has_body else {})}
+    own[503] = tuple(f"{service.upper().replace('-', '_')}_UNAVAILABLE" for service in sorted(services))
+    for status, codes in own.items():
+        found[status].extend(code for code in codes if code not in found[status])
+    return found
+
+
+def _problem(status: int, codes: list[str]) -> Schema:
+    headers = _headers()
+    if status in (429, 503):
+        headers["Retry-After"] = _header("RetryAfter")
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("WwwAuthenticate")
+    schema = {
+        "allOf": [
+            {"$ref": "#/components/schemas/Problem"},
+            {"properties": {"status": {"const": status}, "code": {"enum": codes}}},
+        ]
+    }
+    return {
+        "description": ", ".join(codes),
+        "headers": headers,
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+
+
+def _headers() -> dict[str, Schema]:
+    return {"X-Request-Id": _header("RequestId"), "traceparent": _header("Traceparent")}
+
+
+def _header(name: str) -> Schema:
+    return {"$ref": f"#/components/headers/{name}"}

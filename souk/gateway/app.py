@@ -1,0 +1,159 @@
+"""The gateway: a bare ASGI application. Read `Gateway._answer` first, then `endpoint.Pipeline`."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from souk.descriptors.contract import Access, Contract
+from souk.descriptors.json_schema import Comments
+from souk.descriptors.openapi import openapi_of
+from souk.gateway.backend import Backend, ChannelOf
+from souk.gateway.endpoint import Endpoint, Pipeline
+from souk.gateway.identity import Identity, Issuer
+from souk.gateway.keys import SigningKeys
+from souk.gateway.limits import RateLimiter, Unlimited
+from souk.gateway.log import CLIENT_GONE, RequestLog
+from souk.gateway.meta import Meta, Ready
+from souk.gateway.problem import Problem, internal, method_not_allowed, not_found
+from souk.gateway.request import ClientGone, Receive, Request, Scope, Send
+from souk.gateway.routes import Router
+from souk.gateway.settings import GatewaySettings
+from souk.gateway.transcode import Answer, Transcoder
+from souk.kernel.clock import Clock
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_CLOSE = (b"connection", b"close")
+
+
+class Gateway:
+    """REST and JSON outside, gRPC inside.
+
+    Routes are the HTTP rules of `contracts` that are open to anyone or to callers. `channel_of` gives
+    the channel to a service by name. `issuer` says how callers are known. Raises ConfigurationError
+    or ValueError for contracts that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        contracts: Iterable[Contract],
+        channel_of: ChannelOf,
+        issuer: Issuer,
+        settings: GatewaySettings,
+        clock: Clock,
+        ready: Ready,
+        *,
+        registry: CollectorRegistry | None = None,
+        limiter: RateLimiter | None = None,
+        comments: Comments | None = None,
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        named = {contract.name: contract for contract in contracts}
+        registry = CollectorRegistry() if registry is None else registry
+        self._log = RequestLog(registry)
+        self._router: Router[Endpoint] = Router()
+        backend = Backend(named, channel_of, clock)
+        identity = _identity(issuer, backend, settings, clock)
+        pipeline = partial(Pipeline, identity=identity, limiter=limiter or Unlimited(), backend=backend, clock=clock)
+        for contract in named.values():
+            self._route(contract, pipeline)
+        document = partial(
+            openapi_of,
+            tuple(named.values()),
+            settings.title,
+            identity=backend.method(issuer.keys_method).service,
+            comments=comments,
+        )
+        self._route_meta(Meta(ready, registry, document))
+
+    def _route(self, contract: Contract, pipeline: "partial[Pipeline]") -> None:
+        for method in contract.methods.values():
+            if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
+                for rule in method.http:
+                    self._router.add(
+                        rule.verb, rule.path, Endpoint(rule.path, pipeline(transcoder=Transcoder(method, rule)))
+                    )
+
+    def _route_meta(self, meta: Meta) -> None:
+        for path, handle in (
+            ("/healthz", meta.healthz),
+            ("/readyz", meta.readyz),
+            ("/metrics", meta.metrics),
+            ("/openapi.json", meta.openapi),
+            ("/docs", meta.docs),
+        ):
+            self._router.add("GET", path, Endpoint(path, handle))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] == "http":
+            await self._serve(Request(scope, receive, self._settings), send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _serve(self, request: Request, send: Send) -> None:
+        started = self._clock.monotonic()
+        try:
+            answer = await self._answer(request)
+        except Problem as problem:
+            answer = _problem_answer(problem, request)
+        except ClientGone:
+            self._log.finished(request, request.route, CLIENT_GONE, self._clock.monotonic() - started)
+            return
+        except Exception:
+            self._log.failed(request)
+            answer = _problem_answer(internal(), request)
+        whole = not request.has_body or await request.drain()
+        await _send(request, answer, send, close=not whole)
+        self._log.finished(request, request.route, answer.status, self._clock.monotonic() - started)
+
+    async def _answer(self, request: Request) -> Answer:
+        request.check_headers()
+        found = self._router.find(request.path)
+        if found is None:
+            raise not_found()
+        leaf, variables = found
+        endpoint = leaf.endpoints.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            if request.method == "OPTIONS":
+                return Answer(204, [(b"allow", leaf.allow.encode())])
+            raise method_not_allowed(leaf.allow)
+        request.route = endpoint.route
+        return await endpoint.handle(request, variables)
+
+
+def _problem_answer(problem: Problem, request: Request) -> Answer:
+    return Answer(problem.status, problem.all_headers(), problem.document(request.request_id))
+
+
+def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock: Clock) -> Identity:
+    for name in (issuer.keys_method, issuer.roles_method):
+        backend.method(name)
+    keys = SigningKeys(partial(backend.signing_keys, issuer.keys_method), settings, clock)
+    return Identity(issuer, keys, partial(backend.roles, issuer.roles_method), settings, clock)
+
+
+async def _send(request: Request, answer: Answer, send: Send, *, close: bool) -> None:
+    headers = [
+        *answer.headers,
+        (b"x-request-id", request.request_id.encode()),
+        (b"traceparent", request.trace.traceparent.encode()),
+        _NOSNIFF,
+    ]
+    if answer.status != 204:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    if close:
+        headers.append(_CLOSE)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing to do: whoever hosts the gateway starts and stops what it needs."""
+    for _ in range(2):
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

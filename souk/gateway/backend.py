@@ -1,0 +1,83 @@
+"""Calls from the gateway into services, through whatever channel leads there."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import grpc.aio
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from souk.descriptors.contract import Contract, Method
+from souk.descriptors.json_writer import writer_of
+from souk.gateway.failures import problem_of
+from souk.gateway.identity import ANONYMOUS
+from souk.gateway.problem import Problem, deadline_exceeded, forbidden
+from souk.kernel.clock import Clock
+from souk.kernel.context import CallContext, use
+from souk.kernel.errors import ConfigurationError
+from souk.rpc.call import failure_of
+from souk.rpc.metadata import REPLAYED
+
+ChannelOf = Callable[[str], grpc.aio.Channel]
+
+
+class Backend:
+    """Makes calls with a deadline and a caller; a call that fails is a Problem.
+
+    Multicallables are made once a method. Each call is one try: a POST is for the client to repeat.
+    """
+
+    def __init__(self, contracts: Mapping[str, Contract], channel_of: ChannelOf, clock: Clock) -> None:
+        self._methods = {name: method for contract in contracts.values() for name, method in contract.methods.items()}
+        self._channel_of, self._clock = channel_of, clock
+        self._stubs: dict[str, Any] = {}
+
+    def method(self, full_name: str) -> Method:
+        """A method by its full name. Raises ConfigurationError when no contract has it."""
+        if full_name not in self._methods:
+            raise ConfigurationError(f"no service of this system has the method {full_name}")
+        return self._methods[full_name]
+
+    async def call(self, method: Method, request: Message, context: CallContext) -> tuple[Message, bool]:
+        """The reply, and whether it is a stored one. Raises Problem."""
+        stub = self._stubs.get(method.full_name) or self._stub(method)
+        remaining = (context.deadline or 0.0) - self._clock.monotonic()
+        if remaining <= 0:
+            raise deadline_exceeded()
+        with use(context):
+            call = stub(request, timeout=remaining)
+            try:
+                reply = await call
+                replayed = bool(method.policy.idempotency_field) and REPLAYED in tuple(await call.trailing_metadata())
+            except grpc.aio.AioRpcError as error:
+                raise problem_of(failure_of(error), method) from error
+        return reply, replayed
+
+    def _stub(self, method: Method) -> Any:
+        channel = self._channel_of(method.service)
+        stub = self._stubs[method.full_name] = channel.unary_unary(
+            method.full_name,
+            request_serializer=method.input.SerializeToString,
+            response_deserializer=method.output.FromString,
+        )
+        return stub
+
+    def own_context(self, method: Method) -> CallContext:
+        """For a call of the gateway's own."""
+        return CallContext(deadline=self._clock.monotonic() + method.policy.timeout, caller=ANONYMOUS)
+
+    async def signing_keys(self, full_name: str) -> Mapping[str, Any]:
+        """The JSON Web Key Set that a method answers."""
+        method = self.method(full_name)
+        reply, _ = await self.call(method, method.input(), self.own_context(method))
+        keys: Mapping[str, Any] = writer_of(cast(Descriptor, method.output.DESCRIPTOR))(reply)
+        return keys
+
+    async def roles(self, full_name: str, subject: str) -> frozenset[str]:
+        """The roles that a user has now. Raises Problem: 403 when there is no such user any more."""
+        method = self.method(full_name)
+        try:
+            reply, _ = await self.call(method, method.input(user_id=subject), self.own_context(method))
+        except Problem as problem:
+            raise forbidden() if problem.status == 404 else problem from None
+        return frozenset(reply.roles)  # type: ignore[attr-defined]

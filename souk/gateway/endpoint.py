@@ -1,0 +1,46 @@
+"""The pipeline of one method: who calls, how often, what is asked, the call, the answer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from souk.gateway.backend import Backend
+from souk.gateway.identity import Identity
+from souk.gateway.limits import RateLimiter, admit
+from souk.gateway.request import Request
+from souk.gateway.transcode import Answer, Transcoder
+from souk.kernel.clock import Clock
+from souk.kernel.context import CallContext
+
+Handle = Callable[[Request, Sequence[str]], Awaitable[Answer]]
+"""Answers a request; the second argument are the path's variables, still encoded. Raises Problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a route leads to. `route` names it in logs and metrics."""
+
+    route: str
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The stages of a call, in the order of the checks: 401 and 403, 429, 413 and 415, 400, the call."""
+
+    transcoder: Transcoder
+    identity: Identity
+    limiter: RateLimiter
+    backend: Backend
+    clock: Clock
+
+    async def __call__(self, request: Request, variables: Sequence[str]) -> Answer:
+        transcoder, method = self.transcoder, self.transcoder.method
+        deadline = self.clock.monotonic() + method.policy.timeout
+        caller = await self.identity.authorise(request.header(b"authorization"), method)
+        request.subject = caller.subject
+        admit(self.limiter, method.policy.rate_class, caller, request.peer)
+        body = await request.json_body() if transcoder.takes_body else b""
+        message = transcoder.request(variables, request.query, body, request.header(b"idempotency-key"))
+        context = CallContext(deadline, caller, request.trace.traceparent, transcoder.key_of(message))
+        reply, replayed = await self.backend.call(method, message, context)
+        return transcoder.answer(reply, replayed=replayed)

@@ -1,0 +1,49 @@
+"""What is recorded of a request: one line, and a number. Neither query values nor bodies nor tokens."""
+
+from prometheus_client import CollectorRegistry, Histogram
+
+from souk.gateway.request import Request
+from souk.telemetry.logs import logger
+from souk.telemetry.metrics import LATENCY_BUCKETS
+
+LONGEST_PATH = 200
+CLIENT_GONE = 499
+"""In log and metrics only: the client went away before its request was whole."""
+
+
+class RequestLog:
+    """Records finished requests."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._log = logger("gateway")
+        self._seconds = Histogram(
+            "souk_gateway_request_seconds",
+            "Time from a request's headers to its answer.",
+            ("method", "route", "status"),
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._children: dict[tuple[str, str, int], Histogram] = {}
+
+    def finished(self, request: Request, route: str, status: int, seconds: float) -> None:
+        """One line and one observation. `route` is empty when there was none."""
+        # Methods are the client's own words until a route has matched: they may not become labels.
+        key = (request.method if route else "", route, status)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._seconds.labels(*map(str, key))
+        child.observe(seconds)
+        self._log.info(
+            "request",
+            method=request.method,
+            path=request.path[:LONGEST_PATH],
+            status=status,
+            ms=round(seconds * 1000, 2),
+            trace_id=request.trace.trace_id,
+            request_id=request.request_id,
+            caller=request.subject,
+        )
+
+    def failed(self, request: Request) -> None:
+        """What went wrong on this side, with its traceback; call it while handling the exception."""
+        self._log.exception("request failed", path=request.path[:LONGEST_PATH], trace_id=request.trace.trace_id)

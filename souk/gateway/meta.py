@@ -1,0 +1,56 @@
+"""What the gateway answers itself: health, metrics, the OpenAPI document and its page."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from souk.descriptors.json_writer import dumps
+from souk.gateway.docs import page_of
+from souk.gateway.problem import Problem
+from souk.gateway.request import Request
+from souk.gateway.transcode import JSON, Answer
+from souk.telemetry.metrics import CONTENT_TYPE, exposition
+
+Ready = Callable[[], Awaitable[bool]]
+
+_FRESH = (b"cache-control", b"no-cache")
+
+
+class Meta:
+    """Endpoints without a method behind them."""
+
+    def __init__(self, ready: Ready, registry: CollectorRegistry, document: Callable[[], dict[str, Any]]) -> None:
+        self._ready, self._registry, self._document = ready, registry, document
+
+    async def healthz(self, request: Request, variables: Sequence[str]) -> Answer:
+        """The process runs."""
+        return Answer(200, [JSON, _FRESH], b'{"status":"ok"}')
+
+    async def readyz(self, request: Request, variables: Sequence[str]) -> Answer:
+        """Everything it needs is there, migrations and demo data included."""
+        if not await self._ready():
+            raise Problem(503, "NOT_READY", "the system is starting or stopping")
+        return Answer(200, [JSON, _FRESH], b'{"status":"ready"}')
+
+    async def metrics(self, request: Request, variables: Sequence[str]) -> Answer:
+        """Prometheus' text format."""
+        return Answer(200, [(b"content-type", CONTENT_TYPE.encode()), _FRESH], exposition(self._registry))
+
+    async def openapi(self, request: Request, variables: Sequence[str]) -> Answer:
+        """OpenAPI 3.1."""
+        return Answer(200, [JSON, _FRESH], self._openapi)
+
+    async def docs(self, request: Request, variables: Sequence[str]) -> Answer:
+        """The same for people."""
+        body, headers = self._page
+        return Answer(200, [*headers, _FRESH], body)
+
+    @cached_property
+    def _openapi(self) -> bytes:
+        return dumps(self._document())
+
+    @cached_property
+    def _page(self) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
+        return page_of(self._document())
