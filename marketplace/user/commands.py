@@ -15,7 +15,7 @@ from marketplace.user.service import service
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
 from souk.faults import INERT
-from souk.hosting import installed
+from souk.hosting.data_directory import make
 from souk.hosting.hosted import Ground, hosted
 from souk.hosting.settings import from_environment
 from souk.kernel.clock import SystemClock
@@ -52,9 +52,10 @@ def _password() -> str:
 
 
 async def _create(command: CreateAdmin, data: Path | None) -> Account:
-    clock = SystemClock()
+    settings, clock = from_environment({"data": data}), SystemClock()
+    make(settings.data)
     ground = Ground(
-        settings=from_environment({"data": data}, installed.services()),
+        settings=settings,
         clock=clock,
         faults=INERT,
         instance="souk-admin",

@@ -2,10 +2,11 @@
 
 import grpc.aio
 from shop.user.v1.user_pb2 import GetContactRequest
-from shop.user.v1.user_pb2_grpc import UserServiceAsyncStub, UserServiceStub
+from shop.user.v1.user_pb2_grpc import UserServiceStub
 
 from marketplace.notification.domain import Contact
 from souk.kernel.context import acting_as, current
+from souk.rpc.call import failure_of
 
 USER_NOT_FOUND = "USER_NOT_FOUND"
 
@@ -14,7 +15,7 @@ class UserContacts:
     """The port Contacts, over a channel to User."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._user: UserServiceAsyncStub = UserServiceStub(channel)
+        self._user = UserServiceStub(channel)
 
     async def find(self, user_id: str) -> Contact | None:
         """Asks each time: a contact is never kept."""
@@ -22,7 +23,7 @@ class UserContacts:
             try:
                 contact = await self._user.GetContact(GetContactRequest(user_id=user_id))
             except grpc.aio.AioRpcError as error:
-                if getattr(error, "reason", "") == USER_NOT_FOUND:
+                if failure_of(error).reason == USER_NOT_FOUND:
                     return None
                 raise
         return Contact(contact.email, contact.name)

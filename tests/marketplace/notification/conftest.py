@@ -1,0 +1,76 @@
+"""The Notification service, with a User service that a test scripts."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from shop.order.v1 import order_pb2 as order
+from shop.user.v1 import user_pb2 as user
+from shop.user.v1.user_pb2_grpc import UserServiceServicer
+
+from marketplace.notification.service import build, service
+from souk.hosting.service import Host, Parts
+from souk.kernel.clock import SystemClock
+from souk.kernel.context import Caller, current
+from souk.kernel.errors import DomainError
+from souk.rpc.caller_token import CallerTokens
+from souk.rpc.channel import Channel
+from souk.rpc.in_process import InProcess
+from souk.rpc.server import Dispatcher
+
+
+class FakeUser(UserServiceServicer):
+    """Stands for User: answers GetContact out of `contacts`, or raises `error`."""
+
+    def __init__(self) -> None:
+        self.contacts = {"U-1": user.Contact(email="mina@example.com", name="Mina <b>M.</b>")}
+        self.error: Exception | None = None
+        self.callers: list[Caller] = []
+
+    async def GetContact(self, request: user.GetContactRequest, context: Any) -> user.Contact:
+        self.callers.append(current().caller)
+        if self.error is not None:
+            raise self.error
+        if request.user_id not in self.contacts:
+            raise DomainError("USER_NOT_FOUND", "there is no such user")
+        return self.contacts[request.user_id]
+
+
+@pytest.fixture
+def users() -> FakeUser:
+    return FakeUser()
+
+
+@pytest.fixture
+def host(tmp_path: Path, users: FakeUser) -> Host:
+    key = b"k" * 32
+    dispatcher = Dispatcher(CallerTokens(key, "user", SystemClock()))
+    dispatcher.add(users, user.DESCRIPTOR.services_by_name["UserService"])
+    channel = Channel(InProcess(dispatcher), tokens=CallerTokens(key, "notification", SystemClock()))
+    nothing: Any = SimpleNamespace()
+    return Host(
+        name=service.name,
+        database=nothing,
+        outbox=nothing,
+        channel={"user": channel}.__getitem__,
+        clock=SystemClock(),
+        folder=tmp_path,
+        instance="test",
+    )
+
+
+@pytest.fixture
+async def parts(host: Host) -> Parts:
+    return await build(host)
+
+
+@pytest.fixture
+def placed() -> order.Order:
+    return order.Order(
+        id="ORD-1",
+        status=order.ORDER_STATUS_CONFIRMED,
+        items=[order.OrderItem(product_id="P-101", quantity=2, price=1200)],
+        total=2400,
+        currency="EUR",
+    )
