@@ -34,7 +34,8 @@ class SagaRef:
 class StepCall:
     """What a step is given.
 
-    `key` is `<subject>:<attempt>:<step slug>`; participants keep it for ever. `input` is what the
+    `key` is `<subject>:<attempt>:<step slug>`; participants keep it for ever. The hooks of a whole
+    saga, `rejected` and `ended`, have no step: their key is `<subject>:<attempt>`. `input` is what the
     saga was started with, `results` the serialised results of the steps done so far, by step name.
     `keys` are the keys of all steps by name, so that a later step can speak of an earlier one.
     """
@@ -80,7 +81,8 @@ class Step:
     it back; of a step that never happened it must be a no-op that blocks a late `do`. `record`
     writes what the result means, in the transaction that records it.
 
-    From the step marked `pivot` on, the saga only goes forward: its transaction is the commitment.
+    From the step marked `pivot` on, the saga only goes forward: the transaction that records it as
+    done is the commitment. A pivot that makes a call may still be refused, unless it is the first step.
     `outcome_waits` says that the rejection may commit only once this step's undo is acknowledged.
     `try_timeout` is the limit of one try in seconds, and must stay below the lease.
     """

@@ -162,7 +162,8 @@ class Drive:
         tools.faults.point(point(self._saga.name, name, what, BEFORE))
         if self.silent_for >= tools.settings.lease:
             # The loop stood still, or nobody keeps our leases: somebody else may be at it.
-            await tools.database.run(lambda tx: tools.store.renew(tx, self.held))
+            if not await tools.database.run(lambda tx: tools.store.renew(tx, self.held)):
+                raise LeaseLost(f"{self.held.ref} is in other hands")
             self.renewed()
         deadline = tools.clock.monotonic() + limit
         with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline):

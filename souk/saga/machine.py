@@ -11,7 +11,7 @@ The rules that pick the events of the tables in `souk.saga.states`:
 - Undos are independent. REJECTED commits once every undo that it waits for is acknowledged.
 
 No time, no I/O: `late` says that the deadline has passed, and what is to be written comes back as a
-Decision. The state alone says what is to be done (`todo`), so a replica that reads it from the
+Decision. The state alone says what is to be done (`to_do`, `to_undo`), so a replica that reads it from the
 database goes on exactly as the one that wrote it.
 """
 

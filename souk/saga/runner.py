@@ -195,15 +195,21 @@ class SagaRunner:
             drive.stop()
 
     async def _renew(self) -> None:
-        for drive in list(self._tasks):
-            if drive.silent_for < self._settings.lease / 3:
-                continue
-            try:
-                await self._tools.database.run(lambda tx: self._store.renew(tx, drive.held))  # noqa: B023
+        silent = [drive for drive in self._tasks if drive.silent_for >= self._settings.lease / 3]
+        silent.sort(key=lambda drive: (drive.held.ref.subject, drive.held.ref.name))
+        at_once = self._settings.claim_at_once
+        for start in range(0, len(silent), at_once):
+            await self._renew_some(silent[start : start + at_once])
+
+    async def _renew_some(self, drives: list[Drive]) -> None:
+        async def renew(tx: Transaction) -> list[bool]:
+            return [await self._store.renew(tx, drive.held) for drive in drives]
+
+        for drive, ours in zip(drives, await self._tools.database.run(renew), strict=True):
+            if ours:
                 drive.renewed()
-            except LeaseLost:
-                if (task := self._tasks.get(drive)) is not None:
-                    task.cancel()
+            elif (task := self._tasks.get(drive)) is not None:
+                task.cancel()
 
     async def _take_over(self) -> int:
         claimed = await self._tools.database.run(self._claim)

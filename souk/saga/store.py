@@ -129,7 +129,8 @@ class SagaStore:
         )
         if not changed:
             # Within an epoch one owner writes, one write at a time: a newer revision is this one.
-            await self.renew(tx, held)
+            if not await self.renew(tx, held):
+                raise LeaseLost(f"{held.ref} is in other hands")
             return False
         if new.refusal is not None and old.refusal is None:
             await self._write_refusal(tx, held.ref, new.refusal)
@@ -137,12 +138,11 @@ class SagaStore:
         await self._write_steps(tx, held.ref, ((place, new.steps[place]) for place in changes))
         return True
 
-    async def renew(self, tx: Transaction, held: Held) -> None:
-        """Extends the lease. Raises LeaseLost."""
+    async def renew(self, tx: Transaction, held: Held) -> bool:
+        """Extends the lease; false when the run is in other hands."""
         until = f"{tx.dialect.now} + $4"
         sql = f"UPDATE souk_saga_run SET lease_until = {until} WHERE {_RUN} AND epoch = $5"
-        if not await tx.execute(sql, *_key(held.ref), self._lease, held.epoch):
-            raise LeaseLost(f"{held.ref} is in other hands")
+        return await tx.execute(sql, *_key(held.ref), self._lease, held.epoch) > 0
 
     async def release(self, tx: Transaction) -> None:
         """Ends all leases of this owner, so that others need not wait for their end."""
