@@ -1,0 +1,93 @@
+"""The catalogue on PostgreSQL: the same answers as on SQLite."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from shop.product.v1 import product_pb2 as pb
+
+from marketplace.product.demo import demo_products
+from marketplace.product.ports import SORTS, Listing, Place
+from marketplace.product.service import ProductServicer, service
+from marketplace.product.store import ProductStore
+from marketplace.product.words import query_words
+from souk.kernel.clock import FakeClock
+from souk.kernel.errors import DomainError
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.outbox import Outbox
+from souk.store.postgres import PostgresDatabase
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.service_host import CallRecord, service_host
+
+CONTEXT: Any = CallRecord()
+QUERIES = (
+    "coffee",
+    "coffee gri",
+    "usb c cable",
+    "crème",
+    "set of",
+    "wool",
+    "20",
+    "a",
+    "1 000",
+    "kettle o'",
+    "x:*&!",
+    "the",
+)
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[ProductStore]:  # noqa: F811 - the fixture
+    database = await PostgresDatabase.open(postgres_url)
+    assert service.migrations is not None
+    await migrate(database, platform_migrations(), PLATFORM)
+    await migrate(database, service.migrations, service.name)
+    yield ProductStore(database, Outbox("product", FakeClock()))
+    await database.close()
+
+
+async def test_it_answers_as_on_sqlite(store: ProductStore, tmp_path: Any) -> None:
+    async with service_host(service, tmp_path) as host:
+        other = ProductStore(host.database, host.outbox)
+        for product in demo_products(1_800_000_000_000_000):
+            assert await store.add(product)
+            assert await other.add(product)
+        for sort in SORTS:
+            listing = Listing(sort=sort, min_price=1_500)
+            assert await store.list(listing, None, 100) == await other.list(listing, None, 100)
+        for text in filter(query_words, QUERIES):
+            found = [
+                {p.product.id for p in await one.search(query_words(text), None, None, 100)} for one in (store, other)
+            ]
+            assert found[0] == found[1], text
+
+
+async def test_changes_pages_and_refusals(store: ProductStore) -> None:
+    servicer = ProductServicer(store, FakeClock())
+    for number in range(9):
+        request = pb.CreateProductRequest(
+            id=f"p{number}",
+            name=f"Mug {number}",
+            description="Holds tea.",
+            category="kitchen",
+            price=number % 3,
+            currency="EUR",
+        )
+        await servicer.CreateProduct(request, CONTEXT)
+    with pytest.raises(DomainError, match="PRODUCT_EXISTS"):
+        await servicer.CreateProduct(request, CONTEXT)
+    await servicer.UpdateProduct(pb.UpdateProductRequest(id="p0", name="Samovar"), CONTEXT)
+    await servicer.DeleteProduct(pb.DeleteProductRequest(id="p1"), CONTEXT)
+    found: list[str] = []
+    after: Place | None = None
+    while page := await store.search(("mug",), "kitchen", after, 2):
+        found += [placed.product.id for placed in page]
+        after = page[-1].place
+    assert sorted(found) == [f"p{number}" for number in range(2, 9)]
+    listed = await servicer.ListProducts(pb.ListProductsRequest(sort="-price", page_size=3), CONTEXT)
+    rest = await servicer.ListProducts(
+        pb.ListProductsRequest(sort="-price", page_size=100, page_token=listed.next_page_token), CONTEXT
+    )
+    prices = [(item.price, item.id) for item in (*listed.products, *rest.products)]
+    assert prices == sorted(prices, reverse=True)
+    assert len(prices) == 8

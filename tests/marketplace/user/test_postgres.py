@@ -1,0 +1,102 @@
+"""Accounts on PostgreSQL, where transactions really run at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop.user.v1 import user_pb2 as pb
+
+from marketplace.user.service import UserServicer, build, service
+from souk.hosting.service import Host
+from souk.kernel.clock import FakeClock
+from souk.kernel.errors import DomainError
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.outbox import Outbox
+from souk.store.postgres import PostgresDatabase
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.service_host import CallRecord
+
+CONTEXT: Any = CallRecord()
+NEW = pb.CreateUserRequest(email="mina@example.com", password="correct horse", name="Mina")
+LOGIN = pb.CreateTokenRequest(email="MINA@example.com", password="correct horse")
+HOME = pb.CreateAddressRequest(name="M", line1="L", city="C", postal_code="1", country="DE")
+
+
+@pytest.fixture
+async def replicas(
+    postgres_url: str,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    clock: FakeClock,
+    passwords: Any,
+) -> AsyncIterator[list[UserServicer]]:
+    """Two of the service on one database."""
+    databases, servicers = [], []
+    for number in range(2):
+        database = await PostgresDatabase.open(postgres_url)
+        databases.append(database)
+        assert service.migrations is not None
+        await migrate(database, platform_migrations(), PLATFORM)
+        await migrate(database, service.migrations, service.name)
+        nothing: Any = None
+        host = Host("user", database, Outbox("user", clock), nothing, clock, tmp_path, f"replica-{number}")
+        parts = await build(host, passwords)
+        assert isinstance(parts.servicer, UserServicer)
+        servicers.append(parts.servicer)
+    yield servicers
+    for database in databases:
+        await database.close()
+
+
+async def outcomes(*calls: Any) -> list[str]:
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(outcome, DomainError) for outcome in found if isinstance(outcome, BaseException)), found
+    return sorted(outcome.reason if isinstance(outcome, DomainError) else "ok" for outcome in found)
+
+
+async def test_an_email_is_given_once(replicas: list[UserServicer], acting: Any) -> None:
+    assert await outcomes(*(one.CreateUser(NEW, CONTEXT) for one in replicas * 4)) == ["EMAIL_TAKEN"] * 7 + ["ok"]
+    others = [
+        await replicas[0].CreateUser(
+            pb.CreateUserRequest(email=f"{name}@x.de", password="long enough", name=name), CONTEXT
+        )
+        for name in "abcd"
+    ]
+
+    async def take(user_id: str, one: UserServicer) -> pb.User:
+        with acting(user_id):
+            return await one.UpdateMe(pb.UpdateMeRequest(email="free@x.de"), CONTEXT)
+
+    claims = (take(other.id, one) for other, one in zip(others, replicas * 2, strict=True))
+    assert await outcomes(*claims) == ["EMAIL_TAKEN"] * 3 + ["ok"]
+
+
+async def test_failures_count_across_replicas(replicas: list[UserServicer]) -> None:
+    wrong = pb.CreateTokenRequest(email="nobody@example.com", password="x")
+    found = await outcomes(*(one.CreateToken(wrong, CONTEXT) for one in replicas * 10))
+    assert found == ["BAD_CREDENTIALS"] * 10 + ["TOO_MANY_ATTEMPTS"] * 10
+
+
+async def test_one_successor_and_one_first_key_across_replicas(replicas: list[UserServicer]) -> None:
+    keys = await asyncio.gather(*(one.ListSigningKeys(pb.ListSigningKeysRequest(), CONTEXT) for one in replicas))
+    assert keys[0] == keys[1]
+    await replicas[0].CreateUser(NEW, CONTEXT)
+    token = (await replicas[0].CreateToken(LOGIN, CONTEXT)).refresh_token
+    request = pb.CreateTokenRequest(refresh_token=token)
+    tokens = await asyncio.gather(*(one.CreateToken(request, CONTEXT) for one in replicas * 3))
+    assert len({token.refresh_token for token in tokens}) == 1
+
+
+async def test_an_erasure_leaves_nothing_behind_whatever_runs_beside_it(
+    replicas: list[UserServicer], acting: Any
+) -> None:
+    mina = await replicas[0].CreateUser(NEW, CONTEXT)
+    with acting(mina.id):
+        await outcomes(
+            *(one.CreateAddress(HOME, CONTEXT) for one in replicas * 2),
+            *(one.CreateToken(LOGIN, CONTEXT) for one in replicas),
+            replicas[0].DeleteMe(pb.DeleteMeRequest(), CONTEXT),
+            *(one.CreateAddress(HOME, CONTEXT) for one in replicas * 2),
+        )
+        assert not (await replicas[1].ListAddresses(pb.ListAddressesRequest(), CONTEXT)).addresses
