@@ -3,6 +3,7 @@
 Read on in `use_cases/place_order.py`, then `domain.py`, then `saga.py`.
 """
 
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -32,6 +33,8 @@ from souk.store.idempotency import fingerprint
 from souk.store.inbox import Inbox
 
 Context = grpc.aio.ServicerContext[Any, Any]
+DRAIN = 2.0
+"""Seconds that running sagas may go on at the end; what is left then is resumed at the next start."""
 _REPLAYED = (("idempotent-replayed", "true"),)
 
 
@@ -100,7 +103,12 @@ async def build(host: Host) -> Parts:
         MoveParcel(host.database, orders, domain.deliver),
         ReadOrders(host.database, orders),
     )
-    return Parts(servicer, consumers={REFUNDS: hear.refunded, ERASURE: hear.user_deleted}, tasks={"sagas": runner.run})
+    return Parts(
+        servicer,
+        consumers={REFUNDS: hear.refunded, ERASURE: hear.user_deleted},
+        tasks={"sagas": runner.run},
+        drain=partial(runner.close, DRAIN),
+    )
 
 
 service = Service(
