@@ -30,12 +30,16 @@ NOBODY = Caller()
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """`deadline` is a point on the monotonic clock, in seconds; None means none was given."""
+    """`deadline` is a point on the monotonic clock, in seconds; None means none was given.
+
+    `one_try`: whoever makes the call tries again by himself, so channels do not. It does not travel.
+    """
 
     deadline: float | None = None
     caller: Caller = NOBODY
     traceparent: str = ""
     idempotency_key: str = ""
+    one_try: bool = False
 
 
 _EMPTY = CallContext()
@@ -58,8 +62,13 @@ def use(context: CallContext) -> Iterator[CallContext]:
 
 
 @contextmanager
-def acting_as(service: str, *, on_behalf_of: str = "", deadline: float | None = None) -> Iterator[CallContext]:
-    """Makes calls as a service, on behalf of a recorded user: for sagas, relays and other own work."""
+def acting_as(
+    service: str, *, on_behalf_of: str = "", deadline: float | None = None, one_try: bool = True
+) -> Iterator[CallContext]:
+    """Makes calls as a service, on behalf of a recorded user: for sagas, relays and other own work.
+
+    Such work is repeated until it is done, so its calls have one try each, unless told otherwise.
+    """
     caller = Caller(subject=on_behalf_of, service=service)
-    with use(replace(current(), caller=caller, deadline=deadline)) as context:
+    with use(replace(current(), caller=caller, deadline=deadline, one_try=one_try)) as context:
         yield context
