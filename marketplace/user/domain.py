@@ -93,8 +93,8 @@ def unknown_user() -> DomainError:
     return DomainError(USER_NOT_FOUND, "there is no such user")
 
 
-def bad_credentials(detail: str = "email or password is wrong") -> DomainError:
-    """The refusal that does not say what was wrong."""
+def bad_credentials(detail: str) -> DomainError:
+    """The refusal of somebody who has not proved who they are."""
     return DomainError(BAD_CREDENTIALS, detail)
 
 

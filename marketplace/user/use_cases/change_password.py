@@ -27,7 +27,7 @@ async def change_password(command: ChangePassword, accounts: Accounts, check: Pa
     known = await accounts.credentials_of(command.user_id)
     if known is None:
         raise unknown_user()
-    await check.require(known.account.email, known, command.current)
+    await check.require(known.account.email, known, command.current, _WRONG)
     new_hash = await check.passwords.hash(command.new)
     if not await accounts.change_password(command.user_id, known.password_hash, new_hash):
         # Somebody else changed it in between: the one that was checked is not in force any more.

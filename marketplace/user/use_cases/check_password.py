@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from marketplace.user.domain import Credentials, attempts_key, bad_credentials, too_many_attempts
 from marketplace.user.ports import Attempts, Passwords
 
+WRONG = "email or password is wrong"
+
 
 @dataclass(frozen=True, slots=True)
 class PasswordCheck:
@@ -13,8 +15,10 @@ class PasswordCheck:
     attempts: Attempts
     passwords: Passwords
 
-    async def require(self, email: str, credentials: Credentials | None, password: str) -> Credentials:
-        """The credentials, proved; raises BAD_CREDENTIALS and TOO_MANY_ATTEMPTS.
+    async def require(
+        self, email: str, credentials: Credentials | None, password: str, refusal: str = WRONG
+    ) -> Credentials:
+        """The credentials, proved; raises BAD_CREDENTIALS, with `refusal`, and TOO_MANY_ATTEMPTS.
 
         The limit is asked about again after the slow check: however many guesses run at once, no
         more than the limit are ever answered.
@@ -24,7 +28,7 @@ class PasswordCheck:
         fits = await self.passwords.verify(credentials.password_hash if credentials else None, password)
         if not fits or credentials is None:
             wait = await self.attempts.fail(key)
-            raise bad_credentials() if wait is None else too_many_attempts(wait)
+            raise bad_credentials(refusal) if wait is None else too_many_attempts(wait)
         await self._require_free(key)
         return credentials
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from marketplace.user.domain import MAX_PASSWORD, bad_credentials, require
 from marketplace.user.ports import Accounts, Sessions
 from marketplace.user.refresh import open_family
-from marketplace.user.use_cases.check_password import PasswordCheck
+from marketplace.user.use_cases.check_password import WRONG, PasswordCheck
 from marketplace.user.use_cases.issue_token import Issuer, Token
 from souk.kernel.errors import Violation
 
@@ -35,7 +35,7 @@ class LogInHandler:
         proved = await self.check.require(command.email, known, command.password)
         family, token = open_family(proved.account.id, self.issuer.clock, self.refresh_lifetime)
         if not await self.sessions.open(family, proved.password_hash):
-            raise bad_credentials()
+            raise bad_credentials(WRONG)
         return await self.issuer.issue(proved.account, token)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.domain import Product
-from marketplace.product.ports import SORTS
+from marketplace.product.ports import SORTS, Listing
 from marketplace.product.service import ProductServicer, service
 from marketplace.product.store import ProductStore
 from marketplace.product.words import folded, query_words, words_of
@@ -216,3 +216,36 @@ def test_query_words_hold_letters_and_digits_only(text: str) -> None:
     words = query_words(text)
     assert all(word.isalnum() and len(word) <= 64 for word in words)
     assert len(set(words)) == len(words) <= 32
+
+
+def test_pages_of_any_size_meet_every_product_once(tmp_path: Path) -> None:
+    """Whatever is equal to what, in every order."""
+
+    async def try_out(rows: list[tuple[str, int]], size: int) -> None:
+        async with service_host(service, tmp_path) as host:
+            for table in ("product_search", "products"):
+                await host.database.run(lambda tx, table=table: tx.execute(f"DELETE FROM {table}"))
+            store = ProductStore(host.database, host.outbox)
+            for number, (name, price) in enumerate(rows):
+                await store.add(Product(f"P-{number}", name, "mug", "any", price, "EUR", None, price, price))
+            for sort in SORTS:
+                whole = await store.list(Listing(sort=sort), None, 1_000)
+                assert sorted(placed.product.id for placed in whole) == sorted(f"P-{n}" for n in range(len(rows)))
+                assert await pages(lambda after, sort=sort: store.list(Listing(sort=sort), after, size)) == list(whole)
+            matches = await pages(lambda after: store.search(("mug",), None, after, size))
+            assert len({placed.product.id for placed in matches}) == len(matches) == len(rows)
+
+    async def pages(page: Any) -> list[Any]:
+        found: list[Any] = []
+        while some := await page(found[-1].place if found else None):
+            found += some
+        return found
+
+    names = st.sampled_from(["a", "A", "b", "é", "ä b", "ab", "-"])
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(names, st.integers(0, 3)), max_size=9), st.integers(1, 4))
+    def check(rows: list[tuple[str, int]], size: int) -> None:
+        asyncio.run(try_out(rows, size))
+
+    check()

@@ -1,6 +1,7 @@
 """Logging in: tokens, the throttle, and nothing to learn from a refusal."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,25 @@ async def test_argon2id_with_19_mib_two_passes_one_lane() -> None:
     assert await passwords.verify(hashed, "pa\u0308sswo\u0308rd long")
     assert not await passwords.verify(hashed, "password long")
     assert not await passwords.verify("not a hash", "password long")
+
+
+async def test_at_most_two_passwords_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords, running, most = Argon2Passwords(memory_kib=8, passes=1), 0, 0
+    lock, both = threading.Lock(), threading.Barrier(2)
+
+    def fits(password_hash: str, password: str) -> bool:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        both.wait(5)
+        with lock:
+            running -= 1
+        return True
+
+    monkeypatch.setattr(passwords, "_fits", fits)
+    await asyncio.gather(*(passwords.verify("hash", "password") for _ in range(8)))
+    assert most == 2
 
 
 @pytest.mark.parametrize("request_", [WRONG, UNKNOWN])
