@@ -116,6 +116,7 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["OrderService"],
     build=build,
     migrations=files("marketplace.order") / "migrations",
+    settings=("saga_deadline",),
     subscriptions=(
         Subscription(REFUNDS, ("shop.payment.v1.PaymentRefunded",)),
         Subscription(ERASURE, ("shop.user.v1.UserDeleted",)),
