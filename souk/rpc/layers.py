@@ -187,7 +187,7 @@ def in_bulkhead(policy: Bulkhead[asyncio.Future[None]], service: str, clock: Clo
             try:
                 return await inner(call)
             finally:
-                _leave(policy)
+                leave(policy)
 
         return invoke
 
@@ -203,13 +203,14 @@ async def _queue(policy: Bulkhead[asyncio.Future[None]], service: str, seconds: 
             await waiter
     except BaseException as error:
         if not policy.give_up(waiter):
-            _leave(policy)  # it was let in just now
+            leave(policy)  # it was let in just now
         if isinstance(error, TimeoutError):
             raise not_sent(f"no room for a call to {service} in time", _Code.DEADLINE_EXCEEDED) from None
         raise
 
 
-def _leave(policy: Bulkhead[asyncio.Future[None]]) -> None:
+def leave(policy: Bulkhead[asyncio.Future[None]]) -> None:
+    """A call has ended: lets in who waits longest."""
     waiter = policy.leave()
     # One that was cancelled finds out by itself that it was let in, and leaves.
     if waiter is not None and not waiter.done():

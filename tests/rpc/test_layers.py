@@ -23,6 +23,7 @@ from souk.rpc.layers import (
     balanced,
     guarded,
     in_bulkhead,
+    leave,
     retried,
     standard_layers,
     traced,
@@ -199,8 +200,7 @@ class TestBulkhead:
             await in_bulkhead(policy, "x", SystemClock())(Callee())(call(seconds=0.02))
         assert (failed.value.outcome, policy.waiting) == (Outcome.NOT_SENT, 0)
 
-    @pytest.mark.parametrize("let_in", [False, True])
-    async def test_cancelling_gives_the_place_back(self, let_in):
+    async def test_cancelling_gives_the_place_back(self):
         callee, policy = Callee(), Bulkhead(running=1, waiting=1)
         callee.pause.clear()
         invoke = in_bulkhead(policy, "x", SystemClock())(callee)
@@ -208,30 +208,27 @@ class TestBulkhead:
         await callee.reached.wait()
         second = asyncio.ensure_future(invoke(call()))
         await asyncio.sleep(0)
-        assert policy.waiting == 1
-        if let_in:  # cancelled in the very turn in which it is let in
-            first.cancel()
-            await asyncio.wait([first])
-            second.cancel()
-        else:
-            second.cancel()
-            await asyncio.wait([second])
-            first.cancel()
-        await asyncio.wait([first, second])
+        for task in (second, first):
+            task.cancel()
+            await asyncio.wait([task])
         assert (policy.running, policy.waiting) == (0, 0)
 
-    async def test_a_waiter_that_was_cancelled_and_let_in_at_once_passes_it_on(self):
-        callee, policy = Callee(), Bulkhead(running=1, waiting=5)
-        callee.pause.clear()
-        invoke = in_bulkhead(policy, "x", SystemClock())(callee)
-        first = asyncio.ensure_future(invoke(call()))
-        await callee.reached.wait()
-        second, third = (asyncio.ensure_future(invoke(call())) for _ in range(2))
+    @pytest.mark.parametrize("cancelled_first", [False, True])
+    async def test_a_place_given_to_one_who_leaves_is_passed_on(self, cancelled_first):
+        policy = Bulkhead(running=1, waiting=5)
+        policy.try_enter()
+        invoke = in_bulkhead(policy, "x", SystemClock())(Callee())
+        leaver, other = (asyncio.ensure_future(invoke(call())) for _ in range(2))
         await asyncio.sleep(0)
-        second.cancel()
-        callee.pause.set()  # first ends in the same turn, and lets the cancelled one in
-        assert await asyncio.gather(first, third) == [OK, OK]
-        assert second.cancelled()
+        assert policy.waiting == 2
+        if cancelled_first:
+            leaver.cancel()
+            leave(policy)
+        else:
+            leave(policy)
+            leaver.cancel()
+        assert await other == OK
+        assert leaver.cancelled()
         assert (policy.running, policy.waiting) == (0, 0)
 
 
