@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.contract import Access, Contract, HttpRule, Method
 from souk.descriptors.json_names import lower_camel, must_be_given
 from souk.descriptors.json_schema import Comments, Schema, Schemas
-from souk.descriptors.openapi_responses import HEADERS, PROBLEM, responses
+from souk.descriptors.openapi_responses import HEADERS, PROBLEM, Responses
 
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -31,11 +32,13 @@ def openapi_of(
     contracts: Iterable[Contract], title: str, *, identity: str = "user", comments: Comments | None = None
 ) -> dict[str, Any]:
     """The document. `identity` names the service that knows the callers; its absence is an answer, too."""
-    writer = _Writer(Schemas(comments or {}), identity)
+    schemas = Schemas(comments or {})
+    writer = _Writer(schemas, Responses(schemas, identity))
     operations = [(contract, method, rule) for contract in contracts for method, rule in _public(contract)]
     # Answers first, so that they get the plain names and only the input's variant is named so.
     for _, method, _ in operations:
-        writer.schemas.answer(cast(Descriptor, method.output.DESCRIPTOR))
+        if method.output is not Empty:
+            schemas.answer(cast(Descriptor, method.output.DESCRIPTOR))
     paths: dict[str, dict[str, Any]] = {}
     for contract, method, rule in operations:
         paths.setdefault(_path(rule), {})[rule.verb.lower()] = writer.operation(contract, method, rule)
@@ -45,7 +48,8 @@ def openapi_of(
         "tags": _tags(operations),
         "paths": paths,
         "components": {
-            "schemas": {"Problem": PROBLEM, **writer.schemas.components},
+            "schemas": {"Problem": PROBLEM, **schemas.components},
+            "responses": writer.responses.components,
             "headers": HEADERS,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
@@ -68,8 +72,8 @@ def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]]) -> list[Mappi
 
 
 class _Writer:
-    def __init__(self, schemas: Schemas, identity: str) -> None:
-        self.schemas, self._identity = schemas, identity
+    def __init__(self, schemas: Schemas, responses: Responses) -> None:
+        self.schemas, self.responses = schemas, responses
 
     def operation(self, contract: Contract, method: Method, rule: HttpRule) -> dict[str, Any]:
         policy = method.policy
@@ -80,7 +84,7 @@ class _Writer:
             "tags": [contract.name],
             "security": [{"bearer": []}] if policy.access is Access.CALLER else [],
             "parameters": self._parameters(method, rule),
-            "responses": responses(method, self.schemas, self._identity, has_body=bool(rule.body)),
+            "responses": self.responses.of(method, has_body=bool(rule.body)),
             "x-timeout-seconds": policy.timeout,
             "x-rate-class": policy.rate_class.name.lower(),
         }

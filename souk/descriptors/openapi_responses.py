@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.contract import Access, Method
 from souk.descriptors.json_schema import Schema, Schemas
@@ -58,17 +59,31 @@ _WITH_BODY = {408: ("REQUEST_TIMEOUT",), 413: ("BODY_TOO_LARGE",), 415: ("UNSUPP
 _STANDARD = {"UNAUTHENTICATED", "FORBIDDEN"}
 
 
-def responses(method: Method, schemas: Schemas, identity: str, *, has_body: bool) -> dict[str, Any]:
-    """Every answer that a method can have, by status."""
-    found = {str(status): _success(method, schemas, status) for status in _success_statuses(method)}
-    for status, codes in sorted(_problems(method, identity, has_body=has_body).items()):
-        found[str(status)] = _problem(status, codes)
-    return found
+class Responses:
+    """Writes the answers of operations; problems that many share are collected as components."""
+
+    def __init__(self, schemas: Schemas, identity: str) -> None:
+        self.components: dict[str, Schema] = {}
+        self._schemas, self._identity = schemas, identity
+
+    def of(self, method: Method, *, has_body: bool) -> dict[str, Any]:
+        """Every answer that a method can have, by status."""
+        found = {str(status): _success(method, self._schemas, status) for status in _success_statuses(method)}
+        for status, codes in sorted(_problems(method, self._identity, has_body=has_body).items()):
+            found[str(status)] = self._problem(status, codes)
+        return found
+
+    def _problem(self, status: int, codes: list[str]) -> Schema:
+        if len(codes) > 1:
+            return _problem(status, codes)
+        name = f"{codes[0]}_{status}"
+        self.components.setdefault(name, _problem(status, codes))
+        return {"$ref": f"#/components/responses/{name}"}
 
 
 def _success_statuses(method: Method) -> list[int]:
     policy = method.policy
-    if method.output.DESCRIPTOR.full_name == "google.protobuf.Empty" and policy.success_status == 200:
+    if method.output is Empty and policy.success_status == 200:
         return [204]
     return sorted({policy.success_status, *(state.http_status for state in policy.success_states)})
 
@@ -82,9 +97,9 @@ def _success(method: Method, schemas: Schemas, status: int) -> Schema:
     states = [state.value for state in policy.success_states if state.http_status == status]
     phrase = HTTPStatus(status).phrase
     response: Schema = {"description": f"{phrase}: {', '.join(states)}" if states else phrase, "headers": headers}
-    output = cast(Descriptor, method.output.DESCRIPTOR)
-    if output.full_name != "google.protobuf.Empty":
-        response["content"] = {"application/json": {"schema": schemas.answer(output)}}
+    if method.output is not Empty:
+        schema = schemas.answer(cast(Descriptor, method.output.DESCRIPTOR))
+        response["content"] = {"application/json": {"schema": schema}}
     return response
 
 

@@ -8,6 +8,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+_OF_NO_OPERATION = {"ROUTE_NOT_FOUND": "404", "METHOD_NOT_ALLOWED": "405", "NOT_READY": "503"}
 _ASSETS = files("souk.gateway") / "assets"
 
 
@@ -45,7 +46,7 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
         for path, operations in document["paths"].items():
             for verb, operation in operations.items():
                 if tag["name"] in operation["tags"]:
-                    yield from _operation(verb, path, operation)
+                    yield from _operation(verb, path, operation, _responses(operation, document))
         yield "</section>"
     yield "<section><h2>Schemas</h2>"
     for name, schema in document["components"]["schemas"].items():
@@ -53,7 +54,17 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"</section><section><h2>Codes</h2><ul>{''.join(_codes(document))}</ul></section>"
 
 
-def _operation(verb: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
+def _responses(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    shared = document["components"]["responses"]
+    return {
+        status: shared[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
+        for status, response in operation["responses"].items()
+    }
+
+
+def _operation(
+    verb: str, path: str, operation: Mapping[str, Any], responses: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
     who = ", ".join(operation.get("x-roles", ["user"] if operation["security"] else ["anyone"]))
     yield (
         f'<details class="operation" id="{escape(operation["operationId"])}"><summary>'
@@ -66,7 +77,7 @@ def _operation(verb: str, path: str, operation: Mapping[str, Any]) -> Iterator[s
     if body := operation.get("requestBody"):
         yield f"<h3>Body</h3>{_reference(body['content'])}"
     yield "<h3>Answers</h3><table>"
-    for status, response in operation["responses"].items():
+    for status, response in responses.items():
         content = response.get("content", {})
         shape = _reference(content) if "application/json" in content else ""
         yield f"<tr><th>{escape(status)}</th><td>{escape(response['description'])}</td><td>{shape}</td></tr>"
@@ -91,10 +102,10 @@ def _reference(content: Mapping[str, Any]) -> str:
 
 def _codes(document: Mapping[str, Any]) -> Iterator[str]:
     """A place for the `type` of each problem to lead to."""
-    found: dict[str, str] = {}
+    found = dict(_OF_NO_OPERATION)
     for operations in document["paths"].values():
         for operation in operations.values():
-            for status, response in operation["responses"].items():
+            for status, response in _responses(operation, document).items():
                 if "application/problem+json" in response.get("content", {}):
                     found.update(dict.fromkeys(response["description"].split(", "), status))
     for code, status in sorted(found.items()):

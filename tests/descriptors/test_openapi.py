@@ -1,0 +1,151 @@
+"""The OpenAPI document is valid, and says of a method what its contract says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from google.protobuf import descriptor_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shop.inventory.v1 import inventory_pb2
+from shop.order.v1 import order_pb2
+from shop.payment.v1 import payment_pb2
+from shop.product.v1 import product_pb2
+from shop.user.v1 import user_pb2
+
+from souk.descriptors.comments import comments_of
+from souk.descriptors.contract import contract_of
+from souk.descriptors.json_reader import JsonReader
+from souk.descriptors.json_schema import Schemas
+from souk.descriptors.json_writer import writer_of
+from souk.descriptors.openapi import openapi_of
+from souk.kernel.errors import InvalidArgument
+from souk.testing.sample_contract import sample_messages
+
+MODULES = (order_pb2, product_pb2, user_pb2, payment_pb2, inventory_pb2)
+CONTRACTS = [contract_of(service) for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
+DOCUMENT = openapi_of(CONTRACTS, "Souk")
+PLACE: Any = DOCUMENT["paths"]["/api/v1/orders"]["post"]
+Everything, Child = sample_messages()
+
+
+def test_it_is_valid() -> None:
+    loaded = schemathesis.openapi.from_dict(DOCUMENT)
+    loaded.validate()
+    assert len(list(loaded.get_all_operations())) == sum(len(path) for path in DOCUMENT["paths"].values())
+    for schema in DOCUMENT["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(schema)
+
+
+def test_operation_ids_are_unique() -> None:
+    names = [operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
+
+
+def test_every_reference_leads_somewhere() -> None:
+    text = json.dumps(DOCUMENT)
+    for part in text.split('"$ref": "')[1:]:
+        _, kind, group, name = part.partition('"')[0].split("/")
+        assert name in DOCUMENT[kind][group]
+
+
+def test_what_is_internal_is_not_in_it() -> None:
+    assert "/soukapi" not in json.dumps(DOCUMENT)
+    assert "ChargeRequest" not in DOCUMENT["components"]["schemas"]
+    assert "GetRolesRequest" not in json.dumps(DOCUMENT)
+
+
+def test_an_operation_says_its_statuses_and_codes() -> None:
+    assert set(PLACE["responses"]) >= {"201", "202", "400", "401", "402", "404", "409", "413", "415", "422", "503"}
+    assert "200" not in PLACE["responses"]
+    codes = PLACE["responses"]["409"]["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]
+    assert set(codes["enum"]) == {"PRICE_CHANGED", "OUT_OF_STOCK", "REQUEST_IN_PROGRESS", "ORDER_CANCELLED"}
+    assert set(PLACE["responses"]["201"]["headers"]) == {
+        "X-Request-Id",
+        "traceparent",
+        "Location",
+        "Idempotent-Replayed",
+    }
+    assert PLACE["security"] == [{"bearer": []}]
+
+
+def test_an_open_operation_needs_no_token() -> None:
+    operation = DOCUMENT["paths"]["/api/v1/products/{id}"]["get"]
+    assert operation["security"] == []
+    assert not {"401", "403", "415"} & set(operation["responses"])
+
+
+def test_no_content_is_204() -> None:
+    responses = DOCUMENT["paths"]["/api/v1/addresses/{id}"]["delete"]["responses"]
+    assert "content" not in responses["204"]
+
+
+def test_variables_of_a_path_are_in_lower_camel_case_and_not_in_the_body() -> None:
+    adjust = DOCUMENT["paths"]["/api/v1/stock/{productId}:adjust"]["post"]
+    assert [(p["name"], p["in"], p["required"]) for p in adjust["parameters"]] == [("productId", "path", True)]
+    body = DOCUMENT["components"]["schemas"]["AdjustStockRequest"]
+    assert set(body["properties"]) == {"delta", "reason", "idempotencyKey"}
+    assert body["additionalProperties"] is False
+
+
+def test_an_action_without_fields_takes_no_body() -> None:
+    assert "requestBody" not in DOCUMENT["paths"]["/api/v1/orders/{id}:cancel"]["post"]
+
+
+def test_comments_become_descriptions() -> None:
+    image = Path(__file__).parents[2] / "contracts" / "baseline.binpb"
+    comments = comments_of(descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes()))
+    document = openapi_of(CONTRACTS, "Souk", comments=comments)
+    place = document["paths"]["/api/v1/orders"]["post"]
+    assert place["description"].startswith("Places an order")
+    assert document["components"]["schemas"]["Order"]["properties"]["total"]["description"]
+
+
+def _sample_schema(*, request: bool) -> Any:
+    schemas = Schemas({})
+    reference = schemas.request(Everything.DESCRIPTOR) if request else schemas.answer(Everything.DESCRIPTOR)
+    return jsonschema_rs.validator_for(
+        {**reference, "components": {"schemas": schemas.components}}, validate_formats=False
+    )
+
+
+REQUEST, ANSWER = _sample_schema(request=True), _sample_schema(request=False)
+_leaf = st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.text(max_size=4) | st.just("RED")
+_value = st.recursive(
+    _leaf, lambda i: st.lists(i, max_size=2) | st.dictionaries(st.text(max_size=3), i, max_size=2), max_leaves=4
+)
+_child = st.fixed_dictionaries(
+    {"childName": st.text(max_size=3) | _leaf, "age": st.integers(-5, 2**31) | _leaf, "colour": st.just("RED") | _leaf}
+)
+_NAMES = [field.json_name for field in Everything.DESCRIPTOR.fields]
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), _value | _child | st.lists(_child, max_size=2), max_size=3))
+@settings(max_examples=500, deadline=None)
+def test_the_schema_and_the_reader_agree(value: dict[str, Any]) -> None:
+    """Whatever the reader takes is valid; what is valid it takes, but for what a schema cannot say of text."""
+    try:
+        message = Everything(**JsonReader(Everything.DESCRIPTOR).read(json.dumps(value).encode()))
+    except InvalidArgument as refused:
+        said = " ".join(violation.detail for violation in refused.violations)
+        beyond = (
+            "U+0000",
+            "base64",
+            "such as",
+            "is out of range",
+            "not valid JSON",
+            "must be an integer",
+            "true or false",
+        )
+        assert not REQUEST.is_valid(value) or any(words in said for words in beyond)
+    else:
+        assert REQUEST.is_valid(value)
+        assert ANSWER.is_valid(writer_of(Everything.DESCRIPTOR)(message))
+
+
+@pytest.mark.parametrize(("value", "valid"), [({"left": "a", "right": 1}, False), ({"left": "a"}, True)])
+def test_alternatives_exclude_each_other(value: dict[str, Any], *, valid: bool) -> None:
+    assert REQUEST.is_valid(value) is valid
