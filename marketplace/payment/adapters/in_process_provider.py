@@ -1,0 +1,55 @@
+"""The sandbox bank as the card provider, in this process. It crashes with it; its book does not."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from marketplace.payment.adapters.sandbox.bank import BankRefusal, SandboxBank
+from marketplace.payment.adapters.sandbox.cards import face_of
+from marketplace.payment.ports import CardFace, ProviderAnswer, ProviderSilent, ProviderUnavailable
+from souk.kernel.errors import StoreError
+
+T = TypeVar("T")
+
+
+class InProcessProvider:
+    """Implements `ports.CardProvider`. A call that takes longer than `timeout` seconds is given up."""
+
+    def __init__(self, bank: SandboxBank, timeout: float) -> None:
+        self._bank = bank
+        self._timeout = timeout
+
+    async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
+        """Takes money from a card."""
+        return await self._ask(self._bank.charge(key, token, amount, currency))
+
+    async def find(self, key: str) -> ProviderAnswer | None:
+        """What became of a charge."""
+        return await self._ask(self._bank.find(key))
+
+    async def void(self, key: str) -> ProviderAnswer:
+        """Blocks a charge that has not happened yet."""
+        return await self._ask(self._bank.void(key))
+
+    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+        """Gives back money of a charge."""
+        await self._ask(self._bank.refund(key, charge_key, amount))
+
+    def face_of(self, token: str) -> CardFace | None:
+        """The card behind a token."""
+        return face_of(token)
+
+    async def close(self) -> None:
+        """Closes the bank."""
+        await self._bank.close()
+
+    async def _ask(self, question: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await question
+        except TimeoutError:
+            raise ProviderSilent(f"the card provider did not answer within {self._timeout:g} s") from None
+        except StoreError as error:
+            raise ProviderSilent("the sandbox bank's book is away") from error
+        except BankRefusal as refusal:
+            raise ProviderUnavailable(f"the card provider refused: {refusal.code}") from refusal

@@ -1,0 +1,125 @@
+"""The sandbox bank: what it does for each of its cards, whoever asks and over whatever wire."""
+
+import asyncio
+from importlib.resources import files
+from pathlib import Path
+
+from marketplace.payment.adapters.sandbox.cards import CARDS
+from marketplace.payment.adapters.sandbox.store import Book, Entry
+from marketplace.payment.ports import ProviderAnswer, Verdict
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.store.database import Database, Transaction
+from souk.store.migrations import migrate
+from souk.store.sqlite import SqliteDatabase
+
+FILE = "sandbox-bank.db"
+
+
+class BankRefusal(Exception):
+    """The bank does not do this; `code` says why. Nothing happened."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class SandboxBank:
+    """Charges, voids and gives back, and remembers all of it durably before it answers."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._book = Book()
+
+    @classmethod
+    async def open(cls, folder: Path, clock: Clock) -> "SandboxBank":
+        """Opens the bank's book in a folder."""
+        database = await SqliteDatabase.open(folder / FILE, clock=clock)
+        await migrate(database, files(__package__) / "migrations", "sandbox-bank")
+        return cls(database, clock)
+
+    async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
+        """Charges a card once for each key. Never returns for a card whose answers are lost.
+
+        Raises BankRefusal for an unknown card, another payload under the same key, and the card
+        that fails.
+        """
+        card = CARDS.get(token)
+        if card is None:
+            raise BankRefusal("invalid_token")
+        if card.fails:
+            raise BankRefusal("provider_error")
+        verdict = Verdict.DECLINED if card.declines else Verdict.CHARGED
+        settles_at = self._clock.now() + round(card.delay * MICROSECONDS) if card.delay else 0
+        entry = Entry(key, token, amount, currency, verdict.value, card.declines, settles_at)
+        entry = await self._database.run(lambda tx: self._enter(tx, entry))
+        if card.silent:
+            await asyncio.Event().wait()
+        return await self._settled(entry)
+
+    async def find(self, key: str) -> ProviderAnswer | None:
+        """What became of a charge; None for a key never seen."""
+        entry = await self._database.read(lambda tx: self._book.find(tx, key))
+        return None if entry is None else self._answer(entry)
+
+    async def void(self, key: str) -> ProviderAnswer:
+        """Blocks a charge that has not settled; returns what is true of it for ever."""
+        tombstone = Entry(key, "", 0, "", Verdict.VOIDED.value, "", 0)
+
+        async def work(tx: Transaction) -> Entry:
+            if await self._book.insert(tx, tombstone):
+                return tombstone
+            await self._book.void(tx, key, self._clock.now())
+            return _there(await self._book.find(tx, key))
+
+        return self._answer(await self._database.run(work))
+
+    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+        """Gives back once for each key; raises BankRefusal when there is not that much left."""
+
+        async def work(tx: Transaction) -> None:
+            if not await self._book.refund(tx, key, charge_key, amount):
+                raise BankRefusal("not_refundable")
+
+        await self._database.run(work)
+
+    async def taken(self, currency: str) -> int:
+        """What the bank holds for the shop."""
+        return await self._database.read(lambda tx: self._book.taken(tx, currency))
+
+    async def close(self) -> None:
+        """Closes the book."""
+        await self._database.close()
+
+    async def _enter(self, tx: Transaction, entry: Entry) -> Entry:
+        if await self._book.insert(tx, entry):
+            return entry
+        found = _there(await self._book.find(tx, entry.key))
+        voided = found.verdict == Verdict.VOIDED.value
+        if not voided and (found.token, found.amount, found.currency) != (entry.token, entry.amount, entry.currency):
+            raise BankRefusal("key_reused")
+        return found
+
+    async def _settled(self, entry: Entry) -> ProviderAnswer:
+        """The answer once it is final: a slow charge may be voided while it waits."""
+        wait = (entry.settles_at - self._clock.now()) / MICROSECONDS if entry.settles_at else 0.0
+        if wait <= 0:
+            return self._answer(entry)
+        await asyncio.sleep(wait)
+
+        async def work(tx: Transaction) -> Entry:
+            await self._book.settle(tx, entry.key)
+            return _there(await self._book.find(tx, entry.key))
+
+        return self._answer(await self._database.run(work))
+
+    def _answer(self, entry: Entry) -> ProviderAnswer:
+        verdict = Verdict(entry.verdict)
+        if verdict is Verdict.CHARGED and entry.settles_at > self._clock.now():
+            verdict = Verdict.PROCESSING
+        return ProviderAnswer(verdict, entry.reason)
+
+
+def _there(entry: Entry | None) -> Entry:
+    assert entry is not None, "the book never forgets a key"
+    return entry

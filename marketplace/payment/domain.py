@@ -1,0 +1,189 @@
+"""Payments: how a charge goes, what it is undone by, and where money stands in the ledger.
+
+Amounts are integer minor units; times are microseconds since 1970.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from souk.kernel.state_machine import StateMachine
+
+MAX_MONEY = 2**53 - 1
+"""Beyond it a JSON number is no longer exact."""
+WALLET = "wallet"
+BANK = "bank"
+"""The house's account of what the card provider holds: below zero by what was taken from cards."""
+SALES = "sales"
+SUSPENSE = "suspense"
+"""Where a top-up that came after its cancellation waits to be given back."""
+
+
+class Status(Enum):
+    """What became of a charge. BLOCKED was cancelled before anybody asked for it, and is shown to nobody."""
+
+    PENDING = "PENDING"
+    CAPTURED = "CAPTURED"
+    DECLINED = "DECLINED"
+    VOIDED = "VOIDED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    BLOCKED = "BLOCKED"
+
+
+class Event(Enum):
+    """What happens to a charge."""
+
+    CAPTURE = "capture"
+    DECLINE = "decline"
+    VOID = "void"
+    RETRY = "retry"
+    REFUND_PART = "refund part"
+    REFUND_REST = "refund rest"
+
+
+LIFE = StateMachine(
+    "payment",
+    Status.PENDING,
+    {
+        (Status.PENDING, Event.CAPTURE): Status.CAPTURED,
+        (Status.PENDING, Event.DECLINE): Status.DECLINED,
+        (Status.PENDING, Event.VOID): Status.VOIDED,
+        (Status.VOIDED, Event.RETRY): Status.PENDING,  # nothing was charged, and nobody cancelled it
+        (Status.VOIDED, Event.CAPTURE): Status.CAPTURED,  # another replica's late success: it is given back
+        (Status.CAPTURED, Event.REFUND_PART): Status.PARTIALLY_REFUNDED,
+        (Status.CAPTURED, Event.REFUND_REST): Status.REFUNDED,
+        (Status.PARTIALLY_REFUNDED, Event.REFUND_PART): Status.PARTIALLY_REFUNDED,
+        (Status.PARTIALLY_REFUNDED, Event.REFUND_REST): Status.REFUNDED,
+    },
+)
+REFUNDABLE = (Status.CAPTURED, Status.PARTIALLY_REFUNDED)
+
+
+class Purpose(Enum):
+    """What the money is for."""
+
+    ORDER = "order"
+    TOP_UP = "top-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One charge.
+
+    `cancelled` means that it is to leave no trace of money, whatever it still becomes. `promised`
+    is what was given back (`refunded`) and what is about to be.
+    """
+
+    id: str
+    key: str
+    purpose: Purpose
+    order_id: str
+    user_id: str
+    amount: int
+    currency: str
+    source: str
+    method: str
+    status: Status
+    created_at: int
+    cancelled: bool = False
+    decline_reason: str = ""
+    refunded: int = 0
+    promised: int = 0
+
+    @property
+    def left(self) -> int:
+        """What can still be given back."""
+        return self.amount - self.promised
+
+    @property
+    def by_wallet(self) -> bool:
+        """Whether the wallet paid, and not a card."""
+        return self.source == WALLET
+
+    def same_request(self, other: "Payment") -> bool:
+        """Whether both ask for the same charge."""
+        return _request(self) == _request(other)
+
+    def after(self, event: Event, *, cancelled: bool = False, decline_reason: str = "") -> "Payment":
+        """The payment after `event`; raises IllegalTransition."""
+        return replace(
+            self,
+            status=LIFE.next(self.status, event),
+            cancelled=self.cancelled or cancelled,
+            decline_reason=decline_reason,
+        )
+
+    def refund_made(self, amount: int) -> "Payment":
+        """The payment once `amount` of what was promised is given back."""
+        refunded = self.refunded + amount
+        event = Event.REFUND_REST if refunded == self.amount else Event.REFUND_PART
+        return replace(self, status=LIFE.next(self.status, event), refunded=refunded)
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money to give back. `undo` is the end of a cancelled charge, of which nobody else hears."""
+
+    id: str
+    key: str
+    payment_id: str
+    amount: int
+    reason: str
+    undo: bool
+    done: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A saved card; `token` is the provider's name for it."""
+
+    id: str
+    user_id: str
+    token: str
+    brand: str
+    last4: str
+    is_default: bool
+    forgotten: bool
+    created_at: int
+
+    @property
+    def label(self) -> str:
+        """How it is shown, such as "visa 4242"."""
+        return f"{self.brand} {self.last4}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """Money that a buyer keeps with the shop; the currency is empty until the first top-up."""
+
+    balance: int
+    currency: str
+
+
+def wallet_account(user_id: str) -> str:
+    """The ledger account of a user's wallet."""
+    return f"wallet/{user_id}"
+
+
+def paying_account(payment: Payment) -> str:
+    """Where the money of a charge comes from, and goes back to."""
+    return wallet_account(payment.user_id) if payment.by_wallet else BANK
+
+
+def receiving_account(payment: Payment) -> str:
+    """Where the money of a charge goes to."""
+    if payment.purpose is Purpose.ORDER:
+        return SALES
+    return SUSPENSE if payment.cancelled else wallet_account(payment.user_id)
+
+
+def _request(payment: Payment) -> tuple[object, ...]:
+    return (
+        payment.purpose,
+        payment.order_id,
+        payment.user_id,
+        payment.amount,
+        payment.currency,
+        payment.source,
+    )

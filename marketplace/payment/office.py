@@ -1,0 +1,31 @@
+"""What every use case of Payment works with, put together once by the composition root."""
+
+from dataclasses import dataclass, field
+
+from marketplace.payment.key_locks import KeyLocks
+from marketplace.payment.ports import Announcer, CardProvider, Cards, Ledger, Payments
+from souk.faults import Faults
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.store.database import Database
+
+GRACE = 10 * MICROSECONDS
+"""How long after its intent a charge is left to whoever recorded it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The ports, the clock, and the locks by key."""
+
+    database: Database
+    payments: Payments
+    ledger: Ledger
+    cards: Cards
+    announcer: Announcer
+    provider: CardProvider
+    clock: Clock
+    faults: Faults
+    locks: KeyLocks = field(default_factory=KeyLocks)
+
+    def recovery_time(self) -> int:
+        """When an intent that is recorded now becomes due for recovery."""
+        return self.clock.now() + GRACE

@@ -1,0 +1,217 @@
+"""What the use cases need of the world, in their own words."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from marketplace.payment.domain import Card, Payment, Refund, Wallet
+from souk.kernel.errors import SoukError
+from souk.store.database import Transaction
+
+
+class ProviderUnavailable(SoukError):
+    """The provider did nothing: it refused to, or was never reached. `retry_after` is in seconds."""
+
+    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class ProviderSilent(SoukError):
+    """No answer came: the provider may or may not have done it. Ask again by key."""
+
+
+class Verdict(Enum):
+    """What the provider knows of a charge. VOIDED never was one, and never will be."""
+
+    CHARGED = "charged"
+    DECLINED = "declined"
+    VOIDED = "voided"
+    PROCESSING = "processing"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """The provider's word on a charge; `reason` says why it was declined."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFace:
+    """What may be known of a card without its number."""
+
+    brand: str
+    last4: str
+
+
+class CardProvider(Protocol):
+    """Whoever moves money from cards: a bank, outside the system.
+
+    It keeps keys for ever: a call that is made again with its key is done once, and gets the answer
+    of the first. Every call raises ProviderUnavailable when it surely did nothing, and
+    ProviderSilent when that is not known.
+    """
+
+    async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
+        """Takes money from a card."""
+        ...
+
+    async def find(self, key: str) -> ProviderAnswer | None:
+        """What became of a charge; None if its key was never seen. A charge may still be on its way."""
+        ...
+
+    async def void(self, key: str) -> ProviderAnswer:
+        """Blocks a charge that has not happened yet, and says what is true of it from now on.
+
+        The answer is never PROCESSING. Networks know this as a reversal by reference, or a
+        technical cancel.
+        """
+        ...
+
+    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+        """Gives back money of a charge."""
+        ...
+
+    def face_of(self, token: str) -> CardFace | None:
+        """The card behind a token; None when it is not one of the provider's."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections and files."""
+        ...
+
+
+class Payments(Protocol):
+    """Charges and refunds. What `find` returns stays as it is until the transaction ends."""
+
+    async def insert(self, tx: Transaction, payment: Payment, next_try_at: int | None) -> bool:
+        """Records a charge under a new key; False when the key is known, or being recorded by another."""
+        ...
+
+    async def find(self, tx: Transaction, payment_id: str) -> Payment | None:
+        """A charge by its id, locked."""
+        ...
+
+    async def find_by_key(self, tx: Transaction, key: str) -> Payment | None:
+        """A charge by its key, locked."""
+        ...
+
+    async def update(self, tx: Transaction, payment: Payment, next_try_at: int | None = None) -> None:
+        """Records what became of a charge, and when it is due for recovery, if ever."""
+        ...
+
+    async def capture(self, tx: Transaction, payment_id: str) -> Payment | None:
+        """PENDING to CAPTURED in one statement; None when it is not PENDING."""
+        ...
+
+    async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
+        """A charge of a user's order, to be shown."""
+        ...
+
+    async def page(self, tx: Transaction, user_id: str, before: str | None, limit: int) -> list[Payment]:
+        """Charges of a user's orders, the newest first, behind the id `before`."""
+        ...
+
+    async def open_top_ups(self, tx: Transaction, user_id: str) -> list[Payment]:
+        """Top-ups whose end is not known."""
+        ...
+
+    async def claim(self, tx: Transaction, now: int, limit: int) -> list[Payment]:
+        """Charges that are due; each is put off, longer each time, so that no other replica takes it."""
+        ...
+
+    async def insert_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
+        """Records a refund under a new key."""
+        ...
+
+    async def find_refund(self, tx: Transaction, key: str) -> Refund | None:
+        """A refund by its key, locked."""
+        ...
+
+    async def finish_refund(self, tx: Transaction, refund_id: str) -> bool:
+        """Marks a refund as done; False when it was."""
+        ...
+
+    async def open_refunds(self, tx: Transaction, payment_id: str) -> list[Refund]:
+        """Refunds of a charge that are not done."""
+        ...
+
+    async def claim_refunds(self, tx: Transaction, now: int, limit: int) -> list[Refund]:
+        """Refunds that are due, put off like charges."""
+        ...
+
+
+class Ledger(Protocol):
+    """Double-entry books: only added to; a transaction's postings sum to zero."""
+
+    async def transfer(
+        self, tx: Transaction, transaction_id: str, source: str, target: str, payment: Payment, amount: int, now: int
+    ) -> None:
+        """Moves an amount between two accounts, in the currency of the payment. An id is used once."""
+        ...
+
+    async def debit_wallet(self, tx: Transaction, user_id: str, amount: int, currency: str) -> bool:
+        """Takes from a wallet if it has that much in that currency."""
+        ...
+
+    async def credit_wallet(self, tx: Transaction, user_id: str, amount: int, currency: str) -> None:
+        """Adds to a wallet, which has that currency or has never been used."""
+        ...
+
+    async def claim_currency(self, tx: Transaction, user_id: str, currency: str) -> Wallet:
+        """The wallet, locked, and in that currency if it was never used."""
+        ...
+
+    async def wallet(self, tx: Transaction, user_id: str) -> Wallet:
+        """The wallet as it is; an empty one for whoever never had any."""
+        ...
+
+
+class Cards(Protocol):
+    """Saved cards."""
+
+    async def lock(self, tx: Transaction, user_id: str) -> None:
+        """Keeps other changes of a user's cards waiting."""
+        ...
+
+    async def insert(self, tx: Transaction, card: Card) -> None:
+        """Saves a card."""
+        ...
+
+    async def find(self, tx: Transaction, card_id: str, user_id: str) -> Card | None:
+        """A user's card, forgotten or not."""
+        ...
+
+    async def default(self, tx: Transaction, user_id: str) -> Card | None:
+        """The card that "card" means."""
+        ...
+
+    async def oldest(self, tx: Transaction, user_id: str) -> Card | None:
+        """The card that becomes the default when there is none."""
+        ...
+
+    async def set_default(self, tx: Transaction, user_id: str, card_id: str) -> None:
+        """Makes a card the default, and every other one not."""
+        ...
+
+    async def forget(self, tx: Transaction, card_id: str) -> None:
+        """Hides a card from its user."""
+        ...
+
+    async def erase(self, tx: Transaction, user_id: str) -> None:
+        """Deletes all cards of a user."""
+        ...
+
+    async def page(self, tx: Transaction, user_id: str, after: tuple[int, str] | None, limit: int) -> list[Card]:
+        """A user's cards: the default (rank 0), then the others (rank 1) by id, behind `after`."""
+        ...
+
+
+class Announcer(Protocol):
+    """Tells other services."""
+
+    async def refunded(self, tx: Transaction, payment: Payment, refund: Refund) -> None:
+        """Says that money of an order was given back, if the transaction commits."""
+        ...

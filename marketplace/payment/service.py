@@ -1,0 +1,81 @@
+"""The Payment service: its composition root."""
+
+import asyncio
+from functools import partial
+from importlib.resources import files
+
+from shop.payment.v1 import payment_pb2 as pb
+from shop.user.v1 import user_pb2
+
+from marketplace.payment.adapters.announcer import OutboxAnnouncer
+from marketplace.payment.adapters.in_process_provider import InProcessProvider
+from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from marketplace.payment.card_store import SqlCards
+from marketplace.payment.demo import load_demo
+from marketplace.payment.ledger_store import SqlLedger
+from marketplace.payment.office import Office
+from marketplace.payment.ports import CardProvider
+from marketplace.payment.servicer import PaymentServicer
+from marketplace.payment.settings import NAMES, read_settings
+from marketplace.payment.store import SqlPayments
+from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
+from marketplace.payment.use_cases.recover import BATCH, recover
+from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.store.inbox import Inbox
+
+__all__ = ["build", "recover_for_ever", "service"]
+
+RECOVERY_INTERVAL = 1.0
+"""Seconds between two looks for what was begun and left."""
+
+
+async def build(host: Host) -> Parts:
+    """Puts the service together."""
+    provider = await _provider(host)
+    office = Office(
+        database=host.database,
+        payments=SqlPayments(),
+        ledger=SqlLedger(),
+        cards=SqlCards(),
+        announcer=OutboxAnnouncer(host.outbox),
+        provider=provider,
+        clock=host.clock,
+        faults=host.faults,
+    )
+    return Parts(
+        servicer=PaymentServicer(office),
+        consumers={CONSUMER: partial(erase_cards, office=office, inbox=Inbox())},
+        tasks={"recover payments": partial(recover_for_ever, office), "card provider": partial(_hold, provider)},
+        demo=partial(load_demo, office),
+    )
+
+
+async def recover_for_ever(office: Office) -> None:
+    """Ends what was begun and left, at start and from then on, until it is cancelled."""
+    while True:
+        if await recover(office) < BATCH:
+            await asyncio.sleep(RECOVERY_INTERVAL)
+
+
+async def _provider(host: Host) -> CardProvider:
+    settings = read_settings(host.settings)
+    bank = await SandboxBank.open(host.folder, host.clock)
+    return InProcessProvider(bank, settings.provider_timeout)
+
+
+async def _hold(provider: CardProvider) -> None:
+    """Keeps the way to the provider open until the process stops."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await provider.close()
+
+
+service = Service(
+    name="payment",
+    contract=pb.DESCRIPTOR.services_by_name["PaymentService"],
+    build=build,
+    migrations=files("marketplace.payment") / "migrations",
+    subscriptions=(Subscription(CONSUMER, (user_pb2.UserDeleted.DESCRIPTOR.full_name,)),),
+    settings=NAMES,
+)

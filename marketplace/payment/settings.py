@@ -1,0 +1,33 @@
+"""What can be set for Payment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from souk.kernel.errors import ConfigurationError
+
+NAMES = ("provider_url", "provider_timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettings:
+    """`provider_url` is where the card provider listens; empty for the sandbox in this process.
+
+    `provider_timeout` is how long it may take to answer, in seconds: longer than its slowest card
+    (3 s), and shorter than a charge's try (5 s), so that there is time to ask again by key.
+    """
+
+    provider_url: str = ""
+    provider_timeout: float = 4.0
+
+
+def read_settings(values: Mapping[str, str]) -> PaymentSettings:
+    """The settings; raises ConfigurationError for a time-out that is none."""
+    default = PaymentSettings()
+    text = values.get("provider_timeout", str(default.provider_timeout))
+    try:
+        timeout = float(text)
+    except ValueError:
+        timeout = 0.0
+    if not 0.0 < timeout <= 60.0:
+        raise ConfigurationError(f"payment: provider_timeout must be seconds, above 0 and up to 60, not {text!r}")
+    return PaymentSettings(values.get("provider_url", ""), timeout)

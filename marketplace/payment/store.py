@@ -1,0 +1,177 @@
+"""Charges and refunds in SQL."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from marketplace.payment.domain import Payment, Purpose, Refund, Status
+from souk.kernel.clock import MICROSECONDS
+from souk.resilience.backoff import Backoff
+from souk.store.database import Row, Transaction
+
+T = TypeVar("T", Payment, Refund)
+
+RETRIES = Backoff(initial=2.0, cap=3_600.0, jitter=0.0)
+"""How long a charge or refund that recovery could not end is left alone."""
+
+_COLUMNS = (
+    "id, key, purpose, order_id, user_id, amount, currency, source, method, status, cancelled, decline_reason,"
+    " refunded, promised, created_at"
+)
+_INSERT = f"""
+    INSERT INTO payments ({_COLUMNS}, next_try_at, tries)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0)
+    ON CONFLICT (key) DO NOTHING
+"""
+_FIND = f"SELECT {_COLUMNS} FROM payments WHERE id = $1"
+_FIND_BY_KEY = f"SELECT {_COLUMNS} FROM payments WHERE key = $1"
+_UPDATE = """
+    UPDATE payments SET status = $2, cancelled = $3, decline_reason = $4, refunded = $5, promised = $6,
+        next_try_at = $7, tries = 0
+    WHERE id = $1
+"""
+_CAPTURE = f"""
+    UPDATE payments SET status = 'CAPTURED', next_try_at = NULL WHERE id = $1 AND status = 'PENDING'
+    RETURNING {_COLUMNS}
+"""
+_GET = f"SELECT {_COLUMNS} FROM payments WHERE id = $1 AND user_id = $2 AND purpose = 'order'"
+_PAGE = f"""
+    SELECT {_COLUMNS} FROM payments WHERE user_id = $1 AND id < $2 AND purpose = 'order' ORDER BY id DESC LIMIT $3
+"""
+_OPEN_TOP_UPS = f"""
+    SELECT {_COLUMNS} FROM payments WHERE user_id = $1 AND purpose = 'top-up' AND status = 'PENDING'
+"""
+_DUE = f"""
+    SELECT {_COLUMNS}, tries FROM payments WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2
+"""
+_PUT_OFF = "UPDATE payments SET next_try_at = $2, tries = tries + 1 WHERE id = $1"
+
+_REFUND_COLUMNS = "id, key, payment_id, amount, reason, undo, done, created_at"
+_INSERT_REFUND = f"""
+    INSERT INTO refunds ({_REFUND_COLUMNS}, next_try_at, tries) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)
+"""
+_FIND_REFUND = f"SELECT {_REFUND_COLUMNS} FROM refunds WHERE key = $1"
+_FINISH_REFUND = "UPDATE refunds SET done = $2, next_try_at = NULL WHERE id = $1 AND NOT done"
+_OPEN_REFUNDS = f"SELECT {_REFUND_COLUMNS} FROM refunds WHERE payment_id = $1 AND NOT done ORDER BY id"
+_REFUNDS_DUE = f"""
+    SELECT {_REFUND_COLUMNS}, tries FROM refunds WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2
+"""
+_PUT_OFF_REFUND = "UPDATE refunds SET next_try_at = $2, tries = tries + 1 WHERE id = $1"
+_LAST = "\x7f"
+"""Sorts behind every id."""
+
+
+class SqlPayments:
+    """Implements `ports.Payments` on either engine."""
+
+    async def insert(self, tx: Transaction, payment: Payment, next_try_at: int | None) -> bool:
+        """One statement; a concurrent insert of the same key is waited for."""
+        p = payment
+        who = (p.id, p.key, p.purpose.value, p.order_id, p.user_id)
+        what = (p.amount, p.currency, p.source, p.method, p.status.value, p.cancelled, p.decline_reason)
+        return await tx.execute(_INSERT, *who, *what, p.refunded, p.promised, p.created_at, next_try_at) == 1
+
+    async def find(self, tx: Transaction, payment_id: str) -> Payment | None:
+        """A charge by its id, locked."""
+        return _maybe(await tx.fetch_one(f"{_FIND} {tx.dialect.for_update}", payment_id))
+
+    async def find_by_key(self, tx: Transaction, key: str) -> Payment | None:
+        """A charge by its key, locked."""
+        return _maybe(await tx.fetch_one(f"{_FIND_BY_KEY} {tx.dialect.for_update}", key))
+
+    async def update(self, tx: Transaction, payment: Payment, next_try_at: int | None = None) -> None:
+        """Records what became of a charge."""
+        p = payment
+        changes = (p.status.value, p.cancelled, p.decline_reason, p.refunded, p.promised, next_try_at)
+        await tx.execute(_UPDATE, p.id, *changes)
+
+    async def capture(self, tx: Transaction, payment_id: str) -> Payment | None:
+        """PENDING to CAPTURED in one statement."""
+        return _maybe(await tx.fetch_one(_CAPTURE, payment_id))
+
+    async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
+        """A charge of a user's order, to be shown."""
+        return _maybe(await tx.fetch_one(_GET, payment_id, user_id))
+
+    async def page(self, tx: Transaction, user_id: str, before: str | None, limit: int) -> list[Payment]:
+        """Charges of a user's orders, the newest first: ids sort by time."""
+        return [_to_payment(row) for row in await tx.fetch(_PAGE, user_id, before or _LAST, limit)]
+
+    async def open_top_ups(self, tx: Transaction, user_id: str) -> list[Payment]:
+        """Top-ups whose end is not known."""
+        return [_to_payment(row) for row in await tx.fetch(_OPEN_TOP_UPS, user_id)]
+
+    async def claim(self, tx: Transaction, now: int, limit: int) -> list[Payment]:
+        """Charges that are due, put off."""
+        return await _claim(tx, _DUE, _PUT_OFF, _to_payment, now, limit)
+
+    async def insert_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
+        """Records a refund under a new key."""
+        r = refund
+        await tx.execute(
+            _INSERT_REFUND, r.id, r.key, r.payment_id, r.amount, r.reason, r.undo, r.done, r.created_at, next_try_at
+        )
+
+    async def find_refund(self, tx: Transaction, key: str) -> Refund | None:
+        """A refund by its key, locked; concurrent ones with that key wait."""
+        await tx.lock(f"refund:{key}")
+        row = await tx.fetch_one(_FIND_REFUND, key)
+        return None if row is None else _to_refund(row)
+
+    async def finish_refund(self, tx: Transaction, refund_id: str) -> bool:
+        """Marks a refund as done; False when it was."""
+        return await tx.execute(_FINISH_REFUND, refund_id, True) == 1
+
+    async def open_refunds(self, tx: Transaction, payment_id: str) -> list[Refund]:
+        """Refunds of a charge that are not done."""
+        return [_to_refund(row) for row in await tx.fetch(_OPEN_REFUNDS, payment_id)]
+
+    async def claim_refunds(self, tx: Transaction, now: int, limit: int) -> list[Refund]:
+        """Refunds that are due, put off."""
+        return await _claim(tx, _REFUNDS_DUE, _PUT_OFF_REFUND, _to_refund, now, limit)
+
+
+async def _claim(tx: Transaction, due: str, put_off: str, convert: Callable[[Row], T], now: int, limit: int) -> list[T]:
+    rows = await tx.fetch(f"{due} {tx.dialect.skip_locked}", now, limit)
+    await tx.execute_many(put_off, _put_off(rows, now))
+    return [convert(row) for row in rows]
+
+
+def _put_off(rows: Sequence[Row], now: int) -> list[tuple[str, int]]:
+    return [(row["id"], now + round(RETRIES.longest(row["tries"] + 1) * MICROSECONDS)) for row in rows]
+
+
+def _maybe(row: Row | None) -> Payment | None:
+    return None if row is None else _to_payment(row)
+
+
+def _to_payment(row: Row) -> Payment:
+    return Payment(
+        id=row["id"],
+        key=row["key"],
+        purpose=Purpose(row["purpose"]),
+        order_id=row["order_id"],
+        user_id=row["user_id"],
+        amount=row["amount"],
+        currency=row["currency"],
+        source=row["source"],
+        method=row["method"],
+        status=Status(row["status"]),
+        created_at=row["created_at"],
+        cancelled=bool(row["cancelled"]),
+        decline_reason=row["decline_reason"],
+        refunded=row["refunded"],
+        promised=row["promised"],
+    )
+
+
+def _to_refund(row: Row) -> Refund:
+    return Refund(
+        id=row["id"],
+        key=row["key"],
+        payment_id=row["payment_id"],
+        amount=row["amount"],
+        reason=row["reason"],
+        undo=bool(row["undo"]),
+        done=bool(row["done"]),
+        created_at=row["created_at"],
+    )

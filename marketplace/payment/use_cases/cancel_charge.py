@@ -1,0 +1,83 @@
+"""Undo a charge for good: void it, give it back, or block it before it began.
+
+Answered once that is durable; what is left to do is done by recovery, whoever asks or not. No event
+tells of the refund: the order was never confirmed, and has no refunded total to keep.
+"""
+
+from dataclasses import dataclass, replace
+
+from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Status
+from marketplace.payment.office import Office
+from marketplace.payment.use_cases.recording import undo
+from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, settle
+from souk.kernel.ids import new_id
+from souk.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCharge:
+    """Undo the charge with this key."""
+
+    key: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of the charge so far (None: there never was one), and whether nothing is left to do."""
+
+    status: Status | None
+    settled: bool
+
+
+async def cancel_charge(command: CancelCharge, office: Office) -> Cancelled:
+    """Where the undo stands. It may be asked for any number of times."""
+    payment = await office.database.run(lambda tx: _cancel(tx, office, command))
+    office.faults.point("payment.cancel.recorded")
+    if not _settled(payment) and not office.locks.of(command.key).locked():
+        payment = await _try_to_settle(payment, office)
+    return Cancelled(None if payment.status is Status.BLOCKED else payment.status, _settled(payment))
+
+
+async def _cancel(tx: Transaction, office: Office, command: CancelCharge) -> Payment:
+    tombstone = _tombstone(command, office)
+    if await office.payments.insert(tx, tombstone, None):
+        return tombstone
+    found = await office.payments.find_by_key(tx, command.key)
+    assert found is not None, "a key that could not be inserted is there"
+    if found.cancelled or found.status in (Status.DECLINED, Status.BLOCKED, Status.REFUNDED):
+        return found
+    cancelled = replace(found, cancelled=True)
+    due = office.recovery_time() if found.status is Status.PENDING else None
+    await office.payments.update(tx, cancelled, due)
+    return await undo(tx, office, cancelled)
+
+
+async def _try_to_settle(payment: Payment, office: Office) -> Payment:
+    try:
+        return await settle(payment, office)
+    except PROVIDER_TROUBLE:
+        return payment
+
+
+def _settled(payment: Payment) -> bool:
+    if payment.status in REFUNDABLE:
+        return False
+    return payment.status is not Status.PENDING
+
+
+def _tombstone(command: CancelCharge, office: Office) -> Payment:
+    return Payment(
+        id=new_id("PAY", office.clock),
+        key=command.key,
+        purpose=Purpose.ORDER,
+        order_id=command.order_id,
+        user_id="",
+        amount=0,
+        currency="",
+        source="",
+        method="",
+        status=Status.BLOCKED,
+        created_at=office.clock.now(),
+        cancelled=True,
+    )

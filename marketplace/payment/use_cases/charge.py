@@ -1,0 +1,140 @@
+"""Charge for an order: the same key is the same charge for ever.
+
+The intent commits before the provider is asked, so that a crash leaves a question that can be asked
+again, never money that nobody knows of.
+"""
+
+from dataclasses import dataclass, replace
+
+from marketplace.payment.domain import WALLET, Card, Event, Payment, Purpose, Status
+from marketplace.payment.office import Office
+from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
+from marketplace.payment.use_cases.outcomes import declined, key_reused
+from marketplace.payment.use_cases.recording import post_charge
+from souk.kernel.errors import DomainError
+from souk.kernel.ids import new_id
+from souk.store.database import Transaction
+
+CARD_GONE = "card_not_available"
+_CARD = "card/"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Charge an amount for an order; `card_id` is a saved card, or None for the wallet."""
+
+    key: str
+    order_id: str
+    user_id: str
+    amount: int
+    currency: str
+    card_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A recorded charge; `first_try` says that nobody can have asked the provider yet."""
+
+    payment: Payment
+    token: str
+    first_try: bool
+
+
+async def charge(command: Charge, office: Office) -> Payment:
+    """The payment, captured now or by an earlier call with the same key.
+
+    Raises DomainError with PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, CHARGE_CANCELLED or
+    IDEMPOTENCY_KEY_REUSED, and OutcomeUnknown.
+    """
+    async with office.locks.of(command.key):
+        if command.card_id is None:
+            payment = await office.database.run(lambda tx: _by_wallet(tx, office, command))
+        else:
+            payment = await _by_card(command, office)
+    return _answer(payment)
+
+
+async def _by_card(command: Charge, office: Office) -> Payment:
+    intent = await office.database.run(lambda tx: _record_intent(tx, office, command))
+    office.faults.point("payment.charge.intent-recorded")
+    payment = intent.payment
+    if payment.status is not Status.PENDING or payment.cancelled:
+        return payment
+    payment = await charge_card(payment, intent.token, office, first_try=intent.first_try)
+    await settle_if_cancelled(payment, office)
+    return payment
+
+
+async def _record_intent(tx: Transaction, office: Office, command: Charge) -> Intent:
+    card = await office.cards.find(tx, command.card_id or "", command.user_id)
+    wanted = _payment(command, office, card)
+    if card is not None and await office.payments.insert(tx, wanted, office.recovery_time()):
+        return Intent(wanted, card.token, first_try=True)
+    found = await _known(tx, office, wanted)
+    if found is None:
+        raise declined(CARD_GONE)
+    return await reopen(tx, office, found, card.token if card else "")
+
+
+async def reopen(tx: Transaction, office: Office, found: Payment, token: str) -> Intent:
+    """The intent of a charge that is known: tried again if the try before surely came to nothing.
+
+    Without its card it cannot be tried again, and is cancelled instead.
+    """
+    if found.status is Status.VOIDED and not found.cancelled and token:
+        found = found.after(Event.RETRY)
+        await office.payments.update(tx, found, office.recovery_time())
+        return Intent(found, token, first_try=True)
+    if found.status is Status.PENDING and not found.cancelled and not token:
+        found = replace(found, cancelled=True)
+        await office.payments.update(tx, found, office.clock.now())
+    return Intent(found, token, first_try=False)
+
+
+async def _by_wallet(tx: Transaction, office: Office, command: Charge) -> Payment:
+    """One transaction: there is nobody outside to ask."""
+    payment = replace(_payment(command, office, None), status=Status.CAPTURED)
+    if not await office.payments.insert(tx, payment, None):
+        found = await _known(tx, office, payment)
+        assert found is not None, "a key that could not be inserted is there"
+        return found
+    if await office.ledger.debit_wallet(tx, payment.user_id, payment.amount, payment.currency):
+        await post_charge(tx, office, payment)
+        return payment
+    wallet = await office.ledger.wallet(tx, payment.user_id)
+    other_currency = wallet.currency not in ("", payment.currency)
+    reason = "currency_mismatch" if other_currency else "insufficient_funds"
+    payment = replace(payment, status=Status.DECLINED, decline_reason=reason)
+    await office.payments.update(tx, payment)
+    return payment
+
+
+async def _known(tx: Transaction, office: Office, wanted: Payment) -> Payment | None:
+    found = await office.payments.find_by_key(tx, wanted.key)
+    if found is not None and found.status is not Status.BLOCKED and not found.same_request(wanted):
+        raise key_reused()
+    return found
+
+
+def _payment(command: Charge, office: Office, card: Card | None) -> Payment:
+    return Payment(
+        id=new_id("PAY", office.clock),
+        key=command.key,
+        purpose=Purpose.ORDER,
+        order_id=command.order_id,
+        user_id=command.user_id,
+        amount=command.amount,
+        currency=command.currency,
+        source=WALLET if command.card_id is None else f"{_CARD}{command.card_id}",
+        method=card.label if card else WALLET,
+        status=Status.PENDING,
+        created_at=office.clock.now(),
+    )
+
+
+def _answer(payment: Payment) -> Payment:
+    if payment.status is Status.DECLINED:
+        raise declined(payment.decline_reason)
+    if payment.cancelled or payment.status in (Status.BLOCKED, Status.VOIDED):
+        raise DomainError("CHARGE_CANCELLED", "this charge was cancelled")
+    return payment

@@ -1,0 +1,21 @@
+"""Erase the cards of an account that was deleted. Payments stay: they are the books."""
+
+from shop.user.v1.user_pb2 import UserDeleted
+from soukapi.v1.event_pb2 import Event
+
+from marketplace.payment.office import Office
+from souk.store.database import Transaction
+from souk.store.inbox import Inbox
+
+CONSUMER = "erase-cards"
+
+
+async def erase_cards(event: Event, office: Office, inbox: Inbox) -> None:
+    """Handles shop.user.v1.UserDeleted, once."""
+    user_id = UserDeleted.FromString(event.payload).user_id
+
+    async def work(tx: Transaction) -> None:
+        if await inbox.first_time(tx, CONSUMER, event.id):
+            await office.cards.erase(tx, user_id)
+
+    await office.database.run(work)

@@ -1,0 +1,31 @@
+"""Forget a saved card. It can still be charged for an order that chose it before."""
+
+from dataclasses import dataclass
+
+from marketplace.payment.office import Office
+from marketplace.payment.use_cases.resolve_method import card_not_found
+from souk.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetCard:
+    """Forget one of a user's cards."""
+
+    user_id: str
+    card_id: str
+
+
+async def forget_card(command: ForgetCard, office: Office) -> None:
+    """Hides the card; of a default, the oldest one left takes its place. Raises PAYMENT_METHOD_NOT_FOUND."""
+
+    async def work(tx: Transaction) -> None:
+        await office.cards.lock(tx, command.user_id)
+        card = await office.cards.find(tx, command.card_id, command.user_id)
+        if card is None or card.forgotten:
+            raise card_not_found()
+        await office.cards.forget(tx, card.id)
+        heir = await office.cards.oldest(tx, command.user_id) if card.is_default else None
+        if heir is not None:
+            await office.cards.set_default(tx, command.user_id, heir.id)
+
+    await office.database.run(work)

@@ -1,0 +1,84 @@
+"""Give back some of a payment, because an admin says so.
+
+The promise commits before the provider is asked, and is kept whatever happens then. A refusal
+leaves its key unused.
+"""
+
+from dataclasses import dataclass
+
+from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Refund, Status
+from marketplace.payment.office import Office
+from marketplace.payment.use_cases.make_promised_refunds import make_promised_refunds
+from marketplace.payment.use_cases.outcomes import OutcomeUnknown, in_progress, key_reused
+from marketplace.payment.use_cases.recording import promise
+from souk.kernel.errors import DomainError
+from souk.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPayment:
+    """Give back `amount`; `caller` scopes the key."""
+
+    caller: str
+    key: str
+    payment_id: str
+    amount: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """The payment, and whether this was a repeat."""
+
+    payment: Payment
+    replayed: bool
+
+
+async def refund_payment(command: RefundPayment, office: Office) -> Refunded:
+    """The payment once the money is given back.
+
+    Raises DomainError with PAYMENT_NOT_FOUND, NOT_REFUNDABLE, REFUND_TOO_LARGE,
+    IDEMPOTENCY_KEY_REUSED, or REQUEST_IN_PROGRESS while the provider is in the way.
+    """
+    key = f"admin/{command.caller}/{command.key}"
+    async with office.locks.of(key):
+        recorded = await office.database.run(lambda tx: _promise(tx, office, command, key))
+        office.faults.point("payment.refund.promised")
+        try:
+            payment = await make_promised_refunds(recorded.payment, office)
+        except OutcomeUnknown as error:
+            raise in_progress() from error
+    return Refunded(payment, recorded.replayed)
+
+
+async def _promise(tx: Transaction, office: Office, command: RefundPayment, key: str) -> Refunded:
+    known = await office.payments.find_refund(tx, key)
+    if known is not None and not _same(known, command):
+        raise key_reused()
+    payment = await order_payment(tx, office, command.payment_id)
+    if known is not None:
+        return Refunded(payment, replayed=True)
+    if payment.status not in (*REFUNDABLE, Status.REFUNDED):
+        raise not_refundable()
+    if command.amount > payment.left:
+        raise DomainError("REFUND_TOO_LARGE", f"only {payment.left} of it can still be given back")
+    payment, _ = await promise(tx, office, payment, key, command.amount, command.reason)
+    return Refunded(payment, replayed=False)
+
+
+async def order_payment(tx: Transaction, office: Office, payment_id: str) -> Payment:
+    """The payment of an order, locked; raises PAYMENT_NOT_FOUND."""
+    payment = await office.payments.find(tx, payment_id)
+    if payment is None or payment.purpose is not Purpose.ORDER or payment.status is Status.BLOCKED:
+        raise DomainError("PAYMENT_NOT_FOUND", "there is no such payment")
+    return payment
+
+
+def not_refundable() -> DomainError:
+    """The refusal to give back what was never captured."""
+    return DomainError("NOT_REFUNDABLE", "this payment was not captured")
+
+
+def _same(known: Refund, command: RefundPayment) -> bool:
+    payload = (command.payment_id, command.amount, command.reason)
+    return (known.payment_id, known.amount, known.reason) == payload

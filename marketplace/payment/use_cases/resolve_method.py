@@ -1,0 +1,40 @@
+"""Turn what a buyer wrote into what will be charged."""
+
+from dataclasses import dataclass
+
+from marketplace.payment.domain import WALLET
+from marketplace.payment.office import Office
+from souk.kernel.errors import DomainError
+from souk.store.database import Transaction
+
+DEFAULT_CARD = "card"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveMethod:
+    """`payment_method` is "card", "wallet", or the id of a saved card."""
+
+    user_id: str
+    payment_method: str
+
+
+async def resolve_method(query: ResolveMethod, office: Office) -> str | None:
+    """The id of the card to charge, or None for the wallet; raises PAYMENT_METHOD_NOT_FOUND."""
+    if query.payment_method == WALLET:
+        return None
+
+    async def work(tx: Transaction) -> str:
+        if query.payment_method == DEFAULT_CARD:
+            card = await office.cards.default(tx, query.user_id)
+        else:
+            card = await office.cards.find(tx, query.payment_method, query.user_id)
+        if card is None or card.forgotten:
+            raise card_not_found()
+        return card.id
+
+    return await office.database.read(work)
+
+
+def card_not_found() -> DomainError:
+    """The refusal, which never repeats what was written: it could be a card number."""
+    return DomainError("PAYMENT_METHOD_NOT_FOUND", "there is no such payment method, or no default card")
