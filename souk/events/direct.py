@@ -28,6 +28,6 @@ class DirectBroker:
     async def hand_over(self, route: Route, events: Sequence[Event]) -> Sequence[DeliveryResult]:
         """See `Broker.hand_over`."""
         request = DeliverRequest(consumer=route.consumer, events=events)
-        with acting_as(self._source, deadline=self._clock.monotonic() + self._timeout):
+        with acting_as(self._source, deadline=self._clock.monotonic() + self._timeout, one_try=True):
             response = await EventSinkStub(self._channel_of(route.service)).Deliver(request, timeout=self._timeout)
         return response.results

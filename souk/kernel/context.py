@@ -63,11 +63,11 @@ def use(context: CallContext) -> Iterator[CallContext]:
 
 @contextmanager
 def acting_as(
-    service: str, *, on_behalf_of: str = "", deadline: float | None = None, one_try: bool = True
+    service: str, *, on_behalf_of: str = "", deadline: float | None = None, one_try: bool = False
 ) -> Iterator[CallContext]:
     """Makes calls as a service, on behalf of a recorded user: for sagas, relays and other own work.
 
-    Such work is repeated until it is done, so its calls have one try each, unless told otherwise.
+    Work that is repeated until it is done asks for `one_try`.
     """
     caller = Caller(subject=on_behalf_of, service=service)
     with use(replace(current(), caller=caller, deadline=deadline, one_try=one_try)) as context:
