@@ -9,7 +9,7 @@ import click
 import grpc.aio
 
 from marketplace.order.service import service
-from marketplace.order.store import Orders
+from marketplace.order.store import OrderStore
 from souk.faults import INERT
 from souk.hosting.hosted import Ground, hosted
 from souk.hosting.settings import from_environment
@@ -33,7 +33,7 @@ async def _rebuild(data: Path | None) -> int:
     settings, clock = from_environment({"data": data}), SystemClock()
     ground = Ground(settings=settings, clock=clock, faults=INERT, instance="souk-orders", channels=_alone)
     async with hosted(service, ground) as order:
-        return await order.host.database.run(Orders(order.host.outbox, clock).rebuild)
+        return await order.host.database.run(OrderStore(order.host.outbox, clock).rebuild)
 
 
 def _alone(caller: str) -> Callable[[str], grpc.aio.Channel]:

@@ -21,8 +21,7 @@ from shop.payment.v1 import payment_pb2
 from marketplace.order import domain
 from marketplace.order.domain import Item, Order
 from marketplace.order.messages import order_cancelled, order_message, unavailable
-from marketplace.order.ports import Charge, Payments, Stock
-from marketplace.order.store import Orders
+from marketplace.order.ports import Charge, Orders, Payments, Stock
 from souk.kernel.errors import DomainError
 from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
 from souk.saga.runner import SagaRunner

@@ -17,7 +17,7 @@ from marketplace.order.adapters.payments import ServicePayments
 from marketplace.order.adapters.stock import InventoryStock
 from marketplace.order.messages import items_of, order_message
 from marketplace.order.saga import OrderSagas
-from marketplace.order.store import Orders
+from marketplace.order.store import OrderStore
 from marketplace.order.use_cases.cancel_order import CancelOrder
 from marketplace.order.use_cases.checks import Checks, Wish
 from marketplace.order.use_cases.hear_events import ERASURE, REFUNDS, HearEvents
@@ -86,7 +86,7 @@ class OrderServicer(OrderServiceServicer):
 
 async def build(host: Host) -> Parts:
     """The composition root."""
-    orders = Orders(host.outbox, host.clock)
+    orders = OrderStore(host.outbox, host.clock)
     payments = ServicePayments(host.channel("payment"))
     checks = Checks(ProductCatalogue(host.channel("product")), UserAddressBook(host.channel("user")), payments)
     sagas = OrderSagas(orders, InventoryStock(host.channel("inventory")), payments)

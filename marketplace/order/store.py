@@ -4,7 +4,6 @@ The read model changes in the transaction that appends, so that a buyer reads wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
 from google.protobuf.message import Message
@@ -13,37 +12,19 @@ from shop.order.v1 import order_pb2 as pb
 from marketplace.order import domain
 from marketplace.order.domain import Event, Order
 from marketplace.order.messages import order_message, published
+from marketplace.order.ports import Shown
 from souk.kernel.clock import Clock
-from souk.kernel.errors import DomainError, VersionConflict
-from souk.store.database import Database, Row, T, Transaction, Work
+from souk.kernel.errors import DomainError
+from souk.store.database import Row, Transaction
 from souk.store.event_store import EventStore, NewEvent, RecordedEvent
 from souk.store.idempotency import Idempotency, KeyRecord, Scope, StoredReply
 from souk.store.outbox import Outbox
 
 PLACE_ORDER = "/shop.order.v1.OrderService/PlaceOrder"
-_CONFLICT_TRIES = 10
 
 
-async def decide(database: Database, work: Work[T]) -> T:
-    """Runs `work`; when its order has grown meanwhile, loads, folds and decides again."""
-    for _ in range(_CONFLICT_TRIES - 1):
-        try:
-            return await database.run(work)
-        except VersionConflict:
-            continue
-    return await database.run(work)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A row of the read model."""
-
-    created_at: int
-    order: pb.Order
-
-
-class Orders:
-    """The orders of one database."""
+class OrderStore:
+    """The `Orders` port over one database."""
 
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import orjson
 
 from souk.kernel.errors import VersionConflict
-from souk.store.database import Row, Transaction
+from souk.store.database import Database, Row, T, Transaction, Work
 
+_DECIDE_TRIES = 10
 _COLUMNS = "position, stream, version, type, payload, metadata, time"
 
 
@@ -82,6 +83,19 @@ class EventStore:
         last = (row["last"] if row else None) or 0
         if last != version:
             raise VersionConflict(f"stream {stream} is at version {last}, not {version}")
+
+
+async def decide(database: Database, work: Work[T]) -> T:
+    """Runs `work`, which loads a stream, folds, decides and appends; again when the stream has grown meanwhile.
+
+    Raises VersionConflict when that happens ten times in a row.
+    """
+    for _ in range(_DECIDE_TRIES - 1):
+        try:
+            return await database.run(work)
+        except VersionConflict:
+            continue
+    return await database.run(work)
 
 
 def _event(row: Row) -> RecordedEvent:

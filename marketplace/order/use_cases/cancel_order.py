@@ -3,14 +3,15 @@
 from marketplace.order import domain
 from marketplace.order.domain import Order, Status
 from marketplace.order.messages import order_cancelled
+from marketplace.order.ports import Orders
 from marketplace.order.saga import CANCEL, PLACE, OrderSagas
-from marketplace.order.store import Orders, decide
 from marketplace.order.use_cases.place_order import ANSWER_BEFORE, DEFAULT_TIMEOUT
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.saga.definition import SagaRef
 from souk.saga.runner import SagaRunner
 from souk.store.database import Database, Transaction
+from souk.store.event_store import decide
 
 
 class CancelOrder:

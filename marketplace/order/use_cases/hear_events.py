@@ -7,8 +7,9 @@ from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
 from marketplace.order import domain
-from marketplace.order.store import Orders, decide
+from marketplace.order.ports import Orders
 from souk.store.database import Database, Transaction
+from souk.store.event_store import decide
 from souk.store.inbox import Inbox
 
 REFUNDS, ERASURE = "refunds", "erasure"

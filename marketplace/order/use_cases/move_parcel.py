@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from marketplace.order.domain import Event, Order
-from marketplace.order.store import Orders, decide
+from marketplace.order.ports import Orders
 from souk.store.database import Database, Transaction
+from souk.store.event_store import decide
 
 Decision = Callable[[Order], list[Event]]
 

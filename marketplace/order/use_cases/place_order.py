@@ -16,8 +16,8 @@ from shop.order.v1 import order_pb2 as pb
 from marketplace.order import domain
 from marketplace.order.domain import Order, OrderPlaced, Status
 from marketplace.order.messages import order_message
+from marketplace.order.ports import Orders
 from marketplace.order.saga import PLACE, Placing, refusal_of
-from marketplace.order.store import Orders
 from marketplace.order.use_cases.checks import Checked, Checks, Wish, check_request
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.context import current

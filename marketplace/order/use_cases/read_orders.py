@@ -3,7 +3,7 @@
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.messages import event_message
-from marketplace.order.store import Orders
+from marketplace.order.ports import Orders
 from souk.kernel.paging import decode_token, encode_token, page_size_of
 from souk.store.database import Database, Transaction
 

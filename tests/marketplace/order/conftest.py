@@ -17,7 +17,7 @@ from marketplace.order.domain import Item
 from marketplace.order.ports import Address, Charge, Price
 from marketplace.order.saga import OrderSagas
 from marketplace.order.service import service
-from marketplace.order.store import Orders
+from marketplace.order.store import OrderStore
 from marketplace.order.use_cases.cancel_order import CancelOrder
 from marketplace.order.use_cases.checks import Checks, Wish
 from marketplace.order.use_cases.hear_events import HearEvents
@@ -131,7 +131,7 @@ class Shop:
 
     host: Host
     others: Participants
-    orders: Orders
+    orders: OrderStore
     runner: SagaRunner
     placing: PlaceOrder
     cancelling: CancelOrder
@@ -163,7 +163,7 @@ class Shop:
 @asynccontextmanager
 async def open_shop(folder: Path, others: Participants, settings: SagaSettings | None = None) -> AsyncIterator[Shop]:
     async with service_host(service, folder) as host:
-        orders = Orders(host.outbox, host.clock)
+        orders = OrderStore(host.outbox, host.clock)
         sagas = OrderSagas(orders, others, others)
         settings = settings or SagaSettings(pause=0.01, longest_pause=0.02)
         runner = SagaRunner(host.database, sagas.all(2.0), host.clock, "test", settings, service="order")
