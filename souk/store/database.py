@@ -9,7 +9,7 @@ Guarantees, the same for every adapter and proved by `souk.testing.store_suite`:
 - `read(fn)` calls `fn(tx)` on a consistent snapshot that sees everything whose `run` had returned.
 - An exception out of `fn` rolls back that transaction alone, and is raised to its caller.
 - `tx.after_commit(f)` calls `f()` on the event loop once the transaction is durable, never before
-  and never after a roll-back.
+  and never after a roll-back; in a fresh context, so that what it starts does not act for the caller.
 - Parameters are `$1`, `$2`, ... by number, in any order and as often as needed. Rows are read by
   column name. Values are int, str, bytes, bool, float and None; times are integer microseconds,
   money is integer minor units.

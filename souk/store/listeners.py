@@ -1,6 +1,8 @@
-"""Who is to be woken when a channel is notified."""
+"""Who is to be woken when a channel is notified, and how callbacks are called."""
 
+import asyncio
 from collections.abc import Callable, Iterable
+from contextvars import Context
 
 
 class Listeners:
@@ -27,3 +29,16 @@ class Listeners:
     def all(self) -> list[Callable[[], None]]:
         """Every callback: for wake-ups that may have been lost."""
         return self.of(self._callbacks)
+
+
+def call_all(callbacks: Iterable[Callable[[], None]], database: str) -> None:
+    """Calls each on the event loop, in a fresh context: none of them acts for whoever committed.
+
+    One that fails is reported to the loop's exception handler and takes no other with it.
+    """
+    for callback in callbacks:
+        try:
+            Context().run(callback)
+        except Exception as error:
+            message = f"a callback after a commit of database {database} failed"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

@@ -17,7 +17,7 @@ from souk.kernel.errors import ForeignAwait
 from souk.kernel.transaction_guard import in_transaction
 from souk.store.database import Dialect, Value, Work
 from souk.store.driving import Driven
-from souk.store.listeners import Listeners
+from souk.store.listeners import Listeners, call_all
 from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, refused, translate
 from souk.store.postgres_listener import PostgresListener, notification
 from souk.store.postgres_transaction import DIALECT, Connection, NeedsLock, PostgresSnapshot, PostgresTransaction
@@ -94,7 +94,7 @@ class PostgresDatabase:
         await self._pool.close()
 
     async def _hear(self, connect: Callable[[], Any]) -> None:
-        self._hearing = PostgresListener(connect, self._listeners)
+        self._hearing = PostgresListener(connect, self._listeners, self._name)
         try:
             await self._hearing.start()
         except DRIVER_ERRORS as error:
@@ -119,8 +119,8 @@ class PostgresDatabase:
     async def _attempt(self, work: Work[T], locks: set[str]) -> T:
         async with self._connected() as connection, self._holding(connection, locks):
             tx = PostgresTransaction(connection, self._name, self._faults, locks)
-            await self._execute(connection, _BEGIN)
             try:
+                await self._execute(connection, _BEGIN)
                 result = await self._drive(work, tx)
             except BaseException:
                 await _undisturbed(_roll_back(connection))
@@ -130,8 +130,8 @@ class PostgresDatabase:
 
     async def _attempt_read(self, work: Work[T]) -> T:
         async with self._connected() as connection:
-            await self._execute(connection, _BEGIN_SNAPSHOT)
             try:
+                await self._execute(connection, _BEGIN_SNAPSHOT)
                 return await self._drive(work, PostgresSnapshot(connection, self._name, INERT, ()))
             finally:
                 await _undisturbed(_roll_back(connection))
@@ -163,15 +163,7 @@ class PostgresDatabase:
             _drop(connection)  # whether it was committed is not known here: never run it again
             raise translate(error, self._name) from error
         self._faults.point("store.committed")
-        for callback in tx.callbacks:
-            self._call(callback)
-
-    def _call(self, callback: Callable[[], None]) -> None:
-        try:
-            callback()
-        except Exception as error:
-            message = f"a callback after a commit of database {self._name} failed"
-            self._loop.call_exception_handler({"message": message, "exception": error})
+        call_all(tx.callbacks, self._name)
 
     async def _execute(self, connection: Connection, sql: str, *values: Value) -> None:
         try:
@@ -211,6 +203,7 @@ async def _unlock(connection: Connection) -> None:
 
 
 async def _roll_back(connection: Connection) -> None:
+    """Also after a BEGIN that was cancelled on its way, which the server may have done."""
     try:
         await connection.execute("ROLLBACK")
     except DRIVER_ERRORS:

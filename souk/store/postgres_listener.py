@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from souk.store.listeners import Listeners
+from souk.store.listeners import Listeners, call_all
 from souk.store.postgres_errors import DRIVER_ERRORS
 
 CHANNEL = "souk"
@@ -17,9 +17,10 @@ _LONGEST_PAUSE = 5.0
 class PostgresListener:
     """Wakes listeners. After a lost connection it wakes all of them, for what they may have missed."""
 
-    def __init__(self, connect: Callable[[], Any], listeners: Listeners) -> None:
+    def __init__(self, connect: Callable[[], Any], listeners: Listeners, name: str) -> None:
         self._connect = connect
         self._listeners = listeners
+        self._name = name
         self._connection: Any = None
         self._lost = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -48,8 +49,7 @@ class PostgresListener:
         while True:
             await self._lost.wait()
             await self._listen_again()
-            for callback in self._listeners.all():
-                callback()
+            call_all(self._listeners.all(), self._name)
 
     async def _listen_again(self) -> None:
         pause = _PAUSE
@@ -64,8 +64,7 @@ class PostgresListener:
         self._lost.set()
 
     def _on_heard(self, connection: Any, pid: int, channel: str, payload: object) -> None:
-        for callback in self._listeners.of([str(payload)]):
-            callback()
+        call_all(self._listeners.of([str(payload)]), self._name)
 
 
 def notification(channels: set[str]) -> str:

@@ -14,16 +14,16 @@ import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
 from souk.faults import Faults
 from souk.kernel.errors import StoreError, StoreUnavailable
+from souk.store.commit_thread import CommitThread
 from souk.store.database import Work
 from souk.store.driving import run_inline
-from souk.store.listeners import Listeners
+from souk.store.listeners import Listeners, call_all
 from souk.store.sqlite_errors import code_of, translate
 from souk.store.sqlite_transaction import SqliteTransaction
 
@@ -83,7 +83,7 @@ class GroupCommit:
         self._faults = faults
         self._strike = strike
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"commit-{name}")
+        self._thread = CommitThread(name)
         self._waiting: deque[Member] = deque()
         self._batch: list[Member] = []
         self._busy = False
@@ -107,8 +107,7 @@ class GroupCommit:
         if self._busy:
             self._idle.append(self._loop.create_future())
             await self._idle[-1]
-        await self._loop.run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown()
+        await self._thread.stop(self._connection.close)
 
     def _begin(self, until: float, pause: float) -> None:
         try:
@@ -128,12 +127,11 @@ class GroupCommit:
             self._run_next()
             while self._waiting and self._loop.time() < until:
                 self._run_next()
-        except sqlite3.Error as error:
-            self._end_batch(translate(error, self._name))
+            self._thread.submit(self._commit, self._committed)
         except _BatchError as ended:
             self._end_batch(ended.failure)
-        else:
-            self._loop.run_in_executor(self._thread, self._commit).add_done_callback(self._committed)
+        except Exception as error:  # bookkeeping failed: nobody may be left waiting for this batch
+            self._end_batch(translate(error, self._name))
 
     def _run_next(self) -> None:
         member = self._waiting.popleft()
@@ -162,8 +160,7 @@ class GroupCommit:
         self._connection.execute("COMMIT")
         self._faults.point("store.committed")
 
-    def _committed(self, commit: asyncio.Future[None]) -> None:
-        error = commit.exception()
+    def _committed(self, error: BaseException | None) -> None:
         if error is None:
             self._end_batch(None)
             return
@@ -188,17 +185,8 @@ class GroupCommit:
 
     def _announce(self, batch: list[Member]) -> None:
         kept = [member.tx for member in batch if member.error is None and member.tx is not None]
-        for callback in (callback for tx in kept for callback in tx.callbacks):
-            self._call(callback)
-        for callback in self._listeners.of({channel for tx in kept for channel in tx.channels}):
-            self._call(callback)
-
-    def _call(self, callback: Callable[[], None]) -> None:
-        try:
-            callback()
-        except Exception as error:
-            message = f"a callback after a commit of database {self._name} failed"
-            self._loop.call_exception_handler({"message": message, "exception": error})
+        call_all([callback for tx in kept for callback in tx.callbacks], self._name)
+        call_all(self._listeners.of({channel for tx in kept for channel in tx.channels}), self._name)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

@@ -28,7 +28,7 @@ async def _wait_for_event(tx: Transaction) -> None:
 
 
 async def _run_two_at_once(tx: Transaction) -> None:
-    await asyncio.gather(tx.fetch("SELECT 1"), tx.fetch("SELECT 2"))
+    await asyncio.gather(tx.fetch("SELECT 1"), tx.fetch("SELECT 2"), return_exceptions=True)
 
 
 async def _clean_up_slowly(tx: Transaction) -> None:
@@ -85,6 +85,21 @@ class AfterCommitSuite(StoreFixtures):
         await database.run(work)
         assert called == ["next"]
         assert [str(error) for error in reported] == ["in a callback"]
+
+    async def test_callbacks_do_not_act_for_whoever_committed(self, database: Database) -> None:
+        marks: list[str] = []
+        heard = asyncio.Event()
+
+        async def work(tx: Transaction) -> None:
+            tx.after_commit(lambda: marks.append(_mark.get()))
+            await tx.notify("channel")
+
+        database.listen("channel", lambda: marks.append(_mark.get()))
+        database.listen("channel", heard.set)
+        _mark.set("caller")
+        await database.run(work)
+        await asyncio.wait_for(heard.wait(), 5)
+        assert marks == ["none", "none"]
 
     async def test_callbacks_are_called_once_however_often_the_work_ran(
         self, database: Database, other: Database

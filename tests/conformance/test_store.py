@@ -1,5 +1,6 @@
 """Both adapters of the database port under its conformance suite."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -25,7 +26,12 @@ class Suites(
     IdempotencySuite,
     MigrationSuite,
 ):
-    pass
+    @pytest.fixture(autouse=True)
+    async def nothing_goes_wrong_unseen(self) -> AsyncIterator[None]:
+        reported: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: reported.append(what))
+        yield
+        assert reported == []
 
 
 class TestSqlite(Suites):

@@ -105,9 +105,27 @@ class TestConnections:
         await admin.close()
         await database.close()
 
+    async def test_a_caller_that_is_cancelled_during_the_commit_has_committed(self, postgres_url: str):  # noqa: F811
+        tasks: list[asyncio.Future[None]] = []
+        called: list[str] = []
+        database = await PostgresDatabase.open(
+            postgres_url, faults=Faults({"store.commit": 1}, strike=lambda: tasks[0].cancel() and None)
+        )
+        await database.run(lambda tx: tx.execute("CREATE TABLE item (name TEXT PRIMARY KEY, amount BIGINT NOT NULL)"))
+
+        async def work(tx: Transaction) -> None:
+            await _put(tx, "a")
+            tx.after_commit(lambda: called.append("a"))
+
+        tasks.append(asyncio.ensure_future(database.run(work)))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert (tasks[0].cancelled(), called, await _count(database)) == (True, ["a"], 1)
+        await database.close()
+
 
 class TestCollisions:
-    async def test_work_that_hides_a_collision_is_run_again_all_the_same(self, postgres_url: str):  # noqa: F811
+    @pytest.mark.parametrize("refuses", [True, False])
+    async def test_work_that_hides_a_collision_is_run_again_all_the_same(self, postgres_url: str, refuses: bool):  # noqa: F811
         database, other = await _open(postgres_url), await PostgresDatabase.open(postgres_url)
         await database.run(lambda tx: _put(tx, "counter"))
         runs: list[int] = []
@@ -119,7 +137,8 @@ class TestCollisions:
             try:
                 await tx.execute("UPDATE item SET amount = $1", row["amount"] + 1)
             except StoreError:
-                raise DomainError("NO", "a collision is nobody's refusal") from None
+                if refuses:
+                    raise DomainError("NO", "a collision is nobody's refusal") from None
 
         await asyncio.gather(*(way.run(work) for _ in range(10) for way in (database, other)))
         row = await database.read(lambda tx: tx.fetch_one("SELECT amount FROM item"))

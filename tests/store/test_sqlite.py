@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -136,6 +137,41 @@ class TestGroupCommit:
         await asyncio.gather(task, return_exceptions=True)
         await database.run(lambda tx: _put(tx, "b"))
         assert (task.cancelled(), called, await _names(database)) == (True, ["a"], ["a", "b"])
+
+
+class TestReading:
+    async def test_a_read_is_one_snapshot_even_if_a_commit_comes_between_its_statements(
+        self, path: Path, database: SqliteDatabase
+    ):
+        between = sqlite3.connect(path, isolation_level=None)
+
+        async def work(tx: Transaction) -> list[int]:
+            before = len(await tx.fetch("SELECT name FROM item"))
+            between.execute("INSERT INTO item (name) VALUES ('new')")
+            return [before, len(await tx.fetch("SELECT name FROM item"))]
+
+        assert await database.read(work) == [0, 0]
+        assert await _names(database) == ["new"]
+        between.close()
+
+    async def test_a_read_does_not_wait_for_a_commit(self, path: Path):
+        committing, may_commit = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            loop.call_soon_threadsafe(committing.set)
+            may_commit.wait(10)
+
+        database = await SqliteDatabase.open(path, faults=Faults({"store.commit": 1}, strike=wait))
+        await _create(database)
+        writing = asyncio.ensure_future(database.run(lambda tx: _put(tx, "a")))
+        await committing.wait()
+        assert await _names(database) == []
+        assert not writing.done()
+        may_commit.set()
+        await writing
+        assert await _names(database) == ["a"]
+        await database.close()
 
 
 class TestTrouble:
