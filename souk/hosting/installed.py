@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from souk.hosting.service import App, Service
 from souk.kernel.errors import ConfigurationError
+from souk.telemetry.logs import logger
 
 APPS = "souk.apps"
 SERVICES = "souk.services"
@@ -42,9 +43,15 @@ def app(name: str | None = None) -> App:
     return _expect(load(next(iter(found.values()))), App)
 
 
-def services() -> tuple[Service, ...]:
-    """Every service that is installed and loads."""
-    return tuple(_expect(load(point), Service) for point in named(SERVICES).values())
+def loadable_services() -> tuple[Service, ...]:
+    """Every installed service that loads: one that is broken must not keep another from starting."""
+    found = []
+    for point in named(SERVICES).values():
+        try:
+            found.append(_expect(load(point), Service))
+        except ConfigurationError as error:
+            logger("hosting").warning("an installed service does not load", reason=str(error))
+    return tuple(found)
 
 
 def service(name: str) -> Service:

@@ -10,6 +10,8 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import uvloop
+
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
 
@@ -120,3 +122,15 @@ async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSigna
             living.result()
     finally:
         asking.cancel()
+
+
+def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]]) -> None:
+    """Runs a process's life on an event loop of its own, with the signals taken over; see `live`."""
+
+    async def begin() -> None:
+        stop = StopSignals()
+        stop.install()
+        await live(lambda up: life(up, stop), stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(begin())

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from souk.hosting.installed import loadable_services
 from souk.hosting.service import Service
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import LEVELS
@@ -162,7 +163,10 @@ def _read(variable: str, name: str, text: str) -> Any:
 
 
 def read(
-    environment: Mapping[str, str], flags: Mapping[str, Any] = _EMPTY, services: Iterable[Service] = ()
+    environment: Mapping[str, str],
+    flags: Mapping[str, Any] = _EMPTY,
+    services: Iterable[Service] = (),
+    defaults: Settings | None = None,
 ) -> Settings:
     """The settings out of an environment and flags; a flag that is None was not given.
 
@@ -181,12 +185,14 @@ def read(
         else:
             values[name] = _read(variable, name, environment[variable])
     values.update({name: value for name, value in flags.items() if value is not None})
-    return _checked(replace(Settings(services=own), **values))
+    return _checked(replace(defaults or Settings(), services=own, **values))
 
 
-def from_environment(flags: Mapping[str, Any] = _EMPTY, services: Iterable[Service] = ()) -> Settings:
-    """The settings of this process."""
-    return read(os.environ, flags, services)
+def from_environment(
+    flags: Mapping[str, Any] = _EMPTY, services: Iterable[Service] = (), defaults: Settings | None = None
+) -> Settings:
+    """The settings of this process. The settings of every installed service are known besides those given."""
+    return read(os.environ, flags, (*services, *loadable_services()), defaults)
 
 
 def _checked(settings: Settings) -> Settings:

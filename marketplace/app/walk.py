@@ -1,0 +1,141 @@
+"""Walks one order through a running system, over its public API alone, and tells what happened where."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from marketplace.app.client import Client
+from souk.kernel.errors import SoukError
+
+PENDING = "PENDING"
+LONGEST_WAIT = 70.0
+POLL = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to order, and as whom."""
+
+    email: str
+    password: str = field(repr=False)
+    product: str = "P-101"
+    quantity: int = 2
+    address: str = "ADDR-55"
+    payment_method: str = "card"
+    key: str = field(default_factory=lambda: f"walk-{uuid4()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One step: which service, what happened, how long it took, and what was written where."""
+
+    service: str
+    said: str
+    milliseconds: float = 0.0
+    wrote: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+
+
+class OrderNotPlaced(SoukError):
+    """The order ended otherwise than confirmed."""
+
+
+def amount(minor: int, currency: str) -> str:
+    """Minor units for people: 2400 EUR is `24.00 EUR`."""
+    whole, rest = divmod(minor, 100)
+    return f"{whole}.{rest:02} {currency}"
+
+
+class Walk:
+    """The steps in order; each is told as it ends."""
+
+    def __init__(self, client: Client, wish: Wish, data: Path | None = None) -> None:
+        self._client, self._wish, self._data = client, wish, data
+        self._order: dict[str, Any] = {}
+        self._took = 0.0
+
+    def steps(self) -> Iterator[Told]:
+        """Makes the walk. Raises RefusedByApi, OrderNotPlaced, or ConfigurationError when nobody is there."""
+        yield self._sign_in()
+        product = self._call("GET", f"/api/v1/products/{self._wish.product}")
+        price = amount(product["price"], product["currency"])
+        yield self._told("product", f"{self._wish.product} {product['name']!r} costs {price}")
+        before = self._stock()
+        yield self._told("inventory", f"{before} of it can be had")
+        yield self._place(product["price"])
+        yield self._history()
+        payment = self._call("GET", f"/api/v1/payments/{self._order['paymentId']}")
+        charged = amount(payment["amount"], payment["currency"])
+        yield self._told("payment", f"{payment['id']} is {payment['status']}: {charged}", wrote=self._in("payment"))
+        after = self._stock()
+        yield self._told("inventory", f"{after} can be had now, {before - after} fewer", wrote=self._in("inventory"))
+        yield self._repeat(product["price"])
+        yield self._mail()
+
+    def _sign_in(self) -> Told:
+        credentials = {"email": self._wish.email, "password": self._wish.password}
+        self._client.token = self._call("POST", "/api/v1/auth/token", credentials)["accessToken"]
+        return self._told("user", f"signed in as {self._wish.email}", wrote=self._in("user"))
+
+    def _place(self, price: int) -> Told:
+        self._order = self._call("POST", "/api/v1/orders", self._request(price))
+        took = self._took
+        self._await_outcome()
+        order = self._order
+        if order["status"] != "CONFIRMED":
+            raise OrderNotPlaced(f"{order['id']} is {order['status']}: {order.get('reason', 'no reason given')}")
+        total = amount(order["total"], order["currency"])
+        said = f"{order['id']} is CONFIRMED: {self._wish.quantity} x {self._wish.product}, {total}"
+        return Told(
+            "order", said, took, self._in("order"), ("stock reserved, card charged, order confirmed, stock taken",)
+        )
+
+    def _await_outcome(self) -> None:
+        until = time.monotonic() + LONGEST_WAIT
+        while self._order["status"] == PENDING and time.monotonic() < until:
+            time.sleep(POLL)
+            self._order = self._call("GET", f"/api/v1/orders/{self._order['id']}")
+
+    def _history(self) -> Told:
+        events = self._call("GET", f"/api/v1/orders/{self._order['id']}/events?pageSize=100")["events"]
+        lines = tuple(f"{event['sequence']}. {event['type']} at {event['time']}" for event in events)
+        return self._told("order", f"its log holds {len(events)} events", details=lines)
+
+    def _repeat(self, price: int) -> Told:
+        began = time.monotonic()
+        answer = self._client.call("POST", "/api/v1/orders", self._request(price))
+        self._took = (time.monotonic() - began) * 1000
+        if answer.body.get("id") != self._order["id"]:
+            raise OrderNotPlaced(f"the same key gave a second order, {answer.body.get('id')}")
+        replayed = answer.headers.get("idempotent-replayed", "false")
+        return self._told("order", f"the same request again is the same order (Idempotent-Replayed: {replayed})")
+
+    def _mail(self) -> Told:
+        where = () if self._data is None else (str(self._data / "notification"),)
+        return Told("notification", "a mail to the buyer follows from the order's event", wrote=where)
+
+    def _request(self, price: int) -> dict[str, Any]:
+        return {
+            "items": [{"productId": self._wish.product, "quantity": self._wish.quantity, "price": price}],
+            "shippingAddressId": self._wish.address,
+            "paymentMethod": self._wish.payment_method,
+            "idempotencyKey": self._wish.key,
+        }
+
+    def _stock(self) -> int:
+        return int(self._call("GET", f"/api/v1/stock/{self._wish.product}")["available"])
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        began = time.monotonic()
+        answer = self._client.call(method, path, body)
+        self._took = (time.monotonic() - began) * 1000
+        return answer.body
+
+    def _told(self, service: str, said: str, wrote: tuple[str, ...] = (), details: tuple[str, ...] = ()) -> Told:
+        return Told(service, said, self._took, wrote, details)
+
+    def _in(self, service: str) -> tuple[str, ...]:
+        return () if self._data is None else (str(self._data / f"{service}.db"),)

@@ -1,0 +1,42 @@
+"""The `souk` group: commands of the platform beside those that installed packages bring."""
+
+import difflib
+from typing import Any
+
+import click
+
+from souk.hosting import installed
+
+
+class Commands(click.Group):
+    """Finds commands by entry point when they are asked for, and names the nearest to an unknown one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Own commands and installed ones, sorted."""
+        return sorted({*super().list_commands(ctx), *installed.named(installed.COMMANDS)})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """An own command, or an installed one, which is imported only now."""
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        point = installed.named(installed.COMMANDS).get(name)
+        if point is None:
+            return None
+        found = installed.load(point)
+        return found if isinstance(found, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but an unknown command is answered with the nearest."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            nearest = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.0)
+            raise click.UsageError(f"There is no command {name!r}; the nearest is {nearest[0]!r}.", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def example(text: str) -> dict[str, Any]:
+    """Keyword arguments that put examples, line by line, below a command's help."""
+    return {"epilog": "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.strip().splitlines())}

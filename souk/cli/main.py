@@ -1,0 +1,59 @@
+"""The `souk` command. Whatever goes wrong outside the code is said in one line, with exit status 1."""
+
+import os
+import sys
+from importlib.metadata import version
+
+import click
+
+from souk.cli.contracts import openapi, routes
+from souk.cli.group import Commands, example
+from souk.cli.serve import serve
+from souk.cli.up import up
+from souk.kernel.errors import ConfigurationError, StoreError
+
+FAILED = 1
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    **example(
+        """
+souk up --demo                 the whole system on http://127.0.0.1:8080, with demo data
+souk order                     walk one order through it
+souk routes                    what can be called, by whom
+"""
+    ),
+)
+@click.version_option(version("souk"), prog_name="souk")
+def cli() -> None:
+    """A marketplace of small services that stays right when parts of it fail, and its platform."""
+
+
+for _command in (up, serve, routes, openapi):
+    cli.add_command(_command)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command line; returns the exit status."""
+    try:
+        status = cli.main(arguments, prog_name="souk", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (ConfigurationError, StoreError) as error:
+        click.echo(f"souk: {error}", err=True)
+        return FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output is gone; the interpreter must not fail again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""`souk serve`: one service, or the gateway, as its own process."""
+
+import asyncio
+import json
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from souk.cli.group import example
+from souk.cli.terminal import say, start_logging
+from souk.hosting import installed
+from souk.hosting.hosted import heard_in
+from souk.hosting.lifecycle import StopSignals, run
+from souk.hosting.process import gateway_process, service_process
+from souk.hosting.settings import Settings, from_environment
+from souk.kernel.clock import SystemClock
+
+GATEWAY = "gateway"
+
+
+@click.command(
+    **example(
+        """
+souk serve inventory --port 9101
+SOUK_ADDRESSES=inventory=127.0.0.1:9101,... souk serve order --port 9102
+SOUK_ADDRESSES=order=127.0.0.1:9102,... souk serve gateway --port 8080
+"""
+    )
+)
+@click.argument("service")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Where it listens; any free port unless said.")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")
+@click.option("--demo/--no-demo", default=None, help="Loads the service's demo data.")
+@click.option("--json", "as_json", is_flag=True, help="Says where it listens as one line of JSON.")
+def serve(service: str, as_json: bool, **flags: Any) -> None:
+    """Starts SERVICE as its own process, on loopback, until SIGTERM or Ctrl-C.
+
+    Prints one line, `ready SERVICE HOST:PORT`, once it takes calls. SERVICE is an installed service,
+    or `gateway`. Others are found where SOUK_ADDRESSES says.
+    """
+    settings = from_environment(flags, defaults=Settings(port=0))
+    start_logging(settings)
+    part = _part(service, settings)
+
+    async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
+        async with part as address:
+            is_up.set()
+            ready = {"ready": service, "address": address}
+            say(json.dumps(ready) if as_json else f"ready {service} {address}")
+            await stop.wait()
+
+    run(life)
+
+
+def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
+    clock = SystemClock()
+    if name == GATEWAY:
+        return gateway_process(installed.app(settings.app), settings, clock)
+    return service_process(installed.service(name), heard_in(installed.loadable_services()), settings, clock)

@@ -1,0 +1,93 @@
+"""`souk up`: the whole system."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from souk.cli.group import example
+from souk.cli.terminal import say, start_logging
+from souk.hosting import installed
+from souk.hosting.lifecycle import StopSignals, run
+from souk.hosting.monolith import Running, monolith
+from souk.hosting.service import App
+from souk.hosting.settings import TOPOLOGIES, Settings, counts, from_environment
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import ConfigurationError
+
+
+@click.command(
+    **example(
+        """
+souk up --demo                          with demo data, on http://127.0.0.1:8080
+souk up --data /var/lib/souk --port 80  with its own data, on every interface
+souk up --demo --then order             walks one order through it, and keeps serving
+"""
+    )
+)
+@click.option("--port", type=click.IntRange(0, 65_535), help="Where the gateway listens; 8080 unless said, 0 for any.")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")
+@click.option("--topology", type=click.Choice(TOPOLOGIES), help="One process, or one a service.")
+@click.option("--scale", metavar="SERVICE=N,...", help="How many processes of a service (fleet only).")
+@click.option("--demo/--no-demo", default=None, help="Loads demo data, and then binds loopback only.")
+@click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
+def up(then: str | None, scale: str | None, **flags: Any) -> None:
+    """Starts the system, and serves until SIGTERM or Ctrl-C.
+
+    It is ready when GET /readyz answers 200. A second Ctrl-C ends it at once.
+    """
+    settings = from_environment({**flags, "scale": _scale(scale)})
+    start_logging(settings)
+    app = installed.app(settings.app)
+    _refuse_fleet(settings)
+
+    async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
+        began = time.monotonic()
+        async with monolith(app, settings, SystemClock()) as system:
+            is_up.set()
+            _announce(app, settings, system, time.monotonic() - began)
+            following = asyncio.create_task(_follow(then, system, settings))
+            await stop.wait()
+            following.cancel()
+            say("stopping: running requests are finished first; Ctrl-C again ends at once")
+        say("stopped")
+
+    run(life)
+
+
+def _scale(text: str | None) -> dict[str, int] | None:
+    try:
+        return None if text is None else counts(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--scale") from None
+
+
+def _refuse_fleet(settings: Settings) -> None:
+    if settings.topology != "monolith" or settings.scale:
+        raise ConfigurationError(
+            "a fleet is not there yet; start services one by one with `souk serve`, or leave out --topology and --scale"
+        )
+
+
+def _announce(app: App, settings: Settings, system: Running, took: float) -> None:
+    names = ", ".join(service.name for service in app.services)
+    say(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in one process")
+    say(f"data in {settings.data}; API at {system.url}/docs; Ctrl-C stops")
+
+
+async def _follow(then: str | None, system: Running, settings: Settings) -> None:
+    """Runs another command of ours, as a user would, and goes on whatever comes of it."""
+    if then is None:
+        return
+    arguments = ("-m", "souk.cli", then, "--url", system.url, "--data", str(settings.data))
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+    try:
+        if await process.wait():
+            say(f"`souk {then}` ended with status {process.returncode}; the system is still serving on {system.url}")
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()

@@ -1,0 +1,114 @@
+"""The whole system as one process: `souk up`.
+
+    socket -> data directory -> each service: database, migrations, parts -> background work
+           -> gateway -> demo data -> ready
+
+It stops in the other order: the gateway takes nothing new and finishes what runs, services drain,
+background work is cancelled where it waits, calls end, databases close.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from souk.faults import Faults
+from souk.hosting.calls import Calls, open_calls
+from souk.hosting.data_directory import held, installation_secret
+from souk.hosting.front import Readiness, gateway
+from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted
+from souk.hosting.lifecycle import supervised
+from souk.hosting.service import App, Service
+from souk.hosting.settings import Settings
+from souk.hosting.sockets import listen
+from souk.hosting.web_server import serving
+from souk.kernel.clock import Clock
+from souk.telemetry.logs import logger
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that is up, and where."""
+
+    url: str
+    hosted: tuple[Hosted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """Services that work in this process, and the calls that lead to them."""
+
+    hosted: tuple[Hosted, ...]
+    calls: Calls
+
+    async def load_demo(self) -> None:
+        """Loads every service's demo data, in the app's order."""
+        for one in self.hosted:
+            await one.parts.demo()
+
+
+@asynccontextmanager
+async def assembled(
+    services: Sequence[Service], heard: Heard, settings: Settings, clock: Clock
+) -> AsyncIterator[Assembled]:
+    """Puts services together and runs their background work; takes them apart at the end.
+
+    The data directory must be there. Raises ConfigurationError for one that is not as it must be.
+    """
+    async with AsyncExitStack() as stack:
+        # Entered first to be left last: a handler may use its database until calls are over.
+        names = tuple(service.name for service in services)
+        opened = AsyncExitStack()
+        await stack.enter_async_context(opened)
+        calls = await stack.enter_async_context(open_calls(_secret(settings), names, settings.addresses, clock))
+        ground = _ground(settings, clock, calls)
+        found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
+        for one in found:
+            calls.serve(one)
+        await stack.enter_async_context(_working(found, heard, clock))
+        yield Assembled(found, calls)
+
+
+def _ground(settings: Settings, clock: Clock, calls: Calls) -> Ground:
+    if settings.faults:
+        logger("hosting").warning("armed to die at a named point: for tests only", faults=dict(settings.faults))
+    return Ground(settings, clock, Faults(settings.faults), uuid4().hex, calls.of)
+
+
+def _secret(settings: Settings) -> bytes:
+    return installation_secret(settings.data) if settings.secret is None else settings.secret.encode()
+
+
+@asynccontextmanager
+async def _working(services: Sequence[Hosted], heard: Heard, clock: Clock) -> AsyncIterator[None]:
+    async with supervised(clock) as supervisor:
+        for one in services:
+            one.start(supervisor, heard)
+        try:
+            yield
+        finally:
+            ended = await asyncio.gather(*(one.parts.drain() for one in services), return_exceptions=True)
+            for one, result in zip(services, ended, strict=True):
+                if isinstance(result, Exception):
+                    logger("hosting").error("did not drain", service=one.service.name, error=repr(result))
+
+
+@asynccontextmanager
+async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+    """Brings the whole system up; it is ready when this gives, and closed when the block ends.
+
+    Raises ConfigurationError, in one line, when a port, a directory or a file is not as it must be.
+    """
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(listen(settings.bind, settings.port))
+        stack.enter_context(held(settings.data))
+        system = await stack.enter_async_context(assembled(app.services, heard_in(app.services), settings, clock))
+        readiness = Readiness()
+        application = gateway(app, system.calls, clock, readiness)
+        await stack.enter_async_context(serving(application, listener, settings.drain))
+        if settings.demo:
+            await system.load_demo()
+        stack.enter_context(readiness.on())
+        host, port = listener.getsockname()[:2]
+        yield Running(f"http://{host}:{port}", system.hosted)

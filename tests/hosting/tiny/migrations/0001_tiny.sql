@@ -1,0 +1,3 @@
+CREATE TABLE tiny (logins BIGINT NOT NULL);
+INSERT INTO tiny (logins) VALUES (0);
+CREATE TABLE tiny_demo (name TEXT NOT NULL PRIMARY KEY);
