@@ -52,9 +52,11 @@ class Gateway:
         registry = CollectorRegistry() if registry is None else registry
         self._log = RequestLog(registry)
         self._router: Router[Endpoint] = Router()
-        backend = Backend(named, channel_of, clock)
-        identity = _identity(issuer, backend, settings, clock)
-        pipeline = partial(Pipeline, identity=identity, limiter=limiter or Unlimited(), backend=backend, clock=clock)
+        self.backend = backend = Backend(named, channel_of, clock)
+        self.identity = _identity(issuer, backend, settings, clock)
+        pipeline = partial(
+            Pipeline, identity=self.identity, limiter=limiter or Unlimited(), backend=backend, clock=clock
+        )
         for contract in named.values():
             self._route(contract, pipeline)
         document = partial(

@@ -129,7 +129,7 @@ class Client:
         target = target.encode() if isinstance(target, str) else target
         path, _, query = target.partition(b"?")
         sent = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        if isinstance(body, dict | list):
+        if isinstance(body, dict):
             body = json.dumps(body).encode()
         chunks = [body] if isinstance(body, bytes) else list(body)  # type: ignore[call-overload]
         names = {name for name, _ in sent}
