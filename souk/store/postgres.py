@@ -174,7 +174,8 @@ class PostgresDatabase:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
         try:
-            connection = await self._pool.acquire(timeout=self._patience)
+            async with asyncio.timeout(self._patience):
+                connection = await self._pool.acquire()
         except DRIVER_ERRORS as error:
             raise translate(error, self._name) from error
         try:
