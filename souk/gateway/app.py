@@ -47,11 +47,11 @@ class Gateway:
         limiter: RateLimiter | None = None,
         comments: Comments | None = None,
     ) -> None:
-        self._settings, self._clock = settings, clock
+        self.settings, self._clock = settings, clock
         named = {contract.name: contract for contract in contracts}
         registry = CollectorRegistry() if registry is None else registry
         self._log = RequestLog(registry)
-        self._router: Router[Endpoint] = Router()
+        self.routes: Router[Endpoint] = Router()
         self.backend = backend = Backend(named, channel_of, clock)
         self.identity = _identity(issuer, backend, settings, clock)
         pipeline = partial(
@@ -72,7 +72,7 @@ class Gateway:
         for method in contract.methods.values():
             if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
                 for rule in method.http:
-                    self._router.add(
+                    self.routes.add(
                         rule.verb, rule.path, Endpoint(rule.path, pipeline(transcoder=Transcoder(method, rule)))
                     )
 
@@ -84,12 +84,12 @@ class Gateway:
             ("/openapi.json", meta.openapi),
             ("/docs", meta.docs),
         ):
-            self._router.add("GET", path, Endpoint(path, handle))
+            self.routes.add("GET", path, Endpoint(path, handle))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
         if scope["type"] == "http":
-            await self._serve(Request(scope, receive, self._settings), send)
+            await self._serve(Request(scope, receive, self.settings), send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
@@ -113,7 +113,7 @@ class Gateway:
 
     async def _answer(self, request: Request) -> Answer:
         request.check_headers()
-        found = self._router.find(request.path)
+        found = self.routes.find(request.path)
         if found is None:
             raise not_found()
         leaf, variables = found

@@ -1,0 +1,173 @@
+"""What the gateway answers itself, what it records, and where limits sit."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import structlog
+
+from souk.descriptors.contract import RateClass
+from souk.gateway.app import Gateway
+from souk.gateway.settings import GatewaySettings
+from souk.kernel.errors import ConfigurationError
+from souk.telemetry.logs import LogSettings, configure
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    configure(LogSettings(), stream)
+    yield stream
+    structlog.reset_defaults()
+
+
+async def test_health_and_readiness(world: Any) -> None:
+    assert (await world.send("GET", "/healthz")).json == {"status": "ok"}
+    assert (await world.send("GET", "/readyz")).status == 200
+    world.services.behaviours["not ready"] = object()
+    response = await world.send("GET", "/readyz")
+    assert (response.status, response.json["code"], response.headers["retry-after"]) == (503, "NOT_READY", "1")
+    assert (await world.send("GET", "/healthz")).status == 200
+
+
+async def test_metrics_know_routes_and_not_paths(world: Any) -> None:
+    await world.send("GET", "/api/v1/products/P-1")
+    await world.send("GET", "/api/v1/nothing/secret")
+    await world.send("MADEUP", "/api/v1/nothing/secret")
+    response = await world.send("GET", "/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b'route="/api/v1/products/{id}",status="200"' in response.body
+    assert not re.search(rb"secret|P-1\b|MADEUP", response.body)
+
+
+async def test_the_document_is_served(world: Any) -> None:
+    response = await world.send("GET", "/openapi.json")
+    assert (response.status, response.json["openapi"]) == (200, "3.1.0")
+    assert set(response.json["paths"]) >= {"/api/v1/orders", "/api/v1/stock/{productId}:adjust"}
+
+
+class Page(HTMLParser):
+    """Checks that every element that is opened is closed, and collects ids and links."""
+
+    VOID = ("meta", "input")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        named = dict(attrs)
+        self.ids += [str(named["id"])] if "id" in named else []
+        self.links += [str(named["href"])] if "href" in named else []
+        self.sources += [str(named["src"])] if "src" in named else []
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+async def test_the_page_is_whole_and_needs_nothing_else(world: Any) -> None:
+    response = await world.send("GET", "/docs")
+    page = Page()
+    page.feed(response.body.decode())
+    assert (page.open, page.sources) == ([], [])
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link == "/openapi.json" or link[1:] in page.ids for link in page.links)
+    assert {"OUT_OF_STOCK", "ROUTE_NOT_FOUND", "placeOrder"} <= set(page.ids)
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+async def test_a_request_is_one_line_without_secrets(world: Any, log: io.StringIO) -> None:
+    token = world.token()
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    body = {"email": "a@souk.test", "password": "top-secret"}
+    await world.send("POST", "/api/v1/auth/token", body)
+    await world.send(
+        "GET",
+        "/api/v1/orders?pageToken=hidden",
+        token=token,
+        headers=[("traceparent", f"00-{trace}-b7ad6b7169203331-01")],
+    )
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert len(requests) == 2
+    last = requests[-1]
+    assert (last["method"], last["path"], last["status"], last["caller"]) == ("GET", "/api/v1/orders", 200, "U-demo")
+    assert last["trace_id"] == trace
+    assert last["ms"] >= 0
+    assert not re.search("top-secret|hidden|souk.test|" + re.escape(token), log.getvalue())
+
+
+async def test_what_went_wrong_is_in_the_log(world: Any, log: io.StringIO) -> None:
+    async def broken(*_: object, **__: object) -> Any:
+        raise RuntimeError("only here")
+
+    world.gateway.backend._stubs["/shop.product.v1.ProductService/GetProduct"] = broken
+    response = await world.send("GET", "/api/v1/products/P-1")
+    assert (response.status, b"only here" in response.body) == (500, False)
+    assert "only here" in log.getvalue()
+
+
+class Limiter:
+    def __init__(self) -> None:
+        self.asked: list[tuple[RateClass, str]] = []
+        self.seconds = 0.0
+
+    def wait(self, kind: RateClass, who: str) -> float:
+        self.asked.append((kind, who))
+        return self.seconds
+
+
+async def test_the_limiter_knows_kind_and_caller(world: Any) -> None:
+    limiter = Limiter()
+    for route in world.gateway.routes:
+        if hasattr(route.handle, "limiter"):
+            object.__setattr__(route.handle, "limiter", limiter)
+    await world.send("GET", "/api/v1/products")
+    await world.send("GET", "/api/v1/users/me", token=world.token())
+    limiter.seconds = 7.5
+    response = await world.send("POST", "/api/v1/auth/token", {"refreshToken": "x"})
+    assert (response.status, response.json["code"], response.headers["retry-after"]) == (429, "RATE_LIMITED", "8")
+    assert limiter.asked == [
+        (RateClass.READ, "192.0.2.1"),
+        (RateClass.READ, "U-demo"),
+        (RateClass.SENSITIVE, "192.0.2.1"),
+    ]
+    assert world.services.count("CreateToken") == 0
+
+
+async def test_lifespan_and_websockets_are_answered(world: Any) -> None:
+    said: list[str] = []
+    events = iter(["lifespan.startup", "lifespan.shutdown"])
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(events)}
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    await world.gateway({"type": "lifespan"}, receive, send)
+    await world.gateway({"type": "websocket"}, receive, send)
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]
+
+
+async def test_an_issuer_that_no_service_is_fails_at_once(world: Any) -> None:
+    class Nobody:
+        issuer = audience = "x"
+        keys_method = roles_method = "/shop.nobody.v1.Nobody/Keys"
+
+    async def ready() -> bool:
+        return True
+
+    with pytest.raises(ConfigurationError, match="Nobody/Keys"):
+        Gateway([], world.gateway.backend._channel_of, Nobody(), GatewaySettings(), world.clock, ready)
