@@ -13,7 +13,6 @@ it acts; a stateless one derives the id of what it sends from the event's.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import current, use
 from souk.kernel.errors import DomainError, LeaseLost, PoisonedEvent, StoreUnavailable, VersionConflict
+from souk.telemetry.logs import logger
 
 Handler = Callable[[Event], Awaitable[None]]
 """Handles one event; see the module for what its exceptions mean."""
@@ -42,7 +42,7 @@ _AWAY_CODES = frozenset(
     }
 )
 
-_log = logging.getLogger(__name__)
+_log = logger("events")
 
 
 class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
@@ -94,9 +94,9 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
             return DeliveryResult(event_id=event.id, poison=str(error) or "poisoned")
         except Exception as error:
             if is_away(error):
-                _log.warning("%s put off event %s: %s", consumer, event.id, type(error).__name__)
+                _log.warning("an event is put off", consumer=consumer, event_id=event.id, error=type(error).__name__)
                 return None
-            _log.exception("%s failed on event %s (%s)", consumer, event.id, event.type)
+            _log.exception("a consumer failed", consumer=consumer, event_id=event.id, event_type=event.type)
             return DeliveryResult(event_id=event.id, failure=type(error).__name__)
         return DeliveryResult(event_id=event.id)
 

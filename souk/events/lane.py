@@ -5,7 +5,6 @@ be sent again until that event has ended; the other partitions go on meanwhile.
 """
 
 import asyncio
-import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -21,8 +20,9 @@ from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
 from souk.resilience.backoff import Backoff
 from souk.store.database import Database, Transaction
+from souk.telemetry.logs import logger
 
-_log = logging.getLogger(__name__)
+_log = logger("events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,12 @@ class Lane:
             await store.record(tx, self.route.name, what.without({n for n, p in partitions.items() if p in lost}))
             return lost
 
-        for seq, reason in what.parked.items():
-            _log.error("%s: event %s is parked: %s", self.route.name, seq, reason)
         if lost := await self._database.run(work):
-            _log.warning("%s: another relay took over %d partitions meanwhile", self.route.name, len(lost))
+            _log.warning("another relay took over partitions meanwhile", consumer=self.route.name, count=len(lost))
             self._leases.forget(lost)
+        for pending in batch:
+            if pending.seq in what.parked and pending.partition not in lost:
+                _log.error("an event is parked", consumer=self.route.name, event_id=pending.event.id)
 
     def _rest(self, partition: int, tries: int) -> None:
         delay = self._settings.backoff.delay(tries, self._random)
@@ -187,7 +188,9 @@ class Lane:
     async def _back_off(self, error: BaseException) -> None:
         self._away += 1
         delay = self._settings.backoff.delay(self._away, self._random)
-        _log.warning("%s is away (%s); next try in %.1f s", self.route.name, type(error).__name__, delay)
+        _log.warning(
+            "a consumer is away", consumer=self.route.name, error=type(error).__name__, next_try=round(delay, 3)
+        )
         await asyncio.sleep(delay)
 
 

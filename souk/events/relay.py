@@ -6,7 +6,6 @@ parked, and can be replayed.
 """
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -27,8 +26,9 @@ from souk.kernel.errors import StoreError
 from souk.store.database import Database, Transaction
 from souk.store.inbox import Inbox
 from souk.store.outbox import CHANNEL
+from souk.telemetry.logs import logger
 
-_log = logging.getLogger(__name__)
+_log = logger("events")
 
 REPLAYED = "souk_outbox_replayed"
 """Notified when a parked event became pending again."""
@@ -126,7 +126,7 @@ class Relay:
             try:
                 await work()
             except StoreError as error:
-                _log.warning("the outbox is out of reach: %s", error)
+                _log.warning("the outbox is out of reach", error=str(error))
             await asyncio.sleep(every)
 
     async def _renew(self) -> None:
@@ -143,7 +143,7 @@ class Relay:
                 while await self._route_some():
                     pass
             except StoreError as error:
-                _log.warning("the outbox is out of reach: %s", error)
+                _log.warning("the outbox is out of reach", error=str(error))
 
     async def _route_some(self) -> bool:
         """Routes some events; returns whether there may be more."""

@@ -142,6 +142,11 @@ class RelaysSuite:
         assert not await world.database.run(lambda tx: inbox.first_time(tx, "c", "e"))
         assert await world.database.run(lambda tx: inbox.first_time(tx, "other", "e"))
 
+    async def test_of_concurrent_deliveries_one_is_the_first(self, world: World) -> None:
+        first_time = partial(Inbox().first_time, consumer="c", event_id="e")
+        answers = await asyncio.gather(*(world.database.run(first_time) for _ in range(8)))
+        assert sorted(answers) == [False] * 7 + [True]
+
     async def test_old_marks_are_forgotten_in_bounded_batches(self, world: World) -> None:
         inbox = Inbox()
         for number in range(5):
