@@ -1,0 +1,71 @@
+"""A service is a wheel: it installs and starts in a clean environment without the other five."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("product", "user", "order", "inventory", "payment", "notification")
+pytestmark = pytest.mark.full
+
+
+def run(*command: object, **more: object) -> str:
+    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **more)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    for source in (ROOT, ROOT / "contracts", *(ROOT / "marketplace" / name for name in SERVICES)):
+        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def order_alone(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    environment = tmp_path_factory.mktemp("clean") / "venv"
+    run(sys.executable, "-m", "venv", environment)
+    pip = (environment / "bin" / "pip", "install", "--quiet", "--find-links", wheels)
+    run(*pip, "--constraint", ROOT / "constraints.txt", "marketplace-order")
+    return environment / "bin"
+
+
+def test_only_order_is_installed(order_alone: Path) -> None:
+    found = run(
+        order_alone / "python",
+        "-c",
+        "import pkgutil, marketplace; print([m.name for m in pkgutil.iter_modules(marketplace.__path__)])",
+    )
+    assert found.strip() == "['order']"
+
+
+def test_it_starts_answers_and_stops(order_alone: Path, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SOUK_", "PYTHON"))}
+    command = [str(order_alone / "souk"), "serve", "order", "--port", "0", "--data", str(tmp_path / "data"), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        health = (
+            "import sys, grpc; from grpc_health.v1 import health_pb2 as pb, health_pb2_grpc as s;"
+            "print(s.HealthStub(grpc.insecure_channel(sys.argv[1])).Check(pb.HealthCheckRequest(), timeout=10).status)"
+        )
+        assert run(sys.executable, "-c", health, said["address"]).strip() == "1"
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_wheel_holds_its_service_and_migrations(wheels: Path, name: str) -> None:
+    (wheel,) = wheels.glob(f"marketplace_{name}-*.whl")
+    listed = run(sys.executable, "-m", "zipfile", "--list", wheel)
+    assert f"marketplace/{name}/service.py" in listed
+    migrations = [path.name for path in (ROOT / "marketplace" / name).glob("migrations/*.sql")]
+    assert all(f"marketplace/{name}/migrations/{file}" in listed for file in migrations)
