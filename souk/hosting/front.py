@@ -10,7 +10,6 @@ from souk.gateway.settings import GatewaySettings
 from souk.hosting.calls import Calls
 from souk.hosting.service import App
 from souk.kernel.clock import Clock
-from souk.telemetry.metrics import process_registry
 
 NAME = "gateway"
 """What the gateway calls itself when it calls services."""
@@ -44,5 +43,5 @@ def gateway(app: App, calls: Calls, clock: Clock, ready: Readiness) -> Gateway:
         settings=GatewaySettings(title=app.name.capitalize()),
         clock=clock,
         ready=ready,
-        registry=process_registry(),
+        registry=calls.registry,
     )

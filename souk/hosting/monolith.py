@@ -21,7 +21,7 @@ from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted
 from souk.hosting.lifecycle import supervised
 from souk.hosting.service import App, Service
 from souk.hosting.settings import Settings
-from souk.hosting.sockets import listen
+from souk.hosting.sockets import address_of, listen
 from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
@@ -110,5 +110,4 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         if settings.demo:
             await system.load_demo()
         stack.enter_context(readiness.on())
-        host, port = listener.getsockname()[:2]
-        yield Running(f"http://{host}:{port}", system.hosted)
+        yield Running(f"http://{address_of(listener)}", system.hosted)

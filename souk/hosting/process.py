@@ -14,7 +14,7 @@ from souk.hosting.hosted import Heard
 from souk.hosting.monolith import assembled
 from souk.hosting.service import App, Service
 from souk.hosting.settings import LOOPBACK, Settings
-from souk.hosting.sockets import listen
+from souk.hosting.sockets import address_of, listen
 from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
 
@@ -27,7 +27,9 @@ async def service_process(service: Service, heard: Heard, settings: Settings, cl
         process = await stack.enter_async_context(assembled((service,), heard, settings, clock))
         if settings.demo:
             await process.load_demo()
-        yield f"{LOOPBACK}:{settings.port}"
+        yield await stack.enter_async_context(
+            process.calls.listening(service.name, LOOPBACK, settings.port, settings.drain)
+        )
 
 
 @asynccontextmanager
@@ -41,5 +43,4 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         application = gateway(app, calls, clock, readiness)
         await stack.enter_async_context(serving(application, listener, settings.drain))
         stack.enter_context(readiness.on())
-        host, port = listener.getsockname()[:2]
-        yield f"{host}:{port}"
+        yield address_of(listener)

@@ -24,7 +24,7 @@ LONGEST = 500
 
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "card", "api_key", "private")
 _KEEP_WHOLE = frozenset({"exception", "event"})
-_NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn.access")
+_NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn")
 
 Record = MutableMapping[str, Any]
 
