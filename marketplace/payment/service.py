@@ -8,6 +8,8 @@ from shop.payment.v1 import payment_pb2 as pb
 from shop.user.v1 import user_pb2
 
 from marketplace.payment.adapters.announcer import OutboxAnnouncer
+from marketplace.payment.adapters.guarded_provider import SETTINGS, GuardedProvider
+from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
 from marketplace.payment.card_store import SqlCards
@@ -16,11 +18,12 @@ from marketplace.payment.ledger_store import SqlLedger
 from marketplace.payment.office import Office
 from marketplace.payment.ports import CardProvider
 from marketplace.payment.servicer import PaymentServicer
-from marketplace.payment.settings import NAMES, read_settings
+from marketplace.payment.settings import NAMES, PaymentSettings, read_settings
 from marketplace.payment.store import SqlPayments
 from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
 from marketplace.payment.use_cases.recover import BATCH, recover
 from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.resilience.breaker import Breaker
 from souk.store.inbox import Inbox
 
 __all__ = ["build", "recover_for_ever", "service"]
@@ -58,9 +61,14 @@ async def recover_for_ever(office: Office) -> None:
 
 
 async def _provider(host: Host) -> CardProvider:
-    settings = read_settings(host.settings)
-    bank = await SandboxBank.open(host.folder, host.clock)
-    return InProcessProvider(bank, settings.provider_timeout)
+    provider = await _way_to_the_provider(host, read_settings(host.settings))
+    return GuardedProvider(provider, Breaker(SETTINGS), host.clock)
+
+
+async def _way_to_the_provider(host: Host, settings: PaymentSettings) -> CardProvider:
+    if settings.provider_url:
+        return HttpProvider(settings.provider_url, settings.provider_timeout)
+    return InProcessProvider(await SandboxBank.open(host.folder, host.clock), settings.provider_timeout)
 
 
 async def _hold(provider: CardProvider) -> None:

@@ -1,5 +1,6 @@
 """End what was begun and left: by a crash, by a provider that was away, by a client that never came back."""
 
+import asyncio
 import logging
 from dataclasses import replace
 
@@ -23,11 +24,9 @@ async def recover(office: Office) -> int:
     """
     now = office.clock.now()
     payments = await office.database.run(lambda tx: office.payments.claim(tx, now, BATCH))
-    for payment in payments:
-        await _attempt(payment, office)
+    await asyncio.gather(*(_attempt(payment, office) for payment in payments))
     refunds = await office.database.run(lambda tx: office.payments.claim_refunds(tx, now, BATCH))
-    for refund in refunds:
-        await _attempt_refund(refund, office)
+    await asyncio.gather(*(_attempt_refund(refund, office) for refund in refunds))
     return len(payments) + len(refunds)
 
 

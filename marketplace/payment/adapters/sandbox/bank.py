@@ -103,7 +103,7 @@ class SandboxBank:
     async def _settled(self, entry: Entry) -> ProviderAnswer:
         """The answer once it is final: a slow charge may be voided while it waits."""
         wait = (entry.settles_at - self._clock.now()) / MICROSECONDS if entry.settles_at else 0.0
-        if wait <= 0:
+        if wait <= 0 or entry.verdict != Verdict.CHARGED.value:
             return self._answer(entry)
         await asyncio.sleep(wait)
 

@@ -1,0 +1,67 @@
+"""A circuit breaker around the card provider: one that does not answer is left alone for a while."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from marketplace.payment.ports import CardFace, CardProvider, ProviderAnswer, ProviderSilent, ProviderUnavailable
+from souk.kernel.clock import Clock
+from souk.resilience.backoff import Backoff
+from souk.resilience.breaker import Breaker, BreakerSettings
+
+T = TypeVar("T")
+
+SETTINGS = BreakerSettings(
+    failure_rate=0.5, window=20, minimum_calls=10, probes=2, open_for=Backoff(5.0, 30.0, jitter=0.0)
+)
+"""A declined card is an answer; errors and silence are failures."""
+
+
+class GuardedProvider:
+    """Implements `ports.CardProvider` over another one. Open, it fails at once: nothing was asked."""
+
+    def __init__(self, provider: CardProvider, breaker: Breaker, clock: Clock) -> None:
+        self._provider = provider
+        self._breaker = breaker
+        self._clock = clock
+
+    async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
+        """Takes money from a card."""
+        return await self._guard(lambda: self._provider.charge(key, token, amount, currency))
+
+    async def find(self, key: str) -> ProviderAnswer | None:
+        """What became of a charge."""
+        return await self._guard(lambda: self._provider.find(key))
+
+    async def void(self, key: str) -> ProviderAnswer:
+        """Blocks a charge that has not happened yet."""
+        return await self._guard(lambda: self._provider.void(key))
+
+    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+        """Gives back money of a charge."""
+        await self._guard(lambda: self._provider.refund(key, charge_key, amount))
+
+    def face_of(self, token: str) -> CardFace | None:
+        """The card behind a token: known without asking."""
+        return self._provider.face_of(token)
+
+    async def close(self) -> None:
+        """Closes the provider."""
+        await self._provider.close()
+
+    async def _guard(self, ask: Callable[[], Awaitable[T]]) -> T:
+        begun = self._clock.monotonic()
+        permit = self._breaker.acquire(begun)
+        if permit is None:
+            raise ProviderUnavailable("the card provider is left alone for now", self._breaker.retry_after(begun))
+        try:
+            answer = await ask()
+        except (ProviderSilent, ProviderUnavailable):
+            now = self._clock.monotonic()
+            permit.fail(now, now - begun)
+            raise
+        except BaseException:
+            permit.ignore(self._clock.monotonic())
+            raise
+        now = self._clock.monotonic()
+        permit.succeed(now, now - begun)
+        return answer

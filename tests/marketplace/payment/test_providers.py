@@ -1,0 +1,182 @@
+"""What every way to the card provider does alike: in this process, over HTTP, behind the breaker."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from marketplace.payment.adapters.guarded_provider import GuardedProvider
+from marketplace.payment.adapters.http_provider import HttpProvider
+from marketplace.payment.adapters.in_process_provider import InProcessProvider
+from marketplace.payment.adapters.sandbox.app import SandboxApp
+from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from marketplace.payment.ports import CardProvider, ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
+from souk.kernel.clock import FakeClock, SystemClock
+from souk.resilience.breaker import Breaker, BreakerSettings
+
+CHARGED, VOIDED = ProviderAnswer(Verdict.CHARGED), ProviderAnswer(Verdict.VOIDED)
+PROCESSING = ProviderAnswer(Verdict.PROCESSING)
+
+
+def start_server(book: Path) -> tuple[subprocess.Popen[str], str]:
+    """The sandbox bank as a process; its first line says where it listens."""
+    module = "marketplace.payment.adapters.sandbox_server"
+    arguments = [sys.executable, "-m", module, "--book", str(book), "--port", "0"]
+    server = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    return server, server.stdout.readline().split()[-1]
+
+
+def stop_server(server: subprocess.Popen[str], how: signal.Signals) -> None:
+    server.send_signal(how)
+    assert server.stdout is not None
+    server.stdout.close()
+    server.wait(10)
+
+
+@pytest.fixture(params=["in process", "http", "guarded"])
+async def provider(request, tmp_path: Path) -> AsyncIterator[CardProvider]:
+    if request.param == "http":
+        server, url = start_server(tmp_path)
+        over_http = HttpProvider(url, 1.0)
+        yield over_http
+        await over_http.close()
+        stop_server(server, signal.SIGTERM)
+        assert server.returncode == 0
+        return
+    in_process = InProcessProvider(await SandboxBank.open(tmp_path, SystemClock()), 0.3)
+    guarded = GuardedProvider(in_process, Breaker(), SystemClock())
+    yield in_process if request.param == "in process" else guarded
+    await in_process.close()
+
+
+async def test_a_key_is_charged_once(provider) -> None:
+    assert await provider.find("k/1 ä") is None
+    answers = await asyncio.gather(*(provider.charge("k", "tok_visa", 500, "EUR") for _ in range(5)))
+    assert answers == [CHARGED] * 5
+    assert await provider.find("k") == CHARGED
+    with pytest.raises(ProviderUnavailable):
+        await provider.charge("k", "tok_visa", 501, "EUR")
+
+
+async def test_a_card_may_decline(provider) -> None:
+    answer = await provider.charge("k", "tok_declined", 500, "EUR")
+    assert answer == ProviderAnswer(Verdict.DECLINED, "card_declined")
+    assert await provider.find("k") == answer == await provider.void("k")
+
+
+async def test_a_provider_may_fail_without_charging(provider) -> None:
+    with pytest.raises(ProviderUnavailable):
+        await provider.charge("k", "tok_error", 500, "EUR")
+    assert await provider.find("k") is None
+
+
+async def test_an_answer_may_be_lost(provider) -> None:
+    with pytest.raises(ProviderSilent):
+        await provider.charge("k", "tok_timeout", 500, "EUR")
+    assert await provider.find("k") == CHARGED == await provider.void("k")
+
+
+async def test_a_slow_charge_can_be_voided_until_it_settles(provider) -> None:
+    with pytest.raises(ProviderSilent):
+        await provider.charge("k", "tok_slow", 500, "EUR")
+    assert await provider.find("k") == PROCESSING
+    assert await provider.void("k") == VOIDED == await provider.find("k")
+    assert await provider.charge("k", "tok_slow", 500, "EUR") == VOIDED
+
+
+async def test_a_void_blocks_a_late_charge(provider) -> None:
+    assert await provider.void("k") == VOIDED == await provider.void("k")
+    assert await provider.charge("k", "tok_visa", 500, "EUR") == VOIDED
+
+
+async def test_refunds_add_up_to_at_most_the_charge(provider) -> None:
+    await provider.charge("k", "tok_visa", 500, "EUR")
+    await asyncio.gather(*(provider.refund("r1", "k", 300) for _ in range(5)))
+    with pytest.raises(ProviderUnavailable):
+        await provider.refund("r2", "k", 201)
+    await provider.refund("r2", "k", 200)
+
+
+async def test_a_slow_charge_settles_in_its_time(tmp_path) -> None:
+    clock = FakeClock()
+    provider = InProcessProvider(await SandboxBank.open(tmp_path, clock), 0.02)
+    with pytest.raises(ProviderSilent):
+        await provider.charge("k", "tok_slow", 500, "EUR")
+    clock.advance(3)
+    assert await provider.charge("k", "tok_slow", 500, "EUR") == CHARGED == await provider.find("k")
+    await provider.close()
+
+
+async def test_the_bank_remembers_after_it_was_killed(tmp_path) -> None:
+    server, url = start_server(tmp_path)
+    provider = HttpProvider(url, 1.0)
+    await provider.charge("k", "tok_visa", 500, "EUR")
+    stop_server(server, signal.SIGKILL)
+    with pytest.raises(ProviderUnavailable):
+        await provider.find("k")
+    await provider.close()
+    server, url = start_server(tmp_path)
+    provider = HttpProvider(url, 1.0)
+    assert await provider.find("k") == CHARGED
+    await provider.close()
+    stop_server(server, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/", None),
+        ("POST", "/v1/charges", {"source": "tok_visa", "amount": -1, "currency": "EUR"}),
+        ("POST", "/v1/charges", {"source": "tok_visa", "amount": "1", "currency": "EUR"}),
+        ("POST", "/v1/charges", {"source": "tok_other", "amount": 1, "currency": "EUR"}),
+        ("POST", "/v1/charges", ["x"]),
+        ("POST", "/v1/refunds", {"charge": "none", "amount": 1}),
+    ],
+)
+async def test_the_server_refuses_with_a_code(tmp_path, method, path, body) -> None:
+    bank = await SandboxBank.open(tmp_path, SystemClock())
+    transport = httpx.ASGITransport(SandboxApp(bank))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bank") as client:
+        response = await client.request(method, path, json=body, headers={"Idempotency-Key": "k"})
+    assert 400 <= response.status_code < 500
+    assert response.json()["error"]["code"]
+    await bank.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, "<html>"), (500, "{}"), (200, "[]"), (200, '{"status": "who knows", "reason": ""}')]
+)
+async def test_what_is_no_answer_of_the_provider_proves_nothing(status, body) -> None:
+    provider = HttpProvider("http://bank", 1.0)
+    await provider.close()
+    provider._client = httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda _: httpx.Response(status, text=body)), base_url="http://bank"
+    )
+    with pytest.raises(ProviderSilent):
+        await provider.charge("k", "tok_visa", 1, "EUR")
+    await provider.close()
+
+
+async def test_the_breaker_leaves_a_failing_provider_alone(tmp_path) -> None:
+    clock = FakeClock()
+    bank = InProcessProvider(await SandboxBank.open(tmp_path, clock), 0.3)
+    settings = BreakerSettings(failure_rate=0.5, window=4, minimum_calls=4, probes=1)
+    provider = GuardedProvider(bank, Breaker(settings), clock)
+    await provider.charge("declined 1", "tok_declined", 500, "EUR")
+    await provider.charge("declined 2", "tok_declined", 500, "EUR")
+    for number in range(2):
+        with pytest.raises(ProviderUnavailable):
+            await provider.charge(f"k{number}", "tok_error", 500, "EUR")
+    with pytest.raises(ProviderUnavailable) as refused:
+        await provider.charge("k", "tok_visa", 500, "EUR")
+    assert refused.value.retry_after == pytest.approx(5)
+    assert await bank.find("k") is None
+    clock.advance(5.1)
+    assert await provider.charge("k", "tok_visa", 500, "EUR") == CHARGED
+    await provider.close()
