@@ -41,6 +41,8 @@ class Pipeline:
         admit(self.limiter, method.policy.rate_class, caller, request.peer)
         body = await request.json_body() if transcoder.takes_body else b""
         message = transcoder.request(variables, request.query, body, request.header(b"idempotency-key"))
-        context = CallContext(deadline, caller, request.trace.traceparent, transcoder.key_of(message))
+        context = CallContext(
+            deadline, caller, request.trace.traceparent, transcoder.key_of(message), one_try=request.method == "POST"
+        )
         reply, replayed = await self.backend.call(method, message, context)
         return transcoder.answer(reply, replayed=replayed)

@@ -166,7 +166,7 @@ class Drive:
                 raise LeaseLost(f"{self.held.ref} is in other hands")
             self.renewed()
         deadline = tools.clock.monotonic() + limit
-        with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline):
+        with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline, one_try=True):
             answer = await ask(name, call(step_call(self._saga, self.held, self.run, place)), limit)
         tools.faults.point(point(self._saga.name, name, what, AFTER))
         return answer
