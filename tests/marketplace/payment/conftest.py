@@ -29,10 +29,6 @@ PENDING, CAPTURED, VOIDED = pb.PAYMENT_STATUS_PENDING, pb.PAYMENT_STATUS_CAPTURE
 REFUNDED, PARTLY = pb.PAYMENT_STATUS_REFUNDED, pb.PAYMENT_STATUS_PARTIALLY_REFUNDED
 
 
-class Crash(BaseException):
-    """Ends a process in a test: nothing catches it."""
-
-
 @dataclass
 class Till:
     """The servicer with short calls for tests, and a look into every book."""
@@ -135,7 +131,7 @@ class Till:
 
 
 @asynccontextmanager
-async def till(
+async def open_till(
     folder: Path,
     clock: FakeClock,
     faults: Faults = INERT,
@@ -165,6 +161,12 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def desk(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Till]:
-    async with till(tmp_path, clock) as open_till:
-        yield open_till
-        await open_till.reconcile()
+    async with open_till(tmp_path, clock) as desk:
+        yield desk
+        await desk.reconcile()
+
+
+@pytest.fixture
+def till() -> Any:
+    """How a test starts Payment itself."""
+    return open_till
