@@ -17,6 +17,9 @@ Schema = dict[str, Any]
 Comments = Mapping[str, str]
 """What a contract says of its parts, by their full names; may be empty."""
 
+NO_NUL = r"^[^\x00]*$"
+"""What PostgreSQL cannot store is refused."""
+
 _KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
 _WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
@@ -52,7 +55,7 @@ class Schemas:
 
     def parameter(self, field: FieldDescriptor) -> Schema:
         """The schema of a field in a path or a query."""
-        one = _well_known(field.message_type) if field.message_type else self.scalar(field)
+        one = _well_known(field.message_type) if field.message_type else self.scalar(field, request=True)
         return {"type": "array", "items": one} if field.is_repeated else one
 
     def comment(self, full_name: str) -> Schema:
@@ -104,9 +107,9 @@ class Schemas:
 
     def _value(self, field: FieldDescriptor, request: bool) -> Schema:
         message = field.message_type
-        return self.scalar(field) if message is None else self._reference(message, request=request)
+        return self.scalar(field, request=request) if message is None else self._reference(message, request=request)
 
-    def scalar(self, field: FieldDescriptor) -> Schema:
+    def scalar(self, field: FieldDescriptor, *, request: bool = False) -> Schema:
         """The schema of one scalar value."""
         if field.type in INTEGER_RANGES:
             low, high = INTEGER_RANGES[field.type]
@@ -114,6 +117,8 @@ class Schemas:
         if field.type == FieldDescriptor.TYPE_ENUM:
             return {"type": "string", "enum": list(enum_names(field.enum_type).values())}
         schema = dict(_SCALARS[field.type])
+        if request and field.type == FieldDescriptor.TYPE_STRING:
+            schema["pattern"] = NO_NUL
         return {**schema, "format": "password"} if field.GetOptions().debug_redact else schema
 
 

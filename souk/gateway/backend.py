@@ -11,7 +11,7 @@ from souk.descriptors.contract import Contract, Method
 from souk.descriptors.json_writer import writer_of
 from souk.gateway.failures import problem_of
 from souk.gateway.identity import ANONYMOUS
-from souk.gateway.problem import Problem, deadline_exceeded, forbidden
+from souk.gateway.problem import Problem, forbidden
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, use
 from souk.kernel.errors import ConfigurationError
@@ -22,7 +22,7 @@ ChannelOf = Callable[[str], grpc.aio.Channel]
 
 
 class Backend:
-    """Makes calls with a deadline and a caller; a call that fails is a Problem.
+    """Makes calls within the contract's time and with a caller; a call that fails is a Problem.
 
     Multicallables are made once a method. Each call is one try: a POST is for the client to repeat.
     """
@@ -41,11 +41,8 @@ class Backend:
     async def call(self, method: Method, request: Message, context: CallContext) -> tuple[Message, bool]:
         """The reply, and whether it is a stored one. Raises Problem."""
         stub = self._stubs.get(method.full_name) or self._stub(method)
-        remaining = (context.deadline or 0.0) - self._clock.monotonic()
-        if remaining <= 0:
-            raise deadline_exceeded()
         with use(context):
-            call = stub(request, timeout=remaining)
+            call = stub(request, timeout=method.policy.timeout)
             try:
                 reply = await call
                 replayed = bool(method.policy.idempotency_field) and REPLAYED in tuple(await call.trailing_metadata())
@@ -62,22 +59,22 @@ class Backend:
         )
         return stub
 
-    def own_context(self, method: Method) -> CallContext:
+    def _own(self, method: Method, traceparent: str = "") -> CallContext:
         """For a call of the gateway's own."""
-        return CallContext(deadline=self._clock.monotonic() + method.policy.timeout, caller=ANONYMOUS)
+        return CallContext(self._clock.monotonic() + method.policy.timeout, ANONYMOUS, traceparent)
 
     async def signing_keys(self, full_name: str) -> Mapping[str, Any]:
         """The JSON Web Key Set that a method answers."""
         method = self.method(full_name)
-        reply, _ = await self.call(method, method.input(), self.own_context(method))
+        reply, _ = await self.call(method, method.input(), self._own(method))
         keys: Mapping[str, Any] = writer_of(cast(Descriptor, method.output.DESCRIPTOR))(reply)
         return keys
 
-    async def roles(self, full_name: str, subject: str) -> frozenset[str]:
+    async def roles(self, full_name: str, subject: str, traceparent: str) -> frozenset[str]:
         """The roles that a user has now. Raises Problem: 403 when there is no such user any more."""
         method = self.method(full_name)
         try:
-            reply, _ = await self.call(method, method.input(user_id=subject), self.own_context(method))
+            reply, _ = await self.call(method, method.input(user_id=subject), self._own(method, traceparent))
         except Problem as problem:
             raise forbidden() if problem.status == 404 else problem from None
         return frozenset(reply.roles)  # type: ignore[attr-defined]

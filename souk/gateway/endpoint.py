@@ -35,14 +35,15 @@ class Pipeline:
 
     async def __call__(self, request: Request, variables: Sequence[str]) -> Answer:
         transcoder, method = self.transcoder, self.transcoder.method
-        deadline = self.clock.monotonic() + method.policy.timeout
-        caller = await self.identity.authorise(request.header(b"authorization"), method)
+        trace = request.trace.traceparent
+        caller = await self.identity.authorise(request.header(b"authorization"), method, trace)
         request.subject = caller.subject
         admit(self.limiter, method.policy.rate_class, caller, request.peer)
         body = await request.json_body() if transcoder.takes_body else b""
         message = transcoder.request(variables, request.query, body, request.header(b"idempotency-key"))
-        context = CallContext(
-            deadline, caller, request.trace.traceparent, transcoder.key_of(message), one_try=request.method == "POST"
-        )
+        # Time for the call begins only now: a body that comes slowly has its own limit.
+        deadline = self.clock.monotonic() + method.policy.timeout
+        key, one_try = transcoder.key_of(message), request.method == "POST"
+        context = CallContext(deadline, caller, trace, key, one_try=one_try)
         reply, replayed = await self.backend.call(method, message, context)
         return transcoder.answer(reply, replayed=replayed)

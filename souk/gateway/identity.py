@@ -30,8 +30,8 @@ NOT_BEFORE_SKEW = 5.0
 SERVICE = "gateway"
 ANONYMOUS = Caller(service=SERVICE)
 
-RolesOf = Callable[[str], Awaitable[frozenset[str]]]
-"""The roles that a user has now. Raises Problem when that cannot be told."""
+RolesOf = Callable[[str, str], Awaitable[frozenset[str]]]
+"""The roles that a user has now; the second argument is the traceparent. Raises Problem when that cannot be told."""
 
 
 class Issuer(Protocol):
@@ -65,14 +65,14 @@ class Identity:
         self._clock, self._limit = clock, settings.verified_tokens
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
-    async def authorise(self, authorization: str, method: Method) -> Caller:
+    async def authorise(self, authorization: str, method: Method, traceparent: str) -> Caller:
         """The caller of `method`. Raises Problem 401 and 403."""
         if method.policy.access is Access.ANYONE:
             return ANONYMOUS
         caller = await self.caller(authorization)
         if method.policy.roles:
             # Asked anew and not taken from the token, so that who was demoted is out at once.
-            caller = replace(caller, roles=await self._roles_of(caller.subject))
+            caller = replace(caller, roles=await self._roles_of(caller.subject, traceparent))
             if not caller.roles & method.policy.roles:
                 raise forbidden()
         if not method.policy.scopes <= caller.scopes:

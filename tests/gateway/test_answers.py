@@ -151,16 +151,6 @@ async def test_a_service_that_is_away_is_named(world: Any, error: CallFailed) ->
     assert b"10.0.0.7" not in response.body
 
 
-async def test_no_time_left_is_504_without_a_call(world: Any) -> None:
-    async def slow(_: object) -> Any:
-        world.clock.advance(30)
-        return user_pb2.Roles(roles=["admin"])
-
-    world.services.behaviours["GetRoles"] = slow
-    response = await world.send("DELETE", "/api/v1/products/P-1", token=world.token())
-    assert (response.status, world.services.count("DeleteProduct")) == (504, 0)
-
-
 async def test_a_channel_is_asked_for_once_a_method(world: Any) -> None:
     for _ in range(3):
         await world.send("GET", "/api/v1/products/P-1")

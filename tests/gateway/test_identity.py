@@ -216,7 +216,10 @@ async def test_roles_are_asked_for_anew(world: Any) -> None:
     assert (refused.status, refused.json["code"]) == (403, "FORBIDDEN")
     assert world.services.count("DeleteProduct") == 0
     world.services.answer("GetRoles", user_pb2.Roles(roles=["admin"]))
-    assert (await world.send("DELETE", "/api/v1/products/P-1", token=token)).status == 204
+    response = await world.send("DELETE", "/api/v1/products/P-1", token=token)
+    assert response.status == 204
+    asked = [context for name, _, context in world.services.asked if name == "GetRoles"]
+    assert asked[-1].traceparent.split("-")[1] == response.headers["traceparent"].split("-")[1]
     assert world.services.last[2].caller.roles == {"admin"}
 
 
