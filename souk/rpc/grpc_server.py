@@ -2,7 +2,7 @@
 
 import asyncio
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import grpc
 import grpc.aio
@@ -11,6 +11,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.remote import LIMITS
 from souk.rpc.server import Dispatcher, Served
+
+if TYPE_CHECKING:
+    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]  # not generic at run time
 
 LOOPBACK = "127.0.0.1:0"
 _OPTIONS = (*LIMITS, ("grpc.so_reuseport", 0))  # two servers would share a port silently
@@ -67,9 +70,9 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._handlers: dict[str, tuple[Served, grpc.RpcMethodHandler[Any, Any]]] = {}
+        self._handlers: dict[str, tuple[Served, Handler]] = {}
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
         path = handler_call_details.method
         served = self._dispatcher.find(path)
         if served is None:
@@ -80,7 +83,7 @@ class _Handlers(grpc.GenericRpcHandler):
         return known[1]
 
 
-def _handler(served: Served) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(served: Served) -> "Handler":
     """The method as grpc.aio wants it. Unary messages are coded in the dispatcher, where errors are caught."""
     method = served.method
     decode = method.input.FromString if method.client_streaming else None
@@ -91,5 +94,4 @@ def _handler(served: Served) -> grpc.RpcMethodHandler[Any, Any]:
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[method.client_streaming, method.server_streaming]
-    handler: grpc.RpcMethodHandler[Any, Any] = make(served.serve, decode, encode)
-    return handler
+    return cast("Handler", make(served.serve, decode, encode))

@@ -107,13 +107,15 @@ async def _unimplemented(request: Any, context: Context) -> None:
 
 
 def _answering(method: Method, behaviour: Behaviour) -> Serve:
-    encode_reply = method.output.SerializeToString
+    output = method.output
 
     async def answer(request: Any, context: Context) -> bytes:
         response = await behaviour(request, context)
-        if context.code() in (None, grpc.StatusCode.OK):
-            return encode_reply(response)
-        return b""
+        if context.code() not in (None, grpc.StatusCode.OK):
+            return b""
+        if not isinstance(response, output):  # protobuf would encode any other message as well
+            raise TypeError(f"{method.full_name} answered with {type(response).__name__}")
+        return response.SerializeToString()
 
     return answer
 

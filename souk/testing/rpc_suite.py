@@ -1,0 +1,326 @@
+"""What every transport guarantees for unary calls, as tests; plain grpc.aio passes them, too.
+
+A test module subclasses the suites and gives the fixture `probe`, a stub of `Probe` served by
+`souk.testing.rpc_probe.Probe`. `RefusalSuite` is what Souk adds, and not for plain grpc.aio.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2
+
+from souk.kernel.errors import Outcome
+from souk.rpc.call import CallFailed
+from souk.rpc.transport import MESSAGE_LIMIT
+from souk.testing.probe import probe_pb2 as pb
+from souk.testing.rpc_probe import SECRET
+
+if TYPE_CHECKING:
+    from souk.testing.probe.probe_pb2_grpc import ProbeAsyncStub
+
+OTHERS = ("souk-caller", "traceparent")
+
+
+def fresh() -> str:
+    """A key that no other test uses."""
+    return uuid4().hex
+
+
+async def happened(probe: "ProbeAsyncStub", event: str) -> None:
+    """Waits until the servicer has seen an event."""
+    await probe.Unary(pb.Ask(what="wait-for", notes=[event]), timeout=5)
+
+
+async def failure(call: object) -> grpc.aio.AioRpcError:
+    """How a call fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call  # type: ignore[misc]
+    return raised.value
+
+
+async def pairs_seen(probe: "ProbeAsyncStub", metadata: object) -> list[str]:
+    """What of the given metadata arrives, in order."""
+    answer = await probe.Unary(pb.Ask(what="metadata"), metadata=metadata)  # type: ignore[arg-type]
+    seen = [answer.seen[str(place)] for place in range(len(answer.seen))]
+    return [pair for pair in seen if not any(other in pair for other in OTHERS)]
+
+
+class MessageSuite:
+    """Messages are copies, of limited size."""
+
+    async def test_answers_what_it_was_asked(self, probe: "ProbeAsyncStub") -> None:
+        answer = await probe.Unary(pb.Ask(what="echo", count=3, payload=b"\x00\xff", notes=["a", "b"]))
+        assert answer == pb.Answer(number=3, payload=b"\x00\xff", notes=["a", "b"])
+
+    async def test_handler_and_caller_share_no_message(self, probe: "ProbeAsyncStub") -> None:
+        ask = pb.Ask(what="scribble", notes=["mine"])
+        answer = await probe.Unary(ask)
+        assert list(ask.notes) == ["mine"]
+        answer.notes.append("written by the caller")
+        kept = await probe.Unary(pb.Ask(what="what-was-kept"))
+        assert list(kept.notes) == ["mine", "written by the handler"]
+
+    async def test_a_request_is_as_it_was_when_sent(self, probe: "ProbeAsyncStub") -> None:
+        ask = pb.Ask(what="echo", count=1)
+        call = probe.Unary(ask)
+        await asyncio.sleep(0)
+        ask.count = 2
+        assert (await call).number == 1
+
+    async def test_four_mebibytes_pass(self, probe: "ProbeAsyncStub") -> None:
+        answer = await probe.Unary(pb.Ask(what="large", count=MESSAGE_LIMIT - 100))
+        assert len(answer.payload) == MESSAGE_LIMIT - 100
+
+    async def test_a_larger_request_is_refused(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="echo", payload=b"x" * MESSAGE_LIMIT)))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "SERVER: Received message larger than max" in (error.details() or "")
+
+    async def test_a_larger_answer_is_refused(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="large", count=MESSAGE_LIMIT)))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "CLIENT: Received message larger than max" in (error.details() or "")
+
+
+class StatusSuite:
+    """How a handler ends a call is what the caller learns."""
+
+    async def test_abort(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="abort")))
+        assert (error.code(), error.details()) == (grpc.StatusCode.ABORTED, "as told")
+        assert tuple(error.trailing_metadata()) == (("why", "told"),)
+
+    async def test_abort_keeps_what_was_set_before(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="abort-keeping")))
+        assert (error.code(), error.details()) == (grpc.StatusCode.DATA_LOSS, "said before")
+        assert tuple(error.trailing_metadata()) == (("kept", "yes"),)
+
+    async def test_abort_with_status(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="abort-with-status")))
+        assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "by status")
+        assert tuple(error.trailing_metadata()) == (("why", "status"),)
+
+    async def test_abort_cannot_be_suppressed(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="abort-suppressed")))
+        assert (error.code(), error.details()) == (grpc.StatusCode.ABORTED, "as told")
+
+    async def test_a_code_that_is_set_ends_the_call(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="set-code")))
+        assert (error.code(), error.details()) == (grpc.StatusCode.OUT_OF_RANGE, "set")
+
+    async def test_a_code_that_is_set_survives_an_exception(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="set-code-and-fail")))
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+
+    async def test_an_unexpected_exception_is_unknown(self, probe: "ProbeAsyncStub") -> None:
+        assert (await failure(probe.Unary(pb.Ask(what="fail")))).code() is grpc.StatusCode.UNKNOWN
+
+    async def test_a_method_that_is_not_there(self, probe: "ProbeAsyncStub") -> None:
+        assert (await failure(probe.Missing(pb.Ask()))).code() is grpc.StatusCode.UNIMPLEMENTED
+
+    async def test_the_call_object_tells_the_same_as_the_error(self, probe: "ProbeAsyncStub") -> None:
+        call = probe.Unary(pb.Ask(what="abort"))
+        await failure(call)
+        assert (await call.code(), await call.details()) == (grpc.StatusCode.ABORTED, "as told")
+        assert tuple(await call.trailing_metadata()) == (("why", "told"),)
+        assert (call.done(), call.cancelled(), call.cancel()) == (True, False, False)
+        await failure(call)
+
+
+class MetadataSuite:
+    """Metadata goes both ways, by gRPC's rules."""
+
+    async def test_pairs_arrive(self, probe: "ProbeAsyncStub") -> None:
+        given = (("raw-bin", b"\x00\xff"), ("a_b.c-9", ""), ("s", " x "))
+        assert sorted(await pairs_seen(probe, given)) == sorted(repr(pair) for pair in given)
+
+    async def test_values_of_a_key_arrive_in_order(self, probe: "ProbeAsyncStub") -> None:
+        seen = await pairs_seen(probe, (("b", "1"), ("a", "2"), ("b", "3"), ("b", "2")))
+        assert [pair for pair in seen if "'b'" in pair] == ["('b', '1')", "('b', '3')", "('b', '2')"]
+
+    async def test_octets_under_a_text_key_arrive_as_text(self, probe: "ProbeAsyncStub") -> None:
+        assert await pairs_seen(probe, (("a", b"text"),)) == ["('a', 'text')"]
+
+    async def test_metadata_may_be_given_as_such(self, probe: "ProbeAsyncStub") -> None:
+        assert await pairs_seen(probe, grpc.aio.Metadata(("a", "1"), ("a", "2"))) == ["('a', '1')", "('a', '2')"]
+
+    @pytest.mark.parametrize("key", ["grpc-timeout", "te", "content-type"])
+    async def test_what_grpc_writes_itself_is_dropped(self, probe: "ProbeAsyncStub", key: str) -> None:
+        assert await pairs_seen(probe, ((key, "1"), ("a", "1"))) == ["('a', '1')"]
+
+    @pytest.mark.parametrize("key", ["Upper", "a b", "", ":path", "a~", "ä"])
+    async def test_a_wrong_key_is_refused(self, probe: "ProbeAsyncStub", key: str) -> None:
+        with pytest.raises(grpc.aio.InternalError):
+            await probe.Unary(pb.Ask(what="echo"), metadata=((key, "x"),))
+
+    @pytest.mark.parametrize("value", ["ü", "a\nb", b"\xff", "\x7f"])
+    async def test_a_wrong_value_is_refused(self, probe: "ProbeAsyncStub", value: str | bytes) -> None:
+        with pytest.raises(grpc.aio.InternalError):
+            await probe.Unary(pb.Ask(what="echo"), metadata=(("a", value),))
+
+    @pytest.mark.parametrize(("key", "value"), [("a-bin", "text"), ("a", 3)])
+    async def test_a_value_of_the_wrong_type_is_refused(self, probe: "ProbeAsyncStub", key: str, value: object) -> None:
+        with pytest.raises(TypeError):
+            await probe.Unary(pb.Ask(what="echo"), metadata=((key, value),))  # type: ignore[arg-type]
+
+    async def test_under_8_kibibytes_pass(self, probe: "ProbeAsyncStub") -> None:
+        assert await probe.Unary(pb.Ask(what="echo"), metadata=(("large", "x" * 7_000),)) == pb.Answer()
+
+    async def test_more_than_8_kibibytes_are_refused(self, probe: "ProbeAsyncStub") -> None:
+        for size in (8_000, 20_000):
+            error = await failure(probe.Unary(pb.Ask(what="echo"), metadata=(("large", "x" * size),)))
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    async def test_initial_and_trailing_metadata(self, probe: "ProbeAsyncStub") -> None:
+        call = probe.Unary(pb.Ask(what="send-metadata"))
+        assert tuple(await call.initial_metadata()) == (("first", "1"), ("raw-bin", b"\x00\xff"))
+        assert tuple(await call.trailing_metadata()) == (("last", "2"), ("twice", "a"), ("twice", "b"))
+        assert (await call.code(), await call.details()) == (grpc.StatusCode.OK, "")
+
+    async def test_initial_metadata_goes_once(self, probe: "ProbeAsyncStub") -> None:
+        assert (await probe.Unary(pb.Ask(what="initial-twice"))).seen["second"] == "refused"
+
+    @pytest.mark.parametrize("what", ["initial-size", "trailing-size"])
+    async def test_a_callee_has_8_kibibytes_too(self, probe: "ProbeAsyncStub", what: str) -> None:
+        assert await probe.Unary(pb.Ask(what=what, count=7_000)) == pb.Answer()
+        error = await failure(probe.Unary(pb.Ask(what=what, count=9_000)))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    async def test_a_callees_wrong_key_is_internal(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="trailing-invalid")))
+        assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "Invalid metadata")
+
+
+class EndSuite:
+    """Deadline and cancellation end a call at both ends."""
+
+    async def test_a_deadline_ends_it(self, probe: "ProbeAsyncStub") -> None:
+        key = fresh()
+        error = await failure(probe.Unary(pb.Ask(what="hang", key=key), timeout=0.1))
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "Deadline Exceeded" in (error.details() or "")
+        await happened(probe, f"cancelled {key}")
+        await happened(probe, f"done {key}")
+
+    async def test_both_ends_know_the_time_that_remains(self, probe: "ProbeAsyncStub") -> None:
+        call = probe.Unary(pb.Ask(what="describe"), timeout=7)
+        assert 6 < (call.time_remaining() or 0) <= 7
+        assert 6 < float((await call).seen["remaining"]) <= 7
+
+    async def test_cancel_ends_it(self, probe: "ProbeAsyncStub") -> None:
+        key = fresh()
+        call = probe.Unary(pb.Ask(what="hang", key=key))
+        await happened(probe, f"began {key}")
+        assert (call.cancel(), call.cancel()) == (True, False)
+        assert (call.done(), call.cancelled(), await call.code()) == (True, True, grpc.StatusCode.CANCELLED)
+        assert await call.details() == "Locally cancelled by application!"
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await happened(probe, f"cancelled {key}")
+        await happened(probe, f"done {key}")
+
+    async def test_cancelling_whoever_waits_cancels_it(self, probe: "ProbeAsyncStub") -> None:
+        key = fresh()
+        call = probe.Unary(pb.Ask(what="hang", key=key))
+
+        async def wait() -> None:
+            await call
+
+        waiting = asyncio.create_task(wait())
+        await happened(probe, f"began {key}")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await happened(probe, f"cancelled {key}")
+        assert call.cancelled()
+
+    async def test_it_goes_on_when_nobody_waits(self, probe: "ProbeAsyncStub") -> None:
+        event = fresh()
+        call = probe.Unary(pb.Ask(what="happen", notes=[event]))
+        await happened(probe, event)
+        await call
+
+    async def test_done_callbacks(self, probe: "ProbeAsyncStub") -> None:
+        for what in ("echo", "fail"):
+            called: asyncio.Queue[object] = asyncio.Queue()
+            call = probe.Unary(pb.Ask(what=what))
+            call.add_done_callback(called.put_nowait)
+            assert await asyncio.wait_for(called.get(), 5) is call
+            call.add_done_callback(called.put_nowait)
+            assert await asyncio.wait_for(called.get(), 5) is call
+
+    async def test_an_answer_can_be_awaited_again(self, probe: "ProbeAsyncStub") -> None:
+        call = probe.Unary(pb.Ask(what="echo", count=3))
+        assert (await call).number == (await call).number == 3
+
+
+class HandlerSuite:
+    """What a handler runs in."""
+
+    async def test_a_context_of_its_own(self, probe: "ProbeAsyncStub") -> None:
+        first = await probe.Unary(pb.Ask(what="mark-context", key="one"))
+        second = await probe.Unary(pb.Ask(what="mark-context", key="two"))
+        assert (first.seen["before"], second.seen["before"]) == ("", "")
+
+    async def test_it_sees_its_call(self, probe: "ProbeAsyncStub") -> None:
+        seen = (await probe.Unary(pb.Ask(what="describe"))).seen
+        assert seen["peer"] != ""
+        same = ("code", "details", "cancelled", "done", "identities")
+        assert [seen[name] for name in same] == ["None", "", "False", "False", "None"]
+
+
+class RefusalSuite:
+    """What Souk adds: refusals by contract, and nothing internal in any status."""
+
+    async def test_a_listed_reason_is_a_refusal(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="refuse")))
+        assert isinstance(error, CallFailed)
+        assert (error.code(), error.detail) == (grpc.StatusCode.FAILED_PRECONDITION, "only 2 left")
+        assert (error.outcome, error.reason, error.final) == (Outcome.REFUSED, "OUT_OF_STOCK", True)
+        assert error.messages == (error_details_pb2.ResourceInfo(resource_name="P-101"),)
+        assert (error.retry_after, error.breaker_failure) == (1.5, False)
+
+    async def test_a_listed_reason_is_a_refusal_whatever_its_code(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="provider-down")))
+        assert isinstance(error, CallFailed)
+        assert (error.code(), error.outcome) == (grpc.StatusCode.UNAVAILABLE, Outcome.REFUSED)
+        assert (error.final, error.breaker_failure) == (False, True)
+
+    async def test_another_services_reason_is_not(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="forge-reason")))
+        assert isinstance(error, CallFailed)
+        assert (error.outcome, error.reason) == (Outcome.UNKNOWN, "")
+
+    @pytest.mark.parametrize("count", [2, 500])
+    async def test_wrong_fields_are_named(self, probe: "ProbeAsyncStub", count: int) -> None:
+        error = await failure(probe.Unary(pb.Ask(what="refuse-fields", count=count)))
+        assert isinstance(error, CallFailed)
+        assert (error.code(), error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+        (request,) = error.messages
+        assert isinstance(request, error_details_pb2.BadRequest)
+        assert request.field_violations[1].field == "items[1].quantity"
+
+    @pytest.mark.parametrize(
+        "what", ["fail", "refuse-unlisted", "fail-with-cancelled", "answer-wrong-type", "set-code-and-fail"]
+    )
+    async def test_nothing_internal_leaks(self, probe: "ProbeAsyncStub", what: str) -> None:
+        error = await failure(probe.Unary(pb.Ask(what=what)))
+        assert isinstance(error, CallFailed)
+        assert (error.details(), error.outcome) == ("", Outcome.UNKNOWN)
+        assert error.code() is (grpc.StatusCode.NOT_FOUND if what.startswith("set-code") else grpc.StatusCode.UNKNOWN)
+        assert SECRET not in repr(error) + repr(error.trailing_metadata())
+
+    async def test_no_call_is_without_a_deadline(self, probe: "ProbeAsyncStub") -> None:
+        seen = (await probe.Unary(pb.Ask(what="describe"))).seen
+        assert 19 < float(seen["remaining"]) <= 20
+        assert 19 < float(seen["deadline"]) <= 20
+
+    @pytest.mark.parametrize("timeout", [0, -1])
+    async def test_a_deadline_that_has_passed(self, probe: "ProbeAsyncStub", timeout: float) -> None:
+        error = await failure(probe.Unary(pb.Ask(what="echo"), timeout=timeout))
+        assert isinstance(error, CallFailed)
+        assert (error.code(), error.outcome) == (grpc.StatusCode.DEADLINE_EXCEEDED, Outcome.NOT_SENT)

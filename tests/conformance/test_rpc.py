@@ -1,0 +1,81 @@
+"""One suite of calls: in process, over loopback gRPC, against a separate process; plain grpc.aio is the reference."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import pytest
+
+from souk.rpc.channel import Channel
+from souk.rpc.grpc_server import serve
+from souk.rpc.in_process import InProcess
+from souk.rpc.remote import LIMITS, Remote
+from souk.rpc.server import Dispatcher
+from souk.testing.probe.probe_pb2 import DESCRIPTOR
+from souk.testing.probe.probe_pb2_grpc import ProbeStub, add_ProbeServicer_to_server
+from souk.testing.rpc_probe import Probe, tokens
+from souk.testing.rpc_stream_suite import FlowSuite, HeldSuite, ShapeSuite, StreamEndSuite
+from souk.testing.rpc_suite import EndSuite, HandlerSuite, MessageSuite, MetadataSuite, RefusalSuite, StatusSuite
+
+if TYPE_CHECKING:
+    from souk.testing.probe.probe_pb2_grpc import ProbeAsyncStub
+
+
+class Calls(MessageSuite, StatusSuite, MetadataSuite, EndSuite, HandlerSuite, ShapeSuite, StreamEndSuite, FlowSuite):
+    pass
+
+
+def dispatcher() -> Dispatcher:
+    made = Dispatcher(tokens("probe"))
+    made.add(Probe(), DESCRIPTOR.services_by_name["Probe"])
+    return made
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    command = [sys.executable, "-m", "souk.testing.rpc_probe"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+class TestInProcess(Calls, RefusalSuite, HeldSuite):
+    @pytest.fixture
+    async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
+        transport = InProcess(dispatcher())
+        yield ProbeStub(Channel(transport, tokens=tokens("test")))
+        await transport.close()
+
+
+class TestLoopback(Calls, RefusalSuite, HeldSuite):
+    @pytest.fixture
+    async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
+        server = await serve(dispatcher())
+        transport = Remote(lambda: [server.address])
+        yield ProbeStub(Channel(transport, tokens=tokens("test")))
+        await transport.close()
+        await server.stop()
+
+
+class TestSeparateProcess(Calls, RefusalSuite, HeldSuite):
+    @pytest.fixture
+    async def probe(self, address: str) -> AsyncIterator["ProbeAsyncStub"]:
+        transport = Remote(lambda: [address])
+        yield ProbeStub(Channel(transport, tokens=tokens("test")))
+        await transport.close()
+
+
+class TestPlainGrpc(Calls):
+    @pytest.fixture
+    async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
+        server = grpc.aio.server(options=[*LIMITS, ("grpc.so_reuseport", 0)])
+        add_ProbeServicer_to_server(Probe(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=LIMITS) as channel:
+            yield ProbeStub(channel)
+        await server.stop(None)
