@@ -16,7 +16,7 @@ setup: ## .venv with the pinned packages and the souk command
 	@$(PYTHON) tools/setup.py
 
 run: setup ## the marketplace with demo data on :8080, with one order walked through it, until Ctrl-C
-	@exec $(BIN)/souk up --demo --data $(DATA) --port $(PORT) --then order
+	@SOUK_LOG_FILE=$(DATA)/souk.log exec $(BIN)/souk up --demo --data $(DATA) --port $(PORT) --then order
 
 test: setup ## every check, and every test that needs no engine beyond the wheels
 	@exec $(BIN)/python tools/checks.py test

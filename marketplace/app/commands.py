@@ -68,5 +68,5 @@ def _print_step(console: Console, number: int, step: Told) -> None:
     console.print(f"{number:2}  [cyan]{step.service:<13}[/]{took}  {escape(step.said)}")
     for line in step.details:
         console.print(f"{'':31}[dim]{escape(line)}[/]")
-    for path in step.wrote:
-        console.print(f"{'':31}[green]written in[/] {escape(path)}")
+    for line in step.wrote:
+        console.print(f"{'':31}[green]wrote[/] {escape(line)}")

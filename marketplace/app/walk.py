@@ -13,6 +13,8 @@ from souk.kernel.errors import SoukError
 PENDING = "PENDING"
 LONGEST_WAIT = 70.0
 POLL = 0.2
+MAIL_WAIT = 2.0
+MAILS_READ = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,24 @@ class Walk:
         yield self._history()
         payment = self._call("GET", f"/api/v1/payments/{self._order['paymentId']}")
         charged = amount(payment["amount"], payment["currency"])
-        yield self._told("payment", f"{payment['id']} is {payment['status']}: {charged}", wrote=self._in("payment"))
+        yield self._told(
+            "payment",
+            f"{payment['id']} is {payment['status']}: {charged}",
+            wrote=self._in(payment="the charge, and two lines of the ledger"),
+        )
         after = self._stock()
-        yield self._told("inventory", f"{after} can be had now, {before - after} fewer", wrote=self._in("inventory"))
+        yield self._told(
+            "inventory",
+            f"{after} can be had now, {before - after} fewer",
+            wrote=self._in(inventory="the reservation, and what is left"),
+        )
         yield self._repeat(product["price"])
         yield self._mail()
 
     def _sign_in(self) -> Told:
         credentials = {"email": self._wish.email, "password": self._wish.password}
         self._client.token = self._call("POST", "/api/v1/auth/token", credentials)["accessToken"]
-        return self._told("user", f"signed in as {self._wish.email}", wrote=self._in("user"))
+        return self._told("user", f"signed in as {self._wish.email}", wrote=self._in(user="a session"))
 
     def _place(self, price: int) -> Told:
         self._order = self._call("POST", "/api/v1/orders", self._request(price))
@@ -89,9 +99,8 @@ class Walk:
             raise OrderNotPlaced(f"{order['id']} is {order['status']}: {order.get('reason', 'no reason given')}")
         total = amount(order["total"], order["currency"])
         said = f"{order['id']} is CONFIRMED: {self._wish.quantity} x {self._wish.product}, {total}"
-        return Told(
-            "order", said, took, self._in("order"), ("stock reserved, card charged, order confirmed, stock taken",)
-        )
+        wrote = self._in(order="the order's events, its saga, its key, and an event for others")
+        return Told("order", said, took, wrote)
 
     def _await_outcome(self) -> None:
         until = time.monotonic() + LONGEST_WAIT
@@ -114,8 +123,20 @@ class Walk:
         return self._told("order", f"the same request again is the same order (Idempotent-Replayed: {replayed})")
 
     def _mail(self) -> Told:
-        where = () if self._data is None else (str(self._data / "notification"),)
-        return Told("notification", "a mail to the buyer follows from the order's event", wrote=where)
+        """Notification hears of the order later, and nobody waits for it: so does the walk, for a moment."""
+        began = time.monotonic()
+        while not (letters := self._letters()) and self._data is not None and time.monotonic() < began + MAIL_WAIT:
+            time.sleep(POLL / 10)
+        wrote = tuple(f"the mail in {path}" for path in letters)
+        return Told("notification", "the buyer is written to, from the order's event", wrote=wrote)
+
+    def _letters(self) -> list[Path]:
+        """The mails of the mailbox that speak of this order."""
+        if self._data is None:
+            return []
+        found = (self._data / "notification" / "mailbox").glob("*.eml")
+        recent = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:MAILS_READ]
+        return [path for path in recent if self._order["id"].encode() in path.read_bytes()]
 
     def _request(self, price: int) -> dict[str, Any]:
         return {
@@ -137,5 +158,7 @@ class Walk:
     def _told(self, service: str, said: str, wrote: tuple[str, ...] = (), details: tuple[str, ...] = ()) -> Told:
         return Told(service, said, self._took, wrote, details)
 
-    def _in(self, service: str) -> tuple[str, ...]:
-        return () if self._data is None else (str(self._data / f"{service}.db"),)
+    def _in(self, **written: str) -> tuple[str, ...]:
+        """What was written, and in which service's database."""
+        folder = self._data or Path()
+        return tuple(f"{what} in {folder / f'{service}.db'}" for service, what in written.items())

@@ -19,7 +19,7 @@ COLUMNS = ("method", "path", "service", "who", "limit", "timeout")
 
 
 @click.command(
-    **example(
+    epilog=example(
         """
 souk routes
 souk routes --json | jq '.[] | select(.who == "anyone")'
@@ -42,7 +42,7 @@ def routes(as_json: bool) -> None:
             click.echo("  ".join(str(row[name]).ljust(widths[name]) for name in COLUMNS).rstrip())
 
 
-@click.command(**example("souk openapi > openapi.json"))
+@click.command(epilog=example("souk openapi > openapi.json"))
 def openapi() -> None:
     """Prints the OpenAPI 3.1 document of the public API."""
     app = _app()

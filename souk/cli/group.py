@@ -1,7 +1,6 @@
 """The `souk` group: commands of the platform beside those that installed packages bring."""
 
 import difflib
-from typing import Any
 
 import click
 
@@ -37,6 +36,6 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def example(text: str) -> dict[str, Any]:
-    """Keyword arguments that put examples, line by line, below a command's help."""
-    return {"epilog": "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.strip().splitlines())}
+def example(text: str) -> str:
+    """Examples, line by line, for below a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.strip().splitlines())

@@ -18,7 +18,7 @@ FAILED = 1
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    **example(
+    epilog=example(
         """
 souk up --demo                 the whole system on http://127.0.0.1:8080, with demo data
 souk order                     walk one order through it

@@ -21,7 +21,7 @@ GATEWAY = "gateway"
 
 
 @click.command(
-    **example(
+    epilog=example(
         """
 souk serve inventory --port 9101
 SOUK_ADDRESSES=inventory=127.0.0.1:9101,... souk serve order --port 9102
@@ -58,4 +58,4 @@ def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
     clock = SystemClock()
     if name == GATEWAY:
         return gateway_process(installed.app(settings.app), settings, clock)
-    return service_process(installed.service(name), heard_in(installed.loadable_services()), settings, clock)
+    return service_process(installed.service(name, GATEWAY), heard_in(installed.loadable_services()), settings, clock)

@@ -4,7 +4,9 @@ import sys
 
 import click
 
+from souk.hosting.data_directory import make
 from souk.hosting.settings import Settings
+from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import LogSettings, configure
 
 
@@ -15,5 +17,16 @@ def say(line: str) -> None:
 
 
 def start_logging(settings: Settings) -> None:
-    """Logs go to standard error: coloured lines on a terminal, JSON elsewhere."""
-    configure(LogSettings(level=settings.log_level, terminal=sys.stderr.isatty()))
+    """Logs go to standard error, coloured on a terminal, or as JSON to a file.
+
+    Raises ConfigurationError when the file cannot be written.
+    """
+    if settings.log_file is None:
+        configure(LogSettings(level=settings.log_level, terminal=sys.stderr.isatty()))
+        return
+    try:
+        make(settings.log_file.parent)
+        stream = settings.log_file.open("a", buffering=1)
+    except OSError as error:
+        raise ConfigurationError(f"the log cannot be written: {error.strerror} ({settings.log_file})") from None
+    configure(LogSettings(level=settings.log_level), stream)

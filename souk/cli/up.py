@@ -20,7 +20,7 @@ from souk.kernel.errors import ConfigurationError
 
 
 @click.command(
-    **example(
+    epilog=example(
         """
 souk up --demo                          with demo data, on http://127.0.0.1:8080
 souk up --data /var/lib/souk --port 80  with its own data, on every interface
@@ -75,7 +75,8 @@ def _refuse_fleet(settings: Settings) -> None:
 def _announce(app: App, settings: Settings, system: Running, took: float) -> None:
     names = ", ".join(service.name for service in app.services)
     say(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in one process")
-    say(f"data in {settings.data}; API at {system.url}/docs; Ctrl-C stops")
+    log = f"; log in {settings.log_file}" if settings.log_file else ""
+    say(f"data in {settings.data}{log}; API at {system.url}/docs; Ctrl-C stops")
 
 
 async def _follow(then: str | None, system: Running, settings: Settings) -> None:

@@ -54,9 +54,9 @@ def loadable_services() -> tuple[Service, ...]:
     return tuple(found)
 
 
-def service(name: str) -> Service:
-    """The service of that name."""
-    return _expect(load(_pick(named(SERVICES), name, "service", "souk serve")), Service)
+def service(name: str, *others: str) -> Service:
+    """The service of that name; `others` are names that would have been right, too."""
+    return _expect(load(_pick(named(SERVICES), name, "service", "souk serve", *others)), Service)
 
 
 def _expect(value: object, kind: type[K]) -> K:
@@ -65,9 +65,9 @@ def _expect(value: object, kind: type[K]) -> K:
     return value
 
 
-def _pick(found: Mapping[str, EntryPoint], name: str, what: str, where: str) -> EntryPoint:
+def _pick(found: Mapping[str, EntryPoint], name: str, what: str, where: str, *others: str) -> EntryPoint:
     if name in found:
         return found[name]
-    nearest = difflib.get_close_matches(name, found, n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(name, [*found, *others], n=1, cutoff=0.0)
     hint = f"; the nearest is {nearest[0]!r}" if nearest else f"; no {what} is installed"
     raise ConfigurationError(f"{where}: there is no {what} {name!r}{hint}")

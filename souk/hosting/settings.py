@@ -34,7 +34,8 @@ class Settings:
     """What can be set, and what it is unless set.
 
     `host` and `port` are the gateway's; `host` None means every interface, or loopback alone with
-    `demo`. `addresses` says where services of other processes listen, by name. `faults` arms named
+    `demo`. `addresses` says where services of other processes listen, by name. `log_file` takes the log instead of
+    standard error. `faults` arms named
     points at which the process dies (development only). `secret` signs the callers that services
     tell each other; None means the one that is kept in the data directory. `drain` is how many
     seconds running requests are given when the process is asked to stop. `services` holds the
@@ -49,6 +50,7 @@ class Settings:
     topology: str = "monolith"
     scale: Mapping[str, int] = field(default_factory=dict)
     log_level: str = "info"
+    log_file: Path | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
@@ -138,6 +140,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "topology": _one_of(*TOPOLOGIES),
     "scale": counts,
     "log_level": _one_of(*LEVELS),
+    "log_file": Path,
     "addresses": _addresses,
     "faults": counts,
     "secret": _secret,

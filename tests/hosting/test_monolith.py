@@ -4,12 +4,15 @@ import asyncio
 import signal
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+
+from souk.testing.processes import Ended, run, system
+
+Tiny = Mapping[str, str]
 
 LOGIN = "/api/v1/auth/token"
 
@@ -27,8 +30,8 @@ async def login(url: str, password: str = "any-password") -> int:
     return int(answer.json()["expiresIn"])
 
 
-async def test_it_is_ready_when_it_says_so(tmp_path: Path, up: Callable[..., Any]) -> None:
-    async with up(tmp_path / "data") as system, httpx.AsyncClient(base_url=system.url) as client:
+async def test_it_is_ready_when_it_says_so(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "data", settings=tiny) as up, httpx.AsyncClient(base_url=up.address) as client:
         assert (await client.get("/readyz")).status_code == 200
         assert (await client.get("/healthz")).status_code == 200
         assert b"process_resident_memory_bytes" in (await client.get("/metrics")).content
@@ -36,14 +39,14 @@ async def test_it_is_ready_when_it_says_so(tmp_path: Path, up: Callable[..., Any
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_asked_to_stop_it_finishes_what_runs_and_exits_0(
-    tmp_path: Path, up: Callable[..., Any], number: signal.Signals
+    tmp_path: Path, tiny: Tiny, number: signal.Signals
 ) -> None:
-    async with up(tmp_path / "data") as system:
-        request = asyncio.create_task(login(system.url, "wait-for-me"))
+    async with system(tmp_path / "data", settings=tiny) as up:
+        request = asyncio.create_task(login(up.address, "wait-for-me"))
         folder = tmp_path / "data" / "user"
         await seen(folder / "waiting")
-        ending = asyncio.create_task(system.end(number))
-        await refused(system.url)
+        ending = asyncio.create_task(up.end(number))
+        await refused(up.address)
         (folder / "go").touch()
         assert await request == 1
         assert await ending == 0
@@ -62,93 +65,89 @@ async def refused(url: str) -> None:
                 return
 
 
-async def test_asked_twice_it_exits_at_once(tmp_path: Path, up: Callable[..., Any]) -> None:
-    async with up(tmp_path / "data") as system:
-        request = asyncio.create_task(login(system.url, "wait-for-me"))
+async def test_asked_twice_it_exits_at_once(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "data", settings=tiny) as up:
+        request = asyncio.create_task(login(up.address, "wait-for-me"))
         await seen(tmp_path / "data" / "user" / "waiting")
-        system.process.send_signal(signal.SIGINT)
-        await refused(system.url)
-        assert await system.end(signal.SIGINT) == 128 + signal.SIGINT
+        up.process.send_signal(signal.SIGINT)
+        await refused(up.address)
+        assert await up.end(signal.SIGINT) == 128 + signal.SIGINT
         with pytest.raises(httpx.TransportError):
             await request
 
 
-async def test_killed_it_starts_again_and_remembers(tmp_path: Path, up: Callable[..., Any]) -> None:
-    async with up(tmp_path / "data") as system:
-        assert await login(system.url) == 1
-        assert await system.end(signal.SIGKILL) == -signal.SIGKILL
-    async with up(tmp_path / "data") as system:
-        assert await login(system.url) == 2
+async def test_killed_it_starts_again_and_remembers(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "data", settings=tiny) as up:
+        assert await login(up.address) == 1
+        assert await up.end(signal.SIGKILL) == -signal.SIGKILL
+    async with system(tmp_path / "data", settings=tiny) as up:
+        assert await login(up.address) == 2
 
 
-async def test_demo_data_is_loaded_once_and_on_loopback(tmp_path: Path, up: Callable[..., Any]) -> None:
+async def test_demo_data_is_loaded_once_and_on_loopback(tmp_path: Path, tiny: Tiny) -> None:
     for _ in range(2):
-        async with up(tmp_path / "data", "--demo") as system:
-            assert system.url.startswith("http://127.0.0.1:")
-            assert await system.end() == 0
+        async with system(tmp_path / "data", "--demo", settings=tiny) as up:
+            assert up.address.startswith("http://127.0.0.1:")
+            assert await up.end() == 0
     with sqlite3.connect(tmp_path / "data" / "user.db") as database:
         assert database.execute("SELECT count(*) FROM tiny_demo").fetchone() == (1,)
 
 
-async def test_a_command_can_follow(tmp_path: Path, up: Callable[..., Any]) -> None:
-    async with up(tmp_path / "data", "--then", "nonsense") as system:
+async def test_a_command_can_follow(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "data", "--then", "nonsense", settings=tiny) as up:
         async with asyncio.timeout(20):
-            while b"`souk nonsense` ended with status 2" not in await system.process.stdout.readline():
+            while b"`souk nonsense` ended with status 2" not in await up.process.stdout.readline():
                 pass
-        assert await login(system.url) == 1
+        assert await login(up.address) == 1
 
 
-def one_line(status: int, out: str, err: str) -> str:
-    assert status == 1, err
-    assert out == ""
-    assert err.startswith("souk: ")
-    assert err.count("\n") == 1
-    return err
+def one_line(ended: Ended) -> str:
+    assert ended.status == 1, ended.err
+    assert ended.out == ""
+    assert ended.err.startswith("souk: ")
+    assert ended.err.count("\n") == 1
+    return ended.err
 
 
-async def test_a_taken_port_is_said_in_one_line(
-    tmp_path: Path, up: Callable[..., Any], souk: Callable[..., Any]
-) -> None:
-    async with up(tmp_path / "one") as first:
-        port = first.url.rpartition(":")[2]
-        said = one_line(*await souk("up", "--port", port, "--data", str(tmp_path / "two")))
+async def test_a_taken_port_is_said_in_one_line(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "one", settings=tiny) as first:
+        port = first.address.rpartition(":")[2]
+        said = one_line(await run("up", "--port", port, "--data", str(tmp_path / "two"), settings=tiny))
     assert f"port {port} is taken" in said
     assert not (tmp_path / "two").exists()
 
 
-async def test_a_directory_in_use_is_said_in_one_line(
-    tmp_path: Path, up: Callable[..., Any], souk: Callable[..., Any]
-) -> None:
-    async with up(tmp_path / "data"):
-        said = one_line(*await souk("up", "--port", "0", "--data", str(tmp_path / "data")))
+async def test_a_directory_in_use_is_said_in_one_line(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "data", settings=tiny):
+        said = one_line(await run("up", "--port", "0", "--data", str(tmp_path / "data"), settings=tiny))
     assert "in use" in said
 
 
-async def test_a_directory_that_cannot_be_is_said_in_one_line(tmp_path: Path, souk: Callable[..., Any]) -> None:
+async def test_a_directory_that_cannot_be_is_said_in_one_line(tmp_path: Path, tiny: Tiny) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", Path("/proc/souk")):
-        assert str(path) in one_line(*await souk("up", "--port", "0", "--data", str(path)))
+        assert str(path) in one_line(await run("up", "--port", "0", "--data", str(path), settings=tiny))
 
 
-async def test_a_damaged_file_is_said_in_one_line(tmp_path: Path, souk: Callable[..., Any]) -> None:
+async def test_a_damaged_file_is_said_in_one_line(tmp_path: Path, tiny: Tiny) -> None:
     (tmp_path / "user.db").write_bytes(b"not a database, but long enough to look at" * 100)
-    assert "user.db" in one_line(*await souk("up", "--port", "0", "--data", str(tmp_path)))
+    assert "user.db" in one_line(await run("up", "--port", "0", "--data", str(tmp_path), settings=tiny))
 
 
-async def test_a_locked_file_is_said_in_one_line(tmp_path: Path, souk: Callable[..., Any]) -> None:
+async def test_a_locked_file_is_said_in_one_line(tmp_path: Path, tiny: Tiny) -> None:
     with sqlite3.connect(tmp_path / "user.db", isolation_level=None) as other:
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("BEGIN EXCLUSIVE")
-        said = one_line(*await souk("up", "--port", "0", "--data", str(tmp_path)))
+        said = one_line(await run("up", "--port", "0", "--data", str(tmp_path), settings=tiny))
     other.close()
     assert "user.db" in said
 
 
-async def test_an_unknown_setting_is_said_in_one_line(tmp_path: Path, souk: Callable[..., Any]) -> None:
-    said = one_line(*await souk("up", "--port", "0", "--data", str(tmp_path), SOUK_PROT="1"))
+async def test_an_unknown_setting_is_said_in_one_line(tmp_path: Path, tiny: Tiny) -> None:
+    said = one_line(await run("up", "--port", "0", "--data", str(tmp_path), settings={**tiny, "SOUK_PROT": "1"}))
     assert "SOUK_PROT" in said
     assert "SOUK_PORT" in said
 
 
-async def test_a_fleet_is_refused_until_there_is_one(tmp_path: Path, souk: Callable[..., Any]) -> None:
-    assert "fleet" in one_line(*await souk("up", "--topology", "fleet", "--data", str(tmp_path / "data")))
+async def test_a_fleet_is_refused_until_there_is_one(tmp_path: Path, tiny: Tiny) -> None:
+    assert "fleet" in one_line(await run("up", "--topology", "fleet", "--data", str(tmp_path / "data"), settings=tiny))

@@ -1,0 +1,91 @@
+"""Runs `souk` as a user would: as a process of its own, ended whatever becomes of the test."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE = 30.0
+"""Seconds after which a process that says nothing has failed the test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a command."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoukProcess:
+    """A process that serves: a whole system at an URL, or one service at host:port."""
+
+    process: asyncio.subprocess.Process
+    address: str
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        """Sends a signal and waits; returns the exit status, negative for a signal."""
+        self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+
+async def start(*arguments: str, settings: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
+    """Starts `souk` with arguments, and with none of this process's own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "souk.cli", *arguments),
+        env={**kept, **(settings or {})},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def run(*arguments: str, settings: Mapping[str, str] | None = None) -> Ended:
+    """Runs a command to its end."""
+    process = await start(*arguments, settings=settings)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def serving(*arguments: str, ready: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[SoukProcess]:
+    """Starts a process that serves, and gives it once its first line matches `ready`, whose group is the address."""
+    process = await start(*arguments, settings=settings)
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+        found = re.search(ready, line)
+        if found is None:
+            _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+            raise AssertionError(f"souk {' '.join(arguments)} is not ready: {line}{err.decode()}")
+        yield SoukProcess(process, found.group(1))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@asynccontextmanager
+async def system(data: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[SoukProcess]:
+    """`souk up` on any free port; the address is its URL."""
+    flags = ("--port", "0", "--data", str(data))
+    async with serving("up", *flags, *arguments, ready=r"(http://\S+)", settings=settings) as process:
+        yield process
+
+
+@asynccontextmanager
+async def service(
+    name: str, data: Path, *arguments: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[SoukProcess]:
+    """`souk serve` on any free port; the address is host:port."""
+    flags = ("--data", str(data), *arguments)
+    async with serving("serve", name, *flags, ready=rf"^ready {name} (\S+)\n", settings=settings) as process:
+        yield process
