@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,21 @@ class Shop:
         return tuple(row[name] for name in ("received", "available", "reserved", "sold"))
 
 
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+@asynccontextmanager
+async def open_shop_in(folder: Path) -> AsyncIterator[Shop]:
     clock = FakeClock()
-    async with service_host(service, tmp_path, clock=clock) as host:
+    async with service_host(service, folder, clock=clock) as host:
         parts = await service.build(host)
         yield Shop(parts.servicer, host, clock, parts)
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with open_shop_in(tmp_path) as open_shop:
+        yield open_shop
+
+
+@pytest.fixture
+def open_shop() -> Any:
+    """How a test opens a shop itself."""
+    return open_shop_in
