@@ -1,6 +1,7 @@
 """`souk routes` and `souk openapi`: what the contracts say, for people and for programs."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +11,13 @@ from rich.table import Table
 
 from souk.cli.group import example
 from souk.descriptors.contract import Access, Method, RateClass, contract_of
+from souk.descriptors.json_names import lower_camel
 from souk.descriptors.openapi import openapi_of
 from souk.hosting import installed
 from souk.hosting.service import App
 from souk.hosting.settings import from_environment
+
+_VARIABLE = re.compile(r"\{[^}]+\}")
 
 COLUMNS = ("method", "path", "service", "who", "limit", "timeout")
 
@@ -60,7 +64,7 @@ def _routes(app: App) -> Iterator[dict[str, Any]]:
             for rule in method.http:
                 yield {
                     "method": rule.verb,
-                    "path": rule.path,
+                    "path": _VARIABLE.sub(lambda found: lower_camel(found.group()), rule.path),
                     "service": service.name,
                     "who": who(method),
                     "limit": RateClass(method.policy.rate_class).name.lower(),

@@ -50,6 +50,8 @@ def held(folder: Path) -> Iterator[Path]:
         lock = lock_directory(make(folder))
     except ConfigurationError as error:
         raise ConfigurationError(f"{error}; stop what uses it, or choose another with --data") from None
+    except OSError as error:
+        raise _unusable(folder, error) from None
     try:
         yield folder
     finally:

@@ -1,0 +1,87 @@
+"""What the command line shows. `python tests/cli/test_commands.py` writes the snapshots anew."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from souk.testing.processes import run
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+SHOWN = {
+    "souk": (),
+    "souk-up": ("up",),
+    "souk-serve": ("serve",),
+    "souk-order": ("order",),
+    "souk-routes": ("routes",),
+    "souk-openapi": ("openapi",),
+}
+WIDTH = {"COLUMNS": "100"}
+
+
+async def help_of(name: str) -> str:
+    ended = await run(*SHOWN[name], "--help", settings=WIDTH)
+    assert ended.status == 0
+    return ended.out
+
+
+@pytest.mark.parametrize("name", SHOWN)
+async def test_help_is_as_it_was(name: str) -> None:
+    assert await help_of(name) == (SNAPSHOTS / f"{name}.txt").read_text()
+
+
+async def test_every_command_shows_examples() -> None:
+    for name in SHOWN:
+        assert "Examples:" in (SNAPSHOTS / f"{name}.txt").read_text(), name
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("ordr", "order"), ("upp", "up"), ("route", "routes")])
+async def test_an_unknown_command_is_answered_with_the_nearest(typed: str, meant: str) -> None:
+    ended = await run(typed)
+    assert ended.status == 2
+    assert f"There is no command {typed!r}; the nearest is {meant!r}." in ended.err
+
+
+async def test_the_version_is_that_of_the_package() -> None:
+    ended = await run("--version")
+    assert ended.out.startswith("souk, version ")
+
+
+async def test_every_route_says_who_may_call_it() -> None:
+    ended = await run("routes", "--json")
+    routes = {(row["method"], row["path"]): row for row in json.loads(ended.out)}
+    assert routes["POST", "/api/v1/orders"] == {
+        "method": "POST",
+        "path": "/api/v1/orders",
+        "service": "order",
+        "who": "user",
+        "limit": "write",
+        "timeout": 10.0,
+    }
+    assert routes["GET", "/api/v1/stock/{productId}"]["who"] == "anyone"
+    assert routes["POST", "/api/v1/orders/{id}:ship"]["who"] == "admin"
+
+
+async def test_routes_in_a_pipe_are_plain_lines() -> None:
+    ended = await run("routes")
+    assert "\x1b" not in ended.out
+    assert ended.out.splitlines()[0].split() == ["method", "path", "service", "who", "limit", "timeout"]
+
+
+async def test_the_openapi_document_is_printed() -> None:
+    document = json.loads((await run("openapi")).out)
+    assert document["openapi"].startswith("3.1")
+    assert "/api/v1/orders" in document["paths"]
+
+
+async def test_where_no_system_is_it_is_said_in_one_line() -> None:
+    ended = await run("order", "--url", "http://127.0.0.1:1")
+    assert ended.status == 1
+    assert ended.err.startswith("souk: no system answers at http://127.0.0.1:1")
+    assert ended.err.count("\n") == 1
+
+
+if __name__ == "__main__":
+    for shown in SHOWN:
+        (SNAPSHOTS / f"{shown}.txt").write_text(asyncio.run(help_of(shown)))

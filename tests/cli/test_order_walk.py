@@ -1,0 +1,77 @@
+"""`souk order` against a whole system: in a pipe, as JSON, and on a terminal."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from souk.testing.processes import run, system
+
+SERVICES = ["user", "product", "inventory", "order", "order", "payment", "inventory", "order", "notification"]
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    async with system(tmp_path, "--demo") as up:
+        yield up.address
+
+
+async def test_in_a_pipe_it_is_plain_and_tells_every_step(url: str, tmp_path: Path) -> None:
+    ended = await run("order", "--url", url, "--data", str(tmp_path))
+    assert ended.status == 0, ended.err
+    assert "\x1b" not in ended.out
+    assert re.findall(r"^ ?\d+  (\S+)", ended.out, re.MULTILINE) == SERVICES
+    assert " ms  ORD-" in ended.out
+    assert "98 can be had now, 2 fewer" in ended.out
+    assert str(tmp_path / "order.db") in ended.out
+    letter = re.search(r"wrote the mail in (\S+\.eml)", ended.out)
+    assert letter is not None
+    assert Path(letter.group(1)).exists()
+
+
+async def test_as_json_it_is_one_document(url: str) -> None:
+    steps = json.loads((await run("order", "--url", url, "--json")).out)["steps"]
+    assert [step["service"] for step in steps] == SERVICES
+    assert all(step["milliseconds"] > 0 for step in steps[:-1])
+
+
+async def test_what_the_api_refuses_is_said_in_one_line(url: str) -> None:
+    ended = await run("order", "--url", url, "--password", "wrong-password")
+    assert ended.status == 1
+    assert ended.err.count("\n") == 1
+    assert "401 BAD_CREDENTIALS" in ended.err
+    assert "wrong-password" not in ended.err
+
+
+async def test_on_a_terminal_it_is_coloured(url: str) -> None:
+    assert b"\x1b[" in await asyncio.to_thread(on_a_terminal, "order", "--url", url)
+
+
+def on_a_terminal(*arguments: str) -> bytes:
+    """Runs a command on a pseudo terminal; returns what it showed."""
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    pid = os.posix_spawn(
+        sys.executable,
+        (sys.executable, "-m", "souk.cli", *arguments),
+        environment,
+        file_actions=[(os.POSIX_SPAWN_DUP2, child, 1), (os.POSIX_SPAWN_CLOSE, parent)],
+    )
+    os.close(child)
+    shown = bytearray()
+    try:
+        while piece := os.read(parent, 4096):
+            shown += piece
+    except OSError:  # how Linux says that nobody holds the other end any more
+        pass
+    finally:
+        os.close(parent)
+        _, status = os.waitpid(pid, 0)
+    assert status == 0, bytes(shown)
+    return bytes(shown)
