@@ -1,7 +1,7 @@
-"""What a breaker costs around a no-op, next to others: `python bench/breaker.py`.
+"""What a breaker costs around a no-op, next to others.
 
-Each is measured in turns with the bare no-op; the table shows the best of the turns, without the
-loop. All are closed, in one thread, and succeed.
+Each is measured in turns with the bare no-op; the table shows the best of the turns, the loop
+included. All are closed, in one thread, and succeed.
 """
 
 import time
@@ -10,24 +10,56 @@ from collections.abc import Callable
 import purgatory
 import pybreaker
 
+from bench.figures import Figure, Section, progress
 from souk.resilience.breaker import Breaker, BreakerSettings
 
-CALLS = 50_000
-TURNS = 7
+SOUK = "breaker: souk, last 100 calls"
 
 
-def loop(work: Callable[[], object]) -> float:
+def measure(*, calls: int, turns: int = 7) -> Section:
+    """A line for each; the ratio says how much more souk's costs."""
+    progress("breaker: turns with others")
+    contenders = _contenders()
+    best = dict.fromkeys(contenders, float("inf"))
+    for _ in range(turns):
+        for name, work in contenders.items():
+            best[name] = min(best[name], _loop(work, calls))
+    section = Section("breaker")
+    for name, took in best.items():
+        ratio = None if name == SOUK else best[SOUK] / took
+        section.add(Figure(name, took * 1e6, "us", "" if ratio is None else "souk, last 100 calls", ratio))
+    return section
+
+
+def _contenders() -> dict[str, Callable[[], object]]:
+    other = pybreaker.CircuitBreaker()
+    sync = purgatory.SyncCircuitBreakerFactory().get_breaker("x")
+
+    def with_purgatory() -> None:
+        with sync:
+            _no_op()
+
+    return {
+        SOUK: _guarded(BreakerSettings()),
+        "  souk, last 60 s": _guarded(BreakerSettings(window=60, by_time=True)),
+        "  pybreaker": lambda: other.call(_no_op),
+        "  purgatory (sync)": with_purgatory,
+        "  bare no-op": _no_op,
+    }
+
+
+def _loop(work: Callable[[], object], calls: int) -> float:
     start = time.perf_counter()
-    for _ in range(CALLS):
+    for _ in range(calls):
         work()
-    return (time.perf_counter() - start) / CALLS
+    return (time.perf_counter() - start) / calls
 
 
-def no_op() -> None:
+def _no_op() -> None:
     pass
 
 
-def souk(settings: BreakerSettings) -> Callable[[], object]:
+def _guarded(settings: BreakerSettings) -> Callable[[], object]:
     breaker = Breaker(settings)
     now = time.monotonic
 
@@ -35,36 +67,8 @@ def souk(settings: BreakerSettings) -> Callable[[], object]:
         start = now()
         permit = breaker.acquire(start)
         assert permit is not None
-        no_op()
+        _no_op()
         end = now()
         permit.succeed(end, end - start)
 
     return guarded
-
-
-def main() -> None:
-    other = pybreaker.CircuitBreaker()
-    sync = purgatory.SyncCircuitBreakerFactory().get_breaker("x")
-
-    def with_purgatory() -> None:
-        with sync:
-            no_op()
-
-    contenders = {
-        "bare no-op": no_op,
-        "souk, last 100 calls": souk(BreakerSettings()),
-        "souk, last 60 s": souk(BreakerSettings(window=60, by_time=True)),
-        "pybreaker": lambda: other.call(no_op),
-        "purgatory (sync)": with_purgatory,
-    }
-    best = dict.fromkeys(contenders, float("inf"))
-    for _ in range(TURNS):
-        for name, work in contenders.items():
-            best[name] = min(best[name], loop(work))
-    base = best["souk, last 100 calls"]
-    for name, took in best.items():
-        print(f"{name:24} {took * 1e6:6.2f} us  {took / base:5.2f} x souk")
-
-
-if __name__ == "__main__":
-    main()

@@ -166,8 +166,8 @@ async def _run(what: Load) -> Sent:
     await run.done
     ended = time.monotonic()
     if run.wrong:
-        answer, times = run.wrong.most_common(1)[0]
-        raise RuntimeError(f"{sum(run.wrong.values())} of {len(run.times)} went wrong; {times} x {answer!r}")
+        answer, often = run.wrong.most_common(1)[0]
+        raise RuntimeError(f"{sum(run.wrong.values())} of {len(run.times)} went wrong; {often} x {answer!r}")
     times = sorted(run.times)
     took = ended - began
     return Sent(

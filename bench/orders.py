@@ -68,7 +68,7 @@ def buying(system: System) -> "_Buying":
         body = {"delta": STOCK, "reason": "bench", "idempotencyKey": f"bench-{time.time_ns()}"}
         system.call("POST", f"/api/v1/stock/P-{101 + number}:adjust", body, admin)
     products = system.call("GET", f"/api/v1/products?pageSize={PRODUCTS}")["products"]
-    bodies = tuple(_body(product["id"], product["price"]) for product in products if int(product["id"][2:]) < 161)
+    bodies = tuple(order_body(product["id"], product["price"]) for product in products if int(product["id"][2:]) < 161)
     return _Buying(system.port, system.token(), bodies)
 
 
@@ -92,7 +92,8 @@ class _Buying:
         )
 
 
-def _body(product: str, price: int) -> str:
+def order_body(product: str, price: int) -> str:
+    """The request of `POST /api/v1/orders`, for two pieces, with a key of its own."""
     return json.dumps(
         {
             "items": [{"productId": product, "quantity": 2, "price": price}],

@@ -1,0 +1,86 @@
+"""`make bench`: measures this machine, and prints one table. About two minutes.
+
+Every figure stands beside its peer or its limit, measured in the same run: compare ratios, not
+figures of other machines. Data lies on the disk of the checkout, in `var/`.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import breaker, calls, gateway, limit, orders, starting
+from bench.figures import Section, as_json, progress, table
+
+ROOT = Path(__file__).parent.parent
+NAMES = ("orders", "gateway", "start", "calls", "breaker")
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long everything is measured: seconds a round, and rounds."""
+
+    seconds: float = 6.0
+    rounds: int = 3
+    recorded: int = 640
+    calls: int = 4_000
+    breaker_calls: int = 50_000
+
+
+QUICK = Effort(seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000)
+
+
+def _orders(folder: Path, effort: Effort) -> list[Section]:
+    """Both in one run, for the second is the limit of the first."""
+    found = orders.measure(folder, seconds=effort.seconds, rounds=effort.rounds)
+    return [found.section, limit.measure(folder, orders=effort.recorded, ours=found.per_second)]
+
+
+def _parts(folder: Path, effort: Effort) -> dict[str, Callable[[], list[Section]]]:
+    return {
+        "orders": lambda: _orders(folder, effort),
+        "gateway": lambda: [gateway.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
+        "start": lambda: [starting.measure(folder, runs=effort.rounds)],
+        "calls": lambda: [calls.measure(calls=effort.calls)],
+        "breaker": lambda: [breaker.measure(calls=effort.breaker_calls)],
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Souk on this machine.")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; figures are rough")
+    parser.add_argument("--only", choices=NAMES, action="append", help="measures this part; may be given again")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure and its details there, too")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Returns the exit status."""
+    arguments = _arguments()
+    began = time.monotonic()
+    (ROOT / "var").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "var") as folder:
+        parts = _parts(Path(folder), QUICK if arguments.quick else Effort())
+        sections = [section for name in NAMES if name in (arguments.only or NAMES) for section in parts[name]()]
+    progress(f"done in {time.monotonic() - began:.0f} s")
+    print(table(sections))
+    print()
+    for line in (*(note for section in sections for note in section.notes), _machine()):
+        print(line)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": _machine(), "sections": as_json(sections)}, indent=2) + "\n")
+    return 0
+
+
+def _machine() -> str:
+    cores = len(gateway.all_cores())
+    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {cores} cores"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

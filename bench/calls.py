@@ -1,0 +1,108 @@
+"""What a call costs: a local one, bare and with all its layers, beside the same over gRPC."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import grpc.aio
+import uvloop
+from shop.order.v1 import order_pb2, order_pb2_grpc
+
+from bench.figures import Figure, Section, median, progress
+from bench.gateway_stub import order
+from souk.kernel.clock import SystemClock
+from souk.kernel.context import acting_as
+from souk.rpc.call import Layer
+from souk.rpc.caller_token import CallerTokens
+from souk.rpc.channel import Channel
+from souk.rpc.in_process import InProcess
+from souk.rpc.layers import standard_layers
+from souk.rpc.server import Dispatcher
+
+_CLOCK = SystemClock()
+_KEY = b"k" * 32
+_TURNS = 5
+
+Call = Callable[[], Awaitable[Any]]
+
+
+class _Orders:
+    def __init__(self) -> None:
+        self._order = order()
+
+    async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:  # noqa: N802
+        return self._order
+
+
+def _served() -> Any:
+    """The same servicer as generated code wants it."""
+    return type("Served", (_Orders, order_pb2_grpc.OrderServiceServicer), {})()
+
+
+def measure(*, calls: int) -> Section:
+    """One call after the other, in turns; medians."""
+    progress("calls: one at a time")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        took = runner.run(_all(calls))
+    local, layered = took["local"], took["layered"]
+    section = Section("calls", details=took)
+    section.add(
+        Figure("local call, with every layer", layered * 1e6, "us", "grpc.aio on loopback", layered / took["grpc"]),
+        Figure("  without layers", local * 1e6, "us", "grpc.aio on loopback", local / took["grpc"]),
+        Figure("  grpc.aio, client and server in one process", took["grpc"] * 1e6, "us"),
+    )
+    return section
+
+
+async def _all(calls: int) -> dict[str, float]:
+    async with AsyncExitStack() as stack:
+        ways: dict[str, Call] = {
+            "direct": _direct(),
+            "local": _local(()),
+            "layered": _local(standard_layers("order", _CLOCK)),
+            "grpc": await stack.enter_async_context(_grpc()),
+        }
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(_TURNS):
+            for name, call in ways.items():
+                times[name].append(await _loop(call, calls if name != "grpc" else calls // 4))
+    return {name: median(found) for name, found in times.items()}
+
+
+async def _loop(call: Call, calls: int) -> float:
+    with acting_as("bench", on_behalf_of="U-demo"):
+        start = time.perf_counter()
+        for _ in range(calls):
+            await call()
+        return (time.perf_counter() - start) / calls
+
+
+def _direct() -> Call:
+    servicer, request = _Orders(), order_pb2.GetOrderRequest(id="ORD-1")
+    return lambda: servicer.GetOrder(request, None)
+
+
+def _local(layers: Sequence[Layer]) -> Call:
+    dispatcher = Dispatcher(CallerTokens(_KEY, "order", _CLOCK), _CLOCK)
+    dispatcher.add(_Orders(), order_pb2.DESCRIPTOR.services_by_name["OrderService"])
+    tokens = CallerTokens(_KEY, "bench", _CLOCK)
+    channel = Channel(InProcess(dispatcher, _CLOCK), tokens=tokens, layers=layers, clock=_CLOCK)
+    return _stub(channel)
+
+
+def _stub(channel: grpc.aio.Channel) -> Call:
+    stub, request = order_pb2_grpc.OrderServiceStub(channel), order_pb2.GetOrderRequest(id="ORD-1")
+    return lambda: stub.GetOrder(request, timeout=5)
+
+
+@asynccontextmanager
+async def _grpc() -> AsyncIterator[Call]:
+    server = grpc.aio.server()
+    order_pb2_grpc.add_OrderServiceServicer_to_server(_served(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield _stub(channel)
+    await server.stop(0)

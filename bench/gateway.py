@@ -1,0 +1,181 @@
+"""The gateway, beside express with http-proxy-middleware: one core each, the same load, in turns.
+
+Both are sent the request of `POST /api/v1/orders`, with a token. Express passes it on to a plain
+server, which answers with an order; that server and the load have the other core. The gateway checks
+the token, reads the JSON strictly, makes the message, calls a servicer that answers with the same
+order, through the channel with all its layers and in its own process, and writes JSON, log and metrics.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import orjson
+import psutil
+from google.protobuf.json_format import MessageToDict
+
+from bench.figures import Figure, Section, at_least, median, progress
+from bench.gateway_stub import order
+from bench.load import Load, load
+from bench.orders import CLIENTS, order_body
+from bench.system import free_port
+
+HERE = Path(__file__).parent
+CACHE = HERE / ".cache" / "express"
+PACKAGES = "express 5 + http-proxy-middleware"
+_WARMING = 2.0  # seconds; a compiler at run time needs them
+_OURS, _THEIRS = "gateway: identity, JSON to message and back", f"{PACKAGES}, plain proxying"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Something that answers, and the load that it is given."""
+
+    name: str
+    process: psutil.Process
+    load: Load
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Requests a second, CPU in microseconds a request, p99 in milliseconds, cores of the load generator."""
+
+    rate: float
+    cpu: float
+    p99: float
+    load_cpu: float
+
+
+def measure(folder: Path, *, seconds: float, rounds: int) -> Section:
+    """Figures of both, in turns. Without npm only the gateway is measured."""
+    section = Section("gateway")
+    with ExitStack() as stack:
+        contenders = [stack.enter_context(_gateway(folder, seconds))]
+        if _installed():
+            contenders.append(stack.enter_context(_express(folder, seconds)))
+        else:
+            section.notes.append("express is not measured: it needs node and npm")
+        for one in contenders:
+            progress("gateway: warming up")
+            load(replace(one.load, seconds=_WARMING))
+        measured = {one.name: list[Round]() for one in contenders}
+        for number in range(rounds):
+            progress(f"gateway: round {number + 1} of {rounds}")
+            for one in contenders:
+                measured[one.name].append(_round(one))
+    section.details = {name: [asdict(one) for one in found] for name, found in measured.items()}
+    _report(section, measured)
+    return section
+
+
+def _round(one: Contender) -> Round:
+    cpu = _cpu(one.process)
+    sent = load(one.load)
+    return Round(sent.per_second, (_cpu(one.process) - cpu) / sent.answers * 1e6, sent.p99, sent.cpu)
+
+
+def _report(section: Section, rounds: dict[str, list[Round]]) -> None:
+    ours, theirs = rounds[_OURS], rounds.get(_THEIRS)
+    if theirs is None:
+        section.add(_rate(_OURS, ours))
+        return
+    # A ratio of each turn, for others use the machine, too, and not evenly.
+    ratio = median(one.rate / other.rate for one, other in zip(ours, theirs, strict=True))
+    cpu_ratio = median(one.cpu / other.cpu for one, other in zip(ours, theirs, strict=True))
+    section.add(
+        replace(_rate(_OURS, ours), against=PACKAGES, ratio=ratio, **at_least(1.0, ratio, "level")),
+        _rate(f"  {_THEIRS}", theirs),
+        Figure("  CPU of the gateway", median(one.cpu for one in ours), "us a request", "express", cpu_ratio),
+        Figure("  CPU of express", median(one.cpu for one in theirs), "us a request"),
+    )
+
+
+def _rate(name: str, rounds: list[Round]) -> Figure:
+    return Figure(name, median(one.rate for one in rounds), "requests/s")
+
+
+def all_cores() -> list[int]:
+    """Those that this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def _cores() -> tuple[int, int]:
+    """One for what is measured, one for everything else."""
+    cores = all_cores()
+    return cores[0], cores[-1]
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _load(port: int, seconds: float, token: str) -> Load:
+    headers = {"authorization": f"Bearer {token}"}
+    return Load(
+        port=port,
+        method="POST",
+        path="/api/v1/orders",
+        bodies=(order_body("P-101", 1200),),
+        headers=headers,
+        clients=CLIENTS,
+        seconds=seconds,
+        expect=201,
+        core=_cores()[1],
+    )
+
+
+@contextmanager
+def _started(command: Sequence[str], core: int, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process on one core, and the first line that it prints."""
+    with log.open("a") as stream:
+        pinned = ("taskset", "-c", str(core), *command)
+        process = subprocess.Popen(pinned, stdout=subprocess.PIPE, stderr=stream, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline().strip()
+        if not line:
+            raise RuntimeError(f"{command[0]} did not start: {log.read_text()[-500:]}")
+        yield process, line
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def _gateway(folder: Path, seconds: float) -> Iterator[Contender]:
+    port = free_port()
+    command = (sys.executable, "-m", "bench.gateway_stub", str(folder / "stub"), str(port))
+    with _started(command, _cores()[0], folder / "gateway.log") as (process, token):
+        yield Contender(_OURS, psutil.Process(process.pid), _load(port, seconds, token))
+
+
+@contextmanager
+def _express(folder: Path, seconds: float) -> Iterator[Contender]:
+    answer = orjson.dumps(MessageToDict(order())).decode()
+    log, (mine, other) = folder / "express.log", _cores()
+    with (
+        _started(("node", str(CACHE / "upstream.js"), answer), other, log) as (_, upstream),
+        _started(("node", str(CACHE / "proxy.js"), upstream), mine, log) as (process, port),
+    ):
+        yield Contender(_THEIRS, psutil.Process(process.pid), _load(int(port), seconds, "x" * 300))
+
+
+def _installed() -> bool:
+    """Brings express, once, into a folder that is not part of the checkout's history."""
+    if not (shutil.which("node") and shutil.which("npm") and shutil.which("taskset")):
+        return False
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for file in (HERE / "express").iterdir():
+        shutil.copy(file, CACHE)
+    if not (CACHE / "node_modules" / "http-proxy-middleware").is_dir():
+        progress("gateway: npm brings express")
+        command = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--silent")
+        return subprocess.run(command, cwd=CACHE, check=False, capture_output=True).returncode == 0
+    return True

@@ -1,0 +1,93 @@
+"""The gateway before two services that do nothing: `python -m bench.gateway_stub DIRECTORY PORT`.
+
+Everything else is real: identity, routes, JSON, the channel with its layers, log and metrics. Prints
+an access token once it serves.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from google.protobuf.timestamp_pb2 import Timestamp
+from shop.order.v1 import order_pb2
+from shop.user.v1 import user_pb2
+
+from marketplace.app.app import app as marketplace
+from marketplace.user.adapters.es256_signer import Es256Signer
+from souk.cli.terminal import start_logging
+from souk.hosting.lifecycle import StopSignals
+from souk.hosting.monolith import monolith
+from souk.hosting.service import App, Host, Parts, Service
+from souk.hosting.settings import Settings
+from souk.kernel.clock import SystemClock
+
+_TIME = Timestamp(seconds=1_780_000_000, nanos=123_456_000)
+
+
+def order() -> order_pb2.Order:
+    """What every request is answered with."""
+    return order_pb2.Order(
+        id="ORD-01J9ZK3V5W8Q2R4T6Y7U8I9O0P",
+        status=order_pb2.ORDER_STATUS_CONFIRMED,
+        items=[order_pb2.OrderItem(product_id="P-101", quantity=2, price=1200)],
+        total=2400,
+        currency="EUR",
+        shipping_address_id="ADDR-55",
+        payment_method="card",
+        payment_id="PAY-01J9ZK3V5W8Q2R4T6Y7U8I9O0P",
+        created_at=_TIME,
+        updated_at=_TIME,
+    )
+
+
+class _Orders:
+    async def PlaceOrder(self, request: Any, context: Any) -> order_pb2.Order:  # noqa: N802
+        return order()
+
+
+class _Users:
+    def __init__(self, key: dict[str, str]) -> None:
+        self._keys = user_pb2.SigningKeys(keys=[user_pb2.SigningKey(**key)])
+
+    async def ListSigningKeys(self, request: Any, context: Any) -> user_pb2.SigningKeys:  # noqa: N802
+        return self._keys
+
+
+def _app(key: dict[str, str]) -> App:
+    async def orders(host: Host) -> Parts:
+        return Parts(_Orders())
+
+    async def users(host: Host) -> Parts:
+        return Parts(_Users(key))
+
+    services = (
+        Service("order", order_pb2.DESCRIPTOR.services_by_name["OrderService"], orders),
+        Service("user", user_pb2.DESCRIPTOR.services_by_name["UserService"], users),
+    )
+    return App("bench", services, marketplace.identity)
+
+
+async def _serve(data: Path, port: int) -> None:
+    stop = StopSignals()
+    stop.install()
+    signer, now = Es256Signer(), int(time.time())
+    key = signer.make_key(0)
+    claims: dict[str, object] = {"iss": "souk", "aud": "souk", "sub": "U-demo", "iat": now, "exp": now + 3600}
+    settings = Settings(data=data, port=port, demo=True)
+    start_logging(settings)
+    async with monolith(_app(signer.public(key)), settings, SystemClock()):
+        print(signer.sign({**claims, "roles": ["customer"]}, key), flush=True)
+        await stop.wait()
+
+
+def main() -> None:
+    """Serves until SIGTERM."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()
