@@ -1,0 +1,207 @@
+"""A whole system as a user starts it: by its commands, in processes of its own, on a data directory.
+
+    with embedded(folder) as system:      `souk up`
+    with processes(folder) as system:     one `souk serve` a service, and one for the gateway
+        system.url                        where its gateway answers
+        system.kill(); system.start()     kill -9, and again on the same data
+
+Both have one interface, so one suite runs against both. Only processes started here are ever
+killed, by their ids.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from souk.hosting import installed
+
+GATEWAY = "gateway"
+LOOPBACK = "127.0.0.1"
+START_LIMIT = 40.0
+STOP_LIMIT = 30.0
+POLL = 0.01
+_LOG_SHOWN = 6_000
+
+
+def until(happened: Callable[[], object], limit: float, what: str) -> None:
+    """Returns once `happened()` is true; raises AssertionError, which names `what`, after `limit` seconds."""
+    end = time.monotonic() + limit
+    while not happened():
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {limit:g} s")
+        time.sleep(POLL)
+
+
+class Process:
+    """One `souk` command; `ready` finds in its output what says that it is up."""
+
+    def __init__(self, name: str, arguments: Sequence[str], ready: str, folder: Path) -> None:
+        self.name = name
+        self._command = (sys.executable, "-m", "souk.cli", *arguments)
+        self._ready = re.compile(ready)
+        self._said, self._log = folder / f"{name}.out", folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def spawn(self, settings: Mapping[str, str]) -> None:
+        """Starts it; nothing of the settings of this process is inherited."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
+        with self._said.open("wb") as said, self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, env={**kept, **settings}, stdout=said, stderr=log)
+
+    def await_ready(self) -> re.Match[str]:
+        """What it said when it came up; raises AssertionError, with its log, if it did not."""
+        until(lambda: self._match() or self.status is not None, START_LIMIT, f"{self.name} is ready")
+        match = self._match()
+        if match is None:
+            raise AssertionError(f"{self.name} ended with {self.status}\n{self.output()}")
+        return match
+
+    def _match(self) -> re.Match[str] | None:
+        return self._ready.search(self._said.read_text())
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, once it has one."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None, "it was never started"
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal, if it runs."""
+        if self._process is not None and self.runs:
+            self._process.send_signal(number)
+
+    def await_end(self, limit: float = STOP_LIMIT) -> int:
+        """Its exit status; after the limit it is killed, and AssertionError raised."""
+        assert self._process is not None, "it was never started"
+        try:
+            return self._process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"{self.name} did not end within {limit:g} s\n{self.output()}") from None
+
+    def output(self) -> str:
+        """The end of what it said and logged."""
+        texts = [path.read_text(errors="replace") for path in (self._said, self._log) if path.exists()]
+        return f"--- {self.name}\n{''.join(texts)[-_LOG_SHOWN:]}"
+
+
+class System:
+    """Processes that are one system. `settings` are variables `SOUK_*` for each of them."""
+
+    def __init__(self, mode: str, data: Path, parts: Sequence[Process], settings: Mapping[str, str]) -> None:
+        self.mode, self.data, self.parts = mode, data, tuple(parts)
+        self.url = ""
+        self._settings = dict(settings)
+
+    def start(self, faults: Mapping[str, int] | None = None) -> None:
+        """Starts what does not run, and returns when all of it is ready. `faults` arms points to die at."""
+        armed = {"SOUK_FAULTS": ",".join(f"{name}={turn}" for name, turn in faults.items())} if faults else {}
+        starting = [part for part in self.parts if not part.runs]
+        for part in starting:
+            part.spawn({**self._settings, **armed})
+        for part in starting:
+            match = part.await_ready()
+            if part is self.parts[-1]:
+                self.url = match["url"] if match["url"].startswith("http") else f"http://{match['url']}"
+
+    def stop(self) -> list[int]:
+        """SIGTERM to all, the gateway first; their exit statuses."""
+        running = [part for part in reversed(self.parts) if part.runs]
+        for part in running:
+            part.send(signal.SIGTERM)
+        return [part.await_end() for part in running]
+
+    def kill(self, *names: str) -> None:
+        """`kill -9` to the parts of these names, or to all of them."""
+        struck = [part for part in self.parts if part.runs and (not names or part.name in names)]
+        for part in struck:
+            part.send(signal.SIGKILL)
+        for part in struck:
+            part.await_end()
+
+    def part(self, name: str) -> Process:
+        """One of its processes."""
+        return next(part for part in self.parts if part.name == name)
+
+    def dead(self) -> list[str]:
+        """The parts that have ended by themselves, or were killed."""
+        return [part.name for part in self.parts if not part.runs]
+
+    def output(self) -> str:
+        """What all of it said and logged, for a failed test to show."""
+        return "\n".join(part.output() for part in self.parts)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago. Processes that must know each other's need it before they start."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _folders(folder: Path) -> tuple[Path, Path]:
+    data, logs = folder / "data", folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return data, logs
+
+
+@contextmanager
+def _running(system: System, faults: Mapping[str, int] | None) -> Iterator[System]:
+    try:
+        system.start(faults)
+        yield system
+    finally:
+        system.kill()
+
+
+@contextmanager
+def embedded(
+    folder: Path, *, faults: Mapping[str, int] | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[System]:
+    """The system as one process; killed at the end, if it still runs."""
+    data, logs = _folders(folder)
+    command = ("up", "--demo", "--data", str(data), "--port", "0")
+    up = Process("up", command, r"is ready on (?P<url>http://\S+)", logs)
+    with _running(System("embedded", data, [up], settings or {}), faults) as system:
+        yield system
+
+
+@contextmanager
+def processes(
+    folder: Path, *, faults: Mapping[str, int] | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[System]:
+    """Each service as a process of its own, and the gateway, on loopback gRPC; killed at the end."""
+    data, logs = _folders(folder)
+    ports = {service.name: free_port() for service in installed.app(None).services}
+    addresses = ",".join(f"{name}={LOOPBACK}:{port}" for name, port in ports.items())
+    parts = [_serving(name, port, data, logs) for name, port in {**ports, GATEWAY: 0}.items()]
+    known = {"SOUK_ADDRESSES": addresses, **(settings or {})}
+    with _running(System("processes", data, parts, known), faults) as system:
+        yield system
+
+
+def _serving(name: str, port: int, data: Path, logs: Path) -> Process:
+    command = ("serve", name, "--demo", "--data", str(data), "--port", str(port))
+    return Process(name, command, rf"(?m)^ready {name} (?P<url>\S+)$", logs)
+
+
+MODES = {"embedded": embedded, "processes": processes}
+"""How a system may be started, by name."""

@@ -1,0 +1,41 @@
+"""One suite against the system as a user starts it: as one process, and as a process a service."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from souk.testing.system import MODES, System
+from tests.market.books import Books
+from tests.market.invariants import await_rest, violations
+from tests.market.shop import Shop
+
+
+@pytest.fixture(scope="session", params=list(MODES))
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A running system with demo data; at the end it stops by itself."""
+    with MODES[request.param](tmp_path_factory.mktemp(request.param)) as system:
+        yield system
+        assert set(system.stop()) == {0}, system.output()
+
+
+@pytest.fixture(scope="session")
+def shop(system: System) -> Iterator[Shop]:
+    """Its shop. Whatever the tests did to it, at the end its books must be right."""
+    shop = Shop(system.mode, system.url, system.data)
+    yield shop
+    shop.close()
+    assert system.dead() == [], system.output()
+    books = Books(system.data)
+    await_rest(books)
+    assert violations(books) == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Shows what the system logged when a test of it fails."""
+    report = yield
+    system = getattr(item, "funcargs", {}).get("system")
+    if report.failed and system is not None:
+        report.sections.append((f"system, {system.mode}", system.output()))
+    return report

@@ -1,0 +1,108 @@
+"""A client of the public API that looks at every answer: what all of them must have is checked here, once."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+PROBLEM = "application/problem+json"
+PATIENCE = 30.0
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_CODE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def _look(response: httpx.Response) -> None:
+    where = f"{response.request.method} {response.request.url.path} -> {response.status_code}"
+    assert response.headers.get("x-request-id"), f"{where} has no X-Request-Id"
+    assert _TRACEPARENT.fullmatch(response.headers.get("traceparent", "")), f"{where} has no good traceparent"
+    assert response.status_code not in (500, 501, 502), f"{where}: {response.read().decode()}"
+    if response.status_code >= 400:
+        response.read()
+        _look_at_problem(response, where)
+
+
+def _look_at_problem(response: httpx.Response, where: str) -> None:
+    assert response.headers["content-type"] == PROBLEM, where
+    document = response.json()
+    assert {"type", "title", "status", "detail", "code", "requestId"} <= document.keys(), f"{where}: {document}"
+    assert document["status"] == response.status_code
+    assert document["requestId"] == response.headers["x-request-id"]
+    assert _CODE.fullmatch(document["code"]), document
+    assert document["detail"], where
+    for error in document.get("errors", ()):
+        assert error.keys() == {"field", "detail"}
+        assert error["field"], document
+        assert error["detail"], document
+    if response.status_code in (429, 503):
+        assert int(response.headers["retry-after"]) >= 1, where
+
+
+class Api(httpx.Client):
+    """Somebody who calls, with a token or without."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        super().__init__(base_url=url, headers=headers, timeout=PATIENCE, event_hooks={"response": [_look]})
+        self.token = token
+
+    def ok(self, method: str, path: str, status: int = 200, **arguments: Any) -> Any:
+        """The JSON body of an answer that must have this status; None for an empty one."""
+        response = self.request(method, path, **arguments)
+        assert response.status_code == status, f"{method} {path} -> {response.status_code} {response.text}"
+        return response.json() if response.content else None
+
+    def problem(self, status: int, code: str, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """The problem document of an answer that must have this status and code."""
+        return refused(self.request(method, path, **arguments), status, code)
+
+    def invalid(self, field: str, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """The problem document of a 400 that must name this field."""
+        document = self.problem(400, "INVALID_REQUEST", method, path, **arguments)
+        fields = [error["field"] for error in document["errors"]]
+        assert field in fields, f"{method} {path} names {fields}, not {field}: {document['detail']}"
+        return document
+
+    def pages(self, path: str, size: int, **query: Any) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a list, one after the other."""
+        token: dict[str, str] = {}
+        while True:
+            body = self.ok("GET", path, params={**query, "pageSize": size, **token})
+            (name,) = body.keys() - {"nextPageToken"}
+            assert len(body[name]) <= size
+            yield body[name]
+            if "nextPageToken" not in body:
+                return
+            token = {"pageToken": body["nextPageToken"]}
+            assert re.fullmatch(r"[A-Za-z0-9_.~-]+", token["pageToken"]), "a page token is URL-safe"
+
+
+def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of a refusal that must have this status and code."""
+    document: dict[str, Any] = response.json()
+    got = (response.status_code, document.get("code"))
+    assert got == (status, code), f"{response.request.method} {response.request.url.path} -> {response.text}"
+    return document
+
+
+def log_in(url: str, email: str, password: str) -> Api:
+    """A client with a fresh token."""
+    with Api(url) as api:
+        token = api.ok("POST", "/api/v1/auth/token", json={"email": email, "password": password})
+    return Api(url, token["accessToken"])
+
+
+def new_key() -> str:
+    """A key that nobody has used."""
+    return f"key-{uuid4()}"
+
+
+def wish(*lines: tuple[str, int, int], address: str = "ADDR-55", method: str = "card", key: str = "") -> dict[str, Any]:
+    """The body of an order; a line is a product, a quantity and a price."""
+    return {
+        "items": [{"productId": product, "quantity": quantity, "price": price} for product, quantity, price in lines],
+        "shippingAddressId": address,
+        "paymentMethod": method,
+        "idempotencyKey": key or new_key(),
+    }

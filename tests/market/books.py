@@ -1,0 +1,69 @@
+"""What a system has written down, read from its databases as they lie there."""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shop.order.v1 import order_pb2
+
+DATABASES = ("product", "user", "inventory", "payment", "order")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Books:
+    """The data directory of a system that runs, or was stopped."""
+
+    data: Path
+
+    def rows(self, database: str, sql: str, *values: object) -> list[Row]:
+        """Rows of a service's database."""
+        path = self.data / "payment" / "sandbox-bank.db" if database == "bank" else self.data / f"{database}.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10.0)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, values)]
+
+    def orders(self) -> list[order_pb2.Order]:
+        """The orders, as their buyers see them."""
+        return [order_pb2.Order.FromString(row["body"]) for row in self.rows("order", "SELECT body FROM orders")]
+
+    def history(self, order_id: str) -> list[str]:
+        """What happened to an order."""
+        sql = "SELECT type FROM souk_event_store WHERE stream = ? ORDER BY version"
+        return [row["type"] for row in self.rows("order", sql, order_id)]
+
+    def events(self) -> list[Row]:
+        """What the services told each other."""
+        sql = "SELECT id, type, key, payload FROM souk_outbox ORDER BY seq"
+        return [{**row, "database": name} for name in DATABASES for row in self.rows(name, sql)]
+
+    def unrest(self) -> list[str]:
+        """What is still going on."""
+        return [*self._open_sagas(), *self._undelivered(), *self._open_money()]
+
+    def parked(self) -> list[str]:
+        """What waits for an operator."""
+        sagas = self.rows("order", "SELECT saga, subject FROM souk_saga_run WHERE parked")
+        sql = "SELECT consumer, reason FROM souk_outbox_delivery WHERE state = 'parked'"
+        events = [row for name in DATABASES for row in self.rows(name, sql)]
+        return [f"parked: {row}" for row in (*sagas, *events)]
+
+    def _open_sagas(self) -> Iterable[str]:
+        rows = self.rows("order", "SELECT saga, subject, phase FROM souk_saga_run WHERE NOT ended AND NOT parked")
+        return [f"a saga is open: {row}" for row in rows]
+
+    def _undelivered(self) -> Iterable[str]:
+        for name in DATABASES:
+            routes = self.rows(name, "SELECT count(*) AS n FROM souk_outbox WHERE NOT routed")
+            sql = "SELECT count(*) AS n FROM souk_outbox_delivery WHERE state = 'pending'"
+            if waiting := routes[0]["n"] + self.rows(name, sql)[0]["n"]:
+                yield f"{waiting} events of {name} are under way"
+
+    def _open_money(self) -> Iterable[str]:
+        open_ = "next_try_at IS NOT NULL OR status = 'PENDING'"
+        payments = self.rows("payment", f"SELECT id, status FROM payments WHERE {open_}")
+        refunds = self.rows("payment", "SELECT id FROM refunds WHERE NOT done")
+        return [f"money is moving: {row}" for row in (*payments, *refunds)]

@@ -1,0 +1,42 @@
+"""The mailbox folder, read as a mail program would."""
+
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from souk.testing.system import until
+
+PATIENCE = 30.0
+
+
+class Mailbox:
+    """Letters in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> set[str]:
+        """The ids of the letters."""
+        return {path.stem for path in self._folder.glob("*.eml")}
+
+    def about(self, order_id: str, words: str = "") -> list[EmailMessage]:
+        """The letters whose subject names an order and holds these words."""
+        letters = [_read(path) for path in sorted(self._folder.glob("*.eml"))]
+        return [letter for letter in letters if order_id in letter["subject"] and words in letter["subject"]]
+
+    def await_letter(self, order_id: str, words: str) -> EmailMessage:
+        """The letter about an order, once it has come."""
+        until(lambda: self.about(order_id, words), PATIENCE, f"a letter about {order_id}: {words}")
+        (letter,) = self.about(order_id, words)
+        return letter
+
+
+def text_of(letter: EmailMessage) -> str:
+    """What it says, as plain text."""
+    body = letter.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def _read(path: Path) -> EmailMessage:
+    return message_from_bytes(path.read_bytes(), policy=policy.default)

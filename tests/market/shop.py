@@ -1,0 +1,140 @@
+"""A shop to test in: a system with demo data, its admin, and as many new buyers and products as a test wants."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from souk.testing.system import until
+from tests.market.api import Api, log_in, new_key, wish
+from tests.market.mailbox import Mailbox
+
+PASSWORD = "correct horse battery"
+HOME = {
+    "name": "Nadia Buyer",
+    "line1": "Souk Street 1",
+    "city": "Hamburg",
+    "postalCode": "20095",
+    "country": "DE",
+}
+PATIENCE = 30.0
+
+
+class Buyer(Api):
+    """Somebody with an account, a home and, if wanted, a default card."""
+
+    def __init__(self, url: str, token: str, email: str, password: str, user: dict[str, Any], refresh: str) -> None:
+        super().__init__(url, token)
+        self.email, self.password, self.user, self.refresh = email, password, user, refresh
+        self.home = ""
+
+    def move_in(self) -> None:
+        """Saves an address."""
+        self.home = self.ok("POST", "/api/v1/addresses", 201, json=HOME)["id"]
+
+    def save_card(self, token: str, **more: Any) -> dict[str, Any]:
+        """Saves a card by its sandbox token."""
+        saved: dict[str, Any] = self.ok("POST", "/api/v1/payment-methods", 201, json={"cardToken": token, **more})
+        return saved
+
+    def wish(self, *lines: tuple[str, int, int], method: str = "card", key: str = "") -> dict[str, Any]:
+        """The body of an order to this buyer's home."""
+        return wish(*lines, address=self.home, method=method, key=key)
+
+    def buy(self, *lines: tuple[str, int, int], method: str = "card") -> dict[str, Any]:
+        """A confirmed order."""
+        order: dict[str, Any] = self.ok("POST", "/api/v1/orders", 201, json=self.wish(*lines, method=method))
+        assert order["status"] == "CONFIRMED"
+        return order
+
+    def order(self, order_id: str) -> dict[str, Any]:
+        """An order as it is."""
+        order: dict[str, Any] = self.ok("GET", f"/api/v1/orders/{order_id}")
+        return order
+
+    def payments(self, order_id: str) -> list[dict[str, Any]]:
+        """What was charged for an order."""
+        payments = self.ok("GET", "/api/v1/payments", params={"pageSize": 100})["payments"]
+        return [payment for payment in payments if payment["orderId"] == order_id]
+
+    def await_order(self, order_id: str, happened: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """The order once this is true of it."""
+        until(lambda: happened(self.order(order_id)), PATIENCE, f"{order_id} gets there")
+        return self.order(order_id)
+
+
+@dataclass
+class Shop:
+    """A system with demo data at `url`, its data in `data`."""
+
+    mode: str
+    url: str
+    data: Path
+    _opened: list[Api] = field(default_factory=list)
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The letters it wrote."""
+        return Mailbox(self.data / "notification" / "mailbox")
+
+    @cached_property
+    def anyone(self) -> Api:
+        """Somebody without a token."""
+        return self._kept(Api(self.url))
+
+    @cached_property
+    def demo(self) -> Api:
+        """The demo user."""
+        return self._kept(log_in(self.url, "demo@souk.test", "demo-password"))
+
+    @cached_property
+    def admin(self) -> Api:
+        """The demo admin."""
+        return self._kept(log_in(self.url, "admin@souk.test", "admin-password"))
+
+    def stranger(self, password: str = PASSWORD) -> Buyer:
+        """A new account, with nothing in it."""
+        email = f"buyer-{uuid4().hex[:12]}@souk.test"
+        account = {"email": email, "password": password, "name": "Nadia Buyer"}
+        user = self.anyone.ok("POST", "/api/v1/users", 201, json=account)
+        token = self.anyone.ok("POST", "/api/v1/auth/token", json={"email": email, "password": password})
+        buyer = Buyer(self.url, token["accessToken"], email, password, user, token["refreshToken"])
+        self._kept(buyer)
+        return buyer
+
+    def buyer(self, card: str | None = "tok_visa") -> Buyer:
+        """A new account with a home, and a default card unless it is None."""
+        buyer = self.stranger()
+        buyer.move_in()
+        if card is not None:
+            buyer.save_card(card)
+        return buyer
+
+    def product(self, price: int = 1_200, stock: int = 10, **more: Any) -> str:
+        """A new product with stock; its id."""
+        body = {"name": "Brass lamp", "description": "Light.", "category": "lamps", "price": price, "currency": "EUR"}
+        product: dict[str, Any] = self.admin.ok("POST", "/api/v1/products", 201, json={**body, **more})
+        if stock:
+            self.receive(product["id"], stock)
+        return str(product["id"])
+
+    def receive(self, product: str, pieces: int) -> dict[str, Any]:
+        """Adds to a product's stock."""
+        body = {"delta": pieces, "reason": "delivery", "idempotencyKey": new_key()}
+        stock: dict[str, Any] = self.admin.ok("POST", f"/api/v1/stock/{product}:adjust", json=body)
+        return stock
+
+    def stock(self, product: str) -> int:
+        """How many can be had."""
+        return int(self.anyone.ok("GET", f"/api/v1/stock/{product}")["available"])
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for api in self._opened:
+            api.close()
+
+    def _kept(self, api: Api) -> Api:
+        self._opened.append(api)
+        return api
