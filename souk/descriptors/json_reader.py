@@ -86,6 +86,8 @@ class _Object:
             field = fields.get(key)
             if field is None:
                 self._refuse_unknown(key, walk, here)
+                if walk.full:
+                    return None
             else:
                 arguments[field[0]] = field[1](item, walk, here, key)
         if not arguments.keys() >= self.required or self._oneofs:
@@ -138,7 +140,12 @@ def _list_reader(one: Read) -> Read:
         if type(value) is not list:
             return walk.refuse(parent, label, "must be an array")
         here: Place = (parent, label, parent[2] if parent else 0)
-        return [one(item, walk, here, index) for index, item in enumerate(value)]
+        items: list[object] = []
+        for index, item in enumerate(value):
+            items.append(one(item, walk, here, index))
+            if walk.full:
+                break
+        return items
 
     return read
 

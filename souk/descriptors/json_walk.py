@@ -24,18 +24,23 @@ ROOT: Place = (None, "", 0)
 
 
 class Walk:
-    """One reading: counts the keys that it passed and collects violations under their JSON paths."""
+    """One reading: counts the keys that it passed and collects violations under their JSON paths.
 
-    __slots__ = ("keys", "violations")
+    Once it is `full` readers stop: a wrong body of 1 MiB would keep everybody waiting.
+    """
+
+    __slots__ = ("full", "keys", "violations")
 
     def __init__(self) -> None:
         self.keys = 0
+        self.full = False
         self.violations: list[Violation] = []
 
     def refuse(self, parent: Place | None, label: str | int, detail: str) -> Any:
         """Records that the value at `label` under `parent` is wrong; None, for the reader to return."""
-        if len(self.violations) < MAX_VIOLATIONS:
+        if not self.full:
             self.violations.append(Violation(path_of(parent, label), detail))
+            self.full = len(self.violations) >= MAX_VIOLATIONS
 
 
 def path_of(parent: Place | None, label: str | int) -> str:

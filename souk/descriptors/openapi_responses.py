@@ -50,6 +50,7 @@ PROBLEM: Schema = {
 }
 
 _EVERYWHERE = {
+    414: ("URI_TOO_LONG",),
     429: ("RATE_LIMITED",),
     431: ("HEADERS_TOO_LARGE",),
     500: ("INTERNAL",),

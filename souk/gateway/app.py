@@ -112,7 +112,7 @@ class Gateway:
         self._log.finished(request, request.route, answer.status, self._clock.monotonic() - started)
 
     async def _answer(self, request: Request) -> Answer:
-        request.check_headers()
+        request.check_size()
         found = self.routes.find(request.path)
         if found is None:
             raise not_found()

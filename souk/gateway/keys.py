@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from joserfc.errors import JoseError
@@ -43,17 +44,21 @@ class SigningKeys:
         return self._fetched is None or self._clock.monotonic() - self._fetched >= self._settings.jwks_age
 
     async def find(self, kid: str) -> ECKey | None:
-        """The key of that name. Raises Problem when there are none and they cannot be fetched."""
-        if kid not in self._keys or self.stale:
+        """The key of that name. Raises Problem when it is unknown and the keys cannot be fetched."""
+        if kid not in self._keys:
             await self._refetch(kid)
         known = self._keys.get(kid)
         if known is None and self._failure is not None:
-            raise self._failure
+            raise replace(self._failure)
         return None if known is None else known[1]
 
     async def refresh(self) -> None:
-        """Fetches stale keys; tokens of keys that are gone are no longer believed."""
-        if self.stale:
+        """Fetches stale keys; tokens of keys that are gone are no longer believed.
+
+        While one caller fetches, the others go on with the old keys: when the service that signs
+        hangs, only one request in a while hangs with it.
+        """
+        if self.stale and not (self._keys and self._lock.locked()):
             await self._refetch(None)
 
     async def _refetch(self, wanted: str | None) -> None:

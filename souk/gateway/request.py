@@ -84,8 +84,10 @@ class Request:
         """Whether a body was announced."""
         return self._pending
 
-    def check_headers(self) -> None:
-        """Raises Problem 431 when there is too much of them."""
+    def check_size(self) -> None:
+        """Raises Problem 414 or 431 when there is too much of the target or of the headers."""
+        if len(self.path) + len(self.query) > self._settings.max_target:
+            raise Problem(414, "URI_TOO_LONG", "the path and query are more than this server reads")
         headers = self.scope["headers"]
         size = sum(len(name) + len(value) for name, value in headers)
         if len(headers) > self._settings.max_headers or size > self._settings.max_header_bytes:

@@ -17,6 +17,7 @@ class GatewaySettings:
 
     max_body: int = MEBIBYTE
     max_drain: int = 4 * MEBIBYTE
+    max_target: int = 8 * 1024
     max_headers: int = 100
     max_header_bytes: int = 32 * 1024
     body_timeout: float = 10.0

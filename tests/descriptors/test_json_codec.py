@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -151,6 +152,15 @@ def test_a_field_of_the_path_is_not_one_of_the_body() -> None:
 
 def test_violations_are_not_endless() -> None:
     assert len(violations(ORDER, {f"x{number}": 1 for number in range(1000)})) == MAX_VIOLATIONS
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"items":[' + b"{}," * 100_000 + b"{}]}", json.dumps({f"x{n}": n for n in range(50_000)}).encode()]
+)
+def test_a_wrong_body_is_not_read_to_its_end(body: bytes) -> None:
+    began = time.process_time()
+    assert len(violations(ORDER, body)) == MAX_VIOLATIONS
+    assert time.process_time() - began < 0.25
 
 
 def test_a_clients_name_is_not_repeated_without_end() -> None:

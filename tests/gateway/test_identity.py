@@ -183,6 +183,24 @@ async def test_keys_stay_while_they_cannot_be_fetched(world: Any) -> None:
     assert await _status(world, token) == 200
 
 
+async def test_a_signer_that_hangs_holds_up_one_request_alone(world: Any) -> None:
+    token, hangs, go_on = world.token(), asyncio.Event(), asyncio.Event()
+    assert await _status(world, token) == 200
+
+    async def hang(_: object) -> Any:
+        hangs.set()
+        await go_on.wait()
+        raise RuntimeError("away")
+
+    world.services.behaviours["ListSigningKeys"] = hang
+    world.clock.advance(GatewaySettings().jwks_age)
+    first = asyncio.create_task(world.send("GET", ME, token=token))
+    await asyncio.wait_for(hangs.wait(), 5)
+    assert (await asyncio.wait_for(world.send("GET", ME, token=token), 5)).status == 200
+    go_on.set()
+    assert (await first).status == 200
+
+
 async def test_without_any_key_the_answer_is_not_401(world: Any) -> None:
     world.services.refuse("ListSigningKeys", RuntimeError("away"))
     response = await world.send("GET", ME, token=world.token())

@@ -238,6 +238,11 @@ async def test_too_many_headers_are_431(world: Any) -> None:
     problem(await world.send("GET", "/healthz", headers=[("x", "y" * 40_000)]), 431, "HEADERS_TOO_LARGE")
 
 
+async def test_a_target_that_is_too_long_is_414(world: Any) -> None:
+    problem(await world.send("GET", "/api/v1/products?category=" + "x" * 8192), 414, "URI_TOO_LONG")
+    problem(await world.send("GET", "/" + "x" * 8192), 414, "URI_TOO_LONG")
+
+
 async def test_the_key_may_come_as_a_header(world: Any) -> None:
     body = {name: value for name, value in ORDER.items() if name != "idempotencyKey"}
     response = await world.send("POST", ORDERS, body, token=world.token(), headers=[("Idempotency-Key", "from header")])
