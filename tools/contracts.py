@@ -1,9 +1,9 @@
 """Contracts: generate code, check drift, lint, and refuse breaking changes.
 
-    python tools/contracts.py generate   writes contracts/gen from the .proto files
-    python tools/contracts.py check      fails when contracts/gen is not what the .proto files give,
-                                         when buf's lint objects, or when a change breaks baseline.binpb
-    python tools/contracts.py baseline   accepts the contracts as they are as the new baseline
+python tools/contracts.py generate   writes contracts/gen from the .proto files
+python tools/contracts.py check      fails when contracts/gen is not what the .proto files give,
+                                     when buf's lint objects, or when a change breaks baseline.binpb
+python tools/contracts.py baseline   accepts the contracts as they are as the new baseline
 """
 
 import filecmp
@@ -74,7 +74,10 @@ def check() -> int:
 
 def _drift(fresh: Path) -> set[str]:
     names = {
-        str(path.relative_to(base)) for base in (fresh, GENERATED) for path in base.rglob("*.py*") if path.suffix != ".pyc"
+        str(path.relative_to(base))
+        for base in (fresh, GENERATED)
+        for path in base.rglob("*.py*")
+        if path.suffix != ".pyc"
     }
     _, different, missing = filecmp.cmpfiles(fresh, GENERATED, sorted(names), shallow=False)
     return {*different, *missing}

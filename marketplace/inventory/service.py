@@ -43,30 +43,30 @@ class InventoryServicer(InventoryServiceServicer):
         self._announcer = announcer
         self._clock = clock
 
-    async def GetStock(self, request: pb.GetStockRequest, context: Context) -> pb.Stock:  # noqa: N802
+    async def GetStock(self, request: pb.GetStockRequest, context: Context) -> pb.Stock:
         available = await get_stock(GetStock(request.product_id), self._database, self._stockroom)
         return pb.Stock(product_id=request.product_id, available=available)
 
-    async def AdjustStock(self, request: pb.AdjustStockRequest, context: Context) -> pb.Stock:  # noqa: N802
+    async def AdjustStock(self, request: pb.AdjustStockRequest, context: Context) -> pb.Stock:
         command = to_adjust(request, current().caller.subject)
         adjusted = await adjust_stock(command, self._database, self._stockroom, self._announcer, self._clock.now())
         if adjusted.replayed:
             context.set_trailing_metadata((("idempotent-replayed", "true"),))
         return pb.Stock(product_id=request.product_id, available=adjusted.available)
 
-    async def Reserve(self, request: pb.ReserveRequest, context: Context) -> pb.Reservation:  # noqa: N802
+    async def Reserve(self, request: pb.ReserveRequest, context: Context) -> pb.Reservation:
         command = to_reserve(request)
         return to_message(await reserve(command, self._database, self._stockroom, self._clock.now()))
 
-    async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.Reservation:  # noqa: N802
+    async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.Reservation:
         command = Release(checked_key(request.key))
         return to_message(await release(command, self._database, self._stockroom, self._clock.now()))
 
-    async def CommitReservation(self, request: pb.CommitReservationRequest, context: Context) -> pb.Reservation:  # noqa: N802
+    async def CommitReservation(self, request: pb.CommitReservationRequest, context: Context) -> pb.Reservation:
         command = CommitReservation(checked_key(request.key))
         return to_message(await commit_reservation(command, self._database, self._stockroom))
 
-    async def ReturnStock(self, request: pb.ReturnStockRequest, context: Context) -> pb.Reservation:  # noqa: N802
+    async def ReturnStock(self, request: pb.ReturnStockRequest, context: Context) -> pb.Reservation:
         command = ReturnStock(checked_key(request.key))
         return to_message(await return_stock(command, self._database, self._stockroom))
 

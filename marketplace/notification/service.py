@@ -25,7 +25,7 @@ MAILBOX = "mailbox"
 class NotificationServicer(NotificationServiceServicer):
     """shop.notification.v1.NotificationService."""
 
-    async def RenderMessage(self, request: pb.RenderMessageRequest, context: Context) -> pb.Message:  # noqa: N802
+    async def RenderMessage(self, request: pb.RenderMessageRequest, context: Context) -> pb.Message:
         message = render_message(RenderMessage(request.event_type, request.payload, request.name))
         return pb.Message(subject=message.subject, text=message.text, html=message.html)
 

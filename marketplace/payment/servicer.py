@@ -36,57 +36,55 @@ class PaymentServicer(PaymentServiceServicer):
     def __init__(self, office: Office) -> None:
         self._office = office
 
-    async def GetWallet(self, request: pb.GetWalletRequest, context: Context) -> pb.Wallet:  # noqa: N802
+    async def GetWallet(self, request: pb.GetWalletRequest, context: Context) -> pb.Wallet:
         return messages.to_wallet(await get_wallet(_user(), self._office))
 
-    async def TopUpWallet(self, request: pb.TopUpWalletRequest, context: Context) -> pb.Wallet:  # noqa: N802
+    async def TopUpWallet(self, request: pb.TopUpWalletRequest, context: Context) -> pb.Wallet:
         topped_up = await top_up_wallet(messages.to_top_up(request, _user()), self._office)
         _mark(context, replayed=topped_up.replayed)
         return messages.to_wallet(topped_up.wallet)
 
-    async def ListPaymentMethods(  # noqa: N802
+    async def ListPaymentMethods(
         self, request: pb.ListPaymentMethodsRequest, context: Context
     ) -> pb.ListPaymentMethodsResponse:
         page = await list_cards(_user(), page_size_of(request), request.page_token, self._office)
         methods = map(messages.to_method, page.items)
         return pb.ListPaymentMethodsResponse(payment_methods=methods, next_page_token=page.next_token)
 
-    async def CreatePaymentMethod(  # noqa: N802
-        self, request: pb.CreatePaymentMethodRequest, context: Context
-    ) -> pb.PaymentMethod:
+    async def CreatePaymentMethod(self, request: pb.CreatePaymentMethodRequest, context: Context) -> pb.PaymentMethod:
         return messages.to_method(
             await save_card(SaveCard(_user(), request.card_token, request.is_default), self._office)
         )
 
-    async def DeletePaymentMethod(self, request: pb.DeletePaymentMethodRequest, context: Context) -> Empty:  # noqa: N802
+    async def DeletePaymentMethod(self, request: pb.DeletePaymentMethodRequest, context: Context) -> Empty:
         await forget_card(ForgetCard(_user(), request.id), self._office)
         return Empty()
 
-    async def ListPayments(self, request: pb.ListPaymentsRequest, context: Context) -> pb.ListPaymentsResponse:  # noqa: N802
+    async def ListPayments(self, request: pb.ListPaymentsRequest, context: Context) -> pb.ListPaymentsResponse:
         page = await list_payments(_user(), page_size_of(request), request.page_token, self._office)
         return pb.ListPaymentsResponse(payments=map(messages.to_payment, page.items), next_page_token=page.next_token)
 
-    async def GetPayment(self, request: pb.GetPaymentRequest, context: Context) -> pb.Payment:  # noqa: N802
+    async def GetPayment(self, request: pb.GetPaymentRequest, context: Context) -> pb.Payment:
         return messages.to_payment(await get_payment(_user(), request.id, self._office))
 
-    async def RefundPayment(self, request: pb.RefundPaymentRequest, context: Context) -> pb.Payment:  # noqa: N802
+    async def RefundPayment(self, request: pb.RefundPaymentRequest, context: Context) -> pb.Payment:
         refunded = await refund_payment(messages.to_refund_payment(request, _user()), self._office)
         _mark(context, replayed=refunded.replayed)
         return messages.to_payment(refunded.payment)
 
-    async def ResolveMethod(self, request: pb.ResolveMethodRequest, context: Context) -> pb.ChargeSource:  # noqa: N802
+    async def ResolveMethod(self, request: pb.ResolveMethodRequest, context: Context) -> pb.ChargeSource:
         query = ResolveMethod(request.user_id, request.payment_method)
         return messages.to_source(await resolve_method(query, self._office))
 
-    async def Charge(self, request: pb.ChargeRequest, context: Context) -> pb.ChargeResult:  # noqa: N802
+    async def Charge(self, request: pb.ChargeRequest, context: Context) -> pb.ChargeResult:
         async with _unknown_is_no_refusal(context):
             return messages.to_result(await charge(messages.to_charge(request), self._office))
         raise AssertionError("abort always raises")
 
-    async def CancelCharge(self, request: pb.CancelChargeRequest, context: Context) -> pb.CancelChargeResponse:  # noqa: N802
+    async def CancelCharge(self, request: pb.CancelChargeRequest, context: Context) -> pb.CancelChargeResponse:
         return messages.to_cancelled(await cancel_charge(messages.to_cancel(request), self._office))
 
-    async def RefundCharge(self, request: pb.RefundChargeRequest, context: Context) -> pb.ChargeResult:  # noqa: N802
+    async def RefundCharge(self, request: pb.RefundChargeRequest, context: Context) -> pb.ChargeResult:
         async with _unknown_is_no_refusal(context):
             return messages.to_result(await refund_charge(messages.to_refund_charge(request), self._office))
         raise AssertionError("abort always raises")

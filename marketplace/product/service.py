@@ -36,7 +36,7 @@ class ProductServicer(ProductServiceServicer):
         self._catalogue = catalogue
         self._clock = clock
 
-    async def ListProducts(self, request: pb.ListProductsRequest, context: Context) -> pb.ListProductsResponse:  # noqa: N802
+    async def ListProducts(self, request: pb.ListProductsRequest, context: Context) -> pb.ListProductsResponse:
         listing = Listing(
             sort=_given(request, "sort") or "name",
             category=_given(request, "category"),
@@ -46,14 +46,14 @@ class ProductServicer(ProductServiceServicer):
         command = ListProducts(listing, page_size_of(request), request.page_token)
         return _page(await list_products(command, self._catalogue))
 
-    async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.ListProductsResponse:  # noqa: N802
+    async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.ListProductsResponse:
         command = SearchProducts(request.q, _given(request, "category"), page_size_of(request), request.page_token)
         return _page(await search_products(command, self._catalogue))
 
-    async def GetProduct(self, request: pb.GetProductRequest, context: Context) -> pb.Product:  # noqa: N802
+    async def GetProduct(self, request: pb.GetProductRequest, context: Context) -> pb.Product:
         return to_message(await get_product(request.id, self._catalogue))
 
-    async def CreateProduct(self, request: pb.CreateProductRequest, context: Context) -> pb.Product:  # noqa: N802
+    async def CreateProduct(self, request: pb.CreateProductRequest, context: Context) -> pb.Product:
         command = CreateProduct(
             id=_given(request, "id"),
             name=request.name,
@@ -65,16 +65,16 @@ class ProductServicer(ProductServiceServicer):
         )
         return to_message(await create_product(command, self._catalogue, self._clock))
 
-    async def UpdateProduct(self, request: pb.UpdateProductRequest, context: Context) -> pb.Product:  # noqa: N802
+    async def UpdateProduct(self, request: pb.UpdateProductRequest, context: Context) -> pb.Product:
         changes = Changes(**{field: _given(request, field) for field in Changes.__slots__})
         command = UpdateProduct(request.id, changes)
         return to_message(await update_product(command, self._catalogue, self._clock))
 
-    async def DeleteProduct(self, request: pb.DeleteProductRequest, context: Context) -> Empty:  # noqa: N802
+    async def DeleteProduct(self, request: pb.DeleteProductRequest, context: Context) -> Empty:
         await delete_product(request.id, self._catalogue)
         return Empty()
 
-    async def BatchGetProducts(  # noqa: N802
+    async def BatchGetProducts(
         self, request: pb.BatchGetProductsRequest, context: Context
     ) -> pb.BatchGetProductsResponse:
         found = await batch_get_products(request.ids, self._catalogue)

@@ -77,67 +77,67 @@ class UserServicer(UserServiceServicer):
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
 
-    async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:  # noqa: N802
+    async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
         command = RegisterUser(request.email, request.password, request.name)
         account = await register_user(command, self._needs.accounts, self._needs.passwords, self._needs.clock)
         return user_message(account)
 
-    async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.Token:  # noqa: N802
+    async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.Token:
         _require_one_proof(request)
         if request.HasField("refresh_token"):
             return token_message(await self._needs.refresh(RefreshToken(request.refresh_token)))
         return token_message(await self._needs.log_in(LogIn(request.email, request.password)))
 
-    async def Logout(self, request: pb.LogoutRequest, context: Context) -> Empty:  # noqa: N802
+    async def Logout(self, request: pb.LogoutRequest, context: Context) -> Empty:
         await log_out(LogOut(_me(), request.refresh_token), self._needs.sessions)
         return Empty()
 
-    async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Context) -> Empty:  # noqa: N802
+    async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Context) -> Empty:
         command = ChangePassword(_me(), request.current_password, request.new_password)
         await change_password(command, self._needs.accounts, self._needs.check)
         return Empty()
 
-    async def ListSigningKeys(self, request: pb.ListSigningKeysRequest, context: Context) -> pb.SigningKeys:  # noqa: N802
+    async def ListSigningKeys(self, request: pb.ListSigningKeysRequest, context: Context) -> pb.SigningKeys:
         keys = sorted(await self._needs.ring.keys(), key=lambda key: key.signs_from)
         return pb.SigningKeys(keys=[pb.SigningKey(**self._needs.signer.public(key)) for key in keys])
 
-    async def GetMe(self, request: pb.GetMeRequest, context: Context) -> pb.User:  # noqa: N802
+    async def GetMe(self, request: pb.GetMeRequest, context: Context) -> pb.User:
         return user_message(await get_user(_me(), self._needs.accounts))
 
-    async def UpdateMe(self, request: pb.UpdateMeRequest, context: Context) -> pb.User:  # noqa: N802
+    async def UpdateMe(self, request: pb.UpdateMeRequest, context: Context) -> pb.User:
         command = UpdateMe(_me(), _given(request, "name"), _given(request, "email"))
         return user_message(await update_me(command, self._needs.accounts))
 
-    async def DeleteMe(self, request: pb.DeleteMeRequest, context: Context) -> Empty:  # noqa: N802
+    async def DeleteMe(self, request: pb.DeleteMeRequest, context: Context) -> Empty:
         await delete_me(_me(), self._needs.accounts)
         return Empty()
 
-    async def ListAddresses(self, request: pb.ListAddressesRequest, context: Context) -> pb.ListAddressesResponse:  # noqa: N802
+    async def ListAddresses(self, request: pb.ListAddressesRequest, context: Context) -> pb.ListAddressesResponse:
         command = ListAddresses(_me(), page_size_of(request), request.page_token)
         shown, next_token = await list_addresses(command, self._needs.addresses)
         return pb.ListAddressesResponse(addresses=map(address_message, shown), next_page_token=next_token)
 
-    async def CreateAddress(self, request: pb.CreateAddressRequest, context: Context) -> pb.Address:  # noqa: N802
+    async def CreateAddress(self, request: pb.CreateAddressRequest, context: Context) -> pb.Address:
         place = Place(**{field: _given(request, field) for field in FIELDS})
         return address_message(
             await create_address(CreateAddress(_me(), place), self._needs.addresses, self._needs.clock)
         )
 
-    async def GetAddress(self, request: pb.GetAddressRequest, context: Context) -> pb.Address:  # noqa: N802
+    async def GetAddress(self, request: pb.GetAddressRequest, context: Context) -> pb.Address:
         return address_message(await get_address(_me(), request.id, self._needs.addresses))
 
-    async def UpdateAddress(self, request: pb.UpdateAddressRequest, context: Context) -> pb.Address:  # noqa: N802
+    async def UpdateAddress(self, request: pb.UpdateAddressRequest, context: Context) -> pb.Address:
         given = {field: value for field in FIELDS if (value := _given(request, field)) is not None}
         return address_message(await update_address(UpdateAddress(_me(), request.id, given), self._needs.addresses))
 
-    async def DeleteAddress(self, request: pb.DeleteAddressRequest, context: Context) -> Empty:  # noqa: N802
+    async def DeleteAddress(self, request: pb.DeleteAddressRequest, context: Context) -> Empty:
         await delete_address(_me(), request.id, self._needs.addresses)
         return Empty()
 
-    async def GetRoles(self, request: pb.GetRolesRequest, context: Context) -> pb.Roles:  # noqa: N802
+    async def GetRoles(self, request: pb.GetRolesRequest, context: Context) -> pb.Roles:
         return pb.Roles(roles=(await get_user(request.user_id, self._needs.accounts)).roles)
 
-    async def GetContact(self, request: pb.GetContactRequest, context: Context) -> pb.Contact:  # noqa: N802
+    async def GetContact(self, request: pb.GetContactRequest, context: Context) -> pb.Contact:
         account = await get_user(request.user_id, self._needs.accounts)
         return pb.Contact(email=account.email, name=account.name)
 

@@ -48,7 +48,7 @@ class _Rest:
     until: float
 
 
-class _Away(Exception):  # noqa: N818
+class _Away(Exception):
     """The consumer's service is away; the cause says how."""
 
 

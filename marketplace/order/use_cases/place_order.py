@@ -36,7 +36,7 @@ RESERVATION = 3_600 * MICROSECONDS
 """A guard against leaks only: far beyond the saga's deadline and its compensation."""
 
 
-class KeyTaken(Exception):  # noqa: N818 (it is no error: somebody with the same key was faster)
+class KeyTaken(Exception):
     """Another request recorded this key first, or moved its order on."""
 
 
