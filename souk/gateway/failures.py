@@ -5,7 +5,7 @@ members of the document. Everything else is one of three: the service is away, t
 or something is wrong on this side.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -18,6 +18,9 @@ from souk.descriptors.json_writer import writer_of
 from souk.gateway.problem import Problem, deadline_exceeded, internal, invalid, unauthenticated, unavailable
 from souk.kernel.errors import Outcome, Violation
 from souk.rpc.call import CallFailed
+from souk.rpc.metadata import REPLAYED
+
+REPLAYED_HEADER = (b"idempotent-replayed", b"true")
 
 
 def problem_of(failed: CallFailed, method: Method) -> Problem:
@@ -45,8 +48,15 @@ def _refused(failed: CallFailed, reason: Reason) -> Problem:
         errors,
         members=_members(failed.messages),
         retry_after=failed.retry_after,
-        headers=unauthenticated().headers if reason.http_status == 401 else (),
+        headers=tuple(_headers(failed, reason)),
     )
+
+
+def _headers(failed: CallFailed, reason: Reason) -> Iterator[tuple[bytes, bytes]]:
+    if reason.http_status == 401:
+        yield from unauthenticated().headers
+    if REPLAYED in tuple(failed.trailing_metadata() or ()):
+        yield REPLAYED_HEADER
 
 
 def _members(messages: Iterable[Message]) -> dict[str, Any]:

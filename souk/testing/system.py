@@ -27,7 +27,7 @@ LOOPBACK = "127.0.0.1"
 START_LIMIT = 40.0
 STOP_LIMIT = 30.0
 POLL = 0.01
-_LOG_SHOWN = 6_000
+_LOG_SHOWN = 20_000
 
 
 def until(happened: Callable[[], object], limit: float, what: str) -> None:

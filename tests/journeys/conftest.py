@@ -37,5 +37,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     system = getattr(item, "funcargs", {}).get("system")
     if report.failed and system is not None:
-        report.sections.append((f"system, {system.mode}", system.output()))
+        report.sections.append((f"system, {system.mode}", _telling(system.output())))
     return report
+
+
+def _telling(output: str) -> str:
+    """Without the log of requests that went well."""
+    lines = output.splitlines()
+    return "\n".join(line for line in lines if '"event":"request"' not in line or '"status":50' in line)
