@@ -24,7 +24,7 @@ from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.testing.service_host import CallRecord, service_host
 
-TIMEOUT = 0.05
+TIMEOUT = 0.02
 PENDING, CAPTURED, VOIDED = pb.PAYMENT_STATUS_PENDING, pb.PAYMENT_STATUS_CAPTURED, pb.PAYMENT_STATUS_VOIDED
 REFUNDED, PARTLY = pb.PAYMENT_STATUS_REFUNDED, pb.PAYMENT_STATUS_PARTIALLY_REFUNDED
 
