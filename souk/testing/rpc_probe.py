@@ -3,6 +3,8 @@
 python -m souk.testing.rpc_probe        serves it in a process of its own, until its input ends
 """
 
+# ruff: noqa: N802, T201 - methods have the contract's names; the process prints its address
+
 import asyncio
 import sys
 from collections import defaultdict
@@ -48,14 +50,14 @@ class Probe(probe_pb2_grpc.ProbeServicer):
     def __init__(self) -> None:
         self.events: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    async def Unary(self, request: pb.Ask, context: Context) -> pb.Answer:  # noqa: N802
-        context.add_done_callback(lambda _: self.events[f"done {request.key}"].set())
+    async def Unary(self, request: pb.Ask, context: Context) -> pb.Answer:
+        self._tell_done(request, context)
         do = getattr(self, "_" + request.what.replace("-", "_"))
         answer: pb.Answer = await do(request, context)
         return answer
 
-    async def Down(self, request: pb.Ask, context: Context) -> AsyncIterator[pb.Answer]:  # noqa: N802
-        context.add_done_callback(lambda _: self.events[f"done {request.key}"].set())
+    async def Down(self, request: pb.Ask, context: Context) -> AsyncIterator[pb.Answer]:
+        self._tell_done(request, context)
         try:
             for number in range(request.count):
                 yield pb.Answer(number=number, payload=request.payload)
@@ -66,25 +68,27 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             self.events[f"cancelled {request.key}"].set()
             raise
 
-    async def Up(self, request_iterator: AsyncIterator[pb.Ask], context: Context) -> pb.Answer:  # noqa: N802
+    async def Up(self, request_iterator: AsyncIterator[pb.Ask], context: Context) -> pb.Answer:
         total, size = 0, 0
         async for request in request_iterator:
             total, size = total + request.count, size + len(request.payload)
             if request.key:
-                done = self.events[f"done {request.key}"]
-                context.add_done_callback(lambda _, done=done: done.set())
+                self._tell_done(request, context)
             if request.what:
                 await getattr(self, "_" + request.what.replace("-", "_"))(request, context)
         context.set_trailing_metadata((("size", str(size)),))
         return pb.Answer(number=total)
 
-    async def Both(self, request_iterator: AsyncIterator[pb.Ask], context: Context) -> AsyncIterator[pb.Answer]:  # noqa: N802
+    async def Both(self, request_iterator: AsyncIterator[pb.Ask], context: Context) -> AsyncIterator[pb.Answer]:
         async for request in request_iterator:
             if request.what:
                 await getattr(self, "_" + request.what.replace("-", "_"))(request, context)
             yield pb.Answer(number=request.count, payload=request.payload)
 
-    async def ReadWrite(self, request_iterator: AsyncIterator[pb.Ask], context: Context) -> None:  # noqa: N802
+    # Generated types know of no handler that writes; grpc.aio takes one.
+    async def ReadWrite(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.Ask], context: Context
+    ) -> None:
         await context.send_initial_metadata((("style", "read and write"),))
         while (request := await context.read()) is not grpc.aio.EOF:
             if request.what:
@@ -92,11 +96,15 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             await context.write(pb.Answer(number=request.count, payload=request.payload))
         context.set_trailing_metadata((("ended", "yes"),))
 
-    async def Internal(self, request: pb.Ask, context: Context) -> pb.Answer:  # noqa: N802
+    async def Internal(self, request: pb.Ask, context: Context) -> pb.Answer:
         return await self._describe(request, context)
 
-    async def Guarded(self, request: pb.Ask, context: Context) -> pb.Answer:  # noqa: N802
+    async def Guarded(self, request: pb.Ask, context: Context) -> pb.Answer:
         return await self._describe(request, context)
+
+    def _tell_done(self, request: pb.Ask, context: Any) -> None:
+        event = self.events[f"done {request.key}"]
+        context.add_done_callback(lambda _: event.set())
 
     async def _echo(self, request: pb.Ask, context: Context) -> pb.Answer:
         return pb.Answer(payload=request.payload, number=request.count, notes=request.notes)
@@ -245,9 +253,9 @@ class Probe(probe_pb2_grpc.ProbeServicer):
 async def _main() -> None:
     configure(LogSettings(), sys.stderr)  # output carries the address, and nobody reads it after that
     dispatcher = Dispatcher(tokens("probe"))
-    dispatcher.add(Probe(), pb.DESCRIPTOR.services_by_name["Probe"])
+    dispatcher.add(Probe(), pb.DESCRIPTOR.services_by_name["Probe"])  # type: ignore[abstract]  # Missing is missing
     server = await serve(dispatcher)
-    print(server.address, flush=True)  # noqa: T201
+    print(server.address, flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await server.stop(1.0)
 

@@ -209,7 +209,7 @@ class EndSuite:
     async def test_both_ends_know_the_time_that_remains(self, probe: "ProbeAsyncStub") -> None:
         call = probe.Unary(pb.Ask(what="describe"), timeout=7)
         assert 6 < (call.time_remaining() or 0) <= 7
-        assert 6 < float((await call).seen["remaining"]) <= 7
+        assert 6 < float((await call).seen["remaining"]) <= 7.2  # gRPC rounds up what it sends
 
     async def test_cancel_ends_it(self, probe: "ProbeAsyncStub") -> None:
         key = fresh()
@@ -316,8 +316,8 @@ class RefusalSuite:
 
     async def test_no_call_is_without_a_deadline(self, probe: "ProbeAsyncStub") -> None:
         seen = (await probe.Unary(pb.Ask(what="describe"))).seen
-        assert 19 < float(seen["remaining"]) <= 20
-        assert 19 < float(seen["deadline"]) <= 20
+        assert 19 < float(seen["remaining"]) <= 20.5
+        assert 19 < float(seen["deadline"]) <= 20.5
 
     @pytest.mark.parametrize("timeout", [0, -1])
     async def test_a_deadline_that_has_passed(self, probe: "ProbeAsyncStub", timeout: float) -> None:
