@@ -3,7 +3,7 @@
 python -m souk.testing.rpc_probe        serves it in a process of its own, until its input ends
 """
 
-# ruff: noqa: N802, T201 - methods have the contract's names; the process prints its address
+
 
 import asyncio
 import sys
@@ -86,7 +86,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             yield pb.Answer(number=request.count, payload=request.payload)
 
     # Generated types know of no handler that writes; grpc.aio takes one.
-    async def ReadWrite(  # type: ignore[override]  # noqa: N802
+    async def ReadWrite(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.Ask], context: Context
     ) -> None:
         await context.send_initial_metadata((("style", "read and write"),))
