@@ -52,6 +52,7 @@ def up(then: str | None, scale: str | None, **flags: Any) -> None:
             following = asyncio.create_task(_follow(then, system, settings))
             await stop.wait()
             following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             say("stopping: running requests are finished first; Ctrl-C again ends at once")
         say("stopped")
 
@@ -84,7 +85,8 @@ async def _follow(then: str | None, system: Running, settings: Settings) -> None
     if then is None:
         return
     arguments = ("-m", "souk.cli", then, "--url", system.url, "--data", str(settings.data))
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other.
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, start_new_session=True)
     try:
         if await process.wait():
             say(f"`souk {then}` ended with status {process.returncode}; the system is still serving on {system.url}")

@@ -101,6 +101,12 @@ async def test_a_command_can_follow(tmp_path: Path, tiny: Tiny) -> None:
         assert await login(up.address) == 1
 
 
+async def test_a_command_that_follows_ends_with_the_system(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "data", "--then", "linger", settings=tiny) as up:
+        await seen(tmp_path / "data" / "user" / "lingers")
+        assert await up.end(signal.SIGINT) == 0
+
+
 def one_line(ended: Ended) -> str:
     assert ended.status == 1, ended.err
     assert ended.out == ""

@@ -1,9 +1,11 @@
 """A system of one service, as small as the contracts allow: it counts logins, and one kind of login waits."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
+import click
 from google.protobuf.empty_pb2 import Empty
 from shop.user.v1 import user_pb2 as pb
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
@@ -74,3 +76,12 @@ app = App(
         roles_method="/shop.user.v1.UserService/GetRoles",
     ),
 )
+
+
+@click.command()
+@click.option("--url")
+@click.option("--data", type=Path)
+def linger(url: str, data: Path) -> None:
+    """Stays until it is ended."""
+    (data / "user" / "lingers").touch()
+    time.sleep(60)
