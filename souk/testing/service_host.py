@@ -1,4 +1,4 @@
-"""A Host for one service under test: a SQLite file of its own, migrated, and nothing around it.
+"""A Host for one service under test: a migrated database of its own, and nothing around it.
 
     async with service_host(service, folder, clock=clock) as host:
         parts = await service.build(host)
@@ -16,8 +16,10 @@ import grpc.aio
 from souk.faults import INERT, Faults
 from souk.hosting.service import Host, Service
 from souk.kernel.clock import Clock, SystemClock
+from souk.store.database import Database
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
+from souk.store.postgres import PostgresDatabase
 from souk.store.sqlite import SqliteDatabase
 
 
@@ -33,10 +35,15 @@ async def service_host(
     clock: Clock | None = None,
     settings: Mapping[str, str] | None = None,
     faults: Faults = INERT,
+    postgres_url: str | None = None,
 ) -> AsyncIterator[Host]:
-    """A host whose database is closed at the end."""
+    """A host whose database, a SQLite file unless a URL says otherwise, is closed at the end."""
     clock = clock or SystemClock()
-    database = await SqliteDatabase.open(folder / f"{service.name}.db", clock=clock)
+    database: Database
+    if postgres_url is None:
+        database = await SqliteDatabase.open(folder / f"{service.name}.db", clock=clock)
+    else:
+        database = await PostgresDatabase.open(postgres_url)
     try:
         await migrate(database, platform_migrations(), PLATFORM)
         if service.migrations is not None:

@@ -11,6 +11,7 @@ from marketplace.inventory.service import service
 from souk.hosting.service import Host
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, service_host
 
 ADMIN = CallContext(caller=Caller(subject="U-admin", roles=frozenset({"admin"})))
@@ -57,16 +58,21 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop_in(folder: Path) -> AsyncIterator[Shop]:
+async def open_shop_in(folder: Path, url: str | None = None) -> AsyncIterator[Shop]:
     clock = FakeClock()
-    async with service_host(service, folder, clock=clock) as host:
+    async with service_host(service, folder, clock=clock, postgres_url=url) as host:
         parts = await service.build(host)
         yield Shop(parts.servicer, host, clock, parts)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+
+
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with open_shop_in(tmp_path) as open_shop:
+async def shop(tmp_path: Path, url: str | None) -> AsyncIterator[Shop]:
+    async with open_shop_in(tmp_path, url) as open_shop:
         yield open_shop
 
 

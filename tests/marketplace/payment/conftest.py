@@ -22,6 +22,7 @@ from marketplace.payment.use_cases.recover import recover
 from souk.faults import INERT, Faults
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, service_host
 
 TIMEOUT = 0.02
@@ -94,9 +95,8 @@ class Till:
             pass
 
     async def status(self, key: str) -> Status:
-        found = await self.office.database.read(lambda tx: self.office.payments.find_by_key(tx, key))
-        assert found is not None
-        return found.status
+        (found,) = await self.rows("SELECT status FROM payments WHERE key = $1", key)
+        return Status(found["status"])
 
     async def rows(self, sql: str, *values: Any) -> list[Any]:
         return await self.office.database.read(lambda tx: tx.fetch(sql, *values))
@@ -136,9 +136,10 @@ async def open_till(
     clock: FakeClock,
     faults: Faults = INERT,
     wrap: Callable[[CardProvider], CardProvider] = lambda provider: provider,
+    url: str | None = None,
 ) -> AsyncIterator[Till]:
     """Payment as one process runs it; leaving and entering again is a restart."""
-    async with service_host(service, folder, clock=clock) as host:
+    async with service_host(service, folder, clock=clock, postgres_url=url) as host:
         bank = await SandboxBank.open(folder, clock)
         office = Office(
             database=host.database,
@@ -159,9 +160,14 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+
+
 @pytest.fixture
-async def desk(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Till]:
-    async with open_till(tmp_path, clock) as desk:
+async def desk(tmp_path: Path, clock: FakeClock, url: str | None) -> AsyncIterator[Till]:
+    async with open_till(tmp_path, clock, url=url) as desk:
         yield desk
         await desk.reconcile()
 
