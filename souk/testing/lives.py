@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
+from souk.faults import EXIT_STATUS
 from souk.hosting import installed
 from souk.hosting.lifecycle import StopSignals, run
 from souk.hosting.monolith import monolith
@@ -110,7 +111,10 @@ class Nursery:
         services: Mapping[str, Mapping[str, str]] | None = None,
         demo: bool = False,
     ) -> Iterator[Life]:
-        """A system on `data`, ready; killed at the end, if it still lives."""
+        """A system on `data`, ready; killed at the end, if it still lives.
+
+        One that is armed with `faults` may have died before it was ready; then it has no URL.
+        """
         settings = Settings(
             data=data, host="127.0.0.1", port=0, demo=demo, faults=faults or {}, services=services or {}
         )
@@ -121,7 +125,7 @@ class Nursery:
         mouth.close()
         life = Life(process, "", log)
         try:
-            life.url = _heard(ear, life)
+            life.url = _heard(ear, life, armed=bool(faults))
             yield life
         finally:
             life.kill()
@@ -129,12 +133,13 @@ class Nursery:
             process.close()
 
 
-def _heard(ear: Connection, life: Life) -> str:
+def _heard(ear: Connection, life: Life, *, armed: bool) -> str:
     try:
         if ear.poll(START_LIMIT):
             return str(ear.recv())
     except EOFError:
-        pass
+        if life.await_end() == EXIT_STATUS and armed:
+            return ""
     raise AssertionError(f"it did not come up\n{life.output()}")
 
 

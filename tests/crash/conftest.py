@@ -1,0 +1,53 @@
+"""A shop that is set up once, and copied for every case that is to die in it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from souk.testing.lives import Nursery, nursery
+from tests.market.api import log_in
+
+APP = "marketplace.app.app"
+CARDS = ("tok_declined", "tok_slow", "tok_error", "tok_timeout")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A data directory with demo data, and the demo user's saved cards by sandbox token."""
+
+    folder: Path
+    methods: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def born() -> Nursery:
+    """Where lives come from."""
+    return nursery(APP)
+
+
+@pytest.fixture(scope="session")
+def template(born: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The shop as it is before anything goes wrong."""
+    data = tmp_path_factory.mktemp("template") / "data"
+    methods = {"tok_visa": "card", "wallet": "wallet"}
+    with born.life(data, demo=True) as life, log_in(life.url, "demo@souk.test", "demo-password") as demo:
+        for card in CARDS:
+            saved = demo.ok("POST", "/api/v1/payment-methods", 201, json={"cardToken": card})
+            methods[card] = saved["id"]
+        demo.close()
+        assert life.stop() == 0, life.output()
+    return Template(data, methods)
+
+
+@pytest.fixture
+def copied(template: Template, tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Copies of it, by name."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(template.folder, tmp_path / name))
+
+    yield copy
+    shutil.rmtree(tmp_path, ignore_errors=True)
