@@ -3,8 +3,6 @@
 python -m souk.testing.rpc_probe        serves it in a process of its own, until its input ends
 """
 
-
-
 import asyncio
 import sys
 from collections import defaultdict
@@ -31,7 +29,7 @@ KEY = b"a key that only the tests' processes share"
 SECRET = "password=hunter2"
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_mark: ContextVar[str] = ContextVar("mark", default="")
+MARK: ContextVar[str] = ContextVar("mark", default="")
 
 
 def tokens(service: str) -> CallerTokens:
@@ -145,11 +143,9 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         return pb.Answer(seen={str(place): repr(pair) for place, pair in enumerate(seen)})
 
     async def _mark_context(self, request: pb.Ask, context: Context) -> pb.Answer:
-        before = _mark.get()
-        _mark.set(request.key)
-        task = asyncio.current_task()
-        used = getattr(task, "used", "") if task is not None else ""
-        return pb.Answer(seen={"before": before, "task used": used})
+        before = MARK.get()
+        MARK.set(request.key)
+        return pb.Answer(seen={"before": before, "task": str(id(asyncio.current_task()))})
 
     async def _send_metadata(self, request: pb.Ask, context: Context) -> pb.Answer:
         await context.send_initial_metadata((("first", "1"), ("raw-bin", b"\x00\xff")))

@@ -17,7 +17,7 @@ from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from souk.rpc.transport import MESSAGE_LIMIT
 from souk.testing.probe import probe_pb2 as pb
-from souk.testing.rpc_probe import SECRET
+from souk.testing.rpc_probe import MARK, SECRET
 
 if TYPE_CHECKING:
     from souk.testing.probe.probe_pb2_grpc import ProbeAsyncStub
@@ -265,6 +265,12 @@ class HandlerSuite:
         first = await probe.Unary(pb.Ask(what="mark-context", key="one"))
         second = await probe.Unary(pb.Ask(what="mark-context", key="two"))
         assert (first.seen["before"], second.seen["before"]) == ("", "")
+
+    async def test_nothing_of_its_caller_but_what_was_sent(self, probe: "ProbeAsyncStub") -> None:
+        MARK.set("the caller's")
+        seen = (await probe.Unary(pb.Ask(what="mark-context", key="the handler's"))).seen
+        assert (seen["before"], MARK.get()) == ("", "the caller's")
+        assert seen["task"] != str(id(asyncio.current_task()))
 
     async def test_it_sees_its_call(self, probe: "ProbeAsyncStub") -> None:
         seen = (await probe.Unary(pb.Ask(what="describe"))).seen
