@@ -1,6 +1,7 @@
 """The `souk` group: commands of the platform beside those that installed packages bring."""
 
 import difflib
+from collections.abc import Iterable
 
 import click
 
@@ -39,3 +40,8 @@ class Commands(click.Group):
 def example(text: str) -> str:
     """Examples, line by line, for below a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+def listed(title: str, words: Iterable[str]) -> str:
+    """A paragraph of words, for below a command's help."""
+    return f"\n\n{title}: {', '.join(words)}"

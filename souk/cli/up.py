@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from souk.cli.group import example
+from souk.cli.group import example, listed
 from souk.cli.terminal import say, start_logging
 from souk.hosting import installed
 from souk.hosting.lifecycle import StopSignals, run
 from souk.hosting.monolith import Running, monolith
 from souk.hosting.service import App
-from souk.hosting.settings import TOPOLOGIES, Settings, counts, from_environment
+from souk.hosting.settings import TOPOLOGIES, VARIABLES, Settings, counts, from_environment
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 
@@ -27,6 +27,7 @@ souk up --data /var/lib/souk --port 80  with its own data, on every interface
 souk up --demo --then order             walks one order through it, and keeps serving
 """
     )
+    + listed("Also read, flags first", VARIABLES)
 )
 @click.option("--port", type=click.IntRange(0, 65_535), help="Where the gateway listens; 8080 unless said, 0 for any.")
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")

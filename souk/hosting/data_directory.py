@@ -46,8 +46,9 @@ def _unusable(folder: Path, error: OSError) -> ConfigurationError:
 @contextmanager
 def held(folder: Path) -> Iterator[Path]:
     """Makes a directory and holds it for this process; raises ConfigurationError when another has it."""
+    make(folder)
     try:
-        lock = lock_directory(make(folder))
+        lock = lock_directory(folder)
     except ConfigurationError as error:
         raise ConfigurationError(f"{error}; stop what uses it, or choose another with --data") from None
     except OSError as error:

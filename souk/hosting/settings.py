@@ -148,9 +148,13 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
+VARIABLES = tuple(PREFIX + name.upper() for name in _READERS)
+"""The platform's own variables; services have more."""
+
+
 def _known(services: Iterable[Service]) -> dict[str, tuple[str, str]]:
     """Every variable, with the service that it belongs to ("" for the platform) and its name there."""
-    known = {PREFIX + name.upper(): ("", name) for name in _READERS}
+    known = {variable: ("", name) for variable, name in zip(VARIABLES, _READERS, strict=True)}
     for service in services:
         for name in service.settings:
             known[f"{PREFIX}{service.name}_{name}".upper()] = (service.name, name)
