@@ -26,7 +26,7 @@ souk routes                    what can be called, by whom
 """
     ),
 )
-@click.version_option(version("souk"), prog_name="souk")
+@click.version_option(version("souk-platform"), prog_name="souk")
 def cli() -> None:
     """A marketplace of small services that stays right when parts of it fail, and its platform."""
 

@@ -31,8 +31,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def order_alone(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("clean") / "venv"
     run(sys.executable, "-m", "venv", environment)
-    pip = (environment / "bin" / "pip", "install", "--quiet", "--find-links", wheels)
-    run(*pip, "--constraint", ROOT / "constraints.txt", "marketplace-order")
+    needed = [
+        wheel
+        for name in ("souk_platform", "shop_contracts", "marketplace_order")
+        for wheel in wheels.glob(f"{name}-*.whl")
+    ]
+    run(environment / "bin" / "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", *needed)
     return environment / "bin"
 
 
@@ -48,18 +52,18 @@ def test_only_order_is_installed(order_alone: Path) -> None:
 def test_it_starts_answers_and_stops(order_alone: Path, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SOUK_", "PYTHON"))}
     command = [str(order_alone / "souk"), "serve", "order", "--port", "0", "--data", str(tmp_path / "data"), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
-    try:
-        assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        health = (
-            "import sys, grpc; from grpc_health.v1 import health_pb2 as pb, health_pb2_grpc as s;"
-            "print(s.HealthStub(grpc.insecure_channel(sys.argv[1])).Check(pb.HealthCheckRequest(), timeout=10).status)"
-        )
-        assert run(sys.executable, "-c", health, said["address"]).strip() == "1"
-    finally:
-        process.terminate()
-        assert process.wait(timeout=30) == 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            said = json.loads(process.stdout.readline())
+            health = (
+                "import sys, grpc; from grpc_health.v1 import health_pb2 as pb, health_pb2_grpc as s;"
+                "print(s.HealthStub(grpc.insecure_channel(sys.argv[1])).Check(pb.HealthCheckRequest(), timeout=10).status)"
+            )
+            assert run(sys.executable, "-c", health, said["address"]).strip() == "1"
+        finally:
+            process.terminate()
+            assert process.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("name", SERVICES)
