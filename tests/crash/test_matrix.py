@@ -71,7 +71,12 @@ STRUCK = {
     "confirmed": [*FORWARD, *CHARGING, "relay.handled"],
     "declined": [*BACK["reserve stock"], *CHARGING, "relay.handled"],
     "failing": [*BACK["reserve stock"], CHARGING[0]],
-    "late": [*BACK["charge payment"], *BACK["reserve stock"], "payment.cancel.recorded", "payment.settle.provider-answered"],
+    "late": [
+        *BACK["charge payment"],
+        *BACK["reserve stock"],
+        "payment.cancel.recorded",
+        "payment.settle.provider-answered",
+    ],
     "by wallet": FORWARD,
     "cancelled": [*POINTS["cancel-order"], "payment.refund.provider-answered"],
     "cancelled, by wallet": POINTS["cancel-order"],

@@ -76,7 +76,9 @@ def test_refunds_in_part_add_up(shop: Shop) -> None:
 
     for amount, field in ((0, "amount"), (-1, "amount")):
         shop.admin.invalid(field, "POST", path, json={**body, "amount": amount, "idempotencyKey": new_key()})
-    shop.admin.problem(409, "REFUND_TOO_LARGE", "POST", path, json={**body, "amount": 2_001, "idempotencyKey": new_key()})
+    shop.admin.problem(
+        409, "REFUND_TOO_LARGE", "POST", path, json={**body, "amount": 2_001, "idempotencyKey": new_key()}
+    )
     payment = shop.admin.ok("POST", path, json={**body, "amount": 2_000, "idempotencyKey": new_key()})
     assert (payment["status"], payment["refunded"]) == ("REFUNDED", 2_400)
     assert buyer.await_order(order["id"], lambda order: order["refundedTotal"] == 2_400)["status"] == "CONFIRMED"

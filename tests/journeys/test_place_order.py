@@ -132,9 +132,7 @@ def test_a_price_that_has_changed(shop: Shop) -> None:
 
 def test_more_than_there_is(shop: Shop) -> None:
     lamp, rug, buyer = shop.product(stock=1), shop.product(stock=5), shop.buyer()
-    document = buyer.problem(
-        409, "OUT_OF_STOCK", "POST", ORDERS, json=buyer.wish((lamp, 2, 1_200), (rug, 1, 1_200))
-    )
+    document = buyer.problem(409, "OUT_OF_STOCK", "POST", ORDERS, json=buyer.wish((lamp, 2, 1_200), (rug, 1, 1_200)))
     assert document["items"] == [{"productId": lamp, "available": 1}]
     assert (shop.stock(lamp), shop.stock(rug)) == (1, 5)
     (order,) = buyer.ok("GET", ORDERS)["orders"]

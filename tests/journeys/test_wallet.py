@@ -42,7 +42,9 @@ def test_money_comes_in_and_goes_back(shop: Shop) -> None:
 def test_a_wallet_that_is_short(shop: Shop) -> None:
     lamp, buyer = shop.product(stock=4), shop.buyer(None)
     buyer.ok("POST", TOP_UP, json=_top_up(1_000))
-    document = buyer.problem(402, "PAYMENT_DECLINED", "POST", ORDERS, json=buyer.wish((lamp, 1, 1_200), method="wallet"))
+    document = buyer.problem(
+        402, "PAYMENT_DECLINED", "POST", ORDERS, json=buyer.wish((lamp, 1, 1_200), method="wallet")
+    )
     assert document["reason"] == "insufficient_funds"
     assert buyer.ok("GET", WALLET)["balance"] == 1_000
     assert shop.stock(lamp) == 4
@@ -51,7 +53,9 @@ def test_a_wallet_that_is_short(shop: Shop) -> None:
 def test_a_wallet_in_another_currency(shop: Shop) -> None:
     lamp, buyer = shop.product(stock=4), shop.buyer(None)
     assert buyer.ok("POST", TOP_UP, json=_top_up(9_000, "USD")) == {"balance": 9_000, "currency": "USD"}
-    document = buyer.problem(402, "PAYMENT_DECLINED", "POST", ORDERS, json=buyer.wish((lamp, 1, 1_200), method="wallet"))
+    document = buyer.problem(
+        402, "PAYMENT_DECLINED", "POST", ORDERS, json=buyer.wish((lamp, 1, 1_200), method="wallet")
+    )
     assert document["reason"] == "currency_mismatch"
     buyer.problem(409, "CURRENCY_MISMATCH", "POST", TOP_UP, json=_top_up(100, "EUR"))
     assert buyer.ok("GET", WALLET) == {"balance": 9_000, "currency": "USD"}

@@ -69,9 +69,11 @@ def _money_of_orders(books: Books) -> Iterator[str]:
         kept = sum(row["amount"] - row["refunded"] for row in charged[order.id])
         if kept != owed:
             yield f"{order.id} ({status(order)}): {kept} was kept, and {owed} is owed"
-        if confirmed and order.total and [row["id"] for row in charged[order.id] if not row["cancelled"]] != [
-            order.payment_id
-        ]:
+        if (
+            confirmed
+            and order.total
+            and [row["id"] for row in charged[order.id] if not row["cancelled"]] != [order.payment_id]
+        ):
             yield f"{order.id}: its payments are {charged[order.id]}, not {order.payment_id}"
 
 
@@ -117,7 +119,9 @@ def _bank(books: Books) -> Iterator[str]:
     held: Counter[str] = Counter()
     for row in theirs.values():
         held[row["currency"]] += row["amount"] - row["refunded"] if row["verdict"] == "charged" else 0
-    for row in books.rows("payment", "SELECT currency, sum(amount) AS n FROM postings WHERE account = 'bank' GROUP BY 1"):
+    for row in books.rows(
+        "payment", "SELECT currency, sum(amount) AS n FROM postings WHERE account = 'bank' GROUP BY 1"
+    ):
         if held[row["currency"]] != -row["n"]:
             yield f"the bank holds {held[row['currency']]} {row['currency']}, and the ledger says {-row['n']}"
 
@@ -168,7 +172,7 @@ def _told(books: Books) -> Iterator[str]:
             told[event["key"]][event["type"].rpartition(".")[2]] += 1
     for order in books.orders():
         history = set(books.history(order.id))
-        due = {name: 1 for name in ("OrderConfirmed", "OrderCancelled", "OrderShipped", "OrderDelivered")}
+        due = dict.fromkeys(("OrderConfirmed", "OrderCancelled", "OrderShipped", "OrderDelivered"), 1)
         due = {name: number for name, number in due.items() if name in history}
         if status(order) == "REJECTED" and not order.retryable:
             due["OrderRejected"] = 1
