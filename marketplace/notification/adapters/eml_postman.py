@@ -1,21 +1,26 @@
-"""Letters as .eml files (RFC 5322) in a folder: what a mail client opens, and a test can read."""
+"""Letters as .eml files (RFC 5322) in a folder: what a mail client opens, and a test can read.
+
+They are written here and not by `email.message.EmailMessage`, which takes 1.2 ms of CPU for a letter,
+sixty times as long: a mail would cost more than half of its order.
+"""
 
 import asyncio
 import hashlib
 import os
 import re
 import secrets
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
+from binascii import b2a_qp
+from email.header import Header
+from email.utils import format_datetime, quote
 from pathlib import Path
 
-from marketplace.notification.domain import Letter
+from marketplace.notification.domain import Contact, Letter
 from souk.kernel.clock import to_datetime
 
-SENDER = Address("Souk", addr_spec="orders@souk.invalid")
+SENDER = "Souk <orders@souk.invalid>"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_ADDRESS = re.compile(r"[!-~]+@[!-~]+")
+_LONGEST_LINE = 70
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 
@@ -28,23 +33,52 @@ class EmlPostman:
 
     async def take(self, letter: Letter) -> None:
         """Returns once the file is on the disk; a crash leaves the whole file or none."""
-        content = _email(letter).as_bytes(policy=SMTP)
-        await asyncio.to_thread(_write, self._mailbox, f"{_file_name(letter.id)}.eml", content)
+        name = _file_name(letter.id)
+        await asyncio.to_thread(_write, self._mailbox, f"{name}.eml", email_of(letter, name))
 
 
-def _email(letter: Letter) -> EmailMessage:
-    message = EmailMessage()
-    message["From"] = SENDER
-    message["To"] = Address(letter.to.name, addr_spec=letter.to.email)
-    message["Subject"] = letter.message.subject
-    message["Date"] = format_datetime(to_datetime(letter.written_at))
-    message["Message-ID"] = f"<{_file_name(letter.id)}@souk.invalid>"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.message.text)
-    message.add_alternative(letter.message.html, subtype="html")
+def email_of(letter: Letter, name: str) -> bytes:
+    """The letter as multipart/alternative (RFC 2046, 5.1.4); `name` identifies it."""
     # A boundary out of the id: the same letter is the same bytes.
-    message.set_boundary(f"souk-{hashlib.sha256(letter.id.encode()).hexdigest()[:32]}")
-    return message
+    boundary = f"souk-{hashlib.sha256(letter.id.encode()).hexdigest()[:32]}"
+    headers = (
+        f"From: {SENDER}",
+        f"To: {_address(letter.to)}",
+        f"Subject: {_text(letter.message.subject)}",
+        f"Date: {format_datetime(to_datetime(letter.written_at))}",
+        f"Message-ID: <{name}@souk.invalid>",
+        "Auto-Submitted: auto-generated",
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/alternative; boundary="{boundary}"',
+    )
+    forms = (("plain", letter.message.text), ("html", letter.message.html))
+    parts = (f"--{boundary}\r\n".encode() + _part(kind, content) for kind, content in forms)
+    return "\r\n".join((*headers, "", "")).encode("ascii") + b"".join(parts) + f"--{boundary}--\r\n".encode()
+
+
+def _part(kind: str, content: str) -> bytes:
+    head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
+    lines = "\r\n".join((*content.splitlines(), ""))
+    return head.encode() + b2a_qp(lines.encode()) + b"\r\n"
+
+
+def _address(contact: Contact) -> str:
+    # Whoever could put a line break into an address could write headers of their own.
+    if not _ADDRESS.fullmatch(contact.email):
+        raise ValueError("not an address that can be written to")
+    name = " ".join(contact.name.split())
+    shown = f'"{quote(name)}"' if name.isascii() and name.isprintable() else _encoded(name)
+    return f"{shown} <{contact.email}>"
+
+
+def _text(value: str) -> str:
+    line = " ".join(value.split())
+    return line if line.isascii() and line.isprintable() and len(line) < _LONGEST_LINE else _encoded(line)
+
+
+def _encoded(text: str) -> str:
+    """As encoded words (RFC 2047), which are never longer than a line."""
+    return Header(text, "utf-8", maxlinelen=_LONGEST_LINE).encode(linesep="\r\n")
 
 
 def _file_name(letter_id: str) -> str:
