@@ -4,11 +4,27 @@ An order is the fold of its events. A decision looks at the order as it is and a
 events that follow, or raises the refusal that the caller sees.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from marketplace.order.events import (
+    AttemptOpened,
+    CancellationStarted,
+    CancelRequested,
+    Event,
+    Item,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderPlaced,
+    OrderRejected,
+    OrderShipped,
+    RefundRecorded,
+    RejectionMadeFinal,
+    StockCommitted,
+)
 from souk.kernel.errors import DomainError
 from souk.kernel.state_machine import StateMachine
 
@@ -26,119 +42,14 @@ class Status(StrEnum):
     DELIVERED = "DELIVERED"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line; `price` is a unit price in minor units."""
-
-    product_id: str
-    quantity: int
-    price: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderPlaced:
-    """The wish, as it was checked. References only: no personal data."""
-
-    user_id: str
-    items: tuple[Item, ...]
-    total: int
-    currency: str
-    shipping_address_id: str
-    payment_method: str
-
-
-@dataclass(frozen=True, slots=True)
-class StockReserved:
-    """The stock is promised."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderConfirmed:
-    """The point of no return: paid and promised. An order for nothing has no payment."""
-
-    payment_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class StockCommitted:
-    """The promise became a sale; placing the order has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRejected:
-    """An attempt was refused and its stock is back."""
-
-    attempt: int
-    reason: str
-    retryable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptOpened:
-    """The client asked again with the same key."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class RejectionMadeFinal:
-    """No further attempt will be made."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
-    """The buyer wants it cancelled; it takes effect when placing has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class CancellationStarted:
-    """Refund and restock begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderCancelled:
-    """Refunded and restocked."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderShipped:
-    """With the carrier."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderDelivered:
-    """At the door."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefundRecorded:
-    """So much of the charge was given back by now."""
-
-    refunded_total: int
-
-
-Event = (
-    OrderPlaced
-    | StockReserved
-    | OrderConfirmed
-    | StockCommitted
-    | OrderRejected
-    | AttemptOpened
-    | RejectionMadeFinal
-    | CancelRequested
-    | CancellationStarted
-    | OrderCancelled
-    | OrderShipped
-    | OrderDelivered
-    | RefundRecorded
+_HEARS_REFUNDS = (
+    Status.PENDING,  # its charge may be made already, and given back in part, before it is confirmed
+    Status.CONFIRMED,
+    Status.CANCELLING,
+    Status.CANCELLED,
+    Status.SHIPPED,
+    Status.DELIVERED,
 )
-EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
-
-_AFTER_CONFIRMATION = (Status.CONFIRMED, Status.CANCELLING, Status.CANCELLED, Status.SHIPPED, Status.DELIVERED)
 LIFE = StateMachine(
     "order",
     Status.NEW,
@@ -158,14 +69,14 @@ LIFE = StateMachine(
         (Status.SHIPPED, "StockCommitted"): Status.SHIPPED,
         (Status.SHIPPED, "OrderDelivered"): Status.DELIVERED,
         (Status.DELIVERED, "StockCommitted"): Status.DELIVERED,
-        **{(status, "RefundRecorded"): status for status in _AFTER_CONFIRMATION},
+        **{(status, "RefundRecorded"): status for status in _HEARS_REFUNDS},
     },
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as its events made it. Times are microseconds."""
+    """An order as its events made it. Times are microseconds; `refunds` are sums by payment."""
 
     id: str
     status: Status = Status.NEW
@@ -178,13 +89,18 @@ class Order:
     shipping_address_id: str = ""
     payment_method: str = ""
     payment_id: str = ""
-    refunded_total: int = 0
+    refunds: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
     retryable: bool = False
     cancel_requested: bool = False
     stock_committed: bool = False
     created_at: int = 0
     updated_at: int = 0
+
+    @property
+    def refunded_total(self) -> int:
+        """What was given back of the payment that confirmed it."""
+        return self.refunds.get(self.payment_id, 0)
 
 
 def apply(order: Order, event: Event, time: int) -> Order:
@@ -212,7 +128,7 @@ def _changes(order: Order, event: Event, time: int) -> dict[str, Any]:
         case CancelRequested():
             return {"cancel_requested": True}
         case RefundRecorded():
-            return {"refunded_total": event.refunded_total}
+            return {"refunds": {**order.refunds, event.payment_id: event.refunded_total}}
         case _:
             return {}
 
@@ -293,23 +209,12 @@ def deliver(order: Order) -> list[Event]:
 
 def finish_cancelling(order: Order) -> list[Event]:
     """Refunded and restocked: the whole charge is back."""
-    return [*record_refund(order, order.total), OrderCancelled()]
+    return [*record_refund(order, order.payment_id, order.total), OrderCancelled()]
 
 
-def record_refund(order: Order, refunded_total: int) -> list[Event]:
-    """Refunds only add up: an older sum changes nothing, and an order never confirmed has none."""
-    if refunded_total <= order.refunded_total or order.status not in _AFTER_CONFIRMATION:
+def record_refund(order: Order, payment_id: str, refunded_total: int) -> list[Event]:
+    """Refunds only add up: an older sum changes nothing. Those of an attempt that failed are not the order's."""
+    other = order.status is not Status.PENDING and payment_id != order.payment_id
+    if other or order.status not in _HEARS_REFUNDS or refunded_total <= order.refunds.get(payment_id, 0):
         return []
-    return [RefundRecorded(refunded_total)]
-
-
-def to_data(event: Event) -> dict[str, Any]:
-    """An event as plain data, for the log."""
-    return asdict(event)
-
-
-def from_data(kind: str, data: dict[str, Any]) -> Event:
-    """The event that `to_data` wrote down."""
-    if kind == "OrderPlaced":
-        data = {**data, "items": tuple(Item(**item) for item in data["items"])}
-    return EVENT_TYPES[kind](**data)
+    return [RefundRecorded(payment_id, refunded_total)]

@@ -8,7 +8,8 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from shop.order.v1 import order_pb2 as pb
 
-from marketplace.order.domain import Event, Item, Order, Status, to_data
+from marketplace.order.domain import Order, Status
+from marketplace.order.events import Event, Item, to_data
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import DomainError
 

@@ -10,7 +10,8 @@ from typing import Protocol
 from google.protobuf.message import Message
 from shop.order.v1 import order_pb2 as pb
 
-from marketplace.order.domain import Event, Item, Order
+from marketplace.order.domain import Order
+from marketplace.order.events import Event, Item
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
 from souk.store.idempotency import KeyRecord

@@ -19,7 +19,8 @@ from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1 import payment_pb2
 
 from marketplace.order import domain
-from marketplace.order.domain import Item, Order
+from marketplace.order.domain import Order
+from marketplace.order.events import Item, StockReserved
 from marketplace.order.messages import order_cancelled, order_message, unavailable
 from marketplace.order.ports import Charge, Orders, Payments, Stock
 from souk.kernel.errors import DomainError
@@ -102,7 +103,7 @@ class OrderSagas:
 
     async def _reserved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
         order = await self._orders.load(tx, call.ref.subject)
-        await self._orders.change(tx, order, [domain.StockReserved(call.ref.attempt)])
+        await self._orders.change(tx, order, [StockReserved(call.ref.attempt)])
 
     async def _charge(self, call: StepCall) -> StringValue:
         placing = Placing.unpack(call.input)

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from shop.inventory.v1 import inventory_pb2 as pb
 from shop.inventory.v1.inventory_pb2_grpc import InventoryServiceStub
 
-from marketplace.order.domain import Item
+from marketplace.order.events import Item
 from souk.kernel.clock import MICROSECONDS
 
 

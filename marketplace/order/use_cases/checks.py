@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from shop.order.v1 import order_pb2 as pb
 
-from marketplace.order.domain import Item, total_of
+from marketplace.order.domain import total_of
+from marketplace.order.events import Item
 from marketplace.order.messages import unavailable
 from marketplace.order.ports import Address, AddressBook, Catalogue, Payments, Price
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
@@ -80,8 +81,11 @@ class Checks:
         self._addresses = addresses
         self._payments = payments
 
-    async def check(self, wish: Wish) -> Checked:
-        """Raises the refusal: 503 when one cannot be asked, 404 for what is unknown, then PRICE_CHANGED."""
+    async def check(self, wish: Wish, currency: str = "") -> Checked:
+        """Raises the refusal: 503 when one cannot be asked, 404 for what is unknown, then PRICE_CHANGED.
+
+        An order that is recorded has a `currency`, and keeps it.
+        """
         prices, address, source = await asyncio.gather(
             _ask("product", self._catalogue.prices([item.product_id for item in wish.items])),
             _ask("user", self._addresses.address(wish.user_id, wish.shipping_address_id)),
@@ -94,7 +98,7 @@ class Checks:
             raise DomainError("ADDRESS_NOT_FOUND", f"there is no address {wish.shipping_address_id!r}")
         if source is None:
             raise DomainError("PAYMENT_METHOD_NOT_FOUND", _no_method(wish.payment_method))
-        return Checked(_currency_of(wish, prices), address, source)
+        return Checked(_currency_of(wish, prices, currency), address, source)
 
 
 async def _ask(service: str, question: Awaitable[T]) -> T:
@@ -105,15 +109,18 @@ async def _ask(service: str, question: Awaitable[T]) -> T:
 
 
 def _no_method(payment_method: str) -> str:
-    return "there is no default card" if payment_method == "card" else f"there is no payment method {payment_method!r}"
+    # What was written is not repeated: it could be a card number.
+    return "there is no default card" if payment_method == "card" else "there is no such payment method"
 
 
-def _currency_of(wish: Wish, prices: dict[str, Price]) -> str:
+def _currency_of(wish: Wish, prices: dict[str, Price], bound: str) -> str:
     currencies = {prices[item.product_id].currency for item in wish.items}
     if len(currencies) > 1:
         raise InvalidArgument([Violation("items", f"must have one currency, not {' and '.join(sorted(currencies))}")])
-    changed = [item for item in wish.items if item.price != prices[item.product_id].amount]
+    currency = currencies.pop()
+    other = bound not in ("", currency)
+    changed = [item for item in wish.items if other or item.price != prices[item.product_id].amount]
     if changed:
         current = [pb.CurrentPrice(product_id=i.product_id, price=prices[i.product_id].amount) for i in changed]
         raise DomainError("PRICE_CHANGED", "the price is another than the buyer saw", pb.PriceChange(items=current))
-    return currencies.pop()
+    return currency

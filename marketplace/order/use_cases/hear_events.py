@@ -29,7 +29,8 @@ class HearEvents:
 
         async def record(tx: Transaction) -> None:
             order = await self._orders.load(tx, refund.order_id)
-            await self._orders.change(tx, order, domain.record_refund(order, refund.refunded_total))
+            events = domain.record_refund(order, refund.payment_id, refund.refunded_total)
+            await self._orders.change(tx, order, events)
 
         await self._once(REFUNDS, event, record)
 

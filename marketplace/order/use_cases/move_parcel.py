@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from marketplace.order.domain import Event, Order
+from marketplace.order.domain import Order
+from marketplace.order.events import Event
 from marketplace.order.ports import Orders
 from souk.store.database import Database, Transaction
 from souk.store.event_store import decide

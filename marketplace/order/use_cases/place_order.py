@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order import domain
-from marketplace.order.domain import Order, OrderPlaced, Status
+from marketplace.order.domain import Order, Status
+from marketplace.order.events import OrderPlaced, RejectionMadeFinal
 from marketplace.order.messages import order_message
 from marketplace.order.ports import Orders
 from marketplace.order.saga import PLACE, Placing, refusal_of
@@ -24,7 +25,7 @@ from souk.kernel.context import current
 from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id
 from souk.saga.definition import SagaRef
-from souk.saga.runner import Outcome, SagaRunner
+from souk.saga.runner import SagaRunner
 from souk.store.database import Database, Transaction
 from souk.store.idempotency import KeyRecord, StoredReply
 
@@ -68,26 +69,34 @@ class PlaceOrder:
         until = self._patience()
         with self._one_of_few(wish):
             while True:
-                record = await self._database.read(lambda tx: self._orders.find_key(tx, wish.user_id, wish.key))
+                record, order = await self._database.read(lambda tx: self._known(tx, wish))
                 if record is not None:
                     record.require(fingerprint)
                 try:
-                    return await self._advance(wish, fingerprint, record, until)
+                    return await self._advance(wish, fingerprint, record, order, until)
                 except KeyTaken:
                     continue
 
-    async def _advance(self, wish: Wish, fingerprint: str, record: KeyRecord | None, until: float) -> Answer:
+    async def _known(self, tx: Transaction, wish: Wish) -> tuple[KeyRecord | None, Order]:
+        """The key and its order at one moment: a rejected order without an answer is one to be retried."""
+        record = await self._orders.find_key(tx, wish.user_id, wish.key)
+        if record is None or record.reply is not None:
+            return record, Order("")
+        return record, await self._orders.load(tx, record.subject)
+
+    async def _advance(
+        self, wish: Wish, fingerprint: str, record: KeyRecord | None, order: Order, until: float
+    ) -> Answer:
         if record is None:
             return await self._wait(await self._first_attempt(wish, fingerprint), until, replayed=False)
         if record.reply is not None:
             return _answer(record.reply, replayed=True)
-        order = await self._database.read(lambda tx: self._orders.load(tx, record.subject))
         if order.status is Status.REJECTED:
             return await self._wait(await self._next_attempt(wish, order), until, replayed=False)
         return await self._wait(SagaRef(PLACE, order.id, order.attempt), until, replayed=True)
 
     async def _first_attempt(self, wish: Wish, fingerprint: str) -> SagaRef:
-        checked = await self._checked(wish, lambda tx, error: self._refuse_key(tx, wish, fingerprint, error))
+        checked = await self._checked(wish, "", lambda tx, error: self._refuse_key(tx, wish, fingerprint, error))
 
         async def record(tx: Transaction) -> SagaRef:
             order = Order(new_id("ORD", self._clock))
@@ -107,7 +116,7 @@ class PlaceOrder:
         if await self._database.read(lambda tx: self._runner.open(tx, order.id)):
             detail = "the attempt before is still being undone"
             raise DomainError("ATTEMPT_CLOSING", detail, retry_after=1.0)
-        checked = await self._checked(wish, lambda tx, error: self._refuse_order(tx, order, error))
+        checked = await self._checked(wish, order.currency, lambda tx, error: self._refuse_order(tx, order, error))
 
         async def record(tx: Transaction) -> SagaRef:
             now = await self._orders.load(tx, order.id)
@@ -119,10 +128,10 @@ class PlaceOrder:
 
         return await self._database.run(record)
 
-    async def _checked(self, wish: Wish, remember: Remember) -> Checked:
+    async def _checked(self, wish: Wish, currency: str, remember: Remember) -> Checked:
         """The checks; a final refusal by them is remembered, any other leaves everything as it was."""
         try:
-            return await self._checks.check(wish)
+            return await self._checks.check(wish, currency)
         except DomainError as error:
             refused = error
         if refused.reason == "PRICE_CHANGED":
@@ -138,7 +147,7 @@ class PlaceOrder:
         now = await self._orders.load(tx, order.id)
         if now.version != order.version:
             raise KeyTaken
-        now = await self._orders.change(tx, now, [domain.RejectionMadeFinal(error.reason)])
+        now = await self._orders.change(tx, now, [RejectionMadeFinal(error.reason)])
         await self._orders.answer(tx, now, error)
 
     async def _start(self, tx: Transaction, order: Order, checked: Checked) -> SagaRef:
@@ -148,14 +157,18 @@ class PlaceOrder:
         return await self._runner.start(tx, PLACE, order.id, order.attempt, placing.pack(), order.user_id)
 
     async def _wait(self, ref: SagaRef, until: float, *, replayed: bool) -> Answer:
-        progress = await self._runner.wait(ref, until)
-        record = await self._database.read(lambda tx: self._orders.find_key_of(tx, ref.subject))
-        if progress.outcome is not Outcome.RUNNING and record is not None and record.reply is not None:
+        await self._runner.wait(ref, until)
+        return await self._database.read(lambda tx: self._standing(tx, ref, replayed=replayed))
+
+    async def _standing(self, tx: Transaction, ref: SagaRef, *, replayed: bool) -> Answer:
+        """What an attempt came to, or its order as it is meanwhile, all at one moment."""
+        record = await self._orders.find_key_of(tx, ref.subject)
+        if record is not None and record.reply is not None:
             return _answer(record.reply, replayed)
+        progress = await self._runner.progress(tx, ref)
         if progress.refusal is not None:
             return Answer(refusal_of(progress.refusal))
-        order = await self._database.read(lambda tx: self._orders.load(tx, ref.subject))
-        return Answer(order_message(order))
+        return Answer(order_message(await self._orders.load(tx, ref.subject)))
 
     def _patience(self) -> float:
         deadline = current().deadline

@@ -1,4 +1,4 @@
-"""An Order service on a real SQLite file, with participants that a test commands."""
+"""An Order service on a real database, with participants that a test commands."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +13,7 @@ from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1 import payment_pb2
 
 from marketplace.order import domain
-from marketplace.order.domain import Item
+from marketplace.order.events import Item
 from marketplace.order.ports import Address, Charge, Price
 from marketplace.order.saga import OrderSagas
 from marketplace.order.service import service
@@ -32,6 +32,7 @@ from souk.rpc.call import CallFailed, Status, failed
 from souk.rpc.status import STATUS_KEY, encode
 from souk.saga.runner import SagaRunner, SagaSettings
 from souk.store.inbox import Inbox
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import service_host
 
 BUYER = "U-1"
@@ -161,12 +162,20 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(folder: Path, others: Participants, settings: SagaSettings | None = None) -> AsyncIterator[Shop]:
-    async with service_host(service, folder) as host:
+async def open_shop_in(
+    folder: Path,
+    others: Participants | None = None,
+    *,
+    settings: SagaSettings | None = None,
+    url: str | None = None,
+    owner: str = "test",
+) -> AsyncIterator[Shop]:
+    others = others or Participants()
+    async with service_host(service, folder, postgres_url=url) as host:
         orders = OrderStore(host.outbox, host.clock)
         sagas = OrderSagas(orders, others, others)
         settings = settings or SagaSettings(pause=0.01, longest_pause=0.02)
-        runner = SagaRunner(host.database, sagas.all(2.0), host.clock, "test", settings, service="order")
+        runner = SagaRunner(host.database, sagas.all(2.0), host.clock, owner, settings, service="order")
         sagas.runner = runner
         yield Shop(
             host,
@@ -183,10 +192,21 @@ async def open_shop(folder: Path, others: Participants, settings: SagaSettings |
         await runner.close()
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+
+
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with open_shop(tmp_path, Participants()) as shop:
+async def shop(tmp_path: Path, url: str | None) -> AsyncIterator[Shop]:
+    async with open_shop_in(tmp_path, url=url) as shop:
         yield shop
+
+
+@pytest.fixture
+def open_shop() -> object:
+    """How a test opens a shop itself."""
+    return open_shop_in
 
 
 @pytest.fixture

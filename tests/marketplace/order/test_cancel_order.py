@@ -95,8 +95,9 @@ async def test_from_shipped_on_it_cannot_be_cancelled(shop: Shop) -> None:
         await shop.ship("ORD-none")
 
 
-def refund(order_id: str, total: int, event_id: str) -> Event:
-    payload = PaymentRefunded(order_id=order_id, refunded_total=total).SerializeToString()
+def refund(order_id: str, total: int, event_id: str, attempt: int = 1) -> Event:
+    payment_id = f"PAY-{order_id}:{attempt}:charge-payment"
+    payload = PaymentRefunded(order_id=order_id, payment_id=payment_id, refunded_total=total).SerializeToString()
     return Event(id=event_id, payload=payload)
 
 
@@ -107,6 +108,28 @@ async def test_refunds_show_and_come_as_often_as_they_like(shop: Shop) -> None:
     await shop.hear.refunded(refund(order.id, 500, "E-3"))
     assert (await shop.order(order.id)).refunded_total == 900
     await shop.hear.refunded(refund("ORD-none", 500, "E-4"))
+
+
+async def test_a_refund_that_comes_before_the_confirmation_is_not_lost(shop: Shop) -> None:
+    shop.others.block["charge"] = asyncio.Event()
+    request = asyncio.create_task(shop.place())
+    while not shop.others.count("charge"):
+        await asyncio.sleep(0)
+    order_id = shop.others.calls[-1][1].partition(":")[0]
+    await shop.hear.refunded(refund(order_id, 500, "E-1"))
+    shop.others.block.pop("charge").set()
+    assert (await request).reply.refunded_total == 500
+    assert (await shop.order(order_id)).refunded_total == 500
+
+
+async def test_refunds_of_an_attempt_that_failed_are_not_the_orders(shop: Shop, refuse: Any) -> None:
+    shop.others.fail["charge"] = [refuse("payment", DomainError("PAYMENT_UNAVAILABLE", "bank"))]
+    await shop.place()
+    order = await placed(shop)
+    await shop.hear.refunded(refund(order.id, 500, "E-1", attempt=1))
+    assert (await shop.order(order.id)).refunded_total == 0
+    await shop.hear.refunded(refund(order.id, 700, "E-2", attempt=2))
+    assert (await shop.order(order.id)).refunded_total == 700
 
 
 async def test_an_erased_buyer_leaves_no_address(shop: Shop) -> None:

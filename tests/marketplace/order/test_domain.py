@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from marketplace.order import domain
-from marketplace.order.domain import LIFE, Event, Item, Order, OrderPlaced, Status
+from marketplace.order import domain, events
+from marketplace.order.domain import LIFE, Order, Status
+from marketplace.order.events import EVENT_TYPES, Event, Item, OrderPlaced
 from souk.kernel.errors import DomainError
 from souk.kernel.state_machine import IllegalTransition
 
@@ -16,14 +17,14 @@ ITEMS = (Item("P-1", 2, 1200), Item("P-2", 1, 5))
 PLACED = OrderPlaced("U-1", ITEMS, 2405, "EUR", "ADDR-1", "card")
 
 
-def after(*events: Event) -> Order:
-    return domain.fold("ORD-1", [(event, 10 + place) for place, event in enumerate(events)])
+def after(*history: Event) -> Order:
+    return domain.fold("ORD-1", [(event, 10 + place) for place, event in enumerate(history)])
 
 
 PENDING = after(PLACED)
-CONFIRMED = after(PLACED, domain.OrderConfirmed("PAY-1"))
-SETTLED = after(PLACED, domain.OrderConfirmed("PAY-1"), domain.StockCommitted())
-RETRYABLE = after(PLACED, domain.OrderRejected(1, "PAYMENT_UNAVAILABLE", retryable=True))
+CONFIRMED = after(PLACED, events.OrderConfirmed("PAY-1"))
+SETTLED = after(PLACED, events.OrderConfirmed("PAY-1"), events.StockCommitted())
+RETRYABLE = after(PLACED, events.OrderRejected(1, "PAYMENT_UNAVAILABLE", retryable=True))
 
 
 def test_total_is_price_times_quantity() -> None:
@@ -31,14 +32,14 @@ def test_total_is_price_times_quantity() -> None:
 
 
 def test_a_wish_to_cancel_while_pending_takes_effect_when_placing_has_ended() -> None:
-    wished = after(PLACED, *domain.cancel(PENDING), domain.OrderConfirmed("PAY-1"))
+    wished = after(PLACED, *domain.cancel(PENDING), events.OrderConfirmed("PAY-1"))
     assert wished.status is Status.CONFIRMED
-    assert domain.finish_placing(wished) == [domain.StockCommitted(), domain.CancellationStarted()]
+    assert domain.finish_placing(wished) == [events.StockCommitted(), events.CancellationStarted()]
 
 
 def test_a_confirmed_order_whose_stock_is_not_sold_yet_waits_with_cancelling() -> None:
-    assert domain.cancel(CONFIRMED) == [domain.CancelRequested()]
-    assert domain.cancel(SETTLED) == [domain.CancelRequested(), domain.CancellationStarted()]
+    assert domain.cancel(CONFIRMED) == [events.CancelRequested()]
+    assert domain.cancel(SETTLED) == [events.CancelRequested(), events.CancellationStarted()]
 
 
 def test_cancelling_a_retryable_rejection_makes_it_final_and_a_repeat_changes_nothing() -> None:
@@ -49,7 +50,7 @@ def test_cancelling_a_retryable_rejection_makes_it_final_and_a_repeat_changes_no
 
 
 def test_a_wish_to_cancel_makes_a_rejection_final() -> None:
-    wished = domain.apply(PENDING, domain.CancelRequested(), 11)
+    wished = domain.apply(PENDING, events.CancelRequested(), 11)
     (event,) = domain.reject(wished, "PAYMENT_UNAVAILABLE", final=False)
     assert not domain.apply(wished, event, 12).retryable
 
@@ -57,9 +58,9 @@ def test_a_wish_to_cancel_makes_a_rejection_final() -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        after(PLACED, domain.OrderRejected(1, "PAYMENT_DECLINED", retryable=False)),
-        after(PLACED, domain.OrderConfirmed("PAY-1"), domain.OrderShipped()),
-        after(PLACED, domain.OrderConfirmed("PAY-1"), domain.OrderShipped(), domain.OrderDelivered()),
+        after(PLACED, events.OrderRejected(1, "PAYMENT_DECLINED", retryable=False)),
+        after(PLACED, events.OrderConfirmed("PAY-1"), events.OrderShipped()),
+        after(PLACED, events.OrderConfirmed("PAY-1"), events.OrderShipped(), events.OrderDelivered()),
     ],
     ids=lambda order: order.status,
 )
@@ -71,27 +72,42 @@ def test_what_cannot_be_cancelled(order: Order) -> None:
 
 def test_an_order_about_to_be_cancelled_is_not_shipped() -> None:
     with pytest.raises(DomainError) as refused:
-        domain.ship(domain.apply(CONFIRMED, domain.CancelRequested(), 12))
+        domain.ship(domain.apply(CONFIRMED, events.CancelRequested(), 12))
     assert refused.value.reason == "NOT_SHIPPABLE"
 
 
 def test_repeats_of_ship_and_deliver_change_nothing() -> None:
-    shipped = domain.apply(SETTLED, domain.OrderShipped(), 12)
+    shipped = domain.apply(SETTLED, events.OrderShipped(), 12)
     assert domain.ship(shipped) == []
-    delivered = domain.apply(shipped, domain.OrderDelivered(), 13)
+    delivered = domain.apply(shipped, events.OrderDelivered(), 13)
     assert domain.deliver(delivered) == []
 
 
 def test_refunds_only_add_up() -> None:
-    refunded = domain.apply(SETTLED, domain.RefundRecorded(500), 12)
-    assert domain.record_refund(refunded, 400) == []
-    assert domain.record_refund(refunded, 600) == [domain.RefundRecorded(600)]
-    assert domain.record_refund(RETRYABLE, 600) == []
+    refunded = domain.apply(SETTLED, events.RefundRecorded("PAY-1", 500), 12)
+    assert refunded.refunded_total == 500
+    assert domain.record_refund(refunded, "PAY-1", 400) == []
+    assert domain.record_refund(refunded, "PAY-1", 600) == [events.RefundRecorded("PAY-1", 600)]
+    assert domain.record_refund(RETRYABLE, "PAY-1", 600) == []
+
+
+def test_a_refund_that_is_heard_of_before_the_confirmation_counts() -> None:
+    (early,) = domain.record_refund(PENDING, "PAY-1", 500)
+    assert after(PLACED, early).refunded_total == 0
+    assert after(PLACED, early, events.OrderConfirmed("PAY-1")).refunded_total == 500
+
+
+def test_a_refund_of_an_attempt_that_failed_is_not_the_orders() -> None:
+    (early,) = domain.record_refund(PENDING, "PAY-1", 500)
+    rejected = events.OrderRejected(1, "PAYMENT_UNAVAILABLE", retryable=True)
+    second = after(PLACED, early, rejected, events.AttemptOpened(2), events.OrderConfirmed("PAY-2"))
+    assert second.refunded_total == 0
+    assert domain.record_refund(second, "PAY-1", 2405) == []
 
 
 def test_an_illegal_event_is_refused() -> None:
     with pytest.raises(IllegalTransition):
-        domain.apply(CONFIRMED, domain.OrderRejected(1, "X", retryable=False), 12)
+        domain.apply(CONFIRMED, events.OrderRejected(1, "X", retryable=False), 12)
 
 
 def test_the_diagram_is_drawn_from_the_table() -> None:
@@ -102,13 +118,13 @@ def _events() -> st.SearchStrategy[Event]:
     items = st.tuples(st.builds(Item, st.text(max_size=5), st.integers(1, 1000), st.integers(0, 2**40)))
     return st.one_of(
         st.builds(OrderPlaced, st.text(), items, st.integers(), st.text(), st.text(), st.text()),
-        *(st.from_type(kind) for kind in domain.EVENT_TYPES.values() if kind is not OrderPlaced),
+        *(st.from_type(kind) for kind in EVENT_TYPES.values() if kind is not OrderPlaced),
     )
 
 
 @given(_events())
 def test_what_is_written_down_is_read_back(event: Event) -> None:
-    assert domain.from_data(type(event).__name__, domain.to_data(event)) == event
+    assert events.from_data(type(event).__name__, events.to_data(event)) == event
 
 
 class Life(RuleBasedStateMachine):
@@ -120,8 +136,8 @@ class Life(RuleBasedStateMachine):
         self.was_confirmed = False
         self.time = 100
 
-    def take(self, events: list[Any]) -> None:
-        for event in events:
+    def take(self, decided: list[Any]) -> None:
+        for event in decided:
             self.time += 1
             self.order = domain.apply(self.order, event, self.time)
         self.was_confirmed |= self.order.status is Status.CONFIRMED
@@ -163,7 +179,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(refunded=st.integers(0, 3000))
     def refund(self, refunded: int) -> None:
-        self.take(domain.record_refund(self.order, min(refunded, self.order.total)))
+        self.take(domain.record_refund(self.order, "PAY-1", min(refunded, self.order.total)))
 
     @invariant()
     def holds(self) -> None:

@@ -1,17 +1,20 @@
 """Placing an order: one key, one order, one outcome."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 
-from marketplace.order.domain import Item
-from marketplace.order.use_cases.place_order import Answer
+from marketplace.order.events import Item
+from marketplace.order.use_cases.checks import Checks
+from marketplace.order.use_cases.place_order import Answer, PlaceOrder
 from souk.kernel.errors import DomainError, InvalidArgument
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
+from souk.saga.runner import Outcome, Progress, SagaRunner
 
 Shop = Any
 
@@ -233,4 +236,63 @@ async def test_a_client_that_goes_away_changes_nothing(shop: Shop) -> None:
     shop.others.block.pop("charge").set()
     answer = await shop.place()
     assert confirmed(answer).total == 2400
+    assert shop.others.count("charge") == 1
+
+
+class Between:
+    """A database that lets something happen after its first read."""
+
+    def __init__(self, database: Any, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._database = database
+        self._meanwhile: list[Callable[[], Awaitable[object]]] = [meanwhile]
+
+    async def run(self, work: Any) -> Any:
+        return await self._database.run(work)
+
+    async def read(self, work: Any) -> Any:
+        found = await self._database.read(work)
+        if self._meanwhile:
+            await self._meanwhile.pop()()
+        return found
+
+
+def placing_in(shop: Shop, *, database: Any = None, runner: Any = None) -> PlaceOrder:
+    checks = Checks(shop.others, shop.others, shop.others)
+    return PlaceOrder(database or shop.host.database, shop.orders, checks, runner or shop.runner, shop.host.clock)
+
+
+async def test_an_order_that_is_given_up_while_its_key_is_retried_is_not_tried_again(shop: Shop) -> None:
+    shop.others.fail["charge"] = [not_sent("away")]
+    await shop.place()
+    (order,) = (await shop.read.page("U-1", pb.ListOrdersRequest())).orders
+    shop.placing = placing_in(shop, database=Between(shop.host.database, lambda: shop.cancel(order.id)))
+    answer = await shop.place()
+    assert (reason_of(answer), answer.replayed) == ("ORDER_CANCELLED", True)
+    assert shop.others.count("charge") == 1
+
+
+class Impatient:
+    """A runner whose waiting is over just before the outcome is there."""
+
+    def __init__(self, runner: SagaRunner) -> None:
+        self.start, self.open, self.progress = runner.start, runner.open, runner.progress
+        self._runner = runner
+
+    async def wait(self, ref: SagaRef, until: float) -> Progress:
+        await self._runner.wait(ref, until)
+        return Progress(Outcome.RUNNING)
+
+
+async def test_a_rejection_in_the_last_moment_is_no_success(shop: Shop) -> None:
+    shop.others.fail["charge"] = [not_sent("away")]
+    shop.placing = placing_in(shop, runner=Impatient(shop.runner))
+    assert reason_of(await shop.place()) == "PAYMENT_UNAVAILABLE"
+
+
+async def test_a_recorded_order_keeps_its_currency(shop: Shop) -> None:
+    shop.others.fail["charge"] = [not_sent("away")]
+    await shop.place()
+    shop.others.currencies["P-1"] = "USD"
+    with pytest.raises(DomainError, match="PRICE_CHANGED"):
+        await shop.place()
     assert shop.others.count("charge") == 1
