@@ -31,6 +31,13 @@ def shop(system: System) -> Iterator[Shop]:
     assert violations(books) == []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of a mode together when several workers share them: a system is started once."""
+    for item in items:
+        if "system" in getattr(item, "fixturenames", ()) and isinstance(item, pytest.Function):
+            item.add_marker(pytest.mark.xdist_group(item.callspec.params["system"]))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """Shows what the system logged when a test of it fails."""
