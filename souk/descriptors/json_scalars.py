@@ -1,6 +1,7 @@
 """Reading scalars out of JSON, and out of the text of a path or a query.
 
-Types are exact: no number in quotes, no 1.0 for 1, no 0 for false. A 64-bit integer beyond 2^53-1 is
+Types are exact: no number in quotes, no 1.5 for 1, no 0 for false. JSON has one kind of number, so
+1.0 and 1e3 are integers (as JSON Schema and proto3 JSON say). A 64-bit integer beyond 2^53-1 is
 refused, because half of the world's clients would round it. A string holds no U+0000, which
 PostgreSQL cannot store.
 """
@@ -60,9 +61,11 @@ def read_bytes(value: object, walk: Walk, parent: Place | None, label: str | int
 
 
 def integer_reader(low: int, high: int) -> Read:
-    """An integer from `low` to `high`."""
+    """An integer from `low` to `high`, however JSON writes it: 2, 2.0 or 2e0."""
 
     def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+        if type(value) is float and value.is_integer():
+            value = int(value)
         if type(value) is int:
             if low <= value <= high:
                 return value

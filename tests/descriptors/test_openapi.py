@@ -113,7 +113,7 @@ def _sample_schema(*, request: bool) -> Any:
 
 
 REQUEST, ANSWER = _sample_schema(request=True), _sample_schema(request=False)
-_leaf = st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.text(max_size=4) | st.just("RED")
+_leaf = st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=4) | st.just("RED")
 _value = st.recursive(
     _leaf, lambda i: st.lists(i, max_size=2) | st.dictionaries(st.text(max_size=3), i, max_size=2), max_leaves=4
 )
@@ -137,8 +137,6 @@ def test_the_schema_and_the_reader_agree(value: dict[str, Any]) -> None:
             "such as",
             "is out of range",
             "not valid JSON",
-            "must be an integer",
-            "true or false",
         )
         assert not REQUEST.is_valid(value) or any(words in said for words in beyond)
     else:
