@@ -35,10 +35,12 @@ class Watch:
         self._waiting[news] = ref, enough
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._look())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(until - self._clock.monotonic()):
-                progress = await news
-        self._waiting.pop(news, None)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(until - self._clock.monotonic()):
+                    progress = await news
+        finally:  # also when whoever waits is cancelled: else it would be looked for until the end of days
+            self._waiting.pop(news, None)
         return progress
 
     async def close(self) -> None:

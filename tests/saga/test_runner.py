@@ -299,6 +299,33 @@ async def test_another_replica_sees_the_outcome(bench: Bench) -> None:
     assert {progress.outcome for progress in await asyncio.gather(*waits)} == {Outcome.COMMITTED}
 
 
+async def test_who_leaves_while_another_replica_works_is_not_waited_for(bench: Bench) -> None:
+    runner, other = bench.runner(), bench.runner("B")
+    gate = asyncio.Event()
+    bench.shop.bank.does.append(gate)
+    ref = await bench.shop.start(runner)
+    await bench.shop.bank.called.wait()
+    reads: list[object] = []
+    read = bench.shop.database.read
+
+    async def counting(work: Any) -> Any:
+        reads.append(work)
+        return await read(work)
+
+    bench.shop.database.read = counting  # type: ignore[method-assign]
+    waiting = asyncio.create_task(other.wait(ref, soon()))
+    while len(reads) < 3:
+        await asyncio.sleep(0.001)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.sleep(2 * QUICK.poll)
+    looked = len(reads)
+    await asyncio.sleep(3 * QUICK.poll)
+    assert len(reads) == looked, "nobody waits, nobody looks"
+    gate.set()
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+
+
 async def test_an_abandoned_run_is_taken_over_and_the_loser_stops(bench: Bench) -> None:
     loser_may_go_on = asyncio.Event()
     bench.shop.bank.does.append(loser_may_go_on)
