@@ -69,7 +69,7 @@ STANDARD_REASONS: Mapping[str, Reason] = {
     reason.name: reason
     for reason in (
         Reason(INVALID_REQUEST, grpc.StatusCode.INVALID_ARGUMENT, 400, final=True),
-        Reason(UNAUTHENTICATED, grpc.StatusCode.UNAUTHENTICATED, 401, final=True),
+        Reason(UNAUTHENTICATED, grpc.StatusCode.UNAUTHENTICATED, 401),  # another token may do
         Reason(FORBIDDEN, grpc.StatusCode.PERMISSION_DENIED, 403, final=True),
     )
 }

@@ -47,6 +47,12 @@ def test_reasons_of_a_method_are_its_own_and_the_standard_ones() -> None:
     assert "NOT_CANCELLABLE" not in PLACE.reasons
 
 
+def test_a_token_that_was_not_accepted_is_not_the_last_word() -> None:
+    # Else a saga that only goes forward would park a step for an expired token.
+    assert not STANDARD_REASONS["UNAUTHENTICATED"].final
+    assert STANDARD_REASONS["INVALID_REQUEST"].final
+
+
 def test_it_is_read_once() -> None:
     descriptor = product_pb2.DESCRIPTOR.services_by_name["ProductService"]
     assert contract_of(descriptor) is contract_of(descriptor)
