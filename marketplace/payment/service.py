@@ -12,6 +12,7 @@ from marketplace.payment.adapters.guarded_provider import SETTINGS, GuardedProvi
 from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from marketplace.payment.book_store import require_same_book
 from marketplace.payment.card_store import SqlCards
 from marketplace.payment.demo import load_demo
 from marketplace.payment.ledger_store import SqlLedger
@@ -23,6 +24,7 @@ from marketplace.payment.store import SqlPayments
 from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
 from marketplace.payment.use_cases.recover import BATCH, recover
 from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
 from souk.store.inbox import Inbox
 
@@ -68,7 +70,13 @@ async def _provider(host: Host) -> CardProvider:
 async def _way_to_the_provider(host: Host, settings: PaymentSettings) -> CardProvider:
     if settings.provider_url:
         return HttpProvider(settings.provider_url, settings.provider_timeout)
-    return InProcessProvider(await SandboxBank.open(host.folder, host.clock), settings.provider_timeout)
+    bank = await SandboxBank.open(host.folder, host.clock)
+    try:
+        await require_same_book(host.database, await bank.identity())
+    except ConfigurationError:
+        await bank.close()
+        raise
+    return InProcessProvider(bank, settings.provider_timeout)
 
 
 async def _hold(provider: CardProvider) -> None:

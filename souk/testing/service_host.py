@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
 
+from souk.descriptors.contract import contract_of
 from souk.faults import INERT, Faults
 from souk.hosting.service import Host, Service
 from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.errors import DomainError, InvalidArgument
 from souk.store.database import Database
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
@@ -61,6 +64,12 @@ async def service_host(
         )
     finally:
         await database.close()
+
+
+def require_listed(service: ServiceDescriptor, method: str, error: DomainError) -> None:
+    """Raises AssertionError when a method refuses with a reason that its contract does not list."""
+    listed = contract_of(service).methods[f"/{service.full_name}/{method}"].reasons
+    assert isinstance(error, InvalidArgument) or error.reason in listed, f"{method} does not list {error.reason}"
 
 
 class AbortedError(Exception):

@@ -11,8 +11,9 @@ from marketplace.inventory.service import service
 from souk.hosting.service import Host
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
+from souk.kernel.errors import DomainError
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
-from souk.testing.service_host import CallRecord, service_host
+from souk.testing.service_host import CallRecord, require_listed, service_host
 
 ADMIN = CallContext(caller=Caller(subject="U-admin", roles=frozenset({"admin"})))
 
@@ -26,30 +27,37 @@ class Shop:
     clock: FakeClock
     parts: Any
 
+    async def call(self, method: str, request: Any, record: CallRecord) -> Any:
+        try:
+            return await getattr(self.servicer, method)(request, record)
+        except DomainError as error:
+            require_listed(service.contract, method, error)
+            raise
+
     async def adjust(self, product: str, delta: int, key: str, reason: str = "test") -> int:
         request = pb.AdjustStockRequest(product_id=product, delta=delta, reason=reason, idempotency_key=key)
         with use(ADMIN):
             self.record = CallRecord()
-            return (await self.servicer.AdjustStock(request, self.record)).available
+            return (await self.call("AdjustStock", request, self.record)).available
 
     async def reserve(self, key: str, items: dict[str, int], ttl: int = 600, order: str = "ORD-1") -> int:
         request = pb.ReserveRequest(key=key, order_id=order)
         for product, quantity in items.items():
             request.items.add(product_id=product, quantity=quantity)
         request.expires_at.FromMicroseconds(self.clock.now() + ttl * 1_000_000)
-        return (await self.servicer.Reserve(request, CallRecord())).state
+        return (await self.call("Reserve", request, CallRecord())).state
 
     async def release(self, key: str) -> int:
-        return (await self.servicer.Release(pb.ReleaseRequest(key=key), CallRecord())).state
+        return (await self.call("Release", pb.ReleaseRequest(key=key), CallRecord())).state
 
     async def commit(self, key: str) -> int:
-        return (await self.servicer.CommitReservation(pb.CommitReservationRequest(key=key), CallRecord())).state
+        return (await self.call("CommitReservation", pb.CommitReservationRequest(key=key), CallRecord())).state
 
     async def take_back(self, key: str) -> int:
-        return (await self.servicer.ReturnStock(pb.ReturnStockRequest(key=key), CallRecord())).state
+        return (await self.call("ReturnStock", pb.ReturnStockRequest(key=key), CallRecord())).state
 
     async def available(self, product: str) -> int:
-        return (await self.servicer.GetStock(pb.GetStockRequest(product_id=product), CallRecord())).available
+        return (await self.call("GetStock", pb.GetStockRequest(product_id=product), CallRecord())).available
 
     async def row(self, product: str) -> tuple[int, int, int, int]:
         sql = "SELECT received, available, reserved, sold FROM stock WHERE product_id = $1"

@@ -32,6 +32,11 @@ def start_server(book: Path) -> tuple[subprocess.Popen[str], str]:
     return server, server.stdout.readline().split()[-1]
 
 
+async def nobody_waits(seconds: float) -> None:
+    """For the bank's slow cards: its client gives up at once."""
+    raise TimeoutError
+
+
 def stop_server(server: subprocess.Popen[str], how: signal.Signals) -> None:
     server.send_signal(how)
     assert server.stdout is not None
@@ -43,13 +48,13 @@ def stop_server(server: subprocess.Popen[str], how: signal.Signals) -> None:
 async def provider(request, tmp_path: Path) -> AsyncIterator[CardProvider]:
     if request.param == "http":
         server, url = start_server(tmp_path)
-        over_http = HttpProvider(url, 1.0)
+        over_http = HttpProvider(url, 2.0)
         yield over_http
         await over_http.close()
         stop_server(server, signal.SIGTERM)
         assert server.returncode == 0
         return
-    in_process = InProcessProvider(await SandboxBank.open(tmp_path, SystemClock()), 0.3)
+    in_process = InProcessProvider(await SandboxBank.open(tmp_path, SystemClock(), nobody_waits), 30.0)
     guarded = GuardedProvider(in_process, Breaker(), SystemClock())
     yield in_process if request.param == "in process" else guarded
     await in_process.close()
@@ -105,7 +110,7 @@ async def test_refunds_add_up_to_at_most_the_charge(provider) -> None:
 
 async def test_a_slow_charge_settles_in_its_time(tmp_path) -> None:
     clock = FakeClock()
-    provider = InProcessProvider(await SandboxBank.open(tmp_path, clock), 0.02)
+    provider = InProcessProvider(await SandboxBank.open(tmp_path, clock, nobody_waits), 30.0)
     with pytest.raises(ProviderSilent):
         await provider.charge("k", "tok_slow", 500, "EUR")
     clock.advance(3)
@@ -115,14 +120,14 @@ async def test_a_slow_charge_settles_in_its_time(tmp_path) -> None:
 
 async def test_the_bank_remembers_after_it_was_killed(tmp_path) -> None:
     server, url = start_server(tmp_path)
-    provider = HttpProvider(url, 1.0)
+    provider = HttpProvider(url, 10.0)
     await provider.charge("k", "tok_visa", 500, "EUR")
     stop_server(server, signal.SIGKILL)
     with pytest.raises(ProviderUnavailable):
         await provider.find("k")
     await provider.close()
     server, url = start_server(tmp_path)
-    provider = HttpProvider(url, 1.0)
+    provider = HttpProvider(url, 10.0)
     assert await provider.find("k") == CHARGED
     await provider.close()
     stop_server(server, signal.SIGTERM)
@@ -163,9 +168,16 @@ async def test_what_is_no_answer_of_the_provider_proves_nothing(status, body) ->
     await provider.close()
 
 
+async def test_an_answer_that_takes_too_long_is_given_up(tmp_path) -> None:
+    provider = InProcessProvider(await SandboxBank.open(tmp_path, SystemClock()), 0.1)
+    with pytest.raises(ProviderSilent):
+        await provider.charge("k", "tok_timeout", 500, "EUR")
+    await provider.close()
+
+
 async def test_the_breaker_leaves_a_failing_provider_alone(tmp_path) -> None:
     clock = FakeClock()
-    bank = InProcessProvider(await SandboxBank.open(tmp_path, clock), 0.3)
+    bank = InProcessProvider(await SandboxBank.open(tmp_path, clock), 30.0)
     settings = BreakerSettings(failure_rate=0.5, window=4, minimum_calls=4, probes=1)
     provider = GuardedProvider(bank, Breaker(settings), clock)
     await provider.charge("declined 1", "tok_declined", 500, "EUR")

@@ -1,6 +1,7 @@
 """The sandbox bank: what it does for each of its cards, whoever asks and over whatever wire."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,11 +9,16 @@ from marketplace.payment.adapters.sandbox.cards import CARDS
 from marketplace.payment.adapters.sandbox.store import Book, Entry
 from marketplace.payment.ports import ProviderAnswer, Verdict
 from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.ids import new_id
 from souk.store.database import Database, Transaction
 from souk.store.migrations import migrate
 from souk.store.sqlite import SqliteDatabase
 
 FILE = "sandbox-bank.db"
+FOR_EVER = 365 * 86_400.0
+"""Seconds after which an answer that is always lost comes."""
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class BankRefusal(Exception):
@@ -24,19 +30,23 @@ class BankRefusal(Exception):
 
 
 class SandboxBank:
-    """Charges, voids and gives back, and remembers all of it durably before it answers."""
+    """Charges, voids and gives back, and remembers all of it durably before it answers.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    `sleep` is how it takes its time for a slow card.
+    """
+
+    def __init__(self, database: Database, clock: Clock, sleep: Sleep) -> None:
         self._database = database
         self._clock = clock
+        self._sleep = sleep
         self._book = Book()
 
     @classmethod
-    async def open(cls, folder: Path, clock: Clock) -> "SandboxBank":
+    async def open(cls, folder: Path, clock: Clock, sleep: Sleep = asyncio.sleep) -> "SandboxBank":
         """Opens the bank's book in a folder."""
         database = await SqliteDatabase.open(folder / FILE, clock=clock)
         await migrate(database, files(__package__) / "migrations", "sandbox-bank")
-        return cls(database, clock)
+        return cls(database, clock, sleep)
 
     async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
         """Charges a card once for each key. Never returns for a card whose answers are lost.
@@ -54,7 +64,7 @@ class SandboxBank:
         entry = Entry(key, token, amount, currency, verdict.value, card.declines, settles_at)
         entry = await self._database.run(lambda tx: self._enter(tx, entry))
         if card.silent:
-            await asyncio.Event().wait()
+            await self._sleep(FOR_EVER)
         return await self._settled(entry)
 
     async def find(self, key: str) -> ProviderAnswer | None:
@@ -83,6 +93,10 @@ class SandboxBank:
 
         await self._database.run(work)
 
+    async def identity(self) -> str:
+        """The name of the book, the same for ever."""
+        return await self._database.run(lambda tx: self._book.identity(tx, new_id("BANK", self._clock)))
+
     async def taken(self, currency: str) -> int:
         """What the bank holds for the shop."""
         return await self._database.read(lambda tx: self._book.taken(tx, currency))
@@ -105,7 +119,7 @@ class SandboxBank:
         wait = (entry.settles_at - self._clock.now()) / MICROSECONDS if entry.settles_at else 0.0
         if wait <= 0 or entry.verdict != Verdict.CHARGED.value:
             return self._answer(entry)
-        await asyncio.sleep(wait)
+        await self._sleep(wait)
 
         async def work(tx: Transaction) -> Entry:
             await self._book.settle(tx, entry.key)

@@ -16,6 +16,8 @@ _REFUND = """
     UPDATE charges SET refunded = refunded + $2 WHERE key = $1 AND verdict = 'charged' AND refunded + $2 <= amount
 """
 _TAKEN = "SELECT SUM(amount - refunded) AS taken FROM charges WHERE verdict = 'charged' AND currency = $1"
+_NAME = "INSERT INTO identity (only_one, book) VALUES (1, $1) ON CONFLICT (only_one) DO NOTHING"
+_IDENTITY = "SELECT book FROM identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,13 @@ class Entry:
 
 class Book:
     """What the bank did, for ever."""
+
+    async def identity(self, tx: Transaction, new: str) -> str:
+        """The name of the book, which is `new` if it had none."""
+        await tx.execute(_NAME, new)
+        row = await tx.fetch_one(_IDENTITY)
+        assert row is not None, "the book has a name now"
+        return str(row["book"])
 
     async def insert(self, tx: Transaction, entry: Entry) -> bool:
         """Enters a charge; False when its key is there."""

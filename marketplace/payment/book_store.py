@@ -1,0 +1,26 @@
+"""In which bank's book the charges are, in SQL."""
+
+from souk.kernel.errors import ConfigurationError
+from souk.store.database import Database, Transaction
+
+_BIND = "INSERT INTO provider_book (only_one, book) VALUES (1, $1) ON CONFLICT (only_one) DO NOTHING"
+_BOUND = "SELECT book FROM provider_book"
+
+
+async def require_same_book(database: Database, book: str) -> None:
+    """Binds the charges of this database to a book, once; raises ConfigurationError for another one.
+
+    It happens when replicas start a bank each, or when a bank's file was lost.
+    """
+
+    async def work(tx: Transaction) -> str:
+        await tx.execute(_BIND, book)
+        row = await tx.fetch_one(_BOUND)
+        assert row is not None
+        return str(row["book"])
+
+    if await database.run(work) != book:
+        raise ConfigurationError(
+            "payment: its charges are in the book of another sandbox bank; several replicas need one bank in common:"
+            " start it with `python -m marketplace.payment.adapters.sandbox_server`, and set provider_url"
+        )
