@@ -13,7 +13,7 @@ async def test_a_gateway_reaches_a_service_of_another_process(tmp_path: Path) ->
     async with (
         service("user", tmp_path, "--demo") as user,
         service("gateway", tmp_path, settings={"SOUK_ADDRESSES": f"user={user.address}"}) as gateway,
-        httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=20) as client,
+        httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=60) as client,
     ):
         credentials = {"email": "demo@souk.test", "password": "demo-password"}
         token = (await client.post("/api/v1/auth/token", json=credentials)).json()["accessToken"]
