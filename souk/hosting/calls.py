@@ -15,7 +15,6 @@ from souk.events.consumer import EventSinkServicer
 from souk.hosting.call_metrics import CallMetrics
 from souk.hosting.hosted import Hosted
 from souk.kernel.clock import Clock
-from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
@@ -26,6 +25,7 @@ from souk.rpc.layers import standard_layers
 from souk.rpc.remote import Remote
 from souk.rpc.server import Dispatcher
 from souk.rpc.transport import Transport
+from souk.telemetry.logs import logger
 from souk.telemetry.metrics import process_registry
 
 EVENT_SINK = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
@@ -50,7 +50,7 @@ class Calls:
     def of(self, caller: str) -> Callable[[str], grpc.aio.Channel]:
         """Channels in the name of `caller`, one for each service that it calls.
 
-        A name that is neither here nor anywhere else is a ConfigurationError.
+        Calls to a name that is neither here nor anywhere else are not sent.
         """
         tokens = self._tokens(caller)
         channels: dict[str, Channel] = {}
@@ -98,8 +98,12 @@ class Calls:
     def _transport(self, name: str) -> Transport:
         if name not in self._transports:
             if name not in self._addresses:
-                raise ConfigurationError(f"nobody says where the service {name!r} listens; name it in SOUK_ADDRESSES")
-            self._transports[name] = Remote(lambda: (self._addresses[name],), self._clock)
+                # A service starts without the others: calls to them are not sent, and whoever asks is told so.
+                logger("hosting").warning(
+                    "nobody says where a service listens; name it in SOUK_ADDRESSES", service=name
+                )
+            known = (self._addresses[name],) if name in self._addresses else ()
+            self._transports[name] = Remote(lambda: known, self._clock)
         return self._transports[name]
 
 
