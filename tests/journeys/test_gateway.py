@@ -2,6 +2,7 @@
 
 import re
 
+from tests.market import documented
 from tests.market.shop import Shop
 
 
@@ -24,6 +25,7 @@ def test_the_verification_keys(shop: Shop) -> None:
 
 def test_the_openapi_document(shop: Shop) -> None:
     document = shop.anyone.ok("GET", "/openapi.json")
+    assert document == documented.document()
     assert document["openapi"].startswith("3.1")
     assert "post" in document["paths"]["/api/v1/orders"]
     assert {"201", "202", "400", "401", "402", "404", "409", "422", "503"} <= (

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import httpx
 
+from tests.market import documented
+
 PROBLEM = "application/problem+json"
 PATIENCE = 30.0
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -21,6 +23,8 @@ def _look(response: httpx.Response) -> None:
     if response.status_code >= 400:
         response.read()
         _look_at_problem(response, where)
+    response.read()
+    documented.check(response)
 
 
 def _look_at_problem(response: httpx.Response, where: str) -> None:
