@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
+# Tests of one group (`xdist_group`) share what is dear to start, such as a whole system.
+SPREAD = ("-n", "2", "--dist", "loadgroup")
 NOTHING_COLLECTED = 5
 
 Stage = tuple[str, tuple[str, ...]]
@@ -22,9 +24,9 @@ TEST: tuple[Stage, ...] = (
     ("types", (str(BIN / "mypy"),)),
     ("floors", (str(BIN / "lint-imports"),)),
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
-    ("tests", (*PYTEST, "-m", "not full", "-n", "2")),
+    ("tests", (*PYTEST, *SPREAD, "-m", "not full")),
 )
-FULL: tuple[Stage, ...] = (("full tests", (*PYTEST, "-m", "full")),)
+FULL: tuple[Stage, ...] = (("full tests", (*PYTEST, *SPREAD, "-m", "full")),)
 
 
 def _stage(name: str, command: tuple[str, ...]) -> int:
