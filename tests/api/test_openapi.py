@@ -1,0 +1,168 @@
+"""Generated requests against the running system: whatever is asked, the answer is one that the document foresees.
+
+Requests are made out of the document, as it says and against it, always the same ones. So that they
+get beyond "not found", some of them speak of what is really there.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from souk.testing.system import embedded
+from tests.market import documented
+from tests.market.books import Books
+from tests.market.invariants import await_rest, violations
+from tests.market.shop import HOME, Buyer, Shop
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+)
+FEW, MANY = 12, 80
+FATAL = ("DELETE /api/v1/users/me",)
+"""What ends the account that asks: asked for by one that is made for it."""
+
+SCHEMA = schemathesis.openapi.from_dict(documented.document())
+FOUND = [result.ok() for result in SCHEMA.get_all_operations()]
+OPERATIONS = {
+    f"{operation.method.upper()} {operation.path}": operation
+    # What deletes comes last.
+    for operation in sorted(FOUND, key=lambda operation: (operation.method == "delete", operation.path))
+}
+MOSTLY = st.sampled_from([True, True, True, False])
+
+
+@dataclass
+class Visit:
+    """Who asks, and what is really there."""
+
+    shop: Shop
+    buyer: Buyer
+    there: dict[str, list[str]] = field(default_factory=dict)
+
+    def lifelike(self, case: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+        """Puts names of real things into a generated request."""
+        for name, value in (case.path_parameters or {}).items():
+            known = self.there.get(case.path.split("/")[3].partition(":")[0], [value])
+            case.path_parameters[name] = draw(st.sampled_from([value, *known]))
+        if not isinstance(case.body, dict):
+            return
+        for name, known in self.there.items():
+            if isinstance(case.body.get(name), str) and draw(MOSTLY):
+                case.body[name] = draw(st.sampled_from(known))
+        if "items" in case.body and draw(MOSTLY):
+            product = draw(st.sampled_from(self.there["productId"]))
+            case.body["items"] = [{"productId": product, "quantity": draw(st.integers(1, 3)), "price": 1_200}]
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
+    """A system of its own, in which nothing is dear to anybody; at the end its books must be right."""
+    with embedded(tmp_path_factory.mktemp("api")) as system:
+        shop = Shop(system.mode, system.url, system.data)
+        yield _visit(shop)
+        shop.close()
+        books = Books(system.data)
+        await_rest(books)
+        assert violations(books) == []
+        assert system.stop() == [0], system.output()
+
+
+def _visit(shop: Shop) -> Visit:
+    buyer, products = shop.buyer(), [shop.product(stock=1_000) for _ in range(2)]
+    orders = [buyer.buy((products[0], 2, 1_200)) for _ in range(4)]
+    cards = ["card", "wallet", buyer.save_card("tok_declined")["id"], buyer.save_card("tok_error")["id"]]
+    there = {
+        "orders": [order["id"] for order in orders],
+        "payments": [order["paymentId"] for order in orders],
+        "addresses": [buyer.ok("POST", "/api/v1/addresses", 201, json=HOME)["id"]],
+        "payment-methods": [buyer.save_card("tok_visa")["id"]],
+        "products": [shop.product()],
+        "stock": products,
+        "productId": products,
+        "shippingAddressId": [buyer.home],
+        "paymentMethod": cards,
+        "cardToken": ["tok_visa", "tok_declined", "tok_error"],
+        "currency": ["EUR", "USD"],
+        "country": ["DE"],
+        "email": [buyer.email],
+        "password": [buyer.password],
+        "idempotencyKey": [f"key {number}" for number in range(8)],
+    }
+    return Visit(shop, buyer, there)
+
+
+def _ask(visit: Visit, name: str, mode: GenerationMode, examples: int, token: Callable[[], str]) -> None:
+    operation = OPERATIONS[name]
+
+    @given(case=operation.as_strategy(generation_mode=mode), data=st.data())
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def ask(case: Any, data: st.DataObject) -> None:
+        if mode is GenerationMode.POSITIVE:
+            visit.lifelike(case, data.draw)
+        bearer = {"Authorization": f"Bearer {token()}"}
+        response = case.call(base_url=visit.shop.url, headers=bearer, timeout=30)
+        if response.status_code == 503 and response.json()["code"] in _MAY_BE_AWAY:
+            return
+        checks = CHECKS if mode is GenerationMode.POSITIVE else (*CHECKS, negative_data_rejection)
+        case.validate_response(response, checks=checks, headers=bearer)
+
+    ask()
+
+
+_MAY_BE_AWAY = ("PAYMENT_UNAVAILABLE", "ATTEMPT_CLOSING")
+"""Answers to the card that fails at the provider: declared, and no error of the server."""
+
+
+def _tokens(visit: Visit, name: str, who: str) -> Callable[[], str]:
+    if name in FATAL:
+        return lambda: visit.shop.stranger().token
+    return lambda: {"buyer": visit.buyer.token, "admin": visit.shop.admin.token, "anyone": "garbage"}[who]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_the_document_allows(visit: Visit, name: str) -> None:
+    _ask(visit, name, GenerationMode.POSITIVE, FEW, _tokens(visit, name, "buyer"))
+    _ask(visit, name, GenerationMode.POSITIVE, FEW // 2, _tokens(visit, name, "admin"))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_the_document_forbids(visit: Visit, name: str) -> None:
+    try:
+        _ask(visit, name, GenerationMode.NEGATIVE, FEW, _tokens(visit, name, "admin"))
+    except Unsatisfiable:
+        assert not OPERATIONS[name].body, "whoever takes a body can be sent a wrong one"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("who", ["buyer", "admin", "anyone"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_whatever_is_asked(visit: Visit, name: str, who: str, mode: GenerationMode) -> None:
+    examples = MANY // 10 if name in FATAL else MANY
+    _ask(visit, name, mode, examples, _tokens(visit, name, who))
