@@ -1,12 +1,13 @@
 """Contracts: generate code, check drift, lint, and refuse breaking changes.
 
-python tools/contracts.py generate   writes contracts/gen from the .proto files
+python tools/contracts.py generate   writes contracts/gen from the .proto files: code, and comments as data
 python tools/contracts.py check      fails when contracts/gen is not what the .proto files give,
                                      when buf's lint objects, or when a change breaks baseline.binpb
 python tools/contracts.py baseline   accepts the contracts as they are as the new baseline
 """
 
 import filecmp
+import json
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,14 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import code_pb2
+from proto_comments import by_package
 
 ROOT = Path(__file__).resolve().parent.parent / "contracts"
 GENERATED = ROOT / "gen"
 BASELINE = ROOT / "baseline.binpb"
+COMMENTS = "comments.json"
 
 
 def _protoc(*arguments: str) -> None:
@@ -29,7 +33,7 @@ def _protoc(*arguments: str) -> None:
 
 
 def generate(into: Path) -> None:
-    """Writes messages, stubs and their type information below `into`."""
+    """Writes messages, stubs, their type information and the contracts' comments below `into`."""
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
     plugins = Path(sys.executable).parent
@@ -44,6 +48,18 @@ def generate(into: Path) -> None:
                 break
             (folder / "__init__.py").touch()
             (folder / "py.typed").touch()
+    _write_comments(into)
+
+
+def _write_comments(into: Path) -> None:
+    """One file a top-level package; sorted, so that a change of the contracts reads well as a change of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "image.binpb"
+        _protoc("--include_source_info", f"--descriptor_set_out={image}")
+        found = by_package(FileDescriptorSet.FromString(image.read_bytes()))
+    for package, comments in found.items():
+        text = json.dumps(comments, ensure_ascii=False, indent=1, sort_keys=True)
+        (into / package / COMMENTS).write_text(text + "\n", encoding="utf-8")
 
 
 def _image(path: Path) -> Path:
@@ -76,7 +92,8 @@ def _drift(fresh: Path) -> set[str]:
     names = {
         str(path.relative_to(base))
         for base in (fresh, GENERATED)
-        for path in base.rglob("*.py*")
+        for pattern in ("*.py*", COMMENTS)
+        for path in base.rglob(pattern)
         if path.suffix != ".pyc"
     }
     _, different, missing = filecmp.cmpfiles(fresh, GENERATED, sorted(names), shallow=False)

@@ -1,35 +1,26 @@
-"""What contracts say in comments. Generated code drops them; a descriptor set with source info keeps them."""
+"""What contracts say in comments. Generated code drops them, so they ship beside it as package data."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import TypeAlias
 
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+import orjson
 
-_CHILDREN = {
-    "file": ((4, "message_type", "message"), (5, "enum_type", "enum"), (6, "service", "service")),
-    "message": ((2, "field", "leaf"), (3, "nested_type", "message"), (4, "enum_type", "enum")),
-    "enum": ((2, "value", "leaf"),),
-    "service": ((2, "method", "leaf"),),
-    "leaf": (),
-}
-"""Field numbers of descriptor.proto: by them source info names places."""
+from souk.descriptors.contract import Contract
 
+FILE = "comments.json"
+"""In the top-level package of generated code: `shop/comments.json` for `shop.order.v1.OrderService`."""
 
-def comments_of(files: FileDescriptorSet) -> Mapping[str, str]:
-    """Leading comments by full name, such as `shop.order.v1.Order.total`; lines are joined."""
-    return {name: text for file in files.file for name, text in _of_file(file)}
+Comments: TypeAlias = Mapping[str, str]
+"""By the full names of methods, messages and fields; may be empty."""
 
 
-def _of_file(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
-    said = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
-    for path, name in _places(file, "file", (), file.package):
-        if text := " ".join(said.get(path, "").split()):
-            yield name, text
-
-
-def _places(node: Any, kind: str, path: Sequence[int], name: str) -> Iterator[tuple[tuple[int, ...], str]]:
-    for number, attribute, child_kind in _CHILDREN[kind]:
-        for index, child in enumerate(getattr(node, attribute)):
-            inner = (*path, number, index)
-            yield inner, f"{name}.{child.name}"
-            yield from _places(child, child_kind, inner, f"{name}.{child.name}")
+def comments_of(contracts: Iterable[Contract]) -> Comments:
+    """The comments that came with the contracts' generated code; a foreign contract may have none."""
+    found: dict[str, str] = {}
+    for package in sorted({contract.full_name.partition(".")[0] for contract in contracts}):
+        # A contract's code is imported already; another module of that name must not be.
+        if package in sys.modules and (file := files(package) / FILE).is_file():
+            found.update(orjson.loads(file.read_bytes()))
+    return found

@@ -9,16 +9,17 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from souk.descriptors.comments import Comments
 from souk.descriptors.json_names import enum_names, map_entry, must_be_given
 from souk.descriptors.json_scalars import INTEGER_RANGES
 from souk.descriptors.json_well_known import is_wrapper
 
 Schema = dict[str, Any]
-Comments = Mapping[str, str]
-"""What a contract says of its parts, by their full names; may be empty."""
 
 NO_NUL = r"^[^\x00]*$"
 """What PostgreSQL cannot store is refused."""
+
+INTEGER_TEXT = r"^-?(0|[1-9][0-9]{0,19})$"
 
 _KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
 _WELL_KNOWN: Mapping[str, Schema] = {
@@ -101,7 +102,8 @@ class Schemas:
 
     def _values(self, field: FieldDescriptor, request: bool) -> Schema:
         if entry := map_entry(field):
-            return {"type": "object", "additionalProperties": self._value(entry[1], request)}
+            names = {"propertyNames": _map_key(entry[0])} if request else {}
+            return {"type": "object", **names, "additionalProperties": self._value(entry[1], request)}
         one = self._value(field, request)
         return {"type": "array", "items": one} if field.is_repeated else one
 
@@ -129,6 +131,13 @@ _SCALARS: Mapping[int, Schema] = {
     FieldDescriptor.TYPE_DOUBLE: {"type": "number", "format": "double"},
     FieldDescriptor.TYPE_FLOAT: {"type": "number", "format": "float"},
 }
+
+
+def _map_key(key: FieldDescriptor) -> Schema:
+    """JSON has only names for keys, so other kinds are written as text."""
+    if key.type == FieldDescriptor.TYPE_BOOL:
+        return {"enum": ["true", "false"]}
+    return {"pattern": INTEGER_TEXT if key.type in INTEGER_RANGES else NO_NUL}
 
 
 def _integer_format(field: FieldDescriptor) -> str:

@@ -5,15 +5,16 @@ that can come with it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 
+from souk.descriptors.comments import comments_of
 from souk.descriptors.contract import Access, Contract, HttpRule, Method
 from souk.descriptors.json_names import lower_camel, must_be_given
-from souk.descriptors.json_schema import Comments, Schema, Schemas
+from souk.descriptors.json_schema import Schema, Schemas
 from souk.descriptors.openapi_responses import HEADERS, PROBLEM, Responses
 
 _VARIABLE = re.compile(r"\{(\w+)\}")
@@ -28,11 +29,9 @@ DESCRIPTION = (
 )
 
 
-def openapi_of(
-    contracts: Iterable[Contract], title: str, *, identity: str = "user", comments: Comments | None = None
-) -> dict[str, Any]:
+def openapi_of(contracts: Sequence[Contract], title: str, *, identity: str = "user") -> dict[str, Any]:
     """The document. `identity` names the service that knows the callers; its absence is an answer, too."""
-    schemas = Schemas(comments or {})
+    schemas = Schemas(comments_of(contracts))
     writer = _Writer(schemas, Responses(schemas, identity))
     operations = [(contract, method, rule) for contract in contracts for method, rule in _public(contract)]
     # Answers first, so that they get the plain names and only the input's variant is named so.
@@ -45,7 +44,7 @@ def openapi_of(
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1", "description": DESCRIPTION},
-        "tags": _tags(operations),
+        "tags": _tags(operations, schemas),
         "paths": paths,
         "components": {
             "schemas": {"Problem": PROBLEM, **schemas.components},
@@ -67,8 +66,9 @@ def _path(rule: HttpRule) -> str:
     return _VARIABLE.sub(lambda match: "{" + lower_camel(match[1]) + "}", rule.path)
 
 
-def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]]) -> list[Mapping[str, str]]:
-    return [{"name": name} for name in dict.fromkeys(contract.name for contract, _, _ in operations)]
+def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]], schemas: Schemas) -> list[Schema]:
+    services = {contract.name: contract.full_name for contract, _, _ in operations}
+    return [{"name": name, **schemas.comment(full_name)} for name, full_name in services.items()]
 
 
 class _Writer:

@@ -31,14 +31,15 @@ PROBLEM: Schema = {
     "type": "object",
     "description": "RFC 9457. A reason may bring members of its own.",
     "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "requestId": {"type": "string"},
+        "type": {"type": "string", "format": "uri-reference", "description": "Leads to the code's documentation."},
+        "title": {"type": "string", "description": "The code in words."},
+        "status": {"type": "integer", "description": "The HTTP status, again."},
+        "detail": {"type": "string", "description": "What happened, for people."},
+        "code": {"type": "string", "description": "Stable: branch on this."},
+        "requestId": {"type": "string", "description": "The request in the server's log."},
         "errors": {
             "type": "array",
+            "description": "What is wrong with the request, field by field.",
             "items": {
                 "type": "object",
                 "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},

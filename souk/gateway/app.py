@@ -6,7 +6,6 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from souk.descriptors.contract import Access, Contract
-from souk.descriptors.json_schema import Comments
 from souk.descriptors.openapi import openapi_of
 from souk.gateway.backend import Backend, ChannelOf
 from souk.gateway.endpoint import Endpoint, Pipeline
@@ -45,7 +44,6 @@ class Gateway:
         *,
         registry: CollectorRegistry | None = None,
         limiter: RateLimiter | None = None,
-        comments: Comments | None = None,
     ) -> None:
         self.settings, self._clock = settings, clock
         named = {contract.name: contract for contract in contracts}
@@ -64,7 +62,6 @@ class Gateway:
             tuple(named.values()),
             settings.title,
             identity=backend.method(issuer.keys_method).service,
-            comments=comments,
         )
         self._route_meta(Meta(ready, registry, document))
 

@@ -70,3 +70,9 @@ def test_every_wheel_holds_its_service_and_migrations(wheels: Path, name: str) -
     assert f"marketplace/{name}/service.py" in listed
     migrations = [path.name for path in (ROOT / "marketplace" / name).glob("migrations/*.sql")]
     assert all(f"marketplace/{name}/migrations/{file}" in listed for file in migrations)
+
+
+@pytest.mark.parametrize(("wheel", "package"), [("souk_platform", "soukapi"), ("shop_contracts", "shop")])
+def test_the_comments_of_contracts_are_in_the_wheel(wheels: Path, wheel: str, package: str) -> None:
+    (found,) = wheels.glob(f"{wheel}-*.whl")
+    assert f"{package}/comments.json" in run(sys.executable, "-m", "zipfile", "--list", found)

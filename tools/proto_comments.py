@@ -1,0 +1,38 @@
+"""What contracts say in comments. Generated code drops them; a descriptor set with source info keeps them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+_CHILDREN = {
+    "file": ((4, "message_type", "message"), (5, "enum_type", "enum"), (6, "service", "service")),
+    "message": ((2, "field", "leaf"), (3, "nested_type", "message"), (4, "enum_type", "enum")),
+    "enum": ((2, "value", "leaf"),),
+    "service": ((2, "method", "leaf"),),
+    "leaf": (),
+}
+"""Field numbers of descriptor.proto: by them source info names places."""
+
+
+def by_package(files: FileDescriptorSet) -> Mapping[str, Mapping[str, str]]:
+    """Leading comments by full name, such as `shop.order.v1.Order.total`, for each top-level package."""
+    found: dict[str, dict[str, str]] = {}
+    for file in files.file:
+        found.setdefault(file.package.partition(".")[0], {}).update(_of_file(file))
+    return found
+
+
+def _of_file(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    said = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+    for path, name in _places(file, "file", (), file.package):
+        if text := " ".join(said.get(path, "").split()):
+            yield name, text
+
+
+def _places(node: Any, kind: str, path: Sequence[int], name: str) -> Iterator[tuple[tuple[int, ...], str]]:
+    for number, attribute, child_kind in _CHILDREN[kind]:
+        for index, child in enumerate(getattr(node, attribute)):
+            inner = (*path, number, index)
+            yield inner, f"{name}.{child.name}"
+            yield from _places(child, child_kind, inner, f"{name}.{child.name}")
