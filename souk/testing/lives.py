@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -42,12 +42,21 @@ class LaterClock(SystemClock):
         return super().now() + self._ahead
 
 
-def live(settings: Settings, later: float, log: Path, ready: Connection) -> None:
+Prelude = Callable[[], None]
+"""What a life does first of all: a function of a module, which can be imported there."""
+
+
+def _nothing() -> None:
+    """A life like any other."""
+
+
+def live(settings: Settings, later: float, log: Path, ready: Connection, prelude: Prelude) -> None:
     """What the process of a life does: serves until it is asked to stop, or dies."""
     with log.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
     configure(LogSettings(level=settings.log_level))
+    prelude()
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
         async with monolith(installed.app(settings.app), settings, LaterClock(later)) as system:
@@ -110,6 +119,7 @@ class Nursery:
         later: float = 0.0,
         services: Mapping[str, Mapping[str, str]] | None = None,
         demo: bool = False,
+        prelude: Prelude = _nothing,
     ) -> Iterator[Life]:
         """A system on `data`, ready; killed at the end, if it still lives.
 
@@ -120,7 +130,7 @@ class Nursery:
         )
         log = data.parent / f"{data.name}.log"
         ear, mouth = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=live, args=(settings, later, log, mouth))
+        process = self._context.Process(target=live, args=(settings, later, log, mouth, prelude))
         process.start()
         mouth.close()
         life = Life(process, "", log)

@@ -19,6 +19,7 @@ from marketplace.order.saga import OrderSagas
 from souk.faults import EXIT_STATUS
 from souk.saga.runner import fault_points
 from souk.testing.lives import Life, Nursery
+from tests.crash import forgetful
 from tests.crash.conftest import Template
 from tests.market.api import Api, log_in, wish
 from tests.market.books import Books
@@ -133,6 +134,10 @@ def _says_later(response: httpx.Response, scenario: Scenario) -> bool:
     return scenario.answer != 503 or response.json()["code"] == "ATTEMPT_CLOSING"
 
 
+def whole() -> None:
+    """Takes nothing out of the system."""
+
+
 @dataclass
 class Case:
     """One order, in as many lives as it takes."""
@@ -142,12 +147,15 @@ class Case:
     client: Client
     data: Path
     later: float = 0.0
+    prelude: Callable[[], None] = whole
 
     @contextmanager
     def life(self, faults: Mapping[str, int] | None = None) -> Iterator[Life]:
         """The next life."""
         services: dict[str, Any] = dict(self.scenario.first_life) if not self.later else {}
-        with self.born.life(self.data, faults=faults, later=self.later, services=services) as life:
+        with self.born.life(
+            self.data, faults=faults, later=self.later, services=services, prelude=self.prelude
+        ) as life:
             yield life
         self.later += LATER
 
@@ -216,6 +224,17 @@ def test_without_a_crash(start: Callable[[str], Case], name: str) -> None:
 def test_a_crash_loses_nothing(start: Callable[[str], Case], case: str) -> None:
     name, point = case.split(":")
     _dies_and_lives(start(name), point)
+
+
+@pytest.mark.parametrize(("forget", "step"), [(forgetful.stock, "reserve stock"), (forgetful.card, "charge payment")])
+def test_a_step_that_is_not_idempotent_is_found_out(
+    start: Callable[[str], Case], forget: Callable[[], None], step: str
+) -> None:
+    case = start("confirmed")
+    case.prelude = forget
+    assert case.die({f"place-order/{step}/do/after": 0})
+    with pytest.raises(AssertionError, match=r"still reserved|was kept, and"):
+        case.live()
 
 
 @pytest.mark.full
