@@ -2,7 +2,7 @@
 
     start(tx) -> recorded with the caller's own writes; after the commit the runner's own task drives it
     wait(ref) -> the request only watches; that it goes away changes nothing
-    run()     -> takes over runs whose lease is over
+    run()     -> takes over runs whose lease is over, and drops what old ones carried
 
 Source: Garcia-Molina and Salem, "Sagas" (1987); Chris Richardson, "Pattern: Saga".
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -19,12 +20,13 @@ from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import LeaseLost, StoreError
-from souk.saga import machine
+from souk.saga import machine, operating
 from souk.saga.definition import Saga, SagaRef
 from souk.saga.drive import Drive, Tools, run_hooks
+from souk.saga.operating import ParkedStep
 from souk.saga.points import AFTER, BEFORE, fault_points, start_point
 from souk.saga.settings import SagaSettings
-from souk.saga.store import Held, Outcome, ParkedStep, Progress, SagaStore
+from souk.saga.store import Held, Outcome, Progress, SagaStore
 from souk.saga.watch import Watch
 from souk.store.database import Database, Transaction
 
@@ -59,6 +61,7 @@ class SagaRunner:
         self._drives: dict[SagaRef, Drive] = {}
         self._tasks: dict[Drive, asyncio.Task[None]] = {}
         self._closed = False
+        self._next_sweep = clock.monotonic()
 
     async def start(
         self,
@@ -114,7 +117,7 @@ class SagaRunner:
 
     async def parked(self, limit: int = 100) -> list[ParkedStep]:
         """Steps that wait for an operator, the oldest run first."""
-        return await self._tools.database.read(lambda tx: self._store.parked(tx, limit))
+        return await self._tools.database.read(lambda tx: operating.parked(tx, limit))
 
     async def retry_parked(self, ref: SagaRef) -> bool:
         """Tries a run's parked steps again, here; false when it has none. Raises LookupError without such a run."""
@@ -133,7 +136,7 @@ class SagaRunner:
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many runs are open, by saga and phase, for metrics; with a parked step the phase is `parked`."""
-        return await self._tools.database.read(self._store.counts)
+        return await self._tools.database.read(operating.counts)
 
     async def run(self) -> None:
         """Keeps this owner's leases and takes over what others abandoned, until it is cancelled; then closes."""
@@ -143,6 +146,7 @@ class SagaRunner:
                     await self._renew()
                     while await self._take_over() == self._settings.claim_at_once:
                         await self._renew()
+                    await self._forget()
                 except StoreError as error:
                     log.warning("saga leases cannot be seen to", error=type(error).__name__)
                 await asyncio.sleep(self._settings.claim)
@@ -217,6 +221,15 @@ class SagaRunner:
             log.info("saga taken over", saga=held.ref.name, subject=held.ref.subject, attempt=held.ref.attempt)
             self._resume(held, held.run)
         return len(claimed)
+
+    async def _forget(self) -> None:
+        """Drops what old runs carried, a batch at a time, so that leases are seen to in between."""
+        if self._tools.clock.monotonic() < self._next_sweep:
+            return
+        settings = self._settings
+        work = partial(operating.forget, older_than=settings.retention, limit=settings.sweep_batch)
+        if await self._tools.database.run(work, guarded=True) < settings.sweep_batch:
+            self._next_sweep = self._tools.clock.monotonic() + settings.sweep
 
     async def _claim(self, tx: Transaction) -> list[Held]:
         claimed = []

@@ -17,6 +17,9 @@ class SagaSettings:
     parked; while its participant is merely away it never is. `conflict_tries` is how often a
     transaction is run again at once because a hook met a VersionConflict; after that, as after any
     other error, with pauses.
+
+    What a run carries, its input and the results of its steps, is kept for `retention` after its end;
+    every `sweep` it is looked for what is older, `sweep_batch` runs in a transaction.
     """
 
     lease: float = 10.0
@@ -27,6 +30,9 @@ class SagaSettings:
     longest_pause: float = 10.0
     park_after: int = 200
     conflict_tries: int = 10
+    retention: float = 30 * 86_400.0
+    sweep: float = 60.0
+    sweep_batch: int = 500
 
     def pause_after(self, tries: int, chance: random.Random) -> float:
         """The pause after so many tries: exponential, the upper half of it random."""

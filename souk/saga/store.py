@@ -80,18 +80,6 @@ class Held:
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class ParkedStep:
-    """A step that waits for an operator, and the reason that it last failed for."""
-
-    ref: SagaRef
-    step: str
-    state: StepState
-    tries: int
-    note: str
-    since: int
-
-
 class SagaStore:
     """All SQL of sagas. `lease` is in seconds."""
 
@@ -194,29 +182,6 @@ class SagaStore:
         """Whether some run of `subject` has not ended."""
         sql = "SELECT 1 AS one FROM souk_saga_run WHERE subject = $1 AND NOT ended LIMIT 1"
         return await tx.fetch_one(sql, subject) is not None
-
-    async def parked(self, tx: Transaction, limit: int) -> list[ParkedStep]:
-        """Steps that wait for an operator, the oldest run first."""
-        rows = await tx.fetch(
-            """SELECT s.subject, s.saga, s.attempt, s.step, s.state, s.tries, s.note, s.changed_at
-               FROM souk_saga_run r JOIN souk_saga_step s
-                 ON s.subject = r.subject AND s.saga = r.saga AND s.attempt = r.attempt
-               WHERE NOT r.ended AND r.parked AND s.state IN ('parked', 'undo_parked')
-               ORDER BY r.started_at LIMIT $1""",
-            limit,
-        )
-        return [
-            ParkedStep(_ref(row), row["step"], StepState(row["state"]), row["tries"], row["note"], row["changed_at"])
-            for row in rows
-        ]
-
-    async def counts(self, tx: Transaction) -> dict[tuple[str, str], int]:
-        """How many runs are open, by saga and phase; those with a parked step count as phase `parked`."""
-        rows = await tx.fetch(
-            """SELECT saga, CASE WHEN parked THEN 'parked' ELSE phase END AS standing, count(*) AS runs
-               FROM souk_saga_run WHERE NOT ended GROUP BY 1, 2"""
-        )
-        return {(row["saga"], row["standing"]): row["runs"] for row in rows}
 
     async def _write_steps(self, tx: Transaction, ref: SagaRef, steps: Iterable[tuple[int, StepRun]]) -> None:
         names = self._sagas[ref.name].steps

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import LeaseLost, StoreUnavailable, VersionConflict
 from souk.rpc.status import decode
+from souk.saga import operating
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
 from souk.saga.runner import Outcome, SagaRunner, SagaSettings
 from souk.saga.states import StepState
@@ -90,9 +92,9 @@ async def counted(shop: Shop) -> AsyncIterator[list[int]]:
     commits = [0]
     run = shop.database.run
 
-    async def counting(work: Any) -> Any:
+    async def counting(work: Any, **how: bool) -> Any:
         commits[0] += 1
-        return await run(work)
+        return await run(work, **how)
 
     shop.database.run = counting  # type: ignore[method-assign]
     yield commits
@@ -426,8 +428,8 @@ async def test_a_result_is_recorded_however_often_that_fails(bench: Bench) -> No
 async def test_a_commit_whose_answer_was_lost_is_not_repeated(bench: Bench) -> None:
     run = bench.shop.database.run
 
-    async def deaf(work: Any) -> Any:
-        result = await run(work)
+    async def deaf(work: Any, **how: bool) -> Any:
+        result = await run(work, **how)
         if len(bench.shop.bank.calls) == 1 and not lost:
             lost.append(result)
             raise StoreUnavailable("the connection broke in the commit")
@@ -462,3 +464,57 @@ async def test_many_at_once(bench: Bench) -> None:
         progress = await runner.wait_ended(ref, soon())
         assert await violations(bench.shop, progress, ref.subject) == []
     assert await runner.counts() == {}
+
+
+async def test_what_is_parked_can_be_left_to_the_next_start(bench: Bench) -> None:
+    bench.shop.bank.does.append(REFUSE)
+    bench.shop.stock.undoes.extend([VANISH] * 3)
+    runner = bench.runner(settings=SagaSettings(pause=0.001, poll=0.02, park_after=3))
+    ref = await bench.shop.start(runner)
+    while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
+        pass
+    await runner.close()
+    assert await bench.shop.database.run(lambda tx: operating.retry(tx, ref))
+    assert not await bench.shop.database.run(lambda tx: operating.retry(tx, ref))
+    assert await bench.shop.database.read(operating.counts) == {("place", "turned_back"): 1}
+    restarted = bench.runner("B")
+    bench.go(restarted)
+    await bench.at_rest(restarted, ref, Outcome.REJECTED)
+
+
+async def test_a_step_refused_after_the_pivot_is_tried_again_at_the_next_start(bench: Bench) -> None:
+    bench.shop.depot.does.append(REFUSE)
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
+        pass
+    await runner.close()
+    assert await bench.shop.database.run(lambda tx: operating.retry(tx, ref))
+    restarted = bench.runner("B")
+    bench.go(restarted)
+    await bench.at_rest(restarted, ref, Outcome.COMMITTED)
+
+
+async def test_what_an_old_run_carried_is_dropped_and_how_it_ended_is_kept(bench: Bench) -> None:
+    bench.shop.bank.does.append(REFUSE)
+    runner = bench.runner(settings=replace(QUICK, retention=-1.0, sweep=0.01, sweep_batch=1))
+    refused = await bench.shop.start(runner, "O-1")
+    done = await bench.shop.start(runner, "O-2")
+    before = await runner.wait_ended(refused, soon())
+    await runner.wait_ended(done, soon())
+    bench.go(runner)
+    while await bench.shop.database.read(lambda tx: tx.fetch("SELECT 1 AS one FROM souk_saga_run WHERE NOT forgotten")):
+        await asyncio.sleep(0.01)
+    for table, column in (("run", "input"), ("step", "result")):
+        rows = await bench.shop.database.read(
+            lambda tx, table=table, column=column: tx.fetch(f"SELECT {column} AS kept FROM souk_saga_{table}")
+        )
+        assert {row["kept"] for row in rows} == {b""}
+    assert await bench.shop.database.read(lambda tx: runner.progress(tx, refused)) == before
+    assert not await bench.shop.database.read(lambda tx: runner.open(tx, "O-1"))
+
+
+async def test_what_a_recent_run_carried_is_kept(bench: Bench) -> None:
+    runner = bench.runner()
+    await runner.wait_ended(await bench.shop.start(runner), soon())
+    assert await bench.shop.database.run(lambda tx: operating.forget(tx, 3_600.0, 10)) == 0
