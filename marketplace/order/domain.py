@@ -106,8 +106,7 @@ class Order:
 def apply(order: Order, event: Event, time: int) -> Order:
     """The order after `event`; IllegalTransition if its state does not allow it."""
     status = LIFE.next(order.status, type(event).__name__)
-    order = replace(order, status=status, version=order.version + 1, updated_at=time)
-    return replace(order, **_changes(order, event, time))
+    return replace(order, status=status, version=order.version + 1, updated_at=time, **_changes(order, event, time))
 
 
 def _changes(order: Order, event: Event, time: int) -> dict[str, Any]:

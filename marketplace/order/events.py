@@ -1,7 +1,8 @@
 """What happens to an order, as it is written down. Events are never changed: they hold references only."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+import orjson
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,14 @@ Event = (
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
 
 
-def to_data(event: Event) -> dict[str, Any]:
-    """An event as plain data, for the log."""
-    return asdict(event)
+def to_json(event: Event) -> bytes:
+    """An event as the log keeps it."""
+    return orjson.dumps(event)
 
 
-def from_data(kind: str, data: dict[str, Any]) -> Event:
-    """The event that `to_data` wrote down."""
+def from_json(kind: str, payload: bytes) -> Event:
+    """The event that `to_json` wrote down."""
+    data = orjson.loads(payload)
     if kind == "OrderPlaced":
         data = {**data, "items": tuple(Item(**item) for item in data["items"])}
     return EVENT_TYPES[kind](**data)

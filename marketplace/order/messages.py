@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.domain import Order, Status
-from marketplace.order.events import Event, Item, to_data
+from marketplace.order.events import Event, Item, to_json
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import DomainError
 
@@ -84,7 +84,7 @@ def order_cancelled() -> DomainError:
 
 
 def _plain(event: Event) -> dict[str, Any]:
-    data: dict[str, Any] = orjson.loads(orjson.dumps(to_data(event)))
+    data: dict[str, Any] = orjson.loads(to_json(event))
     if "items" in data:
         data["items"] = [{_camel(name): value for name, value in item.items()} for item in data["items"]]
     return data

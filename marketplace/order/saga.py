@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import orjson
@@ -48,7 +48,16 @@ class Placing:
 
     def pack(self) -> bytes:
         """As a saga's input."""
-        return orjson.dumps({**asdict(self), "source": self.source.hex()})
+        return orjson.dumps(
+            {
+                "user_id": self.user_id,
+                "items": self.items,
+                "total": self.total,
+                "currency": self.currency,
+                "source": self.source.hex(),
+                "reserved_until": self.reserved_until,
+            }
+        )
 
     @classmethod
     def unpack(cls, data: bytes) -> "Placing":

@@ -5,13 +5,12 @@ The read model changes in the transaction that appends, so that a buyer reads wh
 
 from collections.abc import Sequence
 
-import orjson
 from google.protobuf.message import Message
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order import domain
 from marketplace.order.domain import Order
-from marketplace.order.events import Event, from_data, to_data
+from marketplace.order.events import Event, from_json, to_json
 from marketplace.order.messages import order_message, published
 from marketplace.order.ports import Shown
 from souk.kernel.clock import Clock
@@ -62,7 +61,7 @@ class OrderStore:
         if not events:
             return order
         time = max(self._clock.now(), order.updated_at)
-        rows = [NewEvent(type(event).__name__, orjson.dumps(to_data(event)), time) for event in events]
+        rows = [NewEvent(type(event).__name__, to_json(event), time) for event in events]
         await self._log.append(tx, order.id, order.version, rows)
         after = order
         for event in events:
@@ -170,7 +169,7 @@ def _standing(order: Order) -> tuple[str, bool]:
 
 
 def _event(row: RecordedEvent) -> Event:
-    return from_data(row.type, orjson.loads(row.payload))
+    return from_json(row.type, row.payload)
 
 
 def _shown(row: Row) -> Shown:

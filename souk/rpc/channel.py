@@ -9,13 +9,13 @@ transaction.
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Self, TypeAlias
 
 import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock, SystemClock
-from souk.rpc.call import Invoke, Layer, Reply
+from souk.rpc.call import Invoke, Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.metadata import Given
 from souk.rpc.outgoing import Outgoing, method_of
@@ -152,8 +152,7 @@ class UnaryUnary(_Multi, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         compression: grpc.Compression | None = None,
     ) -> UnaryCall:
         call = self._call(self._method, request, self._encode(request), timeout, metadata, wait_for_ready)
-        replied = cast("asyncio.Future[Reply]", asyncio.ensure_future(self._channel.invoke(call)))
-        return UnaryCall(call, started(replied), self._decode, self._clock)
+        return UnaryCall(call, started(self._channel.invoke(call)), self._decode, self._clock)
 
 
 class UnaryStream(_Multi, grpc.aio.UnaryStreamMultiCallable[Any, Any]):

@@ -58,7 +58,10 @@ def _pair(key: str, value: str | bytes) -> tuple[str, str | bytes]:
 
 def size(pairs: Pairs) -> int:
     """What the pairs count against the limit, in octets."""
-    return sum(len(key) + len(value) + _PAIR for key, value in pairs)
+    octets = 0
+    for key, value in pairs:
+        octets += len(key) + len(value) + _PAIR
+    return octets
 
 
 def first(pairs: Iterable[tuple[str, str | bytes]], key: str) -> str:

@@ -13,7 +13,7 @@ from souk.kernel.transaction_guard import in_transaction
 from souk.rpc.call import Call, Pairs
 from souk.rpc.caller_token import CALLER_KEY, CallerTokens
 from souk.rpc.metadata import IDEMPOTENCY_KEY, RESERVED_PREFIX, TRACEPARENT, Given, InvalidMetadata, checked, first
-from souk.telemetry.traces import child_of
+from souk.telemetry.traces import child_header
 
 
 class Outgoing:
@@ -56,7 +56,7 @@ class Outgoing:
         )
 
     def _own(self, context: CallContext, given: Pairs) -> Pairs:
-        trace: Pairs = () if first(given, TRACEPARENT) else ((TRACEPARENT, child_of(context.traceparent).traceparent),)
+        trace: Pairs = () if first(given, TRACEPARENT) else ((TRACEPARENT, child_header(context.traceparent)),)
         return trace if self._tokens is None else (*trace, (CALLER_KEY, self._tokens.sign(context.caller)))
 
 

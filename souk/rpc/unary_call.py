@@ -1,8 +1,8 @@
 """What a stub answers at once for a unary call; equal to grpc.aio's UnaryUnaryCall."""
 
 import asyncio
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -112,10 +112,12 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             raise failed(self._call.method, _UNREADABLE) from error
 
 
-def started(replied: asyncio.Future[Reply]) -> asyncio.Future[Reply]:
-    """A reply whose failure need not be awaited by anybody."""
-    if isinstance(replied, asyncio.Task):
-        replied.add_done_callback(_seen)
+def started(replying: Awaitable[Reply]) -> asyncio.Future[Reply]:
+    """A reply that is on its way; its failure need not be awaited by anybody."""
+    if isinstance(replying, asyncio.Future):
+        return replying
+    replied = asyncio.get_running_loop().create_task(cast("Coroutine[Any, Any, Reply]", replying))
+    replied.add_done_callback(_seen)
     return replied
 
 

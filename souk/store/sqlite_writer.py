@@ -142,7 +142,7 @@ class GroupCommit:
         member.context.run(self._run, member)
         if member.error is not None:
             self._connection.execute("ROLLBACK TO member")
-        self._connection.execute("RELEASE member")
+        # It is not released: COMMIT does that for all of them, and a statement less for each counts.
 
     def _run(self, member: Member) -> None:
         tx = member.tx = SqliteTransaction(self._connection, self._name, self._faults)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import getrandbits
 
 _HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+_PLAIN = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]", re.ASCII)
 _SAMPLED = 0x01
 
 
@@ -53,6 +54,14 @@ def parse(header: str) -> TraceContext | None:
     if trace_id == "0" * 32 or span_id == "0" * 16:
         return None
     return TraceContext(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
+
+
+def child_header(header: str) -> str:
+    """The `traceparent` of a new span under the one that `header` names, or of a new trace."""
+    found = _PLAIN.fullmatch(header)
+    if found is None:
+        return child_of(header).traceparent
+    return f"{header[:36]}{_random_hex(8)}{header[52:]}"
 
 
 def child_of(header: str) -> TraceContext:
