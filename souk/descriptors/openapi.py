@@ -24,8 +24,9 @@ _IN_QUERY = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 DESCRIPTION = (
     "JSON in lowerCamelCase. Unknown fields and unknown query parameters are refused. Integers of 64 bits are "
     "numbers within 2^53-1. Times are RFC 3339 in UTC. Money is in minor units. Errors are "
-    "application/problem+json (RFC 9457); `code` is stable. Where a body has an `idempotencyKey`, the header "
-    "`Idempotency-Key` may stand in for it; if both are there they must agree."
+    "`application/problem+json` (RFC 9457); `code` is stable. Where a body has an `idempotencyKey`, the header "
+    "`Idempotency-Key` may stand in for it; if both are there they must agree. What is not open to anyone takes "
+    "`Authorization: Bearer` with an access token."
 )
 
 
@@ -77,10 +78,11 @@ class _Writer:
 
     def operation(self, contract: Contract, method: Method, rule: HttpRule) -> dict[str, Any]:
         policy = method.policy
+        comment = self.schemas.comment(method.full_name[1:].replace("/", "."))
         operation: dict[str, Any] = {
             "operationId": method.name[0].lower() + method.name[1:],
-            "summary": _WORDS.sub(" ", method.name).capitalize(),
-            **self.schemas.comment(method.full_name[1:].replace("/", ".")),
+            "summary": _summary(method, comment.get("description", "")),
+            **comment,
             "tags": [contract.name],
             "security": [{"bearer": []}] if policy.access is Access.CALLER else [],
             "parameters": self._parameters(method, rule),
@@ -121,6 +123,12 @@ class _Writer:
         if not fields:
             return None
         return _content(self.schemas.request(message, bound, method.policy.idempotency_field), fields)
+
+
+def _summary(method: Method, description: str) -> str:
+    """The first sentence; without any, the method's name in words."""
+    first = description.partition(". ")[0].removesuffix(".")
+    return first or _WORDS.sub(" ", method.name).capitalize()
 
 
 def _fits_query(field: FieldDescriptor) -> bool:

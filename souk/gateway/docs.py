@@ -1,12 +1,13 @@
 """The OpenAPI document as one page: rendered here, without a script it depends on and without the internet."""
 
 import hashlib
-import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
+
+from souk.gateway.docs_schema import Schema, fields, reference, row, text
 
 _OF_NO_OPERATION = {"ROUTE_NOT_FOUND": "404", "METHOD_NOT_ALLOWED": "405", "NOT_READY": "503"}
 _ASSETS = files("souk.gateway") / "assets"
@@ -20,8 +21,8 @@ def page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[bytes, b
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} API</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{style}</style></head><body><header><h1>{title} API</h1>"
-        f"<p>{escape(document['info']['description'])}</p>"
-        '<p><a href="/openapi.json">openapi.json</a></p>'
+        f"<p>{text(document['info']['description'])}</p>"
+        '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>'
         '<input id="filter" type="search" placeholder="Filter by path, name or code" aria-label="Filter">'
         f"</header><main>{''.join(_body(document))}</main><script>{script}</script></body></html>"
     )
@@ -36,25 +37,62 @@ def page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[bytes, b
     )
 
 
-def _hash(text: str) -> str:
-    return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+def _hash(content: str) -> str:
+    return f"sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def _body(document: Mapping[str, Any]) -> Iterator[str]:
     for tag in document["tags"]:
-        yield f"<section><h2>{escape(tag['name'])}</h2>"
+        yield f"<section><h2>{escape(tag['name'])}</h2><p>{text(tag.get('description', ''))}</p>"
         for path, operations in document["paths"].items():
             for verb, operation in operations.items():
                 if tag["name"] in operation["tags"]:
-                    yield from _operation(verb, path, operation, _responses(operation, document))
+                    yield from _operation(verb, path, operation, document)
         yield "</section>"
     yield "<section><h2>Schemas</h2>"
     for name, schema in document["components"]["schemas"].items():
-        yield f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>{_json(schema)}</details>'
+        yield (
+            f'<details id="{escape(name)}"><summary><code>{escape(name)}</code>'
+            f"<span>{text(schema.get('description', ''))}</span></summary>{fields(schema)}</details>"
+        )
     yield f"</section><section><h2>Codes</h2><ul>{''.join(_codes(document))}</ul></section>"
 
 
-def _responses(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+    who = ", ".join(operation.get("x-roles", ["user"] if operation["security"] else ["anyone"]))
+    yield (
+        f'<details class="operation" id="{escape(operation["operationId"])}"><summary>'
+        f'<b class="{escape(verb)}">{escape(verb.upper())}</b><code>{escape(path)}</code>'
+        f"<span>{text(operation['summary'])}</span><i>{escape(who)}</i></summary>"
+        f"<p>{text(_more(operation))} <small>Answered within {operation['x-timeout-seconds']:g} s.</small></p>"
+    )
+    if operation["parameters"]:
+        yield f'<h3>Parameters</h3><table class="fields">{"".join(map(_parameter, operation["parameters"]))}</table>'
+    if body := operation.get("requestBody"):
+        yield from _request_body(body["content"]["application/json"]["schema"], document)
+    yield "<h3>Answers</h3><table>"
+    for status, response in _responses(operation, document).items():
+        yield f"<tr><th>{escape(status)}</th><td>{_answer(response)}</td></tr>"
+    yield "</table></details>"
+
+
+def _more(operation: Schema) -> str:
+    """What the description says beyond its first sentence, which is the summary."""
+    said: str = operation.get("description", "")
+    return said.removeprefix(operation["summary"]).removeprefix(".").strip()
+
+
+def _parameter(parameter: Schema) -> str:
+    where = f"{parameter['in']}, {'required' if parameter['required'] else 'optional'}"
+    return row(parameter["name"], parameter["schema"], where, parameter.get("description", ""))
+
+
+def _request_body(schema: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"<h3>Body: {reference(schema)}</h3>"
+    yield fields(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+
+
+def _responses(operation: Schema, document: Mapping[str, Any]) -> Mapping[str, Schema]:
     shared = document["components"]["responses"]
     return {
         status: shared[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
@@ -62,42 +100,16 @@ def _responses(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Map
     }
 
 
-def _operation(
-    verb: str, path: str, operation: Mapping[str, Any], responses: Mapping[str, Mapping[str, Any]]
-) -> Iterator[str]:
-    who = ", ".join(operation.get("x-roles", ["user"] if operation["security"] else ["anyone"]))
-    yield (
-        f'<details class="operation" id="{escape(operation["operationId"])}"><summary>'
-        f'<b class="{escape(verb)}">{escape(verb.upper())}</b> <code>{escape(path)}</code> '
-        f"<span>{escape(operation['summary'])}</span> <i>{escape(who)}</i></summary>"
-        f"<p>{escape(operation.get('description', ''))}</p>"
-    )
-    if operation["parameters"]:
-        yield f"<h3>Parameters</h3><table>{''.join(map(_parameter, operation['parameters']))}</table>"
-    if body := operation.get("requestBody"):
-        yield f"<h3>Body</h3>{_reference(body['content'])}"
-    yield "<h3>Answers</h3><table>"
-    for status, response in responses.items():
-        content = response.get("content", {})
-        shape = _reference(content) if "application/json" in content else ""
-        yield f"<tr><th>{escape(status)}</th><td>{escape(response['description'])}</td><td>{shape}</td></tr>"
-    yield "</table></details>"
+def _answer(response: Schema) -> str:
+    if codes := _problem_codes(response):
+        return ", ".join(f'<a href="#{escape(code)}"><code>{escape(code)}</code></a>' for code in codes)
+    content = response.get("content", {})
+    shape = reference(content["application/json"]["schema"]) if content else ""
+    return f"{escape(response['description'])} {shape}"
 
 
-def _parameter(parameter: Mapping[str, Any]) -> str:
-    needed = "required" if parameter["required"] else "optional"
-    schema = parameter["schema"]
-    kind = schema.get("format") or schema.get("type", "")
-    return (
-        f"<tr><th><code>{escape(parameter['name'])}</code></th><td>{escape(parameter['in'])}, {needed}, "
-        f"{escape(kind)}</td><td>{escape(parameter.get('description', ''))}</td></tr>"
-    )
-
-
-def _reference(content: Mapping[str, Any]) -> str:
-    schema = content["application/json"]["schema"]
-    name = schema.get("$ref", "").rpartition("/")[2]
-    return f'<a href="#{escape(name)}"><code>{escape(name)}</code></a>' if name else _json(schema)
+def _problem_codes(response: Schema) -> Sequence[str]:
+    return response["description"].split(", ") if "application/problem+json" in response.get("content", {}) else ()
 
 
 def _codes(document: Mapping[str, Any]) -> Iterator[str]:
@@ -106,11 +118,6 @@ def _codes(document: Mapping[str, Any]) -> Iterator[str]:
     for operations in document["paths"].values():
         for operation in operations.values():
             for status, response in _responses(operation, document).items():
-                if "application/problem+json" in response.get("content", {}):
-                    found.update(dict.fromkeys(response["description"].split(", "), status))
+                found.update(dict.fromkeys(_problem_codes(response), status))
     for code, status in sorted(found.items()):
         yield f'<li id="{escape(code)}"><code>{escape(code)}</code> {escape(status)}</li>'
-
-
-def _json(value: object) -> str:
-    return f"<pre>{escape(json.dumps(value, indent=2))}</pre>"

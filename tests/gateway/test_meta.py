@@ -87,6 +87,18 @@ async def test_the_page_is_whole_and_needs_nothing_else(world: Any) -> None:
     assert "unsafe" not in policy
 
 
+async def test_the_page_is_for_people(world: Any) -> None:
+    page = (await world.send("GET", "/docs")).body.decode()
+    assert "`" not in page.partition("<main>")[2].partition("</main>")[0]
+    assert "<code>idempotencyKey</code>, the header <code>Idempotency-Key</code>" in page
+    place = page.partition('id="placeOrder"')[2].partition("</details>")[0]
+    assert "<span>Places an order: reserves stock, charges, confirms</span><i>user</i>" in place
+    assert "<p>The same key is the same order. <small>Answered within 10 s.</small></p>" in place
+    assert '<td>list of <a href="#OrderItemInput"><code>OrderItemInput</code></a></td><td>optional</td>' in place
+    assert "<td>string, 1 to 255 characters</td><td>required</td><td>Chosen by the client" in place
+    assert '<th>422</th><td><a href="#IDEMPOTENCY_KEY_REUSED">' in place
+
+
 async def test_a_request_is_one_line_without_secrets(world: Any, log: io.StringIO) -> None:
     token = world.token()
     trace = "0af7651916cd43dd8448eb211c80319c"
