@@ -59,7 +59,7 @@ class NoDatabase:
     def dialect(self) -> Dialect:
         self._refuse()
 
-    async def run(self, work: Work[object]) -> NoReturn:
+    async def run(self, work: Work[object], *, guarded: bool = False) -> NoReturn:
         self._refuse()
 
     async def read(self, work: Work[object]) -> NoReturn:

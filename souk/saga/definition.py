@@ -79,7 +79,9 @@ class Step:
 
     `do` makes the call; without it the step is local and consists of `record` alone. `undo` takes
     it back; of a step that never happened it must be a no-op that blocks a late `do`. `record`
-    writes what the result means, in the transaction that records it.
+    writes what the result means, in the transaction that records it. What it decides there, as any
+    hook of a saga, is guarded by what it writes (see `souk.store.database`): it appends with an
+    expected version, updates on a condition, or takes a lock.
 
     From the step marked `pivot` on, the saga only goes forward: the transaction that records it as
     done is the commitment. A pivot that makes a call may still be refused, unless it is the first step.

@@ -180,7 +180,7 @@ class Drive:
             decision = decide(self.run)
             for tries in count(1):
                 try:
-                    await self._tools.database.run(lambda tx: self._record(tx, decision, about))
+                    await self._tools.database.run(lambda tx: self._record(tx, decision, about), guarded=True)
                     break
                 except LeaseLost:
                     raise

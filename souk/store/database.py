@@ -6,6 +6,9 @@ Guarantees, the same for every adapter and proved by `souk.testing.store_suite`:
   is durable. It is atomic and serialised against every other `run` that touches the same rows. The
   function may be called again (busy, deadlock, serialisation failure), so all that it does is
   through `tx`; it awaits nothing else (`ForeignAwait`), and a channel call inside it raises.
+- `run(fn, guarded=True)` may serialise less: only transactions that write the same row or the same
+  unique key. The caller promises that whatever `fn` decides on what it read is guarded by such a
+  write, or by `tx.lock`. It is for busy places; why and where: docs/decisions/0002-isolation.md.
 - `read(fn)` calls `fn(tx)` on a consistent snapshot that sees everything whose `run` had returned.
 - An exception out of `fn` rolls back that transaction alone, and is raised to its caller.
 - `tx.after_commit(f)` calls `f()` on the event loop once the transaction is durable, never before
@@ -91,7 +94,7 @@ class Database(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
         """Runs `work` in a transaction; returns its result once it is durable.
 
         Raises StoreUnavailable when the database is away, full or locked for too long, StoreCorrupt

@@ -88,14 +88,14 @@ class EventStore:
 async def decide(database: Database, work: Work[T]) -> T:
     """Runs `work`, which loads a stream, folds, decides and appends; again when the stream has grown meanwhile.
 
-    Raises VersionConflict when that happens ten times in a row.
+    The expected version guards what it decides. Raises VersionConflict when that happens ten times in a row.
     """
     for _ in range(_DECIDE_TRIES - 1):
         try:
-            return await database.run(work)
+            return await database.run(work, guarded=True)
         except VersionConflict:
             continue
-    return await database.run(work)
+    return await database.run(work, guarded=True)
 
 
 def _event(row: Row) -> RecordedEvent:

@@ -25,6 +25,7 @@ from souk.store.postgres_transaction import DIALECT, Connection, NeedsLock, Post
 T = TypeVar("T")
 
 _BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.064
@@ -78,9 +79,10 @@ class PostgresDatabase:
     def dialect(self) -> Dialect:
         return DIALECT
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
         locks: set[str] = set()
-        return await self._retrying(lambda: self._attempt(work, locks), locks)
+        begin = _BEGIN_GUARDED if guarded else _BEGIN
+        return await self._retrying(lambda: self._attempt(work, begin, locks), locks)
 
     async def read(self, work: Work[T]) -> T:
         return await self._retrying(lambda: self._attempt_read(work), set())
@@ -116,11 +118,11 @@ class PostgresDatabase:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _attempt(self, work: Work[T], locks: set[str]) -> T:
+    async def _attempt(self, work: Work[T], begin: str, locks: set[str]) -> T:
         async with self._connected() as connection, self._holding(connection, locks):
             tx = PostgresTransaction(connection, self._name, self._faults, locks)
             try:
-                await self._execute(connection, _BEGIN)
+                await self._execute(connection, begin)
                 result = await self._drive(work, tx)
             except BaseException:
                 await _undisturbed(_roll_back(connection))

@@ -87,7 +87,7 @@ class SqliteDatabase:
     def dialect(self) -> Dialect:
         return DIALECT
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
         result: T = await self._writer.submit(work)

@@ -214,9 +214,10 @@ class TransactionSuite(StoreFixtures):
             await database.run(lambda tx: tx.execute(sql))
         assert not isinstance(caught.value, StoreUnavailable)
 
-    async def test_no_update_is_lost(self, database: Database, other: Database) -> None:
+    @pytest.mark.parametrize("guarded", [False, True])
+    async def test_no_update_is_lost(self, database: Database, other: Database, guarded: bool) -> None:
         await database.run(lambda tx: put(tx, "counter"))
-        seen = await asyncio.gather(*(way.run(increment) for _ in range(25) for way in (database, other)))
+        seen = await asyncio.gather(*(way.run(increment, guarded=guarded) for way in (database, other) * 25))
         assert sorted(seen) == list(range(1, 51))
         assert await amount_of(database, "counter") == 50
 

@@ -124,6 +124,21 @@ class TestConnections:
 
 
 class TestCollisions:
+    @pytest.mark.parametrize("guarded", [False, True])
+    async def test_guarded_work_collides_only_over_what_it_writes(self, database: PostgresDatabase, guarded: bool):
+        """Rows of their own, but all of them new, and so on one page of the index."""
+        runs: list[str] = []
+
+        async def work(tx: Transaction, name: str) -> None:
+            runs.append(name)
+            assert await tx.fetch_one("SELECT amount, pg_sleep(0.01) FROM item WHERE name = $1", name) is None
+            await tx.execute("SELECT pg_sleep(0.01)")
+            await _put(tx, name)
+
+        await asyncio.gather(*(database.run(lambda tx, n=n: work(tx, f"{n}"), guarded=guarded) for n in range(10)))
+        assert await _count(database) == 10
+        assert (len(runs) == 10) is guarded
+
     @pytest.mark.parametrize("refuses", [True, False])
     async def test_work_that_hides_a_collision_is_run_again_all_the_same(self, postgres_url: str, refuses: bool):  # noqa: F811
         database, other = await _open(postgres_url), await PostgresDatabase.open(postgres_url)

@@ -110,23 +110,32 @@ class PlaceOrder:
             await self._orders.keep_address(tx, order, checked.address.text)
             return await self._start(tx, order, checked)
 
-        return await self._database.run(record)
+        return await self._database.run(record, guarded=True)
 
     async def _next_attempt(self, wish: Wish, order: Order) -> SagaRef:
-        if await self._database.read(lambda tx: self._runner.open(tx, order.id)):
+        if await self._database.read(lambda tx: self._closing(tx, order)):
             detail = "the attempt before is still being undone"
             raise DomainError("ATTEMPT_CLOSING", detail, retry_after=1.0)
         checked = await self._checked(wish, order.currency, lambda tx, error: self._refuse_order(tx, order, error))
 
         async def record(tx: Transaction) -> SagaRef:
-            now = await self._orders.load(tx, order.id)
-            if now.version != order.version:
-                raise KeyTaken
+            now = await self._unchanged(tx, order)
             reopened = await self._orders.change(tx, now, domain.reopen(now))
             await self._orders.keep_address(tx, reopened, checked.address.text)
             return await self._start(tx, reopened, checked)
 
-        return await self._database.run(record)
+        return await self._database.run(record, guarded=True)
+
+    async def _closing(self, tx: Transaction, order: Order) -> bool:
+        """Whether its last attempt is still being undone; an attempt that somebody opened meanwhile is not that."""
+        await self._unchanged(tx, order)
+        return await self._runner.open(tx, order.id)
+
+    async def _unchanged(self, tx: Transaction, order: Order) -> Order:
+        now = await self._orders.load(tx, order.id)
+        if now.version != order.version:
+            raise KeyTaken
+        return now
 
     async def _checked(self, wish: Wish, currency: str, remember: Remember) -> Checked:
         """The checks; a final refusal by them is remembered, any other leaves everything as it was."""
@@ -144,9 +153,7 @@ class PlaceOrder:
         await self._orders.answer_key(tx, wish.user_id, wish.key, error)
 
     async def _refuse_order(self, tx: Transaction, order: Order, error: DomainError) -> None:
-        now = await self._orders.load(tx, order.id)
-        if now.version != order.version:
-            raise KeyTaken
+        now = await self._unchanged(tx, order)
         now = await self._orders.change(tx, now, [RejectionMadeFinal(error.reason)])
         await self._orders.answer(tx, now, error)
 

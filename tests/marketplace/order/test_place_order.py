@@ -246,8 +246,8 @@ class Between:
         self._database = database
         self._meanwhile: list[Callable[[], Awaitable[object]]] = [meanwhile]
 
-    async def run(self, work: Any) -> Any:
-        return await self._database.run(work)
+    async def run(self, work: Any, *, guarded: bool = False) -> Any:
+        return await self._database.run(work, guarded=guarded)
 
     async def read(self, work: Any) -> Any:
         found = await self._database.read(work)
