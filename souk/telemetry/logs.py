@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TextIO, cast
 
 import orjson
@@ -23,6 +24,7 @@ STRUCK_OUT = "[struck out]"
 LONGEST = 500
 
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "card", "api_key", "private")
+_SHORT = frozenset({int, float, bool, type(None)})
 _KEEP_WHOLE = frozenset({"exception", "event"})
 _NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn")
 
@@ -37,6 +39,7 @@ class LogSettings:
     terminal: bool = False
 
 
+@lru_cache(maxsize=1024)
 def _is_secret(name: str) -> bool:
     lowered = name.lower()
     return any(word in lowered for word in _SECRET_WORDS)
@@ -45,14 +48,16 @@ def _is_secret(name: str) -> bool:
 def _harmless(name: str, value: object) -> object:
     if _is_secret(name):
         return STRUCK_OUT
+    if type(value) in _SHORT:
+        return value
+    if isinstance(value, str):
+        return f"{value[:LONGEST]}..." if len(value) > LONGEST and name not in _KEEP_WHOLE else value
     if isinstance(value, Message):
         return value.DESCRIPTOR.full_name
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
     if isinstance(value, Mapping):
         return {str(key): _harmless(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, str) and len(value) > LONGEST and name not in _KEEP_WHOLE:
-        return f"{value[:LONGEST]}..."
     return value
 
 
