@@ -18,8 +18,9 @@ from pathlib import Path
 
 from bench.recorder import Recorded, Statement, read
 
-_ENDS = ("BEGIN", "COMMIT", "ROLLBACK", "RELEASE ")
-_OUTSIDE = ("SAVEPOINT ", "PRAGMA ", "SELECT count(*) FROM sqlite_master")
+_ENDS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT ")
+_WITHIN = ("SAVEPOINT ", "ROLLBACK TO ")
+_OUTSIDE = ("PRAGMA ", "SELECT count(*) FROM sqlite_master")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ def _of(number: int, one: Recorded) -> Iterator[Transaction]:
     for statement in one.statements:
         sql = statement[1]
         if sql.startswith(_ENDS):
-            if statements and not sql.startswith("ROLLBACK TO"):
+            if statements and not sql.startswith("ROLLBACK TO "):
                 yield Transaction(number, writes, tuple(statements))
             statements = []
-            writes = sql == "BEGIN IMMEDIATE" or (writes and sql.startswith("RELEASE "))
+            writes = sql == "BEGIN IMMEDIATE" or (writes and sql.startswith(_WITHIN))
         elif not sql.startswith(_OUTSIDE):
             statements.append(statement)
 
