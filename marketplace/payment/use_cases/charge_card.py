@@ -15,7 +15,7 @@ async def charge_card(payment: Payment, token: str, office: Office, *, first_try
     sure. A failure after an earlier try whose end is unknown proves nothing about that one.
     """
     try:
-        answer = await _ask(payment, token, office)
+        answer = await _ask(payment, token, office, first_try=first_try)
     except ProviderUnavailable as error:
         if not first_try:
             return await _give_up(payment, office, error)
@@ -27,15 +27,22 @@ async def charge_card(payment: Payment, token: str, office: Office, *, first_try
     return payment
 
 
-async def _ask(payment: Payment, token: str, office: Office) -> ProviderAnswer:
-    answer: ProviderAnswer | None
-    try:
-        answer = await office.provider.charge(payment.id, token, payment.amount, payment.currency)
-    except ProviderSilent:
-        answer = await _ask_by_key(payment, office)
-    if answer is None or answer.verdict is Verdict.PROCESSING:
+async def _ask(payment: Payment, token: str, office: Office, *, first_try: bool) -> ProviderAnswer:
+    # Earlier tries may have charged. A question is answered at once; a charge whose answers are lost
+    # would be waited for each time, and would hold the breaker open for everybody.
+    answer = None if first_try else await _ask_by_key(payment, office)
+    if not _is_final(answer):
+        try:
+            answer = await office.provider.charge(payment.id, token, payment.amount, payment.currency)
+        except ProviderSilent:
+            answer = await _ask_by_key(payment, office)
+    if answer is None or not _is_final(answer):
         raise OutcomeUnknown("the card provider has not said yet what became of the charge")
     return answer
+
+
+def _is_final(answer: ProviderAnswer | None) -> bool:
+    return answer is not None and answer.verdict is not Verdict.PROCESSING
 
 
 async def _ask_by_key(payment: Payment, office: Office) -> ProviderAnswer | None:

@@ -188,6 +188,18 @@ async def test_an_unknown_outcome_is_no_refusal_and_is_never_charged_twice(start
         await desk.reconcile()
 
 
+async def test_a_charge_whose_answer_was_lost_is_asked_for_before_it_is_tried_again(start) -> None:
+    moody: list[Moody] = []
+    async with start(moody=moody) as desk:
+        card = await desk.card("tok_visa")
+        moody[0].mood = "silent"
+        with pytest.raises(AbortedError):
+            await desk.charge("k", card)
+        moody[0].mood = ""
+        assert (await desk.charge("k", card)).status == pb.PAYMENT_STATUS_CAPTURED
+        assert moody[0].charges == 1
+
+
 async def test_a_provider_that_is_away_from_the_first_try_refuses(start) -> None:
     moody: list[Moody] = []
     async with start(moody=moody) as desk:
