@@ -108,6 +108,7 @@ async def build(host: Host) -> Parts:
         consumers={REFUNDS: hear.refunded, ERASURE: hear.user_deleted},
         tasks={"sagas": runner.run},
         drain=partial(runner.close, DRAIN),
+        sagas=runner,
     )
 
 

@@ -38,7 +38,9 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
     """Starts SERVICE as its own process, on loopback, until SIGTERM or Ctrl-C.
 
     Prints one line, `ready SERVICE HOST:PORT`, once it takes calls. SERVICE is an installed service,
-    or `gateway`. Others are found where SOUK_ADDRESSES says.
+    or `gateway`. Others are found where SOUK_ADDRESSES says. Who hears its events is known of
+    installed services; of others SOUK_SUBSCRIPTIONS says it, as in
+    notification/mails=shop.order.v1.OrderConfirmed+shop.order.v1.OrderRejected,...
     """
     settings = from_environment(flags, defaults=Settings(port=0))
     start_logging(settings)
@@ -58,4 +60,5 @@ def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
     clock = SystemClock()
     if name == GATEWAY:
         return gateway_process(installed.app(settings.app), settings, clock)
-    return service_process(installed.service(name, GATEWAY), heard_in(installed.loadable_services()), settings, clock)
+    heard = heard_in(installed.loadable_services(), settings.subscriptions)
+    return service_process(installed.service(name, GATEWAY), heard, settings, clock)

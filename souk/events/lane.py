@@ -168,9 +168,6 @@ class Lane:
         if lost := await self._database.run(work):
             _log.warning("another relay took over partitions meanwhile", consumer=self.route.name, count=len(lost))
             self._leases.forget(lost)
-        for pending in batch:
-            if pending.seq in what.parked and pending.partition not in lost:
-                _log.error("an event is parked", consumer=self.route.name, event_id=pending.event.id)
 
     def _rest(self, partition: int, tries: int) -> None:
         delay = self._settings.backoff.delay(tries, self._random)

@@ -106,8 +106,11 @@ class Relay:
 
     async def lag(self) -> dict[str, float]:
         """For each consumer, as "service/consumer", the age in seconds of its oldest event that is due."""
-        heard = {lane.route.name: lane.route.types for lane in self._lanes}
-        return await self._database.read(lambda tx: store.lag(tx, heard))
+        return await self._database.read(lambda tx: store.lag(tx, self._heard()))
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """How many events are `pending` and `parked`, by consumer and state."""
+        return await self._database.read(lambda tx: store.counts(tx, self._heard()))
 
     async def parked(self, limit: int = 1_000) -> list[Parked]:
         """The parked events, oldest first."""
@@ -116,6 +119,9 @@ class Relay:
     async def replay(self, event_id: str, consumer: str | None = None) -> int:
         """Sends a parked event again; see `replay`."""
         return await replay(self._database, event_id, consumer)
+
+    def _heard(self) -> dict[str, tuple[str, ...]]:
+        return {lane.route.name: lane.route.types for lane in self._lanes}
 
     def _wake(self) -> None:
         for lane in self._lanes:

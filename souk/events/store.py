@@ -7,6 +7,7 @@ from souk.events.envelope import Event, event_of
 from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction, Value
 
+PENDING, PARKED = "pending", "parked"
 _EVENT = "o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, o.payload, o.traceparent"
 
 
@@ -157,6 +158,23 @@ async def lag(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict
         rows = [row for row in waiting if row["type"] in types] + await tx.fetch(oldest, consumer)
         ages[consumer] = max(((row["now"] - row["time"]) / MICROSECONDS for row in rows), default=0.0)
     return {consumer: max(age, 0.0) for consumer, age in ages.items()}
+
+
+async def counts(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict[tuple[str, str], int]:
+    """How many events are `pending` and `parked`, by consumer and state; zeros for those that are heard.
+
+    Of consumers that nobody declares any more, what was routed to them is counted, too.
+    """
+    found = {(consumer, state): 0 for consumer in consumers for state in (PENDING, PARKED)}
+    # One state at a time: each has its own partial index.
+    for state in (PENDING, PARKED):
+        sql = f"SELECT consumer, count(*) AS events FROM souk_outbox_delivery WHERE state = '{state}' GROUP BY consumer"
+        found |= {(row["consumer"], state): row["events"] for row in await tx.fetch(sql)}
+    unrouted_yet = "SELECT type, count(*) AS events FROM souk_outbox WHERE NOT routed GROUP BY type"
+    for row in await tx.fetch(unrouted_yet):
+        for consumer in (name for name, types in consumers.items() if row["type"] in types):
+            found[consumer, PENDING] += row["events"]
+    return found
 
 
 async def sweep(tx: Transaction, retention: float, limit: int) -> int:

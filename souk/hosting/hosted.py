@@ -4,10 +4,11 @@ The same code serves a system of one process and a service that is a process of 
 says what differs.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 import grpc.aio
@@ -18,6 +19,7 @@ from souk.hosting.data_directory import held
 from souk.hosting.lifecycle import Supervisor
 from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.hosting.settings import Settings
+from souk.hosting.waiting import Waiting
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError
 from souk.store.database import Database, Dialect, Work
@@ -26,6 +28,7 @@ from souk.store.outbox import Outbox
 from souk.store.sqlite import SqliteDatabase
 
 PLATFORM = "souk"
+NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 Heard = Sequence[tuple[str, Subscription]]
 """What is heard in the whole system: pairs of a service's name and a subscription of it."""
@@ -80,8 +83,8 @@ class Hosted:
     host: Host
     parts: Parts
 
-    def start(self, supervisor: Supervisor, heard: Heard) -> None:
-        """Starts its own work, and the relay of what it publishes."""
+    def start(self, supervisor: Supervisor, heard: Heard, waiting: Waiting) -> None:
+        """Starts its own work, the relay of what it publishes, and the count of what waits."""
         name = self.service.name
         for task, work in self.parts.tasks.items():
             supervisor.start(f"{name}: {task}", work)
@@ -96,11 +99,19 @@ class Hosted:
                 faults=self.host.faults,
             )
             supervisor.start(f"{name}: relay", relay.run)
+            supervisor.start(f"{name}: what waits", lambda: waiting.watch(name, relay, self.parts.sagas))
 
 
-def heard_in(services: Sequence[Service]) -> Heard:
-    """Every subscription of these services."""
-    return [(service.name, heard) for service in services for heard in service.subscriptions]
+def heard_in(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Heard:
+    """Every subscription of these services, and what `besides` says: types by "service/consumer"."""
+    types: dict[tuple[str, str], dict[str, None]] = {}
+    for service in services:
+        for heard in service.subscriptions:
+            types.setdefault((service.name, heard.consumer), {}).update(dict.fromkeys(heard.types))
+    for route, named in besides.items():
+        name, _, consumer = route.partition("/")
+        types.setdefault((name, consumer), {}).update(dict.fromkeys(named))
+    return [(name, Subscription(consumer, tuple(heard))) for (name, consumer), heard in types.items()]
 
 
 async def _open(service: Service, ground: Ground) -> Database:

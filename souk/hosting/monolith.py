@@ -22,6 +22,7 @@ from souk.hosting.lifecycle import supervised
 from souk.hosting.service import App, Service
 from souk.hosting.settings import Settings
 from souk.hosting.sockets import address_of, listen
+from souk.hosting.waiting import Waiting
 from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
@@ -66,7 +67,7 @@ async def assembled(
         found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
         for one in found:
             calls.serve(one)
-        await stack.enter_async_context(_working(found, heard, clock))
+        await stack.enter_async_context(_working(found, heard, Waiting(calls.registry), clock))
         yield Assembled(found, calls)
 
 
@@ -81,10 +82,10 @@ def _secret(settings: Settings) -> bytes:
 
 
 @asynccontextmanager
-async def _working(services: Sequence[Hosted], heard: Heard, clock: Clock) -> AsyncIterator[None]:
+async def _working(services: Sequence[Hosted], heard: Heard, waiting: Waiting, clock: Clock) -> AsyncIterator[None]:
     async with supervised(clock) as supervisor:
         for one in services:
-            one.start(supervisor, heard)
+            one.start(supervisor, heard, waiting)
         try:
             yield
         finally:
@@ -103,7 +104,8 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(settings.bind, settings.port))
         stack.enter_context(held(settings.data))
-        system = await stack.enter_async_context(assembled(app.services, heard_in(app.services), settings, clock))
+        heard = heard_in(app.services, settings.subscriptions)
+        system = await stack.enter_async_context(assembled(app.services, heard, settings, clock))
         readiness = Readiness()
         application = gateway(app, system.calls, clock, readiness)
         await stack.enter_async_context(serving(application, listener, settings.drain))

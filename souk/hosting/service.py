@@ -15,6 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from souk.events.consumer import Handler
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
+from souk.saga.runner import SagaRunner
 from souk.store.database import Database
 from souk.store.outbox import Outbox
 
@@ -57,7 +58,8 @@ class Parts:
 
     A task runs from start until it is cancelled; one that fails is started again with back-off.
     `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
-    more, before the tasks are cancelled.
+    more, before the tasks are cancelled. The runs of `sagas` are counted in the metrics; to run them
+    is one of the tasks.
     """
 
     servicer: object
@@ -65,6 +67,7 @@ class Parts:
     tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     demo: Callable[[], Awaitable[None]] = nothing
     drain: Callable[[], Awaitable[None]] = nothing
+    sagas: SagaRunner | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ EVERYWHERE = "0.0.0.0"
 TOPOLOGIES = ("monolith", "fleet")
 SHORTEST_SECRET = 32
 
+_ROUTE = re.compile(r"[^/]+/[^/]+")
+_TYPE = re.compile(r"\w+(\.\w+)+", re.ASCII)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -34,12 +36,13 @@ class Settings:
     """What can be set, and what it is unless set.
 
     `host` and `port` are the gateway's; `host` None means every interface, or loopback alone with
-    `demo`. `addresses` says where services of other processes listen, by name. `log_file` takes the log instead of
-    standard error. `faults` arms named
-    points at which the process dies (development only). `secret` signs the callers that services
-    tell each other; None means the one that is kept in the data directory. `drain` is how many
-    seconds running requests are given when the process is asked to stop. `services` holds the
-    services' own settings, by service.
+    `demo`. `addresses` says where services of other processes listen, by name. `subscriptions` says
+    which types of events consumers of services hear that are not installed here, by
+    "service/consumer". `log_file` takes the log instead of standard error. `faults` arms named points
+    at which the process dies (development only). `secret` signs the callers that services tell each
+    other; None means the one that is kept in the data directory. `drain` is how many seconds running
+    requests are given when the process is asked to stop. `services` holds the services' own
+    settings, by service.
     """
 
     data: Path = Path("var/souk")
@@ -52,6 +55,7 @@ class Settings:
     log_level: str = "info"
     log_file: Path | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    subscriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
     drain: float = 20.0
@@ -125,6 +129,14 @@ def _addresses(text: str) -> dict[str, str]:
     return found
 
 
+def _subscriptions(text: str) -> dict[str, tuple[str, ...]]:
+    found = {route: tuple(types.split("+")) for route, types in pairs(text).items()}
+    for route, types in found.items():
+        if not _ROUTE.fullmatch(route) or not all(_TYPE.fullmatch(name) for name in types):
+            raise ValueError("must read service/consumer=package.Event+package.Event,...")
+    return found
+
+
 def _secret(text: str) -> str:
     if len(text) < SHORTEST_SECRET:
         raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
@@ -142,6 +154,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "log_level": _one_of(*LEVELS),
     "log_file": Path,
     "addresses": _addresses,
+    "subscriptions": _subscriptions,
     "faults": counts,
     "secret": _secret,
     "drain": _seconds,

@@ -10,9 +10,6 @@ from souk.saga.definition import SagaRef
 from souk.saga.states import STEP, StepEvent, StepState
 from souk.store.database import Row, Transaction
 
-PARKED = "parked"
-"""Counts as a phase of its own, whatever phase the run is in."""
-
 _KEY = "subject = $1 AND saga = $2 AND attempt = $3"
 _STATES = (StepState.PARKED.value, StepState.UNDO_PARKED.value)
 

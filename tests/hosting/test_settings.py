@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from soukapi.v1 import event_pb2
 
-from souk.hosting.service import Host, Parts, Service
+from souk.hosting.hosted import heard_in
+from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.hosting.settings import read
 from souk.kernel.errors import ConfigurationError
 
@@ -70,6 +72,9 @@ def test_a_service_has_the_settings_that_it_declares() -> None:
         ("SOUK_ADDRESSES", "inventory"),
         ("SOUK_ADDRESSES", "inventory=127.0.0.1"),
         ("SOUK_ADDRESSES", "inventory=127.0.0.1:0"),
+        ("SOUK_SUBSCRIPTIONS", "notification=shop.order.v1.OrderConfirmed"),
+        ("SOUK_SUBSCRIPTIONS", "notification/mails=OrderConfirmed"),
+        ("SOUK_SUBSCRIPTIONS", "notification/mails=shop.order.v1.OrderConfirmed+"),
         ("SOUK_FAULTS", "point=soon"),
         ("SOUK_FAULTS", "point=1,point=2"),
         ("SOUK_DRAIN", "nan"),
@@ -95,6 +100,23 @@ def test_lists_of_pairs_are_read() -> None:
     settings = read({"SOUK_ADDRESSES": "order=127.0.0.1:1, user=[::1]:2", "SOUK_FAULTS": "after-charge=0"})
     assert settings.addresses == {"order": "127.0.0.1:1", "user": "[::1]:2"}
     assert settings.faults == {"after-charge": 0}
+
+
+def test_who_hears_what_elsewhere_is_read() -> None:
+    settings = read({"SOUK_SUBSCRIPTIONS": "notification/mails=a.v1.Placed+a.v1.Gone, order/refunds=b.v1.Refunded"})
+    assert settings.subscriptions == {
+        "notification/mails": ("a.v1.Placed", "a.v1.Gone"),
+        "order/refunds": ("b.v1.Refunded",),
+    }
+
+
+def test_what_is_said_is_heard_besides_what_is_declared() -> None:
+    declared = replace(ORDER, subscriptions=(Subscription("refunds", ("b.v1.Refunded",)),))
+    said = {"order/refunds": ("b.v1.Refunded", "b.v1.Lost"), "notification/mails": ("a.v1.Placed",)}
+    assert heard_in([declared], said) == [
+        ("order", Subscription("refunds", ("b.v1.Refunded", "b.v1.Lost"))),
+        ("notification", Subscription("mails", ("a.v1.Placed",))),
+    ]
 
 
 def test_demo_data_is_served_on_loopback_only() -> None:

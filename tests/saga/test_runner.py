@@ -17,7 +17,7 @@ from souk.saga import operating
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
 from souk.saga.runner import Outcome, SagaRunner, SagaSettings
 from souk.saga.states import StepState
-from souk.store.database import Transaction
+from souk.store.database import Row, Transaction, Work
 from souk.store.postgres import PostgresDatabase
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, VANISH, Shop, violations
@@ -79,6 +79,10 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     yield bench
     for each in made:
         await each.close()
+
+
+def select(sql: str) -> Work[list[Row]]:
+    return lambda tx: tx.fetch(sql)
 
 
 @pytest.fixture
@@ -503,12 +507,10 @@ async def test_what_an_old_run_carried_is_dropped_and_how_it_ended_is_kept(bench
     before = await runner.wait_ended(refused, soon())
     await runner.wait_ended(done, soon())
     bench.go(runner)
-    while await bench.shop.database.read(lambda tx: tx.fetch("SELECT 1 AS one FROM souk_saga_run WHERE NOT forgotten")):
+    while await bench.shop.database.read(select("SELECT 1 AS one FROM souk_saga_run WHERE NOT forgotten")):
         await asyncio.sleep(0.01)
-    for table, column in (("run", "input"), ("step", "result")):
-        rows = await bench.shop.database.read(
-            lambda tx, table=table, column=column: tx.fetch(f"SELECT {column} AS kept FROM souk_saga_{table}")
-        )
+    for carried in ("SELECT input AS kept FROM souk_saga_run", "SELECT result AS kept FROM souk_saga_step"):
+        rows = await bench.shop.database.read(select(carried))
         assert {row["kept"] for row in rows} == {b""}
     assert await bench.shop.database.read(lambda tx: runner.progress(tx, refused)) == before
     assert not await bench.shop.database.read(lambda tx: runner.open(tx, "O-1"))

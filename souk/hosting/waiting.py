@@ -1,0 +1,91 @@
+"""What waits in the services of this process, counted for `/metrics`, and named in the log once it is parked.
+
+    souk_saga_runs{service, saga, phase}            open runs; phase `parked` waits for an operator
+    souk_outbox_lag_seconds{service, consumer}      age of the oldest event that a consumer has not had
+    souk_outbox_events{service, consumer, state}    events `pending` and `parked`
+
+A scrape does no work on a database: it shows what a background task saw last.
+"""
+
+import asyncio
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from souk.events.relay import Relay
+from souk.kernel.errors import StoreError
+from souk.saga.runner import SagaRunner
+from souk.telemetry.logs import logger
+from souk.telemetry.metrics import Sample, measure
+
+EVERY = 5.0
+"""Seconds between two looks."""
+MOST_NAMED = 100
+"""Parked steps and events of a service that are named in the log; all of them are counted."""
+
+_log = logger("hosting")
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one service at the last look."""
+
+    runs: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    lag: Mapping[str, float] = field(default_factory=dict)
+    events: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    parked: frozenset[Hashable] = frozenset()
+
+
+class Waiting:
+    """Shows in `registry` what waits in the services that are watched."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seen: dict[str, Seen] = {}
+        gauges = (
+            ("souk_saga_runs", "Open runs of sagas.", ("saga", "phase"), self._runs),
+            ("souk_outbox_lag_seconds", "Age of the oldest event that is due.", ("consumer",), self._lag),
+            ("souk_outbox_events", "Events that a consumer has not had.", ("consumer", "state"), self._events),
+        )
+        for name, text, labels, read in gauges:
+            measure(registry, name, text, ("service", *labels), read)
+
+    async def watch(self, service: str, relay: Relay, sagas: SagaRunner | None, every: float = EVERY) -> None:
+        """Looks at a service again and again, until it is cancelled."""
+        seen = self._seen.setdefault(service, Seen())
+        while True:
+            try:
+                await self._look(service, seen, relay, sagas)
+            except StoreError as error:
+                _log.warning("what waits cannot be counted", service=service, error=str(error))
+            await asyncio.sleep(every)
+
+    async def _look(self, service: str, seen: Seen, relay: Relay, sagas: SagaRunner | None) -> None:
+        seen.lag, seen.events = await relay.lag(), await relay.counts()
+        parked: dict[Hashable, dict[str, object]] = {}
+        for event in await relay.parked(MOST_NAMED):
+            named = {"consumer": event.consumer, "event_id": event.event.id, "reason": event.reason}
+            parked[event.consumer, event.event.id] = {**named}
+        if sagas is not None:
+            seen.runs = await sagas.counts()
+            for step in await sagas.parked(MOST_NAMED):
+                ref = {"saga": step.ref.name, "subject": step.ref.subject, "attempt": step.ref.attempt}
+                parked[step.ref, step.step] = {**ref, "step": step.step, "reason": step.note}
+        for place in parked.keys() - seen.parked:
+            _log.warning("parked: waits for an operator; see `souk parked`", service=service, **parked[place])
+        seen.parked = frozenset(parked)
+
+    def _runs(self) -> Iterator[Sample]:
+        for service, seen in self._seen.items():
+            for (saga, phase), runs in seen.runs.items():
+                yield {"service": service, "saga": saga, "phase": phase}, runs
+
+    def _lag(self) -> Iterator[Sample]:
+        for service, seen in self._seen.items():
+            for consumer, seconds in seen.lag.items():
+                yield {"service": service, "consumer": consumer}, seconds
+
+    def _events(self) -> Iterator[Sample]:
+        for service, seen in self._seen.items():
+            for (consumer, state), events in seen.events.items():
+                yield {"service": service, "consumer": consumer, "state": state}, events
