@@ -29,6 +29,8 @@ from tests.market.books import Books
 from tests.market.invariants import await_rest, violations
 from tests.market.shop import HOME, Buyer, Shop
 
+pytestmark = pytest.mark.xdist_group("api")
+
 CHECKS = (
     not_a_server_error,
     status_code_conformance,

@@ -1,6 +1,7 @@
 """One suite against the system as a user starts it: as one process, and as a process a service."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from souk.testing.system import MODES, System
 from tests.market.books import Books
 from tests.market.invariants import await_rest, violations
 from tests.market.shop import Shop
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session", params=list(MODES))
@@ -31,11 +34,12 @@ def shop(system: System) -> Iterator[Shop]:
     assert violations(books) == []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps the tests of a mode together when several workers share them: a system is started once."""
     for item in items:
-        if "system" in getattr(item, "fixturenames", ()) and isinstance(item, pytest.Function):
-            item.add_marker(pytest.mark.xdist_group(item.callspec.params["system"]))
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and "system" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(f"journeys, {item.callspec.params['system']}"))
 
 
 @pytest.hookimpl(wrapper=True)
