@@ -1,0 +1,112 @@
+"""Two Payment services on one PostgreSQL database, before one bank: no charge is made twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop.payment.v1 import payment_pb2 as pb
+
+from marketplace.payment.domain import Status
+from marketplace.payment.use_cases.recover import recover
+from souk.kernel.clock import FakeClock
+from souk.kernel.errors import DomainError
+from souk.testing.service_host import AbortedError
+
+Till = Any
+CAPTURED, REFUNDED = pb.PAYMENT_STATUS_CAPTURED, pb.PAYMENT_STATUS_REFUNDED
+
+
+@pytest.fixture
+async def replicas(till: Any, tmp_path: Path, clock: FakeClock, postgres_url: str) -> AsyncIterator[list[Till]]:
+    async with AsyncExitStack() as stack:
+        both = [await stack.enter_async_context(till(tmp_path, clock, url=postgres_url)) for _ in range(2)]
+        yield both
+        await both[0].reconcile()
+
+
+async def reasons(*calls: Any) -> list[str]:
+    """How each ended: "ok", or the reason of its refusal."""
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    unexpected = [each for each in found if isinstance(each, BaseException) and not isinstance(each, DomainError)]
+    assert not unexpected, unexpected
+    return [each.reason if isinstance(each, DomainError) else "ok" for each in found]
+
+
+async def charges_at_the_bank(till: Till) -> int:
+    rows = await till.bank._database.read(lambda tx: tx.fetch("SELECT key FROM charges WHERE verdict = 'charged'"))
+    return len(rows)
+
+
+@pytest.mark.parametrize("token", ["tok_visa", "tok_timeout"])
+async def test_one_key_is_one_charge(replicas: list[Till], token: str) -> None:
+    card = await replicas[0].card(token)
+    answers = await asyncio.gather(*(till.charge("k", card) for till in replicas * 10))
+    assert {answer.status for answer in answers} == {CAPTURED}
+    assert len({answer.payment_id for answer in answers}) == 1
+    assert await charges_at_the_bank(replicas[0]) == 1
+    assert await replicas[1].account("sales") == 1_000
+
+
+async def test_one_key_is_one_refusal(replicas: list[Till]) -> None:
+    card = await replicas[0].card("tok_declined")
+    assert set(await reasons(*(till.charge("k", card) for till in replicas * 5))) == {"PAYMENT_DECLINED"}
+    assert await replicas[0].bank.taken("EUR") == 0
+
+
+async def test_one_key_is_one_refund(replicas: list[Till]) -> None:
+    one, two = replicas
+    payment = (await one.charge("k", await one.card("tok_visa"))).payment_id
+    parts = await asyncio.gather(*(till.refund(payment, 300, "r") for till in replicas * 5))
+    assert {part.refunded for part in parts} == {300}
+    await asyncio.gather(*(till.refund_rest(payment, "rest") for till in replicas * 5))
+    assert (await two.payment(payment)).refunded == 1_000
+    assert len(await two.events()) == 2
+
+
+async def test_refunds_with_different_keys_never_exceed_the_charge(replicas: list[Till]) -> None:
+    one, _ = replicas
+    payment = (await one.charge("k", await one.card("tok_visa"))).payment_id
+    ended = await reasons(*(till.refund(payment, 300, f"r{n}") for n, till in enumerate(replicas * 5)))
+    assert ended.count("ok") == 3
+    assert (await one.payment(payment)).refunded == 900
+
+
+async def test_charges_and_cancellations_at_once_end_as_one_of_them(replicas: list[Till]) -> None:
+    one, two = replicas
+    card = await one.card("tok_visa")
+    for n in range(8):
+        charging = (till.charge(f"k{n}", card) for till in (one, two))
+        await asyncio.gather(*charging, two.cancel(f"k{n}"), one.cancel(f"k{n}"), return_exceptions=True)
+        await asyncio.gather(one.cancel(f"k{n}"), two.cancel(f"k{n}"))
+    await one.recover()
+    statuses = {await one.status(f"k{n}") for n in range(8)}
+    assert statuses <= {Status.BLOCKED, Status.VOIDED, Status.REFUNDED}
+    assert await one.bank.taken("EUR") == 0
+
+
+async def test_a_wallet_is_never_overdrawn(replicas: list[Till]) -> None:
+    await replicas[0].top_up("t", 5_000)
+    ended = await reasons(*(till.charge(f"k{n}", None, order=f"O-{n}") for n, till in enumerate(replicas * 10)))
+    assert (ended.count("ok"), ended.count("PAYMENT_DECLINED")) == (5, 15)
+    assert await replicas[1].balance() == 0
+
+
+async def test_one_key_is_one_top_up(replicas: list[Till]) -> None:
+    balances = await asyncio.gather(*(till.top_up("t", 700) for till in replicas * 5))
+    assert set(balances) == {700}
+    assert await replicas[0].bank.taken("EUR") == 700
+
+
+async def test_what_one_left_is_ended_once_by_whoever_looks(replicas: list[Till], clock: FakeClock) -> None:
+    one, two = replicas
+    card = await one.card("tok_slow")
+    for n in range(6):
+        with pytest.raises(AbortedError):
+            await one.charge(f"k{n}", card)
+    clock.advance(3_600)
+    await asyncio.gather(*(recover(till.office) for till in (two, one, two)))
+    assert {await two.status(f"k{n}") for n in range(6)} == {Status.CAPTURED}
+    assert await charges_at_the_bank(one) == 6
