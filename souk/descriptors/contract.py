@@ -55,7 +55,7 @@ class Reason:
     """One way in which a method may refuse.
 
     `final`: a retry with the same key can end in no other way. `breaker_failure`: a circuit breaker
-    counts it as a failure of the callee.
+    counts it as a failure of the callee. `detail` is the message that always comes with it, if there is one.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Reason:
     http_status: int
     final: bool = False
     breaker_failure: bool = False
+    detail: type[Message] | None = None
 
 
 STANDARD_REASONS: Mapping[str, Reason] = {
@@ -155,9 +156,13 @@ class Contract:
 
 @cache
 def contract_of(service: ServiceDescriptor) -> Contract:
-    """Reads a service's contract. Raises ValueError when a method lists a reason that the service does not have."""
+    """Reads a service's contract.
+
+    Raises ValueError when a method lists a reason that the service does not have, or a reason a detail that
+    is no message.
+    """
     options = _options(service, descriptor_pb2.ServiceOptions).Extensions[policy_pb2.service]
-    reasons = {reason.name: _reason(reason) for reason in options.reasons}
+    reasons = {reason.name: _reason(reason, service) for reason in options.reasons}
     name = options.name or service.full_name
     methods = (_method(method, name, reasons) for method in service.methods)
     return Contract(name, service.full_name, {method.full_name: method for method in methods}, reasons)
@@ -168,8 +173,22 @@ def _options(descriptor: MethodDescriptor | ServiceDescriptor, kind: type[M]) ->
     return kind.FromString(descriptor.GetOptions().SerializeToString())
 
 
-def _reason(reason: policy_pb2.Reason) -> Reason:
-    return Reason(reason.name, _CODES[reason.code], reason.http_status, reason.final, reason.breaker_failure)
+def _reason(reason: policy_pb2.Reason, service: ServiceDescriptor) -> Reason:
+    return Reason(
+        reason.name,
+        _CODES[reason.code],
+        reason.http_status,
+        reason.final,
+        reason.breaker_failure,
+        _detail(reason, service) if reason.detail else None,
+    )
+
+
+def _detail(reason: policy_pb2.Reason, service: ServiceDescriptor) -> type[Message]:
+    try:
+        return GetMessageClass(service.file.pool.FindMessageTypeByName(reason.detail))
+    except KeyError:
+        raise ValueError(f"{service.full_name}: the detail of {reason.name} is no message: {reason.detail}") from None
 
 
 def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason]) -> Method:

@@ -4,6 +4,7 @@ Requests and answers differ. A request must give every single scalar that is not
 nothing unknown; an answer always holds everything without presence, and may grow.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ NO_NUL = r"^[^\x00]*$"
 
 INTEGER_TEXT = r"^-?(0|[1-9][0-9]{0,19})$"
 
+_VERSION = re.compile(r"v[0-9]+\w*")
 _KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
 _WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
@@ -77,9 +79,10 @@ class Schemas:
         return {"$ref": f"#/components/schemas/{self._names[identity]}"}
 
     def _free_name(self, message: Descriptor, *, request: bool) -> str:
-        full = message.full_name.replace(".", "_")
-        candidates = [message.name, f"{message.name}Input", full] if request else [message.name, full]
-        return next(name for name in [*candidates, f"{full}_{len(self._names)}"] if name not in self.components)
+        name = f"{message.name}Input" if request and message.name in self.components else message.name
+        candidates = (name, _qualified(message, name), message.full_name.replace(".", "_"))
+        last = f"{candidates[-1]}_{len(self._names)}"
+        return next(name for name in (*candidates, last) if name not in self.components)
 
     def _object(self, message: Descriptor, request: bool, elsewhere: frozenset[str], key: str) -> Schema:
         fields = [field for field in message.fields if field.name not in elsewhere]
@@ -122,6 +125,12 @@ class Schemas:
         if request and field.type == FieldDescriptor.TYPE_STRING:
             schema["pattern"] = NO_NUL
         return {**schema, "format": "password"} if field.GetOptions().debug_redact else schema
+
+
+def _qualified(message: Descriptor, name: str) -> str:
+    """Told from its namesakes by its package: OrderStockShortage of `shop.order.v1.StockShortage`."""
+    words = (word for word in message.file.package.split(".") if not _VERSION.fullmatch(word))
+    return "".join((*[word.capitalize() for word in words][-1:], name))
 
 
 _SCALARS: Mapping[int, Schema] = {

@@ -72,14 +72,22 @@ class Responses:
         """Every answer that a method can have, by status."""
         found = {str(status): _success(method, self._schemas, status) for status in _success_statuses(method)}
         for status, codes in sorted(_problems(method, self._identity, has_body=has_body).items()):
-            found[str(status)] = self._problem(status, codes)
+            details = {code: detail for code in codes if (detail := self._detail(method, code))}
+            found[str(status)] = self._problem(status, codes, details)
         return found
 
-    def _problem(self, status: int, codes: list[str]) -> Schema:
-        if len(codes) > 1:
-            return _problem(status, codes)
+    def _detail(self, method: Method, code: str) -> Schema | None:
+        reason = method.reasons.get(code)
+        if reason is None or reason.detail is None:
+            return None
+        return self._schemas.answer(cast(Descriptor, reason.detail.DESCRIPTOR))
+
+    def _problem(self, status: int, codes: list[str], details: Mapping[str, Schema]) -> Schema:
+        # Of one code two services may bring different details.
+        if len(codes) > 1 or details:
+            return _problem(status, codes, details)
         name = f"{codes[0]}_{status}"
-        self.components.setdefault(name, _problem(status, codes))
+        self.components.setdefault(name, _problem(status, codes, details))
         return {"$ref": f"#/components/responses/{name}"}
 
 
@@ -119,23 +127,25 @@ def _problems(method: Method, identity: str, *, has_body: bool) -> Mapping[int, 
     return found
 
 
-def _problem(status: int, codes: list[str]) -> Schema:
+def _problem(status: int, codes: list[str], details: Mapping[str, Schema]) -> Schema:
     headers = _headers()
     if status in (429, 503):
         headers["Retry-After"] = _header("RetryAfter")
     if status == 401:
         headers["WWW-Authenticate"] = _header("WwwAuthenticate")
-    schema = {
-        "allOf": [
-            {"$ref": "#/components/schemas/Problem"},
-            {"properties": {"status": {"const": status}, "code": {"enum": codes}}},
-        ]
-    }
+    variants = [_variant(status, [code], detail) for code, detail in details.items()]
+    if plain := [code for code in codes if code not in details]:
+        variants.append(_variant(status, plain))
     return {
         "description": ", ".join(codes),
         "headers": headers,
-        "content": {"application/problem+json": {"schema": schema}},
+        "content": {"application/problem+json": {"schema": variants[0] if len(variants) == 1 else {"oneOf": variants}}},
     }
+
+
+def _variant(status: int, codes: list[str], *details: Schema) -> Schema:
+    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+    return {"allOf": [{"$ref": "#/components/schemas/Problem"}, *details, narrowed]}
 
 
 def _headers() -> dict[str, Schema]:

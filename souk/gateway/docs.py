@@ -102,14 +102,26 @@ def _responses(operation: Schema, document: Mapping[str, Any]) -> Mapping[str, S
 
 def _answer(response: Schema) -> str:
     if codes := _problem_codes(response):
-        return ", ".join(f'<a href="#{escape(code)}"><code>{escape(code)}</code></a>' for code in codes)
+        return ", ".join(_code(code, detail) for code, detail in codes.items())
     content = response.get("content", {})
     shape = reference(content["application/json"]["schema"]) if content else ""
     return f"{escape(response['description'])} {shape}"
 
 
-def _problem_codes(response: Schema) -> Sequence[str]:
-    return response["description"].split(", ") if "application/problem+json" in response.get("content", {}) else ()
+def _code(code: str, detail: str) -> str:
+    link = f'<a href="#{escape(code)}"><code>{escape(code)}</code></a>'
+    return f"{link} with {detail}" if detail else link
+
+
+def _problem_codes(response: Schema) -> Mapping[str, str]:
+    """The codes of a problem, each with a link to what it brings."""
+    schema = response.get("content", {}).get("application/problem+json", {}).get("schema", {})
+    variants = [variant["allOf"] for variant in schema.get("oneOf", [schema] if schema else [])]
+    return {
+        code: "".join(map(reference, details))
+        for _, *details, narrowed in variants
+        for code in narrowed["properties"]["code"]["enum"]
+    }
 
 
 def _codes(document: Mapping[str, Any]) -> Iterator[str]:

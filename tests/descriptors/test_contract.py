@@ -47,6 +47,11 @@ def test_reasons_of_a_method_are_its_own_and_the_standard_ones() -> None:
     assert "NOT_CANCELLABLE" not in PLACE.reasons
 
 
+def test_a_reason_may_bring_a_message() -> None:
+    assert PLACE.reasons["OUT_OF_STOCK"].detail is order_pb2.StockShortage
+    assert PLACE.reasons["ADDRESS_NOT_FOUND"].detail is None
+
+
 def test_a_token_that_was_not_accepted_is_not_the_last_word() -> None:
     # Else a saga that only goes forward would park a step for an expired token.
     assert not STANDARD_REASONS["UNAUTHENTICATED"].final
@@ -94,3 +99,12 @@ def test_an_unknown_reason_is_an_error() -> None:
     pool.AddSerializedFile(_service("wrong", ["NO_SUCH"]).SerializeToString())
     with pytest.raises(ValueError, match="NO_SUCH"):
         contract_of(pool.FindServiceByName("wrong.Pinger"))
+
+
+def test_a_detail_that_is_no_message_is_an_error() -> None:
+    file = _service("bare", [])
+    file.service[0].options.Extensions[policy_pb2.service].reasons.add(name="FULL", detail="bare.Nothing")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    with pytest.raises(ValueError, match=r"FULL is no message: bare\.Nothing"):
+        contract_of(pool.FindServiceByName("bare.Pinger"))

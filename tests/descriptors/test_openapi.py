@@ -33,6 +33,14 @@ PLACE: Any = DOCUMENT["paths"]["/api/v1/orders"]["post"]
 Everything, Child = sample_messages()
 
 
+def problem(status: str) -> Any:
+    """The schema of a problem that placing an order may end in."""
+    response = PLACE["responses"][status]
+    if "$ref" in response:
+        response = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    return response["content"]["application/problem+json"]["schema"]
+
+
 def test_it_is_valid() -> None:
     loaded = schemathesis.openapi.from_dict(DOCUMENT)
     loaded.validate()
@@ -62,8 +70,9 @@ def test_what_is_internal_is_not_in_it() -> None:
 def test_an_operation_says_its_statuses_and_codes() -> None:
     assert set(PLACE["responses"]) >= {"201", "202", "400", "401", "402", "404", "409", "413", "415", "422", "503"}
     assert "200" not in PLACE["responses"]
-    codes = PLACE["responses"]["409"]["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]
-    assert set(codes["enum"]) == {"PRICE_CHANGED", "OUT_OF_STOCK", "REQUEST_IN_PROGRESS", "ORDER_CANCELLED"}
+    codes = problem("422")["allOf"][1]["properties"]["code"]["enum"]
+    assert codes == ["IDEMPOTENCY_KEY_REUSED"]
+    assert PLACE["responses"]["404"]["description"] == "PRODUCT_NOT_FOUND, ADDRESS_NOT_FOUND, PAYMENT_METHOD_NOT_FOUND"
     assert set(PLACE["responses"]["201"]["headers"]) == {
         "X-Request-Id",
         "traceparent",
@@ -71,6 +80,30 @@ def test_an_operation_says_its_statuses_and_codes() -> None:
         "Idempotent-Replayed",
     }
     assert PLACE["security"] == [{"bearer": []}]
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "valid"),
+    [
+        ("409", {"code": "OUT_OF_STOCK", "items": [{"productId": "P-101", "available": 0}]}, True),
+        ("409", {"code": "OUT_OF_STOCK", "items": [{"productId": "P-101", "price": 1}]}, False),
+        ("409", {"code": "OUT_OF_STOCK"}, False),
+        ("409", {"code": "PRICE_CHANGED", "items": [{"productId": "P-101", "price": 1}]}, True),
+        ("409", {"code": "REQUEST_IN_PROGRESS"}, True),
+        ("409", {"code": "NOT_CANCELLABLE"}, False),
+        ("402", {"code": "PAYMENT_DECLINED", "reason": "insufficient_funds"}, True),
+        ("402", {"code": "PAYMENT_DECLINED"}, False),
+    ],
+)
+def test_a_problem_holds_what_its_reason_brings(status: str, document: dict[str, Any], *, valid: bool) -> None:
+    said = {"type": "/docs", "title": "", "status": int(status), "detail": "", "requestId": "r"}
+    validator = jsonschema_rs.validator_for({**problem(status), "components": DOCUMENT["components"]})
+    assert validator.is_valid({**said, **document}) is valid
+
+
+def test_namesakes_are_told_by_their_package() -> None:
+    names = {name for name in DOCUMENT["components"]["schemas"] if name.endswith("StockShortage")}
+    assert names == {"StockShortage", "InventoryStockShortage"}
 
 
 def test_an_open_operation_needs_no_token() -> None:

@@ -121,6 +121,7 @@ class Reason(_message.Message):
     HTTP_STATUS_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
     BREAKER_FAILURE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """UPPER_SNAKE_CASE, carried in google.rpc.ErrorInfo and in the `code` of a problem document."""
     code: _code_pb2.Code.ValueType
@@ -131,6 +132,10 @@ class Reason(_message.Message):
     """Whether a retry with the same key can end in no other way."""
     breaker_failure: _builtins.bool
     """Whether a circuit breaker counts it as a failure of the callee."""
+    detail: _builtins.str
+    """Full name of the message that always comes with it, such as "shop.order.v1.StockShortage"; empty
+    for none. Its fields are members of the problem document.
+    """
     def __init__(
         self,
         *,
@@ -139,10 +144,11 @@ class Reason(_message.Message):
         http_status: _builtins.int = ...,
         final: _builtins.bool = ...,
         breaker_failure: _builtins.bool = ...,
+        detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker_failure", b"breaker_failure", "code", b"code", "final", b"final", "http_status", b"http_status", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker_failure", b"breaker_failure", "code", b"code", "detail", b"detail", "final", b"final", "http_status", b"http_status", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
