@@ -60,7 +60,7 @@ def _refuse(*checks: Iterable[Violation]) -> None:
 
 
 def _key(key: str, field: str = "key") -> Iterator[Violation]:
-    if not 1 <= len(key) <= MAX_KEY or not all(" " <= character <= "~" for character in key):
+    if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
         yield Violation(field, f"must be 1 to {MAX_KEY} printable ASCII characters")
 
 
