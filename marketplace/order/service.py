@@ -3,6 +3,7 @@
 Read on in `use_cases/place_order.py`, then `domain.py`, then `saga.py`.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -26,7 +27,7 @@ from marketplace.order.use_cases.place_order import PlaceOrder
 from marketplace.order.use_cases.read_orders import ReadOrders
 from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.kernel.context import current
-from souk.kernel.errors import DomainError
+from souk.kernel.errors import ConfigurationError, DomainError
 from souk.saga.runner import SagaRunner
 from souk.saga.settings import SagaSettings
 from souk.store.idempotency import fingerprint
@@ -35,6 +36,7 @@ from souk.store.inbox import Inbox
 Context = grpc.aio.ServicerContext[Any, Any]
 DRAIN = 2.0
 """Seconds that running sagas may go on at the end; what is left then is resumed at the next start."""
+LONGEST_DEADLINE = 600.0
 _REPLAYED = (("idempotent-replayed", "true"),)
 
 
@@ -84,13 +86,28 @@ class OrderServicer(OrderServiceServicer):
         return order_message(await self._deliver(request.id))
 
 
+def saga_deadline(settings: Mapping[str, str]) -> float:
+    """How long placing an order may take before it goes back, in seconds.
+
+    Raises ConfigurationError for more than a reservation of stock outlasts by far.
+    """
+    text = settings.get("saga_deadline", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1.0 <= seconds <= LONGEST_DEADLINE:
+        raise ConfigurationError(f"order: saga_deadline must be 1 to {LONGEST_DEADLINE:g} seconds, not {text!r}")
+    return seconds
+
+
 async def build(host: Host) -> Parts:
     """The composition root."""
     orders = OrderStore(host.outbox, host.clock)
     payments = ServicePayments(host.channel("payment"))
     checks = Checks(ProductCatalogue(host.channel("product")), UserAddressBook(host.channel("user")), payments)
     sagas = OrderSagas(orders, InventoryStock(host.channel("inventory")), payments)
-    deadline = float(host.settings.get("saga_deadline", "60"))
+    deadline = saga_deadline(host.settings)
     runner = SagaRunner(
         host.database, sagas.all(deadline), host.clock, host.instance, SagaSettings(), host.faults, service=host.name
     )

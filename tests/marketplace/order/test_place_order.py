@@ -9,9 +9,11 @@ from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.events import Item
+from marketplace.order.service import LONGEST_DEADLINE, saga_deadline
 from marketplace.order.use_cases.checks import Checks
-from marketplace.order.use_cases.place_order import Answer, PlaceOrder
-from souk.kernel.errors import DomainError, InvalidArgument
+from marketplace.order.use_cases.place_order import RESERVATION, Answer, PlaceOrder
+from souk.kernel.clock import MICROSECONDS
+from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
 from souk.saga.runner import Outcome, Progress, SagaRunner
@@ -296,3 +298,11 @@ async def test_a_recorded_order_keeps_its_currency(shop: Shop) -> None:
     with pytest.raises(DomainError, match="PRICE_CHANGED"):
         await shop.place()
     assert shop.others.count("charge") == 1
+
+
+@pytest.mark.parametrize("text", ["soon", "nan", "0", "-1", "601", "inf"])
+def test_a_deadline_that_is_none_or_outlasts_reservations_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="saga_deadline"):
+        saga_deadline({"saga_deadline": text})
+    assert saga_deadline({}) == 60.0
+    assert RESERVATION >= 5 * LONGEST_DEADLINE * MICROSECONDS
