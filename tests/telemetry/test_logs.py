@@ -79,3 +79,8 @@ def test_a_terminal_gets_short_coloured_lines() -> None:
         logging.getLogger().handlers[:] = handlers
     assert "placed" in stream.getvalue()
     assert "\x1b[" in stream.getvalue()
+
+
+def test_what_a_server_says_of_itself_is_not_ours_to_tell(written: io.StringIO) -> None:
+    logging.getLogger("uvicorn.error").info("Started server process [1]")
+    assert written.getvalue() == ""
