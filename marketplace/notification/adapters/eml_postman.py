@@ -88,22 +88,34 @@ def _file_name(letter_id: str) -> str:
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+    # Few and plain calls: next to a busy event loop, each waits for its turn to go on.
     aside = folder / f".{name}.{secrets.token_hex(4)}"
+    descriptor = _create(aside)
     try:
-        _write_durably(aside, content)
-        aside.replace(folder / name)
-    finally:
+        _write_durably(descriptor, content)
+        os.replace(aside, folder / name)
+    except BaseException:
         aside.unlink(missing_ok=True)
+        raise
     _sync_folder(folder)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _create(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(path, flags, _PRIVATE_FILE)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        return os.open(path, flags, _PRIVATE_FILE)
+
+
+def _write_durably(descriptor: int, content: bytes) -> None:
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
