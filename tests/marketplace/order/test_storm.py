@@ -15,9 +15,11 @@ from marketplace.order.domain import Status
 from marketplace.order.ports import Address, Charge, Price
 from souk.kernel.errors import DomainError
 from souk.rpc.call import not_sent
+from souk.saga.settings import SagaSettings
 
 Shop = Any
 KEYS = [f"key-{n}" for n in range(6)]
+QUICK = SagaSettings(lease=0.4, claim=0.05, pause=0.01, longest_pause=0.02)
 BOUGHT = (Status.CONFIRMED, Status.SHIPPED, Status.DELIVERED)
 
 
@@ -215,13 +217,13 @@ async def look(shop: Shop) -> None:
             assert order.refunded_total == (order.total if status is Status.CANCELLED else 0)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_at_rest_everything_is_in_its_place(
-    open_shop: Any, tmp_path: Any, refuse: Any, lost_answer: Any, seed: int
+    open_shop: Any, tmp_path: Any, url: str | None, refuse: Any, lost_answer: Any, seed: int
 ) -> None:
     random = Random(seed)
     world = Weather(random, refuse, lost_answer)
-    async with open_shop(tmp_path, world) as shop:
+    async with open_shop(tmp_path, world, url=url) as shop:
         await asyncio.gather(*(wishes(shop, random, buyer) for buyer in range(6)))
         await at_rest(shop)
         await look(shop)
@@ -230,6 +232,27 @@ async def test_at_rest_everything_is_in_its_place(
         await look(shop)
         final = {key: reply for key, reply in first.items() if reply is not None}
         assert {key: await answer(shop, key) for key in final} == final, "one outcome a key"
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_replica_that_leaves_in_the_storm_is_no_loss(
+    open_shop: Any, tmp_path: Any, postgres_url: str, refuse: Any, lost_answer: Any, seed: int
+) -> None:
+    random = Random(seed)
+    world = Weather(random, refuse, lost_answer)
+    async with (
+        open_shop(tmp_path, world, url=postgres_url, owner="one", settings=QUICK) as one,
+        open_shop(tmp_path, world, url=postgres_url, owner="two", settings=QUICK) as two,
+    ):
+        taking_over = asyncio.create_task(two.runner.run())
+        storm = asyncio.gather(*(wishes(random.choice([one, two]), random, buyer) for buyer in range(6)))
+        await asyncio.sleep(random.random() * 0.2)
+        await one.runner.close()
+        await storm
+        await at_rest(two)
+        await look(two)
+        taking_over.cancel()
+        await asyncio.gather(taking_over, return_exceptions=True)
 
 
 async def answer(shop: Shop, key: str) -> object:
