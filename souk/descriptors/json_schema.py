@@ -14,6 +14,7 @@ from souk.descriptors.comments import Comments
 from souk.descriptors.json_names import enum_names, map_entry, must_be_given
 from souk.descriptors.json_scalars import INTEGER_RANGES
 from souk.descriptors.json_well_known import is_wrapper
+from souk.kernel.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 Schema = dict[str, Any]
 
@@ -24,6 +25,15 @@ INTEGER_TEXT = r"^-?(0|[1-9][0-9]{0,19})$"
 
 _VERSION = re.compile(r"v[0-9]+\w*")
 _KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
+_PAGE_SIZE = {
+    "type": "integer",
+    "format": "int32",
+    "minimum": 1,
+    "maximum": MAX_PAGE_SIZE,
+    "default": DEFAULT_PAGE_SIZE,
+}
+"""Every list of the platform pages alike (souk.kernel.paging)."""
+
 _WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
@@ -117,6 +127,8 @@ class Schemas:
     def scalar(self, field: FieldDescriptor, *, request: bool = False) -> Schema:
         """The schema of one scalar value."""
         if field.type in INTEGER_RANGES:
+            if request and field.name == "page_size":
+                return dict(_PAGE_SIZE)
             low, high = INTEGER_RANGES[field.type]
             return {"type": "integer", "format": _integer_format(field), "minimum": low, "maximum": high}
         if field.type == FieldDescriptor.TYPE_ENUM:

@@ -135,6 +135,7 @@ def test_comments_become_descriptions() -> None:
     assert DOCUMENT["tags"][0] == {"name": "order", "description": "The way of an order from wish to door."}
     size = DOCUMENT["paths"]["/api/v1/orders"]["get"]["parameters"][0]
     assert (size["name"], size["description"]) == ("pageSize", "1 to 100, 20 unless said.")
+    assert (size["schema"]["minimum"], size["schema"]["maximum"], size["schema"]["default"]) == (1, 100, 20)
 
 
 def test_everything_is_described() -> None:
