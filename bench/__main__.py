@@ -1,4 +1,4 @@
-"""`make bench`: measures this machine, and prints one table. About two minutes.
+"""`make bench`: measures this machine, and prints one table. Two to three minutes.
 
 Every figure stands beside its peer or its limit, measured in the same run: compare ratios, not
 figures of other machines. Data lies on the disk of the checkout, in `var/`.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import breaker, calls, gateway, limit, orders, starting
+from bench import breaker, calls, gateway, orders, starting
 from bench.figures import Section, as_json, progress, table
 
 ROOT = Path(__file__).parent.parent
@@ -35,15 +35,11 @@ class Effort:
 QUICK = Effort(seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000)
 
 
-def _orders(folder: Path, effort: Effort) -> list[Section]:
-    """Both in one run, for the second is the limit of the first."""
-    found = orders.measure(folder, seconds=effort.seconds, rounds=effort.rounds)
-    return [found.section, limit.measure(folder, orders=effort.recorded, ours=found.per_second)]
-
-
 def _parts(folder: Path, effort: Effort) -> dict[str, Callable[[], list[Section]]]:
     return {
-        "orders": lambda: _orders(folder, effort),
+        "orders": lambda: [
+            orders.measure(folder, seconds=effort.seconds, rounds=effort.rounds, recorded=effort.recorded)
+        ],
         "gateway": lambda: [gateway.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "start": lambda: [starting.measure(folder, runs=effort.rounds)],
         "calls": lambda: [calls.measure(calls=effort.calls)],

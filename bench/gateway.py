@@ -19,10 +19,10 @@ import orjson
 import psutil
 from google.protobuf.json_format import MessageToDict
 
+from bench.buying import CLIENTS, order_body
 from bench.figures import Figure, Section, at_least, median, progress
 from bench.gateway_stub import order
 from bench.load import Load, load
-from bench.orders import CLIENTS, order_body
 from bench.system import free_port
 
 HERE = Path(__file__).parent

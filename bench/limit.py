@@ -15,14 +15,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.figures import Figure, Section, at_least, median, progress
-from bench.load import Sent, load
-from bench.orders import CLIENTS, buying, settle
+from bench.buying import CLIENTS, buying, settle
+from bench.figures import progress
+from bench.load import load
 from bench.recorder import read
 from bench.replay import transactions
 from bench.system import running
 
-_RUNS = 3
+_FILE = "statements"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,63 +34,60 @@ class Way:
     threads: bool
 
 
-WITHOUT = Way("a commit a transaction, one after the other", 1, threads=False)
-WITHOUT_AT_ONCE = Way("a commit a transaction, all databases at once", 1, threads=True)
-WITH = Way("a commit for 32, one after the other", CLIENTS, threads=False)
-WITH_AT_ONCE = Way("a commit for 32, all databases at once", CLIENTS, threads=True)
+WAYS = (
+    Way("a commit a transaction, one after the other", 1, threads=False),
+    Way("a commit a transaction, all databases at once", 1, threads=True),
+    Way("a commit for 32, one after the other", CLIENTS, threads=False),
+    Way("a commit for 32, all databases at once", CLIENTS, threads=True),
+)
 
 
-def measure(folder: Path, *, orders: int, ours: float) -> Section:
-    """`ours` is how many orders a second the whole system takes, from the same run."""
-    record = folder / "statements"
-    sent, ended = _record(folder, record, orders)
-    section = Section("limit", details={"counts": counts(record, sent.began, ended, sent.answers)})
-    for way, aim in ((WITHOUT, True), (WITHOUT_AT_ONCE, False), (WITH, False), (WITH_AT_ONCE, False)):
-        progress(f"limit: {way.name}")
-        limit = sent.answers / median(_play(folder, record, sent.began, ended, way) for _ in range(_RUNS))
-        ratio = ours / limit
-        verdict = at_least(0.5, ratio, "half") if aim else {}
-        section.add(Figure(f"limit: {way.name}", limit, "orders/s", "orders through HTTP", ratio, **verdict))
-    return section
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The statements of so many `orders`, given between `began` and `ended`."""
 
+    folder: Path
+    orders: int
+    began: float
+    ended: float
 
-def _record(folder: Path, record: Path, orders: int) -> tuple[Sent, float]:
-    """Records orders; the databases as they were before lie in `before`."""
-    with running(folder / "recorded") as system:
-        buying(system)
-    shutil.copytree(folder / "recorded", folder / "before")
-    progress("limit: recording the statements of orders")
-    with running(folder / "recorded", (sys.executable, "-m", "bench.recorder", str(record))) as system:
-        buy = buying(system)
-        sent = load(buy(requests=orders))
-        ended = sent.ended + settle(system) + 0.5
-    return sent, ended
+    @classmethod
+    def recorded(cls, folder: Path, orders: int) -> "Limit":
+        """Takes orders and records them; the databases as they were before lie in `before`."""
+        with running(folder / "recorded") as system:
+            buying(system)
+        shutil.copytree(folder / "recorded", folder / "before")
+        progress("limit: recording the statements of orders")
+        with running(folder / "recorded", (sys.executable, "-m", "bench.recorder", str(folder / _FILE))) as system:
+            sent = load(buying(system)(requests=orders))
+            ended = sent.ended + settle(system) + 0.5
+        return cls(folder, sent.answers, sent.began, ended)
 
+    def play(self, way: Way) -> float:
+        """Orders a second. Raises RuntimeError when playing did not do what was recorded."""
+        copy = self.folder / "played"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.folder / "before", copy)
+        options = (str(self.began), str(self.ended), str(way.group), *(("threads",) if way.threads else ()))
+        files = (str(self.folder / _FILE), str(self.folder / "recorded"), str(copy))
+        command = (sys.executable, "-m", "bench.replay", *files, *options)
+        took = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        if _confirmed(copy) != _confirmed(self.folder / "recorded"):
+            raise RuntimeError("played again, the statements did not do the same")
+        return self.orders / took
 
-def _play(folder: Path, record: Path, began: float, ended: float, way: Way) -> float:
-    copy = folder / "played"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder / "before", copy)
-    options = (str(began), str(ended), str(way.group), *(("threads",) if way.threads else ()))
-    command = (sys.executable, "-m", "bench.replay", str(record), str(folder / "recorded"), str(copy), *options)
-    took = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    if _confirmed(copy) != _confirmed(folder / "recorded"):
-        raise RuntimeError("played again, the statements did not do the same")
-    return took
+    def counts(self) -> dict[str, dict[str, float]]:
+        """For each database file, an order's share of transactions, statements and reads."""
+        recorded = read(self.folder / _FILE)
+        found: dict[str, Counter[str]] = {}
+        for one in transactions(recorded):
+            if self.began <= one.time <= self.ended:
+                counter = found.setdefault(Path(recorded[one.connection].path).name, Counter())
+                counter["transactions" if one.writes else "reads"] += 1
+                counter["statements"] += len(one.statements)
+        return {path: {what: n / self.orders for what, n in counter.items()} for path, counter in found.items()}
 
 
 def _confirmed(folder: Path) -> int:
     with closing(sqlite3.connect(folder / "order.db")) as database:
         return int(database.execute("SELECT count(*) FROM orders WHERE status = 'CONFIRMED'").fetchone()[0])
-
-
-def counts(record: Path, began: float, ended: float, orders: int) -> dict[str, dict[str, float]]:
-    """For each database file, an order's share of transactions, statements and reads."""
-    recorded = read(record)
-    found: dict[str, Counter[str]] = {}
-    for one in transactions(recorded):
-        if began <= one.time <= ended:
-            counter = found.setdefault(Path(recorded[one.connection].path).name, Counter())
-            counter["transactions" if one.writes else "reads"] += 1
-            counter["statements"] += len(one.statements)
-    return {path: {what: count / orders for what, count in counter.items()} for path, counter in found.items()}
