@@ -7,27 +7,21 @@ says what differs.
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn
 
 import grpc.aio
 
 from souk.events.relay import Relay
 from souk.faults import Faults
 from souk.hosting.data_directory import held
+from souk.hosting.databases import open_database
 from souk.hosting.lifecycle import Supervisor
 from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.hosting.settings import Settings
 from souk.hosting.waiting import Waiting
 from souk.kernel.clock import Clock
-from souk.kernel.errors import ConfigurationError, StoreError
-from souk.store.database import Database, Dialect, Work
-from souk.store.migrations import migrate, platform_migrations
 from souk.store.outbox import Outbox
-from souk.store.sqlite import SqliteDatabase
 
-PLATFORM = "souk"
 NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 Heard = Sequence[tuple[str, Subscription]]
@@ -47,32 +41,6 @@ class Ground:
     faults: Faults
     instance: str
     channels: Callable[[str], Callable[[str], grpc.aio.Channel]]
-
-
-class NoDatabase:
-    """Stands in for the database of a service that keeps nothing; whoever touches it is told so."""
-
-    def __init__(self, service: str) -> None:
-        self._service = service
-
-    def _refuse(self) -> NoReturn:
-        raise StoreError(f"{self._service} has no migrations, so it has no database")
-
-    @property
-    def dialect(self) -> Dialect:
-        self._refuse()
-
-    async def run(self, work: Work[object], *, guarded: bool = False) -> NoReturn:
-        self._refuse()
-
-    async def read(self, work: Work[object]) -> NoReturn:
-        self._refuse()
-
-    def listen(self, channel: str, callback: Callable[[], None]) -> NoReturn:
-        self._refuse()
-
-    async def close(self) -> None:
-        """There is nothing to close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,31 +82,14 @@ def heard_in(services: Iterable[Service], besides: Mapping[str, Sequence[str]] =
     return [(name, Subscription(consumer, tuple(heard))) for (name, consumer), heard in types.items()]
 
 
-async def _open(service: Service, ground: Ground) -> Database:
-    if service.migrations is None:
-        return NoDatabase(service.name)
-    path: Path = ground.settings.data / f"{service.name}.db"
-    database = await SqliteDatabase.open(path, clock=ground.clock, faults=ground.faults)
-    try:
-        await migrate(database, platform_migrations(), PLATFORM)
-        await migrate(database, service.migrations, service.name)
-    except StoreError as error:
-        await database.close()
-        raise ConfigurationError(f"{path}: {error}") from error
-    except BaseException:
-        await database.close()
-        raise
-    return database
-
-
 @asynccontextmanager
 async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
     """Opens a service's directory and database, migrates, and builds it; closes with the block.
 
-    Raises ConfigurationError, in one line, for what is wrong with the directory or the file.
+    Raises ConfigurationError, in one line, for what is wrong with the directory or the database.
     """
     with held(ground.settings.data / service.name) as folder:
-        database = await _open(service, ground)
+        database = await open_database(service, ground.settings, ground.clock, ground.faults)
         try:
             host = Host(
                 name=service.name,

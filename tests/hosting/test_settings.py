@@ -79,6 +79,11 @@ def test_a_service_has_the_settings_that_it_declares() -> None:
         ("SOUK_FAULTS", "point=1,point=2"),
         ("SOUK_DRAIN", "nan"),
         ("SOUK_SECRET", "short"),
+        ("SOUK_POSTGRES", "mysql://u:p@h/{service}"),
+        ("SOUK_POSTGRES", "postgresql://u:p@h/everything"),
+        ("SOUK_POSTGRES", "postgresql://{service}:p@h"),
+        ("SOUK_POSTGRES", "postgresql://u:p@h:web/{service}"),
+        ("SOUK_POSTGRES", "postgresql://u:p@[h/{service}"),
     ],
 )
 def test_a_value_that_does_not_fit_is_said_in_one_line(variable: str, value: str) -> None:
@@ -94,6 +99,11 @@ def test_a_secret_is_never_shown() -> None:
     assert "short-one" not in str(raised.value)
     secret = "s" * 40
     assert secret not in repr(read({"SOUK_SECRET": secret}))
+    for url in ("postgresql://u:pass/word@h/{service}", "postgresql://u:password@h/all"):
+        with pytest.raises(ConfigurationError) as raised:
+            read({"SOUK_POSTGRES": url})
+        assert "word" not in str(raised.value).removeprefix("SOUK_POSTGRES: ").replace("user:password@host", "")
+    assert "pw" not in repr(read({"SOUK_POSTGRES": "postgresql://u:pw@h/{service}"}))
 
 
 def test_lists_of_pairs_are_read() -> None:

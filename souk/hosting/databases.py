@@ -1,0 +1,107 @@
+"""Where a service keeps its data: a SQLite file in the data directory, or a database on a PostgreSQL server."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from souk.faults import Faults
+from souk.hosting.service import Service
+from souk.hosting.settings import SERVICE_PLACE, Settings
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
+from souk.store.database import Database, Dialect, Work
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.sqlite import SqliteDatabase
+
+POSTGRES_PORT = 5432
+
+
+class NoDatabase:
+    """Stands in for the database of a service that keeps nothing; whoever touches it is told so."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def _refuse(self) -> NoReturn:
+        raise StoreError(f"{self._service} has no migrations, so it has no database")
+
+    @property
+    def dialect(self) -> Dialect:
+        self._refuse()
+
+    async def run(self, work: Work[object], *, guarded: bool = False) -> NoReturn:
+        self._refuse()
+
+    async def read(self, work: Work[object]) -> NoReturn:
+        self._refuse()
+
+    def listen(self, channel: str, callback: Callable[[], None]) -> NoReturn:
+        self._refuse()
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+async def open_database(service: Service, settings: Settings, clock: Clock, faults: Faults) -> Database:
+    """A service's database, with its tables as this program knows them.
+
+    Raises ConfigurationError, in one line and without a password, when it cannot be used.
+    """
+    if service.migrations is None:
+        return NoDatabase(service.name)
+    if settings.postgres is None:
+        path = settings.data / f"{service.name}.db"
+        where, database = str(path), await _sqlite(path, clock, faults)
+    else:
+        url = settings.postgres.replace(SERVICE_PLACE, service.name)
+        where, database = _place(url), await _postgres(url, faults)
+    try:
+        await migrate(database, platform_migrations(), PLATFORM)
+        await migrate(database, service.migrations, service.name)
+    except StoreError as error:
+        await database.close()
+        raise ConfigurationError(f"{where}: {_line(error)}") from error
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def _sqlite(path: Path, clock: Clock, faults: Faults) -> Database:
+    return await SqliteDatabase.open(path, clock=clock, faults=faults)
+
+
+async def _postgres(url: str, faults: Faults) -> Database:
+    try:
+        # Here, because its driver is an optional extra.
+        from souk.store.postgres import PostgresDatabase
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise ConfigurationError(
+            "SOUK_POSTGRES needs the driver asyncpg, which is not installed: pip install 'souk-platform[postgres]'"
+        ) from None
+    try:
+        return await PostgresDatabase.open(url, faults=faults)
+    except (ConfigurationError, StoreUnavailable) as error:
+        raise ConfigurationError(f"SOUK_POSTGRES: {_line(error)} ({_server(url)})") from None
+    except StoreError:
+        # What the driver says of a URL quotes it, and so its password.
+        raise ConfigurationError("SOUK_POSTGRES: the driver cannot read this URL") from None
+
+
+def _place(url: str) -> str:
+    return f"database {urlsplit(url).path.lstrip('/')} on {_server(url)}"
+
+
+def _server(url: str) -> str:
+    """Where it listens, without who asks and with which password."""
+    parts = urlsplit(url)
+    if parts.hostname is None:
+        return "a local socket"
+    return f"{parts.hostname}:{parts.port or POSTGRES_PORT}"
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
