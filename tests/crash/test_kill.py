@@ -33,6 +33,11 @@ class Wishes:
     answers: dict[str, httpx.Response] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
 
+    @property
+    def failing(self) -> str:
+        """The card to which there is never a definite answer."""
+        return self.methods[2 + CARDS.index("tok_error")]
+
     def new(self, client: int) -> dict[str, Any]:
         """Something else to order."""
         key = f"{client}-{len(self.bodies)}"
@@ -42,17 +47,18 @@ class Wishes:
 
     prices: dict[str, int] = field(default_factory=dict)
 
-    def ask(self, api: Api, body: dict[str, Any]) -> None:
+    def ask(self, api: Api, body: dict[str, Any]) -> bool:
         """Asks once; remembers a definite answer, and sometimes changes its mind about the order."""
         key = body["idempotencyKey"]
         answer = api.post(ORDERS, json=body)
         if answer.status_code in (202, 503):
-            return
+            return False
         known = self.answers.setdefault(key, answer)
         assert (known.status_code, known.json().get("id")) == (answer.status_code, answer.json().get("id"))
         if answer.status_code == 201 and self.chance.random() < 0.3:
             self.cancelled.add(answer.json()["id"])
             api.post(f"{ORDERS}/{answer.json()['id']}:cancel")
+        return True
 
 
 @pytest.fixture(params=list(MODES))
@@ -79,7 +85,8 @@ def _load(system: System, wishes: Wishes, seconds: float, kill: tuple[str, ...])
         with Api(system.url, token) as api:
             try:
                 while not gone.is_set():
-                    wishes.ask(api, wishes.new(client))
+                    if not wishes.ask(api, wishes.new(client)):
+                        gone.wait(0.1)
             except httpx.TransportError:
                 return
 
@@ -96,17 +103,24 @@ def _load(system: System, wishes: Wishes, seconds: float, kill: tuple[str, ...])
 
 def _ask_again(system: System, wishes: Wishes) -> None:
     """Whoever has no answer asks again with the same key, and gets one; whoever has, gets the same."""
-    end = time.monotonic() + REST
-    failing = wishes.methods[2 + CARDS.index("tok_error")]
-    with log_in(system.url, "demo@souk.test", "demo-password") as demo:
-        for body in wishes.bodies.values():
+    with log_in(system.url, "demo@souk.test", "demo-password") as demo, ThreadPoolExecutor(CLIENTS) as pool:
+
+        def again(body: dict[str, Any]) -> None:
             wishes.ask(demo, body)
-            while body["idempotencyKey"] not in wishes.answers and body["paymentMethod"] != failing:
+            end = time.monotonic() + REST
+            while body["idempotencyKey"] not in wishes.answers and body["paymentMethod"] != wishes.failing:
                 assert time.monotonic() < end, f"no answer to {body}\n{system.output()}"
+                time.sleep(0.1)
                 wishes.ask(demo, body)
-        for order_id in wishes.cancelled:
+
+        def cancel(order_id: str) -> None:
+            end = time.monotonic() + REST
             while demo.post(f"{ORDERS}/{order_id}:cancel").status_code != 200:
                 assert time.monotonic() < end, f"{order_id} cannot be cancelled\n{system.output()}"
+                time.sleep(0.1)
+
+        list(pool.map(again, wishes.bodies.values()))
+        list(pool.map(cancel, sorted(wishes.cancelled)))
 
 
 def _rounds(system: System, number: int, seed: int, *parts: str) -> None:
@@ -121,7 +135,10 @@ def _rounds(system: System, number: int, seed: int, *parts: str) -> None:
     await_rest(books, REST)
     assert violations(books) == [], system.output()
     ends = {order.id: status(order) for order in books.orders()}
-    assert len(ends) == len(wishes.bodies), "one order a key"
+    recorded = {row["idempotency_key"] for row in books.rows("order", "SELECT idempotency_key FROM souk_idempotency")}
+    assert len(ends) == len(recorded), "one order a key"
+    unrecorded = wishes.bodies.keys() - recorded
+    assert {wishes.bodies[key]["paymentMethod"] for key in unrecorded} <= {wishes.failing}
     for answer in wishes.answers.values():
         if answer.status_code == 201:
             order_id = answer.json()["id"]

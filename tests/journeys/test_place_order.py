@@ -64,7 +64,8 @@ def test_an_order_of_several_products_is_read_back(shop: Shop) -> None:
     buyer = shop.buyer()
     order = buyer.buy((lamp, 2, 1_200), (rug, 1, 9_900))
     assert order["total"] == 12_300
-    assert buyer.order(order["id"]) == {**order, "updatedAt": buyer.order(order["id"])["updatedAt"]}
+    read = buyer.order(order["id"])
+    assert {**read, "updatedAt": ""} == {**order, "updatedAt": ""}  # its stock is committed after the answer
     assert (shop.stock(lamp), shop.stock(rug)) == (8, 9)
     history = buyer.ok("GET", f"{ORDERS}/{order['id']}/events")["events"]
     assert [event["sequence"] for event in history] == list(range(1, len(history) + 1))
