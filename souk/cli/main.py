@@ -8,6 +8,7 @@ import click
 
 from souk.cli.contracts import openapi, routes
 from souk.cli.group import Commands, example
+from souk.cli.parked import parked
 from souk.cli.serve import serve
 from souk.cli.up import up
 from souk.kernel.errors import ConfigurationError, StoreError
@@ -23,6 +24,7 @@ FAILED = 1
 souk up --demo                 the whole system on http://127.0.0.1:8080, with demo data
 souk order                     walk one order through it
 souk routes                    what can be called, by whom
+souk parked                    what waits for an operator
 """
     ),
 )
@@ -31,7 +33,7 @@ def cli() -> None:
     """A marketplace of small services that stays right when parts of it fail, and its platform."""
 
 
-for _command in (up, serve, routes, openapi):
+for _command in (up, serve, routes, openapi, parked):
     cli.add_command(_command)
 
 

@@ -64,15 +64,15 @@ class Waiting:
         seen.lag, seen.events = await relay.lag(), await relay.counts()
         parked: dict[Hashable, dict[str, object]] = {}
         for event in await relay.parked(MOST_NAMED):
-            named = {"consumer": event.consumer, "event_id": event.event.id, "reason": event.reason}
-            parked[event.consumer, event.event.id] = {**named}
+            place = event.consumer, event.event.id
+            parked[place] = {"consumer": place[0], "event_id": place[1], "reason": event.reason}
         if sagas is not None:
             seen.runs = await sagas.counts()
             for step in await sagas.parked(MOST_NAMED):
                 ref = {"saga": step.ref.name, "subject": step.ref.subject, "attempt": step.ref.attempt}
                 parked[step.ref, step.step] = {**ref, "step": step.step, "reason": step.note}
-        for place in parked.keys() - seen.parked:
-            _log.warning("parked: waits for an operator; see `souk parked`", service=service, **parked[place])
+        for new in parked.keys() - seen.parked:
+            _log.warning("parked: waits for an operator; see `souk parked`", service=service, **parked[new])
         seen.parked = frozenset(parked)
 
     def _runs(self) -> Iterator[Sample]:

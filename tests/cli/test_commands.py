@@ -16,6 +16,8 @@ SHOWN = {
     "souk-order": ("order",),
     "souk-routes": ("routes",),
     "souk-openapi": ("openapi",),
+    "souk-parked": ("parked",),
+    "souk-parked-retry": ("parked", "retry"),
 }
 WIDTH = {"COLUMNS": "100"}
 

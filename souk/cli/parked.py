@@ -1,0 +1,109 @@
+"""`souk parked`: what waits for an operator, and trying it again."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from souk.cli.group import example
+from souk.hosting.parked import Parked, ParkedStep, parking
+from souk.hosting.settings import from_environment
+from souk.kernel.clock import SystemClock, to_datetime
+
+_DATA = click.option("--data", type=click.Path(path_type=Path), help="The data directory; no system may be using it.")
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=example(
+        """
+souk parked                     one line each: its id, where it stopped, why
+souk parked --json | jq '.[].reason'
+souk parked retry --all         tries everything again when the system next starts
+"""
+    ),
+)
+@_DATA
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def parked(context: click.Context, data: Path | None, as_json: bool) -> None:
+    """Lists what waits for an operator: steps of sagas, and events that a consumer could not handle.
+
+    It needs the data directory for itself: stop the system first. While it runs, /metrics counts what is
+    parked (souk_saga_runs, souk_outbox_events), and the log names it.
+    """
+    context.obj = data
+    if context.invoked_subcommand is not None:
+        return
+    found = asyncio.run(_found(_directory(data)))
+    if as_json:
+        click.echo(json.dumps([_document(one) for one in found], indent=2))
+        return
+    for one in found:
+        click.echo(_line(one))
+    if not found:
+        click.echo("nothing is parked")
+
+
+@parked.command(
+    epilog=example(
+        """
+souk parked retry EVT-01JD2T8Q3M
+souk parked retry place-order:ORD-01JD2T8Q3M:1
+souk parked retry --all --data /var/lib/souk
+"""
+    )
+)
+@click.argument("ids", metavar="ID...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Everything that is parked.")
+@_DATA
+@click.pass_obj
+def retry(before: Path | None, ids: tuple[str, ...], everything: bool, data: Path | None) -> None:
+    """Lets parked steps and events be tried again when the system next starts.
+
+    Of a saga, all parked steps of the run; of an event, every consumer that parked it. First mend what they
+    stopped at: else they are parked again.
+    """
+    if everything == bool(ids):
+        raise click.UsageError("Name what to retry, or say --all.")
+    count = asyncio.run(_retry(_directory(data or before), None if everything else set(ids)))
+    click.echo(f"{count} will be tried again when the system next starts")
+
+
+def _directory(data: Path | None) -> Path:
+    return from_environment({"data": data}).data
+
+
+async def _found(data: Path) -> list[Parked]:
+    async with parking(data, SystemClock()) as lot:
+        return await lot.all()
+
+
+async def _retry(data: Path, ids: set[str] | None) -> int:
+    async with parking(data, SystemClock()) as lot:
+        found = await lot.all()
+        if unknown := sorted((ids or set()) - {one.id for one in found}):
+            raise click.ClickException(f"nothing parked has the id {unknown[0]}; `souk parked` lists what is")
+        chosen = [one for one in found if ids is None or one.id in ids]
+        await lot.retry(chosen)
+        return len(chosen)
+
+
+def _since(one: Parked) -> str:
+    return to_datetime(one.since).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _document(one: Parked) -> dict[str, Any]:
+    kind = "step" if isinstance(one, ParkedStep) else "event"
+    return {"kind": kind, **asdict(one), "since": _since(one)}
+
+
+def _line(one: Parked) -> str:
+    if isinstance(one, ParkedStep):
+        what = f"{'undo of ' if one.undo else ''}{one.step!r}"
+    else:
+        what = f"{one.type} for {one.consumer}"
+    return f"{one.id}  {one.service}: {what}, {one.tries} tries, since {_since(one)}: {one.reason}"

@@ -1,0 +1,136 @@
+"""What is parked in a data directory, for an operator, while no system uses it."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from souk.events import relay
+from souk.events import store as event_store
+from souk.hosting.data_directory import held
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+from souk.saga import operating
+from souk.saga.definition import SagaRef
+from souk.saga.states import StepState
+from souk.store.database import Database, Transaction
+from souk.store.sqlite import SqliteDatabase
+
+MOST = 10_000
+"""Steps and events of a service that are looked at, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedStep:
+    """A saga's step, `undo` if it is going back; `since` is in microseconds. All parked steps of a run share `id`."""
+
+    service: str
+    id: str
+    saga: str
+    subject: str
+    attempt: int
+    step: str
+    undo: bool
+    tries: int
+    reason: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """An event of `service` that `consumer` ("service/consumer") could not handle; `since` is in microseconds."""
+
+    service: str
+    id: str
+    consumer: str
+    type: str
+    key: str
+    tries: int
+    reason: str
+    since: int
+
+
+Parked = ParkedStep | ParkedEvent
+
+
+class Parking:
+    """What is parked in the databases of some services, by name."""
+
+    def __init__(self, databases: dict[str, Database]) -> None:
+        self._databases = databases
+
+    async def all(self) -> list[Parked]:
+        """Everything, service by service, steps before events, the oldest first."""
+        found: list[Parked] = []
+        for service, database in self._databases.items():
+            steps = await database.read(lambda tx: operating.parked(tx, MOST))
+            found += [_step(service, step) for step in steps]
+            found += [_event(service, event) for event in await relay.parked(database, MOST)]
+        return found
+
+    async def retry(self, them: Iterable[Parked]) -> None:
+        """Lets them be tried again when the system next runs: their tries count from nothing."""
+        done: set[tuple[str, str]] = set()
+        for one in them:
+            if (one.service, one.id) in done:
+                continue
+            done.add((one.service, one.id))
+            database = self._databases[one.service]
+            if isinstance(one, ParkedStep):
+                await database.run(partial(operating.retry, ref=SagaRef(one.saga, one.subject, one.attempt)))
+            else:
+                await relay.replay(database, one.id)
+
+
+def _step(service: str, step: operating.ParkedStep) -> ParkedStep:
+    name, subject, attempt = step.ref.name, step.ref.subject, step.ref.attempt
+    undo = step.state is StepState.UNDO_PARKED
+    run_id = f"{name}:{subject}:{attempt}"
+    return ParkedStep(service, run_id, name, subject, attempt, step.step, undo, step.tries, step.note, step.since)
+
+
+def _event(service: str, parked: event_store.Parked) -> ParkedEvent:
+    event = parked.event
+    why = (parked.failures, parked.reason, parked.since)
+    return ParkedEvent(service, event.id, parked.consumer, event.type, event.key, *why)
+
+
+@asynccontextmanager
+async def parking(data: Path, clock: Clock) -> AsyncIterator[Parking]:
+    """Opens every service's database in a data directory, which is held meanwhile.
+
+    Raises ConfigurationError, in one line, when it is not there or a system uses it.
+    """
+    files = _files(data)
+    with _alone(data, files):
+        databases: dict[str, Database] = {}
+        try:
+            for service, path in files.items():
+                databases[service] = await SqliteDatabase.open(path, clock=clock)
+            yield Parking({name: found for name, found in databases.items() if await found.read(_has_tables)})
+        finally:
+            for database in databases.values():
+                await database.close()
+
+
+def _files(data: Path) -> dict[str, Path]:
+    if not data.is_dir():
+        raise ConfigurationError(f"there is no data directory {data}; name it with --data")
+    return {path.stem: path for path in sorted(data.glob("*.db"))}
+
+
+@contextmanager
+def _alone(data: Path, services: Iterable[str]) -> Iterator[None]:
+    """Keeps out a system of one process, and services that are processes of their own."""
+    with ExitStack() as locks:
+        locks.enter_context(held(data))
+        for service in services:
+            if (data / service).is_dir():
+                locks.enter_context(held(data / service))
+        yield
+
+
+async def _has_tables(tx: Transaction) -> bool:
+    """Whether it is a database of a service; a start that failed may leave an empty one."""
+    return await tx.fetch_one("SELECT 1 AS one FROM sqlite_master WHERE name = 'souk_outbox_delivery'") is not None

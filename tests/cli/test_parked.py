@@ -1,0 +1,120 @@
+"""What an operator sees of parked steps and events, and how they are tried again."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from google.protobuf.wrappers_pb2 import Int64Value
+from soukapi.v1.event_pb2 import Event
+
+from souk.events.relay import Relay
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import PoisonedEvent
+from souk.saga.definition import SagaRef
+from souk.saga.runner import Outcome, SagaRunner, SagaSettings
+from souk.testing.processes import Ended, run, service
+from souk.testing.relaying import Listener, World, eventually, running
+from souk.testing.saga_suite import REFUSE, VANISH, Shop
+
+CLOCK = SystemClock()
+PATIENCE = 20.0
+SETTINGS = SagaSettings(claim=0.02, poll=0.02, pause=0.002, park_after=2)
+RUN = "place:O-1:1"
+
+
+def poisoned(event: Event) -> None:
+    raise PoisonedEvent("no number")
+
+
+async def shop_with_parked(folder: Path) -> None:
+    """Leaves a run with a parked undo, and a parked event, in shop.db."""
+    shop = await Shop.open(folder)
+    shop.bank.does.append(REFUSE)
+    shop.stock.undoes.extend([VANISH] * 2)
+    runner = SagaRunner(shop.database, [shop.saga()], CLOCK, "first", SETTINGS, service="shop")
+    ref = await shop.start(runner)
+    while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
+        pass
+    await runner.close()
+    await _park_an_event(shop)
+    await shop.close()
+
+
+async def _park_an_event(shop: Shop) -> None:
+    world, listener = World(shop.database), Listener(poisoned)
+    await world.services.start("mail", {"all": listener})
+    await world.publish(7, event_id="EVT-7")
+    relay = world.relay(("mail", "all"))
+    async with running(relay):
+        await eventually(lambda: _has_parked(relay))
+    await world.services.close()
+
+
+async def _has_parked(relay: Relay) -> bool:
+    return bool(await relay.parked())
+
+
+async def parked(data: Path, *arguments: str) -> Ended:
+    return await run("parked", *arguments, "--data", str(data))
+
+
+async def test_parked_steps_and_events_are_listed(tmp_path: Path) -> None:
+    await shop_with_parked(tmp_path)
+    lines = (await parked(tmp_path)).out.splitlines()
+    assert [line.split()[0] for line in lines] == [RUN, "EVT-7"]
+    assert "shop: undo of 'reserve', 2 tries, since 20" in lines[0]
+    assert lines[1].endswith("no number")
+    step, event = json.loads((await parked(tmp_path, "--json")).out)
+    assert (step["kind"], step["service"], step["saga"], step["subject"]) == ("step", "shop", "place", "O-1")
+    assert (step["step"], step["undo"], step["reason"]) == ("reserve", True, "UNAVAILABLE")
+    assert (event["kind"], event["consumer"], event["key"], event["tries"]) == ("event", "mail/all", "k", 1)
+    assert event["type"] == Int64Value.DESCRIPTOR.full_name
+    assert "payload" not in event
+
+
+async def test_all_of_it_is_tried_again_at_the_next_start(tmp_path: Path) -> None:
+    await shop_with_parked(tmp_path)
+    assert (await parked(tmp_path, "retry", "--all")).out.startswith("2 will be tried again")
+    assert (await parked(tmp_path)).out == "nothing is parked\n"
+    shop = await Shop.open(tmp_path)
+    runner = SagaRunner(shop.database, [shop.saga()], CLOCK, "next", SETTINGS, service="shop")
+    world, listener = World(shop.database), Listener()
+    await world.services.start("mail", {"all": listener})
+    running_sagas = asyncio.create_task(runner.run())
+    async with running(world.relay(("mail", "all"))):
+        await listener.has(7)
+    progress = await runner.wait_ended(SagaRef("place", "O-1", 1), CLOCK.monotonic() + PATIENCE)
+    assert (progress.outcome, progress.ended, progress.parked) == (Outcome.REJECTED, True, False)
+    running_sagas.cancel()
+    await asyncio.gather(running_sagas, return_exceptions=True)
+    await world.services.close()
+    await shop.close()
+
+
+async def test_one_of_it_is_tried_again(tmp_path: Path) -> None:
+    await shop_with_parked(tmp_path)
+    assert (await run("parked", "--data", str(tmp_path), "retry", RUN)).out.startswith("1 will be tried again")
+    assert [line.split()[0] for line in (await parked(tmp_path)).out.splitlines()] == ["EVT-7"]
+
+
+async def test_what_is_not_parked_is_said_in_one_line(tmp_path: Path) -> None:
+    await shop_with_parked(tmp_path)
+    ended = await parked(tmp_path, "retry", "EVT-8")
+    assert (ended.status, ended.err) == (1, "Error: nothing parked has the id EVT-8; `souk parked` lists what is\n")
+    assert (await parked(tmp_path, "retry")).status == 2
+
+
+async def test_it_needs_the_directory_for_itself(tmp_path: Path) -> None:
+    async with service("inventory", tmp_path):
+        ended = await parked(tmp_path)
+    assert ended.status == 1
+    assert "in use" in ended.err
+    assert ended.err.count("\n") == 1
+    assert (await parked(tmp_path)).out == "nothing is parked\n"
+
+
+async def test_no_directory_is_made(tmp_path: Path) -> None:
+    ended = await parked(tmp_path / "none")
+    assert ended.status == 1
+    assert "there is no data directory" in ended.err
+    assert not (tmp_path / "none").exists()
