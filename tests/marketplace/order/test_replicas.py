@@ -1,7 +1,8 @@
 """Two Order services on one PostgreSQL database: whichever is asked, there is one order, and one outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,17 @@ from typing import Any
 
 import pytest
 from shop.order.v1 import order_pb2 as pb
+from soukapi.v1.event_pb2 import DeliveryResult, Event
 
 from marketplace.order.domain import Status
+from souk.events.broker import Route
+from souk.events.relay import Relay
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
 from souk.saga.settings import SagaSettings
+from souk.testing.relaying import QUICK as RELAYING
+from souk.testing.relaying import eventually
+from souk.testing.relaying import running as relaying
 
 Shop = Any
 QUICK = SagaSettings(lease=0.4, claim=0.05, pause=0.01, longest_pause=0.02)
@@ -140,3 +147,40 @@ async def test_a_retry_elsewhere_drives_the_same_order_further_once(replicas: li
     assert len(confirmed(answers)) == 1
     assert sorted(two.others.charged) == [f"{answers[0].reply.id}:2:charge-payment"]
     assert count(replicas, "charge") == 2
+
+
+class Heard:
+    """A broker that remembers what each of its relays handed over."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    async def hand_over(self, route: Route, events: Sequence[Event]) -> list[DeliveryResult]:
+        self.events += [event.key for event in events]
+        return [DeliveryResult(event_id=event.id) for event in events]
+
+
+def relay(shop: Shop, owner: str, broker: Heard) -> Relay:
+    routes = [("mail", Route("mail", "letters", ("shop.order.v1.OrderConfirmed", "shop.order.v1.OrderCancelled")))]
+    host = shop.host
+    return Relay(
+        host.database, routes, host.channel, owner, host.clock, source="order", settings=RELAYING, broker=broker
+    )
+
+
+async def test_each_event_is_told_once_by_two_relays(replicas: list[Shop]) -> None:
+    brokers = [Heard(), Heard()]
+    relays = [relay(shop, f"relay {n}", brokers[n]) for n, shop in enumerate(replicas)]
+
+    def heard() -> list[str]:
+        return [key for broker in brokers for key in broker.events]
+
+    async def all_told() -> bool:
+        return len(heard()) >= 40
+
+    async with relaying(relays[0]), relaying(relays[1]):
+        answers = await asyncio.gather(*(shop.place(f"key-{n}") for n, shop in enumerate(replicas * 10)))
+        ids = sorted(confirmed(answers))
+        await asyncio.gather(*(replicas[n % 2].cancel(order_id) for n, order_id in enumerate(ids)))
+        await eventually(all_told)
+    assert Counter(heard()) == dict.fromkeys(ids, 2)
