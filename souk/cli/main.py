@@ -12,6 +12,7 @@ from souk.cli.parked import parked
 from souk.cli.serve import serve
 from souk.cli.up import up
 from souk.kernel.errors import ConfigurationError, StoreError
+from souk.telemetry.logs import LogSettings, configure
 
 FAILED = 1
 
@@ -39,6 +40,9 @@ for _command in (up, serve, routes, openapi, parked):
 
 def run(arguments: list[str]) -> int:
     """Runs a command line; returns the exit status."""
+    # Before anything is logged: unless told otherwise, structlog writes to standard output, where results go,
+    # and shows the local variables of every traceback. Commands that serve configure it again.
+    configure(LogSettings(level="warning", terminal=sys.stderr.isatty()))
     try:
         status = cli.main(arguments, prog_name="souk", standalone_mode=False)
     except click.ClickException as error:

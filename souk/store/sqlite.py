@@ -9,6 +9,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ _WRITER = (
 )
 _READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 1000", "PRAGMA temp_store = MEMORY")
 _CACHED_STATEMENTS = 512
+_PRIVATE = 0o600
 
 
 def _exit(reason: str) -> None:
@@ -74,6 +76,7 @@ class SqliteDatabase:
         process. Raises ConfigurationError when the file cannot be opened or is no database.
         """
         path, clock, listeners = Path(path), clock or SystemClock(), Listeners()
+        _make_private(path)
         connection = _connect(path, clock, _WRITER)
         try:
             reader = _connect(path, clock, _READER)
@@ -123,6 +126,15 @@ class SqliteDatabase:
     def _end_snapshot(self) -> None:
         if self._reader.in_transaction:
             self._reader.execute("ROLLBACK")
+
+
+def _make_private(path: Path) -> None:
+    """Makes a file that only its owner reads; SQLite gives what it puts beside it the same mode.
+
+    One that is there is not touched: to close it would drop the locks that this process has on it.
+    """
+    with suppress(OSError):  # SQLite, which is next, says it better
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE))
 
 
 def _connect(path: Path, clock: Clock, pragmas: tuple[str, ...]) -> sqlite3.Connection:

@@ -18,6 +18,7 @@ from souk.faults import EXIT_STATUS, Faults
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.saga.definition import SagaRef
 from souk.saga.runner import SagaRunner, SagaSettings
+from souk.telemetry.logs import LogSettings, configure
 from souk.testing.saga_suite import LOST, PATIENCE, REFUSE, VANISH, Shop, violations
 
 SCENARIOS: dict[str, dict[str, list[str]]] = {
@@ -115,6 +116,7 @@ def main(arguments: list[str]) -> int:
     """Runs the cases in turn."""
     if not arguments:
         return _ARGUMENT_ERROR
+    configure(LogSettings())
     folder, *cases = arguments
     idempotent = "--forgetful" not in cases
     for number, case in enumerate(case for case in cases if not case.startswith("--")):

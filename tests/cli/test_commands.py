@@ -77,6 +77,16 @@ async def test_the_openapi_document_is_printed() -> None:
     assert "/api/v1/orders" in document["paths"]
 
 
+async def test_a_warning_never_gets_into_the_output(tmp_path: Path) -> None:
+    broken = tmp_path / "broken-0.dist-info"
+    broken.mkdir()
+    (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0\n")
+    (broken / "entry_points.txt").write_text("[souk.services]\nbroken = nowhere:service\n")
+    ended = await run("openapi", settings={"PYTHONPATH": str(tmp_path)})
+    assert json.loads(ended.out)["openapi"].startswith("3.1")
+    assert json.loads(ended.err)["event"] == "an installed service does not load"
+
+
 async def test_where_no_system_is_it_is_said_in_one_line() -> None:
     ended = await run("order", "--url", "http://127.0.0.1:1")
     assert ended.status == 1

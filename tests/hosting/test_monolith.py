@@ -84,6 +84,28 @@ async def test_killed_it_starts_again_and_remembers(tmp_path: Path, tiny: Tiny) 
         assert await login(up.address) == 2
 
 
+async def test_its_data_is_for_its_owner_alone(tmp_path: Path, tiny: Tiny) -> None:
+    async with system(tmp_path / "data", settings=tiny):
+        for path in (tmp_path / "data", *(tmp_path / "data").rglob("*")):
+            assert not path.stat().st_mode & 0o077, path
+
+
+async def test_what_waits_is_in_the_metrics(tmp_path: Path, tiny: Tiny) -> None:
+    heard = {"SOUK_SUBSCRIPTIONS": "mail/all=shop.user.v1.UserDeleted"}
+    async with (
+        system(tmp_path / "data", settings={**tiny, **heard}) as up,
+        httpx.AsyncClient(base_url=up.address) as client,
+    ):
+        async with asyncio.timeout(PATIENCE):
+            while 'souk_outbox_lag_seconds{consumer="mail/all",service="user"} 0.0' not in await metrics(client):
+                await asyncio.sleep(0.05)
+        assert 'souk_outbox_events{consumer="mail/all",service="user",state="parked"} 0.0' in await metrics(client)
+
+
+async def metrics(client: httpx.AsyncClient) -> str:
+    return (await client.get("/metrics")).text
+
+
 async def test_demo_data_is_loaded_once_and_on_loopback(tmp_path: Path, tiny: Tiny) -> None:
     for _ in range(2):
         async with system(tmp_path / "data", "--demo", settings=tiny) as up:

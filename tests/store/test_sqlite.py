@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import stat
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,11 @@ from souk.store.sqlite_errors import translate
 async def _put(tx: Transaction, name: str, size: int = 1) -> str:
     await tx.execute("INSERT INTO item (name, data) VALUES ($1, $2)", name, b"x" * size)
     return name
+
+
+async def test_what_it_makes_is_for_its_owner_alone(path: Path, database: SqliteDatabase) -> None:
+    made = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert made == {"store.db": 0o600, "store.db-shm": 0o600, "store.db-wal": 0o600}
 
 
 async def _names(database: SqliteDatabase) -> list[str]:

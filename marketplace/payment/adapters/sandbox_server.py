@@ -20,6 +20,7 @@ from souk.hosting.web_server import serving
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.store.directory_lock import lock_directory
+from souk.telemetry.logs import LogSettings, configure
 
 DRAIN = 2.0
 """Seconds that running requests are given at the end."""
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090)
     options = parser.parse_args(arguments)
+    configure(LogSettings())
     try:
         options.book.mkdir(parents=True, exist_ok=True)
         lock = lock_directory(options.book)
