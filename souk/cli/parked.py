@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import click
 
 from souk.cli.group import example
-from souk.hosting.parked import Parked, ParkedStep, parking
+from souk.hosting import installed
+from souk.hosting.parked import Parked, ParkedStep, Parking, parking
 from souk.hosting.settings import from_environment
 from souk.kernel.clock import SystemClock, to_datetime
 
@@ -22,7 +24,7 @@ _DATA = click.option("--data", type=click.Path(path_type=Path), help="The data d
         """
 souk parked                     one line each: its id, where it stopped, why
 souk parked --json | jq '.[].reason'
-souk parked retry --all         tries everything again when the system next starts
+souk parked retry --all         tries everything again when the system next runs
 """
     ),
 )
@@ -32,13 +34,13 @@ souk parked retry --all         tries everything again when the system next star
 def parked(context: click.Context, data: Path | None, as_json: bool) -> None:
     """Lists what waits for an operator: steps of sagas, and events that a consumer could not handle.
 
-    It needs the data directory for itself: stop the system first. While it runs, /metrics counts what is
-    parked (souk_saga_runs, souk_outbox_events), and the log names it.
+    It needs the data directory for itself: stop the system first, unless its data is on PostgreSQL. While
+    it runs, /metrics counts what is parked (souk_saga_runs, souk_outbox_events), and the log names it.
     """
     context.obj = data
     if context.invoked_subcommand is not None:
         return
-    found = asyncio.run(_found(_directory(data)))
+    found = asyncio.run(_found(data))
     if as_json:
         click.echo(json.dumps([_document(one) for one in found], indent=2))
         return
@@ -62,28 +64,28 @@ souk parked retry --all --data /var/lib/souk
 @_DATA
 @click.pass_obj
 def retry(before: Path | None, ids: tuple[str, ...], everything: bool, data: Path | None) -> None:
-    """Lets parked steps and events be tried again when the system next starts.
+    """Lets parked steps and events be tried again when the system next runs.
 
     Of a saga, all parked steps of the run; of an event, every consumer that parked it. First mend what they
     stopped at: else they are parked again.
     """
     if everything == bool(ids):
         raise click.UsageError("Name what to retry, or say --all.")
-    count = asyncio.run(_retry(_directory(data or before), None if everything else set(ids)))
-    click.echo(f"{count} will be tried again when the system next starts")
+    count = asyncio.run(_retry(data or before, None if everything else set(ids)))
+    click.echo(f"{count} will be tried again when the system next runs")
 
 
-def _directory(data: Path | None) -> Path:
-    return from_environment({"data": data}).data
+def _lot(data: Path | None) -> AbstractAsyncContextManager[Parking]:
+    return parking(from_environment({"data": data}), installed.loadable_services(), SystemClock())
 
 
-async def _found(data: Path) -> list[Parked]:
-    async with parking(data, SystemClock()) as lot:
+async def _found(data: Path | None) -> list[Parked]:
+    async with _lot(data) as lot:
         return await lot.all()
 
 
-async def _retry(data: Path, ids: set[str] | None) -> int:
-    async with parking(data, SystemClock()) as lot:
+async def _retry(data: Path | None, ids: set[str] | None) -> int:
+    async with _lot(data) as lot:
         found = await lot.all()
         if unknown := sorted((ids or set()) - {one.id for one in found}):
             raise click.ClickException(f"nothing parked has the id {unknown[0]}; `souk parked` lists what is")

@@ -1,14 +1,18 @@
-"""What is parked in a data directory, for an operator, while no system uses it."""
+"""What is parked in the databases of a system, for an operator. SQLite files have to be free for that."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from souk.events import relay
 from souk.events import store as event_store
+from souk.faults import INERT
 from souk.hosting.data_directory import held
+from souk.hosting.databases import open_database
+from souk.hosting.service import Service
+from souk.hosting.settings import Settings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.saga import operating
@@ -97,21 +101,29 @@ def _event(service: str, parked: event_store.Parked) -> ParkedEvent:
 
 
 @asynccontextmanager
-async def parking(data: Path, clock: Clock) -> AsyncIterator[Parking]:
-    """Opens every service's database in a data directory, which is held meanwhile.
+async def parking(settings: Settings, services: Iterable[Service], clock: Clock) -> AsyncIterator[Parking]:
+    """Opens the databases of a system: every file in its data directory, which is held meanwhile.
 
-    Raises ConfigurationError, in one line, when it is not there or a system uses it.
+    On PostgreSQL, where a system may go on working, those of `services` instead. Raises
+    ConfigurationError, in one line, when one cannot be used.
     """
-    files = _files(data)
-    with _alone(data, files):
+    async with AsyncExitStack() as stack:
         databases: dict[str, Database] = {}
-        try:
-            for service, path in files.items():
-                databases[service] = await SqliteDatabase.open(path, clock=clock)
-            yield Parking({name: found for name, found in databases.items() if await found.read(_has_tables)})
-        finally:
-            for database in databases.values():
-                await database.close()
+        if settings.postgres is not None:
+            for service in services:
+                if service.migrations is not None:
+                    databases[service.name] = await open_database(service, settings, clock, INERT)
+                    stack.push_async_callback(databases[service.name].close)
+            yield Parking(databases)
+            return
+        files = _files(settings.data)
+        stack.enter_context(_alone(settings.data, files))
+        for name, path in files.items():
+            database = await SqliteDatabase.open(path, clock=clock)
+            stack.push_async_callback(database.close)
+            if await database.read(_has_tables):
+                databases[name] = database
+        yield Parking(databases)
 
 
 def _files(data: Path) -> dict[str, Path]:
