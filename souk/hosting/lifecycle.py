@@ -5,6 +5,7 @@ ends at once, which is safe, as everything that matters is on disk before it is 
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -124,6 +125,11 @@ async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSigna
         asking.cancel()
 
 
+COLLECT = (20_000, 20, 100)
+"""When garbage is looked for (`gc.set_threshold`): the default looks through everything that lives
+hundreds of times a second under load, and finds next to nothing."""
+
+
 def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]]) -> None:
     """Runs a process's life on an event loop of its own, with the signals taken over; see `live`."""
 
@@ -132,5 +138,7 @@ def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]]) -> None:
         stop.install()
         await live(lambda up: life(up, stop), stop)
 
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(begin())
