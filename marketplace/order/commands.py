@@ -1,20 +1,13 @@
 """Commands that this package brings to `souk` (entry point group `souk.commands`)."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import click
-import grpc.aio
 
 from marketplace.order.service import service
 from marketplace.order.store import OrderStore
-from souk.faults import INERT
-from souk.hosting.hosted import Ground, hosted
-from souk.hosting.settings import from_environment
-from souk.kernel.clock import SystemClock
-from souk.kernel.errors import ConfigurationError
+from souk.hosting.offline import offline
 
 
 @click.group()
@@ -30,14 +23,6 @@ def rebuild(data: Path | None) -> None:
 
 
 async def _rebuild(data: Path | None) -> int:
-    settings, clock = from_environment({"data": data}), SystemClock()
-    ground = Ground(settings=settings, clock=clock, faults=INERT, instance="souk-orders", channels=_alone)
-    async with hosted(service, ground) as order:
-        return await order.host.database.run(OrderStore(order.host.outbox, clock).rebuild)
-
-
-def _alone(caller: str) -> Callable[[str], grpc.aio.Channel]:
-    def channel(name: str) -> NoReturn:
-        raise ConfigurationError(f"this command runs alone and cannot reach {name}")
-
-    return channel
+    async with offline(service, data) as order:
+        host = order.host
+        return await host.database.run(OrderStore(host.outbox, host.clock).rebuild)

@@ -2,24 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import click
-import grpc.aio
 
 from marketplace.user.adapters.argon2_passwords import Argon2Passwords
 from marketplace.user.domain import Account
 from marketplace.user.service import service
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
-from souk.faults import INERT
-from souk.hosting.data_directory import make
-from souk.hosting.hosted import Ground, hosted
-from souk.hosting.settings import from_environment
-from souk.kernel.clock import SystemClock
-from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument
+from souk.hosting.offline import offline
+from souk.kernel.errors import DomainError, InvalidArgument
 
 
 @click.group()
@@ -52,22 +45,6 @@ def _password() -> str:
 
 
 async def _create(command: CreateAdmin, data: Path | None) -> Account:
-    settings, clock = from_environment({"data": data}), SystemClock()
-    make(settings.data)
-    ground = Ground(
-        settings=settings,
-        clock=clock,
-        faults=INERT,
-        instance="souk-admin",
-        channels=_alone,
-    )
-    async with hosted(service, ground) as user:
+    async with offline(service, data) as user:
         accounts = AccountStore(user.host.database, user.host.outbox)
-        return await create_admin(command, accounts, Argon2Passwords(), clock)
-
-
-def _alone(caller: str) -> Callable[[str], grpc.aio.Channel]:
-    def channel(name: str) -> NoReturn:
-        raise ConfigurationError(f"this command runs alone and cannot reach {name}")
-
-    return channel
+        return await create_admin(command, accounts, Argon2Passwords(), user.host.clock)
