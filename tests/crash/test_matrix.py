@@ -30,7 +30,7 @@ KEY = "the only key"
 LATER = 20.0
 """Seconds from one life to the next: whatever the dead one had leased is free again."""
 PATIENCE = 25.0
-HASTE: Mapping[str, Mapping[str, str]] = {"order": {"saga_deadline": "0.4"}}
+HASTE: Mapping[str, Mapping[str, str]] = {"order": {"saga_deadline": "1"}}
 
 
 @dataclass(frozen=True)
