@@ -7,6 +7,7 @@ from marketplace.payment.domain import Payment, Refund, Status
 from marketplace.payment.office import Office
 from marketplace.payment.ports import ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
 from marketplace.payment.use_cases.recording import record_answer, record_refund
+from souk.store.database import Transaction
 
 PROVIDER_TROUBLE = (ProviderSilent, ProviderUnavailable)
 
@@ -18,10 +19,20 @@ async def settle(payment: Payment, office: Office) -> Payment:
     """
     if payment.status is Status.PENDING:
         payment = await _settle_charge(payment, office)
-    payment_id = payment.id
-    for refund in await office.database.read(lambda tx: office.payments.open_refunds(tx, payment_id)):
+    payment, refunds = await _standing(payment, office)
+    for refund in refunds:
         payment = await make_refund(refund, office)
     return payment
+
+
+async def _standing(payment: Payment, office: Office) -> tuple[Payment, list[Refund]]:
+    """The payment at the moment at which its open refunds are read: another replica may have made some meanwhile."""
+
+    async def read(tx: Transaction) -> tuple[Payment, list[Refund]]:
+        now = await office.payments.get(tx, payment.id, payment.user_id)
+        return now or payment, await office.payments.open_refunds(tx, payment.id)
+
+    return await office.database.read(read)
 
 
 async def make_refund(refund: Refund, office: Office) -> Payment:
