@@ -6,15 +6,26 @@ from random import Random
 import pytest
 
 from souk.resilience.backoff import Backoff
-from souk.resilience.balancer import Balancer, EjectionSettings, at_random, round_robin, two_choices
+from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings, Member
+from souk.resilience.choices import at_random, round_robin, two_choices
 
-SETTINGS = EjectionSettings(failures=3, ejected_for=Backoff(10.0, 40.0, jitter=0.0), most=0.5)
+SETTINGS = BalancerSettings(EjectionSettings(failures=3, ejected_for=Backoff(10.0, 40.0, jitter=0.0), most=0.5))
 
 
 def balancer(*addresses, choice=None):
     balancer = Balancer(choice or round_robin(), SETTINGS)
-    balancer.update(addresses)
+    balancer.update([Member(address) for address in addresses], 0.0)
     return balancer
+
+
+def counts(balancer, times, now=0.0, avoid=()):
+    """To which each of so many calls goes, one after the other."""
+    picked = Counter()
+    for _ in range(times):
+        instance = balancer.pick(now, avoid)
+        picked[instance.address] += 1
+        balancer.ended(instance, now, False)
+    return picked
 
 
 def fail(balancer, address, times, now=0.0):
@@ -89,8 +100,96 @@ def test_never_more_than_a_part_is_ejected():
 def test_instances_that_stay_keep_their_history():
     two = balancer("a", "b")
     fail(two, "a", 3)
-    two.update(["a", "b", "c"])
+    two.update([Member("a"), Member("b"), Member("c")], 0.0)
     assert two.ejected(0.0) == ["a"]
-    two.update(["c"])
-    two.update(["a", "c"])
+    two.update([Member("c")], 0.0)
+    two.update([Member("a"), Member("c")], 0.0)
     assert two.ejected(0.0) == []
+
+
+CHOICES = {
+    "two choices": lambda: two_choices(Random(7)),
+    "at random": lambda: at_random(Random(7)),
+    "turns": round_robin,
+}
+
+
+@pytest.fixture(params=list(CHOICES))
+def choice(request):
+    return CHOICES[request.param]()
+
+
+def test_one_that_joins_others_gets_its_share_slowly(choice):
+    balancer = Balancer(choice, BalancerSettings(warm_up=10.0))
+    balancer.update([Member("a"), Member("b")], 0.0)
+    balancer.update([Member("a"), Member("b"), Member("new")], 100.0)
+    held = [balancer.pick(100.0) for _ in range(60)]
+    assert 0 < sum(instance.address == "new" for instance in held) <= 6
+    for instance in held:
+        balancer.ended(instance, 100.0, False)
+    later = [balancer.pick(110.0).address for _ in range(300)]
+    assert 60 <= later.count("new") <= 140
+
+
+def test_the_first_instances_need_not_warm_up(choice):
+    balancer = Balancer(choice, BalancerSettings(warm_up=10.0))
+    balancer.update([Member("a")], 0.0)
+    assert balancer.pick(0.0).share == 1.0
+
+
+def test_a_weight_is_a_share_of_the_calls(choice):
+    balancer = Balancer(choice)
+    balancer.update([Member("a", weight=1), Member("b", weight=3)], 0.0)
+    picked = Counter(balancer.pick(0.0).address for _ in range(400))
+    assert 260 <= picked["b"] <= 340
+
+
+def test_turns_are_spread_evenly():
+    balancer = Balancer(round_robin())
+    balancer.update([Member("a", weight=2), Member("b"), Member("c")], 0.0)
+    assert "".join(balancer.pick(0.0).address for _ in range(8)) == "abcaabca"
+
+
+def zones(**settings):
+    balancer = Balancer(round_robin(), BalancerSettings(SETTINGS.ejection, zone="here", **settings))
+    members = [Member("a", "here"), Member("b", "here"), Member("c", "here"), Member("d", "there")]
+    balancer.update(members, 0.0)
+    return balancer
+
+
+def test_the_same_zone_is_preferred_while_enough_of_it_is_well():
+    balancer = zones()
+    assert set(counts(balancer, 30)) == {"a", "b", "c"}
+    fail(balancer, "a", 3)
+    assert set(counts(balancer, 30)) == {"b", "c"}
+    fail(balancer, "b", 3)
+    assert set(counts(balancer, 30)) == {"c", "d"}
+
+
+def test_without_anybody_in_the_zone_others_are_called():
+    balancer = Balancer(round_robin(), BalancerSettings(zone="elsewhere"))
+    balancer.update([Member("a", "here"), Member("b", "there")], 0.0)
+    assert set(counts(balancer, 10)) == {"a", "b"}
+
+
+def subset_of(name, addresses):
+    balancer = Balancer(round_robin(), BalancerSettings(subset=5, name=name))
+    balancer.update([Member(address) for address in addresses], 0.0)
+    return set(balancer.addresses())
+
+
+def test_of_many_a_caller_uses_a_few_and_each_caller_others():
+    fleet = [f"10.0.0.{number}:80" for number in range(40)]
+    subsets = [subset_of(f"order-{caller}", fleet) for caller in range(80)]
+    assert {len(subset) for subset in subsets} == {5}
+    used = Counter(address for subset in subsets for address in subset)
+    assert len(used) == 40
+    assert max(used.values()) <= 25
+
+
+def test_a_subset_hardly_changes_when_one_comes_or_goes():
+    fleet = [f"10.0.0.{number}:80" for number in range(40)]
+    before = subset_of("order-1", fleet)
+    leaving = next(iter(before))
+    assert len(before & subset_of("order-1", [address for address in fleet if address != leaving])) == 4
+    assert len(before & subset_of("order-1", [*fleet, "10.0.1.1:80"])) >= 4

@@ -12,10 +12,11 @@ from souk.kernel.clock import FakeClock, SystemClock
 from souk.kernel.context import CallContext, use
 from souk.kernel.errors import Outcome
 from souk.resilience.backoff import Backoff
-from souk.resilience.balancer import Balancer, EjectionSettings, round_robin
+from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings, Member
 from souk.resilience.breaker import Breaker, BreakerSettings, State
 from souk.resilience.breaker_settings import TEXTBOOK
 from souk.resilience.bulkhead import Bulkhead
+from souk.resilience.choices import round_robin
 from souk.resilience.retry import Retry, RetrySettings
 from souk.rpc.call import Call, CallFailed, Reply, not_sent
 from souk.rpc.layers import (
@@ -161,7 +162,7 @@ class TestRetry:
     async def test_it_goes_elsewhere_first(self):
         callee = Callee(failure(), failure())
         balancer = Balancer(round_robin())
-        balancer.update(["a", "b", "c"])
+        balancer.update([Member("a"), Member("b"), Member("c")], 0.0)
         invoke = self.wrap(balanced(balancer, "x", SystemClock())(callee))
         assert await invoke(call()) == OK
         assert {call.instance for call in callee.calls} == {"a", "b", "c"}
@@ -306,8 +307,8 @@ class TestBalancer:
 
     async def test_failures_eject_and_cancelling_does_not(self):
         clock = FakeClock()
-        balancer = Balancer(round_robin(), EjectionSettings(failures=1))
-        balancer.update(["a", "b"])
+        balancer = Balancer(round_robin(), BalancerSettings(EjectionSettings(failures=1)))
+        balancer.update([Member("a"), Member("b")], 0.0)
         callee = Callee(asyncio.CancelledError(), failure())
         invoke = balanced(balancer, "x", clock)(callee)
         with pytest.raises(asyncio.CancelledError):
@@ -332,7 +333,7 @@ class TestTogether:
     async def test_a_call_goes_through_all_of_them(self):
         clock, callee, told = SystemClock(), Callee(failure()), []
         balancer, breaker, bulkhead = Balancer(), Breaker(), Bulkhead()
-        balancer.update(["a", "b"])
+        balancer.update([Member("a"), Member("b")], 0.0)
         invoke = callee
         layers = standard_layers(
             "x",
@@ -356,7 +357,7 @@ class TestTogether:
         balancer, bulkhead = Balancer(), Bulkhead(running=1)
         fake = FakeClock(monotonic=clock.monotonic() - 1_000.0)
         breaker = half_open(fake)
-        balancer.update(["a"])
+        balancer.update([Member("a")], 0.0)
         callee.pause.clear()
         invoke = callee
         for layer in reversed(standard_layers("x", clock, balancer=balancer, breaker=breaker, bulkhead=bulkhead)):

@@ -1,0 +1,67 @@
+"""How one of several instances is chosen. Pure: chance is an argument.
+
+Each is given candidates that it may call, with the share of calls that each can take at the moment.
+Source: Michael Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"; nginx, smooth
+weighted round robin.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+
+class Candidate(Protocol):
+    """An instance as a choice sees it: calls under way, and the share of calls it can take beside others."""
+
+    address: str
+    outstanding: int
+    share: float
+
+
+Choice = Callable[[Sequence[Candidate]], int]
+"""Chooses one of at least one, by its place."""
+
+
+def two_choices(random: Random) -> Choice:
+    """The less busy one of two at random, measured by what each can take."""
+
+    def choose(candidates: Sequence[Candidate]) -> int:
+        if len(candidates) == 1:
+            return 0
+        first = int(random.random() * len(candidates))
+        second = int(random.random() * (len(candidates) - 1))
+        second += second >= first
+        one, other = candidates[first], candidates[second]
+        return first if (one.outstanding + 1) * other.share <= (other.outstanding + 1) * one.share else second
+
+    return choose
+
+
+def at_random(random: Random) -> Choice:
+    """Any, as often as its share says."""
+
+    def choose(candidates: Sequence[Candidate]) -> int:
+        left = random.random() * sum(candidate.share for candidate in candidates)
+        for place, candidate in enumerate(candidates):
+            left -= candidate.share
+            if left < 0:
+                return place
+        return len(candidates) - 1
+
+    return choose
+
+
+def round_robin() -> Choice:
+    """One after the other, each as often as its share says, evenly spread."""
+    credit: dict[str, float] = {}
+
+    def choose(candidates: Sequence[Candidate]) -> int:
+        for gone in credit.keys() - {candidate.address for candidate in candidates}:
+            del credit[gone]
+        for candidate in candidates:
+            credit[candidate.address] = credit.get(candidate.address, 0.0) + candidate.share
+        place = max(range(len(candidates)), key=lambda at: credit[candidates[at].address])
+        credit[candidates[place].address] -= sum(candidate.share for candidate in candidates)
+        return place
+
+    return choose
