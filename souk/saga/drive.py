@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from souk.faults import Faults
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, acting_as, use
-from souk.kernel.errors import LeaseLost, Outcome, VersionConflict
+from souk.kernel.errors import LeaseLost, Outcome, StoreUnavailable, VersionConflict
 from souk.saga import machine
 from souk.saga.asking import ask
 from souk.saga.definition import Saga, StepCall
@@ -111,12 +111,12 @@ class Drive:
 
     async def _forward(self, place: int) -> None:
         if self._late():
-            await self._write(lambda run: machine.deadline_passed(self._saga, run))
+            await self._write(place, lambda run: machine.deadline_passed(self._saga, run))
             return
         answer = await self._try(place)
         late, weary = self._late(), self._weary(place, answer)
         decide = partial(machine.answered, self._saga, place=place, answer=answer, late=late, weary=weary)
-        await self._write(decide, (place, RECORDED))
+        await self._write(place, decide, RECORDED)
         if self.run.to_do == place:
             await self._pause(self.run.steps[place].tries)
 
@@ -133,11 +133,11 @@ class Drive:
         while self.run.steps[place].state is StepState.UNDOING:
             answer = await self._try_undo(place)
             if answer.outcome is Outcome.DONE:
-                await self._write(lambda run: machine.undone(self._saga, run, place), (place, UNDONE))
+                await self._write(place, lambda run: machine.undone(self._saga, run, place), UNDONE)
                 return
             note = answer.refusal.reason if answer.refusal else ""
             park = self._weary(place, answer)
-            await self._write(partial(machine.undo_failed, self._saga, place=place, note=note, park=park))
+            await self._write(place, partial(machine.undo_failed, self._saga, place=place, note=note, park=park))
             if not park:
                 await self._pause(self.run.steps[place].tries)
 
@@ -171,25 +171,38 @@ class Drive:
         tools.faults.point(point(self._saga.name, name, what, AFTER))
         return answer
 
-    async def _write(self, decide: Callable[[Run], Decision], about: tuple[int, str] | None = None) -> None:
-        """Records a decision; `about` names the step's result in it, for fault points. Raises LeaseLost.
+    async def _write(self, place: int, decide: Callable[[Run], Decision], result: str = "") -> None:
+        """Records a decision about a step; `result` names the step's in it, for fault points. Raises LeaseLost.
 
-        What a participant answered is never dropped: the transaction is run until it commits.
+        What a participant answered is never dropped: the transaction is run until it commits. If a hook
+        never lets it, the step is parked instead; a retry asks the participant again, by the same key.
         """
+        about = (place, result) if result else None
         async with self._lock:
             decision = decide(self.run)
             for tries in count(1):
                 try:
-                    await self._tools.database.run(lambda tx: self._record(tx, decision, about), guarded=True)
+                    await self._tools.database.run(partial(self._record, decision=decision, about=about), guarded=True)
                     break
                 except LeaseLost:
                     raise
                 except Exception as error:
+                    if self._hopeless(error, tries):
+                        decision = self._parked(place, error, tries)
                     await self._after_failed_write(error, tries)
             self.run, self._revision = decision.run, self._revision + 1
             self.renewed()
             self._tell()
         self._strike(decision, about, AFTER)
+
+    def _hopeless(self, error: Exception, tries: int) -> bool:
+        """Whether an operator must look: it failed often, and the database is not merely away."""
+        return tries >= self._tools.settings.park_after and not isinstance(error, StoreUnavailable)
+
+    def _parked(self, place: int, error: Exception, tries: int) -> Decision:
+        ref, step, note = self.held.ref, self._saga.steps[place].name, f"not recorded: {type(error).__name__}"
+        log.error("saga step parked", saga=ref.name, subject=ref.subject, step=step, reason=note)
+        return machine.not_recorded(self._saga, self.run, place, note, tries=tries)
 
     async def _after_failed_write(self, error: Exception, tries: int) -> None:
         if isinstance(error, VersionConflict) and tries <= self._tools.settings.conflict_tries:

@@ -222,6 +222,17 @@ def undo_failed(saga: Saga, run: Run, place: int, note: str, *, park: bool) -> D
     return draft.decision()
 
 
+def not_recorded(saga: Saga, run: Run, place: int, note: str, *, tries: int) -> Decision:
+    """What became of the step at `place` could not be recorded in so many tries: an operator must look.
+
+    Nothing else is decided, and no hook is called. A retry asks the participant again.
+    """
+    draft = _Draft(saga, run)
+    undoing = run.steps[place].state is StepState.UNDOING
+    draft.step(place, StepEvent.PARK if undoing else StepEvent.BLOCKED, tried=tries, note=note)
+    return draft.decision()
+
+
 def resumed(saga: Saga, run: Run) -> Run:
     """The run in new hands: whether the last try was made, nobody knows."""
     draft = _Draft(saga, run)

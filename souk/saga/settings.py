@@ -13,10 +13,10 @@ class SagaSettings:
     are taken at a time, and `poll` how often a waiter looks whether another replica is done.
 
     Pauses between tries double from `pause` to `longest_pause`, with jitter. `park_after` is how many
-    tries a step that may not be given up has (an undo, or one refused after the pivot) before it is
-    parked; while its participant is merely away it never is. `conflict_tries` is how often a
-    transaction is run again at once because a hook met a VersionConflict; after that, as after any
-    other error, with pauses.
+    tries a step that may not be given up has (an undo, one refused after the pivot, or one whose hook
+    fails) before it is parked; while its participant or the database is merely away it never is.
+    `conflict_tries` is how often a transaction is run again at once because a hook met a
+    VersionConflict; after that, as after any other error, with pauses.
 
     What a run carries, its input and the results of its steps, is kept for `retention` after its end;
     every `sweep` it is looked for what is older, `sweep_batch` runs in a transaction.

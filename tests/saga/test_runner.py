@@ -429,6 +429,50 @@ async def test_a_result_is_recorded_however_often_that_fails(bench: Bench) -> No
     assert len(bench.shop.bank.calls) == 1
 
 
+@pytest.mark.parametrize("forward", [True, False])
+async def test_a_hook_that_fails_for_good_parks_its_step_until_an_operator_retries_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, forward: bool
+) -> None:
+    mended: list[bool] = []
+    hook = "_confirmed" if forward else "_rejected"
+    works = getattr(bench.shop, hook)
+
+    async def fails(*given: Any) -> None:
+        if not mended:
+            raise RuntimeError("a bug in a hook")
+        await works(*given)
+
+    monkeypatch.setattr(bench.shop, hook, fails)
+    if not forward:
+        bench.shop.bank.does.append(REFUSE)
+    runner = bench.runner(settings=replace(QUICK, park_after=4))
+    ref = await bench.shop.start(runner)
+    while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
+        pass
+    (parked,) = await runner.parked()
+    assert (parked.ref, parked.step) == (ref, "charge" if forward else "reserve")
+    assert parked.state is (StepState.PARKED if forward else StepState.UNDO_PARKED)
+    assert parked.note == "not recorded: RuntimeError"
+    assert parked.tries >= 4
+    mended.append(True)
+    assert await runner.retry_parked(ref)
+    await bench.at_rest(runner, ref, Outcome.COMMITTED if forward else Outcome.REJECTED)
+
+
+async def test_a_database_that_is_away_parks_nothing(bench: Bench) -> None:
+    failures = iter([StoreUnavailable("away")] * 4)
+
+    async def record(tx: Transaction, call: StepCall, result: bytes) -> None:
+        for failure in failures:
+            raise failure
+
+    saga = Saga("only", Step("charge", do=bench.shop.bank.do, record=record, pivot=True))
+    runner = bench.runner("A", replace(QUICK, park_after=2), saga)
+    ref = await bench.shop.database.run(lambda tx: runner.start(tx, "only", "O-1", 1, b""))
+    assert (await runner.wait_ended(ref, soon())).ended
+    assert len(bench.shop.bank.calls) == 1
+
+
 async def test_a_commit_whose_answer_was_lost_is_not_repeated(bench: Bench) -> None:
     run = bench.shop.database.run
 
