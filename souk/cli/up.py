@@ -14,7 +14,8 @@ from souk.hosting import installed
 from souk.hosting.lifecycle import StopSignals, run
 from souk.hosting.monolith import Running, monolith
 from souk.hosting.service import App
-from souk.hosting.settings import TOPOLOGIES, VARIABLES, Settings, counts, from_environment
+from souk.hosting.setting_values import counts
+from souk.hosting.settings import TOPOLOGIES, VARIABLES, Settings, from_environment
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 

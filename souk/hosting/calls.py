@@ -36,7 +36,9 @@ GRACE = 5.0
 class Calls:
     """The services `hosted` here, by name, and the `addresses` of others. `registry` counts what is called."""
 
-    def __init__(self, secret: bytes, hosted: Sequence[str], addresses: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, secret: bytes, hosted: Sequence[str], addresses: Mapping[str, Sequence[str]], clock: Clock
+    ) -> None:
         self.registry: CollectorRegistry = process_registry()
         self._metrics = CallMetrics(self.registry)
         self._secret = secret
@@ -102,14 +104,14 @@ class Calls:
                 logger("hosting").warning(
                     "nobody says where a service listens; name it in SOUK_ADDRESSES", service=name
                 )
-            known = (self._addresses[name],) if name in self._addresses else ()
+            known = self._addresses.get(name, ())
             self._transports[name] = Remote(lambda: known, self._clock)
         return self._transports[name]
 
 
 @asynccontextmanager
 async def open_calls(
-    secret: bytes, hosted: Sequence[str], addresses: Mapping[str, str], clock: Clock
+    secret: bytes, hosted: Sequence[str], addresses: Mapping[str, Sequence[str]], clock: Clock
 ) -> AsyncIterator[Calls]:
     """Calls among services, closed with the block."""
     calls = Calls(secret, hosted, addresses, clock)

@@ -55,7 +55,7 @@ async def open_database(service: Service, settings: Settings, clock: Clock, faul
         where, database = str(path), await _sqlite(path, clock, faults)
     else:
         url = settings.postgres.replace(SERVICE_PLACE, service.name)
-        where, database = _place(url), await _postgres(url, faults)
+        where, database = _place(url), await _postgres(url, settings.postgres_pool, faults)
     try:
         await migrate(database, platform_migrations(), PLATFORM)
         await migrate(database, service.migrations, service.name)
@@ -72,7 +72,7 @@ async def _sqlite(path: Path, clock: Clock, faults: Faults) -> Database:
     return await SqliteDatabase.open(path, clock=clock, faults=faults)
 
 
-async def _postgres(url: str, faults: Faults) -> Database:
+async def _postgres(url: str, most: int, faults: Faults) -> Database:
     try:
         # Here, because its driver is an optional extra.
         from souk.store.postgres import PostgresDatabase
@@ -83,7 +83,7 @@ async def _postgres(url: str, faults: Faults) -> Database:
             "SOUK_POSTGRES needs the driver asyncpg, which is not installed: pip install 'souk-platform[postgres]'"
         ) from None
     try:
-        return await PostgresDatabase.open(url, faults=faults)
+        return await PostgresDatabase.open(url, most=most, faults=faults)
     except (ConfigurationError, StoreUnavailable) as error:
         raise ConfigurationError(f"SOUK_POSTGRES: {_line(error)} ({_server(url)})") from None
     except StoreError:
