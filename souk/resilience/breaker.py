@@ -34,6 +34,7 @@ class Breaker:
         self.listeners: list[Listener] = []
         self._openings = 0
         self.refused = 0
+        self._since: float | None = None
         self._visit: Visit = Closed(self, State.CLOSED)
 
     @classmethod
@@ -90,6 +91,8 @@ class Breaker:
             window.slow / window.calls if known else None,
             self.refused,
             visit.outstanding(now),
+            self._since,
+            visit.until or None,
         )
 
     def move(self, trigger: Trigger, now: float) -> None:
@@ -100,7 +103,7 @@ class Breaker:
             self._openings += 1
         elif state is State.CLOSED:
             self._openings = 0
-        self._visit = self._enter(state, now)
+        self._visit, self._since = self._enter(state, now), now
         self.tell(Kind.CHANGED, now, trigger, before)
 
     def tell(self, kind: Kind, now: float, trigger: Trigger | None = None, before: State | None = None) -> None:

@@ -86,7 +86,8 @@ class BreakerEvent:
 class Snapshot:
     """Numbers of now. The rates are None until `minimum_calls` are in the window.
 
-    `refused` counts since the breaker was made; `outstanding` are the probes under way.
+    `refused` counts since the breaker was made; `outstanding` are the probes under way. It is in its state
+    `since` that moment, None for since it was made; open `until` that one.
     """
 
     state: State
@@ -97,6 +98,8 @@ class Snapshot:
     slow_rate: float | None
     refused: int
     outstanding: int
+    since: float | None
+    until: float | None
 
 
 class Permit(Protocol):

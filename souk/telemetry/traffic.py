@@ -1,0 +1,18 @@
+"""How many requests a process has answered, and how many it is working on."""
+
+
+class Traffic:
+    """Counts what runs inside `with` it. Cheap enough for every call, and for one thread only."""
+
+    __slots__ = ("running", "served")
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.served = 0
+
+    def __enter__(self) -> None:
+        self.running += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.running -= 1
+        self.served += 1
