@@ -30,10 +30,14 @@ DESCRIPTION = (
 )
 
 
-def openapi_of(contracts: Sequence[Contract], title: str, *, identity: str = "user") -> dict[str, Any]:
-    """The document. `identity` names the service that knows the callers; its absence is an answer, too."""
+def openapi_of(contracts: Sequence[Contract], title: str, keys_method: str) -> dict[str, Any]:
+    """The document. Its callers are known by the keys that the method of the full name `keys_method` gives.
+
+    The absence of that method's service is an answer, too. Raises KeyError when no contract has the method.
+    """
     schemas = Schemas(comments_of(contracts))
-    writer = _Writer(schemas, Responses(schemas, identity))
+    methods = {name: method for contract in contracts for name, method in contract.methods.items()}
+    writer = _Writer(schemas, Responses(schemas, methods[keys_method].service))
     operations = [(contract, method, rule) for contract in contracts for method, rule in _public(contract)]
     # Answers first, so that they get the plain names and only the input's variant is named so.
     for _, method, _ in operations:

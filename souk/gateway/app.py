@@ -57,12 +57,7 @@ class Gateway:
         )
         for contract in named.values():
             self._route(contract, pipeline)
-        document = partial(
-            openapi_of,
-            tuple(named.values()),
-            settings.title,
-            identity=backend.method(issuer.keys_method).service,
-        )
+        document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method)
         self._route_meta(Meta(ready, registry, document))
 
     def _route(self, contract: Contract, pipeline: "partial[Pipeline]") -> None:

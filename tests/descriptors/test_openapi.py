@@ -28,7 +28,8 @@ from souk.testing.sample_contract import sample_messages
 
 MODULES = (order_pb2, product_pb2, user_pb2, payment_pb2, inventory_pb2)
 CONTRACTS = [contract_of(service) for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
-DOCUMENT = openapi_of(CONTRACTS, "Souk")
+KEYS = "/shop.user.v1.UserService/ListSigningKeys"
+DOCUMENT = openapi_of(CONTRACTS, "Souk", KEYS)
 PLACE: Any = DOCUMENT["paths"]["/api/v1/orders"]["post"]
 Everything, Child = sample_messages()
 
@@ -47,6 +48,18 @@ def test_it_is_valid() -> None:
     assert len(list(loaded.get_all_operations())) == sum(len(path) for path in DOCUMENT["paths"].values())
     for schema in DOCUMENT["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)
+
+
+@pytest.mark.parametrize(
+    ("keys", "codes"),
+    [
+        (KEYS, "ORDER_UNAVAILABLE, USER_UNAVAILABLE"),
+        ("/shop.payment.v1.PaymentService/GetWallet", "ORDER_UNAVAILABLE, PAYMENT_UNAVAILABLE"),
+    ],
+)
+def test_whoever_knows_the_callers_may_be_away(keys: str, codes: str) -> None:
+    document = openapi_of(CONTRACTS, "Souk", keys)
+    assert document["paths"]["/api/v1/orders/{id}"]["get"]["responses"]["503"]["description"] == codes
 
 
 def test_operation_ids_are_unique() -> None:

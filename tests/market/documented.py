@@ -16,7 +16,8 @@ from souk.descriptors.openapi import openapi_of
 @cache
 def document() -> dict[str, Any]:
     """The API's description, out of its contracts."""
-    described = openapi_of([contract_of(service.contract) for service in app.services], app.name.capitalize())
+    contracts = [contract_of(service.contract) for service in app.services]
+    described = openapi_of(contracts, app.name.capitalize(), app.identity.keys_method)
     plain: dict[str, Any] = json.loads(json.dumps(described))
     return plain
 
