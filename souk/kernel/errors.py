@@ -10,12 +10,14 @@
     │   ├── StoreUnavailable  away, full or locked: may work later
     │   ├── StoreCorrupt      the file is not what it was
     │   └── ForeignAwait      a transaction waited for something that is not its database
+    ├── Overloaded            too much at once in this process; may work later
     ├── VersionConflict       an event stream is further than its writer knew
     ├── LeaseLost             another replica has taken over; the loser stops
     └── PoisonedEvent         a consumer can never handle this event; it is to be parked
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway
-application/problem+json (RFC 9457). Everything else leaves a service as UNKNOWN, without text.
+application/problem+json (RFC 9457). StoreUnavailable and Overloaded leave a service as UNAVAILABLE,
+everything else as UNKNOWN, without text.
 """
 
 from collections.abc import Sequence
@@ -109,6 +111,10 @@ class StoreCorrupt(StoreError):
 
 class ForeignAwait(StoreError):
     """A transaction waited for something that is not its own database."""
+
+
+class Overloaded(SoukError):
+    """A limit of this process was met: memory, threads, or a queue that is long enough; it may work later."""
 
 
 class VersionConflict(SoukError):

@@ -8,6 +8,7 @@ A handler is called in a task and a context of its own. What it raises becomes a
 |---|---|
 | `context.abort`, `abort_with_status` | as said |
 | DomainError with a reason that the method's contract lists | the reason's code, google.rpc.ErrorInfo |
+| StoreUnavailable, Overloaded | UNAVAILABLE without text, logged: what was asked for may have happened |
 | anything else | UNKNOWN without text, logged with its trace |
 """
 
@@ -23,7 +24,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from souk.descriptors.contract import Method, contract_of
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import use
-from souk.kernel.errors import ConfigurationError, DomainError
+from souk.kernel.errors import ConfigurationError, DomainError, Overloaded, StoreUnavailable
 from souk.rpc.admission import Admission
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.status import STATUS_KEY, encode, shortened
@@ -142,6 +143,10 @@ async def _end(method: Method, context: Context, error: BaseException) -> bytes 
     if context.done():
         raise error
     reason = method.reasons.get(error.reason) if isinstance(error, DomainError) else None
+    if isinstance(error, StoreUnavailable | Overloaded):
+        _log.warning("a call could not be served now", method=method.full_name, error=str(error))
+        context.set_details("")
+        return await context.abort(grpc.StatusCode.UNAVAILABLE)
     if reason is None or not isinstance(error, DomainError):
         _log.error("a call failed", method=method.full_name, exc_info=error)
         context.set_details("")

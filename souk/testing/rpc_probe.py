@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import current
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.kernel.errors import DomainError, InvalidArgument, Overloaded, StoreUnavailable, Violation
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.grpc_server import serve
 from souk.rpc.server import Dispatcher
@@ -202,6 +202,12 @@ class Probe(probe_pb2_grpc.ProbeServicer):
 
     async def _fail(self, request: pb.Ask, context: Context) -> pb.Answer:
         raise RuntimeError(SECRET)
+
+    async def _lose_the_store(self, request: pb.Ask, context: Context) -> pb.Answer:
+        raise StoreUnavailable(SECRET)
+
+    async def _be_overloaded(self, request: pb.Ask, context: Context) -> pb.Answer:
+        raise Overloaded(SECRET)
 
     async def _fail_with_cancelled(self, request: pb.Ask, context: Context) -> pb.Answer:
         raise asyncio.CancelledError

@@ -320,6 +320,14 @@ class RefusalSuite:
         assert error.code() is (grpc.StatusCode.NOT_FOUND if what.startswith("set-code") else grpc.StatusCode.UNKNOWN)
         assert SECRET not in repr(error) + repr(error.trailing_metadata())
 
+    @pytest.mark.parametrize("what", ["lose-the-store", "be-overloaded"])
+    async def test_what_may_work_later_is_unavailable(self, probe: "ProbeAsyncStub", what: str) -> None:
+        error = await failure(probe.Unary(pb.Ask(what=what)))
+        assert isinstance(error, CallFailed)
+        assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "")
+        assert error.outcome is Outcome.UNKNOWN
+        assert SECRET not in repr(error) + repr(error.trailing_metadata())
+
     async def test_no_call_is_without_a_deadline(self, probe: "ProbeAsyncStub") -> None:
         seen = (await probe.Unary(pb.Ask(what="describe"))).seen
         assert 19 < float(seen["remaining"]) <= 20.5

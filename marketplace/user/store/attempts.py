@@ -30,7 +30,8 @@ class AttemptStore:
                 await tx.execute(_ADD, new_id("F", self._clock), key, now)
             return wait
 
-        return await self._database.run(work)
+        # The lock guards it. Watched reads of so small a table would collide with other accounts' failures.
+        return await self._database.run(work, guarded=True)
 
     async def _wait(self, tx: Transaction, key: str) -> float | None:
         rows = await tx.fetch(_LATEST, key)

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2.exceptions import VerificationError
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.adapters.argon2_passwords import Argon2Passwords
+from marketplace.user.adapters.argon2_passwords import LONGEST_QUEUE, Argon2Passwords
 from marketplace.user.service import UserServicer, build, service
 from souk.hosting.service import Host
 from souk.kernel.clock import MICROSECONDS, FakeClock
-from souk.kernel.errors import DomainError, InvalidArgument
+from souk.kernel.errors import DomainError, InvalidArgument, Overloaded
 from souk.testing.service_host import CallRecord, service_host
 
 CONTEXT: Any = CallRecord()
@@ -114,6 +115,37 @@ async def test_at_most_two_passwords_are_hashed_at_once(monkeypatch: pytest.Monk
     monkeypatch.setattr(passwords, "_fits", fits)
     await asyncio.gather(*(passwords.verify("hash", "password") for _ in range(8)))
     assert most == 2
+
+
+async def test_a_queue_that_is_long_enough_turns_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords, go = Argon2Passwords(memory_kib=8, passes=1), threading.Event()
+    monkeypatch.setattr(passwords, "_fits", lambda hashed, typed: go.wait(5))
+    waiting = [asyncio.create_task(passwords.verify("hash", "password")) for _ in range(LONGEST_QUEUE)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="100 passwords wait"):
+        await passwords.verify("hash", "password")
+    go.set()
+    assert all(await asyncio.gather(*waiting))
+    assert await passwords.verify("hash", "password")
+
+
+@pytest.mark.parametrize(
+    "error", [VerificationError("Memory allocation error"), RuntimeError("can't start new thread")]
+)
+async def test_a_password_that_cannot_be_hashed_is_not_a_wrong_one(
+    host: Host, mina: pb.User, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(password_hash: str, password: str) -> bool:
+        raise error
+
+    passwords = Argon2Passwords(memory_kib=8, passes=1)
+    monkeypatch.setattr(passwords, "_fits", fails)
+    servicer = (await build(host, passwords)).servicer
+    assert isinstance(servicer, UserServicer)
+    with pytest.raises(Overloaded):
+        await servicer.CreateToken(WRONG, CONTEXT)
+    rows = await host.database.read(lambda tx: tx.fetch("SELECT * FROM login_failures"))
+    assert rows == []
 
 
 @pytest.mark.parametrize("request_", [WRONG, UNKNOWN])
