@@ -13,9 +13,20 @@ Guarantees, the same for every adapter and proved by `souk.testing.registry_suit
 - Text in an instance comes back as it was given. Names and ids are ASCII letters, digits, `-`, `_`, `.`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
+
+from souk.kernel.errors import ConfigurationError
+
+LONGEST_TEXT = 512
+"""Characters of one text in an instance: what Consul takes as a value of metadata."""
+
+HEAVIEST = 1_000
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +94,8 @@ class Registry(Protocol):
         will be told as soon as it is back. Raises ConfigurationError for what it can never hold."""
         ...
 
-    def watch(self, service: str) -> AsyncIterator[Change]:
-        """Changes among a service's instances, for ever; closing the iterator ends the watch."""
+    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+        """Changes among a service's instances, until the registry is closed; `aclose` ends the watch."""
         ...
 
     @property
@@ -95,3 +106,31 @@ class Registry(Protocol):
     async def close(self) -> None:
         """Leaves with every registration and ends every watch."""
         ...
+
+
+def checked(instance: Instance) -> Instance:
+    """The instance, if every registry can hold it. Raises ConfigurationError for one that none should."""
+    wrong = next(_wrong(instance), "")
+    if wrong:
+        raise ConfigurationError(f"instance {instance.id!r} of {instance.service!r} cannot be registered: {wrong}")
+    return instance
+
+
+def _wrong(instance: Instance) -> Iterator[str]:
+    names = {
+        "service": instance.service,
+        "id": instance.id,
+        **{f"metadata {name!r}": name for name in instance.metadata},
+    }
+    for what, name in names.items():
+        if not _NAME.fullmatch(name):
+            yield f"{what} must be 1 to 128 ASCII letters, digits, '-', '_' or '.'"
+    address = _ADDRESS.fullmatch(instance.address)
+    if address is None or not 0 < int(address[2]) < 65_536:
+        yield f"address must be host:port, not {instance.address!r}"
+    if not 1 <= instance.weight <= HEAVIEST:
+        yield f"weight must be 1 to {HEAVIEST}, not {instance.weight}"
+    texts = {"version": instance.version, "zone": instance.zone, **instance.metadata}
+    for what, text in texts.items():
+        if len(text) > LONGEST_TEXT or not text.isprintable():
+            yield f"{what} must be at most {LONGEST_TEXT} printable characters"

@@ -1,0 +1,118 @@
+"""Who can be called right now, for everybody in one process.
+
+Static stability: what was known last stays known while the registry is away.
+Source: Colm MacCarthaigh, "Static stability using Availability Zones" (Amazon Builders' Library).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from souk.discovery.changes import Known, applied
+from souk.discovery.registry import Instance, Registry
+from souk.kernel.clock import Clock
+from souk.telemetry.logs import logger
+
+_log = logger("discovery")
+
+LOOK = 0.5
+"""Seconds between two looks at whether the registry is there; only the log depends on it."""
+
+Listener = Callable[[tuple[Instance, ...]], None]
+
+
+class Directory:
+    """The last known instances of each service that anybody has asked for."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._away_since: float | None = None
+
+    @property
+    def away(self) -> str:
+        """Why the registry cannot be reached at the moment, in a line; empty when it can."""
+        return self._registry.away
+
+    def instances(self, service: str) -> tuple[Instance, ...]:
+        """The instances known last, in the order of their ids; begins to watch when first asked."""
+        return self._entry(service).instances
+
+    def on_change(self, service: str, callback: Listener) -> None:
+        """Calls `callback` with all instances after each change, in the turn of the loop that brings it."""
+        self._entry(service).listeners.append(callback)
+
+    async def known(self, service: str, timeout: float) -> tuple[Instance, ...]:
+        """Waits up to `timeout` seconds for an instance; returns those that are known then, perhaps none."""
+        entry = self._entry(service)
+        try:
+            async with asyncio.timeout(timeout):
+                while not entry.instances:
+                    entry.changed.clear()
+                    await entry.changed.wait()
+        except TimeoutError:
+            return ()
+        return entry.instances
+
+    async def close(self) -> None:
+        """Ends the watches; the registry itself is its owner's to close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _entry(self, service: str) -> "_Entry":
+        entry = self._entries.get(service)
+        if entry is None:
+            entry = self._entries[service] = _Entry()
+            if not self._tasks:
+                self._start(self._look(), "registry's absence")
+            self._start(self._watch(service, entry), f"instances of {service}")
+        return entry
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+
+    async def _watch(self, service: str, entry: "_Entry") -> None:
+        async with aclosing(self._registry.watch(service)) as changes:
+            async for change in changes:
+                entry.take(applied(entry.known, change))
+
+    async def _look(self) -> None:
+        while True:
+            self._say(self._registry.away)
+            await asyncio.sleep(LOOK)
+
+    def _say(self, away: str) -> None:
+        """Says in the log when the registry goes away and when it is back, once each."""
+        if away and self._away_since is None:
+            self._away_since = self._clock.monotonic()
+            _log.warning("registry is away; the instances known last stay in use", why=away)
+        elif not away and self._away_since is not None:
+            seconds = round(self._clock.monotonic() - self._away_since, 1)
+            self._away_since = None
+            _log.info("registry is back", away_seconds=seconds)
+
+
+class _Entry:
+    """One service."""
+
+    def __init__(self) -> None:
+        self.known: Known = {}
+        self.instances: tuple[Instance, ...] = ()
+        self.listeners: list[Listener] = []
+        self.changed = asyncio.Event()
+
+    def take(self, known: Known) -> None:
+        """Remembers, and tells everybody who listens, even when one of them fails."""
+        self.known = known
+        self.instances = tuple(known[name] for name in sorted(known))
+        self.changed.set()
+        for listener in self.listeners:
+            try:
+                listener(self.instances)
+            except Exception:
+                _log.exception("a listener of discovery failed")

@@ -1,0 +1,171 @@
+"""The registry that comes with Souk: one process, in memory; the supervisor of a fleet serves it.
+
+A registration is a stream. While it lives and speaks within each lease the instance is there; a
+process that is killed breaks its stream, and everybody who watches knows within milliseconds.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.duration_pb2 import Duration
+from soukapi.v1 import registry_pb2_grpc
+from soukapi.v1.registry_pb2 import RegisterRequest, RegisterResponse, WatchRequest, WatchResponse
+
+from souk.discovery.instance_wire import from_wire, to_wire
+from souk.discovery.registry import Instance, checked
+from souk.discovery.table import Place, Table
+from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.errors import ConfigurationError
+from souk.telemetry.logs import logger
+
+_log = logger("discovery")
+
+LONGEST_PATH = 100
+"""Bytes of a unix socket's path that every system takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """Seconds: within `lease` an instance must speak; for `grace` after its start the registry is young,
+    and whoever knew more than it does goes on knowing it."""
+
+    lease: float = 10.0
+    grace: float = 3.0
+
+
+class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
+    """The servicer, and the registry's view for the process that serves it."""
+
+    def __init__(self, clock: Clock, settings: EmbeddedSettings | None = None) -> None:
+        self.url = ""
+        self._clock = clock
+        self._settings = settings or EmbeddedSettings()
+        self._table = Table()
+        self._life = secrets.token_hex(8)
+        self._settles_at = clock.monotonic() + self._settings.grace
+        self._closing = False
+
+    def instances(self, service: str) -> tuple[Instance, ...]:
+        """The healthy instances of a service, in the order of their ids."""
+        return self._table.instances(service)
+
+    def services(self) -> tuple[str, ...]:
+        """The services of which an instance is registered, healthy or not."""
+        return self._table.services()
+
+    async def until(self, service: str, count: int) -> tuple[Instance, ...]:
+        """Waits until a service has at least so many healthy instances, and returns them."""
+        changed = asyncio.Event()
+        with self._table.listening(service, changed.set):
+            while len(found := self.instances(service)) < count:
+                changed.clear()
+                await changed.wait()
+        return found
+
+    # Coroutines that write, not generators as the stub's types have it: grpc.aio leaves a generator
+    # that was cancelled between two messages to the garbage collector, and the instance with it.
+    async def Register(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterable[RegisterRequest], context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        """Keeps one instance while its stream lives."""
+        place = Place(self._table)
+        lease = Duration()
+        lease.FromMilliseconds(round(self._settings.lease * 1_000))
+        try:
+            while (request := await self._next(context)) is not None:
+                place.say(await _instance(request, context), request.healthy)
+                await context.write(RegisterResponse(lease=lease))
+        finally:
+            # A registry that stops tells nobody that everybody has left.
+            if not self._closing:
+                place.leave()
+
+    async def Watch(  # type: ignore[override]  # noqa: N802
+        self, request: WatchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        """Tells who is there, after each change and from time to time."""
+        changed = asyncio.Event()
+        with self._table.listening(request.service, changed.set):
+            while not self._closing:
+                changed.clear()
+                await context.write(self._seen(request.service))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):
+                        await changed.wait()
+
+    def close(self) -> None:
+        """Ends the watches. From now on what becomes of a registration is told to nobody."""
+        self._closing = True
+        self._table.wake()
+
+    async def _next(self, context: "grpc.aio.ServicerContext[Any, Any]") -> RegisterRequest | None:
+        try:
+            async with asyncio.timeout(self._settings.lease):
+                request = await context.read()
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.ABORTED, "the lease ran out")
+        return request if isinstance(request, RegisterRequest) else None
+
+    def _seen(self, service: str) -> WatchResponse:
+        return WatchResponse(
+            life=self._life,
+            settled=self._clock.monotonic() >= self._settles_at,
+            instances=map(to_wire, self.instances(service)),
+        )
+
+    def _pause(self) -> float:
+        young = self._settles_at - self._clock.monotonic()
+        return min(self._settings.lease / 3, young) if young > 0 else self._settings.lease / 3
+
+
+async def _instance(request: RegisterRequest, context: "grpc.aio.ServicerContext[Any, Any]") -> Instance:
+    instance = from_wire(request.instance)
+    try:
+        return checked(instance)
+    except ConfigurationError as error:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        raise
+
+
+@asynccontextmanager
+async def serving_registry(
+    where: Path | str, clock: Clock | None = None, settings: EmbeddedSettings | None = None
+) -> AsyncIterator[EmbeddedRegistry]:
+    """Serves a registry on a unix socket (a path) or at host:port, whose port 0 is any that is free.
+
+    Its `url` is what `open_registry` takes. Raises ConfigurationError when it cannot listen there.
+    """
+    registry = EmbeddedRegistry(clock or SystemClock(), settings)
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])  # two servers would share a port silently
+    registry_pb2_grpc.add_RegistryServicer_to_server(registry, server)
+    registry.url = _listen(server, where)
+    # Each handler's context is a copy of the one that the server is started in.
+    await asyncio.get_running_loop().create_task(server.start(), context=Context())
+    _log.info("registry serves", url=registry.url)
+    try:
+        yield registry
+    finally:
+        registry.close()
+        await server.stop(None)
+
+
+def _listen(server: grpc.aio.Server, where: Path | str) -> str:
+    path = str(where) if isinstance(where, Path) else where.partition("unix:")[2]
+    if len(path.encode()) > LONGEST_PATH:
+        raise ConfigurationError(f"the path of the registry's socket is longer than {LONGEST_PATH} bytes: {path}")
+    try:
+        port = server.add_insecure_port(f"unix:{path}" if path else str(where))
+    except RuntimeError as error:
+        raise ConfigurationError(f"the registry cannot listen on {where}") from error
+    if not path:
+        return f"grpc://{str(where).rpartition(':')[0]}:{port}"
+    Path(path).chmod(0o600)
+    return f"unix:{path}"

@@ -1,0 +1,52 @@
+"""Opens a registry by its URL."""
+
+from importlib import import_module
+from typing import Protocol, cast
+from urllib.parse import SplitResult, urlsplit
+
+from souk.discovery.registry import Registry
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+
+ADAPTERS = {
+    "unix": "embedded",
+    "grpc": "embedded",
+    "consul": "consul",
+    "etcd": "etcd",
+    "eureka": "eureka",
+    "dns": "dns",
+}
+"""The module of `souk.discovery` that stands for a scheme."""
+
+
+class _Adapter(Protocol):
+    async def open(self, url: SplitResult, clock: Clock) -> Registry: ...
+
+
+async def open_registry(url: str, clock: Clock) -> Registry:
+    """The registry at `unix:PATH`, `grpc://host:port`, or one of consul, etcd, eureka and dns as their modules say.
+
+    Does not wait for it: one that is away is found later. Raises ConfigurationError for an URL that
+    is none, and when the packages of an adapter are not installed.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{url!r} is not the URL of a registry: {error}") from error
+    if parts.scheme not in ADAPTERS:
+        raise ConfigurationError(f"{url!r} is not the URL of a registry: it must begin with one of {_schemes()}")
+    return await _adapter(parts.scheme).open(parts, clock)
+
+
+def _adapter(scheme: str) -> _Adapter:
+    name = ADAPTERS[scheme]
+    try:
+        return cast(_Adapter, import_module(f"souk.discovery.{name}"))
+    except ModuleNotFoundError as error:
+        hint = f"install souk-platform[{name}], which has {error.name}"
+        raise ConfigurationError(f"a registry at {scheme}: needs a package that is not here: {hint}") from error
+
+
+def _schemes() -> str:
+    return ", ".join(f"{scheme}:" for scheme in ADAPTERS)

@@ -1,0 +1,92 @@
+"""What the embedded registry knows, in memory."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from souk.discovery.registry import Instance
+
+
+class Place:
+    """One registration's claim on an id. A later claim takes it over; the earlier one then counts no more."""
+
+    def __init__(self, table: "Table") -> None:
+        self._table = table
+        self._entry: _Entry | None = None
+
+    def say(self, instance: Instance, healthy: bool) -> None:
+        """Registers, changes, or only repeats what was said."""
+        if self._entry is None:
+            self._entry = _Entry(instance, healthy)
+            self._table.take(self._entry)
+        elif (self._entry.instance, self._entry.healthy) != (instance, healthy):
+            self._entry.instance, self._entry.healthy = instance, healthy
+            self._table.changed(self._entry)
+
+    def leave(self) -> None:
+        """Gives the id up, if it is still this claim's."""
+        if self._entry is not None:
+            self._table.drop(self._entry)
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    instance: Instance
+    healthy: bool
+
+
+class Table:
+    """Instances by service and id, and who wants to hear of changes."""
+
+    def __init__(self) -> None:
+        self._services: defaultdict[str, dict[str, _Entry]] = defaultdict(dict)
+        self._listeners: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
+
+    def instances(self, service: str) -> tuple[Instance, ...]:
+        """The healthy instances, in the order of their ids."""
+        entries = self._services.get(service, {})
+        return tuple(entry.instance for _, entry in sorted(entries.items()) if entry.healthy)
+
+    def services(self) -> tuple[str, ...]:
+        """The services of which an instance is registered."""
+        return tuple(sorted(name for name, entries in self._services.items() if entries))
+
+    @contextmanager
+    def listening(self, service: str, listener: Callable[[], None]) -> Iterator[None]:
+        """Calls `listener` after each change of the service, inside the block."""
+        self._listeners[service].append(listener)
+        try:
+            yield
+        finally:
+            self._listeners[service].remove(listener)
+            if not self._listeners[service]:
+                del self._listeners[service]
+
+    def take(self, entry: _Entry) -> None:
+        """Gives an id to a claim, whoever had it."""
+        self._services[entry.instance.service][entry.instance.id] = entry
+        self._notify(entry.instance.service)
+
+    def changed(self, entry: _Entry) -> None:
+        """A claim says something else, which counts if the id is its own."""
+        if self._is_held(entry):
+            self._notify(entry.instance.service)
+
+    def drop(self, entry: _Entry) -> None:
+        """Frees the id of a claim, if it is its own."""
+        if self._is_held(entry):
+            del self._services[entry.instance.service][entry.instance.id]
+            self._notify(entry.instance.service)
+
+    def wake(self) -> None:
+        """Calls every listener."""
+        for service in list(self._listeners):
+            self._notify(service)
+
+    def _is_held(self, entry: _Entry) -> bool:
+        return self._services.get(entry.instance.service, {}).get(entry.instance.id) is entry
+
+    def _notify(self, service: str) -> None:
+        for listener in list(self._listeners.get(service, ())):
+            listener()
