@@ -1,0 +1,47 @@
+"""Breakers, as the control contracts tell of them."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from soukapi.v1 import fleet_pb2
+
+from souk.hosting.control.breakers import Guard, Mode
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.resilience.breaker import State
+
+STATES: dict[State, fleet_pb2.BreakerState.ValueType] = {
+    state: fleet_pb2.BreakerState.Value(f"BREAKER_STATE_{state.name}") for state in State
+}
+MODES: dict[fleet_pb2.BreakerMode.ValueType, Mode] = {
+    fleet_pb2.BreakerMode.Value(f"BREAKER_MODE_{mode.name}"): mode for mode in Mode
+}
+
+
+def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fleet_pb2.BreakerStatus:
+    """A breaker of `process`, which runs since `began` by the clock that breakers go by."""
+    now = clock.monotonic()
+    seen = guard.breaker.snapshot(now)
+    return fleet_pb2.BreakerStatus(
+        process=process,
+        caller=guard.caller,
+        callee=guard.callee,
+        method=guard.method,
+        instance=guard.instance,
+        state=STATES[seen.state],
+        calls=seen.calls,
+        failed=seen.failed,
+        slow=seen.slow,
+        failure_rate=seen.failure_rate,
+        refused=seen.refused,
+        since=_date(began if seen.since is None else seen.since, clock),
+        until=None if seen.until is None else _date(seen.until, clock),
+    )
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    """A reading of `Clock.now`."""
+    found = Timestamp()
+    found.FromMicroseconds(microseconds)
+    return found
+
+
+def _date(at: float, clock: Clock) -> Timestamp:
+    return timestamp(clock.now() + round((at - clock.monotonic()) * MICROSECONDS))
