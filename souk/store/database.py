@@ -10,6 +10,8 @@ Guarantees, the same for every adapter and proved by `souk.testing.store_suite`:
   unique key. The caller promises that whatever `fn` decides on what it read is guarded by such a
   write, or by `tx.lock`. It is for busy places; why and where: docs/decisions/0002-isolation.md.
 - `read(fn)` calls `fn(tx)` on a consistent snapshot that sees everything whose `run` had returned.
+- `read(fn, single=True)` is for an `fn` of one statement: that is a snapshot by itself, and is spared
+  the transaction around it. A second statement raises StoreError.
 - An exception out of `fn` rolls back that transaction alone, and is raised to its caller.
 - `tx.after_commit(f)` calls `f()` on the event loop once the transaction is durable, never before
   and never after a roll-back; in a fresh context, so that what it starts does not act for the caller.
@@ -80,8 +82,12 @@ class Transaction(Protocol):
         """Wakes every `Database.listen(channel)`, in any process on this database, after the commit."""
         ...
 
-    async def lock(self, name: str) -> None:
-        """Holds a lock of that name until the transaction ends; others wait for it."""
+    async def lock(self, name: str, *, fresh: bool = True) -> None:
+        """Holds a lock of that name until the transaction ends; others wait for it.
+
+        What is read after it is what the one before left. That may cost a new start of the
+        transaction: whoever only writes says `fresh=False`, and may then read what is older.
+        """
         ...
 
 
@@ -103,7 +109,7 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, single: bool = False) -> T:
         """Runs `work` on a consistent snapshot; a write in it raises StoreError."""
         ...
 

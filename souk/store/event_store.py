@@ -14,6 +14,13 @@ from souk.store.database import Database, Row, T, Transaction, Work
 
 _DECIDE_TRIES = 10
 _COLUMNS = "position, stream, version, type, payload, metadata, time"
+# One statement decides: the version before is there, and nobody has written this one.
+_APPEND = """
+    INSERT INTO souk_event_store (stream, version, type, payload, metadata, time)
+    SELECT $1, CAST($2 AS BIGINT), $3, $4, $5, $6
+    WHERE $2 = 1 OR EXISTS (SELECT 1 FROM souk_event_store WHERE stream = $1 AND version = $2 - 1)
+    ON CONFLICT (stream, version) DO NOTHING
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +54,11 @@ class EventStore:
 
         Raises VersionConflict when the stream stands elsewhere; the transaction may go on after it.
         """
-        await self._expect(tx, stream, expected_version)
         for version, event in enumerate(events, expected_version + 1):
-            written = await tx.execute(
-                "INSERT INTO souk_event_store (stream, version, type, payload, metadata, time)"
-                " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (stream, version) DO NOTHING",
-                *(stream, version, event.type, event.payload, orjson.dumps(event.metadata).decode(), event.time),
-            )
-            if written == 0:
-                raise VersionConflict(f"stream {stream} already has a version {version}")
+            metadata = orjson.dumps(event.metadata).decode()
+            values = (stream, version, event.type, event.payload, metadata, event.time)
+            if not await tx.execute(_APPEND, *values):
+                raise VersionConflict(f"stream {stream} is not at version {version - 1}")
         return expected_version + len(events)
 
     async def load(self, tx: Transaction, stream: str, *, after: int = 0) -> list[RecordedEvent]:
@@ -77,12 +80,6 @@ class EventStore:
             *(after, limit),
         )
         return [_event(row) for row in rows]
-
-    async def _expect(self, tx: Transaction, stream: str, version: int) -> None:
-        row = await tx.fetch_one("SELECT max(version) AS last FROM souk_event_store WHERE stream = $1", stream)
-        last = (row["last"] if row else None) or 0
-        if last != version:
-            raise VersionConflict(f"stream {stream} is at version {last}, not {version}")
 
 
 async def decide(database: Database, work: Work[T]) -> T:

@@ -51,7 +51,7 @@ class Outbox:
             )
         # Sequence numbers are given before the commit: without the lock, two transactions with one
         # key could commit in the other order than their numbers say.
-        await tx.lock(f"souk_outbox:{key}")
+        await tx.lock(f"souk_outbox:{key}", fresh=False)
         await tx.execute(
             _INSERT,
             event_id or new_id("EVT", self._clock),

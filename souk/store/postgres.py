@@ -20,12 +20,19 @@ from souk.store.driving import Driven
 from souk.store.listeners import Listeners, call_all
 from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, refused, translate
 from souk.store.postgres_listener import PostgresListener, notification
-from souk.store.postgres_transaction import DIALECT, Connection, NeedsLock, PostgresSnapshot, PostgresTransaction
+from souk.store.postgres_transaction import (
+    DIALECT,
+    Connection,
+    NeedsLock,
+    PostgresSingleRead,
+    PostgresSnapshot,
+    PostgresTransaction,
+)
 
 T = TypeVar("T")
 
-_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
-_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE, READ WRITE"
+_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ WRITE"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.064
@@ -66,6 +73,8 @@ class PostgresDatabase:
         """
         name, listeners = urlsplit(dsn).path.lstrip("/"), Listeners()
         settings = {"lock_timeout": str(round(patience * 1000)), "application_name": "souk"}
+        # For single reads, which are in no transaction that could say it.
+        settings["default_transaction_read_only"] = "on"
         options: dict[str, Any] = {"timeout": patience, "server_settings": settings}
         try:
             pool = await asyncpg.create_pool(dsn, min_size=least, max_size=most, reset=_keep, **options)
@@ -84,8 +93,9 @@ class PostgresDatabase:
         begin = _BEGIN_GUARDED if guarded else _BEGIN
         return await self._retrying(lambda: self._attempt(work, begin, locks), locks)
 
-    async def read(self, work: Work[T]) -> T:
-        return await self._retrying(lambda: self._attempt_read(work), set())
+    async def read(self, work: Work[T], *, single: bool = False) -> T:
+        attempt = self._attempt_single if single else self._attempt_read
+        return await self._retrying(lambda: attempt(work), set())
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(channel, callback)
@@ -137,6 +147,10 @@ class PostgresDatabase:
                 return await self._drive(work, PostgresSnapshot(connection, self._name, INERT, ()))
             finally:
                 await _undisturbed(_roll_back(connection))
+
+    async def _attempt_single(self, work: Work[T]) -> T:
+        async with self._connected() as connection:
+            return await self._drive(work, PostgresSingleRead(connection, self._name, INERT, ()))
 
     async def _drive(self, work: Work[T], tx: PostgresTransaction) -> T:
         """What came of the database goes before what the work made of it."""

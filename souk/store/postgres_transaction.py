@@ -23,6 +23,7 @@ DIALECT = Dialect(
 )
 
 _UNCHANGING = ("SELECT", "SHOW")
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 
 def changed_rows(tag: str) -> int:
@@ -82,9 +83,11 @@ class PostgresTransaction:
         self._require_open()
         self.channels.add(channel)
 
-    async def lock(self, name: str) -> None:
+    async def lock(self, name: str, *, fresh: bool = True) -> None:
         self._require_open()
-        if name not in self._held:
+        if not fresh:
+            await self.execute(_LOCK, name)
+        elif name not in self._held:
             self._ended = StoreError(f"the transaction starts again to wait for lock {name}")
             raise NeedsLock(name)
 
@@ -126,5 +129,17 @@ class PostgresSnapshot(PostgresTransaction):
     async def notify(self, channel: str) -> None:
         raise StoreError("a read notifies nobody")
 
-    async def lock(self, name: str) -> None:
+    async def lock(self, name: str, *, fresh: bool = True) -> None:
         raise StoreError("a read holds no locks")
+
+
+class PostgresSingleRead(PostgresSnapshot):
+    """A `read` of one statement, which is its own snapshot and its own transaction."""
+
+    _asked = False
+
+    async def _call(self, statement: Callable[[], Awaitable[R]]) -> R:
+        if self._asked:
+            self._ended = self._ended or StoreError("a single read is one statement")
+        self._asked = True
+        return await super()._call(statement)

@@ -21,7 +21,7 @@ from souk.store.database import Dialect, Work
 from souk.store.driving import run_inline
 from souk.store.listeners import Listeners
 from souk.store.sqlite_errors import DRIVER_ERRORS, code_of, translate
-from souk.store.sqlite_transaction import DIALECT, SqliteSnapshot
+from souk.store.sqlite_transaction import DIALECT, SqliteSingleRead, SqliteSnapshot
 from souk.store.sqlite_writer import GroupCommit
 
 T = TypeVar("T")
@@ -96,23 +96,20 @@ class SqliteDatabase:
         result: T = await self._writer.submit(work)
         return result
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, single: bool = False) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
         if self._closed:
             raise StoreUnavailable(f"database {self._name} is closed")
-        tx = SqliteSnapshot(self._reader, self._name, INERT)
+        if single:
+            return _finish(work, SqliteSingleRead(self._reader, self._name, INERT))
         try:
             self._reader.execute("BEGIN")
-            result = run_inline(work, tx)
+            return _finish(work, SqliteSnapshot(self._reader, self._name, INERT))
         except sqlite3.Error as error:
             raise translate(error, self._name) from error
         finally:
-            failure = tx.end()
             self._end_snapshot()
-        if failure is not None:
-            raise failure
-        return result
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(channel, callback)
@@ -126,6 +123,16 @@ class SqliteDatabase:
     def _end_snapshot(self) -> None:
         if self._reader.in_transaction:
             self._reader.execute("ROLLBACK")
+
+
+def _finish(work: Work[T], tx: SqliteSnapshot) -> T:
+    try:
+        result = run_inline(work, tx)
+    finally:
+        failure = tx.end()
+    if failure is not None:
+        raise failure
+    return result
 
 
 def _make_private(path: Path) -> None:

@@ -90,7 +90,7 @@ class SqliteTransaction:
         self._require_open()
         self.channels.add(channel)
 
-    async def lock(self, name: str) -> None:
+    async def lock(self, name: str, *, fresh: bool = True) -> None:
         self._require_open()  # and nothing else: a SQLite file has one writer at a time
 
     def end(self) -> StoreError | None:
@@ -124,5 +124,17 @@ class SqliteSnapshot(SqliteTransaction):
     async def notify(self, channel: str) -> None:
         raise StoreError("a read notifies nobody")
 
-    async def lock(self, name: str) -> None:
+    async def lock(self, name: str, *, fresh: bool = True) -> None:
         raise StoreError("a read holds no locks")
+
+
+class SqliteSingleRead(SqliteSnapshot):
+    """A `read` of one statement, which is its own snapshot."""
+
+    _asked = False
+
+    def _call(self, sql: str, values: Sequence[Value], take: Callable[[sqlite3.Cursor], R]) -> R:
+        if self._asked:
+            self._ended = self._ended or StoreError("a single read is one statement")
+        self._asked = True
+        return super()._call(sql, values, take)

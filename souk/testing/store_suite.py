@@ -6,6 +6,7 @@ A test module subclasses StoreSuite and gives the fixture `opened`, which opens 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -262,6 +263,26 @@ class TransactionSuite(StoreFixtures):
             await database.read(lambda tx: put(tx, "a"))
         assert not isinstance(caught.value, StoreUnavailable)
         assert await names_in(database) == []
+
+    async def test_a_single_read_is_one_statement_and_writes_nothing(self, database: Database, other: Database) -> None:
+        await other.run(lambda tx: put(tx, "a", 5))
+
+        async def twice(tx: Transaction) -> None:
+            for _ in range(2):
+                with suppress(StoreError):
+                    await tx.fetch("SELECT name FROM item")
+
+        async def write(tx: Transaction) -> None:
+            await tx.fetch("INSERT INTO item (name, amount) VALUES ('b', 1) RETURNING name")
+
+        for work in (twice, write, lambda tx: put(tx, "b"), lambda tx: tx.fetch("SELECT nothing")):
+            with pytest.raises(StoreError):
+                await database.read(work, single=True)
+        row = await database.read(lambda tx: tx.fetch_one("SELECT name, amount FROM item"), single=True)
+        assert row is not None
+        assert (row["name"], row["amount"]) == ("a", 5)
+        await database.run(lambda tx: put(tx, "c"))
+        assert await names_in(database) == ["a", "c"]
 
     async def test_a_transaction_that_has_ended_lets_nothing_through(self, database: Database) -> None:
         kept: list[Transaction] = []
