@@ -161,9 +161,16 @@ class Orders(Protocol):
         ...
 
     async def keep_address(self, tx: Transaction, order: Order, address: str) -> None:
-        """Where the parcel goes, as the buyer's address was when this attempt began."""
+        """Where the parcel goes, as the buyer's address was when this attempt began.
+
+        Raises ADDRESS_NOT_FOUND when the buyer was erased since it was asked for.
+        """
         ...
 
     async def erase_addresses(self, tx: Transaction, user_id: str) -> None:
-        """Forgets where a buyer's parcels went."""
+        """Forgets where a buyer's parcels went; no address of theirs is kept from now on."""
+        ...
+
+    async def erase_late(self, tx: Transaction) -> int:
+        """Forgets the addresses that orders kept in the very moment of an erasure; returns how many."""
         ...

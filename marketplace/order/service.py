@@ -123,7 +123,7 @@ async def build(host: Host) -> Parts:
     return Parts(
         servicer,
         consumers={REFUNDS: hear.refunded, ERASURE: hear.user_deleted},
-        tasks={"sagas": runner.run},
+        tasks={"sagas": runner.run, "erase late addresses": hear.keep_erased},
         drain=partial(runner.close, DRAIN),
         sagas=runner,
     )

@@ -145,16 +145,27 @@ class OrderStore:
         await self._keys.finish(tx, Scope(user_id, PLACE_ORDER, key), _stored(reply))
 
     async def keep_address(self, tx: Transaction, order: Order, address: str) -> None:
-        """Where the parcel goes, as the buyer's address was when this attempt began."""
-        await tx.execute(
-            "INSERT INTO order_address (order_id, user_id, address) VALUES ($1, $2, $3)"
+        """Where the parcel goes, as the buyer's address was when this attempt began.
+
+        Raises ADDRESS_NOT_FOUND when the buyer was erased since it was asked for.
+        """
+        kept = await tx.execute(
+            "INSERT INTO order_address (order_id, user_id, address)"
+            " SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM erased_buyer WHERE user_id = $2)"
             " ON CONFLICT (order_id) DO UPDATE SET address = excluded.address",
             *(order.id, order.user_id, address),
         )
+        if not kept:
+            raise DomainError("ADDRESS_NOT_FOUND", "the buyer's addresses were erased")
 
     async def erase_addresses(self, tx: Transaction, user_id: str) -> None:
-        """Forgets where a buyer's parcels went."""
+        """Forgets where a buyer's parcels went; no address of theirs is kept from now on."""
+        await tx.execute("INSERT INTO erased_buyer (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING", user_id)
         await tx.execute("DELETE FROM order_address WHERE user_id = $1", user_id)
+
+    async def erase_late(self, tx: Transaction) -> int:
+        """Forgets the addresses that orders kept in the very moment of an erasure; returns how many."""
+        return await tx.execute("DELETE FROM order_address WHERE user_id IN (SELECT user_id FROM erased_buyer)")
 
     async def _scope(self, tx: Transaction, order_id: str) -> Scope:
         row = await tx.fetch_one("SELECT user_id, key FROM order_key WHERE order_id = $1", order_id)

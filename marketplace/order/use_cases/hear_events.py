@@ -1,5 +1,6 @@
 """What follows from refunds and erased accounts: once an event, however often it comes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from shop.payment.v1.payment_pb2 import PaymentRefunded
@@ -13,6 +14,8 @@ from souk.store.event_store import decide
 from souk.store.inbox import Inbox
 
 REFUNDS, ERASURE = "refunds", "erasure"
+AGAIN = 60.0
+"""Seconds from one look for late addresses to the next."""
 
 
 class HearEvents:
@@ -38,6 +41,15 @@ class HearEvents:
         """Nothing is left of where the parcels went."""
         user_id = UserDeleted.FromString(event.payload).user_id
         await self._once(ERASURE, event, lambda tx: self._orders.erase_addresses(tx, user_id))
+
+    async def keep_erased(self) -> None:
+        """Now and then, erases what an order on another connection kept while its buyer was erased.
+
+        Where transactions run side by side, neither of the two sees what the other writes.
+        """
+        while True:
+            await self._database.run(self._orders.erase_late, guarded=True)
+            await asyncio.sleep(AGAIN)
 
     async def _once(self, consumer: str, event: Event, work: Callable[[Transaction], Awaitable[None]]) -> None:
         async def record(tx: Transaction) -> None:

@@ -13,6 +13,7 @@ from marketplace.order.domain import Status
 from souk.kernel.errors import DomainError
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
+from souk.store.database import Transaction
 
 Shop = Any
 
@@ -139,6 +140,39 @@ async def test_an_erased_buyer_leaves_no_address(shop: Shop) -> None:
     assert rows == []
     log = await shop.host.database.read(lambda tx: tx.fetch("SELECT payload FROM souk_event_store"))
     assert not any(b"Somewhere" in row["payload"] for row in log)
+
+
+async def test_an_order_that_was_checked_before_its_buyer_was_erased_keeps_no_address(shop: Shop) -> None:
+    gate = shop.others.block["resolve"] = asyncio.Event()
+    request = asyncio.create_task(shop.place())
+    while not shop.others.count("address"):
+        await asyncio.sleep(0)
+    await shop.hear.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
+    gate.set()
+    with pytest.raises(DomainError, match="ADDRESS_NOT_FOUND"):
+        await request
+    for table in ("order_address", "orders", "souk_idempotency", "souk_saga_run"):
+        assert await shop.host.database.read(lambda tx, table=table: tx.fetch(f"SELECT 1 AS one FROM {table}")) == []
+
+
+async def test_the_next_attempt_of_an_erased_buyer_is_refused_too(shop: Shop, refuse: Any) -> None:
+    shop.others.fail["charge"] = [refuse("payment", DomainError("PAYMENT_UNAVAILABLE", "bank"))]
+    await shop.place()
+    await shop.hear.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
+    with pytest.raises(DomainError, match="ADDRESS_NOT_FOUND"):
+        await shop.place()
+    assert await shop.host.database.read(lambda tx: tx.fetch("SELECT * FROM order_address")) == []
+
+
+async def test_an_address_that_was_kept_in_the_moment_of_the_erasure_is_found(shop: Shop) -> None:
+    await settled(shop)
+
+    async def erase_without_seeing_it(tx: Transaction) -> None:
+        await tx.execute("INSERT INTO erased_buyer (user_id) VALUES ($1)", "U-1")
+
+    await shop.host.database.run(erase_without_seeing_it)
+    assert await shop.host.database.run(shop.orders.erase_late) == 1
+    assert await shop.host.database.read(lambda tx: tx.fetch("SELECT * FROM order_address")) == []
 
 
 async def test_the_history_is_the_log_in_pages(shop: Shop) -> None:
