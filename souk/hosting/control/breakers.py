@@ -50,19 +50,36 @@ class Guard:
         return self.callee == callee and caller in {"", self.caller}
 
 
+class Orders:
+    """What was ordered last, by callee and caller; what is for everybody is in place of what was for one."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], Mode] = {}
+
+    def put(self, mode: Mode, callee: str, caller: str) -> None:
+        """Remembers an order; an empty caller is everybody."""
+        if not caller:
+            self._said = {said: kept for said, kept in self._said.items() if said[0] != callee}
+        self._said.pop((callee, caller), None)  # the later order comes last
+        self._said[callee, caller] = mode
+
+    def __iter__(self) -> Iterator[tuple[Mode, str, str]]:
+        return iter([(mode, callee, caller) for (callee, caller), mode in self._said.items()])
+
+
 class Breakers:
     """The breakers of one process. What is set stays for those that are made later."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._guards: dict[tuple[str, str, str, str], Guard] = {}
-        self._orders: dict[tuple[str, str], Mode] = {}
+        self._orders = Orders()
 
     def add(self, caller: str, callee: str, breaker: Breaker, *, method: str = "", instance: str = "") -> Breaker:
         """Shows a breaker from now on, in place of another between the same; gives it back."""
         guard = Guard(caller, callee, breaker, method, instance)
         self._guards[caller, callee, method, instance] = guard
-        for (ordered, by), mode in self._orders.items():
+        for mode, ordered, by in self._orders:
             if guard.meant(ordered, by):
                 self._put(guard, mode)
         return breaker
@@ -76,17 +93,11 @@ class Breakers:
 
     def set(self, mode: Mode, callee: str, caller: str = "") -> list[Guard]:
         """Sets every breaker between `caller`, anybody if empty, and `callee`; gives those that there are."""
-        self._remember(mode, callee, caller)
+        self._orders.put(mode, callee, caller)
         found = [guard for guard in self if guard.meant(callee, caller)]
         for guard in found:
             self._put(guard, mode)
         return found
-
-    def _remember(self, mode: Mode, callee: str, caller: str) -> None:
-        if not caller:  # it is for everybody, and so in place of what was said of one
-            self._orders = {order: said for order, said in self._orders.items() if order[0] != callee}
-        self._orders.pop((callee, caller), None)  # the later order is the one that counts
-        self._orders[callee, caller] = mode
 
     def _put(self, guard: Guard, mode: Mode) -> None:
         if mode in _SET:

@@ -1,9 +1,11 @@
-"""Breakers, as the control contracts tell of them."""
+"""Processes and breakers, as the control contracts tell of them."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1 import fleet_pb2
 
 from souk.hosting.control.breakers import Guard, Mode
+from souk.hosting.control.supervised import NO_LOG, SYSTEM, View
+from souk.hosting.fleet.views import COMPANION, ENGINE, GATEWAY, SERVICE
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.resilience.breaker import State
 
@@ -13,6 +15,28 @@ STATES: dict[State, fleet_pb2.BreakerState.ValueType] = {
 MODES: dict[fleet_pb2.BreakerMode.ValueType, Mode] = {
     fleet_pb2.BreakerMode.Value(f"BREAKER_MODE_{mode.name}"): mode for mode in Mode
 }
+MODE_NUMBERS = {mode: number for number, mode in MODES.items()}
+KINDS: dict[str, fleet_pb2.ProcessKind.ValueType] = {
+    kind: fleet_pb2.ProcessKind.Value(f"PROCESS_KIND_{kind.upper()}")
+    for kind in (SERVICE, GATEWAY, COMPANION, ENGINE, SYSTEM)
+}
+
+
+def process(view: View, status: fleet_pb2.GetStatusResponse | None) -> fleet_pb2.FleetProcess:
+    """A process as its supervisor sees it, and as it says it is."""
+    return fleet_pb2.FleetProcess(
+        service=view.service,
+        instance=view.instance,
+        kind=KINDS[view.kind],
+        state=view.state,
+        pid=view.pid or 0,
+        address=view.address,
+        restarts=view.restarts,
+        started_at=timestamp(view.started_at) if view.started_at else None,
+        why=view.why,
+        log="" if view.log == NO_LOG else str(view.log),
+        status=status,
+    )
 
 
 def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fleet_pb2.BreakerStatus:

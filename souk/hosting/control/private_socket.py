@@ -25,7 +25,7 @@ _GRACE = 0.5
 """Seconds for an operator's question that is being answered when the process stops."""
 
 
-def target(path: Path) -> str:
+def target(path: Path | str) -> str:
     """A socket's path as gRPC takes it, whatever its folder is called."""
     return f"unix:{quote(str(path))}"
 
