@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PIECE = 64 * 1024
+TURNED_OVER = ".1"
 _TIME = re.compile(r'"timestamp": ?"([^"]+)"')
 
 Line = tuple[str, str]
@@ -27,6 +28,18 @@ class LogLines:
 
     def last(self, count: int) -> list[str]:
         """The last whole lines, at most `count`; `further` goes on behind them."""
+        found = self._last(count)
+        missing = count - len(found)
+        return [*self._before(missing), *found] if missing > 0 else found
+
+    def _before(self, count: int) -> list[str]:
+        """The last lines of the log before this one, which was turned over when it was full."""
+        before = LogLines(self._path.with_name(self._path.name + TURNED_OVER))
+        lines = before._last(count)
+        before.close()
+        return lines
+
+    def _last(self, count: int) -> list[str]:
         self._open()
         if self._file is None:
             return []

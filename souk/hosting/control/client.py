@@ -1,0 +1,78 @@
+"""Asks the system that runs on a data directory; says in one line why it cannot be asked."""
+
+import os
+import pwd
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+from soukapi.v1 import fleet_pb2_grpc
+
+from souk.hosting.control.asking import connection
+from souk.hosting.fleet.places import Places
+from souk.kernel.errors import ConfigurationError
+
+_Code = grpc.StatusCode
+
+
+@asynccontextmanager
+async def operating(data: Path) -> AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]:
+    """The system on a data directory; what it refuses inside the block is raised as ConfigurationError.
+
+    So is that no system runs there, or that it is not this user's.
+    """
+    path = _control_socket(data)
+    try:
+        async with connection(str(path)) as channel:
+            yield fleet_pb2_grpc.FleetStub(channel)
+    except grpc.aio.AioRpcError as error:
+        raise ConfigurationError(_why(error, data)) from error
+
+
+def _control_socket(data: Path) -> Path:
+    path = Places(data.absolute()).control
+    try:
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.connect(str(path))
+    except PermissionError:
+        raise ConfigurationError(_not_ours(data)) from None
+    except OSError:
+        # Not there, or left by a system that was killed.
+        raise ConfigurationError(_nothing_runs(data)) from None
+    return path
+
+
+def _nothing_runs(data: Path) -> str:
+    return f"no system runs on {data}; start one with `souk up --data {data}`, or say another with --data"
+
+
+def _not_ours(data: Path) -> str:
+    owner = _owner(data)
+    return f"the system on {data} is {owner}'s, and only {owner} or root may operate it; ask as that user"
+
+
+def _owner(data: Path) -> str:
+    for folder in (Places(data.absolute()).run, data, *data.absolute().parents):
+        try:
+            found = os.stat(folder).st_uid
+        except OSError:
+            continue
+        try:
+            return pwd.getpwuid(found).pw_name
+        except KeyError:
+            return f"user {found}"
+    return "another user"
+
+
+def _why(error: grpc.aio.AioRpcError, data: Path) -> str:
+    code = error.code()
+    if code is _Code.UNAVAILABLE:
+        return f"the system on {data} has gone away; its log says why"
+    if code is _Code.DEADLINE_EXCEEDED:
+        return "there was no answer in time; what was asked for goes on, and `souk ps` shows how far it is"
+    if code is _Code.UNIMPLEMENTED:
+        return f"the system on {data} runs another version of souk, which does not know this; restart it"
+    return error.details() or f"the system on {data} failed to answer ({code.name}); its log says why"
