@@ -35,13 +35,18 @@ HASTE: Mapping[str, Mapping[str, str]] = {"order": {"saga_deadline": "1"}}
 
 @dataclass(frozen=True)
 class Scenario:
-    """How an order goes when nothing dies: paid by `card`, cancelled or not, and what it ends as."""
+    """How an order goes when nothing dies: paid by `card`, cancelled or not, and what it ends as.
+
+    Before it the wallet may be topped up by `tops_up`; after it an admin may give `refunds` back.
+    """
 
     card: str
     ends: str
     cancels: bool = False
     first_life: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     answer: int = 201
+    tops_up: int = 0
+    refunds: int = 0
 
 
 SCENARIOS = {
@@ -53,6 +58,9 @@ SCENARIOS = {
     "by wallet": Scenario("wallet", "CONFIRMED"),
     "cancelled": Scenario("tok_visa", "CANCELLED", cancels=True),
     "cancelled, by wallet": Scenario("wallet", "CANCELLED", cancels=True),
+    "refunded": Scenario("tok_visa", "CONFIRMED", refunds=700),
+    "refunded, by wallet": Scenario("wallet", "CONFIRMED", refunds=700),
+    "topped up": Scenario("wallet", "CONFIRMED", tops_up=3_000),
 }
 
 
@@ -68,6 +76,7 @@ BACK = {
     for step in ("reserve stock", "charge payment")
 }
 CHARGING = [f"payment.charge.{what}" for what in ("intent-recorded", "provider-answered", "recorded")]
+REFUNDING = [f"payment.refund.{what}" for what in ("promised", "provider-answered")]
 STRUCK = {
     "confirmed": [*FORWARD, *CHARGING, "relay.handled"],
     "declined": [*BACK["reserve stock"], *CHARGING, "relay.handled"],
@@ -79,8 +88,11 @@ STRUCK = {
         "payment.settle.provider-answered",
     ],
     "by wallet": FORWARD,
-    "cancelled": [*POINTS["cancel-order"], "payment.refund.provider-answered"],
-    "cancelled, by wallet": POINTS["cancel-order"],
+    "cancelled": [*POINTS["cancel-order"], *REFUNDING],
+    "cancelled, by wallet": [*POINTS["cancel-order"], REFUNDING[0]],
+    "refunded": REFUNDING,
+    "refunded, by wallet": [REFUNDING[0]],
+    "topped up": ["payment.top-up.intent-recorded", *CHARGING[1:]],
 }
 """The points that each scenario passes."""
 SAMPLE = [
@@ -92,15 +104,20 @@ SAMPLE = [
     "by wallet:place-order/commit stock/do/before",
     "cancelled:cancel-order/refund payment/do/after",
     "cancelled:cancel-order/return stock/recorded/before",
+    "refunded:payment.refund.promised",
+    "topped up:payment.top-up.intent-recorded",
 ]
 ALL = [f"{scenario}:{point}" for scenario, points in STRUCK.items() for point in points]
 
 
 class Client:
-    """Somebody who wants one order, and asks for it until it is answered."""
+    """Somebody who wants one order, and asks for it until it is answered.
+
+    `topped_up` is what was said to have come into the wallet.
+    """
 
     def __init__(self, scenario: Scenario, method: str) -> None:
-        self._scenario = scenario
+        self._scenario, self.topped_up = scenario, 0
         self._body = wish(("P-101", 2, 1_200), method=method, key=KEY)
 
     def drive(self, life: Life) -> bool:
@@ -112,13 +129,31 @@ class Client:
             return False
 
     def _drive(self, api: Api, life: Life) -> bool:
+        if self._scenario.tops_up:
+            self._top_up(api, life)
         response = self._definite(lambda: api.post(ORDERS, json=self._body), life)
         assert response.status_code == self._scenario.answer, response.text
         if self._scenario.cancels:
             order_id = response.json()["id"]
             cancelled = self._definite(lambda: api.post(f"{ORDERS}/{order_id}:cancel"), life)
             assert (cancelled.status_code, cancelled.json()["status"]) == (200, "CANCELLED")
+        if self._scenario.refunds:
+            self._refund(response.json()["paymentId"], life)
         return True
+
+    def _top_up(self, api: Api, life: Life) -> None:
+        wish = {"currency": "EUR", "cardToken": "tok_visa", "idempotencyKey": KEY, "amount": self._scenario.tops_up}
+        answer = self._definite(lambda: api.post("/api/v1/wallet:topUp", json=wish), life)
+        # The card is not kept: who comes back later than the recovery finds the top-up given up.
+        assert answer.status_code == 200 or answer.json()["reason"] == "abandoned", answer.text
+        self.topped_up = self._scenario.tops_up if answer.status_code == 200 else 0
+
+    def _refund(self, payment_id: str, life: Life) -> None:
+        wish = {"amount": self._scenario.refunds, "reason": "broken", "idempotencyKey": KEY}
+        with log_in(life.url, "admin@souk.test", "admin-password") as admin:
+            path = f"/api/v1/payments/{payment_id}:refund"
+            answer = self._definite(lambda: admin.post(path, json=wish), life)
+        assert (answer.status_code, answer.json()["refunded"]) == (200, self._scenario.refunds)
 
     def _definite(self, ask: Callable[[], httpx.Response], life: Life) -> httpx.Response:
         end = time.monotonic() + PATIENCE
@@ -129,6 +164,8 @@ class Client:
 
 
 def _says_later(response: httpx.Response, scenario: Scenario) -> bool:
+    if response.status_code == 409 and response.json()["code"] == "REQUEST_IN_PROGRESS":
+        return True
     if response.status_code != 503:
         return False
     return scenario.answer != 503 or response.json()["code"] == "ATTEMPT_CLOSING"
@@ -176,6 +213,10 @@ class Case:
             assert violations(books) == []
             (order,) = books.orders()
             assert status(order) == self.scenario.ends
+            assert order.refunded_total == (order.total if self.scenario.cancels else self.scenario.refunds)
+            sql = "SELECT coalesce(sum(amount), 0) AS n FROM payments WHERE key LIKE ? AND status = 'CAPTURED'"
+            (topped_up,) = books.rows("payment", sql, f"top-up/%/{KEY}")
+            assert topped_up["n"] == self.client.topped_up
 
 
 def _dies_soon(life: Life, data: Path) -> bool:
