@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -27,6 +27,9 @@ from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import logger
 
 _log = logger("discovery")
+
+GRACE = 0.5
+"""Seconds within which streams end by themselves, without an error in their clients' logs."""
 
 LONGEST_PATH = 100
 """Bytes of a unix socket's path that every system takes."""
@@ -52,6 +55,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         self._life = secrets.token_hex(8)
         self._settles_at = clock.monotonic() + self._settings.grace
         self._closing = False
+        self._waits: set[asyncio.Timeout] = set()
 
     def instances(self, service: str) -> tuple[Instance, ...]:
         """The healthy instances of a service, in the order of their ids."""
@@ -102,17 +106,29 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
                         await changed.wait()
 
     def close(self) -> None:
-        """Ends the watches. From now on what becomes of a registration is told to nobody."""
+        """Ends every stream. From now on what becomes of a registration is told to nobody."""
         self._closing = True
         self._table.wake()
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(0)
 
     async def _next(self, context: "grpc.aio.ServicerContext[Any, Any]") -> RegisterRequest | None:
         try:
-            async with asyncio.timeout(self._settings.lease):
-                request = await context.read()
+            async with asyncio.timeout(0 if self._closing else self._settings.lease) as wait:
+                self._waits.add(wait)
+                try:
+                    request = await context.read()
+                finally:
+                    self._waits.discard(wait)
         except TimeoutError:
-            await context.abort(grpc.StatusCode.ABORTED, "the lease ran out")
+            await self._refuse(context)
         return request if isinstance(request, RegisterRequest) else None
+
+    async def _refuse(self, context: "grpc.aio.ServicerContext[Any, Any]") -> NoReturn:
+        if self._closing:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the registry stops")
+        await context.abort(grpc.StatusCode.ABORTED, "the lease ran out")
 
     def _seen(self, service: str) -> WatchResponse:
         return WatchResponse(
@@ -154,7 +170,7 @@ async def serving_registry(
         yield registry
     finally:
         registry.close()
-        await server.stop(None)
+        await server.stop(GRACE)
 
 
 def _listen(server: grpc.aio.Server, where: Path | str) -> str:

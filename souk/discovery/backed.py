@@ -1,0 +1,109 @@
+"""A registry over a foreign system: an adapter says how it claims an id, and how it looks at a service."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from typing import Protocol
+
+from souk.discovery.changes import Memory
+from souk.discovery.claims import Claim, Claims, RegistryAway
+from souk.discovery.reach import Reach
+from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.watches import Tell, Watches
+from souk.kernel.clock import Clock
+
+
+class Hearing:
+    """What one watched service is said to have.
+
+    For `grace` seconds after the registry may have forgotten something, an instance that is missing is
+    kept: its process is just about to register again.
+    """
+
+    def __init__(self, tell: Tell, reach: Reach, clock: Clock, grace: float) -> None:
+        self._tell, self._reach, self._clock, self._grace = tell, reach, clock, grace
+        self._memory = Memory()
+        self._life = 0
+        self._settled_at: float | None = None
+
+    def hear(self, instances: Iterable[Instance]) -> None:
+        """All that the registry knows at this moment."""
+        self._reach.found()
+        if self._settled_at is None:
+            self._settled_at = self._clock.monotonic() + (self._grace if self._life else 0.0)
+        self._tell(self._memory.hear(str(self._life), self.settles_in(self._grace) <= 0, instances))
+
+    def forgot(self) -> None:
+        """The registry may have forgotten something, now or by the time when it answers again."""
+        self._life += 1
+        self._settled_at = None
+
+    def settles_in(self, longest: float) -> float:
+        """Seconds until the registry is to be asked again because of what it may have forgotten, or `longest`."""
+        if self._settled_at is None:
+            return longest
+        left = self._settled_at - self._clock.monotonic()
+        return longest if left <= 0 else min(left + 0.01, longest)
+
+
+class Backend(Claims, Protocol):
+    """What an adapter does."""
+
+    durable: bool
+    """Whether what it knew is there when it comes back."""
+
+    def check(self, instance: Instance) -> None:
+        """Raises ConfigurationError for what it can never hold."""
+        ...
+
+    async def listen(self, service: str, hearing: Hearing) -> None:
+        """Tells all healthy instances of a service, and again after each change, until it fails."""
+        ...
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        ...
+
+
+class BackedRegistry:
+    """The port's `Registry` over a backend."""
+
+    def __init__(self, backend: Backend, clock: Clock, lease: float) -> None:
+        self._backend, self._clock, self._lease = backend, clock, lease
+        self._reach = Reach((RegistryAway,))
+        self._watches = Watches(self._follow)
+        self._claims: list[Claim] = []
+
+    @property
+    def away(self) -> str:
+        """Why the registry cannot be reached; empty when it can."""
+        return self._reach.away
+
+    async def register(self, instance: Instance) -> Claim:
+        """Announces an instance; returns once the registry knows it, or turned out to be away."""
+        self._backend.check(checked(instance))
+        claim = Claim(instance, self._backend, self._reach, self._lease)
+        self._claims = [one for one in self._claims if not one.left] + [claim]
+        await claim.told()
+        return claim
+
+    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+        """Changes among a service's instances."""
+        return self._watches.watch(service)
+
+    async def close(self) -> None:
+        """Leaves with every registration and ends every watch."""
+        await asyncio.gather(*(claim.leave() for claim in self._claims))
+        await self._watches.close()
+        await self._backend.close()
+
+    async def _follow(self, service: str, tell: Tell) -> None:
+        hearing = Hearing(tell, self._reach, self._clock, self._lease)
+
+        async def attempt() -> None:
+            try:
+                await self._backend.listen(service, hearing)
+            finally:
+                if not self._backend.durable:
+                    hearing.forgot()
+
+        await self._reach.keep(attempt)

@@ -1,0 +1,145 @@
+"""Consul: consul://:TOKEN@127.0.0.1:8500?lease=10&tls=false, the agent of this host.
+
+An instance is a service of the agent with one TTL check, its lease, which is critical while the instance
+says that it is not healthy. Consul itself removes what has been critical for longer (a minute at least).
+A watch is a blocking query for what passes every check, the host's own among them.
+
+Source: Consul's HTTP API, "Blocking queries".
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, quote
+
+from souk.discovery.backed import BackedRegistry, Hearing
+from souk.discovery.labels import CLAIM, labelled, labels
+from souk.discovery.options import Options, options_of
+from souk.discovery.registry import Instance
+from souk.discovery.rest import CALL, Api
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+
+WAIT = 25.0
+"""Seconds that Consul may take to say that nothing has changed."""
+PAUSE = 0.02
+"""Seconds between two queries: the most that a service whose checks change all the time can cost."""
+MOST_LABELS = 64
+LONGEST_LABEL = 512
+"""Bytes."""
+
+
+class ConsulBackend:
+    """A Consul agent."""
+
+    durable = False
+    """Checks begin anew when the agent does, and a development agent forgets everything."""
+
+    def __init__(self, options: Options) -> None:
+        token = {"X-Consul-Token": options.password} if options.password else {}
+        self._api = Api("Consul", options, token)
+        self._lease = options.lease
+
+    def check(self, instance: Instance) -> None:
+        """Consul holds less text than the port."""
+        held = labels(instance, "")
+        if len(held) > MOST_LABELS:
+            raise ConfigurationError(f"Consul holds {MOST_LABELS} texts of an instance, and {instance.id} has more")
+        for name, text in held.items():
+            if len(text.encode()) > LONGEST_LABEL or len(name) > 128:
+                raise ConfigurationError(f"{name!r} of {instance.id} is longer than Consul can hold")
+
+    async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
+        """Registers at the agent, in place of whatever has the id."""
+        host, _, port = instance.address.rpartition(":")
+        await self._api.call(
+            "PUT",
+            "/v1/agent/service/register",
+            # Without it the check of an earlier claim would stay and become critical.
+            params={"replace-existing-checks": "true"},
+            json={
+                "ID": instance.id,
+                "Name": instance.service,
+                "Address": host.strip("[]"),
+                "Port": int(port),
+                "Meta": labels(instance, claim),
+                "Weights": {"Passing": instance.weight, "Warning": instance.weight},
+                "Check": {
+                    "CheckID": _check(claim, instance),
+                    "Name": "lease",
+                    "TTL": f"{round(self._lease * 1_000)}ms",
+                    "Status": _status(healthy),
+                    "DeregisterCriticalServiceAfter": f"{max(60, round(self._lease * 6))}s",
+                },
+            },
+        )
+
+    async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
+        """Passes the check, or says that it is critical."""
+        path = f"/v1/agent/check/update/{_check(claim, instance)}"
+        reply = await self._api.call("PUT", path, json={"Status": _status(healthy)}, allowed=(404,))
+        return reply.status != 404
+
+    async def owns(self, claim: str, instance: Instance) -> bool:
+        """Whether the agent's service is this claim's, or is not there."""
+        reply = await self._api.call("GET", f"/v1/agent/service/{instance.id}", allowed=(404,))
+        return reply.status == 404 or reply.body["Meta"].get(CLAIM) == claim
+
+    async def withdraw(self, claim: str, instance: Instance) -> None:
+        """Removes the service from the agent."""
+        if await self.owns(claim, instance):
+            await self._api.call("PUT", f"/v1/agent/service/deregister/{instance.id}", allowed=(404,))
+
+    async def listen(self, service: str, hearing: Hearing) -> None:
+        """One blocking query after the other."""
+        index = 0
+        while True:
+            wait = hearing.settles_in(WAIT)
+            reply = await self._api.call(
+                "GET",
+                f"/v1/health/service/{quote(service, safe='')}",
+                params={"passing": "1", "index": str(index), "wait": f"{max(1, round(wait * 1_000))}ms"},
+                patience=wait * 17 / 16 + CALL,  # Consul adds up to a sixteenth
+            )
+            seen, index = index, next_index(index, reply.headers)
+            if index < seen:
+                hearing.forgot()
+            hearing.hear(_instances(service, reply.body))
+            await asyncio.sleep(PAUSE)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._api.close()
+
+
+def next_index(index: int, headers: Mapping[str, str]) -> int:
+    """What the next query waits for: 0, an answer at once, when Consul's index went back; never below 1 else."""
+    found = max(1, int(headers["X-Consul-Index"]))
+    return 0 if found < index else found
+
+
+def _check(claim: str, instance: Instance) -> str:
+    return f"souk:{instance.id}:{claim}"
+
+
+def _status(healthy: bool) -> str:
+    return "passing" if healthy else "critical"
+
+
+def _instances(service: str, entries: list[dict[str, Any]]) -> list[Instance]:
+    """Of two hosts with the same id, as when a process has moved, the later one."""
+    return [_instance(service, entry) for entry in sorted(entries, key=lambda one: one["Service"]["ModifyIndex"])]
+
+
+def _instance(service: str, entry: dict[str, Any]) -> Instance:
+    found = entry["Service"]
+    host = found["Address"] or entry["Node"]["Address"]
+    address = f"[{host}]:{found['Port']}" if ":" in host else f"{host}:{found['Port']}"
+    weight = (found.get("Weights") or {}).get("Passing", 1)
+    return labelled(service, found["ID"], address, found["Meta"] or {}, weight)
+
+
+async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
+    """Opens the agent at an URL; does not wait for it."""
+    options = options_of(url, 8500)
+    return BackedRegistry(ConsulBackend(options), clock, options.lease)

@@ -1,0 +1,52 @@
+"""An instance's version, zone and metadata in one map of text, as registries keep beside an address.
+
+`version`, `zone` and `weight` are what other clients of these registries call them as well. Registries
+allow fewer characters in names than Souk does: one that is not allowed becomes `_` and its hexadecimal code.
+"""
+
+import re
+from collections.abc import Mapping
+
+from souk.discovery.registry import HEAVIEST, Instance
+
+CLAIM = "souk-claim"
+"""Names the registration that wrote a map, and tells that Souk did."""
+_OWN = frozenset({"version", "zone", "weight", CLAIM})
+_ESCAPED = re.compile(r"_([0-9A-F]{2})")
+_TO_ESCAPE = re.compile(r"[^A-Za-z0-9_-]|_(?=[0-9A-F]{2})")
+
+
+def labels(instance: Instance, claim: str) -> dict[str, str]:
+    """The map of an instance."""
+    own = {"version": instance.version, "zone": instance.zone, "weight": str(instance.weight), CLAIM: claim}
+    return {**{_escaped(name): text for name, text in instance.metadata.items()}, **own}
+
+
+def labelled(service: str, id: str, address: str, found: Mapping[str, str], weight: int = 1) -> Instance:  # noqa: A002
+    """The instance of a map; of one that others have written, whatever they say of themselves."""
+    ours = CLAIM in found
+    metadata = {_plain(name) if ours else name: str(text) for name, text in found.items() if name not in _OWN}
+    said = found.get("weight", "")
+    return Instance(
+        service=service,
+        id=id,
+        address=address,
+        version=found.get("version", ""),
+        zone=found.get("zone", ""),
+        weight=max(1, min(HEAVIEST, int(said) if said.isdecimal() else weight)),
+        metadata=metadata,
+    )
+
+
+def _escaped(name: str) -> str:
+    if name in _OWN or name.startswith("consul-"):
+        return f"_{ord(name[0]):02X}{_escaped_rest(name[1:])}"
+    return _escaped_rest(name)
+
+
+def _escaped_rest(name: str) -> str:
+    return _TO_ESCAPE.sub(lambda found: f"_{ord(found[0]):02X}", name)
+
+
+def _plain(name: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)

@@ -1,0 +1,163 @@
+"""What tests of a registry need: the registry itself, to start and to stop, and somebody who watches it."""
+
+import asyncio
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from souk.discovery.changes import applied
+from souk.discovery.open import open_registry
+from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Registry
+from souk.kernel.clock import SystemClock
+
+PATIENCE = 60.0
+"""Seconds after which something that should have happened has failed the test."""
+
+ALL = frozenset({"version", "zone", "weight", "metadata"})
+
+
+@dataclass
+class RegistryHarness(ABC):
+    """One registry, and how it is reached. A test class gives it as the fixture `harness`, started.
+
+    url: what `open_registry` takes; stays the same over a restart.
+    lease: the most seconds until one that was killed is told as left.
+    tells: which of an instance's texts and numbers the registry can hold.
+    registers: whether instances register themselves. Where they do not, `announcer` is the test's own
+    way to change what the registry knows, and what only concerns registrations is not tested.
+    """
+
+    url: str = ""
+    lease: float = 10.0
+    tells: frozenset[str] = ALL
+    registers: bool = True
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Starts the registry again where it was, with or without what it knew; returns when it answers."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Kills the registry; returns when it does not answer any more."""
+
+    async def settled(self) -> None:
+        """Waits, after a restart, until the registry must know who is there and who is not any more."""
+        await asyncio.sleep(1.5 * self.lease)
+
+    async def open(self) -> Registry:
+        """The adapter that is tested."""
+        return await open_registry(self.url, SystemClock())
+
+    async def announcer(self) -> Registry:
+        """Where instances are registered: another client of the same registry."""
+        return await self.open()
+
+    def expected(self, instance: Instance) -> Instance:
+        """The instance as a watch tells it."""
+        plain = Instance(instance.service, instance.id, instance.address)
+        return replace(plain, **{name: getattr(instance, name) for name in self.tells})
+
+
+@dataclass
+class Watcher:
+    """Somebody who watches one service, and finds contradictions in what is told."""
+
+    changes: list[Change] = field(default_factory=list)
+    known: dict[str, Instance] = field(default_factory=dict)
+    ended: bool = False
+    wrong: str = ""
+    _heard: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def follow(self, registry: Registry, service: str) -> None:
+        """Watches until the registry is closed or the task is cancelled."""
+        async with aclosing(registry.watch(service)) as changes:
+            async for change in changes:
+                async with self._heard:
+                    self._take(change)
+                    self._heard.notify_all()
+        async with self._heard:
+            self.ended = True
+            self._heard.notify_all()
+
+    def _take(self, change: Change) -> None:
+        before = self.known.get(change.instance.id)
+        fits = {
+            Joined: before is None,
+            Changed: before is not None and before != change.instance,
+            Left: before is not None,
+        }
+        if not fits[type(change)]:
+            self.wrong = self.wrong or f"{change} was told when {before} was known"
+        self.changes.append(change)
+        self.known = applied(self.known, change)
+
+    async def until(self, check: Callable[["Watcher"], bool]) -> None:
+        """Waits until `check` holds; it is looked at after each change."""
+        try:
+            async with asyncio.timeout(PATIENCE), self._heard:
+                await self._heard.wait_for(lambda: self.wrong or check(self))
+        except TimeoutError:
+            raise AssertionError(f"never told; known is {self.known}, after {self.changes}") from None
+        assert not self.wrong, self.wrong
+
+    async def knows(self, *instances: Instance) -> None:
+        """Waits until exactly these are known."""
+        expected = {instance.id: instance for instance in instances}
+        await self.until(lambda watcher: watcher.known == expected)
+
+    @property
+    def left(self) -> list[str]:
+        """The ids that were told as left."""
+        return [change.instance.id for change in self.changes if isinstance(change, Left)]
+
+
+@asynccontextmanager
+async def watching(registry: Registry, service: str) -> AsyncIterator[Watcher]:
+    """Watches inside the block; what goes wrong is raised at the end."""
+    watcher = Watcher()
+    task = asyncio.ensure_future(watcher.follow(registry, service))
+    try:
+        yield watcher
+        assert not watcher.wrong, watcher.wrong
+    finally:
+        task.cancel()
+        failed = (await asyncio.gather(task, return_exceptions=True))[0]
+    if isinstance(failed, Exception):
+        raise failed
+
+
+@asynccontextmanager
+async def opened(harness: RegistryHarness) -> AsyncIterator[Registry]:
+    """A client, closed at the end."""
+    registry = await harness.open()
+    try:
+        yield registry
+    finally:
+        await registry.close()
+
+
+@asynccontextmanager
+async def another_process(harness: RegistryHarness, instance: Instance) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that registered an instance and does nothing else; killed at the end."""
+    arguments = (harness.url, instance.service, instance.id, instance.address)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "souk.testing.registry_victim", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        assert line == b"registered\n", f"the process that registers has failed: {line!r}"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def eventually(check: Callable[[], bool]) -> None:
+    """Waits for what nobody notifies."""
+    async with asyncio.timeout(PATIENCE):
+        while not check():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
