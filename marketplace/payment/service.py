@@ -36,7 +36,8 @@ RECOVERY_INTERVAL = 1.0
 
 async def build(host: Host) -> Parts:
     """Puts the service together."""
-    provider = await _provider(host)
+    breaker = Breaker(SETTINGS)
+    provider = GuardedProvider(await _way_to_the_provider(host, read_settings(host.settings)), breaker, host.clock)
     office = Office(
         database=host.database,
         payments=SqlPayments(),
@@ -52,6 +53,7 @@ async def build(host: Host) -> Parts:
         consumers={CONSUMER: partial(erase_cards, office=office, inbox=Inbox())},
         tasks={"recover payments": partial(recover_for_ever, office), "card provider": partial(_hold, provider)},
         demo=partial(load_demo, office),
+        breakers={"card-provider": breaker},
     )
 
 
@@ -60,11 +62,6 @@ async def recover_for_ever(office: Office) -> None:
     while True:
         if await recover(office) < BATCH:
             await asyncio.sleep(RECOVERY_INTERVAL)
-
-
-async def _provider(host: Host) -> CardProvider:
-    provider = await _way_to_the_provider(host, read_settings(host.settings))
-    return GuardedProvider(provider, Breaker(SETTINGS), host.clock)
 
 
 async def _way_to_the_provider(host: Host, settings: PaymentSettings) -> CardProvider:

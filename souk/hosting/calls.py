@@ -1,32 +1,43 @@
 """How the services of this process reach each other, and those of other processes.
 
-A name that is hosted here is called in process; any other where the settings say that it listens.
-Whoever calls cannot tell the difference.
+A name that is hosted here is called in process; any other where the registry says that its instances
+are. Whoever calls cannot tell the difference.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 
 import grpc.aio
 from prometheus_client import CollectorRegistry
 from soukapi.v1 import event_pb2
 
+from souk.discovery.directory import Directory
+from souk.discovery.fixed import FixedRegistry
+from souk.discovery.open import open_registry
+from souk.discovery.registry import Registry
 from souk.events.consumer import EventSinkServicer
 from souk.hosting.call_metrics import CallMetrics
+from souk.hosting.control.breakers import Breakers
+from souk.hosting.elsewhere import Elsewhere
 from souk.hosting.hosted import Hosted
+from souk.hosting.resilience import Protection, read_resilience
+from souk.hosting.settings import Settings
 from souk.kernel.clock import Clock
 from souk.resilience.breaker import Breaker
+from souk.resilience.bulkhead import Bulkhead
+from souk.resilience.retry import Retry
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.channel import Channel
 from souk.rpc.grpc_server import serve
 from souk.rpc.in_process import InProcess
 from souk.rpc.layers import standard_layers
-from souk.rpc.remote import Remote
 from souk.rpc.server import Dispatcher
 from souk.rpc.transport import Transport
-from souk.telemetry.logs import logger
 from souk.telemetry.metrics import process_registry
+from souk.telemetry.traffic import Traffic
 
 EVENT_SINK = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
 GRACE = 5.0
@@ -34,33 +45,39 @@ GRACE = 5.0
 
 
 class Calls:
-    """The services `hosted` here, by name, and the `addresses` of others. `registry` counts what is called."""
+    """The services `hosted` here, by name, and those of other processes, which `discovery` finds.
+
+    `registry` counts what is called; `breakers` are those around the calls.
+    """
 
     def __init__(
-        self, secret: bytes, hosted: Sequence[str], addresses: Mapping[str, Sequence[str]], clock: Clock
+        self, secret: bytes, hosted: Sequence[str], discovery: Registry, settings: Settings, clock: Clock
     ) -> None:
         self.registry: CollectorRegistry = process_registry()
+        self.discovery = discovery
+        self.directory = Directory(discovery, clock)
+        self.breakers = Breakers(clock)
         self._metrics = CallMetrics(self.registry)
         self._secret = secret
-        self._addresses = addresses
+        self._resilience = read_resilience(settings.resilience)
+        self._about = settings
         self._clock = clock
         self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
-        self._transports: dict[str, Transport] = {
-            name: InProcess(dispatcher, clock) for name, dispatcher in self._dispatchers.items()
-        }
+        self._here = {name: InProcess(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
+        self._elsewhere: dict[str, Elsewhere] = {}
 
     def of(self, caller: str) -> Callable[[str], grpc.aio.Channel]:
         """Channels in the name of `caller`, one for each service that it calls.
 
-        Calls to a name that is neither here nor anywhere else are not sent.
+        Calls to a name of which no instance is known are not sent.
         """
         tokens = self._tokens(caller)
         channels: dict[str, Channel] = {}
 
         def channel(name: str) -> Channel:
             if name not in channels:
-                layers = self._layers(caller, name)
-                channels[name] = Channel(self._transport(name), tokens=tokens, layers=layers, clock=self._clock)
+                transport, layers = self._way(caller, name)
+                channels[name] = Channel(transport, tokens=tokens, layers=layers, clock=self._clock)
             return channels[name]
 
         return channel
@@ -70,6 +87,12 @@ class Calls:
         dispatcher = self._dispatchers[one.service.name]
         dispatcher.add(one.parts.servicer, one.service.contract)
         dispatcher.add(EventSinkServicer(one.parts.consumers, clock=self._clock), EVENT_SINK)
+        for outside, breaker in one.parts.breakers.items():
+            self.breakers.add(one.service.name, outside, breaker)
+
+    def traffic(self, name: str) -> Traffic:
+        """The calls that a service of this process has answered."""
+        return self._dispatchers[name].traffic
 
     @asynccontextmanager
     async def listening(self, name: str, host: str, port: int, drain: float) -> AsyncIterator[str]:
@@ -86,35 +109,53 @@ class Calls:
 
     async def close(self) -> None:
         """Lets running calls end, and takes no more."""
-        for transport in self._transports.values():
+        transports: list[Transport] = [*self._here.values(), *self._elsewhere.values()]
+        for transport in transports:
             await transport.close(GRACE)
+        await self.directory.close()
+        await self.discovery.close()
 
     def _tokens(self, service: str) -> CallerTokens:
         return CallerTokens(self._secret, service, self._clock)
 
-    def _layers(self, caller: str, callee: str) -> list[Layer]:
-        breaker = Breaker()
+    def _way(self, caller: str, callee: str) -> tuple[Transport, list[Layer]]:
+        protection = self._protection(callee)
+        breaker = self.breakers.add(caller, callee, Breaker(protection.breaker))
         self._metrics.watch(caller, callee, breaker)
-        return standard_layers(callee, self._clock, breaker=breaker, ended=self._metrics.ended(caller))
+        here = self._here.get(callee)
+        layers = partial(
+            standard_layers,
+            callee,
+            self._clock,
+            retry=Retry(protection.retry, now=self._clock.monotonic()),
+            bulkhead=Bulkhead(protection.running, protection.waiting),
+            breaker=breaker,
+            ended=self._metrics.ended(caller),
+        )
+        if here is not None:
+            return here, layers()
+        there = self._there(callee)
+        return there, [there.found, *layers(balancer=there.balancer(protection))]
 
-    def _transport(self, name: str) -> Transport:
-        if name not in self._transports:
-            if name not in self._addresses:
-                # A service starts without the others: calls to them are not sent, and whoever asks is told so.
-                logger("hosting").warning(
-                    "nobody says where a service listens; name it in SOUK_ADDRESSES", service=name
-                )
-            known = self._addresses.get(name, ())
-            self._transports[name] = Remote(lambda: known, self._clock)
-        return self._transports[name]
+    def _protection(self, callee: str) -> Protection:
+        """What the settings say, with who and where this process is."""
+        protection, about = self._resilience.of(callee), self._about
+        balancer = replace(protection.balancer, zone=about.zone, name=about.instance or "")
+        return replace(protection, balancer=balancer)
+
+    def _there(self, name: str) -> Elsewhere:
+        if name not in self._elsewhere:
+            self._elsewhere[name] = Elsewhere(name, self.directory, self._clock)
+        return self._elsewhere[name]
 
 
 @asynccontextmanager
-async def open_calls(
-    secret: bytes, hosted: Sequence[str], addresses: Mapping[str, Sequence[str]], clock: Clock
-) -> AsyncIterator[Calls]:
+async def open_calls(secret: bytes, hosted: Sequence[str], settings: Settings, clock: Clock) -> AsyncIterator[Calls]:
     """Calls among services, closed with the block."""
-    calls = Calls(secret, hosted, addresses, clock)
+    discovery: Registry = FixedRegistry(settings.addresses)
+    if settings.registry is not None:
+        discovery = await open_registry(settings.registry, clock)
+    calls = Calls(secret, hosted, discovery, settings, clock)
     try:
         yield calls
     finally:

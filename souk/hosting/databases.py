@@ -33,7 +33,7 @@ class NoDatabase:
     async def run(self, work: Work[object], *, guarded: bool = False) -> NoReturn:
         self._refuse()
 
-    async def read(self, work: Work[object]) -> NoReturn:
+    async def read(self, work: Work[object], *, single: bool = False) -> NoReturn:
         self._refuse()
 
     def listen(self, channel: str, callback: Callable[[], None]) -> NoReturn:

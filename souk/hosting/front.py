@@ -1,6 +1,6 @@
 """The gateway, put before the services of an app."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,14 +15,21 @@ NAME = "gateway"
 """What the gateway calls itself when it calls services."""
 
 
+def _all_there() -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class Readiness:
-    """Whether the system takes requests."""
+    """Whether the system takes requests: once it was switched on, and from when `complete` was true on."""
 
     ready: bool = False
+    complete: Callable[[], bool] = _all_there
+    _seen_complete: bool = False
 
     async def __call__(self) -> bool:
-        return self.ready
+        self._seen_complete = self._seen_complete or (self.ready and self.complete())
+        return self.ready and self._seen_complete
 
     @contextmanager
     def on(self) -> Iterator[None]:

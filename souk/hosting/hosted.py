@@ -4,16 +4,18 @@ The same code serves a system of one process and a service that is a process of 
 says what differs.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import grpc.aio
 
 from souk.events.relay import Relay
 from souk.faults import Faults
-from souk.hosting.data_directory import held
+from souk.hosting.data_directory import held, make
 from souk.hosting.databases import open_database
 from souk.hosting.lifecycle import Supervisor
 from souk.hosting.service import Host, Parts, Service, Subscription
@@ -21,6 +23,9 @@ from souk.hosting.settings import Settings
 from souk.hosting.waiting import Waiting
 from souk.kernel.clock import Clock
 from souk.store.outbox import Outbox
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis  # an optional extra
 
 NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
 
@@ -33,7 +38,7 @@ class Ground:
     """What every service of this process stands on.
 
     `channels(name)` is how the service of that name reaches others; `instance` is unique to this run
-    of this process.
+    of this process; `redis` is closed by whoever opened it.
     """
 
     settings: Settings
@@ -41,6 +46,7 @@ class Ground:
     faults: Faults
     instance: str
     channels: Callable[[str], Callable[[str], grpc.aio.Channel]]
+    redis: "Redis | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +88,23 @@ def heard_in(services: Iterable[Service], besides: Mapping[str, Sequence[str]] =
     return [(name, Subscription(consumer, tuple(heard))) for (name, consumer), heard in types.items()]
 
 
+@contextmanager
+def _folder(service: Service, settings: Settings) -> Iterator[Path]:
+    """The service's directory: this process's alone, unless its replicas have a database in common."""
+    if settings.postgres is None:
+        with held(settings.data / service.name) as folder:
+            yield folder
+    else:
+        yield make(settings.data / service.name)
+
+
 @asynccontextmanager
 async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
     """Opens a service's directory and database, migrates, and builds it; closes with the block.
 
     Raises ConfigurationError, in one line, for what is wrong with the directory or the database.
     """
-    with held(ground.settings.data / service.name) as folder:
+    with _folder(service, ground.settings) as folder:
         database = await open_database(service, ground.settings, ground.clock, ground.faults)
         try:
             host = Host(
@@ -101,6 +117,7 @@ async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
                 instance=ground.instance,
                 settings=ground.settings.services.get(service.name, {}),
                 faults=ground.faults,
+                redis=ground.redis,
             )
             yield Hosted(service, host, await service.build(host))
         finally:

@@ -10,7 +10,7 @@ background work is cancelled where it waits, calls end, databases close.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from souk.faults import Faults
@@ -22,6 +22,7 @@ from souk.hosting.lifecycle import supervised
 from souk.hosting.service import App, Service
 from souk.hosting.settings import SERVICE_PLACE, Settings
 from souk.hosting.sockets import address_of, listen
+from souk.hosting.volatile import open_redis
 from souk.hosting.waiting import Waiting
 from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
@@ -64,8 +65,9 @@ async def assembled(
         names = tuple(service.name for service in services)
         opened = AsyncExitStack()
         await stack.enter_async_context(opened)
-        calls = await stack.enter_async_context(open_calls(_secret(settings), names, settings.addresses, clock))
-        ground = _ground(settings, clock, calls)
+        calls = await stack.enter_async_context(open_calls(secret_of(settings), names, settings, clock))
+        redis = await opened.enter_async_context(open_redis(settings.redis))
+        ground = replace(_ground(settings, clock, calls), redis=redis)
         found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
         for one in found:
             calls.serve(one)
@@ -88,7 +90,8 @@ def _ground(settings: Settings, clock: Clock, calls: Calls) -> Ground:
     return Ground(settings, clock, Faults(settings.faults), uuid4().hex, calls.of)
 
 
-def _secret(settings: Settings) -> bytes:
+def secret_of(settings: Settings) -> bytes:
+    """What callers are signed with between services."""
     return installation_secret(settings.data) if settings.secret is None else settings.secret.encode()
 
 

@@ -7,40 +7,72 @@ differs, and that it is reached from outside.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from souk.hosting.calls import open_calls
-from souk.hosting.data_directory import installation_secret, make
-from souk.hosting.front import Readiness, gateway
+from souk.hosting.calls import Calls, open_calls
+from souk.hosting.control.process_control import Inspected, controlling
+from souk.hosting.data_directory import make
+from souk.hosting.door import Door
+from souk.hosting.front import NAME, Readiness, gateway
 from souk.hosting.hosted import Heard
-from souk.hosting.monolith import assembled
+from souk.hosting.monolith import assembled, secret_of
+from souk.hosting.presence import instance_id, present
 from souk.hosting.service import App, Service
-from souk.hosting.settings import LOOPBACK, Settings
-from souk.hosting.sockets import address_of, listen
+from souk.hosting.settings import Settings
+from souk.hosting.sockets import address_of, inherited, listen
 from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
+from souk.telemetry.traffic import Traffic
 
 
 @asynccontextmanager
 async def service_process(service: Service, heard: Heard, settings: Settings, clock: Clock) -> AsyncIterator[str]:
-    """Serves one service on loopback; gives its address, as host:port, once it takes calls."""
+    """Serves one service, on loopback unless told otherwise; gives its address, as host:port, once it takes calls."""
     async with AsyncExitStack() as stack:
         make(settings.data)
         process = await stack.enter_async_context(assembled((service,), heard, settings, clock))
         if settings.demo:
             await process.load_demo()
-        yield await stack.enter_async_context(
-            process.calls.listening(service.name, LOOPBACK, settings.port, settings.drain)
+        calls = process.calls
+        seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock)
+        await stack.enter_async_context(controlling(settings.control, seen))
+        address = await stack.enter_async_context(
+            calls.listening(service.name, settings.service_host, settings.port, settings.drain)
         )
+        await stack.enter_async_context(present(calls.discovery, service.name, seen.instance, address, settings, {}))
+        yield address
 
 
 @asynccontextmanager
 async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIterator[str]:
     """Serves the gateway alone, before services in other processes; gives its address, as host:port."""
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(listen(settings.bind, settings.port))
-        secret = installation_secret(make(settings.data)) if settings.secret is None else settings.secret.encode()
-        calls = await stack.enter_async_context(open_calls(secret, (), settings.addresses, clock))
-        readiness = Readiness()
-        application = gateway(app, calls, clock, readiness)
-        await stack.enter_async_context(serving(application, listener, settings.drain))
+        shared = settings.listen_fd is not None
+        listener = stack.enter_context(
+            listen(settings.bind, settings.port) if settings.listen_fd is None else inherited(settings.listen_fd)
+        )
+        make(settings.data)
+        calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
+        readiness = Readiness(complete=lambda: _complete(app, calls, settings))
+        door = Door(gateway(app, calls, clock, readiness))
+        seen = _inspected(NAME, calls, door.traffic, settings, clock)
+        await stack.enter_async_context(controlling(settings.control, seen))
+        leave = door.leave if shared else None
+        await stack.enter_async_context(serving(door, listener, settings.drain, leave))
         stack.enter_context(readiness.on())
         yield address_of(listener)
+
+
+def _complete(app: App, calls: Calls, settings: Settings) -> bool:
+    """Whether every service of the app is there. Only a registry can tell."""
+    return settings.registry is None or all(calls.directory.instances(service.name) for service in app.services)
+
+
+def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, clock: Clock) -> Inspected:
+    return Inspected(
+        service=name,
+        instance=instance_id(name, settings),
+        breakers=calls.breakers,
+        traffic=traffic,
+        clock=clock,
+        version=settings.version,
+        away=lambda: calls.directory.away,
+    )

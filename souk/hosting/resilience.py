@@ -117,7 +117,7 @@ def _retry(base: Protection, table: Table, place: str) -> Protection:
 
 
 def _bulkhead(base: Protection, table: Table, place: str) -> Protection:
-    known = {"running": base.running, "waiting": base.waiting}
+    known: dict[str, Any] = {"running": base.running, "waiting": base.waiting}
     for name, value in table.items():
         known[_known(name, known, place)] = _whole(value, f"{place}.{name}")
     return replace(base, **known)
@@ -138,7 +138,7 @@ def _replaced(settings: S, values: Table, place: str) -> S:
     """Settings with other values, each of the kind that it has."""
     kinds = {one.name: type(getattr(settings, one.name)) for one in fields(settings) if one.name not in _NESTED}
     readers = {bool: _flag, int: _whole}
-    changed = {
+    changed: dict[str, Any] = {
         name: readers.get(kinds[_known(name, kinds, place)], _number)(value, f"{place}.{name}")
         for name, value in values.items()
     }

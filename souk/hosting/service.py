@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
@@ -15,9 +16,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from souk.events.consumer import Handler
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
+from souk.resilience.breaker import Breaker
 from souk.saga.runner import SagaRunner
 from souk.store.database import Database
 from souk.store.outbox import Outbox
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis  # an optional extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,10 @@ class Host:
     """What a service is given.
 
     `channel(name)` is a gRPC channel to the service of that name, wherever it runs. `folder` is the
-    service's own directory. `instance` is unique to this run of this process. `settings` are the
-    service's own, by name, as text. A stateless service does not touch `database` or `outbox`.
+    service's own directory; its replicas share it where the database is a server's. `instance` is unique to
+    this run of this process. `settings` are the service's own, by name, as text. A stateless service does
+    not touch `database` or `outbox`. `redis` is a server for what can be lost, if there is one; its commands
+    end within a quarter of a second, often in an error.
     """
 
     name: str
@@ -46,6 +53,7 @@ class Host:
     instance: str
     settings: Mapping[str, str] = field(default_factory=dict)
     faults: Faults = field(default_factory=lambda: INERT)
+    redis: "Redis | None" = None
 
 
 async def nothing() -> None:
@@ -59,7 +67,7 @@ class Parts:
     A task runs from start until it is cancelled; one that fails is started again with back-off.
     `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
     more, before the tasks are cancelled. The runs of `sagas` are counted in the metrics; to run them
-    is one of the tasks.
+    is one of the tasks. `breakers` are those around what is outside the system, by its name.
     """
 
     servicer: object
@@ -68,6 +76,7 @@ class Parts:
     demo: Callable[[], Awaitable[None]] = nothing
     drain: Callable[[], Awaitable[None]] = nothing
     sagas: SagaRunner | None = None
+    breakers: Mapping[str, Breaker] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +107,26 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A program beside a fleet that stands for something outside the system, such as a bank in development.
+
+    It is started unless `setting` of `service` says where the real thing is; otherwise that setting becomes
+    `url`. `arguments` are those of Python. In both, {port} is a free port of this machine, and in
+    `arguments` {folder} is the folder of the service.
+    """
+
+    name: str
+    service: str
+    setting: str
+    url: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class App:
-    """Services that make one system, and how its callers are known."""
+    """Services that make one system, how its callers are known, and what development needs beside it."""
 
     name: str
     services: tuple[Service, ...]
     identity: Identity
+    companions: tuple[Companion, ...] = ()

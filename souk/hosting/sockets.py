@@ -29,6 +29,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def inherited(descriptor: int) -> socket.socket:
+    """The socket that whoever started this process listens on; raises ConfigurationError when it is none."""
+    try:
+        listener = socket.socket(fileno=descriptor)
+        listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        listening = 0
+    if not listening:
+        raise ConfigurationError(f"SOUK_LISTEN_FD: descriptor {descriptor} is not a socket that listens")
+    listener.setblocking(False)
+    return listener
+
+
 def address_of(listener: socket.socket) -> str:
     """Where to reach it from this machine, as host:port; loopback if it listens everywhere."""
     host, port = listener.getsockname()[:2]

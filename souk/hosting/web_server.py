@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 import uvicorn
 
 IDLE_CONNECTION = 75
+LAME_DUCK = 2.0
+"""Seconds that kept connections are given to come once more and be sent elsewhere, where others go on."""
+_LOOK = 0.02
 LARGEST_HEAD = 64 * 1024
 
 
@@ -27,6 +30,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.answers.set()
+
+    async def send_elsewhere(self) -> None:
+        """Takes no new connection, and waits until the kept ones have gone, or LAME_DUCK is over."""
+        for listening in self.servers:
+            listening.close()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LAME_DUCK
+        while self.server_state.connections and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)  # the server tells nobody when a connection ends
 
 
 def _config(application: Any, drain: float) -> uvicorn.Config:
@@ -47,10 +59,13 @@ def _config(application: Any, drain: float) -> uvicorn.Config:
 
 
 @asynccontextmanager
-async def serving(application: Any, listener: socket.socket, drain: float) -> AsyncIterator["asyncio.Task[None]"]:
+async def serving(
+    application: Any, listener: socket.socket, drain: float, leave: Callable[[], None] | None = None
+) -> AsyncIterator["asyncio.Task[None]"]:
     """Serves inside the block; at its end no new request is taken, and running ones get `drain` seconds.
 
-    Gives the task that serves, which ends early only if it fails.
+    With `leave` others listen on the same socket: it is called first, and then connections that are kept
+    open have LAME_DUCK seconds to go there. Gives the task that serves, which ends early only if it fails.
     """
     server = _Server(_config(application, drain))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
@@ -63,5 +78,8 @@ async def serving(application: Any, listener: socket.socket, drain: float) -> As
         yield task
     finally:
         answers.cancel()
+        if leave is not None:
+            leave()
+            await server.send_elsewhere()
         server.should_exit = True
         await task

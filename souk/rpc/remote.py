@@ -109,6 +109,11 @@ class Remote:
         connections, self._connections = list(self._connections.values()), {}
         await asyncio.gather(*self._leaving, *(connection.channel.close(grace) for connection in connections))
 
+    def warm(self, address: str) -> None:
+        """Begins to connect, so that the first call need not wait for it."""
+        if not self._closed:
+            self._connection(address).is_ready()
+
     def remaining(self, call: Call) -> float:
         """Seconds until the call's deadline."""
         return call.deadline - self._clock.monotonic()

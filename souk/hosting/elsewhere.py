@@ -1,0 +1,94 @@
+"""A service of other processes: the registry knows its instances, the balancer chooses one."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from souk.discovery.directory import Directory
+from souk.discovery.registry import Instance
+from souk.hosting.resilience import CHOICES, Protection
+from souk.kernel.clock import Clock
+from souk.resilience.balancer import Balancer, Member
+from souk.rpc.call import Call, Invoke, Reply
+from souk.rpc.remote import Remote
+from souk.rpc.transport import Wire
+from souk.telemetry.logs import logger
+
+_log = logger("hosting")
+
+FIRST_LOOK = 1.0
+"""Seconds that the first calls wait for the registry's first answer."""
+
+
+class Elsewhere:
+    """A transport to the instances of one service in other processes.
+
+    A call whose instance nobody has chosen goes to each in turn, by gRPC; so do streams.
+    """
+
+    def __init__(self, service: str, directory: Directory, clock: Clock) -> None:
+        self._service = service
+        self._directory = directory
+        self._clock = clock
+        self._instances: dict[str, Instance] = {}
+        self._grpc = Remote(lambda: tuple(self._instances), clock)
+        self._looking: asyncio.Task[object] | None = None
+        self._balancers: list[Balancer] = []
+        directory.on_change(service, self._changed)
+        self._changed(directory.instances(service))
+
+    def balancer(self, protection: Protection) -> Balancer:
+        """One that always knows the instances."""
+        balancer = Balancer(CHOICES[protection.choice](), protection.balancer)
+        self._balancers.append(balancer)
+        balancer.update(self._members(), self._clock.monotonic())
+        return balancer
+
+    def found(self, inner: Invoke) -> Invoke:
+        """A layer: the first calls wait until the registry has said where the service is."""
+
+        async def invoke(call: Call) -> Reply:
+            if not self._instances:
+                await self._look(call.deadline - self._clock.monotonic())
+            return await inner(call)
+
+        return invoke
+
+    def unary(self, call: Call) -> Awaitable[Reply]:
+        """Makes a unary call; an `Invoke`."""
+        return self._grpc.unary(call)
+
+    def stream(self, call: Call, *, one_request: bool) -> Wire:
+        """Begins a call of another shape."""
+        return self._grpc.stream(call, one_request=one_request)
+
+    async def ready(self) -> None:
+        """Waits until an instance is connected."""
+        await self._grpc.ready()
+
+    async def close(self, grace: float | None = None) -> None:
+        """Lets running calls end for `grace` seconds; further calls are not sent."""
+        if self._looking is not None:
+            self._looking.cancel()
+        await self._grpc.close(grace)
+
+    async def _look(self, seconds: float) -> None:
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._directory.known(self._service, FIRST_LOOK))
+        if not self._looking.done():
+            await asyncio.wait({self._looking}, timeout=max(0.0, seconds))
+            if self._looking.done() and not self._instances:
+                # A service starts without the others: calls to them are not sent, and whoever asks is told so.
+                _log.warning(
+                    "nobody says where a service is: see SOUK_REGISTRY and SOUK_ADDRESSES", service=self._service
+                )
+
+    def _changed(self, instances: tuple[Instance, ...]) -> None:
+        self._instances = {instance.address: instance for instance in instances}
+        members, now = self._members(), self._clock.monotonic()
+        for balancer in self._balancers:
+            balancer.update(members, now)
+        for address in self._instances:
+            self._grpc.warm(address)
+
+    def _members(self) -> list[Member]:
+        return [Member(one.address, one.zone, one.weight) for one in self._instances.values()]
