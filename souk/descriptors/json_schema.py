@@ -14,25 +14,14 @@ from souk.descriptors.comments import Comments
 from souk.descriptors.json_names import enum_names, map_entry, must_be_given
 from souk.descriptors.json_scalars import INTEGER_RANGES
 from souk.descriptors.json_well_known import is_wrapper
-from souk.kernel.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from souk.descriptors.limits import KEY, NO_NUL, items_keywords, keywords, policy_of
+from souk.kernel.paging import DEFAULT_PAGE_SIZE
 
 Schema = dict[str, Any]
-
-NO_NUL = r"^[^\x00]*$"
-"""What PostgreSQL cannot store is refused."""
 
 INTEGER_TEXT = r"^-?(0|[1-9][0-9]{0,19})$"
 
 _VERSION = re.compile(r"v[0-9]+\w*")
-_KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
-_PAGE_SIZE = {
-    "type": "integer",
-    "format": "int32",
-    "minimum": 1,
-    "maximum": MAX_PAGE_SIZE,
-    "default": DEFAULT_PAGE_SIZE,
-}
-"""Every list of the platform pages alike (souk.kernel.paging)."""
 
 _WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
@@ -69,7 +58,7 @@ class Schemas:
     def parameter(self, field: FieldDescriptor) -> Schema:
         """The schema of a field in a path or a query."""
         one = _well_known(field.message_type) if field.message_type else self.scalar(field, request=True)
-        return {"type": "array", "items": one} if field.is_repeated else one
+        return {"type": "array", "items": one, **items_keywords(policy_of(field))} if field.is_repeated else one
 
     def comment(self, full_name: str) -> Schema:
         """A description, if there is one."""
@@ -111,14 +100,16 @@ class Schemas:
 
     def _property(self, field: FieldDescriptor, request: bool, key: str) -> Schema:
         schema = {**self._values(field, request), **self.comment(field.full_name)}
-        return {**schema, **_KEY} if field.name == key else schema
+        return {**schema, **keywords(KEY, field)} if field.name == key else schema
 
     def _values(self, field: FieldDescriptor, request: bool) -> Schema:
         if entry := map_entry(field):
             names = {"propertyNames": _map_key(entry[0])} if request else {}
             return {"type": "object", **names, "additionalProperties": self._value(entry[1], request)}
         one = self._value(field, request)
-        return {"type": "array", "items": one} if field.is_repeated else one
+        if not field.is_repeated:
+            return one
+        return {"type": "array", "items": one, **(items_keywords(policy_of(field)) if request else {})}
 
     def _value(self, field: FieldDescriptor, request: bool) -> Schema:
         message = field.message_type
@@ -127,15 +118,12 @@ class Schemas:
     def scalar(self, field: FieldDescriptor, *, request: bool = False) -> Schema:
         """The schema of one scalar value."""
         if field.type in INTEGER_RANGES:
-            if request and field.name == "page_size":
-                return dict(_PAGE_SIZE)
-            low, high = INTEGER_RANGES[field.type]
-            return {"type": "integer", "format": _integer_format(field), "minimum": low, "maximum": high}
+            return {"type": "integer", "format": _integer_format(field), **_range(field, request), **_default(field)}
         if field.type == FieldDescriptor.TYPE_ENUM:
             return {"type": "string", "enum": list(enum_names(field.enum_type).values())}
         schema = dict(_SCALARS[field.type])
-        if request and field.type == FieldDescriptor.TYPE_STRING:
-            schema["pattern"] = NO_NUL
+        if request:
+            schema.update(keywords(policy_of(field), field))
         return {**schema, "format": "password"} if field.GetOptions().debug_redact else schema
 
 
@@ -159,6 +147,18 @@ def _map_key(key: FieldDescriptor) -> Schema:
     if key.type == FieldDescriptor.TYPE_BOOL:
         return {"enum": ["true", "false"]}
     return {"pattern": INTEGER_TEXT if key.type in INTEGER_RANGES else NO_NUL}
+
+
+def _range(field: FieldDescriptor, request: bool) -> Schema:
+    if request:
+        return keywords(policy_of(field), field)
+    low, high = INTEGER_RANGES[field.type]
+    return {"minimum": low, "maximum": high}
+
+
+def _default(field: FieldDescriptor) -> Schema:
+    # Every list of the platform pages alike (souk.kernel.paging).
+    return {"default": DEFAULT_PAGE_SIZE} if field.name == "page_size" else {}
 
 
 def _integer_format(field: FieldDescriptor) -> str:

@@ -19,12 +19,12 @@ from souk.descriptors.json_reader import JsonReader
 from souk.descriptors.json_scalars import Read, text_reader
 from souk.descriptors.json_walk import ROOT, Walk
 from souk.descriptors.json_writer import dumps, writer_of
+from souk.descriptors.limits import KEY, Fits, in_words, test_of
 from souk.gateway.problem import invalid
 from souk.gateway.query import query_fields, read_query
 from souk.gateway.routes import Template, decoded
 from souk.kernel.errors import InvalidArgument, Violation
 
-LONGEST_KEY = 255
 JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 _REPLAYED = (b"idempotent-replayed", b"true")
@@ -148,6 +148,9 @@ def _body_reader(message: Descriptor, rule: HttpRule, bound: list[str], key: str
     return JsonReader(field.message_type)
 
 
+_is_key = cast(Fits, test_of(KEY))
+
+
 def _merge_key(name: str, label: str, header: str, arguments: dict[str, Any], walk: Walk) -> None:
     """The header and the field are the same thing."""
     given = arguments.get(name, "")
@@ -156,8 +159,8 @@ def _merge_key(name: str, label: str, header: str, arguments: dict[str, Any], wa
     key = arguments[name] = given or header
     if not key:
         walk.refuse(ROOT, label, "must be given, here or as the header Idempotency-Key")
-    elif len(key) > LONGEST_KEY or not (key.isascii() and key.isprintable()):
-        walk.refuse(ROOT, label, f"must be 1 to {LONGEST_KEY} printable ASCII characters")
+    elif not _is_key(key):
+        walk.refuse(ROOT, label, in_words(KEY))
 
 
 def _location(template: str, message: Descriptor) -> Callable[[Mapping[str, Any]], bytes] | None:

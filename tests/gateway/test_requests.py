@@ -131,8 +131,7 @@ async def test_a_query_is_checked(world: Any, query: str, field: str, detail: st
 
 async def test_a_query_parameter_that_must_be_given(world: Any) -> None:
     assert fields(await world.send("GET", "/api/v1/products:search")) == {"q": "must be given"}
-    await world.send("GET", "/api/v1/products:search?q=")
-    assert world.services.last[1] == product_pb2.SearchProductsRequest(q="")
+    assert fields(await world.send("GET", "/api/v1/products:search?q=")) == {"q": "must be 1 to 200 characters"}
 
 
 @pytest.mark.parametrize("segment", ["%ff", "%zz", "%00", "%"])

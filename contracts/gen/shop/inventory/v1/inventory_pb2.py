@@ -27,13 +27,37 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shop/inventory/v1/inventory.proto\x12\x11shop.inventory.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\".\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x03\"%\n\x0fGetStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\"`\n\x12\x41\x64justStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"1\n\tStockItem\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\"\x8c\x01\n\x0eReserveRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12+\n\x05items\x18\x03 \x03(\x0b\x32\x1c.shop.inventory.v1.StockItem\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\x0eReleaseRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\'\n\x18\x43ommitReservationRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"!\n\x12ReturnStockRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"N\n\x0bReservation\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.shop.inventory.v1.ReservationState\"8\n\rStockShortage\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.shop.inventory.v1.Stock\"5\n\x0cStockChanged\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x03*\xd5\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aRESERVATION_STATE_RESERVED\x10\x01\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x02\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x03\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x04\x12\x1e\n\x1aRESERVATION_STATE_RETURNED\x10\x05\x32\x99\t\n\x10InventoryService\x12\x8c\x01\n\x08GetStock\x12\".shop.inventory.v1.GetStockRequest\x1a\x18.shop.inventory.v1.Stock\"B\x90\x02\x01\xaa\xd4\x18\x19\x08\x02(\x01\x32\x02\x08\x02\x62\x0fSTOCK_NOT_FOUND\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/stock/{product_id}\x12\xc5\x01\n\x0b\x41\x64justStock\x12%.shop.inventory.v1.AdjustStockRequest\x1a\x18.shop.inventory.v1.Stock\"u\x90\x02\x02\xaa\xd4\x18\x42\x08\x03\x12\x05\x61\x64min(\x02\x42\x0fidempotency_keyb\x0cOUT_OF_STOCKb\x16IDEMPOTENCY_KEY_REUSED\x82\xd3\xe4\x93\x02&\"!/api/v1/stock/{product_id}:adjust:\x01*\x12\x9c\x01\n\x07Reserve\x12!.shop.inventory.v1.ReserveRequest\x1a\x1e.shop.inventory.v1.Reservation\"N\x90\x02\x02\xaa\xd4\x18G\x08\x01\x32\x02\x08\x05\x42\x03keyb\x0cOUT_OF_STOCKb\x14RESERVATION_RELEASEDb\x16IDEMPOTENCY_KEY_REUSED\x12w\n\x07Release\x12!.shop.inventory.v1.ReleaseRequest\x1a\x1e.shop.inventory.v1.Reservation\")\x90\x02\x02\xaa\xd4\x18\"\x08\x01\x32\x02\x08\x05\x42\x03keyb\x15RESERVATION_COMMITTED\x12\xaf\x01\n\x11\x43ommitReservation\x12+.shop.inventory.v1.CommitReservationRequest\x1a\x1e.shop.inventory.v1.Reservation\"M\x90\x02\x02\xaa\xd4\x18\x46\x08\x01\x32\x02\x08\x05\x42\x03keyb\x0cOUT_OF_STOCKb\x14RESERVATION_RELEASEDb\x15RESERVATION_NOT_FOUND\x12\x7f\n\x0bReturnStock\x12%.shop.inventory.v1.ReturnStockRequest\x1a\x1e.shop.inventory.v1.Reservation\")\x90\x02\x02\xaa\xd4\x18\"\x08\x01\x32\x02\x08\x05\x42\x03keyb\x15RESERVATION_NOT_FOUND\x1a\xe2\x01\xaa\xd4\x18\xdd\x01\n\tinventory\x12\x18\n\x0fSTOCK_NOT_FOUND\x10\x05\x18\x94\x03 \x01\x12\x36\n\x0cOUT_OF_STOCK\x10\t\x18\x99\x03 \x01\x32\x1fshop.inventory.v1.StockShortage\x12\x1f\n\x16IDEMPOTENCY_KEY_REUSED\x10\x06\x18\xa6\x03 \x01\x12\x1d\n\x14RESERVATION_RELEASED\x10\n\x18\x99\x03 \x01\x12\x1e\n\x15RESERVATION_COMMITTED\x10\n\x18\x99\x03 \x01\x12\x1e\n\x15RESERVATION_NOT_FOUND\x10\x05\x18\x94\x03 \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shop/inventory/v1/inventory.proto\x12\x11shop.inventory.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\".\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x03\"%\n\x0fGetStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\"\x9e\x01\n\x12\x41\x64justStockRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10(\x18\x02\x12\'\n\x05\x64\x65lta\x18\x02 \x01(\x03\x42\x18\xaa\xd4\x18\x14\x30\x81\x80\x80\x80\x80\x80\x80\xf0\xff\x01\x38\xff\xff\xff\xff\xff\xff\xff\x0f\x12\x19\n\x06reason\x18\x03 \x01(\tB\t\xaa\xd4\x18\x05\x08\x01\x10\xc8\x01\x12$\n\x0fidempotency_key\x18\x04 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\xff\x01\x18\x01\"H\n\tStockItem\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10(\x18\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x03\x42\t\xaa\xd4\x18\x05\x30\x01\x38\xe8\x07\"\xb0\x01\n\x0eReserveRequest\x12\x18\n\x03key\x18\x01 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\xff\x01\x18\x01\x12\x1d\n\x08order_id\x18\x02 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\x80\x01\x18\x02\x12\x35\n\x05items\x18\x03 \x03(\x0b\x32\x1c.shop.inventory.v1.StockItemB\x08\xaa\xd4\x18\x04@\x01Hd\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"*\n\x0eReleaseRequest\x12\x18\n\x03key\x18\x01 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\xff\x01\x18\x01\"4\n\x18\x43ommitReservationRequest\x12\x18\n\x03key\x18\x01 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\xff\x01\x18\x01\".\n\x12ReturnStockRequest\x12\x18\n\x03key\x18\x01 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\xff\x01\x18\x01\"N\n\x0bReservation\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.shop.inventory.v1.ReservationState\"8\n\rStockShortage\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.shop.inventory.v1.Stock\"5\n\x0cStockChanged\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x03*\xd5\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aRESERVATION_STATE_RESERVED\x10\x01\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x02\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x03\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x04\x12\x1e\n\x1aRESERVATION_STATE_RETURNED\x10\x05\x32\x99\t\n\x10InventoryService\x12\x8c\x01\n\x08GetStock\x12\".shop.inventory.v1.GetStockRequest\x1a\x18.shop.inventory.v1.Stock\"B\x90\x02\x01\xaa\xd4\x18\x19\x08\x02(\x01\x32\x02\x08\x02\x62\x0fSTOCK_NOT_FOUND\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/stock/{product_id}\x12\xc5\x01\n\x0b\x41\x64justStock\x12%.shop.inventory.v1.AdjustStockRequest\x1a\x18.shop.inventory.v1.Stock\"u\x90\x02\x02\xaa\xd4\x18\x42\x08\x03\x12\x05\x61\x64min(\x02\x42\x0fidempotency_keyb\x0cOUT_OF_STOCKb\x16IDEMPOTENCY_KEY_REUSED\x82\xd3\xe4\x93\x02&\"!/api/v1/stock/{product_id}:adjust:\x01*\x12\x9c\x01\n\x07Reserve\x12!.shop.inventory.v1.ReserveRequest\x1a\x1e.shop.inventory.v1.Reservation\"N\x90\x02\x02\xaa\xd4\x18G\x08\x01\x32\x02\x08\x05\x42\x03keyb\x0cOUT_OF_STOCKb\x14RESERVATION_RELEASEDb\x16IDEMPOTENCY_KEY_REUSED\x12w\n\x07Release\x12!.shop.inventory.v1.ReleaseRequest\x1a\x1e.shop.inventory.v1.Reservation\")\x90\x02\x02\xaa\xd4\x18\"\x08\x01\x32\x02\x08\x05\x42\x03keyb\x15RESERVATION_COMMITTED\x12\xaf\x01\n\x11\x43ommitReservation\x12+.shop.inventory.v1.CommitReservationRequest\x1a\x1e.shop.inventory.v1.Reservation\"M\x90\x02\x02\xaa\xd4\x18\x46\x08\x01\x32\x02\x08\x05\x42\x03keyb\x0cOUT_OF_STOCKb\x14RESERVATION_RELEASEDb\x15RESERVATION_NOT_FOUND\x12\x7f\n\x0bReturnStock\x12%.shop.inventory.v1.ReturnStockRequest\x1a\x1e.shop.inventory.v1.Reservation\")\x90\x02\x02\xaa\xd4\x18\"\x08\x01\x32\x02\x08\x05\x42\x03keyb\x15RESERVATION_NOT_FOUND\x1a\xe2\x01\xaa\xd4\x18\xdd\x01\n\tinventory\x12\x18\n\x0fSTOCK_NOT_FOUND\x10\x05\x18\x94\x03 \x01\x12\x36\n\x0cOUT_OF_STOCK\x10\t\x18\x99\x03 \x01\x32\x1fshop.inventory.v1.StockShortage\x12\x1f\n\x16IDEMPOTENCY_KEY_REUSED\x10\x06\x18\xa6\x03 \x01\x12\x1d\n\x14RESERVATION_RELEASED\x10\n\x18\x99\x03 \x01\x12\x1e\n\x15RESERVATION_COMMITTED\x10\n\x18\x99\x03 \x01\x12\x1e\n\x15RESERVATION_NOT_FOUND\x10\x05\x18\x94\x03 \x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shop.inventory.v1.inventory_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['product_id']._serialized_options = b'\252\324\030\006\010\001\020(\030\002'
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['delta']._loaded_options = None
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['delta']._serialized_options = b'\252\324\030\0240\201\200\200\200\200\200\200\360\377\0018\377\377\377\377\377\377\377\017'
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['reason']._serialized_options = b'\252\324\030\005\010\001\020\310\001'
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['idempotency_key']._loaded_options = None
+  _globals['_ADJUSTSTOCKREQUEST'].fields_by_name['idempotency_key']._serialized_options = b'\252\324\030\007\010\001\020\377\001\030\001'
+  _globals['_STOCKITEM'].fields_by_name['product_id']._loaded_options = None
+  _globals['_STOCKITEM'].fields_by_name['product_id']._serialized_options = b'\252\324\030\006\010\001\020(\030\002'
+  _globals['_STOCKITEM'].fields_by_name['quantity']._loaded_options = None
+  _globals['_STOCKITEM'].fields_by_name['quantity']._serialized_options = b'\252\324\030\0050\0018\350\007'
+  _globals['_RESERVEREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_RESERVEREQUEST'].fields_by_name['key']._serialized_options = b'\252\324\030\007\010\001\020\377\001\030\001'
+  _globals['_RESERVEREQUEST'].fields_by_name['order_id']._loaded_options = None
+  _globals['_RESERVEREQUEST'].fields_by_name['order_id']._serialized_options = b'\252\324\030\007\010\001\020\200\001\030\002'
+  _globals['_RESERVEREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_RESERVEREQUEST'].fields_by_name['items']._serialized_options = b'\252\324\030\004@\001Hd'
+  _globals['_RELEASEREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_RELEASEREQUEST'].fields_by_name['key']._serialized_options = b'\252\324\030\007\010\001\020\377\001\030\001'
+  _globals['_COMMITRESERVATIONREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_COMMITRESERVATIONREQUEST'].fields_by_name['key']._serialized_options = b'\252\324\030\007\010\001\020\377\001\030\001'
+  _globals['_RETURNSTOCKREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_RETURNSTOCKREQUEST'].fields_by_name['key']._serialized_options = b'\252\324\030\007\010\001\020\377\001\030\001'
   _globals['_INVENTORYSERVICE']._loaded_options = None
   _globals['_INVENTORYSERVICE']._serialized_options = b'\252\324\030\335\001\n\tinventory\022\030\n\017STOCK_NOT_FOUND\020\005\030\224\003 \001\0226\n\014OUT_OF_STOCK\020\t\030\231\003 \0012\037shop.inventory.v1.StockShortage\022\037\n\026IDEMPOTENCY_KEY_REUSED\020\006\030\246\003 \001\022\035\n\024RESERVATION_RELEASED\020\n\030\231\003 \001\022\036\n\025RESERVATION_COMMITTED\020\n\030\231\003 \001\022\036\n\025RESERVATION_NOT_FOUND\020\005\030\224\003 \001'
   _globals['_INVENTORYSERVICE'].methods_by_name['GetStock']._loaded_options = None
@@ -48,30 +72,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVENTORYSERVICE'].methods_by_name['CommitReservation']._serialized_options = b'\220\002\002\252\324\030F\010\0012\002\010\005B\003keyb\014OUT_OF_STOCKb\024RESERVATION_RELEASEDb\025RESERVATION_NOT_FOUND'
   _globals['_INVENTORYSERVICE'].methods_by_name['ReturnStock']._loaded_options = None
   _globals['_INVENTORYSERVICE'].methods_by_name['ReturnStock']._serialized_options = b'\220\002\002\252\324\030\"\010\0012\002\010\005B\003keyb\025RESERVATION_NOT_FOUND'
-  _globals['_RESERVATIONSTATE']._serialized_start=824
-  _globals['_RESERVATIONSTATE']._serialized_end=1037
+  _globals['_RESERVATIONSTATE']._serialized_start=985
+  _globals['_RESERVATIONSTATE']._serialized_end=1198
   _globals['_STOCK']._serialized_start=144
   _globals['_STOCK']._serialized_end=190
   _globals['_GETSTOCKREQUEST']._serialized_start=192
   _globals['_GETSTOCKREQUEST']._serialized_end=229
-  _globals['_ADJUSTSTOCKREQUEST']._serialized_start=231
-  _globals['_ADJUSTSTOCKREQUEST']._serialized_end=327
-  _globals['_STOCKITEM']._serialized_start=329
-  _globals['_STOCKITEM']._serialized_end=378
-  _globals['_RESERVEREQUEST']._serialized_start=381
-  _globals['_RESERVEREQUEST']._serialized_end=521
-  _globals['_RELEASEREQUEST']._serialized_start=523
-  _globals['_RELEASEREQUEST']._serialized_end=552
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=554
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=593
-  _globals['_RETURNSTOCKREQUEST']._serialized_start=595
-  _globals['_RETURNSTOCKREQUEST']._serialized_end=628
-  _globals['_RESERVATION']._serialized_start=630
-  _globals['_RESERVATION']._serialized_end=708
-  _globals['_STOCKSHORTAGE']._serialized_start=710
-  _globals['_STOCKSHORTAGE']._serialized_end=766
-  _globals['_STOCKCHANGED']._serialized_start=768
-  _globals['_STOCKCHANGED']._serialized_end=821
-  _globals['_INVENTORYSERVICE']._serialized_start=1040
-  _globals['_INVENTORYSERVICE']._serialized_end=2217
+  _globals['_ADJUSTSTOCKREQUEST']._serialized_start=232
+  _globals['_ADJUSTSTOCKREQUEST']._serialized_end=390
+  _globals['_STOCKITEM']._serialized_start=392
+  _globals['_STOCKITEM']._serialized_end=464
+  _globals['_RESERVEREQUEST']._serialized_start=467
+  _globals['_RESERVEREQUEST']._serialized_end=643
+  _globals['_RELEASEREQUEST']._serialized_start=645
+  _globals['_RELEASEREQUEST']._serialized_end=687
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=689
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=741
+  _globals['_RETURNSTOCKREQUEST']._serialized_start=743
+  _globals['_RETURNSTOCKREQUEST']._serialized_end=789
+  _globals['_RESERVATION']._serialized_start=791
+  _globals['_RESERVATION']._serialized_end=869
+  _globals['_STOCKSHORTAGE']._serialized_start=871
+  _globals['_STOCKSHORTAGE']._serialized_end=927
+  _globals['_STOCKCHANGED']._serialized_start=929
+  _globals['_STOCKCHANGED']._serialized_end=982
+  _globals['_INVENTORYSERVICE']._serialized_start=1201
+  _globals['_INVENTORYSERVICE']._serialized_end=2378
 # @@protoc_insertion_point(module_scope)

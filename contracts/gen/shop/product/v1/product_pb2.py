@@ -28,13 +28,57 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dshop/product/v1/product.proto\x12\x0fshop.product.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\xf1\x01\n\x07Product\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\r\n\x05price\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x16\n\timage_url\x18\x07 \x01(\tH\x00\x88\x01\x01\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_image_url\"\xef\x01\n\x13ListProductsRequest\x12\x15\n\x08\x63\x61tegory\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tmin_price\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tmax_price\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x11\n\x04sort\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x16\n\tpage_size\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x17\n\npage_token\x18\x06 \x01(\tH\x05\x88\x01\x01\x42\x0b\n\t_categoryB\x0c\n\n_min_priceB\x0c\n\n_max_priceB\x07\n\x05_sortB\x0c\n\n_page_sizeB\r\n\x0b_page_token\"t\n\x14ListProductsResponse\x12*\n\x08products\x18\x01 \x03(\x0b\x32\x18.shop.product.v1.Product\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"\x94\x01\n\x15SearchProductsRequest\x12\t\n\x01q\x18\x01 \x01(\t\x12\x15\n\x08\x63\x61tegory\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\npage_token\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x0b\n\t_categoryB\x0c\n\n_page_sizeB\r\n\x0b_page_token\"\x1f\n\x11GetProductRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xaa\x01\n\x14\x43reateProductRequest\x12\x0f\n\x02id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\r\n\x05price\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x16\n\timage_url\x18\x07 \x01(\tH\x01\x88\x01\x01\x42\x05\n\x03_idB\x0c\n\n_image_url\"\xf4\x01\n\x14UpdateProductRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x63\x61tegory\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05price\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x15\n\x08\x63urrency\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x16\n\timage_url\x18\x07 \x01(\tH\x05\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_descriptionB\x0b\n\t_categoryB\x08\n\x06_priceB\x0b\n\t_currencyB\x0c\n\n_image_url\"\"\n\x14\x44\x65leteProductRequest\x12\n\n\x02id\x18\x01 \x01(\t\"&\n\x17\x42\x61tchGetProductsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\"F\n\x18\x42\x61tchGetProductsResponse\x12*\n\x08products\x18\x01 \x03(\x0b\x32\x18.shop.product.v1.Product\";\n\x0eProductChanged\x12)\n\x07product\x18\x01 \x01(\x0b\x32\x18.shop.product.v1.Product\"$\n\x0eProductDeleted\x12\x12\n\nproduct_id\x18\x01 \x01(\t2\xcb\x08\n\x0eProductService\x12\x84\x01\n\x0cListProducts\x12$.shop.product.v1.ListProductsRequest\x1a%.shop.product.v1.ListProductsResponse\"\'\x90\x02\x01\xaa\xd4\x18\x08\x08\x02(\x01\x32\x02\x08\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/products\x12\x8f\x01\n\x0eSearchProducts\x12&.shop.product.v1.SearchProductsRequest\x1a%.shop.product.v1.ListProductsResponse\".\x90\x02\x01\xaa\xd4\x18\x08\x08\x02(\x01\x32\x02\x08\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/products:search\x12\x8b\x01\n\nGetProduct\x12\".shop.product.v1.GetProductRequest\x1a\x18.shop.product.v1.Product\"?\x90\x02\x01\xaa\xd4\x18\x1b\x08\x02(\x01\x32\x02\x08\x02\x62\x11PRODUCT_NOT_FOUND\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/products/{id}\x12\xa6\x01\n\rCreateProduct\x12%.shop.product.v1.CreateProductRequest\x1a\x18.shop.product.v1.Product\"T\xaa\xd4\x18\x35\x08\x03\x12\x05\x61\x64min(\x02H\xc9\x01Z\x15/api/v1/products/{id}b\x0ePRODUCT_EXISTS\x82\xd3\xe4\x93\x02\x15\"\x10/api/v1/products:\x01*\x12\x97\x01\n\rUpdateProduct\x12%.shop.product.v1.UpdateProductRequest\x1a\x18.shop.product.v1.Product\"E\x90\x02\x02\xaa\xd4\x18\x1e\x08\x03\x12\x05\x61\x64min(\x02\x62\x11PRODUCT_NOT_FOUND\x82\xd3\xe4\x93\x02\x1a\x32\x15/api/v1/products/{id}:\x01*\x12\x92\x01\n\rDeleteProduct\x12%.shop.product.v1.DeleteProductRequest\x1a\x16.google.protobuf.Empty\"B\x90\x02\x02\xaa\xd4\x18\x1e\x08\x03\x12\x05\x61\x64min(\x02\x62\x11PRODUCT_NOT_FOUND\x82\xd3\xe4\x93\x02\x17*\x15/api/v1/products/{id}\x12v\n\x10\x42\x61tchGetProducts\x12(.shop.product.v1.BatchGetProductsRequest\x1a).shop.product.v1.BatchGetProductsResponse\"\r\x90\x02\x01\xaa\xd4\x18\x06\x08\x01\x32\x02\x08\x02\x1a\x42\xaa\xd4\x18>\n\x07product\x12\x1a\n\x11PRODUCT_NOT_FOUND\x10\x05\x18\x94\x03 \x01\x12\x17\n\x0ePRODUCT_EXISTS\x10\x06\x18\x99\x03 \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dshop/product/v1/product.proto\x12\x0fshop.product.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\xf1\x01\n\x07Product\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\r\n\x05price\x18\x05 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x16\n\timage_url\x18\x07 \x01(\tH\x00\x88\x01\x01\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_image_url\"\x8e\x03\n\x13ListProductsRequest\x12!\n\x08\x63\x61tegory\x18\x01 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10\x32\x18\x02H\x00\x88\x01\x01\x12\'\n\tmin_price\x18\x02 \x01(\x03\x42\x0f\xaa\xd4\x18\x0b\x30\x00\x38\xff\xff\xff\xff\xff\xff\xff\x0fH\x01\x88\x01\x01\x12\'\n\tmax_price\x18\x03 \x01(\x03\x42\x0f\xaa\xd4\x18\x0b\x30\x00\x38\xff\xff\xff\xff\xff\xff\xff\x0fH\x02\x88\x01\x01\x12x\n\x04sort\x18\x04 \x01(\tBe\xaa\xd4\x18\x61\"\x1d^(-?(name|price|createdAt))?$*@must be one of name, -name, price, -price, createdAt, -createdAtH\x03\x88\x01\x01\x12 \n\tpage_size\x18\x05 \x01(\x05\x42\x08\xaa\xd4\x18\x04\x30\x01\x38\x64H\x04\x88\x01\x01\x12\x17\n\npage_token\x18\x06 \x01(\tH\x05\x88\x01\x01\x42\x0b\n\t_categoryB\x0c\n\n_min_priceB\x0c\n\n_max_priceB\x07\n\x05_sortB\x0c\n\n_page_sizeB\r\n\x0b_page_token\"t\n\x14ListProductsResponse\x12*\n\x08products\x18\x01 \x03(\x0b\x32\x18.shop.product.v1.Product\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"\xb5\x01\n\x15SearchProductsRequest\x12\x14\n\x01q\x18\x01 \x01(\tB\t\xaa\xd4\x18\x05\x08\x01\x10\xc8\x01\x12!\n\x08\x63\x61tegory\x18\x02 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10\x32\x18\x02H\x00\x88\x01\x01\x12 \n\tpage_size\x18\x03 \x01(\x05\x42\x08\xaa\xd4\x18\x04\x30\x01\x38\x64H\x01\x88\x01\x01\x12\x17\n\npage_token\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x0b\n\t_categoryB\x0c\n\n_page_sizeB\r\n\x0b_page_token\"\x1f\n\x11GetProductRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xea\x04\n\x14\x43reateProductRequest\x12t\n\x02id\x18\x01 \x01(\tBc\xaa\xd4\x18_\x10(\"\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$*=must be 1 to 40 letters, digits, dots, hyphens or underscoresH\x00\x88\x01\x01\x12\x19\n\x04name\x18\x02 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\xc8\x01\x18\x02\x12h\n\x0b\x64\x65scription\x18\x03 \x01(\tBS\xaa\xd4\x18O\x10\x88\'\"!^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$*\'must be text of at most 5000 characters\x12\x1c\n\x08\x63\x61tegory\x18\x04 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10\x32\x18\x02\x12\x1e\n\x05price\x18\x05 \x01(\x03\x42\x0f\xaa\xd4\x18\x0b\x30\x00\x38\xff\xff\xff\xff\xff\xff\xff\x0f\x12Y\n\x08\x63urrency\x18\x06 \x01(\tBG\xaa\xd4\x18\x43\"\n^[A-Z]{3}$*5must be three capital letters (ISO 4217), such as EUR\x12\xa8\x01\n\timage_url\x18\x07 \x01(\tB\x8f\x01\xaa\xd4\x18\x8a\x01\x10\xd0\x0f\"H^(https?://[A-Za-z0-9.-]*[A-Za-z0-9](:[1-9][0-9]{0,4})?([/?#][!-~]*)?)?$*;must be an http or https address of at most 2000 charactersH\x01\x88\x01\x01\x42\x05\n\x03_idB\x0c\n\n_image_url\"\xcf\x04\n\x14UpdateProductRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1e\n\x04name\x18\x02 \x01(\tB\x0b\xaa\xd4\x18\x07\x08\x01\x10\xc8\x01\x18\x02H\x00\x88\x01\x01\x12m\n\x0b\x64\x65scription\x18\x03 \x01(\tBS\xaa\xd4\x18O\x10\x88\'\"!^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$*\'must be text of at most 5000 charactersH\x01\x88\x01\x01\x12!\n\x08\x63\x61tegory\x18\x04 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10\x32\x18\x02H\x02\x88\x01\x01\x12#\n\x05price\x18\x05 \x01(\x03\x42\x0f\xaa\xd4\x18\x0b\x30\x00\x38\xff\xff\xff\xff\xff\xff\xff\x0fH\x03\x88\x01\x01\x12^\n\x08\x63urrency\x18\x06 \x01(\tBG\xaa\xd4\x18\x43\"\n^[A-Z]{3}$*5must be three capital letters (ISO 4217), such as EURH\x04\x88\x01\x01\x12\xa8\x01\n\timage_url\x18\x07 \x01(\tB\x8f\x01\xaa\xd4\x18\x8a\x01\x10\xd0\x0f\"H^(https?://[A-Za-z0-9.-]*[A-Za-z0-9](:[1-9][0-9]{0,4})?([/?#][!-~]*)?)?$*;must be an http or https address of at most 2000 charactersH\x05\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_descriptionB\x0b\n\t_categoryB\x08\n\x06_priceB\x0b\n\t_currencyB\x0c\n\n_image_url\"\"\n\x14\x44\x65leteProductRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x17\x42\x61tchGetProductsRequest\x12\x13\n\x03ids\x18\x01 \x03(\tB\x06\xaa\xd4\x18\x02Hd\"F\n\x18\x42\x61tchGetProductsResponse\x12*\n\x08products\x18\x01 \x03(\x0b\x32\x18.shop.product.v1.Product\";\n\x0eProductChanged\x12)\n\x07product\x18\x01 \x01(\x0b\x32\x18.shop.product.v1.Product\"$\n\x0eProductDeleted\x12\x12\n\nproduct_id\x18\x01 \x01(\t2\xcb\x08\n\x0eProductService\x12\x84\x01\n\x0cListProducts\x12$.shop.product.v1.ListProductsRequest\x1a%.shop.product.v1.ListProductsResponse\"\'\x90\x02\x01\xaa\xd4\x18\x08\x08\x02(\x01\x32\x02\x08\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/products\x12\x8f\x01\n\x0eSearchProducts\x12&.shop.product.v1.SearchProductsRequest\x1a%.shop.product.v1.ListProductsResponse\".\x90\x02\x01\xaa\xd4\x18\x08\x08\x02(\x01\x32\x02\x08\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/products:search\x12\x8b\x01\n\nGetProduct\x12\".shop.product.v1.GetProductRequest\x1a\x18.shop.product.v1.Product\"?\x90\x02\x01\xaa\xd4\x18\x1b\x08\x02(\x01\x32\x02\x08\x02\x62\x11PRODUCT_NOT_FOUND\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/products/{id}\x12\xa6\x01\n\rCreateProduct\x12%.shop.product.v1.CreateProductRequest\x1a\x18.shop.product.v1.Product\"T\xaa\xd4\x18\x35\x08\x03\x12\x05\x61\x64min(\x02H\xc9\x01Z\x15/api/v1/products/{id}b\x0ePRODUCT_EXISTS\x82\xd3\xe4\x93\x02\x15\"\x10/api/v1/products:\x01*\x12\x97\x01\n\rUpdateProduct\x12%.shop.product.v1.UpdateProductRequest\x1a\x18.shop.product.v1.Product\"E\x90\x02\x02\xaa\xd4\x18\x1e\x08\x03\x12\x05\x61\x64min(\x02\x62\x11PRODUCT_NOT_FOUND\x82\xd3\xe4\x93\x02\x1a\x32\x15/api/v1/products/{id}:\x01*\x12\x92\x01\n\rDeleteProduct\x12%.shop.product.v1.DeleteProductRequest\x1a\x16.google.protobuf.Empty\"B\x90\x02\x02\xaa\xd4\x18\x1e\x08\x03\x12\x05\x61\x64min(\x02\x62\x11PRODUCT_NOT_FOUND\x82\xd3\xe4\x93\x02\x17*\x15/api/v1/products/{id}\x12v\n\x10\x42\x61tchGetProducts\x12(.shop.product.v1.BatchGetProductsRequest\x1a).shop.product.v1.BatchGetProductsResponse\"\r\x90\x02\x01\xaa\xd4\x18\x06\x08\x01\x32\x02\x08\x02\x1a\x42\xaa\xd4\x18>\n\x07product\x12\x1a\n\x11PRODUCT_NOT_FOUND\x10\x05\x18\x94\x03 \x01\x12\x17\n\x0ePRODUCT_EXISTS\x10\x06\x18\x99\x03 \x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shop.product.v1.product_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['category']._loaded_options = None
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['category']._serialized_options = b'\252\324\030\006\010\001\0202\030\002'
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['min_price']._loaded_options = None
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['min_price']._serialized_options = b'\252\324\030\0130\0008\377\377\377\377\377\377\377\017'
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['max_price']._loaded_options = None
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['max_price']._serialized_options = b'\252\324\030\0130\0008\377\377\377\377\377\377\377\017'
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['sort']._loaded_options = None
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['sort']._serialized_options = b'\252\324\030a\"\035^(-?(name|price|createdAt))?$*@must be one of name, -name, price, -price, createdAt, -createdAt'
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPRODUCTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\252\324\030\0040\0018d'
+  _globals['_SEARCHPRODUCTSREQUEST'].fields_by_name['q']._loaded_options = None
+  _globals['_SEARCHPRODUCTSREQUEST'].fields_by_name['q']._serialized_options = b'\252\324\030\005\010\001\020\310\001'
+  _globals['_SEARCHPRODUCTSREQUEST'].fields_by_name['category']._loaded_options = None
+  _globals['_SEARCHPRODUCTSREQUEST'].fields_by_name['category']._serialized_options = b'\252\324\030\006\010\001\0202\030\002'
+  _globals['_SEARCHPRODUCTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_SEARCHPRODUCTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\252\324\030\0040\0018d'
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['id']._serialized_options = b'\252\324\030_\020(\"\034^[A-Za-z0-9][A-Za-z0-9._-]*$*=must be 1 to 40 letters, digits, dots, hyphens or underscores'
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['name']._serialized_options = b'\252\324\030\007\010\001\020\310\001\030\002'
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['description']._loaded_options = None
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['description']._serialized_options = b'\252\324\030O\020\210\'\"!^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$*\'must be text of at most 5000 characters'
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['category']._loaded_options = None
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['category']._serialized_options = b'\252\324\030\006\010\001\0202\030\002'
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['price']._loaded_options = None
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['price']._serialized_options = b'\252\324\030\0130\0008\377\377\377\377\377\377\377\017'
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['currency']._serialized_options = b'\252\324\030C\"\n^[A-Z]{3}$*5must be three capital letters (ISO 4217), such as EUR'
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['image_url']._loaded_options = None
+  _globals['_CREATEPRODUCTREQUEST'].fields_by_name['image_url']._serialized_options = b'\252\324\030\212\001\020\320\017\"H^(https?://[A-Za-z0-9.-]*[A-Za-z0-9](:[1-9][0-9]{0,4})?([/?#][!-~]*)?)?$*;must be an http or https address of at most 2000 characters'
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['name']._serialized_options = b'\252\324\030\007\010\001\020\310\001\030\002'
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['description']._loaded_options = None
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['description']._serialized_options = b'\252\324\030O\020\210\'\"!^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$*\'must be text of at most 5000 characters'
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['category']._loaded_options = None
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['category']._serialized_options = b'\252\324\030\006\010\001\0202\030\002'
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['price']._loaded_options = None
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['price']._serialized_options = b'\252\324\030\0130\0008\377\377\377\377\377\377\377\017'
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['currency']._serialized_options = b'\252\324\030C\"\n^[A-Z]{3}$*5must be three capital letters (ISO 4217), such as EUR'
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['image_url']._loaded_options = None
+  _globals['_UPDATEPRODUCTREQUEST'].fields_by_name['image_url']._serialized_options = b'\252\324\030\212\001\020\320\017\"H^(https?://[A-Za-z0-9.-]*[A-Za-z0-9](:[1-9][0-9]{0,4})?([/?#][!-~]*)?)?$*;must be an http or https address of at most 2000 characters'
+  _globals['_BATCHGETPRODUCTSREQUEST'].fields_by_name['ids']._loaded_options = None
+  _globals['_BATCHGETPRODUCTSREQUEST'].fields_by_name['ids']._serialized_options = b'\252\324\030\002Hd'
   _globals['_PRODUCTSERVICE']._loaded_options = None
   _globals['_PRODUCTSERVICE']._serialized_options = b'\252\324\030>\n\007product\022\032\n\021PRODUCT_NOT_FOUND\020\005\030\224\003 \001\022\027\n\016PRODUCT_EXISTS\020\006\030\231\003 \001'
   _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._loaded_options = None
@@ -54,27 +98,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCT']._serialized_start=168
   _globals['_PRODUCT']._serialized_end=409
   _globals['_LISTPRODUCTSREQUEST']._serialized_start=412
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=651
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=653
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=769
-  _globals['_SEARCHPRODUCTSREQUEST']._serialized_start=772
-  _globals['_SEARCHPRODUCTSREQUEST']._serialized_end=920
-  _globals['_GETPRODUCTREQUEST']._serialized_start=922
-  _globals['_GETPRODUCTREQUEST']._serialized_end=953
-  _globals['_CREATEPRODUCTREQUEST']._serialized_start=956
-  _globals['_CREATEPRODUCTREQUEST']._serialized_end=1126
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1129
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=1373
-  _globals['_DELETEPRODUCTREQUEST']._serialized_start=1375
-  _globals['_DELETEPRODUCTREQUEST']._serialized_end=1409
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=1411
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=1449
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=1451
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=1521
-  _globals['_PRODUCTCHANGED']._serialized_start=1523
-  _globals['_PRODUCTCHANGED']._serialized_end=1582
-  _globals['_PRODUCTDELETED']._serialized_start=1584
-  _globals['_PRODUCTDELETED']._serialized_end=1620
-  _globals['_PRODUCTSERVICE']._serialized_start=1623
-  _globals['_PRODUCTSERVICE']._serialized_end=2722
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=810
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=812
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=928
+  _globals['_SEARCHPRODUCTSREQUEST']._serialized_start=931
+  _globals['_SEARCHPRODUCTSREQUEST']._serialized_end=1112
+  _globals['_GETPRODUCTREQUEST']._serialized_start=1114
+  _globals['_GETPRODUCTREQUEST']._serialized_end=1145
+  _globals['_CREATEPRODUCTREQUEST']._serialized_start=1148
+  _globals['_CREATEPRODUCTREQUEST']._serialized_end=1766
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1769
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=2360
+  _globals['_DELETEPRODUCTREQUEST']._serialized_start=2362
+  _globals['_DELETEPRODUCTREQUEST']._serialized_end=2396
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=2398
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=2444
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=2446
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=2516
+  _globals['_PRODUCTCHANGED']._serialized_start=2518
+  _globals['_PRODUCTCHANGED']._serialized_end=2577
+  _globals['_PRODUCTDELETED']._serialized_start=2579
+  _globals['_PRODUCTDELETED']._serialized_end=2615
+  _globals['_PRODUCTSERVICE']._serialized_start=2618
+  _globals['_PRODUCTSERVICE']._serialized_end=3717
 # @@protoc_insertion_point(module_scope)

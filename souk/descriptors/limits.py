@@ -1,0 +1,153 @@
+"""Limits of a field as its contract says them (soukapi.v1.field): as a test, in words, and as JSON Schema."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeAlias
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FieldDescriptor
+from soukapi.v1 import policy_pb2
+from soukapi.v1.policy_pb2 import FieldPolicy
+
+from souk.descriptors.json_scalars import INTEGER_RANGES
+
+Fits: TypeAlias = Callable[[Any], bool]
+
+NO_NUL = r"^[^\x00]*$"
+"""What PostgreSQL cannot store is refused."""
+
+KEY = FieldPolicy(min_length=1, max_length=255, format=policy_pb2.FORMAT_ASCII)
+"""What every idempotency key is, once there is one."""
+
+_BLANK = " \\xa0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000"
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_ATOM = r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+
+_PATTERNS: Mapping[int, str] = {
+    policy_pb2.FORMAT_UNSPECIFIED: NO_NUL,
+    policy_pb2.FORMAT_ASCII: r"^[ -~]*$",
+    policy_pb2.FORMAT_LINE: rf"^([{_BLANK}]*[^{_BLANK}{_CONTROL}][^{_CONTROL}]*)?$",
+    policy_pb2.FORMAT_EMAIL: rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*$",
+}
+_WORDS: Mapping[int, str] = {
+    policy_pb2.FORMAT_UNSPECIFIED: "{} characters",
+    policy_pb2.FORMAT_ASCII: "{} printable ASCII characters",
+    policy_pb2.FORMAT_LINE: "one line of {} characters",
+    policy_pb2.FORMAT_EMAIL: "an email address",
+}
+_LONGEST_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1; JSON Schema's format "email" says it, too
+_ANY_LENGTH = 2**31
+_ANY_INTEGER = (-(2**63), 2**64)
+_TEXT = ("min_length", "max_length", "format", "pattern")
+_ITEMS = ("min_items", "max_items")
+
+
+@cache
+def policy_of(field: FieldDescriptor) -> FieldPolicy:
+    """A field's limits. Raises ValueError for limits that its type cannot have."""
+    # A foreign descriptor may live in a pool of its own, which knows no extension of ours.
+    options = descriptor_pb2.FieldOptions.FromString(field.GetOptions().SerializeToString())
+    policy: FieldPolicy = options.Extensions[policy_pb2.field]
+    if wrong := _misplaced(policy, field):
+        raise ValueError(f"{field.full_name} cannot have {wrong}")
+    return policy
+
+
+def _misplaced(policy: FieldPolicy, field: FieldDescriptor) -> str:
+    given = {found.name for found, _ in policy.ListFields()}
+    allowed = {"message"}
+    if field.type == FieldDescriptor.TYPE_STRING:
+        allowed.update(_TEXT)
+    if field.type in INTEGER_RANGES:
+        allowed.update(("minimum", "maximum"))
+    if field.is_repeated:
+        allowed.update(_ITEMS)
+    if policy.pattern and policy.format:
+        return "both a format and a pattern"
+    if policy.pattern and not (policy.pattern.startswith("^") and policy.pattern.endswith("$")):
+        return "a pattern without ^ and $"
+    return ", ".join(sorted(given - allowed))
+
+
+def counted(policy: FieldPolicy) -> tuple[int, int] | None:
+    """Fewest and most items; None when any number will do."""
+    if not policy.min_items and not policy.max_items:
+        return None
+    return policy.min_items, policy.max_items or _ANY_LENGTH
+
+
+def test_of(policy: FieldPolicy) -> Fits | None:
+    """Whether one value of a field is within its limits; None when it has none."""
+    given = {found.name for found, _ in policy.ListFields()}
+    if given & {"minimum", "maximum"}:
+        low, high = _range(policy)
+        return lambda number: low <= number <= high
+    return _text_test(policy) if given & {*_TEXT} else None
+
+
+def _range(policy: FieldPolicy) -> tuple[int, int]:
+    low = policy.minimum if policy.HasField("minimum") else _ANY_INTEGER[0]
+    return low, policy.maximum if policy.HasField("maximum") else _ANY_INTEGER[1]
+
+
+def _text_test(policy: FieldPolicy) -> Fits:
+    low, high = policy.min_length, policy.max_length or _ANY_LENGTH
+    if not policy.pattern and not policy.format:
+        return lambda text: low <= len(text) <= high and "\0" not in text
+    matches = re.compile(_pattern(policy)).fullmatch
+    # The length goes first: what is too long is not searched.
+    if policy.format == policy_pb2.FORMAT_EMAIL:
+        return lambda text: low <= len(text) <= high and bool(matches(text)) and text.find("@") <= _LONGEST_LOCAL_PART
+    return lambda text: low <= len(text) <= high and matches(text) is not None
+
+
+def _pattern(policy: FieldPolicy) -> str:
+    return policy.pattern or _PATTERNS[policy.format]
+
+
+def in_words(policy: FieldPolicy) -> str:
+    """What a violation says of one value."""
+    if policy.message:
+        return policy.message
+    if policy.HasField("minimum") or policy.HasField("maximum"):
+        return f"must be {_span(*_range(policy), *_ANY_INTEGER)}"
+    if policy.format != policy_pb2.FORMAT_EMAIL and not policy.max_length and policy.min_length == 1:
+        return "must not be empty"
+    return "must be " + _WORDS[policy.format].format(_span(policy.min_length, policy.max_length or _ANY_LENGTH, 0))
+
+
+def items_in_words(policy: FieldPolicy) -> str:
+    """What a violation says of the number of items."""
+    return f"must hold {_span(policy.min_items, policy.max_items or _ANY_LENGTH, 0)} items"
+
+
+def _span(low: int, high: int, least: int, most: int = _ANY_LENGTH) -> str:
+    if low == least:
+        return f"at most {high}"
+    return f"at least {low}" if high == most else f"{low} to {high}"
+
+
+def keywords(policy: FieldPolicy, field: FieldDescriptor) -> dict[str, Any]:
+    """The limits of one value as JSON Schema's keywords, NUL included."""
+    if field.type in INTEGER_RANGES:
+        low, high = INTEGER_RANGES[field.type]
+        narrow = _range(policy)
+        return {"minimum": max(low, narrow[0]), "maximum": min(high, narrow[1])}
+    if field.type != FieldDescriptor.TYPE_STRING:
+        return {}
+    found: dict[str, Any] = {"pattern": _pattern(policy)}
+    if policy.min_length:
+        found["minLength"] = policy.min_length
+    if policy.max_length:
+        found["maxLength"] = policy.max_length
+    if policy.format == policy_pb2.FORMAT_EMAIL:
+        found["format"] = "email"
+    return found
+
+
+def items_keywords(policy: FieldPolicy) -> dict[str, int]:
+    """The limits of a repeated field as JSON Schema's keywords."""
+    limits = {"minItems": policy.min_items, "maxItems": policy.max_items}
+    return {name: limit for name, limit in limits.items() if limit}

@@ -1,0 +1,138 @@
+"""Whether a request is within the limits that its contract says: compiled once a message type.
+
+It runs in the service that is called, before the handler: so every caller is held to the contract,
+the gateway or not. What no limit can say (duplicates, sums, names of things that do not exist) is
+left to the service. Maps are not looked into, nor are the messages of a client's stream.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from souk.descriptors.contract import Method
+from souk.descriptors.json_names import map_entry
+from souk.descriptors.json_walk import MAX_VIOLATIONS
+from souk.descriptors.limits import Fits, counted, in_words, items_in_words, policy_of, test_of
+from souk.kernel.errors import InvalidArgument, Violation
+
+
+def decoder_of(method: Method) -> Callable[[bytes], Message]:
+    """Reads the method's encoded request. What it gives raises InvalidArgument with everything beyond the limits."""
+    parse = method.input.FromString
+    check = _check_of(cast(Descriptor, method.input.DESCRIPTOR))
+    if check.trivial:
+        return parse
+
+    def decode(encoded: bytes) -> Message:
+        message = parse(encoded)
+        check.require(message)
+        return message
+
+    return decode
+
+
+def require_within_limits(request: Message) -> None:
+    """Raises InvalidArgument, for whoever takes a request in another way than by a call."""
+    _check_of(cast(Descriptor, request.DESCRIPTOR)).require(request)
+
+
+@cache
+def _check_of(message: Descriptor) -> "_Check":
+    check = _Check()
+    check.compile(message, {message.full_name: check})
+    return check
+
+
+class _Check:
+    """The limits of one message: of its single values, of its lists, and of messages in it."""
+
+    __slots__ = ("_lists", "_messages", "_values", "trivial")
+
+    def __init__(self) -> None:
+        self._values: list[tuple[str, bool, Fits, str]] = []
+        self._lists: list[_List] = []
+        self._messages: list[tuple[str, _Check]] = []
+        self.trivial = False
+
+    def compile(self, message: Descriptor, known: "dict[str, _Check]") -> None:
+        """Apart from the constructor, because a message may hold itself."""
+        for field in message.fields:
+            policy = policy_of(field)
+            test, nested = test_of(policy), _nested(field, known)
+            if field.is_repeated:
+                of_items = _List(field.name, counted(policy), items_in_words(policy), test, in_words(policy), nested)
+                if of_items.limited:
+                    self._lists.append(of_items)
+            elif test is not None:
+                self._values.append((field.name, field.has_presence, test, in_words(policy)))
+            elif nested is not None:
+                self._messages.append((field.name, nested))
+        self.trivial = not (self._values or self._lists or self._messages)
+
+    def require(self, message: Message) -> None:
+        """Raises InvalidArgument with every violation."""
+        found: list[Violation] = []
+        self.look(message, "", found)
+        if found:
+            raise InvalidArgument(found[:MAX_VIOLATIONS])
+
+    def look(self, message: Message, prefix: str, found: list[Violation]) -> None:
+        """Adds what is wrong to `found`, under `prefix`."""
+        for name, optional, fits, detail in self._values:
+            if not fits(getattr(message, name)) and not (optional and not message.HasField(name)):
+                found.append(Violation(prefix + name, detail))
+        for of_items in self._lists:
+            of_items.look(getattr(message, of_items.name), prefix, found)
+        for name, nested in self._messages:
+            if message.HasField(name):
+                nested.look(getattr(message, name), f"{prefix}{name}.", found)
+
+
+class _List:
+    """The limits of one repeated field. Items are looked at only while their number is right."""
+
+    __slots__ = ("_count", "_count_detail", "_detail", "_fits", "_nested", "limited", "name")
+
+    def __init__(
+        self,
+        name: str,
+        count: tuple[int, int] | None,
+        count_detail: str,
+        fits: Fits | None,
+        detail: str,
+        nested: _Check | None,
+    ) -> None:
+        self.name, self._count, self._count_detail = name, count, count_detail
+        self._fits, self._detail, self._nested = fits, detail, nested
+        self.limited = not (count is None and fits is None and nested is None)
+
+    def look(self, items: Any, prefix: str, found: list[Violation]) -> None:
+        """Adds what is wrong with the number of items, or with each."""
+        if self._count is not None and not self._count[0] <= len(items) <= self._count[1]:
+            found.append(Violation(prefix + self.name, self._count_detail))
+        elif self._nested is not None:
+            self._look_into(self._nested, items, prefix, found)
+        elif self._fits is not None:
+            wrong = (place for place, item in enumerate(items) if not self._fits(item))
+            for place, _ in zip(wrong, range(MAX_VIOLATIONS), strict=False):
+                found.append(Violation(f"{prefix}{self.name}[{place}]", self._detail))
+
+    def _look_into(self, nested: _Check, items: Any, prefix: str, found: list[Violation]) -> None:
+        for place, item in enumerate(items):
+            nested.look(item, f"{prefix}{self.name}[{place}].", found)
+            if len(found) >= MAX_VIOLATIONS:
+                break
+
+
+def _nested(field: FieldDescriptor, known: dict[str, _Check]) -> _Check | None:
+    message = field.message_type
+    if message is None or map_entry(field) is not None:
+        return None
+    if message.full_name not in known:
+        known[message.full_name] = check = _Check()
+        check.compile(message, known)
+    found = known[message.full_name]
+    return None if found.trivial else found
