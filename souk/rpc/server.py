@@ -1,6 +1,6 @@
 """The callee's side of a call: one pipeline for every transport.
 
-    admit (deadline, caller, trace, key)  ->  the servicer's method  ->  answer | status
+    admit (deadline, caller, trace, key)  ->  check the request  ->  the servicer's method  ->  answer | status
 
 A handler is called in a task and a context of its own. What it raises becomes a status:
 
@@ -22,6 +22,7 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from souk.descriptors.contract import Method, contract_of
+from souk.descriptors.request_check import decoder_of
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import use
 from souk.kernel.errors import ConfigurationError, DomainError, Overloaded, StoreUnavailable
@@ -74,7 +75,7 @@ class Dispatcher:
 
     def _serving(self, method: Method, behaviour: Behaviour) -> Served:
         answer = _streaming(behaviour) if method.server_streaming else _answering(method, behaviour)
-        decode = None if method.client_streaming else method.input.FromString
+        decode = None if method.client_streaming else decoder_of(method)
 
         async def serve(request: Any, context: Context) -> bytes | None:
             try:
