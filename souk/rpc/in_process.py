@@ -5,21 +5,14 @@ from contextvars import Context
 from typing import Any
 
 import grpc
-import grpc.aio
 
 from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Reply, Status
+from souk.rpc.handling import NO_METHOD, STOPPED, handle, too_much_metadata
 from souk.rpc.local_context import LocalContext, too_large
 from souk.rpc.local_ends import LocalReply, LocalWire
-from souk.rpc.metadata import LIMIT, size
 from souk.rpc.server import Dispatcher, Served
 from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Wire
-from souk.telemetry.logs import logger
-
-_OWN_METADATA = 470  # what gRPC itself sends with a request: path, authority, time-out and the like
-_STOPPED = "the service has stopped"
-
-_log = logger("rpc")
 
 
 class InProcess:
@@ -60,7 +53,7 @@ class InProcess:
         if self._running and grace:
             await asyncio.wait(list(self._running), timeout=grace)
         for task, context in list(self._running.items()):
-            context.finish(Status(grpc.StatusCode.UNAVAILABLE, _STOPPED))
+            context.finish(Status(grpc.StatusCode.UNAVAILABLE, STOPPED))
             task.cancel()
         if self._running:
             await asyncio.wait(list(self._running))
@@ -79,33 +72,19 @@ class InProcess:
     def _refusal(self, call: Call, served: Served | None) -> Status | None:
         """What ends a call before its handler is asked."""
         if self._stopped:
-            return Status(grpc.StatusCode.UNAVAILABLE, _STOPPED, sent=False)
+            return Status(grpc.StatusCode.UNAVAILABLE, STOPPED, sent=False)
         if call.deadline <= self._clock.monotonic():
             return EXPIRED._replace(sent=False)
-        if size(call.metadata) + len(call.method.full_name) + _OWN_METADATA > LIMIT:
-            return Status(grpc.StatusCode.RESOURCE_EXHAUSTED, f"received metadata size exceeds hard limit ({LIMIT})")
+        if (refusal := too_much_metadata(call)) is not None:
+            return refusal
         if served is None:
-            return Status(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+            return Status(grpc.StatusCode.UNIMPLEMENTED, NO_METHOD)
         if len(call.request) > MESSAGE_LIMIT:
             return too_large("SERVER", call.request)
         return None
 
     def _start(self, served: Served, request: Any, context: LocalContext) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(_handle(served, request, context), context=Context())
+        task = asyncio.get_running_loop().create_task(handle(served, request, context), context=Context())
         self._running[task] = context
         task.add_done_callback(self._running.__delitem__)
         return task
-
-
-async def _handle(served: Served, request: Any, context: LocalContext) -> None:
-    try:
-        context.complete(await served.serve(request, context))
-    except grpc.aio.AbortError:
-        pass
-    except asyncio.CancelledError:
-        context.finish(Status(grpc.StatusCode.CANCELLED))
-    except Exception:
-        _log.exception("a call failed after it was answered", method=served.method.full_name)
-        context.finish(Status(grpc.StatusCode.UNKNOWN))
-    finally:
-        context.call_back()

@@ -1,6 +1,7 @@
 """The servicer that the suite of calls is run against: a plain grpc.aio one, told by its request what to do.
 
-python -m souk.testing.rpc_probe        serves it in a process of its own, until its input ends
+python -m souk.testing.rpc_probe        serves it in a process of its own, until its input ends: over gRPC
+                                        and over Connect, whose addresses it prints in one line
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import current
 from souk.kernel.errors import DomainError, InvalidArgument, Overloaded, StoreUnavailable, Violation
 from souk.rpc.caller_token import CallerTokens
+from souk.rpc.connect.server import serve_connect
 from souk.rpc.grpc_server import serve
 from souk.rpc.server import Dispatcher
 from souk.telemetry.logs import LogSettings, configure
@@ -256,10 +258,10 @@ async def _main() -> None:
     configure(LogSettings(), sys.stderr)  # output carries the address, and nobody reads it after that
     dispatcher = Dispatcher(tokens("probe"))
     dispatcher.add(Probe(), pb.DESCRIPTOR.services_by_name["Probe"])  # type: ignore[abstract]  # Missing is missing
-    server = await serve(dispatcher)
-    print(server.address, flush=True)
+    server, connect = await serve(dispatcher), await serve_connect(dispatcher)
+    print(server.address, connect.address, flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    await server.stop(1.0)
+    await asyncio.gather(server.stop(1.0), connect.stop(1.0))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What every transport guarantees for unary calls, as tests; plain grpc.aio passes them, too.
 
 A test module subclasses the suites and gives the fixture `probe`, a stub of `Probe` served by
-`souk.testing.rpc_probe.Probe`. `RefusalSuite` is what Souk adds, and not for plain grpc.aio.
+`souk.testing.rpc_probe.Probe`.
 """
 
 import asyncio
@@ -11,13 +11,9 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 import pytest
-from google.rpc import error_details_pb2
 
-from souk.kernel.errors import Outcome
-from souk.rpc.call import CallFailed
 from souk.rpc.transport import MESSAGE_LIMIT
 from souk.testing.probe import probe_pb2 as pb
-from souk.testing.rpc_probe import MARK, SECRET
 
 if TYPE_CHECKING:
     from souk.testing.probe.probe_pb2_grpc import ProbeAsyncStub
@@ -193,148 +189,3 @@ class MetadataSuite:
     async def test_a_callees_wrong_key_is_internal(self, probe: "ProbeAsyncStub") -> None:
         error = await failure(probe.Unary(pb.Ask(what="trailing-invalid")))
         assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "Invalid metadata")
-
-
-class EndSuite:
-    """Deadline and cancellation end a call at both ends."""
-
-    async def test_a_deadline_ends_it(self, probe: "ProbeAsyncStub") -> None:
-        key = fresh()
-        error = await failure(probe.Unary(pb.Ask(what="hang", key=key), timeout=0.1))
-        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert "Deadline Exceeded" in (error.details() or "")
-        await happened(probe, f"cancelled {key}")
-        await happened(probe, f"done {key}")
-
-    async def test_both_ends_know_the_time_that_remains(self, probe: "ProbeAsyncStub") -> None:
-        call = probe.Unary(pb.Ask(what="describe"), timeout=7)
-        assert 6 < (call.time_remaining() or 0) <= 7
-        assert 6 < float((await call).seen["remaining"]) <= 7.2  # gRPC rounds up what it sends
-
-    async def test_cancel_ends_it(self, probe: "ProbeAsyncStub") -> None:
-        key = fresh()
-        call = probe.Unary(pb.Ask(what="hang", key=key))
-        await happened(probe, f"began {key}")
-        assert (call.cancel(), call.cancel()) == (True, False)
-        assert (call.done(), call.cancelled(), await call.code()) == (True, True, grpc.StatusCode.CANCELLED)
-        assert await call.details() == "Locally cancelled by application!"
-        with pytest.raises(asyncio.CancelledError):
-            await call
-        await happened(probe, f"cancelled {key}")
-        await happened(probe, f"done {key}")
-
-    async def test_cancelling_whoever_waits_cancels_it(self, probe: "ProbeAsyncStub") -> None:
-        key = fresh()
-        call = probe.Unary(pb.Ask(what="hang", key=key))
-
-        async def wait() -> None:
-            await call
-
-        waiting = asyncio.create_task(wait())
-        await happened(probe, f"began {key}")
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        await happened(probe, f"cancelled {key}")
-        assert call.cancelled()
-
-    async def test_it_goes_on_when_nobody_waits(self, probe: "ProbeAsyncStub") -> None:
-        event = fresh()
-        call = probe.Unary(pb.Ask(what="happen", notes=[event]))
-        await happened(probe, event)
-        await call
-
-    async def test_done_callbacks(self, probe: "ProbeAsyncStub") -> None:
-        for what in ("echo", "fail"):
-            called: asyncio.Queue[object] = asyncio.Queue()
-            call = probe.Unary(pb.Ask(what=what))
-            call.add_done_callback(called.put_nowait)
-            assert await asyncio.wait_for(called.get(), 5) is call
-            call.add_done_callback(called.put_nowait)
-            assert await asyncio.wait_for(called.get(), 5) is call
-
-    async def test_an_answer_can_be_awaited_again(self, probe: "ProbeAsyncStub") -> None:
-        call = probe.Unary(pb.Ask(what="echo", count=3))
-        assert (await call).number == (await call).number == 3
-
-
-class HandlerSuite:
-    """What a handler runs in."""
-
-    async def test_a_context_of_its_own(self, probe: "ProbeAsyncStub") -> None:
-        first = await probe.Unary(pb.Ask(what="mark-context", key="one"))
-        second = await probe.Unary(pb.Ask(what="mark-context", key="two"))
-        assert (first.seen["before"], second.seen["before"]) == ("", "")
-
-    async def test_nothing_of_its_caller_but_what_was_sent(self, probe: "ProbeAsyncStub") -> None:
-        MARK.set("the caller's")
-        seen = (await probe.Unary(pb.Ask(what="mark-context", key="the handler's"))).seen
-        assert (seen["before"], MARK.get()) == ("", "the caller's")
-        assert seen["task"] != str(id(asyncio.current_task()))
-
-    async def test_it_sees_its_call(self, probe: "ProbeAsyncStub") -> None:
-        seen = (await probe.Unary(pb.Ask(what="describe"))).seen
-        assert seen["peer"] != ""
-        same = ("code", "details", "cancelled", "done", "identities")
-        assert [seen[name] for name in same] == ["None", "", "False", "False", "None"]
-
-
-class RefusalSuite:
-    """What Souk adds: refusals by contract, and nothing internal in any status."""
-
-    async def test_a_listed_reason_is_a_refusal(self, probe: "ProbeAsyncStub") -> None:
-        error = await failure(probe.Unary(pb.Ask(what="refuse")))
-        assert isinstance(error, CallFailed)
-        assert (error.code(), error.detail) == (grpc.StatusCode.FAILED_PRECONDITION, "only 2 left")
-        assert (error.outcome, error.reason, error.final) == (Outcome.REFUSED, "OUT_OF_STOCK", True)
-        assert error.messages == (error_details_pb2.ResourceInfo(resource_name="P-101"),)
-        assert (error.retry_after, error.breaker_failure) == (1.5, False)
-
-    async def test_a_listed_reason_is_a_refusal_whatever_its_code(self, probe: "ProbeAsyncStub") -> None:
-        error = await failure(probe.Unary(pb.Ask(what="provider-down")))
-        assert isinstance(error, CallFailed)
-        assert (error.code(), error.outcome) == (grpc.StatusCode.UNAVAILABLE, Outcome.REFUSED)
-        assert (error.final, error.breaker_failure) == (False, True)
-
-    async def test_another_services_reason_is_not(self, probe: "ProbeAsyncStub") -> None:
-        error = await failure(probe.Unary(pb.Ask(what="forge-reason")))
-        assert isinstance(error, CallFailed)
-        assert (error.outcome, error.reason) == (Outcome.UNKNOWN, "")
-
-    @pytest.mark.parametrize("count", [2, 500])
-    async def test_wrong_fields_are_named(self, probe: "ProbeAsyncStub", count: int) -> None:
-        error = await failure(probe.Unary(pb.Ask(what="refuse-fields", count=count)))
-        assert isinstance(error, CallFailed)
-        assert (error.code(), error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-        (request,) = error.messages
-        assert isinstance(request, error_details_pb2.BadRequest)
-        assert request.field_violations[1].field == "items[1].quantity"
-
-    @pytest.mark.parametrize(
-        "what", ["fail", "refuse-unlisted", "fail-with-cancelled", "answer-wrong-type", "set-code-and-fail"]
-    )
-    async def test_nothing_internal_leaks(self, probe: "ProbeAsyncStub", what: str) -> None:
-        error = await failure(probe.Unary(pb.Ask(what=what)))
-        assert isinstance(error, CallFailed)
-        assert (error.details(), error.outcome) == ("", Outcome.UNKNOWN)
-        assert error.code() is (grpc.StatusCode.NOT_FOUND if what.startswith("set-code") else grpc.StatusCode.UNKNOWN)
-        assert SECRET not in repr(error) + repr(error.trailing_metadata())
-
-    @pytest.mark.parametrize("what", ["lose-the-store", "be-overloaded"])
-    async def test_what_may_work_later_is_unavailable(self, probe: "ProbeAsyncStub", what: str) -> None:
-        error = await failure(probe.Unary(pb.Ask(what=what)))
-        assert isinstance(error, CallFailed)
-        assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "")
-        assert error.outcome is Outcome.UNKNOWN
-        assert SECRET not in repr(error) + repr(error.trailing_metadata())
-
-    async def test_no_call_is_without_a_deadline(self, probe: "ProbeAsyncStub") -> None:
-        seen = (await probe.Unary(pb.Ask(what="describe"))).seen
-        assert 19 < float(seen["remaining"]) <= 20.5
-        assert 19 < float(seen["deadline"]) <= 20.5
-
-    @pytest.mark.parametrize("timeout", [0, -1])
-    async def test_a_deadline_that_has_passed(self, probe: "ProbeAsyncStub", timeout: float) -> None:
-        error = await failure(probe.Unary(pb.Ask(what="echo"), timeout=timeout))
-        assert isinstance(error, CallFailed)
-        assert (error.code(), error.outcome) == (grpc.StatusCode.DEADLINE_EXCEEDED, Outcome.NOT_SENT)

@@ -1,4 +1,4 @@
-"""One suite of calls: in process, over loopback gRPC, against a separate process; plain grpc.aio is the reference."""
+"""One suite of calls: in process, over gRPC and Connect, there and in a separate process; grpc.aio is the reference."""
 
 import subprocess
 import sys
@@ -9,15 +9,18 @@ import grpc.aio
 import pytest
 
 from souk.rpc.channel import Channel
+from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.connect.server import serve_connect
 from souk.rpc.grpc_server import serve
 from souk.rpc.in_process import InProcess
 from souk.rpc.remote import LIMITS, Remote
 from souk.rpc.server import Dispatcher
 from souk.testing.probe.probe_pb2 import DESCRIPTOR
 from souk.testing.probe.probe_pb2_grpc import ProbeStub, add_ProbeServicer_to_server
+from souk.testing.rpc_end_suite import EndSuite, HandlerSuite, RefusalSuite
 from souk.testing.rpc_probe import Probe, tokens
 from souk.testing.rpc_stream_suite import FlowSuite, HeldSuite, ShapeSuite, StreamEndSuite
-from souk.testing.rpc_suite import EndSuite, HandlerSuite, MessageSuite, MetadataSuite, RefusalSuite, StatusSuite
+from souk.testing.rpc_suite import MessageSuite, MetadataSuite, StatusSuite
 
 if TYPE_CHECKING:
     from souk.testing.probe.probe_pb2_grpc import ProbeAsyncStub
@@ -34,11 +37,13 @@ def dispatcher() -> Dispatcher:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def addresses() -> Iterator[tuple[str, str]]:
+    """Where a process of its own is called by gRPC, and where over Connect."""
     command = [sys.executable, "-m", "souk.testing.rpc_probe"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        grpc_address, connect_address = process.stdout.readline().split()
+        yield grpc_address, connect_address
         process.communicate(timeout=20)
     assert process.returncode == 0
 
@@ -63,8 +68,28 @@ class TestLoopback(Calls, RefusalSuite, HeldSuite):
 
 class TestSeparateProcess(Calls, RefusalSuite, HeldSuite):
     @pytest.fixture
-    async def probe(self, address: str) -> AsyncIterator["ProbeAsyncStub"]:
-        transport = Remote(lambda: [address])
+    async def probe(self, addresses: tuple[str, str]) -> AsyncIterator["ProbeAsyncStub"]:
+        transport = Remote(lambda: [addresses[0]])
+        yield ProbeStub(Channel(transport, tokens=tokens("test")))
+        await transport.close()
+
+
+class TestConnect(Calls, RefusalSuite, HeldSuite):
+    @pytest.fixture
+    async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
+        made = dispatcher()
+        server, streams = await serve_connect(made), await serve(made)
+        transport = ConnectTransport(lambda: [server.address], streams=Remote(lambda: [streams.address]))
+        yield ProbeStub(Channel(transport, tokens=tokens("test")))
+        await transport.close()
+        await server.stop()
+        await streams.stop()
+
+
+class TestConnectSeparateProcess(Calls, RefusalSuite, HeldSuite):
+    @pytest.fixture
+    async def probe(self, addresses: tuple[str, str]) -> AsyncIterator["ProbeAsyncStub"]:
+        transport = ConnectTransport(lambda: [addresses[1]], streams=Remote(lambda: [addresses[0]]))
         yield ProbeStub(Channel(transport, tokens=tokens("test")))
         await transport.close()
 

@@ -1,0 +1,71 @@
+"""A status as Connect's JSON error, and back.
+
+google.rpc.Status travels as the error's details. One that they cannot show exactly (it says another
+code or text than the call, or names its types in another way) travels in the trailing metadata, too.
+"""
+
+from base64 import b64encode
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import orjson
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from souk.rpc.call import Pairs, Status
+from souk.rpc.connect.codes import BY_NAME, NAMES, inferred
+from souk.rpc.connect.headers import unpacked
+from souk.rpc.status import STATUS_KEY
+
+_TYPES = "type.googleapis.com/"
+
+
+def encode(status: Status) -> tuple[bytes, Pairs]:
+    """The body of an answer, and the trailing metadata that goes with it."""
+    error: dict[str, Any] = {"code": NAMES[status.code]}
+    if status.details:
+        error["message"] = status.details.encode(errors="replace").decode()
+    raw = next((value for key, value in status.trailing if key == STATUS_KEY and isinstance(value, bytes)), b"")
+    if not raw:
+        return orjson.dumps(error), status.trailing
+    details = error["details"] = _shown(raw)
+    body = orjson.dumps(error)
+    if details and _status(status.code, status.details, details) == raw:
+        return body, tuple(pair for pair in status.trailing if pair[0] != STATUS_KEY)
+    return body, status.trailing
+
+
+def decode(http_status: int, body: bytes, trailing: Pairs) -> Status:
+    """The status of an answer that is not 200; a body that is no error leaves what HTTP says."""
+    try:
+        error = orjson.loads(body)
+        code = BY_NAME[error["code"]]
+    except (ValueError, TypeError, KeyError):
+        return Status(inferred(http_status), f"HTTP status {http_status}", trailing)
+    said = error.get("message")
+    message = said if isinstance(said, str) else ""
+    details = error.get("details")
+    if details and not any(key == STATUS_KEY for key, _ in trailing):
+        # As with a status that cannot be read: there are no details then.
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            trailing = (*trailing, (STATUS_KEY, _status(code, message, details)))
+    return Status(code, message, trailing)
+
+
+def _shown(raw: bytes) -> list[dict[str, str]]:
+    try:
+        details = status_pb2.Status.FromString(raw).details
+    except DecodeError:
+        return []
+    return [
+        {"type": each.type_url.rpartition("/")[2], "value": b64encode(each.value).decode().rstrip("=")}
+        for each in details
+    ]
+
+
+def _status(code: grpc.StatusCode, message: str, details: list[dict[str, str]]) -> bytes:
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for each in details:
+        status.details.add(type_url=_TYPES + each["type"], value=unpacked(each["value"].encode()))
+    return bytes(status.SerializeToString())

@@ -1,0 +1,183 @@
+"""Connections to one address: a call takes one that waits, or waits for one."""
+
+import asyncio
+import random
+from collections import deque
+from contextvars import Context
+
+from grpc import StatusCode
+
+from souk.kernel.clock import Clock
+from souk.rpc.call import Status
+from souk.rpc.connect.connection import Connection
+from souk.rpc.connect.reply import ConnectReply
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds that a connection may take to be made."""
+CONNECTIONS = 256
+"""How many may be open to one address; further calls wait."""
+IDLE = 15.0
+"""Seconds for which a connection is kept that nobody uses."""
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.1, 1.0
+
+
+class Pool:
+    """The connections to one address, host:port. After a failure it waits a little before it tries again."""
+
+    def __init__(self, address: str, service: str, clock: Clock) -> None:
+        self.address = address
+        self._service = service
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._waiting: deque[ConnectReply] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._heads: dict[str, str] = {}
+        self._backoff = 0.0
+        self._retry_at = 0.0
+        self._retry: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return bool(self._open)
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way or wait."""
+        return bool(self._waiting) or len(self._open) > len(self._idle)
+
+    @property
+    def replies(self) -> list[ConnectReply]:
+        """The calls that are under way."""
+        return [connection.reply for connection in self._open if connection.reply is not None]
+
+    def send(self, reply: ConnectReply) -> None:
+        """Sends a call over a connection that waits, else over the next that can take it."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.alive:
+                connection.send(reply, reply.call.deadline - self._clock.monotonic())
+                return
+            connection.abort()
+        self._waiting.append(reply)
+        self._grow()
+
+    def connect(self) -> None:
+        """Makes a connection for calls to come, unless there is one or the last attempt failed just now."""
+        if not (self._open or self._connecting) and self._clock.monotonic() >= self._retry_at:
+            self._start()
+
+    def trim(self) -> None:
+        """Closes connections that have waited too long; the oldest are first."""
+        limit = self._clock.monotonic() - IDLE
+        while self._idle and self._idle[0].since < limit:
+            self._idle.pop(0).abort()
+
+    def leave(self) -> None:
+        """Makes and keeps no more connections; calls that are under way may end."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().abort()
+        while self._waiting:
+            self._waiting.popleft().fail(self._no_connection())
+
+    async def abort(self) -> None:
+        """Ends what is under way."""
+        for connection in list(self._open):
+            connection.fail(Status(StatusCode.CANCELLED, "the channel was closed"))
+        connecting = list(self._connecting)
+        for task in connecting:
+            task.cancel()
+        await asyncio.gather(*connecting, return_exceptions=True)
+
+    # For connections.
+
+    def head(self, path: str) -> str:
+        head = self._heads.get(path)
+        if head is None:
+            head = self._heads[path] = (
+                f"POST {path} HTTP/1.1\r\nhost: {self.address}\r\nuser-agent: souk\r\n"
+                "content-type: application/proto\r\nconnect-protocol-version: 1\r\n"
+            )
+        return head
+
+    def free(self, connection: Connection) -> None:
+        while self._waiting:
+            reply = self._waiting.popleft()
+            if not reply.done():
+                connection.send(reply, reply.call.deadline - self._clock.monotonic())
+                return
+        if self._closed:
+            connection.abort()
+            return
+        connection.since = self._clock.monotonic()
+        self._idle.append(connection)
+
+    def gone(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if self._waiting:
+            self._grow()
+
+    def again(self, reply: ConnectReply) -> None:
+        if not reply.done():
+            self.send(reply)
+
+    def _grow(self) -> None:
+        """Makes as many connections as calls wait, within the limit."""
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft()
+        if self._closed:
+            self.leave()
+        elif self._clock.monotonic() < self._retry_at:
+            self._give_up()
+        else:
+            while len(self._connecting) < min(len(self._waiting), CONNECTIONS - len(self._open)):
+                self._start()
+
+    def _start(self) -> None:
+        task = self._loop.create_task(self._connect(), context=Context())
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self) -> None:
+        host, _, port = self.address.rpartition(":")
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(self), host.strip("[]"), int(port)
+                )
+        except (OSError, TimeoutError):
+            self._failed()
+            return
+        self._backoff = 0.0
+        self._open.add(connection)
+        self.free(connection)
+
+    def _failed(self) -> None:
+        self._backoff = min(max(self._backoff * 2, _FIRST_BACKOFF), _LONGEST_BACKOFF)
+        pause = self._backoff * random.uniform(0.8, 1.2)
+        self._retry_at = self._clock.monotonic() + pause
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Fails the calls that do not want to wait; for others there will be another attempt."""
+        patient = [reply for reply in self._waiting if reply.call.wait_for_ready and not reply.done()]
+        for reply in self._waiting:
+            if not reply.call.wait_for_ready:
+                reply.fail(self._no_connection())
+        self._waiting = deque(patient)
+        if patient and self._retry is None:
+            self._retry = self._loop.call_later(max(self._retry_at - self._clock.monotonic(), 0.001), self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if self._waiting:
+            self._grow()
+
+    def _no_connection(self) -> Status:
+        return Status(StatusCode.UNAVAILABLE, f"no connection to {self._service}", sent=False)

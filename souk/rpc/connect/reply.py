@@ -1,0 +1,80 @@
+"""The caller's end of a unary call over Connect."""
+
+import asyncio
+from typing import Protocol
+
+import grpc
+
+from souk.rpc.call import Call, Pairs, Reply, Status, failed
+from souk.rpc.transport import EXPIRED
+
+
+class Carrier(Protocol):
+    """The connection that a call was written to."""
+
+    def abort(self) -> None:
+        """Ends it, and so the handler."""
+        ...
+
+
+class ConnectReply(asyncio.Future[Reply]):
+    """The answer to a call. Cancelling it cancels the handler. `deadline_in` is in seconds.
+
+    It is NOT_SENT until `sent`, and UNKNOWN from then on.
+    """
+
+    def __init__(self, call: Call, deadline_in: float) -> None:
+        super().__init__()
+        self.call = call
+        self._carrier: Carrier | None = None
+        self._timer = self.get_loop().call_later(deadline_in, self._expire)
+
+    def sent(self, carrier: Carrier) -> None:
+        """The request is about to be written."""
+        self._carrier = carrier
+
+    def unsent(self) -> None:
+        """The request has provably reached no handler."""
+        self._carrier = None
+
+    def succeed(self, reply: Reply) -> None:
+        """The answer is here."""
+        if not self.done():
+            self._timer.cancel()
+            self._carrier = None
+            self.set_result(reply)
+
+    def fail(self, status: Status, initial: Pairs = ()) -> None:
+        """The call has ended otherwise."""
+        if not self.done():
+            self._timer.cancel()
+            status = status._replace(sent=status.sent and self._carrier is not None)
+            self._carrier = None
+            self.set_exception(failed(self.call.method, status, initial))
+            self.exception()  # else asyncio complains of a call that nobody awaited
+
+    def cancel(self, msg: object = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self._timer.cancel()
+        _let_go(self._carrier)
+        self._carrier = None
+        return True
+
+    def _expire(self) -> None:
+        carrier = self._carrier
+        self.fail(EXPIRED)
+        _let_go(carrier)
+
+
+def _let_go(carrier: Carrier | None) -> None:
+    if carrier is not None:
+        carrier.abort()
+
+
+def refused(call: Call, code: grpc.StatusCode, details: str, *, sent: bool = False) -> asyncio.Future[Reply]:
+    """A reply to a call that is not made."""
+    reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    reply.set_exception(failed(call.method, Status(code, details, sent=sent)))
+    reply.exception()
+    return reply

@@ -1,0 +1,140 @@
+"""A process's port for calls over Connect: a dispatcher behind connections."""
+
+import asyncio
+from contextlib import suppress
+
+import grpc
+
+from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.errors import ConfigurationError
+from souk.rpc.call import Status
+from souk.rpc.connect.exchange import Find, ServedContext
+from souk.rpc.connect.serving import LINGER, ServerConnection
+from souk.rpc.handling import STOPPED
+from souk.rpc.server import Dispatcher
+
+LOOPBACK = "127.0.0.1:0"
+CONNECTIONS = 4_096
+"""How many may be open; further ones are turned away."""
+IDLE = 75.0
+"""Seconds that a connection may wait for its next request; callers close theirs well before."""
+SLOW = 20.0
+"""Seconds that a request may take to come, or an answer to be read, once it began."""
+DRAIN_IDLE = 0.5
+"""Seconds for which a server that leaves still waits for requests on connections that it has."""
+_SWEEP = 1.0
+_BACKLOG = 1_024
+
+
+class ConnectServer:
+    """A server that is running. `address` is where it listens, with the port that it was given."""
+
+    def __init__(self, dispatcher: Dispatcher, clock: Clock) -> None:
+        self.address = ""
+        self.clock = clock
+        self.find: Find = dispatcher.find
+        self.draining = False
+        self.connections: set[ServerConnection] = set()
+        self.running: dict[asyncio.Task[None], ServedContext] = {}
+        self._empty = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """The port alone."""
+        return int(self.address.rpartition(":")[2])
+
+    async def listen(self, address: str) -> None:
+        """Starts to take connections. Raises ConfigurationError when the port is taken."""
+        host, _, port = address.rpartition(":")
+        loop = asyncio.get_running_loop()
+        try:
+            self._listener = await loop.create_server(
+                lambda: ServerConnection(self), host.strip("[]"), int(port), backlog=_BACKLOG
+            )
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen on {address}: is the port taken?") from error
+        self.address = f"{host}:{self._listener.sockets[0].getsockname()[1]}"
+        self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Takes no more connections; running requests may end within `grace` seconds.
+
+        Every answer from now on ends its connection. A request that comes on a connection that was
+        waiting is still served, for a moment; then those that wait are closed.
+        """
+        if self.draining:
+            await self.wait_closed()
+            return
+        self.draining = True
+        for _ in range(2):  # who has connected already is still let in
+            await asyncio.sleep(0)
+        self._listener.close()
+        if grace:
+            await self._drain(grace)
+        await self._end()
+
+    async def wait_closed(self) -> None:
+        """Waits until it was stopped."""
+        await self._closed.wait()
+
+    def welcome(self, connection: ServerConnection) -> bool:
+        """Counts a connection; false when there are too many."""
+        self.connections.add(connection)
+        self._empty.clear()
+        return len(self.connections) <= CONNECTIONS
+
+    def gone(self, connection: ServerConnection) -> None:
+        """A connection has ended."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
+    async def _drain(self, grace: float) -> None:
+        await self._emptied(min(grace, DRAIN_IDLE))
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.leave()
+        await self._emptied(grace - DRAIN_IDLE)
+
+    async def _emptied(self, seconds: float) -> None:
+        if self.connections and seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._empty.wait()
+
+    async def _end(self) -> None:
+        for task, context in list(self.running.items()):
+            context.finish(Status(grpc.StatusCode.UNAVAILABLE, STOPPED))
+            task.cancel()
+        if self.running:
+            await asyncio.wait(list(self.running))
+        for connection in list(self.connections):
+            connection.leave()
+        await self._emptied(LINGER)
+        for connection in list(self.connections):
+            connection.abort()
+        self._sweeper.cancel()
+        await self._listener.wait_closed()
+        self._closed.set()
+
+    def _sweep(self) -> None:
+        """Closes what waits too long, or is too slow."""
+        now = self.clock.monotonic()
+        for connection in list(self.connections):
+            took = now - connection.since
+            if connection.stuck and took > SLOW:
+                connection.abort()
+            elif took > (IDLE if connection.idle else SLOW) and not connection.handling:
+                connection.leave()
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+
+
+async def serve_connect(dispatcher: Dispatcher, address: str = LOOPBACK, clock: Clock | None = None) -> ConnectServer:
+    """Starts to serve a dispatcher's unary methods at host:port; port 0 is any that is free.
+
+    Raises ConfigurationError when the port is taken.
+    """
+    server = ConnectServer(dispatcher, clock or SystemClock())
+    await server.listen(address)
+    return server

@@ -1,0 +1,41 @@
+"""A handler's run, from its request to its done callbacks; the same in process and over Connect."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from souk.rpc.call import Call, Status
+from souk.rpc.local_context import LocalContext
+from souk.rpc.metadata import LIMIT, size
+from souk.rpc.server import Served
+from souk.telemetry.logs import logger
+
+STOPPED = "the service has stopped"
+NO_METHOD = "Method not found!"
+_OWN_METADATA = 470  # what gRPC itself sends with a request: path, authority, time-out and the like
+
+_log = logger("rpc")
+
+
+def too_much_metadata(call: Call) -> Status | None:
+    """The status of a call with more metadata than gRPC takes; None if it has not."""
+    if size(call.metadata) + len(call.method.full_name) + _OWN_METADATA <= LIMIT:
+        return None
+    return Status(grpc.StatusCode.RESOURCE_EXHAUSTED, f"received metadata size exceeds hard limit ({LIMIT})")
+
+
+async def handle(served: Served, request: Any, context: LocalContext) -> None:
+    """Runs the handler, and ends the call whatever becomes of it."""
+    try:
+        context.complete(await served.serve(request, context))
+    except grpc.aio.AbortError:
+        pass
+    except asyncio.CancelledError:
+        context.finish(Status(grpc.StatusCode.CANCELLED))
+    except Exception:
+        _log.exception("a call failed after it was answered", method=served.method.full_name)
+        context.finish(Status(grpc.StatusCode.UNKNOWN))
+    finally:
+        context.call_back()
