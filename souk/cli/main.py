@@ -6,9 +6,12 @@ from importlib.metadata import version
 
 import click
 
+from souk.cli.breakers import breakers
 from souk.cli.contracts import openapi, routes
+from souk.cli.fleet import logs, restart, scale, start, stop
 from souk.cli.group import Commands, example
 from souk.cli.parked import parked
+from souk.cli.ps import ps
 from souk.cli.serve import serve
 from souk.cli.up import up
 from souk.kernel.errors import ConfigurationError, StoreError
@@ -26,6 +29,8 @@ souk up --demo                 the whole system on http://127.0.0.1:8080, with d
 souk order                     walk one order through it
 souk routes                    what can be called, by whom
 souk parked                    what waits for an operator
+souk ps                        the processes of the system that runs
+souk scale order=3             how many processes a service of a fleet has
 """
     ),
 )
@@ -34,7 +39,7 @@ def cli() -> None:
     """A marketplace of small services that stays right when parts of it fail, and its platform."""
 
 
-for _command in (up, serve, routes, openapi, parked):
+for _command in (up, serve, ps, scale, restart, stop, start, logs, breakers, routes, openapi, parked):
     cli.add_command(_command)
 
 

@@ -16,6 +16,13 @@ SHOWN = {
     "souk-order": ("order",),
     "souk-routes": ("routes",),
     "souk-openapi": ("openapi",),
+    "souk-ps": ("ps",),
+    "souk-scale": ("scale",),
+    "souk-restart": ("restart",),
+    "souk-stop": ("stop",),
+    "souk-start": ("start",),
+    "souk-logs": ("logs",),
+    "souk-breakers": ("breakers",),
     "souk-parked": ("parked",),
     "souk-parked-retry": ("parked", "retry"),
 }

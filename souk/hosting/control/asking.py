@@ -43,6 +43,6 @@ async def ask_all(views: Iterable[View], question: Ask[T]) -> list[tuple[View, T
     return list(zip(asked, await asyncio.gather(*(ask(view, question) for view in asked)), strict=True))
 
 
-async def status(process: fleet_pb2_grpc.ProcessAsyncStub) -> fleet_pb2.GetStatusResponse:
+async def status(process: "fleet_pb2_grpc.ProcessAsyncStub") -> fleet_pb2.GetStatusResponse:
     """How a process does: a question for `ask`."""
     return await process.GetStatus(fleet_pb2.GetStatusRequest())

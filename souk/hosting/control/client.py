@@ -19,7 +19,7 @@ _Code = grpc.StatusCode
 
 
 @asynccontextmanager
-async def operating(data: Path) -> AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]:
+async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]":
     """The system on a data directory; what it refuses inside the block is raised as ConfigurationError.
 
     So is that no system runs there, or that it is not this user's.

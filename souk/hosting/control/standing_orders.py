@@ -62,7 +62,7 @@ class StandingOrders:
                     self._told.add(_key(view))
             await asyncio.sleep(EVERY)
 
-    async def _tell(self, process: fleet_pb2_grpc.ProcessAsyncStub) -> bool:
+    async def _tell(self, process: "fleet_pb2_grpc.ProcessAsyncStub") -> bool:
         for mode, callee, caller in self._orders:
             request = fleet_pb2.SetBreakerRequest(mode=MODE_NUMBERS[mode], callee=callee, caller=caller)
             await process.SetBreaker(request)

@@ -1,0 +1,142 @@
+"""`souk ps`: the processes of the system that runs."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
+
+from souk.cli.group import example
+from souk.cli.operating import DATA, PATIENCE, operate
+from souk.cli.tables import Row, show, table
+from souk.cli.terminal import say
+
+EVERY = 1.0
+COLUMNS = ("service", "instance", "state", "pid", "address", "req/s", "running", "memory", "restarts", "up", "note")
+RIGHT = frozenset({"pid", "req/s", "running", "memory", "restarts", "up"})
+_TELLING = ("state", "pid", "address", "restarts", "note")
+"""What makes a row worth telling again."""
+_KIND = "PROCESS_KIND_"
+
+
+@click.command(
+    epilog=example(
+        """
+souk ps                                   the system on var/souk
+souk ps --watch --data /var/lib/souk      until Ctrl-C; in a pipe, a line for each change
+souk ps --json | jq '.[] | select(.state != "ready")'
+"""
+    )
+)
+@DATA
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; with --watch, one in each line.")
+@click.option("--watch", is_flag=True, help="Goes on showing them until Ctrl-C.")
+def ps(data: Path | None, as_json: bool, watch: bool) -> None:
+    """Lists the processes of the system that runs on a data directory.
+
+    `req/s` are requests answered in each of the last few seconds, `running` those at work now, `memory` what
+    the process holds, `restarts` how often it died and was started again, `note` why it is not ready.
+    """
+
+    async def look(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> None:
+        if watch:
+            await _watch(fleet, as_json)
+        elif as_json:
+            click.echo(json.dumps([document(process) for process in await _listed(fleet)], indent=2))
+        else:
+            show(COLUMNS, [row(process) for process in await _listed(fleet)], RIGHT)
+
+    operate(data, look)
+
+
+async def _listed(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> Sequence[fleet_pb2.FleetProcess]:
+    found = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=PATIENCE)
+    return found.processes
+
+
+async def _watch(fleet: "fleet_pb2_grpc.FleetAsyncStub", as_json: bool) -> None:
+    console = Console(highlight=False)
+    if console.is_terminal and not as_json:
+        with Live(console=console, auto_refresh=False) as live:
+            while True:
+                live.update(table(COLUMNS, [row(one) for one in await _listed(fleet)], RIGHT), refresh=True)
+                await asyncio.sleep(EVERY)
+    told: dict[str, list[str]] = {}
+    while True:
+        for process in await _listed(fleet):
+            seen = row(process)
+            telling = [seen[name] for name in _TELLING]
+            if told.get(process.instance) != telling:
+                told[process.instance] = telling
+                say(json.dumps(document(process)) if as_json else "  ".join(seen[name] or "-" for name in COLUMNS))
+        await asyncio.sleep(EVERY)
+
+
+def row(process: fleet_pb2.FleetProcess) -> Row:
+    """A process, as people read it."""
+    status = process.status if process.HasField("status") else None
+    return {
+        "service": process.service,
+        "instance": process.instance,
+        "state": process.state,
+        "pid": str(process.pid or ""),
+        "address": process.address,
+        "req/s": f"{status.requests_per_second:.1f}" if status else "",
+        "running": str(status.requests_in_flight) if status else "",
+        "memory": f"{status.resident_bytes / 1e6:.0f} MB" if status and status.resident_bytes else "",
+        "restarts": str(process.restarts),
+        "up": duration(status.uptime.ToTimedelta().total_seconds()) if status else "",
+        "note": _note(process),
+    }
+
+
+def _note(process: fleet_pb2.FleetProcess) -> str:
+    if process.why:
+        return process.why
+    if process.status.registry_away:
+        return f"goes by what it knew: {process.status.registry_away}"
+    answers = process.HasField("status") or process.kind == fleet_pb2.PROCESS_KIND_ENGINE
+    return "" if answers or process.state != "ready" else "does not answer"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 12 s, 3 m, 2 h, 5 d."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def document(process: fleet_pb2.FleetProcess) -> dict[str, Any]:
+    """A process, as programs read it; `status` is null when it does not answer."""
+    return {
+        "service": process.service,
+        "instance": process.instance,
+        "kind": fleet_pb2.ProcessKind.Name(process.kind).removeprefix(_KIND).lower(),
+        "state": process.state,
+        "pid": process.pid or None,
+        "address": process.address,
+        "restarts": process.restarts,
+        "started_at": process.started_at.ToJsonString() if process.HasField("started_at") else None,
+        "why": process.why,
+        "log": process.log,
+        "status": _status(process.status) if process.HasField("status") else None,
+    }
+
+
+def _status(status: fleet_pb2.GetStatusResponse) -> dict[str, Any]:
+    return {
+        "version": status.version,
+        "uptime_seconds": round(status.uptime.ToTimedelta().total_seconds(), 3),
+        "requests_served": status.requests_served,
+        "requests_in_flight": status.requests_in_flight,
+        "requests_per_second": round(status.requests_per_second, 3),
+        "resident_bytes": status.resident_bytes,
+        "registry_away": status.registry_away,
+        "metrics_address": status.metrics_address,
+    }
