@@ -30,6 +30,7 @@ from souk.rpc.admission import Admission
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.status import STATUS_KEY, encode, shortened
 from souk.telemetry.logs import logger
+from souk.telemetry.traffic import Traffic
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Behaviour: TypeAlias = Callable[[Any, Context], Any]
@@ -53,9 +54,13 @@ class Served:
 
 
 class Dispatcher:
-    """The methods that a process serves. Without `tokens` only methods that are open to anyone answer."""
+    """The methods that a process serves. Without `tokens` only methods that are open to anyone answer.
+
+    `traffic` counts the calls.
+    """
 
     def __init__(self, tokens: CallerTokens | None, clock: Clock | None = None) -> None:
+        self.traffic = Traffic()
         self._admission = Admission(tokens, clock or SystemClock())
         self._served: dict[str, Served] = {}
 
@@ -82,7 +87,7 @@ class Dispatcher:
                 call = self._admission.admit(method, context.invocation_metadata(), context.time_remaining())
             except DomainError as refusal:
                 return await _end(method, context, refusal)
-            with use(call):
+            with self.traffic, use(call):
                 try:
                     return await answer(request if decode is None else decode(request), context)
                 except grpc.aio.AbortError:
