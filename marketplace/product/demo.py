@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from marketplace.product.demo_catalogue import PRODUCTS
-from marketplace.product.domain import Product, checked
+from marketplace.product.domain import Product
 from marketplace.product.ports import Catalogue
 from souk.kernel.clock import MICROSECONDS, Clock
 
@@ -12,7 +12,7 @@ _FIRST_NUMBER = 101
 
 async def load_demo(catalogue: Catalogue, clock: Clock) -> None:
     """Adds the demo products that are not there; leaves the others as somebody may have changed them."""
-    products = [checked(product) for product in demo_products(clock.now())]
+    products = list(demo_products(clock.now()))
     known = {product.id for product in await catalogue.find([product.id for product in products])}
     for product in products:
         if product.id not in known:

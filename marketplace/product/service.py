@@ -1,12 +1,15 @@
 """The Product service: its composition root, and the servicer that turns messages into commands."""
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc.aio
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
 from shop.product.v1 import product_pb2 as pb
 from shop.product.v1.product_pb2_grpc import ProductServiceServicer
+from soukapi.v1.event_pb2 import Event
 
 from marketplace.product.demo import load_demo
 from marketplace.product.domain import Changes, Product
@@ -20,23 +23,38 @@ from marketplace.product.use_cases.list_products import ListProducts, list_produ
 from marketplace.product.use_cases.page import Page
 from marketplace.product.use_cases.search_products import SearchProducts, search_products
 from marketplace.product.use_cases.update_product import UpdateProduct, update_product
-from souk.hosting.service import Host, Parts, Service
+from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.kernel.clock import Clock
 from souk.kernel.paging import page_size_of
+from souk.store.read_cache import ReadCache
 
 __all__ = ["ProductServicer", "build", "service"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
+M = TypeVar("M", bound=Message)
 
 
 class ProductServicer(ProductServiceServicer):
-    """shop.product.v1.ProductService, over a catalogue."""
+    """shop.product.v1.ProductService, over a catalogue.
 
-    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
+    What is shown to buyers comes from a cache; what services ask, and so the price of an order, never does.
+    """
+
+    def __init__(self, catalogue: Catalogue, clock: Clock, cache: ReadCache) -> None:
         self._catalogue = catalogue
         self._clock = clock
+        self._cache = cache
 
     async def ListProducts(self, request: pb.ListProductsRequest, context: Context) -> pb.ListProductsResponse:
+        return await self._shown(request, pb.ListProductsResponse, lambda: self._list(request))
+
+    async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.ListProductsResponse:
+        return await self._shown(request, pb.ListProductsResponse, lambda: self._search(request))
+
+    async def GetProduct(self, request: pb.GetProductRequest, context: Context) -> pb.Product:
+        return await self._shown(request, pb.Product, lambda: self._get(request))
+
+    async def _list(self, request: pb.ListProductsRequest) -> pb.ListProductsResponse:
         listing = Listing(
             sort=_given(request, "sort") or "name",
             category=_given(request, "category"),
@@ -46,11 +64,11 @@ class ProductServicer(ProductServiceServicer):
         command = ListProducts(listing, page_size_of(request), request.page_token)
         return _page(await list_products(command, self._catalogue))
 
-    async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.ListProductsResponse:
+    async def _search(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse:
         command = SearchProducts(request.q, _given(request, "category"), page_size_of(request), request.page_token)
         return _page(await search_products(command, self._catalogue))
 
-    async def GetProduct(self, request: pb.GetProductRequest, context: Context) -> pb.Product:
+    async def _get(self, request: pb.GetProductRequest) -> pb.Product:
         return to_message(await get_product(request.id, self._catalogue))
 
     async def CreateProduct(self, request: pb.CreateProductRequest, context: Context) -> pb.Product:
@@ -63,15 +81,20 @@ class ProductServicer(ProductServiceServicer):
             currency=request.currency,
             image_url=_given(request, "image_url"),
         )
-        return to_message(await create_product(command, self._catalogue, self._clock))
+        product = await create_product(command, self._catalogue, self._clock)
+        await self._cache.changed()
+        return to_message(product)
 
     async def UpdateProduct(self, request: pb.UpdateProductRequest, context: Context) -> pb.Product:
         changes = Changes(**{field: _given(request, field) for field in Changes.__slots__})
         command = UpdateProduct(request.id, changes)
-        return to_message(await update_product(command, self._catalogue, self._clock))
+        product = await update_product(command, self._catalogue, self._clock)
+        await self._cache.changed()
+        return to_message(product)
 
     async def DeleteProduct(self, request: pb.DeleteProductRequest, context: Context) -> Empty:
         await delete_product(request.id, self._catalogue)
+        await self._cache.changed()
         return Empty()
 
     async def BatchGetProducts(
@@ -80,12 +103,29 @@ class ProductServicer(ProductServiceServicer):
         found = await batch_get_products(request.ids, self._catalogue)
         return pb.BatchGetProductsResponse(products=map(to_message, found))
 
+    async def _shown(self, request: Message, kind: type[M], load: Callable[[], Awaitable[M]]) -> M:
+        key = request.DESCRIPTOR.name.encode() + request.SerializeToString(deterministic=True)
+        return await self._cache.read(key, kind, load)
+
+
+CACHE = "catalogue-cache"
+"""The consumer that hears of changes whose own process died before it could say that the cache is stale."""
+
 
 async def build(host: Host) -> Parts:
     """Puts the service together."""
     catalogue = ProductStore(host.database, host.outbox)
-    servicer = ProductServicer(catalogue, host.clock)
-    return Parts(servicer=servicer, demo=lambda: load_demo(catalogue, host.clock))
+    cache = ReadCache(host.name, host.clock, host.redis, alone=host.database.dialect.name == "sqlite")
+
+    async def changed(event: Event) -> None:
+        await cache.changed()
+
+    return Parts(
+        servicer=ProductServicer(catalogue, host.clock, cache),
+        consumers={CACHE: changed},
+        tasks={"catalogue cache": cache.run},
+        demo=lambda: load_demo(catalogue, host.clock),
+    )
 
 
 def _given(request: Any, field: str) -> Any:
@@ -101,4 +141,7 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["ProductService"],
     build=build,
     migrations=files("marketplace.product") / "migrations",
+    subscriptions=(
+        Subscription(CACHE, (pb.ProductChanged.DESCRIPTOR.full_name, pb.ProductDeleted.DESCRIPTOR.full_name)),
+    ),
 )

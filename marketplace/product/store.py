@@ -70,7 +70,7 @@ class ProductStore:
             return []
         marks = ", ".join(f"${number}" for number in range(1, len(product_ids) + 1))
         sql = f"SELECT {_COLUMNS} FROM products WHERE id IN ({marks})"
-        rows = await self._database.read(lambda tx: tx.fetch(sql, *product_ids))
+        rows = await self._database.read(lambda tx: tx.fetch(sql, *product_ids), single=True)
         return [_product(row) for row in rows]
 
     async def list(self, listing: Listing, after: Place | None, limit: int) -> Sequence[Placed]:

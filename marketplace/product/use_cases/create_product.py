@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from marketplace.product.domain import PRODUCT_EXISTS, Product, checked
+from marketplace.product.domain import PRODUCT_EXISTS, Product
 from marketplace.product.ports import Catalogue
 from souk.kernel.clock import Clock
 from souk.kernel.errors import DomainError
@@ -23,20 +23,18 @@ class CreateProduct:
 
 
 async def create_product(command: CreateProduct, catalogue: Catalogue, clock: Clock) -> Product:
-    """The product as it was added; raises InvalidArgument, or PRODUCT_EXISTS when its id is taken."""
+    """The product as it was added; raises PRODUCT_EXISTS when its id is taken."""
     now = clock.now()
-    product = checked(
-        Product(
-            id=new_id("P", clock) if command.id is None else command.id,
-            name=command.name,
-            description=command.description,
-            category=command.category,
-            price=command.price,
-            currency=command.currency,
-            image_url=command.image_url or None,
-            created_at=now,
-            updated_at=now,
-        )
+    product = Product(
+        id=new_id("P", clock) if command.id is None else command.id,
+        name=command.name,
+        description=command.description,
+        category=command.category,
+        price=command.price,
+        currency=command.currency,
+        image_url=command.image_url or None,
+        created_at=now,
+        updated_at=now,
     )
     if not await catalogue.add(product):
         raise DomainError(PRODUCT_EXISTS, f"there is a product {product.id} already")

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 
 from marketplace.product.domain import Product, is_product_id, unknown_product
 from marketplace.product.ports import Catalogue
-from souk.kernel.errors import InvalidArgument, Violation
-
-MAX_IDS = 100
 
 
 async def get_product(product_id: str, catalogue: Catalogue) -> Product:
@@ -18,9 +15,7 @@ async def get_product(product_id: str, catalogue: Catalogue) -> Product:
 
 
 async def batch_get_products(product_ids: Sequence[str], catalogue: Catalogue) -> list[Product]:
-    """The known ones among at most 100 ids, in no order; raises InvalidArgument for more."""
-    if len(product_ids) > MAX_IDS:
-        raise InvalidArgument([Violation("ids", f"must be at most {MAX_IDS}")])
+    """The known ones among the ids, in no order."""
     return await _known(product_ids, catalogue)
 
 

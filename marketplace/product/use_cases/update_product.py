@@ -16,7 +16,7 @@ class UpdateProduct:
 
 
 async def update_product(command: UpdateProduct, catalogue: Catalogue, clock: Clock) -> Product:
-    """The product as it is now; raises InvalidArgument and PRODUCT_NOT_FOUND."""
+    """The product as it is now; raises PRODUCT_NOT_FOUND."""
     if not is_product_id(command.id):
         raise unknown_product(command.id)
     now = clock.now()

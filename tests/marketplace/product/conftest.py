@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from shop.product.v1 import product_pb2 as pb
@@ -9,7 +10,7 @@ from shop.product.v1 import product_pb2 as pb
 from marketplace.product.service import ProductServicer, service
 from souk.hosting.service import Host, Parts
 from souk.kernel.clock import FakeClock
-from souk.testing.service_host import service_host
+from souk.testing.service_host import HeldToContract, service_host
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def parts(host: Host) -> Parts:
 @pytest.fixture
 def product(parts: Parts) -> ProductServicer:
     assert isinstance(parts.servicer, ProductServicer)
-    return parts.servicer
+    return cast(ProductServicer, HeldToContract(parts.servicer))
 
 
 @pytest.fixture

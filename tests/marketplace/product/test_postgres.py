@@ -12,6 +12,7 @@ from marketplace.product.service import ProductServicer, service
 from marketplace.product.store import ProductStore
 from marketplace.product.words import query_words
 from souk.kernel.clock import FakeClock
+from souk.store.read_cache import ReadCache
 from souk.kernel.errors import DomainError
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
@@ -63,7 +64,8 @@ async def test_it_answers_as_on_sqlite(store: ProductStore, tmp_path: Any) -> No
 
 
 async def test_changes_pages_and_refusals(store: ProductStore) -> None:
-    servicer = ProductServicer(store, FakeClock())
+    clock = FakeClock()
+    servicer = ProductServicer(store, clock, ReadCache("product", clock, None, alone=True))
     for number in range(9):
         request = pb.CreateProductRequest(
             id=f"p{number}",
