@@ -20,7 +20,8 @@ class Away:
 
 
 @pytest.fixture
-async def shown(product, mug):
+async def shown(parts, mug):
+    product = parts.servicer
     await product.CreateProduct(mug, None)
     await product.GetProduct(pb.GetProductRequest(id="P-1"), None)
     await product.ListProducts(pb.ListProductsRequest(), None)

@@ -12,11 +12,11 @@ from marketplace.product.service import ProductServicer, service
 from marketplace.product.store import ProductStore
 from marketplace.product.words import query_words
 from souk.kernel.clock import FakeClock
-from souk.store.read_cache import ReadCache
 from souk.kernel.errors import DomainError
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
 from souk.store.postgres import PostgresDatabase
+from souk.store.read_cache import ReadCache
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, service_host
 
