@@ -150,7 +150,7 @@ def _time_to_live(records: dns.resolver.Answer) -> float:
 
 def _id(record: SRV, alone: bool) -> str:
     """A pod's own name, by which it is known again when its address has changed."""
-    host = record.target.to_text(omit_final_dot=True)
+    host = record.target.to_text(omit_final_dot=True).lower()
     return host if alone else f"{host}-{record.port}"
 
 

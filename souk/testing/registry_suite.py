@@ -130,7 +130,7 @@ class WatchSuite:
     async def test_services_with_names_alike_are_apart(
         self, harness: RegistryHarness, registry: Registry, announcer: Registry, service: str
     ) -> None:
-        names = [service, f"{service}-2", f"{service}.2", service[:-1]]
+        names = [service, f"{service}-2", f"{service}.2", f"{service}x"]
         async with AsyncExitStack() as stack:
             watchers = [await stack.enter_async_context(watching(registry, name)) for name in names]
             for number, name in enumerate(names, 1):
