@@ -75,3 +75,25 @@ def on_a_terminal(*arguments: str) -> bytes:
         _, status = os.waitpid(pid, 0)
     assert status == 0, bytes(shown)
     return bytes(shown)
+
+
+async def test_piped_with_a_log_file_nothing_stands_between_the_lines(tmp_path: Path) -> None:
+    """As `make run | cat`: both streams in one pipe."""
+    log = tmp_path / "souk.log"
+    up = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "souk.cli", "up", "--demo", "--port", "0", "--data", str(tmp_path), "--then", "order"),
+        env={**os.environ, "SOUK_LOG_FILE": str(log)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert up.stdout is not None
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith("Done:"):
+        lines.append((await asyncio.wait_for(up.stdout.readline(), 30)).decode())
+        assert lines[-1], lines
+    up.terminate()
+    lines += (await up.stdout.read()).decode().splitlines(keepends=True)
+    assert await up.wait() == 0
+    assert not [line for line in lines if line.startswith("{") or '"event"' in line or "\x1b" in line]
+    assert [match[1] for line in lines if (match := re.match(r" ?\d+  (\S+)", line))] == SERVICES
+    assert log.read_text().count('"event":"request"') >= len(SERVICES) - 1
