@@ -41,6 +41,10 @@ class Directory:
         """The instances known last, in the order of their ids; begins to watch when first asked."""
         return self._entry(service).instances
 
+    def counts(self) -> dict[str, int]:
+        """How many instances are known, by service that anybody has asked for."""
+        return {service: len(entry.instances) for service, entry in self._entries.items()}
+
     def on_change(self, service: str, callback: Listener) -> None:
         """Calls `callback` with all instances after each change, in the turn of the loop that brings it."""
         self._entry(service).listeners.append(callback)

@@ -6,7 +6,7 @@ process that is killed breaks its stream, and everybody who watches knows within
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
@@ -65,11 +65,11 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         """The services of which an instance is registered, healthy or not."""
         return self._table.services()
 
-    async def until(self, service: str, count: int) -> tuple[Instance, ...]:
-        """Waits until a service has at least so many healthy instances, and returns them."""
+    async def until(self, service: str, check: Callable[[tuple[Instance, ...]], bool] = bool) -> tuple[Instance, ...]:
+        """Waits until the healthy instances of a service are as wanted, at least one unless said; returns them."""
         changed = asyncio.Event()
         with self._table.listening(service, changed.set):
-            while len(found := self.instances(service)) < count:
+            while not check(found := self.instances(service)):
                 changed.clear()
                 await changed.wait()
         return found
@@ -85,7 +85,10 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         lease.FromMilliseconds(round(self._settings.lease * 1_000))
         try:
             while (request := await self._next(context)) is not None:
-                place.say(await _instance(request, context), request.healthy)
+                try:
+                    place.say(checked(from_wire(request.instance)), request.healthy)
+                except ConfigurationError as error:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
                 await context.write(RegisterResponse(lease=lease))
         finally:
             # A registry that stops tells nobody that everybody has left.
@@ -140,15 +143,6 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
     def _pause(self) -> float:
         young = self._settles_at - self._clock.monotonic()
         return min(self._settings.lease / 3, young) if young > 0 else self._settings.lease / 3
-
-
-async def _instance(request: RegisterRequest, context: "grpc.aio.ServicerContext[Any, Any]") -> Instance:
-    instance = from_wire(request.instance)
-    try:
-        return checked(instance)
-    except ConfigurationError as error:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        raise
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from souk.discovery.registry import Instance
+from souk.kernel.errors import ConfigurationError
 
 
 class Place:
@@ -16,10 +17,12 @@ class Place:
         self._entry: _Entry | None = None
 
     def say(self, instance: Instance, healthy: bool) -> None:
-        """Registers, changes, or only repeats what was said."""
+        """Registers, changes, or only repeats what was said. Raises ConfigurationError for another id or service."""
         if self._entry is None:
             self._entry = _Entry(instance, healthy)
             self._table.take(self._entry)
+        elif (self._entry.instance.service, self._entry.instance.id) != (instance.service, instance.id):
+            raise ConfigurationError(f"instance {instance.id!r} cannot be registered in the place of another")
         elif (self._entry.instance, self._entry.healthy) != (instance, healthy):
             self._entry.instance, self._entry.healthy = instance, healthy
             self._table.changed(self._entry)
