@@ -6,6 +6,7 @@ its peer ended it before it read the request (RFC 9110, 15.5.9), which is then s
 """
 
 import asyncio
+import math
 import select
 from typing import Protocol, cast
 
@@ -79,10 +80,9 @@ class Connection(asyncio.Protocol):
     def send(self, reply: ConnectReply, remaining: float) -> None:
         """Writes a request. `remaining` is in seconds."""
         call = reply.call
-        milliseconds = min(max(int(remaining * 1_000) + 1, 1), _LONGEST_TIMEOUT)
         try:
             head = (
-                f"{self._home.head(call.method.full_name)}connect-timeout-ms: {milliseconds}\r\n"
+                f"{self._home.head(call.method.full_name)}{_timeout(remaining)}"
                 f"content-length: {len(call.request)}\r\n{lines(call.metadata)}\r\n"
             ).encode("ascii")
         except (InvalidMetadata, UnicodeEncodeError):
@@ -147,6 +147,13 @@ class Connection(asyncio.Protocol):
             self._home.free(self)
         else:
             self.abort()
+
+
+def _timeout(remaining: float) -> str:
+    """How long the callee has, rounded up: the caller is to be the first who gives up."""
+    if remaining == math.inf:
+        return ""
+    return f"connect-timeout-ms: {min(max(int(remaining * 1_000) + 1, 1), _LONGEST_TIMEOUT)}\r\n"
 
 
 def settle(reply: ConnectReply, reader: ResponseReader) -> None:

@@ -37,13 +37,11 @@ def encode(status: Status) -> tuple[bytes, Pairs]:
 
 
 def decode(http_status: int, body: bytes, trailing: Pairs) -> Status:
-    """The status of an answer that is not 200; a body that is no error leaves what HTTP says."""
-    try:
-        error = orjson.loads(body)
-        code = BY_NAME[error["code"]]
-    except (ValueError, TypeError, KeyError):
-        return Status(inferred(http_status), f"HTTP status {http_status}", trailing)
-    said = error.get("message")
+    """The status of an answer that is not 200. What its body does not say, HTTP says."""
+    error = _error(body)
+    named = error.get("code")
+    code = (BY_NAME.get(named) if isinstance(named, str) else None) or inferred(http_status)
+    said = error.get("message", "" if error else f"HTTP status {http_status}")
     message = said if isinstance(said, str) else ""
     details = error.get("details")
     if details and not any(key == STATUS_KEY for key, _ in trailing):
@@ -51,6 +49,14 @@ def decode(http_status: int, body: bytes, trailing: Pairs) -> Status:
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             trailing = (*trailing, (STATUS_KEY, _status(code, message, details)))
     return Status(code, message, trailing)
+
+
+def _error(body: bytes) -> dict[str, Any]:
+    try:
+        error = orjson.loads(body)
+    except ValueError:
+        return {}
+    return error if isinstance(error, dict) else {}
 
 
 def _shown(raw: bytes) -> list[dict[str, str]]:

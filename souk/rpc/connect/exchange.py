@@ -1,5 +1,6 @@
 """One request of Connect: what it asks, or why it is refused; and the octets of its answer."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ _LONGEST_TIMEOUT = 10  # digits
 _PHRASES = {
     200: "OK",
     400: "Bad Request",
+    404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
     415: "Unsupported Media Type",
@@ -54,6 +56,9 @@ class ServedContext(LocalContext):
     def peer(self) -> str:
         return self._peer
 
+    def time_remaining(self) -> Any:
+        return None if self._call.deadline == math.inf else super().time_remaining()
+
     def invocation_metadata(self) -> Any:
         return (("user-agent", self._agent), *self._call.metadata)
 
@@ -61,13 +66,13 @@ class ServedContext(LocalContext):
 def asked(reader: RequestReader, find: Find, clock: Clock) -> tuple[Served, Call, str]:
     """The method, the call and the caller's name for itself. Raises Refused."""
     if reader.verb != b"POST":
-        raise Refused(Status(grpc.StatusCode.UNIMPLEMENTED, "calls are made with POST"), 405, "allow: POST\r\n")
+        raise Refused(Status(grpc.StatusCode.UNKNOWN, "calls are made with POST"), 405, "allow: POST\r\n")
     headers = {name.lower(): value for name, value in reader.headers}
     served = find(reader.path)
     _check(headers, served)
     if served is None:
-        raise Refused(Status(grpc.StatusCode.UNIMPLEMENTED, NO_METHOD))
-    call = _call(reader, served, _timeout(headers, served), clock)
+        raise Refused(Status(grpc.StatusCode.UNIMPLEMENTED, NO_METHOD), 404)
+    call = _call(reader, served, clock.monotonic() + _timeout(headers))
     if (refusal := too_much_metadata(call)) is not None:
         raise Refused(refusal)
     if call.deadline <= clock.monotonic():
@@ -75,12 +80,12 @@ def asked(reader: RequestReader, find: Find, clock: Clock) -> tuple[Served, Call
     return served, call, headers.get(b"user-agent", b"").decode("latin-1")
 
 
-def _call(reader: RequestReader, served: Served, timeout: float, clock: Clock) -> Call:
+def _call(reader: RequestReader, served: Served, deadline: float) -> Call:
     try:
         metadata = pairs_of(reader.headers)
     except InvalidMetadata as error:
         raise Refused(Status(grpc.StatusCode.INVALID_ARGUMENT, str(error))) from None
-    return Call(served.method, bytes(reader.body), metadata, clock.monotonic() + timeout)
+    return Call(served.method, bytes(reader.body), metadata, deadline)
 
 
 def _check(headers: dict[bytes, bytes], served: Served | None) -> None:
@@ -97,11 +102,11 @@ def _check(headers: dict[bytes, bytes], served: Served | None) -> None:
         raise Refused(Status(grpc.StatusCode.UNIMPLEMENTED, detail), 0, f"accept-encoding: {ACCEPTED}\r\n")
 
 
-def _timeout(headers: dict[bytes, bytes], served: Served) -> float:
-    """Seconds that the caller gives; one who gives none has the contract's."""
+def _timeout(headers: dict[bytes, bytes]) -> float:
+    """Seconds that the caller gives; infinite if he does not say."""
     text = headers.get(b"connect-timeout-ms")
     if text is None:
-        return served.method.policy.timeout
+        return math.inf
     text = text.strip()
     if not text.isdigit() or len(text) > _LONGEST_TIMEOUT:
         raise _wrong(f"connect-timeout-ms must be milliseconds, not {_shown(text)}")

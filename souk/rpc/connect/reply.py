@@ -8,6 +8,8 @@ import grpc
 from souk.rpc.call import Call, Pairs, Reply, Status, failed
 from souk.rpc.transport import EXPIRED
 
+_LONGEST = 1e7  # seconds; for a call without a deadline
+
 
 class Carrier(Protocol):
     """The connection that a call was written to."""
@@ -27,7 +29,7 @@ class ConnectReply(asyncio.Future[Reply]):
         super().__init__()
         self.call = call
         self._carrier: Carrier | None = None
-        self._timer = self.get_loop().call_later(deadline_in, self._expire)
+        self._timer = self.get_loop().call_later(min(deadline_in, _LONGEST), self._expire)
 
     def sent(self, carrier: Carrier) -> None:
         """The request is about to be written."""

@@ -26,6 +26,7 @@ from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT
 
 LINGER = 1.0
 """Seconds for which a connection that was said goodbye is still listened to."""
+_LONGEST = 1e7  # seconds; for a call without a deadline
 _DISCARDED = 2 * MESSAGE_LIMIT
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -176,7 +177,7 @@ class ServerConnection(asyncio.Protocol):
             if running is not None:
                 running.stop()
 
-        self._running = Running(context, task, call.deadline - home.clock.monotonic(), expire)
+        self._running = Running(context, task, min(call.deadline - home.clock.monotonic(), _LONGEST), expire)
 
     # The call tells its caller's end.
 
