@@ -29,6 +29,12 @@ def poisoned(event: Event) -> None:
 async def shop_with_parked(folder: Path) -> None:
     """Leaves a run with a parked undo, and a parked event, in shop.db."""
     shop = await Shop.open(folder)
+    await park_an_undo(shop)
+    await park_an_event(shop)
+    await shop.close()
+
+
+async def park_an_undo(shop: Shop) -> None:
     shop.bank.does.append(REFUSE)
     shop.stock.undoes.extend([VANISH] * 2)
     runner = SagaRunner(shop.database, [shop.saga()], CLOCK, "first", SETTINGS, service="shop")
@@ -36,11 +42,9 @@ async def shop_with_parked(folder: Path) -> None:
     while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
         pass
     await runner.close()
-    await _park_an_event(shop)
-    await shop.close()
 
 
-async def _park_an_event(shop: Shop) -> None:
+async def park_an_event(shop: Shop) -> None:
     world, listener = World(shop.database), Listener(poisoned)
     await world.services.start("mail", {"all": listener})
     await world.publish(7, event_id="EVT-7")
