@@ -33,6 +33,11 @@ SOUK_ADDRESSES=order=127.0.0.1:9102,... souk serve gateway --port 8080
 @click.option("--port", type=click.IntRange(0, 65_535), help="Where it listens; any free port unless said.")
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")
 @click.option("--demo/--no-demo", default=None, help="Loads the service's demo data.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Serves /metrics, /healthz and /readyz of this process over HTTP on loopback; 0 for any free port.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Says where it listens as one line of JSON.")
 def serve(service: str, as_json: bool, **flags: Any) -> None:
     """Starts SERVICE as its own process, on loopback, until SIGTERM or Ctrl-C.

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from souk.hosting.calls import Calls, open_calls
 from souk.hosting.control.process_control import Inspected, controlling
+from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import make
 from souk.hosting.door import Door
 from souk.hosting.front import NAME, Readiness, gateway
@@ -32,12 +33,15 @@ async def service_process(service: Service, heard: Heard, settings: Settings, cl
         if settings.demo:
             await process.load_demo()
         calls = process.calls
-        seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock)
+        readiness = Readiness()
+        metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
+        seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))
         address = await stack.enter_async_context(
             calls.listening(service.name, settings.service_host, settings.port, settings.drain)
         )
         await stack.enter_async_context(present(calls.discovery, service.name, seen.instance, address, settings, {}))
+        stack.enter_context(readiness.on())
         yield address
 
 
@@ -53,7 +57,8 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
         readiness = Readiness(complete=lambda: _complete(app, calls, settings))
         door = Door(gateway(app, calls, clock, readiness))
-        seen = _inspected(NAME, calls, door.traffic, settings, clock)
+        metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
+        seen = _inspected(NAME, calls, door.traffic, settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))
         leave = door.leave if shared else None
         await stack.enter_async_context(serving(door, listener, settings.drain, leave))
@@ -66,7 +71,7 @@ def _complete(app: App, calls: Calls, settings: Settings) -> bool:
     return settings.registry is None or all(calls.directory.instances(service.name) for service in app.services)
 
 
-def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, clock: Clock) -> Inspected:
+def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, clock: Clock, metrics: str) -> Inspected:
     return Inspected(
         service=name,
         instance=instance_id(name, settings),
@@ -75,4 +80,5 @@ def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, cl
         clock=clock,
         version=settings.version,
         away=lambda: calls.directory.away,
+        metrics_address=metrics,
     )

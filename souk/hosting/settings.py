@@ -51,11 +51,12 @@ class Settings:
     "service/consumer".
 
     Operating: `log_file` takes the log instead of standard error. `control` is the path of a private socket
-    on which the process is asked how it is. `resilience` is a file that says otherwise than the defaults
-    when breakers open, and the like. `faults` arms named points at which the process dies (development
-    only). `secret` signs the callers that services tell each other; None means the one that is kept in the
-    data directory. `drain` is how many seconds running requests are given when the process is asked to
-    stop. `services` holds the services' own settings, by service.
+    on which the process is asked how it is; on `metrics_port` of loopback it serves its numbers over HTTP.
+    `resilience` is a file that says otherwise than the defaults when breakers open, and the like. `faults`
+    arms named points at which the process dies (development only). `secret` signs the callers that services
+    tell each other; None means the one that is kept in the data directory. `drain` is how many seconds
+    running requests are given when the process is asked to stop. `services` holds the services' own
+    settings, by service.
     """
 
     data: Path = Path("var/souk")
@@ -79,6 +80,7 @@ class Settings:
     weight: int = 1
     hop: str = HOPS[0]
     control: Path | None = None
+    metrics_port: int | None = None
     resilience: Path | None = None
     subscriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
@@ -119,6 +121,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "weight": values.from_one(1_000),
     "hop": values.one_of(*HOPS),
     "control": Path,
+    "metrics_port": values.port_number,
     "resilience": Path,
     "subscriptions": values.subscriptions,
     "faults": values.counts,
@@ -179,6 +182,11 @@ def from_environment(
 ) -> Settings:
     """The settings of this process. The settings of every installed service are known besides those given."""
     return read(os.environ, flags, (*services, *loadable_services()), defaults)
+
+
+def inherited() -> dict[str, str]:
+    """The variables of this process, for the processes that it starts."""
+    return dict(os.environ)
 
 
 def _checked(settings: Settings) -> Settings:

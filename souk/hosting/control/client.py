@@ -51,7 +51,8 @@ def _nothing_runs(data: Path) -> str:
 
 def _not_ours(data: Path) -> str:
     owner = _owner(data)
-    return f"the system on {data} is {owner}'s, and only {owner} or root may operate it; ask as that user"
+    who = owner if owner == "root" else f"{owner} or root"
+    return f"the system on {data} is {owner}'s, and only {who} may operate it; ask as that user"
 
 
 def _owner(data: Path) -> str:

@@ -32,8 +32,8 @@ def _nothing() -> str:
 class Inspected:
     """What is to be seen of this process.
 
-    `traffic` counts its requests. `away` tells why the registry cannot be reached, and `metrics` where
-    metrics can be read over HTTP; each gives the empty text where there is nothing to tell.
+    `traffic` counts its requests. `away` tells why the registry cannot be reached, or the empty text.
+    `metrics_address` is where its metrics can be read over HTTP, empty for nowhere.
     """
 
     service: str
@@ -43,7 +43,7 @@ class Inspected:
     clock: Clock
     version: str = ""
     away: Callable[[], str] = field(default=_nothing)
-    metrics: Callable[[], str] = field(default=_nothing)
+    metrics_address: str = ""
 
 
 class ProcessControl(fleet_pb2_grpc.ProcessServicer):
@@ -68,7 +68,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
             requests_per_second=self._rate(),
             registry_away=seen.away(),
             resident_bytes=resident_bytes(),
-            metrics_address=seen.metrics(),
+            metrics_address=seen.metrics_address,
         )
 
     async def ListBreakers(  # noqa: N802
