@@ -13,8 +13,6 @@ from enum import Enum
 
 MAX_PIECES = 2**53 - 1
 """Beyond it a JSON number is no longer exact."""
-MAX_ITEMS = 100
-MAX_QUANTITY = 1_000
 
 
 @dataclass(frozen=True, slots=True, order=True)

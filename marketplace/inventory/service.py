@@ -11,7 +11,7 @@ from shop.inventory.v1.inventory_pb2_grpc import InventoryServiceServicer
 
 from marketplace.inventory.adapters.announcer import OutboxAnnouncer
 from marketplace.inventory.demo import load_demo
-from marketplace.inventory.messages import checked_key, to_adjust, to_message, to_reserve
+from marketplace.inventory.messages import to_adjust, to_message, to_reserve
 from marketplace.inventory.ports import Announcer, Stockroom
 from marketplace.inventory.store import SqlStockroom
 from marketplace.inventory.use_cases.adjust_stock import Adjusted, AdjustStock, adjust_stock
@@ -59,15 +59,15 @@ class InventoryServicer(InventoryServiceServicer):
         return to_message(await reserve(command, self._database, self._stockroom, self._clock.now()))
 
     async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.Reservation:
-        command = Release(checked_key(request.key))
+        command = Release(request.key)
         return to_message(await release(command, self._database, self._stockroom, self._clock.now()))
 
     async def CommitReservation(self, request: pb.CommitReservationRequest, context: Context) -> pb.Reservation:
-        command = CommitReservation(checked_key(request.key))
+        command = CommitReservation(request.key)
         return to_message(await commit_reservation(command, self._database, self._stockroom))
 
     async def ReturnStock(self, request: pb.ReturnStockRequest, context: Context) -> pb.Reservation:
-        command = ReturnStock(checked_key(request.key))
+        command = ReturnStock(request.key)
         return to_message(await return_stock(command, self._database, self._stockroom))
 
 

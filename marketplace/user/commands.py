@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import click
+from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.adapters.argon2_passwords import Argon2Passwords
 from marketplace.user.domain import Account
 from marketplace.user.service import service
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
+from souk.descriptors.request_check import require_within_limits
 from souk.hosting.offline import offline
 from souk.kernel.errors import DomainError, InvalidArgument
 
@@ -30,6 +32,8 @@ def create(email: str, name: str, data: Path | None) -> None:
     """Creates the first admin of a system; asks for the password, or reads it from standard input."""
     command = CreateAdmin(email, _password(), name)
     try:
+        # Whoever operates the system is held to what every buyer is held to.
+        require_within_limits(pb.CreateUserRequest(email=email, password=command.password, name=name))
         account = asyncio.run(_create(command, data))
     except InvalidArgument as error:
         raise click.ClickException(error.detail) from None

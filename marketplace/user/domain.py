@@ -2,10 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from marketplace.user.text import is_line
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 
 EMAIL_TAKEN = "EMAIL_TAKEN"
@@ -16,11 +15,6 @@ USER_NOT_FOUND = "USER_NOT_FOUND"
 CUSTOMER = "customer"
 ADMIN = "admin"
 
-MIN_PASSWORD, MAX_PASSWORD = 10, 256
-_MAX_NAME, _MAX_EMAIL, _MAX_LOCAL = 100, 254, 64
-# The "valid e-mail address" of https://html.spec.whatwg.org/#valid-e-mail-address
-_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-_EMAIL = re.compile(rf"(?P<local>[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+)@{_LABEL}(?:\.{_LABEL})*")
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -62,24 +56,8 @@ def is_id(text: str) -> bool:
 
 
 def changed(account: Account, name: str | None, email: str | None) -> Account:
-    """The account with what is given; raises InvalidArgument."""
-    new = replace(account, name=(account.name if name is None else name.strip()), email=email or account.email)
-    require(*account_violations(new.email if email is None else email, new.name))
-    return new
-
-
-def account_violations(email: str, name: str) -> Iterator[Violation]:
-    """What is wrong with an email or a name."""
-    if not _is_email(email):
-        yield Violation("email", "must be an email address")
-    if not is_line(name, _MAX_NAME):
-        yield Violation("name", f"must be one line of 1 to {_MAX_NAME} characters")
-
-
-def password_violations(field: str, password: str) -> Iterator[Violation]:
-    """What is wrong with a new password."""
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        yield Violation(field, f"must be {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+    """The account with what is given."""
+    return replace(account, name=account.name if name is None else name.strip(), email=email or account.email)
 
 
 def require(*violations: Violation) -> None:
@@ -108,11 +86,3 @@ def too_many_attempts(retry_after: float) -> DomainError:
 def email_taken() -> DomainError:
     """The refusal for an email that another account has."""
     return DomainError(EMAIL_TAKEN, "another account has this email")
-
-
-def _is_email(text: str) -> bool:
-    found = _EMAIL.fullmatch(text) if len(text) <= _MAX_EMAIL else None
-    if found is None:
-        return False
-    local = found["local"]
-    return len(local) <= _MAX_LOCAL and not local.startswith(".") and not local.endswith(".") and ".." not in local

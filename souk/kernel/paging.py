@@ -16,7 +16,6 @@ from google.protobuf.message import Message
 from souk.kernel.errors import InvalidArgument, Violation
 
 DEFAULT_PAGE_SIZE = 20
-MAX_PAGE_SIZE = 100
 _MAX_TOKEN_LENGTH = 4_096
 _INT64 = 2**63
 
@@ -24,12 +23,10 @@ Part = str | int
 
 
 def page_size_of(message: Message) -> int:
-    """The request's `page_size`, or 20; raises InvalidArgument outside 1 to 100."""
+    """The request's `page_size`, or 20; which sizes there are is for the contract to say."""
     if not message.HasField("page_size"):
         return DEFAULT_PAGE_SIZE
     size: int = getattr(message, "page_size")  # noqa: B009 (Message has no such attribute statically)
-    if not 1 <= size <= MAX_PAGE_SIZE:
-        raise InvalidArgument([Violation("page_size", f"must be 1 to {MAX_PAGE_SIZE}")])
     return size
 
 

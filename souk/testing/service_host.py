@@ -6,6 +6,7 @@
 Opening a second one on the same folder after the first was left is a restart.
 """
 
+import inspect
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from souk.descriptors.contract import contract_of
+from souk.descriptors.request_check import require_within_limits
 from souk.faults import INERT, Faults
 from souk.hosting.service import Host, Service
 from souk.kernel.clock import Clock, SystemClock
@@ -64,6 +66,24 @@ async def service_host(
         )
     finally:
         await database.close()
+
+
+class HeldToContract:
+    """A servicer whose requests are checked first, as whatever serves it does."""
+
+    def __init__(self, servicer: object) -> None:
+        self._servicer = servicer
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._servicer, name)
+        if not inspect.iscoroutinefunction(method):
+            return method
+
+        async def call(request: Any, context: Any) -> Any:
+            require_within_limits(request)
+            return await method(request, context)
+
+        return call
 
 
 def require_listed(service: ServiceDescriptor, method: str, error: DomainError) -> None:

@@ -62,6 +62,13 @@ def test_whoever_knows_the_callers_may_be_away(keys: str, codes: str) -> None:
     assert document["paths"]["/api/v1/orders/{id}"]["get"]["responses"]["503"]["description"] == codes
 
 
+def test_every_list_pages_alike() -> None:
+    lists = [operation["get"] for operation in DOCUMENT["paths"].values() if "get" in operation]
+    sizes = [each["schema"] for got in lists for each in got["parameters"] if each["name"] == "pageSize"]
+    assert len(sizes) == 7
+    assert all(size == {**sizes[0], "minimum": 1, "maximum": 100, "default": 20} for size in sizes)
+
+
 def test_operation_ids_are_unique() -> None:
     names = [operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()]
     assert len(names) == len(set(names))

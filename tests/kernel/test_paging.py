@@ -17,13 +17,6 @@ def test_a_page_has_20_unless_said() -> None:
     assert page_size_of(ListProductsRequest(page_size=100)) == 100
 
 
-@pytest.mark.parametrize("size", [0, -1, 101])
-def test_a_page_size_out_of_range_is_refused(size: int) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        page_size_of(ListProductsRequest(page_size=size))
-    assert caught.value.violations[0].field == "page_size"
-
-
 @given(TEXT, INTEGER)
 def test_a_token_comes_back_as_it_went(text: str, number: int) -> None:
     token = encode_token(text, number)

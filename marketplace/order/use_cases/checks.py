@@ -16,7 +16,6 @@ from souk.kernel.errors import DomainError, InvalidArgument, Violation
 from souk.rpc.call import CallFailed
 
 T = TypeVar("T")
-MAX_ITEMS, MAX_QUANTITY, MAX_KEY = 100, 1_000, 255
 MAX_AMOUNT = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
 
@@ -42,35 +41,18 @@ class Checked:
 
 
 def check_request(wish: Wish) -> None:
-    """Raises InvalidArgument with everything that is wrong with the request in itself."""
-    if violations := [*_violations_of_items(wish.items), *_violations_of_rest(wish)]:
+    """Raises InvalidArgument with everything that is wrong with the items beyond the contract's limits."""
+    if violations := list(_violations(wish.items)):
         raise InvalidArgument(violations)
 
 
-def _violations_of_items(items: Sequence[Item]) -> Iterator[Violation]:
-    if not 1 <= len(items) <= MAX_ITEMS:
-        yield Violation("items", f"must hold 1 to {MAX_ITEMS} items")
+def _violations(items: Sequence[Item]) -> Iterator[Violation]:
     seen = Counter(item.product_id for item in items)
     for place, item in enumerate(items):
-        if not item.product_id:
-            yield Violation(f"items[{place}].product_id", "is required")
-        elif seen[item.product_id] > 1:
+        if seen[item.product_id] > 1:
             yield Violation(f"items[{place}].product_id", "occurs more than once")
-        if not 1 <= item.quantity <= MAX_QUANTITY:
-            yield Violation(f"items[{place}].quantity", f"must be 1 to {MAX_QUANTITY}")
-        if item.price < 0:
-            yield Violation(f"items[{place}].price", "must not be negative")
     if total_of(items) > MAX_AMOUNT:
         yield Violation("items", f"the total must not exceed {MAX_AMOUNT}")
-
-
-def _violations_of_rest(wish: Wish) -> Iterator[Violation]:
-    if not wish.shipping_address_id:
-        yield Violation("shipping_address_id", "is required")
-    if not wish.payment_method:
-        yield Violation("payment_method", "is required")
-    if not (1 <= len(wish.key) <= MAX_KEY and wish.key.isascii() and wish.key.isprintable()):
-        yield Violation("idempotency_key", f"must be 1 to {MAX_KEY} printable ASCII characters")
 
 
 class Checks:

@@ -24,7 +24,7 @@ async def get_user(user_id: str, accounts: Accounts) -> Account:
 
 
 async def update_me(command: UpdateMe, accounts: Accounts) -> Account:
-    """The account as it is now; raises InvalidArgument, USER_NOT_FOUND and EMAIL_TAKEN."""
+    """The account as it is now; raises USER_NOT_FOUND and EMAIL_TAKEN."""
     account = await accounts.change(command.user_id, lambda old: changed(old, command.name, command.email))
     if account is None:
         raise unknown_user()

@@ -18,6 +18,6 @@ class CreateAdmin:
 
 
 async def create_admin(command: CreateAdmin, accounts: Accounts, passwords: Passwords, clock: Clock) -> Account:
-    """The new account; raises InvalidArgument and EMAIL_TAKEN. An admin can buy things, too."""
+    """The new account; raises EMAIL_TAKEN. An admin can buy things, too."""
     user = RegisterUser(command.email, command.password, command.name, roles=(ADMIN, CUSTOMER))
     return await register_user(user, accounts, passwords, clock)

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from marketplace.user.domain import MAX_PASSWORD, bad_credentials, require
+from marketplace.user.domain import bad_credentials
 from marketplace.user.ports import Accounts, Sessions
 from marketplace.user.refresh import open_family
 from marketplace.user.use_cases.check_password import WRONG, PasswordCheck
 from marketplace.user.use_cases.issue_token import Issuer, Token
-from souk.kernel.errors import Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +28,10 @@ class LogInHandler:
     refresh_lifetime: int
 
     async def __call__(self, command: LogIn) -> Token:
-        """Tokens; raises InvalidArgument, BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
-        _require_sane(command)
+        """Tokens; raises BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
         known = await self.accounts.credentials(command.email)
         proved = await self.check.require(command.email, known, command.password)
         family, token = open_family(proved.account.id, self.issuer.clock, self.refresh_lifetime)
         if not await self.sessions.open(family, proved.password_hash):
             raise bad_credentials(WRONG)
         return await self.issuer.issue(proved.account, token)
-
-
-def _require_sane(command: LogIn) -> None:
-    if "\0" in command.email or len(command.email) > MAX_PASSWORD:
-        require(Violation("email", "must be an email address"))
-    if len(command.password) > MAX_PASSWORD:
-        require(Violation("password", f"must be at most {MAX_PASSWORD} characters"))

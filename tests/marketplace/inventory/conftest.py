@@ -13,7 +13,7 @@ from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
-from souk.testing.service_host import CallRecord, require_listed, service_host
+from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
 
 ADMIN = CallContext(caller=Caller(subject="U-admin", roles=frozenset({"admin"})))
 
@@ -70,7 +70,7 @@ async def open_shop_in(folder: Path, url: str | None = None) -> AsyncIterator[Sh
     clock = FakeClock()
     async with service_host(service, folder, clock=clock, postgres_url=url) as host:
         parts = await service.build(host)
-        yield Shop(parts.servicer, host, clock, parts)
+        yield Shop(HeldToContract(parts.servicer), host, clock, parts)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

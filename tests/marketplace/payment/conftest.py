@@ -24,7 +24,7 @@ from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
-from souk.testing.service_host import CallRecord, require_listed, service_host
+from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
 
 TIMEOUT = 30.0
 PENDING, CAPTURED, VOIDED = pb.PAYMENT_STATUS_PENDING, pb.PAYMENT_STATUS_CAPTURED, pb.PAYMENT_STATUS_VOIDED
@@ -161,7 +161,7 @@ async def open_till(
             clock=clock,
             faults=faults,
         )
-        yield Till(office, PaymentServicer(office), bank, clock)
+        yield Till(office, HeldToContract(PaymentServicer(office)), bank, clock)
         await bank.close()
 
 

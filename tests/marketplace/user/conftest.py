@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from shop.user.v1 import user_pb2 as pb
@@ -12,7 +12,7 @@ from marketplace.user.service import UserServicer, build, service
 from souk.hosting.service import Host, Parts
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
-from souk.testing.service_host import CallRecord, service_host
+from souk.testing.service_host import CallRecord, HeldToContract, service_host
 
 CONTEXT: Any = CallRecord()
 As = Callable[[str], AbstractContextManager[object]]
@@ -56,7 +56,7 @@ async def parts(host: Host, passwords: PlainPasswords) -> Parts:
 @pytest.fixture
 def user(parts: Parts) -> UserServicer:
     assert isinstance(parts.servicer, UserServicer)
-    return parts.servicer
+    return cast(UserServicer, HeldToContract(parts.servicer))
 
 
 @pytest.fixture
