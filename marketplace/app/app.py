@@ -10,7 +10,7 @@ from marketplace.order.service import service as order
 from marketplace.payment.service import service as payment
 from marketplace.product.service import service as product
 from marketplace.user.service import service as user
-from souk.hosting.service import App, Identity
+from souk.hosting.service import App, Companion, Identity
 
 app = App(
     name="marketplace",
@@ -20,5 +20,15 @@ app = App(
         audience="souk",
         keys_method="/shop.user.v1.UserService/ListSigningKeys",
         roles_method="/shop.user.v1.UserService/GetRoles",
+    ),
+    companions=(
+        # Replicas of Payment share a bank. Its book is where a single Payment keeps it.
+        Companion(
+            name="sandbox-bank",
+            service="payment",
+            setting="provider_url",
+            url="http://127.0.0.1:{port}",
+            arguments=("-m", "marketplace.payment.adapters.sandbox_server", "--book", "{folder}", "--port", "{port}"),
+        ),
     ),
 )

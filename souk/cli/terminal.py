@@ -1,6 +1,7 @@
 """What is said to people: plain lines, which a terminal gets at once and a pipe too."""
 
 import sys
+from typing import TextIO
 
 import click
 
@@ -16,17 +17,18 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def start_logging(settings: Settings) -> None:
-    """Logs go to standard error, coloured on a terminal, or as JSON to a file.
+def start_logging(settings: Settings) -> TextIO:
+    """Logs go to standard error, coloured on a terminal, or as JSON to a file; returns which.
 
     Raises ConfigurationError when the file cannot be written.
     """
     if settings.log_file is None:
         configure(LogSettings(level=settings.log_level, terminal=sys.stderr.isatty()))
-        return
+        return sys.stderr
     try:
         make(settings.log_file.parent)
         stream = settings.log_file.open("a", buffering=1)
     except OSError as error:
         raise ConfigurationError(f"the log cannot be written: {error.strerror} ({settings.log_file})") from None
     configure(LogSettings(level=settings.log_level), stream)
+    return stream

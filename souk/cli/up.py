@@ -3,21 +3,29 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from souk.cli.group import example, listed
 from souk.cli.terminal import say, start_logging
-from souk.hosting import installed
+from souk.cli.up_fleet import up_fleet
+from souk.hosting import installed, setting_values
 from souk.hosting.lifecycle import StopSignals, run
 from souk.hosting.monolith import Running, monolith
 from souk.hosting.service import App
-from souk.hosting.setting_values import counts
 from souk.hosting.settings import TOPOLOGIES, VARIABLES, Settings, from_environment
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+
+K = TypeVar("K")
+FLEET = "fleet"
+_POSTGRES = (
+    "A PostgreSQL server to use: its administrator's URL, or that of each service's database, with {service} "
+    "for the service's name."
+)
 
 
 @click.command(
@@ -26,6 +34,7 @@ from souk.kernel.errors import ConfigurationError
 souk up --demo                          with demo data, on http://127.0.0.1:8080
 souk up --data /var/lib/souk --port 80  with its own data, on every interface
 souk up --demo --then order             walks one order through it, and keeps serving
+souk up --demo --topology fleet --scale order=3,inventory=2
 """
     )
     + listed("Also read, flags first", VARIABLES)
@@ -34,24 +43,41 @@ souk up --demo --then order             walks one order through it, and keeps se
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")
 @click.option("--topology", type=click.Choice(TOPOLOGIES), help="One process, or one a service.")
 @click.option("--scale", metavar="SERVICE=N,...", help="How many processes of a service (fleet only).")
+@click.option("--postgres", metavar="URL", help=_POSTGRES)
+@click.option("--redis", metavar="URL", help="A Redis or Valkey to use, instead of one of its own (fleet only).")
 @click.option("--demo/--no-demo", default=None, help="Loads demo data, and then binds loopback only.")
 @click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
-def up(then: str | None, scale: str | None, **flags: Any) -> None:
+def up(then: str | None, scale: str | None, postgres: str | None, redis: str | None, **flags: Any) -> None:
     """Starts the system, and serves until SIGTERM or Ctrl-C.
 
     It is ready when GET /readyz answers 200. A second Ctrl-C ends it at once.
+
+    A fleet is a process for each service, restarted when it dies, on PostgreSQL and Valkey that come with
+    it; `souk ps`, `scale`, `restart`, `stop` and `logs` operate it.
     """
-    settings = from_environment({**flags, "scale": _scale(scale)})
-    start_logging(settings)
+    read = {
+        "scale": _read("--scale", scale, setting_values.counts),
+        "postgres": _read("--postgres", postgres, setting_values.postgres),
+        "redis": _read("--redis", redis, setting_values.redis),
+    }
+    settings = from_environment({**flags, **read})
     app = installed.app(settings.app)
-    _refuse_fleet(settings)
+    if settings.topology == FLEET:
+        up_fleet(app, settings, lambda url: _follow(then, url, settings))
+        return
+    _refuse_scale(settings)
+    _up_monolith(app, settings, then)
+
+
+def _up_monolith(app: App, settings: Settings, then: str | None) -> None:
+    start_logging(settings)
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
         began = time.monotonic()
         async with monolith(app, settings, SystemClock()) as system:
             is_up.set()
             _announce(app, settings, system, time.monotonic() - began)
-            following = asyncio.create_task(_follow(then, system, settings))
+            following = asyncio.create_task(_follow(then, system.url, settings))
             await stop.wait()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -61,18 +87,16 @@ def up(then: str | None, scale: str | None, **flags: Any) -> None:
     run(life)
 
 
-def _scale(text: str | None) -> dict[str, int] | None:
+def _read(flag: str, text: str | None, reader: Callable[[str], K]) -> K | None:
     try:
-        return None if text is None else counts(text)
+        return None if text is None else reader(text)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--scale") from None
+        raise click.BadParameter(str(error), param_hint=flag) from None
 
 
-def _refuse_fleet(settings: Settings) -> None:
-    if settings.topology != "monolith" or settings.scale:
-        raise ConfigurationError(
-            "a fleet is not there yet; start services one by one with `souk serve`, or leave out --topology and --scale"
-        )
+def _refuse_scale(settings: Settings) -> None:
+    if settings.scale:
+        raise ConfigurationError("one process is not scaled; leave out --scale, or start with --topology fleet")
 
 
 def _announce(app: App, settings: Settings, system: Running, took: float) -> None:
@@ -82,16 +106,18 @@ def _announce(app: App, settings: Settings, system: Running, took: float) -> Non
     say(f"data in {settings.data}{log}; API at {system.url}/docs; Ctrl-C stops")
 
 
-async def _follow(then: str | None, system: Running, settings: Settings) -> None:
+async def _follow(then: str | None, url: str, settings: Settings) -> None:
     """Runs another command of ours, as a user would, and goes on whatever comes of it."""
     if then is None:
         return
-    arguments = ("-m", "souk.cli", then, "--url", system.url, "--data", str(settings.data))
+    # Only one process has its databases as files in its directory, which the command may name.
+    data = ("--data", str(settings.data)) if settings.topology != FLEET else ()
+    arguments = ("-m", "souk.cli", then, "--url", url, *data)
     # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other.
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, start_new_session=True)
     try:
         if await process.wait():
-            say(f"`souk {then}` ended with status {process.returncode}; the system is still serving on {system.url}")
+            say(f"`souk {then}` ended with status {process.returncode}; the system is still serving on {url}")
     finally:
         if process.returncode is None:
             process.terminate()

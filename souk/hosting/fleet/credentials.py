@@ -1,0 +1,49 @@
+"""Passwords that the supervisor made up, kept for the next start in a file that only its owner reads."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from souk.kernel.errors import ConfigurationError
+
+_BYTES = 24
+
+
+class Credentials:
+    """The passwords in the file at `path`, by role. Raises ConfigurationError for a file that is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._passwords = _read(path)
+
+    def __contains__(self, role: str) -> bool:
+        return role in self._passwords
+
+    def password(self, role: str) -> str:
+        """A role's password; made up, and on disk, before it is told for the first time. It needs no quoting."""
+        if role not in self._passwords:
+            self._passwords[role] = secrets.token_urlsafe(_BYTES)
+            self._write()
+        return self._passwords[role]
+
+    def _write(self) -> None:
+        aside = self._path.with_suffix(".new")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(self._passwords, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self._path)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path} is damaged; it held the passwords of PostgreSQL's roles")
+    return {str(role): str(password) for role, password in found.items()}

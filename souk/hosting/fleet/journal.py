@@ -1,0 +1,69 @@
+"""The log of a process: a file that is turned over when it is full, and its last lines in memory."""
+
+import os
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+import orjson
+
+FULL = 10 * 1024 * 1024
+"""Bytes of a file after which a new one is begun; one old file is kept, as NAME.log.1."""
+_REMEMBERED = 20
+_LONGEST_REASON = 240
+_TELLING = ("reason", "error", "exception")
+
+
+class Journal:
+    """Appends lines to the file at `path`, which only its owner can read."""
+
+    def __init__(self, path: Path, full: int = FULL) -> None:
+        self._path, self._full = path, full
+        self._last: deque[bytes] = deque(maxlen=_REMEMBERED)
+        self._open()
+
+    def write(self, lines: list[bytes]) -> None:
+        """Adds lines. A disk that is full loses them: a log must not stop who writes it."""
+        self._last.extend(lines)
+        content = b"".join(line + b"\n" for line in lines)
+        with suppress(OSError):
+            if self._size + len(content) > self._full and self._size:
+                self._turn_over()
+            self._size += os.write(self._file, content)
+
+    def last_line(self) -> str:
+        """The last that was said, in words; "" if nothing was."""
+        return next((words for line in reversed(self._last) if (words := in_words(line))), "")
+
+    def forget(self) -> None:
+        """What was said belongs to a life that is over."""
+        self._last.clear()
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._file)
+
+    def _open(self) -> None:
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._size = os.fstat(self._file).st_size
+
+    def _turn_over(self) -> None:
+        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        os.close(self._file)
+        self._open()
+
+
+def in_words(line: bytes) -> str:
+    """A line of a log in short: of a record its event and why, of other text itself."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _cut(line.decode(errors="replace").strip())
+    if not isinstance(record, dict) or "event" not in record:
+        return _cut(line.decode(errors="replace").strip())
+    reasons = (str(record[name]).strip().rpartition("\n")[2] for name in _TELLING if record.get(name))
+    return _cut(": ".join([str(record["event"]), *reasons]))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

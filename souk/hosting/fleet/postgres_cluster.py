@@ -1,0 +1,163 @@
+"""A PostgreSQL server of the fleet's own: its data, how it is started, how it is seen to answer.
+
+It listens on a socket in its data directory and on no port. Everybody has a password, its
+superuser, too. What it has committed is on disk.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from souk.hosting.fleet.child import Command
+from souk.hosting.fleet.engine_user import engine_user, make_for_engine, require_reachable
+from souk.hosting.fleet.places import fits
+from souk.hosting.fleet.postgres_binaries import binaries_for, data_version
+from souk.hosting.fleet.proc import identity
+from souk.kernel.errors import ConfigurationError
+
+SUPERUSER = "postgres"
+STOP_SIGNAL, KILL_SIGNAL = signal.SIGINT, signal.SIGQUIT
+"""Fast shutdown, which writes everything down; immediate shutdown, after which it recovers from its log."""
+_READY_LINE = 7
+_PID_FILE = "postmaster.pid"
+_PRIVATE = 0o600
+_WITH_IO_METHOD = 18
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "64MB",
+    # Nobody replicates it, and small statements gain nothing from compilers and helpers.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    # A statement holds what people wrote, and a collision of transactions is no news: neither is logged.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_checkpoints": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresCluster:
+    """The server whose data is in the directory `data`, run by the programs in `binaries`."""
+
+    data: Path
+    binaries: Path
+    socket: Path
+
+    def url(self, user: str, password: str) -> str:
+        """The URL of the database that every server has."""
+        return f"postgresql://{user}:{password}@/postgres?host={quote(str(self.socket))}"
+
+    def prepare(self, password: str) -> None:
+        """Makes the data directory, if there is none, with that password for its superuser; takes a second.
+
+        Raises ConfigurationError when that fails.
+        """
+        if data_version(self.data) is None:
+            _initialise(self.binaries, self.data, password)
+        self._forget_stranger()
+
+    def command(self, connections: int) -> Command:
+        """How the server is started."""
+        settings = {**SETTINGS, "max_connections": str(connections)}
+        if (data_version(self.data) or 0) >= _WITH_IO_METHOD:
+            settings["io_method"] = "sync"
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        words = (str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.socket), *options)
+        return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, user=engine_user())
+
+    def answers(self, pid: int) -> bool:
+        """Whether the server of that pid takes connections: it writes so into its pid file."""
+        lines = self._pid_file()
+        return len(lines) > _READY_LINE and lines[0].strip() == str(pid) and lines[_READY_LINE].strip() == "ready"
+
+    def pid(self) -> int | None:
+        """The server that works on this data, whoever started it."""
+        lines = self._pid_file()
+        pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
+        found = identity(pid) if pid else None
+        return pid if found is not None and str(self.data) in found.command else None
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self.data / _PID_FILE).read_text().splitlines()
+        except OSError:
+            return []
+
+    def _forget_stranger(self) -> None:
+        """After a crash of the machine its number may be another's, and PostgreSQL would not start."""
+        if self._pid_file() and self.pid() is None:
+            (self.data / _PID_FILE).unlink(missing_ok=True)
+
+
+def cluster_in(data: Path) -> PostgresCluster:
+    """The server of a data directory, with what can run it.
+
+    Raises ConfigurationError, in one line, when nothing installed can, or its user cannot reach it.
+    """
+    binaries = binaries_for(data)
+    require_reachable(binaries / "postgres", "its program", "install it elsewhere")
+    if fits(data):
+        return PostgresCluster(data, binaries, data)
+    elsewhere = Path(tempfile.mkdtemp(prefix="souk-postgres-"))
+    make_for_engine(elsewhere)
+    return PostgresCluster(data, binaries, elsewhere)
+
+
+async def end_stray(cluster: PostgresCluster) -> None:
+    """Ends a server that still works on the data although no record tells of it, and waits for its end."""
+    while (pid := cluster.pid()) is not None:
+        os.kill(pid, STOP_SIGNAL)
+        await asyncio.sleep(0.1)
+
+
+def initdb(binaries: Path, data: Path, *options: str) -> None:
+    """Fills a data directory, which must be empty and the engines' user's; raises ConfigurationError."""
+    command: Sequence[str] = (str(binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, *options)
+    common = ("--encoding=UTF8", "--locale=C.UTF-8")
+    done = subprocess.run(
+        [*command, *common], capture_output=True, text=True, cwd="/", check=False, env={}, **engine_user()
+    )
+    if done.returncode != 0:
+        reason = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"
+        raise ConfigurationError(f"PostgreSQL cannot make its data directory {data}: {reason}")
+
+
+def _initialise(binaries: Path, data: Path, password: str) -> None:
+    """Makes it aside and then renames it, so that a half-made one is never taken for whole."""
+    aside = data.with_name(f"{data.name}.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    make_for_engine(aside)
+    told = data.with_name(f".{data.name}.password")
+    try:
+        _tell(told, password)
+        initdb(binaries, aside, "--auth=scram-sha-256", f"--pwfile={told}")
+    finally:
+        told.unlink(missing_ok=True)
+    aside.replace(data)
+
+
+def _tell(path: Path, password: str) -> None:
+    """Writes a password where only the engines' user reads it."""
+    path.unlink(missing_ok=True)
+    user = engine_user()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(password)
+        if user:
+            os.fchown(file.fileno(), user["user"], user["group"])

@@ -1,0 +1,37 @@
+"""What the kernel says of a process, in /proc: enough to know it again after its number was given to another."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_STATE, _STARTED = 0, 19
+"""Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5): 3 and 22)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A process: its number, when it started (clock ticks after boot), and its command line."""
+
+    pid: int
+    started: int
+    command: tuple[str, ...]
+
+
+def identity(pid: int) -> Identity | None:
+    """The process of that number; None if there is none, or it has ended and only waits to be collected."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+        command = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return None
+    # The name stands in parentheses and may have some of its own.
+    fields = stat.rpartition(")")[2].split()
+    if fields[_STATE] in {"Z", "X"}:
+        return None
+    words = command.rstrip(b"\0").split(b"\0")
+    return Identity(pid, int(fields[_STARTED]), tuple(word.decode(errors="replace") for word in words))
+
+
+def boot() -> str:
+    """Which boot of this machine it is: numbers and ticks of another mean nothing."""
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -1,0 +1,199 @@
+"""A place in the fleet for one process, which is started again whenever it dies.
+
+starting -> ready -> (dies) -> backing off -> starting ...
+                  -> (asked) -> draining -> stopped
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from souk.hosting.fleet.child import Child, Command
+from souk.hosting.fleet.journal import Journal
+from souk.hosting.fleet.processes_file import ProcessesFile
+from souk.hosting.fleet.readiness import Readiness
+from souk.hosting.fleet.restarting import Restarts
+from souk.hosting.fleet.views import BACKING_OFF, DRAINING, FAILED, READY, STARTING, STOPPED, ProcessView
+from souk.kernel.clock import Clock
+from souk.kernel.errors import SoukError
+
+START_LIMIT = 60.0
+"""Seconds after which a process that does not get ready is started anew."""
+_LOOK = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """How a process is made, known to be ready, and asked to end.
+
+    `command` is asked for at each start; it may prepare what the process needs, and raise OSError or
+    SoukError when it cannot be.
+    """
+
+    service: str
+    instance: str
+    kind: str
+    command: Callable[[], Awaitable[Command]]
+    readiness: Readiness
+    stop_signal: int = signal.SIGTERM
+    kill_signal: int = signal.SIGKILL
+    control: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every place stands on. `told` hears each change of a place's state, `said` the lines of each process."""
+
+    clock: Clock
+    record: ProcessesFile
+    log_of: Callable[[str], Path]
+    told: Callable[[ProcessView], None]
+    said: Callable[[str, list[bytes]], None]
+    random: Random = field(default_factory=Random)
+
+
+class Slot:
+    """Keeps one process alive, from `start` until `stop`."""
+
+    def __init__(self, blueprint: Blueprint, ground: Ground) -> None:
+        self.blueprint, self._ground = blueprint, ground
+        self._log = ground.log_of(blueprint.instance)
+        self._journal = Journal(self._log)
+        self._restarts = Restarts()
+        self._state, self._why, self._address, self._started_at = STARTING, "", "", 0
+        self._ready_since = 0.0
+        self._child: Child | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    @property
+    def view(self) -> ProcessView:
+        """The process as it is now."""
+        blueprint, child = self.blueprint, self._child
+        return ProcessView(
+            service=blueprint.service,
+            instance=blueprint.instance,
+            kind=blueprint.kind,
+            state=self._state,
+            pid=child.pid if child is not None and child.runs else None,
+            address=self._address,
+            restarts=self._restarts.count,
+            started_at=self._started_at,
+            control=blueprint.control,
+            log=self._log,
+            why=self._why,
+        )
+
+    def start(self) -> None:
+        """Keeps a process from now on."""
+        self._life = asyncio.create_task(self._live(), name=self.blueprint.instance)
+
+    async def ready(self) -> None:
+        """Waits until it takes calls."""
+        await self._ready.wait()
+
+    async def stop(self, limit: float) -> None:
+        """Asks the process to end, kills it after `limit` seconds, and starts no other."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+        if self._child is not None and self._child.runs:
+            await self._drain(self._child, limit)
+        self._ready.clear()
+        self._set(STOPPED)
+
+    def close(self) -> None:
+        """Gives the log back; the place is not used any more."""
+        self._journal.close()
+
+    def kill(self) -> None:
+        """Ends the process at once, without asking, and without waiting."""
+        if self._child is not None:
+            self._child.send(self.blueprint.kill_signal)
+
+    async def _drain(self, child: Child, limit: float) -> None:
+        self._set(DRAINING)
+        child.send(self.blueprint.stop_signal)
+        try:
+            await asyncio.wait_for(child.ended(), limit)
+        except TimeoutError:
+            child.send(signal.SIGKILL)
+            await child.ended()
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                state, well_for, why = await self._one_life()
+            except (OSError, SoukError) as error:
+                state, well_for, why = FAILED, 0.0, str(error)
+            self._ready.clear()
+            delay = self._restarts.died(well_for, self._ground.random)
+            self._set(state, why)
+            await asyncio.sleep(delay)
+
+    async def _one_life(self) -> tuple[str, float, str]:
+        """From a start to a death: the state after it, how long it took calls, and why it died."""
+        self._set(STARTING, self._why)
+        command = await self.blueprint.command()
+        self._journal.forget()
+        self._ready_since = 0.0
+        child = self._child = Child.start(command, self._hear)
+        self._started_at = self._ground.clock.now()
+        self._keep_record(child)
+        ended = asyncio.ensure_future(child.ended())
+        looking = asyncio.ensure_future(self._look(child))
+        try:
+            await asyncio.wait({ended, looking}, timeout=START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
+            late = not self._ready.is_set() and child.runs
+            if late:
+                child.send(signal.SIGKILL)
+            status = await ended
+        finally:
+            looking.cancel()
+        return BACKING_OFF, self._well_for(), f"not ready after {START_LIMIT:g} s" if late else self._reason(status)
+
+    def _keep_record(self, child: Child) -> None:
+        record, blueprint = self._ground.record, self.blueprint
+        record.add(blueprint.instance, blueprint.kind, blueprint.stop_signal, child.pid)
+        child.when_ended(lambda: record.remove(child.pid))
+
+    async def _look(self, child: Child) -> None:
+        while not self._ready.is_set():
+            address = self.blueprint.readiness.seen(child.pid)
+            if address is not None:
+                self._is_ready(address)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), _LOOK)
+
+    def _hear(self, lines: list[bytes]) -> None:
+        self._journal.write(lines)
+        self._ground.said(self.blueprint.instance, lines)
+        if not self._ready.is_set() and self._life is not None:
+            found = (self.blueprint.readiness.heard(line) for line in lines)
+            address = next((address for address in found if address is not None), None)
+            if address is not None:
+                self._is_ready(address)
+
+    def _is_ready(self, address: str) -> None:
+        self._address, self._ready_since = address, self._ground.clock.monotonic()
+        self._ready.set()
+        self._set(READY)
+
+    def _well_for(self) -> float:
+        return self._ground.clock.monotonic() - self._ready_since if self._ready_since else 0.0
+
+    def _reason(self, status: int) -> str:
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return self._journal.last_line() or f"ended with status {status}"
+
+    def _set(self, state: str, why: str = "") -> None:
+        if state not in {READY, DRAINING}:
+            self._address = ""
+        self._state, self._why = state, why
+        self._ground.told(self.view)

@@ -1,0 +1,95 @@
+"""The processes that work on top of the engines: companions, services, gateways."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from souk.hosting.fleet.child import Command
+from souk.hosting.fleet.companions import Placed, placed
+from souk.hosting.fleet.engines import Databases
+from souk.hosting.fleet.environment import Surroundings
+from souk.hosting.fleet.fleet import Fleet
+from souk.hosting.fleet.part import Part
+from souk.hosting.fleet.places import Places
+from souk.hosting.fleet.readiness import ready_line
+from souk.hosting.fleet.slot import Blueprint, Ground
+from souk.hosting.fleet.views import COMPANION, GATEWAY, SERVICE
+from souk.hosting.service import App
+from souk.hosting.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What the staff stands on: where its databases, Redis, its registry and the public socket are."""
+
+    databases: Databases
+    redis: str = field(repr=False)
+    registry: str
+    public: int
+
+
+class Staff:
+    """Makes the parts of a fleet that are processes of the app, and starts them all at once."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        inherited: Mapping[str, str],
+        places: Places,
+        ground: Ground,
+        fleet: Fleet,
+        grounds: Grounds,
+    ) -> None:
+        self._app, self._places, self._ground, self._fleet, self._grounds = app, places, ground, fleet, grounds
+        self._companions = placed(app.companions, settings)
+        given = dict(one.setting for one in self._companions)
+        self._around = Surroundings(inherited, settings, places.data, grounds.registry, grounds.redis, given)
+
+    async def start(self, wanted: Mapping[str, int]) -> None:
+        """Starts so many of each, and returns when all of them take calls, however long it takes."""
+        parts = [
+            *(self._companion(one) for one in self._companions),
+            *(self._service(service.name, wanted[service.name]) for service in self._app.services),
+            self._gateway(wanted[GATEWAY]),
+        ]
+        for part in parts:
+            self._fleet.add(part).begin()
+        await asyncio.gather(*(part.ready() for part in parts))
+
+    def _companion(self, one: Placed) -> Part:
+        name = one.companion.name
+
+        async def command() -> Command:
+            return one.command(self._places.data, self._around.inherited)
+
+        blueprint = Blueprint(name, name, COMPANION, command, one.readiness)
+        return Part(name, COMPANION, 1, lambda number: blueprint, self._ground)
+
+    def _service(self, name: str, replicas: int) -> Part:
+        own = self._grounds.databases.settings_of(name)
+        return Part(name, SERVICE, replicas, lambda number: self._serving(name, SERVICE, number, own), self._ground)
+
+    def _gateway(self, replicas: int) -> Part:
+        public = self._grounds.public
+        own = {"LISTEN_FD": str(public)}
+        return Part(
+            GATEWAY,
+            GATEWAY,
+            replicas,
+            lambda number: self._serving(GATEWAY, GATEWAY, number, own, public),
+            self._ground,
+        )
+
+    def _serving(self, name: str, kind: str, number: int, own: Mapping[str, str], *descriptors: int) -> Blueprint:
+        instance = f"{name}-{number}"
+        control = self._places.of(instance)
+        environment = self._around.of(instance, control, own)
+        words = (sys.executable, "-m", "souk.cli", "serve", name)
+
+        async def command() -> Command:
+            control.unlink(missing_ok=True)
+            return Command(words, environment, descriptors=descriptors)
+
+        return Blueprint(name, instance, kind, command, ready_line(name), control=str(control))

@@ -1,0 +1,106 @@
+"""The whole system as a fleet of processes: `souk up --topology fleet`.
+
+    data directory -> what an earlier supervisor left -> public socket -> engines -> databases, companions
+                   -> registry, control -> services and gateways, all at once -> /readyz -> ready
+
+It ends in the other order: the public socket closes, gateways finish what runs, then services, then
+companions, then engines.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from souk.discovery.embedded_server import serving_registry
+from souk.hosting.control.fleet_control import controlling_fleet
+from souk.hosting.data_directory import held, installation_secret
+from souk.hosting.fleet import leftovers
+from souk.hosting.fleet.engines import Engines
+from souk.hosting.fleet.fleet import Fleet
+from souk.hosting.fleet.places import Places
+from souk.hosting.fleet.plan import replicas
+from souk.hosting.fleet.proc import boot
+from souk.hosting.fleet.processes_file import ProcessesFile
+from souk.hosting.fleet.readyz import answers_ready
+from souk.hosting.fleet.slot import Ground
+from souk.hosting.fleet.staff import Grounds, Staff
+from souk.hosting.fleet.views import ProcessView
+from souk.hosting.service import App
+from souk.hosting.settings import Settings
+from souk.hosting.sockets import address_of, listen
+from souk.kernel.clock import Clock
+
+
+class Screen(Protocol):
+    """Where a fleet shows itself."""
+
+    def state(self, view: ProcessView) -> None:
+        """The state of a process has changed."""
+        ...
+
+    def said(self, instance: str, lines: list[bytes]) -> None:
+        """A process wrote these lines."""
+        ...
+
+    def note(self, line: str) -> None:
+        """The supervisor has something to say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunningFleet:
+    """A fleet that is up, and where."""
+
+    url: str
+    fleet: Fleet
+
+
+@asynccontextmanager
+async def supervised_fleet(
+    app: App, settings: Settings, inherited: Mapping[str, str], screen: Screen, fleet: Fleet, clock: Clock
+) -> AsyncIterator[RunningFleet]:
+    """Brings a fleet up; it is ready when this gives, and nothing of it is left when the block ends.
+
+    `inherited` are the variables of this process. Raises ConfigurationError, in one line, when a port, a
+    directory, a name or an engine is not as it must be.
+    """
+    wanted = replicas(app.services, settings.scale)
+    async with AsyncExitStack() as stack:
+        places = Places(stack.enter_context(held(settings.data)).resolve())
+        record = ProcessesFile(places.processes, boot())
+        await _clean_up(places, record, screen)
+        listener = stack.enter_context(listen(settings.bind, settings.port))
+        places.prepare()
+        stack.callback(places.forget_sockets)
+        registry = settings.registry
+        if registry is None:
+            registry = (await stack.enter_async_context(serving_registry(places.registry, clock))).url
+        stack.push_async_callback(fleet.end)
+        await stack.enter_async_context(controlling_fleet(places.control, fleet, clock))
+        # From here on in the order in which it ends: nobody new comes in, nobody operates, and then all drains.
+        stack.callback(listener.close)
+        ground = Ground(clock, record, places.log, _told(fleet, screen), screen.said)
+        databases, redis = await Engines(settings, places, ground, fleet).start(app.services, wanted)
+        fleet.admit = databases.admit
+        installation_secret(places.data)
+        grounds = Grounds(databases, redis, registry, listener.fileno())
+        await Staff(app, settings, inherited, places, ground, fleet, grounds).start(wanted)
+        await answers_ready(address_of(listener))
+        yield RunningFleet(f"http://{address_of(listener)}", fleet)
+
+
+def _told(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
+    def tell(view: ProcessView) -> None:
+        screen.state(view)
+        fleet.tell()
+
+    return tell
+
+
+async def _clean_up(places: Places, record: ProcessesFile, screen: Screen) -> None:
+    """Ends what a supervisor that was killed has left, so that its ports and its data are free."""
+    left = record.left_behind()
+    if left:
+        screen.note(f"an earlier start was killed; ending what it left: {', '.join(one.name for one in left)}")
+        await leftovers.end(left)
