@@ -73,12 +73,21 @@ class Directory:
             entry = self._entries[service] = _Entry()
             if not self._tasks:
                 self._start(self._look(), "registry's absence")
-            self._start(self._watch(service, entry), f"instances of {service}")
+            self._start(self._watch_again(service, entry), f"instances of {service}")
         return entry
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
+
+    async def _watch_again(self, service: str, entry: "_Entry") -> None:
+        """A watch that fails is a mistake in its adapter; it must not leave a service without news."""
+        while True:
+            try:
+                return await self._watch(service, entry)
+            except Exception:
+                _log.exception("a watch failed", service=service)
+            await asyncio.sleep(LOOK)
 
     async def _watch(self, service: str, entry: "_Entry") -> None:
         async with aclosing(self._registry.watch(service)) as changes:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, quote
 
 import grpc
 import grpc.aio
@@ -93,7 +93,13 @@ def _line(error: Exception) -> str:
 
 async def open(url: SplitResult, clock: Clock) -> EmbeddedRegistryClient:  # noqa: A001 - an adapter's `open`
     """Opens `unix:PATH` or `grpc://host:port`; does not wait for a connection."""
-    target = f"unix:{url.path}" if url.scheme == "unix" else url.netloc
+    target = f"unix:{_quoted(url)}" if url.scheme == "unix" else url.netloc
     if target in ("", "unix:"):
         raise ConfigurationError("the registry's URL must be unix:PATH or grpc://host:port")
     return EmbeddedRegistryClient(target)
+
+
+def _quoted(url: SplitResult) -> str:
+    """The path of a socket as gRPC wants it, also when whoever wrote the URL did not quote it."""
+    path = "".join((url.path, url.query and f"?{url.query}", url.fragment and f"#{url.fragment}"))
+    return quote(path, safe="/%")

@@ -12,6 +12,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -149,7 +150,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
 async def serving_registry(
     where: Path | str, clock: Clock | None = None, settings: EmbeddedSettings | None = None
 ) -> AsyncIterator[EmbeddedRegistry]:
-    """Serves a registry on a unix socket (a path) or at host:port, whose port 0 is any that is free.
+    """Serves a registry on a unix socket (a Path) or at host:port (text), whose port 0 is any that is free.
 
     Its `url` is what `open_registry` takes. Raises ConfigurationError when it cannot listen there.
     """
@@ -168,14 +169,25 @@ async def serving_registry(
 
 
 def _listen(server: grpc.aio.Server, where: Path | str) -> str:
-    path = str(where) if isinstance(where, Path) else where.partition("unix:")[2]
-    if len(path.encode()) > LONGEST_PATH:
+    if isinstance(where, Path):
+        return _listen_on_socket(server, where.absolute())
+    host = where.rpartition(":")[0]
+    return f"grpc://{host}:{_bound(server, where, where)}"
+
+
+def _listen_on_socket(server: grpc.aio.Server, path: Path) -> str:
+    if len(bytes(path)) > LONGEST_PATH:
         raise ConfigurationError(f"the path of the registry's socket is longer than {LONGEST_PATH} bytes: {path}")
+    if "," in str(path):
+        raise ConfigurationError(f"gRPC takes no comma in the path of a socket: {path}")
+    url = f"unix:{quote(str(path))}"
+    _bound(server, url, path)
+    path.chmod(0o600)
+    return url
+
+
+def _bound(server: grpc.aio.Server, target: str, where: Path | str) -> int:
     try:
-        port = server.add_insecure_port(f"unix:{path}" if path else str(where))
+        return server.add_insecure_port(target)
     except RuntimeError as error:
         raise ConfigurationError(f"the registry cannot listen on {where}") from error
-    if not path:
-        return f"grpc://{str(where).rpartition(':')[0]}:{port}"
-    Path(path).chmod(0o600)
-    return f"unix:{path}"

@@ -1,12 +1,14 @@
 """Which registry an URL means, and what is said when it means none."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from souk.discovery.embedded_server import LONGEST_PATH, serving_registry
 from souk.discovery.open import open_registry
+from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 
@@ -40,6 +42,12 @@ async def test_a_path_that_is_too_long_for_a_socket() -> None:
             pass
 
 
+async def test_a_path_that_grpc_takes_for_two() -> None:
+    with pytest.raises(ConfigurationError, match="no comma"):
+        async with serving_registry(Path("a,b") / "r.sock"):
+            pass
+
+
 async def test_an_address_where_it_cannot_listen(tmp_path: Path) -> None:
     async with serving_registry("127.0.0.1:0") as registry:
         with pytest.raises(ConfigurationError, match="cannot listen on"):
@@ -48,6 +56,18 @@ async def test_an_address_where_it_cannot_listen(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot listen on"):
         async with serving_registry(tmp_path / "nowhere" / "r.sock"):
             pass
+
+
+@pytest.mark.parametrize("folder", ["a b", "a#b", "a?b", "a%20b", "ü店"])
+async def test_a_socket_in_a_folder_with_an_odd_name(folder: str) -> None:
+    with tempfile.TemporaryDirectory() as top:
+        where = Path(top) / folder / "r.sock"
+        where.parent.mkdir()
+        async with serving_registry(where) as registry:
+            client = await open_registry(registry.url, SystemClock())
+            await client.register(Instance("order", "order-1", "127.0.0.1:1"))
+            assert len(registry.instances("order")) == 1
+            await client.close()
 
 
 async def test_only_its_owner_opens_the_socket(tmp_path: Path) -> None:
