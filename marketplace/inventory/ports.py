@@ -1,6 +1,6 @@
 """What the use cases need of the world, in their own words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +54,13 @@ class Stockroom(Protocol):
         """Keys of reservations past their expiry, the oldest first."""
         ...
 
+    async def glance(self, tx: Transaction, key: str, items: Sequence[Item]) -> dict[str, int] | None:
+        """What is available of each product that is short right now; None if `key` is known, or nothing is.
+
+        One statement, without locks.
+        """
+        ...
+
     async def available(self, tx: Transaction, product_id: str) -> int | None:
         """How many can be bought; None for a product without stock."""
         ...
@@ -68,6 +75,18 @@ class Stockroom(Protocol):
 
     async def insert_adjustment(self, tx: Transaction, adjustment: Adjustment, now: int) -> None:
         """Records an adjustment."""
+        ...
+
+
+class Gate(Protocol):
+    """Knows, perhaps, which products were short a moment ago. It may be wrong, and it never decides."""
+
+    async def likely_short(self, items: Sequence[Item]) -> bool:
+        """Whether there was less than wanted of one of them."""
+        ...
+
+    async def learned(self, short: Mapping[str, int]) -> None:
+        """Remembers for a few seconds what was available of products that were refused."""
         ...
 
 

@@ -10,9 +10,11 @@ from shop.inventory.v1 import inventory_pb2 as pb
 from shop.inventory.v1.inventory_pb2_grpc import InventoryServiceServicer
 
 from marketplace.inventory.adapters.announcer import OutboxAnnouncer
+from marketplace.inventory.adapters.no_gate import NoGate
+from marketplace.inventory.adapters.turns import Turns
 from marketplace.inventory.demo import load_demo
 from marketplace.inventory.messages import to_adjust, to_message, to_reserve
-from marketplace.inventory.ports import Announcer, Stockroom
+from marketplace.inventory.ports import Announcer, Gate, Stockroom
 from marketplace.inventory.store import SqlStockroom
 from marketplace.inventory.use_cases.adjust_stock import Adjusted, AdjustStock, adjust_stock
 from marketplace.inventory.use_cases.commit_reservation import CommitReservation, commit_reservation
@@ -37,7 +39,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class InventoryServicer(InventoryServiceServicer):
     """shop.inventory.v1.InventoryService, over a stockroom."""
 
-    def __init__(self, database: Database, stockroom: Stockroom, announcer: Announcer, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, stockroom: Stockroom, announcer: Announcer, gate: Gate, turns: Turns, clock: Clock
+    ) -> None:
+        self._gate, self._turns = gate, turns
         self._database = database
         self._stockroom = stockroom
         self._announcer = announcer
@@ -56,7 +61,9 @@ class InventoryServicer(InventoryServiceServicer):
 
     async def Reserve(self, request: pb.ReserveRequest, context: Context) -> pb.Reservation:
         command = to_reserve(request)
-        return to_message(await reserve(command, self._database, self._stockroom, self._clock.now()))
+        async with self._turns.of(item.product_id for item in command.items):
+            found = await reserve(command, self._database, self._stockroom, self._gate, self._clock.now())
+        return to_message(found)
 
     async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.Reservation:
         command = Release(request.key)
@@ -82,15 +89,25 @@ async def build(host: Host) -> Parts:
     """Puts the service together."""
     stockroom = SqlStockroom()
     announcer = OutboxAnnouncer(host.outbox)
+    gate = _gate(host)
 
     async def adjust(command: AdjustStock) -> Adjusted:
         return await adjust_stock(command, host.database, stockroom, announcer, host.clock.now())
 
     return Parts(
-        servicer=InventoryServicer(host.database, stockroom, announcer, host.clock),
+        servicer=InventoryServicer(host.database, stockroom, announcer, gate, Turns(), host.clock),
         tasks={"expire reservations": partial(expire_for_ever, host.database, stockroom, host.clock)},
         demo=partial(load_demo, adjust),
     )
+
+
+def _gate(host: Host) -> Gate:
+    if host.redis is None:
+        return NoGate()
+    # Here, because Redis is an optional extra.
+    from marketplace.inventory.adapters.redis_gate import RedisGate
+
+    return RedisGate(host.redis, host.clock)
 
 
 service = Service(

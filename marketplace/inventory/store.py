@@ -100,6 +100,24 @@ class SqlStockroom:
         """Keys of reservations past their expiry, the oldest first."""
         return [row["key"] for row in await tx.fetch(_LAPSED, now, limit)]
 
+    async def glance(self, tx: Transaction, key: str, items: Sequence[Item]) -> dict[str, int] | None:
+        """Stock of all the items and whether the key is known, in one statement."""
+        marks = ", ".join(f"${place}" for place in range(2, len(items) + 2))
+        sql = f"""
+            SELECT '' AS product_id, count(*) AS available FROM reservations WHERE key = $1
+            UNION ALL SELECT product_id, available FROM stock WHERE product_id IN ({marks})
+        """
+        found = {
+            row["product_id"]: int(row["available"])
+            for row in await tx.fetch(sql, key, *(item.product_id for item in items))
+        }
+        if found.pop(""):
+            return None
+        short = {item.product_id: found.get(item.product_id, 0) for item in items}
+        return {
+            item.product_id: short[item.product_id] for item in items if short[item.product_id] < item.quantity
+        } or None
+
     async def available(self, tx: Transaction, product_id: str) -> int | None:
         """How many can be bought; None for a product without stock."""
         row = await tx.fetch_one(_AVAILABLE, product_id)

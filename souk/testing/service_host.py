@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
+from redis.asyncio import Redis
 
 from souk.descriptors.contract import contract_of
 from souk.descriptors.request_check import require_within_limits
@@ -41,6 +42,7 @@ async def service_host(
     settings: Mapping[str, str] | None = None,
     faults: Faults = INERT,
     postgres_url: str | None = None,
+    redis: Redis | None = None,
 ) -> AsyncIterator[Host]:
     """A host whose database, a SQLite file unless a URL says otherwise, is closed at the end."""
     clock = clock or SystemClock()
@@ -63,6 +65,7 @@ async def service_host(
             instance="test",
             settings=settings or {},
             faults=faults,
+            redis=redis,
         )
     finally:
         await database.close()

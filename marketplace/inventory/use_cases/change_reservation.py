@@ -1,6 +1,7 @@
 """The one way in which a reservation changes: read under lock, decide by the table, move, record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from shop.inventory.v1 import inventory_pb2
 
@@ -33,8 +34,16 @@ async def make(tx: Transaction, stockroom: Stockroom, items: Sequence[Item], mov
         raise out_of_stock(short)
 
 
-def out_of_stock(short: dict[str, int]) -> DomainError:
+class OutOfStock(DomainError):
+    """The refusal; `short` is what there is of each product that is short."""
+
+    short: Mapping[str, int] = MappingProxyType({})
+
+
+def out_of_stock(short: dict[str, int]) -> OutOfStock:
     """The refusal, with what there is of each product that is short."""
     items = [inventory_pb2.Stock(product_id=product, available=left) for product, left in short.items()]
     detail = ", ".join(f"{product}: {left} available" for product, left in short.items())
-    return DomainError("OUT_OF_STOCK", f"not enough stock ({detail})", inventory_pb2.StockShortage(items=items))
+    refusal = OutOfStock("OUT_OF_STOCK", f"not enough stock ({detail})", inventory_pb2.StockShortage(items=items))
+    refusal.short = short
+    return refusal

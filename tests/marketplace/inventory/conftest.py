@@ -66,9 +66,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop_in(folder: Path, url: str | None = None) -> AsyncIterator[Shop]:
+async def open_shop_in(folder: Path, url: str | None = None, redis: Any = None) -> AsyncIterator[Shop]:
     clock = FakeClock()
-    async with service_host(service, folder, clock=clock, postgres_url=url) as host:
+    async with service_host(service, folder, clock=clock, postgres_url=url, redis=redis) as host:
         parts = await service.build(host)
         yield Shop(HeldToContract(parts.servicer), host, clock, parts)
 

@@ -1,0 +1,77 @@
+"""A real Valkey for tests, or Redis: one server a session, reached over a socket in a folder of its own."""
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from souk.hosting.fleet.valkey import command, find_valkey
+from souk.hosting.volatile import open_redis
+from souk.kernel.errors import ConfigurationError
+from souk.testing.system import until
+
+_STOP_LIMIT = 10.0
+_START_LIMIT = 20.0
+
+
+class ValkeyServer:
+    """A server; `stop` and `start` are a restart that forgets everything."""
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+        self._folder = Path(tempfile.mkdtemp(prefix="souk-valkey-"))
+        self._socket = self._folder / "valkey.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"unix://{self._socket}"
+
+    def start(self) -> None:
+        """Starts it; returns when its socket is there."""
+        self._socket.unlink(missing_ok=True)
+        words = command(self._program, self._folder, self._socket).words
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(words, stdout=log, stderr=log, cwd=self._folder)
+        until(self._socket.exists, _START_LIMIT, "valkey listens")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it, by its pid."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(_STOP_LIMIT)
+            self._process = None
+
+    def remove(self) -> None:
+        """Stops it and deletes its folder."""
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """One server for the session; skips when none is installed."""
+    try:
+        server = ValkeyServer(find_valkey())
+    except ConfigurationError as error:
+        pytest.skip(str(error))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+async def redis(valkey_server: ValkeyServer) -> AsyncIterator[Redis]:
+    """A client as services are given one, of an empty server."""
+    async with open_redis(valkey_server.url) as client:
+        assert client is not None
+        await client.flushall()
+        yield client
