@@ -6,7 +6,7 @@ PORT ?= 8080
 DATA ?= var/demo
 BIN := .venv/bin
 
-.PHONY: help setup run test test-full bench proto clean
+.PHONY: help setup run test test-engines test-full bench proto clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +20,10 @@ run: setup ## the marketplace with demo data on :8080, with one order walked thr
 
 test: setup ## every check, and every test that needs no engine beyond the wheels
 	@exec $(BIN)/python tools/checks.py test
+
+test-engines: setup ## brings Consul, etcd, Eureka and dnsmasq (minutes, once), and the tests that need them
+	@$(BIN)/python tools/engines.py install
+	@exec $(BIN)/python tools/checks.py engines
 
 test-full: setup ## the tests that take long
 	@exec $(BIN)/python tools/checks.py full

@@ -1,6 +1,7 @@
-"""Runs the stages of `make test` and `make test-full`, each with a line for its time.
+"""Runs the stages of `make test`, `make test-engines` and `make test-full`, each with a line for its time.
 
 python tools/checks.py test        formats, lint, types, floors, contracts, tests
+python tools/checks.py engines     the tests that need real engines, which tools/engines.py brings
 python tools/checks.py full        the tests that take long
 """
 
@@ -24,8 +25,9 @@ TEST: tuple[Stage, ...] = (
     ("types", (str(BIN / "mypy"),)),
     ("floors", (str(BIN / "lint-imports"),)),
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
-    ("tests", (*PYTEST, *SPREAD, "-m", "not full")),
+    ("tests", (*PYTEST, *SPREAD, "-m", "not full and not engines")),
 )
+ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, "-m", "engines", "tests/engines")),)
 FULL: tuple[Stage, ...] = (("full tests", (*PYTEST, *SPREAD, "-m", "full")),)
 
 
@@ -51,6 +53,8 @@ def main() -> int:
     match sys.argv[1:]:
         case ["test"]:
             stages = TEST
+        case ["engines"]:
+            stages = ENGINES
         case ["full"]:
             stages = FULL
         case _:

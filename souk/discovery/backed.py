@@ -22,20 +22,31 @@ class Hearing:
     def __init__(self, tell: Tell, reach: Reach, clock: Clock, grace: float) -> None:
         self._tell, self._reach, self._clock, self._grace = tell, reach, clock, grace
         self._memory = Memory()
-        self._life = 0
+        self._life, self._answered_by = 0, ""
         self._settled_at: float | None = None
 
-    def hear(self, instances: Iterable[Instance]) -> None:
-        """All that the registry knows at this moment."""
+    def hear(self, instances: Iterable[Instance], in_doubt: Iterable[str] = ()) -> None:
+        """All that the registry knows at this moment. Those `in_doubt`, by id, it holds to be dead, and it
+        may be mistaken if it has just come back."""
         self._reach.found()
+        now = self._clock.monotonic()
         if self._settled_at is None:
-            self._settled_at = self._clock.monotonic() + (self._grace if self._life else 0.0)
-        self._tell(self._memory.hear(str(self._life), self.settles_in(self._grace) <= 0, instances))
+            self._settled_at = now + (self._grace if self._life else 0.0)
+        settled = now >= self._settled_at
+        known = self._memory.known
+        kept = () if settled else (known[name] for name in in_doubt if name in known)
+        self._tell(self._memory.hear(str(self._life), settled, [*kept, *instances]))
 
     def forgot(self) -> None:
         """The registry may have forgotten something, now or by the time when it answers again."""
         self._life += 1
         self._settled_at = None
+
+    def answered_by(self, name: str) -> None:
+        """What the registry calls itself, if another name means that it is another one."""
+        if self._answered_by not in ("", name):
+            self.forgot()
+        self._answered_by = name
 
     def settles_in(self, longest: float) -> float:
         """Seconds until the registry is to be asked again because of what it may have forgotten, or `longest`."""

@@ -2,7 +2,8 @@
 
 An instance is a service of the agent with one TTL check, its lease, which is critical while the instance
 says that it is not healthy. Consul itself removes what has been critical for longer (a minute at least).
-A watch is a blocking query for what passes every check, the host's own among them.
+A watch is a blocking query; what passes every check, the host's own among them, is there. An agent that has
+just started holds every lease to have run out: for the time of one lease that is not believed.
 
 Source: Consul's HTTP API, "Blocking queries".
 """
@@ -24,6 +25,7 @@ WAIT = 25.0
 """Seconds that Consul may take to say that nothing has changed."""
 PAUSE = 0.02
 """Seconds between two queries: the most that a service whose checks change all the time can cost."""
+UNHEALTHY = "says that it is not healthy"
 MOST_LABELS = 64
 LONGEST_LABEL = 512
 """Bytes."""
@@ -67,6 +69,7 @@ class ConsulBackend:
                 "Check": {
                     "CheckID": _check(claim, instance),
                     "Name": "lease",
+                    "Notes": "" if healthy else UNHEALTHY,
                     "TTL": f"{round(self._lease * 1_000)}ms",
                     "Status": _status(healthy),
                     "DeregisterCriticalServiceAfter": f"{max(60, round(self._lease * 6))}s",
@@ -98,13 +101,16 @@ class ConsulBackend:
             reply = await self._api.call(
                 "GET",
                 f"/v1/health/service/{quote(service, safe='')}",
-                params={"passing": "1", "index": str(index), "wait": f"{max(1, round(wait * 1_000))}ms"},
+                params={"index": str(index), "wait": f"{max(1, round(wait * 1_000))}ms"},
                 patience=wait * 17 / 16 + CALL,  # Consul adds up to a sixteenth
             )
             seen, index = index, next_index(index, reply.headers)
             if index < seen:
                 hearing.forgot()
-            hearing.hear(_instances(service, reply.body))
+            entries = latest(reply.body)
+            hearing.hear(
+                (_instance(service, one) for one in entries if passes(one)), map(_id, filter(doubtful, entries))
+            )
             await asyncio.sleep(PAUSE)
 
     async def close(self) -> None:
@@ -126,9 +132,24 @@ def _status(healthy: bool) -> str:
     return "passing" if healthy else "critical"
 
 
-def _instances(service: str, entries: list[dict[str, Any]]) -> list[Instance]:
-    """Of two hosts with the same id, as when a process has moved, the later one."""
-    return [_instance(service, entry) for entry in sorted(entries, key=lambda one: one["Service"]["ModifyIndex"])]
+def latest(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of two hosts with the same id, as when a process has moved, the one that passes, and the later one."""
+    best = sorted(entries, key=lambda one: (passes(one), one["Service"]["ModifyIndex"]))
+    return list({_id(one): one for one in best}.values())
+
+
+def passes(entry: dict[str, Any]) -> bool:
+    """Whether no check objects."""
+    return all(check["Status"] == "passing" for check in entry["Checks"])
+
+
+def doubtful(entry: dict[str, Any]) -> bool:
+    """Whether a check objects although the instance has not said so itself."""
+    return not passes(entry) and all(check["Notes"] != UNHEALTHY for check in entry["Checks"])
+
+
+def _id(entry: dict[str, Any]) -> str:
+    return str(entry["Service"]["ID"])
 
 
 def _instance(service: str, entry: dict[str, Any]) -> Instance:

@@ -11,7 +11,6 @@ Source: etcd's API guarantees, "Watch APIs", and `api_grpc_gateway`.
 import asyncio
 import json
 import math
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -19,9 +18,9 @@ from urllib.parse import SplitResult
 
 from souk.discovery.backed import BackedRegistry, Hearing
 from souk.discovery.claims import RegistryAway
+from souk.discovery.etcd_gateway import Gateway, binary, text
 from souk.discovery.options import Options, options_of
 from souk.discovery.registry import Instance
-from souk.discovery.rest import Api, Reply
 from souk.kernel.clock import Clock
 
 SILENCE = 15.0
@@ -39,7 +38,6 @@ class EtcdBackend:
         self._prefix = f"{options.path}/services"
         self._ttl = max(1, math.ceil(options.lease))
         self._leases: dict[str, str] = {}
-        self._cluster = ""
 
     def check(self, instance: Instance) -> None:
         """It holds whatever the port allows."""
@@ -51,7 +49,7 @@ class EtcdBackend:
         if not healthy:
             await self._gateway.call("/v3/kv/deleterange", {"key": key})
             return
-        put = {"key": key, "value": _base64(json.dumps(asdict(instance))), "lease": lease}
+        put = {"key": key, "value": binary(json.dumps(asdict(instance))), "lease": lease}
         reply = await self._gateway.call("/v3/kv/put", put, allowed=(404,))
         if reply.status == 404:
             self._leases.pop(claim, None)
@@ -59,7 +57,10 @@ class EtcdBackend:
 
     async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
         """Keeps the lease alive; one that ran out has taken its key along."""
-        reply = await self._gateway.call("/v3/lease/keepalive", {"ID": self._leases[claim]})
+        lease = self._leases.get(claim)
+        if lease is None:
+            return False
+        reply = await self._gateway.call("/v3/lease/keepalive", {"ID": lease})
         alive = int(reply.body["result"].get("TTL", 0)) > 0
         if not alive:
             del self._leases[claim]
@@ -81,10 +82,10 @@ class EtcdBackend:
         """Lists and follows, again and again."""
         within = f"{self._prefix}/{service}/"
         # "0" comes after "/": the range holds all keys that begin with `within`.
-        span = {"key": _base64(within), "range_end": _base64(within[:-1] + "0")}
+        span = {"key": binary(within), "range_end": binary(within[:-1] + "0")}
         while True:
             reply = await self._gateway.call("/v3/kv/range", span)
-            self._notice(reply.body["header"]["cluster_id"], hearing)
+            hearing.answered_by(reply.body["header"]["cluster_id"])
             known = {kv["key"]: _instance(kv) for kv in reply.body.get("kvs", [])}
             hearing.hear(known.values())
             await self._watch({**span, "start_revision": int(reply.body["header"]["revision"]) + 1}, known, hearing)
@@ -115,10 +116,24 @@ class EtcdBackend:
         lease = self._leases[claim] = str(reply.body["ID"])
         return lease
 
-    def _notice(self, cluster: str, hearing: Hearing) -> None:
-        if self._cluster and cluster != self._cluster:
-            hearing.forgot()
-        self._cluster = cluster
-
     def _key(self, instance: Instance) -> str:
-        return _base64(f"{self._prefix}/{instance.service}/{instance.id}")
+        return binary(f"{self._prefix}/{instance.service}/{instance.id}")
+
+
+def apply(events: list[dict[str, Any]], known: dict[str, Instance]) -> None:
+    """Changes what is known by key; an event without a type is a put."""
+    for event in events:
+        if event.get("type") == "DELETE":
+            known.pop(event["kv"]["key"], None)
+        else:
+            known[event["kv"]["key"]] = _instance(event["kv"])
+
+
+def _instance(kv: Mapping[str, Any]) -> Instance:
+    return Instance(**json.loads(text(kv["value"])))
+
+
+async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
+    """Opens the cluster at an URL; does not wait for it."""
+    options = options_of(url, 2379, "/souk")
+    return BackedRegistry(EtcdBackend(options), clock, options.lease)

@@ -51,24 +51,32 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         json: Any = None,
+        headers: Mapping[str, str] | None = None,
         allowed: tuple[int, ...] = (),
         patience: float = CALL,
     ) -> Reply:
         """Calls; an answer that is neither a success nor in `allowed` is a failure."""
         with self._understood():
             answer = await self._client.request(
-                method, path, params=params, json=json, timeout=httpx.Timeout(patience, connect=CONNECT)
+                method,
+                path,
+                params=params,
+                json=json,
+                headers=headers,
+                timeout=httpx.Timeout(patience, connect=CONNECT),
             )
             self._check(answer, allowed)
             body = answer.json() if answer.is_success and answer.content.strip() else None
             return Reply(answer.status_code, answer.headers, body)
 
     @asynccontextmanager
-    async def lines(self, path: str, json: Any) -> AsyncGenerator[AsyncGenerator[str, None]]:
+    async def lines(
+        self, path: str, json: Any, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[AsyncGenerator[str, None], None]:
         """Posts, and gives the lines of an answer that does not end by itself."""
         with self._understood():
             timeout = httpx.Timeout(CALL, connect=CONNECT, read=None)
-            async with self._client.stream("POST", path, json=json, timeout=timeout) as answer:
+            async with self._client.stream("POST", path, json=json, headers=headers, timeout=timeout) as answer:
                 self._check(answer, ())
                 yield self._lines(answer)
 
@@ -88,7 +96,7 @@ class Api:
             raise RegistryAway(f"{self._name} answers {answer.status_code} {answer.reason_phrase}{said}")
 
     @contextmanager
-    def _understood(self) -> Generator[None]:
+    def _understood(self) -> Generator[None, None, None]:
         try:
             yield
         except (httpx.HTTPError, httpx.StreamError) as error:

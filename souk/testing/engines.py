@@ -1,0 +1,94 @@
+"""Real engines, as processes of their own: found, started on loopback, killed."""
+
+import asyncio
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+PATIENCE = 90.0
+"""Seconds after which an engine that does not answer has failed the test."""
+
+_TOOL = Path(__file__).resolve().parent.parent.parent / "tools" / "engines.py"
+
+
+def engine_path(name: str) -> str:
+    """Where an engine is. Skips the test, with the reason, when it is not on this machine."""
+    found = subprocess.run([sys.executable, str(_TOOL), "path", name], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip(found.stderr.strip())
+    return found.stdout.strip()
+
+
+def free_port() -> int:
+    """A port of loopback that is free, and stays free while an engine is restarted: below those that the
+    system gives to connections."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with suppress(OSError), socket.socket() as attempt:
+            attempt.bind(("127.0.0.1", port))
+            return port
+
+
+@dataclass
+class EngineProcess:
+    """One engine. `answers` tells by its answer at `url` that it has started."""
+
+    command: tuple[str, ...]
+    url: str
+    folder: Path
+    answers: Callable[[httpx.Response], bool] = lambda answer: answer.is_success
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not been stopped."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.folder / "log"
+
+    async def start(self) -> None:
+        """Starts it, if it does not run, and waits until it answers."""
+        if not self.running:
+            self._spawn()
+        ends = time.monotonic() + PATIENCE
+        async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+            while not await self._answers(client):
+                assert self.running, f"{self.command[0]} has ended: {self.log.read_text()[-2_000:]}"
+                assert time.monotonic() < ends, f"{self.command[0]} does not answer: {self.log.read_text()[-2_000:]}"
+                await asyncio.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kills it, and returns when it has ended."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _spawn(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=_environment()
+            )
+
+    async def _answers(self, client: httpx.AsyncClient) -> bool:
+        try:
+            return self.answers(await client.get(self.url))
+        except httpx.HTTPError:
+            return False
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, without what would configure an engine."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("ETCD_", "CONSUL_", "EUREKA_"))}
