@@ -15,7 +15,10 @@ from uuid import uuid4
 
 from souk.faults import Faults
 from souk.hosting.calls import Calls, open_calls
+from souk.hosting.control.one_process import controlling_system
+from souk.hosting.control.process_control import Inspected
 from souk.hosting.data_directory import held, installation_secret
+from souk.hosting.door import Door
 from souk.hosting.front import Readiness, gateway
 from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted
 from souk.hosting.lifecycle import supervised
@@ -121,8 +124,12 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         heard = heard_in(app.services, settings.subscriptions)
         system = await stack.enter_async_context(assembled(app.services, heard, settings, clock))
         readiness = Readiness()
-        application = gateway(app, system.calls, clock, readiness)
-        await stack.enter_async_context(serving(application, listener, settings.drain))
+        door = Door(gateway(app, system.calls, clock, readiness))
+        await stack.enter_async_context(serving(door, listener, settings.drain))
+        seen = Inspected(app.name, app.name, system.calls.breakers, door.traffic, clock, version=settings.version)
+        await stack.enter_async_context(
+            controlling_system(settings.data, seen, address_of(listener), settings.log_file)
+        )
         if settings.demo:
             await system.load_demo()
         stack.enter_context(readiness.on())

@@ -7,13 +7,14 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from souk.hosting.fleet.places import Places
 from souk.hosting.fleet.views import ENGINE
 from souk.resilience.breaker import State
 from souk.testing.fake_fleet import FakeFleet, FakeProcess, fake_fleet
-from souk.testing.processes import Ended, run, start
+from souk.testing.processes import Ended, run, start, system
 
 
 @pytest.fixture
@@ -255,3 +256,34 @@ async def test_what_a_killed_system_left_is_no_system(tmp_path: Path) -> None:
         os.link(control, tmp_path / "kept")
     (tmp_path / "kept").rename(control)
     fails(await run("ps", "--data", str(tmp_path)), "no system runs on")
+
+
+async def test_a_system_of_one_process_can_be_looked_at(tmp_path: Path) -> None:
+    async with system(tmp_path, "--demo") as up:
+        data = ("--data", str(tmp_path))
+        async with httpx.AsyncClient(base_url=up.address) as client:
+            await client.get("/api/v1/products")
+        (process,) = json.loads((await run("ps", "--json", *data)).out)
+        assert (process["kind"], process["state"], process["pid"]) == ("system", "ready", up.process.pid)
+        assert up.address == f"http://{process['address']}"
+        assert process["status"]["requests_served"] >= 1
+        found = {(one["caller"], one["callee"]) for one in json.loads((await run("breakers", "--json", *data)).out)}
+        assert {("gateway", "product"), ("order", "payment"), ("payment", "card-provider")} <= found
+        assert (await run("breakers", "--force", "product=open", *data)).status == 0
+        async with httpx.AsyncClient(base_url=up.address) as client:
+            assert (await client.get("/api/v1/products")).status_code == 503
+        assert (await run("breakers", "--force", "product=auto", *data)).status == 0
+        async with httpx.AsyncClient(base_url=up.address) as client:
+            assert (await client.get("/api/v1/products")).status_code == 200
+        for arguments in (("scale", "order=2"), ("restart", "order"), ("stop", "order"), ("start", "order")):
+            fails(await run(*arguments, *data), "souk: this system is one process")
+        name = process["service"]
+        fails(await run("logs", name, *data), "souk: the log goes to standard error; SOUK_LOG_FILE names a file")
+        await up.end()
+    assert not list((tmp_path / "run").glob("*.sock"))
+
+
+async def test_a_long_name_of_the_directory_does_no_harm(tmp_path: Path) -> None:
+    data = tmp_path / ("long" * 30)
+    async with system(data, "--demo"):
+        assert len(json.loads((await run("ps", "--json", "--data", str(data))).out)) == 1

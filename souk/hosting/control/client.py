@@ -33,7 +33,7 @@ async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]
 
 
 def _control_socket(data: Path) -> Path:
-    path = Places(data.absolute()).control
+    path = Places(data.resolve()).control
     try:
         with socket.socket(socket.AF_UNIX) as trial:
             trial.connect(str(path))
@@ -56,7 +56,7 @@ def _not_ours(data: Path) -> str:
 
 
 def _owner(data: Path) -> str:
-    for folder in (Places(data.absolute()).run, data, *data.absolute().parents):
+    for folder in (Places(data.resolve()).run, data, *data.absolute().parents):
         try:
             found = os.stat(folder).st_uid
         except OSError:

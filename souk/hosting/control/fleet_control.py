@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,10 +14,8 @@ from souk.hosting.control.log_lines import Logs
 from souk.hosting.control.messages import process
 from souk.hosting.control.names import unknown
 from souk.hosting.control.private_socket import serving
-from souk.hosting.control.process_control import CONTRACT as PROCESS
-from souk.hosting.control.process_control import Inspected, inspecting
 from souk.hosting.control.standing_orders import StandingOrders
-from souk.hosting.control.supervised import NO_LOG, OneProcess, Supervised, View
+from souk.hosting.control.supervised import NO_LOG, Supervised, View
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument, Violation
 from souk.rpc.server import Context
@@ -181,17 +179,4 @@ async def controlling_fleet(path: Path, fleet: Supervised, clock: Clock) -> Asyn
     Raises ConfigurationError, in one line, when the socket cannot be made.
     """
     async with controlled(fleet) as control, serving(path, {CONTRACT: control}, clock):
-        yield
-
-
-@asynccontextmanager
-async def controlling_system(path: Path, system: OneProcess, inspected: Inspected) -> AsyncIterator[None]:
-    """Lets the owner of the private socket `path` look at a system of one process inside the block.
-
-    Raises ConfigurationError, in one line, when the socket cannot be made.
-    """
-    async with AsyncExitStack() as stack:
-        fleet = await stack.enter_async_context(controlled(system))
-        one = await stack.enter_async_context(inspecting(inspected))
-        await stack.enter_async_context(serving(path, {CONTRACT: fleet, PROCESS: one}, inspected.clock))
         yield

@@ -1,16 +1,11 @@
 """What control needs of a supervisor, in its own words.
 
-`souk.hosting.fleet` has one, and a system of one process stands for one, too.
+`souk.hosting.fleet` has one, and a system of one process stands for one, too: `one_process`.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, Protocol
-
-from souk.hosting.fleet.views import READY, ProcessView
-from souk.kernel.clock import Clock
-from souk.kernel.errors import ConfigurationError
+from typing import Protocol
 
 SYSTEM = "system"
 """The kind of a process that is the whole system."""
@@ -67,51 +62,3 @@ class Supervised(Protocol):
     async def start(self, service: str) -> None:
         """Starts a service that was stopped; returns when it is ready."""
         ...
-
-
-class OneProcess:
-    """A system of one process: it can be looked at, and no part of it be stopped or multiplied.
-
-    `control` is its own socket, `log` the file that takes its log, if one does.
-    """
-
-    def __init__(self, name: str, address: str, control: Path, log: Path | None, clock: Clock) -> None:
-        self._view = ProcessView(
-            service=name,
-            instance=name,
-            kind=SYSTEM,
-            state=READY,
-            pid=os.getpid(),
-            address=address,
-            restarts=0,
-            started_at=clock.now(),
-            control=str(control),
-            log=log or NO_LOG,
-            why="",
-        )
-
-    def processes(self) -> Sequence[View]:
-        """The one."""
-        return (self._view,)
-
-    async def scale(self, service: str, replicas: int) -> None:
-        """Refuses."""
-        self._refuse()
-
-    async def restart(self, service: str, progress: Callable[[str], None]) -> None:
-        """Refuses."""
-        self._refuse()
-
-    async def stop(self, service: str) -> None:
-        """Refuses."""
-        self._refuse()
-
-    async def start(self, service: str) -> None:
-        """Refuses."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise ConfigurationError(
-            "this system is one process, which is stopped and started as a whole; "
-            "`souk up --topology fleet` gives each service its own"
-        )
