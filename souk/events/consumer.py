@@ -13,6 +13,7 @@ it acts; a stateless one derives the id of what it sends from the event's.
 """
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult
 
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import current, use
-from souk.kernel.errors import DomainError, LeaseLost, PoisonedEvent, StoreUnavailable, VersionConflict
+from souk.kernel.errors import DomainError, LeaseLost, Overloaded, PoisonedEvent, StoreUnavailable, VersionConflict
 from souk.telemetry.logs import logger
 
 Handler = Callable[[Event], Awaitable[None]]
@@ -31,7 +32,9 @@ Handler = Callable[[Event], Awaitable[None]]
 
 UNKNOWN_CONSUMER = "UNKNOWN_CONSUMER"
 
-_AWAY = (StoreUnavailable, VersionConflict, LeaseLost, TimeoutError, ConnectionError)
+_AWAY = (StoreUnavailable, Overloaded, VersionConflict, LeaseLost, TimeoutError, ConnectionError)
+_SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What this machine is short of, or what is wrong with its disk: also nothing about the event."""
 _AWAY_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -107,4 +110,4 @@ def is_away(error: Exception) -> bool:
         return error.retry_after is not None
     if isinstance(error, grpc.aio.AioRpcError):
         return error.code() in _AWAY_CODES
-    return isinstance(error, _AWAY)
+    return isinstance(error, _AWAY) or (isinstance(error, OSError) and error.errno in _SHORT)

@@ -207,7 +207,10 @@ class Drive:
     async def _after_failed_write(self, error: Exception, tries: int) -> None:
         if isinstance(error, VersionConflict) and tries <= self._tools.settings.conflict_tries:
             return
-        log.error("saga result not recorded yet", saga=self.held.ref.name, tries=tries, exc_info=error)
+        if isinstance(error, StoreUnavailable):
+            log.warning("saga result not recorded yet", saga=self.held.ref.name, tries=tries, error=str(error))
+        else:
+            log.error("saga result not recorded yet", saga=self.held.ref.name, tries=tries, exc_info=error)
         await asyncio.sleep(self._tools.settings.pause_after(tries, self._tools.chance))
 
     async def _record(self, tx: Transaction, decision: Decision, about: tuple[int, str] | None) -> None:

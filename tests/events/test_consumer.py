@@ -1,6 +1,7 @@
 """How a handler's end becomes an answer."""
 
 import asyncio
+import errno
 
 import grpc
 import grpc.aio
@@ -12,7 +13,15 @@ from souk.events.consumer import EventSinkServicer, is_away
 from souk.events.envelope import unpack
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, current, use
-from souk.kernel.errors import DomainError, InvalidArgument, LeaseLost, PoisonedEvent, StoreCorrupt, StoreUnavailable
+from souk.kernel.errors import (
+    DomainError,
+    InvalidArgument,
+    LeaseLost,
+    Overloaded,
+    PoisonedEvent,
+    StoreCorrupt,
+    StoreUnavailable,
+)
 
 EVENTS = [Event(id=f"e{n}", traceparent=f"00-{n}") for n in range(4)]
 
@@ -95,6 +104,10 @@ def rpc_error(code):
         (LeaseLost(""), True),
         (TimeoutError(), True),
         (ConnectionResetError(), True),
+        (Overloaded(), True),
+        (OSError(errno.ENOSPC, "no space left on device"), True),
+        (OSError(errno.EMFILE, "too many open files"), True),
+        (OSError(errno.ENOENT, "no such file"), False),
         (DomainError("BUSY", "", retry_after=1.0), True),
         (DomainError("NO", ""), False),
         (InvalidArgument([]), False),
