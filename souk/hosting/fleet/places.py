@@ -90,11 +90,18 @@ class Places:
 
     def prepare(self) -> None:
         """Makes the private folders, and forgets the sockets of an earlier run."""
-        for folder in (self.run, self.logs, self.processes.parent, self.valkey):
+        for folder in (self.logs, self.processes.parent, self.valkey):
             make(folder)
+        self.prepare_run()
+
+    def prepare_run(self) -> None:
+        """Makes the folder of sockets, here or elsewhere, and forgets those of an earlier run."""
+        make(self.run)
         self.forget_sockets()
         if not fits(self.run):
-            (self.run / "where").write_text(tempfile.mkdtemp(prefix="souk-run-"))
+            elsewhere = self.run / "where"
+            elsewhere.touch(mode=0o600)
+            elsewhere.write_text(tempfile.mkdtemp(prefix="souk-run-"))
 
     def forget_sockets(self) -> None:
         """Removes sockets, and the folder elsewhere if there is one; nobody listens on them any more."""
