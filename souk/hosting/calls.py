@@ -4,9 +4,10 @@ A name that is hosted here is called in process; any other where the registry sa
 are. Whoever calls cannot tell the difference.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 
 import grpc.aio
@@ -20,7 +21,7 @@ from souk.discovery.registry import Registry
 from souk.events.consumer import EventSinkServicer
 from souk.hosting.call_metrics import CallMetrics
 from souk.hosting.control.breakers import Breakers
-from souk.hosting.elsewhere import Elsewhere
+from souk.hosting.elsewhere import CONNECT, Elsewhere
 from souk.hosting.hosted import Hosted
 from souk.hosting.resilience import Protection, read_resilience
 from souk.hosting.settings import Settings
@@ -31,6 +32,7 @@ from souk.resilience.retry import Retry
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.channel import Channel
+from souk.rpc.connect.server import serve_connect
 from souk.rpc.grpc_server import serve
 from souk.rpc.in_process import InProcess
 from souk.rpc.layers import standard_layers
@@ -42,6 +44,14 @@ from souk.telemetry.traffic import Traffic
 EVENT_SINK = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
 GRACE = 5.0
 """Seconds that calls between services are given when the process stops; by then no request runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a service takes calls: `address` for gRPC, and the ports of other protocols by their names."""
+
+    address: str
+    speaks: Mapping[str, str]
 
 
 class Calls:
@@ -95,17 +105,19 @@ class Calls:
         return self._dispatchers[name].traffic
 
     @asynccontextmanager
-    async def listening(self, name: str, host: str, port: int, drain: float) -> AsyncIterator[str]:
-        """Takes calls for a service from other processes; gives host:port.
+    async def listening(self, name: str, host: str, port: int, drain: float) -> AsyncIterator[Listening]:
+        """Takes calls for a service from other processes, by gRPC at `port`, by Connect at any.
 
         At the end running calls get `drain` seconds.
         """
-        server = await serve(self._dispatchers[name], f"{host}:{port}")
-        try:
+        async with AsyncExitStack() as stack:
+            server = await serve(self._dispatchers[name], f"{host}:{port}")
+            stack.push_async_callback(server.stop, 0)
+            connect = await serve_connect(self._dispatchers[name], f"{host}:0", self._clock)
+            stack.push_async_callback(connect.stop, 0)
             await server.set_healthy(True)
-            yield server.address
-        finally:
-            await server.stop(drain)
+            yield Listening(server.address, {CONNECT: connect.address.rpartition(":")[2]})
+            await asyncio.gather(server.stop(drain), connect.stop(drain))
 
     async def close(self) -> None:
         """Lets running calls end, and takes no more."""
@@ -145,7 +157,8 @@ class Calls:
 
     def _there(self, name: str) -> Elsewhere:
         if name not in self._elsewhere:
-            self._elsewhere[name] = Elsewhere(name, self.directory, self._clock)
+            connect = self._about.hop == CONNECT
+            self._elsewhere[name] = Elsewhere(name, self.directory, self._clock, connect=connect)
         return self._elsewhere[name]
 
 

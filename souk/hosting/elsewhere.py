@@ -1,4 +1,8 @@
-"""A service of other processes: the registry knows its instances, the balancer chooses one."""
+"""A service of other processes: where its instances are, which of them is called, and by what protocol.
+
+The registry knows the instances; the balancer chooses one; a unary call goes by the Connect protocol to an
+instance that says that it speaks it, and else by gRPC, as streams do.
+"""
 
 import asyncio
 from collections.abc import Awaitable
@@ -9,12 +13,15 @@ from souk.hosting.resilience import CHOICES, Protection
 from souk.kernel.clock import Clock
 from souk.resilience.balancer import Balancer, Member
 from souk.rpc.call import Call, Invoke, Reply
+from souk.rpc.connect.client import ConnectTransport
 from souk.rpc.remote import Remote
 from souk.rpc.transport import Wire
 from souk.telemetry.logs import logger
 
 _log = logger("hosting")
 
+CONNECT = "connect"
+"""The key under which an instance tells its port for the Connect protocol."""
 FIRST_LOOK = 1.0
 """Seconds that the first calls wait for the registry's first answer."""
 
@@ -22,15 +29,19 @@ FIRST_LOOK = 1.0
 class Elsewhere:
     """A transport to the instances of one service in other processes.
 
-    A call whose instance nobody has chosen goes to each in turn, by gRPC; so do streams.
+    A call whose instance nobody has chosen goes to each in turn. Without `connect` all go by gRPC.
     """
 
-    def __init__(self, service: str, directory: Directory, clock: Clock) -> None:
+    def __init__(self, service: str, directory: Directory, clock: Clock, *, connect: bool = True) -> None:
         self._service = service
         self._directory = directory
         self._clock = clock
         self._instances: dict[str, Instance] = {}
-        self._grpc = Remote(lambda: tuple(self._instances), clock)
+        self._by_connect = connect
+        self._grpc = Remote(self._addresses, clock)
+        self._transport = ConnectTransport(
+            self._addresses, clock, streams=self._grpc, connect_address=self._connect_address
+        )
         self._looking: asyncio.Task[object] | None = None
         self._balancers: list[Balancer] = []
         directory.on_change(service, self._changed)
@@ -55,21 +66,21 @@ class Elsewhere:
 
     def unary(self, call: Call) -> Awaitable[Reply]:
         """Makes a unary call; an `Invoke`."""
-        return self._grpc.unary(call)
+        return self._transport.unary(call)
 
     def stream(self, call: Call, *, one_request: bool) -> Wire:
         """Begins a call of another shape."""
-        return self._grpc.stream(call, one_request=one_request)
+        return self._transport.stream(call, one_request=one_request)
 
     async def ready(self) -> None:
         """Waits until an instance is connected."""
-        await self._grpc.ready()
+        await self._transport.ready()
 
     async def close(self, grace: float | None = None) -> None:
         """Lets running calls end for `grace` seconds; further calls are not sent."""
         if self._looking is not None:
             self._looking.cancel()
-        await self._grpc.close(grace)
+        await self._transport.close(grace)
 
     async def _look(self, seconds: float) -> None:
         if self._looking is None:
@@ -87,8 +98,16 @@ class Elsewhere:
         members, now = self._members(), self._clock.monotonic()
         for balancer in self._balancers:
             balancer.update(members, now)
-        for address in self._instances:
-            self._grpc.warm(address)
+        for address in {address for balancer in self._balancers for address in balancer.addresses()}:
+            (self._transport if self._connect_address(address) else self._grpc).warm(address)
+
+    def _addresses(self) -> tuple[str, ...]:
+        return tuple(self._instances)
+
+    def _connect_address(self, address: str) -> str:
+        instance = self._instances.get(address)
+        port = "" if instance is None or not self._by_connect else instance.metadata.get(CONNECT, "")
+        return f"{address.rpartition(':')[0]}:{port}" if port.isdigit() else ""
 
     def _members(self) -> list[Member]:
         return [Member(one.address, one.zone, one.weight) for one in self._instances.values()]

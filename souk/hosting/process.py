@@ -37,12 +37,14 @@ async def service_process(service: Service, heard: Heard, settings: Settings, cl
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
         seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))
-        address = await stack.enter_async_context(
+        here = await stack.enter_async_context(
             calls.listening(service.name, settings.service_host, settings.port, settings.drain)
         )
-        await stack.enter_async_context(present(calls.discovery, service.name, seen.instance, address, settings, {}))
+        await stack.enter_async_context(
+            present(calls.discovery, service.name, seen.instance, here.address, settings, here.speaks)
+        )
         stack.enter_context(readiness.on())
-        yield address
+        yield here.address
 
 
 @asynccontextmanager

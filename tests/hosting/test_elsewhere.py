@@ -13,12 +13,13 @@ from souk.discovery.directory import Directory
 from souk.discovery.embedded_server import serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
-from souk.hosting.elsewhere import Elsewhere
+from souk.hosting.elsewhere import CONNECT, Elsewhere
 from souk.hosting.resilience import Protection
 from souk.kernel.clock import SystemClock
 from souk.resilience.balancer import BalancerSettings
 from souk.rpc.call import CallFailed
 from souk.rpc.channel import Channel
+from souk.rpc.connect.server import serve_connect
 from souk.rpc.grpc_server import serve
 from souk.rpc.layers import standard_layers
 from souk.rpc.server import Dispatcher
@@ -54,13 +55,20 @@ class Fleet:
     def __init__(self, registry, stack: AsyncExitStack) -> None:
         self.registry, self._stack = registry, stack
         self.answered: Counter = Counter()
+        self.speaks_connect = True
+        self.connects: list = []
 
     async def join(self, name: str) -> Replica:
         dispatcher = Dispatcher(tokens("probe"))
         dispatcher.add(Named(name, self.answered), DESCRIPTOR.services_by_name["Probe"])
         server = await serve(dispatcher)
         self._stack.push_async_callback(server.stop, None)
-        return Replica(name, server, await self.registry.register(Instance("probe", name, server.address)))
+        connect = await serve_connect(dispatcher)
+        self._stack.push_async_callback(connect.stop, None)
+        self.connects.append(connect)
+        speaks = {CONNECT: connect.address.rpartition(":")[2]}
+        instance = Instance("probe", name, server.address, metadata=speaks if self.speaks_connect else {})
+        return Replica(name, server, await self.registry.register(instance))
 
 
 @asynccontextmanager
@@ -163,3 +171,30 @@ async def test_without_a_choice_a_stream_goes_to_one_of_them(fleet, stub, direct
     await changed(directory, 1)
     shown = [reply async for reply in stub.Down(pb.Ask(count=3))]
     assert len(shown) == 3
+
+
+async def test_unary_calls_go_by_connect_where_the_instance_speaks_it(fleet, stub, directory):
+    await fleet.join("a")
+    await changed(directory, 1)
+    await stub.Unary(ASK)
+    assert len(fleet.connects[0].connections) == 1
+
+
+async def test_one_that_speaks_grpc_alone_is_called_by_grpc(fleet, stub, directory):
+    fleet.speaks_connect = False
+    await fleet.join("a")
+    await changed(directory, 1)
+    await stub.Unary(ASK)
+    assert fleet.answered == {"a": 1}
+    assert not fleet.connects[0].connections
+
+
+async def test_who_prefers_grpc_calls_by_grpc(fleet, directory):
+    elsewhere = Elsewhere("probe", directory, CLOCK, connect=False)
+    balancer = elsewhere.balancer(Protection())
+    layers = [elsewhere.found, *standard_layers("probe", CLOCK, balancer=balancer)]
+    await fleet.join("a")
+    await changed(directory, 1)
+    await ProbeStub(Channel(elsewhere, tokens=tokens("test"), layers=layers)).Unary(ASK)
+    assert not fleet.connects[0].connections
+    await elsewhere.close(0)

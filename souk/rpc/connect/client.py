@@ -79,6 +79,12 @@ class ConnectTransport:
         wire.finished(_NO_STREAMS, None)
         return wire
 
+    def warm(self, address: str) -> None:
+        """Begins to connect to an instance, so that the first call need not wait for it."""
+        place = "" if self._closed else self._connect_address(address)
+        if place:
+            self._pool(place, "").connect()
+
     async def ready(self) -> None:
         """Waits until one of the addresses is connected."""
         while not self._closed:
