@@ -7,6 +7,7 @@ the platform's tables.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from typing import Any, TypeVar, cast
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value
@@ -16,9 +17,11 @@ from souk.events.broker import Route
 from souk.events.relay import RelaySettings
 from souk.faults import Faults
 from souk.kernel.errors import StoreUnavailable
-from souk.store.database import Database, Transaction
+from souk.store.database import Database, Transaction, Work
 from souk.store.inbox import Inbox
 from souk.testing.relaying import QUICK, Listener, World, eventually, running
+
+T = TypeVar("T")
 
 
 class Crash(BaseException):
@@ -40,6 +43,31 @@ class Gate:
         return [DeliveryResult(event_id=event.id) for event in events]
 
 
+class Watched:
+    """A database that tells of the first transaction which ends after an event was handled."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._handled = False
+        self.recorded = asyncio.Event()
+        self.faults = Faults({"relay.handled": 0}, strike=self._strike)
+
+    def _strike(self) -> None:
+        self._handled = True
+
+    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+        """As the database does."""
+        counts = self._handled
+        try:
+            return await self._database.run(work, guarded=guarded)
+        finally:
+            if counts:
+                self.recorded.set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
 class RelaysSuite:
     """Crashes, take-overs, repeats."""
 
@@ -51,14 +79,16 @@ class RelaysSuite:
 
     async def test_the_record_of_a_relay_that_lost_its_lease_is_refused(self, world: World) -> None:
         old, new = Gate(), Gate()
+        watched = Watched(world.database)
         await world.publish(1)
-        async with running(world.relay(("mail", "all"), owner="old", broker=old)):
+        elder = World(cast(Database, watched)).relay(("mail", "all"), owner="old", broker=old, faults=watched.faults)
+        async with running(elder):
             await old.reached.wait()
             await world.database.run(lambda tx: tx.execute("UPDATE souk_outbox_lease SET until = 1"))
             async with running(world.relay(("mail", "all"), owner="new", broker=new)):
                 await new.reached.wait()
                 old.open.set()
-                await asyncio.sleep(0.1)  # the old one records now, if it can
+                await watched.recorded.wait()
                 assert not await world.all_delivered()
                 new.open.set()
                 await eventually(lambda: world.all_delivered())
