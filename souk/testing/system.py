@@ -2,22 +2,26 @@
 
     with embedded(folder) as system:      `souk up`
     with processes(folder) as system:     one `souk serve` a service, and one for the gateway
+    with fleet(folder) as system:         `souk up --topology fleet`
         system.url                        where its gateway answers
         system.kill(); system.start()     kill -9, and again on the same data
 
-Both have one interface, so one suite runs against both. Only processes started here are ever
-killed, by their ids.
+All have one interface, so one suite runs against each. Only processes started here are ever
+killed, by their ids; a fleet by its process group.
 """
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from souk.hosting import installed
@@ -40,10 +44,14 @@ def until(happened: Callable[[], object], limit: float, what: str) -> None:
 
 
 class Process:
-    """One `souk` command; `ready` finds in its output what says that it is up."""
+    """One `souk` command; `ready` finds in its output what says that it is up.
 
-    def __init__(self, name: str, arguments: Sequence[str], ready: str, folder: Path) -> None:
+    As a `leader` it has a process group of its own, which is killed with it.
+    """
+
+    def __init__(self, name: str, arguments: Sequence[str], ready: str, folder: Path, leader: bool = False) -> None:
         self.name = name
+        self._leader = leader
         self._command = (sys.executable, "-m", "souk.cli", *arguments)
         self._ready = re.compile(ready)
         self._said, self._log = folder / f"{name}.out", folder / f"{name}.log"
@@ -53,7 +61,9 @@ class Process:
         """Starts it; nothing of the settings of this process is inherited."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
         with self._said.open("wb") as said, self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env={**kept, **settings}, stdout=said, stderr=log)
+            self._process = subprocess.Popen(
+                self._command, env={**kept, **settings}, stdout=said, stderr=log, start_new_session=self._leader
+            )
 
     def await_ready(self) -> re.Match[str]:
         """What it said when it came up; raises AssertionError, with its log, if it did not."""
@@ -85,7 +95,10 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         """Sends a signal, if it runs."""
         if self._process is not None and self.runs:
-            self._process.send_signal(number)
+            if self._leader and number is signal.SIGKILL:
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
 
     def await_end(self, limit: float = STOP_LIMIT) -> int:
         """Its exit status; after the limit it is killed, and AssertionError raised."""
@@ -198,10 +211,48 @@ def processes(
         yield system
 
 
+@contextmanager
+def fleet(
+    folder: Path,
+    *,
+    faults: Mapping[str, int] | None = None,
+    settings: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+) -> Iterator[System]:
+    """The system as a fleet on engines of its own; all of it killed at the end, if it still runs."""
+    with _reachable(folder) as place:
+        data, logs = _folders(place)
+        command = ("up", "--topology", "fleet", "--demo", "--data", str(data), "--port", "0", *arguments)
+        up = Process("up", command, r"is ready on (?P<url>http://\S+)", logs, leader=True)
+        with _running(System("fleet", data, [up], settings or {}), faults) as system:
+            yield system
+
+
+@contextmanager
+def _reachable(folder: Path) -> Iterator[Path]:
+    """The folder, or one elsewhere: PostgreSQL does not run as root, and pytest's folders let nobody else in."""
+    if os.geteuid() != 0:
+        yield folder
+        return
+    place = Path(tempfile.mkdtemp(prefix="souk-fleet-"))
+    place.chmod(0o711)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def _serving(name: str, port: int, data: Path, logs: Path) -> Process:
     command = ("serve", name, "--demo", "--data", str(data), "--port", str(port))
     return Process(name, command, rf"(?m)^ready {name} (?P<url>\S+)$", logs)
 
 
-MODES = {"embedded": embedded, "processes": processes}
+MODES = {
+    "embedded": embedded,
+    "processes": processes,
+    "fleet": fleet,
+    "scaled": partial(fleet, arguments=("--scale", "order=3,inventory=2,payment=2")),
+}
 """How a system may be started, by name."""
+LONG = frozenset({"fleet", "scaled"})
+"""Those of them that are too dear for every run of the tests."""

@@ -1,4 +1,4 @@
-"""One suite against the system as a user starts it: as one process, and as a process a service."""
+"""One suite against the system as a user starts it: as one process, as a process a service, and as a fleet."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from souk.testing.system import MODES, System
+from souk.testing.system import LONG, MODES, System
 from tests.market.books import Books
 from tests.market.invariants import await_rest, violations
 from tests.market.shop import Shop
@@ -14,7 +14,9 @@ from tests.market.shop import Shop
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session", params=list(MODES))
+@pytest.fixture(
+    scope="session", params=[pytest.param(mode, marks=[pytest.mark.full] if mode in LONG else []) for mode in MODES]
+)
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A running system with demo data; at the end it stops by itself."""
     with MODES[request.param](tmp_path_factory.mktemp(request.param)) as system:

@@ -1,16 +1,14 @@
 """What a system has written down, read from its databases as they lie there."""
 
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shop.order.v1 import order_pb2
 
+from tests.market.rows import Row, on_postgres, postgres_rows, sqlite_rows
+
 DATABASES = ("product", "user", "inventory", "payment", "order")
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -21,10 +19,11 @@ class Books:
 
     def rows(self, database: str, sql: str, *values: object) -> list[Row]:
         """Rows of a service's database."""
-        path = self.data / "payment" / "sandbox-bank.db" if database == "bank" else self.data / f"{database}.db"
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10.0)) as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(sql, values)]
+        if database == "bank":
+            return sqlite_rows(self.data / "payment" / "sandbox-bank.db", sql, *values)
+        if on_postgres(self.data):
+            return postgres_rows(self.data, database, sql, *values)
+        return sqlite_rows(self.data / f"{database}.db", sql, *values)
 
     def orders(self) -> list[order_pb2.Order]:
         """The orders, as their buyers see them."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from souk.hosting.data_directory import make
 from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.readiness import Readiness, accepts
 from souk.hosting.service import Companion
@@ -32,7 +33,7 @@ class Placed:
 
     def command(self, data: Path, environment: Mapping[str, str]) -> Command:
         """How it is started. What it says goes into its log and must not wait in a buffer."""
-        folder = data / self.companion.service
+        folder = make(data / self.companion.service)
         words = (argument.format(port=self.port, folder=folder) for argument in self.companion.arguments)
         return Command((sys.executable, *words), {**environment, "PYTHONUNBUFFERED": "1"})
 

@@ -1,0 +1,55 @@
+"""Rows of a service's database, wherever a system keeps it: SQLite in its data directory, or a fleet's PostgreSQL."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg
+
+from souk.hosting.fleet.postgres_cluster import SUPERUSER
+from souk.hosting.fleet.postgres_databases import PREFIX
+
+Row = dict[str, Any]
+_PLACE = re.compile(r"\?")
+
+
+def sqlite_rows(path: Path, sql: str, *values: object) -> list[Row]:
+    """Rows of a file, read as it lies there."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10.0)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(sql, values)]
+
+
+def postgres_rows(data: Path, database: str, sql: str, *values: object) -> list[Row]:
+    """Rows of a database of the fleet that runs on a data directory. `sql` is written for SQLite."""
+    return asyncio.run(_fetch(_url(data, database), _numbered(sql), values))
+
+
+def on_postgres(data: Path) -> bool:
+    """Whether a fleet has a PostgreSQL of its own in this data directory."""
+    return (data / "postgres").is_dir()
+
+
+async def _fetch(url: str, sql: str, values: tuple[object, ...]) -> list[Row]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [dict(row) for row in await connection.fetch(sql, *values)]
+    finally:
+        await connection.close()
+
+
+def _url(data: Path, database: str) -> str:
+    password = json.loads((data / "fleet" / "credentials.json").read_text())[SUPERUSER]
+    return f"postgresql://{SUPERUSER}:{password}@/{PREFIX}{database}?host={quote(str(data / 'postgres'))}"
+
+
+def _numbered(sql: str) -> str:
+    numbers: Iterator[int] = count(1)
+    return _PLACE.sub(lambda _: f"${next(numbers)}", sql)
