@@ -24,6 +24,7 @@ from marketplace.order.events import (
     RefundRecorded,
     RejectionMadeFinal,
     StockCommitted,
+    StockReserved,
 )
 from souk.kernel.errors import DomainError
 from souk.kernel.state_machine import StateMachine
@@ -76,7 +77,10 @@ LIFE = StateMachine(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as its events made it. Times are microseconds; `refunds` are sums by payment."""
+    """An order as its events made it. Times are microseconds; `refunds` are sums by payment.
+
+    `updated_at` is when something changed that can be seen of it, `last_at` the time of its last event.
+    """
 
     id: str
     status: Status = Status.NEW
@@ -96,6 +100,7 @@ class Order:
     stock_committed: bool = False
     created_at: int = 0
     updated_at: int = 0
+    last_at: int = 0
 
     @property
     def refunded_total(self) -> int:
@@ -106,7 +111,14 @@ class Order:
 def apply(order: Order, event: Event, time: int) -> Order:
     """The order after `event`; IllegalTransition if its state does not allow it."""
     status = LIFE.next(order.status, type(event).__name__)
-    return replace(order, status=status, version=order.version + 1, updated_at=time, **_changes(order, event, time))
+    seen = time if is_seen(event) else order.updated_at
+    changes = _changes(order, event, time)
+    return replace(order, status=status, version=order.version + 1, updated_at=seen, last_at=time, **changes)
+
+
+def is_seen(event: Event) -> bool:
+    """Whether an order looks other than before; how its saga goes on is seen in its history alone."""
+    return not isinstance(event, StockReserved | StockCommitted)
 
 
 def _changes(order: Order, event: Event, time: int) -> dict[str, Any]:

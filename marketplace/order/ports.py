@@ -14,7 +14,7 @@ from marketplace.order.domain import Order
 from marketplace.order.events import Event, Item
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
-from souk.store.idempotency import KeyRecord
+from souk.store.idempotency import KeyRecord, StoredReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,10 @@ class Orders(Protocol):
         """The fold of its events; a NEW order when there are none."""
         ...
 
+    async def load_lately(self, tx: Transaction, order_id: str) -> Order:
+        """As it stands, or stood a moment ago: for whoever appends what follows from it, and hears of a conflict."""
+        ...
+
     async def load_known(self, tx: Transaction, order_id: str) -> Order:
         """Raises ORDER_NOT_FOUND when there is no such order."""
         ...
@@ -154,6 +158,10 @@ class Orders(Protocol):
 
     async def answer(self, tx: Transaction, order: Order, reply: Message | DomainError) -> None:
         """Stores the final answer of the key that an order was placed under."""
+        ...
+
+    def answered(self, order_id: str) -> StoredReply | None:
+        """That answer, if this process stored it lately; it never changes."""
         ...
 
     async def answer_key(self, tx: Transaction, user_id: str, key: str, reply: DomainError) -> None:

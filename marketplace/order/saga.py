@@ -111,7 +111,7 @@ class OrderSagas:
         await self._stock.release(call.key)
 
     async def _reserved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
-        order = await self._orders.load(tx, call.ref.subject)
+        order = await self._orders.load_lately(tx, call.ref.subject)
         await self._orders.change(tx, order, [StockReserved(call.ref.attempt)])
 
     async def _charge(self, call: StepCall) -> StringValue:
@@ -126,7 +126,7 @@ class OrderSagas:
             await self._payments.cancel(call.key, call.ref.subject)
 
     async def _confirm(self, tx: Transaction, call: StepCall, result: bytes) -> None:
-        order = await self._orders.load(tx, call.ref.subject)
+        order = await self._orders.load_lately(tx, call.ref.subject)
         payment_id = StringValue.FromString(call.results[CHARGE]).value
         order = await self._orders.change(tx, order, domain.confirm(order, payment_id))
         await self._orders.answer(tx, order, order_message(order))
@@ -135,7 +135,7 @@ class OrderSagas:
         await self._stock.commit(call.keys[RESERVE])
 
     async def _reject(self, tx: Transaction, call: StepCall, refusal: Refusal) -> None:
-        order = await self._orders.load(tx, call.ref.subject)
+        order = await self._orders.load_lately(tx, call.ref.subject)
         error = refusal_of(refusal)
         final = refusal.final and refusal.reason == error.reason
         order = await self._orders.change(tx, order, domain.reject(order, error.reason, final=final))
@@ -143,7 +143,7 @@ class OrderSagas:
             await self._orders.answer(tx, order, error if final else order_cancelled())
 
     async def _placed(self, tx: Transaction, call: StepCall) -> None:
-        order = await self._orders.load(tx, call.ref.subject)
+        order = await self._orders.load_lately(tx, call.ref.subject)
         after = await self._orders.change(tx, order, domain.finish_placing(order))
         if after.status is domain.Status.CANCELLING:
             await self.begin_cancelling(tx, after)
@@ -159,7 +159,7 @@ class OrderSagas:
         await self._stock.take_back(reservation_key(placed))
 
     async def _cancelled(self, tx: Transaction, call: StepCall) -> None:
-        order = await self._orders.load(tx, call.ref.subject)
+        order = await self._orders.load_lately(tx, call.ref.subject)
         await self._orders.change(tx, order, domain.finish_cancelling(order))
 
 

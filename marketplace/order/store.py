@@ -4,6 +4,7 @@ The read model changes in the transaction that appends, so that a buyer reads wh
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from google.protobuf.message import Message
 from shop.order.v1 import order_pb2 as pb
@@ -11,10 +12,11 @@ from shop.order.v1 import order_pb2 as pb
 from marketplace.order import domain
 from marketplace.order.domain import Order
 from marketplace.order.events import Event, from_json, to_json
+from marketplace.order.lately import Lately
 from marketplace.order.messages import order_message, published
 from marketplace.order.ports import Shown
 from souk.kernel.clock import Clock
-from souk.kernel.errors import DomainError
+from souk.kernel.errors import DomainError, VersionConflict
 from souk.store.database import Row, Transaction
 from souk.store.event_store import EventStore, NewEvent, RecordedEvent
 from souk.store.idempotency import Idempotency, KeyRecord, Scope, StoredReply
@@ -31,12 +33,21 @@ class OrderStore:
         self._clock = clock
         self._log = EventStore()
         self._keys = Idempotency()
+        # As they stood when this process last committed a change: perhaps not the latest.
+        self._lately = Lately[Order]()
+        # These two never change, once they are there.
+        self._scopes = Lately[Scope]()
+        self._replies = Lately[StoredReply]()
 
     # the log
 
     async def load(self, tx: Transaction, order_id: str) -> Order:
         """The fold of its events; a NEW order when there are none."""
         return domain.fold(order_id, await self.history(tx, order_id))
+
+    async def load_lately(self, tx: Transaction, order_id: str) -> Order:
+        """As it stands, or stood a moment ago: for whoever appends what follows from it, and hears of a conflict."""
+        return self._lately.get(order_id) or await self.load(tx, order_id)
 
     async def load_known(self, tx: Transaction, order_id: str) -> Order:
         """Raises ORDER_NOT_FOUND when there is no such order."""
@@ -60,13 +71,19 @@ class OrderStore:
         """Appends what was decided, shows it, and tells the other services; VersionConflict if it has grown."""
         if not events:
             return order
-        time = max(self._clock.now(), order.updated_at)
+        time = max(self._clock.now(), order.last_at)
         rows = [NewEvent(type(event).__name__, to_json(event), time) for event in events]
-        await self._log.append(tx, order.id, order.version, rows)
+        try:
+            await self._log.append(tx, order.id, order.version, rows)
+        except VersionConflict:
+            self._lately.drop(order.id)
+            raise
         after = order
         for event in events:
             after = domain.apply(after, event, time)
-        await self._show(tx, after, new=not order.version)
+        if any(map(domain.is_seen, events)):
+            await self._show(tx, after, new=not order.version)
+        tx.after_commit(partial(self._lately.keep, after.id, after))
         if _standing(order) != _standing(after) and (message := published(after)) is not None:
             await self._outbox.publish(tx, after.id, message)
         return after
@@ -124,6 +141,7 @@ class OrderStore:
         if not await self._keys.insert(tx, scope, fingerprint, order_id):
             return False
         if order_id:
+            self._scopes.keep(order_id, scope)
             sql = "INSERT INTO order_key (order_id, user_id, key) VALUES ($1, $2, $3)"
             await tx.execute(sql, order_id, user_id, key)
         return True
@@ -138,7 +156,13 @@ class OrderStore:
 
     async def answer(self, tx: Transaction, order: Order, reply: Message | DomainError) -> None:
         """Stores the final answer of the key that an order was placed under."""
-        await self._keys.finish(tx, await self._scope(tx, order.id), _stored(reply))
+        stored = _stored(reply)
+        await self._keys.finish(tx, await self._scope(tx, order.id), stored)
+        tx.after_commit(partial(self._replies.keep, order.id, stored))
+
+    def answered(self, order_id: str) -> StoredReply | None:
+        """The final answer, if this process stored it lately."""
+        return self._replies.get(order_id)
 
     async def answer_key(self, tx: Transaction, user_id: str, key: str, reply: DomainError) -> None:
         """Stores the final answer of a key without an order."""
@@ -168,6 +192,8 @@ class OrderStore:
         return await tx.execute("DELETE FROM order_address WHERE user_id IN (SELECT user_id FROM erased_buyer)")
 
     async def _scope(self, tx: Transaction, order_id: str) -> Scope:
+        if (known := self._scopes.get(order_id)) is not None:
+            return known
         row = await tx.fetch_one("SELECT user_id, key FROM order_key WHERE order_id = $1", order_id)
         if row is None:
             raise _not_found(order_id)

@@ -116,7 +116,7 @@ class Lane:
         if not partitions:
             return []
         limit = self._settings.batch
-        return await self._database.read(lambda tx: store.pending(tx, self.route.name, partitions, limit))
+        return await self._database.read(lambda tx: store.pending(tx, self.route.name, partitions, limit), single=True)
 
     def _cut(self, batch: list[Pending]) -> list[Pending]:
         size = 0

@@ -156,7 +156,7 @@ class Relay:
         held, limit = set(self._leases.held), self._settings.route_batch
         if not held:
             return False
-        events = await self._database.read(lambda tx: store.unrouted(tx, held, limit))
+        events = await self._database.read(lambda tx: store.unrouted(tx, held, limit), single=True)
         if events:
             await self._database.run(lambda tx: store.route(tx, events, self._consumers))
             self._wake_for(events)

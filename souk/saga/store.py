@@ -7,13 +7,15 @@ owner has taken over; the database's clock judges leases.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from itertools import chain
 
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import LeaseLost
 from souk.saga.definition import Refusal, Saga, SagaRef
 from souk.saga.machine import ENDED, Run, StepRun
 from souk.saga.states import Phase, StepState
-from souk.store.database import Row, Transaction
+from souk.store.database import Row, Transaction, Value
 
 CHANNEL = "souk_saga"
 """Notified when a run's outcome or end is committed."""
@@ -185,20 +187,13 @@ class SagaStore:
 
     async def _write_steps(self, tx: Transaction, ref: SagaRef, steps: Iterable[tuple[int, StepRun]]) -> None:
         names = self._sagas[ref.name].steps
-        rows = [
-            (*_key(ref), names[place].name, step.state.value, step.tries, step.result, step.note)
+        rows: list[tuple[Value, ...]] = [
+            (names[place].name, step.state.value, step.tries, step.result, step.note)
             for place, step in steps
             if step.state is not StepState.WAITING
         ]
         if rows:
-            await tx.execute_many(
-                f"""INSERT INTO souk_saga_step (subject, saga, attempt, step, state, tries, result, note, changed_at)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {tx.dialect.now})
-                    ON CONFLICT (subject, saga, attempt, step) DO UPDATE SET state = excluded.state,
-                        tries = excluded.tries, result = excluded.result, note = excluded.note,
-                        changed_at = excluded.changed_at""",
-                rows,
-            )
+            await tx.execute(_upsert(len(rows), tx.dialect.now), *_key(ref), *chain.from_iterable(rows))
 
     async def _write_refusal(self, tx: Transaction, ref: SagaRef, refusal: Refusal) -> None:
         await tx.execute(
@@ -212,6 +207,17 @@ class SagaStore:
         sql = f"SELECT step, state, tries, result, note FROM souk_saga_step WHERE {_RUN}"
         rows = {row["step"]: row for row in await tx.fetch(sql, *_key(ref))}
         return _in_order(rows, [step.name for step in self._sagas[ref.name].steps])
+
+
+@cache
+def _upsert(steps: int, now: str) -> str:
+    """Writes so many steps of a run in one statement."""
+    rows = (", ".join(f"${number}" for number in range(4 + 5 * step, 9 + 5 * step)) for step in range(steps))
+    return f"""
+        INSERT INTO souk_saga_step (subject, saga, attempt, step, state, tries, result, note, changed_at)
+        VALUES {", ".join(f"($1, $2, $3, {row}, {now})" for row in rows)}
+        ON CONFLICT (subject, saga, attempt, step) DO UPDATE SET state = excluded.state, tries = excluded.tries,
+            result = excluded.result, note = excluded.note, changed_at = excluded.changed_at"""
 
 
 def _in_order(rows: Mapping[str, Row], names: Sequence[str]) -> tuple[StepRun, ...]:

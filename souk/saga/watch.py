@@ -28,7 +28,7 @@ class Watch:
 
     async def wait(self, ref: SagaRef, until: float, enough: Enough) -> Progress:
         """How far `ref` is once that is enough, or at `until`. Raises LookupError without such a run."""
-        progress = await self._database.read(lambda tx: self._store.progress(tx, ref))
+        progress = await self._database.read(lambda tx: self._store.progress(tx, ref), single=True)
         if enough(progress):
             return progress
         news: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()

@@ -314,9 +314,9 @@ async def test_who_leaves_while_another_replica_works_is_not_waited_for(bench: B
     reads: list[object] = []
     read = bench.shop.database.read
 
-    async def counting(work: Any) -> Any:
+    async def counting(work: Any, *, single: bool = False) -> Any:
         reads.append(work)
-        return await read(work)
+        return await read(work, single=single)
 
     bench.shop.database.read = counting  # type: ignore[method-assign]
     waiting = asyncio.create_task(other.wait(ref, soon()))

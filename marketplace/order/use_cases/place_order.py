@@ -69,13 +69,20 @@ class PlaceOrder:
         until = self._patience()
         with self._one_of_few(wish):
             while True:
-                record, order = await self._database.read(lambda tx: self._known(tx, wish))
+                record, order = await self._look(wish)
                 if record is not None:
                     record.require(fingerprint)
                 try:
                     return await self._advance(wish, fingerprint, record, order, until)
                 except KeyTaken:
                     continue
+
+    async def _look(self, wish: Wish) -> tuple[KeyRecord | None, Order]:
+        """The key, and the order that it drives further."""
+        record = await self._database.read(lambda tx: self._orders.find_key(tx, wish.user_id, wish.key), single=True)
+        if record is None or record.reply is not None:
+            return record, Order("")
+        return await self._database.read(lambda tx: self._known(tx, wish))
 
     async def _known(self, tx: Transaction, wish: Wish) -> tuple[KeyRecord | None, Order]:
         """The key and its order at one moment: a rejected order without an answer is one to be retried."""
@@ -165,6 +172,8 @@ class PlaceOrder:
 
     async def _wait(self, ref: SagaRef, until: float, *, replayed: bool) -> Answer:
         await self._runner.wait(ref, until)
+        if (reply := self._orders.answered(ref.subject)) is not None:
+            return _answer(reply, replayed)
         return await self._database.read(lambda tx: self._standing(tx, ref, replayed=replayed))
 
     async def _standing(self, tx: Transaction, ref: SagaRef, *, replayed: bool) -> Answer:

@@ -32,7 +32,7 @@ async def resolve_method(query: ResolveMethod, office: Office) -> str | None:
             raise card_not_found()
         return card.id
 
-    return await office.database.read(work)
+    return await office.database.read(work, single=True)
 
 
 def card_not_found() -> DomainError:

@@ -35,7 +35,7 @@ class AccountStore:
 
     async def find(self, user_id: str) -> Account | None:
         sql = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
-        row = await self._database.read(lambda tx: tx.fetch_one(sql, user_id))
+        row = await self._database.read(lambda tx: tx.fetch_one(sql, user_id), single=True)
         return _account(row) if row else None
 
     async def credentials(self, email: str) -> Credentials | None:

@@ -35,7 +35,7 @@ class AddressStore:
         return await self._database.run(work)
 
     async def find(self, user_id: str, address_id: str) -> Address | None:
-        row = await self._database.read(lambda tx: tx.fetch_one(_ONE, user_id, address_id))
+        row = await self._database.read(lambda tx: tx.fetch_one(_ONE, user_id, address_id), single=True)
         return _address(row) if row else None
 
     async def list(self, user_id: str, after: Mark | None, limit: int) -> Sequence[Address]:

@@ -216,7 +216,7 @@ LINE = {"product_id": "P-1", "quantity": 1, "price": 1}
     [
         ({"items": []}, "items", "must hold 1 to 100 items"),
         ({"items": [LINE] * 101}, "items", "must hold 1 to 100 items"),
-        ({"items": [{**LINE, "product_id": ""}]}, "items[0].product_id", "must be one line of 1 to 40 characters"),
+        ({"items": [{**LINE, "product_id": ""}]}, "items[0].product_id", "must be 1 to 40 printable ASCII characters"),
         ({"items": [{**LINE, "quantity": 0}]}, "items[0].quantity", "must be 1 to 1000"),
         ({"items": [{**LINE, "quantity": 1001}]}, "items[0].quantity", "must be 1 to 1000"),
         ({"items": [{**LINE, "price": -1}]}, "items[0].price", "must be 0 to 9007199254740991"),
@@ -261,7 +261,7 @@ async def test_a_client_that_goes_away_changes_nothing(shop: Shop) -> None:
 
 
 class Between:
-    """A database that lets something happen after its first read."""
+    """A database that lets something happen after its first read of more than one statement."""
 
     def __init__(self, database: Any, meanwhile: Callable[[], Awaitable[object]]) -> None:
         self._database = database
@@ -270,9 +270,9 @@ class Between:
     async def run(self, work: Any, *, guarded: bool = False) -> Any:
         return await self._database.run(work, guarded=guarded)
 
-    async def read(self, work: Any) -> Any:
-        found = await self._database.read(work)
-        if self._meanwhile:
+    async def read(self, work: Any, *, single: bool = False) -> Any:
+        found = await self._database.read(work, single=single)
+        if self._meanwhile and not single:
             await self._meanwhile.pop()()
         return found
 
