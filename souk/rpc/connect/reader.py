@@ -54,7 +54,11 @@ class Reader:
         """Reads on; true once a message is complete. Raises Malformed, HeadTooLarge or BodyTooLarge."""
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade:
+            # The parser has passed over the body of what asks for another protocol.
+            if not self.surplus:
+                raise Malformed("another protocol is asked for") from None
+        except httptools.HttpParserError as error:
             if not self.complete:
                 raise Malformed(str(error)) from None
             self.surplus = True

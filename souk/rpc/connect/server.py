@@ -29,13 +29,14 @@ _BACKLOG = 1_024
 class ConnectServer:
     """A server that is running. `address` is where it listens, with the port that it was given."""
 
-    def __init__(self, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(self, dispatcher: Dispatcher, clock: Clock, connections: int = CONNECTIONS) -> None:
         self.address = ""
         self.clock = clock
         self.find: Find = dispatcher.find
         self.draining = False
         self.connections: set[ServerConnection] = set()
         self.running: dict[asyncio.Task[None], ServedContext] = {}
+        self._most = connections
         self._empty = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -55,7 +56,7 @@ class ConnectServer:
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {address}: is the port taken?") from error
         self.address = f"{host}:{self._listener.sockets[0].getsockname()[1]}"
-        self._sweeper = loop.call_later(_SWEEP, self._sweep)
+        self._sweeper = loop.call_later(_SWEEP, self._sweeps)
 
     async def stop(self, grace: float | None = None) -> None:
         """Takes no more connections; running requests may end within `grace` seconds.
@@ -82,13 +83,23 @@ class ConnectServer:
         """Counts a connection; false when there are too many."""
         self.connections.add(connection)
         self._empty.clear()
-        return len(self.connections) <= CONNECTIONS
+        return len(self.connections) <= self._most
 
     def gone(self, connection: ServerConnection) -> None:
         """A connection has ended."""
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()
+
+    def sweep(self) -> None:
+        """Closes what waits too long, or is too slow; done every second."""
+        now = self.clock.monotonic()
+        for connection in list(self.connections):
+            took = now - connection.since
+            if connection.stuck and took > SLOW:
+                connection.abort()
+            elif took > (IDLE if connection.idle else SLOW) and not connection.handling:
+                connection.leave()
 
     async def _drain(self, grace: float) -> None:
         await self._emptied(min(grace, DRAIN_IDLE))
@@ -118,23 +129,19 @@ class ConnectServer:
         await self._listener.wait_closed()
         self._closed.set()
 
-    def _sweep(self) -> None:
-        """Closes what waits too long, or is too slow."""
-        now = self.clock.monotonic()
-        for connection in list(self.connections):
-            took = now - connection.since
-            if connection.stuck and took > SLOW:
-                connection.abort()
-            elif took > (IDLE if connection.idle else SLOW) and not connection.handling:
-                connection.leave()
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+    def _sweeps(self) -> None:
+        self.sweep()
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweeps)
 
 
-async def serve_connect(dispatcher: Dispatcher, address: str = LOOPBACK, clock: Clock | None = None) -> ConnectServer:
+async def serve_connect(
+    dispatcher: Dispatcher, address: str = LOOPBACK, clock: Clock | None = None, connections: int = CONNECTIONS
+) -> ConnectServer:
     """Starts to serve a dispatcher's unary methods at host:port; port 0 is any that is free.
 
+    It takes that many `connections`, and turns further ones away.
     Raises ConfigurationError when the port is taken.
     """
-    server = ConnectServer(dispatcher, clock or SystemClock())
+    server = ConnectServer(dispatcher, clock or SystemClock(), connections)
     await server.listen(address)
     return server
