@@ -50,7 +50,7 @@ class JsonReader:
             refuse_duplicates(body, walk)
         if walk.violations:
             raise InvalidArgument(walk.violations)
-        return arguments  # type: ignore[no-any-return]
+        return arguments  # type: ignore[no-any-return]  # a reader of messages
 
 
 class _Object:
@@ -174,6 +174,6 @@ def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _
         found = {read_key(name, walk, here, name): read_value(item, walk, here, name) for name, item in given.items()}
         if wrap is None or walk.violations:
             return found
-        return {key: wrap(**item) for key, item in found.items()}  # type: ignore[arg-type]
+        return {key: wrap(**item) for key, item in found.items()}  # type: ignore[arg-type]  # only messages are wrapped
 
     return read

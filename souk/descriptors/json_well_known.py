@@ -126,7 +126,7 @@ def _checked(value: object, walk: Walk, parent: Place | None, label: str | int) 
 def _leaf(value: object, walk: Walk, parent: Place | None, label: str | int) -> Any:
     match value:
         case None:
-            return Value(null_value=0)  # type: ignore[arg-type]
+            return Value(null_value=0)  # type: ignore[arg-type]  # the stub wants an enum
         case bool():
             return Value(bool_value=value)
         case int() | float() if abs(value) <= SAFE_INTEGER or (isinstance(value, float) and value - value == 0):

@@ -65,7 +65,7 @@ class _Object:
     def __call__(self, message: Message) -> dict[str, Any]:
         if self._names is None:
             self._compile()
-        written = dict(zip(self._names, self._get(message), strict=True))  # type: ignore[arg-type]
+        written = dict(zip(self._names, self._get(message), strict=True))  # type: ignore[arg-type]  # one compiled name a value
         for name, convert in self._converted:
             written[name] = convert(written[name])
         for name, attribute, optional in self._optional:

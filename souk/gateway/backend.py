@@ -77,4 +77,4 @@ class Backend:
             reply, _ = await self.call(method, method.input(user_id=subject), self._own(method, traceparent))
         except Problem as problem:
             raise forbidden() if problem.status == 404 else problem from None
-        return frozenset(reply.roles)  # type: ignore[attr-defined]
+        return frozenset(reply.roles)  # type: ignore[attr-defined]  # the method answers with roles

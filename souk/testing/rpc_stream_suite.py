@@ -41,7 +41,7 @@ class ShapeSuite:
 
     async def test_down_by_reading(self, probe: "ProbeAsyncStub") -> None:
         call = probe.Down(pb.Ask(count=2))
-        assert [(await call.read()).number, (await call.read()).number] == [0, 1]  # type: ignore[attr-defined]
+        assert [(await call.read()).number, (await call.read()).number] == [0, 1]  # type: ignore[attr-defined]  # not at its end
         assert await call.read() is grpc.aio.EOF
         assert await call.read() is grpc.aio.EOF
 
@@ -105,7 +105,7 @@ class StreamEndSuite:
 
     async def test_messages_before_a_status_arrive(self, probe: "ProbeAsyncStub") -> None:
         call = probe.Down(pb.Ask(count=3, what="abort"))
-        assert [(await call.read()).number for _ in range(3)] == [0, 1, 2]  # type: ignore[attr-defined]
+        assert [(await call.read()).number for _ in range(3)] == [0, 1, 2]  # type: ignore[attr-defined]  # not at its end
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call.read()
         assert (raised.value.code(), raised.value.details()) == (grpc.StatusCode.ABORTED, "as told")
@@ -113,7 +113,7 @@ class StreamEndSuite:
     async def test_a_failure_in_the_middle(self, probe: "ProbeAsyncStub") -> None:
         call = probe.ReadWrite()
         await call.write(pb.Ask(count=1))
-        assert (await call.read()).number == 1  # type: ignore[attr-defined]
+        assert (await call.read()).number == 1  # type: ignore[attr-defined]  # not at its end
         await call.write(pb.Ask(what="fail"))
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call.read()

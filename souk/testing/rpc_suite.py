@@ -34,13 +34,13 @@ async def happened(probe: "ProbeAsyncStub", event: str) -> None:
 async def failure(call: object) -> grpc.aio.AioRpcError:
     """How a call fails."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call  # type: ignore[misc]
+        await call  # type: ignore[misc]  # any kind of call
     return raised.value
 
 
 async def pairs_seen(probe: "ProbeAsyncStub", metadata: object) -> list[str]:
     """What of the given metadata arrives, in order."""
-    answer = await probe.Unary(pb.Ask(what="metadata"), metadata=metadata)  # type: ignore[arg-type]
+    answer = await probe.Unary(pb.Ask(what="metadata"), metadata=metadata)  # type: ignore[arg-type]  # the stub wants one class
     seen = [answer.seen[str(place)] for place in range(len(answer.seen))]
     return [pair for pair in seen if not any(other in pair for other in OTHERS)]
 
@@ -161,7 +161,7 @@ class MetadataSuite:
     @pytest.mark.parametrize(("key", "value"), [("a-bin", "text"), ("a", 3)])
     async def test_a_value_of_the_wrong_type_is_refused(self, probe: "ProbeAsyncStub", key: str, value: object) -> None:
         with pytest.raises(TypeError):
-            await probe.Unary(pb.Ask(what="echo"), metadata=((key, value),))  # type: ignore[arg-type]
+            await probe.Unary(pb.Ask(what="echo"), metadata=((key, value),))  # type: ignore[arg-type]  # wrong on purpose
 
     async def test_under_8_kibibytes_pass(self, probe: "ProbeAsyncStub") -> None:
         assert await probe.Unary(pb.Ask(what="echo"), metadata=(("large", "x" * 7_000),)) == pb.Answer()

@@ -152,7 +152,7 @@ class Shop:
             )
 
         await database.run(tables)
-        return cls(folder, database, **options)  # type: ignore[arg-type]
+        return cls(folder, database, **options)  # type: ignore[arg-type]  # each option has a type of its own
 
     def __post_init__(self) -> None:
         names = ("stock", "bank", "depot")

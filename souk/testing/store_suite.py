@@ -177,7 +177,7 @@ class TransactionSuite(StoreFixtures):
             return name
 
         ended = await asyncio.gather(
-            *(database.run(lambda tx, n=n: work(tx, n)) for n in range(20)),  # type: ignore[misc]
+            *(database.run(lambda tx, n=n: work(tx, n)) for n in range(20)),  # type: ignore[misc]  # no type for the default
             return_exceptions=True,
         )
         kept = [n for n in range(20) if n % 3]

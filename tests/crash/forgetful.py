@@ -24,7 +24,7 @@ def stock() -> None:
     async def commit_last(self: InventoryStock, key: str) -> None:
         await commit(self, last.get(key, key))
 
-    InventoryStock.reserve, InventoryStock.commit = reserve_anew, commit_last  # type: ignore[method-assign,assignment]
+    InventoryStock.reserve, InventoryStock.commit = reserve_anew, commit_last
 
 
 def card() -> None:
@@ -34,4 +34,4 @@ def card() -> None:
     async def charge_anew(self: ServicePayments, wanted: Charge) -> str:
         return await charge(self, replace(wanted, key=f"{wanted.key}:{uuid4()}"))
 
-    ServicePayments.charge = charge_anew  # type: ignore[method-assign]
+    ServicePayments.charge = charge_anew

@@ -131,7 +131,7 @@ class Client:
         sent = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         if isinstance(body, dict):
             body = json.dumps(body).encode()
-        chunks = [body] if isinstance(body, bytes) else list(body)  # type: ignore[call-overload]
+        chunks = [body] if isinstance(body, bytes) else list(body)
         names = {name for name, _ in sent}
         if any(chunks) and b"content-type" not in names:
             sent.append((b"content-type", b"application/json"))

@@ -43,9 +43,9 @@ async def test_work_is_cancelled_and_awaited_at_the_end() -> None:
 
 async def test_two_tasks_of_one_name_are_a_mistake() -> None:
     async with supervised(SystemClock()) as supervisor:
-        supervisor.start("work", asyncio.Event().wait)  # type: ignore[arg-type]
+        supervisor.start("work", asyncio.Event().wait)
         with pytest.raises(ValueError, match="already"):
-            supervisor.start("work", asyncio.Event().wait)  # type: ignore[arg-type]
+            supervisor.start("work", asyncio.Event().wait)
 
 
 async def test_the_first_signal_asks_and_the_second_insists() -> None:

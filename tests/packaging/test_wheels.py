@@ -14,7 +14,7 @@ pytestmark = pytest.mark.full
 
 
 def run(*command: object, **more: object) -> str:
-    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **more)  # type: ignore[call-overload]
+    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     return str(done.stdout)
 

@@ -27,7 +27,7 @@ async def _count(database: PostgresDatabase) -> int:
 
 
 async def _open(url: str, **settings: float) -> PostgresDatabase:
-    database = await PostgresDatabase.open(url, **settings)  # type: ignore[arg-type]
+    database = await PostgresDatabase.open(url, **settings)
     await database.run(lambda tx: tx.execute("CREATE TABLE item (name TEXT PRIMARY KEY, amount BIGINT NOT NULL)"))
     return database
 
@@ -96,7 +96,7 @@ class TestConnections:
         async def work(tx: Transaction) -> None:
             ran.append("work")
             await _put(tx, "a")
-            tx._connection.terminate()  # type: ignore[attr-defined]
+            tx._connection.terminate()
 
         with pytest.raises(StoreUnavailable):
             await database.run(work)

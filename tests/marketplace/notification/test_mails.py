@@ -38,7 +38,7 @@ def event_of(payload: Message, event_id: str = "EVT-1") -> Event:
 def mailbox(folder: Path) -> dict[str, EmailMessage]:
     found: dict[str, EmailMessage] = {}
     for path in sorted((folder / "mailbox").glob("*")):
-        found[path.name] = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)  # type: ignore[assignment]
+        found[path.name] = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
     return found
 
 

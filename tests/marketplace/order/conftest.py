@@ -145,7 +145,7 @@ class Shop:
         self, key: str = "key-1", *, fingerprint: str = "f", seconds: float = 5.0, **change: object
     ) -> Answer:
         fields = {"items": (Item("P-1", 2, 1200),), "shipping_address_id": "ADDR-1", "payment_method": "card"}
-        wish = Wish(user_id=BUYER, key=key, **{**fields, **change})  # type: ignore[arg-type]
+        wish = Wish(user_id=BUYER, key=key, **{**fields, **change})
         with use(CallContext(deadline=self.host.clock.monotonic() + seconds)):
             return await self.placing(wish, fingerprint)
 

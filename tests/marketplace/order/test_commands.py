@@ -25,13 +25,13 @@ async def _placed(folder: Path) -> list[Row]:
 
         rows = await order.host.database.run(place)
         await order.host.database.run(lambda tx: tx.execute("DELETE FROM orders"))
-        return [tuple(row) for row in rows]  # type: ignore[misc]
+        return [tuple(row) for row in rows]
 
 
 async def _rows(folder: Path) -> list[Row]:
     async with offline(service, folder) as order:
         sql = "SELECT id, user_id, status, created_at, body FROM orders"
-        return [tuple(row) for row in await order.host.database.read(lambda tx: tx.fetch(sql))]  # type: ignore[misc]
+        return [tuple(row) for row in await order.host.database.read(lambda tx: tx.fetch(sql))]
 
 
 def test_a_lost_read_model_is_made_anew_from_the_log(tmp_path: Path) -> None:
