@@ -18,8 +18,8 @@ from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.channel import Channel
 from souk.rpc.in_process import InProcess
-from souk.rpc.layers import standard_layers
 from souk.rpc.server import Dispatcher
+from souk.rpc.standard import standard_layers
 
 _CLOCK = SystemClock()
 _KEY = b"k" * 32

@@ -111,6 +111,7 @@ class Policy:
     success_states: tuple[SuccessState, ...] = ()
     location: str = ""
     no_store: bool = False
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,6 +227,7 @@ def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
         success_states=tuple(SuccessState(s.field, s.value, s.http_status) for s in policy.success_states),
         location=policy.location,
         no_store=policy.no_store,
+        isolated=policy.isolated,
     )
 
 

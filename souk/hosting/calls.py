@@ -35,8 +35,8 @@ from souk.rpc.channel import Channel
 from souk.rpc.connect.server import serve_connect
 from souk.rpc.grpc_server import serve
 from souk.rpc.in_process import InProcess
-from souk.rpc.layers import standard_layers
 from souk.rpc.server import Dispatcher
+from souk.rpc.standard import Guards, standard_layers
 from souk.rpc.transport import Transport
 from souk.telemetry.metrics import process_registry
 from souk.telemetry.traffic import Traffic
@@ -131,23 +131,25 @@ class Calls:
         return CallerTokens(self._secret, service, self._clock)
 
     def _way(self, caller: str, callee: str) -> tuple[Transport, list[Layer]]:
-        protection = self._protection(callee)
-        breaker = self.breakers.add(caller, callee, Breaker(protection.breaker))
-        self._metrics.watch(caller, callee, breaker)
-        here = self._here.get(callee)
+        protection, here = self._protection(callee), self._here.get(callee)
         layers = partial(
             standard_layers,
             callee,
             self._clock,
             retry=Retry(protection.retry, now=self._clock.monotonic()),
-            bulkhead=Bulkhead(protection.running, protection.waiting),
-            breaker=breaker,
+            guards=self._guards(protection, caller, callee),
+            isolated=lambda method: self._guards(protection, caller, callee, method.name),
             ended=self._metrics.ended(caller),
         )
         if here is not None:
             return here, layers()
         there = self._there(callee)
         return there, [there.found, *layers(balancer=there.balancer(protection))]
+
+    def _guards(self, protection: Protection, caller: str, callee: str, method: str = "") -> Guards:
+        breaker = self.breakers.add(caller, callee, Breaker(protection.breaker), method=method)
+        self._metrics.watch(caller, f"{callee}/{method}" if method else callee, breaker)
+        return Guards(Bulkhead(protection.running, protection.waiting), breaker)
 
     def _protection(self, callee: str) -> Protection:
         """What the settings say, with who and where this process is."""

@@ -1,7 +1,6 @@
 """The layers around a call. Each is thin: the policy decides, the layer awaits.
 
-Outermost first: trace, deadline, fallback, retry, per-try time-out, bulkhead, breaker, balancer; then
-the transport, which ends a call at its deadline and when it is cancelled.
+`souk.rpc.standard` puts them in order.
 """
 
 import asyncio
@@ -47,31 +46,6 @@ class Shed(CallFailed):
         nothing = grpc.aio.Metadata()
         super().__init__(_Code.UNAVAILABLE, nothing, nothing, details, outcome=Outcome.NOT_SENT)
         self.retry_after = retry_after
-
-
-def standard_layers(
-    service: str,
-    clock: Clock,
-    *,
-    retry: Retry | None = None,
-    bulkhead: Bulkhead[asyncio.Future[None]] | None = None,
-    breaker: Breaker | None = None,
-    balancer: Balancer | None = None,
-    fallback: Answer | None = None,
-    ended: Ended | None = None,
-) -> list[Layer]:
-    """The layers around the calls to `service`, outermost first; without a balancer the transport chooses."""
-    layers = [
-        traced(clock, ended) if ended else None,
-        with_deadline(clock),
-        with_fallback(fallback) if fallback else None,
-        retried(retry or Retry(now=clock.monotonic()), clock),
-        with_try_timeout(clock),
-        in_bulkhead(bulkhead or Bulkhead(), service, clock),
-        guarded(breaker or Breaker(), service, clock),
-        balanced(balancer, service, clock) if balancer else None,
-    ]
-    return [layer for layer in layers if layer is not None]
 
 
 def traced(clock: Clock, ended: Ended) -> Layer:

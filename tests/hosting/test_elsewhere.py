@@ -21,8 +21,8 @@ from souk.rpc.call import CallFailed
 from souk.rpc.channel import Channel
 from souk.rpc.connect.server import serve_connect
 from souk.rpc.grpc_server import serve
-from souk.rpc.layers import standard_layers
 from souk.rpc.server import Dispatcher
+from souk.rpc.standard import standard_layers
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2 import DESCRIPTOR
 from souk.testing.probe.probe_pb2_grpc import ProbeStub

@@ -1,6 +1,7 @@
 """The layers: what they pass on, what they count, and that they always give back."""
 
 import asyncio
+from dataclasses import replace
 
 import grpc
 import grpc.aio
@@ -26,13 +27,13 @@ from souk.rpc.layers import (
     in_bulkhead,
     leave,
     retried,
-    standard_layers,
     traced,
     verdict,
     with_deadline,
     with_fallback,
     with_try_timeout,
 )
+from souk.rpc.standard import Guards, standard_layers, wrapped
 
 Code = grpc.StatusCode
 OK = Reply(b"ok")
@@ -334,23 +335,41 @@ class TestTogether:
         clock, callee, told = SystemClock(), Callee(failure()), []
         balancer, breaker, bulkhead = Balancer(), Breaker(), Bulkhead()
         balancer.update([Member("a"), Member("b")], 0.0)
-        invoke = callee
         layers = standard_layers(
             "x",
             clock,
             retry=Retry(QUICK),
             balancer=balancer,
-            breaker=breaker,
-            bulkhead=bulkhead,
+            guards=Guards(bulkhead, breaker),
             ended=lambda call, took, error: told.append(error),
         )
-        for layer in reversed(layers):
-            invoke = layer(invoke)
-        assert await invoke(call(clock)) == OK
+        assert await wrapped(callee, layers)(call(clock)) == OK
         assert {call.instance for call in callee.calls} == {"a", "b"}
         assert told == [None]
         assert (breaker.snapshot(clock.monotonic()).calls, breaker.snapshot(clock.monotonic()).failed) == (2, 1)
         assert bulkhead.running == 0
+
+    async def test_a_method_that_the_contract_isolates_has_guards_of_its_own(self):
+        clock, made = SystemClock(), []
+        callee = Callee(*[failure() for _ in range(4)])
+        shared = Guards(breaker=Breaker(TEXTBOOK))
+
+        def own(method):
+            made.append(method.name)
+            return Guards(breaker=Breaker(TEXTBOOK))
+
+        invoke = wrapped(
+            callee, standard_layers("x", clock, retry=Retry(replace(QUICK, tries=1)), guards=shared, isolated=own)
+        )
+        asked = call(clock)
+        alone = asked._replace(method=replace(asked.method, policy=replace(asked.method.policy, isolated=True)))
+        for _ in range(4):
+            with pytest.raises(CallFailed):
+                await invoke(alone)
+        with pytest.raises(Shed):
+            await invoke(alone)
+        assert await invoke(asked) == OK
+        assert (made, shared.breaker.state) == ([asked.method.name], State.CLOSED)
 
     async def test_a_caller_that_leaves_leaves_nothing_behind(self):
         clock, callee = SystemClock(), Callee()
@@ -359,9 +378,8 @@ class TestTogether:
         breaker = half_open(fake)
         balancer.update([Member("a")], 0.0)
         callee.pause.clear()
-        invoke = callee
-        for layer in reversed(standard_layers("x", clock, balancer=balancer, breaker=breaker, bulkhead=bulkhead)):
-            invoke = layer(invoke)
+        layers = standard_layers("x", clock, balancer=balancer, guards=Guards(bulkhead, breaker))
+        invoke = wrapped(callee, layers)
         task = asyncio.ensure_future(invoke(call(clock)))
         await callee.reached.wait()
         task.cancel()

@@ -19,8 +19,8 @@ from souk.resilience.breaker import Breaker
 from souk.rpc.call import CallFailed
 from souk.rpc.channel import Channel
 from souk.rpc.in_process import InProcess
-from souk.rpc.layers import standard_layers
 from souk.rpc.server import Context, Dispatcher
+from souk.rpc.standard import Guards, standard_layers
 from souk.telemetry.traffic import Traffic
 from souk.testing.probe import probe_pb2, probe_pb2_grpc
 
@@ -118,7 +118,7 @@ async def test_one_that_is_forced_open_sends_nothing_and_comes_back(
     dispatcher = Dispatcher(None)
     dispatcher.add(Echo(), probe_pb2.DESCRIPTOR.services_by_name["Probe"])
     breaker = inspected.breakers.add("order", "probe", Breaker())
-    layers = standard_layers("probe", SYSTEM, breaker=breaker)
+    layers = standard_layers("probe", SYSTEM, guards=Guards(breaker=breaker))
     probe = probe_pb2_grpc.ProbeStub(Channel(InProcess(dispatcher), layers=layers, clock=SYSTEM))
 
     async def force(mode: fleet_pb2.BreakerMode.ValueType) -> None:

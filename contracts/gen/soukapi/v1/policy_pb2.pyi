@@ -205,6 +205,7 @@ class MethodPolicy(_message.Message):
     LOCATION_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     NO_STORE_FIELD_NUMBER: _builtins.int
+    ISOLATED_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     owned_by_caller: _builtins.bool
@@ -219,6 +220,10 @@ class MethodPolicy(_message.Message):
     """Template of the Location header, such as "/api/v1/orders/{id}", filled from the answer."""
     no_store: _builtins.bool
     """The answer is a message whose HTTP body is only shown for humans and never cached by proxies."""
+    isolated: _builtins.bool
+    """It has a circuit breaker and a bulkhead of its own: when it is slow or fails, the service's other
+    methods are called as before.
+    """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Roles of which the caller needs one; empty means any caller."""
@@ -259,10 +264,11 @@ class MethodPolicy(_message.Message):
         location: _builtins.str = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         no_store: _builtins.bool = ...,
+        isolated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "idempotency_field", b"idempotency_field", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "reasons", b"reasons", "roles", b"roles", "scopes", b"scopes", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "reasons", b"reasons", "roles", b"roles", "scopes", b"scopes", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
