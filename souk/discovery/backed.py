@@ -61,6 +61,8 @@ class Backend(Claims, Protocol):
 
     durable: bool
     """Whether what it knew is there when it comes back."""
+    grace: float
+    """Seconds after which everybody who lives must have been seen by a registry that forgot."""
 
     def check(self, instance: Instance) -> None:
         """Raises ConfigurationError for what it can never hold."""
@@ -108,7 +110,7 @@ class BackedRegistry:
         await self._backend.close()
 
     async def _follow(self, service: str, tell: Tell) -> None:
-        hearing = Hearing(tell, self._reach, self._clock, self._lease)
+        hearing = Hearing(tell, self._reach, self._clock, self._backend.grace)
 
         async def attempt() -> None:
             try:

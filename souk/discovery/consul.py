@@ -40,7 +40,7 @@ class ConsulBackend:
     def __init__(self, options: Options) -> None:
         token = {"X-Consul-Token": options.password} if options.password else {}
         self._api = Api("Consul", options, token)
-        self._lease = options.lease
+        self._lease = self.grace = options.lease
 
     def check(self, instance: Instance) -> None:
         """Consul holds less text than the port."""
@@ -107,7 +107,7 @@ class ConsulBackend:
             seen, index = index, next_index(index, reply.headers)
             if index < seen:
                 hearing.forgot()
-            entries = latest(reply.body)
+            entries = latest([one for one in reply.body if one["Service"]["Port"]])
             hearing.hear(
                 (_instance(service, one) for one in entries if passes(one)), map(_id, filter(doubtful, entries))
             )

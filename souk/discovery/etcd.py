@@ -27,6 +27,10 @@ SILENCE = 15.0
 """Seconds without a word after which a watch lists again: a server that hangs is noticed, a lost event is found."""
 
 
+Known = dict[str, Instance]
+"""Instances by the gateway's text of their key."""
+
+
 class EtcdBackend:
     """An etcd server, or a cluster behind one address."""
 
@@ -37,6 +41,7 @@ class EtcdBackend:
         self._gateway = Gateway(options)
         self._prefix = f"{options.path}/services"
         self._ttl = max(1, math.ceil(options.lease))
+        self.grace = options.lease
         self._leases: dict[str, str] = {}
 
     def check(self, instance: Instance) -> None:
@@ -86,7 +91,8 @@ class EtcdBackend:
         while True:
             reply = await self._gateway.call("/v3/kv/range", span)
             hearing.answered_by(reply.body["header"]["cluster_id"])
-            known = {kv["key"]: _instance(kv) for kv in reply.body.get("kvs", [])}
+            known: Known = {}
+            apply([{"kv": kv} for kv in reply.body.get("kvs", [])], known)
             hearing.hear(known.values())
             await self._watch({**span, "start_revision": int(reply.body["header"]["revision"]) + 1}, known, hearing)
 
@@ -94,7 +100,7 @@ class EtcdBackend:
         """Closes every connection."""
         await self._gateway.close()
 
-    async def _watch(self, span: Mapping[str, Any], known: dict[str, Instance], hearing: Hearing) -> None:
+    async def _watch(self, span: Mapping[str, Any], known: Known, hearing: Hearing) -> None:
         """Applies events to what is known until it is time to list again."""
         stream = self._gateway.watch(span)
         try:
@@ -120,17 +126,22 @@ class EtcdBackend:
         return binary(f"{self._prefix}/{instance.service}/{instance.id}")
 
 
-def apply(events: list[dict[str, Any]], known: dict[str, Instance]) -> None:
+def apply(events: list[dict[str, Any]], known: Known) -> None:
     """Changes what is known by key; an event without a type is a put."""
     for event in events:
-        if event.get("type") == "DELETE":
+        instance = None if event.get("type") == "DELETE" else instance_of(event["kv"].get("value", ""))
+        if instance is None:
             known.pop(event["kv"]["key"], None)
         else:
-            known[event["kv"]["key"]] = _instance(event["kv"])
+            known[event["kv"]["key"]] = instance
 
 
-def _instance(kv: Mapping[str, Any]) -> Instance:
-    return Instance(**json.loads(text(kv["value"])))
+def instance_of(value: str) -> Instance | None:
+    """The instance in the gateway's text of a value; None when somebody has written something else."""
+    try:
+        return Instance(**json.loads(text(value)))
+    except (TypeError, ValueError):
+        return None
 
 
 async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`

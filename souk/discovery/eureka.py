@@ -1,4 +1,4 @@
-"""Eureka: eureka://user:password@host:8761/eureka?lease=10&poll=5.
+"""Eureka: eureka://user:password@host:8761/eureka?lease=10&poll=5&cache=30&tls=false.
 
 An instance is UP, or DOWN while it says that it is not healthy. A watch asks every `poll` seconds for the one
 application: Eureka cannot push, and its delta covers all applications, so that asking for one costs less.
@@ -6,7 +6,8 @@ application: Eureka cannot push, and its delta covers all applications, so that 
 Eureka is slow by design. Its server answers out of a cache that it refreshes every 30 s
 (`eureka.server.response-cache-update-interval-ms`), looks for leases that ran out every 60 s
 (`eviction-interval-timer-in-ms`), gives each lease twice its time, and stops removing when many run out at
-once (`enable-self-preservation`). Set the first two to a second or less where Souk is to notice soon.
+once (`enable-self-preservation`). Set the first two to a second or less where Souk is to notice soon, and say
+the first as `cache` in seconds: a server that has just started may say for so long that nobody is there.
 
 Source: Eureka REST operations (Netflix, Eureka wiki).
 """
@@ -20,7 +21,7 @@ from urllib.parse import SplitResult, quote
 
 from souk.discovery.backed import BackedRegistry, Hearing
 from souk.discovery.labels import CLAIM, labelled, labels
-from souk.discovery.options import Options, options_of
+from souk.discovery.options import COMMON, Options, options_of
 from souk.discovery.registry import Instance
 from souk.discovery.rest import Api
 from souk.kernel.clock import Clock
@@ -39,6 +40,7 @@ class EurekaBackend:
         self._api = Api("Eureka", options, _authorization(options))
         self._apps = f"{options.path}/apps"
         self._lease, self._poll = options.lease, options.poll
+        self.grace = options.lease + options.cache
         self._clock = clock
         self._said: dict[str, int] = {}
         self._confirmed = False
@@ -140,5 +142,5 @@ def _instance(service: str, found: dict[str, Any]) -> Instance:
 
 async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
     """Opens the server at an URL; does not wait for it."""
-    options = options_of(url, 8761, "/eureka")
+    options = options_of(url, 8761, "/eureka", COMMON | {"poll", "cache"})
     return BackedRegistry(EurekaBackend(options, clock), clock, options.lease)

@@ -10,7 +10,7 @@ from souk.kernel.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where a registry is, and how it is to be used. `lease` and `poll` are seconds."""
+    """Where a registry is, and how it is to be used. `lease`, `poll` and `cache` are seconds."""
 
     address: str
     path: str
@@ -19,6 +19,7 @@ class Options:
     password: str = field(repr=False)
     lease: float
     poll: float
+    cache: float
 
     @property
     def origin(self) -> str:
@@ -26,17 +27,19 @@ class Options:
         return f"http{'s' if self.tls else ''}://{self.address}"
 
 
-_DEFAULTS = {"lease": "10", "poll": "5", "tls": "false"}
+_DEFAULTS = {"lease": "10", "poll": "5", "cache": "30", "tls": "false"}
+COMMON = frozenset({"lease", "tls"})
 
 
-def options_of(url: SplitResult, port: int, path: str = "") -> Options:
-    """Reads `scheme://user:password@host:port/path?lease=10&poll=5&tls=true`. `port` and `path` are the defaults.
+def options_of(url: SplitResult, port: int, path: str = "", known: frozenset[str] = COMMON) -> Options:
+    """Reads `scheme://user:password@host:port/path?lease=10&tls=true`. `port` and `path` are the defaults,
+    `known` the options that the adapter has.
 
     Raises ConfigurationError for a host that is missing, an option that nobody knows, and a value that is none.
     """
     if not url.hostname:
         raise ConfigurationError(f"the registry's URL must be {url.scheme}://host:port")
-    given = _given(url)
+    given = _given(url, known)
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return Options(
         address=f"{host}:{url.port or port}",
@@ -46,20 +49,21 @@ def options_of(url: SplitResult, port: int, path: str = "") -> Options:
         password=unquote(url.password or ""),
         lease=_seconds(url, "lease", given),
         poll=_seconds(url, "poll", given),
+        cache=_seconds(url, "cache", given),
     )
 
 
-def _given(url: SplitResult) -> Mapping[str, str]:
+def _given(url: SplitResult, known: frozenset[str]) -> Mapping[str, str]:
     given = dict(parse_qsl(url.query, keep_blank_values=True))
-    for name in given.keys() - _DEFAULTS.keys():
-        near = get_close_matches(name, _DEFAULTS, 1) or sorted(_DEFAULTS)
-        raise ConfigurationError(f"{url.scheme}: registries have no option {name!r}; there is {', '.join(near)}")
+    for name in sorted(given.keys() - known):
+        near = get_close_matches(name, known, 1) or sorted(known)
+        raise ConfigurationError(f"the registry's URL has no option {name!r}; there is {', '.join(near)}")
     return {**_DEFAULTS, **given}
 
 
 def _flag(url: SplitResult, given: Mapping[str, str]) -> bool:
     if given["tls"] not in ("true", "false"):
-        raise ConfigurationError(f"{url.scheme}: tls must be true or false, not {given['tls']!r}")
+        raise ConfigurationError(f"the registry's URL: tls must be true or false, not {given['tls']!r}")
     return given["tls"] == "true"
 
 
@@ -69,5 +73,5 @@ def _seconds(url: SplitResult, name: str, given: Mapping[str, str]) -> float:
     except ValueError:
         seconds = 0.0
     if not 0.1 <= seconds <= 3_600:
-        raise ConfigurationError(f"{url.scheme}: {name} must be 0.1 to 3600 seconds, not {given[name]!r}")
+        raise ConfigurationError(f"the registry's URL: {name} must be 0.1 to 3600 seconds, not {given[name]!r}")
     return seconds

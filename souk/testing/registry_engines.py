@@ -87,7 +87,7 @@ def eureka(folder: Path) -> Iterator[EngineHarness]:
         f"http://127.0.0.1:{port}/eureka/apps",
         folder,
     )
-    yield from _killed(EngineHarness(f"eureka://127.0.0.1:{port}/eureka?lease=2&poll=0.2", 6.0, engine=engine))
+    yield from _killed(EngineHarness(f"eureka://127.0.0.1:{port}/eureka?lease=2&poll=0.2&cache=1", 6.0, engine=engine))
 
 
 def _killed(harness: EngineHarness) -> Iterator[EngineHarness]:

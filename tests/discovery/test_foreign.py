@@ -1,0 +1,171 @@
+"""Consul, etcd and Eureka where no real one has to stand: garbage, silence, and what only goes wrong at times."""
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from souk.discovery.backed import Hearing
+from souk.discovery.changes import Known
+from souk.discovery.consul import doubtful, latest, next_index
+from souk.discovery.etcd import apply
+from souk.discovery.open import open_registry
+from souk.discovery.reach import Reach
+from souk.discovery.registry import Instance
+from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.errors import ConfigurationError
+from souk.testing.registry_harness import eventually, watching
+
+SCHEMES = ("consul", "etcd", "eureka")
+GARBAGE = {
+    "no HTTP": b"220 mail.example.test ESMTP\r\n",
+    "HTML": b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>",
+    "an error": b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 17\r\n\r\nNo cluster leader",
+    "not allowed": b"HTTP/1.1 403 Forbidden\r\ncontent-length: 17\r\n\r\nPermission denied",
+    "half an answer": b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n[{",
+    "nothing": b"",
+}
+
+
+@asynccontextmanager
+async def answering(answer: bytes | None) -> AsyncIterator[str]:
+    """A server that answers whatever it is asked, and hangs up; or that says nothing at all."""
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        if answer is None:
+            await over.wait()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield f"{host}:{port}"
+    over.set()
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("answer", GARBAGE.values(), ids=GARBAGE)
+async def test_garbage_is_a_registry_that_is_away(scheme: str, answer: bytes) -> None:
+    async with answering(answer) as address:
+        registry = await open_registry(f"{scheme}://user:secret@{address}", SystemClock())
+        async with watching(registry, "order") as watcher:
+            registration = await registry.register(Instance("order", "order-1", "127.0.0.1:1"))
+            await eventually(lambda: registry.away != "")
+            assert address in registry.away
+            assert "secret" not in registry.away
+            assert watcher.changes == []
+            await registration.leave()
+        await registry.close()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_one_that_says_nothing_holds_nobody_up(scheme: str) -> None:
+    async with answering(None) as address:
+        registry = await open_registry(f"{scheme}://{address}", SystemClock())
+        async with asyncio.timeout(5):
+            registration = await registry.register(Instance("order", "order-1", "127.0.0.1:1"))
+            await registration.set_healthy(False)
+            await registration.leave()
+            await registry.close()
+
+
+async def test_consul_refuses_text_that_is_too_long_for_it() -> None:
+    registry = await open_registry("consul://127.0.0.1:1", SystemClock())
+    with pytest.raises(ConfigurationError, match="longer than Consul can hold"):
+        await registry.register(Instance("order", "order-1", "127.0.0.1:1", metadata={"a": "ü" * 512}))
+    with pytest.raises(ConfigurationError, match="64 texts"):
+        texts = {f"m{number}": "" for number in range(64)}
+        await registry.register(Instance("order", "order-1", "127.0.0.1:1", metadata=texts))
+    await registry.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "after"), [(0, 7, 7), (7, 7, 7), (7, 9, 9), (9, 7, 0), (0, 0, 1), (5, 0, 0)]
+)
+def test_the_index_of_blocking_queries(before: int, found: int, after: int) -> None:
+    assert next_index(before, {"X-Consul-Index": str(found)}) == after
+
+
+def test_of_one_id_on_two_hosts_the_one_that_passes_counts() -> None:
+    def entry(index: int, *checks: tuple[str, str]) -> dict[str, object]:
+        return {
+            "Service": {"ID": "a", "ModifyIndex": index},
+            "Checks": [{"Status": status, "Notes": notes} for status, notes in checks],
+        }
+
+    passing, moved, own = (
+        entry(5, ("passing", "")),
+        entry(9, ("critical", "")),
+        entry(9, ("critical", "says that it is not healthy")),
+    )
+    assert latest([passing, moved]) == [passing]
+    assert latest([moved, entry(10, ("passing", ""))])[0]["Service"]["ModifyIndex"] == 10
+    assert [doubtful(one) for one in (passing, moved, own)] == [False, True, False]
+
+
+def test_etcd_values_that_others_wrote_are_passed_over() -> None:
+    def put(key: str, value: str) -> dict[str, object]:
+        return {"kv": {"key": key, "value": b64encode(value.encode()).decode()}}
+
+    known: dict[str, Instance] = {}
+    good = Instance("order", "order-1", "127.0.0.1:1")
+    said = json.dumps({"service": "order", "id": "order-1", "address": "127.0.0.1:1"})
+    apply([put("a", said), put("b", "not JSON"), put("c", '{"Addr": "x"}'), {"kv": {"key": "d"}}], known)
+    assert known == {"a": good}
+    apply([put("a", "[]")], known)
+    assert known == {}
+    apply([put("a", said), {"type": "DELETE", "kv": {"key": "a"}}], known)
+    assert known == {}
+
+
+class TestHearing:
+    """What is believed of a registry that has just come back."""
+
+    def hearing(self) -> tuple[Hearing, FakeClock, list[Known]]:
+        told: list[Known] = []
+        clock = FakeClock()
+        return Hearing(told.append, Reach(()), clock, 10.0), clock, told
+
+    def test_one_that_is_missing_is_kept_until_it_must_have_registered_again(self) -> None:
+        hearing, clock, told = self.hearing()
+        one, two = (Instance("order", name, "127.0.0.1:1") for name in ("1", "2"))
+        hearing.hear([one, two])
+        hearing.forgot()
+        hearing.hear([])
+        assert set(told[-1]) == {"1", "2"}
+        assert 0 < hearing.settles_in(25.0) <= 10.1
+        clock.advance(5)
+        hearing.hear([two])
+        hearing.hear([])
+        assert set(told[-1]) == {"1"}, "two was seen again, and has left"
+        clock.advance(5)
+        hearing.hear([])
+        assert set(told[-1]) == set()
+        assert hearing.settles_in(25.0) == 25.0
+
+    def test_one_in_doubt_is_kept_as_long(self) -> None:
+        hearing, clock, told = self.hearing()
+        one = Instance("order", "1", "127.0.0.1:1")
+        hearing.hear([one])
+        hearing.forgot()
+        hearing.hear([one])
+        hearing.hear([], in_doubt=["1", "never-seen"])
+        assert set(told[-1]) == {"1"}
+        clock.advance(10)
+        hearing.hear([], in_doubt=["1"])
+        assert set(told[-1]) == set()
+
+    def test_another_name_is_another_registry(self) -> None:
+        hearing, _, told = self.hearing()
+        for name in ("c1", "c1", "c2"):
+            hearing.answered_by(name)
+            hearing.hear([Instance("order", "1", "127.0.0.1:1")] if name == "c1" else [])
+        assert set(told[-1]) == {"1"}
