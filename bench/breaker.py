@@ -1,34 +1,77 @@
 """What a breaker costs around a no-op, next to others.
 
-Each is measured in turns with the bare no-op; the table shows the best of the turns, the loop
-included. All are closed, in one thread, and succeed.
+Each is measured in turns with the bare no-op; the table shows the best of the turns. All are closed,
+in one thread, and succeed. Called plainly, the loop is included. Around an async no-op the bare await
+is taken off, so that a breaker for node stands beside those for Python: it is timed by a process of
+its own, in the same turns.
 """
 
+import asyncio
+import json
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import purgatory
 import pybreaker
 
 from bench.figures import Figure, Section, progress
+from bench.npm import bring
 from souk.resilience.breaker import Breaker, BreakerSettings
 
-SOUK = "breaker: souk, last 100 calls"
+SOUK, SOUK_ASYNC = "breaker: souk, last 100 calls", "breaker around an async no-op, less the await: souk"
+OPOSSUM = "  opossum 9, fire() on node"
+_BARE = "bare await"
+
+Async = Callable[[], Awaitable[object]]
 
 
 def measure(*, calls: int, turns: int = 7) -> Section:
-    """A line for each; the ratio says how much more souk's costs."""
+    """A line for each; the ratio says how much more souk's costs. Without npm opossum is left out."""
     progress("breaker: turns with others")
+    section = Section("breaker")
+    section.add(*_figures(_best_plain(calls, turns), SOUK))
+    opossum = bring("opossum", "opossum")
+    section.add(*_figures(asyncio.run(_best_async(calls, turns, opossum)), SOUK_ASYNC))
+    if opossum is None:
+        section.notes.append("opossum is not measured: it needs node and npm")
+    return section
+
+
+def _figures(best: dict[str, float], ours: str) -> list[Figure]:
+    beside = ours.removeprefix("breaker: ") if ours == SOUK else "souk, async"
+    return [
+        Figure(name, took * 1e6, "us", *(() if name == ours else (beside, best[ours] / took)))
+        for name, took in best.items()
+    ]
+
+
+def _best_plain(calls: int, turns: int) -> dict[str, float]:
     contenders = _contenders()
     best = dict.fromkeys(contenders, float("inf"))
     for _ in range(turns):
         for name, work in contenders.items():
             best[name] = min(best[name], _loop(work, calls))
-    section = Section("breaker")
-    for name, took in best.items():
-        ratio = None if name == SOUK else best[SOUK] / took
-        section.add(Figure(name, took * 1e6, "us", "" if ratio is None else "souk, last 100 calls", ratio))
-    return section
+    return best
+
+
+async def _best_async(calls: int, turns: int, opossum: Path | None) -> dict[str, float]:
+    """Seconds a call beyond the bare await, of Python's in this process and of node's in its own."""
+    contenders = await _async_contenders()
+    best = dict.fromkeys(contenders, float("inf"))
+    beside: list[tuple[float, float]] = []
+    for _ in range(turns):
+        for name, work in contenders.items():
+            best[name] = min(best[name], await _async_loop(work, calls))
+        if opossum is not None:
+            beside.append(_fired(opossum, calls))
+    bare = best.pop(_BARE)
+    costs = {name: took - bare for name, took in best.items()}
+    if beside:
+        fired, awaited = (min(took) for took in zip(*beside, strict=True))
+        costs[OPOSSUM] = fired - awaited
+    return costs
 
 
 def _contenders() -> dict[str, Callable[[], object]]:
@@ -48,6 +91,20 @@ def _contenders() -> dict[str, Callable[[], object]]:
     }
 
 
+async def _async_contenders() -> dict[str, Async]:
+    breaker = await purgatory.AsyncCircuitBreakerFactory().get_breaker("x")
+
+    async def with_purgatory() -> None:
+        async with breaker:
+            await _async_no_op()
+
+    return {
+        SOUK_ASYNC: _guarded_async(BreakerSettings()),
+        "  purgatory (async)": with_purgatory,
+        _BARE: _async_no_op,
+    }
+
+
 def _loop(work: Callable[[], object], calls: int) -> float:
     start = time.perf_counter()
     for _ in range(calls):
@@ -55,7 +112,26 @@ def _loop(work: Callable[[], object], calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
+async def _async_loop(work: Async, calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        await work()
+    return (time.perf_counter() - start) / calls
+
+
+def _fired(folder: Path, calls: int) -> tuple[float, float]:
+    """Seconds a call through opossum, and of the bare await, as a process of node's measures them, warm."""
+    command = ("node", str(folder / "fire.js"), str(calls))
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    took: dict[str, float] = json.loads(done.stdout)
+    return took["fired"] / 1e6, took["bare"] / 1e6
+
+
 def _no_op() -> None:
+    pass
+
+
+async def _async_no_op() -> None:
     pass
 
 
@@ -68,6 +144,25 @@ def _guarded(settings: BreakerSettings) -> Callable[[], object]:
         permit = breaker.acquire(start)
         assert permit is not None
         _no_op()
+        end = now()
+        permit.succeed(end, end - start)
+
+    return guarded
+
+
+def _guarded_async(settings: BreakerSettings) -> Async:
+    breaker = Breaker(settings)
+    now = time.monotonic
+
+    async def guarded() -> None:
+        start = now()
+        permit = breaker.acquire(start)
+        assert permit is not None
+        try:
+            await _async_no_op()
+        except BaseException:
+            permit.fail(now(), now() - start)
+            raise
         end = now()
         permit.succeed(end, end - start)
 

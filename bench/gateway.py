@@ -23,10 +23,10 @@ from bench.buying import CLIENTS, order_body
 from bench.figures import Figure, Section, at_least, median, progress
 from bench.gateway_stub import order
 from bench.load import Load, load
+from bench.npm import CACHE, bring
 from bench.system import free_port
 
-HERE = Path(__file__).parent
-CACHE = HERE / ".cache" / "express"
+EXPRESS = CACHE / "express"
 PACKAGES = "express 5 + http-proxy-middleware"
 _WARMING = 2.0  # seconds; a compiler at run time needs them
 _OURS, _THEIRS = "gateway: identity, JSON to message and back", f"{PACKAGES}, plain proxying"
@@ -161,21 +161,11 @@ def _express(folder: Path, seconds: float) -> Iterator[Contender]:
     answer = orjson.dumps(MessageToDict(order())).decode()
     log, (mine, other) = folder / "express.log", _cores()
     with (
-        _started(("node", str(CACHE / "upstream.js"), answer), other, log) as (_, upstream),
-        _started(("node", str(CACHE / "proxy.js"), upstream), mine, log) as (process, port),
+        _started(("node", str(EXPRESS / "upstream.js"), answer), other, log) as (_, upstream),
+        _started(("node", str(EXPRESS / "proxy.js"), upstream), mine, log) as (process, port),
     ):
         yield Contender(_THEIRS, psutil.Process(process.pid), _load(int(port), seconds, "x" * 300))
 
 
 def _installed() -> bool:
-    """Brings express, once, into a folder that is not part of the checkout's history."""
-    if not (shutil.which("node") and shutil.which("npm") and shutil.which("taskset")):
-        return False
-    CACHE.mkdir(parents=True, exist_ok=True)
-    for file in (HERE / "express").iterdir():
-        shutil.copy(file, CACHE)
-    if not (CACHE / "node_modules" / "http-proxy-middleware").is_dir():
-        progress("gateway: npm brings express")
-        command = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--silent")
-        return subprocess.run(command, cwd=CACHE, check=False, capture_output=True).returncode == 0
-    return True
+    return shutil.which("taskset") is not None and bring("express", "http-proxy-middleware") is not None

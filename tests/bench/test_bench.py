@@ -19,6 +19,8 @@ def test_a_part_is_measured_and_written_down(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "bench", "--quick", "--only", "breaker", "--json", str(file))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "pybreaker" in done.stdout
+    assert "around an async no-op, less the await" in done.stdout
+    assert "opossum" in done.stdout, "measured, or a note says why not"
     (section,) = json.loads(file.read_text())["sections"]
     assert section["name"] == "breaker"
     assert all(figure["value"] > 0 for figure in section["figures"])
