@@ -78,11 +78,15 @@ class Fleet:
         await self._part(service).start()
 
     async def end(self) -> None:
-        """Ends everything, gateways first and engines last; nothing is left after the last limit."""
+        """Ends everything, gateways first and engines last; nothing is left after the last limit.
+
+        Called again it has nothing to do.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         for kind, limit in ENDING:
             await _end_in_turn(reversed(self.parts(kind)), began + limit)
+        self._parts.clear()
 
     def kill(self) -> None:
         """Ends everything at once."""

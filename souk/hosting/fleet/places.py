@@ -94,11 +94,11 @@ class Places:
             make(folder)
         self.prepare_run()
 
-    def prepare_run(self) -> None:
+    def prepare_run(self, longest_name: int = LONGEST_NAME) -> None:
         """Makes the folder of sockets, here or elsewhere, and forgets those of an earlier run."""
         make(self.run)
         self.forget_sockets()
-        if not fits(self.run):
+        if not fits(self.run, longest_name):
             elsewhere = self.run / "where"
             elsewhere.touch(mode=0o600)
             elsewhere.write_text(tempfile.mkdtemp(prefix="souk-run-"))
@@ -113,9 +113,9 @@ class Places:
             (self.run / "where").unlink(missing_ok=True)
 
 
-def fits(folder: Path) -> bool:
-    """Whether sockets can be bound in a folder, however they are named."""
-    return len(os.fsencode(folder)) + LONGEST_NAME <= LONGEST_SOCKET
+def fits(folder: Path, longest_name: int = LONGEST_NAME) -> bool:
+    """Whether sockets can be bound in a folder, under names of at most so many bytes."""
+    return len(os.fsencode(folder)) + longest_name <= LONGEST_SOCKET
 
 
 def _remove_own(folder: Path) -> None:

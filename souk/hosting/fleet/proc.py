@@ -28,7 +28,7 @@ def identity(pid: int) -> Identity | None:
     fields = stat.rpartition(")")[2].split()
     if fields[_STATE] in {"Z", "X"}:
         return None
-    words = command.rstrip(b"\0").split(b"\0")
+    words = command.removesuffix(b"\0").split(b"\0")
     return Identity(pid, int(fields[_STARTED]), tuple(word.decode(errors="replace") for word in words))
 
 

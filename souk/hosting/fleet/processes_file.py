@@ -6,7 +6,7 @@ A process is only taken for ours when its number, its start and its command line
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from souk.hosting.fleet.proc import Identity, identity
@@ -66,11 +66,12 @@ class ProcessesFile:
             return []
         return surviving(decode(text, self._boot))
 
-    def add(self, name: str, kind: str, signal: int, pid: int) -> None:
-        """A process was started, and is asked to end by `signal`."""
+    def add(self, name: str, kind: str, signal: int, pid: int, words: tuple[str, ...]) -> None:
+        """A process was started by these words, and is asked to end by `signal`."""
         process = identity(pid)
         if process is not None:
-            self._started[pid] = Started(name, kind, signal, process)
+            # For a moment after its start a process has no command line yet.
+            self._started[pid] = Started(name, kind, signal, replace(process, command=words))
             self._write()
 
     def remove(self, pid: int) -> None:

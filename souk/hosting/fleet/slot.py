@@ -144,7 +144,7 @@ class Slot:
         self._ready_since = 0.0
         child = self._child = Child.start(command, self._hear)
         self._started_at = self._ground.clock.now()
-        self._keep_record(child)
+        self._keep_record(child, command)
         ended = asyncio.ensure_future(child.ended())
         looking = asyncio.ensure_future(self._look(child))
         try:
@@ -157,9 +157,9 @@ class Slot:
             looking.cancel()
         return BACKING_OFF, self._well_for(), f"not ready after {START_LIMIT:g} s" if late else self._reason(status)
 
-    def _keep_record(self, child: Child) -> None:
+    def _keep_record(self, child: Child, command: Command) -> None:
         record, blueprint = self._ground.record, self.blueprint
-        record.add(blueprint.instance, blueprint.kind, blueprint.stop_signal, child.pid)
+        record.add(blueprint.instance, blueprint.kind, blueprint.stop_signal, child.pid, command.words)
         child.when_ended(lambda: record.remove(child.pid))
 
     async def _look(self, child: Child) -> None:

@@ -73,17 +73,18 @@ async def supervised_fleet(
         listener = stack.enter_context(listen(settings.bind, settings.port))
         places.prepare()
         stack.callback(places.forget_sockets)
-        registry = settings.registry
-        if registry is None:
-            registry = (await stack.enter_async_context(serving_registry(places.registry, clock))).url
-        stack.push_async_callback(fleet.end)
-        await stack.enter_async_context(controlling_fleet(places.control, fleet, clock))
-        # From here on in the order in which it ends: nobody new comes in, nobody operates, and then all drains.
-        stack.callback(listener.close)
         ground = Ground(clock, record, places.log, _told(fleet, screen), screen.said)
+        stack.push_async_callback(fleet.end)
         databases, redis = await Engines(settings, places, ground, fleet).start(app.services, wanted)
         fleet.admit = databases.admit
         installation_secret(places.data)
+        registry = settings.registry
+        if registry is None:
+            registry = (await stack.enter_async_context(serving_registry(places.registry, clock))).url
+        # Once more, before the registry: services leave it as they drain.
+        stack.push_async_callback(fleet.end)
+        await stack.enter_async_context(controlling_fleet(places.control, fleet, clock))
+        stack.callback(listener.close)
         grounds = Grounds(databases, redis, registry, listener.fileno())
         await Staff(app, settings, inherited, places, ground, fleet, grounds).start(wanted)
         await answers_ready(address_of(listener))
