@@ -9,11 +9,13 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from souk.kernel.errors import ConfigurationError
+from souk.rpc.checked_context import CheckedContext
 from souk.rpc.remote import LIMITS
 from souk.rpc.server import Dispatcher, Served
 
 if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]  # not generic at run time
+    ServicerContext: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 LOOPBACK = "127.0.0.1:0"
 _OPTIONS = (*LIMITS, ("grpc.so_reuseport", 0))  # two servers would share a port silently
@@ -94,4 +96,11 @@ def _handler(served: Served) -> "Handler":
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[method.client_streaming, method.server_streaming]
-    return cast("Handler", make(served.serve, decode, encode))
+
+    async def serve(request: Any, context: Any) -> bytes | None:
+        held = CheckedContext(context)
+        answer = await served.serve(request, cast("ServicerContext", held))
+        await held.ended()
+        return answer
+
+    return cast("Handler", make(serve, decode, encode))

@@ -1,7 +1,9 @@
 """Refusals as they travel: google.rpc.Status with ErrorInfo, BadRequest and RetryInfo.
 
-The encoded status is metadata, which is limited; so details that do not fit are left out, the
-reason never. Source: google/rpc/error_details.proto and gRPC's richer error model.
+The encoded status is metadata, and 8 KiB of it are what every gRPC peer takes unless it was told
+otherwise. Details that do not fit are left out, the reason never. So a contract whose details are
+lists limits their number and the length of what they name: 100 items of 55 octets fit.
+Source: google/rpc/error_details.proto and gRPC's richer error model.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,8 +22,9 @@ from souk.kernel.errors import DomainError, InvalidArgument
 
 STATUS_KEY = "grpc-status-details-bin"
 _TEXT_LIMIT = 1_500  # as it travels: a character may take twelve octets
-_DETAILS_LIMIT = 4_000  # base64 makes it a third larger, and 8 KiB hold the whole of the trailing metadata
+_LIMIT = 7_800  # text and status together, as they travel; the rest of 8 KiB is for keys and other pairs
 _VIOLATIONS = 25
+_PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # what gRPC sends as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ NO_DETAILS = StatusDetails()
 
 def shortened(text: str) -> str:
     """A status's text, short enough for the metadata that carries it."""
-    return text if len(quote(text)) <= _TEXT_LIMIT else text[:120] + "..."
+    return text if len(quote(text, _PLAIN)) <= _TEXT_LIMIT else text[:120] + "..."
 
 
 def encode(error: DomainError, code: grpc.StatusCode, domain: str) -> bytes:
@@ -47,7 +50,8 @@ def encode(error: DomainError, code: grpc.StatusCode, domain: str) -> bytes:
     status = status_pb2.Status(code=code.value[0], message=shortened(error.detail))
     for message in _messages(error, domain):
         status.details.add().Pack(message)
-        if len(status.details) > 1 and status.ByteSize() > _DETAILS_LIMIT:
+        # Peers other than ours get it in base64, which is a third larger.
+        if len(status.details) > 1 and len(quote(status.message, _PLAIN)) + status.ByteSize() * 4 / 3 > _LIMIT:
             del status.details[-1]
     return bytes(status.SerializeToString())
 

@@ -151,6 +151,29 @@ class RefusalSuite:
         assert error.outcome is Outcome.UNKNOWN
         assert SECRET not in repr(error) + repr(error.trailing_metadata())
 
+    async def test_long_details_arrive(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="refuse-at-length", count=5_600)))
+        assert isinstance(error, CallFailed)
+        assert error.messages == (error_details_pb2.DebugInfo(detail="x" * 5_600),)
+
+    async def test_longer_ones_leave_the_reason(self, probe: "ProbeAsyncStub") -> None:
+        error = await failure(probe.Unary(pb.Ask(what="refuse-at-length", count=6_000)))
+        assert isinstance(error, CallFailed)
+        assert (error.reason, error.messages) == ("OUT_OF_STOCK", ())
+
+    @pytest.mark.parametrize("count", [0, 1])
+    @pytest.mark.parametrize("place", ["initial", "trailing", "abort", "refuse"])
+    async def test_metadata_that_cannot_be_sent_is_internal(
+        self, probe: "ProbeAsyncStub", place: str, count: int
+    ) -> None:
+        error = await failure(probe.Unary(pb.Ask(what="wrong-metadata", key=place, count=count), timeout=5))
+        assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "Invalid metadata")
+
+    async def test_other_metadata_may_take_its_place(self, probe: "ProbeAsyncStub") -> None:
+        call = probe.Unary(pb.Ask(what="wrong-metadata", key="other", count=1))
+        assert tuple(await call.trailing_metadata()) == (("a", "1"),)
+        assert await call.code() is grpc.StatusCode.OK
+
     async def test_no_call_is_without_a_deadline(self, probe: "ProbeAsyncStub") -> None:
         seen = (await probe.Unary(pb.Ask(what="describe"))).seen
         assert 19 < float(seen["remaining"]) <= 20.5

@@ -174,6 +174,22 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         context.set_trailing_metadata((("Upper", "x"),))
         return pb.Answer()
 
+    async def _wrong_metadata(self, request: pb.Ask, context: Context) -> pb.Answer:
+        wrong: Any = (("a-bin", "text"),) if request.count else (("Upper", "x"),)
+        if request.key == "initial":
+            await context.send_initial_metadata(wrong)
+        if request.key == "abort":
+            await context.abort(grpc.StatusCode.ABORTED, "as told", wrong)
+        context.set_trailing_metadata(wrong)
+        if request.key == "refuse":
+            raise DomainError("OUT_OF_STOCK", "only 2 left")
+        if request.key == "other":
+            context.set_trailing_metadata((("a", "1"),))
+        return pb.Answer()
+
+    async def _refuse_at_length(self, request: pb.Ask, context: Context) -> pb.Answer:
+        raise DomainError("OUT_OF_STOCK", "left", error_details_pb2.DebugInfo(detail="x" * request.count))
+
     async def _large(self, request: pb.Ask, context: Context) -> pb.Answer:
         return pb.Answer(payload=b"x" * request.count)
 
