@@ -5,10 +5,11 @@ Guarantees that every adapter gives, proved by `souk.testing.events_suite`:
 - `hand_over` returns only for events that will not be lost any more: the consumer has handled them,
   or a broker has stored them durably. Until then the relay sends them again, so it may be called
   any number of times with the same events.
-- Order: events of one call are taken in the order of the list. The relay makes one call at a time
+- Order: events of one key are taken in the order of the list. The relay makes one call at a time
   for each consumer, and never one for a later event of a key before an earlier one is answered.
-- The answer speaks of the first events of the call, in order; the rest is to be sent again. It may
-  be cancelled at any time, and then has either taken an event or not.
+- The answer speaks of those events that were taken; the rest is to be sent again, and then also
+  whatever follows it in its key. It may be cancelled at any time, and then has either taken an
+  event or not.
 """
 
 from collections.abc import Sequence
@@ -45,5 +46,5 @@ class Broker(Protocol):
     """Gets events to a consumer; see the module for its guarantees."""
 
     async def hand_over(self, route: Route, events: Sequence[Event]) -> Sequence[DeliveryResult]:
-        """How the first of `events` ended, in order. Any exception means: away for now, send again."""
+        """How those of `events` ended that did. Any exception means: away for now, send again."""
         ...

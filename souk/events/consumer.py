@@ -1,4 +1,4 @@
-"""The receiving end: hands events to their consumers, one by one and in order.
+"""The receiving end: hands events to their consumers, those of a key one by one and in order.
 
 A handler says how an event ended by how it returns:
 
@@ -14,7 +14,7 @@ it acts; a stateless one derives the id of what it sends from the event's.
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import grpc
@@ -51,35 +51,59 @@ _log = logger("events")
 class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
     """Serves soukapi.v1.EventSink for the `consumers` of one service, by name.
 
-    One event may take `event_timeout` seconds; a delivery stops early when what is left of its
-    deadline is less, so that what was handled is always acknowledged.
+    Up to `at_once` keys of a delivery are handled at the same time. One event may take
+    `event_timeout` seconds; a delivery stops early when what is left of its deadline is less, so that
+    what was handled is always acknowledged.
     """
 
     def __init__(
-        self, consumers: Mapping[str, Handler], *, clock: Clock | None = None, event_timeout: float = 10.0
+        self,
+        consumers: Mapping[str, Handler],
+        *,
+        clock: Clock | None = None,
+        event_timeout: float = 10.0,
+        at_once: int = 16,
     ) -> None:
         self._consumers = consumers
         self._clock = clock or SystemClock()
         self._event_timeout = event_timeout
+        self._at_once = at_once
 
     async def Deliver(  # noqa: N802
         self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
     ) -> DeliverResponse:
-        """Handles events in order; stops at the first that must be sent again."""
+        """Handles the events of each key in order; stops, for that key, at the first that must be sent again."""
         handler = self._consumers.get(request.consumer)
         if handler is None:
             raise DomainError(UNKNOWN_CONSUMER, f"there is no consumer {request.consumer!r} here")
-        response = DeliverResponse()
+        keys: dict[str, list[Event]] = {}
         for event in request.events:
-            if response.results and not self._time_for_another():
-                break
-            result = await self._handle(request.consumer, handler, event)
+            keys.setdefault(event.key, []).append(event)
+        ended: dict[str, DeliveryResult] = {}
+        places = asyncio.Semaphore(self._at_once)
+        async with asyncio.TaskGroup() as tasks:
+            for events in keys.values():
+                tasks.create_task(self._in_order(request.consumer, handler, events, ended, places))
+        return DeliverResponse(results=[ended[event.id] for event in request.events if event.id in ended])
+
+    async def _in_order(
+        self,
+        consumer: str,
+        handler: Handler,
+        events: Sequence[Event],
+        ended: dict[str, DeliveryResult],
+        places: asyncio.Semaphore,
+    ) -> None:
+        for event in events:
+            async with places:
+                if ended and not self._time_for_another():
+                    return
+                result = await self._handle(consumer, handler, event)
             if result is None:
-                break
-            response.results.append(result)
+                return
+            ended[event.id] = result
             if result.failure:
-                break
-        return response
+                return
 
     def _time_for_another(self) -> bool:
         deadline = current().deadline

@@ -5,7 +5,7 @@ be sent again until that event has ended; the other partitions go on meanwhile.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -129,32 +129,35 @@ class Lane:
     async def _hand_over(self, batch: list[Pending], epochs: dict[int, int]) -> None:
         try:
             results = await self._broker.hand_over(self.route, [pending.event for pending in batch])
-            # Shorter where the rest is to be sent again, hence not strict.
-            if any(result.event_id != sent.event.id for sent, result in zip(batch, results, strict=False)):
+            ended = {result.event_id: result for result in results}
+            if not ended.keys() <= {pending.event.id for pending in batch}:
                 raise ValueError("the consumer answered about other events than it was sent")
         except Exception as error:
             # Whatever it is, it says nothing about these events: the consumer's service is away.
             raise _Away from error
         self._away = 0
         self._faults.point("relay.handled")
-        await self._record(self._judge(batch, results), batch, epochs)
+        await self._record(self._judge(batch, ended), batch, epochs)
 
-    def _judge(self, batch: list[Pending], results: Sequence[DeliveryResult]) -> Record:
-        what = Record()
-        for pending, result in zip(batch, results, strict=False):
-            self._resting.pop(pending.partition, None)
-            if result.failure and pending.failures + 1 < self._settings.max_failures:
+    def _judge(self, batch: list[Pending], ended: Mapping[str, DeliveryResult]) -> Record:
+        what, again = Record(), dict[int, int]()
+        for pending in batch:
+            result = ended.get(pending.event.id)
+            if result is None:
+                again.setdefault(pending.partition, 0)
+            elif result.failure and pending.failures + 1 < self._settings.max_failures:
                 what.failed[pending.seq] = result.failure
-                self._rest(pending.partition, pending.failures + 1)
+                again[pending.partition] = pending.failures + 1
             elif result.failure:
                 what.parked[pending.seq] = f"{result.failure}, {pending.failures + 1} times"
             elif result.poison:
                 what.parked[pending.seq] = result.poison
             else:
                 what.delivered.append(pending.seq)
-        if not results:
-            rest = self._resting.get(batch[0].partition)
-            self._rest(batch[0].partition, rest.tries + 1 if rest else 1)
+        for partition in self.busy:
+            rest = self._resting.pop(partition, None)
+            if partition in again:
+                self._rest(partition, again[partition] or (rest.tries + 1 if rest else 1))
         return what
 
     async def _record(self, what: Record, batch: list[Pending], epochs: dict[int, int]) -> None:

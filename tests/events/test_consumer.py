@@ -26,8 +26,8 @@ from souk.kernel.errors import (
 EVENTS = [Event(id=f"e{n}", traceparent=f"00-{n}") for n in range(4)]
 
 
-async def deliver(handler, *, consumer="all", deadline=None, **options):
-    request = DeliverRequest(consumer=consumer, events=EVENTS)
+async def deliver(handler, *, consumer="all", deadline=None, events=EVENTS, **options):
+    request = DeliverRequest(consumer=consumer, events=events)
     with use(CallContext(deadline=deadline)):
         response = await EventSinkServicer({"all": handler}, **options).Deliver(request, None)
     return [(result.event_id, result.poison, result.failure) for result in response.results]
@@ -66,6 +66,29 @@ async def test_what_is_away_stops_without_blame():
             raise StoreUnavailable("locked")
 
     assert await deliver(handle) == [("e0", "", ""), ("e1", "", "")]
+
+
+async def test_keys_are_handled_at_once_and_one_that_stops_holds_up_no_other():
+    events = [Event(id=f"{key}{n}", key=key) for n in range(3) for key in "abc"]
+    running, most, seen = set(), [], []
+
+    async def handle(event):
+        running.add(event.key)
+        most.append(len(running))
+        await asyncio.sleep(0)
+        running.remove(event.key)
+        seen.append(event.id)
+        if event.id == "a1":
+            raise StoreUnavailable("locked")
+        if event.id == "b1":
+            raise KeyError("a bug")
+
+    results = await deliver(handle, events=events, at_once=2)
+    ended = [("a0", ""), ("b0", ""), ("c0", ""), ("b1", "KeyError"), ("c1", ""), ("c2", "")]
+    assert [(name, failure) for name, _, failure in results] == ended
+    assert max(most) == 2
+    for key in "abc":
+        assert [name for name in seen if name[0] == key] == [f"{key}{n}" for n in range(2 if key < "c" else 3)]
 
 
 async def test_a_handler_that_hangs_is_put_off():

@@ -106,8 +106,8 @@ class DeliverResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveryResult]:
-        """One for each event from the first on; shorter when the rest must be sent again. Only the last
-        may be a failure.
+        """One for each event that ended, in the order of the request; what is left out must be sent again.
+        Of a key, only the last may be a failure.
         """
 
     def __init__(

@@ -47,8 +47,9 @@ class EventSinkServicer:
     """
 
     def Deliver(self, request, context):
-        """Hands a run of events with rising sequence to one consumer, which handles them in order and
-        says of each how it ended. It stops at the first that must be sent again.
+        """Hands a run of events with rising sequence to one consumer, which handles those of each key in
+        order, different keys at once if it likes, and says of each how it ended. Of a key it stops at
+        the first that must be sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

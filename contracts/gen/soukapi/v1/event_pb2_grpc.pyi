@@ -36,8 +36,9 @@ class EventSinkStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventSinkAsyncStub: ...
     Deliver: _grpc.UnaryUnaryMultiCallable[_event_pb2.DeliverRequest, _event_pb2.DeliverResponse]
-    """Hands a run of events with rising sequence to one consumer, which handles them in order and
-    says of each how it ended. It stops at the first that must be sent again.
+    """Hands a run of events with rising sequence to one consumer, which handles those of each key in
+    order, different keys at once if it likes, and says of each how it ended. Of a key it stops at
+    the first that must be sent again.
     """
 
 @_typing.type_check_only
@@ -46,8 +47,9 @@ class EventSinkAsyncStub(EventSinkStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Deliver: _aio.UnaryUnaryMultiCallable[_event_pb2.DeliverRequest, _event_pb2.DeliverResponse]  # type: ignore[assignment]
-    """Hands a run of events with rising sequence to one consumer, which handles them in order and
-    says of each how it ended. It stops at the first that must be sent again.
+    """Hands a run of events with rising sequence to one consumer, which handles those of each key in
+    order, different keys at once if it likes, and says of each how it ended. Of a key it stops at
+    the first that must be sent again.
     """
 
 class EventSinkServicer(metaclass=_abc_1.ABCMeta):
@@ -59,8 +61,9 @@ class EventSinkServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.DeliverRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.DeliverResponse, _abc.Awaitable[_event_pb2.DeliverResponse]]:
-        """Hands a run of events with rising sequence to one consumer, which handles them in order and
-        says of each how it ended. It stops at the first that must be sent again.
+        """Hands a run of events with rising sequence to one consumer, which handles those of each key in
+        order, different keys at once if it likes, and says of each how it ended. Of a key it stops at
+        the first that must be sent again.
         """
 
 def add_EventSinkServicer_to_server(servicer: EventSinkServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
