@@ -22,6 +22,7 @@ RIGHT = frozenset({"pid", "req/s", "running", "memory", "restarts", "up"})
 _TELLING = ("state", "pid", "address", "restarts", "note")
 """What makes a row worth telling again."""
 _KIND = "PROCESS_KIND_"
+_ANSWERING = (fleet_pb2.PROCESS_KIND_SERVICE, fleet_pb2.PROCESS_KIND_GATEWAY, fleet_pb2.PROCESS_KIND_SYSTEM)
 
 
 @click.command(
@@ -40,7 +41,8 @@ def ps(data: Path | None, as_json: bool, watch: bool) -> None:
     """Lists the processes of the system that runs on a data directory.
 
     `req/s` are requests answered in each of the last few seconds, `running` those at work now, `memory` what
-    the process holds, `restarts` how often it died and was started again, `note` why it is not ready.
+    the process and those it started hold (what several share is counted in parts), `restarts` how often it died
+    and was started again, `note` why it is not ready.
     """
 
     async def look(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> None:
@@ -88,7 +90,7 @@ def row(process: fleet_pb2.FleetProcess) -> Row:
         "address": process.address,
         "req/s": f"{status.requests_per_second:.1f}" if status else "",
         "running": str(status.requests_in_flight) if status else "",
-        "memory": f"{status.resident_bytes / 1e6:.0f} MB" if status and status.resident_bytes else "",
+        "memory": f"{process.resident_bytes / 1e6:.0f} MB" if process.resident_bytes else "",
         "restarts": str(process.restarts),
         "up": duration(status.uptime.ToTimedelta().total_seconds()) if status else "",
         "note": _note(process),
@@ -100,8 +102,8 @@ def _note(process: fleet_pb2.FleetProcess) -> str:
         return process.why
     if process.status.registry_away:
         return f"goes by what it knew: {process.status.registry_away}"
-    answers = process.HasField("status") or process.kind == fleet_pb2.PROCESS_KIND_ENGINE
-    return "" if answers or process.state != "ready" else "does not answer"
+    silent = process.state == "ready" and process.kind in _ANSWERING and not process.HasField("status")
+    return "does not answer" if silent else ""
 
 
 def duration(seconds: float) -> str:
@@ -125,6 +127,7 @@ def document(process: fleet_pb2.FleetProcess) -> dict[str, Any]:
         "started_at": process.started_at.ToJsonString() if process.HasField("started_at") else None,
         "why": process.why,
         "log": process.log,
+        "resident_bytes": process.resident_bytes,
         "status": _status(process.status) if process.HasField("status") else None,
     }
 

@@ -113,6 +113,7 @@ async def fake_fleet(data: Path) -> AsyncIterator[FakeFleet]:
     places = Places(data)
     places.prepare()
     async with AsyncExitStack() as stack:
+        stack.callback(places.forget_sockets)
         fleet = FakeFleet(data, stack)
         await stack.enter_async_context(controlling_fleet(places.control, fleet, CLOCK))
         yield fleet

@@ -9,7 +9,7 @@ import grpc.aio
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.hosting.control.private_socket import target
-from souk.hosting.control.supervised import View
+from souk.hosting.control.supervised import View, answering
 
 PATIENCE = 2.0
 """Seconds that a process is given to answer."""
@@ -28,7 +28,7 @@ def connection(path: str) -> grpc.aio.Channel:
 
 async def ask(view: View, question: Ask[T]) -> T | None:
     """What a process answers; None when it does not."""
-    if not view.control:
+    if not answering(view):
         return None
     try:
         async with asyncio.timeout(PATIENCE), connection(view.control) as channel:

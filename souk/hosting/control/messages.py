@@ -4,6 +4,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1 import fleet_pb2
 
 from souk.hosting.control.breakers import Guard, Mode
+from souk.hosting.control.memory import family_bytes
 from souk.hosting.control.supervised import NO_LOG, SYSTEM, View
 from souk.hosting.fleet.views import COMPANION, ENGINE, GATEWAY, SERVICE
 from souk.kernel.clock import MICROSECONDS, Clock
@@ -36,6 +37,7 @@ def process(view: View, status: fleet_pb2.GetStatusResponse | None) -> fleet_pb2
         why=view.why,
         log="" if view.log == NO_LOG else str(view.log),
         status=status,
+        resident_bytes=family_bytes(view.pid) if view.pid else 0,
     )
 
 

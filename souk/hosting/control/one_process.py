@@ -72,7 +72,7 @@ async def controlling_system(data: Path, inspected: Inspected, address: str, log
     places = _places(data)
     async with AsyncExitStack() as stack:
         try:
-            places.prepare_run()
+            places.prepare_run(len(places.control.name) + 1)
             stack.callback(places.forget_sockets)
             await _serve(places.control, inspected, address, log, stack)
         except (ConfigurationError, OSError) as error:

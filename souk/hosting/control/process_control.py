@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.hosting.control.breakers import Breakers
+from souk.hosting.control.memory import resident_bytes
 from souk.hosting.control.messages import MODES, breaker_status
 from souk.hosting.control.private_socket import serving
 from souk.hosting.control.request_rate import RequestRate
@@ -21,7 +22,6 @@ from souk.rpc.server import Context
 from souk.telemetry.traffic import Traffic
 
 CONTRACT: ServiceDescriptor = fleet_pb2.DESCRIPTOR.services_by_name["Process"]
-_MEMORY = Path("/proc/self/statm")
 
 
 def _nothing() -> str:
@@ -95,14 +95,6 @@ def _duration(seconds: float) -> Duration:
     found = Duration()
     found.FromMicroseconds(round(seconds * MICROSECONDS))
     return found
-
-
-def resident_bytes(statm: Path = _MEMORY) -> int:
-    """Memory that a process has in use; 0 where Linux's /proc is not there to ask, or the process is not."""
-    try:
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 @asynccontextmanager

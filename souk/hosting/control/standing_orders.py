@@ -13,7 +13,7 @@ from souk.hosting.control.asking import ask_all
 from souk.hosting.control.breakers import Orders
 from souk.hosting.control.messages import MODE_NUMBERS, MODES
 from souk.hosting.control.names import unknown
-from souk.hosting.control.supervised import Supervised, View
+from souk.hosting.control.supervised import Supervised, View, answering
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 
 EVERY = 0.25
@@ -69,7 +69,7 @@ class StandingOrders:
         return True
 
     def _alive(self) -> list[View]:
-        return [view for view in self._fleet.processes() if view.pid and view.control]
+        return [view for view in self._fleet.processes() if view.pid and answering(view)]
 
 
 def _key(view: View) -> tuple[str, int | None]:

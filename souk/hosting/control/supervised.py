@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from souk.hosting.fleet.views import GATEWAY, SERVICE
+
 SYSTEM = "system"
 """The kind of a process that is the whole system."""
 NO_LOG = Path()
@@ -38,6 +40,11 @@ class View(Protocol):
     def log(self) -> Path: ...
     @property
     def why(self) -> str: ...
+
+
+def answering(view: View) -> bool:
+    """Whether a process can be asked: it is of ours, not an engine or what stands for the world outside."""
+    return bool(view.control) and view.kind in {SERVICE, GATEWAY, SYSTEM}
 
 
 class Supervised(Protocol):

@@ -1,6 +1,8 @@
 """What a process says of itself, over its control socket."""
 
+import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.hosting.control.asking import connection
 from souk.hosting.control.breakers import Breakers
-from souk.hosting.control.process_control import Inspected, controlling, resident_bytes
+from souk.hosting.control.memory import family_bytes, resident_bytes
+from souk.hosting.control.process_control import Inspected, controlling
 from souk.hosting.control.request_rate import KEPT, RequestRate
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.kernel.errors import Outcome
@@ -58,7 +61,7 @@ async def test_it_tells_who_it_is_and_how_it_does(
 
 
 def test_memory_is_not_known_of_a_process_that_is_gone() -> None:
-    assert resident_bytes(Path("/proc/0/statm")) == 0
+    assert (resident_bytes(Path("/proc/0/statm")), family_bytes(0)) == (0, 0)
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
@@ -133,3 +136,16 @@ async def test_one_that_is_forced_open_sends_nothing_and_comes_back(
     await force(fleet_pb2.BREAKER_MODE_AUTO)
     await probe.Unary(probe_pb2.Ask())
     assert dispatcher.traffic.served == 2
+
+
+async def test_the_memory_of_a_family_is_that_of_all_its_processes() -> None:
+    block = "b = bytearray(30_000_000); print(len(b), flush=True); input()"
+    alone = family_bytes(os.getpid())
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", block), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    await child.stdout.readline()
+    assert family_bytes(child.pid) > 30_000_000
+    assert family_bytes(os.getpid()) > alone + 20_000_000
+    await child.communicate(b"\n")

@@ -193,6 +193,7 @@ class FleetProcess(_message.Message):
     WHY_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """Its service, such as "order"."""
     instance: _builtins.str
@@ -211,6 +212,10 @@ class FleetProcess(_message.Message):
     """Why it is not ready; empty when it is."""
     log: _builtins.str
     """Its log."""
+    resident_bytes: _builtins.int
+    """Memory that it and the processes it started have in use, what they share counted once; 0 where that
+    is not known.
+    """
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When it was started last."""
@@ -233,10 +238,11 @@ class FleetProcess(_message.Message):
         why: _builtins.str = ...,
         log: _builtins.str = ...,
         status: Global___GetStatusResponse | None = ...,
+        resident_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "instance", b"instance", "kind", b"kind", "log", b"log", "pid", b"pid", "restarts", b"restarts", "service", b"service", "started_at", b"started_at", "state", b"state", "status", b"status", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "instance", b"instance", "kind", b"kind", "log", b"log", "pid", b"pid", "resident_bytes", b"resident_bytes", "restarts", b"restarts", "service", b"service", "started_at", b"started_at", "state", b"state", "status", b"status", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
