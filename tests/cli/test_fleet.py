@@ -252,9 +252,8 @@ async def test_without_a_system_it_is_said_what_to_do(tmp_path: Path, arguments:
 
 async def test_what_a_killed_system_left_is_no_system(tmp_path: Path) -> None:
     async with fake_fleet(tmp_path):
-        control = Places(tmp_path).control
-        os.link(control, tmp_path / "kept")
-    (tmp_path / "kept").rename(control)
+        os.link(Places(tmp_path).control, tmp_path / "kept")
+    (tmp_path / "kept").rename(Places(tmp_path).control)
     fails(await run("ps", "--data", str(tmp_path)), "no system runs on")
 
 
