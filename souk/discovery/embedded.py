@@ -88,7 +88,7 @@ class EmbeddedRegistryClient:
 def _line(error: Exception) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
         return error.details() or error.code().name
-    return str(error)
+    return "the registry does not answer" if isinstance(error, TimeoutError) else str(error)
 
 
 async def open(url: SplitResult, clock: Clock) -> EmbeddedRegistryClient:  # noqa: A001 - an adapter's `open`

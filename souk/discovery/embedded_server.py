@@ -29,6 +29,9 @@ from souk.telemetry.logs import logger
 
 _log = logger("discovery")
 
+HUNG = 1.0
+"""A lease that ends so many seconds late says that this process has hung, and nothing of the instance."""
+
 GRACE = 0.5
 """Seconds within which streams end by themselves, without an error in their clients' logs."""
 
@@ -55,8 +58,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         self._table = Table()
         self._life = secrets.token_hex(8)
         self._settles_at = clock.monotonic() + self._settings.grace
-        self._closing = False
-        self._waits: set[asyncio.Timeout] = set()
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def instances(self, service: str) -> tuple[Instance, ...]:
         """The healthy instances of a service, in the order of their ids."""
@@ -92,9 +94,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
                 await context.write(RegisterResponse(lease=lease))
         finally:
-            # A registry that stops tells nobody that everybody has left.
-            if not self._closing:
-                place.leave()
+            place.leave()
 
     async def Watch(  # type: ignore[override]  # noqa: N802
         self, request: WatchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -102,7 +102,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         """Tells who is there, after each change and from time to time."""
         changed = asyncio.Event()
         with self._table.listening(request.service, changed.set):
-            while not self._closing:
+            while not self._closed.done():  # one that stops tells nobody that everybody has left
                 changed.clear()
                 await context.write(self._seen(request.service))
                 with suppress(TimeoutError):
@@ -111,26 +111,29 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
 
     def close(self) -> None:
         """Ends every stream. From now on what becomes of a registration is told to nobody."""
-        self._closing = True
+        self._closed.set_result(None)
         self._table.wake()
-        for wait in self._waits:
-            if not wait.expired():
-                wait.reschedule(0)
 
     async def _next(self, context: "grpc.aio.ServicerContext[Any, Any]") -> RegisterRequest | None:
+        read = asyncio.ensure_future(context.read())
+        read.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever is cancelled reads it not
         try:
-            async with asyncio.timeout(0 if self._closing else self._settings.lease) as wait:
-                self._waits.add(wait)
-                try:
-                    request = await context.read()
-                finally:
-                    self._waits.discard(wait)
-        except TimeoutError:
-            await self._refuse(context)
-        return request if isinstance(request, RegisterRequest) else None
+            while not read.done():
+                late = await self._wait(read)
+                if not read.done() and late < HUNG:
+                    await self._refuse(context)
+            return request if isinstance(request := read.result(), RegisterRequest) else None
+        finally:
+            read.cancel()
+
+    async def _wait(self, read: "asyncio.Future[Any]") -> float:
+        """Waits for a message, the end of the lease, or that of the registry; returns how many seconds too long."""
+        due = self._clock.monotonic() + self._settings.lease
+        await asyncio.wait({read, self._closed}, timeout=self._settings.lease, return_when=asyncio.FIRST_COMPLETED)
+        return self._clock.monotonic() - due
 
     async def _refuse(self, context: "grpc.aio.ServicerContext[Any, Any]") -> NoReturn:
-        if self._closing:
+        if self._closed.done():
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the registry stops")
         await context.abort(grpc.StatusCode.ABORTED, "the lease ran out")
 
