@@ -1,9 +1,10 @@
-"""What a call costs: a local one, bare and with all its layers, beside the same over gRPC."""
+"""What a call costs: local, bare and with all its layers, and from process to process; beside the same over gRPC."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 import grpc.aio
@@ -11,7 +12,8 @@ import uvloop
 from shop.order.v1 import order_pb2, order_pb2_grpc
 
 from bench.figures import Figure, Section, median, progress
-from bench.gateway_stub import order
+from bench.hops import Hop, Orders
+from bench.hops import measure as measure_hops
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
 from souk.rpc.call import Layer
@@ -28,17 +30,9 @@ _TURNS = 5
 Call = Callable[[], Awaitable[Any]]
 
 
-class _Orders:
-    def __init__(self) -> None:
-        self._order = order()
-
-    async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:  # noqa: N802
-        return self._order
-
-
 def _served() -> Any:
     """The same servicer as generated code wants it."""
-    return type("Served", (_Orders, order_pb2_grpc.OrderServiceServicer), {})()
+    return type("Served", (Orders, order_pb2_grpc.OrderServiceServicer), {})()
 
 
 def measure(*, calls: int) -> Section:
@@ -53,7 +47,22 @@ def measure(*, calls: int) -> Section:
         Figure("  without layers", local * 1e6, "us", "grpc.aio on loopback", local / took["grpc"]),
         Figure("  grpc.aio, client and server in one process", took["grpc"] * 1e6, "us"),
     )
+    for at_once in (1, 16):
+        progress(f"calls: from process to process, {at_once} at once")
+        hops = measure_hops(calls, at_once)
+        section.details[f"hops, {at_once} at once"] = {kind: asdict(hop) for kind, hop in hops.items()}
+        section.add(*_hops(hops["connect"], hops["grpc"], at_once))
     return section
+
+
+def _hops(connect: Hop, grpc_hop: Hop, at_once: int) -> list[Figure]:
+    beside = f"grpc.aio, {at_once} at once"
+    lines = (
+        (f"Connect hop, {at_once} at once: time a call", connect.took, grpc_hop.took),
+        ("  CPU of the client's process", connect.client, grpc_hop.client),
+        ("  CPU of the server's process", connect.server, grpc_hop.server),
+    )
+    return [Figure(what, own * 1e6, "us", beside, own / other) for what, own, other in lines]
 
 
 async def _all(calls: int) -> dict[str, float]:
@@ -80,13 +89,13 @@ async def _loop(call: Call, calls: int) -> float:
 
 
 def _direct() -> Call:
-    servicer, request = _Orders(), order_pb2.GetOrderRequest(id="ORD-1")
+    servicer, request = Orders(), order_pb2.GetOrderRequest(id="ORD-1")
     return lambda: servicer.GetOrder(request, None)
 
 
 def _local(layers: Sequence[Layer]) -> Call:
     dispatcher = Dispatcher(CallerTokens(_KEY, "order", _CLOCK), _CLOCK)
-    dispatcher.add(_Orders(), order_pb2.DESCRIPTOR.services_by_name["OrderService"])
+    dispatcher.add(Orders(), order_pb2.DESCRIPTOR.services_by_name["OrderService"])
     tokens = CallerTokens(_KEY, "bench", _CLOCK)
     channel = Channel(InProcess(dispatcher, _CLOCK), tokens=tokens, layers=layers, clock=_CLOCK)
     return _stub(channel)

@@ -1,0 +1,138 @@
+"""What a hop between two processes costs: time, and CPU of the client's and the server's process apart.
+
+python -m bench.hops grpc | connect        the server, on any free port; answers each line with its CPU seconds
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import uvloop
+from shop.order.v1 import order_pb2, order_pb2_grpc
+
+from bench.figures import median
+from bench.gateway_stub import order
+from souk.kernel.clock import SystemClock
+from souk.kernel.context import acting_as
+from souk.rpc.caller_token import CallerTokens
+from souk.rpc.channel import Channel
+from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.connect.server import serve_connect
+from souk.rpc.grpc_server import serve
+from souk.rpc.remote import Remote
+from souk.rpc.server import Dispatcher
+
+KINDS = ("grpc", "connect")
+_KEY = b"k" * 32
+_TURNS = 5
+
+
+class Orders:
+    """Answers with the same order each time."""
+
+    def __init__(self) -> None:
+        self._order = order()
+
+    async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:  # noqa: N802
+        return self._order
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Seconds a call: how long it took, and CPU at either end."""
+
+    took: float
+    client: float
+    server: float
+
+    @property
+    def cpu(self) -> float:
+        """Of both ends."""
+        return self.client + self.server
+
+
+def measure(calls: int, at_once: int) -> dict[str, Hop]:
+    """Each kind of hop, in turns; medians. So many callers are under way at once."""
+    found: dict[str, list[Hop]] = {kind: [] for kind in KINDS}
+    with _server("grpc") as grpc, _server("connect") as connect:
+        for _ in range(_TURNS):
+            for kind, process in (("grpc", grpc), ("connect", connect)):
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    found[kind].append(runner.run(_turn(kind, process, calls // _TURNS, at_once)))
+    return {kind: _median(hops) for kind, hops in found.items()}
+
+
+def _median(hops: list[Hop]) -> Hop:
+    return Hop(median(hop.took for hop in hops), median(hop.client for hop in hops), median(hop.server for hop in hops))
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    address: str
+    asks: IO[str]
+    answers: IO[str]
+
+    def cpu(self) -> float:
+        self.asks.write("\n")
+        self.asks.flush()
+        return float(self.answers.readline())
+
+
+@contextmanager
+def _server(kind: str) -> Iterator[_Process]:
+    command = (sys.executable, "-m", "bench.hops", kind)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield _Process(process.stdout.readline().strip(), process.stdin, process.stdout)
+        process.stdin.close()
+
+
+async def _turn(kind: str, process: _Process, calls: int, at_once: int) -> Hop:
+    async with _stub(kind, process.address) as stub:
+        await _calls(stub, at_once, 20)
+        server, client, began = process.cpu(), time.process_time(), time.perf_counter()
+        await _calls(stub, at_once, calls // at_once)
+        took, client, server = time.perf_counter() - began, time.process_time() - client, process.cpu() - server
+        made = calls // at_once * at_once
+        return Hop(took / made, client / made, server / made)
+
+
+@asynccontextmanager
+async def _stub(kind: str, address: str) -> AsyncIterator[Any]:
+    clock = SystemClock()
+    transport = Remote(lambda: [address]) if kind == "grpc" else ConnectTransport(lambda: [address])
+    channel = Channel(transport, tokens=CallerTokens(_KEY, "bench", clock), clock=clock)
+    yield order_pb2_grpc.OrderServiceStub(channel)
+    await transport.close()
+
+
+async def _calls(stub: Any, at_once: int, each: int) -> None:
+    request = order_pb2.GetOrderRequest(id="ORD-1")
+
+    async def one_after_the_other() -> None:
+        with acting_as("bench", on_behalf_of="U-demo"):
+            for _ in range(each):
+                await stub.GetOrder(request, timeout=5)
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(at_once)))
+
+
+async def _serve(kind: str) -> None:
+    clock = SystemClock()
+    dispatcher = Dispatcher(CallerTokens(_KEY, "order", clock), clock)
+    dispatcher.add(Orders(), order_pb2.DESCRIPTOR.services_by_name["OrderService"])
+    server = await (serve(dispatcher) if kind == "grpc" else serve_connect(dispatcher))
+    print(server.address, flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        print(time.process_time(), flush=True)
+    await server.stop(1.0)
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(sys.argv[1]))
