@@ -17,6 +17,7 @@ from souk.faults import Faults
 from souk.hosting.calls import Calls, open_calls
 from souk.hosting.control.one_process import controlling_system
 from souk.hosting.control.process_control import Inspected
+from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import held, installation_secret
 from souk.hosting.door import Door
 from souk.hosting.front import Readiness, gateway
@@ -126,7 +127,16 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         readiness = Readiness()
         door = Door(gateway(app, system.calls, clock, readiness))
         await stack.enter_async_context(serving(door, listener, settings.drain))
-        seen = Inspected(app.name, app.name, system.calls.breakers, door.traffic, clock, version=settings.version)
+        metrics = await stack.enter_async_context(scraped(settings.metrics_port, system.calls.registry, readiness))
+        seen = Inspected(
+            service=app.name,
+            instance=app.name,
+            breakers=system.calls.breakers,
+            traffic=door.traffic,
+            clock=clock,
+            version=settings.version,
+            metrics_address=metrics,
+        )
         await stack.enter_async_context(
             controlling_system(settings.data, seen, address_of(listener), settings.log_file)
         )

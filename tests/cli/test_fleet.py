@@ -258,7 +258,7 @@ async def test_what_a_killed_system_left_is_no_system(tmp_path: Path) -> None:
 
 
 async def test_a_system_of_one_process_can_be_looked_at(tmp_path: Path) -> None:
-    async with system(tmp_path, "--demo") as up:
+    async with system(tmp_path, "--demo", settings={"SOUK_METRICS_PORT": "0"}) as up:
         data = ("--data", str(tmp_path))
         async with httpx.AsyncClient(base_url=up.address) as client:
             await client.get("/api/v1/products")
@@ -266,6 +266,8 @@ async def test_a_system_of_one_process_can_be_looked_at(tmp_path: Path) -> None:
         assert (process["kind"], process["state"], process["pid"]) == ("system", "ready", up.process.pid)
         assert up.address == f"http://{process['address']}"
         assert process["status"]["requests_served"] >= 1
+        async with httpx.AsyncClient(base_url=f"http://{process['status']['metrics_address']}") as client:
+            assert "souk_breaker_state" in (await client.get("/metrics")).text
         found = {(one["caller"], one["callee"]) for one in json.loads((await run("breakers", "--json", *data)).out)}
         assert {("gateway", "product"), ("order", "payment"), ("payment", "card-provider")} <= found
         assert (await run("breakers", "--force", "product=open", *data)).status == 0

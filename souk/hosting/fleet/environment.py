@@ -9,8 +9,8 @@ from souk.hosting.settings import PREFIX, Settings
 DECIDED_HERE = frozenset(
     PREFIX + name
     for name in (
-        "ADDRESSES", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD", "LOG_FILE", "PORT",
-        "POSTGRES", "POSTGRES_POOL", "REDIS", "REGISTRY", "SCALE", "TOPOLOGY",
+        "ADDRESSES", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD", "LOG_FILE", "METRICS_PORT",
+        "PORT", "POSTGRES", "POSTGRES_POOL", "REDIS", "REGISTRY", "SCALE", "TOPOLOGY",
     )
 )  # fmt: skip
 """Settings of the whole system; each of its processes is told what they mean for it."""
@@ -45,4 +45,6 @@ class Surroundings:
             **self.given,
             **own,
         }
+        if self.settings.metrics_port is not None:
+            told["METRICS_PORT"] = "0"  # one port cannot be everybody's; `souk ps --json` tells where each is
         return {**kept, **{PREFIX + name: text for name, text in told.items()}}
