@@ -1,0 +1,278 @@
+"""Processes that live, die and are asked to end: real ones, as small as can be."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from souk.hosting.fleet import fleet as fleet_module
+from souk.hosting.fleet.child import Command
+from souk.hosting.fleet.fleet import Fleet
+from souk.hosting.fleet.part import Part
+from souk.hosting.fleet.proc import boot
+from souk.hosting.fleet.processes_file import ProcessesFile
+from souk.hosting.fleet.readiness import ready_line
+from souk.hosting.fleet.slot import Blueprint, Ground
+from souk.hosting.fleet.views import BACKING_OFF, ENGINE, FAILED, GATEWAY, READY, SERVICE, STOPPED, ProcessView
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import ConfigurationError
+
+PATIENCE = 20.0
+WELL = ("/bin/sh", "-c", "echo ready tiny 127.0.0.1:$$; exec sleep 600")
+STUBBORN = ("/bin/sh", "-c", "trap '' TERM; echo ready tiny 127.0.0.1:1; while :; do sleep 1; done")
+BROKEN = ("/bin/sh", "-c", "echo cannot find the bazaar >&2; exit 3")
+MISSING = ("/no/such/program",)
+TALKATIVE = (sys.executable, "-c", "print('ready tiny 127.0.0.1:1', flush=True); print('x' * 3_000_000); input()")
+
+
+@dataclass
+class Watched:
+    """A fleet, and what became of it."""
+
+    folder: Path
+    fleet: Fleet = field(default_factory=Fleet)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    said: list[bytes] = field(default_factory=list)
+    record: ProcessesFile = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.record = ProcessesFile(self.folder / "processes.json", boot())
+
+    def add(self, name: str, kind: str = SERVICE, replicas: int = 1, words: tuple[str, ...] = WELL) -> Part:
+        ground = Ground(SystemClock(), self.record, lambda one: self.folder / f"{one}.log", self._tell, self._hear)
+
+        async def command() -> Command:
+            return Command(words, os.environ)
+
+        def blueprint(number: int) -> Blueprint:
+            return Blueprint(name, f"{name}-{number}", kind, command, ready_line("tiny"))
+
+        part = self.fleet.add(Part(name, kind, replicas, blueprint, ground))
+        part.begin()
+        return part
+
+    def _tell(self, view: ProcessView) -> None:
+        self.told.append((view.instance, view.state))
+        self.fleet.tell()
+
+    def _hear(self, instance: str, lines: list[bytes]) -> None:
+        self.said.extend(lines)
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {view.instance: view.state for view in self.fleet.processes()}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {view.instance: view.pid for view in self.fleet.processes() if view.pid is not None}
+
+    async def until(self, states: Mapping[str, str]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.states != states:
+                await self.fleet.changed().wait()
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Watched]:
+    watched = Watched(folder)
+    try:
+        yield watched
+    finally:
+        pids = watched.pids
+        await watched.fleet.end()
+        for pid in pids.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, 0)
+                raise AssertionError(f"{pid} is left")
+        assert watched.record.left_behind() == []
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", replicas=2)
+        await watched.until({"tiny-1": READY, "tiny-2": READY})
+        before = watched.pids
+        os.kill(before["tiny-2"], signal.SIGKILL)
+        await watched.until({"tiny-1": READY, "tiny-2": BACKING_OFF})
+        assert watched.fleet.processes()[1].why == "killed by SIGKILL"
+        await watched.until({"tiny-1": READY, "tiny-2": READY})
+        view = watched.fleet.processes()[1]
+        assert (view.restarts, view.why) == (1, "")
+        assert view.address.endswith(f":{view.pid}")
+        assert watched.pids["tiny-1"] == before["tiny-1"]
+
+
+async def test_a_crash_loop_says_why_and_does_not_spin(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", words=BROKEN)
+        async with asyncio.timeout(PATIENCE):
+            while watched.fleet.processes()[0].restarts < 4:
+                await watched.fleet.changed().wait()
+        await watched.until({"tiny-1": BACKING_OFF})
+        assert watched.fleet.processes()[0].why == "cannot find the bazaar"
+        before = watched.fleet.processes()[0].restarts
+        await asyncio.sleep(0.5)
+        assert watched.fleet.processes()[0].restarts <= before + 1
+
+
+async def test_a_program_that_is_not_there_is_a_failure_that_is_tried_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", words=MISSING)
+        await watched.until({"tiny-1": FAILED})
+        assert "No such file" in watched.fleet.processes()[0].why
+
+
+async def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        part = watched.add("tiny", words=STUBBORN)
+        await watched.until({"tiny-1": READY})
+        pid = watched.pids["tiny-1"]
+        await part.stop(0.2)
+        assert not runs(pid)
+        assert watched.states == {"tiny-1": STOPPED}
+
+
+async def test_a_service_that_was_stopped_stays_so_until_it_is_started(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", replicas=2)
+        await watched.until({"tiny-1": READY, "tiny-2": READY})
+        await watched.fleet.stop("tiny")
+        assert watched.states == {"tiny-1": STOPPED, "tiny-2": STOPPED}
+        assert watched.pids == {}
+        with pytest.raises(ConfigurationError, match="tiny is stopped; start it with `souk start tiny`"):
+            await watched.fleet.restart("tiny", lambda line: None)
+        await watched.fleet.start("tiny")
+        assert watched.states == {"tiny-1": READY, "tiny-2": READY}
+        assert [view.restarts for view in watched.fleet.processes()] == [0, 0]
+
+
+async def test_a_rolling_restart_has_the_new_one_ready_before_the_old_one_drains(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", replicas=2)
+        await watched.until({"tiny-1": READY, "tiny-2": READY})
+        before, lines = set(watched.pids.values()), list[str]()
+        watched.told.clear()
+        await watched.fleet.restart("tiny", lines.append)
+        assert set(watched.states.values()) == {READY}
+        assert len(watched.states) == 2
+        assert not before & set(watched.pids.values())
+        order = [told for told in watched.told if told[1] in {READY, "draining"}]
+        assert order == [("tiny-3", READY), ("tiny-1", "draining"), ("tiny-1", READY), ("tiny-2", "draining")]
+        assert len(lines) == 4
+
+
+async def test_scaling_up_and_down(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny")
+        await watched.until({"tiny-1": READY})
+        first = watched.pids["tiny-1"]
+        await watched.fleet.scale("tiny", 3)
+        assert watched.states == {"tiny-1": READY, "tiny-2": READY, "tiny-3": READY}
+        await watched.fleet.scale("tiny", 1)
+        assert watched.pids == {"tiny-1": first}
+
+
+async def test_a_new_one_that_does_not_come_up_leaves_things_as_they_were(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        flag = tmp_path / "broken"
+        words = ("/bin/sh", "-c", f"test -e {flag} && echo out of figs && exit 1; echo ready tiny :1; exec sleep 600")
+        watched.add("tiny", words=words)
+        await watched.until({"tiny-1": READY})
+        before = watched.pids
+        flag.touch()
+        for change in (watched.fleet.scale("tiny", 2), watched.fleet.restart("tiny", lambda line: None)):
+            with pytest.raises(ConfigurationError, match="tiny-2 does not come up: out of figs"):
+                await change
+        assert watched.pids == before
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "words"),
+    [
+        ("tinny", 2, "no service 'tinny' in this fleet; the nearest is 'tiny'"),
+        ("tiny", 0, "1 to 64 processes, not 0"),
+        ("stall", 2, "of 'stall' there is one"),
+        ("tiny", 9, "no room"),
+    ],
+)
+async def test_what_cannot_be_is_refused_in_a_line(tmp_path: Path, name: str, count: int, words: str) -> None:
+    def admit(replicas: Mapping[str, int]) -> None:
+        if sum(replicas.values()) > 9:
+            raise ConfigurationError("no room")
+
+    async with running(tmp_path) as watched:
+        watched.add("tiny")
+        watched.add("stall", ENGINE)
+        watched.fleet.admit = admit
+        with pytest.raises(ConfigurationError, match=words):
+            await watched.fleet.scale(name, count)
+
+
+async def test_what_there_is_one_of_stops_and_starts(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("stall", ENGINE)
+        await watched.until({"stall-1": READY})
+        before = watched.pids
+        await watched.fleet.restart("stall", lambda line: None)
+        assert watched.pids.keys() == before.keys()
+        assert watched.pids != before
+
+
+async def test_gateways_end_first_and_engines_last(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        for name, kind in (("base", ENGINE), ("first", SERVICE), ("second", SERVICE), ("door", GATEWAY)):
+            watched.add(name, kind)
+        await watched.until({f"{name}-1": READY for name in ("base", "first", "second", "door")})
+        await watched.fleet.end()
+        ended = [name for name, state in watched.told if state == STOPPED]
+        assert ended == ["door-1", "second-1", "first-1", "base-1"]
+
+
+async def test_whatever_hangs_it_is_all_over_by_the_last_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_module, "ENDING", ((GATEWAY, 0.2), (SERVICE, 0.4), (ENGINE, 0.6)))
+    monkeypatch.setattr(fleet_module, "ABREAST", 0.05)
+    async with running(tmp_path) as watched:
+        for name, kind in (("base", ENGINE), ("first", SERVICE), ("second", SERVICE), ("door", GATEWAY)):
+            watched.add(name, kind, words=STUBBORN)
+        await watched.until({f"{name}-1": READY for name in ("base", "first", "second", "door")})
+        began = asyncio.get_running_loop().time()
+        await watched.fleet.end()
+        assert 0.6 <= asyncio.get_running_loop().time() - began < 3
+
+
+async def test_one_that_never_gets_ready_can_be_ended(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", words=("/bin/sleep", "600"))
+        await asyncio.sleep(0.05)
+        assert watched.states == {"tiny-1": "starting"}
+
+
+async def test_all_that_is_said_is_kept(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", words=TALKATIVE)
+        async with asyncio.timeout(PATIENCE):
+            while watched.fleet.processes()[0].restarts == 0:
+                await watched.fleet.changed().wait()
+        assert max(map(len, watched.said)) >= 1_000_000
+        assert (tmp_path / "tiny-1.log").stat().st_size >= 3_000_000
+
+
+async def test_all_of_it_is_in_one_process_group(tmp_path: Path) -> None:
+    async with running(tmp_path) as watched:
+        watched.add("tiny", replicas=3)
+        await watched.until({f"tiny-{number}": READY for number in (1, 2, 3)})
+        assert {os.getpgid(pid) for pid in watched.pids.values()} == {os.getpgrp()}
