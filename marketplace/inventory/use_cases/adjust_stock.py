@@ -53,7 +53,7 @@ async def adjust_stock(
         await announcer.stock_changed(tx, command.product_id, left)
         return Adjusted(left, replayed=False)
 
-    return await database.run(work)
+    return await database.run(work, guarded=True)
 
 
 def _same(found: Adjustment, command: AdjustStock) -> Adjustment:

@@ -29,4 +29,4 @@ async def commit_reservation(command: CommitReservation, database: Database, sto
             raise DomainError("RESERVATION_NOT_FOUND", "nothing is reserved under this key")
         return await change(tx, stockroom, found, Action.COMMIT)
 
-    return await database.run(work)
+    return await database.run(work, guarded=True)

@@ -29,4 +29,4 @@ async def _expire(key: str, database: Database, stockroom: Stockroom, now: int) 
         if found is not None and found.state is State.RESERVED and found.expires_at <= now:
             await change(tx, stockroom, found, Action.EXPIRE)
 
-    await database.run(work)
+    await database.run(work, guarded=True)

@@ -31,4 +31,4 @@ async def release(command: Release, database: Database, stockroom: Stockroom, no
             assert found is not None, "a key that could not be inserted is there: keys are never deleted"
         return await change(tx, stockroom, found, Action.RELEASE)
 
-    return await database.run(work)
+    return await database.run(work, guarded=True)

@@ -46,7 +46,7 @@ async def reserve(command: Reserve, database: Database, stockroom: Stockroom, ga
         return await _again(tx, stockroom, wanted)
 
     try:
-        return await database.run(work)
+        return await database.run(work, guarded=True)
     except OutOfStock as refusal:
         await gate.learned(refusal.short)
         raise

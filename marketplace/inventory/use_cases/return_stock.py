@@ -25,4 +25,4 @@ async def return_stock(command: ReturnStock, database: Database, stockroom: Stoc
             raise DomainError("RESERVATION_NOT_FOUND", "nothing was sold under this key")
         return await change(tx, stockroom, found, Action.RETURN)
 
-    return await database.run(work)
+    return await database.run(work, guarded=True)
