@@ -22,7 +22,7 @@ class Hearing:
     def __init__(self, tell: Tell, reach: Reach, clock: Clock, grace: float) -> None:
         self._tell, self._reach, self._clock, self._grace = tell, reach, clock, grace
         self._memory = Memory()
-        self._life, self._answered_by = 0, ""
+        self._life = 0
         self._settled_at: float | None = None
 
     def hear(self, instances: Iterable[Instance], in_doubt: Iterable[str] = ()) -> None:
@@ -42,12 +42,6 @@ class Hearing:
         self._life += 1
         self._settled_at = None
 
-    def answered_by(self, name: str) -> None:
-        """What the registry calls itself, if another name means that it is another one."""
-        if self._answered_by not in ("", name):
-            self.forgot()
-        self._answered_by = name
-
     def settles_in(self, longest: float) -> float:
         """Seconds until the registry is to be asked again because of what it may have forgotten, or `longest`."""
         if self._settled_at is None:
@@ -59,8 +53,6 @@ class Hearing:
 class Backend(Claims, Protocol):
     """What an adapter does."""
 
-    durable: bool
-    """Whether what it knew is there when it comes back."""
     grace: float
     """Seconds after which everybody who lives must have been seen by a registry that forgot."""
 
@@ -116,7 +108,6 @@ class BackedRegistry:
             try:
                 await self._backend.listen(service, hearing)
             finally:
-                if not self._backend.durable:
-                    hearing.forgot()
+                hearing.forgot()
 
         await self._reach.keep(attempt)

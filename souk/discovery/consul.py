@@ -1,9 +1,10 @@
-"""Consul: consul://:TOKEN@127.0.0.1:8500?lease=10&tls=false, the agent of this host.
+"""Consul: consul://:TOKEN@127.0.0.1:8500?lease=10&settle=20&tls=false, the agent of this host.
 
 An instance is a service of the agent with one TTL check, its lease, which is critical while the instance
 says that it is not healthy. Consul itself removes what has been critical for longer (a minute at least).
 A watch is a blocking query; what passes every check, the host's own among them, is there. An agent that has
-just started holds every lease to have run out: for the time of one lease that is not believed.
+just started holds every lease to have run out, and tries again after 15 s what it could not tell its servers:
+for one lease and `settle` seconds that is not believed.
 
 Source: Consul's HTTP API, "Blocking queries".
 """
@@ -34,13 +35,11 @@ LONGEST_LABEL = 512
 class ConsulBackend:
     """A Consul agent."""
 
-    durable = False
-    """Checks begin anew when the agent does, and a development agent forgets everything."""
-
     def __init__(self, options: Options) -> None:
         token = {"X-Consul-Token": options.password} if options.password else {}
         self._api = Api("Consul", options, token)
-        self._lease = self.grace = options.lease
+        self._lease = options.lease
+        self.grace = options.lease + options.settle
 
     def check(self, instance: Instance) -> None:
         """Consul holds less text than the port."""
@@ -162,5 +161,5 @@ def _instance(service: str, entry: dict[str, Any]) -> Instance:
 
 async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
     """Opens the agent at an URL; does not wait for it."""
-    options = options_of(url, 8500)
+    options = options_of(url, 8500, defaults={"settle": "20"})
     return BackedRegistry(ConsulBackend(options), clock, options.lease)

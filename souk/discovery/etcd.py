@@ -1,4 +1,4 @@
-"""etcd v3: etcd://user:password@host:2379/souk?lease=10&tls=false, over its JSON gateway.
+"""etcd v3: etcd://user:password@host:2379/souk?lease=10&settle=0&tls=false, over its JSON gateway.
 
 An instance is the key `/souk/services/SERVICE/ID`, with JSON as its value, attached to a lease of its own; while it
 says that it is not healthy the key is not there, and the lease goes on. A watch lists, then follows a watch
@@ -34,14 +34,11 @@ Known = dict[str, Instance]
 class EtcdBackend:
     """An etcd server, or a cluster behind one address."""
 
-    durable = True
-    """Only another cluster has forgotten, and that is seen by its id."""
-
     def __init__(self, options: Options) -> None:
         self._gateway = Gateway(options)
         self._prefix = f"{options.path}/services"
         self._ttl = max(1, math.ceil(options.lease))
-        self.grace = options.lease
+        self.grace = options.lease + options.settle
         self._leases: dict[str, str] = {}
 
     def check(self, instance: Instance) -> None:
@@ -61,7 +58,7 @@ class EtcdBackend:
             raise RegistryAway("etcd has lost the lease")
 
     async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
-        """Keeps the lease alive; one that ran out has taken its key along."""
+        """Keeps the lease alive; one that ran out has taken its key along. Puts right a key that somebody removed."""
         lease = self._leases.get(claim)
         if lease is None:
             return False
@@ -69,13 +66,11 @@ class EtcdBackend:
         alive = int(reply.body["result"].get("TTL", 0)) > 0
         if not alive:
             del self._leases[claim]
-        return alive
+        return alive and not (healthy and await self._holder(instance) is None)
 
     async def owns(self, claim: str, instance: Instance) -> bool:
         """Whether the key is under this claim's lease, or is not there."""
-        reply = await self._gateway.call("/v3/kv/range", {"key": self._key(instance)})
-        held = [kv.get("lease") for kv in reply.body.get("kvs", [])]
-        return not held or held == [self._leases.get(claim)]
+        return await self._holder(instance) in (None, self._leases.get(claim))
 
     async def withdraw(self, claim: str, instance: Instance) -> None:
         """Revokes the lease, and with it the key, unless that is under another by now."""
@@ -90,7 +85,6 @@ class EtcdBackend:
         span = {"key": binary(within), "range_end": binary(within[:-1] + "0")}
         while True:
             reply = await self._gateway.call("/v3/kv/range", span)
-            hearing.answered_by(reply.body["header"]["cluster_id"])
             known: Known = {}
             apply([{"kv": kv} for kv in reply.body.get("kvs", [])], known)
             hearing.hear(known.values())
@@ -116,6 +110,11 @@ class EtcdBackend:
             return
         finally:
             await stream.aclose()
+
+    async def _holder(self, instance: Instance) -> str | None:
+        """The lease of the key, "0" for none; None when the key is not there."""
+        reply = await self._gateway.call("/v3/kv/range", {"key": self._key(instance)})
+        return next((str(kv.get("lease", "0")) for kv in reply.body.get("kvs", [])), None)
 
     async def _grant(self, claim: str) -> str:
         reply = await self._gateway.call("/v3/lease/grant", {"TTL": self._ttl})

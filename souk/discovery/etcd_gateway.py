@@ -28,6 +28,8 @@ class Gateway:
     async def call(self, path: str, body: Mapping[str, Any], allowed: tuple[int, ...] = ()) -> Reply:
         """Calls; an answer that is neither a success nor in `allowed` is a RegistryAway."""
         wanted = (*allowed, UNAUTHENTICATED) if self._options.user else allowed
+        if self._options.user and not self._token:
+            await self._authenticate()
         reply = await self._api.call("POST", path, json=body, allowed=wanted, headers=self._token)
         if reply.status == UNAUTHENTICATED and self._options.user:
             await self._authenticate()

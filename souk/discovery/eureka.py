@@ -1,4 +1,4 @@
-"""Eureka: eureka://user:password@host:8761/eureka?lease=10&poll=5&cache=30&tls=false.
+"""Eureka: eureka://user:password@host:8761/eureka?lease=10&poll=5&settle=30&tls=false.
 
 An instance is UP, or DOWN while it says that it is not healthy. A watch asks every `poll` seconds for the one
 application: Eureka cannot push, and its delta covers all applications, so that asking for one costs less.
@@ -7,7 +7,7 @@ Eureka is slow by design. Its server answers out of a cache that it refreshes ev
 (`eureka.server.response-cache-update-interval-ms`), looks for leases that ran out every 60 s
 (`eviction-interval-timer-in-ms`), gives each lease twice its time, and stops removing when many run out at
 once (`enable-self-preservation`). Set the first two to a second or less where Souk is to notice soon, and say
-the first as `cache` in seconds: a server that has just started may say for so long that nobody is there.
+the first as `settle` in seconds: a server that has just started may say for so long that nobody is there.
 
 Source: Eureka REST operations (Netflix, Eureka wiki).
 """
@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, quote
 
 from souk.discovery.backed import BackedRegistry, Hearing
 from souk.discovery.labels import CLAIM, labelled, labels
-from souk.discovery.options import COMMON, Options, options_of
+from souk.discovery.options import Options, options_of
 from souk.discovery.registry import Instance
 from souk.discovery.rest import Api
 from souk.kernel.clock import Clock
@@ -33,14 +33,11 @@ FOREIGN_PORT = "gRPC_port"
 class EurekaBackend:
     """A Eureka server."""
 
-    durable = False
-    """It keeps everything in memory."""
-
     def __init__(self, options: Options, clock: Clock) -> None:
         self._api = Api("Eureka", options, _authorization(options))
         self._apps = f"{options.path}/apps"
         self._lease, self._poll = options.lease, options.poll
-        self.grace = options.lease + options.cache
+        self.grace = options.lease + options.settle
         self._clock = clock
         self._said: dict[str, int] = {}
         self._confirmed = False
@@ -50,8 +47,7 @@ class EurekaBackend:
 
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
         """Registers, or says something else."""
-        # Eureka keeps what was said last, by this number: it must grow, also when the clock jumps back.
-        said = max(self._clock.now() // 1_000, self._said.get(claim, 0) + 1)
+        said = max(self._clock.now() // 1_000, await self._last(claim, instance) + 1)
         host, _, port = instance.address.rpartition(":")
         described = {
             "instanceId": instance.id,
@@ -108,6 +104,14 @@ class EurekaBackend:
             await self._api.call("GET", f"{self._apps}/delta")
             self._confirmed = True
 
+    async def _last(self, claim: str, instance: Instance) -> int:
+        """The time of what was said last of this id. Eureka does not believe what is older: where clocks differ, or
+        jump back, an instance that has just come would not be heard."""
+        if claim in self._said:
+            return self._said[claim]
+        reply = await self._api.call("GET", self._one(instance), allowed=(404,))
+        return 0 if reply.status == 404 else int(reply.body["instance"]["lastDirtyTimestamp"])
+
     def _app(self, service: str) -> str:
         return f"{self._apps}/{quote(service.upper(), safe='')}"
 
@@ -142,5 +146,5 @@ def _instance(service: str, found: dict[str, Any]) -> Instance:
 
 async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
     """Opens the server at an URL; does not wait for it."""
-    options = options_of(url, 8761, "/eureka", COMMON | {"poll", "cache"})
+    options = options_of(url, 8761, "/eureka", {"poll": "5", "settle": "30"})
     return BackedRegistry(EurekaBackend(options, clock), clock, options.lease)

@@ -10,7 +10,11 @@ from souk.kernel.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where a registry is, and how it is to be used. `lease`, `poll` and `cache` are seconds."""
+    """Where a registry is, and how it is to be used.
+
+    `lease`, `poll` and `settle` are seconds; `settle` is how much longer than a lease a registry that has
+    come back may be mistaken about who is there.
+    """
 
     address: str
     path: str
@@ -19,7 +23,7 @@ class Options:
     password: str = field(repr=False)
     lease: float
     poll: float
-    cache: float
+    settle: float
 
     @property
     def origin(self) -> str:
@@ -27,51 +31,50 @@ class Options:
         return f"http{'s' if self.tls else ''}://{self.address}"
 
 
-_DEFAULTS = {"lease": "10", "poll": "5", "cache": "30", "tls": "false"}
-COMMON = frozenset({"lease", "tls"})
+_DEFAULTS = {"lease": "10", "settle": "0", "tls": "false"}
 
 
-def options_of(url: SplitResult, port: int, path: str = "", known: frozenset[str] = COMMON) -> Options:
-    """Reads `scheme://user:password@host:port/path?lease=10&tls=true`. `port` and `path` are the defaults,
-    `known` the options that the adapter has.
+def options_of(url: SplitResult, port: int, path: str = "", defaults: Mapping[str, str] | None = None) -> Options:
+    """Reads `scheme://user:password@host:port/path?lease=10&tls=true`. `port` and `path` are the defaults, and
+    `defaults` those of an adapter that has other options, or has them otherwise.
 
     Raises ConfigurationError for a host that is missing, an option that nobody knows, and a value that is none.
     """
     if not url.hostname:
         raise ConfigurationError(f"the registry's URL must be {url.scheme}://host:port")
-    given = _given(url, known)
+    given = _given(url, {**_DEFAULTS, **(defaults or {})})
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return Options(
         address=f"{host}:{url.port or port}",
         path=url.path.rstrip("/") or path,
-        tls=_flag(url, given),
+        tls=_flag(given),
         user=unquote(url.username or ""),
         password=unquote(url.password or ""),
-        lease=_seconds(url, "lease", given),
-        poll=_seconds(url, "poll", given),
-        cache=_seconds(url, "cache", given),
+        lease=_seconds("lease", given, 0.1),
+        poll=_seconds("poll", given, 0.1) if "poll" in given else 0.0,
+        settle=_seconds("settle", given, 0.0),
     )
 
 
-def _given(url: SplitResult, known: frozenset[str]) -> Mapping[str, str]:
+def _given(url: SplitResult, known: Mapping[str, str]) -> Mapping[str, str]:
     given = dict(parse_qsl(url.query, keep_blank_values=True))
-    for name in sorted(given.keys() - known):
+    for name in sorted(given.keys() - known.keys()):
         near = get_close_matches(name, known, 1) or sorted(known)
         raise ConfigurationError(f"the registry's URL has no option {name!r}; there is {', '.join(near)}")
-    return {**_DEFAULTS, **given}
+    return {**known, **given}
 
 
-def _flag(url: SplitResult, given: Mapping[str, str]) -> bool:
+def _flag(given: Mapping[str, str]) -> bool:
     if given["tls"] not in ("true", "false"):
         raise ConfigurationError(f"the registry's URL: tls must be true or false, not {given['tls']!r}")
     return given["tls"] == "true"
 
 
-def _seconds(url: SplitResult, name: str, given: Mapping[str, str]) -> float:
+def _seconds(name: str, given: Mapping[str, str], least: float) -> float:
     try:
         seconds = float(given[name])
     except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 3_600:
-        raise ConfigurationError(f"the registry's URL: {name} must be 0.1 to 3600 seconds, not {given[name]!r}")
+        seconds = -1.0
+    if not least <= seconds <= 3_600:
+        raise ConfigurationError(f"the registry's URL: {name} must be {least:g} to 3600 seconds, not {given[name]!r}")
     return seconds

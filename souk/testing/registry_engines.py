@@ -1,5 +1,6 @@
 """The real Consul, etcd and Eureka as the registry suite needs them."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ class EngineHarness(RegistryHarness):
     """A registry that is a process of its own; killed, not ended, and started on the same port again."""
 
     engine: EngineProcess | None = None
+    grace: float = 3.0
+    """The seconds after a restart in which the adapter keeps what the registry does not know yet."""
+
+    async def settled(self) -> None:
+        await asyncio.sleep(self.grace + 2.0)
 
     async def start(self) -> None:
         assert self.engine is not None
@@ -47,7 +53,7 @@ def consul(folder: Path, *mode: str) -> Iterator[EngineHarness]:
         folder,
         lambda answer: answer.is_success and answer.text.strip() not in ("", '""'),
     )
-    yield from _killed(EngineHarness(f"consul://127.0.0.1:{http}?lease=2", 4.0, engine=engine))
+    yield from _killed(EngineHarness(f"consul://127.0.0.1:{http}?lease=2", 4.0, engine=engine, grace=22.0))
 
 
 @contextmanager
@@ -87,7 +93,7 @@ def eureka(folder: Path) -> Iterator[EngineHarness]:
         f"http://127.0.0.1:{port}/eureka/apps",
         folder,
     )
-    yield from _killed(EngineHarness(f"eureka://127.0.0.1:{port}/eureka?lease=2&poll=0.2&cache=1", 6.0, engine=engine))
+    yield from _killed(EngineHarness(f"eureka://127.0.0.1:{port}/eureka?lease=2&poll=0.2&settle=1", 6.0, engine=engine))
 
 
 def _killed(harness: EngineHarness) -> Iterator[EngineHarness]:

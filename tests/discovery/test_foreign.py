@@ -162,10 +162,3 @@ class TestHearing:
         clock.advance(10)
         hearing.hear([], in_doubt=["1"])
         assert set(told[-1]) == set()
-
-    def test_another_name_is_another_registry(self) -> None:
-        hearing, _, told = self.hearing()
-        for name in ("c1", "c1", "c2"):
-            hearing.answered_by(name)
-            hearing.hear([Instance("order", "1", "127.0.0.1:1")] if name == "c1" else [])
-        assert set(told[-1]) == {"1"}

@@ -31,10 +31,11 @@ def test_everything_can_be_said() -> None:
     [
         ("consul:///path", "must be consul://host:port"),
         ("consul://h?leese=3", "no option 'leese'; there is lease"),
-        ("consul://h?poll=3", "no option 'poll'"),
+        ("consul://h?poll=3", "no option 'poll'; there is lease, settle, tls"),
         ("etcd://h?lease=soon", "lease must be 0.1 to 3600 seconds, not 'soon'"),
         ("eureka://h?lease=0", "lease must be"),
-        ("eureka://h?poll=nan", "poll must be"),
+        ("eureka://h?poll=nan", "poll must be 0.1 to 3600 seconds"),
+        ("consul://h?settle=-1", "settle must be 0 to 3600"),
         ("etcd://h?tls=yes", "tls must be true or false"),
     ],
 )

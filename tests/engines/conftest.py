@@ -9,4 +9,5 @@ pytest.register_assert_rewrite(
     "souk.testing.registry_suite",
     "souk.testing.registry_lease_suite",
     "souk.testing.registry_away_suite",
+    "souk.testing.registry_claims_suite",
 )
