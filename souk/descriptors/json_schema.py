@@ -85,7 +85,7 @@ class Schemas:
 
     def _object(self, message: Descriptor, request: bool, elsewhere: frozenset[str], key: str) -> Schema:
         fields = [field for field in message.fields if field.name not in elsewhere]
-        always: Callable[[FieldDescriptor], bool] = must_be_given if request else _always_written
+        always: Callable[[FieldDescriptor], bool] = _must_be_given if request else _always_written
         schema: Schema = {
             "type": "object",
             **self.comment(message.full_name),
@@ -163,6 +163,10 @@ def _default(field: FieldDescriptor) -> Schema:
 
 def _integer_format(field: FieldDescriptor) -> str:
     return "int64" if field.type in _WIDE else "int32"
+
+
+def _must_be_given(field: FieldDescriptor) -> bool:
+    return must_be_given(field) or policy_of(field).min_items > 0
 
 
 def _always_written(field: FieldDescriptor) -> bool:
