@@ -65,11 +65,17 @@ class ConnectTransport:
         if refusal is not None:
             return refused(call, refusal.code, refusal.details, sent=True)
         place = self._connect_address(address)
-        if not place and self._streams is not None:
-            return self._streams.unary(call._replace(instance=address))
+        if not place:
+            return self._otherwise(call, address)
         reply = ConnectReply(call, remaining)
         (self._pools.get(place) or self._pool(place, call.method.service)).send(reply)
         return reply
+
+    def _otherwise(self, call: Call, address: str) -> Awaitable[Reply]:
+        """A call to an instance that does not speak Connect."""
+        if self._streams is not None:
+            return self._streams.unary(call._replace(instance=address))
+        return refused(call, grpc.StatusCode.UNAVAILABLE, f"this instance of {call.method.service} speaks no Connect")
 
     def stream(self, call: Call, *, one_request: bool) -> Wire:
         """Begins a call of another shape, by the other transport."""
@@ -88,13 +94,14 @@ class ConnectTransport:
     async def ready(self) -> None:
         """Waits until one of the addresses is connected."""
         while not self._closed:
-            place = self._connect_address(self._choose("", frozenset()))
+            address = self._choose("", frozenset())
+            place = self._connect_address(address) if address else ""
             if place:
                 pool = self._pool(place, "")
                 pool.connect()
                 if pool.connected:
                     return
-            elif self._streams is not None:
+            elif address and self._streams is not None:
                 await self._streams.ready()
                 return
             await asyncio.sleep(CONNECT_TIMEOUT / 50)
@@ -128,8 +135,8 @@ class ConnectTransport:
     def _pool(self, place: str, service: str) -> Pool:
         pool = self._pools.get(place)
         if pool is None:
-            pool = self._pools[place] = Pool(place, service, self._clock)
             self._sweep()
+            pool = self._pools[place] = Pool(place, service, self._clock)
         return pool
 
     def _sweep(self) -> None:
@@ -143,5 +150,5 @@ class ConnectTransport:
                 pool.trim()
             else:
                 self._pools.pop(place).leave()
-        if self._pools:
+        if not self._closed:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)

@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, reply: ConnectReply) -> None:
         reader = self._reader
-        if reader.status == _REQUEST_TIMEOUT and self._calls > 1 and not reader.body:
+        if self._calls > 1 and reader.status == _REQUEST_TIMEOUT and not (reader.body or reader.keep_alive):
             self.abort()
             reply.unsent()
             self._home.again(reply)

@@ -105,13 +105,14 @@ class Pool:
         return head
 
     def free(self, connection: Connection) -> None:
-        while self._waiting:
-            reply = self._waiting.popleft()
-            if not reply.done():
-                connection.send(reply, reply.call.deadline - self._clock.monotonic())
-                return
-        if self._closed:
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft()
+        if self._closed or (self._waiting and not connection.alive):
             connection.abort()
+            return
+        if self._waiting:
+            reply = self._waiting.popleft()
+            connection.send(reply, reply.call.deadline - self._clock.monotonic())
             return
         connection.since = self._clock.monotonic()
         self._idle.append(connection)
@@ -153,6 +154,10 @@ class Pool:
                 )
         except (OSError, TimeoutError):
             self._failed()
+            return
+        if not connection.alive:  # turned away at the door
+            self._failed()
+            connection.abort()
             return
         self._backoff = 0.0
         self._open.add(connection)

@@ -119,7 +119,7 @@ class ConnectServer:
             context.finish(Status(grpc.StatusCode.UNAVAILABLE, STOPPED))
             task.cancel()
         if self.running:
-            await asyncio.wait(list(self.running))
+            await asyncio.wait(list(self.running), timeout=LINGER)
         for connection in list(self.connections):
             connection.leave()
         await self._emptied(LINGER)

@@ -74,6 +74,11 @@ class ServerConnection(asyncio.Protocol):
         """Whether a handler owes it an answer."""
         return self._handling
 
+    @property
+    def unread(self) -> int:
+        """Octets that the peer has yet to take."""
+        return self._transport.get_write_buffer_size()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._peer = _peer(transport.get_extra_info("peername"))
@@ -99,9 +104,13 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.stuck, self.since = True, self._home.clock.monotonic()
+        if not self._leaving:
+            self._transport.pause_reading()  # who does not read answers asks for no more
 
     def resume_writing(self) -> None:
         self.stuck = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def leave(self, last_words: bytes | None = None) -> None:
         """Ends the connection, after having said so."""

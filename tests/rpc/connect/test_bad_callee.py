@@ -91,6 +91,15 @@ class TestAway:
             for one in taken:
                 one.close()
 
+    async def test_turned_away_at_the_door(self, stub_of) -> None:
+        async def away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.abort()
+
+        async with raw_server(away) as server:
+            for _ in range(10):  # whether it was sent depends on who is faster, but never hangs
+                error = await failure(stub_of(server.address).Unary(ECHO, timeout=5))
+                assert error.code() is Code.UNAVAILABLE
+
 
 class TestHalves:
     @pytest.mark.parametrize(

@@ -213,6 +213,16 @@ class TestSlow:
         servicer.events["go"].set()
         assert (await caller.answer())[0] == 200
 
+    async def test_who_reads_no_answers_is_not_read(self, connect, server: ConnectServer) -> None:
+        caller = await connect()
+        caller.writer.transport.pause_reading()
+        for _ in range(30):
+            caller.writer.write(request(pb.Ask(what="large", count=MESSAGE_LIMIT - 100)))
+            await asyncio.sleep(0.005)
+        (connection,) = server.connections
+        assert connection.stuck
+        assert connection.unread <= 2 * MESSAGE_LIMIT
+
     async def test_an_answer_that_nobody_reads(self, connect, server: ConnectServer, clock: FakeClock) -> None:
         caller = await connect()
         caller.writer.transport.pause_reading()

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
+from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError, Outcome
-from souk.rpc.call import CallFailed
+from souk.rpc.call import Call, CallFailed
 from souk.rpc.channel import Channel
 from souk.rpc.connect.client import ConnectTransport
 from souk.rpc.connect.server import ConnectServer, serve_connect
+from souk.rpc.outgoing import method_of
 from souk.rpc.server import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
@@ -162,6 +164,16 @@ async def test_who_does_not_speak_connect_is_called_otherwise() -> None:
         with pytest.raises(CallFailed) as raised:
             await stub.Unary(ECHO)
         assert raised.value.outcome is Outcome.NOT_SENT
+
+
+async def test_an_instance_that_is_known_to_the_balancer_alone(system: System) -> None:
+    server = await system.serve()
+    system.addresses.clear()
+    deadline = SystemClock().monotonic() + 5
+    call = Call(method_of("/souktest.v1.Probe/Unary"), ECHO.SerializeToString(), (), deadline, instance=server.address)
+    for _ in range(2):
+        await system.transport.unary(call)
+    assert len(server.connections) == 1
 
 
 async def test_streams_need_another_transport(system: System) -> None:
