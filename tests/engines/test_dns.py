@@ -24,7 +24,11 @@ from souk.testing.registry_suite import RegistrySuite
 PROGRAM = shutil.which("dnsmasq", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 DOMAIN = "default.svc.cluster.local"
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="dnsmasq is not installed (apt-get install dnsmasq)")
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.xdist_group("dns"),
+    pytest.mark.skipif(PROGRAM is None, reason="dnsmasq is not installed (make test-engines installs it, as root)"),
+]
 
 
 def free_port() -> int:
