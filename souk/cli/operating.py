@@ -26,8 +26,11 @@ T = TypeVar("T")
 def operate(data: Path | None, ask: "Callable[[fleet_pb2_grpc.FleetAsyncStub], Awaitable[T]]") -> T:
     """Runs `ask` against the system on a data directory; raises ConfigurationError for what it refuses."""
 
+    # Settings know those of every installed service, which takes a moment to import.
+    where = from_environment().data if data is None else data
+
     async def asked() -> T:
-        async with operating(from_environment({"data": data}).data) as fleet:
+        async with operating(where) as fleet:
             return await ask(fleet)
 
     return asyncio.run(asked())

@@ -15,6 +15,7 @@ from souk.hosting.fleet.views import ENGINE
 from souk.resilience.breaker import State
 from souk.testing.fake_fleet import FakeFleet, FakeProcess, fake_fleet
 from souk.testing.processes import Ended, run, start, system
+from souk.testing.terminal import on_a_terminal
 
 
 @pytest.fixture
@@ -47,6 +48,15 @@ async def test_ps_in_a_pipe_is_plain_columns(fleet: FakeFleet, order: FakeProces
     assert heading.split()[:4] == ["service", "instance", "state", "pid"]
     assert engine.split()[:4] == ["postgres", "postgres", "ready", "1"]
     assert service.split()[:5] == ["order", "order-1", "ready", str(os.getpid()), "127.0.0.1:1"]
+
+
+async def test_on_a_terminal_states_are_coloured(fleet: FakeFleet, order: FakeProcess) -> None:
+    order.breaker("payment").force_open(0.0)
+    data = ("--data", str(fleet.data))
+    assert b"\x1b[32mready" in await asyncio.to_thread(on_a_terminal, "ps", *data)
+    assert b"\x1b[31mforced open" in await asyncio.to_thread(on_a_terminal, "breakers", *data)
+    Places(fleet.data).log("order-1").write_text("a line\n")
+    assert b"order-1 |\x1b[0m a line" in await asyncio.to_thread(on_a_terminal, "logs", "order", *data)
 
 
 async def test_ps_as_json_tells_what_each_process_says_of_itself(fleet: FakeFleet, order: FakeProcess) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import pty
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from souk.testing.processes import run, system
+from souk.testing.terminal import on_a_terminal
 
 SERVICES = ["user", "product", "inventory", "order", "order", "payment", "inventory", "order", "notification"]
 
@@ -51,30 +51,6 @@ async def test_what_the_api_refuses_is_said_in_one_line(url: str) -> None:
 
 async def test_on_a_terminal_it_is_coloured(url: str) -> None:
     assert b"\x1b[" in await asyncio.to_thread(on_a_terminal, "order", "--url", url)
-
-
-def on_a_terminal(*arguments: str) -> bytes:
-    """Runs a command on a pseudo terminal; returns what it showed."""
-    parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    pid = os.posix_spawn(
-        sys.executable,
-        (sys.executable, "-m", "souk.cli", *arguments),
-        environment,
-        file_actions=[(os.POSIX_SPAWN_DUP2, child, 1), (os.POSIX_SPAWN_CLOSE, parent)],
-    )
-    os.close(child)
-    shown = bytearray()
-    try:
-        while piece := os.read(parent, 4096):
-            shown += piece
-    except OSError:  # how Linux says that nobody holds the other end any more
-        pass
-    finally:
-        os.close(parent)
-        _, status = os.waitpid(pid, 0)
-    assert status == 0, bytes(shown)
-    return bytes(shown)
 
 
 async def test_piped_with_a_log_file_nothing_stands_between_the_lines(tmp_path: Path) -> None:
