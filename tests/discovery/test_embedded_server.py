@@ -18,7 +18,8 @@ from souk.discovery.embedded_server import EmbeddedRegistry, EmbeddedSettings, s
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
-from souk.testing.registry_harness import PATIENCE, eventually, watching
+from souk.testing.registry_embedded import EmbeddedHarness
+from souk.testing.registry_harness import PATIENCE, another_process, eventually, watching
 
 pytestmark = pytest.mark.usefixtures("nothing_goes_wrong_unseen")
 
@@ -179,32 +180,35 @@ async def settled_when_it_knows(where: Path, instance: Instance) -> bool:
     return bool(answer.settled)
 
 
-async def test_a_registry_that_hangs_is_away_until_it_goes_on(tmp_path: Path) -> None:
+async def test_nobody_has_left_when_the_registry_hangs_together_with_who_is_registered(tmp_path: Path) -> None:
+    """Ctrl-Z on a terminal stops both; what goes on first is the registry, which has heard nothing for long."""
     where = tmp_path / "r.sock"
-    process = await server(where, lease=30.0)
-    registering, client = (
-        await open_registry(f"unix:{where}", SystemClock()),
-        EmbeddedRegistryClient(f"unix:{where}", 1),
-    )
-    instance = Instance("order", "order-1", "127.0.0.1:1")
-    await registering.register(instance)
-    async with watching(client, "order") as watcher:
-        await watcher.knows(instance)
-        process.send_signal(signal.SIGSTOP)
+    registry = await server(where, lease=1.5)
+    client = EmbeddedRegistryClient(f"unix:{where}", silence=4.0)
+    one, two = (Instance("order", f"order-{number}", f"127.0.0.1:{number}") for number in (1, 2))
+    async with (
+        another_process(EmbeddedHarness(url=f"unix:{where}"), one) as process,
+        watching(client, "order") as watcher,
+    ):
+        await watcher.knows(one)
+        for stopped in (registry, process):
+            stopped.send_signal(signal.SIGSTOP)
         await eventually(lambda: client.away == "the registry does not answer")
-        assert await asyncio.wait_for(client.register(Instance("order", "order-2", "127.0.0.1:2")), PATIENCE)
+        registry.send_signal(signal.SIGCONT)
+        await client.register(two)
         process.send_signal(signal.SIGCONT)
-        await watcher.until(lambda it: len(it.known) == 2)
+        await watcher.knows(one, two)
+        await eventually(lambda: client.away == "")
         assert watcher.left == []
-        await asyncio.gather(registering.close(), client.close())
-    process.kill()
-    await process.communicate()
+        await client.close()
+    registry.kill()
+    await registry.communicate()
 
 
 async def test_a_registry_that_is_killed_and_started_again_on_its_socket(tmp_path: Path) -> None:
     """Both its clients go on by themselves, and nobody is told that anybody has left."""
     where = tmp_path / "r.sock"
-    first = await server(where)
+    first = await server(where, lease=60.0)
     one, other = [await open_registry(f"unix:{where}", SystemClock()) for _ in range(2)]
     instance = Instance("order", "order-1", "127.0.0.1:1")
     await one.register(instance)
