@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds after which an engine that does not answer has failed the test."""
 
 _TOOL = Path(__file__).resolve().parent.parent.parent / "tools" / "engines.py"
