@@ -32,6 +32,12 @@ def test_total_is_price_times_quantity() -> None:
     assert domain.total_of(ITEMS) == 2405
 
 
+def test_how_the_saga_goes_on_is_not_seen_of_the_order() -> None:
+    reserved = domain.apply(PENDING, events.StockReserved(1), 50)
+    assert (reserved.updated_at, reserved.last_at) == (PENDING.updated_at, 50)
+    assert (SETTLED.updated_at, SETTLED.last_at) == (CONFIRMED.updated_at, CONFIRMED.last_at + 1)
+
+
 def test_a_wish_to_cancel_while_pending_takes_effect_when_placing_has_ended() -> None:
     wished = after(PLACED, *domain.cancel(PENDING), events.OrderConfirmed("PAY-1"))
     assert wished.status is Status.CONFIRMED

@@ -180,7 +180,7 @@ class Order(_message.Message):
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When something that is shown of it last changed."""
 
     def __init__(
         self,
