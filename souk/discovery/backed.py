@@ -11,6 +11,9 @@ from souk.discovery.registry import Change, Instance, checked
 from souk.discovery.watches import Tell, Watches
 from souk.kernel.clock import Clock
 
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+"""How an answer that is JSON, and not what it should be, is noticed."""
+
 
 class Hearing:
     """What one watched service is said to have.
@@ -74,7 +77,7 @@ class BackedRegistry:
 
     def __init__(self, backend: Backend, clock: Clock, lease: float) -> None:
         self._backend, self._clock, self._lease = backend, clock, lease
-        self._reach = Reach((RegistryAway,))
+        self._reach = Reach((RegistryAway, *UNREADABLE), _line)
         self._watches = Watches(self._follow)
         self._claims: list[Claim] = []
 
@@ -111,3 +114,7 @@ class BackedRegistry:
                 hearing.forgot()
 
         await self._reach.keep(attempt)
+
+
+def _line(error: Exception) -> str:
+    return f"the registry answers what it should not: {error!r}" if isinstance(error, UNREADABLE) else str(error)

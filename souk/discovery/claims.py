@@ -118,5 +118,7 @@ class Claim:
 
     async def _withdraw(self) -> None:
         async with self._telling:
-            with suppress(RegistryAway):  # its lease runs out
+            try:
                 await self._claims.withdraw(self._claim, self._instance)
+            except Exception as error:  # its lease runs out
+                self._reach.lost(error)

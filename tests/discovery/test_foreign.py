@@ -26,6 +26,7 @@ GARBAGE = {
     "an error": b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 17\r\n\r\nNo cluster leader",
     "not allowed": b"HTTP/1.1 403 Forbidden\r\ncontent-length: 17\r\n\r\nPermission denied",
     "half an answer": b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n[{",
+    "other JSON": b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}',
     "nothing": b"",
 }
 
@@ -59,7 +60,7 @@ async def test_garbage_is_a_registry_that_is_away(scheme: str, answer: bytes) ->
         async with watching(registry, "order") as watcher:
             registration = await registry.register(Instance("order", "order-1", "127.0.0.1:1"))
             await eventually(lambda: registry.away != "")
-            assert address in registry.away
+            assert address in registry.away or "answers what it should not" in registry.away
             assert "secret" not in registry.away
             assert watcher.changes == []
             await registration.leave()
