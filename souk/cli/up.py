@@ -1,6 +1,7 @@
 """`souk up`: the whole system."""
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -113,12 +114,13 @@ async def _follow(then: str | None, url: str, settings: Settings) -> None:
     # Only one process has its databases as files in its directory, which the command may name.
     data = ("--data", str(settings.data)) if settings.topology != FLEET else ()
     arguments = ("-m", "souk.cli", then, "--url", url, *data)
-    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other.
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, start_new_session=True)
+    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other. Not by the
+    # event loop, which would fork: gRPC does not survive that.
+    process = subprocess.Popen((sys.executable, *arguments), start_new_session=True)  # noqa: ASYNC220
     try:
-        if await process.wait():
+        if await asyncio.to_thread(process.wait):
             say(f"`souk {then}` ended with status {process.returncode}; the system is still serving on {url}")
     finally:
-        if process.returncode is None:
+        if process.poll() is None:
             process.terminate()
-            await process.wait()
+            await asyncio.to_thread(process.wait)

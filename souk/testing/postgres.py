@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from souk.hosting.fleet.engine_user import engine_user, make_for_engine
+from souk.hosting.fleet.engine_user import launcher, make_for_engine
 from souk.hosting.fleet.postgres_binaries import find_binaries
 from souk.hosting.fleet.postgres_cluster import initdb
 
@@ -50,9 +50,9 @@ class PostgresServer:
             self._prepare()
         log = (self._root / "log").open("ab")
         with log:
-            command = [str(self._binaries / "postgres"), "-D", str(self._data), "-k", str(self._data)]
+            command = [*launcher(), str(self._binaries / "postgres"), "-D", str(self._data), "-k", str(self._data)]
             options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-            self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd="/", **engine_user())
+            self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd="/")
         self._await_ready()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:

@@ -28,7 +28,7 @@ from souk.hosting import installed
 
 GATEWAY = "gateway"
 LOOPBACK = "127.0.0.1"
-START_LIMIT = 40.0
+START_LIMIT = 90.0
 STOP_LIMIT = 30.0
 POLL = 0.01
 _LOG_SHOWN = 20_000
@@ -74,7 +74,7 @@ class Process:
         return match
 
     def _match(self) -> re.Match[str] | None:
-        return self._ready.search(self._said.read_text())
+        return self._ready.search(self.said)
 
     @property
     def status(self) -> int | None:
@@ -109,6 +109,11 @@ class Process:
             self._process.kill()
             self._process.wait()
             raise AssertionError(f"{self.name} did not end within {limit:g} s\n{self.output()}") from None
+
+    @property
+    def said(self) -> str:
+        """What it wrote to standard output since it was started last."""
+        return self._said.read_text(errors="replace")
 
     def output(self) -> str:
         """The end of what it said and logged."""
@@ -220,16 +225,21 @@ def fleet(
     arguments: Sequence[str] = (),
 ) -> Iterator[System]:
     """The system as a fleet on engines of its own; all of it killed at the end, if it still runs."""
-    with _reachable(folder) as place:
+    with reachable(folder) as place:
         data, logs = _folders(place)
-        command = ("up", "--topology", "fleet", "--demo", "--data", str(data), "--port", "0", *arguments)
-        up = Process("up", command, r"is ready on (?P<url>http://\S+)", logs, leader=True)
+        up = fleet_process(data, logs, r"is ready on (?P<url>http://\S+)", *arguments)
         with _running(System("fleet", data, [up], settings or {}), faults) as system:
             yield system
 
 
+def fleet_process(data: Path, logs: Path, ready: str, *arguments: str) -> Process:
+    """The supervisor of a fleet on `data`, not started yet."""
+    command = ("up", "--topology", "fleet", "--demo", "--data", str(data), "--port", "0", *arguments)
+    return Process("up", command, ready, logs, leader=True)
+
+
 @contextmanager
-def _reachable(folder: Path) -> Iterator[Path]:
+def reachable(folder: Path) -> Iterator[Path]:
     """The folder, or one elsewhere: PostgreSQL does not run as root, and pytest's folders let nobody else in."""
     if os.geteuid() != 0:
         yield folder
@@ -239,7 +249,10 @@ def _reachable(folder: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if "SOUK_J_KEEP" not in os.environ:
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            print("kept", place)
 
 
 def _serving(name: str, port: int, data: Path, logs: Path) -> Process:

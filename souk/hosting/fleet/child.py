@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 _CHUNK = 65536
 _LONGEST_LINE = 1 << 20
@@ -22,12 +21,12 @@ Said = Callable[[list[bytes]], None]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is started: words, variables, where, and `user` as `subprocess` takes it (user, group, extra_groups)."""
+    """What is started: words, variables, and where. `launcher` is a program that becomes it."""
 
     words: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     folder: Path = Path("/")
-    user: Mapping[str, Any] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
     descriptors: tuple[int, ...] = ()
 
 
@@ -49,15 +48,15 @@ class Child:
     @classmethod
     def start(cls, command: Command, said: Said) -> "Child":
         """Starts a process; raises OSError when the system refuses."""
+        # With nothing that would make `subprocess` fork where it can vfork: gRPC does not survive a fork.
         process = subprocess.Popen(
-            command.words,
+            (*command.launcher, *command.words),
             env=dict(command.environment),
             cwd=command.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=command.descriptors,
-            **command.user,
         )
         return cls(process, said)
 

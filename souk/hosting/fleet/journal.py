@@ -12,6 +12,9 @@ FULL = 10 * 1024 * 1024
 _REMEMBERED = 20
 _LONGEST_REASON = 240
 _TELLING = ("reason", "error", "exception")
+_FATAL = (b" FATAL: ", b" PANIC: ")
+"""PostgreSQL says why it gives up, and then how it does."""
+_LAST_WORDS = 5
 
 
 class Journal:
@@ -32,8 +35,10 @@ class Journal:
             self._size += os.write(self._file, content)
 
     def last_line(self) -> str:
-        """The last that was said, in words; "" if nothing was."""
-        return next((words for line in reversed(self._last) if (words := in_words(line))), "")
+        """Why it has probably ended, in words: the last that was said; "" if nothing was."""
+        last = list(self._last)[-_LAST_WORDS:]
+        fatal = [line for line in last if any(word in line for word in _FATAL)]
+        return next((words for line in reversed(fatal or last) if (words := in_words(line))), "")
 
     def forget(self) -> None:
         """What was said belongs to a life that is over."""

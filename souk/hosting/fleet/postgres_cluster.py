@@ -10,13 +10,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from souk.hosting.fleet.child import Command
-from souk.hosting.fleet.engine_user import engine_user, make_for_engine, require_reachable
+from souk.hosting.fleet.engine_user import give_to_engine, launcher, make_for_engine, require_reachable
 from souk.hosting.fleet.places import fits
 from souk.hosting.fleet.postgres_binaries import binaries_for, data_version
 from souk.hosting.fleet.proc import identity
@@ -79,7 +79,7 @@ class PostgresCluster:
             settings["io_method"] = "sync"
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         words = (str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.socket), *options)
-        return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, user=engine_user())
+        return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, launcher=launcher())
 
     def answers(self, pid: int) -> bool:
         """Whether the server of that pid takes connections: it writes so into its pid file."""
@@ -128,11 +128,9 @@ async def end_stray(cluster: PostgresCluster) -> None:
 
 def initdb(binaries: Path, data: Path, *options: str) -> None:
     """Fills a data directory, which must be empty and the engines' user's; raises ConfigurationError."""
-    command: Sequence[str] = (str(binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, *options)
-    common = ("--encoding=UTF8", "--locale=C.UTF-8")
-    done = subprocess.run(
-        [*command, *common], capture_output=True, text=True, cwd="/", check=False, env={}, **engine_user()
-    )
+    words = (str(binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, "--encoding=UTF8", "--locale=C.UTF-8")
+    command = (*launcher(), *words, *options)
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, env={})
     if done.returncode != 0:
         reason = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"
         raise ConfigurationError(f"PostgreSQL cannot make its data directory {data}: {reason}")
@@ -155,9 +153,7 @@ def _initialise(binaries: Path, data: Path, password: str) -> None:
 def _tell(path: Path, password: str) -> None:
     """Writes a password where only the engines' user reads it."""
     path.unlink(missing_ok=True)
-    user = engine_user()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(descriptor, "w") as file:
         file.write(password)
-        if user:
-            os.fchown(file.fileno(), user["user"], user["group"])
+        give_to_engine(file.fileno())

@@ -20,10 +20,8 @@ _SET_DEATH_SIGNAL = 1
 def lead() -> None:
     """Makes this process the leader of a group; on a terminal, a copy of it, and this one waits for the copy's end.
 
-    Call it before there are threads or event loops, and before anything is done with gRPC.
+    Call it before there are threads or event loops.
     """
-    # What this process forks executes another program at once. gRPC would prepare itself for each fork, and log that.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     if _has_terminal():
         _go_behind()
     elif os.getpid() != os.getpgrp():

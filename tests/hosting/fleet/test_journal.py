@@ -39,6 +39,13 @@ def test_the_last_line_of_a_life_says_why_it_ended(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_postgres_says_why_before_it_says_how(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "postgres.log")
+    journal.write([b"12:00 [1] FATAL:  no memory", b"12:00 [1] HINT:  buy some", b"12:00 [1] LOG:  it is shut down"])
+    assert journal.last_line() == "12:00 [1] FATAL:  no memory"
+    journal.close()
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
