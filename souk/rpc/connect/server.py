@@ -20,8 +20,8 @@ IDLE = 75.0
 """Seconds that a connection may wait for its next request; callers close theirs well before."""
 SLOW = 20.0
 """Seconds that a request may take to come, or an answer to be read, once it began."""
-DRAIN_IDLE = 0.5
-"""Seconds for which a server that leaves still waits for requests on connections that it has."""
+LAST_CALLS = 0.3
+"""Seconds for which a server that leaves still takes what callers send who do not know yet."""
 _SWEEP = 1.0
 _BACKLOG = 1_024
 
@@ -59,20 +59,21 @@ class ConnectServer:
         self._sweeper = loop.call_later(_SWEEP, self._sweeps)
 
     async def stop(self, grace: float | None = None) -> None:
-        """Takes no more connections; running requests may end within `grace` seconds.
+        """Leaves; running requests may end within `grace` seconds.
 
-        Every answer from now on ends its connection. A request that comes on a connection that was
-        waiting is still served, for a moment; then those that wait are closed.
+        Every answer from now on ends its connection. For a moment what comes is still served, on
+        connections that were waiting and on new ones; then there are no new ones, and those that
+        wait are closed.
         """
         if self.draining:
             await self.wait_closed()
             return
         self.draining = True
-        for _ in range(2):  # who has connected already is still let in
-            await asyncio.sleep(0)
+        if grace:
+            await asyncio.sleep(min(grace, LAST_CALLS))
         self._listener.close()
         if grace:
-            await self._drain(grace)
+            await self._drain(grace - LAST_CALLS)
         await self._end()
 
     async def wait_closed(self) -> None:
@@ -102,11 +103,10 @@ class ConnectServer:
                 connection.leave()
 
     async def _drain(self, grace: float) -> None:
-        await self._emptied(min(grace, DRAIN_IDLE))
         for connection in list(self.connections):
             if connection.idle:
                 connection.leave()
-        await self._emptied(grace - DRAIN_IDLE)
+        await self._emptied(grace)
 
     async def _emptied(self, seconds: float) -> None:
         if self.connections and seconds > 0:

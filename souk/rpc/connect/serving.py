@@ -8,6 +8,7 @@ and it listens for a while to what it no longer reads, for closing at once would
 """
 
 import asyncio
+from contextlib import suppress
 from contextvars import Context
 from typing import Protocol, cast
 
@@ -114,11 +115,11 @@ class ServerConnection(asyncio.Protocol):
 
     def leave(self, last_words: bytes | None = None) -> None:
         """Ends the connection, after having said so."""
-        if self._leaving:
+        if self._leaving or self._transport.is_closing():
             return
         self._leaving = True
         self._transport.write(last_words or exchange.goodbye())
-        if self._transport.can_write_eof():
+        with suppress(OSError):  # the peer may be gone, and the loop not know yet
             self._transport.write_eof()
         asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
 
