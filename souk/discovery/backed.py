@@ -59,10 +59,6 @@ class Backend(Claims, Protocol):
     grace: float
     """Seconds after which everybody who lives must have been seen by a registry that forgot."""
 
-    def check(self, instance: Instance) -> None:
-        """Raises ConfigurationError for what it can never hold."""
-        ...
-
     async def listen(self, service: str, hearing: Hearing) -> None:
         """Tells all healthy instances of a service, and again after each change, until it fails."""
         ...

@@ -26,6 +26,10 @@ class Claims(Protocol):
     RegistryAway.
     """
 
+    def check(self, instance: Instance) -> None:
+        """Raises ConfigurationError for what it can never hold."""
+        ...
+
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
         """Takes the id, whoever has it; or says anew what this claim says of itself."""
         ...
@@ -64,17 +68,21 @@ class Claim:
 
     async def update(self, instance: Instance) -> None:
         """Says something else about the same instance."""
-        self._instance = checked(replace(instance, service=self._instance.service, id=self._instance.id))
+        changed = checked(replace(instance, service=self._instance.service, id=self._instance.id))
+        self._claims.check(changed)
+        self._instance = changed
         await self._say()
 
     async def leave(self) -> None:
         """Gives the place up."""
         if not self.left:
             self.left = True
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    await self._withdraw()
-            self._task.cancel()
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PATIENCE):
+                        await self._withdraw()
+            finally:
+                self._task.cancel()
         await asyncio.wait({self._task})
 
     async def told(self) -> None:
@@ -103,7 +111,7 @@ class Claim:
             async with self._telling:
                 if not self.left:
                     await self._exchange(self._instance, self._healthy)
-            self._reach.found()
+                    self._reach.found()
         finally:
             if not self._speak.is_set():
                 self._heard.set()

@@ -85,6 +85,9 @@ async def test_consul_refuses_text_that_is_too_long_for_it() -> None:
     with pytest.raises(ConfigurationError, match="64 texts"):
         texts = {f"m{number}": "" for number in range(64)}
         await registry.register(Instance("order", "order-1", "127.0.0.1:1", metadata=texts))
+    registration = await registry.register(Instance("order", "order-1", "127.0.0.1:1"))
+    with pytest.raises(ConfigurationError, match="zone"):
+        await registration.update(Instance("order", "order-1", "127.0.0.1:1", zone="ü" * 512))
     await registry.close()
 
 
