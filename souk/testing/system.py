@@ -52,7 +52,7 @@ class Process:
     def __init__(self, name: str, arguments: Sequence[str], ready: str, folder: Path, leader: bool = False) -> None:
         self.name = name
         self._leader = leader
-        self._command = (sys.executable, "-m", "souk.cli", *arguments)
+        self.command = (sys.executable, "-m", "souk.cli", *arguments)
         self._ready = re.compile(ready)
         self._said, self._log = folder / f"{name}.out", folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +62,7 @@ class Process:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
         with self._said.open("wb") as said, self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env={**kept, **settings}, stdout=said, stderr=log, start_new_session=self._leader
+                self.command, env={**kept, **settings}, stdout=said, stderr=log, start_new_session=self._leader
             )
 
     def await_ready(self) -> re.Match[str]:

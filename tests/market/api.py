@@ -15,7 +15,8 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
-def _look(response: httpx.Response) -> None:
+def look(response: httpx.Response) -> None:
+    """Raises AssertionError for an answer that is not as all must be."""
     where = f"{response.request.method} {response.request.url.path} -> {response.status_code}"
     assert response.headers.get("x-request-id"), f"{where} has no X-Request-Id"
     assert _TRACEPARENT.fullmatch(response.headers.get("traceparent", "")), f"{where} has no good traceparent"
@@ -48,7 +49,7 @@ class Api(httpx.Client):
 
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        super().__init__(base_url=url, headers=headers, timeout=PATIENCE, event_hooks={"response": [_look]})
+        super().__init__(base_url=url, headers=headers, timeout=PATIENCE, event_hooks={"response": [look]})
         self.token = token
 
     def ok(self, method: str, path: str, status: int = 200, **arguments: Any) -> Any:

@@ -1,5 +1,6 @@
 """What a system has written down, read from its databases as they lie there."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,13 @@ class Books:
         """What happened to an order."""
         sql = "SELECT type FROM souk_event_store WHERE stream = ? ORDER BY version"
         return [row["type"] for row in self.rows("order", sql, order_id)]
+
+    def histories(self) -> dict[str, list[str]]:
+        """What happened to each order."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for row in self.rows("order", "SELECT stream, type FROM souk_event_store ORDER BY stream, version"):
+            found[row["stream"]].append(row["type"])
+        return found
 
     def events(self) -> list[Row]:
         """What the services told each other."""

@@ -60,11 +60,11 @@ def _money_of_orders(books: Books) -> Iterator[str]:
     for row in books.rows("payment", "SELECT * FROM payments WHERE purpose = 'order'"):
         if row["status"] in MONEY:
             charged[row["order_id"]].append(row)
-    orders = {order.id: order for order in books.orders()}
+    orders, histories = {order.id: order for order in books.orders()}, books.histories()
     for order_id in charged.keys() - orders.keys():
         yield f"a charge for {order_id}, of which there is no order"
     for order in orders.values():
-        confirmed = "OrderConfirmed" in books.history(order.id)
+        confirmed = "OrderConfirmed" in histories[order.id]
         owed = order.total - order.refunded_total if confirmed else 0
         kept = sum(row["amount"] - row["refunded"] for row in charged[order.id])
         if kept != owed:
@@ -147,6 +147,7 @@ def _stock(books: Books) -> Iterator[str]:
 
 
 def _keys(books: Books) -> Iterator[str]:
+    histories = books.histories()
     keys = books.rows("order", "SELECT caller, idempotency_key, subject, reply, status FROM souk_idempotency")
     orders = {order.id: order for order in books.orders()}
     subjects = Counter(row["subject"] for row in keys if row["subject"])
@@ -160,18 +161,19 @@ def _keys(books: Books) -> Iterator[str]:
         waits = order is not None and status(order) == "REJECTED" and order.retryable
         if answered == waits:
             yield f"the key of {row['subject'] or 'no order'} has {'an' if answered else 'no'} answer"
-        if order is not None and (row["reply"] is not None) != ("OrderConfirmed" in books.history(order.id)):
+        if order is not None and (row["reply"] is not None) != ("OrderConfirmed" in histories[order.id]):
             yield f"the key of {order.id} tells another end than the order: {status(order)}"
 
 
 def _told(books: Books) -> Iterator[str]:
     """What others hear of an order is what happened to it, once each."""
     told: dict[str, Counter[str]] = defaultdict(Counter)
+    histories = books.histories()
     for event in books.events():
         if event["type"].startswith("shop.order.v1."):
             told[event["key"]][event["type"].rpartition(".")[2]] += 1
     for order in books.orders():
-        history = set(books.history(order.id))
+        history = set(histories[order.id])
         due = dict.fromkeys(("OrderConfirmed", "OrderCancelled", "OrderShipped", "OrderDelivered"), 1)
         due = {name: number for name, number in due.items() if name in history}
         if status(order) == "REJECTED" and not order.retryable:

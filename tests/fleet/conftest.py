@@ -1,0 +1,137 @@
+"""One fleet for all that leaves it whole, with its shop and its operator; some tests have one of their own."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from souk.testing.system import System, fleet
+from tests.market.books import Books
+from tests.market.buyers import Wishes
+from tests.market.invariants import await_rest, violations
+from tests.market.operator import Operator
+from tests.market.shop import Buyer, Shop
+
+HERE = Path(__file__).parent
+SCALE = ("--scale", "order=2,inventory=3")
+LONGEST_OPEN = 4.0
+RESILIENCE = f"""
+[default.breaker]
+open_for = 2.0
+longest_open_for = {LONGEST_OPEN}
+"""
+"""Shorter waits than by default, for shorter tests."""
+STOCK = 100_000
+PRICE = 1_200
+REST = 120.0
+
+
+@dataclass
+class Bazaar:
+    """A fleet, whoever operates it, and a few buyers with all that they need."""
+
+    system: System
+
+    @cached_property
+    def shop(self) -> Shop:
+        """Its shop."""
+        return Shop("fleet", self.system.url, self.system.data)
+
+    @cached_property
+    def operator(self) -> Operator:
+        """Who operates it."""
+        return Operator(self.system.data)
+
+    @cached_property
+    def accounts(self) -> list[Buyer]:
+        """Buyers with an address and a default card."""
+        return [self.shop.buyer() for _ in range(4)]
+
+    @cached_property
+    def product(self) -> str:
+        """A product that does not run out."""
+        return self.shop.product(PRICE, STOCK)
+
+    def wishes(self, name: str, methods: Sequence[str] = ("card",)) -> Wishes:
+        """Orders of that product, one piece each."""
+        return Wishes(self.accounts, [(self.product, 1, PRICE)], name, methods)
+
+    def close(self) -> None:
+        """Ends the connections to it."""
+        self.shop.close()
+
+    def audit(self) -> None:
+        """Waits for rest, and raises AssertionError for what is not as it must be then."""
+        books = Books(self.system.data)
+        await_rest(books, REST)
+        assert violations(books) == [], self.system.output()
+
+    def close_books(self) -> None:
+        """Audits, once every process is there again."""
+        self.operator.await_ready()
+        self.audit()
+
+
+Opened = Callable[..., AbstractContextManager[Bazaar]]
+
+
+@contextmanager
+def _opened(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> Iterator[Bazaar]:
+    with fleet(folder, arguments=arguments, settings=settings) as system:
+        bazaar = Bazaar(system)
+        try:
+            yield bazaar
+        finally:
+            bazaar.close()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
+    """Opens a fleet of the test's own, killed at its end."""
+    return lambda *arguments, **more: _opened(tmp_path, *arguments, **more)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
+    """The fleet that tests share; at the end it stops by itself."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "resilience.toml").write_text(RESILIENCE)
+    with _opened(folder, *SCALE, settings={"SOUK_RESILIENCE": str(folder / "resilience.toml")}) as bazaar:
+        yield bazaar
+        assert set(bazaar.system.stop()) == {0}, bazaar.system.output()
+
+
+@pytest.fixture
+def bazaar(shared: Bazaar) -> Iterator[Bazaar]:
+    """The shared fleet, whole; it must be whole again after the test, and its books right."""
+    shared.operator.await_ready()
+    yield shared
+    shared.close_books()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of the shared fleet together, so that it is started once."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and "shared" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("the shared fleet"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Shows what the fleet logged when a test of it fails."""
+    report = yield
+    bazaar = getattr(item, "funcargs", {}).get("bazaar")
+    if report.failed and bazaar is not None:
+        report.sections.append(("fleet", _telling(bazaar.system.output())))
+    return report
+
+
+def _telling(output: str) -> str:
+    """Without the log of requests that went well."""
+    lines = output.splitlines()
+    return "\n".join(line for line in lines if '"event":"request"' not in line)

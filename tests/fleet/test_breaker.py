@@ -1,0 +1,115 @@
+"""Payment goes away, or fails, under load: buyers hear so at once, it is probed with care, and orders go on after."""
+
+import statistics
+import time
+
+import pytest
+
+from souk.resilience.breaker_settings import BreakerSettings
+from souk.testing.system import until
+from tests.fleet.conftest import LONGEST_OPEN, Bazaar
+from tests.market.buyers import Answer, Crowd, counted, p99
+from tests.market.peers import FAILING, SILENT, Manners, Peer
+
+RATE = 50
+AWAY = (503, "PAYMENT_UNAVAILABLE")
+WELL = (201, "CONFIRMED")
+PROBES = BreakerSettings().probes
+AT_ONCE = 1.0
+"""Far less than the 2 s after which a call to Payment times out, and far more than a refusal takes."""
+LATE = 5.0
+"""Added where something is awaited on a machine that does much else."""
+
+
+def _guards(bazaar: Bazaar) -> list[dict[str, object]]:
+    """Order's breakers around Payment, one a process."""
+    return [one for one in bazaar.operator.breakers("payment") if one["caller"] == "order"]
+
+
+def _await_open(bazaar: Bazaar) -> None:
+    orders = sum(one["service"] == "order" for one in bazaar.operator.ps())
+
+    def opened() -> bool:
+        time.sleep(0.1)
+        return sum(one["state"] != "closed" for one in _guards(bazaar)) == orders
+
+    until(opened, 60, "every process of Order has opened its breaker around Payment")
+
+
+def _refused(bazaar: Bazaar) -> int:
+    return sum(int(str(one["refused"])) for one in _guards(bazaar))
+
+
+def _await_confirmed(crowd: Crowd, back: float) -> float:
+    """Seconds from its return to the first order that was asked for after it, and is confirmed."""
+    until(lambda: any(one.outcome == WELL for one in crowd.since(back)), 60, "orders are confirmed again")
+    return min(one.at for one in crowd.since(back) if one.outcome == WELL) - back
+
+
+def _tell(what: str, refused: list[Answer]) -> None:
+    half = statistics.median(one.took for one in refused) * 1000
+    print(f"\n{what}: {len(refused)} answers while open, p50 {half:.1f} ms, p99 {p99(refused):.1f} ms")
+
+
+def test_with_payment_stopped_buyers_hear_so_at_once_and_orders_go_on_after(bazaar: Bazaar) -> None:
+    with Crowd(bazaar.shop.url, bazaar.wishes("stopped"), per_second=RATE, insist=False) as crowd:
+        time.sleep(1.0)
+        bazaar.operator.souk("stop", "payment")
+        _await_open(bazaar)
+        opened, before = time.monotonic(), _refused(bazaar)
+        time.sleep(3.0)
+        told, after = crowd.since(opened), _refused(bazaar)
+        bazaar.operator.souk("start", "payment")
+        took = _await_confirmed(crowd, time.monotonic())
+    _tell("Payment stopped", told)
+    print(f"confirmed again {took:.2f} s after its return")
+    assert counted(told).keys() == {AWAY}
+    cycles = 2 * (1 + 3.0 / 2.0)
+    assert after - before >= len(told) - PROBES * cycles, "but for probes, each was refused on the spot"
+    assert took < LONGEST_OPEN + LATE
+    crowd.ask_again()
+    assert set(counted([ends[-1] for ends in crowd.ends().values()])) == {WELL}
+
+
+@pytest.mark.parametrize("manners", [FAILING, pytest.param(SILENT, marks=pytest.mark.full)], ids=lambda one: one.name)
+def test_a_payment_that_fails_is_probed_by_the_permitted_number_only(bazaar: Bazaar, manners: Manners) -> None:
+    bazaar.operator.souk("stop", "payment")
+    wishes = bazaar.wishes(f"probed-{manners.name}")
+    with (
+        Peer(bazaar.operator.registry, "payment", manners) as peer,
+        Crowd(bazaar.shop.url, wishes, per_second=RATE, insist=False) as crowd,
+    ):
+        _await_open(bazaar)
+        time.sleep(AT_ONCE)  # what was under way when it opened has arrived
+        opened, arrived, refused = time.monotonic(), _calls(peer), _refused(bazaar)
+        time.sleep(6.0)
+        told, probed = crowd.since(opened), _calls(peer) - arrived
+        shed, seconds = _refused(bazaar) - refused, time.monotonic() - opened
+    bazaar.operator.souk("start", "payment")
+    _tell(f"Payment {manners.name}", told)
+    processes = len(_guards(bazaar))
+    rounds = processes * (1 + seconds / 2.0)  # an open interval is 2 s at first, and longer after
+    print(f"{probed} calls reached it in {seconds:.1f} s, {shed} were refused")
+    assert 0 < probed <= PROBES * rounds
+    assert shed >= len(told) - probed
+    assert statistics.median(one.took for one in told) < AT_ONCE
+    assert counted(told).keys() <= {AWAY}
+    crowd.ask_again()
+    assert set(counted([ends[-1] for ends in crowd.ends().values()])) == {WELL}
+
+
+def _calls(peer: Peer) -> int:
+    """The calls of Order that reached it; events come from anybody."""
+    return sum("/shop.payment." in path for path in peer.arrivals)
+
+
+@pytest.mark.full
+def test_payment_killed_again_and_again_charges_nobody_for_nothing(bazaar: Bazaar) -> None:
+    with Crowd(bazaar.shop.url, bazaar.wishes("killed"), per_second=RATE) as crowd:
+        for _ in range(5):
+            bazaar.operator.kill("payment-1")
+            time.sleep(1.0)
+            until(lambda: bazaar.operator.process("payment-1")["state"] == "ready", 60, "Payment is back")
+            _await_confirmed(crowd, time.monotonic())
+    print(f"\n{counted(crowd.answers)}")
+    assert set(counted([ends[-1] for ends in crowd.ends().values()])) == {WELL}

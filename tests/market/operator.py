@@ -1,0 +1,101 @@
+"""Somebody who operates a fleet: by its commands where they change something, by its control socket to look."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soukapi.v1 import fleet_pb2
+
+from souk.cli import breakers, ps
+from souk.hosting.control.client import operating
+from souk.hosting.fleet.places import Places
+from souk.kernel.errors import ConfigurationError
+from souk.testing.system import until
+
+LIMIT = 120.0
+EVERY = 0.1
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The fleet that runs on a data directory."""
+
+    data: Path
+
+    def souk(self, *words: str) -> str:
+        """What a command said; it must end well."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
+        command = [sys.executable, "-m", "souk.cli", *words, "--data", str(self.data)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=kept, check=False)
+        assert done.returncode == 0, f"souk {' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def ps(self) -> list[dict[str, Any]]:
+        """The processes, as `souk ps --json` tells them."""
+
+        async def ask() -> list[dict[str, Any]]:
+            async with operating(self.data) as fleet:
+                found = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=LIMIT)
+                return [ps.document(process) for process in found.processes]
+
+        return asyncio.run(ask())
+
+    def breakers(self, callee: str) -> list[dict[str, Any]]:
+        """The breakers around the calls to a service, as `souk breakers --json` tells them."""
+
+        async def ask() -> list[dict[str, Any]]:
+            async with operating(self.data) as fleet:
+                found = await fleet.ListBreakers(fleet_pb2.ListBreakersRequest(), timeout=LIMIT)
+                return [breakers.document(one) for one in found.breakers if one.callee == callee]
+
+        return asyncio.run(ask())
+
+    def process(self, instance: str) -> dict[str, Any]:
+        """One process."""
+        return next(one for one in self.ps() if one["instance"] == instance)
+
+    def pid(self, instance: str) -> int:
+        """The number of a process that runs."""
+        return int(self.process(instance)["pid"])
+
+    def kill(self, instance: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Sends a signal to a process; its pid."""
+        pid = self.pid(instance)
+        os.kill(pid, number)
+        return pid
+
+    def await_ready(self, limit: float = LIMIT) -> None:
+        """Returns when every process takes calls."""
+        until(_slowly(lambda: not self.not_ready()), limit, "every process is ready")
+
+    def not_ready(self) -> list[str]:
+        """Those that are not, and why."""
+        try:
+            return [f"{one['instance']} {one['state']} {one['why']}" for one in self.ps() if one["state"] != "ready"]
+        except ConfigurationError as error:
+            return [str(error)]
+
+    def await_breaker(self, callee: str, of: Callable[[dict[str, Any]], bool], limit: float = LIMIT) -> None:
+        """Returns once this is true of a breaker around the calls to a service."""
+        until(_slowly(lambda: any(of(one) for one in self.breakers(callee))), limit, f"a breaker around {callee}")
+
+    @property
+    def registry(self) -> str:
+        """The URL of the registry that the supervisor serves."""
+        return f"unix:{Places(self.data).registry}"
+
+
+def _slowly(look: Callable[[], bool]) -> Callable[[], bool]:
+    """Looks from time to time only: asking a whole fleet costs it something."""
+
+    def looked() -> bool:
+        return look() or time.sleep(EVERY) is not None
+
+    return looked
