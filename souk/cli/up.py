@@ -66,7 +66,7 @@ def up(then: str | None, scale: str | None, postgres: str | None, redis: str | N
     if settings.topology == FLEET:
         up_fleet(app, settings, lambda url: _follow(then, url, settings))
         return
-    _refuse_scale(settings)
+    _refuse_processes(settings)
     _up_monolith(app, settings, then)
 
 
@@ -95,9 +95,11 @@ def _read(flag: str, text: str | None, reader: Callable[[str], K]) -> K | None:
         raise click.BadParameter(str(error), param_hint=flag) from None
 
 
-def _refuse_scale(settings: Settings) -> None:
+def _refuse_processes(settings: Settings) -> None:
     if settings.scale:
         raise ConfigurationError("one process is not scaled; leave out --scale, or start with --topology fleet")
+    if settings.commands:
+        raise ConfigurationError("SOUK_COMMANDS says how processes of a fleet are started: use --topology fleet")
 
 
 def _announce(app: App, settings: Settings, system: Running, took: float) -> None:

@@ -1,6 +1,7 @@
 """How the text of a setting becomes its value. Each reader raises ValueError, which says what was expected."""
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -68,6 +69,14 @@ def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", text):
         raise ValueError("must count from 0, as in name=2")
     return int(text)
+
+
+def commands(text: str) -> dict[str, tuple[str, ...]]:
+    """Reads `service=program argument,...`, quoted as in a shell. Raises ValueError."""
+    found = {name: tuple(shlex.split(line)) for name, line in pairs(text).items()}
+    if not all(words and words[0].strip() for words in found.values()):
+        raise ValueError("must read service=program argument,service=program")
+    return found
 
 
 def addresses(text: str) -> dict[str, tuple[str, ...]]:

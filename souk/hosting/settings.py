@@ -50,6 +50,9 @@ class Settings:
     `subscriptions` says which types of events consumers of services hear that are not installed here, by
     "service/consumer".
 
+    A fleet: `scale` says how many processes a service has, `commands` by which words its processes are
+    started where the service is not the one that is installed here, such as one in another language.
+
     Operating: `log_file` takes the log instead of standard error. `control` is the path of a private socket
     on which the process is asked how it is; on `metrics_port` of loopback it serves its numbers over HTTP.
     `resilience` is a file that says otherwise than the defaults when breakers open, and the like. `faults`
@@ -70,6 +73,7 @@ class Settings:
     app: str | None = None
     topology: str = "monolith"
     scale: Mapping[str, int] = field(default_factory=dict)
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_level: str = "info"
     log_file: Path | None = None
     registry: str | None = None
@@ -111,6 +115,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "app": str,
     "topology": values.one_of(*TOPOLOGIES),
     "scale": values.counts,
+    "commands": values.commands,
     "log_level": values.one_of(*LEVELS),
     "log_file": Path,
     "registry": values.registry,

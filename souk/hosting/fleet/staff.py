@@ -1,11 +1,11 @@
 """The processes that work on top of the engines: companions, services, gateways."""
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from souk.hosting.fleet.child import Command
+from souk.hosting.fleet.commands import Commands
 from souk.hosting.fleet.companions import Placed, placed
 from souk.hosting.fleet.engines import Databases
 from souk.hosting.fleet.environment import Surroundings
@@ -21,12 +21,14 @@ from souk.hosting.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What the staff stands on: where its databases, Redis, its registry and the public socket are."""
+    """What the staff stands on: where its databases, Redis, its registry and the public socket are, and the
+    commands that start it."""
 
     databases: Databases
     redis: str = field(repr=False)
     registry: str
     public: int
+    commands: Commands
 
 
 class Staff:
@@ -86,10 +88,9 @@ class Staff:
         instance = f"{name}-{number}"
         control = self._places.of(instance)
         environment = self._around.of(instance, control, own)
-        words = (sys.executable, "-m", "souk.cli", "serve", name)
 
         async def command() -> Command:
             control.unlink(missing_ok=True)
-            return Command(words, environment, descriptors=descriptors)
+            return self._grounds.commands.of(name, environment, *descriptors)
 
         return Blueprint(name, instance, kind, command, ready_line(name), control=str(control))

@@ -16,6 +16,7 @@ from souk.discovery.embedded_server import serving_registry
 from souk.hosting.control.fleet_control import controlling_fleet
 from souk.hosting.data_directory import held, installation_secret
 from souk.hosting.fleet import leftovers
+from souk.hosting.fleet.commands import fitting
 from souk.hosting.fleet.engines import Engines
 from souk.hosting.fleet.fleet import Fleet
 from souk.hosting.fleet.places import Places
@@ -66,6 +67,7 @@ async def supervised_fleet(
     directory, a name or an engine is not as it must be.
     """
     wanted = replicas(app.services, settings.scale)
+    commands = fitting(settings.commands, app.services, inherited)
     async with AsyncExitStack() as stack:
         places = Places(stack.enter_context(held(settings.data)).resolve())
         record = ProcessesFile(places.processes, boot())
@@ -85,7 +87,7 @@ async def supervised_fleet(
         stack.push_async_callback(fleet.end)
         await stack.enter_async_context(controlling_fleet(places.control, fleet, clock))
         stack.callback(listener.close)
-        grounds = Grounds(databases, redis, registry, listener.fileno())
+        grounds = Grounds(databases, redis, registry, listener.fileno(), commands)
         await Staff(app, settings, inherited, places, ground, fleet, grounds).start(wanted)
         await answers_ready(address_of(listener))
         yield RunningFleet(f"http://{address_of(listener)}", fleet)
