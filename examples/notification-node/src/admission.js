@@ -1,0 +1,43 @@
+// The callee's side of a call: who calls, under which trace, and how what a handler throws is answered.
+
+import { status } from '@grpc/grpc-js';
+import { CALLER_KEY } from './caller_tokens.js';
+import { within } from './context.js';
+import { Refusal, unauthenticated } from './refusals.js';
+
+const DEFAULT_TIME = 30_000;
+
+/** Makes handlers for grpc-js out of functions of a request and a deadline (milliseconds since 1970). */
+export class Admission {
+  running = 0;
+  served = 0;
+
+  constructor(tokens, statuses, log) {
+    Object.assign(this, { tokens, statuses, log });
+  }
+
+  /** Lets services of this installation call `work`, and nobody else: ACCESS_INTERNAL. */
+  internal(work) {
+    return (call, answer) => {
+      const [trace = ''] = call.metadata.get('traceparent');
+      within(trace, () => this.#serve(call, work).then((reply) => answer(null, reply), (error) => answer(error)));
+    };
+  }
+
+  async #serve(call, work) {
+    this.running++;
+    try {
+      const [token = ''] = call.metadata.get(CALLER_KEY);
+      if (!this.tokens.verify(token)) throw unauthenticated();
+      const deadline = Number(call.getDeadline());
+      return await work(call.request, Number.isFinite(deadline) ? deadline : Date.now() + DEFAULT_TIME);
+    } catch (error) {
+      if (error instanceof Refusal) throw this.statuses.of(error);
+      this.log.error('a call failed', { method: call.getPath(), error: error.name, code: error.code });
+      throw { code: status.UNKNOWN, details: '' }; // what went wrong in here is nobody else's business
+    } finally {
+      this.running--;
+      this.served++;
+    }
+  }
+}

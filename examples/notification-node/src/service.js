@@ -1,0 +1,72 @@
+// The Notification service as a process: everything is put together here.
+
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Server, ServerCredentials, credentials } from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import { Admission } from './admission.js';
+import { CallerTokens } from './caller_tokens.js';
+import { CHANNEL } from './channel.js';
+import { loadContracts } from './contracts.js';
+import { controlling } from './control.js';
+import { EmlPostman } from './eml_postman.js';
+import { eventSink } from './event_sink.js';
+import { bind, drained } from './listening.js';
+import { mailEvents } from './mail_event.js';
+import { Statuses } from './refusals.js';
+import { Registry } from './registry.js';
+import { renderMessage } from './render_message.js';
+import { SERVICE } from './settings.js';
+import { Drafts } from './templates.js';
+import { UserContacts } from './user_contacts.js';
+
+const CONSUMER = 'mails';
+const MAILBOX = 'mailbox';
+const LEAVING = 300; // milliseconds in which whoever hears late that it left still gets an answer
+
+/** Serves; returns `address` and `stop()`, which leaves, drains and returns when nothing is left. */
+export async function serve(settings, log) {
+  const contracts = loadContracts();
+  const tokens = new CallerTokens(settings.secret, SERVICE);
+  const admission = new Admission(tokens, new Statuses(contracts, SERVICE), log);
+  const registry = registryAt(settings.registry, contracts, log);
+  const contacts = new UserContacts(contracts, registry, tokens, admission.statuses);
+  const drafts = new Drafts(contracts);
+  const mails = mailEvents(drafts, contacts, new EmlPostman(join(settings.folder, MAILBOX)), log);
+  const health = new HealthImplementation({ '': 'SERVING' });
+
+  const server = new Server();
+  server.addService(contracts.shop.notification.v1.NotificationService.service, {
+    renderMessage: admission.internal(renderMessage(drafts)),
+  });
+  server.addService(contracts.soukapi.v1.EventSink.service, {
+    deliver: admission.internal(eventSink({ [CONSUMER]: mails }, log)),
+  });
+  health.addToServer(server);
+  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
+  const port = await bind(server, `${host}:${settings.port}`, ServerCredentials.createInsecure());
+  const address = `${host}:${port}`;
+  const control =
+    settings.control &&
+    (await controlling(settings.control, contracts, settings, admission, () => registry.away));
+  await registry.register(instanceAt(address, settings));
+
+  const stop = async () => {
+    await registry.close();
+    await pause(LEAVING);
+    health.setStatus('', 'NOT_SERVING');
+    await drained(server, settings.drain);
+    contacts.close();
+    if (control) control.forceShutdown();
+  };
+  return { address, stop };
+}
+
+function registryAt(path, contracts, log) {
+  const client = new contracts.soukapi.v1.Registry(`unix:${path}`, credentials.createInsecure(), CHANNEL);
+  return new Registry(client, log);
+}
+
+function instanceAt(address, { instance, version, zone, weight }) {
+  return { service: SERVICE, id: instance, address, version, zone, weight, metadata: { runtime: `node-${process.version}` } };
+}

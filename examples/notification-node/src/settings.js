@@ -1,0 +1,68 @@
+// Settings: the only place that reads the environment, once. These are the variables that Souk's
+// supervisor gives to every process of a fleet; others, such as those of databases, mean nothing here.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
+
+export const SERVICE = 'notification';
+const LEVELS = ['debug', 'info', 'warning', 'error'];
+
+/** A setting that does not fit, said in one line. */
+export class ConfigurationError extends Error {}
+
+/** What is set, as one frozen value; raises ConfigurationError. `drain` is in milliseconds. */
+export function settingsOf(environment) {
+  const given = (name, otherwise) => environment[`SOUK_${name}`] || otherwise;
+  const data = resolve(given('DATA', 'var/souk'));
+  return Object.freeze({
+    folder: join(data, SERVICE),
+    host: given('HOST', '127.0.0.1'),
+    port: number('PORT', given('PORT', '0'), 0, 65_535),
+    instance: given('INSTANCE', `${SERVICE}-${randomBytes(6).toString('hex')}`),
+    version: given('VERSION', ''),
+    zone: given('ZONE', ''),
+    weight: number('WEIGHT', given('WEIGHT', '1'), 1, 1_000),
+    registry: registryOf(given('REGISTRY', ''), data),
+    control: given('CONTROL', ''),
+    drain: number('DRAIN', given('DRAIN', '20'), 0, 9_999) * 1_000,
+    logLevel: oneOf('LOG_LEVEL', given('LOG_LEVEL', 'info'), LEVELS),
+    secret: secretOf(given('SECRET', ''), data),
+  });
+}
+
+/** The path of the registry's socket: as it is given, or that of the fleet which runs on the data directory. */
+function registryOf(url, data) {
+  if (!url) {
+    const elsewhere = join(data, 'run', 'where'); // there when the path of `run` is too long for a socket
+    const folder = existsSync(elsewhere) ? readFileSync(elsewhere, 'utf8').trim() : join(data, 'run');
+    return join(folder, 'registry.sock');
+  }
+  if (!url.startsWith('unix:')) {
+    throw new ConfigurationError('SOUK_REGISTRY: this example knows the embedded registry only, as unix:PATH');
+  }
+  return decodeURIComponent(url.slice('unix:'.length));
+}
+
+/** What callers are signed with between services: text that is given, or the octets that the installation keeps. */
+function secretOf(text, data) {
+  const path = join(data, 'secret');
+  try {
+    const secret = text ? Buffer.from(text) : readFileSync(path);
+    if (secret.length >= 32) return secret;
+  } catch (error) {
+    throw new ConfigurationError(`SOUK_SECRET is not set, and ${path} cannot be read (${error.code})`);
+  }
+  throw new ConfigurationError("the installation's secret must have at least 32 octets");
+}
+
+function number(name, text, least, most) {
+  const value = Number(text);
+  if (text.trim() && value >= least && value <= most) return value;
+  throw new ConfigurationError(`SOUK_${name}: ${JSON.stringify(text)} must be ${least} to ${most}`);
+}
+
+function oneOf(name, text, choices) {
+  if (choices.includes(text)) return text;
+  throw new ConfigurationError(`SOUK_${name}: ${JSON.stringify(text)} must be one of ${choices.join(', ')}`);
+}

@@ -1,0 +1,74 @@
+"""Examples in Node, with the packages that npm brings once into a cache outside the checkout.
+
+Where node 20 or npm's registry is missing, a test is skipped, and says why; a package that cannot be
+installed for another reason fails it.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "souk" / "examples"
+OLDEST = 20
+PATIENCE = 180.0
+_NO_REGISTRY = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT")
+
+
+@cache
+def installed(example: str) -> Path:
+    """A copy of `examples/<example>`, where it finds contracts and packages, that a test may start."""
+    _require_node()
+    packages = _packages(ROOT / "examples" / example)
+    place = Path(tempfile.mkdtemp(prefix="souk-example-"))
+    place.chmod(0o711)
+    copy = place / "examples" / example
+    shutil.copytree(ROOT / "examples" / example, copy, ignore=shutil.ignore_patterns("node_modules"))
+    shutil.copytree(ROOT / "contracts", place / "contracts", ignore=shutil.ignore_patterns("gen"))
+    (copy / "node_modules").symlink_to(packages)
+    return copy
+
+
+def _require_node() -> None:
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("needs node and npm, which are not on the path")
+    version = subprocess.run(("node", "--version"), capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < OLDEST:
+        pytest.skip(f"needs node {OLDEST} or later, and this is {version}")
+
+
+def _packages(example: Path) -> Path:
+    """The folder of the packages that its lock names."""
+    lock = (example / "package-lock.json").read_bytes()
+    place = CACHE / f"{example.name}-{hashlib.sha256(lock).hexdigest()[:12]}"
+    if not place.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{example.name}-") as aside:
+            built = Path(aside, example.name)
+            built.mkdir()
+            for name in ("package.json", "package-lock.json", ".npmrc"):
+                shutil.copy(example / name, built)
+            _install(built)
+            with suppress(OSError):  # another worker was faster; its packages stay
+                built.rename(place)
+    return place / "node_modules"
+
+
+def _install(folder: Path) -> None:
+    try:
+        done = subprocess.run(
+            ("npm", "ci", "--no-audit", "--no-fund"), cwd=folder, capture_output=True, text=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm brings no packages within {PATIENCE:g} s")
+    if done.returncode and _NO_REGISTRY.search(done.stderr):
+        pytest.skip(f"npm's registry cannot be reached: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
