@@ -27,7 +27,7 @@ TOPOLOGIES = ("monolith", "fleet")
 HOPS = ("connect", "grpc")
 SERVICE_PLACE = "{service}"
 """Stands for a service's name in the URL of its database."""
-_HIDDEN = ("secret", "postgres", "redis")
+_HIDDEN = ("secret", "postgres", "redis", "registry")
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -76,7 +76,7 @@ class Settings:
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_level: str = "info"
     log_file: Path | None = None
-    registry: str | None = None
+    registry: str | None = field(default=None, repr=False)
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instance: str | None = None
     zone: str = ""
