@@ -23,6 +23,10 @@ _WALLET = "SELECT balance, currency FROM wallets WHERE user_id = $1"
 class SqlLedger:
     """Implements `ports.Ledger` on either engine."""
 
+    async def lock(self, tx: Transaction, user_id: str) -> None:
+        """Keeps other top-ups of a user's wallet waiting."""
+        await tx.lock(f"wallet:{user_id}")
+
     async def transfer(
         self, tx: Transaction, transaction_id: str, source: str, target: str, payment: Payment, amount: int, now: int
     ) -> None:

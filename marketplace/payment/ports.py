@@ -146,6 +146,10 @@ class Payments(Protocol):
 class Ledger(Protocol):
     """Double-entry books: only added to; a transaction's postings sum to zero."""
 
+    async def lock(self, tx: Transaction, user_id: str) -> None:
+        """Keeps other top-ups of a user's wallet waiting until the transaction ends."""
+        ...
+
     async def transfer(
         self, tx: Transaction, transaction_id: str, source: str, target: str, payment: Payment, amount: int, now: int
     ) -> None:

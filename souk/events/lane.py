@@ -168,7 +168,8 @@ class Lane:
             await store.record(tx, self.route.name, what.without({n for n, p in partitions.items() if p in lost}))
             return lost
 
-        if lost := await self._database.run(work):
+        # Guarded: the rows of the leases are locked first.
+        if lost := await self._database.run(work, guarded=True):
             _log.warning("another relay took over partitions meanwhile", consumer=self.route.name, count=len(lost))
             self._leases.forget(lost)
 

@@ -40,7 +40,8 @@ class Leases:
         """
         asked = self._clock.monotonic()
         before = set(self._held)
-        held, share = await self._database.run(self._renew)
+        # Guarded by the lock that it takes first.
+        held, share = await self._database.run(self._renew, guarded=True)
         # In place: a lane may have looked at it just now.
         self._held.clear()
         self._held.update(held)

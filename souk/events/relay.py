@@ -158,7 +158,8 @@ class Relay:
             return False
         events = await self._database.read(lambda tx: store.unrouted(tx, held, limit), single=True)
         if events:
-            await self._database.run(lambda tx: store.route(tx, events, self._consumers))
+            # Each delivery is a row of its own, made once: who routes it at the same time adds nothing.
+            await self._database.run(lambda tx: store.route(tx, events, self._consumers), guarded=True)
             self._wake_for(events)
         return len(events) == limit
 

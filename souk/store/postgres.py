@@ -19,7 +19,7 @@ from souk.store.database import Dialect, Value, Work
 from souk.store.driving import Driven
 from souk.store.listeners import Listeners, call_all
 from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, refused, translate
-from souk.store.postgres_listener import PostgresListener, notification
+from souk.store.postgres_listener import PostgresListener
 from souk.store.postgres_transaction import (
     DIALECT,
     Connection,
@@ -171,7 +171,7 @@ class PostgresDatabase:
     async def _commit(self, connection: Connection, tx: PostgresTransaction) -> None:
         self._faults.point("store.commit")
         try:
-            await connection.execute(notification(tx.channels) + "COMMIT", timeout=self._patience)
+            await connection.execute("COMMIT", timeout=self._patience)
         except DRIVER_ERRORS as error:
             if may_run_again(error):
                 await _roll_back(connection)
@@ -180,6 +180,8 @@ class PostgresDatabase:
             raise translate(error, self._name) from error
         self._faults.point("store.committed")
         call_all(tx.callbacks, self._name)
+        if tx.channels and self._hearing is not None:
+            self._hearing.tell(tx.channels)
 
     async def _execute(self, connection: Connection, sql: str, *values: Value) -> None:
         try:

@@ -6,12 +6,12 @@ Source: the Stripe API reference, "Idempotent requests".
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import orjson
 
+from marketplace.payment.adapters.http_client import HttpClient, NoAnswer, NotSent
 from marketplace.payment.adapters.sandbox.cards import face_of
 from marketplace.payment.ports import CardFace, ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
 
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NOT_FOUND = 404
 _OK = 200
 
@@ -23,7 +23,7 @@ class HttpProvider:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=timeout)
+        self._client = HttpClient(url, timeout)
 
     async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
         """POST /v1/charges."""
@@ -49,30 +49,30 @@ class HttpProvider:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def _send(self, method: str, path: str, body: Any = None, key: str = "") -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         try:
-            response = await self._client.request(method, path, json=body, headers=headers)
-            return _body(method, response)
-        except _NEVER_SENT as error:
+            content = None if body is None else orjson.dumps(body)
+            return _body(method, *await self._client.request(method, path, content, headers))
+        except NotSent as error:
             raise ProviderUnavailable("the card provider cannot be reached") from error
-        except (httpx.HTTPError, ValueError) as error:
+        except (NoAnswer, ValueError) as error:
             raise ProviderSilent("the card provider did not answer") from error
 
 
-def _body(method: str, response: httpx.Response) -> Any:
+def _body(method: str, status: int, content: bytes) -> Any:
     """What was answered; None for what was not found. Raises ValueError for what is no answer of a provider."""
-    body = response.json()
-    if response.status_code == _OK:
+    body = orjson.loads(content)
+    if status == _OK:
         return body
     code = body["error"]["code"] if isinstance(body, dict) and isinstance(body.get("error"), dict) else ""
-    if method == "GET" and response.status_code == _NOT_FOUND and code == "not_found":
+    if method == "GET" and status == _NOT_FOUND and code == "not_found":
         return None
     if code:
         raise ProviderUnavailable(f"the card provider refused: {code}")
-    raise ValueError(f"status {response.status_code} without a reason")
+    raise ValueError(f"status {status} without a reason")
 
 
 def _answer(body: Any) -> ProviderAnswer:

@@ -32,7 +32,7 @@ class Cancelled:
 
 async def cancel_charge(command: CancelCharge, office: Office) -> Cancelled:
     """Where the undo stands. It may be asked for any number of times."""
-    payment = await office.database.run(lambda tx: _cancel(tx, office, command))
+    payment = await office.run(lambda tx: _cancel(tx, office, command))
     office.faults.point("payment.cancel.recorded")
     if not _settled(payment) and not office.locks.of(command.key).locked():
         payment = await _try_to_settle(payment, office)

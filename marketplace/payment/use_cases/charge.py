@@ -48,14 +48,14 @@ async def charge(command: Charge, office: Office) -> Payment:
     """
     async with office.locks.of(command.key):
         if command.card_id is None:
-            payment = await office.database.run(lambda tx: _by_wallet(tx, office, command))
+            payment = await office.run(lambda tx: _by_wallet(tx, office, command))
         else:
             payment = await _by_card(command, office)
     return _answer(payment)
 
 
 async def _by_card(command: Charge, office: Office) -> Payment:
-    intent = await office.database.run(lambda tx: _record_intent(tx, office, command))
+    intent = await office.run(lambda tx: _record_intent(tx, office, command))
     office.faults.point("payment.charge.intent-recorded")
     payment = intent.payment
     if payment.status is not Status.PENDING or payment.cancelled:

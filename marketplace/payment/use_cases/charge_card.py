@@ -19,10 +19,10 @@ async def charge_card(payment: Payment, token: str, office: Office, *, first_try
     except ProviderUnavailable as error:
         if not first_try:
             return await _give_up(payment, office, error)
-        await office.database.run(lambda tx: record_no_charge(tx, office, payment.id))
+        await office.run(lambda tx: record_no_charge(tx, office, payment.id))
         raise unavailable(error) from error
     office.faults.point("payment.charge.provider-answered")
-    payment = await office.database.run(lambda tx: record_answer(tx, office, payment.id, answer))
+    payment = await office.run(lambda tx: record_answer(tx, office, payment.id, answer))
     office.faults.point("payment.charge.recorded")
     return payment
 
@@ -58,7 +58,7 @@ async def _give_up(payment: Payment, office: Office, cause: ProviderUnavailable)
         answer = await office.provider.void(payment.id)
     except PROVIDER_TROUBLE as error:
         raise OutcomeUnknown(str(error)) from error
-    payment = await office.database.run(lambda tx: record_answer(tx, office, payment.id, answer))
+    payment = await office.run(lambda tx: record_answer(tx, office, payment.id, answer))
     if payment.status is Status.VOIDED:
         raise unavailable(cause)
     return payment

@@ -28,4 +28,4 @@ async def forget_card(command: ForgetCard, office: Office) -> None:
         if heir is not None:
             await office.cards.set_default(tx, command.user_id, heir.id)
 
-    await office.database.run(work)
+    await office.run(work)

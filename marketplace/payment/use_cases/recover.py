@@ -23,9 +23,9 @@ async def recover(office: Office) -> int:
     Each is put off before it is tried, longer each time, so one that fails comes back by itself.
     """
     now = office.clock.now()
-    payments = await office.database.run(lambda tx: office.payments.claim(tx, now, BATCH))
+    payments = await office.run(lambda tx: office.payments.claim(tx, now, BATCH))
     await asyncio.gather(*(_attempt(payment, office) for payment in payments))
-    refunds = await office.database.run(lambda tx: office.payments.claim_refunds(tx, now, BATCH))
+    refunds = await office.run(lambda tx: office.payments.claim_refunds(tx, now, BATCH))
     await asyncio.gather(*(_attempt_refund(refund, office) for refund in refunds))
     return len(payments) + len(refunds)
 
@@ -57,4 +57,4 @@ async def _give_up_waiting(payment: Payment, office: Office) -> Payment:
             await office.payments.update(tx, found, office.recovery_time())
         return found
 
-    return await office.database.run(work)
+    return await office.run(work)

@@ -28,7 +28,7 @@ async def refund_charge(command: RefundCharge, office: Office) -> Payment:
     """
     key = f"order/{command.key}"
     async with office.locks.of(key):
-        payment = await office.database.run(lambda tx: _promise(tx, office, command, key))
+        payment = await office.run(lambda tx: _promise(tx, office, command, key))
         office.faults.point("payment.refund.promised")
         return await make_promised_refunds(payment, office)
 

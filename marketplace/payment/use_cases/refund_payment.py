@@ -42,7 +42,7 @@ async def refund_payment(command: RefundPayment, office: Office) -> Refunded:
     """
     key = f"admin/{command.caller}/{command.key}"
     async with office.locks.of(key):
-        recorded = await office.database.run(lambda tx: _promise(tx, office, command, key))
+        recorded = await office.run(lambda tx: _promise(tx, office, command, key))
         office.faults.point("payment.refund.promised")
         try:
             payment = await make_promised_refunds(recorded.payment, office)

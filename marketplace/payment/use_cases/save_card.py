@@ -44,4 +44,4 @@ async def save_card(command: SaveCard, office: Office) -> Card:
         await office.cards.insert(tx, card)
         return card
 
-    return await office.database.run(work)
+    return await office.run(work)

@@ -39,7 +39,7 @@ async def make_refund(refund: Refund, office: Office) -> Payment:
     """Gives back what was promised; raises as `settle` does."""
     await office.provider.refund(refund.id, refund.payment_id, refund.amount)
     office.faults.point("payment.refund.provider-answered")
-    return await office.database.run(lambda tx: record_refund(tx, office, refund))
+    return await office.run(lambda tx: record_refund(tx, office, refund))
 
 
 async def _settle_charge(payment: Payment, office: Office) -> Payment:
@@ -48,7 +48,7 @@ async def _settle_charge(payment: Payment, office: Office) -> Payment:
         return payment
     office.faults.point("payment.settle.provider-answered")
     final = answer
-    return await office.database.run(lambda tx: record_answer(tx, office, payment.id, final))
+    return await office.run(lambda tx: record_answer(tx, office, payment.id, final))
 
 
 async def _ask(payment: Payment, office: Office) -> ProviderAnswer | None:

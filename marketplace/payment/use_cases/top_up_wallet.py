@@ -46,7 +46,7 @@ async def top_up_wallet(command: TopUpWallet, office: Office) -> ToppedUp:
     """
     wanted = _payment(command, office, face_of(command.token, office))
     async with office.locks.of(wanted.key):
-        intent = await office.database.run(lambda tx: _record_intent(tx, office, wanted, command.token))
+        intent = await office.run(lambda tx: _record_intent(tx, office, wanted, command.token))
         office.faults.point("payment.top-up.intent-recorded")
         payment = await _charge(intent, office)
     _require_captured(payment)
@@ -66,6 +66,8 @@ async def _charge(intent: Intent, office: Office) -> Payment:
 
 
 async def _record_intent(tx: Transaction, office: Office, wanted: Payment, token: str) -> Intent:
+    # Top-ups under way count against the wallet's room, so those of a user see each other.
+    await office.ledger.lock(tx, wanted.user_id)
     found = await office.payments.find_by_key(tx, wanted.key)
     if found is None:
         await _require_room(tx, office, wanted)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,20 @@ def start_server(book: Path) -> tuple[subprocess.Popen[str], str]:
 async def nobody_waits(seconds: float) -> None:
     """For the bank's slow cards: its client gives up at once."""
     raise TimeoutError
+
+
+@asynccontextmanager
+async def server_that_answers(answer: str) -> AsyncIterator[str]:
+    """Answers one request on each connection, always the same, and closes it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer.encode())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def stop_server(server: subprocess.Popen[str], how: signal.Signals) -> None:
@@ -158,14 +173,30 @@ async def test_the_server_refuses_with_a_code(tmp_path, method, path, body) -> N
     ("status", "body"), [(502, "<html>"), (500, "{}"), (200, "[]"), (200, '{"status": "who knows", "reason": ""}')]
 )
 async def test_what_is_no_answer_of_the_provider_proves_nothing(status, body) -> None:
-    provider = HttpProvider("http://bank", 1.0)
-    await provider.close()
-    provider._client = httpx.AsyncClient(
-        transport=httpx.MockTransport(lambda _: httpx.Response(status, text=body)), base_url="http://bank"
-    )
-    with pytest.raises(ProviderSilent):
-        await provider.charge("k", "tok_visa", 1, "EUR")
-    await provider.close()
+    answer = f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+    async with server_that_answers(answer) as url:
+        provider = HttpProvider(url, 1.0)
+        with pytest.raises(ProviderSilent):
+            await provider.charge("k", "tok_visa", 1, "EUR")
+        await provider.close()
+
+
+@pytest.mark.parametrize("answer", ["", "who knows\r\n\r\n", 'HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{"status"'])
+async def test_half_an_answer_proves_nothing(answer) -> None:
+    async with server_that_answers(answer) as url:
+        provider = HttpProvider(url, 1.0)
+        with pytest.raises(ProviderSilent):
+            await provider.charge("k", "tok_visa", 1, "EUR")
+        await provider.close()
+
+
+async def test_a_connection_that_the_bank_has_closed_is_replaced() -> None:
+    answer = 'HTTP/1.1 200 X\r\ncontent-length: 35\r\n\r\n{"status": "charged", "reason": ""}'
+    async with server_that_answers(answer) as url:
+        provider = HttpProvider(url, 1.0)
+        for _ in range(3):
+            assert await provider.charge("k", "tok_visa", 1, "EUR") == CHARGED
+        await provider.close()
 
 
 async def test_an_answer_that_takes_too_long_is_given_up(tmp_path) -> None:
