@@ -47,6 +47,8 @@ def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
 
     def leave(number: int) -> None:
         fleet.kill()
+        if sys.stdout.isatty():
+            Console().show_cursor()
         os._exit(128 + number)
 
     run(life, leave)

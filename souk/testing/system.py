@@ -44,7 +44,7 @@ def until(happened: Callable[[], object], limit: float, what: str) -> None:
 
 
 class Process:
-    """One `souk` command; `ready` finds in its output what says that it is up.
+    """One `souk` command; `ready` finds in its output what says that it is up. `command` is what is started.
 
     As a `leader` it has a process group of its own, which is killed with it.
     """

@@ -207,6 +207,7 @@ def test_to_kill_the_group_ends_all(system: System) -> None:
     assert is_free(system.url)
 
 
+@pytest.mark.full
 def test_a_crash_loop_is_seen_and_can_be_stopped(tmp_path: Path) -> None:
     with reachable(tmp_path) as place:
         up = fleet_process(place / "data", place, r"payment-1 has died \(souk: payment: provider_timeout must be")
