@@ -17,6 +17,7 @@ import structlog
 from google.protobuf.message import Message
 
 from souk.kernel.context import current
+from souk.telemetry.log_stream import LogStream
 from souk.telemetry.traces import parse
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -103,14 +104,17 @@ def _finish(settings: LogSettings) -> list[structlog.typing.Processor]:
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Sends structlog's records, and those of the standard library, to `stream` (stderr unless said)."""
-    target = sys.stderr if stream is None else stream
+    """Sends structlog's records, and those of the standard library, to `stream` (stderr unless said).
+
+    Whoever does not read them loses them, and holds nobody up.
+    """
+    target = LogStream(sys.stderr if stream is None else stream)
     level = logging.getLevelName(settings.level.upper())
     finish = _finish(settings)
     structlog.configure(
         processors=[*_SHARED, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(target),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, target)),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(target)
