@@ -48,9 +48,10 @@ class FakeUser(UserServiceServicer):
 
 @dataclass
 class Stage:
-    """What the process is started on."""
+    """What the process is started on; `user` is where User listens."""
 
     folder: Path
+    user: str
     registry: EmbeddedRegistry
     users: FakeUser
     _started: list["Node"] = field(default_factory=list)
@@ -144,6 +145,6 @@ async def stage() -> AsyncIterator[Stage]:
         client = await open_registry(registry.url, clock)
         stack.push_async_callback(client.close)
         await client.register(Instance("user", "user-1", server.address))
-        stage = Stage(folder, registry, users)
+        stage = Stage(folder, server.address, registry, users)
         stack.push_async_callback(stage.close)
         yield stage

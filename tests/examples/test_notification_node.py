@@ -24,6 +24,9 @@ from soukapi.v1.fleet_pb2_grpc import ProcessStub
 from marketplace.notification.adapters.eml_postman import email_of
 from marketplace.notification.domain import Contact, Letter
 from marketplace.notification.use_cases.render_message import RenderMessage, render_message
+from souk.discovery.embedded_server import serving_registry
+from souk.discovery.open import open_registry
+from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import NOBODY
 from souk.rpc.caller_token import CALLER_KEY, CallerTokens
@@ -241,3 +244,29 @@ async def test_killed_it_leaves_at_once_and_a_letter_is_there_once(stage: Stage)
     await deliver(node, event("E-1", EVENTS[0]), event("E-2", EVENTS[0]))
     assert node.letters().keys() == {"E-1", "E-2"}
     assert node.letters()["E-1"] == before["E-1"]
+
+
+async def test_it_outlives_the_registry_and_registers_with_the_next(stage: Stage) -> None:
+    path, clock = stage.folder / "another.sock", SystemClock()
+    client = await open_registry(f"unix:{path}", clock)
+    async with serving_registry(path, clock):
+        await client.register(Instance("user", "user-1", stage.user))
+        node = await stage.start(SOUK_REGISTRY=f"unix:{path}")
+        await deliver(node, event("E-1", EVENTS[0]))
+    await client.close()
+    await deliver(node, event("E-2", EVENTS[0]))
+    assert node.letters().keys() == {"E-1", "E-2"}
+    async with serving_registry(path, clock) as second, asyncio.timeout(20):
+        (found,) = await second.until("notification")
+        assert found.address == node.address
+    said = [line["event"] for line in node.log()]
+    assert "the registry is away; what was known stays in use" in said
+    assert "the registry is back" in said
+
+
+async def test_it_ends_although_somebody_is_still_connected(stage: Stage) -> None:
+    node = await stage.start()
+    async with node.channel() as channel:
+        await EventSinkStub(channel).Deliver(DeliverRequest(consumer="mails"), metadata=node.caller())
+        async with asyncio.timeout(8):
+            assert await node.stop() == 0

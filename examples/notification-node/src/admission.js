@@ -7,7 +7,7 @@ import { Refusal, unauthenticated } from './refusals.js';
 
 const DEFAULT_TIME = 30_000;
 
-/** Makes handlers for grpc-js out of functions of a request and a deadline (milliseconds since 1970). */
+/** Makes handlers for grpc-js out of functions that answer a request. */
 export class Admission {
   running = 0;
   served = 0;
@@ -19,8 +19,11 @@ export class Admission {
   /** Lets services of this installation call `work`, and nobody else: ACCESS_INTERNAL. */
   internal(work) {
     return (call, answer) => {
-      const [trace = ''] = call.metadata.get('traceparent');
-      within(trace, () => this.#serve(call, work).then((reply) => answer(null, reply), (error) => answer(error)));
+      const [traceparent = ''] = call.metadata.get('traceparent');
+      const wanted = Number(call.getDeadline());
+      const deadline = Number.isFinite(wanted) ? wanted : Date.now() + DEFAULT_TIME;
+      const served = within({ traceparent, deadline }, () => this.#serve(call, work));
+      served.then((reply) => answer(null, reply), (error) => answer(error));
     };
   }
 
@@ -29,8 +32,7 @@ export class Admission {
     try {
       const [token = ''] = call.metadata.get(CALLER_KEY);
       if (!this.tokens.verify(token)) throw unauthenticated();
-      const deadline = Number(call.getDeadline());
-      return await work(call.request, Number.isFinite(deadline) ? deadline : Date.now() + DEFAULT_TIME);
+      return await work(call.request);
     } catch (error) {
       if (error instanceof Refusal) throw this.statuses.of(error);
       this.log.error('a call failed', { method: call.getPath(), error: error.name, code: error.code });

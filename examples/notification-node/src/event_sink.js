@@ -5,7 +5,7 @@
 // other error: a bug, perhaps, so that it is sent again a few times.
 
 import { status } from '@grpc/grpc-js';
-import { within } from './context.js';
+import { current, within } from './context.js';
 import { PoisonedEvent } from './mail_event.js';
 import { Refusal } from './refusals.js';
 
@@ -18,14 +18,14 @@ const AWAY = new Set([
 
 /** Deliver, for `consumers` by name. */
 export function eventSink(consumers, log) {
-  return async ({ consumer, events }, deadline) => {
+  return async ({ consumer, events }) => {
     if (!Object.hasOwn(consumers, consumer)) {
       throw new Refusal(status.NOT_FOUND, 'UNKNOWN_CONSUMER', `there is no consumer ${JSON.stringify(consumer)} here`);
     }
     const results = new Map();
     const waiting = [...byKey(events).values()];
     const work = async () => {
-      for (let next; (next = waiting.shift()); ) await inOrder(consumers[consumer], next, results, deadline, log);
+      for (let next; (next = waiting.shift()); ) await inOrder(consumers[consumer], next, results, log);
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     return { results: events.map(({ id }) => results.get(id)).filter(Boolean) };
@@ -38,11 +38,12 @@ function byKey(events) {
   return keys;
 }
 
-async function inOrder(handler, events, results, deadline, log) {
+async function inOrder(handler, events, results, log) {
   for (const event of events) {
     // What was handled must be acknowledged: nothing more is begun that might not end in time.
-    if (results.size && deadline - Date.now() < EVENT_TIME) return;
-    const result = await within(event.traceparent, () => handle(handler, event, log));
+    if (results.size && current().deadline - Date.now() < EVENT_TIME) return;
+    const its = { traceparent: event.traceparent, deadline: Date.now() + EVENT_TIME };
+    const result = await within(its, () => handle(handler, event, log));
     if (!result) return;
     results.set(event.id, { eventId: event.id, ...result });
     if (result.failure) return;

@@ -1,7 +1,7 @@
 // Logs: one JSON object a line on standard error, as every process of a fleet writes them. Messages,
 // addresses and tokens are never logged; an error goes by its name and its code.
 
-import { traceparent } from './context.js';
+import { current } from './context.js';
 import { traceId } from './traces.js';
 
 const LEVELS = ['debug', 'info', 'warning', 'error'];
@@ -10,7 +10,7 @@ const LEVELS = ['debug', 'info', 'warning', 'error'];
 export function logTo(stream, least) {
   const write = (level) => (event, values = {}) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    const trace_id = traceId(traceparent()); // left out where there is none
+    const trace_id = traceId(current().traceparent); // left out where there is none
     const timestamp = new Date().toISOString();
     stream.write(`${JSON.stringify({ part: 'notification', ...values, event, level, trace_id, timestamp })}\n`);
   };

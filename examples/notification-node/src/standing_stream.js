@@ -1,6 +1,7 @@
 // A stream that is to stay open: opened again, with back-off, when it breaks or says nothing for too long.
 
-const SILENCE = 10_000;
+/** Milliseconds without a word after which whoever should speak is held to be away. */
+export const SILENCE = 10_000;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1_000;
 const LEAVING = 1_000;

@@ -3,7 +3,7 @@
 import { Metadata, credentials, status } from '@grpc/grpc-js';
 import { CALLER_KEY } from './caller_tokens.js';
 import { CHANNEL } from './channel.js';
-import { traceparent } from './context.js';
+import { current } from './context.js';
 import { childOf } from './traces.js';
 
 const USER_NOT_FOUND = 'USER_NOT_FOUND';
@@ -27,7 +27,7 @@ export class UserContacts {
 
   /** How to reach a user, { email, name }; undefined for one who was erased. Throws when nobody can say. */
   async find(userId) {
-    const deadline = Date.now() + TIME;
+    const deadline = Math.min(Date.now() + TIME, current().deadline);
     for (let left = TRIES; ; left--) {
       try {
         return await this.#ask(userId, deadline);
@@ -49,7 +49,7 @@ export class UserContacts {
     const client = clients[this.#turn++ % clients.length];
     const metadata = new Metadata();
     metadata.set(CALLER_KEY, this.tokens.sign());
-    metadata.set('traceparent', childOf(traceparent()));
+    metadata.set('traceparent', childOf(current().traceparent));
     return new Promise((resolve, reject) => {
       client.getContact({ userId }, metadata, { deadline }, (error, contact) => (error ? reject(error) : resolve(contact)));
     });
