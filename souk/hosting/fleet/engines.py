@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from souk.hosting.fleet import valkey
+from souk.hosting.fleet import leftovers, valkey
 from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.credentials import Credentials
 from souk.hosting.fleet.engine_user import let_pass
@@ -18,9 +18,9 @@ from souk.hosting.fleet.postgres_cluster import (
     SUPERUSER,
     PostgresCluster,
     cluster_in,
-    end_stray,
 )
 from souk.hosting.fleet.postgres_databases import PostgresServer, is_template
+from souk.hosting.fleet.processes_file import Started
 from souk.hosting.fleet.readiness import Looks
 from souk.hosting.fleet.slot import Blueprint, Ground
 from souk.hosting.fleet.views import ENGINE
@@ -109,10 +109,16 @@ class Engines:
             return await given_databases(given, self._credentials, processes, pool, names)
         let_pass(self._places.data)
         cluster = await asyncio.to_thread(cluster_in, self._places.postgres)
-        await end_stray(cluster)
+        await self._end_stray(cluster)
         connections = own_connections(processes, pool)
         await self._bring_up(postgres_part(cluster, self._credentials, connections, self._ground))
         return await own_databases(cluster, self._credentials, connections, names)
+
+    async def _end_stray(self, cluster: PostgresCluster) -> None:
+        """Ends a server that still works on our data although no record tells of it."""
+        process = cluster.process()
+        if process is not None:
+            await leftovers.end([Started(POSTGRES, ENGINE, STOP_SIGNAL, process)])
 
     async def _bring_up(self, engine: Part) -> None:
         self._fleet.add(engine)

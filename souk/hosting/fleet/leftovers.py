@@ -9,7 +9,7 @@ from contextlib import suppress
 from souk.hosting.fleet.processes_file import Started, surviving
 from souk.hosting.fleet.views import ENGINE
 
-SERVICES_LIMIT = 5.0
+SERVICES_LIMIT = 2.0
 """Seconds for services: what they answered is on disk, so nothing is lost by not waiting longer."""
 ENGINES_LIMIT = 20.0
 """Seconds for engines, which write down what they have in memory."""

@@ -4,7 +4,6 @@ It listens on a socket in its data directory and on no port. Everybody has a pas
 superuser, too. What it has committed is on disk.
 """
 
-import asyncio
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.engine_user import give_to_engine, launcher, make_for_engine, require_reachable
 from souk.hosting.fleet.places import fits
 from souk.hosting.fleet.postgres_binaries import binaries_for, data_version
-from souk.hosting.fleet.proc import identity
+from souk.hosting.fleet.proc import Identity, identity
 from souk.kernel.errors import ConfigurationError
 
 SUPERUSER = "postgres"
@@ -86,12 +85,12 @@ class PostgresCluster:
         lines = self._pid_file()
         return len(lines) > _READY_LINE and lines[0].strip() == str(pid) and lines[_READY_LINE].strip() == "ready"
 
-    def pid(self) -> int | None:
+    def process(self) -> Identity | None:
         """The server that works on this data, whoever started it."""
         lines = self._pid_file()
         pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
         found = identity(pid) if pid else None
-        return pid if found is not None and str(self.data) in found.command else None
+        return found if found is not None and str(self.data) in found.command else None
 
     def _pid_file(self) -> list[str]:
         try:
@@ -101,7 +100,7 @@ class PostgresCluster:
 
     def _forget_stranger(self) -> None:
         """After a crash of the machine its number may be another's, and PostgreSQL would not start."""
-        if self._pid_file() and self.pid() is None:
+        if self._pid_file() and self.process() is None:
             (self.data / _PID_FILE).unlink(missing_ok=True)
 
 
@@ -117,13 +116,6 @@ def cluster_in(data: Path) -> PostgresCluster:
     elsewhere = Path(tempfile.mkdtemp(prefix="souk-postgres-"))
     make_for_engine(elsewhere)
     return PostgresCluster(data, binaries, elsewhere)
-
-
-async def end_stray(cluster: PostgresCluster) -> None:
-    """Ends a server that still works on the data although no record tells of it, and waits for its end."""
-    while (pid := cluster.pid()) is not None:
-        os.kill(pid, STOP_SIGNAL)
-        await asyncio.sleep(0.1)
 
 
 def initdb(binaries: Path, data: Path, *options: str) -> None:

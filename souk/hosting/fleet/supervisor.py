@@ -7,6 +7,7 @@ It ends in the other order: the public socket closes, gateways finish what runs,
 companions, then engines.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from souk.hosting.service import App
 from souk.hosting.settings import Settings
 from souk.hosting.sockets import address_of, listen
 from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
 
 
 class Screen(Protocol):
@@ -66,6 +68,8 @@ async def supervised_fleet(
     `inherited` are the variables of this process. Raises ConfigurationError, in one line, when a port, a
     directory, a name or an engine is not as it must be.
     """
+    if not hasattr(os, "pidfd_open"):
+        raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
     wanted = replicas(app.services, settings.scale)
     commands = fitting(settings.commands, app.services, inherited)
     async with AsyncExitStack() as stack:

@@ -153,7 +153,7 @@ def test_a_number_that_is_another_process_now_does_not_keep_it_from_starting(tmp
     (tmp_path / "PG_VERSION").write_text("18")
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path}\n")
     cluster = PostgresCluster(tmp_path, binaries, tmp_path)
-    assert cluster.pid() is None
+    assert cluster.process() is None
     cluster.prepare("a password")
     assert not (tmp_path / "postmaster.pid").exists()
 

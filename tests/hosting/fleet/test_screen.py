@@ -103,14 +103,10 @@ def on_a_terminal(*arguments: str) -> Iterator[tuple[int, int]]:
         os.execv(sys.executable, [sys.executable, "-m", "souk.cli", *arguments])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
     os.set_blocking(terminal, False)
-    everybody = []
     try:
         yield pid, terminal
-        everybody = psutil.Process(pid).children(recursive=True) if psutil.pid_exists(pid) else []
     finally:
-        os.close(terminal)
-        for one in everybody:
-            one.kill()
+        os.close(terminal)  # which ends what still runs there
 
 
 def read(terminal: int, seen: bytearray) -> bytes:

@@ -152,6 +152,17 @@ def test_a_service_that_is_killed_comes_back_and_orders_go_on(system: System, se
     until(lambda: len(serving(system, service)) == (1 if service == "payment" else 2), 10, f"{service} is back")
 
 
+@pytest.mark.parametrize("program", ["sandbox_server", "valkey-server"])
+def test_whatever_else_is_killed_comes_back(system: System, program: str) -> None:
+    def found() -> list[psutil.Process]:
+        return [one for one in members(system) if any(program in word for word in one.cmdline())]
+
+    (struck,) = found()
+    struck.kill()
+    until(lambda: [one.pid for one in found()] not in ([struck.pid], []), 10, f"{program} is back")
+    assert ask(system, f"after {program}").status_code == 201
+
+
 def test_postgres_that_is_killed_comes_back_and_orders_go_on(system: System) -> None:
     postmaster(system).kill()
     assert ask(system, "after postgres").status_code == 201
