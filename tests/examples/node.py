@@ -4,6 +4,7 @@ Where node 20 or npm's registry is missing, a test is skipped, and says why; a p
 installed for another reason fails it.
 """
 
+import atexit
 import hashlib
 import os
 import re
@@ -29,7 +30,7 @@ def installed(example: str) -> Path:
     _require_node()
     packages = _packages(ROOT / "examples" / example)
     place = Path(tempfile.mkdtemp(prefix="souk-example-"))
-    place.chmod(0o711)
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     copy = place / "examples" / example
     shutil.copytree(ROOT / "examples" / example, copy, ignore=shutil.ignore_patterns("node_modules"))
     shutil.copytree(ROOT / "contracts", place / "contracts", ignore=shutil.ignore_patterns("gen"))

@@ -5,7 +5,8 @@ import { loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 const SHARED = fileURLToPath(new URL('../../../contracts', import.meta.url));
-const PUBLIC = fileURLToPath(new URL('../proto', import.meta.url)); // google.api and google.rpc, as Google publishes them
+// google.api and google.rpc, as Google publishes them.
+const PUBLIC = fileURLToPath(new URL('../proto', import.meta.url));
 const FILES = [
   'shop/notification/v1/notification.proto',
   'shop/order/v1/order.proto',

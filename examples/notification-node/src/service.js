@@ -36,19 +36,11 @@ export async function serve(settings, log) {
   const health = new HealthImplementation({ '': 'SERVING' });
 
   const server = new Server();
-  server.addService(contracts.shop.notification.v1.NotificationService.service, {
-    renderMessage: admission.internal(renderMessage(drafts)),
-  });
-  server.addService(contracts.soukapi.v1.EventSink.service, {
-    deliver: admission.internal(eventSink({ [CONSUMER]: mails }, log)),
-  });
   health.addToServer(server);
-  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-  const port = await bind(server, `${host}:${settings.port}`, ServerCredentials.createInsecure());
-  const address = `${host}:${port}`;
-  const control =
-    settings.control &&
-    (await controlling(settings.control, contracts, settings, admission, () => registry.away));
+  addServices(server, contracts, admission, drafts, mails, log);
+  const address = await listening(server, settings);
+  const away = () => registry.away;
+  const control = settings.control && (await controlling(settings.control, contracts, settings, admission, away));
   await registry.register(instanceAt(address, settings));
 
   const stop = async () => {
@@ -62,11 +54,27 @@ export async function serve(settings, log) {
   return { address, stop };
 }
 
+function addServices(server, { shop, soukapi }, admission, drafts, mails, log) {
+  server.addService(shop.notification.v1.NotificationService.service, {
+    renderMessage: admission.internal(renderMessage(drafts)),
+  });
+  server.addService(soukapi.v1.EventSink.service, {
+    deliver: admission.internal(eventSink({ [CONSUMER]: mails }, log)),
+  });
+}
+
+async function listening(server, settings) {
+  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
+  const port = await bind(server, `${host}:${settings.port}`, ServerCredentials.createInsecure());
+  return `${host}:${port}`;
+}
+
 function registryAt(path, contracts, log) {
   const client = new contracts.soukapi.v1.Registry(`unix:${path}`, credentials.createInsecure(), CHANNEL);
   return new Registry(client, log);
 }
 
 function instanceAt(address, { instance, version, zone, weight }) {
-  return { service: SERVICE, id: instance, address, version, zone, weight, metadata: { runtime: `node-${process.version}` } };
+  const metadata = { runtime: `node-${process.version}` };
+  return { service: SERVICE, id: instance, address, version, zone, weight, metadata };
 }

@@ -9,6 +9,8 @@ const WHY_REJECTED = new Map([
   ['ORDER_CANCELLED', 'it was cancelled'],
 ]);
 
+const UNSAID = 'it could not be completed';
+
 /** By the event's type: the content that its message makes. */
 export const TEMPLATES = {
   'shop.order.v1.OrderConfirmed': ({ order }) => ({
@@ -19,7 +21,7 @@ export const TEMPLATES = {
   }),
   'shop.order.v1.OrderRejected': ({ order, reason }) => ({
     subject: `Your order ${order.id} could not be placed`,
-    opening: `We are sorry: we could not accept your order, because ${WHY_REJECTED.get(reason) ?? 'it could not be completed'}.`,
+    opening: `We are sorry: we could not accept your order, because ${WHY_REJECTED.get(reason) ?? UNSAID}.`,
     lines: linesOf(order),
     closing: 'Whatever was charged for it is given back in full.',
   }),

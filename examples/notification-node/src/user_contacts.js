@@ -51,7 +51,8 @@ export class UserContacts {
     metadata.set(CALLER_KEY, this.tokens.sign());
     metadata.set('traceparent', childOf(current().traceparent));
     return new Promise((resolve, reject) => {
-      client.getContact({ userId }, metadata, { deadline }, (error, contact) => (error ? reject(error) : resolve(contact)));
+      const ended = (error, contact) => (error ? reject(error) : resolve(contact));
+      client.getContact({ userId }, metadata, { deadline }, ended);
     });
   }
 
