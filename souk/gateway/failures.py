@@ -1,8 +1,8 @@
 """From a failed call to a Problem.
 
 A reason that the method's contract lists is answered as the contract says, with its details as
-members of the document. Everything else is one of three: the service is away, the answer is late,
-or something is wrong on this side.
+members of the document. Everything else is one of three: the service is away, or talks nonsense, which
+is no better; the answer is late; or something is wrong on this side.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,12 +22,15 @@ from souk.rpc.metadata import REPLAYED
 
 REPLAYED_HEADER = (b"idempotent-replayed", b"true")
 
+_NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS})
+"""Nobody is there, or what came back cannot be read: a service of ours that fails says UNKNOWN."""
+
 
 def problem_of(failed: CallFailed, method: Method) -> Problem:
     """The Problem that a failed call of `method` is to its client."""
     if failed.refusal is not None:
         return _refused(failed, failed.refusal)
-    if failed.outcome is Outcome.NOT_SENT or failed.code() is grpc.StatusCode.UNAVAILABLE:
+    if failed.outcome is Outcome.NOT_SENT or failed.code() in _NO_ANSWER:
         return unavailable(method.service, failed.retry_after)
     if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return deadline_exceeded()

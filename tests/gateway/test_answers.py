@@ -138,7 +138,12 @@ async def test_a_late_answer_is_504(world: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [not_sent("breaker open at 10.0.0.7"), CallFailed(grpc.StatusCode.UNAVAILABLE, details="10.0.0.7")]
+    "error",
+    [
+        not_sent("breaker open at 10.0.0.7"),
+        CallFailed(grpc.StatusCode.UNAVAILABLE, details="10.0.0.7"),
+        CallFailed(grpc.StatusCode.INTERNAL, details="10.0.0.7 answered what cannot be read"),
+    ],
 )
 async def test_a_service_that_is_away_is_named(world: Any, error: CallFailed) -> None:
     async def away(*_: object, **__: object) -> Any:
