@@ -9,7 +9,7 @@ By gRPC, unless `connect`: then also by Connect, which a Souk service prefers.
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -30,10 +30,13 @@ Raw = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Manners:
-    """How a server answers a unary call by gRPC, and by Connect once it has read a request."""
+    """How a server answers a unary call by gRPC, and by Connect once it has read a request.
+
+    Without an `answer` it answers by `raw` whatever it is asked by.
+    """
 
     name: str
-    answer: Answer
+    answer: Answer | None
     raw: Raw
 
 
@@ -70,11 +73,6 @@ async def _fails_raw(writer: asyncio.StreamWriter) -> None:
     writer.write(head.encode() + body)
 
 
-async def _half(context: Any) -> bytes:
-    await context.send_initial_metadata((("begun", "yes"),))
-    await context.abort(grpc.StatusCode.INTERNAL, "stream was reset")
-
-
 async def _half_raw(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\ncontent-length: 1000\r\n\r\n\x0a\x05P-1")
     await writer.drain()
@@ -83,8 +81,8 @@ async def _half_raw(writer: asyncio.StreamWriter) -> None:
 
 SILENT = Manners("silent", _never, _never_raw)
 GARBAGE = Manners("garbage", _noise, _noise_raw)
-BABBLE = Manners("no protocol at all", _noise, _babble_raw)
-HALF = Manners("half an answer", _half, _half_raw)
+BABBLE = Manners("no protocol at all", None, _babble_raw)
+HALF = Manners("half an answer", None, _half_raw)
 FAILING = Manners("failing", _fails, _fails_raw)
 
 
@@ -120,7 +118,9 @@ class Peer:
         port = self._server.add_insecure_port(f"{LOOPBACK}:0")
         await self._server.start()
         self._raw = await asyncio.start_server(self._serve, LOOPBACK, 0)
-        metadata = {"connect": str(self._raw.sockets[0].getsockname()[1])} if self.connect else {}
+        raw = self._raw.sockets[0].getsockname()[1]
+        metadata = {"connect": str(raw)} if self.connect else {}
+        port = raw if self.manners.answer is None else port
         self._discovery = await open_registry(self.registry, SystemClock())
         id_ = f"{self.service}-stranger"
         await self._discovery.register(Instance(self.service, id_, f"{LOOPBACK}:{port}", metadata=metadata))
@@ -134,9 +134,10 @@ class Peer:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.05)  # connections close in the loop
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        with suppress(asyncio.IncompleteReadError, ConnectionError), closing(writer):
             while not writer.is_closing():
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
                 length = head.partition("content-length:")[2].partition("\r\n")[0]
@@ -145,7 +146,6 @@ class Peer:
                 await self.manners.raw(writer)
                 if not writer.is_closing():
                     await writer.drain()
-        writer.close()
 
 
 class _Anything(grpc.GenericRpcHandler):
@@ -155,6 +155,7 @@ class _Anything(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         async def handle(request: bytes, context: Any) -> bytes:
             self._peer.arrivals.append(details.method.lower())
+            assert self._peer.manners.answer is not None
             return await self._peer.manners.answer(context)
 
         return grpc.unary_unary_rpc_method_handler(handle)

@@ -29,7 +29,7 @@ def sqlite_rows(path: Path, sql: str, *values: object) -> list[Row]:
 
 def postgres_rows(data: Path, database: str, sql: str, *values: object) -> list[Row]:
     """Rows of a database of the fleet that runs on a data directory. `sql` is written for SQLite."""
-    return asyncio.run(_fetch(_url(data, database), _numbered(sql), values))
+    return asyncio.run(_fetch(superuser_url(data, f"{PREFIX}{database}"), _numbered(sql), values))
 
 
 def on_postgres(data: Path) -> bool:
@@ -45,9 +45,10 @@ async def _fetch(url: str, sql: str, values: tuple[object, ...]) -> list[Row]:
         await connection.close()
 
 
-def _url(data: Path, database: str) -> str:
+def superuser_url(data: Path, database: str = "postgres") -> str:
+    """Where a fleet's PostgreSQL lets its superuser in."""
     password = json.loads((data / "fleet" / "credentials.json").read_text())[SUPERUSER]
-    return f"postgresql://{SUPERUSER}:{password}@/{PREFIX}{database}?host={quote(str(data / 'postgres'))}"
+    return f"postgresql://{SUPERUSER}:{password}@/{database}?host={quote(str(data / 'postgres'))}"
 
 
 def _numbered(sql: str) -> str:

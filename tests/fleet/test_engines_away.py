@@ -1,0 +1,88 @@
+"""PostgreSQL and Valkey go away under load: whoever buys meanwhile is told so, or served, and all comes right."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis
+
+from souk.hosting.fleet.places import Places
+from souk.hosting.fleet.postgres_databases import PREFIX
+from souk.testing.system import until
+from tests.fleet.conftest import Bazaar
+from tests.market.buyers import Crowd, counted
+from tests.market.rows import superuser_url
+
+WELL = (201, "CONFIRMED")
+RATE = 15
+
+
+def _crash_postgres(bazaar: Bazaar) -> None:
+    bazaar.operator.kill("postgres", signal.SIGQUIT)
+
+
+def _restart_postgres(bazaar: Bazaar) -> None:
+    bazaar.operator.souk("restart", "postgres")
+
+
+def _flush_valkey(bazaar: Bazaar) -> None:
+    with redis.Redis(unix_socket_path=str(Places(bazaar.system.data).valkey_socket)) as client:
+        client.flushall()
+
+
+def _kill_valkey(bazaar: Bazaar) -> None:
+    bazaar.operator.kill("valkey")
+
+
+def _under_load(bazaar: Bazaar, name: str, happens: Callable[[Bazaar], None]) -> Crowd:
+    """What a crowd met that does not give up, of which something happens in the midst."""
+    with Crowd(bazaar.shop.url, bazaar.wishes(name), per_second=RATE) as crowd:
+        time.sleep(1.0)
+        happens(bazaar)
+        bazaar.operator.await_ready()
+        after = time.monotonic()
+        until(lambda: any(one.outcome == WELL for one in crowd.since(after)), 60, "orders are confirmed again")
+    print(f"\n{name}: {counted(crowd.answers)}, longest {max(one.took for one in crowd.answers):.1f} s")
+    assert {answers[-1].outcome for answers in crowd.ends().values()} == {WELL}
+    return crowd
+
+
+@pytest.mark.parametrize("happens", [_crash_postgres, pytest.param(_restart_postgres, marks=pytest.mark.full)])
+def test_postgres_goes_and_comes_under_load(bazaar: Bazaar, happens: Callable[[Bazaar], None]) -> None:
+    crowd = _under_load(bazaar, happens.__name__, happens)
+    met = {status for status, _ in counted(crowd.answers)}
+    assert met <= {201, 202, 409, 503, 504}, "a problem, never a riddle"
+
+
+@pytest.mark.parametrize("happens", [_flush_valkey, _kill_valkey])
+def test_valkey_is_nothing_that_anybody_misses(bazaar: Bazaar, happens: Callable[[Bazaar], None]) -> None:
+    crowd = _under_load(bazaar, happens.__name__, happens)
+    assert counted(crowd.answers).keys() == {WELL}
+
+
+async def _limit(data: Path, role: str, connections: int) -> None:
+    connection = await asyncpg.connect(superuser_url(data))
+    try:
+        await connection.execute(f'ALTER ROLE "{role}" CONNECTION LIMIT {connections}')
+        sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
+        await connection.execute(sql, role)
+    finally:
+        await connection.close()
+
+
+def test_without_connections_buyers_are_told_so_and_nobody_hangs(bazaar: Bazaar) -> None:
+    role = f"{PREFIX}inventory"
+    asyncio.run(_limit(bazaar.system.data, role, 0))
+    try:
+        with Crowd(bazaar.shop.url, bazaar.wishes("crowded"), per_second=RATE, insist=False) as crowd:
+            time.sleep(3.0)
+    finally:
+        asyncio.run(_limit(bazaar.system.data, role, -1))
+    print(f"\nno connections: {counted(crowd.answers)}, longest {max(one.took for one in crowd.answers):.1f} s")
+    assert {status for status, _ in counted(crowd.answers)} <= {202, 503, 504}
+    crowd.ask_again()
+    assert {answers[-1].outcome for answers in crowd.ends().values()} == {WELL}

@@ -1,0 +1,56 @@
+"""The registry goes away: whoever knows the others goes on."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.fleet.conftest import Bazaar, Opened
+from tests.market.books import Books
+from tests.market.buyers import Crowd, counted
+
+WELL = (201, "CONFIRMED")
+RATE = 4
+READS = 400
+"""More than the lines that a pipe holds: whoever hangs does not read what the others log, either."""
+
+
+def test_while_the_registry_hangs_orders_go_on(bazaar: Bazaar) -> None:
+    supervisor = bazaar.system.parts[0]
+    with Crowd(bazaar.shop.url, bazaar.wishes("hung"), per_second=RATE, insist=False) as crowd:
+        time.sleep(0.5)
+        supervisor.send(signal.SIGSTOP)
+        try:
+            time.sleep(1.0)
+            for _ in range(READS):
+                bazaar.shop.anyone.ok("GET", "/api/v1/stock/P-101")
+        finally:
+            supervisor.send(signal.SIGCONT)
+    print(f"\nthe supervisor hung: {counted(crowd.answers)}, longest {max(one.took for one in crowd.answers):.1f} s")
+    assert counted(crowd.answers).keys() == {WELL}
+
+
+@pytest.mark.full
+def test_when_the_supervisor_is_killed_orders_go_on_and_the_next_start_takes_over(opened: Opened) -> None:
+    with opened("--scale", "order=2") as bazaar:
+        supervisor = bazaar.system.parts[0]
+        group, wishes = supervisor.pid, bazaar.wishes("orphaned")
+        try:
+            with Crowd(bazaar.shop.url, wishes, per_second=RATE, insist=False) as crowd:
+                time.sleep(1.0)
+                os.kill(supervisor.pid, signal.SIGKILL)
+                supervisor.await_end()
+                killed = time.monotonic()
+                for _ in range(READS):
+                    bazaar.shop.anyone.ok("GET", "/api/v1/stock/P-101")
+            after = crowd.since(killed)
+            print(f"\nthe supervisor was killed: {counted(after)}, longest {max(one.took for one in after):.1f} s")
+            assert counted(after).keys() == {WELL}
+            bazaar.system.start()
+        finally:
+            if not supervisor.runs:
+                os.killpg(group, signal.SIGKILL)
+        orders = {order.id for order in Books(bazaar.system.data).orders()}
+        assert {answers[-1].order_id for answers in crowd.ends().values()} <= orders
+        bazaar.close_books()
