@@ -1,17 +1,23 @@
 """The registry goes away: whoever knows the others goes on."""
 
+import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
+import httpx
 import pytest
 
+from souk.discovery.embedded_server import serving_registry
+from souk.testing.processes import service
 from tests.fleet.conftest import Bazaar, Opened
 from tests.market.books import Books
 from tests.market.buyers import Crowd, counted
 
 WELL = (201, "CONFIRMED")
 RATE = 4
+LATE = 30.0
 READS = 400
 """More than the lines that a pipe holds: whoever hangs does not read what the others log, either."""
 
@@ -54,3 +60,20 @@ def test_when_the_supervisor_is_killed_orders_go_on_and_the_next_start_takes_ove
         orders = {order.id for order in Books(bazaar.system.data).orders()}
         assert {answers[-1].order_id for answers in crowd.ends().values()} <= orders
         bazaar.close_books()
+
+
+async def test_a_registry_that_comes_later_than_everybody_else_is_found(tmp_path: Path) -> None:
+    where = tmp_path / "registry.sock"
+    settings = {"SOUK_REGISTRY": f"unix:{where}"}
+    async with (
+        service("product", tmp_path / "data", "--demo", settings=settings),
+        service("gateway", tmp_path / "data", settings=settings) as gateway,
+        httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=30.0, trust_env=False) as client,
+    ):
+        told = await client.get("/api/v1/products/P-101")
+        assert (told.status_code, told.json()["code"]) == (503, "PRODUCT_UNAVAILABLE"), told.text
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503
+        async with serving_registry(where), asyncio.timeout(LATE):
+            while (await client.get("/api/v1/products/P-101")).status_code != 200:
+                await asyncio.sleep(0.1)

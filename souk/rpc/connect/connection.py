@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
             elif self._reader.in_body:
                 self._reader.expected()
         except Malformed as error:
-            self.fail(Status(_Code.UNKNOWN, f"the answer is no HTTP/1.1: {error}"))
+            self.fail(Status(_Code.INTERNAL, f"the answer is no HTTP/1.1: {error}"))
         except HeadTooLarge:
             self.fail(_TOO_MUCH_METADATA)
         except BodyTooLarge as error:

@@ -156,7 +156,7 @@ class TestNonsense:
     )
     async def test_what_is_no_http(self, answer: bytes, stub_of) -> None:
         error = await failed_by(answer, stub_of)
-        assert (error.code(), error.outcome) == (Code.UNKNOWN, Outcome.UNKNOWN)
+        assert (error.code(), error.outcome) == (Code.INTERNAL, Outcome.UNKNOWN)
 
     @pytest.mark.parametrize(
         ("kind", "code"), [(b"text/html", Code.UNKNOWN), (b"application/json", Code.INTERNAL), (b"", Code.UNKNOWN)]
