@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import breaker, calls, gateway, orders, starting
+from bench import breaker, calls, fleet, gateway, incidents, orders, starting
 from bench.figures import Section, as_json, progress, table
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("orders", "gateway", "start", "calls", "breaker")
+NAMES = ("orders", "gateway", "start", "calls", "breaker", "fleet", "incidents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,10 @@ class Effort:
     recorded: int = 640
     calls: int = 4_000
     breaker_calls: int = 50_000
+    buyers: int = 2_000
 
 
-QUICK = Effort(seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000)
+QUICK = Effort(seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000, buyers=200)
 
 
 def _parts(folder: Path, effort: Effort) -> dict[str, Callable[[], list[Section]]]:
@@ -44,6 +45,10 @@ def _parts(folder: Path, effort: Effort) -> dict[str, Callable[[], list[Section]
         "start": lambda: [starting.measure(folder, runs=effort.rounds)],
         "calls": lambda: [calls.measure(calls=effort.calls)],
         "breaker": lambda: [breaker.measure(calls=effort.breaker_calls)],
+        "fleet": lambda: [
+            fleet.measure(folder, seconds=effort.seconds, rounds=effort.rounds, recorded=effort.recorded)
+        ],
+        "incidents": lambda: [incidents.measure(folder, seconds=effort.seconds, buyers=effort.buyers)],
     }
 
 

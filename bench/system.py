@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -20,6 +21,7 @@ from souk.kernel.errors import SoukError
 SOUK = (sys.executable, "-m", "souk.cli")
 PATIENCE = 60.0
 MEBIBYTE = 1024 * 1024
+_NO_MORE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -68,10 +70,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
+def process(command: Sequence[str], log: Path, environment: Mapping[str, str] = _NO_MORE) -> Iterator[psutil.Process]:
     """A process that is asked to end with the block, and is waited for."""
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
     with log.open("ab") as stream:
-        started = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        started = subprocess.Popen(command, stdout=stream, stderr=stream, env=variables)
     try:
         yield psutil.Process(started.pid)
     finally:
@@ -84,12 +87,14 @@ def process(command: Sequence[str], log: Path) -> Iterator[psutil.Process]:
 
 
 @contextmanager
-def running(data: Path, command: Sequence[str] = SOUK) -> Iterator[System]:
+def running(
+    data: Path, command: Sequence[str] = SOUK, options: Sequence[str] = (), environment: Mapping[str, str] = _NO_MORE
+) -> Iterator[System]:
     """A system with demo data in a directory, stopped with the block; its log lies beside that."""
     port, log = free_port(), data.with_suffix(".log")
-    arguments = ("up", "--demo", "--port", str(port), "--data", str(data))
+    arguments = ("up", "--demo", "--port", str(port), "--data", str(data), *options)
     began = time.monotonic()
-    with process((*command, *arguments), log) as started:
+    with process((*command, *arguments), log, environment) as started:
         _wait(port, started, log, began)
         yield System(port, started, time.monotonic() - began, data)
 

@@ -1,0 +1,87 @@
+"""A fleet under measurement: `souk up --topology fleet --demo`, and what each of its processes uses."""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.system import MEBIBYTE, SOUK, System, running
+
+Usage = Mapping[str, float]
+"""Seconds of CPU by kind of process."""
+
+
+@dataclass(slots=True)
+class FleetSystem(System):
+    """A fleet that is ready; `process` is its supervisor."""
+
+    @property
+    def memory(self) -> float:
+        """Resident in all of its processes, in MiB; what they share is counted in parts."""
+        return float(sum(one.memory_full_info().pss for one in self._family())) / MEBIBYTE
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU of all of its processes so far."""
+        return sum(self.usage().values())
+
+    def usage(self) -> Usage:
+        """Seconds of CPU so far, by kind of process."""
+        found: defaultdict[str, float] = defaultdict(float)
+        for one in self._family():
+            try:
+                times = one.cpu_times()
+                found[_kind(one.cmdline())] += times.user + times.system
+            except psutil.Error:
+                continue
+        return found
+
+    def souk(self, command: str, *words: str) -> str:
+        """Runs a command of the operators; returns what it wrote."""
+        done = subprocess.run(
+            (sys.executable, "-m", "souk.cli", command, "--data", str(self.data), *words),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def instances(self, service: str) -> list[dict[str, Any]]:
+        """The processes of a service as `souk ps` knows them."""
+        return [one for one in json.loads(self.souk("ps", "--json")) if one["service"] == service]
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+@contextmanager
+def running_fleet(data: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[FleetSystem]:
+    """A fleet with demo data in a directory, stopped with the block."""
+    # PostgreSQL does not run as root: its user must be let through.
+    data.parent.chmod(0o711)
+    words: Sequence[str] = ("--topology", "fleet", *options)
+    with running(data, SOUK, words, environment or {}) as system:
+        yield FleetSystem(system.port, system.process, system.started_in, system.data)
+
+
+def spent(before: Usage, after: Usage, orders: int) -> dict[str, float]:
+    """Milliseconds of CPU an order between two looks, the dearest kind first."""
+    found = {kind: (seconds - before.get(kind, 0.0)) * 1000 / orders for kind, seconds in after.items()}
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def _kind(words: Sequence[str]) -> str:
+    line = " ".join(words)
+    if "serve" in words:
+        return words[words.index("serve") + 1]
+    for mark, kind in (("postgres", "postgres"), ("valkey", "valkey"), ("sandbox_server", "sandbox-bank")):
+        if mark in line and "souk.cli" not in line:
+            return kind
+    return "supervisor"
