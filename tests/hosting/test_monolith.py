@@ -175,7 +175,3 @@ async def test_an_unknown_setting_is_said_in_one_line(tmp_path: Path, tiny: Tiny
     said = one_line(await run("up", "--port", "0", "--data", str(tmp_path), settings={**tiny, "SOUK_PROT": "1"}))
     assert "SOUK_PROT" in said
     assert "SOUK_PORT" in said
-
-
-async def test_a_fleet_is_refused_until_there_is_one(tmp_path: Path, tiny: Tiny) -> None:
-    assert "fleet" in one_line(await run("up", "--topology", "fleet", "--data", str(tmp_path / "data"), settings=tiny))

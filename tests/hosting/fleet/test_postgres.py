@@ -1,6 +1,7 @@
 """PostgreSQL under a fleet: found, made, given; and what is said when it cannot be."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -152,25 +153,26 @@ def test_a_number_that_is_another_process_now_does_not_keep_it_from_starting(tmp
     assert binaries is not None
     (tmp_path / "PG_VERSION").write_text("18")
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n{tmp_path}\n")
+    (tmp_path / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n")
     cluster = PostgresCluster(tmp_path, binaries, tmp_path)
     assert cluster.process() is None
     cluster.prepare("a password")
-    assert not (tmp_path / "postmaster.pid").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["PG_VERSION"]
 
 
 @as_root
 def test_a_parent_that_lets_nobody_in_is_named_and_not_touched(tmp_path: Path) -> None:
-    data = tmp_path / "closed" / "data"
-    data.mkdir(parents=True)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
-    closed = tmp_path / "closed"
-    closed.chmod(0o700)
-    with pytest.raises(ConfigurationError, match=f"nobody, who cannot reach the data directory {data}: {closed} lets"):
-        let_pass(data)
-    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-    closed.chmod(0o711)
-    require_reachable(data, "it", "")
+    with reachable(tmp_path) as place:
+        closed = place / "closed"
+        data = closed / "data"
+        data.mkdir(parents=True)
+        closed.chmod(0o700)
+        said = f"nobody, who cannot reach the data directory {data}: {closed} lets"
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            let_pass(data)
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+        closed.chmod(0o711)
+        require_reachable(data, "it", "")
 
 
 @as_root
