@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from shop.order.v1 import order_pb2
-from shop.product.v1 import product_pb2
 
 from souk.gateway.settings import GatewaySettings
 
