@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from souk.hosting import installed
+from souk.hosting.fleet.places import Places
 
 GATEWAY = "gateway"
 LOOPBACK = "127.0.0.1"
@@ -188,6 +189,8 @@ def _running(system: System, faults: Mapping[str, int] | None) -> Iterator[Syste
         yield system
     finally:
         system.kill()
+        # Where its sockets were, if its directory has a long name: nobody will come to clean up.
+        Places(system.data.absolute()).forget_sockets()
 
 
 @contextmanager

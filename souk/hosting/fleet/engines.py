@@ -95,21 +95,28 @@ class Engines:
         """
         names = [service.name for service in services if service.migrations is not None]
         processes = sum(wanted[name] for name in names)
-        return await asyncio.gather(self._databases(names, processes), self._redis())
+        # Whatever can be refused is, before anything starts.
+        cluster = None if self._settings.postgres is not None else await self._cluster()
+        valkey_ = None if self._settings.redis is not None else valkey_part(self._places, self._ground)
+        return await asyncio.gather(self._databases(cluster, names, processes), self._redis(valkey_))
 
-    async def _redis(self) -> str:
-        if self._settings.redis is not None:
-            return self._settings.redis
-        await self._bring_up(valkey_part(self._places, self._ground))
-        return f"unix://{self._places.valkey_socket}"
-
-    async def _databases(self, names: Sequence[str], processes: int) -> Databases:
-        given, pool = self._settings.postgres, self._settings.postgres_pool
-        if given is not None:
-            return await given_databases(given, self._credentials, processes, pool, names)
+    async def _cluster(self) -> PostgresCluster:
         let_pass(self._places.data)
         cluster = await asyncio.to_thread(cluster_in, self._places.postgres)
         await self._end_stray(cluster)
+        return cluster
+
+    async def _redis(self, engine: Part | None) -> str:
+        if engine is None:
+            return self._settings.redis or ""
+        await self._bring_up(engine)
+        return f"unix://{self._places.valkey_socket}"
+
+    async def _databases(self, cluster: PostgresCluster | None, names: Sequence[str], processes: int) -> Databases:
+        pool = self._settings.postgres_pool
+        if cluster is None:
+            given = self._settings.postgres or ""
+            return await given_databases(given, self._credentials, processes, pool, names)
         connections = own_connections(processes, pool)
         await self._bring_up(postgres_part(cluster, self._credentials, connections, self._ground))
         return await own_databases(cluster, self._credentials, connections, names)

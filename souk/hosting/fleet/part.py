@@ -11,7 +11,9 @@ from souk.kernel.errors import ConfigurationError
 READY_LIMIT = 60.0
 """Seconds that a new process is given before whoever asked for it is told that it does not come up."""
 TRIES = 3
-"""Deaths of a new process after which that is told at once."""
+GIVE_UP = 5.0
+"""Deaths of a new process, and seconds, after which that is told earlier. PostgreSQL may have to wait for what is
+left of one that was killed."""
 DRAIN_LIMIT = 25.0
 """Seconds a process is given to finish what it does, when it alone is asked to end."""
 
@@ -145,12 +147,13 @@ async def _come_up(slot: Slot) -> None:
     ready = asyncio.ensure_future(slot.ready())
     deaths = slot.view.restarts
     loop = asyncio.get_running_loop()
-    until = loop.time() + READY_LIMIT
+    began = loop.time()
     try:
         while not ready.done():
             await asyncio.wait({ready}, timeout=0.1)
-            view = slot.view
-            if view.state not in {READY, STOPPED} and (view.restarts - deaths >= TRIES or loop.time() > until):
+            view, took = slot.view, loop.time() - began
+            hopeless = took > READY_LIMIT or (took > GIVE_UP and view.restarts - deaths >= TRIES)
+            if hopeless and view.state not in {READY, STOPPED}:
                 raise ConfigurationError(f"{view.instance} does not come up: {view.why or 'it takes too long'}")
     finally:
         ready.cancel()

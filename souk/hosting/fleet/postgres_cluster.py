@@ -26,6 +26,7 @@ STOP_SIGNAL, KILL_SIGNAL = signal.SIGINT, signal.SIGQUIT
 """Fast shutdown, which writes everything down; immediate shutdown, after which it recovers from its log."""
 _READY_LINE = 7
 _PID_FILE = "postmaster.pid"
+_SOCKET_FILES = ".s.PGSQL.*"
 _PRIVATE = 0o600
 _WITH_IO_METHOD = 18
 
@@ -99,9 +100,12 @@ class PostgresCluster:
             return []
 
     def _forget_stranger(self) -> None:
-        """After a crash of the machine its number may be another's, and PostgreSQL would not start."""
-        if self._pid_file() and self.process() is None:
-            (self.data / _PID_FILE).unlink(missing_ok=True)
+        """PostgreSQL would not start: the number of one that was killed may be another's by now, or nobody's whom
+        a careless init has not collected. The folder of the socket is ours alone."""
+        if self.process() is None:
+            stale = (self.data / _PID_FILE, *self.socket.glob(_SOCKET_FILES))
+            for file in stale:
+                file.unlink(missing_ok=True)
 
 
 def cluster_in(data: Path) -> PostgresCluster:

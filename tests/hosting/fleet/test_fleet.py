@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from souk.hosting.fleet import fleet as fleet_module
+from souk.hosting.fleet import part as part_module
 from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.fleet import Fleet
 from souk.hosting.fleet.part import Part
@@ -186,7 +187,10 @@ async def test_scaling_up_and_down(tmp_path: Path) -> None:
         assert watched.pids == {"tiny-1": first}
 
 
-async def test_a_new_one_that_does_not_come_up_leaves_things_as_they_were(tmp_path: Path) -> None:
+async def test_a_new_one_that_does_not_come_up_leaves_things_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_module, "GIVE_UP", 0.1)
     async with running(tmp_path) as watched:
         flag = tmp_path / "broken"
         words = ("/bin/sh", "-c", f"test -e {flag} && echo out of figs && exit 1; echo ready tiny :1; exec sleep 600")
