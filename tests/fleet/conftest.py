@@ -110,6 +110,7 @@ def bazaar(shared: Bazaar) -> Iterator[Bazaar]:
     """The shared fleet, whole; it must be whole again after the test, and its books right."""
     shared.operator.await_ready()
     yield shared
+    shared.operator.start_stopped()
     shared.close_books()
 
 

@@ -56,7 +56,7 @@ def test_with_payment_stopped_buyers_hear_so_at_once_and_orders_go_on_after(baza
         time.sleep(1.0)
         bazaar.operator.souk("stop", "payment")
         _await_open(bazaar)
-        opened, before = time.monotonic(), _refused(bazaar)
+        before, opened = _refused(bazaar), time.monotonic()
         time.sleep(3.0)
         told, after = crowd.since(opened), _refused(bazaar)
         bazaar.operator.souk("start", "payment")
@@ -73,18 +73,18 @@ def test_with_payment_stopped_buyers_hear_so_at_once_and_orders_go_on_after(baza
 
 @pytest.mark.parametrize("manners", [FAILING, pytest.param(SILENT, marks=pytest.mark.full)], ids=lambda one: one.name)
 def test_a_payment_that_fails_is_probed_by_the_permitted_number_only(bazaar: Bazaar, manners: Manners) -> None:
-    bazaar.operator.souk("stop", "payment")
     wishes = bazaar.wishes(f"probed-{manners.name}")
+    bazaar.operator.souk("stop", "payment")
     with (
         Peer(bazaar.operator.registry, "payment", manners) as peer,
         Crowd(bazaar.shop.url, wishes, per_second=RATE, insist=False) as crowd,
     ):
         _await_open(bazaar)
         time.sleep(AT_ONCE)  # what was under way when it opened has arrived
-        opened, arrived, refused = time.monotonic(), _calls(peer), _refused(bazaar)
+        arrived, refused, opened = _calls(peer), _refused(bazaar), time.monotonic()
         time.sleep(6.0)
-        told, probed = crowd.since(opened), _calls(peer) - arrived
-        shed, seconds = _refused(bazaar) - refused, time.monotonic() - opened
+        told = crowd.since(opened)
+        shed, probed, seconds = _refused(bazaar) - refused, _calls(peer) - arrived, time.monotonic() - opened
     bazaar.operator.souk("start", "payment")
     _tell(f"Payment {manners.name}", told)
     processes = len(_guards(bazaar))
@@ -107,9 +107,10 @@ def _calls(peer: Peer) -> int:
 def test_payment_killed_again_and_again_charges_nobody_for_nothing(bazaar: Bazaar) -> None:
     with Crowd(bazaar.shop.url, bazaar.wishes("killed"), per_second=RATE) as crowd:
         for _ in range(5):
-            bazaar.operator.kill("payment-1")
+            (payment,) = bazaar.operator.instances("payment")
+            bazaar.operator.kill(payment)
             time.sleep(1.0)
-            until(lambda: bazaar.operator.process("payment-1")["state"] == "ready", 60, "Payment is back")
+            bazaar.operator.await_ready()
             _await_confirmed(crowd, time.monotonic())
     print(f"\n{counted(crowd.answers)}")
     assert set(counted([ends[-1] for ends in crowd.ends().values()])) == {WELL}

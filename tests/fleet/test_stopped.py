@@ -21,17 +21,18 @@ def test_orders_are_confirmed_without_notification_and_its_letters_come_after(ba
 def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> None:
     folder = bazaar.system.data / "notification"
     aside = folder.with_name("notification.aside")
-    before = bazaar.operator.process("notification-1")["restarts"]
+    (name,) = bazaar.operator.instances("notification")
+    before = bazaar.operator.process(name)["restarts"]
     folder.rename(aside)
     folder.write_text("in the way")
     try:
-        bazaar.operator.kill("notification-1")
-        until(lambda: _deaths(bazaar) >= before + 3, 120, "it has died three times")
+        bazaar.operator.kill(name)
+        until(lambda: _deaths(bazaar, name) >= before + 3, 120, "it has died three times")
         seen = bazaar.operator.souk("ps")
     finally:
         folder.unlink()
         aside.rename(folder)
-    (line,) = [line for line in seen.splitlines() if "notification-1" in line]
+    (line,) = [line for line in seen.splitlines() if name in line]
     print(f"\n{line}")
     assert "notification" in line
     assert "backing off" in line or "starting" in line
@@ -40,6 +41,6 @@ def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> Non
     assert os.path.isdir(folder)
 
 
-def _deaths(bazaar: Bazaar) -> int:
+def _deaths(bazaar: Bazaar, name: str) -> int:
     time.sleep(0.2)
-    return int(bazaar.operator.process("notification-1")["restarts"])
+    return int(bazaar.operator.process(name)["restarts"])

@@ -61,6 +61,10 @@ class Operator:
         """One process."""
         return next(one for one in self.ps() if one["instance"] == instance)
 
+    def instances(self, service: str) -> list[str]:
+        """The processes of a service; a restart gives them other names."""
+        return [one["instance"] for one in self.ps() if one["service"] == service]
+
     def pid(self, instance: str) -> int:
         """The number of a process that runs."""
         return int(self.process(instance)["pid"])
@@ -70,6 +74,12 @@ class Operator:
         pid = self.pid(instance)
         os.kill(pid, number)
         return pid
+
+    def start_stopped(self) -> None:
+        """Starts what somebody has stopped and left."""
+        stopped = {one["service"] for one in self.ps() if one["state"] == "stopped"}
+        if stopped:
+            self.souk("start", *sorted(stopped))
 
     def await_ready(self, limit: float = LIMIT) -> None:
         """Returns when every process takes calls."""
