@@ -124,14 +124,12 @@ class OrderStore:
     async def _show(self, tx: Transaction, order: Order, *, new: bool) -> None:
         body = order_message(order).SerializeToString()
         if new:
-            await tx.execute(
+            await tx.write(
                 "INSERT INTO orders (id, user_id, status, created_at, body) VALUES ($1, $2, $3, $4, $5)",
                 *(order.id, order.user_id, order.status.value, order.created_at, body),
             )
         else:
-            await tx.execute(
-                "UPDATE orders SET status = $2, body = $3 WHERE id = $1", order.id, order.status.value, body
-            )
+            await tx.write("UPDATE orders SET status = $2, body = $3 WHERE id = $1", order.id, order.status.value, body)
 
     # keys and addresses
 
@@ -143,7 +141,7 @@ class OrderStore:
         if order_id:
             self._scopes.keep(order_id, scope)
             sql = "INSERT INTO order_key (order_id, user_id, key) VALUES ($1, $2, $3)"
-            await tx.execute(sql, order_id, user_id, key)
+            await tx.write(sql, order_id, user_id, key)
         return True
 
     async def find_key(self, tx: Transaction, user_id: str, key: str) -> KeyRecord | None:

@@ -26,6 +26,7 @@ from souk.hosting.lifecycle import supervised
 from souk.hosting.service import App, Service
 from souk.hosting.settings import SERVICE_PLACE, Settings
 from souk.hosting.sockets import address_of, listen
+from souk.hosting.store_metrics import StoreRetries
 from souk.hosting.volatile import open_redis
 from souk.hosting.waiting import Waiting
 from souk.hosting.web_server import serving
@@ -75,6 +76,7 @@ async def assembled(
         found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
         for one in found:
             calls.serve(one)
+        calls.registry.register(StoreRetries({one.service.name: one.host.database for one in found}))
         await stack.enter_async_context(_working(found, heard, Waiting(calls.registry), clock))
         yield Assembled(found, calls)
 

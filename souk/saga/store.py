@@ -93,7 +93,7 @@ class SagaStore:
     async def insert(self, tx: Transaction, held: Held) -> None:
         """Records a new run, in this owner's hands."""
         run, ref, now = held.run, held.ref, tx.dialect.now
-        await tx.execute(
+        await tx.write(
             f"""INSERT INTO souk_saga_run (subject, saga, attempt, phase, active, parked, ended, input, on_behalf_of,
                     traceparent, owner, epoch, lease_until, deadline_at, started_at, changed_at)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now} + $13, {now} + $14, {now}, {now})""",
@@ -193,10 +193,10 @@ class SagaStore:
             if step.state is not StepState.WAITING
         ]
         if rows:
-            await tx.execute(_upsert(len(rows), tx.dialect.now), *_key(ref), *chain.from_iterable(rows))
+            await tx.write(_upsert(len(rows), tx.dialect.now), *_key(ref), *chain.from_iterable(rows))
 
     async def _write_refusal(self, tx: Transaction, ref: SagaRef, refusal: Refusal) -> None:
-        await tx.execute(
+        await tx.write(
             f"""UPDATE souk_saga_run SET refused_step = $4, reason = $5, detail = $6, status = $7, sent = $8,
                     final = $9 WHERE {_RUN}""",
             *(*_key(ref), refusal.step, refusal.reason, refusal.detail),

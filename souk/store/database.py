@@ -62,6 +62,13 @@ class Transaction(Protocol):
         """Runs one statement; returns how many rows it changed."""
         ...
 
+    async def write(self, sql: str, *values: Value) -> None:
+        """Runs one statement of which nobody asks what it did; its error may come later, at the commit at last.
+
+        It is there for every statement after it, and may reach the database in one with the next.
+        """
+        ...
+
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         """Runs one statement once for each row of values."""
         ...

@@ -52,7 +52,7 @@ class Outbox:
         # Sequence numbers are given before the commit: without the lock, two transactions with one
         # key could commit in the other order than their numbers say.
         await tx.lock(f"souk_outbox:{key}", fresh=False)
-        await tx.execute(
+        await tx.write(
             _INSERT,
             event_id or new_id("EVT", self._clock),
             payload.DESCRIPTOR.full_name,

@@ -34,6 +34,8 @@ T = TypeVar("T")
 _BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE, READ WRITE"
 _BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ WRITE"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_IDLE = 30.0
+"""Seconds until a connection that nobody needs is closed: each is a process of the server, with some 10 MB."""
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.064
 _LOCK = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
@@ -59,6 +61,8 @@ class PostgresDatabase:
         self._patience = patience
         self._faults = faults
         self._hearing: PostgresListener | None = None
+        self.tries_again = 0
+        """How often a transaction was run again because it had collided with another."""
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -77,7 +81,9 @@ class PostgresDatabase:
         settings["default_transaction_read_only"] = "on"
         options: dict[str, Any] = {"timeout": patience, "server_settings": settings}
         try:
-            pool = await asyncpg.create_pool(dsn, min_size=least, max_size=most, reset=_keep, **options)
+            pool = await asyncpg.create_pool(
+                dsn, min_size=least, max_size=most, reset=_keep, max_inactive_connection_lifetime=_IDLE, **options
+            )
         except DRIVER_ERRORS as error:
             raise refused(error, name) from error
         database = cls(name, pool, listeners, patience, faults)
@@ -123,6 +129,7 @@ class PostgresDatabase:
             except NeedsLock as wish:
                 locks.add(wish.name)
             except _CollisionError as collision:
+                self.tries_again += 1
                 if self._loop.time() > until:
                     raise translate(collision.cause, self._name) from collision.cause
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -133,7 +140,7 @@ class PostgresDatabase:
             tx = PostgresTransaction(connection, self._name, self._faults, locks)
             try:
                 await self._execute(connection, begin)
-                result = await self._drive(work, tx)
+                result = await self._drive(lambda _: _whole(work, tx), tx)
             except BaseException:
                 await _undisturbed(_roll_back(connection))
                 raise
@@ -212,6 +219,13 @@ class PostgresDatabase:
         finally:
             if locks:
                 await _undisturbed(_unlock(connection))
+
+
+async def _whole(work: Work[T], tx: PostgresTransaction) -> T:
+    """The work, and what it wrote and left unsent."""
+    result = await work(tx)
+    await tx.flush()
+    return result
 
 
 async def _unlock(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from souk.faults import Faults
 from souk.kernel.errors import StoreError
 from souk.store.database import Dialect, Row, Value
 from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, translate
+from souk.store.together import changed_table, go_together, together
 
 R = TypeVar("R")
 
@@ -57,22 +58,44 @@ class PostgresTransaction:
         self.collision: BaseException | None = None
         self.callbacks: list[Callable[[], None]] = []
         self.channels: set[str] = set()
+        self._unsent: list[tuple[str, tuple[Value, ...]]] = []
 
     @property
     def dialect(self) -> Dialect:
         return DIALECT
 
     async def execute(self, sql: str, *values: Value) -> int:
+        if self._unsent:
+            sql, values = await self._with_unsent(sql, values)
         return changed_rows(await self._call(lambda: self._connection.execute(sql, *values)))
 
+    async def write(self, sql: str, *values: Value) -> None:
+        self._require_open()
+        if self._unsent and not go_together(tuple(before for before, _ in self._unsent), sql):
+            await self.flush()
+        self._unsent.append((sql, values))
+        if not changed_table(sql):
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Sends what was written and not yet sent."""
+        if self._unsent:
+            (sql, values), self._unsent = _one(self._unsent), []
+            await self._call(lambda: self._connection.execute(sql, *values))
+
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        await self.flush()
         await self._call(lambda: self._connection.executemany(sql, rows))
 
     async def fetch(self, sql: str, *values: Value) -> list[Row]:
+        if self._unsent:
+            sql, values = await self._with_unsent(sql, values)
         rows: list[Any] = await self._call(lambda: self._connection.fetch(sql, *values))
         return rows
 
     async def fetch_one(self, sql: str, *values: Value) -> Row | None:
+        if self._unsent:
+            sql, values = await self._with_unsent(sql, values)
         return await self._call(lambda: self._connection.fetchrow(sql, *values))
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -86,7 +109,8 @@ class PostgresTransaction:
     async def lock(self, name: str, *, fresh: bool = True) -> None:
         self._require_open()
         if not fresh:
-            await self.execute(_LOCK, name)
+            # What is unsent stays so: it neither reads nor holds what the lock is about before it is sent.
+            await self._call(lambda: self._connection.execute(_LOCK, name))
         elif name not in self._held:
             self._ended = StoreError(f"the transaction starts again to wait for lock {name}")
             raise NeedsLock(name)
@@ -99,6 +123,15 @@ class PostgresTransaction:
         """Lets nothing more through; returns the error of a statement, which the work may have swallowed."""
         failure, self._ended = self._ended, StoreError("the transaction has ended")
         return failure
+
+    async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
+        """The statement in one with what is unsent; that goes first where they may not be one."""
+        self._require_open()
+        if not go_together(tuple(before for before, _ in self._unsent), sql):
+            await self.flush()
+            return sql, values
+        every, self._unsent = [*self._unsent, (sql, values)], []
+        return _one(every)
 
     async def _call(self, statement: Callable[[], Awaitable[R]]) -> R:
         self._require_open()
@@ -118,6 +151,11 @@ class PostgresTransaction:
             raise self._ended
         if asyncio.current_task() is not self._owner:
             raise StoreError("a transaction belongs to the task that runs its work")
+
+
+def _one(statements: Sequence[tuple[str, tuple[Value, ...]]]) -> tuple[str, tuple[Value, ...]]:
+    sql = together(tuple(each for each, _ in statements), tuple(len(values) for _, values in statements))
+    return sql, tuple(value for _, values in statements for value in values)
 
 
 class PostgresSnapshot(PostgresTransaction):

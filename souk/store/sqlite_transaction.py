@@ -68,6 +68,9 @@ class SqliteTransaction:
     async def execute(self, sql: str, *values: Value) -> int:
         return self._call(sql, values, _changed)
 
+    async def write(self, sql: str, *values: Value) -> None:
+        self._call(sql, values, _changed)
+
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         self._require_open()
         self._faults.point("store.statement")

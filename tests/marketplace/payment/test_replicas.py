@@ -110,3 +110,42 @@ async def test_what_one_left_is_ended_once_by_whoever_looks(replicas: list[Till]
     await asyncio.gather(*(recover(till.office) for till in (two, one, two)))
     assert {await two.status(f"k{n}") for n in range(6)} == {Status.CAPTURED}
     assert await charges_at_the_bank(one) == 6
+
+
+async def test_refunds_and_the_cancellation_of_a_charge_give_back_no_more_than_it(replicas: list[Till]) -> None:
+    one, two = replicas
+    for source in (await one.card("tok_visa"), None):
+        if source is None:
+            await one.top_up("t", 1_000)
+        key = f"k {source}"
+        payment = (await one.charge(key, source)).payment_id
+        refunds = [till.refund(payment, 300, f"r{n} {source}") for n, till in enumerate(replicas * 3)]
+        rest = [till.refund_rest(payment, f"rest {source}") for till in replicas]
+        cancelling = [till.cancel(key) for till in replicas]
+        await asyncio.gather(*refunds, *rest, *cancelling, return_exceptions=True)
+        await asyncio.gather(*(till.cancel(key) for till in replicas))
+        assert (await two.payment(payment)).refunded == 1_000
+    await one.recover()
+    assert await one.balance() == 1_000
+    assert await one.bank.taken("EUR") == 1_000, "what was put into the wallet, and nothing of the card's order"
+
+
+async def test_a_wallet_takes_one_currency_whoever_tops_it_up_at_once(replicas: list[Till]) -> None:
+    calls = (till.top_up(f"t{n}", 100, currency=("EUR", "USD")[n % 2]) for n, till in enumerate(replicas * 4))
+    ended = await reasons(*calls)
+    assert ended.count("ok") == ended.count("CURRENCY_MISMATCH") == 4
+
+
+async def test_orders_in_plenty_do_not_collide(replicas: list[Till]) -> None:
+    card = await replicas[0].card("tok_visa")
+    before = sum(till.office.database.tries_again for till in replicas)
+    for start in range(0, 60, 20):
+        keys = range(start, start + 20)
+        await asyncio.gather(
+            *(replicas[n % 2].charge(f"k{n}", card, order=f"O-{n}") for n in keys), recover_both(replicas)
+        )
+    assert sum(till.office.database.tries_again for till in replicas) == before
+
+
+async def recover_both(replicas: list[Till]) -> None:
+    await asyncio.gather(*(recover(till.office) for till in replicas))
