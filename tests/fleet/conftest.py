@@ -72,6 +72,7 @@ class Bazaar:
 
     def close_books(self) -> None:
         """Audits, once every process is there again."""
+        self.operator.start_stopped()
         self.operator.await_ready()
         self.audit()
 
@@ -109,8 +110,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
 def bazaar(shared: Bazaar) -> Iterator[Bazaar]:
     """The shared fleet, whole; it must be whole again after the test, and its books right."""
     shared.operator.await_ready()
+    shared.operator.calm()
     yield shared
-    shared.operator.start_stopped()
     shared.close_books()
 
 

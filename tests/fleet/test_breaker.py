@@ -17,6 +17,8 @@ WELL = (201, "CONFIRMED")
 PROBES = BreakerSettings().probes
 AT_ONCE = 1.0
 """Far less than the 2 s after which a call to Payment times out, and far more than a refusal takes."""
+WATCHED = 4.0
+"""Seconds that it is watched while open: an open interval and a half."""
 LATE = 5.0
 """Added where something is awaited on a machine that does much else."""
 
@@ -57,14 +59,14 @@ def test_with_payment_stopped_buyers_hear_so_at_once_and_orders_go_on_after(baza
         bazaar.operator.souk("stop", "payment")
         _await_open(bazaar)
         before, opened = _refused(bazaar), time.monotonic()
-        time.sleep(3.0)
+        time.sleep(WATCHED)
         told, after = crowd.since(opened), _refused(bazaar)
         bazaar.operator.souk("start", "payment")
         took = _await_confirmed(crowd, time.monotonic())
     _tell("Payment stopped", told)
     print(f"confirmed again {took:.2f} s after its return")
     assert counted(told).keys() == {AWAY}
-    cycles = 2 * (1 + 3.0 / 2.0)
+    cycles = 2 * (1 + WATCHED / 2.0)
     assert after - before >= len(told) - PROBES * cycles, "but for probes, each was refused on the spot"
     assert took < LONGEST_OPEN + LATE
     crowd.ask_again()
@@ -82,7 +84,7 @@ def test_a_payment_that_fails_is_probed_by_the_permitted_number_only(bazaar: Baz
         _await_open(bazaar)
         time.sleep(AT_ONCE)  # what was under way when it opened has arrived
         arrived, refused, opened = _calls(peer), _refused(bazaar), time.monotonic()
-        time.sleep(6.0)
+        time.sleep(WATCHED)
         told = crowd.since(opened)
         shed, probed, seconds = _refused(bazaar) - refused, _calls(peer) - arrived, time.monotonic() - opened
     bazaar.operator.souk("start", "payment")

@@ -74,6 +74,7 @@ async def _limit(data: Path, role: str, connections: int) -> None:
         await connection.close()
 
 
+@pytest.mark.full
 def test_without_connections_buyers_are_told_so_and_nobody_hangs(bazaar: Bazaar) -> None:
     role = f"{PREFIX}inventory"
     asyncio.run(_limit(bazaar.system.data, role, 0))
@@ -86,3 +87,15 @@ def test_without_connections_buyers_are_told_so_and_nobody_hangs(bazaar: Bazaar)
     assert {status for status, _ in counted(crowd.answers)} <= {202, 503, 504}
     crowd.ask_again()
     assert {answers[-1].outcome for answers in crowd.ends().values()} == {WELL}
+
+
+def test_what_was_read_can_be_read_while_postgres_is_stopped(bazaar: Bazaar) -> None:
+    anyone, unread = bazaar.shop.anyone, bazaar.shop.product()
+    seen, listed = anyone.ok("GET", f"/api/v1/products/{bazaar.product}"), anyone.ok("GET", "/api/v1/products")
+    bazaar.operator.souk("stop", "postgres")
+    for _ in range(3):
+        assert anyone.ok("GET", f"/api/v1/products/{bazaar.product}") == seen
+        assert anyone.ok("GET", "/api/v1/products") == listed
+    anyone.problem(503, "PRODUCT_UNAVAILABLE", "GET", f"/api/v1/products/{unread}")
+    bazaar.operator.souk("start", "postgres")
+    until(lambda: anyone.get(f"/api/v1/products/{unread}").status_code == 200, 60, "the catalogue is whole again")

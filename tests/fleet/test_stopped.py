@@ -3,6 +3,8 @@
 import os
 import time
 
+import pytest
+
 from souk.testing.system import until
 from tests.fleet.conftest import PRICE, Bazaar
 
@@ -18,6 +20,7 @@ def test_orders_are_confirmed_without_notification_and_its_letters_come_after(ba
     until(lambda: bazaar.shop.mailbox.about(order["id"]), 60, "the letter has come")
 
 
+@pytest.mark.full
 def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> None:
     folder = bazaar.system.data / "notification"
     aside = folder.with_name("notification.aside")

@@ -9,11 +9,10 @@ from tests.market.peers import BABBLE, FAILING, GARBAGE, HALF, SILENT, Manners, 
 READ_LIMIT = 8.0
 """More than a read's time-out, and less than patience."""
 MANNERS = [SILENT, GARBAGE, HALF, BABBLE, FAILING]
-CASES = [(manners, connect) for manners in MANNERS for connect in (False, True)]
-
-
-def _named(case: Manners | bool) -> str:
-    return case.name.replace(" ", "-") if isinstance(case, Manners) else ("connect" if case else "grpc")
+CASES = [
+    *(pytest.param(manners, True, id=f"{manners.name}, connect") for manners in MANNERS),
+    *(pytest.param(manners, False, id=f"{manners.name}, grpc", marks=pytest.mark.full) for manners in MANNERS),
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +23,13 @@ def without_product(shared: Bazaar) -> Bazaar:
     assert shared.accounts
     shared.operator.souk("stop", "product")
     yield shared
-    shared.operator.souk("start", "product")
-    shared.operator.souk("breakers", "--force", "product=auto")
     shared.close_books()
 
 
-@pytest.mark.parametrize(("manners", "connect"), CASES, ids=_named)
+@pytest.mark.parametrize(("manners", "connect"), CASES)
 def test_readers_and_buyers_get_a_problem_in_time(without_product: Bazaar, manners: Manners, connect: bool) -> None:
     bazaar, buyer = without_product, without_product.accounts[0]
-    bazaar.operator.souk("breakers", "--force", "product=closed")
+    bazaar.operator.calm()
     with Peer(bazaar.operator.registry, "product", manners, connect=connect) as peer:
         read = bazaar.shop.anyone.get(f"/api/v1/products/{bazaar.product}")
         bought = buyer.post("/api/v1/orders", json=buyer.wish((bazaar.product, 1, PRICE), key=new_key()))
@@ -46,7 +43,7 @@ def test_readers_and_buyers_get_a_problem_in_time(without_product: Bazaar, manne
 
 
 def test_nobody_there_is_said_at_once(without_product: Bazaar) -> None:
-    without_product.operator.souk("breakers", "--force", "product=closed")
+    without_product.operator.calm()
     without_product.shop.anyone.problem(
         503, "PRODUCT_UNAVAILABLE", "GET", f"/api/v1/products/{without_product.product}"
     )

@@ -81,6 +81,18 @@ class Operator:
         if stopped:
             self.souk("start", *sorted(stopped))
 
+    def calm(self) -> None:
+        """Closes every breaker that something before has opened."""
+
+        async def tell() -> None:
+            async with operating(self.data) as fleet:
+                found = await fleet.ListBreakers(fleet_pb2.ListBreakersRequest(), timeout=LIMIT)
+                for callee in {one.callee for one in found.breakers if breakers.state(one) != "closed"}:
+                    request = fleet_pb2.SetBreakerRequest(callee=callee, mode=fleet_pb2.BREAKER_MODE_CLOSED)
+                    await fleet.SetBreaker(request, timeout=LIMIT)
+
+        asyncio.run(tell())
+
     def await_ready(self, limit: float = LIMIT) -> None:
         """Returns when every process takes calls."""
         until(_slowly(lambda: not self.not_ready()), limit, "every process is ready")
