@@ -25,7 +25,10 @@ _SORT_COLUMNS = {"name": "sort_name", "price": "price", "createdAt": "created_at
 
 
 class ProductStore:
-    """The catalogue's port, over one database."""
+    """The catalogue's port, over one database.
+
+    Each change inserts, locks or deletes its product's row, which guards all that belongs to it.
+    """
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
@@ -38,7 +41,7 @@ class ProductStore:
             await self._changed(tx, product)
             return True
 
-        return await self._database.run(work)
+        return await self._database.run(work, guarded=True)
 
     async def change(self, product_id: str, change: Change) -> Product | None:
         async def work(tx: Transaction) -> Product | None:
@@ -53,7 +56,7 @@ class ProductStore:
                 await self._changed(tx, new)
             return new
 
-        return await self._database.run(work)
+        return await self._database.run(work, guarded=True)
 
     async def remove(self, product_id: str) -> bool:
         async def work(tx: Transaction) -> bool:
@@ -63,7 +66,7 @@ class ProductStore:
             await self._outbox.publish(tx, product_id, ProductDeleted(product_id=product_id))
             return True
 
-        return await self._database.run(work)
+        return await self._database.run(work, guarded=True)
 
     async def find(self, product_ids: Sequence[str]) -> list[Product]:
         if not product_ids:

@@ -31,7 +31,7 @@ class AccountStore:
             await _lock_email(tx, key)
             return await tx.execute(_ADD, *values) == 1
 
-        return await self._database.run(work)
+        return await self._database.run(work, guarded=True)
 
     async def find(self, user_id: str) -> Account | None:
         sql = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
@@ -60,7 +60,7 @@ class AccountStore:
             await tx.execute(_CHANGE, user_id, new.email, key, new.name, " ".join(new.roles))
             return new
 
-        return await self._database.run(work)
+        return await self._database.run(work, guarded=True)
 
     async def change_password(self, user_id: str, old_hash: str, new_hash: str) -> bool:
         async def work(tx: Transaction) -> bool:

@@ -30,7 +30,7 @@ class KeyStore:
                 await tx.execute(_FORGET, key.kid)
             return await _all(tx)
 
-        return await self._database.run(work)
+        return await self._database.run(work, guarded=True)
 
 
 async def _all(tx: Transaction) -> list[SigningKey]:
