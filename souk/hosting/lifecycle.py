@@ -130,9 +130,7 @@ COLLECT = (20_000, 20, 100)
 3 to 15 % more CPU in three paired runs."""
 
 
-def run(
-    life: Callable[[asyncio.Event, StopSignals], Awaitable[None]], leave: Callable[[int], None] = _leave
-) -> None:
+def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]], leave: Callable[[int], None] = _leave) -> None:
     """Runs a process's life on an event loop of its own, with the signals taken over; see `live`.
 
     `leave` ends the process at once, when a second signal insists.
