@@ -56,6 +56,11 @@ class Bazaar:
         """A product that does not run out."""
         return self.shop.product(PRICE, STOCK)
 
+    def prepare(self) -> None:
+        """Makes buyers and product now, while nothing is away."""
+        assert self.accounts
+        assert self.product
+
     def wishes(self, name: str, methods: Sequence[str] = ("card",)) -> Wishes:
         """Orders of that product, one piece each."""
         return Wishes(self.accounts, [(self.product, 1, PRICE)], name, methods)
@@ -102,6 +107,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
     folder = tmp_path_factory.mktemp("shared")
     (folder / "resilience.toml").write_text(RESILIENCE)
     with _opened(folder, *SCALE, settings={"SOUK_RESILIENCE": str(folder / "resilience.toml")}) as bazaar:
+        bazaar.prepare()
         yield bazaar
         assert set(bazaar.system.stop()) == {0}, bazaar.system.output()
 
