@@ -252,10 +252,7 @@ def reachable(folder: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        if "SOUK_J_KEEP" not in os.environ:
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            print("kept", place)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _serving(name: str, port: int, data: Path, logs: Path) -> Process:
