@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -69,9 +69,9 @@ class Checks:
         An order that is recorded has a `currency`, and keeps it.
         """
         prices, address, source = await asyncio.gather(
-            _ask("product", self._catalogue.prices([item.product_id for item in wish.items])),
-            _ask("user", self._addresses.address(wish.user_id, wish.shipping_address_id)),
-            _ask("payment", self._payments.resolve(wish.user_id, wish.payment_method)),
+            _ask("product", lambda: self._catalogue.prices([item.product_id for item in wish.items])),
+            _ask("user", lambda: self._addresses.address(wish.user_id, wish.shipping_address_id)),
+            _ask("payment", lambda: self._payments.resolve(wish.user_id, wish.payment_method)),
         )
         missing = [item.product_id for item in wish.items if item.product_id not in prices]
         if missing:
@@ -83,9 +83,10 @@ class Checks:
         return Checked(_currency_of(wish, prices, currency), address, source)
 
 
-async def _ask(service: str, question: Awaitable[T]) -> T:
+async def _ask(service: str, question: Callable[[], Awaitable[T]]) -> T:
+    # A callable, so that nothing is left unawaited when the request is cancelled before its turn comes.
     try:
-        return await question
+        return await question()
     except CallFailed as failed:
         raise unavailable(service) from failed
 
