@@ -23,6 +23,7 @@ from bench.fleet_recorded import Statement, read
 
 POOL = 10
 _TRIES = 20
+_LOCK, _UNLOCK = "pg_advisory_lock(", "pg_advisory_unlock_all"
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -38,10 +39,15 @@ class Played:
 def transactions(statements: Sequence[Statement]) -> list[Played]:
     """Every transaction that was not rolled back, and every read, by when it began."""
     open_: dict[int, list[Statement]] = {}
+    locks: dict[int, list[Statement]] = {}  # taken for the transaction that follows, on its connection
     found: list[Played] = []
     for one in statements:
-        if one.sql.startswith("BEGIN"):
-            open_[one.connection] = [one]
+        if _UNLOCK in one.sql:
+            continue  # whoever took locks gives them back; see `Player`
+        if one.connection not in open_ and _LOCK in one.sql:
+            locks.setdefault(one.connection, []).append(one)
+        elif one.sql.startswith("BEGIN"):
+            open_[one.connection] = [*locks.pop(one.connection, ()), one]
         elif one.connection not in open_:
             if not one.sql.startswith(("LISTEN", "UNLISTEN", "ROLLBACK")):
                 found.append(Played(one.began, one.ended, (one,)))
@@ -49,7 +55,7 @@ def transactions(statements: Sequence[Statement]) -> list[Played]:
             open_[one.connection].append(one)
             if one.sql.startswith(("COMMIT", "ROLLBACK")):
                 whole = open_.pop(one.connection)
-                if one.sql.startswith("COMMIT") or "READ ONLY" in whole[0].sql:
+                if one.sql.startswith("COMMIT") or any("READ ONLY" in each.sql for each in whole):
                     found.append(Played(whole[0].began, one.ended, tuple(whole)))
     return sorted(found, key=lambda played: played.began)
 
@@ -94,6 +100,8 @@ class Player:
             for _ in range(_TRIES):
                 try:
                     await _statements(connection, played)
+                    if any(_LOCK in one.sql for one in played.statements):
+                        await connection.execute(f"SELECT {_UNLOCK}()")
                 except _AGAIN:
                     await connection.execute("ROLLBACK")
                 except BaseException:

@@ -85,13 +85,16 @@ def _runs_as(user: pwd.struct_passwd) -> tuple[str, ...]:
 def _python_of(user: pwd.struct_passwd, folder: Path) -> str:
     """A Python that an ordinary user can start, with the packages of this one."""
     base = shutil.which(f"python{sys.version_info.major}.{sys.version_info.minor}", path="/usr/bin:/usr/local/bin")
+    python = folder / "bin" / "python"
     for candidate in filter(None, (sys.executable, base)):
-        if subprocess.run((*_runs_as(user), candidate, "-c", "1"), check=False, capture_output=True).returncode == 0:
-            subprocess.run((candidate, "-m", "venv", "--without-pip", folder), check=True)
-            (site,) = folder.glob("lib/*/site-packages")
-            (site / "souk.pth").write_text(f"import site; site.addsitedir({sysconfig.get_paths()['purelib']!r})\n")
-            return str(folder / "bin" / "python")
-    pytest.skip(f"there is no Python {sys.version_info.major}.{sys.version_info.minor} that {user.pw_name} can start")
+        # A virtual environment leads to the Python under its candidate, which may be where others cannot go.
+        subprocess.run((candidate, "-m", "venv", "--clear", "--without-pip", folder), check=True)
+        (site,) = folder.glob("lib/*/site-packages")
+        (site / "souk.pth").write_text(f"import site; site.addsitedir({sysconfig.get_paths()['purelib']!r})\n")
+        check = (*_runs_as(user), python, "-c", "import souk.hosting")
+        if subprocess.run(check, check=False, capture_output=True, cwd="/").returncode == 0:
+            return str(python)
+    pytest.skip(f"{user.pw_name} can start no Python with these packages: they are where others may not go")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="every other test runs as an ordinary user then")
