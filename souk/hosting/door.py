@@ -24,7 +24,7 @@ class Door:
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
         """ASGI 3."""
         with self.traffic:
-            await self._application(scope, receive, self._closing(send))
+            await self._application(scope, receive, self._closing(send) if self.leaving else send)
 
     def leave(self) -> None:
         """From now on callers are sent elsewhere."""
