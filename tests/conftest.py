@@ -1,6 +1,14 @@
 """What all tests share: those of one `xdist_group` run on one worker."""
 
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    """Processes that tests start hear SIGINT, also where a shell started the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)
