@@ -40,7 +40,15 @@ def members(system: System) -> list[psutil.Process]:
 
 
 def serving(system: System, service: str) -> list[psutil.Process]:
-    return [one for one in members(system) if one.cmdline()[-2:] == ["serve", service]]
+    return [one for one in members(system) if words(one)[-2:] == ["serve", service]]
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command line; empty once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def postmaster(system: System) -> psutil.Process:
@@ -155,7 +163,7 @@ def test_a_service_that_is_killed_comes_back_and_orders_go_on(system: System, se
 @pytest.mark.parametrize("program", ["sandbox_server", "valkey-server"])
 def test_whatever_else_is_killed_comes_back(system: System, program: str) -> None:
     def found() -> list[psutil.Process]:
-        return [one for one in members(system) if any(program in word for word in one.cmdline())]
+        return [one for one in members(system) if any(program in word for word in words(one))]
 
     (struck,) = found()
     struck.kill()
