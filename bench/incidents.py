@@ -105,7 +105,7 @@ async def _call_and_kill(system: FleetSystem, seen: _Seen, pid: int, seconds: fl
         seen.tries.append((time.monotonic(), call.instance))
         return unary(self, call)
 
-    ConnectTransport.unary = watched  # type: ignore[method-assign]
+    ConnectTransport.unary = watched  # type: ignore[method-assign]  # watched from outside, while it is measured
     secret = (system.data / "secret").read_bytes()
     try:
         async with open_calls(secret, (), settings, clock) as calls, asyncio.TaskGroup() as tasks:
@@ -116,7 +116,7 @@ async def _call_and_kill(system: FleetSystem, seen: _Seen, pid: int, seconds: fl
             os.kill(pid, signal.SIGKILL)
             return time.monotonic()
     finally:
-        ConnectTransport.unary = unary  # type: ignore[method-assign]
+        ConnectTransport.unary = unary  # type: ignore[method-assign]  # watched from outside, while it is measured
 
 
 async def _ask(stub: Any, seen: _Seen, until: float) -> None:

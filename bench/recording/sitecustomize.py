@@ -53,7 +53,7 @@ def _record_calls() -> None:
         _calls.append((time.monotonic(), sys.argv[-1], call.method.full_name, sent, octets))
         original(self, reply)
 
-    Connection._answered = answered  # type: ignore[method-assign]
+    Connection._answered = answered  # type: ignore[method-assign]  # watched from outside, while it is measured
 
 
 def _write(folder: str) -> None:

@@ -28,7 +28,7 @@ class EmbeddedHarness(RegistryHarness):
 
     async def settled(self) -> None:
         """Waits until it is not young any more."""
-        await asyncio.sleep(1.1 * GRACE)
+        await asyncio.sleep(1.1 * GRACE)  # a grace is time, and nobody tells when it is over
 
     async def stop(self) -> None:
         """Stops it at once."""
