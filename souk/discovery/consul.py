@@ -106,7 +106,7 @@ class ConsulBackend:
             seen, index = index, next_index(index, reply.headers)
             if index < seen:
                 hearing.forgot()
-            entries = latest([one for one in reply.body if one["Service"]["Port"]])
+            entries = latest([one for one in reply.body if one["Service"].get("Port")])  # 0 is left out by Consul
             hearing.hear(
                 (_instance(service, one) for one in entries if passes(one)), map(_id, filter(doubtful, entries))
             )

@@ -44,8 +44,8 @@ class TestConsul(RegistrySuite, ClaimSuite):
 
     async def register_as_others_do(self, harness: EngineHarness, service: str) -> Instance:
         said = {"Name": service, "ID": f"{service}-go", "Port": 9000, "Meta": {"zone": "eu", "a_2E": "b"}}
-        await put(harness, "register", {**said, "Weights": {"Passing": 5, "Warning": 1}})
         await put(harness, "register", {"Name": service, "ID": f"{service}-no-port"})
+        await put(harness, "register", {**said, "Weights": {"Passing": 5, "Warning": 1}})
         return Instance(service, f"{service}-go", "127.0.0.1:9000", zone="eu", weight=5, metadata={"a_2E": "b"})
 
 

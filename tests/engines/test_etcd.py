@@ -69,8 +69,8 @@ class TestEtcd(RegistrySuite, ClaimSuite):
 
     async def register_as_others_do(self, harness: EngineHarness, service: str) -> Instance:
         value = f'{{"service": "{service}", "id": "go-1", "address": "10.0.0.1:9000", "zone": "eu"}}'
-        await call(harness, "kv/put", key=key(service, "go-1"), value=b64encode(value.encode()).decode())
         await call(harness, "kv/put", key=key(service, "other"), value=b64encode(b"not JSON").decode())
+        await call(harness, "kv/put", key=key(service, "go-1"), value=b64encode(value.encode()).decode())
         return Instance(service, "go-1", "10.0.0.1:9000", zone="eu")
 
     async def test_a_lease_that_was_revoked_is_granted_anew(
