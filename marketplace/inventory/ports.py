@@ -39,6 +39,14 @@ class Stockroom(Protocol):
         """Records what became of a reservation."""
         ...
 
+    async def look(self, tx: Transaction, key: str) -> Reservation | None:
+        """The reservation as it is for now."""
+        ...
+
+    async def pass_on(self, tx: Transaction, seen: Reservation, state: State) -> bool:
+        """Takes a reservation to another state, and locks it; False when it is not as `seen` any more."""
+        ...
+
     async def hold(self, tx: Transaction, items: Sequence[Item]) -> dict[str, int]:
         """Reserves what it can and returns what is available of each product that is short.
 

@@ -13,6 +13,7 @@ _INSERT = """
 """
 _FIND = "SELECT key, order_id, items, state, expires_at FROM reservations WHERE key = $1"
 _UPDATE = "UPDATE reservations SET state = $2, expires_at = $3 WHERE key = $1"
+_PASS_ON = "UPDATE reservations SET state = $3 WHERE key = $1 AND state = $2"
 _LAPSED = """
     SELECT key FROM reservations WHERE state = 'reserved' AND expires_at <= $1 ORDER BY expires_at LIMIT $2
 """
@@ -59,6 +60,7 @@ class SqlStockroom:
             reservation.state.value,
             reservation.expires_at,
             now,
+            likely=1,
         )
         return inserted == 1
 
@@ -69,7 +71,16 @@ class SqlStockroom:
 
     async def update(self, tx: Transaction, key: str, state: State, expires_at: int) -> None:
         """Records what became of a reservation."""
-        await tx.execute(_UPDATE, key, state.value, expires_at)
+        await tx.write(_UPDATE, key, state.value, expires_at)
+
+    async def look(self, tx: Transaction, key: str) -> Reservation | None:
+        """One statement, without a lock."""
+        row = await tx.fetch_one(_FIND, key)
+        return None if row is None else _to_reservation(row)
+
+    async def pass_on(self, tx: Transaction, seen: Reservation, state: State) -> bool:
+        """One conditional update."""
+        return await tx.execute(_PASS_ON, seen.key, seen.state.value, state.value, likely=1) == 1
 
     async def hold(self, tx: Transaction, items: Sequence[Item]) -> dict[str, int]:
         """One conditional update for each item, and a look at each that is short."""
@@ -82,7 +93,7 @@ class SqlStockroom:
         return short
 
     async def _hold(self, tx: Transaction, item: Item) -> bool:
-        return await tx.execute(_HOLD, item.product_id, item.quantity) == 1
+        return await tx.execute(_HOLD, item.product_id, item.quantity, likely=1) == 1
 
     async def _settled(self, tx: Transaction, item: Item) -> int | None:
         """What there is of a short item; None if stock came back just now and could be held after all."""

@@ -176,6 +176,7 @@ class OrderStore:
             " SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM erased_buyer WHERE user_id = $2)"
             " ON CONFLICT (order_id) DO UPDATE SET address = excluded.address",
             *(order.id, order.user_id, address),
+            likely=1,
         )
         if not kept:
             raise DomainError("ADDRESS_NOT_FOUND", "the buyer's addresses were erased")

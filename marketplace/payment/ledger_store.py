@@ -31,7 +31,7 @@ class SqlLedger:
         self, tx: Transaction, transaction_id: str, source: str, target: str, payment: Payment, amount: int, now: int
     ) -> None:
         """Two postings in one statement: they sum to zero by construction."""
-        await tx.execute(_POST, transaction_id, source, target, payment.currency, amount, now)
+        await tx.write(_POST, transaction_id, source, target, payment.currency, amount, now)
 
     async def debit_wallet(self, tx: Transaction, user_id: str, amount: int, currency: str) -> bool:
         """One conditional update."""

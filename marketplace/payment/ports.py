@@ -102,8 +102,8 @@ class Payments(Protocol):
         """Records what became of a charge, and when it is due for recovery, if ever."""
         ...
 
-    async def capture(self, tx: Transaction, payment_id: str) -> Payment | None:
-        """PENDING to CAPTURED in one statement; None when it is not PENDING."""
+    async def capture(self, tx: Transaction, payment: Payment) -> bool:
+        """PENDING to CAPTURED; False when it is not PENDING, or was cancelled since."""
         ...
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:

@@ -29,9 +29,8 @@ _UPDATE = """
         next_try_at = $7, tries = 0
     WHERE id = $1
 """
-_CAPTURE = f"""
-    UPDATE payments SET status = 'CAPTURED', next_try_at = NULL WHERE id = $1 AND status = 'PENDING'
-    RETURNING {_COLUMNS}
+_CAPTURE = """
+    UPDATE payments SET status = 'CAPTURED', next_try_at = NULL WHERE id = $1 AND status = 'PENDING' AND cancelled = $2
 """
 _GET = f"SELECT {_COLUMNS} FROM payments WHERE id = $1 AND user_id = $2 AND purpose = 'order'"
 _PAGE = f"""
@@ -68,7 +67,7 @@ class SqlPayments:
         p = payment
         who = (p.id, p.key, p.purpose.value, p.order_id, p.user_id)
         what = (p.amount, p.currency, p.source, p.method, p.status.value, p.cancelled, p.decline_reason)
-        return await tx.execute(_INSERT, *who, *what, p.refunded, p.promised, p.created_at, next_try_at) == 1
+        return await tx.execute(_INSERT, *who, *what, p.refunded, p.promised, p.created_at, next_try_at, likely=1) == 1
 
     async def find(self, tx: Transaction, payment_id: str) -> Payment | None:
         """A charge by its id, locked."""
@@ -82,11 +81,11 @@ class SqlPayments:
         """Records what became of a charge."""
         p = payment
         changes = (p.status.value, p.cancelled, p.decline_reason, p.refunded, p.promised, next_try_at)
-        await tx.execute(_UPDATE, p.id, *changes)
+        await tx.write(_UPDATE, p.id, *changes)
 
-    async def capture(self, tx: Transaction, payment_id: str) -> Payment | None:
-        """PENDING to CAPTURED in one statement."""
-        return _maybe(await tx.fetch_one(_CAPTURE, payment_id))
+    async def capture(self, tx: Transaction, payment: Payment) -> bool:
+        """One conditional update."""
+        return await tx.execute(_CAPTURE, payment.id, payment.cancelled, likely=1) == 1
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
         """A charge of a user's order, to be shown."""

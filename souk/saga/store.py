@@ -116,6 +116,7 @@ class SagaStore:
                 WHERE {_RUN} AND epoch = $9 AND revision = $10""",
             *_key(held.ref),
             *(new.phase.value, new.active, new.parked, new.ended, self._lease, held.epoch, revision),
+            likely=1,
         )
         if not changed:
             # Within an epoch one owner writes, one write at a time: a newer revision is this one.

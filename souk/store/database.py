@@ -43,13 +43,16 @@ class Dialect:
 
     `for_update` locks the selected rows until the transaction ends; `skip_locked` besides passes
     over rows that somebody else holds. Both go at the end of a SELECT and are empty where a
-    transaction is alone anyway. `now` is the database's clock in microseconds since 1970.
+    transaction is alone anyway. `now` is the database's clock in microseconds since 1970. `hold` is a
+    condition that is true once the transaction holds the lock that the text in its braces names: of a
+    statement that reads nothing, since that sees the data as it was before the wait.
     """
 
     name: str
     for_update: str
     skip_locked: str
     now: str
+    hold: str
 
 
 class Transaction(Protocol):
@@ -58,8 +61,12 @@ class Transaction(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    async def execute(self, sql: str, *values: Value) -> int:
-        """Runs one statement; returns how many rows it changed."""
+    async def execute(self, sql: str, *values: Value, likely: int | None = None) -> int:
+        """Runs one statement; returns how many rows it changed.
+
+        `likely` is how many that is nearly always. It may be told without asking, so that the
+        transaction needs fewer round trips; where it turns out wrong, the work is called again.
+        """
         ...
 
     async def write(self, sql: str, *values: Value) -> None:
@@ -89,11 +96,10 @@ class Transaction(Protocol):
         """Wakes every `Database.listen(channel)`, in any process on this database, after the commit."""
         ...
 
-    async def lock(self, name: str, *, fresh: bool = True) -> None:
+    async def lock(self, name: str) -> None:
         """Holds a lock of that name until the transaction ends; others wait for it.
 
-        What is read after it is what the one before left. That may cost a new start of the
-        transaction: whoever only writes says `fresh=False`, and may then read what is older.
+        What is read after it is what the one before left. That may cost a new start of the transaction.
         """
         ...
 

@@ -117,6 +117,7 @@ class Idempotency:
             "INSERT INTO souk_idempotency (caller, method, idempotency_key, fingerprint, subject, created_at)"
             f" VALUES ($1, $2, $3, $4, $5, {tx.dialect.now}) ON CONFLICT DO NOTHING",
             *(scope.caller, scope.method, scope.key, fingerprint, subject),
+            likely=1,
         )
         return written == 1
 
@@ -126,6 +127,7 @@ class Idempotency:
             f"UPDATE souk_idempotency SET reply = $4, status = $5, finished_at = {tx.dialect.now}"
             " WHERE caller = $1 AND method = $2 AND idempotency_key = $3 AND finished_at IS NULL",
             *(scope.caller, scope.method, scope.key, reply.message, reply.status),
+            likely=1,
         )
         if written != 1:
             raise StoreError(f"the key of {scope.method} is not bound, or has its final answer")

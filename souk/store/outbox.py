@@ -20,7 +20,7 @@ MAX_PAYLOAD = 1 << 20
 
 _INSERT = """
     INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT), $7, $8 WHERE {hold}
     ON CONFLICT (id) DO NOTHING
 """
 
@@ -51,9 +51,8 @@ class Outbox:
             )
         # Sequence numbers are given before the commit: without the lock, two transactions with one
         # key could commit in the other order than their numbers say.
-        await tx.lock(f"souk_outbox:{key}", fresh=False)
         await tx.write(
-            _INSERT,
+            _INSERT.format(hold=tx.dialect.hold.format("'souk_outbox:' || $4")),
             event_id or new_id("EVT", self._clock),
             payload.DESCRIPTOR.full_name,
             self._source,

@@ -5,9 +5,11 @@ Why SERIALIZABLE, and what it costs: docs/decisions/0002-isolation.md.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -18,7 +20,8 @@ from souk.kernel.transaction_guard import in_transaction
 from souk.store.database import Dialect, Value, Work
 from souk.store.driving import Driven
 from souk.store.listeners import Listeners, call_all
-from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, refused, translate
+from souk.store.postgres_connection import drop, keep, roll_back, undisturbed, unlock
+from souk.store.postgres_errors import DRIVER_ERRORS, is_refusal, may_run_again, not_likely, refused, translate
 from souk.store.postgres_listener import PostgresListener
 from souk.store.postgres_transaction import (
     DIALECT,
@@ -28,6 +31,7 @@ from souk.store.postgres_transaction import (
     PostgresSnapshot,
     PostgresTransaction,
 )
+from souk.store.postgres_unsent import Doubts, Statement, WrongAssumption
 
 T = TypeVar("T")
 
@@ -49,6 +53,19 @@ class _CollisionError(Exception):
         self.cause = cause
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """How a transaction is tried: what the tries before it have taught."""
+
+    guarded: bool
+    locks: set[str] = field(default_factory=set)
+    assuming: bool = True
+
+    @property
+    def begin(self) -> str:
+        return _BEGIN_GUARDED if self.guarded else _BEGIN
+
+
 class PostgresDatabase:
     """Implements `Database` on a pool of connections. Belongs to the event loop that opened it."""
 
@@ -64,6 +81,7 @@ class PostgresDatabase:
         self.tries_again = 0
         """How often a transaction was run again because it had collided with another."""
         self._loop = asyncio.get_running_loop()
+        self._doubts = Doubts(self._loop.time)
 
     @classmethod
     async def open(
@@ -77,12 +95,12 @@ class PostgresDatabase:
         """
         name, listeners = urlsplit(dsn).path.lstrip("/"), Listeners()
         settings = {"lock_timeout": str(round(patience * 1000)), "application_name": "souk"}
-        # For single reads, which are in no transaction that could say it.
-        settings["default_transaction_read_only"] = "on"
+        # Of the transactions that are one statement: it finds rows as they are once it holds them.
+        settings["default_transaction_isolation"] = "read committed"
         options: dict[str, Any] = {"timeout": patience, "server_settings": settings}
         try:
             pool = await asyncpg.create_pool(
-                dsn, min_size=least, max_size=most, reset=_keep, max_inactive_connection_lifetime=_IDLE, **options
+                dsn, min_size=least, max_size=most, reset=keep, max_inactive_connection_lifetime=_IDLE, **options
             )
         except DRIVER_ERRORS as error:
             raise refused(error, name) from error
@@ -95,13 +113,12 @@ class PostgresDatabase:
         return DIALECT
 
     async def run(self, work: Work[T], *, guarded: bool = False) -> T:
-        locks: set[str] = set()
-        begin = _BEGIN_GUARDED if guarded else _BEGIN
-        return await self._retrying(lambda: self._attempt(work, begin, locks), locks)
+        attempt = _Attempt(guarded)
+        return await self._retrying(lambda: self._attempt(work, attempt), attempt)
 
     async def read(self, work: Work[T], *, single: bool = False) -> T:
         attempt = self._attempt_single if single else self._attempt_read
-        return await self._retrying(lambda: attempt(work), set())
+        return await self._retrying(lambda: attempt(work), _Attempt(guarded=True))
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(channel, callback)
@@ -119,7 +136,7 @@ class PostgresDatabase:
             await self._pool.close()
             raise refused(error, self._name) from error
 
-    async def _retrying(self, attempt: Callable[[], Awaitable[T]], locks: set[str]) -> T:
+    async def _retrying(self, attempt: Callable[[], Awaitable[T]], how: "_Attempt") -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
         until, pause = self._loop.time() + self._patience, _FIRST_PAUSE
@@ -127,7 +144,10 @@ class PostgresDatabase:
             try:
                 return await attempt()
             except NeedsLock as wish:
-                locks.add(wish.name)
+                how.locks.add(wish.name)
+            except WrongAssumption as wrong:
+                how.assuming = False
+                self._doubts.add(wrong.statements)
             except _CollisionError as collision:
                 self.tries_again += 1
                 if self._loop.time() > until:
@@ -135,29 +155,42 @@ class PostgresDatabase:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _attempt(self, work: Work[T], begin: str, locks: set[str]) -> T:
-        async with self._connected() as connection, self._holding(connection, locks):
-            tx = PostgresTransaction(connection, self._name, self._faults, locks)
+    async def _attempt(self, work: Work[T], how: "_Attempt") -> T:
+        async with self._connected() as connection, self._holding(connection, how.locks):
+            tx = PostgresTransaction(
+                connection,
+                self._name,
+                self._faults,
+                begin=how.begin,
+                held=how.locks,
+                assuming=partial(self._assumes, how),
+            )
             try:
-                await self._execute(connection, begin)
-                result = await self._drive(lambda _: _whole(work, tx), tx)
-            except BaseException:
-                await _undisturbed(_roll_back(connection))
+                result = await self._drive(lambda _: _whole(work, tx, how), tx)
+            except BaseException as error:
+                if tx.begun:
+                    await undisturbed(roll_back(connection))
+                if tx.unsent.assumed and isinstance(error, Exception):
+                    # Whatever follows from what is only likely is not so yet.
+                    raise WrongAssumption(tx.unsent.assumed) from error
                 raise
-            await _undisturbed(self._commit(connection, tx))
+            await undisturbed(self._commit(connection, tx))
             return result
+
+    def _assumes(self, how: "_Attempt", sql: str) -> bool:
+        return how.assuming and not self._doubts.about(sql)
 
     async def _attempt_read(self, work: Work[T]) -> T:
         async with self._connected() as connection:
             try:
                 await self._execute(connection, _BEGIN_SNAPSHOT)
-                return await self._drive(work, PostgresSnapshot(connection, self._name, INERT, ()))
+                return await self._drive(work, PostgresSnapshot(connection, self._name, INERT))
             finally:
-                await _undisturbed(_roll_back(connection))
+                await undisturbed(roll_back(connection))
 
     async def _attempt_single(self, work: Work[T]) -> T:
         async with self._connected() as connection:
-            return await self._drive(work, PostgresSingleRead(connection, self._name, INERT, ()))
+            return await self._drive(work, PostgresSingleRead(connection, self._name, INERT))
 
     async def _drive(self, work: Work[T], tx: PostgresTransaction) -> T:
         """What came of the database goes before what the work made of it."""
@@ -176,19 +209,30 @@ class PostgresDatabase:
         return result
 
     async def _commit(self, connection: Connection, tx: PostgresTransaction) -> None:
+        """COMMIT; or the one statement that is all of the transaction, and commits by itself."""
+        assumed = tx.unsent.assumed
+        last = Statement("COMMIT", ()) if tx.begun else tx.unsent.taken(strict=True) if tx.unsent else None
         self._faults.point("store.commit")
-        try:
-            await connection.execute("COMMIT", timeout=self._patience)
-        except DRIVER_ERRORS as error:
-            if may_run_again(error):
-                await _roll_back(connection)
-                raise _CollisionError(error) from error
-            _drop(connection)  # whether it was committed is not known here: never run it again
-            raise translate(error, self._name) from error
+        if last is not None:
+            try:
+                await connection.execute(last.sql, *last.values, timeout=2 * self._patience)
+            except DRIVER_ERRORS as error:
+                if not_likely(error):
+                    raise WrongAssumption(assumed) from error
+                await self._not_committed(connection, tx, error)
         self._faults.point("store.committed")
         call_all(tx.callbacks, self._name)
         if tx.channels and self._hearing is not None:
             self._hearing.tell(tx.channels)
+
+    async def _not_committed(self, connection: Connection, tx: PostgresTransaction, error: BaseException) -> NoReturn:
+        if may_run_again(error):
+            if tx.begun:
+                await roll_back(connection)
+            raise _CollisionError(error) from error
+        if tx.begun or not is_refusal(error):
+            drop(connection)  # whether it was committed is not known here: never run it again
+        raise translate(error, self._name) from error
 
     async def _execute(self, connection: Connection, sql: str, *values: Value) -> None:
         try:
@@ -218,49 +262,12 @@ class PostgresDatabase:
             yield
         finally:
             if locks:
-                await _undisturbed(_unlock(connection))
+                await undisturbed(unlock(connection))
 
 
-async def _whole(work: Work[T], tx: PostgresTransaction) -> T:
-    """The work, and what it wrote and left unsent."""
+async def _whole(work: Work[T], tx: PostgresTransaction, how: "_Attempt") -> T:
+    """The work, and what it wrote and left unsent, unless that is all there is and may commit by itself."""
     result = await work(tx)
-    await tx.flush()
+    if tx.begun or not how.guarded:
+        await tx.flush()
     return result
-
-
-async def _unlock(connection: Connection) -> None:
-    try:
-        await connection.execute("SELECT pg_advisory_unlock_all()")
-    except DRIVER_ERRORS:  # the server frees what a lost connection held
-        _drop(connection)
-
-
-async def _roll_back(connection: Connection) -> None:
-    """Also after a BEGIN that was cancelled on its way, which the server may have done."""
-    try:
-        await connection.execute("ROLLBACK")
-    except DRIVER_ERRORS:
-        _drop(connection)
-
-
-def _drop(connection: Connection) -> None:
-    with suppress(*DRIVER_ERRORS):  # the pool may have dropped it already
-        connection.terminate()
-
-
-async def _undisturbed(step: Coroutine[Any, Any, None]) -> None:
-    """Awaits `step` to its end even when the caller is cancelled meanwhile; then passes the cancellation on."""
-    task = asyncio.ensure_future(step)
-    cancellation: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancellation = error
-    task.result()
-    if cancellation is not None:
-        raise cancellation
-
-
-async def _keep(connection: Any) -> None:
-    """Nothing to reset: no transaction leaves anything in its session. Saves a round trip each."""

@@ -11,6 +11,7 @@ By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 import asyncpg
 
 from souk.kernel.errors import ConfigurationError, SoukError, StoreCorrupt, StoreError, StoreUnavailable
+from souk.store.together import NOT_LIKELY
 
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -26,6 +27,7 @@ DRIVER_ERRORS = (
 _AGAIN = ("40001", "40P01")
 _UNAVAILABLE = ("08", "53", "57", "58", "55P03", "25P03", "25P04")
 _CORRUPT = ("XX001", "XX002")
+_BAD_TEXT = "22P02"
 _READ_ONLY = "25006"
 _REFUSED = ("28", "3D000", "42501")
 
@@ -39,6 +41,16 @@ def may_run_again(error: BaseException) -> bool:
     """Whether nothing has happened and a new try may succeed."""
     stale = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
     return state_of(error) in _AGAIN or isinstance(error, stale)
+
+
+def not_likely(error: BaseException) -> bool:
+    """Whether a strict statement found that something is not as it was likely, and changed nothing."""
+    return state_of(error) == _BAD_TEXT and NOT_LIKELY in str(error)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server says that the statement failed; then it has undone all of it."""
+    return isinstance(error, asyncpg.PostgresError) and not state_of(error).startswith(("08", "57"))
 
 
 def translate(error: BaseException, name: str) -> StoreError:

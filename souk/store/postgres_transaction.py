@@ -1,6 +1,7 @@
 """One transaction of PostgreSQL."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -10,7 +11,8 @@ from souk.faults import Faults
 from souk.kernel.errors import StoreError
 from souk.store.database import Dialect, Row, Value
 from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, translate
-from souk.store.together import changed_table, go_together, together
+from souk.store.postgres_unsent import Statement, Unsent, WrongAssumption
+from souk.store.together import can_be_counted, changed_table
 
 R = TypeVar("R")
 
@@ -21,10 +23,11 @@ DIALECT = Dialect(
     for_update=" FOR UPDATE",
     skip_locked=" FOR UPDATE SKIP LOCKED",
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    hold="pg_advisory_xact_lock(hashtextextended({}, 0)) IS NOT NULL",
 )
 
+_READS = re.compile(r"\s*SELECT\b(?!.*\bINTO\b)", re.IGNORECASE | re.DOTALL)
 _UNCHANGING = ("SELECT", "SHOW")
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 
 def changed_rows(tag: str) -> int:
@@ -45,57 +48,84 @@ class NeedsLock(BaseException):
 
 
 class PostgresTransaction:
-    """Implements `Transaction`. After a statement has failed every other one fails too."""
+    """Implements `Transaction`. After a statement has failed every other one fails too.
 
-    def __init__(self, connection: Connection, name: str, faults: Faults, held: Collection[str]) -> None:
+    What is written is sent as late as can be, in one with what follows, and BEGIN goes before the first
+    statement that is sent. Of statements that `assuming` accepts a number of rows that is likely is told
+    without asking, and looked at when they are sent.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        faults: Faults,
+        *,
+        begin: str = "",
+        held: Collection[str] = (),
+        assuming: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._connection = connection
         self._name = name
         self._faults = faults
+        self._begin = begin
         self._held = held
+        self._assuming = assuming
         self._ended: StoreError | None = None
         self._owner = asyncio.current_task()
         self._inside = False
         self.collision: BaseException | None = None
         self.callbacks: list[Callable[[], None]] = []
         self.channels: set[str] = set()
-        self._unsent: list[tuple[str, tuple[Value, ...]]] = []
+        self.unsent = Unsent()
+        self.begun = False
+        """Whether BEGIN was sent, or is on its way."""
 
     @property
     def dialect(self) -> Dialect:
         return DIALECT
 
-    async def execute(self, sql: str, *values: Value) -> int:
-        if self._unsent:
-            sql, values = await self._with_unsent(sql, values)
+    async def execute(self, sql: str, *values: Value, likely: int | None = None) -> int:
+        if likely is not None and can_be_counted(sql) and self._assuming(sql):
+            await self._put_off(Statement(sql, values, likely))
+            return likely
+        sql, values = await self._with_unsent(sql, values)
         return changed_rows(await self._call(lambda: self._connection.execute(sql, *values)))
 
     async def write(self, sql: str, *values: Value) -> None:
-        self._require_open()
-        if self._unsent and not go_together(tuple(before for before, _ in self._unsent), sql):
-            await self.flush()
-        self._unsent.append((sql, values))
         if not changed_table(sql):
-            await self.flush()
+            await self.execute(sql, *values)
+            return
+        await self._put_off(Statement(sql, values))
 
     async def flush(self) -> None:
         """Sends what was written and not yet sent."""
-        if self._unsent:
-            (sql, values), self._unsent = _one(self._unsent), []
+        if not self.unsent:
+            return
+        assumed = self.unsent.assumed
+        sql, values, _ = self.unsent.taken()
+        if not assumed:
             await self._call(lambda: self._connection.execute(sql, *values))
+            return
+        counts = await self._call(lambda: self._connection.fetchrow(sql, *values))
+        if counts is None or tuple(counts) != tuple(one.likely for one in assumed):
+            self._ended = StoreError("the transaction starts again: a statement changed more or fewer rows than likely")
+            raise WrongAssumption(assumed)
 
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        if len(rows) == 1:
+            await self.write(sql, *rows[0])
+            return
         await self.flush()
         await self._call(lambda: self._connection.executemany(sql, rows))
 
     async def fetch(self, sql: str, *values: Value) -> list[Row]:
-        if self._unsent:
-            sql, values = await self._with_unsent(sql, values)
+        sql, values = await self._with_unsent(sql, values)
         rows: list[Any] = await self._call(lambda: self._connection.fetch(sql, *values))
         return rows
 
     async def fetch_one(self, sql: str, *values: Value) -> Row | None:
-        if self._unsent:
-            sql, values = await self._with_unsent(sql, values)
+        sql, values = await self._with_unsent(sql, values)
         return await self._call(lambda: self._connection.fetchrow(sql, *values))
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -106,12 +136,9 @@ class PostgresTransaction:
         self._require_open()
         self.channels.add(channel)
 
-    async def lock(self, name: str, *, fresh: bool = True) -> None:
+    async def lock(self, name: str) -> None:
         self._require_open()
-        if not fresh:
-            # What is unsent stays so: it neither reads nor holds what the lock is about before it is sent.
-            await self._call(lambda: self._connection.execute(_LOCK, name))
-        elif name not in self._held:
+        if name not in self._held:
             self._ended = StoreError(f"the transaction starts again to wait for lock {name}")
             raise NeedsLock(name)
 
@@ -124,20 +151,32 @@ class PostgresTransaction:
         failure, self._ended = self._ended, StoreError("the transaction has ended")
         return failure
 
+    async def _put_off(self, statement: Statement) -> None:
+        self._require_open()
+        if not self.unsent.takes(statement.sql):
+            await self.flush()
+        self.unsent.add(statement)
+
     async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
         """The statement in one with what is unsent; that goes first where they may not be one."""
         self._require_open()
-        if not go_together(tuple(before for before, _ in self._unsent), sql):
+        if not self.unsent:
+            return sql, values
+        if self.unsent.assumed or not self.unsent.takes(sql):
             await self.flush()
             return sql, values
-        every, self._unsent = [*self._unsent, (sql, values)], []
-        return _one(every)
+        self.unsent.add(Statement(sql, values))
+        both = self.unsent.taken()
+        return both.sql, both.values
 
     async def _call(self, statement: Callable[[], Awaitable[R]]) -> R:
         self._require_open()
         self._faults.point("store.statement")
         self._inside = True
         try:
+            if not self.begun and self._begin:
+                self.begun = True
+                await self._connection.execute(self._begin)
             return await statement()
         except DRIVER_ERRORS as error:
             self.collision = error if may_run_again(error) else None
@@ -153,11 +192,6 @@ class PostgresTransaction:
             raise StoreError("a transaction belongs to the task that runs its work")
 
 
-def _one(statements: Sequence[tuple[str, tuple[Value, ...]]]) -> tuple[str, tuple[Value, ...]]:
-    sql = together(tuple(each for each, _ in statements), tuple(len(values) for _, values in statements))
-    return sql, tuple(value for _, values in statements for value in values)
-
-
 class PostgresSnapshot(PostgresTransaction):
     """The transaction of a `read`: nothing comes of it, so there is nothing to announce or to lock."""
 
@@ -167,7 +201,7 @@ class PostgresSnapshot(PostgresTransaction):
     async def notify(self, channel: str) -> None:
         raise StoreError("a read notifies nobody")
 
-    async def lock(self, name: str, *, fresh: bool = True) -> None:
+    async def lock(self, name: str) -> None:
         raise StoreError("a read holds no locks")
 
 
@@ -175,6 +209,15 @@ class PostgresSingleRead(PostgresSnapshot):
     """A `read` of one statement, which is its own snapshot and its own transaction."""
 
     _asked = False
+
+    async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
+        # PostgreSQL takes statements that change data only at the beginning, or behind a WITH there.
+        if not _READS.match(sql):
+            self._ended = self._ended or StoreError("a single read is a SELECT")
+        return await super()._with_unsent(sql, values)
+
+    async def _put_off(self, statement: Statement) -> None:
+        await self._with_unsent(statement.sql, statement.values)
 
     async def _call(self, statement: Callable[[], Awaitable[R]]) -> R:
         if self._asked:

@@ -13,7 +13,7 @@ from souk.store.sqlite_errors import DRIVER_ERRORS, translate
 
 R = TypeVar("R")
 
-DIALECT = Dialect(name="sqlite", for_update="", skip_locked="", now="souk_now()")
+DIALECT = Dialect(name="sqlite", for_update="", skip_locked="", now="souk_now()", hold="TRUE OR {} = ''")
 
 _MOST_PARAMETERS = 32_766
 _NAMES = tuple(str(number) for number in range(1, _MOST_PARAMETERS + 1))
@@ -65,7 +65,7 @@ class SqliteTransaction:
     def dialect(self) -> Dialect:
         return DIALECT
 
-    async def execute(self, sql: str, *values: Value) -> int:
+    async def execute(self, sql: str, *values: Value, likely: int | None = None) -> int:
         return self._call(sql, values, _changed)
 
     async def write(self, sql: str, *values: Value) -> None:
@@ -93,7 +93,7 @@ class SqliteTransaction:
         self._require_open()
         self.channels.add(channel)
 
-    async def lock(self, name: str, *, fresh: bool = True) -> None:
+    async def lock(self, name: str) -> None:
         self._require_open()  # and nothing else: a SQLite file has one writer at a time
 
     def end(self) -> StoreError | None:
@@ -127,7 +127,7 @@ class SqliteSnapshot(SqliteTransaction):
     async def notify(self, channel: str) -> None:
         raise StoreError("a read notifies nobody")
 
-    async def lock(self, name: str, *, fresh: bool = True) -> None:
+    async def lock(self, name: str) -> None:
         raise StoreError("a read holds no locks")
 
 

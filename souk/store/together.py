@@ -3,7 +3,8 @@
     INSERT INTO a ...; UPDATE b ...  ->  WITH w0 AS (INSERT INTO a ...) UPDATE b ...
 
 All of them see the data as it was before the first, and their order is not given: so only statements
-that change different tables go together, and none that names a table that another changes. Pure.
+that change different tables go together, and none that names a table that another changes. Where somebody
+asks how many rows each changed, all of them go into the WITH, and a SELECT behind it counts. Pure.
 Source: PostgreSQL's manual, "Data-Modifying Statements in WITH".
 """
 
@@ -12,8 +13,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 _CHANGES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)", re.IGNORECASE)
+_RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 _PARAMETER = re.compile(r"\$(\d+)")
 _REMEMBERED = 1_024
+NOT_LIKELY = "not as many rows as likely"
+"""What a strict statement's error says."""
 
 
 @lru_cache(_REMEMBERED)
@@ -21,6 +25,12 @@ def changed_table(sql: str) -> str:
     """The table that a statement changes; empty for one that changes none, or says WITH itself."""
     found = _CHANGES.match(sql)
     return found[1].lower() if found else ""
+
+
+@lru_cache(_REMEMBERED)
+def can_be_counted(sql: str) -> bool:
+    """Whether it changes a table and returns nothing, so that it can be asked to return its rows."""
+    return bool(changed_table(sql)) and not _RETURNING.search(sql)
 
 
 @lru_cache(_REMEMBERED)
@@ -41,6 +51,31 @@ def together(statements: Sequence[str], values: Sequence[int]) -> str:
     if not first:
         return last
     return f"WITH {', '.join(f'w{number} AS ({sql})' for number, sql in enumerate(first))} {last}"
+
+
+@lru_cache(_REMEMBERED)
+def counted(statements: Sequence[str], values: Sequence[int], likely: Sequence[int | None], *, strict: bool) -> str:
+    """One statement that counts the rows of each of which something is `likely`, in columns c0, c1, ...
+
+    `strict`: it fails instead, with NOT_LIKELY, where one has changed another number, and nothing is changed.
+    """
+    parts, before = [], 0
+    for number, (sql, count, asked) in enumerate(zip(statements, values, likely, strict=True)):
+        told = "" if asked is None else " RETURNING 1"
+        parts.append(f"w{number} AS ({_moved(sql, before)}{told})")
+        before += count
+    asked_for = [(number, asked) for number, asked in enumerate(likely) if asked is not None]
+    if strict:
+        as_likely = " AND ".join(f"{_count(number)} = {asked}" for number, asked in asked_for)
+        # The text cannot be cast: so the statement fails, but only once it is reached.
+        shown = f"CAST(CASE WHEN {as_likely} THEN '0' ELSE '{NOT_LIKELY}' END AS INTEGER)"
+    else:
+        shown = ", ".join(f"{_count(number)} AS c{number}" for number, _ in asked_for)
+    return f"WITH {', '.join(parts)} SELECT {shown}"
+
+
+def _count(number: int) -> str:
+    return f"(SELECT count(*) FROM w{number})"
 
 
 def _names(sql: str, table: str) -> bool:

@@ -10,6 +10,7 @@ from souk.store.database import Database
 from souk.store.postgres import PostgresDatabase
 from souk.store.sqlite import SqliteDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.store_likely_suite import LikelySuite
 from souk.testing.store_records_suite import EventStoreSuite, IdempotencySuite, MigrationSuite
 from souk.testing.store_suite import Opened, StatementSuite, TransactionSuite
 from souk.testing.store_waiting_suite import AfterCommitSuite, CancellationSuite, ForeignAwaitSuite, LockSuite
@@ -18,6 +19,7 @@ from souk.testing.store_waiting_suite import AfterCommitSuite, CancellationSuite
 class Suites(
     StatementSuite,
     TransactionSuite,
+    LikelySuite,
     AfterCommitSuite,
     ForeignAwaitSuite,
     LockSuite,

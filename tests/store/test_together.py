@@ -7,7 +7,7 @@ import pytest
 from souk.kernel.errors import StoreError
 from souk.store.database import Transaction
 from souk.store.postgres import PostgresDatabase
-from souk.store.together import changed_table, go_together, together
+from souk.store.together import can_be_counted, changed_table, counted, go_together, together
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 SAVE, SHOW, COUNT = (
@@ -66,7 +66,6 @@ async def test_what_was_written_is_there_for_whatever_follows(postgres) -> None:
         await tx.write("UPDATE one SET n = $2 WHERE id = $1", "a", 2)
         await tx.write("UPDATE one SET n = n + $2 WHERE id = $1", "a", 3)
         seen.append(await tx.execute("UPDATE two SET n = n + $1 WHERE id = $2", 1, "a"))
-        await tx.lock("somebody", fresh=False)
         await tx.write("UPDATE two SET n = n + 100")
         return seen
 
@@ -84,3 +83,70 @@ async def test_the_error_of_what_was_written_last_rolls_all_of_it_back(postgres)
     with pytest.raises(StoreError):
         await postgres.run(work)
     assert await postgres.read(lambda tx: tx.fetch("SELECT n FROM one")) == []
+
+
+@pytest.fixture
+async def sent(postgres: PostgresDatabase) -> list[str]:
+    """What is sent to PostgreSQL, by its first word."""
+    words: list[str] = []
+    async with postgres._pool.acquire() as connection:
+        connection.add_query_logger(lambda query: words.append(query.query.split()[0]))
+    return words
+
+
+ADD_ONE, ADD_TWO = (f"INSERT INTO {table} (id, n) VALUES ($1, $2) ON CONFLICT DO NOTHING" for table in ("one", "two"))
+
+
+async def both(tx: Transaction) -> list[int]:
+    return [await tx.execute(ADD_ONE, "a", 1, likely=1), await tx.execute(ADD_TWO, "a", 1, likely=1)]
+
+
+async def test_a_guarded_transaction_that_reads_nothing_is_one_statement(postgres, sent) -> None:
+    assert await postgres.run(both, guarded=True) == [1, 1]
+    assert sent == ["WITH"]
+
+
+async def test_one_that_assumed_wrongly_is_run_again_and_then_not_assumed_of_for_a_while(postgres, sent) -> None:
+    await postgres.run(lambda tx: tx.execute(ADD_ONE, "a", 1))
+    sent.clear()
+    assert await postgres.run(both, guarded=True) == [0, 1]
+    assert sent == ["WITH", "BEGIN", "INSERT", "INSERT", "COMMIT"]
+    sent.clear()
+    assert await postgres.run(both, guarded=True) == [0, 0]
+    assert sent == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+
+
+async def test_one_that_reads_too_counts_before_it_reads(postgres, sent) -> None:
+    async def work(tx: Transaction) -> int:
+        await both(tx)
+        return len(await tx.fetch("SELECT id FROM one"))
+
+    assert await postgres.run(work, guarded=True) == 1
+    assert sent == ["BEGIN", "WITH", "SELECT", "COMMIT"]
+
+
+async def test_one_that_does_nothing_sends_nothing(postgres, sent) -> None:
+    async def nothing(tx: Transaction) -> None:
+        tx.after_commit(lambda: called.append(True))
+
+    called: list[bool] = []
+    await postgres.run(nothing, guarded=True)
+    assert (sent, called) == ([], [True])
+
+
+async def test_the_isolation_of_one_that_is_not_guarded_stays(postgres, sent) -> None:
+    assert await postgres.run(both) == [1, 1]
+    assert sent == ["BEGIN", "WITH", "COMMIT"]
+
+
+def test_a_count_is_asked_of_what_is_likely_alone() -> None:
+    sql = counted((SAVE, SHOW), (2, 2), (None, 1), strict=False)
+    assert sql == (
+        "WITH w0 AS (INSERT INTO a (x, y) VALUES ($1, $2)),"
+        " w1 AS (UPDATE b SET x = $4 WHERE id = $3 RETURNING 1) SELECT (SELECT count(*) FROM w1) AS c1"
+    )
+
+
+@pytest.mark.parametrize(("sql", "can"), [(SAVE, True), (COUNT, False), (f"{SAVE} RETURNING x", False)])
+def test_what_can_be_counted(sql: str, can: bool) -> None:
+    assert can_be_counted(sql) is can

@@ -1,6 +1,7 @@
 """The one way in which a reservation changes: read under lock, decide by the table, move, record."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from shop.inventory.v1 import inventory_pb2
@@ -22,6 +23,18 @@ async def change(tx: Transaction, stockroom: Stockroom, found: Reservation, acti
         await make(tx, stockroom, found.items, move)
     await stockroom.update(tx, found.key, decision.state, found.expires_at)
     return Reservation(found.key, found.order_id, found.items, decision.state, found.expires_at)
+
+
+async def change_seen(tx: Transaction, stockroom: Stockroom, seen: Reservation, action: Action) -> Reservation | None:
+    """As `change`, of a reservation that was seen without a lock; None when that is not possible."""
+    decision = decide(seen.state, action)
+    if isinstance(decision, Refused) or decision.state is seen.state:
+        return None
+    if not await stockroom.pass_on(tx, seen, decision.state):
+        return None
+    for move in decision.moves:
+        await make(tx, stockroom, seen.items, move)
+    return replace(seen, state=decision.state)
 
 
 async def make(tx: Transaction, stockroom: Stockroom, items: Sequence[Item], move: Move) -> None:

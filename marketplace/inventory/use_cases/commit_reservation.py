@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.inventory.domain import Action, Reservation
 from marketplace.inventory.ports import Stockroom
-from marketplace.inventory.use_cases.change_reservation import change
+from marketplace.inventory.use_cases.change_reservation import change, change_seen
 from souk.kernel.errors import DomainError
 from souk.store.database import Database, Transaction
 
@@ -23,7 +23,11 @@ async def commit_reservation(command: CommitReservation, database: Database, sto
     RESERVATION_NOT_FOUND.
     """
 
+    seen = await database.read(lambda tx: stockroom.look(tx, command.key), single=True)
+
     async def work(tx: Transaction) -> Reservation:
+        if seen is not None and (sold := await change_seen(tx, stockroom, seen, Action.COMMIT)) is not None:
+            return sold
         found = await stockroom.find(tx, command.key)
         if found is None:
             raise DomainError("RESERVATION_NOT_FOUND", "nothing is reserved under this key")

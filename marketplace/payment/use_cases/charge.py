@@ -55,7 +55,10 @@ async def charge(command: Charge, office: Office) -> Payment:
 
 
 async def _by_card(command: Charge, office: Office) -> Payment:
-    intent = await office.run(lambda tx: _record_intent(tx, office, command))
+    card = await office.database.read(
+        lambda tx: office.cards.find(tx, command.card_id or "", command.user_id), single=True
+    )
+    intent = await office.run(lambda tx: _record_intent(tx, office, command, card))
     office.faults.point("payment.charge.intent-recorded")
     payment = intent.payment
     if payment.status is not Status.PENDING or payment.cancelled:
@@ -65,8 +68,7 @@ async def _by_card(command: Charge, office: Office) -> Payment:
     return payment
 
 
-async def _record_intent(tx: Transaction, office: Office, command: Charge) -> Intent:
-    card = await office.cards.find(tx, command.card_id or "", command.user_id)
+async def _record_intent(tx: Transaction, office: Office, command: Charge, card: Card | None) -> Intent:
     wanted = _payment(command, office, card)
     if card is not None and await office.payments.insert(tx, wanted, office.recovery_time()):
         return Intent(wanted, card.token, first_try=True)

@@ -22,7 +22,7 @@ async def charge_card(payment: Payment, token: str, office: Office, *, first_try
         await office.run(lambda tx: record_no_charge(tx, office, payment.id))
         raise unavailable(error) from error
     office.faults.point("payment.charge.provider-answered")
-    payment = await office.run(lambda tx: record_answer(tx, office, payment.id, answer))
+    payment = await office.run(lambda tx: record_answer(tx, office, payment, answer))
     office.faults.point("payment.charge.recorded")
     return payment
 
@@ -58,7 +58,7 @@ async def _give_up(payment: Payment, office: Office, cause: ProviderUnavailable)
         answer = await office.provider.void(payment.id)
     except PROVIDER_TROUBLE as error:
         raise OutcomeUnknown(str(error)) from error
-    payment = await office.run(lambda tx: record_answer(tx, office, payment.id, answer))
+    payment = await office.run(lambda tx: record_answer(tx, office, payment, answer))
     if payment.status is Status.VOIDED:
         raise unavailable(cause)
     return payment

@@ -18,11 +18,11 @@ from souk.kernel.ids import new_id
 from souk.store.database import Transaction
 
 
-async def record_answer(tx: Transaction, office: Office, payment_id: str, answer: ProviderAnswer) -> Payment:
+async def record_answer(tx: Transaction, office: Office, payment: Payment, answer: ProviderAnswer) -> Payment:
     """Writes the provider's final word on a charge, unless it is written already."""
     if answer.verdict is Verdict.CHARGED:
-        return await _record_capture(tx, office, payment_id)
-    payment = await _locked(tx, office, payment_id)
+        return await _record_capture(tx, office, payment)
+    payment = await _locked(tx, office, payment.id)
     if payment.status is not Status.PENDING:
         return payment
     if answer.verdict is Verdict.DECLINED:
@@ -40,14 +40,15 @@ async def record_no_charge(tx: Transaction, office: Office, payment_id: str) -> 
         await office.payments.update(tx, payment.after(Event.VOID))
 
 
-async def _record_capture(tx: Transaction, office: Office, payment_id: str) -> Payment:
-    payment = await office.payments.capture(tx, payment_id)
-    if payment is None:
-        payment = await _locked(tx, office, payment_id)
-        if payment.status is not Status.VOIDED:
+async def _record_capture(tx: Transaction, office: Office, payment: Payment) -> Payment:
+    if payment.status is Status.PENDING and await office.payments.capture(tx, payment):
+        payment = payment.after(Event.CAPTURE)
+    else:
+        payment = await _locked(tx, office, payment.id)
+        if payment.status not in (Status.PENDING, Status.VOIDED):
             return payment
-        # Somebody was told that nothing was charged: it must come true.
-        payment = payment.after(Event.CAPTURE, cancelled=True)
+        # Of a voided one somebody was told that nothing was charged: it must come true.
+        payment = payment.after(Event.CAPTURE, cancelled=payment.status is Status.VOIDED)
         await office.payments.update(tx, payment)
     await post_charge(tx, office, payment)
     return await undo(tx, office, payment) if payment.cancelled else payment

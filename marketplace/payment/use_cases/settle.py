@@ -48,7 +48,7 @@ async def _settle_charge(payment: Payment, office: Office) -> Payment:
         return payment
     office.faults.point("payment.settle.provider-answered")
     final = answer
-    return await office.run(lambda tx: record_answer(tx, office, payment.id, final))
+    return await office.run(lambda tx: record_answer(tx, office, payment, final))
 
 
 async def _ask(payment: Payment, office: Office) -> ProviderAnswer | None:

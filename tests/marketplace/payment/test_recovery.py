@@ -255,8 +255,8 @@ async def test_a_late_success_of_another_replica_is_given_back(start) -> None:
         with pytest.raises(DomainError, match="PAYMENT_UNAVAILABLE"):
             await desk.charge("k", card)
         moody[0].mood = ""
-        payment = (await desk.rows("SELECT id FROM payments"))[0]["id"]
-        await desk.bank.charge(payment, "tok_visa", 1_000, "EUR")
+        payment = await desk.office.database.run(lambda tx: desk.office.payments.find_by_key(tx, "k"))
+        await desk.bank.charge(payment.id, "tok_visa", 1_000, "EUR")
         answer = ProviderAnswer(Verdict.CHARGED)
         await desk.office.database.run(lambda tx: record_answer(tx, desk.office, payment, answer))
         await desk.recover(11)
