@@ -5,8 +5,7 @@ Why SERIALIZABLE, and what it costs: docs/decisions/0002-isolation.md.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn, TypeVar
@@ -20,7 +19,7 @@ from souk.kernel.transaction_guard import in_transaction
 from souk.store.database import Dialect, Value, Work
 from souk.store.driving import Driven
 from souk.store.listeners import Listeners, call_all
-from souk.store.postgres_connection import drop, keep, roll_back, undisturbed, unlock
+from souk.store.postgres_connection import Borrowed, drop, keep, roll_back, undisturbed, unlock
 from souk.store.postgres_errors import DRIVER_ERRORS, is_refusal, may_run_again, not_likely, refused, translate
 from souk.store.postgres_listener import PostgresListener
 from souk.store.postgres_transaction import (
@@ -105,7 +104,9 @@ class PostgresDatabase:
         except DRIVER_ERRORS as error:
             raise refused(error, name) from error
         database = cls(name, pool, listeners, patience, faults)
-        await database._hear(lambda: asyncpg.connect(dsn, **options))
+        # A wake-up may be lost in a crash, so it need not wait for the disk.
+        hearing = {**options, "server_settings": {**settings, "synchronous_commit": "off"}}
+        await database._hear(lambda: asyncpg.connect(dsn, **hearing))
         return database
 
     @property
@@ -156,26 +157,30 @@ class PostgresDatabase:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _attempt(self, work: Work[T], how: "_Attempt") -> T:
-        async with self._connected() as connection, self._holding(connection, how.locks):
-            tx = PostgresTransaction(
-                connection,
-                self._name,
-                self._faults,
-                begin=how.begin,
-                held=how.locks,
-                assuming=partial(self._assumes, how),
-            )
+        async with self._connected() as connection:
             try:
-                result = await self._drive(lambda _: _whole(work, tx, how), tx)
-            except BaseException as error:
-                if tx.begun:
-                    await undisturbed(roll_back(connection))
-                if tx.unsent.assumed and isinstance(error, Exception):
-                    # Whatever follows from what is only likely is not so yet.
-                    raise WrongAssumption(tx.unsent.assumed) from error
-                raise
-            await undisturbed(self._commit(connection, tx))
-            return result
+                await self._hold(connection, how.locks)
+                return await self._attempt_on(connection, work, how)
+            finally:
+                if how.locks:
+                    await undisturbed(unlock(connection))
+
+    async def _attempt_on(self, connection: Connection, work: Work[T], how: "_Attempt") -> T:
+        assuming = partial(self._assumes, how)
+        tx = PostgresTransaction(
+            connection, self._name, self._faults, begin=how.begin, held=how.locks, assuming=assuming
+        )
+        try:
+            result = await self._drive(lambda _: _whole(work, tx, how), tx)
+        except BaseException as error:
+            if tx.begun:
+                await undisturbed(roll_back(connection))
+            if tx.unsent.assumed and isinstance(error, Exception):
+                # Whatever follows from what is only likely is not so yet.
+                raise WrongAssumption(tx.unsent.assumed) from error
+            raise
+        await undisturbed(self._commit(connection, tx))
+        return result
 
     def _assumes(self, how: "_Attempt", sql: str) -> bool:
         return how.assuming and not self._doubts.about(sql)
@@ -240,29 +245,13 @@ class PostgresDatabase:
         except DRIVER_ERRORS as error:
             raise translate(error, self._name) from error
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Connection]:
-        try:
-            async with asyncio.timeout(self._patience):
-                connection = await self._pool.acquire()
-        except DRIVER_ERRORS as error:
-            raise translate(error, self._name) from error
-        try:
-            yield connection
-        finally:
-            with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
-                await self._pool.release(connection)
+    def _connected(self) -> Borrowed:
+        return Borrowed(self._pool, self._name, self._patience)
 
-    @asynccontextmanager
-    async def _holding(self, connection: Connection, locks: set[str]) -> AsyncIterator[None]:
-        """Holds advisory locks around a transaction, in one order; its snapshot is taken after the wait."""
-        try:
-            for name in sorted(locks):
-                await self._execute(connection, _LOCK, name)
-            yield
-        finally:
-            if locks:
-                await undisturbed(unlock(connection))
+    async def _hold(self, connection: Connection, locks: set[str]) -> None:
+        """Takes advisory locks, in one order; the transaction's snapshot is taken after the wait."""
+        for name in sorted(locks):
+            await self._execute(connection, _LOCK, name)
 
 
 async def _whole(work: Work[T], tx: PostgresTransaction, how: "_Attempt") -> T:

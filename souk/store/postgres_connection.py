@@ -5,8 +5,36 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from souk.store.postgres_errors import DRIVER_ERRORS
+import asyncpg
+
+from souk.store.postgres_errors import DRIVER_ERRORS, translate
 from souk.store.postgres_transaction import Connection
+
+
+class Borrowed:
+    """A connection of a pool, for the length of a block.
+
+    Raises StoreUnavailable when there is none for `patience` seconds.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", name: str, patience: float) -> None:
+        self._pool, self._name, self._patience = pool, name, patience
+        self._connection: Connection
+
+    async def __aenter__(self) -> Connection:
+        try:
+            if self._pool.get_idle_size():  # then nobody waits: a timer would cost as much as the rest
+                self._connection = await self._pool.acquire()
+            else:
+                async with asyncio.timeout(self._patience):
+                    self._connection = await self._pool.acquire()
+        except DRIVER_ERRORS as error:
+            raise translate(error, self._name) from error
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
+            await self._pool.release(self._connection)
 
 
 async def unlock(connection: Connection) -> None:
