@@ -16,8 +16,8 @@ from souk.store.postgres_transaction import changed_rows
 from souk.testing.postgres import PostgresServer, postgres_server, postgres_url  # noqa: F401 - fixtures
 
 
-async def _put(tx: Transaction, name: str) -> None:
-    await tx.execute("INSERT INTO item (name, amount) VALUES ($1, 0)", name)
+async def _put(tx: Transaction, name: str, amount: int = 0) -> None:
+    await tx.execute("INSERT INTO item (name, amount) VALUES ($1, $2)", name, amount)
 
 
 async def _count(database: PostgresDatabase) -> int:
@@ -183,8 +183,7 @@ class TestCollisions:
         holder = await asyncpg.connect(postgres_url)
         await holder.execute("BEGIN; UPDATE item SET amount = 1")
         waiting = asyncio.ensure_future(database.run(lambda tx: tx.execute("UPDATE item SET amount = 2")))
-        while not await holder.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-            await holder.execute("SELECT pg_stat_clear_snapshot()")
+        await _until_somebody_waits(holder)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -193,6 +192,73 @@ class TestCollisions:
         assert await holder.fetchval("SELECT amount FROM item") == 11
         await holder.close()
         await database.close()
+
+
+class TestAlone:
+    """Transactions that are one statement, which commits by itself."""
+
+    async def test_its_connection_is_lost_meanwhile_and_it_is_not_run_again(self, postgres_url: str):  # noqa: F811
+        database, holder, ran = await _open(postgres_url), await asyncpg.connect(postgres_url), []
+        await database.run(lambda tx: _put(tx, "a"))
+        await holder.execute("BEGIN; UPDATE item SET amount = 1")
+
+        async def work(tx: Transaction) -> None:
+            ran.append("work")
+            await tx.write("UPDATE item SET amount = 2")
+
+        waiting = asyncio.ensure_future(database.run(work, guarded=True))
+        await _until_somebody_waits(holder)
+        await holder.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        with pytest.raises(StoreUnavailable):
+            await waiting
+        await holder.execute("COMMIT")
+        assert ran == ["work"]
+        assert await holder.fetchval("SELECT amount FROM item") == 1
+        await holder.close()
+        await database.close()
+
+    async def test_a_caller_that_is_cancelled_meanwhile_has_committed(self, postgres_url: str):  # noqa: F811
+        database, holder, called = await _open(postgres_url), await asyncpg.connect(postgres_url), []
+        await database.run(lambda tx: _put(tx, "a"))
+        await holder.execute("BEGIN; UPDATE item SET amount = 1")
+
+        async def work(tx: Transaction) -> None:
+            await tx.write("UPDATE item SET amount = amount + 10")
+            tx.after_commit(lambda: called.append("committed"))
+
+        waiting = asyncio.ensure_future(database.run(work, guarded=True))
+        await _until_somebody_waits(holder)
+        waiting.cancel()
+        await holder.execute("COMMIT")
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert called == ["committed"]
+        assert await holder.fetchval("SELECT amount FROM item") == 11
+        await holder.close()
+        await database.close()
+
+    async def test_it_finds_a_row_as_whoever_held_it_left_it(self, postgres_url: str):  # noqa: F811
+        """No collision, and nothing is run again: it waits, and looks at its condition once more."""
+        database, holder, ran = await _open(postgres_url), await asyncpg.connect(postgres_url), []
+        await database.run(lambda tx: _put(tx, "a", 1))
+        await holder.execute("BEGIN; UPDATE item SET amount = amount + 1")
+
+        async def work(tx: Transaction) -> int:
+            ran.append("work")
+            return await tx.execute("UPDATE item SET amount = amount - 2 WHERE amount >= 2", likely=1)
+
+        waiting = asyncio.ensure_future(database.run(work, guarded=True))
+        await _until_somebody_waits(holder)
+        await holder.execute("COMMIT")
+        assert (await waiting, ran, database.tries_again) == (1, ["work"], 0)
+        assert await holder.fetchval("SELECT amount FROM item") == 0
+        await holder.close()
+        await database.close()
+
+
+async def _until_somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    while not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 async def _until_up(database: PostgresDatabase) -> None:
