@@ -9,6 +9,8 @@ from typing import Any
 
 import uvicorn
 
+from souk.hosting.gathering import GatheringProtocol
+
 IDLE_CONNECTION = 75
 LAME_DUCK = 2.0
 """Seconds that kept connections are given to come once more and be sent elsewhere, where others go on."""
@@ -44,7 +46,7 @@ class _Server(uvicorn.Server):
 def _config(application: Any, drain: float) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=GatheringProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

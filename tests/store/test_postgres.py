@@ -240,8 +240,8 @@ class TestAlone:
     async def test_it_finds_a_row_as_whoever_held_it_left_it(self, postgres_url: str):  # noqa: F811
         """No collision, and nothing is run again: it waits, and looks at its condition once more."""
         database, holder, ran = await _open(postgres_url), await asyncpg.connect(postgres_url), []
-        await database.run(lambda tx: _put(tx, "a", 1))
-        await holder.execute("BEGIN; UPDATE item SET amount = amount + 1")
+        await database.run(lambda tx: _put(tx, "a", 5))
+        await holder.execute("BEGIN; UPDATE item SET amount = amount - 1")
 
         async def work(tx: Transaction) -> int:
             ran.append("work")
@@ -251,14 +251,15 @@ class TestAlone:
         await _until_somebody_waits(holder)
         await holder.execute("COMMIT")
         assert (await waiting, ran, database.tries_again) == (1, ["work"], 0)
-        assert await holder.fetchval("SELECT amount FROM item") == 0
+        assert await holder.fetchval("SELECT amount FROM item") == 2
         await holder.close()
         await database.close()
 
 
 async def _until_somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    while not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-        await connection.execute("SELECT pg_stat_clear_snapshot()")
+    async with asyncio.timeout(20):
+        while not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 async def _until_up(database: PostgresDatabase) -> None:

@@ -10,9 +10,13 @@ import os
 import re
 import secrets
 from binascii import b2a_qp
+from collections.abc import Callable, Sequence
+from contextvars import Context
 from email.header import Header
 from email.utils import format_datetime, quote
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from marketplace.notification.domain import Contact, Letter
 from souk.kernel.clock import to_datetime
@@ -25,16 +29,53 @@ _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 
 
+class _Mail(NamedTuple):
+    file: str
+    content: bytes
+    written: "asyncio.Future[None]"
+
+
 class EmlPostman:
-    """The port Postman. The file is named by the letter's id, so the same letter twice is one file."""
+    """The port Postman. The file is named by the letter's id, so the same letter twice is one file.
+
+    Letters that come while others are written go together after them: in one turn of a thread, and with
+    one fsync of the folder.
+    """
 
     def __init__(self, mailbox: Path) -> None:
         self._mailbox = mailbox
+        self._waiting: list[_Mail] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def take(self, letter: Letter) -> None:
         """Returns once the file is on the disk; a crash leaves the whole file or none."""
-        name = _file_name(letter.id)
-        await asyncio.to_thread(_write, self._mailbox, f"{name}.eml", email_of(letter, name))
+        name, loop = _file_name(letter.id), asyncio.get_running_loop()
+        mail = _Mail(f"{name}.eml", email_of(letter, name), loop.create_future())
+        self._waiting.append(mail)
+        if self._writing is None:
+            self._writing = loop.create_task(self._write(), context=Context())
+        await mail.written
+
+    async def _write(self) -> None:
+        together: list[_Mail] = []
+        try:
+            while self._waiting:
+                together, self._waiting = self._waiting, []
+                _tell(together, await asyncio.to_thread(_write_all, self._mailbox, together))
+        finally:
+            self._writing = None
+            for mail in (*together, *self._waiting):
+                mail.written.cancel()  # but for those that have been told
+
+
+def _tell(mails: Sequence[_Mail], errors: Sequence[OSError | None]) -> None:
+    for mail, error in zip(mails, errors, strict=True):
+        if mail.written.done():  # nobody waits any more
+            continue
+        if error is None:
+            mail.written.set_result(None)
+        else:
+            mail.written.set_exception(error)
 
 
 def email_of(letter: Letter, name: str) -> bytes:
@@ -87,6 +128,22 @@ def _file_name(letter_id: str) -> str:
     return hashlib.sha256(letter_id.encode()).hexdigest()
 
 
+def _write_all(folder: Path, mails: Sequence[_Mail]) -> list[OSError | None]:
+    """Why each was not written, if it was not."""
+    errors = [_error_of(partial(_write, folder, mail.file, mail.content)) for mail in mails]
+    if None in errors and (error := _error_of(lambda: _sync_folder(folder))) is not None:
+        return [error] * len(mails)
+    return errors
+
+
+def _error_of(step: Callable[[], None]) -> OSError | None:
+    try:
+        step()
+    except OSError as error:
+        return error
+    return None
+
+
 def _write(folder: Path, name: str, content: bytes) -> None:
     # Few and plain calls: next to a busy event loop, each waits for its turn to go on.
     aside = folder / f".{name}.{secrets.token_hex(4)}"
@@ -97,7 +154,6 @@ def _write(folder: Path, name: str, content: bytes) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _sync_folder(folder)
 
 
 def _create(path: Path) -> int:
