@@ -27,9 +27,13 @@ def admin() -> None:
 )
 @click.argument("email")
 @click.option("--name", default="Admin", show_default=True, help="How to greet them.")
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory; no system may be using it.")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory of the system.")
 def create(email: str, name: str, data: Path | None) -> None:
-    """Creates the first admin of a system; asks for the password, or reads it from standard input."""
+    """Creates the first admin of a system; asks for the password, or reads it from standard input.
+
+    A fleet must be running for that, as PostgreSQL runs with it. A system of one process must not, or not yet,
+    unless its data is on PostgreSQL.
+    """
     command = CreateAdmin(email, _password(), name)
     try:
         # Whoever operates the system is held to what every buyer is held to.
@@ -49,6 +53,6 @@ def _password() -> str:
 
 
 async def _create(command: CreateAdmin, data: Path | None) -> Account:
-    async with offline(service, data) as user:
+    async with offline(service, data, new=True) as user:
         accounts = AccountStore(user.host.database, user.host.outbox)
         return await create_admin(command, accounts, Argon2Passwords(), user.host.clock)

@@ -15,7 +15,9 @@ from souk.hosting.parked import Parked, ParkedStep, Parking, parking
 from souk.hosting.settings import from_environment
 from souk.kernel.clock import SystemClock, to_datetime
 
-_DATA = click.option("--data", type=click.Path(path_type=Path), help="The data directory; no system may be using it.")
+_DATA = click.option(
+    "--data", type=click.Path(path_type=Path), help="The data directory of the system; var/souk unless said."
+)
 
 
 @click.group(
@@ -24,7 +26,8 @@ _DATA = click.option("--data", type=click.Path(path_type=Path), help="The data d
         """
 souk parked                     one line each: its id, where it stopped, why
 souk parked --json | jq '.[].reason'
-souk parked retry --all         tries everything again when the system next runs
+souk parked --data /var/lib/souk
+souk parked retry --all         tries everything again
 """
     ),
 )
@@ -34,8 +37,9 @@ souk parked retry --all         tries everything again when the system next runs
 def parked(context: click.Context, data: Path | None, as_json: bool) -> None:
     """Lists what waits for an operator: steps of sagas, and events that a consumer could not handle.
 
-    It needs the data directory for itself: stop the system first, unless its data is on PostgreSQL. While
-    it runs, /metrics counts what is parked (souk_saga_runs, souk_outbox_events), and the log names it.
+    A fleet must be running for that, as PostgreSQL runs with it. A system of one process must be stopped, unless
+    its data is on PostgreSQL: its files have to be free. While it runs, /metrics counts what is parked
+    (souk_saga_runs, souk_outbox_events), and the log names it.
     """
     context.obj = data
     if context.invoked_subcommand is not None:
@@ -64,15 +68,14 @@ souk parked retry --all --data /var/lib/souk
 @_DATA
 @click.pass_obj
 def retry(before: Path | None, ids: tuple[str, ...], everything: bool, data: Path | None) -> None:
-    """Lets parked steps and events be tried again when the system next runs.
+    """Lets parked steps and events be tried again: soon, or when the system next runs.
 
     Of a saga, all parked steps of the run; of an event, every consumer that parked it. First mend what they
     stopped at: else they are parked again.
     """
     if everything == bool(ids):
         raise click.UsageError("Name what to retry, or say --all.")
-    count = asyncio.run(_retry(data or before, None if everything else set(ids)))
-    click.echo(f"{count} will be tried again when the system next runs")
+    click.echo(asyncio.run(_retry(data or before, None if everything else set(ids))))
 
 
 def _lot(data: Path | None) -> AbstractAsyncContextManager[Parking]:
@@ -84,14 +87,16 @@ async def _found(data: Path | None) -> list[Parked]:
         return await lot.all()
 
 
-async def _retry(data: Path | None, ids: set[str] | None) -> int:
+async def _retry(data: Path | None, ids: set[str] | None) -> str:
     async with _lot(data) as lot:
         found = await lot.all()
         if unknown := sorted((ids or set()) - {one.id for one in found}):
             raise click.ClickException(f"nothing parked has the id {unknown[0]}; `souk parked` lists what is")
         chosen = [one for one in found if ids is None or one.id in ids]
         await lot.retry(chosen)
-        return len(chosen)
+        if not chosen:
+            return "nothing is parked"
+        return f"{len(chosen)} will be tried again" + ("" if lot.at_work else " when the system next runs")
 
 
 def _since(one: Parked) -> str:

@@ -1,6 +1,6 @@
 """Where a service keeps its data: a SQLite file in the data directory, or a database on a PostgreSQL server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -41,6 +41,16 @@ class NoDatabase:
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def require_a_database_each(services: Iterable[Service], settings: Settings) -> None:
+    """Raises ConfigurationError when several services would share a database."""
+    kept = [service.name for service in services if service.migrations is not None]
+    if settings.postgres is not None and SERVICE_PLACE not in settings.postgres and len(kept) > 1:
+        raise ConfigurationError(
+            f"SOUK_POSTGRES must have {SERVICE_PLACE} in place of the database's name: "
+            f"{', '.join(kept)} own a database each"
+        )
 
 
 async def open_database(service: Service, settings: Settings, clock: Clock, faults: Faults) -> Database:

@@ -19,19 +19,19 @@ from souk.hosting.control.one_process import controlling_system
 from souk.hosting.control.process_control import Inspected
 from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import held, installation_secret
+from souk.hosting.databases import require_a_database_each
 from souk.hosting.door import Door
 from souk.hosting.front import Readiness, gateway
 from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted
 from souk.hosting.lifecycle import supervised
 from souk.hosting.service import App, Service
-from souk.hosting.settings import SERVICE_PLACE, Settings
+from souk.hosting.settings import Settings
 from souk.hosting.sockets import address_of, listen
 from souk.hosting.store_metrics import StoreRetries
 from souk.hosting.volatile import open_redis
 from souk.hosting.waiting import Waiting
 from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
-from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import logger
 
 
@@ -64,7 +64,7 @@ async def assembled(
 
     The data directory must be there. Raises ConfigurationError for one that is not as it must be.
     """
-    _require_a_database_each(services, settings)
+    require_a_database_each(services, settings)
     async with AsyncExitStack() as stack:
         # Entered first to be left last: a handler may use its database until calls are over.
         names = tuple(service.name for service in services)
@@ -79,15 +79,6 @@ async def assembled(
         calls.registry.register(StoreRetries({one.service.name: one.host.database for one in found}))
         await stack.enter_async_context(_working(found, heard, Waiting(calls.registry), clock))
         yield Assembled(found, calls)
-
-
-def _require_a_database_each(services: Sequence[Service], settings: Settings) -> None:
-    kept = [service.name for service in services if service.migrations is not None]
-    if settings.postgres is not None and SERVICE_PLACE not in settings.postgres and len(kept) > 1:
-        raise ConfigurationError(
-            f"SOUK_POSTGRES must have {SERVICE_PLACE} in place of the database's name: "
-            f"{', '.join(kept)} own a database each"
-        )
 
 
 def _ground(settings: Settings, clock: Clock, calls: Calls) -> Ground:

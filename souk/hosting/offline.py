@@ -9,22 +9,29 @@ from souk.hosting.data_directory import make
 from souk.hosting.hosted import Ground, Hosted, hosted
 from souk.hosting.service import Service
 from souk.hosting.settings import from_environment
+from souk.hosting.whereabouts import nothing_kept, whereabouts
 from souk.kernel.clock import SystemClock
+from souk.kernel.errors import ConfigurationError
 from souk.rpc.channel import Channel
 from souk.rpc.remote import Remote
 
 
 @asynccontextmanager
-async def offline(service: Service, data: Path | None) -> AsyncIterator[Hosted]:
-    """Opens the service's part of a data directory, of the one in the settings unless said.
+async def offline(service: Service, data: Path | None, *, new: bool = False) -> AsyncIterator[Hosted]:
+    """Opens the service's part of a system, of the one on the data directory in the settings unless said.
 
-    Its calls to other services are not sent, and nothing works in the background. Raises
-    ConfigurationError when a running system has the directory.
+    Its calls to other services are not sent, and nothing works in the background. A fleet may go on working
+    meanwhile, and must, where PostgreSQL is its own. Raises ConfigurationError, in one line, when it does not,
+    when a system of one process has the directory, and, unless `new`, when there is no data yet.
     """
     settings, clock = from_environment({"data": data}), SystemClock()
+    where = whereabouts(settings)
+    if where.in_files and not new and not (settings.data / f"{service.name}.db").exists():
+        raise ConfigurationError(nothing_kept(settings.data))
     make(settings.data)
     nowhere = Remote(tuple, clock)
-    ground = Ground(settings, clock, INERT, f"souk-{service.name}", lambda caller: lambda name: Channel(nowhere))
+    own = where.of(service.name)
+    ground = Ground(own, clock, INERT, f"souk-{service.name}", lambda caller: lambda name: Channel(nowhere))
     try:
         async with hosted(service, ground) as opened:
             yield opened

@@ -1,4 +1,7 @@
-"""What is parked in the databases of a system, for an operator. SQLite files have to be free for that."""
+"""What is parked in the databases of a system, for an operator.
+
+A fleet may go on working meanwhile, and must, where PostgreSQL is its own; SQLite files have to be free.
+"""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -10,9 +13,10 @@ from souk.events import relay
 from souk.events import store as event_store
 from souk.faults import INERT
 from souk.hosting.data_directory import held
-from souk.hosting.databases import open_database
+from souk.hosting.databases import open_database, require_a_database_each
 from souk.hosting.service import Service
 from souk.hosting.settings import Settings
+from souk.hosting.whereabouts import Whereabouts, nothing_kept, whereabouts
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.saga import operating
@@ -59,10 +63,10 @@ Parked = ParkedStep | ParkedEvent
 
 
 class Parking:
-    """What is parked in the databases of some services, by name."""
+    """What is parked in the databases of some services, by name; `at_work` when the system goes on meanwhile."""
 
-    def __init__(self, databases: dict[str, Database]) -> None:
-        self._databases = databases
+    def __init__(self, databases: dict[str, Database], at_work: bool) -> None:
+        self._databases, self.at_work = databases, at_work
 
     async def all(self) -> list[Parked]:
         """Everything, service by service, steps before events, the oldest first."""
@@ -107,29 +111,47 @@ async def parking(settings: Settings, services: Iterable[Service], clock: Clock)
     On PostgreSQL, where a system may go on working, those of `services` instead. Raises
     ConfigurationError, in one line, when one cannot be used.
     """
+    where = whereabouts(settings)
     async with AsyncExitStack() as stack:
-        databases: dict[str, Database] = {}
-        if settings.postgres is not None:
-            for service in services:
-                if service.migrations is not None:
-                    databases[service.name] = await open_database(service, settings, clock, INERT)
-                    stack.push_async_callback(databases[service.name].close)
-            yield Parking(databases)
-            return
-        files = _files(settings.data)
-        stack.enter_context(_alone(settings.data, files))
-        for name, path in files.items():
-            database = await SqliteDatabase.open(path, clock=clock)
-            stack.push_async_callback(database.close)
-            if await database.read(_has_tables):
-                databases[name] = database
-        yield Parking(databases)
+        if where.in_files:
+            files = _files(settings.data)
+            stack.enter_context(_alone(settings.data, files))
+            databases = await _in_files(files, clock, stack)
+        else:
+            databases = await _on_servers(where, services, clock, stack)
+        yield Parking(databases, at_work=not where.in_files)
 
 
 def _files(data: Path) -> dict[str, Path]:
     if not data.is_dir():
         raise ConfigurationError(f"there is no data directory {data}; name it with --data")
-    return {path.stem: path for path in sorted(data.glob("*.db"))}
+    files = {path.stem: path for path in sorted(data.glob("*.db"))}
+    if not files:
+        raise ConfigurationError(nothing_kept(data))
+    return files
+
+
+async def _in_files(files: dict[str, Path], clock: Clock, stack: AsyncExitStack) -> dict[str, Database]:
+    databases: dict[str, Database] = {}
+    for name, path in files.items():
+        database = await SqliteDatabase.open(path, clock=clock)
+        stack.push_async_callback(database.close)
+        if await database.read(_has_tables):
+            databases[name] = database
+    return databases
+
+
+async def _on_servers(
+    where: Whereabouts, services: Iterable[Service], clock: Clock, stack: AsyncExitStack
+) -> dict[str, Database]:
+    known = [service for service in services if service.migrations is not None and where.has(service.name)]
+    if where.server is None:
+        require_a_database_each(known, where.settings)
+    databases: dict[str, Database] = {}
+    for service in known:
+        database = databases[service.name] = await open_database(service, where.of(service.name), clock, INERT)
+        stack.push_async_callback(database.close)
+    return databases
 
 
 @contextmanager

@@ -32,13 +32,22 @@ async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]
         raise ConfigurationError(_why(error, data)) from error
 
 
+def runs(data: Path) -> bool:
+    """Whether a system of this user runs on a data directory."""
+    try:
+        _control_socket(data)
+    except ConfigurationError:
+        return False
+    return True
+
+
 def _control_socket(data: Path) -> Path:
     path = Places(data.resolve()).control
     try:
         with socket.socket(socket.AF_UNIX) as trial:
             trial.connect(str(path))
     except PermissionError:
-        raise ConfigurationError(_not_ours(data)) from None
+        raise ConfigurationError(not_ours(data)) from None
     except OSError:
         # Not there, or left by a system that was killed.
         raise ConfigurationError(_nothing_runs(data)) from None
@@ -49,7 +58,8 @@ def _nothing_runs(data: Path) -> str:
     return f"no system runs on {data}; start one with `souk up --data {data}`, or say another with --data"
 
 
-def _not_ours(data: Path) -> str:
+def not_ours(data: Path) -> str:
+    """What is said to another user than the one whose system it is."""
     owner = _owner(data)
     who = owner if owner == "root" else f"{owner} or root"
     return f"the system on {data} is {owner}'s, and only {who} may operate it; ask as that user"

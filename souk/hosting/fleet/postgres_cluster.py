@@ -24,7 +24,7 @@ from souk.kernel.errors import ConfigurationError
 SUPERUSER = "postgres"
 STOP_SIGNAL, KILL_SIGNAL = signal.SIGINT, signal.SIGQUIT
 """Fast shutdown, which writes everything down; immediate shutdown, after which it recovers from its log."""
-_READY_LINE = 7
+_SOCKET_LINE, _READY_LINE = 4, 7
 _PID_FILE = "postmaster.pid"
 _SOCKET_FILES = ".s.PGSQL.*"
 _PRIVATE = 0o600
@@ -83,21 +83,12 @@ class PostgresCluster:
 
     def answers(self, pid: int) -> bool:
         """Whether the server of that pid takes connections: it writes so into its pid file."""
-        lines = self._pid_file()
-        return len(lines) > _READY_LINE and lines[0].strip() == str(pid) and lines[_READY_LINE].strip() == "ready"
+        lines = _pid_file(self.data)
+        return _is_ready(lines) and lines[0].strip() == str(pid)
 
     def process(self) -> Identity | None:
         """The server that works on this data, whoever started it."""
-        lines = self._pid_file()
-        pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
-        found = identity(pid) if pid else None
-        return found if found is not None and str(self.data) in found.command else None
-
-    def _pid_file(self) -> list[str]:
-        try:
-            return (self.data / _PID_FILE).read_text().splitlines()
-        except OSError:
-            return []
+        return _process(self.data, _pid_file(self.data))
 
     def _forget_stranger(self) -> None:
         """PostgreSQL would not start: the number of one that was killed may be another's by now, or nobody's whom
@@ -106,6 +97,29 @@ class PostgresCluster:
             stale = (self.data / _PID_FILE, *self.socket.glob(_SOCKET_FILES))
             for file in stale:
                 file.unlink(missing_ok=True)
+
+
+def socket_of(data: Path) -> Path | None:
+    """The folder of the socket on which a server of this data takes connections now, whoever started it."""
+    lines = _pid_file(data)
+    return Path(lines[_SOCKET_LINE].strip()) if _is_ready(lines) and _process(data, lines) is not None else None
+
+
+def _pid_file(data: Path) -> list[str]:
+    try:
+        return (data / _PID_FILE).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _is_ready(lines: list[str]) -> bool:
+    return len(lines) > _READY_LINE and lines[_READY_LINE].strip() == "ready"
+
+
+def _process(data: Path, lines: list[str]) -> Identity | None:
+    pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
+    found = identity(pid) if pid else None
+    return found if found is not None and str(data) in found.command else None
 
 
 def cluster_in(data: Path) -> PostgresCluster:

@@ -12,10 +12,11 @@ from marketplace.order.service import service
 from marketplace.order.store import OrderStore
 from souk.hosting.offline import offline
 from souk.store.database import Row, Transaction
+from souk.testing.fleet_data import fleet_data
 
 
 async def _placed(folder: Path) -> list[Row]:
-    async with offline(service, folder) as order:
+    async with offline(service, folder, new=True) as order:
         store = OrderStore(order.host.outbox, order.host.clock)
 
         async def place(tx: Transaction) -> list[Row]:
@@ -29,14 +30,25 @@ async def _placed(folder: Path) -> list[Row]:
 
 
 async def _rows(folder: Path) -> list[Row]:
-    async with offline(service, folder) as order:
+    async with offline(service, folder, new=True) as order:
         sql = "SELECT id, user_id, status, created_at, body FROM orders"
         return [tuple(row) for row in await order.host.database.read(lambda tx: tx.fetch(sql))]
 
 
-def test_a_lost_read_model_is_made_anew_from_the_log(tmp_path: Path) -> None:
-    before = asyncio.run(_placed(tmp_path))
-    assert asyncio.run(_rows(tmp_path)) == []
-    result = CliRunner().invoke(orders, ["rebuild", "--data", str(tmp_path)])
+def _rebuilt(data: Path) -> None:
+    before = asyncio.run(_placed(data))
+    assert asyncio.run(_rows(data)) == []
+    result = CliRunner().invoke(orders, ["rebuild", "--data", str(data)])
     assert (result.exit_code, result.output) == (0, "1 orders read from their events and written anew.\n")
-    assert asyncio.run(_rows(tmp_path)) == before
+    assert asyncio.run(_rows(data)) == before
+
+
+def test_a_lost_read_model_is_made_anew_from_the_log(tmp_path: Path) -> None:
+    _rebuilt(tmp_path)
+
+
+def test_that_of_a_fleet_is_made_anew_on_its_postgresql(tmp_path: Path) -> None:
+    with fleet_data(tmp_path) as fleet:
+        fleet.start(["order"])
+        _rebuilt(fleet.data)
+        assert not list(fleet.data.glob("*.db"))

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -11,6 +12,7 @@ from marketplace.user.service import service
 from marketplace.user.store.accounts import AccountStore
 from souk.hosting.data_directory import held
 from souk.kernel.errors import ConfigurationError
+from souk.testing.fleet_data import fleet_data
 from souk.testing.service_host import service_host
 
 
@@ -61,3 +63,18 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
         result = create(tmp_path)
     assert isinstance(result.exception, ConfigurationError)
     assert "in use" in str(result.exception)
+
+
+async def test_the_admin_of_a_fleet_lands_in_its_database(tmp_path: Path) -> None:
+    with fleet_data(tmp_path) as fleet:
+        await asyncio.to_thread(fleet.start, ["user"])
+        result = await asyncio.to_thread(create, fleet.data)
+        assert result.exit_code == 0, result.output
+        assert not list(fleet.data.glob("*.db"))
+        connection = await asyncpg.connect(fleet.urls["user"])
+        assert await connection.fetchval("SELECT count(*) FROM users WHERE email = 'ops@example.com'") == 1
+        await connection.close()
+        fleet.stop()
+        refused = await asyncio.to_thread(create, fleet.data, "more@example.com")
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "does not run" in str(refused.exception)

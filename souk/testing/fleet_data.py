@@ -1,0 +1,74 @@
+"""The data of a fleet with its PostgreSQL, and nothing else of it: for commands that open databases from outside."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from souk.hosting.fleet.credentials import Credentials
+from souk.hosting.fleet.engine_user import let_pass
+from souk.hosting.fleet.engines import own_databases
+from souk.hosting.fleet.places import Places
+from souk.hosting.fleet.plan import own_connections
+from souk.hosting.fleet.postgres_cluster import STOP_SIGNAL, SUPERUSER, PostgresCluster, cluster_in
+from souk.testing.system import reachable
+
+_LIMIT = 60.0
+_POOL = 2
+
+
+@dataclass
+class FleetData:
+    """A data directory as a fleet leaves it; `urls` are its services' databases while `start` holds."""
+
+    data: Path
+    urls: dict[str, str] = field(default_factory=dict)
+    _server: "subprocess.Popen[bytes] | None" = None
+
+    def start(self, services: Sequence[str]) -> None:
+        """Starts PostgreSQL as a fleet does, with a database for each of `services`."""
+        places = Places(self.data)
+        places.prepare()
+        places.processes.write_text("{}")
+        let_pass(self.data)
+        cluster, credentials = cluster_in(places.postgres), Credentials(places.credentials)
+        cluster.prepare(credentials.password(SUPERUSER))
+        connections = own_connections(len(services), _POOL)
+        command = cluster.command(connections.most)
+        with places.log("postgres").open("ab") as log:
+            self._server = subprocess.Popen(
+                (*command.launcher, *command.words), env=dict(command.environment), cwd="/", stdout=log, stderr=log
+            )
+        self._await(cluster, self._server)
+        databases = asyncio.run(own_databases(cluster, credentials, connections, services))
+        self.urls = dict(databases.urls)
+
+    def stop(self) -> None:
+        """Ends it, and what it did is on disk."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.send_signal(STOP_SIGNAL)
+            server.wait(_LIMIT)
+
+    def _await(self, cluster: PostgresCluster, server: "subprocess.Popen[bytes]") -> None:
+        until = time.monotonic() + _LIMIT
+        while not cluster.answers(server.pid):
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"PostgreSQL did not start: {Places(self.data).log('postgres').read_text()[-500:]}")
+            time.sleep(0.01)
+
+
+@contextmanager
+def fleet_data(folder: Path) -> Iterator[FleetData]:
+    """A directory in a place that PostgreSQL can reach; its server is ended with the block."""
+    with reachable(folder) as place:
+        data = place / "data"
+        data.mkdir(mode=0o700)
+        kept = FleetData(data)
+        try:
+            yield kept
+        finally:
+            kept.stop()
