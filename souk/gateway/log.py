@@ -9,6 +9,9 @@ from souk.telemetry.metrics import LATENCY_BUCKETS
 LONGEST_PATH = 200
 CLIENT_GONE = 499
 """In log and metrics only: the client went away before its request was whole."""
+_READYZ = "/readyz"
+_WATCHED = frozenset({"/healthz", _READYZ, "/metrics"})
+"""Asked again and again by whoever watches the system."""
 
 
 class RequestLog:
@@ -26,14 +29,15 @@ class RequestLog:
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def finished(self, request: Request, route: str, status: int, seconds: float) -> None:
-        """One line and one observation. `route` is empty when there was none."""
+        """One line, for debugging only if it was routine, and one observation. `route` is empty when there was none."""
         # Methods are the client's own words until a route has matched: they may not become labels.
         key = (request.method if route else "", route, status)
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = self._seconds.labels(*map(str, key))
         child.observe(seconds)
-        self._log.info(
+        say = self._log.debug if _is_routine(route, status) else self._log.info
+        say(
             "request",
             method=request.method,
             path=request.path[:LONGEST_PATH],
@@ -47,3 +51,8 @@ class RequestLog:
     def failed(self, request: Request) -> None:
         """What went wrong on this side, with its traceback; call it while handling the exception."""
         self._log.exception("request failed", path=request.path[:LONGEST_PATH], trace_id=request.trace.trace_id)
+
+
+def _is_routine(route: str, status: int) -> bool:
+    """Whether it was a look at the system that found nothing wrong; not to be ready yet is nothing wrong."""
+    return route in _WATCHED and (status < 500 or (route == _READYZ and status == 503))

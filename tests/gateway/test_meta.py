@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
 from souk.descriptors.contract import RateClass
 from souk.gateway.app import Gateway
+from souk.gateway.log import RequestLog
+from souk.gateway.request import Request
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import LogSettings, configure
@@ -42,6 +45,42 @@ async def test_metrics_know_routes_and_not_paths(world: Any) -> None:
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert b'route="/api/v1/products/{id}",status="200"' in response.body
     assert not re.search(rb"secret|P-1\b|MADEUP", response.body)
+
+
+async def test_looks_at_the_system_are_logged_only_when_they_fail(world: Any, log: io.StringIO) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        await world.send("GET", path)
+    world.services.behaviours["not ready"] = object()
+    assert (await world.send("GET", "/readyz")).status == 503
+    assert log.getvalue() == ""
+    await world.send("GET", "/readyz/x")
+    await world.send("POST", "/healthz")
+    assert [json.loads(line)["status"] for line in log.getvalue().splitlines()] == [404, 405]
+
+
+@pytest.mark.parametrize(
+    ("route", "status", "level"),
+    [
+        ("/metrics", 200, "debug"),
+        ("/readyz", 503, "debug"),
+        ("/readyz", 500, "info"),
+        ("/healthz", 503, "info"),
+        ("/metrics", 500, "info"),
+        ("/api/v1/products", 200, "info"),
+    ],
+)
+def test_a_request_is_routine_only_if_nothing_is_wrong(route: str, status: int, level: str) -> None:
+    stream = io.StringIO()
+    configure(LogSettings("debug"), stream)
+    scope = {"type": "http", "method": "GET", "path": route, "query_string": b"", "headers": []}
+    request = Request(scope, receive, GatewaySettings())
+    RequestLog(CollectorRegistry()).finished(request, route, status, 0.1)
+    structlog.reset_defaults()
+    assert json.loads(stream.getvalue())["level"] == level
+
+
+async def receive() -> dict[str, Any]:
+    raise AssertionError("nobody reads the body")
 
 
 async def test_the_document_is_served(world: Any) -> None:
