@@ -9,6 +9,7 @@ from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.credentials import Credentials
 from souk.hosting.fleet.engine_user import let_pass
 from souk.hosting.fleet.fleet import Fleet
+from souk.hosting.fleet.news import News, postgres_news, valkey_news
 from souk.hosting.fleet.part import Part
 from souk.hosting.fleet.places import Places
 from souk.hosting.fleet.plan import Connections, own_connections, shared_connections
@@ -65,6 +66,7 @@ def postgres_part(cluster: PostgresCluster, credentials: Credentials, connection
         readiness=Looks(cluster.answers, str(cluster.socket)),
         stop_signal=STOP_SIGNAL,
         kill_signal=KILL_SIGNAL,
+        shown=News(postgres_news),
     )
     return Part(POSTGRES, ENGINE, 1, lambda number: blueprint, ground)
 
@@ -77,7 +79,7 @@ def valkey_part(places: Places, ground: Ground) -> Part:
         return valkey.command(program, places.valkey, places.valkey_socket)
 
     readiness = valkey.readiness(places.valkey_socket)
-    blueprint = Blueprint(VALKEY, VALKEY, ENGINE, command, readiness)
+    blueprint = Blueprint(VALKEY, VALKEY, ENGINE, command, readiness, shown=News(valkey_news))
     return Part(VALKEY, ENGINE, 1, lambda number: blueprint, ground)
 
 

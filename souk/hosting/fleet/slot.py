@@ -14,6 +14,7 @@ from random import Random
 
 from souk.hosting.fleet.child import Child, Command
 from souk.hosting.fleet.journal import Journal
+from souk.hosting.fleet.news import Shown, everything
 from souk.hosting.fleet.processes_file import ProcessesFile
 from souk.hosting.fleet.readiness import Readiness
 from souk.hosting.fleet.restarting import Restarts
@@ -31,7 +32,7 @@ class Blueprint:
     """How a process is made, known to be ready, and asked to end.
 
     `command` is asked for at each start; it may prepare what the process needs, and raise OSError or
-    SoukError when it cannot be.
+    SoukError when it cannot be. `shown` chooses what others get to see of what it writes.
     """
 
     service: str
@@ -42,11 +43,12 @@ class Blueprint:
     stop_signal: int = signal.SIGTERM
     kill_signal: int = signal.SIGKILL
     control: str = ""
+    shown: Shown = everything
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What every place stands on. `told` hears each change of a place's state, `said` the lines of each process."""
+    """What every place stands on. `told` hears each change of a place's state, `said` what is shown of each process."""
 
     clock: Clock
     record: ProcessesFile
@@ -172,10 +174,13 @@ class Slot:
 
     def _hear(self, lines: list[bytes]) -> None:
         self._journal.write(lines)
-        self._ground.said(self.blueprint.instance, lines)
+        heard = [(line, self.blueprint.readiness.heard(line)) for line in lines]
+        # That it is ready is told as its state.
+        shown = self.blueprint.shown([line for line, address in heard if address is None])
+        if shown:
+            self._ground.said(self.blueprint.instance, shown)
         if not self._ready.is_set() and self._life is not None:
-            found = (self.blueprint.readiness.heard(line) for line in lines)
-            address = next((address for address in found if address is not None), None)
+            address = next((address for _, address in heard if address is not None), None)
             if address is not None:
                 self._is_ready(address)
 

@@ -10,13 +10,14 @@ from souk.hosting.fleet.companions import Placed, placed
 from souk.hosting.fleet.engines import Databases
 from souk.hosting.fleet.environment import Surroundings
 from souk.hosting.fleet.fleet import Fleet
+from souk.hosting.fleet.news import without
 from souk.hosting.fleet.part import Part
 from souk.hosting.fleet.places import Places
 from souk.hosting.fleet.readiness import ready_line
 from souk.hosting.fleet.slot import Blueprint, Ground
 from souk.hosting.fleet.views import COMPANION, GATEWAY, SERVICE
 from souk.hosting.service import App
-from souk.hosting.settings import Settings
+from souk.hosting.settings import LOOPBACK, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ class Staff:
         async def command() -> Command:
             return one.command(self._places.data, self._around.inherited)
 
-        blueprint = Blueprint(name, name, COMPANION, command, one.readiness)
+        # Where it listens is told with its state.
+        shown = without(f"{LOOPBACK}:{one.port}".encode())
+        blueprint = Blueprint(name, name, COMPANION, command, one.readiness, shown=shown)
         return Part(name, COMPANION, 1, lambda number: blueprint, self._ground)
 
     def _service(self, name: str, replicas: int) -> Part:
