@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from souk.kernel.clock import Clock
+from souk.kernel.errors import StoreUnavailable
 from souk.telemetry.logs import logger
 
 Work = Callable[[], Awaitable[None]]
@@ -76,14 +77,23 @@ class Supervisor:
             began = self._clock.monotonic()
             try:
                 await work()
-            except Exception:
+            except Exception as error:
                 if self._clock.monotonic() - began > self._longest:
                     delay = self._first
-                self._log.exception("background work failed", task=name, again_in_seconds=delay)
+                self._tell(name, error, delay)
             else:
                 return
             await asyncio.sleep(delay)
             delay = min(delay * 2, self._longest)
+
+    def _tell(self, name: str, error: Exception, delay: float) -> None:
+        if isinstance(error, StoreUnavailable):
+            # Where in the code that was met says nothing, and every task of every process meets it.
+            self._log.warning(
+                "background work waits for its database", task=name, error=str(error), again_in_seconds=delay
+            )
+        else:
+            self._log.exception("background work failed", task=name, again_in_seconds=delay)
 
     async def stop(self) -> None:
         """Cancels everything and waits until it has ended."""

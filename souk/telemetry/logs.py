@@ -28,6 +28,8 @@ _SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "card
 _SHORT = frozenset({int, float, bool, type(None)})
 _KEEP_WHOLE = frozenset({"exception", "event"})
 _NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn")
+_NOISIER = ("asyncpg",)
+"""Their warnings are of what we are told, and tell, ourselves: a traceback each time that a database is away."""
 
 Record = MutableMapping[str, Any]
 
@@ -129,6 +131,8 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in _NOISIER:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def logger(part: str) -> structlog.typing.FilteringBoundLogger:

@@ -2,9 +2,11 @@ import asyncio
 import signal
 
 import pytest
+from structlog.testing import capture_logs
 
 from souk.hosting.lifecycle import StopSignals, Supervisor, live, supervised
 from souk.kernel.clock import SystemClock
+from souk.kernel.errors import StoreUnavailable
 
 
 async def test_work_that_fails_is_started_again() -> None:
@@ -22,6 +24,24 @@ async def test_work_that_fails_is_started_again() -> None:
     await asyncio.wait_for(well.wait(), 5)
     await supervisor.stop()
     assert tries == 3
+
+
+@pytest.mark.parametrize(("error", "told"), [(StoreUnavailable("database x is away"), None), (ValueError("no"), True)])
+async def test_that_a_database_is_away_is_told_without_a_traceback(error: Exception, told: bool | None) -> None:
+    well = asyncio.Event()
+
+    async def work() -> None:
+        if not said:
+            raise error
+        well.set()
+
+    with capture_logs() as said:
+        supervisor = Supervisor(SystemClock(), first_delay=0.001)
+        supervisor.start("work", work)
+        await asyncio.wait_for(well.wait(), 5)
+        await supervisor.stop()
+    assert said[0].get("exc_info") is told
+    assert said[0]["log_level"] == ("error" if told else "warning")
 
 
 async def test_work_is_cancelled_and_awaited_at_the_end() -> None:

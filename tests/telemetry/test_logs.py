@@ -84,3 +84,10 @@ def test_a_terminal_gets_short_coloured_lines() -> None:
 def test_what_a_server_says_of_itself_is_not_ours_to_tell(written: io.StringIO) -> None:
     logging.getLogger("uvicorn.error").info("Started server process [1]")
     assert written.getvalue() == ""
+
+
+def test_what_a_driver_warns_of_is_told_by_whoever_uses_it(written: io.StringIO) -> None:
+    logging.getLogger("asyncpg.pool").warning("Failed to restore the pool connection floor; retrying")
+    assert written.getvalue() == ""
+    logging.getLogger("asyncpg.pool").error("worse")
+    assert "worse" in written.getvalue()
