@@ -9,7 +9,7 @@ from souk.hosting.fleet.views import BACKING_OFF, DRAINING, FAILED, READY, STOPP
 
 WIDTH = 14
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
-_QUIET = frozenset({"event", "level", "timestamp", "part", "trace_id", "exception"})
+_QUIET = frozenset({"event", "level", "timestamp", "part", "trace_id", "request_id", "exception"})
 
 
 def prefix(instance: str, coloured: bool = False) -> str:
@@ -19,7 +19,10 @@ def prefix(instance: str, coloured: bool = False) -> str:
 
 
 def in_short(line: bytes) -> str:
-    """A line of a log for people: of a record its time, level, event and values; other text as it is."""
+    """A line of a log for people, on one line: of a record its time, level, event, values and exception.
+
+    Other text is left as it is. Where an exception came from is in the log.
+    """
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -27,9 +30,18 @@ def in_short(line: bytes) -> str:
     if not isinstance(record, dict) or "event" not in record:
         return line.decode(errors="replace")
     time = str(record.get("timestamp", ""))[11:19]
-    values = " ".join(f"{name}={value}" for name, value in record.items() if name not in _QUIET)
-    traceback = f"\n{record['exception']}" if record.get("exception") else ""
-    return f"{time} {record.get('level', ''):<7} {record['event']} {values}".rstrip() + traceback
+    told = {name: value for name, value in record.items() if name not in _QUIET and value not in ("", None)}
+    values = " ".join(f"{name}={value}" for name, value in told.items())
+    exception = _exception(str(record.get("exception") or ""))
+    text = f"{time} {record.get('level', ''):<7} {record['event']} {values} {exception}"
+    return " ".join(text.split("\n")).rstrip()
+
+
+def _exception(traceback: str) -> str:
+    """What the last exception of a traceback says: what stands behind the last of its indented lines."""
+    lines = traceback.splitlines()
+    last = max((number for number, line in enumerate(lines) if line.startswith("  ")), default=-1)
+    return lines[last + 1] if last + 1 < len(lines) else ""
 
 
 def state_line(view: ProcessView) -> str | None:

@@ -1,9 +1,11 @@
 """The live table of a fleet on a terminal, with its logs above."""
 
 import asyncio
+import io
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -54,6 +56,21 @@ def _port(address: str) -> str:
     return port if port.isdigit() else "-"
 
 
+class _OwnLog(io.TextIOBase):
+    """A terminal without a descriptor: what is written past the table is torn by it, and tears it."""
+
+    def __init__(self, show: Callable[[Text], None]) -> None:
+        self._show = show
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            self._show(Text.from_ansi(line))
+        return len(text)
+
+    def isatty(self) -> bool:
+        return True
+
+
 class TableScreen:
     """Shows a fleet on `console` inside `live`, and its logs, unless `elsewhere` takes them."""
 
@@ -62,6 +79,11 @@ class TableScreen:
         self._waiting: deque[Text] = deque(maxlen=MOST_LINES)
         self._left_out = 0
         self._rates: dict[str, float] = {}
+
+    @property
+    def own_log(self) -> TextIO:
+        """Takes the lines that this process logs, for the next refresh."""
+        return cast(TextIO, _OwnLog(self._waiting.append))
 
     def state(self, view: ProcessView) -> None:
         """The table shows it at the next refresh."""

@@ -17,14 +17,15 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def start_logging(settings: Settings) -> TextIO:
+def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
     """Logs go to standard error, coloured on a terminal, or as JSON to a file; returns which.
 
-    Raises ConfigurationError when the file cannot be written.
+    `terminal` is what shows them on one instead. Raises ConfigurationError when the file cannot be written.
     """
     if settings.log_file is None:
-        configure(LogSettings(level=settings.log_level, terminal=sys.stderr.isatty()))
-        return sys.stderr
+        stream = sys.stderr if terminal is None else terminal
+        configure(LogSettings(level=settings.log_level, terminal=stream.isatty()), stream)
+        return stream
     try:
         make(settings.log_file.parent)
         stream = settings.log_file.open("a", buffering=1)

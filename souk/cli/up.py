@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +64,7 @@ def up(then: str | None, scale: str | None, postgres: str | None, redis: str | N
     settings = from_environment({**flags, **read})
     app = installed.app(settings.app)
     if settings.topology == FLEET:
-        up_fleet(app, settings, lambda url: _follow(then, url, settings))
+        up_fleet(app, settings, lambda url, note: follow(then, url, settings, note))
         return
     _refuse_processes(settings)
     _up_monolith(app, settings, then)
@@ -78,7 +78,7 @@ def _up_monolith(app: App, settings: Settings, then: str | None) -> None:
         async with monolith(app, settings, SystemClock()) as system:
             is_up.set()
             _announce(app, settings, system, time.monotonic() - began)
-            following = asyncio.create_task(_follow(then, system.url, settings))
+            following = asyncio.create_task(follow(then, system.url, settings))
             await stop.wait()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -109,20 +109,35 @@ def _announce(app: App, settings: Settings, system: Running, took: float) -> Non
     say(f"data in {settings.data}{log}; API at {system.url}/docs; Ctrl-C stops")
 
 
-async def _follow(then: str | None, url: str, settings: Settings) -> None:
-    """Runs another command of ours, as a user would, and goes on whatever comes of it."""
+async def follow(then: str | None, url: str, settings: Settings, note: Callable[[str], None] | None = None) -> None:
+    """Runs another command of ours, as a user would, and goes on whatever comes of it. `note` shows what it says."""
     if then is None:
         return
     # Only one process has its databases as files in its directory, which the command may name.
     data = ("--data", str(settings.data)) if settings.topology != FLEET else ()
-    arguments = ("-m", "souk.cli", then, "--url", url, *data)
-    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other. Not by the
-    # event loop, which would fork: gRPC does not survive that.
-    process = subprocess.Popen((sys.executable, *arguments), start_new_session=True)  # noqa: ASYNC220
+    process = _start((then, "--url", url, *data), note)
     try:
+        while process.stdout is not None and (line := await asyncio.to_thread(process.stdout.readline)):
+            (note or say)(line.decode(errors="replace").rstrip("\n"))
         if await asyncio.to_thread(process.wait):
-            say(f"`souk {then}` ended with status {process.returncode}; the system is still serving on {url}")
+            ended = f"`souk {then}` ended with status {process.returncode}; the system is still serving on {url}"
+            (note or say)(ended)
     finally:
         if process.poll() is None:
             process.terminate()
             await asyncio.to_thread(process.wait)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _start(arguments: Sequence[str], note: Callable[[str], None] | None) -> "subprocess.Popen[bytes]":
+    """In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other.
+
+    Not by the event loop, which would fork: gRPC does not survive that.
+    """
+    return subprocess.Popen(
+        (sys.executable, "-m", "souk.cli", *arguments),
+        start_new_session=True,
+        stdout=None if note is None else subprocess.PIPE,
+        stderr=None if note is None else subprocess.STDOUT,
+    )

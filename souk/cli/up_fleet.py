@@ -21,8 +21,8 @@ from souk.hosting.service import App
 from souk.hosting.settings import Settings, inherited
 from souk.kernel.clock import SystemClock
 
-Meanwhile = Callable[[str], Coroutine[Any, Any, None]]
-"""What is done, with the system's URL, while it is up."""
+Meanwhile = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
+"""What is done while it is up, with the system's URL and what shows a line: a table is torn by all that passes it."""
 
 
 def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
@@ -38,7 +38,7 @@ def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
         ):
             is_up.set()
             _announce(app, settings, system, screen, time.monotonic() - began)
-            following = asyncio.create_task(meanwhile(system.url))
+            following = asyncio.create_task(meanwhile(system.url, screen.note))
             await stop.wait()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -56,8 +56,7 @@ def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
 
 def _announce(app: App, settings: Settings, system: RunningFleet, screen: Screen, took: float) -> None:
     processes = system.fleet.processes()
-    names = ", ".join(dict.fromkeys(view.service for view in processes))
-    screen.note(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in {len(processes)} processes")
+    screen.note(f"{app.name} is ready on {system.url} after {took:.1f} s, in {len(processes)} processes")
     screen.note(f"data in {settings.data}, logs in {settings.data / 'logs'}; API at {system.url}/docs; Ctrl-C stops")
 
 
@@ -71,6 +70,5 @@ async def _screen(settings: Settings, fleet: Fleet) -> AsyncIterator[Screen]:
     screen = TableScreen(Console(), fleet, elsewhere)
     async with screen.live():
         if elsewhere is None:
-            # Once more, because the table has put itself before standard error, so that lines land above it.
-            start_logging(settings)
+            start_logging(settings, screen.own_log)
         yield screen

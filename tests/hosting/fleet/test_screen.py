@@ -18,12 +18,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 from rich.console import Console
 
 from souk.cli.fleet_lines import LinesScreen, in_short, prefix
 from souk.cli.fleet_table import MOST_LINES, TableScreen, table
+from souk.cli.terminal import start_logging
+from souk.cli.up import follow
 from souk.hosting.fleet.fleet import Fleet
 from souk.hosting.fleet.views import BACKING_OFF, READY, SERVICE, STARTING, ProcessView
+from souk.hosting.settings import Settings
+from souk.telemetry.logs import logger
 from souk.testing.system import START_LIMIT, STOP_LIMIT, reachable, until
 
 ORDER = ProcessView(
@@ -45,12 +50,17 @@ def test_a_line_has_a_prefix_that_lines_up() -> None:
     [
         (RECORD, "21:00:01 info    paid amount=7"),
         (b"ready order 127.0.0.1:1", "ready order 127.0.0.1:1"),
-        (b'{"event":"failed","level":"error","exception":"Traceback"}', " error   failed\nTraceback"),
+        (b'{"event":"request","level":"info","status":0,"caller":"","request_id":"x"}', " info    request status=0"),
+        (
+            b'{"event":"failed","level":"error","why":"a\\nb",'
+            b'"exception":"Traceback:\\n  File x\\n    1/0\\nZero: no\\nmore"}',
+            " error   failed why=a b Zero: no",
+        ),
         (b"[1]", "[1]"),
     ],
 )
 def test_a_record_in_short(line: bytes, short: str) -> None:
-    assert in_short(line).strip() == short.strip()
+    assert in_short(line).split() == short.split()
 
 
 def test_states_are_said_once_and_logs_go_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +103,19 @@ async def test_a_flood_of_logs_does_not_hide_the_table() -> None:
     assert f"... {MOST_LINES * 2 + 1} lines more in the logs" in text
     assert "paid amount=7" in text
     assert "line 3\n" not in text
+
+
+async def test_what_the_supervisor_logs_stands_above_the_table_and_does_not_tear_it(tmp_path: Path) -> None:
+    with (tmp_path / "screen").open("w+") as file:
+        console = Console(file=file, width=120, force_terminal=True, color_system=None)
+        screen = TableScreen(console, Fleet())
+        async with screen.live():
+            start_logging(Settings(), screen.own_log)
+            logger("control").info("the registry serves", url="unix:/x")
+            assert "registry" not in (tmp_path / "screen").read_text(), "not before the table is moved"
+        structlog.reset_defaults()
+    text = (tmp_path / "screen").read_text()
+    assert re.search(r"\x1b\[2K[^\n]*the registry serves", text)
 
 
 @contextmanager
@@ -143,3 +166,13 @@ def test_ctrl_c_drains_and_a_second_one_ends_at_once(tmp_path: Path, presses: in
             time.sleep(0.3)
         assert status_of(pid, terminal, limit) == status
         until(lambda: not [one for one in everybody if one.is_running()], 5, "nothing is left")
+
+
+async def test_a_command_beside_a_fleet_is_shown_by_its_screen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    notes: list[str] = []
+    await follow("nothing", "http://h:1", Settings(data=tmp_path), notes.append)
+    assert any("There is no command 'nothing'" in line for line in notes)
+    assert notes[-1] == "`souk nothing` ended with status 2; the system is still serving on http://h:1"
+    assert capfd.readouterr() == ("", ""), "what passes the screen tears its table"
