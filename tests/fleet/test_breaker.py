@@ -7,18 +7,18 @@ import pytest
 
 from souk.resilience.breaker_settings import BreakerSettings
 from souk.testing.system import until
-from tests.fleet.conftest import LONGEST_OPEN, Bazaar
+from tests.fleet.conftest import LONGEST_OPEN, OPEN_FOR, Bazaar
 from tests.market.buyers import Answer, Crowd, counted, p99
 from tests.market.peers import FAILING, SILENT, Manners, Peer
 
-RATE = 50
+RATE = 25
 AWAY = (503, "PAYMENT_UNAVAILABLE")
 WELL = (201, "CONFIRMED")
 PROBES = BreakerSettings().probes
 AT_ONCE = 1.0
 """Far less than the 2 s after which a call to Payment times out, and far more than a refusal takes."""
-WATCHED = 4.0
-"""Seconds that it is watched while open: an open interval and a half."""
+WATCHED = 1.25 * LONGEST_OPEN
+"""Seconds that it is watched while open: it is probed at least once."""
 LATE = 5.0
 """Added where something is awaited on a machine that does much else."""
 
@@ -66,7 +66,7 @@ def test_with_payment_stopped_buyers_hear_so_at_once_and_orders_go_on_after(baza
     _tell("Payment stopped", told)
     print(f"confirmed again {took:.2f} s after its return")
     assert counted(told).keys() == {AWAY}
-    cycles = 2 * (1 + WATCHED / 2.0)
+    cycles = 2 * (1 + WATCHED / OPEN_FOR)
     assert after - before >= len(told) - PROBES * cycles, "but for probes, each was refused on the spot"
     assert took < LONGEST_OPEN + LATE
     crowd.ask_again()
@@ -90,7 +90,7 @@ def test_a_payment_that_fails_is_probed_by_the_permitted_number_only(bazaar: Baz
     bazaar.operator.souk("start", "payment")
     _tell(f"Payment {manners.name}", told)
     processes = len(_guards(bazaar))
-    rounds = processes * (1 + seconds / 2.0)  # an open interval is 2 s at first, and longer after
+    rounds = processes * (1 + seconds / OPEN_FOR)  # an open interval is that long at first, and longer after
     print(f"{probed} calls reached it in {seconds:.1f} s, {shed} were refused")
     assert 0 < probed <= PROBES * rounds
     assert shed >= len(told) - probed

@@ -58,7 +58,7 @@ def test_postgres_goes_and_comes_under_load(bazaar: Bazaar, happens: Callable[[B
     assert met <= {201, 202, 409, 503, 504}, "a problem, never a riddle"
 
 
-@pytest.mark.parametrize("happens", [_flush_valkey, _kill_valkey])
+@pytest.mark.parametrize("happens", [pytest.param(_flush_valkey, marks=pytest.mark.full), _kill_valkey])
 def test_valkey_is_nothing_that_anybody_misses(bazaar: Bazaar, happens: Callable[[Bazaar], None]) -> None:
     crowd = _under_load(bazaar, happens.__name__, happens)
     assert counted(crowd.answers).keys() == {WELL}

@@ -9,7 +9,7 @@ import pytest
 from tests.fleet.conftest import Bazaar
 from tests.market.buyers import Crowd, counted
 
-CLIENTS = 8
+CLIENTS = 4
 EVERY = 1.0
 ENDS = {(201, "CONFIRMED")}
 
@@ -32,7 +32,7 @@ def _kill(bazaar: Bazaar, seconds: int, seed: int) -> None:
 
 
 def test_whoever_is_killed_every_order_ends_once(bazaar: Bazaar) -> None:
-    _kill(bazaar, 8, 1)
+    _kill(bazaar, 4, 1)
 
 
 @pytest.mark.full

@@ -1,19 +1,21 @@
 """Somebody who operates a fleet: by its commands where they change something, by its control socket to look."""
 
 import asyncio
+import io
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from soukapi.v1 import fleet_pb2
 
 from souk.cli import breakers, ps
+from souk.cli.main import cli
 from souk.hosting.control.client import operating
 from souk.hosting.fleet.places import Places
 from souk.kernel.errors import ConfigurationError
@@ -30,12 +32,15 @@ class Operator:
     data: Path
 
     def souk(self, *words: str) -> str:
-        """What a command said; it must end well."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
-        command = [sys.executable, "-m", "souk.cli", *words, "--data", str(self.data)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=kept, check=False)
-        assert done.returncode == 0, f"souk {' '.join(words)}: {done.stdout}{done.stderr}"
-        return done.stdout
+        """What a command said; it must end well. In this process: to start another for each takes longer than most."""
+        said = io.StringIO()
+        with redirect_stdout(said), redirect_stderr(said):
+            try:
+                failed = cli.main([*words, "--data", str(self.data)], prog_name="souk", standalone_mode=False)
+            except (click.ClickException, ConfigurationError) as error:
+                failed = str(error)
+        assert not failed, f"souk {' '.join(words)}: {failed} {said.getvalue()}"
+        return said.getvalue()
 
     def ps(self) -> list[dict[str, Any]]:
         """The processes, as `souk ps --json` tells them."""
