@@ -13,6 +13,7 @@ from souk.cli.group import example
 from souk.cli.operating import DATA, PATIENCE, operate
 from souk.cli.ps import duration
 from souk.cli.tables import Row, show
+from souk.kernel.errors import ConfigurationError
 
 FAILED = 1
 COLUMNS = ("process", "caller", "callee", "state", "failed", "calls", "refused", "since", "until")
@@ -69,7 +70,11 @@ def breakers(data: Path | None, caller: str, force: Sequence[tuple[str, str]], a
     async def do(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> tuple[list[fleet_pb2.BreakerStatus], Sequence[str]]:
         if not force:
             found = await fleet.ListBreakers(fleet_pb2.ListBreakersRequest(), timeout=PATIENCE)
-            return [one for one in found.breakers if caller in {"", one.caller}], found.silent
+            chosen = [one for one in found.breakers if caller in {"", one.caller}]
+            if found.breakers and not (chosen or as_json):
+                callers = ", ".join(sorted({one.caller for one in found.breakers}))
+                raise ConfigurationError(f"no breaker guards calls of {caller!r}; the callers are {callers}")
+            return chosen, found.silent
         changed: list[fleet_pb2.BreakerStatus] = []
         silent: set[str] = set()
         for callee, mode in force:

@@ -11,6 +11,8 @@ from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 from souk.cli.group import example
 from souk.cli.operating import DATA, LONG, PATIENCE, operate
 from souk.cli.terminal import say
+from souk.hosting.fleet.plan import MOST_REPLICAS
+from souk.hosting.fleet.views import STOPPED
 
 _Fleet: TypeAlias = "fleet_pb2_grpc.FleetAsyncStub"
 _ROLLED = (fleet_pb2.PROCESS_KIND_SERVICE, fleet_pb2.PROCESS_KIND_GATEWAY)
@@ -28,8 +30,8 @@ class Count(click.ParamType[tuple[str, int]]):
         if isinstance(value, tuple):
             return value
         service, equals, count = str(value).partition("=")
-        if not (service and equals and count.isascii() and count.isdecimal()) or not 1 <= int(count) <= 1_000:
-            self.fail(f"{value!r} must read SERVICE=N, N from 1, as in order=3", param, ctx)
+        if not (service and equals and count.isascii() and count.isdecimal()) or not 1 <= int(count) <= MOST_REPLICAS:
+            self.fail(f"{value!r} must read SERVICE=N, N from 1 to {MOST_REPLICAS}, as in order=3", param, ctx)
         return service, int(count)
 
 
@@ -52,9 +54,16 @@ def scale(counts: Sequence[tuple[str, int]], data: Path | None) -> None:
     async def do(fleet: _Fleet) -> None:
         for service, replicas in counts:
             await fleet.ScaleService(fleet_pb2.ScaleServiceRequest(service=service, replicas=replicas), timeout=LONG)
-            say(f"{service}: {replicas} {'process' if replicas == 1 else 'processes'}")
+            processes = f"{replicas} {'process' if replicas == 1 else 'processes'}"
+            stopped = await _is_stopped(fleet, service)
+            say(f"{service}: {processes}" + (f" once `souk start {service}` starts it" if stopped else ""))
 
     operate(data, do)
+
+
+async def _is_stopped(fleet: _Fleet, service: str) -> bool:
+    found = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=PATIENCE)
+    return {process.state for process in found.processes if process.service == service} == {STOPPED}
 
 
 @click.command(
@@ -76,7 +85,7 @@ def restart(services: Sequence[str], everything: bool, data: Path | None) -> Non
     that is under way.
     """
     if everything == bool(services):
-        raise click.UsageError("Name services, or say --all.")
+        raise click.UsageError("Name services (`souk ps` lists them), or say --all.")
 
     async def do(fleet: _Fleet) -> None:
         for service in await _rolled(fleet) if everything else services:

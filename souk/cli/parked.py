@@ -55,13 +55,14 @@ def parked(context: click.Context, data: Path | None, as_json: bool) -> None:
 
 
 @parked.command(
+    short_help="Lets what is parked be tried again.",
     epilog=example(
         """
 souk parked retry EVT-01JD2T8Q3M
 souk parked retry place-order:ORD-01JD2T8Q3M:1
 souk parked retry --all --data /var/lib/souk
 """
-    )
+    ),
 )
 @click.argument("ids", metavar="ID...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Everything that is parked.")

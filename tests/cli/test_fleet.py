@@ -96,6 +96,10 @@ async def test_scale(fleet: FakeFleet, order: FakeProcess) -> None:
     ended = await souk(fleet, "scale", "order=3", "inventory=1")
     assert (ended.status, ended.out) == (0, "order: 3 processes\ninventory: 1 process\n")
     assert fleet.asked == ["scale order 3", "scale inventory 1"]
+    await fleet.stop("inventory")
+    assert (
+        await souk(fleet, "scale", "inventory=2")
+    ).out == "inventory: 2 processes once `souk start inventory` starts it\n"
 
 
 @pytest.mark.parametrize("text", ["order", "order=0", "order=x", "=3", "order=-1", "order=99999"])
@@ -109,7 +113,7 @@ async def test_scale_of_what_is_no_number_is_refused_at_once(fleet: FakeFleet, t
 async def test_an_unknown_service_is_said_in_one_line(fleet: FakeFleet, order: FakeProcess) -> None:
     for arguments in (("scale", "ordr=2"), ("restart", "ordr"), ("stop", "ordr"), ("start", "ordr")):
         fails(await souk(fleet, *arguments), "souk: there is no service 'ordr' here")
-    fails(await souk(fleet, "logs", "ordr"), "souk: there is no service 'ordr'; the nearest is 'order'")
+    fails(await souk(fleet, "logs", "ordr"), "souk: there is no service or process 'ordr'; the nearest is 'order'")
 
 
 async def test_restart_tells_each_step_while_it_goes_on(fleet: FakeFleet, order: FakeProcess) -> None:
@@ -230,6 +234,15 @@ async def test_a_process_that_starts_later_is_told(fleet: FakeFleet, order: Fake
 async def test_breakers_that_are_not_there_are_named(fleet: FakeFleet, order: FakeProcess) -> None:
     order.breaker("payment")
     fails(
+        await souk(fleet, "breakers", "--force", "xyz=open"),
+        "there is no breaker around 'xyz'; there are payment",
+    )
+    fails(
+        await souk(fleet, "breakers", "--caller", "oder"),
+        "no breaker guards calls of 'oder'; the callers are order",
+    )
+    assert (await souk(fleet, "breakers", "--caller", "oder", "--json")).out == "[]\n"
+    fails(
         await souk(fleet, "breakers", "--force", "paymnt=open"),
         "there is no breaker around 'paymnt'; the nearest is 'payment'",
     )
@@ -258,6 +271,13 @@ async def test_without_a_system_it_is_said_what_to_do(tmp_path: Path, arguments:
         f"souk: no system runs on {tmp_path}; start one with `souk up --data {tmp_path}`",
     )
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_of_a_fleet_that_is_stopped_the_next_start_is_one_of_a_fleet(tmp_path: Path) -> None:
+    Places(tmp_path).prepare()
+    fails(await run("ps", "--data", str(tmp_path)), f"start one with `souk up --topology fleet --data {tmp_path}`")
+    (tmp_path / "order.db").touch()
+    fails(await run("ps", "--data", str(tmp_path)), f"start one with `souk up --data {tmp_path}`")
 
 
 async def test_what_a_killed_system_left_is_no_system(tmp_path: Path) -> None:

@@ -55,7 +55,10 @@ def _control_socket(data: Path) -> Path:
 
 
 def _nothing_runs(data: Path) -> str:
-    return f"no system runs on {data}; start one with `souk up --data {data}`, or say another with --data"
+    # What has the data of a fleet alone would otherwise start as one process, without that data.
+    fleet = Places(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
+    up = "souk up --topology fleet" if fleet else "souk up"
+    return f"no system runs on {data}; start one with `{up} --data {data}`, or say another with --data"
 
 
 def not_ours(data: Path) -> str:

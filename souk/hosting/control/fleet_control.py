@@ -149,7 +149,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         views = self._fleet.processes()
         found = {view.instance: view.log for view in views if name in (view.service, view.instance)}
         if not found:
-            raise DomainError("UNKNOWN_SERVICE", unknown("service", name, _names(views)))
+            raise DomainError("UNKNOWN_SERVICE", unknown("service or process", name, _names(views)))
         if NO_LOG in found.values():
             raise DomainError(
                 "CANNOT_BE_DONE", "the log goes to standard error; SOUK_LOG_FILE names a file that keeps it"

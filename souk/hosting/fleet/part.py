@@ -57,7 +57,9 @@ class Part:
         """Returns when the new ones are ready, or the surplus has drained."""
         async with self._changing:
             new = [self._make() for _ in range(replicas - len(self._slots))]
-            if not self._stopped:
+            if self._stopped:
+                await asyncio.gather(*(slot.stop(0) for slot in new))
+            else:
                 await self._bring_up(new)
             surplus = sorted(self._slots)[replicas:]
             await asyncio.gather(*(self._dismiss(number, DRAIN_LIMIT) for number in surplus))

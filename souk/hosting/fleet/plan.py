@@ -1,9 +1,9 @@
 """Which processes a fleet should have, and how many connections they may open. Pure."""
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from souk.hosting.control.names import meant
 from souk.hosting.service import Service
 from souk.kernel.errors import ConfigurationError
 
@@ -35,8 +35,7 @@ def replicas(services: Iterable[Service], scale: Mapping[str, int]) -> dict[str,
 def require_known(name: str, known: Collection[str]) -> None:
     """Raises ConfigurationError, which names the nearest, unless there is such a service."""
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise ConfigurationError(f"there is no service {name!r} in this fleet; the nearest is {nearest!r}")
+        raise ConfigurationError(f"there is no service {name!r} in this fleet{meant(name, known)}")
 
 
 def require_count(count: int) -> None:

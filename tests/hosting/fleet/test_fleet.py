@@ -154,6 +154,9 @@ async def test_a_service_that_was_stopped_stays_so_until_it_is_started(tmp_path:
         await watched.fleet.stop("tiny")
         assert watched.states == {"tiny-1": STOPPED, "tiny-2": STOPPED}
         assert watched.pids == {}
+        await watched.fleet.scale("tiny", 3)
+        assert watched.states == {"tiny-1": STOPPED, "tiny-2": STOPPED, "tiny-3": STOPPED}
+        await watched.fleet.scale("tiny", 2)
         with pytest.raises(ConfigurationError, match="tiny is stopped; start it with `souk start tiny`"):
             await watched.fleet.restart("tiny", lambda line: None)
         await watched.fleet.start("tiny")
