@@ -160,5 +160,9 @@ class Walk:
 
     def _in(self, **written: str) -> tuple[str, ...]:
         """What was written, and in which service's database."""
-        folder = self._data or Path()
-        return tuple(f"{what} in {folder / f'{service}.db'}" for service, what in written.items())
+        return tuple(f"{what} in {self._database(service)}" for service, what in written.items())
+
+    def _database(self, service: str) -> str:
+        """Its file, if it has one here; a fleet's databases are PostgreSQL's."""
+        file = (self._data or Path()) / f"{service}.db"
+        return str(file) if file.exists() else f"the database of {service}"

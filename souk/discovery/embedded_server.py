@@ -163,7 +163,7 @@ async def serving_registry(
     registry.url = _listen(server, where)
     # Each handler's context is a copy of the one that the server is started in.
     await asyncio.get_running_loop().create_task(server.start(), context=Context())
-    _log.info("registry serves", url=registry.url)
+    _log.debug("registry serves", url=registry.url)
     try:
         yield registry
     finally:

@@ -17,7 +17,7 @@ from tests.market.operator import Operator
 from tests.market.shop import Buyer, Shop
 
 HERE = Path(__file__).parent
-SCALE = ("--scale", "order=2,inventory=2")
+SCALE = ("--scale", "order=2,inventory=3")
 OPEN_FOR, LONGEST_OPEN = 1.0, 2.0
 RESILIENCE = f"""
 [default.breaker]

@@ -11,7 +11,7 @@ from tests.fleet.conftest import LONGEST_OPEN, OPEN_FOR, Bazaar
 from tests.market.buyers import Answer, Crowd, counted, p99
 from tests.market.peers import FAILING, SILENT, Manners, Peer
 
-RATE = 25
+RATE = 50
 AWAY = (503, "PAYMENT_UNAVAILABLE")
 WELL = (201, "CONFIRMED")
 PROBES = BreakerSettings().probes

@@ -1,4 +1,4 @@
-"""Many buyers, few pieces, several Inventories: what is there is sold, and not one piece more.
+"""Many buyers, few pieces, three Inventories: what is there is sold, and not one piece more.
 
 A buyer is a wish with a key of its own; they share a few accounts.
 """

@@ -6,7 +6,7 @@ from tests.fleet.conftest import Bazaar
 from tests.market.buyers import Crowd, counted, p99
 
 GOOD = {(201, "CONFIRMED"), (202, "PENDING")}
-RATE = 10
+RATE = 20
 
 
 def _roll(bazaar: Bazaar, *which: str) -> None:
