@@ -5,7 +5,7 @@ messages, so that a call can be tried again and nothing they hold can change und
 """
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 import grpc.aio
@@ -17,6 +17,9 @@ from souk.rpc.status import NO_DETAILS, STATUS_KEY, StatusDetails, details_of
 
 Pairs: TypeAlias = tuple[tuple[str, str | bytes], ...]
 """Metadata as it travels."""
+
+Decode: TypeAlias = Callable[[bytes], Any]
+"""Reads an encoded message; raises for octets that are none."""
 
 
 class Status(NamedTuple):
@@ -34,7 +37,7 @@ class Call(NamedTuple):
     `request` is the encoded message. `deadline` is a point on the monotonic clock, in seconds; a
     layer may only bring it nearer. `idempotency_key` is empty for a call without one. `instance` is
     the address that a balancer has chosen, empty when the transport may choose; `avoid` are those
-    that earlier tries went to.
+    that earlier tries went to. `decode` reads the answer for whoever asked; None leaves it encoded.
     """
 
     method: Method
@@ -45,14 +48,19 @@ class Call(NamedTuple):
     wait_for_ready: bool = False
     instance: str = ""
     avoid: frozenset[str] = frozenset()
+    decode: Decode | None = None
 
 
 class Reply(NamedTuple):
-    """What was answered: the encoded message, and the metadata before and after it."""
+    """What was answered: the encoded message, and the metadata before and after it.
+
+    `decoded` is what the call's `decode` made of the message; None where nobody has read it yet.
+    """
 
     message: bytes
     initial_metadata: Pairs = ()
     trailing_metadata: Pairs = ()
+    decoded: Any = None
 
 
 Invoke: TypeAlias = Callable[[Call], Awaitable[Reply]]
@@ -123,6 +131,29 @@ def failed(method: Method | None, status: Status, initial: Pairs = ()) -> CallFa
     outcome = Outcome.NOT_SENT if not status.sent else Outcome.UNKNOWN if refusal is None else Outcome.REFUSED
     before = grpc.aio.Metadata.from_tuple(initial)
     return CallFailed(status.code, before, trailing, status.details, outcome=outcome, refusal=refusal, status=details)
+
+
+UNREADABLE = Status(grpc.StatusCode.INTERNAL, "Exception deserializing response!")
+
+
+def reply_to(call: Call, message: bytes, initial: Pairs, trailing: Pairs) -> Reply:
+    """What came from another process as the reply to a call.
+
+    It is read here, beneath every layer: an instance that answers octets which are no message has failed
+    this try, and breaker, ejection and retry have to know. Raises CallFailed, INTERNAL and UNKNOWN, for
+    those; what its metadata says of the failure is not believed.
+    """
+    if call.decode is None:
+        return Reply(message, initial, trailing)
+    return Reply(message, initial, trailing, decoded(call, message))
+
+
+def decoded(call: Call, message: bytes) -> Any:
+    """The message as the caller reads it. Raises CallFailed when he cannot."""
+    try:
+        return message if call.decode is None else call.decode(message)
+    except Exception as error:
+        raise failed(call.method, UNREADABLE) from error
 
 
 def not_sent(details: str, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> CallFailed:

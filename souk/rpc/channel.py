@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock, SystemClock
-from souk.rpc.call import Invoke, Layer
+from souk.rpc.call import Decode, Invoke, Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.metadata import Given
 from souk.rpc.outgoing import Outgoing, method_of
@@ -24,7 +24,6 @@ from souk.rpc.transport import Transport, Wire
 from souk.rpc.unary_call import UnaryCall, started
 
 Encode: TypeAlias = Callable[[Any], bytes]
-Decode: TypeAlias = Callable[[bytes], Any]
 
 
 class Channel(grpc.aio.Channel):
@@ -151,8 +150,9 @@ class UnaryUnary(_Multi, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> UnaryCall:
-        call = self._call(self._method, request, self._encode(request), timeout, metadata, wait_for_ready)
-        return UnaryCall(call, started(self._channel.invoke(call)), self._decode, self._clock)
+        encoded = self._encode(request)
+        call = self._call(self._method, request, encoded, timeout, metadata, wait_for_ready, self._decode)
+        return UnaryCall(call, started(self._channel.invoke(call)), self._clock)
 
 
 class UnaryStream(_Multi, grpc.aio.UnaryStreamMultiCallable[Any, Any]):

@@ -10,7 +10,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, current
 from souk.kernel.errors import ConfigurationError, ForeignAwait
 from souk.kernel.transaction_guard import in_transaction
-from souk.rpc.call import Call, Pairs
+from souk.rpc.call import Call, Decode, Pairs
 from souk.rpc.caller_token import CALLER_KEY, CallerTokens
 from souk.rpc.metadata import IDEMPOTENCY_KEY, RESERVED_PREFIX, TRACEPARENT, Given, InvalidMetadata, checked, first
 from souk.telemetry.traces import child_header
@@ -31,8 +31,9 @@ class Outgoing:
         timeout: float | None,
         metadata: Given,
         wait_for_ready: bool | None,
+        decode: Decode | None = None,
     ) -> Call:
-        """The call to make. `request` is None for a stream.
+        """The call to make. `request` is None for a stream, whose messages are decoded one by one.
 
         Its deadline is the nearest of `timeout` from now, or else the contract's, and the deadline
         of the call that is being handled. Its key is the one in `metadata`, else the one in the
@@ -53,6 +54,7 @@ class Outgoing:
             limit if context.deadline is None else min(limit, context.deadline),
             key,
             bool(wait_for_ready),
+            decode=decode,
         )
 
     def _own(self, context: CallContext, given: Pairs) -> Pairs:

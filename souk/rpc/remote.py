@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock, SystemClock
-from souk.rpc.call import Call, Reply, Status, failed, not_sent
+from souk.rpc.call import Call, Reply, Status, failed, not_sent, reply_to
 from souk.rpc.metadata import LIMIT
 from souk.rpc.remote_wire import RemoteWire
 from souk.rpc.transport import MESSAGE_LIMIT, Wire
@@ -89,7 +89,7 @@ class Remote:
         except grpc.aio.AioRpcError as error:
             status = Status(error.code(), error.details() or "", tuple(error.trailing_metadata() or ()))
             raise failed(call.method, status, tuple(error.initial_metadata() or ())) from None
-        return Reply(message, tuple(await made.initial_metadata()), tuple(await made.trailing_metadata()))
+        return reply_to(call, message, tuple(await made.initial_metadata()), tuple(await made.trailing_metadata()))
 
     def stream(self, call: Call, *, one_request: bool) -> Wire:
         """Begins a call of another shape."""

@@ -8,10 +8,9 @@ import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock
-from souk.rpc.call import Call, CallFailed, Reply, Status, failed
+from souk.rpc.call import Call, CallFailed, Reply, Status, decoded, failed
 
 CANCELLED = "Locally cancelled by application!"
-_UNREADABLE = Status(grpc.StatusCode.INTERNAL, "Exception deserializing response!")
 
 
 class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
@@ -20,12 +19,9 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     Its initial metadata comes with the answer, not before: until then a layer may try again.
     """
 
-    def __init__(
-        self, call: Call, replied: asyncio.Future[Reply], decode: Callable[[bytes], Any] | None, clock: Clock
-    ) -> None:
+    def __init__(self, call: Call, replied: asyncio.Future[Reply], clock: Clock) -> None:
         self._call = call
         self._replied = replied
-        self._decode = decode
         self._clock = clock
         self._response: Any = None
         self._cancelled = False
@@ -35,7 +31,7 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             raise asyncio.CancelledError
         reply = yield from self._replied.__await__()
         if self._response is None:
-            self._response = self._decoded(reply)
+            self._response = decoded(self._call, reply.message) if reply.decoded is None else reply.decoded
         return self._response
 
     def cancel(self) -> bool:
@@ -102,14 +98,6 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         if isinstance(error, CallFailed):
             return error
         raise error
-
-    def _decoded(self, reply: Reply) -> Any:
-        if self._decode is None:
-            return reply.message
-        try:
-            return self._decode(reply.message)
-        except Exception as error:
-            raise failed(self._call.method, _UNREADABLE) from error
 
 
 def started(replying: Awaitable[Reply]) -> asyncio.Future[Reply]:

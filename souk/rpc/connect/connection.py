@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import grpc
 
-from souk.rpc.call import Reply, Status
+from souk.rpc.call import UNREADABLE, CallFailed, Pairs, Status, reply_to
 from souk.rpc.connect.errors import decode
 from souk.rpc.connect.headers import lines, split
 from souk.rpc.connect.reader import BodyTooLarge, HeadTooLarge, Malformed, ResponseReader
@@ -171,10 +171,17 @@ def settle(reply: ConnectReply, reader: ResponseReader) -> None:
     if refusal is not None:
         reply.fail(refusal._replace(trailing=trailing), initial)
     elif reader.status == 200:
-        reply.succeed(Reply(bytes(reader.body), initial, trailing))
+        _succeed(reply, bytes(reader.body), initial, trailing)
     else:
         body = bytes(reader.body) if kind.partition(b";")[0] == b"application/json" else b""
         reply.fail(decode(reader.status, body, trailing), initial)
+
+
+def _succeed(reply: ConnectReply, message: bytes, initial: Pairs, trailing: Pairs) -> None:
+    try:
+        reply.succeed(reply_to(reply.call, message, initial, trailing))
+    except CallFailed:
+        reply.fail(UNREADABLE)
 
 
 def _unreadable(reader: ResponseReader, kind: bytes) -> Status | None:
