@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock, SystemClock
-from souk.rpc.call import Decode, Invoke, Layer
+from souk.rpc.call import Call, Decode, Invoke, Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.metadata import Given
 from souk.rpc.outgoing import Outgoing, method_of
@@ -133,8 +133,13 @@ class _Multi:
         self._method = method_of(path)
         self._encode = encode or bytes
         self._decode = decode or bytes
-        self._call = channel.outgoing.call
+        self._outgoing = channel.outgoing
         self._clock = channel.clock
+
+    def _call(
+        self, request: Any, encoded: bytes, timeout: float | None, metadata: Given, wait_for_ready: bool | None
+    ) -> Call:
+        return self._outgoing.call(self._method, request, encoded, timeout, metadata, wait_for_ready, self._decode)
 
 
 class UnaryUnary(_Multi, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
@@ -150,8 +155,7 @@ class UnaryUnary(_Multi, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> UnaryCall:
-        encoded = self._encode(request)
-        call = self._call(self._method, request, encoded, timeout, metadata, wait_for_ready, self._decode)
+        call = self._call(request, self._encode(request), timeout, metadata, wait_for_ready)
         return UnaryCall(call, started(self._channel.invoke(call)), self._clock)
 
 
@@ -168,8 +172,8 @@ class UnaryStream(_Multi, grpc.aio.UnaryStreamMultiCallable[Any, Any]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> UnaryStreamCall:
-        call = self._call(self._method, request, self._encode(request), timeout, metadata, wait_for_ready)
-        return UnaryStreamCall(call, self._channel.stream(call, one_request=True), self._clock, self._decode)
+        call = self._call(request, self._encode(request), timeout, metadata, wait_for_ready)
+        return UnaryStreamCall(call, self._channel.stream(call, one_request=True), self._clock)
 
 
 class StreamUnary(_Multi, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
@@ -184,9 +188,9 @@ class StreamUnary(_Multi, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> StreamUnaryCall:
-        call = self._call(self._method, None, b"", timeout, metadata, wait_for_ready)
+        call = self._call(None, b"", timeout, metadata, wait_for_ready)
         wire = self._channel.stream(call, one_request=False)
-        made = StreamUnaryCall(call, wire, self._clock, self._encode, self._decode)
+        made = StreamUnaryCall(call, wire, self._clock, self._encode)
         made.feed(request_iterator)
         return made
 
@@ -203,8 +207,8 @@ class StreamStream(_Multi, grpc.aio.StreamStreamMultiCallable[Any, Any]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> StreamStreamCall:
-        call = self._call(self._method, None, b"", timeout, metadata, wait_for_ready)
+        call = self._call(None, b"", timeout, metadata, wait_for_ready)
         wire = self._channel.stream(call, one_request=False)
-        made = StreamStreamCall(call, wire, self._clock, self._encode, self._decode)
+        made = StreamStreamCall(call, wire, self._clock, self._encode)
         made.feed(request_iterator)
         return made

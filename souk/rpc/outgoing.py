@@ -33,7 +33,7 @@ class Outgoing:
         wait_for_ready: bool | None,
         decode: Decode | None = None,
     ) -> Call:
-        """The call to make. `request` is None for a stream, whose messages are decoded one by one.
+        """The call to make. `request` is None for a stream.
 
         Its deadline is the nearest of `timeout` from now, or else the contract's, and the deadline
         of the call that is being handled. Its key is the one in `metadata`, else the one in the

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock
-from souk.rpc.call import Call, Status, failed
+from souk.rpc.call import UNREADABLE, Call, CallFailed, Status, decoded, failed
 from souk.rpc.transport import Wire
 from souk.rpc.unary_call import CANCELLED
 
@@ -80,7 +80,6 @@ class StreamingCall(grpc.aio.Call):
 class Receiving(StreamingCall):
     """A call whose answer is a stream: iterate, or `read` until `grpc.aio.EOF`."""
 
-    _decode: Callable[[bytes], Any]
     _iterator: AsyncIterator[Any] | None = None
     _reads = False
 
@@ -113,7 +112,11 @@ class Receiving(StreamingCall):
         if message is None:
             await self._raise_for_status()
             return grpc.aio.EOF
-        return self._decode(message)
+        try:
+            return decoded(self._call, message)
+        except CallFailed:
+            self._wire.cancel(UNREADABLE.details)
+            raise
 
 
 class Sending(StreamingCall):
@@ -177,19 +180,13 @@ class Sending(StreamingCall):
 class UnaryStreamCall(Receiving, grpc.aio.UnaryStreamCall[Any, Any]):
     """One message there, a stream back."""
 
-    def __init__(self, call: Call, wire: Wire, clock: Clock, decode: Callable[[bytes], Any]) -> None:
-        super().__init__(call, wire, clock)
-        self._decode = decode
-
 
 class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
     """A stream there, one message back."""
 
-    def __init__(
-        self, call: Call, wire: Wire, clock: Clock, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]
-    ) -> None:
+    def __init__(self, call: Call, wire: Wire, clock: Clock, encode: Callable[[Any], bytes]) -> None:
         super().__init__(call, wire, clock)
-        self._encode, self._decode = encode, decode
+        self._encode = encode
         self._response: asyncio.Future[bytes | None] | None = None
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -206,17 +203,15 @@ class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
             raise
         if message is None:
             raise failed(self._call.method, _NO_ANSWER)
-        return self._decode(message)
+        return decoded(self._call, message)
 
 
 class StreamStreamCall(Sending, Receiving, grpc.aio.StreamStreamCall[Any, Any]):
     """A stream each way."""
 
-    def __init__(
-        self, call: Call, wire: Wire, clock: Clock, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]
-    ) -> None:
+    def __init__(self, call: Call, wire: Wire, clock: Clock, encode: Callable[[Any], bytes]) -> None:
         super().__init__(call, wire, clock)
-        self._encode, self._decode = encode, decode
+        self._encode = encode
 
 
 _NO_ANSWER = Status(grpc.StatusCode.INTERNAL, "the callee ended a call that has one answer without it")

@@ -45,6 +45,7 @@ class Peer:
     answer: bytes
     address: str = ""
     calls: int = 0
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class _Anything(grpc.GenericRpcHandler):
@@ -52,10 +53,25 @@ class _Anything(grpc.GenericRpcHandler):
         self._peer = peer
 
     def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        async def down(asked: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+            try:
+                yield GOOD
+                yield self._peer.answer
+                await asyncio.Future()
+            finally:
+                self._peer.cancelled.set()
+
+        async def up(asked: AsyncIterator[bytes], context: object) -> bytes:
+            return self._peer.answer
+
         async def unary(asked: bytes, context: object) -> bytes:
             self._peer.calls += 1
             return self._peer.answer
 
+        if details.method.endswith("/Down"):
+            return grpc.unary_stream_rpc_method_handler(down)
+        if details.method.endswith("/Up"):
+            return grpc.stream_unary_rpc_method_handler(up)
         return grpc.unary_unary_rpc_method_handler(unary)
 
 
@@ -109,6 +125,13 @@ class Way:
 @pytest.fixture(params=[(by_grpc, Remote), (by_connect, ConnectTransport)], ids=["grpc", "connect"])
 async def way(request: pytest.FixtureRequest) -> AsyncIterator[Way]:
     way = Way(*request.param)
+    async with way.stack:
+        yield way
+
+
+@pytest.fixture
+async def grpc_way() -> AsyncIterator[Way]:
+    way = Way(by_grpc, Remote)
     async with way.stack:
         yield way
 
@@ -179,3 +202,18 @@ async def test_a_caller_who_wants_octets_gets_them(way: Way) -> None:
     channel = way.channel([], await way.peer(NOISE))
     call = channel.unary_unary("/souktest.v1.Probe/Unary", request_serializer=pb.Ask.SerializeToString)
     assert await call(ASK) == NOISE
+
+
+async def test_a_message_of_a_stream_that_is_none_ends_the_stream(grpc_way: Way) -> None:
+    peer = await grpc_way.peer(NOISE)
+    call = grpc_way.stub([], peer).Down(ASK)
+    assert (await call.read()).number == 7
+    assert unreadable(await failure(call.read()))
+    assert call.done()
+    async with asyncio.timeout(10):
+        await peer.cancelled.wait()
+
+
+async def test_a_stream_that_is_answered_with_no_message_fails(grpc_way: Way) -> None:
+    call = grpc_way.stub([], await grpc_way.peer(NOISE)).Up(iter([ASK]))
+    assert unreadable(await failure(call))
