@@ -1,4 +1,4 @@
-"""etcd v3: etcd://user:password@host:2379/souk?lease=10&settle=0&tls=false, over its JSON gateway.
+"""etcd v3: etcd://user:password@host:2379,host:2379/souk?lease=10&settle=0&tls=false, over its JSON gateway.
 
 An instance is the key `/souk/services/SERVICE/ID`, with JSON as its value, attached to a lease of its own; while it
 says that it is not healthy the key is not there, and the lease goes on. A watch lists, then follows a watch
@@ -32,7 +32,7 @@ Known = dict[str, Instance]
 
 
 class EtcdBackend:
-    """An etcd server, or a cluster behind one address."""
+    """An etcd server, or the members of a cluster."""
 
     def __init__(self, options: Options) -> None:
         self._gateway = Gateway(options)

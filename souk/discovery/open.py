@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
+from souk.discovery.options import hosts_of
 from souk.discovery.registry import Registry
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -17,6 +18,8 @@ ADAPTERS = {
     "dns": "dns",
 }
 """The module of `souk.discovery` that stands for a scheme."""
+CLUSTERS = ("etcd",)
+"""Schemes whose URL may name several hosts."""
 
 
 class _Adapter(Protocol):
@@ -27,15 +30,20 @@ async def open_registry(url: str, clock: Clock) -> Registry:
     """The registry at `unix:PATH`, `grpc://host:port`, or one of consul, etcd, eureka and dns as their modules say.
 
     Does not wait for it: one that is away is found later. Raises ConfigurationError for an URL that
-    is none, and when the packages of an adapter are not installed.
+    is none, and when the packages of an adapter are not installed; it quotes nothing that may be a password.
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{url!r} is not the URL of a registry: {error}") from error
+        hosts = hosts_of(parts)
+    except ValueError:
+        # Not even the reason: in an URL whose password has a slash, it takes half of that for the port.
+        raise ConfigurationError(
+            "what is given is not the URL of a registry: it must read scheme://host:port"
+        ) from None
     if parts.scheme not in ADAPTERS:
-        raise ConfigurationError(f"{url!r} is not the URL of a registry: it must begin with one of {_schemes()}")
+        raise ConfigurationError(f"what is given is not the URL of a registry: it must begin with one of {_schemes()}")
+    if len(hosts) > 1 and parts.scheme not in CLUSTERS:
+        raise ConfigurationError(f"a registry at {parts.scheme}: has one address, and its URL names {len(hosts)}")
     return await _adapter(parts.scheme).open(parts, clock)
 
 

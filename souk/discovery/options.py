@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from urllib.parse import SplitResult, parse_qsl, unquote
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from souk.kernel.errors import ConfigurationError
 
@@ -12,13 +12,18 @@ from souk.kernel.errors import ConfigurationError
 class Options:
     """Where a registry is, and how it is to be used.
 
-    `lease`, `poll` and `settle` are seconds; `settle` is how much longer than a lease a registry that has
-    come back may be mistaken about who is there.
+    `addresses` are host:port, of one server or of the members of a cluster. `lease`, `poll` and `settle` are
+    seconds; `settle` is how much longer than a lease a registry that has come back may be mistaken about
+    who is there. `ca`, `cert` and `key` are paths of PEM files: who signs the registry's certificate, where
+    it is not one of those that everybody knows, and this side's own, with its key.
     """
 
-    address: str
+    addresses: tuple[str, ...]
     path: str
     tls: bool
+    ca: str
+    cert: str
+    key: str
     user: str
     password: str = field(repr=False)
     lease: float
@@ -26,28 +31,40 @@ class Options:
     settle: float
 
     @property
-    def origin(self) -> str:
-        """The beginning of every URL of its API."""
-        return f"http{'s' if self.tls else ''}://{self.address}"
+    def origins(self) -> tuple[str, ...]:
+        """The beginning of every URL of its API, for each address."""
+        return tuple(f"http{'s' if self.tls else ''}://{address}" for address in self.addresses)
 
 
-_DEFAULTS = {"lease": "10", "settle": "0", "tls": "false"}
+_FILES = ("ca", "cert", "key")
+_DEFAULTS = {"lease": "10", "settle": "0", "tls": "false", **dict.fromkeys(_FILES, "")}
+
+
+def hosts_of(url: SplitResult) -> list[tuple[str, int | None]]:
+    """The hosts of an URL, which commas divide, and their ports. Raises ValueError for a port that is none."""
+    places = [urlsplit(f"//{place}") for place in url.netloc.rpartition("@")[2].split(",")]
+    return [(place.hostname or "", place.port) for place in places]
 
 
 def options_of(url: SplitResult, port: int, path: str = "", defaults: Mapping[str, str] | None = None) -> Options:
-    """Reads `scheme://user:password@host:port/path?lease=10&tls=true`. `port` and `path` are the defaults, and
-    `defaults` those of an adapter that has other options, or has them otherwise.
+    """Reads `scheme://user:password@host:port,host:port/path?lease=10&tls=true`. `port` and `path` are the
+    defaults, and `defaults` those of an adapter that has other options, or has them otherwise.
 
     Raises ConfigurationError for a host that is missing, an option that nobody knows, and a value that is none.
     """
-    if not url.hostname:
+    hosts = hosts_of(url)
+    if not all(host for host, _ in hosts):
         raise ConfigurationError(f"the registry's URL must be {url.scheme}://host:port")
     given = _given(url, {**_DEFAULTS, **(defaults or {})})
-    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    tls = _flag(given)
+    ca, cert, key = _files(given, tls)
     return Options(
-        address=f"{host}:{url.port or port}",
+        addresses=tuple(f"[{host}]:{own or port}" if ":" in host else f"{host}:{own or port}" for host, own in hosts),
         path=url.path.rstrip("/") or path,
-        tls=_flag(given),
+        tls=tls,
+        ca=ca,
+        cert=cert,
+        key=key,
         user=unquote(url.username or ""),
         password=unquote(url.password or ""),
         lease=_seconds("lease", given, 0.1),
@@ -68,6 +85,15 @@ def _flag(given: Mapping[str, str]) -> bool:
     if given["tls"] not in ("true", "false"):
         raise ConfigurationError(f"the registry's URL: tls must be true or false, not {given['tls']!r}")
     return given["tls"] == "true"
+
+
+def _files(given: Mapping[str, str], tls: bool) -> tuple[str, str, str]:
+    ca, cert, key = (given[name] for name in _FILES)
+    if (ca or cert or key) and not tls:
+        raise ConfigurationError("the registry's URL: ca, cert and key mean nothing without tls=true")
+    if key and not cert:
+        raise ConfigurationError("the registry's URL: key needs cert, the certificate that it belongs to")
+    return ca, cert, key
 
 
 def _seconds(name: str, given: Mapping[str, str], least: float) -> float:

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from souk.discovery.options import hosts_of
+
 SHORTEST_SECRET = 32
 REGISTRIES = ("unix", "consul", "etcd", "eureka", "dns")
 """What instances can be found by, as the scheme of the registry's URL."""
@@ -121,13 +123,13 @@ def redis(text: str) -> str:
 def registry(text: str) -> str:
     """The URL of a registry; which adapter reads the rest of it is told by the scheme."""
     kinds = ", ".join(f"{kind}:" for kind in REGISTRIES)
-    return _url(text, REGISTRIES, f"must begin with one of {kinds} as in consul://127.0.0.1:8500")
+    return _url(text, REGISTRIES, f"must begin with one of {kinds} as in consul://127.0.0.1:8500", several=True)
 
 
-def _url(text: str, schemes: Sequence[str], expected: str) -> str:
+def _url(text: str, schemes: Sequence[str], expected: str, *, several: bool = False) -> str:
     try:
         url = urlsplit(text)
-        well_formed = url.port != 0
+        well_formed = all(port != 0 for _, port in hosts_of(url)) if several else url.port != 0
     except ValueError:
         raise ValueError(expected) from None
     if not well_formed or url.scheme not in schemes or not (url.netloc or url.path.strip("/")):

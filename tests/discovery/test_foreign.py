@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
 from souk.discovery.backed import Hearing
 from souk.discovery.changes import Known
+from souk.discovery.claims import RegistryAway
 from souk.discovery.consul import doubtful, latest, next_index
 from souk.discovery.etcd import apply
 from souk.discovery.open import open_registry
+from souk.discovery.options import options_of
 from souk.discovery.reach import Reach
 from souk.discovery.registry import Instance
+from souk.discovery.rest import Api
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.testing.registry_harness import eventually, watching
@@ -29,6 +34,8 @@ GARBAGE = {
     "other JSON": b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}',
     "nothing": b"",
 }
+
+JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 
 
 @asynccontextmanager
@@ -76,6 +83,53 @@ async def test_one_that_says_nothing_holds_nobody_up(scheme: str) -> None:
             await registration.set_healthy(False)
             await registration.leave()
             await registry.close()
+
+
+class TestSeveralAddresses:
+    """What becomes of a call to the members of a cluster."""
+
+    @pytest.fixture
+    async def nobody(self) -> AsyncIterator[str]:
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+    async def call(self, api: Api) -> object:
+        return (await api.call("GET", "/")).body
+
+    async def test_one_that_cannot_be_reached_is_passed_over_within_the_call(self, nobody: str) -> None:
+        async with answering(JSON) as address:
+            api = Api("etcd", options_of(urlsplit(f"etcd://{nobody},{nobody},{address}"), 1))
+            assert await self.call(api) == {}
+            async with api.lines("/", None) as lines:
+                assert await anext(lines) == "{}"
+            await api.close()
+
+    async def test_nobody_is_asked_twice_what_may_have_happened(self, nobody: str) -> None:
+        async with answering(GARBAGE["an error"]) as failing, answering(JSON) as address:
+            api = Api("etcd", options_of(urlsplit(f"etcd://{failing},{nobody},{address}"), 1))
+            with pytest.raises(RegistryAway, match=f"{failing} answers 500"):
+                await self.call(api)
+            assert await self.call(api) == {}
+            await api.close()
+
+    async def test_a_call_that_fails_late_turns_nobody_back(self) -> None:
+        async with answering(None) as silent, answering(GARBAGE["an error"]) as failing, answering(JSON) as third:
+            api = Api("etcd", options_of(urlsplit(f"etcd://{silent},{failing},{third}"), 1))
+            late = asyncio.ensure_future(api.call("GET", "/", patience=0.5))
+            for reason in ("cannot be reached: ReadTimeout", "answers 500"):
+                with pytest.raises(RegistryAway, match=reason):
+                    await api.call("GET", "/", patience=0.05 if "Timeout" in reason else 5.0)
+            with pytest.raises(RegistryAway, match="ReadTimeout"):
+                await late
+            assert await self.call(api) == {}
+            await api.close()
+
+    async def test_all_of_them_away(self, nobody: str) -> None:
+        api = Api("etcd", options_of(urlsplit(f"etcd://{nobody},{nobody}"), 1))
+        with pytest.raises(RegistryAway, match=f"etcd at {nobody} cannot be reached: .*failed"):
+            await self.call(api)
+        await api.close()
 
 
 async def test_consul_refuses_text_that_is_too_long_for_it() -> None:

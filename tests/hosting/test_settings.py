@@ -87,6 +87,8 @@ def test_a_service_has_the_settings_that_it_declares() -> None:
         ("SOUK_REDIS", "127.0.0.1:6379"),
         ("SOUK_REGISTRY", "zookeeper://127.0.0.1:2181"),
         ("SOUK_REGISTRY", "unix:"),
+        ("SOUK_REGISTRY", "etcd://a:1,b:web"),
+        ("SOUK_REGISTRY", "etcd://a:1,b:0"),
         ("SOUK_INSTANCE", "order 1"),
         ("SOUK_WEIGHT", "0"),
         ("SOUK_HOP", "soap"),
@@ -111,6 +113,9 @@ def test_a_secret_is_never_shown() -> None:
             read({"SOUK_POSTGRES": url})
         assert "word" not in str(raised.value).removeprefix("SOUK_POSTGRES: ").replace("user:password@host", "")
     assert "pw" not in repr(read({"SOUK_POSTGRES": "postgresql://u:pw@h/{service}"}))
+    cluster = "etcd://u:pw@a:1,b:2"
+    assert read({"SOUK_REGISTRY": cluster}).registry == cluster
+    assert "pw" not in repr(read({"SOUK_REGISTRY": cluster}))
 
 
 def test_lists_of_pairs_are_read() -> None:
