@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote
 
 from souk.discovery.backed import BackedRegistry, Hearing
+from souk.discovery.claims import RegistryAway
 from souk.discovery.labels import CLAIM, labelled, labels
 from souk.discovery.options import Options, options_of
 from souk.discovery.registry import Instance
@@ -103,6 +104,7 @@ class ConsulBackend:
                 params={"index": str(index), "wait": f"{max(1, round(wait * 1_000))}ms"},
                 patience=wait * 17 / 16 + CALL,  # Consul adds up to a sixteenth
             )
+            raise_if_hidden(reply.headers)
             seen, index = index, next_index(index, reply.headers)
             if index < seen:
                 hearing.forgot()
@@ -121,6 +123,12 @@ def next_index(index: int, headers: Mapping[str, str]) -> int:
     """What the next query waits for: 0, an answer at once, when Consul's index went back; never below 1 else."""
     found = max(1, int(headers["X-Consul-Index"]))
     return 0 if found < index else found
+
+
+def raise_if_hidden(headers: Mapping[str, str]) -> None:
+    """Raises RegistryAway when a token sees less than there is: who is missing then may not have left."""
+    if headers.get("X-Consul-Results-Filtered-By-ACLs") == "true":
+        raise RegistryAway("Consul hides instances from this token: it needs service:read and node:read")
 
 
 def _check(claim: str, instance: Instance) -> str:

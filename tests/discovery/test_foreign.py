@@ -13,7 +13,7 @@ import pytest
 from souk.discovery.backed import Hearing
 from souk.discovery.changes import Known
 from souk.discovery.claims import RegistryAway
-from souk.discovery.consul import doubtful, latest, next_index
+from souk.discovery.consul import doubtful, latest, next_index, raise_if_hidden
 from souk.discovery.etcd import apply
 from souk.discovery.open import open_registry
 from souk.discovery.options import options_of
@@ -130,6 +130,13 @@ class TestSeveralAddresses:
         with pytest.raises(RegistryAway, match=f"etcd at {nobody} cannot be reached: .*failed"):
             await self.call(api)
         await api.close()
+
+
+def test_consul_that_hides_what_there_is_is_away() -> None:
+    raise_if_hidden({"X-Consul-Results-Filtered-By-ACLs": "false"})
+    raise_if_hidden({})
+    with pytest.raises(RegistryAway, match="service:read and node:read"):
+        raise_if_hidden({"X-Consul-Results-Filtered-By-ACLs": "true"})
 
 
 async def test_consul_refuses_text_that_is_too_long_for_it() -> None:
