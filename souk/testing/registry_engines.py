@@ -1,10 +1,11 @@
 """The real Consul, etcd and Eureka as the registry suite needs them."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from souk.testing.engines import EngineProcess, engine_path, free_port
 from souk.testing.registry_harness import RegistryHarness
@@ -36,9 +37,11 @@ class EngineHarness(RegistryHarness):
         return self.engine.url.split("/", 3)[0] + "//" + self.engine.url.split("/", 3)[2]
 
 
-@contextmanager
-def consul(folder: Path, *mode: str) -> Iterator[EngineHarness]:
-    """Consul as one server with its data in a folder, or as `mode` says."""
+Engine = TypeVar("Engine", bound=EngineHarness)
+
+
+def consul_process(folder: Path, *mode: str) -> tuple[EngineProcess, str]:
+    """Consul as one server with its data in a folder, or as `mode` says; and where it is asked."""
     http, rpc, serf = free_port(), free_port(), free_port()
     engine = EngineProcess(
         (
@@ -53,26 +56,47 @@ def consul(folder: Path, *mode: str) -> Iterator[EngineHarness]:
         folder,
         lambda answer: answer.is_success and answer.text.strip() not in ("", '""'),
     )
-    yield from _killed(EngineHarness(f"consul://127.0.0.1:{http}?lease=2", 4.0, engine=engine, grace=22.0))
+    return engine, f"127.0.0.1:{http}"
+
+
+@contextmanager
+def consul(folder: Path, *mode: str) -> Iterator[EngineHarness]:
+    """Consul for everybody."""
+    engine, address = consul_process(folder, *mode)
+    yield from killed(EngineHarness(f"consul://{address}?lease=2", 4.0, engine=engine, grace=22.0))
+
+
+def etcd_process(
+    folder: Path, client: str, peers: Mapping[str, str], *more: str, name: str = "souk", health: str = ""
+) -> EngineProcess:
+    """etcd as the member `name` of the cluster `peers`, with its data in a folder; `client` is where it is asked."""
+    peer = peers[name]
+    members = ",".join(f"{one}={url}" for one, url in peers.items())
+    return EngineProcess(
+        (
+            engine_path("etcd"),
+            *(f"--name={name}", f"--data-dir={folder}/data", f"--initial-cluster={members}"),
+            *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
+            *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", *more),
+        ),
+        f"{health or client}/health",
+        folder,
+        lambda answer: answer.is_success and '"true"' in answer.text,
+    )
+
+
+def free_url(scheme: str = "http") -> str:
+    """An URL of loopback where nobody listens."""
+    return f"{scheme}://127.0.0.1:{free_port()}"
 
 
 @contextmanager
 def etcd(folder: Path) -> Iterator[EngineHarness]:
-    """etcd as one member with its data in a folder."""
-    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    engine = EngineProcess(
-        (
-            engine_path("etcd"),
-            *("--name=souk", f"--data-dir={folder}/data", f"--initial-cluster=souk={peer}"),
-            *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
-            *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"),
-        ),
-        f"{client}/health",
-        folder,
-        lambda answer: answer.is_success and '"true"' in answer.text,
-    )
+    """etcd as one member, for everybody."""
+    client = free_url()
+    engine = etcd_process(folder, client, {"souk": free_url()})
     # etcd gives no lease below 2 s.
-    yield from _killed(EngineHarness(f"{client.replace('http', 'etcd', 1)}?lease=2", 4.0, engine=engine))
+    yield from killed(EngineHarness(f"{client.replace('http', 'etcd', 1)}?lease=2", 4.0, engine=engine))
 
 
 @contextmanager
@@ -93,10 +117,11 @@ def eureka(folder: Path) -> Iterator[EngineHarness]:
         f"http://127.0.0.1:{port}/eureka/apps",
         folder,
     )
-    yield from _killed(EngineHarness(f"eureka://127.0.0.1:{port}/eureka?lease=2&poll=0.2&settle=1", 6.0, engine=engine))
+    yield from killed(EngineHarness(f"eureka://127.0.0.1:{port}/eureka?lease=2&poll=0.2&settle=1", 6.0, engine=engine))
 
 
-def _killed(harness: EngineHarness) -> Iterator[EngineHarness]:
+def killed(harness: Engine) -> Iterator[Engine]:
+    """Gives it, and kills it at the end."""
     try:
         yield harness
     finally:
