@@ -4,11 +4,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from souk.discovery.open import open_registry
 from souk.discovery.options import Options, options_of
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+from souk.testing.certificates import Authority
 
 
 def of(url: str) -> Options:
@@ -82,3 +84,13 @@ async def test_a_file_that_is_no_certificate(tmp_path: Path) -> None:
     for name in ("ca", "cert"):
         with pytest.raises(ConfigurationError, match=f"{name}, {odd}, .*cannot be used: it is no PEM that fits"):
             await open_registry(f"etcd://h?tls=true&{name}={odd}", SystemClock())
+
+
+async def test_a_key_with_a_password_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("own")
+    found = serialization.load_pem_private_key(key.read_bytes(), None)
+    form, kept = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"hello")
+    key.write_bytes(found.private_bytes(serialization.Encoding.PEM, form, kept))
+    with pytest.raises(ConfigurationError, match=r"and key, .*, cannot be used"):
+        await open_registry(f"etcd://h?tls=true&ca={authority.ca}&cert={cert}&key={key}", SystemClock())
