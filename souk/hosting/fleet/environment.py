@@ -27,7 +27,7 @@ class Surroundings:
     inherited: Mapping[str, str] = field(repr=False)
     settings: Settings = field(repr=False)
     data: Path
-    registry: str
+    registry: str = field(repr=False)
     redis: str = field(repr=False)
     given: Mapping[str, str] = field(default_factory=dict)
 

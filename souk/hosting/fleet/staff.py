@@ -27,7 +27,7 @@ class Grounds:
 
     databases: Databases
     redis: str = field(repr=False)
-    registry: str
+    registry: str = field(repr=False)
     public: int
     commands: Commands
 

@@ -53,3 +53,10 @@ def test_a_service_understands_all_of_it() -> None:
 
 def test_no_secret_is_shown() -> None:
     assert "secret" not in repr(AROUND)
+
+
+def test_nor_the_token_of_a_registry() -> None:
+    registry = "consul://:s3cr3t@127.0.0.1:8500"
+    around = Surroundings({}, Settings(registry=registry), Path("/data"), registry, "unix:///v.sock")
+    assert around.of("order-2", Path("/run/order-2.sock"), {})["SOUK_REGISTRY"] == registry
+    assert "s3cr3t" not in repr(around)
