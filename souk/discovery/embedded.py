@@ -1,6 +1,6 @@
 """A client of the registry that comes with Souk, over one connection however much is watched.
 
-unix:/run/souk/registry.sock   grpc://127.0.0.1:7100
+unix:/run/souk/registry.sock   grpc://:SECRET@127.0.0.1:7100
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from souk.discovery.embedded_registration import EmbeddedRegistration
 from souk.discovery.instance_wire import from_wire
 from souk.discovery.reach import Reach
 from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.registry_secret import secret_in, told
 from souk.discovery.watches import Tell, Watches
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -36,12 +37,13 @@ _OPTIONS = (
 
 
 class EmbeddedRegistryClient:
-    """The port's `Registry` over the contract `soukapi.v1.Registry`."""
+    """The port's `Registry` over the contract `soukapi.v1.Registry`; every call tells the `secret`, if there is one."""
 
-    def __init__(self, target: str, silence: float = SILENCE) -> None:
+    def __init__(self, target: str, silence: float = SILENCE, secret: str = "") -> None:
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub: Any = RegistryStub(self._channel)
         self._silence = silence
+        self._told = told(secret)
         self._reach = Reach((grpc.aio.AioRpcError, TimeoutError, ConnectionError), _line)
         self._watches = Watches(self._follow)
         self._registrations: list[EmbeddedRegistration] = []
@@ -53,7 +55,8 @@ class EmbeddedRegistryClient:
 
     async def register(self, instance: Instance) -> EmbeddedRegistration:
         """Announces an instance; returns once the registry knows it, or turned out to be away."""
-        registration = EmbeddedRegistration(checked(instance), self._stub, self._reach, self._silence)
+        begin = partial(self._stub.Register, metadata=self._told)
+        registration = EmbeddedRegistration(checked(instance), begin, self._reach, self._silence)
         self._registrations = [one for one in self._registrations if not one.left] + [registration]
         await registration.told()
         return registration
@@ -72,7 +75,7 @@ class EmbeddedRegistryClient:
         await self._reach.keep(partial(self._listen, service, tell, Memory()))
 
     async def _listen(self, service: str, tell: Tell, memory: Memory) -> None:
-        call = self._stub.Watch(WatchRequest(service=service))
+        call = self._stub.Watch(WatchRequest(service=service), metadata=self._told)
         try:
             while True:
                 async with asyncio.timeout(self._silence):
@@ -92,11 +95,11 @@ def _line(error: Exception) -> str:
 
 
 async def open(url: SplitResult, clock: Clock) -> EmbeddedRegistryClient:  # noqa: A001 - an adapter's `open`
-    """Opens `unix:PATH` or `grpc://host:port`; does not wait for a connection."""
-    target = f"unix:{_quoted(url)}" if url.scheme == "unix" else url.netloc
+    """Opens `unix:PATH` or `grpc://:SECRET@host:port`; does not wait for a connection."""
+    target = f"unix:{_quoted(url)}" if url.scheme == "unix" else url.netloc.rpartition("@")[2]
     if target in ("", "unix:"):
         raise ConfigurationError("the registry's URL must be unix:PATH or grpc://host:port")
-    return EmbeddedRegistryClient(target)
+    return EmbeddedRegistryClient(target, secret=secret_in(url))
 
 
 def _quoted(url: SplitResult) -> str:

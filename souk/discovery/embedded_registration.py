@@ -1,6 +1,7 @@
 """An instance's place in the registry that comes with Souk: one stream, opened again when it breaks."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +17,12 @@ PATIENCE = 1.0
 
 
 class EmbeddedRegistration:
-    """Says again and again who is there, until it leaves."""
+    """Says again and again who is there, until it leaves; `begin` begins a call of `Register`."""
 
-    def __init__(self, instance: Instance, stub: Any, reach: Reach, silence: float) -> None:
+    def __init__(self, instance: Instance, begin: Callable[[], Any], reach: Reach, silence: float) -> None:
         self._leaving = asyncio.Event()
         self._instance, self._healthy = instance, True
-        self._stub, self._reach, self._silence = stub, reach, silence
+        self._begin, self._reach, self._silence = begin, reach, silence
         self._speak, self._heard = asyncio.Event(), asyncio.Event()
         self._task = asyncio.ensure_future(reach.keep(self._stay))
 
@@ -66,7 +67,7 @@ class EmbeddedRegistration:
 
     async def _stay(self) -> None:
         if not self.left:  # otherwise the stream that broke has left already
-            await self._hold(self._stub.Register())
+            await self._hold(self._begin())
 
     async def _hold(self, call: Any) -> None:
         """Keeps the place by one stream, until it leaves or the stream breaks."""

@@ -1,5 +1,8 @@
 """The registry that comes with Souk: one process, in memory; the supervisor of a fleet serves it.
 
+On a unix socket its owner alone reaches it. At a port anybody on the machine does, so whoever calls has to
+tell its secret, which is in its URL.
+
 A registration is a stream. While it lives and speaks within each lease the instance is there; a
 process that is killed breaks its stream, and everybody who watches knows within milliseconds.
 """
@@ -20,6 +23,7 @@ from google.protobuf.duration_pb2 import Duration
 from soukapi.v1 import registry_pb2_grpc
 from soukapi.v1.registry_pb2 import RegisterRequest, RegisterResponse, WatchRequest, WatchResponse
 
+from souk.discovery import registry_secret
 from souk.discovery.instance_wire import from_wire, to_wire
 from souk.discovery.registry import Instance, checked
 from souk.discovery.table import Place, Table
@@ -49,10 +53,11 @@ class EmbeddedSettings:
 
 
 class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
-    """The servicer, and the registry's view for the process that serves it."""
+    """The servicer, and the registry's view for the process that serves it. Without a `secret` all may call."""
 
-    def __init__(self, clock: Clock, settings: EmbeddedSettings | None = None) -> None:
+    def __init__(self, clock: Clock, settings: EmbeddedSettings | None = None, secret: str = "") -> None:
         self.url = ""
+        self._secret = secret
         self._clock = clock
         self._settings = settings or EmbeddedSettings()
         self._table = Table()
@@ -83,6 +88,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         self, request_iterator: AsyncIterable[RegisterRequest], context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
         """Keeps one instance while its stream lives."""
+        await self._admit(context)
         place = Place(self._table)
         lease = Duration()
         lease.FromMilliseconds(round(self._settings.lease * 1_000))
@@ -100,6 +106,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         self, request: WatchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
         """Tells who is there, after each change and from time to time."""
+        await self._admit(context)
         changed = asyncio.Event()
         with self._table.listening(request.service, changed.set):
             while not self._closed.done():  # one that stops tells nobody that everybody has left
@@ -113,6 +120,11 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         """Ends every stream. From now on what becomes of a registration is told to nobody."""
         self._closed.set_result(None)
         self._table.wake()
+
+    async def _admit(self, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        objection = self._secret and registry_secret.objection(context.invocation_metadata(), self._secret)
+        if objection:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, objection)
 
     async def _next(self, context: "grpc.aio.ServicerContext[Any, Any]") -> RegisterRequest | None:
         read = asyncio.ensure_future(context.read())
@@ -151,19 +163,23 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
 
 @asynccontextmanager
 async def serving_registry(
-    where: Path | str, clock: Clock | None = None, settings: EmbeddedSettings | None = None
+    where: Path | str, clock: Clock | None = None, settings: EmbeddedSettings | None = None, secret: str = ""
 ) -> AsyncIterator[EmbeddedRegistry]:
     """Serves a registry on a unix socket (a Path) or at host:port (text), whose port 0 is any that is free.
 
-    Its `url` is what `open_registry` takes. Raises ConfigurationError when it cannot listen there.
+    Its `url` is what `open_registry` takes, with the secret in it. At host:port there always is one, made up
+    where none is given; give it where the registry is to be the same to its clients after a restart. Raises
+    ConfigurationError when it cannot listen there.
     """
-    registry = EmbeddedRegistry(clock or SystemClock(), settings)
+    if isinstance(where, str) and not secret:
+        secret = registry_secret.made_up()
+    registry = EmbeddedRegistry(clock or SystemClock(), settings, registry_secret.checked(secret))
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])  # two servers would share a port silently
     registry_pb2_grpc.add_RegistryServicer_to_server(registry, server)
-    registry.url = _listen(server, where)
+    registry.url = _listen(server, where, secret)
     # Each handler's context is a copy of the one that the server is started in.
     await asyncio.get_running_loop().create_task(server.start(), context=Context())
-    _log.debug("registry serves", url=registry.url)
+    _log.debug("registry serves", where=str(where))
     try:
         yield registry
     finally:
@@ -171,14 +187,14 @@ async def serving_registry(
         await server.stop(GRACE)
 
 
-def _listen(server: grpc.aio.Server, where: Path | str) -> str:
+def _listen(server: grpc.aio.Server, where: Path | str, secret: str) -> str:
     if isinstance(where, Path):
-        return _listen_on_socket(server, where.absolute())
+        return _listen_on_socket(server, where.absolute(), secret)
     host = where.rpartition(":")[0]
-    return f"grpc://{host}:{_bound(server, where, where)}"
+    return f"grpc://{registry_secret.with_secret(f'{host}:{_bound(server, where, where)}', secret)}"
 
 
-def _listen_on_socket(server: grpc.aio.Server, path: Path) -> str:
+def _listen_on_socket(server: grpc.aio.Server, path: Path, secret: str) -> str:
     if len(bytes(path)) > LONGEST_PATH:
         raise ConfigurationError(f"the path of the registry's socket is longer than {LONGEST_PATH} bytes: {path}")
     if "," in str(path):
@@ -186,7 +202,7 @@ def _listen_on_socket(server: grpc.aio.Server, path: Path) -> str:
     url = f"unix:{quote(str(path))}"
     _bound(server, url, path)
     path.chmod(0o600)
-    return url
+    return f"unix://{registry_secret.with_secret(quote(str(path)), secret)}" if secret else url
 
 
 def _bound(server: grpc.aio.Server, target: str, where: Path | str) -> int:

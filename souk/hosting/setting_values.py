@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from souk.discovery.options import hosts_of
 
 SHORTEST_SECRET = 32
-REGISTRIES = ("unix", "consul", "etcd", "eureka", "dns")
+REGISTRIES = ("unix", "grpc", "consul", "etcd", "eureka", "dns")
 """What instances can be found by, as the scheme of the registry's URL."""
 
 _ROUTE = re.compile(r"[^/]+/[^/]+")

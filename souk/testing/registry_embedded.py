@@ -17,14 +17,16 @@ class EmbeddedHarness(RegistryHarness):
 
     where: Path | str = ""
     lease: float = LEASE
+    secret: str = ""
     _serving: AbstractAsyncContextManager[EmbeddedRegistry] | None = None
 
     async def start(self) -> None:
         """Starts one that knows nobody."""
-        self._serving = serving_registry(self.where, settings=EmbeddedSettings(LEASE, GRACE))
+        settings = EmbeddedSettings(LEASE, GRACE)
+        self._serving = serving_registry(self.where, settings=settings, secret=self.secret)
         self.url = (await self._serving.__aenter__()).url
         if isinstance(self.where, str):
-            self.where = self.url.removeprefix("grpc://")
+            self.where = self.url.rpartition("@")[2]
 
     async def settled(self) -> None:
         """Waits until it is not young any more."""

@@ -18,10 +18,19 @@ class TestUnixSocket(RegistrySuite):
         await harness.stop()
 
 
+class TestUnixSocketWithASecret(RegistrySuite):
+    @pytest.fixture
+    async def harness(self, tmp_path: Path) -> AsyncIterator[EmbeddedHarness]:
+        harness = EmbeddedHarness(where=tmp_path / "r.sock", secret="s/e:c@r,e t%")
+        await harness.start()
+        yield harness
+        await harness.stop()
+
+
 class TestTcp(RegistrySuite):
     @pytest.fixture
     async def harness(self) -> AsyncIterator[EmbeddedHarness]:
-        harness = EmbeddedHarness(where="127.0.0.1:0")
+        harness = EmbeddedHarness(where="127.0.0.1:0", secret="s/e:c@r,e t%")
         await harness.start()
         yield harness
         await harness.stop()

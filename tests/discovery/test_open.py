@@ -51,7 +51,7 @@ async def test_a_path_that_grpc_takes_for_two() -> None:
 async def test_an_address_where_it_cannot_listen(tmp_path: Path) -> None:
     async with serving_registry("127.0.0.1:0") as registry:
         with pytest.raises(ConfigurationError, match="cannot listen on"):
-            async with serving_registry(registry.url.removeprefix("grpc://")):
+            async with serving_registry(registry.url.rpartition("@")[2]):
                 pass
     with pytest.raises(ConfigurationError, match="cannot listen on"):
         async with serving_registry(tmp_path / "nowhere" / "r.sock"):

@@ -145,3 +145,8 @@ def test_demo_data_is_served_on_loopback_only() -> None:
     assert read({}, {"demo": True}).bind == "127.0.0.1"
     with pytest.raises(ConfigurationError, match="loopback only"):
         read({"SOUK_HOST": "0.0.0.0"}, {"demo": True})
+
+
+def test_the_embedded_registry_may_be_at_a_port() -> None:
+    url = "grpc://:s3cr3t@127.0.0.1:7100"
+    assert read({"SOUK_REGISTRY": url}).registry == url
