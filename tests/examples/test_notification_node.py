@@ -264,6 +264,29 @@ async def test_it_outlives_the_registry_and_registers_with_the_next(stage: Stage
     assert "the registry is back" in said
 
 
+async def test_it_registers_at_a_port_with_the_secret_in_the_url(stage: Stage) -> None:
+    clock = SystemClock()
+    async with serving_registry("127.0.0.1:0", clock, secret="s/e c:r@t,%") as registry, asyncio.timeout(60):
+        client = await open_registry(registry.url, clock)
+        await client.register(Instance("user", "user-1", stage.user))
+        node = await stage.start(SOUK_REGISTRY=registry.url)
+        (found,) = await registry.until("notification")
+        assert found.address == node.address
+        await deliver(node, event("E-1", EVENTS[0]))
+        assert node.letters().keys() == {"E-1"}
+        await client.close()
+
+
+@pytest.mark.parametrize(("secret", "said"), [("", "has a secret"), (":wrong@", "not this registry's")])
+async def test_without_the_secret_it_says_so_and_is_not_there(stage: Stage, secret: str, said: str) -> None:
+    async with serving_registry("127.0.0.1:0", secret="s3cr3t") as registry:
+        node = await stage.start(SOUK_REGISTRY=f"grpc://{secret}{registry.url.rpartition('@')[2]}")
+        (why,) = (line["why"] for line in node.log() if line.get("purpose") == "register" and "why" in line)
+        assert said in why
+        assert "s3cr3t" not in str(node.log())
+        assert registry.services() == ()
+
+
 async def test_it_ends_although_somebody_is_still_connected(stage: Stage) -> None:
     node = await stage.start()
     async with node.channel() as channel:

@@ -1,5 +1,6 @@
-// The registry that comes with Souk: soukapi.v1.Registry on a unix socket.
+// The registry that comes with Souk: soukapi.v1.Registry, on a unix socket or, with a secret, at a port.
 
+import { Metadata } from '@grpc/grpc-js';
 import { SILENCE, StandingStream } from './standing_stream.js';
 
 const PATIENCE = 1_000;
@@ -7,9 +8,11 @@ const PATIENCE = 1_000;
 /** Registers this process, and tells who else is there; `away` says why the registry cannot be reached. */
 export class Registry {
   #streams = [];
+  #told = new Metadata();
 
-  constructor(client, log) {
+  constructor(client, secret, log) {
     Object.assign(this, { client, log });
+    if (secret) this.#told.set('authorization', `Bearer ${secret}`);
   }
 
   get away() {
@@ -20,7 +23,7 @@ export class Registry {
   async register(instance) {
     const said = { instance, healthy: true };
     const open = () => {
-      const call = this.client.register();
+      const call = this.client.register(this.#told);
       call.write(said);
       return call;
     };
@@ -38,7 +41,8 @@ export class Registry {
   /** Calls `told` with the instances of a service, at once and after each change. */
   watch(service, told) {
     const memory = new Memory();
-    this.#keep(`watch ${service}`, () => this.client.watch({ service }), (answer) => told(memory.hear(answer)));
+    const open = () => this.client.watch({ service }, this.#told);
+    this.#keep(`watch ${service}`, open, (answer) => told(memory.hear(answer)));
   }
 
   /** Leaves. */

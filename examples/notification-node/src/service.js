@@ -69,9 +69,9 @@ async function listening(server, settings) {
   return `${host}:${port}`;
 }
 
-function registryAt(path, contracts, log) {
-  const client = new contracts.soukapi.v1.Registry(`unix:${path}`, credentials.createInsecure(), CHANNEL);
-  return new Registry(client, log);
+function registryAt({ target, secret }, contracts, log) {
+  const client = new contracts.soukapi.v1.Registry(target, credentials.createInsecure(), CHANNEL);
+  return new Registry(client, secret, log);
 }
 
 function instanceAt(address, { instance, version, zone, weight }) {

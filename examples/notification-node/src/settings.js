@@ -31,17 +31,22 @@ export function settingsOf(environment) {
   });
 }
 
-/** The path of the registry's socket: as it is given, or that of the fleet which runs on the data directory. */
+/**
+ * Where the registry is, as gRPC has it, and its secret, which is the password of the URL: as it is given, or the
+ * socket of the fleet which runs on the data directory.
+ */
 function registryOf(url, data) {
   if (!url) {
     const elsewhere = join(data, 'run', 'where'); // there when the path of `run` is too long for a socket
     const folder = existsSync(elsewhere) ? readFileSync(elsewhere, 'utf8').trim() : join(data, 'run');
-    return join(folder, 'registry.sock');
+    return { target: `unix:${join(folder, 'registry.sock')}`, secret: '' };
   }
-  if (!url.startsWith('unix:')) {
-    throw new ConfigurationError('SOUK_REGISTRY: this example knows the embedded registry only, as unix:PATH');
+  const [, scheme, , secret, place] = /^(unix|grpc):(\/\/(?::([^@/]*)@)?)?(.+)$/.exec(url) ?? [];
+  if (!place) {
+    throw new ConfigurationError('SOUK_REGISTRY: this example knows unix:PATH and grpc://:SECRET@host:port only');
   }
-  return decodeURIComponent(url.slice('unix:'.length));
+  const target = scheme === 'unix' ? `unix:${decodeURIComponent(place)}` : place;
+  return { target, secret: decodeURIComponent(secret ?? '') };
 }
 
 /** What callers are signed with between services: text that is given, or the octets that the installation keeps. */

@@ -58,10 +58,11 @@ export class StandingStream {
     clearTimeout(this.#timer);
     this.#call = undefined;
     if (this.#closed) return;
+    const why = details || 'the registry has stopped';
     if (!this.away) {
-      this.log.warning('the registry is away; what was known stays in use', { purpose: this.purpose, code });
+      this.log.warning('the registry is away; what was known stays in use', { purpose: this.purpose, code, why });
     }
-    this.away = details || 'the registry has stopped';
+    this.away = why;
     const pause = Math.min(FIRST_PAUSE * 2 ** this.#failures++, LONGEST_PAUSE) * (0.5 + Math.random() / 2);
     setTimeout(() => this.#begin(), pause);
   }
