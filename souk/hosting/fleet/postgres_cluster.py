@@ -18,7 +18,7 @@ from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.engine_user import give_to_engine, launcher, make_for_engine, require_reachable
 from souk.hosting.fleet.places import fits
 from souk.hosting.fleet.postgres_binaries import binaries_for, data_version
-from souk.hosting.fleet.proc import Identity, identity
+from souk.hosting.fleet.proc import Identity, identity, kernel
 from souk.kernel.errors import ConfigurationError
 
 SUPERUSER = "postgres"
@@ -29,6 +29,9 @@ _PID_FILE = "postmaster.pid"
 _SOCKET_FILES = ".s.PGSQL.*"
 _PRIVATE = 0o600
 _WITH_IO_METHOD = 18
+_WITH_SYNCFS = 14
+_TELLS_OF_LOST_WRITES = (5, 8)
+"""The Linux from which on syncfs(2) says that something could not be written."""
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -74,9 +77,7 @@ class PostgresCluster:
 
     def command(self, connections: int) -> Command:
         """How the server is started."""
-        settings = {**SETTINGS, "max_connections": str(connections)}
-        if (data_version(self.data) or 0) >= _WITH_IO_METHOD:
-            settings["io_method"] = "sync"
+        settings = {**SETTINGS, **_by_version(data_version(self.data) or 0), "max_connections": str(connections)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         words = (str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.socket), *options)
         return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, launcher=launcher())
@@ -120,6 +121,18 @@ def _process(data: Path, lines: list[str]) -> Identity | None:
     pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
     found = identity(pid) if pid else None
     return found if found is not None and str(data) in found.command else None
+
+
+def _by_version(version: int) -> dict[str, str]:
+    """What not every server knows."""
+    settings = {}
+    if version >= _WITH_IO_METHOD:
+        settings["io_method"] = "sync"
+    if version >= _WITH_SYNCFS and kernel() >= _TELLS_OF_LOST_WRITES:
+        # After a crash every file is made sure of before any is read. One by one that took 0.3 to 4.3 s for
+        # the 2,800 files of six databases, as the disk was busy; by file system, 0.1 s.
+        settings["recovery_init_sync_method"] = "syncfs"
+    return settings
 
 
 def cluster_in(data: Path) -> PostgresCluster:

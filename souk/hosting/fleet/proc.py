@@ -1,9 +1,11 @@
 """What the kernel says of a process, in /proc: enough to know it again after its number was given to another."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_KERNEL = re.compile(r"(\d+)\.(\d+)")
 _STATE, _STARTED = 0, 19
 """Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5): 3 and 22)."""
 
@@ -35,3 +37,9 @@ def identity(pid: int) -> Identity | None:
 def boot() -> str:
     """Which boot of this machine it is: numbers and ticks of another mean nothing."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def kernel() -> tuple[int, int]:
+    """Its version: the major and the minor number, zeros when it says neither."""
+    found = _KERNEL.match((_PROC / "sys/kernel/osrelease").read_text())
+    return (int(found[1]), int(found[2])) if found else (0, 0)
