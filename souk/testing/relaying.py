@@ -16,7 +16,7 @@ from souk.events.envelope import unpack
 from souk.events.lane import LaneSettings
 from souk.events.relay import Relay, RelaySettings
 from souk.faults import INERT, Faults
-from souk.kernel.clock import SystemClock
+from souk.kernel.clock import Clock, SystemClock
 from souk.resilience.backoff import Backoff
 from souk.store.database import Database, Row, Transaction
 from souk.store.outbox import Outbox
@@ -112,6 +112,7 @@ class World:
         broker: Broker | None = None,
         faults: Faults = INERT,
         types: tuple[str, ...] = (NUMBER,),
+        clock: Clock | None = None,
     ) -> Relay:
         """A relay to these (service, consumer); it does not run yet."""
         return Relay(
@@ -119,7 +120,7 @@ class World:
             [(service, Route(service, consumer, types)) for service, consumer in heard],
             self.services.channel,
             owner,
-            SystemClock(),
+            clock or SystemClock(),
             source="source",
             settings=settings,
             broker=broker,
