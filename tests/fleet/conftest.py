@@ -11,7 +11,7 @@ import pytest
 
 from souk.testing.system import System, fleet
 from tests.market.books import Books
-from tests.market.buyers import Wishes
+from tests.market.buyers import Crowd, Wishes
 from tests.market.invariants import await_rest, violations
 from tests.market.operator import Operator
 from tests.market.shop import Buyer, Shop
@@ -74,6 +74,12 @@ class Bazaar:
         books = Books(self.system.data)
         await_rest(books, REST)
         assert violations(books) == [], self.system.output()
+
+    def kept(self, crowd: Crowd) -> None:
+        """Raises AssertionError when a buyer was told of an order that is not in the books."""
+        told = {answers[-1].order_id for answers in crowd.ends().values() if answers and answers[-1].status == 201}
+        lost = told - {order.id for order in Books(self.system.data).orders()}
+        assert not lost, f"{len(lost)} orders were confirmed, and are not there: {sorted(lost)[:5]}"
 
     def close_books(self) -> None:
         """Audits, once every process is there again."""

@@ -48,6 +48,7 @@ def _under_load(bazaar: Bazaar, name: str, happens: Callable[[Bazaar], None]) ->
         until(lambda: any(one.outcome == WELL for one in crowd.since(after)), 60, "orders are confirmed again")
     print(f"\n{name}: {counted(crowd.answers)}, longest {max(one.took for one in crowd.answers):.1f} s")
     assert {answers[-1].outcome for answers in crowd.ends().values()} == {WELL}
+    bazaar.kept(crowd)
     return crowd
 
 

@@ -16,8 +16,7 @@ SOLD, GONE = (201, "CONFIRMED"), (409, "OUT_OF_STOCK")
 
 def _sell(bazaar: Bazaar, buyers: int, pieces: int, clients: int) -> None:
     product = bazaar.shop.product(PRICE, pieces)
-    wishes = Wishes(bazaar.accounts, [(product, 1, PRICE)], f"sale-{product}")
-    with Crowd(bazaar.shop.url, wishes, clients=clients, most=buyers) as crowd:
+    with Crowd(bazaar.shop.url, _wishes(bazaar, product, "sale"), clients=clients, most=buyers) as crowd:
         crowd.finish()
     ends = counted([answers[-1] for answers in crowd.ends().values()])
     print(f"\n{buyers} buyers, {pieces} pieces: {ends}; every answer: {counted(crowd.answers)}")
@@ -30,6 +29,23 @@ def _sell(bazaar: Bazaar, buyers: int, pieces: int, clients: int) -> None:
 
 def test_what_is_there_is_sold_and_no_more(bazaar: Bazaar) -> None:
     _sell(bazaar, 300, 50, 32)
+
+
+def test_what_comes_in_after_it_was_sold_out_is_sold_at_once(bazaar: Bazaar) -> None:
+    """Whoever says that nothing is left, and is no authority, is still of that opinion then."""
+    product, pieces = bazaar.shop.product(PRICE, 10), 20
+    with Crowd(bazaar.shop.url, _wishes(bazaar, product, "first"), clients=16, most=60) as crowd:
+        crowd.finish()
+    assert counted(crowd.answers) == {SOLD: 10, GONE: 50}
+    bazaar.shop.receive(product, pieces)
+    with Crowd(bazaar.shop.url, _wishes(bazaar, product, "second"), clients=16, most=pieces) as crowd:
+        crowd.finish()
+    assert counted(crowd.answers) == {SOLD: pieces}
+    assert bazaar.shop.stock(product) == 0
+
+
+def _wishes(bazaar: Bazaar, product: str, name: str) -> Wishes:
+    return Wishes(bazaar.accounts, [(product, 1, PRICE)], f"{name}-{product}")
 
 
 @pytest.mark.full

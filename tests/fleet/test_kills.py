@@ -1,7 +1,8 @@
-"""`kill -9` to a random process every second, under load."""
+"""`kill -9` every second, under load: to a process of each part in turn, in random order."""
 
 import random
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -15,12 +16,11 @@ ENDS = {(201, "CONFIRMED")}
 
 
 def _kill(bazaar: Bazaar, seconds: int, seed: int) -> None:
-    chance, killed = random.Random(seed), []
-    victims = sorted(one["instance"] for one in bazaar.operator.ps() if one["kind"] in ("service", "gateway"))
+    victims, killed = _victims(bazaar, random.Random(seed)), []
     with Crowd(bazaar.shop.url, bazaar.wishes(f"kills-{seed}"), clients=CLIENTS) as crowd:
         for turn in range(seconds):
             time.sleep(EVERY)
-            victim = chance.choice(victims)
+            victim = next(victims)
             with suppress(ProcessLookupError, TypeError):  # it is dead already
                 bazaar.operator.kill(victim)
                 killed.append(f"{turn} {victim}")
@@ -29,6 +29,18 @@ def _kill(bazaar: Bazaar, seconds: int, seed: int) -> None:
     ends = {key: answers[-1].outcome for key, answers in crowd.ends().items() if answers}
     assert ends.keys() == crowd.ends().keys(), "everybody got an answer"
     assert set(ends.values()) <= ENDS
+    bazaar.kept(crowd)
+
+
+def _victims(bazaar: Bazaar, chance: random.Random) -> Iterator[str]:
+    """Processes, in rounds of one of each part."""
+    parts: dict[str, list[str]] = {}
+    for one in bazaar.operator.ps():
+        if one["kind"] in ("service", "gateway"):
+            parts.setdefault(one["service"], []).append(one["instance"])
+    while True:
+        for part in chance.sample(sorted(parts), len(parts)):
+            yield chance.choice(sorted(parts[part]))
 
 
 def test_whoever_is_killed_every_order_ends_once(bazaar: Bazaar) -> None:

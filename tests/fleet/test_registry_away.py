@@ -12,7 +12,6 @@ import pytest
 from souk.discovery.embedded_server import serving_registry
 from souk.testing.processes import service
 from tests.fleet.conftest import Bazaar, Opened
-from tests.market.books import Books
 from tests.market.buyers import Crowd, counted
 
 WELL = (201, "CONFIRMED")
@@ -57,8 +56,7 @@ def test_when_the_supervisor_is_killed_orders_go_on_and_the_next_start_takes_ove
         finally:
             if not supervisor.runs:
                 os.killpg(group, signal.SIGKILL)
-        orders = {order.id for order in Books(bazaar.system.data).orders()}
-        assert {answers[-1].order_id for answers in crowd.ends().values()} <= orders
+        bazaar.kept(crowd)
         bazaar.close_books()
 
 

@@ -8,6 +8,10 @@ import pytest
 from souk.testing.system import until
 from tests.fleet.conftest import PRICE, Bazaar
 
+DEATHS = 7
+LONG_WAIT = 1.0
+"""Of the waits between so many starts, which double, the last one is three times as long, and looks take time."""
+
 
 def test_orders_are_confirmed_without_notification_and_its_letters_come_after(bazaar: Bazaar) -> None:
     buyer = bazaar.accounts[0]
@@ -30,13 +34,14 @@ def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> Non
     folder.write_text("in the way")
     try:
         bazaar.operator.kill(name)
-        until(lambda: _deaths(bazaar, name) >= before + 3, 120, "it has died three times")
+        waits = _watch(bazaar, name, before + DEATHS)
         seen = bazaar.operator.souk("ps")
     finally:
         folder.unlink()
         aside.rename(folder)
     (line,) = [line for line in seen.splitlines() if name in line]
-    print(f"\n{line}")
+    print(f"\n{line}\nwaited after each death: {waits}")
+    assert max(waits.values()) >= LONG_WAIT, "it is given time"
     assert "notification" in line
     assert "backing off" in line or "starting" in line
     assert "souk:" in " ".join(seen.split()), "it says why"
@@ -44,6 +49,19 @@ def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> Non
     assert os.path.isdir(folder)
 
 
-def _deaths(bazaar: Bazaar, name: str) -> int:
-    time.sleep(0.2)
-    return int(bazaar.operator.process(name)["restarts"])
+def _watch(bazaar: Bazaar, name: str, deaths: int) -> dict[int, float]:
+    """Looks until it has died so often; for how long it was seen waiting after each death, in seconds."""
+    first: dict[int, float] = {}
+    last: dict[int, float] = {}
+
+    def died() -> bool:
+        time.sleep(0.1)
+        seen, now = bazaar.operator.process(name), time.monotonic()
+        count = int(seen["restarts"])
+        if seen["state"] == "backing off":
+            first.setdefault(count, now)
+            last[count] = now
+        return count >= deaths
+
+    until(died, 120, f"it has died {deaths} times")
+    return {count: round(last[count] - first[count], 1) for count in first}
