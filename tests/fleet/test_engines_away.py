@@ -25,6 +25,10 @@ def _crash_postgres(bazaar: Bazaar) -> None:
     bazaar.operator.kill("postgres", signal.SIGQUIT)
 
 
+def _kill_postgres(bazaar: Bazaar) -> None:
+    bazaar.operator.kill("postgres")
+
+
 def _restart_postgres(bazaar: Bazaar) -> None:
     bazaar.operator.souk("restart", "postgres")
 
@@ -52,7 +56,10 @@ def _under_load(bazaar: Bazaar, name: str, happens: Callable[[Bazaar], None]) ->
     return crowd
 
 
-@pytest.mark.parametrize("happens", [_crash_postgres, pytest.param(_restart_postgres, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "happens",
+    [_crash_postgres, *(pytest.param(one, marks=pytest.mark.full) for one in (_kill_postgres, _restart_postgres))],
+)
 def test_postgres_goes_and_comes_under_load(bazaar: Bazaar, happens: Callable[[Bazaar], None]) -> None:
     crowd = _under_load(bazaar, happens.__name__, happens)
     met = {status for status, _ in counted(crowd.answers)}

@@ -14,11 +14,14 @@ from souk.hosting.fleet.engine_user import let_pass, require_reachable
 from souk.hosting.fleet.postgres_binaries import binaries_for, candidates, data_version, find_binaries, version
 from souk.hosting.fleet.postgres_cluster import PostgresCluster, cluster_in
 from souk.hosting.fleet.postgres_databases import PostgresServer as Server
+from souk.hosting.fleet.proc import kernel
 from souk.kernel.errors import ConfigurationError
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import reachable
 
 SERVICES = ("order", "user")
+NOT_ALWAYS = ("io_method", "recovery_init_sync_method")
+"""Settings that older servers do not know; unknown ones keep a server from starting."""
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only when this is root")
 
 
@@ -49,6 +52,17 @@ async def test_each_service_gets_a_database_that_is_its_own(server: Server) -> N
     assert await outcome(order, "CREATE TABLE stalls (id TEXT)") == "done"
     assert await outcome(user.replace("/souk_user?", "/souk_order?")) == "InsufficientPrivilegeError"
     assert await outcome(user.replace("souk_user:", "souk_order:")) == "InvalidPasswordError"
+
+
+@pytest.mark.parametrize(
+    ("made_by", "known"), [("13", set()), ("17", {"recovery_init_sync_method"}), ("18", {*NOT_ALWAYS})]
+)
+def test_a_server_is_told_only_what_its_version_knows(tmp_path: Path, made_by: str, known: set[str]) -> None:
+    (tmp_path / "PG_VERSION").write_text(made_by)
+    told = PostgresCluster(tmp_path, tmp_path, tmp_path).command(connections=10).words
+    if kernel() < (5, 8):
+        known = known - {"recovery_init_sync_method"}
+    assert {name for name in NOT_ALWAYS if any(word.startswith(f"{name}=") for word in told)} == known
 
 
 async def test_what_is_there_stays(server: Server) -> None:
