@@ -1,5 +1,6 @@
 """Relays whose clocks are hours apart, on one database: its clock alone judges their leases."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,6 +33,7 @@ PAIRS = [
 FIRST = next(key for key in map(str, range(10_000)) if partition_of(key) == 0)
 """A key in the partition that whoever takes some takes first."""
 HALF = PARTITIONS // 2
+PATIENCE = 10.0
 
 
 class Kept:
@@ -103,7 +105,7 @@ async def test_a_live_lease_is_left_alone(world: World, first: Clock, second: Cl
         return await shares(world) == {"keeper": HALF, "other": HALF}
 
     async with running(keeping):
-        await gate.reached.wait()
+        await asyncio.wait_for(gate.reached.wait(), PATIENCE)
         async with running(sharing):
             await eventually(are_shared)
             assert await epoch(world) == 1, "it has a share, and not the partition that is at work"
@@ -119,7 +121,7 @@ async def test_a_lease_whose_owner_died_is_not_kept(world: World, first: Clock, 
     cut = Cut(world.database)
     dying = World(cast(Database, cut)).relay(("mail", "all"), owner="dead", clock=first, settings=brief, broker=gate)
     async with running(dying):
-        await gate.reached.wait()
+        await asyncio.wait_for(gate.reached.wait(), PATIENCE)
         cut.dead = True
     assert await shares(world) == {"dead": PARTITIONS}
 

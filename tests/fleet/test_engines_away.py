@@ -72,6 +72,19 @@ def test_valkey_is_nothing_that_anybody_misses(bazaar: Bazaar, happens: Callable
     assert counted(crowd.answers).keys() == {WELL}
 
 
+def test_while_valkey_is_stopped_orders_go_on(bazaar: Bazaar) -> None:
+    """Back at once it is missed by few, and their sagas ask again; so here it stays away."""
+    bazaar.operator.souk("stop", "valkey")
+    try:
+        wishes = bazaar.wishes("without")
+        with Crowd(bazaar.shop.url, wishes, per_second=RATE, insist=False, most=3 * RATE) as crowd:
+            crowd.finish()
+    finally:
+        bazaar.operator.souk("start", "valkey")
+    print(f"\nwithout Valkey: {counted(crowd.answers)}, longest {max(one.took for one in crowd.answers):.1f} s")
+    assert counted(crowd.answers).keys() == {WELL}
+
+
 async def _limit(data: Path, role: str, connections: int) -> None:
     connection = await asyncpg.connect(superuser_url(data))
     try:

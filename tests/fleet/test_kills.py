@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.fleet.conftest import Bazaar
-from tests.market.buyers import Crowd, counted
+from tests.fleet.conftest import PRICE, Bazaar
+from tests.market.buyers import Crowd, Wishes, counted
 
 CLIENTS = 4
 EVERY = 1.0
@@ -17,15 +17,25 @@ ENDS = {(201, "CONFIRMED")}
 
 def _kill(bazaar: Bazaar, seconds: int, seed: int) -> None:
     victims, killed = _victims(bazaar, random.Random(seed)), []
-    with Crowd(bazaar.shop.url, bazaar.wishes(f"kills-{seed}"), clients=CLIENTS) as crowd:
+    # Their bank takes 3 s, so that whoever dies leaves orders half done.
+    patient = Wishes([bazaar.shop.buyer("tok_slow")], [(bazaar.product, 1, PRICE)], f"patient-{seed}")
+    with (
+        Crowd(bazaar.shop.url, bazaar.wishes(f"kills-{seed}"), clients=CLIENTS) as crowd,
+        Crowd(bazaar.shop.url, patient, clients=CLIENTS) as slow,
+    ):
         for turn in range(seconds):
             time.sleep(EVERY)
             victim = next(victims)
             with suppress(ProcessLookupError, TypeError):  # it is dead already
                 bazaar.operator.kill(victim)
                 killed.append(f"{turn} {victim}")
-    print(f"\n{len(killed)} killed: {killed}\n{counted(crowd.answers)}")
+    print(f"\n{len(killed)} killed: {killed}\n{counted(crowd.answers)}\n{counted(slow.answers)}")
     assert len(killed) >= seconds / 2
+    _all_confirmed(bazaar, crowd)
+    _all_confirmed(bazaar, slow)
+
+
+def _all_confirmed(bazaar: Bazaar, crowd: Crowd) -> None:
     ends = {key: answers[-1].outcome for key, answers in crowd.ends().items() if answers}
     assert ends.keys() == crowd.ends().keys(), "everybody got an answer"
     assert set(ends.values()) <= ENDS

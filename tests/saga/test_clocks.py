@@ -76,7 +76,7 @@ class Bench:
         gate = asyncio.Event()
         self.shop.bank.does.append(gate)
         ref = await self.shop.start(runner)
-        await self.shop.bank.called.wait()
+        await asyncio.wait_for(self.shop.bank.called.wait(), PATIENCE)
         return ref, gate
 
     async def holder(self) -> tuple[str, int]:
@@ -151,7 +151,7 @@ async def test_a_lease_whose_owner_died_is_not_kept(bench: Bench, first: Clock, 
     await bench.all_is_well(heir, ref)
     assert await bench.holder() == ("heir", 2)
     gate.set()
-    await left.stopped.wait()
+    await asyncio.wait_for(left.stopped.wait(), PATIENCE)
     await bench.all_is_well(heir, ref)
 
 
