@@ -7,32 +7,29 @@ from contextlib import suppress
 
 import pytest
 
+from souk.testing.system import until
 from tests.fleet.conftest import PRICE, Bazaar
+from tests.market.books import Books
 from tests.market.buyers import Crowd, Wishes, counted
 
 CLIENTS = 4
 EVERY = 1.0
 ENDS = {(201, "CONFIRMED")}
+PATIENCE = 30.0
 
 
 def _kill(bazaar: Bazaar, seconds: int, seed: int) -> None:
     victims, killed = _victims(bazaar, random.Random(seed)), []
-    # Their bank takes 3 s, so that whoever dies leaves orders half done.
-    patient = Wishes([bazaar.shop.buyer("tok_slow")], [(bazaar.product, 1, PRICE)], f"patient-{seed}")
-    with (
-        Crowd(bazaar.shop.url, bazaar.wishes(f"kills-{seed}"), clients=CLIENTS) as crowd,
-        Crowd(bazaar.shop.url, patient, clients=CLIENTS) as slow,
-    ):
+    with Crowd(bazaar.shop.url, bazaar.wishes(f"kills-{seed}"), clients=CLIENTS) as crowd:
         for turn in range(seconds):
             time.sleep(EVERY)
             victim = next(victims)
             with suppress(ProcessLookupError, TypeError):  # it is dead already
                 bazaar.operator.kill(victim)
                 killed.append(f"{turn} {victim}")
-    print(f"\n{len(killed)} killed: {killed}\n{counted(crowd.answers)}\n{counted(slow.answers)}")
+    print(f"\n{len(killed)} killed: {killed}\n{counted(crowd.answers)}")
     assert len(killed) >= seconds / 2
     _all_confirmed(bazaar, crowd)
-    _all_confirmed(bazaar, slow)
 
 
 def _all_confirmed(bazaar: Bazaar, crowd: Crowd) -> None:
@@ -55,6 +52,26 @@ def _victims(bazaar: Bazaar, chance: random.Random) -> Iterator[str]:
 
 def test_whoever_is_killed_every_order_ends_once(bazaar: Bazaar) -> None:
     _kill(bazaar, 4, 1)
+
+
+def test_orders_that_are_half_done_when_their_process_dies_are_ended_by_another(bazaar: Bazaar) -> None:
+    # Their bank takes 3 s; most orders are over before anybody could strike.
+    patient = Wishes([bazaar.shop.buyer("tok_slow")], [(bazaar.product, 1, PRICE)], "patient")
+    with Crowd(bazaar.shop.url, patient, clients=CLIENTS, most=CLIENTS) as crowd:
+        until(lambda: _runs(bazaar, "NOT ended AND NOT parked") == CLIENTS, PATIENCE, "all are on their way")
+        bazaar.operator.kill(bazaar.operator.instances("order")[0])
+        crowd.finish()
+    _all_confirmed(bazaar, crowd)
+    orders = {f"'{answers[-1].order_id}'" for answers in crowd.ends().values()}
+    left = _runs(bazaar, f"epoch > 1 AND subject IN ({', '.join(orders)})")
+    print(f"\n{left} of {CLIENTS} were left to others: {counted(crowd.answers)}")
+    assert left
+
+
+def _runs(bazaar: Bazaar, such: str) -> int:
+    """How many sagas of orders there are of which something is true."""
+    (row,) = Books(bazaar.system.data).rows("order", f"SELECT count(*) AS n FROM souk_saga_run WHERE {such}")
+    return int(row["n"])
 
 
 @pytest.mark.full

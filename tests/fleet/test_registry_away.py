@@ -11,6 +11,7 @@ import pytest
 
 from souk.discovery.embedded_server import serving_registry
 from souk.testing.processes import service
+from souk.testing.system import until
 from tests.fleet.conftest import Bazaar, Opened
 from tests.market.buyers import Crowd, counted
 
@@ -22,12 +23,13 @@ READS = 400
 
 
 def test_while_the_registry_hangs_orders_go_on(bazaar: Bazaar) -> None:
-    supervisor = bazaar.system.parts[0]
+    supervisor, operator = bazaar.system.parts[0], bazaar.operator
+    callers = [name for service in ("gateway", "order") for name in operator.instances(service)]
     with Crowd(bazaar.shop.url, bazaar.wishes("hung"), per_second=RATE, insist=False) as crowd:
         time.sleep(0.5)
         supervisor.send(signal.SIGSTOP)
         try:
-            time.sleep(1.0)
+            until(lambda: all(map(operator.without_registry, callers)), LATE, "those who call others miss it")
             for _ in range(READS):
                 bazaar.shop.anyone.ok("GET", "/api/v1/stock/P-101")
         finally:

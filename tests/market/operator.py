@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from soukapi.v1 import fleet_pb2
+from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.cli import breakers, ps
 from souk.cli.main import cli
+from souk.hosting.control.asking import connection
 from souk.hosting.control.client import operating
 from souk.hosting.fleet.places import Places
 from souk.kernel.errors import ConfigurationError
@@ -65,6 +66,17 @@ class Operator:
     def process(self, instance: str) -> dict[str, Any]:
         """One process."""
         return next(one for one in self.ps() if one["instance"] == instance)
+
+    def without_registry(self, instance: str) -> bool:
+        """Whether a process has noticed that its registry is away; it is asked itself, whatever the supervisor does."""
+
+        async def ask() -> str:
+            async with connection(str(Places(self.data).of(instance))) as channel:
+                stub = fleet_pb2_grpc.ProcessStub(channel)
+                status = await stub.GetStatus(fleet_pb2.GetStatusRequest(), timeout=LIMIT)
+                return str(status.registry_away)
+
+        return bool(asyncio.run(ask()))
 
     def instances(self, service: str) -> list[str]:
         """The processes of a service; a restart gives them other names."""
