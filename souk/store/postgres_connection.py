@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from souk.kernel.errors import StoreUnavailable
 from souk.store.postgres_errors import DRIVER_ERRORS, translate
 from souk.store.postgres_transaction import Connection
 
@@ -26,11 +27,19 @@ class Borrowed:
             if self._pool.get_idle_size():  # then nobody waits: a timer would cost as much as the rest
                 self._connection = await self._pool.acquire()
             else:
-                async with asyncio.timeout(self._patience):
-                    self._connection = await self._pool.acquire()
+                await self._wait_for_one()
         except DRIVER_ERRORS as error:
             raise translate(error, self._name) from error
         return self._connection
+
+    async def _wait_for_one(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                self._connection = await self._pool.acquire()
+        except TimeoutError as error:
+            every = self._pool.get_size() >= self._pool.get_max_size()
+            why = "every connection is in use" if every else "it cannot be reached"
+            raise StoreUnavailable(f"database {self._name}: {why}, for {self._patience:g} s by now") from error
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
