@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from souk.events import leases as events
 from souk.faults import Faults
 from souk.hosting.service import Service
 from souk.hosting.settings import SERVICE_PLACE, Settings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
-from souk.store.database import Database, Dialect, Work
+from souk.saga import operating as sagas
+from souk.store.database import Database, Dialect, Transaction, Work
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite import SqliteDatabase
 
@@ -69,6 +71,8 @@ async def open_database(service: Service, settings: Settings, clock: Clock, faul
     try:
         await migrate(database, platform_migrations(), PLATFORM)
         await migrate(database, service.migrations, service.name)
+        if settings.postgres is None:
+            await _take_over(database)
     except StoreError as error:
         await database.close()
         raise ConfigurationError(f"{where}: {_line(error)}") from error
@@ -76,6 +80,17 @@ async def open_database(service: Service, settings: Settings, clock: Clock, faul
         await database.close()
         raise
     return database
+
+
+async def _take_over(database: Database) -> None:
+    """Files are one process's, which holds their directory: whoever left leases in them is gone, whatever the
+    clock says, and what he left goes on at once."""
+
+    async def work(tx: Transaction) -> None:
+        await sagas.end_leases(tx)
+        await events.end_leases(tx)
+
+    await database.run(work)
 
 
 async def _sqlite(path: Path, clock: Clock, faults: Faults) -> Database:

@@ -89,7 +89,7 @@ class TestConnections:
     async def test_who_waits_too_long_for_one_is_told_why(self, postgres_url: str):  # noqa: F811
         database = await _open(postgres_url, most=1, patience=0.2)
         async with database._pool.acquire():
-            with pytest.raises(StoreUnavailable, match="every connection is in use, for 0.2 s"):
+            with pytest.raises(StoreUnavailable, match=r"every connection is in use, for 0\.2 s"):
                 await _count(database)
         assert await _count(database) == 0
         await database.close()
