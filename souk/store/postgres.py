@@ -20,7 +20,7 @@ from souk.store.database import Dialect, Value, Work
 from souk.store.driving import Driven
 from souk.store.listeners import Listeners, call_all
 from souk.store.postgres_connection import Borrowed, drop, keep, roll_back, undisturbed, unlock
-from souk.store.postgres_errors import DRIVER_ERRORS, is_refusal, may_run_again, not_likely, refused, translate
+from souk.store.postgres_errors import DRIVER_ERRORS, is_about_data, is_refusal, may_run_again, refused, translate
 from souk.store.postgres_listener import PostgresListener
 from souk.store.postgres_transaction import (
     DIALECT,
@@ -222,8 +222,8 @@ class PostgresDatabase:
             try:
                 await connection.execute(last.sql, *last.values, timeout=2 * self._patience)
             except DRIVER_ERRORS as error:
-                if not_likely(error):
-                    raise WrongAssumption(assumed) from error
+                if assumed and is_about_data(error):
+                    raise WrongAssumption(assumed) from error  # that it was strict about, or what rests on it
                 await self._not_committed(connection, tx, error)
         self._faults.point("store.committed")
         call_all(tx.callbacks, self._name)

@@ -11,7 +11,6 @@ By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 import asyncpg
 
 from souk.kernel.errors import ConfigurationError, SoukError, StoreCorrupt, StoreError, StoreUnavailable
-from souk.store.together import NOT_LIKELY
 
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -27,7 +26,6 @@ DRIVER_ERRORS = (
 _AGAIN = ("40001", "40P01")
 _UNAVAILABLE = ("08", "53", "57", "58", "55P03", "25P03", "25P04")
 _CORRUPT = ("XX001", "XX002")
-_BAD_TEXT = "22P02"
 _READ_ONLY = "25006"
 _REFUSED = ("28", "3D000", "42501")
 
@@ -43,9 +41,9 @@ def may_run_again(error: BaseException) -> bool:
     return state_of(error) in _AGAIN or isinstance(error, stale)
 
 
-def not_likely(error: BaseException) -> bool:
-    """Whether a strict statement found that something is not as it was likely, and changed nothing."""
-    return state_of(error) == _BAD_TEXT and NOT_LIKELY in str(error)
+def is_about_data(error: BaseException) -> bool:
+    """Whether a value or a constraint stood in the way: of data that may be other than the work believes."""
+    return state_of(error).startswith(("22", "23"))
 
 
 def is_refusal(error: BaseException) -> bool:

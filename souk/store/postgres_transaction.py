@@ -10,7 +10,7 @@ import asyncpg
 from souk.faults import Faults
 from souk.kernel.errors import StoreError
 from souk.store.database import Dialect, Row, Value
-from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, translate
+from souk.store.postgres_errors import DRIVER_ERRORS, is_about_data, may_run_again, translate
 from souk.store.postgres_unsent import Statement, Unsent, WrongAssumption
 from souk.store.together import can_be_counted, changed_table
 
@@ -107,10 +107,9 @@ class PostgresTransaction:
         if not assumed:
             await self._call(lambda: self._connection.execute(sql, *values))
             return
-        counts = await self._call(lambda: self._connection.fetchrow(sql, *values))
+        counts = await self._call(lambda: self._connection.fetchrow(sql, *values), assumed)
         if counts is None or tuple(counts) != tuple(one.likely for one in assumed):
-            self._ended = StoreError("the transaction starts again: a statement changed more or fewer rows than likely")
-            raise WrongAssumption(assumed)
+            raise self._wrong(assumed)
 
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         if len(rows) == 1:
@@ -169,7 +168,11 @@ class PostgresTransaction:
         both = self.unsent.taken()
         return both.sql, both.values
 
-    async def _call(self, statement: Callable[[], Awaitable[R]]) -> R:
+    def _wrong(self, assumed: Sequence[Statement]) -> WrongAssumption:
+        self._ended = StoreError("the transaction starts again: a statement changed more or fewer rows than likely")
+        return WrongAssumption(assumed)
+
+    async def _call(self, statement: Callable[[], Awaitable[R]], assumed: Sequence[Statement] = ()) -> R:
         self._require_open()
         self._faults.point("store.statement")
         self._inside = True
@@ -179,6 +182,8 @@ class PostgresTransaction:
                 await self._connection.execute(self._begin)
             return await statement()
         except DRIVER_ERRORS as error:
+            if assumed and is_about_data(error):  # what was written rests on what is only likely
+                raise self._wrong(assumed) from error
             self.collision = error if may_run_again(error) else None
             self._ended = translate(error, self._name)
             raise self._ended from error
@@ -219,8 +224,8 @@ class PostgresSingleRead(PostgresSnapshot):
     async def _put_off(self, statement: Statement) -> None:
         await self._with_unsent(statement.sql, statement.values)
 
-    async def _call(self, statement: Callable[[], Awaitable[R]]) -> R:
+    async def _call(self, statement: Callable[[], Awaitable[R]], assumed: Sequence[Statement] = ()) -> R:
         if self._asked:
             self._ended = self._ended or StoreError("a single read is one statement")
         self._asked = True
-        return await super()._call(statement)
+        return await super()._call(statement, assumed)

@@ -123,6 +123,23 @@ class LikelySuite(StoreFixtures):
             await database.run(work, guarded=True)
         assert await database.read(lambda tx: tx.fetch("SELECT id FROM thing")) == []
 
+    @pytest.mark.parametrize("read", [True, False])
+    async def test_an_error_that_rests_on_an_assumption_is_not_believed(self, database: Database, read: bool) -> None:
+        """What goes with a statement is done whatever that one finds: here what somebody else has done already."""
+
+        async def work(tx: Transaction) -> bool:
+            if not await take(tx, "a"):
+                return False
+            await tx.write("INSERT INTO thing (id, t) VALUES ($1, $2)", 1, "the one that was there")
+            if read:
+                await tx.fetch("SELECT id FROM thing")
+            return True
+
+        await database.run(lambda tx: put(tx, "a", 1))
+        assert [await database.run(work, guarded=True) for _ in range(2)] == [True, False]
+        rows = await database.read(lambda tx: tx.fetch("SELECT id FROM thing"))
+        assert len(rows) == 1
+
     async def test_a_read_tells_nothing_likely(self, database: Database) -> None:
         for single in (True, False):
             with pytest.raises(StoreError):
