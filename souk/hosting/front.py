@@ -42,10 +42,17 @@ class Readiness:
 
 
 def gateway(app: App, calls: Calls, clock: Clock, ready: Readiness) -> Gateway:
-    """An ASGI application with every public route of the app's contracts."""
+    """An ASGI application with every public route of the app's contracts.
+
+    Every service that a route leads to is looked for from the start, not at its first request: by then the
+    registry may be away.
+    """
+    contracts, channel_of = [contract_of(service.contract) for service in app.services], calls.of(NAME)
+    for name in {method.service for contract in contracts for method in contract.methods.values() if method.http}:
+        channel_of(name)
     return Gateway(
-        contracts=[contract_of(service.contract) for service in app.services],
-        channel_of=calls.of(NAME),
+        contracts=contracts,
+        channel_of=channel_of,
         issuer=app.identity,
         settings=GatewaySettings(title=app.name.capitalize()),
         clock=clock,

@@ -1,0 +1,16 @@
+"""The gateway among its services."""
+
+from pathlib import Path
+
+from marketplace.app.app import app
+from souk.hosting.calls import open_calls
+from souk.hosting.front import Readiness, gateway
+from souk.hosting.settings import Settings
+from souk.kernel.clock import SystemClock
+
+
+async def test_every_service_that_a_route_leads_to_is_looked_for_from_the_start(tmp_path: Path) -> None:
+    clock = SystemClock()
+    async with open_calls(b"k" * 32, (), Settings(data=tmp_path), clock) as calls:
+        gateway(app, calls, clock, Readiness())
+        assert {"product", "user", "order", "inventory", "payment"} <= set(calls.directory.counts())
