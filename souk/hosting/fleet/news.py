@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from souk.store.together import NOT_LIKELY
+
 Shown = Callable[[list[bytes]], list[bytes]]
 """Which lines are shown of those that a process wrote."""
 
@@ -14,6 +16,8 @@ _IT_STOPS = re.compile(
     rb"|the database system is (starting up|shutting down|not yet)"
 )
 """FATAL for a connection, and no news where the state of the server is told."""
+_RUN_AGAIN = NOT_LIKELY.encode()
+"""An ERROR for PostgreSQL, and for us a transaction that begins again and asks."""
 
 _VALKEY = re.compile(rb"^\d+:[A-Z] .{20,30} (?P<mark>[.*#-]) (?P<text>.*)|^\d+:signal-handler ")
 _VALKEY_AS_EVER = re.compile(
@@ -60,7 +64,7 @@ def postgres_news(line: bytes) -> bool | None:
         return None
     if found["level"] == b"LOG":
         return _DIED in found["text"]
-    return _IT_STOPS.search(found["text"]) is None
+    return _RUN_AGAIN not in found["text"] and _IT_STOPS.search(found["text"]) is None
 
 
 def valkey_news(line: bytes) -> bool | None:

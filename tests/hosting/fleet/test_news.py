@@ -16,6 +16,7 @@ VALKEY = b"17856:M 28 Nov 2026 14:55:38.212 "
         b"LOG:  received fast shutdown request",
         b"FATAL:  terminating connection due to administrator command",
         b"FATAL:  the database system is shutting down",
+        b'ERROR:  invalid input syntax for type integer: "not as many rows as likely"',
     ],
 )
 def test_the_usual_course_of_postgresql_is_no_news(text: bytes) -> None:
