@@ -17,6 +17,7 @@ from bench.figures import Figure, Section, at_least, below, progress
 from bench.fleet_limit import bare_hops
 from bench.fleet_system import FleetSystem, running_fleet
 from bench.load import Load, load
+from bench.refusals import Refusals, refusals
 from souk.hosting.calls import open_calls
 from souk.hosting.fleet.places import Places
 from souk.hosting.settings import Settings
@@ -40,15 +41,28 @@ def measure(folder: Path, *, seconds: float, buyers: int) -> Section:
         _dead(section, system, seconds)
         _open_breaker(section, system, seconds)
         gated = _sale(system, buyers, "with Redis before PostgreSQL")
+        refused = refusals(system, FLASH, seconds / 2)
     with running_fleet(folder / "ungated", "--scale", "inventory=2", "--redis", _NO_REDIS) as system:
         bare = _sale(system, buyers, "PostgreSQL alone")
+        refused_bare = refusals(system, FLASH, seconds / 2)
     section.add(
         Figure(
             f"flash sale: {buyers} buyers for {buyers // 10} pieces, gate", gated, "buyers/s", "no gate", gated / bare
         ),
         Figure("  without the gate", bare, "buyers/s"),
     )
+    _compare(section, refused, refused_bare)
     return section
+
+
+def _compare(section: Section, gate: Refusals, bare: Refusals) -> None:
+    share = gate.per_second / bare.per_second
+    section.add(
+        Figure("sold out: refusals by two Inventories, gate", gate.per_second, "refusals/s", "no gate", share),
+        Figure("  without the gate", bare.per_second, "refusals/s"),
+        Figure("  CPU of Inventory, gate", gate.inventory, "us", "no gate", gate.inventory / bare.inventory),
+        Figure("  CPU of PostgreSQL, gate", gate.postgres, "us", "no gate", gate.postgres / bare.postgres),
+    )
 
 
 def _catalogue(section: Section, system: FleetSystem, seconds: float) -> None:

@@ -198,7 +198,10 @@ class PostgresTransaction:
 
 
 class PostgresSnapshot(PostgresTransaction):
-    """The transaction of a `read`: nothing comes of it, so there is nothing to announce or to lock."""
+    """The transaction of a `read`: nothing comes of it, so there is nothing to announce, to lock or to put off."""
+
+    async def write(self, sql: str, *values: Value) -> None:
+        raise StoreError("a read writes nothing")
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         raise StoreError("a read has no commit")
@@ -220,9 +223,6 @@ class PostgresSingleRead(PostgresSnapshot):
         if not _READS.match(sql):
             self._ended = self._ended or StoreError("a single read is a SELECT")
         return await super()._with_unsent(sql, values)
-
-    async def _put_off(self, statement: Statement) -> None:
-        await self._with_unsent(statement.sql, statement.values)
 
     async def _call(self, statement: Callable[[], Awaitable[R]], assumed: Sequence[Statement] = ()) -> R:
         if self._asked:

@@ -12,7 +12,8 @@ from souk.store.sqlite import SqliteDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.store_likely_suite import LikelySuite
 from souk.testing.store_records_suite import EventStoreSuite, IdempotencySuite, MigrationSuite
-from souk.testing.store_suite import Opened, StatementSuite, TransactionSuite
+from souk.testing.store_suite import Opened, StatementSuite
+from souk.testing.store_transaction_suite import TransactionSuite
 from souk.testing.store_waiting_suite import AfterCommitSuite, CancellationSuite, ForeignAwaitSuite, LockSuite
 
 
