@@ -1,7 +1,7 @@
 """What every adapter of `souk.store.database` guarantees, as tests.
 
-A test module subclasses the suites (this file, and store_*_suite.py) and gives the fixture `opened`, which opens any number of
-`Database` objects on one and the same empty database and closes them at the end.
+A test module subclasses the suites (here and in store_*_suite.py) and gives the fixture `opened`, which
+opens any number of `Database` objects on one and the same empty database and closes them at the end.
 """
 
 from collections.abc import Awaitable, Callable
