@@ -5,7 +5,7 @@ are. Whoever calls cannot tell the difference.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,6 +91,11 @@ class Calls:
             return channels[name]
 
         return channel
+
+    def look_for(self, names: Iterable[str]) -> None:
+        """Watches these services in the registry from now on; they are connected to when they are called."""
+        for name in set(names) - self._here.keys():
+            self.directory.instances(name)
 
     def serve(self, one: Hosted) -> None:
         """Takes calls for a service, and events for its consumers, from now on."""

@@ -15,8 +15,10 @@ from souk.saga import operating as sagas
 from souk.store.database import Database, Dialect, Transaction, Work
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite import SqliteDatabase
+from souk.telemetry.logs import logger
 
 POSTGRES_PORT = 5432
+_log = logger("hosting")
 
 
 class NoDatabase:
@@ -90,7 +92,10 @@ async def _take_over(database: Database) -> None:
         await sagas.end_leases(tx)
         await events.end_leases(tx)
 
-    await database.run(work)
+    try:
+        await database.run(work)
+    except StoreUnavailable as error:  # such as a full disk, on which the system answers what it can
+        _log.warning("leases are left to end by themselves", error=str(error))
 
 
 async def _sqlite(path: Path, clock: Clock, faults: Faults) -> Database:

@@ -47,12 +47,11 @@ def gateway(app: App, calls: Calls, clock: Clock, ready: Readiness) -> Gateway:
     Every service that a route leads to is looked for from the start, not at its first request: by then the
     registry may be away.
     """
-    contracts, channel_of = [contract_of(service.contract) for service in app.services], calls.of(NAME)
-    for name in {method.service for contract in contracts for method in contract.methods.values() if method.http}:
-        channel_of(name)
+    contracts = [contract_of(service.contract) for service in app.services]
+    calls.look_for(method.service for one in contracts for method in one.methods.values() if method.http)
     return Gateway(
         contracts=contracts,
-        channel_of=channel_of,
+        channel_of=calls.of(NAME),
         issuer=app.identity,
         settings=GatewaySettings(title=app.name.capitalize()),
         clock=clock,

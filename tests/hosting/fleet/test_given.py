@@ -91,7 +91,7 @@ def _python_of(user: pwd.struct_passwd, folder: Path) -> str:
         subprocess.run((candidate, "-m", "venv", "--clear", "--without-pip", folder), check=True)
         (site,) = folder.glob("lib/*/site-packages")
         (site / "souk.pth").write_text(f"import site; site.addsitedir({sysconfig.get_paths()['purelib']!r})\n")
-        check = (*_runs_as(user), python, "-c", "import souk.hosting")
+        check = (*_runs_as(user), python, "-c", "import souk.hosting, asyncpg, redis.asyncio, uvloop")
         if subprocess.run(check, check=False, capture_output=True, cwd="/").returncode == 0:
             return str(python)
     pytest.skip(f"{user.pw_name} can start no Python with these packages: they are where others may not go")
