@@ -60,7 +60,7 @@ async def _ask(stub: Any, product: str, numbers: "count[int]", until: float) -> 
             try:
                 await stub.Reserve(request, timeout=5)
             except CallFailed as failure:
-                if failure.refusal is None or failure.refusal.reason != "OUT_OF_STOCK":
+                if failure.reason != "OUT_OF_STOCK":
                     raise
                 refused += 1
             else:
