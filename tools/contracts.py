@@ -1,6 +1,7 @@
 """Contracts: generate code, check drift, lint, and refuse breaking changes.
 
-python tools/contracts.py generate   writes contracts/gen from the .proto files: code, and comments as data
+python tools/contracts.py generate   writes contracts/gen from the .proto files: code, and comments as data;
+                                     after a mistake contracts/gen is as it was
 python tools/contracts.py check      fails when contracts/gen is not what the .proto files give,
                                      when buf's lint objects, or when a change breaks baseline.binpb
 python tools/contracts.py baseline   accepts the contracts as they are as the new baseline
@@ -23,24 +24,40 @@ ROOT = Path(__file__).resolve().parent.parent / "contracts"
 GENERATED = ROOT / "gen"
 BASELINE = ROOT / "baseline.binpb"
 COMMENTS = "comments.json"
+ASIDE = ".gen-"
+INTERRUPTED = 130
+
+
+class WrongContract(Exception):
+    """protoc refuses the contracts; the message is what it says, a line for each mistake."""
 
 
 def _protoc(*arguments: str) -> None:
     sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("s*/**/*.proto"))
     includes = [str(ROOT), str(files("grpc_tools") / "_proto"), str(Path(code_pb2.__file__).parents[2])]
     command = [sys.executable, "-m", "grpc_tools.protoc", *(f"-I{path}" for path in includes)]
-    subprocess.run([*command, *arguments, *sources], check=True, cwd=ROOT)
+    done = subprocess.run([*command, *arguments, *sources], check=False, cwd=ROOT, text=True, stderr=subprocess.PIPE)
+    if done.returncode:
+        raise WrongContract(_mistakes(done.stderr))
+
+
+def _mistakes(output: str) -> str:
+    """The lines of protoc that are no warnings, with files named from the top of the repository."""
+    lines = output.replace(f"{ROOT.parent}/", "").splitlines()
+    return "\n".join(line for line in lines if line.strip() and ": warning: " not in line)
 
 
 def generate(into: Path) -> None:
-    """Writes messages, stubs, their type information and the contracts' comments below `into`."""
-    shutil.rmtree(into, ignore_errors=True)
-    into.mkdir(parents=True)
+    """Writes messages, stubs, their type information and the contracts' comments below `into`, an empty folder.
+
+    Raises WrongContract.
+    """
     plugins = Path(sys.executable).parent
     _protoc(
         f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}",
         f"--plugin=protoc-gen-mypy_grpc={plugins / 'protoc-gen-mypy_grpc'}",
-        *(f"--{kind}={into}" for kind in ("python_out", "grpc_python_out", "mypy_out", "mypy_grpc_out")),
+        *(f"--{kind}={into}" for kind in ("python_out", "grpc_python_out")),
+        *(f"--{kind}=quiet:{into}" for kind in ("mypy_out", "mypy_grpc_out")),
     )
     for package in {path.parent for path in into.rglob("*.py")}:
         for folder in (package, *package.parents):
@@ -62,6 +79,27 @@ def _write_comments(into: Path) -> None:
         (into / package / COMMENTS).write_text(text + "\n", encoding="utf-8")
 
 
+def replace_generated() -> None:
+    """Generates beside contracts/gen and, once all went well, puts the new tree in its place."""
+    for left in ROOT.glob(f"{ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=ROOT))
+    try:
+        fresh, before = aside / "new", aside / "old"
+        fresh.mkdir()
+        generate(fresh)
+        if GENERATED.exists():
+            GENERATED.rename(before)
+        try:
+            fresh.rename(GENERATED)
+        except BaseException:
+            if before.exists() and not GENERATED.exists():
+                before.rename(GENERATED)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _image(path: Path) -> Path:
     _protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={path}")
     return path
@@ -75,6 +113,7 @@ def check() -> int:
     """Returns how many things are wrong; each was printed."""
     with tempfile.TemporaryDirectory() as folder:
         fresh, image = Path(folder) / "gen", _image(Path(folder) / "image.binpb")
+        fresh.mkdir()
         generate(fresh)
         drift = sorted(_drift(fresh))
         for name in drift:
@@ -100,19 +139,31 @@ def _drift(fresh: Path) -> set[str]:
     return {*different, *missing}
 
 
-def main() -> int:
-    match sys.argv[1:]:
+def run(arguments: list[str]) -> int:
+    """Returns the exit status."""
+    match arguments:
         case ["generate"]:
-            generate(GENERATED)
-            return 0
+            replace_generated()
         case ["baseline"]:
             _image(BASELINE)
-            return 0
         case ["check"]:
             return 1 if check() else 0
         case _:
             print(__doc__, file=sys.stderr)
             return 2
+    return 0
+
+
+def main() -> int:
+    """Returns the exit status; a mistake in a contract is told in its own lines."""
+    try:
+        return run(sys.argv[1:])
+    except WrongContract as mistakes:
+        print(mistakes, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; contracts/gen is as it was", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":
