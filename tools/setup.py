@@ -1,16 +1,19 @@
-"""Sets up `.venv`: the pinned packages, and Souk's nine distributions as editable ones.
+"""Sets up `.venv`: the pinned packages, and Souk's distributions as editable ones.
 
-    python3 tools/setup.py
+    python3 tools/setup.py          what runs: the marketplace, as one process and as a fleet
+    python3 tools/setup.py dev      that, and the developers' tools
 
-Needs Python 3.11 or later and nothing else. Done once, it is done: a stamp in `.venv` holds a digest
-of everything that the set-up depends on.
+Needs Python 3.11 or later and nothing else. Done once, it is done: a stamp in `.venv` holds what was set up, and a
+digest of everything that it depends on. An environment that has the developers' tools keeps them.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
@@ -19,10 +22,11 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "souk-setup"
 CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST = (3, 11)
+EXTRAS = {"run": "fleet", "dev": "dev"}
 
 
 def distributions() -> list[Path]:
-    """The folders of the nine distributions, those that others need first."""
+    """The folders of Souk's distributions, those that others need first."""
     return [ROOT, ROOT / "contracts", *sorted(path.parent for path in ROOT.glob("marketplace/*/pyproject.toml"))]
 
 
@@ -39,9 +43,9 @@ def _run(*command: str | Path) -> None:
     subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
 
 
-def _pip(*arguments: str | Path) -> None:
+def _pip(command: str, *arguments: str | Path) -> None:
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-    _run(VENV / "bin" / "python", "-m", "pip", "install", *quiet, "-c", CONSTRAINTS, *arguments)
+    _run(VENV / "bin" / "python", "-m", "pip", command, *quiet, *arguments)
 
 
 def _make_venv() -> None:
@@ -56,19 +60,45 @@ def _make_venv() -> None:
         _run(sys.executable, "-m", "pip", "--python", VENV / "bin" / "python", "install", "--quiet", "pip")
 
 
-def main() -> int:
-    """Returns the exit status."""
-    if sys.version_info < OLDEST:
-        print(f"Souk needs Python 3.11 or later, and this is {sys.version.split()[0]}", file=sys.stderr)
-        return 1
-    if STAMP.exists() and STAMP.read_text() == digest():
+def _forget_old_names() -> None:
+    """Removes what this repository installed under a name that it no longer has, with its entry points."""
+    names = {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"] for folder in distributions()}
+    command = (
+        VENV / "bin" / "python",
+        "-m",
+        "pip",
+        "list",
+        "--editable",
+        "--format=json",
+        "--disable-pip-version-check",
+    )
+    listed = subprocess.run([str(part) for part in command], check=True, cwd=ROOT, text=True, capture_output=True)
+    old = [
+        one["name"]
+        for one in json.loads(listed.stdout)
+        if Path(one["editable_project_location"]).is_relative_to(ROOT) and one["name"] not in names
+    ]
+    if old:
+        _pip("uninstall", "--yes", *old)
+
+
+def _install(kind: str) -> None:
+    _make_venv()
+    _forget_old_names()
+    _pip("install", "-c", CONSTRAINTS, "hatchling", "editables")
+    editables = [part for folder in distributions()[1:] for part in ("-e", str(folder))]
+    _pip("install", "-c", CONSTRAINTS, "--no-build-isolation", "-e", f"{ROOT}[{EXTRAS[kind]}]", *editables)
+
+
+def _set_up(kind: str) -> int:
+    before = STAMP.read_text() if STAMP.exists() else "run"
+    if not before.startswith("run"):
+        kind = "dev"
+    if before == (wanted := f"{kind} {digest()}"):
         return 0
     print("setting up .venv (about a minute, once)", flush=True)
     try:
-        _make_venv()
-        _pip("hatchling", "editables")
-        editables = [part for folder in distributions()[1:] for part in ("-e", str(folder))]
-        _pip("--no-build-isolation", "-e", f"{ROOT}[dev]", *editables)
+        _install(kind)
     except subprocess.CalledProcessError as error:
         print(
             f"set-up failed: {error.cmd[0]} ended with {error.returncode}; its own lines above say why", file=sys.stderr
@@ -77,9 +107,24 @@ def main() -> int:
             print("this Python cannot make virtual environments; on Debian: apt install python3-venv", file=sys.stderr)
         return 1
     aside = STAMP.with_suffix(".new")
-    aside.write_text(digest())
+    aside.write_text(wanted)
     os.replace(aside, STAMP)
     return 0
+
+
+def main() -> int:
+    """Returns the exit status."""
+    if sys.version_info < OLDEST:
+        print(f"Souk needs Python 3.11 or later, and this is {sys.version.split()[0]}", file=sys.stderr)
+        return 1
+    match sys.argv[1:]:
+        case []:
+            return _set_up("run")
+        case ["dev"]:
+            return _set_up("dev")
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,9 @@ def run(*command: object, **more: object) -> str:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    for source in (ROOT, ROOT / "contracts", *(ROOT / "marketplace" / name for name in SERVICES)):
-        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source)
+    folder = tmp_path_factory.mktemp("wheels") / "dist"
+    folder.mkdir()
+    run(sys.executable, ROOT / "tools" / "wheels.py", folder)
     return folder
 
 
@@ -33,7 +34,7 @@ def order_alone(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", environment)
     needed = [
         wheel
-        for name in ("souk_platform", "shop_contracts", "marketplace_order")
+        for name in ("souk_platform", "souk_marketplace_contracts", "souk_marketplace_order")
         for wheel in wheels.glob(f"{name}-*.whl")
     ]
     run(environment / "bin" / "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", *needed)
@@ -63,16 +64,37 @@ def test_it_starts_answers_and_stops(order_alone: Path, tmp_path: Path) -> None:
             assert process.wait(timeout=30) == 0
 
 
+@pytest.fixture(scope="module")
+def as_the_readme_says(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment in which every line of the README that installs something was run, from the top."""
+    environment = tmp_path_factory.mktemp("readme") / "venv"
+    run(sys.executable, "-m", "venv", environment)
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    lines = [line.partition("#")[0] for block in blocks for line in block.splitlines() if "pip install" in line]
+    assert lines
+    pinned = {**os.environ, "PATH": f"{environment / 'bin'}:{os.environ['PATH']}"}
+    for line in lines:
+        run("bash", "-c", line, cwd=wheels.parent, env={**pinned, "PIP_CONSTRAINT": str(ROOT / "constraints.txt")})
+    return environment / "bin"
+
+
+def test_the_readme_s_lines_install_the_whole_marketplace(as_the_readme_says: Path) -> None:
+    routes = json.loads(run(as_the_readme_says / "souk", "routes", "--json", cwd=as_the_readme_says))
+    assert {route["service"] for route in routes} >= {"product", "user", "order", "inventory", "payment"}
+    code = "import asyncpg, redis, souk.hosting.fleet.postgres_binaries as found; print(found.__name__)"
+    assert run(as_the_readme_says / "python", "-c", code, cwd=as_the_readme_says)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_wheel_holds_its_service_and_migrations(wheels: Path, name: str) -> None:
-    (wheel,) = wheels.glob(f"marketplace_{name}-*.whl")
+    (wheel,) = wheels.glob(f"souk_marketplace_{name}-*.whl")
     listed = run(sys.executable, "-m", "zipfile", "--list", wheel)
     assert f"marketplace/{name}/service.py" in listed
     migrations = [path.name for path in (ROOT / "marketplace" / name).glob("migrations/*.sql")]
     assert all(f"marketplace/{name}/migrations/{file}" in listed for file in migrations)
 
 
-@pytest.mark.parametrize(("wheel", "package"), [("souk_platform", "soukapi"), ("shop_contracts", "shop")])
+@pytest.mark.parametrize(("wheel", "package"), [("souk_platform", "soukapi"), ("souk_marketplace_contracts", "shop")])
 def test_the_comments_of_contracts_are_in_the_wheel(wheels: Path, wheel: str, package: str) -> None:
     (found,) = wheels.glob(f"{wheel}-*.whl")
     assert f"{package}/comments.json" in run(sys.executable, "-m", "zipfile", "--list", found)
