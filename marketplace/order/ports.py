@@ -171,8 +171,12 @@ class Orders(Protocol):
     async def keep_address(self, tx: Transaction, order: Order, address: str) -> None:
         """Where the parcel goes, as the buyer's address was when this attempt began.
 
-        Raises ADDRESS_NOT_FOUND when the buyer was erased since it was asked for.
+        Raises Unauthenticated when the buyer was erased since it was asked for.
         """
+        ...
+
+    async def require_buyer(self, tx: Transaction, user_id: str) -> None:
+        """Raises Unauthenticated for a buyer who was erased."""
         ...
 
     async def erase_addresses(self, tx: Transaction, user_id: str) -> None:

@@ -18,6 +18,7 @@ from marketplace.order.ports import Shown
 from souk.kernel.clock import Clock
 from souk.kernel.errors import DomainError, VersionConflict
 from souk.store.database import Row, Transaction
+from souk.store.erased_subjects import ALL, KNOWN, ErasedSubjects, erased
 from souk.store.event_store import EventStore, NewEvent, RecordedEvent
 from souk.store.idempotency import Idempotency, KeyRecord, Scope, StoredReply
 from souk.store.outbox import Outbox
@@ -33,6 +34,7 @@ class OrderStore:
         self._clock = clock
         self._log = EventStore()
         self._keys = Idempotency()
+        self._erased = ErasedSubjects()
         # As they stood when this process last committed a change: perhaps not the latest.
         self._lately = Lately[Order]()
         # These two never change, once they are there.
@@ -169,26 +171,30 @@ class OrderStore:
     async def keep_address(self, tx: Transaction, order: Order, address: str) -> None:
         """Where the parcel goes, as the buyer's address was when this attempt began.
 
-        Raises ADDRESS_NOT_FOUND when the buyer was erased since it was asked for.
+        Raises Unauthenticated when the buyer was erased since it was asked for.
         """
         kept = await tx.execute(
             "INSERT INTO order_address (order_id, user_id, address)"
-            " SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM erased_buyer WHERE user_id = $2)"
+            f" SELECT $1, $2, $3 WHERE {KNOWN.format('$2')}"
             " ON CONFLICT (order_id) DO UPDATE SET address = excluded.address",
             *(order.id, order.user_id, address),
             likely=1,
         )
         if not kept:
-            raise DomainError("ADDRESS_NOT_FOUND", "the buyer's addresses were erased")
+            raise erased()
+
+    async def require_buyer(self, tx: Transaction, user_id: str) -> None:
+        """Raises Unauthenticated for a buyer who was erased."""
+        await self._erased.require_known(tx, user_id)
 
     async def erase_addresses(self, tx: Transaction, user_id: str) -> None:
         """Forgets where a buyer's parcels went; no address of theirs is kept from now on."""
-        await tx.execute("INSERT INTO erased_buyer (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING", user_id)
+        await self._erased.erase(tx, user_id)
         await tx.execute("DELETE FROM order_address WHERE user_id = $1", user_id)
 
     async def erase_late(self, tx: Transaction) -> int:
         """Forgets the addresses that orders kept in the very moment of an erasure; returns how many."""
-        return await tx.execute("DELETE FROM order_address WHERE user_id IN (SELECT user_id FROM erased_buyer)")
+        return await tx.execute(f"DELETE FROM order_address WHERE user_id IN ({ALL})")
 
     async def _scope(self, tx: Transaction, order_id: str) -> Scope:
         if (known := self._scopes.get(order_id)) is not None:

@@ -24,10 +24,6 @@ _PAGE = f"""
 class SqlCards:
     """Implements `ports.Cards` on either engine."""
 
-    async def lock(self, tx: Transaction, user_id: str) -> None:
-        """Keeps other changes of a user's cards waiting."""
-        await tx.lock(f"cards:{user_id}")
-
     async def insert(self, tx: Transaction, card: Card) -> None:
         """Saves a card."""
         c = card

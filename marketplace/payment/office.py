@@ -8,6 +8,7 @@ from marketplace.payment.ports import Announcer, CardProvider, Cards, Ledger, Pa
 from souk.faults import Faults
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.store.database import Database, Work
+from souk.store.erased_subjects import ErasedSubjects
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Office:
     clock: Clock
     faults: Faults
     locks: KeyLocks = field(default_factory=KeyLocks)
+    erased: ErasedSubjects = field(default_factory=ErasedSubjects)
 
     async def run(self, work: Work[T]) -> T:
         """Runs a transaction. Each of them is guarded by what it locks and writes: docs/decisions/0002-isolation.md."""

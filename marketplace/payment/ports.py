@@ -176,10 +176,6 @@ class Ledger(Protocol):
 class Cards(Protocol):
     """Saved cards."""
 
-    async def lock(self, tx: Transaction, user_id: str) -> None:
-        """Keeps other changes of a user's cards waiting."""
-        ...
-
     async def insert(self, tx: Transaction, card: Card) -> None:
         """Saves a card."""
         ...

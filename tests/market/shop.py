@@ -39,6 +39,10 @@ class Buyer(Api):
         saved: dict[str, Any] = self.ok("POST", "/api/v1/payment-methods", 201, json={"cardToken": token, **more})
         return saved
 
+    def delete_account(self) -> None:
+        """Ends the account."""
+        self.ok("DELETE", "/api/v1/users/me", 204)
+
     def wish(self, *lines: tuple[str, int, int], method: str = "card", key: str = "") -> dict[str, Any]:
         """The body of an order to this buyer's home."""
         return wish(*lines, address=self.home, method=method, key=key)

@@ -28,6 +28,7 @@ class CancelOrder:
         """The order when it has come to rest, or as it is when time is up. A repeat changes nothing."""
 
         async def record(tx: Transaction) -> Order:
+            await self._orders.require_buyer(tx, user_id)
             before = await self._orders.load_own(tx, user_id, order_id)
             after = await self._orders.change(tx, before, domain.cancel(before))
             if after.status is Status.CANCELLING and before.status is not Status.CANCELLING:

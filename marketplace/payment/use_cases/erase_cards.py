@@ -16,8 +16,8 @@ async def erase_cards(event: Event, office: Office, inbox: Inbox) -> None:
 
     async def work(tx: Transaction) -> None:
         if await inbox.first_time(tx, CONSUMER, event.id):
-            # A card that is saved at the same time comes before, and goes too, or after.
-            await office.cards.lock(tx, user_id)
+            # A card that is saved at the same time comes before, and goes too, or after, and is refused.
+            await office.erased.erase(tx, user_id)
             await office.cards.erase(tx, user_id)
 
     await office.run(work)

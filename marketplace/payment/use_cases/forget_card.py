@@ -16,10 +16,13 @@ class ForgetCard:
 
 
 async def forget_card(command: ForgetCard, office: Office) -> None:
-    """Hides the card; of a default, the oldest one left takes its place. Raises PAYMENT_METHOD_NOT_FOUND."""
+    """Hides the card; of a default, the oldest one left takes its place.
+
+    Raises PAYMENT_METHOD_NOT_FOUND and Unauthenticated.
+    """
 
     async def work(tx: Transaction) -> None:
-        await office.cards.lock(tx, command.user_id)
+        await office.erased.require_known(tx, command.user_id)
         card = await office.cards.find(tx, command.card_id, command.user_id)
         if card is None or card.forgotten:
             raise card_not_found()

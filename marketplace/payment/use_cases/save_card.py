@@ -20,11 +20,11 @@ class SaveCard:
 
 
 async def save_card(command: SaveCard, office: Office) -> Card:
-    """The saved card; raises InvalidArgument for what is no token of the provider."""
+    """The saved card; raises InvalidArgument for what is no token of the provider, and Unauthenticated."""
     face = face_of(command.token, office)
 
     async def work(tx: Transaction) -> Card:
-        await office.cards.lock(tx, command.user_id)
+        await office.erased.require_known(tx, command.user_id)
         known = await office.cards.find(tx, command.id, command.user_id) if command.id else None
         if known is not None:
             return known

@@ -42,7 +42,7 @@ async def top_up_wallet(command: TopUpWallet, office: Office) -> ToppedUp:
     """The wallet with the money in it.
 
     Raises DomainError with PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, CURRENCY_MISMATCH,
-    IDEMPOTENCY_KEY_REUSED or REQUEST_IN_PROGRESS, and InvalidArgument.
+    IDEMPOTENCY_KEY_REUSED or REQUEST_IN_PROGRESS, InvalidArgument and Unauthenticated.
     """
     wanted = _payment(command, office, face_of(command.token, office))
     async with office.locks.of(wanted.key):
@@ -66,6 +66,7 @@ async def _charge(intent: Intent, office: Office) -> Payment:
 
 
 async def _record_intent(tx: Transaction, office: Office, wanted: Payment, token: str) -> Intent:
+    await office.erased.require_known(tx, wanted.user_id)
     # Top-ups under way count against the wallet's room, so those of a user see each other.
     await office.ledger.lock(tx, wanted.user_id)
     found = await office.payments.find_by_key(tx, wanted.key)

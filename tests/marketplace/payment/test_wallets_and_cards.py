@@ -146,9 +146,27 @@ async def test_the_cards_of_a_deleted_user_are_erased_once(desk) -> None:
     event = Event(id="EVT-1", payload=UserDeleted(user_id="U-1").SerializeToString())
     await erase_cards(event, desk.office, Inbox())
     assert [row["user_id"] for row in await desk.rows("SELECT user_id FROM cards")] == ["U-2"]
-    await desk.card("tok_visa")
     await erase_cards(event, desk.office, Inbox())
-    assert len(await _cards(desk)) == 1, "a repeat of the event does nothing"
+    for call in (desk.card("tok_visa"), desk.top_up("again", 500)):
+        with pytest.raises(DomainError, match="UNAUTHENTICATED"):
+            await call
+    assert await desk.rows("SELECT id FROM cards WHERE user_id = $1", "U-1") == []
+
+
+@pytest.mark.parametrize("write", ["card", "top-up"])
+async def test_a_write_beside_the_erasure_comes_before_or_is_refused(desk, write: str) -> None:
+    outcomes = []
+    for number in range(10):
+        user = f"U-{number}"
+        event = Event(id=f"EVT-{number}", payload=UserDeleted(user_id=user).SerializeToString())
+        wish = desk.card("tok_visa", user) if write == "card" else desk.top_up("k", 500, user=user)
+        pair = [wish, erase_cards(event, desk.office, Inbox())]
+        both = await asyncio.gather(*(pair if number % 2 else reversed(pair)), return_exceptions=True)
+        errors = [one for one in both if isinstance(one, Exception)]
+        assert all(isinstance(error, DomainError) and error.reason == "UNAUTHENTICATED" for error in errors)
+        outcomes.append(bool(errors))
+    assert any(outcomes), "one that came after was refused"
+    assert await desk.rows("SELECT id FROM cards") == [], "one that came before was erased, too"
 
 
 async def test_lists_page_through_everything_once(desk) -> None:
