@@ -4,9 +4,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PORT ?= 8080
 DATA ?= var/souk
+MINUTES ?= 5
+SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: help python setup setup-dev run test test-engines test-full bench proto wheels clean
+.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -32,6 +34,9 @@ test-engines: setup-dev ## brings Consul, etcd, Eureka and dnsmasq (minutes, onc
 
 test-full: setup-dev ## the tests that take long
 	@exec $(BIN)/python tools/checks.py full
+
+chaos: setup-dev ## harm of every kind to a fleet for MINUTES, as SEED decides, and a check that all adds up
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED)
 
 bench: setup-dev ## measures this machine
 	@exec $(BIN)/python -m bench

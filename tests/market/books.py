@@ -14,14 +14,15 @@ DATABASES = ("product", "user", "inventory", "payment", "order")
 
 @dataclass(frozen=True)
 class Books:
-    """The data directory of a system that runs, or was stopped."""
+    """The data directory of a system that runs, or was stopped. `bank` is the book of a bank outside of it."""
 
     data: Path
+    bank: Path | None = None
 
     def rows(self, database: str, sql: str, *values: object) -> list[Row]:
         """Rows of a service's database."""
         if database == "bank":
-            return sqlite_rows(self.data / "payment" / "sandbox-bank.db", sql, *values)
+            return sqlite_rows((self.bank or self.data / "payment") / "sandbox-bank.db", sql, *values)
         if on_postgres(self.data):
             return postgres_rows(self.data, database, sql, *values)
         return sqlite_rows(self.data / f"{database}.db", sql, *values)

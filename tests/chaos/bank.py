@@ -1,0 +1,123 @@
+"""The card provider of a run: the sandbox bank as a process of its own, behind a proxy that does it harm."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from souk.testing.system import LOOPBACK, free_port
+
+CHUNK = 65_536
+START_LIMIT = 30.0
+
+
+class Bank:
+    """Listens at `url` for Payment. What is held, slow or cut here the bank itself knows nothing of."""
+
+    def __init__(self, folder: Path, secret: str) -> None:
+        self.book = folder / "book"
+        self._log = folder / "bank.log"
+        self._secret = secret
+        self._port, self._behind = free_port(), free_port()
+        self._process: asyncio.subprocess.Process | None = None
+        self._listener: asyncio.Server | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._answers = asyncio.Event()
+        self._answers.set()
+        self.delay = 0.0
+        self.cuts_answers = False
+
+    @property
+    def url(self) -> str:
+        """Where Payment finds it."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    async def open(self) -> None:
+        """Starts the bank, then lets callers in."""
+        await self._start()
+        await self._listen()
+
+    async def close(self) -> None:
+        """Ends it."""
+        await self.vanish()
+
+    async def vanish(self) -> None:
+        """Dies with requests in its hands: booked, never answered; then its port refuses."""
+        self.hold()
+        await asyncio.sleep(0.15)
+        await self._refuse()
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+            await self._process.wait()
+
+    async def come_back(self) -> None:
+        """Is there again, with its book."""
+        self.release()
+        await self.open()
+
+    async def _refuse(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        for writer in list(self._connections):
+            writer.transport.abort()
+
+    def hold(self) -> None:
+        """Takes requests, and keeps the answers back."""
+        self._answers.clear()
+
+    def release(self) -> None:
+        """Answers again, at once."""
+        self._answers.set()
+        self.delay, self.cuts_answers = 0.0, False
+
+    async def _start(self) -> None:
+        self.book.mkdir(parents=True, exist_ok=True)
+        words = ("-m", "marketplace.payment.adapters.sandbox_server", "--book", str(self.book))
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *words, "--port", str(self._behind)),
+                env={**os.environ, "SOUK_SANDBOX_KEY": self._secret},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._process.stdout is not None
+        line = await asyncio.wait_for(self._process.stdout.readline(), START_LIMIT)
+        assert b"http" in line, f"the bank did not start: {self._log.read_text()[-500:]}"
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.start_server(self._serve, LOOPBACK, self._port)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            theirs, ours = await asyncio.open_connection(LOOPBACK, self._behind)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._connections |= {writer, ours}
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, ours, answers=False))
+                group.create_task(self._pump(theirs, writer, answers=True))
+        except* OSError:
+            pass
+        finally:
+            self._connections -= {writer, ours}
+            for one in (writer, ours):
+                with suppress(OSError):
+                    one.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+        while data := await reader.read(CHUNK):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            if answers:
+                await self._answers.wait()
+                if self.cuts_answers:
+                    break
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()
+        raise ConnectionResetError("one side went away")
