@@ -1,7 +1,7 @@
 """The pipeline of one method: who calls, how often, what is asked, the call, the answer."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from souk.gateway.backend import Backend
 from souk.gateway.identity import Identity
@@ -37,8 +37,9 @@ class Pipeline:
         transcoder, method = self.transcoder, self.transcoder.method
         trace = request.trace.traceparent
         caller = await self.identity.authorise(request.header(b"authorization"), method, trace)
+        caller = replace(caller, address=request.client)
         request.subject = caller.subject
-        admit(self.limiter, method.policy.rate_class, caller, request.peer)
+        admit(self.limiter, method.policy.rate_class, caller)
         body = await request.json_body() if transcoder.takes_body else b""
         message = transcoder.request(variables, request.query, body, request.header(b"idempotency-key"))
         # Time for the call begins only now: a body that comes slowly has its own limit.

@@ -82,20 +82,24 @@ class SigningKeys:
     def _replace(self, found: Mapping[str, Any]) -> None:
         keys: dict[str, tuple[Mapping[str, Any], ECKey]] = {}
         for jwk in found.get("keys", ()):
-            kid, known = jwk.get("kid"), self._keys.get(jwk.get("kid"))
+            kid = jwk.get("kid")
+            if not isinstance(kid, str) or not kid:
+                continue
+            known = self._keys.get(kid)
             key = known[1] if known is not None and known[0] == jwk else _imported(jwk)
-            if kid and key is not None:
+            if key is not None:
                 keys[kid] = (jwk, key)
         self._keys = keys
 
 
 def _imported(jwk: Mapping[str, Any]) -> ECKey | None:
-    """Only P-256 keys that are meant for ES256 signatures."""
+    """Only P-256 keys that are meant to verify ES256 signatures (RFC 7517, section 4)."""
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or jwk.get("alg", "ES256") != "ES256":
         return None
-    if jwk.get("use", "sig") != "sig":
+    uses = jwk.get("key_ops", ["verify"])
+    if jwk.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
         return None
     try:
         return ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
-    except (JoseError, ValueError, KeyError):
+    except (JoseError, ValueError, TypeError, KeyError):
         return None

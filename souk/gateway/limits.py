@@ -22,8 +22,8 @@ class Unlimited:
         return 0.0
 
 
-def admit(limiter: RateLimiter, kind: RateClass, caller: Caller, peer: str) -> None:
+def admit(limiter: RateLimiter, kind: RateClass, caller: Caller) -> None:
     """Counts a call by its user, or by its address when nobody is known. Raises Problem 429."""
-    seconds = limiter.wait(kind, caller.subject or peer)
+    seconds = limiter.wait(kind, caller.subject or caller.address)
     if seconds > 0:
         raise Problem(429, "RATE_LIMITED", "too many requests of this kind", retry_after=seconds)

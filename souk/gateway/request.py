@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+from souk.gateway.client_address import client_address
 from souk.gateway.problem import Problem, invalid
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import SoukError, Violation
@@ -74,10 +75,9 @@ class Request:
         return "" if value is None else value.decode("latin-1")
 
     @property
-    def peer(self) -> str:
-        """The address of whoever is connected."""
-        client = self.scope.get("client")
-        return str(client[0]) if client else ""
+    def client(self) -> str:
+        """The address of whoever asks, as far as it can be trusted."""
+        return client_address(self.scope, self._settings.trusted_proxies)
 
     @property
     def has_body(self) -> bool:

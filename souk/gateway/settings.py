@@ -1,6 +1,10 @@
 """What can be set at the gateway."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import TypeAlias
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 MEBIBYTE = 1024 * 1024
 
@@ -12,7 +16,8 @@ class GatewaySettings:
     `max_drain` is how much of an unwanted body is read before it is refused. `jwks_refetch` is the
     least time between two fetches of the verification keys on account of an unknown one,
     `jwks_retry` after a fetch that failed, `jwks_age` the time after which they are fetched anyway,
-    so that a withdrawn key stops working.
+    so that a withdrawn key stops working. `trusted_proxies` are the networks whose word in
+    X-Forwarded-For is taken; nobody's unless said.
     """
 
     max_body: int = MEBIBYTE
@@ -27,3 +32,4 @@ class GatewaySettings:
     jwks_age: float = 60.0
     verified_tokens: int = 10_000
     title: str = "Souk"
+    trusted_proxies: tuple[Network, ...] = ()

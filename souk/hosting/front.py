@@ -9,6 +9,7 @@ from souk.gateway.app import Gateway
 from souk.gateway.settings import GatewaySettings
 from souk.hosting.calls import Calls
 from souk.hosting.service import App
+from souk.hosting.settings import Settings
 from souk.kernel.clock import Clock
 
 NAME = "gateway"
@@ -41,7 +42,7 @@ class Readiness:
             self.ready = False
 
 
-def gateway(app: App, calls: Calls, clock: Clock, ready: Readiness) -> Gateway:
+def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Readiness) -> Gateway:
     """An ASGI application with every public route of the app's contracts.
 
     Every service that a route leads to is looked for from the start, not at its first request: by then the
@@ -53,7 +54,7 @@ def gateway(app: App, calls: Calls, clock: Clock, ready: Readiness) -> Gateway:
         contracts=contracts,
         channel_of=calls.of(NAME),
         issuer=app.identity,
-        settings=GatewaySettings(title=app.name.capitalize()),
+        settings=GatewaySettings(title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies),
         clock=clock,
         ready=ready,
         registry=calls.registry,

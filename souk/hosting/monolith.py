@@ -118,7 +118,7 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         heard = heard_in(app.services, settings.subscriptions)
         system = await stack.enter_async_context(assembled(app.services, heard, settings, clock))
         readiness = Readiness()
-        door = Door(gateway(app, system.calls, clock, readiness))
+        door = Door(gateway(app, system.calls, settings, clock, readiness))
         await stack.enter_async_context(serving(door, listener, settings.drain))
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, system.calls.registry, readiness))
         seen = Inspected(

@@ -58,7 +58,7 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         make(settings.data)
         calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
         readiness = Readiness(complete=lambda: _complete(app, calls, settings))
-        door = Door(gateway(app, calls, clock, readiness))
+        door = Door(gateway(app, calls, settings, clock, readiness))
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
         seen = _inspected(NAME, calls, door.traffic, settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))

@@ -3,6 +3,8 @@
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from souk.discovery.options import hosts_of
@@ -10,6 +12,8 @@ from souk.discovery.options import hosts_of
 SHORTEST_SECRET = 32
 REGISTRIES = ("unix", "grpc", "consul", "etcd", "eureka", "dns")
 """What instances can be found by, as the scheme of the registry's URL."""
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 _ROUTE = re.compile(r"[^/]+/[^/]+")
 _TYPE = re.compile(r"\w+(\.\w+)+", re.ASCII)
@@ -135,6 +139,14 @@ def _url(text: str, schemes: Sequence[str], expected: str, *, several: bool = Fa
     if not well_formed or url.scheme not in schemes or not (url.netloc or url.path.strip("/")):
         raise ValueError(expected)
     return text
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Reads `10.0.0.0/8,2001:db8::/32,192.0.2.7`. Raises ValueError."""
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("must read network,network, as in 10.0.0.0/8,2001:db8::/32") from None
 
 
 def name(text: str) -> str:

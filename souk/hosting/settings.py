@@ -42,7 +42,9 @@ class Settings:
 
     The gateway: `host` and `port`; `host` None means every interface, or loopback alone with `demo`; for a
     service it means loopback. `listen_fd` is a socket for it that listens already, inherited from whoever
-    started the process.
+    started the process. `trusted_proxies` are networks, such as 10.0.0.0/8,2001:db8::/32: of a client that a
+    proxy there connects for, the gateway takes the address from X-Forwarded-For. From anywhere else the header
+    is not looked at; unless set, nobody is trusted.
 
     Finding each other: `registry` says where instances register and are found; without it `addresses` says
     where services of other processes listen, by name. `instance` is this one's id there; `zone`, `version`
@@ -69,6 +71,7 @@ class Settings:
     host: str | None = None
     port: int = 8080
     listen_fd: int | None = None
+    trusted_proxies: tuple[values.Network, ...] = ()
     demo: bool = False
     app: str | None = None
     topology: str = "monolith"
@@ -111,6 +114,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "host": str,
     "port": values.port_number,
     "listen_fd": values.descriptor,
+    "trusted_proxies": values.networks,
     "demo": values.flag,
     "app": str,
     "topology": values.one_of(*TOPOLOGIES),

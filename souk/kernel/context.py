@@ -15,13 +15,17 @@ class Caller:
     """Who is asking.
 
     `subject` is the end user's id, empty for nobody. `service` is the service that makes the call,
-    on behalf of the subject if there is one; the gateway counts as a service.
+    on behalf of the subject if there is one; the gateway counts as a service. `session` names the login
+    that the subject's token came of, `address` is where the client of the gateway is; both are empty
+    where nobody knows, such as in work of a service's own.
     """
 
     subject: str = ""
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     service: str = ""
+    session: str = ""
+    address: str = ""
 
 
 NOBODY = Caller()

@@ -65,7 +65,8 @@ class CallerTokens:
         return caller
 
     def _new(self, caller: Caller, expires: int) -> str:
-        claims = (caller.subject, sorted(caller.roles), sorted(caller.scopes), self._service, expires)
+        who = (caller.subject, sorted(caller.roles), sorted(caller.scopes), self._service)
+        claims = (*who, expires, caller.session, caller.address)
         body = _text(orjson.dumps(claims))
         return body + self._mac(body)
 
@@ -74,10 +75,11 @@ class CallerTokens:
         if not token.isascii() or not hmac.compare_digest(self._mac(body), mac):
             raise Unauthenticated("the caller token is not valid")
         try:
-            subject, roles, scopes, service, expires = orjson.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            claims = orjson.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+            subject, roles, scopes, service, expires, session, address = claims
         except (ValueError, NotBase64) as error:
             raise Unauthenticated("the caller token is not valid") from error
-        return expires, Caller(subject, frozenset(roles), frozenset(scopes), service)
+        return expires, Caller(subject, frozenset(roles), frozenset(scopes), service, session, address)
 
     def _mac(self, body: str) -> str:
         return _text(hmac.digest(self._key, body.encode(), "sha256"))

@@ -1,0 +1,40 @@
+"""Where a client is: the address that is connected, or what a proxy that is trusted says of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+FORWARDED = b"x-forwarded-for"
+
+
+def client_address(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """The nearest address on the way that is no trusted proxy's; empty when there is none.
+
+    Each proxy appends whom it was called by to X-Forwarded-For, so it is read from its end, and only as
+    far as trusted proxies vouch for it: whatever stands before that the client may have made up.
+    """
+    client = scope.get("client")
+    here = str(client[0]) if client else ""
+    if not trusted:
+        return here
+    for hop in _backwards(scope["headers"]):
+        known = _address(here)
+        said = _address(hop)
+        if known is None or said is None or not any(known in network for network in trusted):
+            return here
+        here = str(said)
+    return here
+
+
+def _backwards(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[str]:
+    for name, value in reversed(headers):
+        if name == FORWARDED:
+            yield from (part.strip() for part in reversed(value.decode("latin-1").split(",")))
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
