@@ -42,7 +42,7 @@ def ps(data: Path | None, as_json: bool, watch: bool) -> None:
 
     `req/s` are requests answered in each of the last few seconds, `running` those at work now, `memory` what
     the process and those it started hold (what several share is counted in parts), `restarts` how often it died
-    and was started again, `note` why it is not ready.
+    and was started again, `note` why it is not ready, or what it depends on that is away, and since when.
     """
 
     async def look(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> None:
@@ -100,10 +100,17 @@ def row(process: fleet_pb2.FleetProcess) -> Row:
 def _note(process: fleet_pb2.FleetProcess) -> str:
     if process.why:
         return process.why
+    wrong = [_failing(check) for check in process.status.checks if not check.well]
     if process.status.registry_away:
-        return f"goes by what it knew: {process.status.registry_away}"
+        wrong.append(f"goes by what it knew: {process.status.registry_away}")
+    if wrong:
+        return "; ".join(wrong)
     silent = process.state == "ready" and process.kind in _ANSWERING and not process.HasField("status")
     return "does not answer" if silent else ""
+
+
+def _failing(check: fleet_pb2.HealthCheck) -> str:
+    return f"{check.name}: {check.detail}, since {check.since.ToDatetime():%H:%M:%S} UTC"
 
 
 def duration(seconds: float) -> str:
@@ -142,4 +149,15 @@ def _status(status: fleet_pb2.GetStatusResponse) -> dict[str, Any]:
         "resident_bytes": status.resident_bytes,
         "registry_away": status.registry_away,
         "metrics_address": status.metrics_address,
+        "checks": [_check(check) for check in status.checks],
+    }
+
+
+def _check(check: fleet_pb2.HealthCheck) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "state": "ok" if check.well else "failing",
+        "since": check.since.ToJsonString(),
+        "detail": check.detail,
+        "blocks": check.blocks,
     }

@@ -20,6 +20,7 @@ from souk.gateway.routes import Router
 from souk.gateway.settings import GatewaySettings
 from souk.gateway.transcode import Answer, Transcoder
 from souk.kernel.clock import Clock
+from souk.telemetry.health import Health
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _CLOSE = (b"connection", b"close")
@@ -43,6 +44,7 @@ class Gateway:
         ready: Ready,
         *,
         registry: CollectorRegistry | None = None,
+        health: Health | None = None,
         limiter: RateLimiter | None = None,
     ) -> None:
         self.settings, self._clock = settings, clock
@@ -58,7 +60,7 @@ class Gateway:
         for contract in named.values():
             self._route(contract, pipeline)
         document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method)
-        self._route_meta(Meta(ready, registry, document))
+        self._route_meta(Meta(ready, registry, document, health or Health(clock)))
 
     def _route(self, contract: Contract, pipeline: "partial[Pipeline]") -> None:
         for method in contract.methods.values():

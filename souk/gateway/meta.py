@@ -11,28 +11,44 @@ from souk.gateway.docs import page_of
 from souk.gateway.problem import Problem
 from souk.gateway.request import Request
 from souk.gateway.transcode import JSON, Answer
+from souk.kernel.clock import to_datetime
+from souk.telemetry.health import Health
 from souk.telemetry.metrics import CONTENT_TYPE, exposition
 
 Ready = Callable[[], Awaitable[bool]]
 
+VERBOSE = b"verbose"
 _FRESH = (b"cache-control", b"no-cache")
 
 
 class Meta:
     """Endpoints without a method behind them."""
 
-    def __init__(self, ready: Ready, registry: CollectorRegistry, document: Callable[[], dict[str, Any]]) -> None:
-        self._ready, self._registry, self._document = ready, registry, document
+    def __init__(
+        self, ready: Ready, registry: CollectorRegistry, document: Callable[[], dict[str, Any]], health: Health
+    ) -> None:
+        self._ready, self._registry, self._document, self._health = ready, registry, document, health
 
     async def healthz(self, request: Request, variables: Sequence[str]) -> Answer:
         """The process runs."""
         return Answer(200, [JSON, _FRESH], b'{"status":"ok"}')
 
     async def readyz(self, request: Request, variables: Sequence[str]) -> Answer:
-        """Everything it needs is there, migrations and demo data included."""
-        if not await self._ready():
-            raise Problem(503, "NOT_READY", "the system is starting or stopping")
+        """This process takes requests. With `?verbose`, also what it depends on, how that is, and since when."""
+        ready = await self._ready()
+        if VERBOSE in request.query.split(b"&"):
+            return Answer(200 if ready else 503, [JSON, _FRESH], dumps(self._in_full(ready)))
+        if not ready:
+            raise Problem(503, "NOT_READY", "the system is starting or stopping, or what it cannot do without is away")
         return Answer(200, [JSON, _FRESH], b'{"status":"ready"}')
+
+    def _in_full(self, ready: bool) -> dict[str, Any]:
+        """Without the details of a check: they may name hosts and paths, and anyone may ask."""
+        checks = [
+            {"name": one.name, "state": "ok" if one.well else "failing", "since": _rfc3339(one.since)}
+            for one in self._health.checks()
+        ]
+        return {"status": "ready" if ready else "not ready", "checks": checks}
 
     async def metrics(self, request: Request, variables: Sequence[str]) -> Answer:
         """Prometheus' text format."""
@@ -54,3 +70,7 @@ class Meta:
     @cached_property
     def _page(self) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
         return page_of(self._document())
+
+
+def _rfc3339(microseconds: int) -> str:
+    return to_datetime(microseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -21,8 +21,10 @@ from souk.discovery.registry import Registry
 from souk.events.consumer import EventSinkServicer
 from souk.hosting.call_metrics import CallMetrics
 from souk.hosting.control.breakers import Breakers
+from souk.hosting.dependencies import is_there
 from souk.hosting.elsewhere import CONNECT, Elsewhere
 from souk.hosting.hosted import Hosted
+from souk.hosting.lifecycle import supervised
 from souk.hosting.resilience import Protection, read_resilience
 from souk.hosting.settings import Settings
 from souk.kernel.clock import Clock
@@ -38,6 +40,7 @@ from souk.rpc.in_process import InProcess
 from souk.rpc.server import Dispatcher
 from souk.rpc.standard import Guards, standard_layers
 from souk.rpc.transport import Transport
+from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
 from souk.telemetry.traffic import Traffic
 
@@ -57,7 +60,8 @@ class Listening:
 class Calls:
     """The services `hosted` here, by name, and those of other processes, which `discovery` finds.
 
-    `registry` counts what is called; `breakers` are those around the calls.
+    `registry` counts what is called; `breakers` are those around the calls; `health` tells of what this process
+    depends on, each service elsewhere among it.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Calls:
         self.discovery = discovery
         self.directory = Directory(discovery, clock)
         self.breakers = Breakers(clock)
+        self.health = Health(clock)
         self._metrics = CallMetrics(self.registry)
         self._secret = secret
         self._resilience = read_resilience(settings.resilience)
@@ -95,7 +100,11 @@ class Calls:
     def look_for(self, names: Iterable[str]) -> None:
         """Watches these services in the registry from now on; they are connected to when they are called."""
         for name in set(names) - self._here.keys():
-            self.directory.instances(name)
+            self._watch(name)
+
+    def _watch(self, name: str) -> None:
+        self.health.watch(name, is_there(name, self.directory, self.breakers))
+        self.directory.instances(name)
 
     def serve(self, one: Hosted) -> None:
         """Takes calls for a service, and events for its consumers, from now on."""
@@ -164,6 +173,7 @@ class Calls:
 
     def _there(self, name: str) -> Elsewhere:
         if name not in self._elsewhere:
+            self._watch(name)
             connect = self._about.hop == CONNECT
             self._elsewhere[name] = Elsewhere(name, self.directory, self._clock, connect=connect)
         return self._elsewhere[name]
@@ -177,6 +187,8 @@ async def open_calls(secret: bytes, hosted: Sequence[str], settings: Settings, c
         discovery = await open_registry(settings.registry, clock)
     calls = Calls(secret, hosted, discovery, settings, clock)
     try:
-        yield calls
+        async with supervised(clock) as supervisor:
+            supervisor.start("health", calls.health.run)
+            yield calls
     finally:
         await calls.close()

@@ -11,26 +11,29 @@ from souk.hosting.calls import Calls
 from souk.hosting.service import App
 from souk.hosting.settings import Settings
 from souk.kernel.clock import Clock
+from souk.telemetry.health import Health
 
 NAME = "gateway"
 """What the gateway calls itself when it calls services."""
 
 
-def _all_there() -> bool:
+def _at_once() -> bool:
     return True
 
 
 @dataclass(slots=True)
 class Readiness:
-    """Whether the system takes requests: once it was switched on, and from when `complete` was true on."""
+    """Whether this process takes requests: it was switched on, `settled` has been true once, and nothing that
+    blocks is wrong in `health`. What it depends on may be away: what needs that is refused, and the rest answered."""
 
+    health: Health
+    settled: Callable[[], bool] = _at_once
     ready: bool = False
-    complete: Callable[[], bool] = _all_there
-    _seen_complete: bool = False
+    _has_settled: bool = False
 
     async def __call__(self) -> bool:
-        self._seen_complete = self._seen_complete or (self.ready and self.complete())
-        return self.ready and self._seen_complete
+        self._has_settled = self._has_settled or (self.ready and self.settled())
+        return self.ready and self._has_settled and self.health.ready
 
     @contextmanager
     def on(self) -> Iterator[None]:
@@ -58,4 +61,5 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
         clock=clock,
         ready=ready,
         registry=calls.registry,
+        health=calls.health,
     )

@@ -20,6 +20,7 @@ from souk.hosting.control.process_control import Inspected
 from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import held, installation_secret
 from souk.hosting.databases import require_a_database_each
+from souk.hosting.dependencies import answers, has_room
 from souk.hosting.door import Door
 from souk.hosting.front import Readiness, gateway
 from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted
@@ -74,8 +75,11 @@ async def assembled(
         redis = await opened.enter_async_context(open_redis(settings.redis))
         ground = replace(_ground(settings, clock, calls), redis=redis)
         found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
+        calls.health.watch("disk", has_room(settings.data))
         for one in found:
             calls.serve(one)
+            if one.service.migrations is not None:
+                calls.health.watch(f"{one.service.name}'s database", answers(one.host.database))
         calls.registry.register(StoreRetries({one.service.name: one.host.database for one in found}))
         await stack.enter_async_context(_working(found, heard, Waiting(calls.registry), clock))
         yield Assembled(found, calls)
@@ -117,7 +121,7 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         stack.enter_context(held(settings.data))
         heard = heard_in(app.services, settings.subscriptions)
         system = await stack.enter_async_context(assembled(app.services, heard, settings, clock))
-        readiness = Readiness()
+        readiness = Readiness(system.calls.health)
         door = Door(gateway(app, system.calls, settings, clock, readiness))
         await stack.enter_async_context(serving(door, listener, settings.drain))
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, system.calls.registry, readiness))
@@ -127,6 +131,7 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
             breakers=system.calls.breakers,
             traffic=door.traffic,
             clock=clock,
+            health=system.calls.health,
             version=settings.version,
             metrics_address=metrics,
         )

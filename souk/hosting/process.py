@@ -4,13 +4,14 @@ A service is put together by the same code as in a system of one process; only h
 differs, and that it is reached from outside.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from souk.hosting.calls import Calls, open_calls
 from souk.hosting.control.process_control import Inspected, controlling
 from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import make
+from souk.hosting.dependencies import has_room
 from souk.hosting.door import Door
 from souk.hosting.front import NAME, Readiness, gateway
 from souk.hosting.hosted import Heard
@@ -23,6 +24,9 @@ from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
 from souk.telemetry.traffic import Traffic
 
+SETTLING = 5.0
+"""Seconds that a gateway waits, at its start, for every service to be known before it is ready without them."""
+
 
 @asynccontextmanager
 async def service_process(service: Service, heard: Heard, settings: Settings, clock: Clock) -> AsyncIterator[str]:
@@ -33,7 +37,7 @@ async def service_process(service: Service, heard: Heard, settings: Settings, cl
         if settings.demo:
             await process.load_demo()
         calls = process.calls
-        readiness = Readiness()
+        readiness = Readiness(calls.health)
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
         seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))
@@ -57,7 +61,8 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         )
         make(settings.data)
         calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
-        readiness = Readiness(complete=lambda: _complete(app, calls, settings))
+        calls.health.watch("disk", has_room(settings.data))
+        readiness = Readiness(calls.health, _settled(app, calls, settings, clock))
         door = Door(gateway(app, calls, settings, clock, readiness))
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
         seen = _inspected(NAME, calls, door.traffic, settings, clock, metrics)
@@ -68,9 +73,19 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         yield address_of(listener)
 
 
-def _complete(app: App, calls: Calls, settings: Settings) -> bool:
-    """Whether every service of the app is there. Only a registry can tell."""
-    return settings.registry is None or all(calls.directory.instances(service.name) for service in app.services)
+def _settled(app: App, calls: Calls, settings: Settings, clock: Clock) -> Callable[[], bool]:
+    """Whether the registry has had its time to say where everybody is. A service that is not there then does not
+    keep the gateway from serving the others."""
+    until = clock.monotonic() + SETTLING
+
+    def settled() -> bool:
+        if settings.registry is None:
+            return True
+        if clock.monotonic() >= until:
+            return not calls.directory.away
+        return all(calls.directory.instances(service.name) for service in app.services)
+
+    return settled
 
 
 def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, clock: Clock, metrics: str) -> Inspected:
@@ -80,6 +95,7 @@ def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, cl
         breakers=calls.breakers,
         traffic=traffic,
         clock=clock,
+        health=calls.health,
         version=settings.version,
         away=lambda: calls.directory.away,
         metrics_address=metrics,

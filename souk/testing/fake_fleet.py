@@ -15,6 +15,7 @@ from souk.hosting.fleet.views import READY, SERVICE, STOPPED, ProcessView
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
+from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 
 CLOCK = SystemClock()
@@ -42,12 +43,15 @@ class FakeFleet:
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     away: str = ""
+    health: Health = field(default_factory=lambda: Health(CLOCK))
 
     async def add(self, service: str, instance: str, pid: int | None = None) -> FakeProcess:
         """One process more, which answers on its control socket."""
         places = Places(self.data)
         breakers = Breakers(CLOCK)
-        inspected = Inspected(service, instance, breakers, Traffic(), CLOCK, version="1.2.3", away=lambda: self.away)
+        inspected = Inspected(
+            service, instance, breakers, Traffic(), CLOCK, self.health, version="1.2.3", away=lambda: self.away
+        )
         path = places.of(instance)
         await self.stack.enter_async_context(controlling(path, inspected))
         view = replace(_view(self.data, service, instance), control=str(path), pid=pid or os.getpid())

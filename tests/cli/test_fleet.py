@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,6 +70,17 @@ async def test_ps_as_json_tells_what_each_process_says_of_itself(fleet: FakeFlee
     assert (status["version"], status["requests_in_flight"], status["requests_served"]) == ("1.2.3", 1, 0)
     assert status["resident_bytes"] > 10_000_000
     assert status["registry_away"] == "nobody answers at unix:/x"
+
+
+async def test_ps_names_what_a_process_depends_on_and_since_when(fleet: FakeFleet, order: FakeProcess) -> None:
+    fleet.health.report("inventory")
+    fleet.health.report("payment", "no instance is known", blocks=True)
+    shown = (await souk(fleet, "ps")).out.splitlines()[-1]
+    assert re.search(r"payment: no instance is known, since \d\d:\d\d:\d\d UTC$", shown), shown
+    _, service = json.loads((await souk(fleet, "ps", "--json")).out)
+    inventory, payment = service["status"]["checks"]
+    assert (inventory["name"], inventory["state"], inventory["blocks"]) == ("inventory", "ok", False)
+    assert (payment["state"], payment["detail"], payment["blocks"]) == ("failing", "no instance is known", True)
 
 
 async def test_ps_says_what_is_wrong_with_a_process(fleet: FakeFleet, order: FakeProcess) -> None:

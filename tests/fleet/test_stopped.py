@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,25 @@ def test_orders_are_confirmed_without_notification_and_its_letters_come_after(ba
     finally:
         bazaar.operator.souk("start", "notification")
     until(lambda: bazaar.shop.mailbox.about(order["id"]), 60, "the letter has come")
+
+
+def test_a_gateway_that_starts_without_payment_shows_the_catalogue(bazaar: Bazaar) -> None:
+    bazaar.operator.souk("stop", "payment")
+    try:
+        bazaar.operator.souk("restart", "gateway")
+        until(lambda: bazaar.shop.anyone.get("/readyz").status_code == 200, 60, "the gateway is ready")
+        assert bazaar.shop.anyone.get(f"/api/v1/products/{bazaar.product}").status_code == 200
+        until(lambda: _check(bazaar, "payment")["state"] == "failing", 30, "payment is seen to be away")
+        assert _check(bazaar, "order")["state"] == "ok"
+        assert "payment: no instance is known, since " in bazaar.operator.souk("ps")
+    finally:
+        bazaar.operator.souk("start", "payment")
+    until(lambda: _check(bazaar, "payment")["state"] == "ok", 30, "payment is seen to be there")
+
+
+def _check(bazaar: Bazaar, name: str) -> Any:
+    checks = bazaar.shop.anyone.get("/readyz?verbose").json()["checks"]
+    return next(one for one in checks if one["name"] == name)
 
 
 @pytest.mark.full

@@ -25,6 +25,7 @@ from souk.rpc.caller_token import CallerTokens
 from souk.rpc.channel import Channel
 from souk.rpc.in_process import InProcess
 from souk.rpc.server import Dispatcher
+from souk.telemetry.health import Health
 
 SERVICES = {
     "order": order_pb2.DESCRIPTOR.services_by_name["OrderService"],
@@ -183,6 +184,7 @@ class World:
     key: ECKey
     registry: CollectorRegistry
     calls_of: list[str]
+    health: Health
 
     def publish(self, *keys: ECKey) -> None:
         """Makes these the published verification keys."""
@@ -237,8 +239,10 @@ async def world() -> AsyncIterator[World]:
 
     registry = CollectorRegistry()
     contracts = [contract_of(descriptor) for descriptor in SERVICES.values()]
-    gateway = Gateway(contracts, channel_of, Issuer(), GatewaySettings(), clock, ready, registry=registry)
-    made = World(gateway, Client(gateway), services, clock, new_key("key-1"), registry, asked)
+    health = Health(clock)
+    settings = GatewaySettings()
+    gateway = Gateway(contracts, channel_of, Issuer(), settings, clock, ready, registry=registry, health=health)
+    made = World(gateway, Client(gateway), services, clock, new_key("key-1"), registry, asked, health)
     made.publish(made.key)
     yield made
     await transport.close()

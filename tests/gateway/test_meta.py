@@ -37,6 +37,20 @@ async def test_health_and_readiness(world: Any) -> None:
     assert (await world.send("GET", "/healthz")).status == 200
 
 
+async def test_readiness_in_full_names_what_it_depends_on_and_shows_no_details(world: Any) -> None:
+    world.health.report("payment", "nobody at 10.0.0.7:9101")
+    world.health.report("disk")
+    response = await world.send("GET", "/readyz?verbose")
+    assert (response.status, response.json["status"]) == (200, "ready")
+    payment, disk = response.json["checks"]
+    assert (payment["name"], payment["state"], disk["name"], disk["state"]) == ("payment", "failing", "disk", "ok")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", payment["since"])
+    assert b"10.0.0.7" not in response.body
+    world.services.behaviours["not ready"] = object()
+    response = await world.send("GET", "/readyz?verbose")
+    assert (response.status, response.json["status"]) == (503, "not ready")
+
+
 async def test_metrics_know_routes_and_not_paths(world: Any) -> None:
     await world.send("GET", "/api/v1/products/P-1")
     await world.send("GET", "/api/v1/nothing/secret")

@@ -12,5 +12,5 @@ from souk.kernel.clock import SystemClock
 async def test_every_service_that_a_route_leads_to_is_looked_for_from_the_start(tmp_path: Path) -> None:
     clock = SystemClock()
     async with open_calls(b"k" * 32, (), Settings(data=tmp_path), clock) as calls:
-        gateway(app, calls, Settings(), clock, Readiness())
+        gateway(app, calls, Settings(), clock, Readiness(calls.health))
         assert {"product", "user", "order", "inventory", "payment"} <= set(calls.directory.counts())

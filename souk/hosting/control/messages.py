@@ -9,6 +9,7 @@ from souk.hosting.control.supervised import NO_LOG, SYSTEM, View
 from souk.hosting.fleet.views import COMPANION, ENGINE, GATEWAY, SERVICE
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.resilience.breaker import State
+from souk.telemetry.health import Check
 
 STATES: dict[State, fleet_pb2.BreakerState.ValueType] = {
     state: fleet_pb2.BreakerState.Value(f"BREAKER_STATE_{state.name}") for state in State
@@ -59,6 +60,13 @@ def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fl
         refused=seen.refused,
         since=_date(began if seen.since is None else seen.since, clock),
         until=None if seen.until is None else _date(seen.until, clock),
+    )
+
+
+def health_check(check: Check) -> fleet_pb2.HealthCheck:
+    """What a process depends on, as it sees it."""
+    return fleet_pb2.HealthCheck(
+        name=check.name, well=check.well, since=timestamp(check.since), detail=check.detail, blocks=check.blocks
     )
 
 

@@ -13,12 +13,13 @@ from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.hosting.control.breakers import Breakers
 from souk.hosting.control.memory import resident_bytes
-from souk.hosting.control.messages import MODES, breaker_status
+from souk.hosting.control.messages import MODES, breaker_status, health_check
 from souk.hosting.control.private_socket import serving
 from souk.hosting.control.request_rate import RequestRate
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.errors import InvalidArgument, Violation
 from souk.rpc.server import Context
+from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 
 CONTRACT: ServiceDescriptor = fleet_pb2.DESCRIPTOR.services_by_name["Process"]
@@ -32,8 +33,8 @@ def _nothing() -> str:
 class Inspected:
     """What is to be seen of this process.
 
-    `traffic` counts its requests. `away` tells why the registry cannot be reached, or the empty text.
-    `metrics_address` is where its metrics can be read over HTTP, empty for nowhere.
+    `traffic` counts its requests, `health` is what it depends on. `away` tells why the registry cannot be
+    reached, or the empty text. `metrics_address` is where its metrics can be read over HTTP, empty for nowhere.
     """
 
     service: str
@@ -41,6 +42,7 @@ class Inspected:
     breakers: Breakers
     traffic: Traffic
     clock: Clock
+    health: Health
     version: str = ""
     away: Callable[[], str] = field(default=_nothing)
     metrics_address: str = ""
@@ -69,6 +71,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
             registry_away=seen.away(),
             resident_bytes=resident_bytes(),
             metrics_address=seen.metrics_address,
+            checks=[health_check(check) for check in seen.health.checks()],
         )
 
     async def ListBreakers(  # noqa: N802

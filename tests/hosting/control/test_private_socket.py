@@ -21,6 +21,7 @@ from souk.hosting.control.process_control import Inspected, controlling
 from souk.hosting.fleet.places import Places
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 from souk.testing.fake_fleet import fake_fleet
 
@@ -31,7 +32,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebod
 
 @asynccontextmanager
 async def control(path: Path) -> AsyncIterator[None]:
-    async with controlling(path, Inspected("order", "order-1", Breakers(CLOCK), Traffic(), CLOCK)):
+    async with controlling(path, Inspected("order", "order-1", Breakers(CLOCK), Traffic(), CLOCK, Health(CLOCK))):
         yield
 
 
@@ -95,7 +96,7 @@ async def test_a_folder_that_was_open_to_others_is_closed(tmp_path: Path) -> Non
 
 
 async def test_without_a_path_nothing_is_served(tmp_path: Path) -> None:
-    async with controlling(None, Inspected("order", "order-1", Breakers(CLOCK), Traffic(), CLOCK)):
+    async with controlling(None, Inspected("order", "order-1", Breakers(CLOCK), Traffic(), CLOCK, Health(CLOCK))):
         assert list(tmp_path.iterdir()) == []
 
 

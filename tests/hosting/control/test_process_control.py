@@ -24,6 +24,7 @@ from souk.rpc.channel import Channel
 from souk.rpc.in_process import InProcess
 from souk.rpc.server import Context, Dispatcher
 from souk.rpc.standard import Guards, standard_layers
+from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 from souk.testing.probe import probe_pb2, probe_pb2_grpc
 
@@ -37,7 +38,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def inspected(clock: FakeClock) -> Inspected:
-    return Inspected("order", "order-2", Breakers(clock), Traffic(), clock, version="1.0")
+    return Inspected("order", "order-2", Breakers(clock), Traffic(), clock, Health(clock), version="1.0")
 
 
 @pytest.fixture

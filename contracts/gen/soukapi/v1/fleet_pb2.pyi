@@ -503,6 +503,7 @@ class GetStatusResponse(_message.Message):
     REGISTRY_AWAY_FIELD_NUMBER: _builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
     METRICS_ADDRESS_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """Its service, such as "order"."""
     instance: _builtins.str
@@ -527,6 +528,10 @@ class GetStatusResponse(_message.Message):
     def uptime(self) -> _duration_pb2.Duration:
         """How long it has been running."""
 
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HealthCheck]:
+        """What it depends on, and how that is."""
+
     def __init__(
         self,
         *,
@@ -541,14 +546,55 @@ class GetStatusResponse(_message.Message):
         registry_away: _builtins.str = ...,
         resident_bytes: _builtins.int = ...,
         metrics_address: _builtins.str = ...,
+        checks: _abc.Iterable[Global___HealthCheck] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["uptime", b"uptime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "metrics_address", b"metrics_address", "pid", b"pid", "registry_away", b"registry_away", "requests_in_flight", b"requests_in_flight", "requests_per_second", b"requests_per_second", "requests_served", b"requests_served", "resident_bytes", b"resident_bytes", "service", b"service", "uptime", b"uptime", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "instance", b"instance", "metrics_address", b"metrics_address", "pid", b"pid", "registry_away", b"registry_away", "requests_in_flight", b"requests_in_flight", "requests_per_second", b"requests_per_second", "requests_served", b"requests_served", "resident_bytes", b"resident_bytes", "service", b"service", "uptime", b"uptime", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class HealthCheck(_message.Message):
+    """Something that a process depends on, as it sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WELL_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is, such as "payment" or "disk"."""
+    well: _builtins.bool
+    """Whether nothing is wrong with it."""
+    detail: _builtins.str
+    """What is wrong, in a line; empty when it is well."""
+    blocks: _builtins.bool
+    """Whether the process takes no requests while it is not well."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when that is so."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        well: _builtins.bool = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        detail: _builtins.str = ...,
+        blocks: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "detail", b"detail", "name", b"name", "since", b"since", "well", b"well"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HealthCheck: _TypeAlias = HealthCheck  # noqa: Y015
 
 @_typing.final
 class ListBreakersRequest(_message.Message):
