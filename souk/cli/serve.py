@@ -66,4 +66,5 @@ def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
     if name == GATEWAY:
         return gateway_process(installed.app(settings.app), settings, clock)
     heard = heard_in(installed.loadable_services(), settings.subscriptions)
-    return service_process(installed.service(name, GATEWAY), heard, settings, clock)
+    service = installed.service(name, GATEWAY)
+    return service_process(service, heard, settings, clock, installed.app_with(name, settings.app))

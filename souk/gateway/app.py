@@ -22,6 +22,8 @@ from souk.gateway.transcode import Answer, Transcoder
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 
+OWN_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
+"""Paths that are the gateway's own, and no contract's."""
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _CLOSE = (b"connection", b"close")
 
@@ -71,13 +73,8 @@ class Gateway:
                     )
 
     def _route_meta(self, meta: Meta) -> None:
-        for path, handle in (
-            ("/healthz", meta.healthz),
-            ("/readyz", meta.readyz),
-            ("/metrics", meta.metrics),
-            ("/openapi.json", meta.openapi),
-            ("/docs", meta.docs),
-        ):
+        handlers = (meta.healthz, meta.readyz, meta.metrics, meta.openapi, meta.docs)
+        for path, handle in zip(OWN_PATHS, handlers, strict=True):
             self.routes.add("GET", path, Endpoint(path, handle))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,8 +1,8 @@
 """Where a service keeps its data: a SQLite file in the data directory, or a database on a PostgreSQL server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from souk.events import leases as events
@@ -12,39 +12,13 @@ from souk.hosting.settings import SERVICE_PLACE, Settings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
 from souk.saga import operating as sagas
-from souk.store.database import Database, Dialect, Transaction, Work
+from souk.store.database import Database, Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite import SqliteDatabase
 from souk.telemetry.logs import logger
 
 POSTGRES_PORT = 5432
 _log = logger("hosting")
-
-
-class NoDatabase:
-    """Stands in for the database of a service that keeps nothing; whoever touches it is told so."""
-
-    def __init__(self, service: str) -> None:
-        self._service = service
-
-    def _refuse(self) -> NoReturn:
-        raise StoreError(f"{self._service} has no migrations, so it has no database")
-
-    @property
-    def dialect(self) -> Dialect:
-        self._refuse()
-
-    async def run(self, work: Work[object], *, guarded: bool = False) -> NoReturn:
-        self._refuse()
-
-    async def read(self, work: Work[object], *, single: bool = False) -> NoReturn:
-        self._refuse()
-
-    def listen(self, channel: str, callback: Callable[[], None]) -> NoReturn:
-        self._refuse()
-
-    async def close(self) -> None:
-        """There is nothing to close."""
 
 
 def require_a_database_each(services: Iterable[Service], settings: Settings) -> None:
@@ -58,12 +32,14 @@ def require_a_database_each(services: Iterable[Service], settings: Settings) -> 
 
 
 async def open_database(service: Service, settings: Settings, clock: Clock, faults: Faults) -> Database:
-    """A service's database, with its tables as this program knows them.
+    """The database of a service that has migrations, with its tables as this program knows them.
 
     Raises ConfigurationError, in one line and without a password, when it cannot be used.
     """
-    if service.migrations is None:
-        return NoDatabase(service.name)
+    if service.migrations is None or not _has_files(service.migrations):
+        raise ConfigurationError(
+            f"{service.name} has no migrations in {service.migrations}: the first is 0001_NAME.sql"
+        )
     if settings.postgres is None:
         path = settings.data / f"{service.name}.db"
         where, database = str(path), await _sqlite(path, clock, faults)
@@ -82,6 +58,10 @@ async def open_database(service: Service, settings: Settings, clock: Clock, faul
         await database.close()
         raise
     return database
+
+
+def _has_files(folder: Traversable) -> bool:
+    return folder.is_dir() and any(file.name.endswith(".sql") for file in folder.iterdir())
 
 
 async def _take_over(database: Database) -> None:

@@ -11,6 +11,7 @@ from souk.hosting.calls import Calls
 from souk.hosting.service import App
 from souk.hosting.settings import Settings
 from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
 from souk.telemetry.health import Health
 
 NAME = "gateway"
@@ -49,17 +50,20 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
     """An ASGI application with every public route of the app's contracts.
 
     Every service that a route leads to is looked for from the start, not at its first request: by then the
-    registry may be away.
+    registry may be away. Raises ConfigurationError, in one line, for contracts that no route can be made of.
     """
     contracts = [contract_of(service.contract) for service in app.services]
     calls.look_for(method.service for one in contracts for method in one.methods.values() if method.http)
-    return Gateway(
-        contracts=contracts,
-        channel_of=calls.of(NAME),
-        issuer=app.identity,
-        settings=GatewaySettings(title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies),
-        clock=clock,
-        ready=ready,
-        registry=calls.registry,
-        health=calls.health,
-    )
+    try:
+        return Gateway(
+            contracts=contracts,
+            channel_of=calls.of(NAME),
+            issuer=app.identity,
+            settings=GatewaySettings(title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies),
+            clock=clock,
+            ready=ready,
+            registry=calls.registry,
+            health=calls.health,
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"the contracts of {app.name} make no API: {error}") from error

@@ -15,6 +15,7 @@ import grpc.aio
 
 from souk.events.relay import Relay
 from souk.faults import Faults
+from souk.hosting.checks import require_servicer
 from souk.hosting.data_directory import held, make
 from souk.hosting.databases import open_database
 from souk.hosting.lifecycle import Supervisor
@@ -105,11 +106,13 @@ async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
     Raises ConfigurationError, in one line, for what is wrong with the directory or the database.
     """
     with _folder(service, ground.settings) as folder:
-        database = await open_database(service, ground.settings, ground.clock, ground.faults)
+        database = None
+        if service.migrations is not None:
+            database = await open_database(service, ground.settings, ground.clock, ground.faults)
         try:
             host = Host(
                 name=service.name,
-                database=database,
+                own_database=database,
                 outbox=Outbox(service.name, ground.clock),
                 channel=ground.channels(service.name),
                 clock=ground.clock,
@@ -119,6 +122,9 @@ async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
                 faults=ground.faults,
                 redis=ground.redis,
             )
-            yield Hosted(service, host, await service.build(host))
+            parts = await service.build(host)
+            require_servicer(service, parts.servicer)
+            yield Hosted(service, host, parts)
         finally:
-            await database.close()
+            if database is not None:
+                await database.close()

@@ -43,6 +43,17 @@ def app(name: str | None = None) -> App:
     return _expect(load(next(iter(found.values()))), App)
 
 
+def app_with(service: str, name: str | None = None) -> App | None:
+    """The app that is meant by `name`, or the only one that is installed, if it has that service."""
+    if name is None and len(named(APPS)) != 1:
+        return None
+    try:
+        found = app(name)
+    except ConfigurationError:
+        return None  # a part of it is not installed here: the service is served without the others
+    return found if any(one.name == service for one in found.services) else None
+
+
 def loadable_services() -> tuple[Service, ...]:
     """Every installed service that loads: one that is broken must not keep another from starting."""
     found = []

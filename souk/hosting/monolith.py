@@ -8,13 +8,17 @@ background work is cancelled where it waits, calls end, databases close.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import uuid4
+
+import grpc.aio
 
 from souk.faults import Faults
 from souk.hosting.calls import Calls, open_calls
+from souk.hosting.checks import ANYBODY, Reachable, reachable, require_sound
 from souk.hosting.control.one_process import controlling_system
 from souk.hosting.control.process_control import Inspected
 from souk.hosting.control.scrape import scraped
@@ -59,12 +63,14 @@ class Assembled:
 
 @asynccontextmanager
 async def assembled(
-    services: Sequence[Service], heard: Heard, settings: Settings, clock: Clock
+    services: Sequence[Service], heard: Heard, settings: Settings, clock: Clock, callees: Reachable = ANYBODY
 ) -> AsyncIterator[Assembled]:
     """Puts services together and runs their background work; takes them apart at the end.
 
-    The data directory must be there. Raises ConfigurationError for one that is not as it must be.
+    The data directory must be there. `callees` are the services that can be called. Raises ConfigurationError,
+    in one line, for a service or a directory that is not as it must be.
     """
+    require_sound(services)
     require_a_database_each(services, settings)
     async with AsyncExitStack() as stack:
         # Entered first to be left last: a handler may use its database until calls are over.
@@ -73,22 +79,33 @@ async def assembled(
         await stack.enter_async_context(opened)
         calls = await stack.enter_async_context(open_calls(secret_of(settings), names, settings, clock))
         redis = await opened.enter_async_context(open_redis(settings.redis))
-        ground = replace(_ground(settings, clock, calls), redis=redis)
+        ground = replace(_ground(settings, clock, calls, callees), redis=redis)
         found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
         calls.health.watch("disk", has_room(settings.data))
         for one in found:
             calls.serve(one)
             if one.service.migrations is not None:
                 calls.health.watch(f"{one.service.name}'s database", answers(one.host.database))
-        calls.registry.register(StoreRetries({one.service.name: one.host.database for one in found}))
+        kept = {one.service.name: one.host.database for one in found if one.service.migrations is not None}
+        calls.registry.register(StoreRetries(kept))
         await stack.enter_async_context(_working(found, heard, Waiting(calls.registry), clock))
         yield Assembled(found, calls)
 
 
-def _ground(settings: Settings, clock: Clock, calls: Calls) -> Ground:
+def _ground(settings: Settings, clock: Clock, calls: Calls, callees: Reachable) -> Ground:
     if settings.faults:
         logger("hosting").warning("armed to die at a named point: for tests only", faults=dict(settings.faults))
-    return Ground(settings, clock, Faults(settings.faults), uuid4().hex, calls.of)
+    return Ground(settings, clock, Faults(settings.faults), uuid4().hex, partial(_channels, calls, callees))
+
+
+def _channels(calls: Calls, callees: Reachable, caller: str) -> Callable[[str], grpc.aio.Channel]:
+    channel_to = calls.of(caller)
+
+    def channel(name: str) -> grpc.aio.Channel:
+        callees.require(caller, name)
+        return channel_to(name)
+
+    return channel
 
 
 def secret_of(settings: Settings) -> bytes:
@@ -120,7 +137,9 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         listener = stack.enter_context(listen(settings.bind, settings.port))
         stack.enter_context(held(settings.data))
         heard = heard_in(app.services, settings.subscriptions)
-        system = await stack.enter_async_context(assembled(app.services, heard, settings, clock))
+        system = await stack.enter_async_context(
+            assembled(app.services, heard, settings, clock, reachable(app.services, settings))
+        )
         readiness = Readiness(system.calls.health)
         door = Door(gateway(app, system.calls, settings, clock, readiness))
         await stack.enter_async_context(serving(door, listener, settings.drain))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from souk.hosting.calls import Calls, open_calls
+from souk.hosting.checks import ANYBODY, reachable, require_sound
 from souk.hosting.control.process_control import Inspected, controlling
 from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import make
@@ -29,11 +30,17 @@ SETTLING = 5.0
 
 
 @asynccontextmanager
-async def service_process(service: Service, heard: Heard, settings: Settings, clock: Clock) -> AsyncIterator[str]:
-    """Serves one service, on loopback unless told otherwise; gives its address, as host:port, once it takes calls."""
+async def service_process(
+    service: Service, heard: Heard, settings: Settings, clock: Clock, app: App | None = None
+) -> AsyncIterator[str]:
+    """Serves one service, on loopback unless told otherwise; gives its address, as host:port, once it takes calls.
+
+    `app` is the system that it belongs to, where that is known.
+    """
+    callees = ANYBODY if app is None else reachable(app.services, settings)
     async with AsyncExitStack() as stack:
         make(settings.data)
-        process = await stack.enter_async_context(assembled((service,), heard, settings, clock))
+        process = await stack.enter_async_context(assembled((service,), heard, settings, clock, callees))
         if settings.demo:
             await process.load_demo()
         calls = process.calls
@@ -54,6 +61,7 @@ async def service_process(service: Service, heard: Heard, settings: Settings, cl
 @asynccontextmanager
 async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIterator[str]:
     """Serves the gateway alone, before services in other processes; gives its address, as host:port."""
+    require_sound(app.services)
     async with AsyncExitStack() as stack:
         shared = settings.listen_fd is not None
         listener = stack.enter_context(

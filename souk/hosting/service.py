@@ -16,6 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from souk.events.consumer import Handler
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
 from souk.saga.runner import SagaRunner
 from souk.store.database import Database
@@ -39,13 +40,13 @@ class Host:
 
     `channel(name)` is a gRPC channel to the service of that name, wherever it runs. `folder` is the
     service's own directory; its replicas share it where the database is a server's. `instance` is unique to
-    this run of this process. `settings` are the service's own, by name, as text. A stateless service does
-    not touch `database` or `outbox`. `redis` is a server for what can be lost, if there is one; its commands
-    end within a quarter of a second, often in an error.
+    this run of this process. `settings` are the service's own, by name, as text. `own_database` is None for a
+    service without migrations, which has no `database` and writes to no `outbox`. `redis` is a server for what
+    can be lost, if there is one; its commands end within a quarter of a second, often in an error.
     """
 
     name: str
-    database: Database
+    own_database: Database | None
     outbox: Outbox
     channel: Callable[[str], grpc.aio.Channel]
     clock: Clock
@@ -54,6 +55,15 @@ class Host:
     settings: Mapping[str, str] = field(default_factory=dict)
     faults: Faults = field(default_factory=lambda: INERT)
     redis: "Redis | None" = None
+
+    @property
+    def database(self) -> Database:
+        """The service's database. Raises ConfigurationError for a service without migrations."""
+        if self.own_database is None:
+            raise ConfigurationError(
+                f"{self.name} asks for its database and has none: its Service must name the folder of its migrations"
+            )
+        return self.own_database
 
 
 async def nothing() -> None:

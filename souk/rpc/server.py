@@ -100,10 +100,16 @@ class Dispatcher:
         return Served(method, serve)
 
 
+def implements(servicer: object, method: Method) -> bool:
+    """Whether a servicer has that method of its own, and does not only inherit it from generated code."""
+    behaviour = getattr(servicer, method.name, None)
+    return behaviour is not None and not getattr(behaviour, "__module__", "").endswith("_pb2_grpc")
+
+
 def _behaviour(servicer: object, method: Method) -> Behaviour:
-    behaviour: Behaviour | None = getattr(servicer, method.name, None)
-    if behaviour is None or getattr(behaviour, "__module__", "").endswith("_pb2_grpc"):
+    if not implements(servicer, method):
         return _unimplemented
+    behaviour: Behaviour = getattr(servicer, method.name)
     if not (inspect.iscoroutinefunction(behaviour) or inspect.isasyncgenfunction(behaviour)):
         raise ConfigurationError(f"{type(servicer).__name__}.{method.name} has to be asynchronous")
     return behaviour

@@ -57,7 +57,7 @@ async def service_host(
             await migrate(database, service.migrations, service.name)
         yield Host(
             name=service.name,
-            database=database,
+            own_database=database,
             outbox=Outbox(service.name, clock),
             channel=_no_channel,
             clock=clock,

@@ -42,6 +42,7 @@ async def test_in_a_file_nobody_is_waited_for_who_is_gone(
     postgres_url: str,  # noqa: F811
 ) -> None:
     (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001_shop.sql").write_text("CREATE TABLE shop (id TEXT);")
     service: Any = SimpleNamespace(name="shop", migrations=tmp_path / "migrations")
     settings = Settings(data=tmp_path, postgres=postgres_url if engine == "postgres" else None)
     database = await open_database(service, settings, SystemClock(), INERT)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from souk.discovery.embedded_server import serving_registry
+from souk.hosting.checks import require_sound
 from souk.hosting.control.fleet_control import controlling_fleet
 from souk.hosting.data_directory import held, installation_secret
 from souk.hosting.fleet import leftovers
@@ -70,6 +71,7 @@ async def supervised_fleet(
     """
     if not hasattr(os, "pidfd_open"):
         raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
+    require_sound(app.services)
     wanted = replicas(app.services, settings.scale)
     commands = fitting(settings.commands, app.services, inherited)
     async with AsyncExitStack() as stack:

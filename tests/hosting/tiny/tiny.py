@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import grpc
 from google.protobuf.empty_pb2 import Empty
 from shop.user.v1 import user_pb2 as pb
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
@@ -14,7 +15,19 @@ from souk.hosting.service import App, Host, Identity, Parts, Service
 from souk.store.database import Transaction
 
 
-class Tiny(UserServiceServicer):
+class Unused(UserServiceServicer):
+    """The methods of the contract that nothing of this system calls."""
+
+
+async def _unused(self: Any, request: Any, context: Any) -> Any:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not implemented!")
+
+
+for _method in pb.DESCRIPTOR.services_by_name["UserService"].methods:
+    setattr(Unused, _method.name, _unused)
+
+
+class Tiny(Unused):
     def __init__(self, host: Host) -> None:
         self._host = host
 

@@ -51,7 +51,7 @@ def host(tmp_path: Path, users: FakeUser) -> Host:
     nothing: Any = SimpleNamespace()
     return Host(
         name=service.name,
-        database=nothing,
+        own_database=None,
         outbox=nothing,
         channel={"user": channel}.__getitem__,
         clock=SystemClock(),
