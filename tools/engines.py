@@ -162,6 +162,20 @@ class DebianInstalled(Debian):
 
 
 @dataclass(frozen=True)
+class DebianOnLibraries(Debian):
+    """A program whose package would start a service: its file alone, and its libraries installed, by root."""
+
+    libraries: tuple[str, ...] = ()
+
+    def bring(self, folder: Path) -> None:
+        super().bring(folder)
+        try:
+            run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", *self.libraries)
+        except subprocess.CalledProcessError as error:
+            raise LeftOut(f"as root: apt-get install {' '.join(self.libraries)} ({last_lines(error)})") from error
+
+
+@dataclass(frozen=True)
 class Built(Engine):
     """A program that is built from the manifests in engines/<name>/."""
 
@@ -222,6 +236,9 @@ class MavenProgram(Built):
 ALL: tuple[Engine, ...] = (
     Debian("etcd", "usr/bin/etcd", "seconds", package="etcd-server"),
     DebianInstalled("dnsmasq", "dnsmasq", "seconds", package="dnsmasq-base"),
+    DebianOnLibraries(
+        "pgbouncer", "usr/sbin/pgbouncer", "seconds", package="pgbouncer", libraries=("libc-ares2", "libevent-2.1-7")
+    ),
     MavenProgram("eureka", "eureka.jar", "a minute", r"<spring-cloud.version>([0-9.]+)<", "pom.xml"),
     GoProgram(
         "consul",

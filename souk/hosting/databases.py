@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from souk.events import leases as events
 from souk.faults import Faults
 from souk.hosting.service import Service
+from souk.hosting.setting_values import postgres_server
 from souk.hosting.settings import SERVICE_PLACE, Settings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -17,7 +18,6 @@ from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite import SqliteDatabase
 from souk.telemetry.logs import logger
 
-POSTGRES_PORT = 5432
 _log = logger("hosting")
 
 
@@ -95,22 +95,14 @@ async def _postgres(url: str, most: int, faults: Faults) -> Database:
     try:
         return await PostgresDatabase.open(url, most=most, faults=faults)
     except (ConfigurationError, StoreUnavailable) as error:
-        raise ConfigurationError(f"SOUK_POSTGRES: {_line(error)} ({_server(url)})") from None
+        raise ConfigurationError(f"SOUK_POSTGRES ({postgres_server(url)}): {_line(error)}") from None
     except StoreError:
         # What the driver says of a URL quotes it, and so its password.
         raise ConfigurationError("SOUK_POSTGRES: the driver cannot read this URL") from None
 
 
 def _place(url: str) -> str:
-    return f"database {urlsplit(url).path.lstrip('/')} on {_server(url)}"
-
-
-def _server(url: str) -> str:
-    """Where it listens, without who asks and with which password."""
-    parts = urlsplit(url)
-    if parts.hostname is None:
-        return "a local socket"
-    return f"{parts.hostname}:{parts.port or POSTGRES_PORT}"
+    return f"database {urlsplit(url).path.lstrip('/')} on {postgres_server(url)}"
 
 
 def _line(error: Exception) -> str:

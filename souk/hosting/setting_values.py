@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from souk.discovery.options import hosts_of
 
+POSTGRES_PORT = 5432
 SHORTEST_SECRET = 32
 REGISTRIES = ("unix", "grpc", "consul", "etcd", "eureka", "dns")
 """What instances can be found by, as the scheme of the registry's URL."""
@@ -112,11 +113,17 @@ def secret(text: str) -> str:
 
 
 def postgres(text: str) -> str:
-    """The URL of a PostgreSQL database."""
+    """The URL of a PostgreSQL database; commas divide the hosts of a cluster."""
     expected = "must read postgresql://user:password@host:port/database"
-    if not urlsplit(_url(text, ("postgresql", "postgres"), expected)).path.strip("/"):
+    if not urlsplit(_url(text, ("postgresql", "postgres"), expected, several=True)).path.strip("/"):
         raise ValueError(expected)
     return text
+
+
+def postgres_server(url: str) -> str:
+    """Where the server of such a URL listens, or each of its cluster, without who asks and with which password."""
+    hosts = [(host, port) for host, port in hosts_of(urlsplit(url)) if host]
+    return ", ".join(f"{host}:{port or POSTGRES_PORT}" for host, port in hosts) or "a local socket"
 
 
 def redis(text: str) -> str:

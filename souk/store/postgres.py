@@ -8,20 +8,21 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from souk.faults import INERT, Faults
-from souk.kernel.errors import ForeignAwait
+from souk.kernel.errors import ForeignAwait, SoukError
 from souk.kernel.transaction_guard import in_transaction
 from souk.store.database import Dialect, Value, Work
 from souk.store.driving import Driven
 from souk.store.listeners import Listeners, call_all
-from souk.store.postgres_connection import Borrowed, drop, keep, roll_back, undisturbed, unlock
+from souk.store.postgres_connection import Borrowed, drop, roll_back, undisturbed, unlock
 from souk.store.postgres_errors import DRIVER_ERRORS, is_about_data, is_refusal, may_run_again, refused, translate
 from souk.store.postgres_listener import PostgresListener
+from souk.store.postgres_session import Sessions
 from souk.store.postgres_transaction import (
     DIALECT,
     Connection,
@@ -34,11 +35,10 @@ from souk.store.postgres_unsent import Doubts, Statement, WrongAssumption
 
 T = TypeVar("T")
 
-_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE, READ WRITE"
-_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ WRITE"
+# Not READ WRITE: a server that its operator has made read-only by default is to stay so.
+_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_IDLE = 30.0
-"""Seconds until a connection that nobody needs is closed: each is a process of the server, with some 10 MB."""
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.064
 _LOCK = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
@@ -92,21 +92,13 @@ class PostgresDatabase:
         long it is tried again. Raises ConfigurationError when the database refuses the connection,
         StoreUnavailable when it cannot be reached.
         """
-        name, listeners = urlsplit(dsn).path.lstrip("/"), Listeners()
-        settings = {"lock_timeout": str(round(patience * 1000)), "application_name": "souk"}
-        # Of the transactions that are one statement: it finds rows as they are once it holds them.
-        settings["default_transaction_isolation"] = "read committed"
-        options: dict[str, Any] = {"timeout": patience, "server_settings": settings}
+        name, listeners, sessions = urlsplit(dsn).path.lstrip("/"), Listeners(), Sessions(dsn, patience)
         try:
-            pool = await asyncpg.create_pool(
-                dsn, min_size=least, max_size=most, reset=keep, max_inactive_connection_lifetime=_IDLE, **options
-            )
+            pool = await sessions.pool(least, most)
         except DRIVER_ERRORS as error:
             raise refused(error, name) from error
         database = cls(name, pool, listeners, patience, faults)
-        # A wake-up may be lost in a crash, so it need not wait for the disk.
-        hearing = {**options, "server_settings": {**settings, "synchronous_commit": "off"}}
-        await database._hear(lambda: asyncpg.connect(dsn, **hearing))
+        await database._start(sessions)
         return database
 
     @property
@@ -129,13 +121,21 @@ class PostgresDatabase:
             await self._hearing.stop()
         await self._pool.close()
 
-    async def _hear(self, connect: Callable[[], Any]) -> None:
-        self._hearing = PostgresListener(connect, self._listeners, self._name)
+    async def _start(self, sessions: Sessions) -> None:
+        # A wake-up may be lost in a crash, so it need not wait for the disk.
+        self._hearing = PostgresListener(
+            lambda: sessions.connect("SET synchronous_commit = off"), self._listeners, self._name
+        )
         try:
+            async with self._connected() as connection:
+                await sessions.require_own(connection, self._name)
             await self._hearing.start()
         except DRIVER_ERRORS as error:
             await self._pool.close()
             raise refused(error, self._name) from error
+        except SoukError:
+            self._pool.terminate()
+            raise
 
     async def _retrying(self, attempt: Callable[[], Awaitable[T]], how: "_Attempt") -> T:
         if in_transaction():

@@ -7,13 +7,14 @@ from typing import Any
 
 import asyncpg
 
-from souk.kernel.errors import StoreUnavailable
-from souk.store.postgres_errors import DRIVER_ERRORS, translate
+from souk.kernel.errors import StoreError, StoreUnavailable
+from souk.store.error_meaning import Reuse
+from souk.store.postgres_errors import DRIVER_ERRORS, meaning_of, translate
 from souk.store.postgres_transaction import Connection
 
 
 class Borrowed:
-    """A connection of a pool, for the length of a block.
+    """A connection of a pool, for the length of a block; one that an error says is no good does not go back.
 
     Raises StoreUnavailable when there is none for `patience` seconds.
     """
@@ -41,7 +42,12 @@ class Borrowed:
             why = "every connection is in use" if every else "it cannot be reached"
             raise StoreUnavailable(f"database {self._name}: {why}, for {self._patience:g} s by now") from error
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        reuse = meaning_of(error.__cause__).reuse if isinstance(error, StoreError) and error.__cause__ else Reuse.KEEP
+        if reuse is not Reuse.KEEP:
+            drop(self._connection)
+        if reuse is Reuse.DISCARD_ALL:
+            await self._pool.expire_connections()
         with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
             await self._pool.release(self._connection)
 

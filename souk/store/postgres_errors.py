@@ -1,16 +1,15 @@
-"""What PostgreSQL's errors mean to Souk. Total: every error of the driver becomes a StoreError.
+"""What the errors of PostgreSQL and of its driver mean to Souk. Total: every one becomes a StoreError.
 
-    serialisation failure, deadlock, plan out of date           the work is run again
-    connection lost, shutting down, out of resources, lock wait StoreUnavailable
-    data or index corrupted                                     StoreCorrupt
-    anything else (constraint, syntax, a value out of range)    StoreError
-
-By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+What the server says is looked up in `postgres_states`; what the driver says for itself is judged here.
 """
+
+import ssl
 
 import asyncpg
 
-from souk.kernel.errors import ConfigurationError, SoukError, StoreCorrupt, StoreError, StoreUnavailable
+from souk.kernel.errors import ConfigurationError, SoukError, StoreError
+from souk.store.error_meaning import Meaning, Server, StatementFate, undone
+from souk.store.postgres_states import AWAY, READ_ONLY, REFUSES, meaning_of_state
 
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -23,11 +22,8 @@ DRIVER_ERRORS = (
 )
 """What the driver raises; a time-out is an OSError, the last three are about values it cannot encode."""
 
-_AGAIN = ("40001", "40P01")
-_UNAVAILABLE = ("08", "53", "57", "58", "55P03", "25P03", "25P04")
-_CORRUPT = ("XX001", "XX002")
-_READ_ONLY = "25006"
-_REFUSED = ("28", "3D000", "42501")
+_STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+_VALUE = undone("a value that the driver cannot encode")
 
 
 def state_of(error: BaseException) -> str:
@@ -35,10 +31,22 @@ def state_of(error: BaseException) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
+def meaning_of(error: BaseException) -> Meaning:
+    """What it means for the statement, the connection and the server."""
+    if isinstance(error, _STALE):
+        return meaning_of_state("40001")
+    if state := state_of(error):
+        return meaning_of_state(state)
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return READ_ONLY
+    if isinstance(error, ssl.SSLError | asyncpg.ClientConfigurationError):
+        return REFUSES
+    return AWAY if _lost(error) else _VALUE
+
+
 def may_run_again(error: BaseException) -> bool:
     """Whether nothing has happened and a new try may succeed."""
-    stale = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
-    return state_of(error) in _AGAIN or isinstance(error, stale)
+    return meaning_of(error).fate is StatementFate.AGAIN
 
 
 def is_about_data(error: BaseException) -> bool:
@@ -48,30 +56,33 @@ def is_about_data(error: BaseException) -> bool:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether the server says that the statement failed; then it has undone all of it."""
-    return isinstance(error, asyncpg.PostgresError) and not state_of(error).startswith(("08", "57"))
+    return isinstance(error, asyncpg.PostgresError) and meaning_of(error).fate is not StatementFate.UNSURE
 
 
-def translate(error: BaseException, name: str) -> StoreError:
-    """The error of Souk's tree; `name` is the database's, for the message."""
-    state = state_of(error)
-    if may_run_again(error):
-        return StoreUnavailable(f"database {name} is too busy: other transactions keep changing the same rows")
-    if state.startswith(_UNAVAILABLE):
-        return StoreUnavailable(f"database {name} is unavailable: {error}")
-    if state in _CORRUPT:
-        return StoreCorrupt(f"database {name} is damaged")
-    if state == _READ_ONLY:
+def translate(error: BaseException, name: str, *, reading: bool = False) -> StoreError:
+    """The error of Souk's tree; `name` is the database's, for the message. `reading`: in a read-only transaction."""
+    meaning = meaning_of(error)
+    if meaning.server is Server.READ_ONLY and reading:
         return StoreError(f"database {name} is read-only here: a read may not write")
-    if _lost(error):
-        return StoreUnavailable(f"database {name} cannot be reached")
-    return StoreError(f"database {name}: {error}")
+    return meaning.error(name, _said(error))
 
 
 def refused(error: BaseException, name: str) -> SoukError:
     """What a failure to connect at start means: mostly a wrong setting."""
-    if state_of(error).startswith(_REFUSED):
-        return ConfigurationError(f"database {name} refuses the connection: {error}")
-    return translate(error, name)
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return StoreError("the driver cannot read this URL")
+    failure = translate(error, name)
+    wrong = (Server.REFUSES, Server.READ_ONLY, Server.DENIES)
+    return ConfigurationError(str(failure)) if meaning_of(error).server in wrong else failure
+
+
+def _said(error: BaseException) -> str:
+    """The engine's text; not the driver's of a URL, which quotes it, and so its password."""
+    if isinstance(error, asyncpg.ClientConfigurationError | asyncpg.TargetServerAttributeNotMatched):
+        return ""
+    if isinstance(error, asyncpg.PostgresError | ssl.SSLError) or not _lost(error):
+        return str(error)
+    return ""
 
 
 def _lost(error: BaseException) -> bool:

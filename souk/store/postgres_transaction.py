@@ -36,6 +36,14 @@ def changed_rows(tag: str) -> int:
     return int(count) if count.isdigit() and not command.startswith(_UNCHANGING) else 0
 
 
+async def begin(connection: Connection, sql: str) -> None:
+    """Begins a transaction; a hot standby, which has no serializable ones, says so as any read-only server does."""
+    try:
+        await connection.execute(sql)
+    except asyncpg.FeatureNotSupportedError as error:
+        raise asyncpg.ReadOnlySQLTransactionError(str(error)) from error
+
+
 class NeedsLock(BaseException):
     """The work asks for a lock that has to be held before the transaction begins.
 
@@ -54,6 +62,8 @@ class PostgresTransaction:
     statement that is sent. Of statements that `assuming` accepts a number of rows that is likely is told
     without asking, and looked at when they are sent.
     """
+
+    reading = False
 
     def __init__(
         self,
@@ -179,13 +189,13 @@ class PostgresTransaction:
         try:
             if not self.begun and self._begin:
                 self.begun = True
-                await self._connection.execute(self._begin)
+                await begin(self._connection, self._begin)
             return await statement()
         except DRIVER_ERRORS as error:
             if assumed and is_about_data(error):  # what was written rests on what is only likely
                 raise self._wrong(assumed) from error
             self.collision = error if may_run_again(error) else None
-            self._ended = translate(error, self._name)
+            self._ended = translate(error, self._name, reading=self.reading)
             raise self._ended from error
         finally:
             self._inside = False
@@ -199,6 +209,8 @@ class PostgresTransaction:
 
 class PostgresSnapshot(PostgresTransaction):
     """The transaction of a `read`: nothing comes of it, so there is nothing to announce, to lock or to put off."""
+
+    reading = True
 
     async def write(self, sql: str, *values: Value) -> None:
         raise StoreError("a read writes nothing")
@@ -216,6 +228,7 @@ class PostgresSnapshot(PostgresTransaction):
 class PostgresSingleRead(PostgresSnapshot):
     """A `read` of one statement, which is its own snapshot and its own transaction."""
 
+    reading = False  # not even PostgreSQL's: that it is read-only is news of the server
     _asked = False
 
     async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:

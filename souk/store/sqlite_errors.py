@@ -1,49 +1,38 @@
-"""What SQLite's errors mean to Souk. Total: every error of the driver becomes a StoreError.
+"""What the errors of SQLite and of its driver mean to Souk. Total: every one becomes a StoreError.
 
-busy, locked, full, cannot open, I/O error, out of memory   StoreUnavailable
-corrupt, not a database                                     StoreCorrupt
-anything else (constraint, syntax, a value out of range)    StoreError
+What SQLite says is looked up in `sqlite_codes`; what the driver says for itself is about a value that it cannot bind.
 """
 
 import sqlite3
 
-from souk.kernel.errors import StoreCorrupt, StoreError, StoreUnavailable
+from souk.kernel.errors import StoreError
+from souk.store.error_meaning import Meaning, Server, undone
+from souk.store.sqlite_codes import meaning_of_code, primary
 
 DRIVER_ERRORS = (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError, ValueError, TypeError)
 """What the driver raises; the last four are about values that it cannot bind."""
 
-_PRIMARY = 0xFF  # the low byte of an extended result code: https://sqlite.org/rescode.html
-_UNAVAILABLE = {
-    sqlite3.SQLITE_BUSY: "is locked by another process",
-    sqlite3.SQLITE_LOCKED: "is locked",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-    sqlite3.SQLITE_PERM: "may not be opened",
-    sqlite3.SQLITE_AUTH: "may not be opened",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error",
-    sqlite3.SQLITE_NOMEM: "is out of memory",
-    sqlite3.SQLITE_INTERRUPT: "was interrupted",
-    sqlite3.SQLITE_PROTOCOL: "cannot be locked",
-    sqlite3.SQLITE_NOLFS: "cannot grow: the file system has no large files",
-}
-_CORRUPT = {
-    sqlite3.SQLITE_CORRUPT: "is damaged",
-    sqlite3.SQLITE_NOTADB: "is not a SQLite database",
-}
+_VALUE = undone("a value that the driver cannot bind")
 
 
 def code_of(error: BaseException) -> int:
     """SQLite's primary result code; 0 for an error that is not SQLite's."""
-    return int(getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY
+    return primary(_code(error))
 
 
-def translate(error: BaseException, name: str) -> StoreError:
-    """The error of Souk's tree; `name` is the database's, for the message."""
-    code = code_of(error)
-    if code in _UNAVAILABLE:
-        return StoreUnavailable(f"database {name} {_UNAVAILABLE[code]}")
-    if code in _CORRUPT:
-        return StoreCorrupt(f"database {name} {_CORRUPT[code]}")
-    if code == sqlite3.SQLITE_READONLY:
+def meaning_of(error: BaseException) -> Meaning:
+    """What it means for the statement, the connection and the file."""
+    code = _code(error)
+    return meaning_of_code(code) if code else _VALUE
+
+
+def translate(error: BaseException, name: str, *, reading: bool = False) -> StoreError:
+    """The error of Souk's tree; `name` is the database's, for the message. `reading`: in a read."""
+    meaning = meaning_of(error)
+    if meaning.server is Server.READ_ONLY and reading:
         return StoreError(f"database {name} is read-only here: a read may not write")
-    return StoreError(f"database {name}: {error}")
+    return meaning.error(name, str(error))
+
+
+def _code(error: BaseException) -> int:
+    return int(getattr(error, "sqlite_errorcode", None) or 0)

@@ -53,6 +53,8 @@ def _first(cursor: sqlite3.Cursor) -> Row | None:
 class SqliteTransaction:
     """Implements `Transaction`. After a statement has failed every other one fails too, as in PostgreSQL."""
 
+    reading = False
+
     def __init__(self, connection: sqlite3.Connection, name: str, faults: Faults) -> None:
         self._connection = connection
         self._name = name
@@ -110,7 +112,7 @@ class SqliteTransaction:
             raise self._fail(error) from error
 
     def _fail(self, error: BaseException) -> StoreError:
-        self._ended = translate(error, self._name)
+        self._ended = translate(error, self._name, reading=self.reading)
         return self._ended
 
     def _require_open(self) -> None:
@@ -120,6 +122,8 @@ class SqliteTransaction:
 
 class SqliteSnapshot(SqliteTransaction):
     """The transaction of a `read`: nothing comes of it, so there is nothing to announce or to lock."""
+
+    reading = True
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         raise StoreError("a read has no commit")

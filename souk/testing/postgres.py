@@ -67,6 +67,23 @@ class PostgresServer:
             self._process.wait()
         self._process = None
 
+    def demote(self) -> None:
+        """Starts it again as a hot standby, as a primary comes back that another one has taken over from."""
+        self.stop()
+        (self._data / "standby.signal").touch()
+        self.start()
+
+    def promote(self) -> None:
+        """Starts it again as a primary."""
+        self.stop()
+        (self._data / "standby.signal").unlink(missing_ok=True)
+        self.start()
+
+    @property
+    def socket_directory(self) -> Path:
+        """Where its socket is."""
+        return self._data
+
     def remove(self) -> None:
         """Stops the server and deletes its data."""
         self.stop()
@@ -128,7 +145,7 @@ class PostgresServer:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from soukapi.v1 import event_pb2
 
 from souk.hosting.hosted import heard_in
 from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.hosting.setting_values import postgres_server
 from souk.hosting.settings import read
 from souk.kernel.errors import ConfigurationError
 
@@ -83,6 +84,7 @@ def test_a_service_has_the_settings_that_it_declares() -> None:
         ("SOUK_POSTGRES", "postgresql://{service}:p@h"),
         ("SOUK_POSTGRES", "postgresql://u:p@h:web/{service}"),
         ("SOUK_POSTGRES", "postgresql://u:p@[h/{service}"),
+        ("SOUK_POSTGRES", "postgresql://u:p@h,g:web/{service}"),
         ("SOUK_POSTGRES_POOL", "0"),
         ("SOUK_REDIS", "127.0.0.1:6379"),
         ("SOUK_REGISTRY", "zookeeper://127.0.0.1:2181"),
@@ -113,6 +115,9 @@ def test_a_secret_is_never_shown() -> None:
             read({"SOUK_POSTGRES": url})
         assert "word" not in str(raised.value).removeprefix("SOUK_POSTGRES: ").replace("user:password@host", "")
     assert "pw" not in repr(read({"SOUK_POSTGRES": "postgresql://u:pw@h/{service}"}))
+    several = "postgresql://u:pw@a:1,b/{service}"
+    assert read({"SOUK_POSTGRES": several}).postgres == several
+    assert postgres_server(several) == "a:1, b:5432"
     cluster = "etcd://u:pw@a:1,b:2"
     assert read({"SOUK_REGISTRY": cluster}).registry == cluster
     assert "pw" not in repr(read({"SOUK_REGISTRY": cluster}))

@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from souk.faults import Faults
-from souk.kernel.errors import ConfigurationError, DomainError, StoreCorrupt, StoreError, StoreUnavailable
+from souk.kernel.errors import ConfigurationError, DomainError, StoreError, StoreUnavailable
 from souk.store.database import Transaction
 from souk.store.postgres import PostgresDatabase
-from souk.store.postgres_errors import DRIVER_ERRORS, may_run_again, translate
+from souk.store.postgres_errors import translate
 from souk.store.postgres_transaction import changed_rows
 from souk.testing.postgres import PostgresServer, postgres_server, postgres_url  # noqa: F401 - fixtures
 
@@ -279,29 +279,6 @@ async def _until_up(database: PostgresDatabase) -> None:
         else:
             return
     pytest.fail("the database does not come back")
-
-
-def _server_errors() -> list[type[asyncpg.PostgresError]]:
-    found = (getattr(asyncpg.exceptions, name) for name in asyncpg.exceptions.__all__)
-    return [kind for kind in found if isinstance(kind, type) and issubclass(kind, asyncpg.PostgresError)]
-
-
-def test_every_error_of_the_server_has_a_meaning():
-    for error in (kind("injected") for kind in _server_errors()):
-        state, meaning = error.sqlstate or "", type(translate(error, "x"))
-        if state.startswith(("08", "53", "57", "58")) or may_run_again(error):
-            assert meaning is StoreUnavailable, state
-        elif state in ("XX001", "XX002"):
-            assert meaning is StoreCorrupt, state
-        elif state.startswith(("22", "23", "42")):
-            assert meaning is StoreError, state
-
-
-def test_every_error_of_the_driver_is_caught():
-    kinds = (getattr(asyncpg.exceptions, name) for name in asyncpg.exceptions.__all__)
-    errors = [kind for kind in kinds if issubclass(kind, Exception) and not issubclass(kind, Warning)]
-    assert len(errors) > 200
-    assert [kind for kind in errors if not issubclass(kind, DRIVER_ERRORS)] == []
 
 
 def test_what_a_lost_connection_means():

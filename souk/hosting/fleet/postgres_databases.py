@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from souk.hosting.fleet.credentials import Credentials
+from souk.hosting.setting_values import postgres_server
 from souk.hosting.settings import SERVICE_PLACE
 from souk.kernel.errors import ConfigurationError
 
@@ -61,9 +62,13 @@ class PostgresServer:
 
     async def _connect(self, driver: Any) -> Any:
         try:
-            return await driver.connect(self.url, timeout=PATIENCE)
+            return await driver.connect(self.url, timeout=PATIENCE, target_session_attrs="read-write")
         except (OSError, TimeoutError, driver.PostgresError, driver.InterfaceError) as error:
-            raise ConfigurationError(f"PostgreSQL on {_place(self.url)}: {_line(error)}") from None
+            raise ConfigurationError(f"PostgreSQL on {postgres_server(self.url)}: {_line(error)}") from None
+        except driver.TargetServerAttributeNotMatched:
+            raise ConfigurationError(
+                f"PostgreSQL on {postgres_server(self.url)} is read-only; name the primary, or all hosts"
+            ) from None
         except ValueError:
             # What the driver says of a URL quotes it, and so its password.
             raise ConfigurationError("--postgres: the driver cannot read this URL") from None
@@ -74,8 +79,8 @@ class PostgresServer:
             await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{self.credentials.password(name)}'")
         elif name not in self.credentials:
             raise ConfigurationError(
-                f"PostgreSQL on {_place(self.url)} has a role {name} already, and its password is not known here; "
-                f"give the data directory that it was made from, or a URL with {SERVICE_PLACE} in it"
+                f"PostgreSQL on {postgres_server(self.url)} has a role {name} already, and its password is not known "
+                f"here; give the data directory that it was made from, or a URL with {SERVICE_PLACE} in it"
             )
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
             await self._make_database(connection, name)
@@ -95,11 +100,6 @@ def _driver() -> Any:
         raise ConfigurationError(
             "a fleet needs the driver asyncpg, which is not installed: pip install 'souk-platform[fleet]'"
         ) from None
-
-
-def _place(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 5432}" if parts.hostname else "a local socket"
 
 
 def _line(error: BaseException) -> str:
