@@ -4,6 +4,7 @@ Measured in a fleet: without httpx an order takes half of the CPU in Payment.
 """
 
 import asyncio
+import select
 import ssl
 from collections.abc import Mapping
 from typing import Any, cast
@@ -19,7 +20,7 @@ Answer = tuple[int, bytes]
 
 
 class NotSent(Exception):
-    """No connection could be made, so nothing was asked."""
+    """No octet of the request was handed to a connection, so nothing was asked."""
 
 
 class NoAnswer(Exception):
@@ -41,17 +42,25 @@ class HttpClient:
     async def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Sends a request whose repetition does no harm; raises NotSent or NoAnswer."""
         wanted = _request(method, f"{self._prefix}{path}", self._authority, body, headers)
+        handed_over = False
         while self._idle:
             connection = self._idle.pop()
             if connection.alive:
+                handed_over = True
                 try:
                     return await self._ask(connection, wanted)
                 except _Stale:  # the server has closed it meanwhile: once more, on another
                     continue
+            connection.abort()
         try:
             return await self._ask(await self._connect(), wanted)
         except _Stale as error:
             raise NoAnswer("the connection was lost") from error
+        except NotSent as error:
+            # The server may have read, and done, what an earlier connection was given before it ended.
+            if handed_over:
+                raise NoAnswer(f"the connection was lost, and there is no other: {error}") from error
+            raise
 
     async def close(self) -> None:
         """Closes what is kept; further requests are not sent."""
@@ -95,11 +104,13 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._reader = ResponseReader()
         self._answer: asyncio.Future[Answer] | None = None
+        self._poll = select.poll()
         self.reusable = False
 
     @property
     def alive(self) -> bool:
-        return not self._transport.is_closing()
+        """Whether it can be asked: it is open, and nothing has come, not even its end (the kernel is asked)."""
+        return not self._transport.is_closing() and not self._poll.poll(0)
 
     def ask(self, wanted: bytes) -> "asyncio.Future[Answer]":
         self.reusable = False
@@ -113,6 +124,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():  # nobody has asked for it

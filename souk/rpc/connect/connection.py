@@ -2,7 +2,8 @@
 
 What counts as an answer is a complete one. A connection that ends before leaves the call UNKNOWN;
 so does what is no answer. The one exception is 408 without a body on a connection that had waited:
-its peer ended it before it read the request (RFC 9110, 15.5.9), which is then sent anew.
+its peer ended it before it read the request (RFC 9110, 15.5.9), which is then sent anew. When that
+fails the call stays UNKNOWN: an octet of it was handed over.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ class Home(Protocol):
         ...
 
     def again(self, reply: ConnectReply) -> None:
-        """The call reached no handler; another connection is to take it."""
+        """The peer says that it has read no request; another connection is to take it."""
         ...
 
 
@@ -137,7 +138,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         if self._calls > 1 and reader.status == _REQUEST_TIMEOUT and not (reader.body or reader.keep_alive):
             self.abort()
-            reply.unsent()
+            reply.lost()
             self._home.again(reply)
             return
         self._reply = None

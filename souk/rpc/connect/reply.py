@@ -22,21 +22,23 @@ class Carrier(Protocol):
 class ConnectReply(asyncio.Future[Reply]):
     """The answer to a call. Cancelling it cancels the handler. `deadline_in` is in seconds.
 
-    It is NOT_SENT until `sent`, and UNKNOWN from then on.
+    It is NOT_SENT until `sent`, and UNKNOWN from then on, whatever becomes of a second attempt.
     """
 
     def __init__(self, call: Call, deadline_in: float) -> None:
         super().__init__()
         self.call = call
         self._carrier: Carrier | None = None
+        self._handed_over = False
         self._timer = self.get_loop().call_later(min(deadline_in, _LONGEST), self._expire)
 
     def sent(self, carrier: Carrier) -> None:
         """The request is about to be written."""
         self._carrier = carrier
+        self._handed_over = True
 
-    def unsent(self) -> None:
-        """The request has provably reached no handler."""
+    def lost(self) -> None:
+        """Its connection ended, and another is to take it."""
         self._carrier = None
 
     def succeed(self, reply: Reply) -> None:
@@ -50,7 +52,7 @@ class ConnectReply(asyncio.Future[Reply]):
         """The call has ended otherwise."""
         if not self.done():
             self._timer.cancel()
-            status = status._replace(sent=status.sent and self._carrier is not None)
+            status = status._replace(sent=self._handed_over)
             self._carrier = None
             self.set_exception(failed(self.call.method, status, initial))
             self.exception()  # else asyncio complains of a call that nobody awaited

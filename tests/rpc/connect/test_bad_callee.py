@@ -278,6 +278,25 @@ class TestKeptAlive:
             await probe.Unary(ECHO)
             assert server.accepted == 2
 
+    async def test_a_goodbye_and_then_nobody_leaves_the_call_unknown(self, stub_of) -> None:
+        goodbye = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        listening: list[asyncio.Server] = []
+
+        async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await request(reader)
+            writer.write(OK)
+            await request(reader)
+            listening[0].close()
+            writer.write(goodbye)
+            writer.close()
+
+        listening.append(await asyncio.start_server(leave, "127.0.0.1", 0))
+        host, port = listening[0].sockets[0].getsockname()
+        probe = stub_of(f"{host}:{port}")
+        await probe.Unary(ECHO)
+        error = await failure(probe.Unary(ECHO))
+        assert (error.code(), error.outcome) == (Code.UNAVAILABLE, Outcome.UNKNOWN)
+
     async def test_408_of_a_new_connection_is_an_error(self, stub_of) -> None:
         answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         error = await failed_by(answer, stub_of)

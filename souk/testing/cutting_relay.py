@@ -1,0 +1,170 @@
+"""A relay before a real server, which loses one call at a chosen point and then treats its port as it is told."""
+
+import enum
+import select
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+_PATIENCE = 20.0
+_MOST = 65_536
+_RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, 0 s
+
+
+class Cut(enum.Enum):
+    """When the connection of the call ends."""
+
+    BEFORE_READING = "before reading"
+    AFTER_READING = "after reading"
+    AFTER_BOOKING = "after booking"
+    HALF_AN_ANSWER = "after half an answer"
+
+
+class Port(enum.Enum):
+    """What becomes of connections that are made from then on."""
+
+    REFUSES = "refuses"
+    HANGS = "hangs"
+    RESETS = "resets"
+
+
+@dataclass
+class CuttingRelay:
+    """Relays connections to `target`. Once `armed`, it cuts the one that carries `marker`.
+
+    `reached` says that an octet of the call could have been read. `booked` is set by the server behind it,
+    once the call has had its effect; the answer contains `answer`.
+    """
+
+    target: tuple[str, int]
+    marker: bytes
+    answer: bytes
+    booked: threading.Event = field(default_factory=threading.Event)
+    reached: threading.Event = field(default_factory=threading.Event)
+    _armed: tuple[Cut, Port] | None = None
+    _resets: bool = False
+    _ended: bool = False
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _fillers: list[socket.socket] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._start(self._accept, self._listener)
+
+    def arm(self, cut: Cut, port: Port) -> None:
+        """The next call is lost at `cut`; from then on the port is as `port` says."""
+        self.booked.clear()
+        self._armed = (cut, port)
+
+    def become(self, port: Port) -> None:
+        """Treats the connections to come so; those that are there go on."""
+        if port is Port.RESETS:
+            self._resets = True
+            return
+        with suppress(OSError):  # wakes whoever waits in accept
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        if port is Port.HANGS:
+            self._hang()
+
+    def close(self) -> None:
+        """Ends everything."""
+        self._ended = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for filler in self._fillers:
+            filler.close()
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+
+    def _hang(self) -> None:
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.listen(0)
+        for _ in range(4):  # its backlog is full: the kernel answers no further connection
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", self.port))
+            self._fillers.append(filler)
+
+    def _start(self, work: object, *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._ended:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            if self._resets:
+                _reset(client)
+            else:
+                self._start(self._relay, client)
+
+    def _relay(self, client: socket.socket) -> None:
+        server = socket.create_connection(self.target)
+        try:
+            while not self._ended:
+                ready, _, _ = select.select([client, server], [], [], 0.05)
+                if server in ready and not _pass_on(server, client):
+                    return
+                if client in ready:
+                    seen = client.recv(_MOST, socket.MSG_PEEK)
+                    if self._armed is not None and self.marker in seen:
+                        self._cut(client, server)
+                        return
+                    if not _pass_on(client, server, len(seen)):
+                        return
+        except OSError:
+            return
+        finally:
+            client.close()
+            server.close()
+
+    def _cut(self, client: socket.socket, server: socket.socket) -> None:
+        """Loses the call."""
+        assert self._armed is not None
+        cut, port = self._armed
+        self._armed = None
+        self.reached.set()
+        if cut is not Cut.BEFORE_READING:
+            request = client.recv(_MOST)
+            if cut is not Cut.AFTER_READING:
+                self._have_it_booked(request, server)
+                if cut is Cut.HALF_AN_ANSWER:
+                    client.sendall(self._half(server))
+        self.become(port)
+        _reset(client) if cut is Cut.BEFORE_READING else client.close()
+
+    def _have_it_booked(self, request: bytes, server: socket.socket) -> None:
+        server.sendall(request)
+        if not self.booked.wait(_PATIENCE):
+            raise AssertionError("the server has not booked the call")
+
+    def _half(self, server: socket.socket) -> bytes:
+        """What the server answers, up to the middle of the answer itself."""
+        server.settimeout(_PATIENCE)
+        octets = b""
+        while self.answer not in octets:
+            more = server.recv(_MOST)
+            if not more:
+                raise AssertionError("the server has not answered")
+            octets += more
+        return octets[: octets.index(self.answer) + len(self.answer) // 2]
+
+
+def _pass_on(source: socket.socket, target: socket.socket, most: int = _MOST) -> bool:
+    octets = source.recv(most)
+    target.sendall(octets)
+    return bool(octets)
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    connection.close()
