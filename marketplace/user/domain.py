@@ -1,11 +1,10 @@
 """Accounts: what one is, and what may be said about it. No I/O."""
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.kernel.errors import DomainError, InvalidArgument, Unauthenticated, Violation
 
 EMAIL_TAKEN = "EMAIL_TAKEN"
 BAD_CREDENTIALS = "BAD_CREDENTIALS"
@@ -37,17 +36,24 @@ class Credentials:
     password_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What somebody has proved: the password whose hash this was when it was checked, within a login.
+
+    It holds only as long as the account still has that password and the login was not ended.
+    """
+
+    user_id: str
+    password_hash: str
+    session: str
+
+
 Change = Callable[[Account], Account]
 
 
 def email_key(email: str) -> str:
     """What makes an email unique: it is compared without case."""
     return email.lower()
-
-
-def attempts_key(email: str) -> str:
-    """Under what failed logins are counted: a digest, for what people mistype is nobody's business."""
-    return hashlib.sha256(email_key(email).encode()).hexdigest()
 
 
 def is_id(text: str) -> bool:
@@ -76,11 +82,14 @@ def bad_credentials(detail: str) -> DomainError:
     return DomainError(BAD_CREDENTIALS, detail)
 
 
-def too_many_attempts(retry_after: float) -> DomainError:
+def too_many_attempts(retry_after: float, detail: str = "too many failed attempts; try again later") -> DomainError:
     """The refusal to check any more passwords for now."""
-    return DomainError(
-        TOO_MANY_ATTEMPTS, "too many failed attempts for this account; try again later", retry_after=retry_after
-    )
+    return DomainError(TOO_MANY_ATTEMPTS, detail, retry_after=retry_after)
+
+
+def ended_session() -> Unauthenticated:
+    """The refusal of a token that is older than the last change of the credentials, or was logged out."""
+    return Unauthenticated("the login of this token has ended; log in again")
 
 
 def email_taken() -> DomainError:

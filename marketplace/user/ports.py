@@ -6,13 +6,18 @@ from typing import Protocol
 
 from marketplace.user import address
 from marketplace.user.address import Address
-from marketplace.user.domain import Account, Change, Credentials
+from marketplace.user.domain import Account, Change, Credentials, Proof
 from marketplace.user.refresh import Decision, Family
 from marketplace.user.signing import SigningKey
+from marketplace.user.throttle import Attempt
 
 
 class Accounts(Protocol):
-    """Accounts and their credentials. Each change is one transaction; emails stay unique under races."""
+    """Accounts and their credentials. Each change is one transaction; emails stay unique under races.
+
+    What takes a `proof` holds it against the account in that transaction: BAD_CREDENTIALS when the password
+    is another by now, Unauthenticated when the login has ended, as it does when the password changes.
+    """
 
     async def add(self, account: Account, password_hash: str) -> bool:
         """Adds an account; False, and nothing happens, when its email or id is taken."""
@@ -30,39 +35,47 @@ class Accounts(Protocol):
         """The same by id."""
         ...
 
-    async def change(self, user_id: str, change: Change) -> Account | None:
+    async def change(self, user_id: str, change: Change, proof: Proof | None = None) -> Account | None:
         """Replaces an account by what `change` makes of it; None when it is unknown.
 
-        Raises EMAIL_TAKEN when its new email is another's. `change` may be called again.
+        With a proof it ends every other login. Raises EMAIL_TAKEN when its new email is another's. `change`
+        may be called again.
         """
         ...
 
-    async def change_password(self, user_id: str, old_hash: str, new_hash: str) -> bool:
-        """Sets the hash and ends every session; False when the hash is not `old_hash` any more."""
+    async def change_password(self, proof: Proof, new_hash: str) -> None:
+        """Sets the hash and ends every login; raises USER_NOT_FOUND, too."""
         ...
 
-    async def erase(self, user_id: str) -> None:
-        """Erases account, addresses, credentials and sessions, and tells so; nothing if it is gone."""
+    async def erase(self, proof: Proof) -> None:
+        """Erases account, addresses, credentials and logins, and tells so; nothing if it is gone."""
         ...
 
 
 class Attempts(Protocol):
-    """Counts wrong passwords per account, durably and across replicas."""
+    """Counts failures by account and address, durably and across replicas."""
 
-    async def wait(self, key: str) -> float | None:
-        """None when a password may be tried, else the seconds until then."""
+    async def wait(self, attempt: Attempt) -> float | None:
+        """None when it may be tried, else the seconds until then."""
         ...
 
-    async def fail(self, key: str) -> float | None:
-        """Counts a failure; when the limit is reached already, counts nothing and returns as `wait`."""
+    async def fail(self, attempt: Attempt) -> float | None:
+        """Counts a failure; when a limit is reached already, counts nothing and returns as `wait`."""
+        ...
+
+    async def forget_old(self) -> None:
+        """Drops failures that count no more."""
         ...
 
 
 class Sessions(Protocol):
     """Families of refresh tokens."""
 
-    async def open(self, family: Family, password_hash: str) -> bool:
-        """Keeps a new family; False when the user is gone or has another password by now."""
+    async def open(self, family: Family, password_hash: str, address: str) -> bool:
+        """Keeps a new family, and that its user logged in from `address`, a digest.
+
+        False when the user is gone or has another password by now.
+        """
         ...
 
     async def present(self, family_id: str, decide: Callable[[Family], Decision]) -> Decision | None:
@@ -77,7 +90,7 @@ class Sessions(Protocol):
         ...
 
     async def forget_expired(self) -> None:
-        """Drops families that nobody can use any more."""
+        """Drops families that nobody can use any more, and addresses that nobody logged in from for long."""
         ...
 
 
@@ -114,7 +127,11 @@ class Addresses(Protocol):
 
 
 class Passwords(Protocol):
-    """Hashes passwords, slowly, without holding up the event loop."""
+    """Hashes passwords, slowly, without holding up the event loop.
+
+    Those who wait for it take turns by the address of the client whose call is handled. Raises
+    TOO_MANY_ATTEMPTS when too many wait or one has waited too long.
+    """
 
     async def hash(self, password: str) -> str:
         """A salted hash that `verify` knows."""

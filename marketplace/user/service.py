@@ -24,6 +24,7 @@ from marketplace.user.store.addresses import AddressStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.sessions import SessionStore
+from marketplace.user.throttle import Counted
 from marketplace.user.use_cases.account import UpdateMe, delete_me, get_user, update_me
 from marketplace.user.use_cases.addresses import (
     CreateAddress,
@@ -63,7 +64,6 @@ class Needs:
     addresses: Addresses
     sessions: Sessions
     check: PasswordCheck
-    passwords: Passwords
     ring: KeyRing
     signer: Signer
     log_in: LogInHandler
@@ -79,7 +79,7 @@ class UserServicer(UserServiceServicer):
 
     async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
         command = RegisterUser(request.email, request.password, request.name)
-        account = await register_user(command, self._needs.accounts, self._needs.passwords, self._needs.clock)
+        account = await register_user(command, self._needs.accounts, self._needs.check, self._needs.clock)
         return user_message(account)
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.Token:
@@ -105,11 +105,12 @@ class UserServicer(UserServiceServicer):
         return user_message(await get_user(_me(), self._needs.accounts))
 
     async def UpdateMe(self, request: pb.UpdateMeRequest, context: Context) -> pb.User:
-        command = UpdateMe(_me(), _given(request, "name"), _given(request, "email"))
-        return user_message(await update_me(command, self._needs.accounts))
+        name, email, password = (_given(request, field) for field in ("name", "email", "current_password"))
+        command = UpdateMe(_me(), name, email, password)
+        return user_message(await update_me(command, self._needs.accounts, self._needs.check))
 
     async def DeleteMe(self, request: pb.DeleteMeRequest, context: Context) -> Empty:
-        await delete_me(_me(), self._needs.accounts)
+        await delete_me(_me(), request.current_password, self._needs.accounts, self._needs.check)
         return Empty()
 
     async def ListAddresses(self, request: pb.ListAddressesRequest, context: Context) -> pb.ListAddressesResponse:
@@ -148,7 +149,8 @@ async def build(host: Host, passwords: Passwords | None = None) -> Parts:
     passwords = passwords or Argon2Passwords()
     accounts = AccountStore(host.database, host.outbox)
     sessions = SessionStore(host.database, clock)
-    check = PasswordCheck(AttemptStore(host.database, clock), passwords)
+    attempts = AttemptStore(host.database, clock)
+    check = PasswordCheck(attempts, passwords, Counted(host.secret))
     keys, signer = KeyStore(host.database), Es256Signer()
     ring = CachedKeyRing(keys, lambda: rotate_keys(keys, signer, settings.schedule, clock), clock)
     issuer = Issuer(ring, signer, clock, settings.access_token_seconds)
@@ -157,7 +159,6 @@ async def build(host: Host, passwords: Passwords | None = None) -> Parts:
         addresses=(addresses := AddressStore(host.database)),
         sessions=sessions,
         check=check,
-        passwords=passwords,
         ring=ring,
         signer=signer,
         log_in=LogInHandler(accounts, sessions, check, issuer, settings.refresh_lifetime),
@@ -169,12 +170,13 @@ async def build(host: Host, passwords: Passwords | None = None) -> Parts:
         while True:
             await rotate_keys(keys, signer, settings.schedule, clock)
             await sessions.forget_expired()
+            await attempts.forget_old()
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
     return Parts(
         servicer=UserServicer(needs),
         tasks={"rotate keys and forget old sessions": keep_house},
-        demo=lambda: load_demo(accounts, addresses, passwords, clock),
+        demo=lambda: load_demo(accounts, addresses, check, clock),
     )
 
 

@@ -1,19 +1,87 @@
-"""How many wrong passwords an account takes: 10 in any 5 minutes. Pure; times are microseconds."""
+"""How many wrong passwords are answered in any 5 minutes. Pure; times are microseconds.
 
+| failures | limit | is refused until the oldest of them is 5 minutes old |
+|---|---|---|
+| for one account from one address | 10 | that account from that address |
+| for one account from anywhere | 100 | that account, but not where its owner has logged in before |
+| from one address, whatever the account | 200 | that address, but not for accounts that have logged in there before |
+
+So a stranger who guesses locks out himself, and not the owner. An account is counted by its id, so that a
+new email changes nothing; an email that is nobody's is counted like an account. That an email is taken is
+told 30 times to one address: it says who is registered here. Each failure costs its maker one slow hash, of
+which two run at once, so there are never more than some ten thousand in 5 minutes.
+"""
+
+import hmac
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from souk.kernel.clock import MICROSECONDS
 
-LIMIT = 10
 WINDOW = 300 * MICROSECONDS
+_ONE_SITE = 64
+"""The prefix of IPv6 that one customer of a provider has at least: its addresses are one."""
 
 
-def seconds_to_wait(latest: Sequence[int], now: int) -> float | None:
-    """None when a password may be tried; else whole seconds until then.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most failures in a window: of an account from an address, of an account, of an address; None is any."""
 
-    `latest` holds the times of the last LIMIT failures, the newest first. Successes do not count.
-    """
-    if len(latest) < LIMIT or latest[LIMIT - 1] <= now - WINDOW:
+    together: int
+    account: int | None = None
+    address: int | None = None
+
+
+PASSWORDS = Limits(together=10, account=100, address=200)
+EMAILS = Limits(together=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is counted: digests of account and address; `user_id` is empty when there is no such account."""
+
+    account: str
+    address: str
+    user_id: str
+    limits: Limits
+
+
+class Counted:
+    """Makes attempts: what people type and where they are is kept as a digest under `secret`, nothing more."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def password(self, user_id: str, email_key: str, address: str) -> Attempt:
+        """Somebody types a password, for an account if `user_id` is not empty."""
+        account = self._digest("account", user_id) if user_id else self._digest("email", email_key)
+        return Attempt(account, self.address(address), user_id, PASSWORDS)
+
+    def email(self, address: str) -> Attempt:
+        """Somebody asks for an email."""
+        return Attempt(self._digest("asked for", "email"), self.address(address), "", EMAILS)
+
+    def address(self, address: str) -> str:
+        """What stands for an address."""
+        return self._digest("address", _site(address))
+
+    def _digest(self, kind: str, text: str) -> str:
+        return hmac.digest(self._secret, f"{kind}\0{text}".encode(), "sha256").hex()
+
+
+def seconds_to_wait(last: int | None, now: int) -> float | None:
+    """None when one more may fail; else whole seconds until then. `last` is the failure that filled the limit."""
+    if last is None or last <= now - WINDOW:
         return None
-    return float(math.ceil((latest[LIMIT - 1] + WINDOW - now) / MICROSECONDS))
+    return float(math.ceil((last + WINDOW - now) / MICROSECONDS))
+
+
+def _site(address: str) -> str:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, _ONE_SITE), strict=False))
+    return str(found)

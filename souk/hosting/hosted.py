@@ -4,9 +4,10 @@ The same code serves a system of one process and a service that is a process of 
 says what differs.
 """
 
+import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import grpc.aio
 from souk.events.relay import Relay
 from souk.faults import Faults
 from souk.hosting.checks import require_servicer
-from souk.hosting.data_directory import held, make
+from souk.hosting.data_directory import held, installation_secret, make
 from souk.hosting.databases import open_database
 from souk.hosting.lifecycle import Supervisor
 from souk.hosting.service import Host, Parts, Service, Subscription
@@ -39,7 +40,7 @@ class Ground:
     """What every service of this process stands on.
 
     `channels(name)` is how the service of that name reaches others; `instance` is unique to this run
-    of this process; `redis` is closed by whoever opened it.
+    of this process; `secret` is the installation's; `redis` is closed by whoever opened it.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Ground:
     faults: Faults
     instance: str
     channels: Callable[[str], Callable[[str], grpc.aio.Channel]]
+    secret: bytes = field(repr=False)
     redis: "Redis | None" = None
 
 
@@ -75,6 +77,11 @@ class Hosted:
             )
             supervisor.start(f"{name}: relay", relay.run)
             supervisor.start(f"{name}: what waits", lambda: waiting.watch(name, relay, self.parts.sagas))
+
+
+def secret_of(settings: Settings) -> bytes:
+    """What callers are signed with between services, and what a service derives its own secret from."""
+    return installation_secret(settings.data) if settings.secret is None else settings.secret.encode()
 
 
 def heard_in(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Heard:
@@ -118,6 +125,7 @@ async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
                 clock=ground.clock,
                 folder=folder,
                 instance=ground.instance,
+                secret=hmac.digest(ground.secret, f"service {service.name}".encode(), "sha256"),
                 settings=ground.settings.services.get(service.name, {}),
                 faults=ground.faults,
                 redis=ground.redis,

@@ -22,12 +22,12 @@ from souk.hosting.checks import ANYBODY, Reachable, reachable, require_sound
 from souk.hosting.control.one_process import controlling_system
 from souk.hosting.control.process_control import Inspected
 from souk.hosting.control.scrape import scraped
-from souk.hosting.data_directory import held, installation_secret
+from souk.hosting.data_directory import held
 from souk.hosting.databases import require_a_database_each
 from souk.hosting.dependencies import answers, has_room
 from souk.hosting.door import Door
 from souk.hosting.front import Readiness, gateway
-from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted
+from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted, secret_of
 from souk.hosting.lifecycle import supervised
 from souk.hosting.service import App, Service
 from souk.hosting.settings import Settings
@@ -95,7 +95,8 @@ async def assembled(
 def _ground(settings: Settings, clock: Clock, calls: Calls, callees: Reachable) -> Ground:
     if settings.faults:
         logger("hosting").warning("armed to die at a named point: for tests only", faults=dict(settings.faults))
-    return Ground(settings, clock, Faults(settings.faults), uuid4().hex, partial(_channels, calls, callees))
+    channels = partial(_channels, calls, callees)
+    return Ground(settings, clock, Faults(settings.faults), uuid4().hex, channels, secret_of(settings))
 
 
 def _channels(calls: Calls, callees: Reachable, caller: str) -> Callable[[str], grpc.aio.Channel]:
@@ -106,11 +107,6 @@ def _channels(calls: Calls, callees: Reachable, caller: str) -> Callable[[str], 
         return channel_to(name)
 
     return channel
-
-
-def secret_of(settings: Settings) -> bytes:
-    """What callers are signed with between services."""
-    return installation_secret(settings.data) if settings.secret is None else settings.secret.encode()
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from souk.faults import INERT
 from souk.hosting.data_directory import make
-from souk.hosting.hosted import Ground, Hosted, hosted
+from souk.hosting.hosted import Ground, Hosted, hosted, secret_of
 from souk.hosting.service import Service
 from souk.hosting.settings import from_environment
 from souk.hosting.whereabouts import nothing_kept, whereabouts
@@ -31,7 +31,9 @@ async def offline(service: Service, data: Path | None, *, new: bool = False) -> 
     make(settings.data)
     nowhere = Remote(tuple, clock)
     own = where.of(service.name)
-    ground = Ground(own, clock, INERT, f"souk-{service.name}", lambda caller: lambda name: Channel(nowhere))
+    ground = Ground(
+        own, clock, INERT, f"souk-{service.name}", lambda caller: lambda name: Channel(nowhere), secret_of(settings)
+    )
     try:
         async with hosted(service, ground) as opened:
             yield opened

@@ -15,8 +15,8 @@ from souk.hosting.data_directory import make
 from souk.hosting.dependencies import has_room
 from souk.hosting.door import Door
 from souk.hosting.front import NAME, Readiness, gateway
-from souk.hosting.hosted import Heard
-from souk.hosting.monolith import assembled, secret_of
+from souk.hosting.hosted import Heard, secret_of
+from souk.hosting.monolith import assembled
 from souk.hosting.presence import instance_id, present
 from souk.hosting.service import App, Service
 from souk.hosting.settings import Settings

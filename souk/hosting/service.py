@@ -40,9 +40,11 @@ class Host:
 
     `channel(name)` is a gRPC channel to the service of that name, wherever it runs. `folder` is the
     service's own directory; its replicas share it where the database is a server's. `instance` is unique to
-    this run of this process. `settings` are the service's own, by name, as text. `own_database` is None for a
-    service without migrations, which has no `database` and writes to no `outbox`. `redis` is a server for what
-    can be lost, if there is one; its commands end within a quarter of a second, often in an error.
+    this run of this process. `secret` is the service's own, the same in each of its processes and at every
+    start of the installation: for what it encrypts, or digests under a key. `settings` are the service's own,
+    by name, as text. `own_database` is None for a service without migrations, which has no `database` and
+    writes to no `outbox`. `redis` is a server for what can be lost, if there is one; its commands end within a
+    quarter of a second, often in an error.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Host:
     clock: Clock
     folder: Path
     instance: str
+    secret: bytes = field(repr=False)
     settings: Mapping[str, str] = field(default_factory=dict)
     faults: Faults = field(default_factory=lambda: INERT)
     redis: "Redis | None" = None

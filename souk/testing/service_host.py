@@ -63,6 +63,7 @@ async def service_host(
             clock=clock,
             folder=folder,
             instance="test",
+            secret=b"the secret of this test's service",
             settings=settings or {},
             faults=faults,
             redis=redis,

@@ -55,6 +55,7 @@ NO_SCHEMA_SAYS = (
     ("password", "must not stand beside"),
     ("email", "is required, unless"),
     ("password", "is required, unless"),
+    ("currentPassword", "is required to change the email"),
     # What the world or the books decide.
     ("country", "is not the code of a country"),
     ("delta", "must not be 0"),

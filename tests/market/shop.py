@@ -41,7 +41,7 @@ class Buyer(Api):
 
     def delete_account(self) -> None:
         """Ends the account."""
-        self.ok("DELETE", "/api/v1/users/me", 204)
+        self.ok("DELETE", "/api/v1/users/me", 204, json={"currentPassword": self.password})
 
     def wish(self, *lines: tuple[str, int, int], method: str = "card", key: str = "") -> dict[str, Any]:
         """The body of an order to this buyer's home."""

@@ -1,8 +1,10 @@
 """Passwords with argon2id, off the event loop.
 
 19 MiB, two passes, one lane: OWASP Password Storage Cheat Sheet. At most two run at once, so that a
-flood of logins takes neither all memory nor all cores; the others queue, and beyond what can be
-served within a request's time they are turned away at once.
+flood of logins takes neither all memory nor all cores. The others queue, and take turns by the address
+of the client, so that a flood from one address holds up that address alone. Who waits longer than a
+client would, and whatever more comes from the longest line once the queue is full, is told to come again:
+nothing is worked off for which nobody waits any more.
 """
 
 import asyncio
@@ -10,12 +12,16 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 
-from souk.kernel.errors import Overloaded
+from marketplace.user.domain import too_many_attempts
+from marketplace.user.fair_queue import FairQueue
+from souk.kernel.context import current
+from souk.kernel.errors import DomainError, Overloaded
 
 T = TypeVar("T")
 
@@ -23,16 +29,24 @@ MEMORY_KIB = 19 * 1_024
 PASSES = 2
 AT_ONCE = 2
 LONGEST_QUEUE = 100
-"""Running and waiting; at 20 to 40 ms each, two at once, the last has its turn after about two seconds."""
+"""How many wait; at 20 to 40 ms each, two at once, the last has its turn after about two seconds."""
+LONGEST_WAIT = 3.0
+"""Seconds in the queue."""
+AGAIN = 2.0
+"""Seconds after which a client that was turned away may try again."""
 
 
 class Argon2Passwords:
     """The port Passwords. The threads are its own: a request that goes away frees none of them early."""
 
-    def __init__(self, *, memory_kib: int = MEMORY_KIB, passes: int = PASSES) -> None:
+    def __init__(
+        self, *, memory_kib: int = MEMORY_KIB, passes: int = PASSES, longest_wait: float = LONGEST_WAIT
+    ) -> None:
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2")
-        self._queue = 0
+        self._longest_wait = longest_wait
+        self._running = 0
+        self._queue: FairQueue[asyncio.Future[None]] = FairQueue(LONGEST_QUEUE)
         self._dummy = self._hasher.hash(secrets.token_urlsafe())
 
     async def hash(self, password: str) -> str:
@@ -50,16 +64,60 @@ class Argon2Passwords:
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._queue >= LONGEST_QUEUE:
-            raise Overloaded(f"{self._queue} passwords wait to be hashed")
-        self._queue += 1
+        await self._turn(current().caller.address)
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            running = self._threads.submit(work)
+        except RuntimeError as error:
+            self._go_on()
+            raise _no_means(error) from error
+        # When the thread is done, not when the request goes away: it frees no thread early.
+        running.add_done_callback(lambda _: _soon(loop, self._go_on))
+        try:
+            return await asyncio.wrap_future(running)
         except (HashingError, VerificationError, RuntimeError) as error:
-            # Neither memory nor a thread could be had: that says nothing about the password.
-            raise Overloaded(f"a password could not be hashed: {error}") from error
-        finally:
-            self._queue -= 1
+            raise _no_means(error) from error
+
+    async def _turn(self, client: str) -> None:
+        """Returns once it may run; raises TOO_MANY_ATTEMPTS when that would take too long."""
+        if self._running < AT_ONCE:
+            self._running += 1
+            return
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        crowded_out = self._queue.add(client, mine)
+        if crowded_out is not None and not crowded_out.done():
+            crowded_out.set_exception(_come_again())
+        try:
+            async with asyncio.timeout(self._longest_wait):
+                await mine
+        except BaseException as error:
+            if mine.done() and not mine.cancelled() and mine.exception() is None:
+                self._go_on()  # its turn came in the very moment in which it left
+            if isinstance(error, TimeoutError):
+                raise _come_again() from None
+            raise
+
+    def _go_on(self) -> None:
+        """Hands the place of one that is done to the next that still waits."""
+        while (waiting := self._queue.next()) is not None:
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+        self._running -= 1
+
+
+def _soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(callback)
+
+
+def _come_again() -> DomainError:
+    return too_many_attempts(AGAIN, "too many passwords wait to be checked; try again in a moment")
+
+
+def _no_means(error: Exception) -> Overloaded:
+    # Neither memory nor a thread could be had: that says nothing about the password.
+    return Overloaded(f"a password could not be hashed: {error}")
 
 
 def _plain(password: str) -> str:

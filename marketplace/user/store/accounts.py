@@ -2,7 +2,17 @@
 
 from shop.user.v1.user_pb2 import UserDeleted
 
-from marketplace.user.domain import Account, Change, Credentials, attempts_key, email_key, email_taken
+from marketplace.user.domain import (
+    Account,
+    Change,
+    Credentials,
+    Proof,
+    bad_credentials,
+    email_key,
+    email_taken,
+    ended_session,
+    unknown_user,
+)
 from souk.store.database import Database, Row, Transaction
 from souk.store.outbox import Outbox
 
@@ -12,8 +22,11 @@ _ADD = """
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"""
 _CHANGE = "UPDATE users SET email = $2, email_key = $3, name = $4, roles = $5 WHERE id = $1"
 _TAKEN = "SELECT id FROM users WHERE email_key = $1 AND id <> $2"
-_SET_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+_SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1"
 _END_SESSIONS = "DELETE FROM refresh_families WHERE user_id = $1"
+_IS_OPEN = "SELECT id FROM refresh_families WHERE id = $1 AND user_id = $2"
+_PERSONAL = ("addresses", "refresh_families", "login_failures", "known_addresses")
+"""Tables whose rows go with their user."""
 
 
 class AccountStore:
@@ -44,8 +57,10 @@ class AccountStore:
     async def credentials_of(self, user_id: str) -> Credentials | None:
         return await self._credentials("id", user_id)
 
-    async def change(self, user_id: str, change: Change) -> Account | None:
+    async def change(self, user_id: str, change: Change, proof: Proof | None = None) -> Account | None:
         async def work(tx: Transaction) -> Account | None:
+            if proof is not None and await _holds(tx, proof):
+                await tx.execute(f"{_END_SESSIONS} AND id <> $2", user_id, proof.session)
             row = await tx.fetch_one(
                 f"SELECT {_COLUMNS} FROM users WHERE id = $1 {tx.dialect.for_update}",
                 user_id,
@@ -62,25 +77,24 @@ class AccountStore:
 
         return await self._database.run(work, guarded=True)
 
-    async def change_password(self, user_id: str, old_hash: str, new_hash: str) -> bool:
-        async def work(tx: Transaction) -> bool:
-            if not await tx.execute(_SET_PASSWORD, user_id, old_hash, new_hash):
-                return False
-            await tx.execute(_END_SESSIONS, user_id)
-            return True
-
-        return await self._database.run(work)
-
-    async def erase(self, user_id: str) -> None:
+    async def change_password(self, proof: Proof, new_hash: str) -> None:
         async def work(tx: Transaction) -> None:
-            # First the user: whoever adds something of theirs holds that row.
-            row = await tx.fetch_one("DELETE FROM users WHERE id = $1 RETURNING email", user_id)
-            if row is None:
+            if not await _holds(tx, proof):
+                raise unknown_user()
+            await tx.execute(_SET_PASSWORD, proof.user_id, new_hash)
+            await tx.execute(_END_SESSIONS, proof.user_id)
+
+        await self._database.run(work)
+
+    async def erase(self, proof: Proof) -> None:
+        async def work(tx: Transaction) -> None:
+            if not await _holds(tx, proof):
                 return
-            await tx.execute("DELETE FROM addresses WHERE user_id = $1", user_id)
-            await tx.execute(_END_SESSIONS, user_id)
-            await tx.execute("DELETE FROM login_failures WHERE account = $1", attempts_key(row["email"]))
-            await self._outbox.publish(tx, user_id, UserDeleted(user_id=user_id))
+            # First the user: whoever adds something of theirs holds that row.
+            await tx.execute("DELETE FROM users WHERE id = $1", proof.user_id)
+            for table in _PERSONAL:
+                await tx.execute(f"DELETE FROM {table} WHERE user_id = $1", proof.user_id)
+            await self._outbox.publish(tx, proof.user_id, UserDeleted(user_id=proof.user_id))
 
         await self._database.run(work)
 
@@ -88,6 +102,19 @@ class AccountStore:
         sql = f"SELECT {_COLUMNS}, password_hash FROM users WHERE {column} = $1"
         row = await self._database.read(lambda tx: tx.fetch_one(sql, value))
         return Credentials(_account(row), row["password_hash"]) if row else None
+
+
+async def _holds(tx: Transaction, proof: Proof) -> bool:
+    """Whether the account is there; raises when the proof is not good any more. Holds the account's row."""
+    sql = f"SELECT password_hash FROM users WHERE id = $1 {tx.dialect.for_update}"
+    row = await tx.fetch_one(sql, proof.user_id)
+    if row is None:
+        return False
+    if row["password_hash"] != proof.password_hash:
+        raise bad_credentials("the current password is wrong")
+    if await tx.fetch_one(_IS_OPEN, proof.session, proof.user_id) is None:
+        raise ended_session()
+    return True
 
 
 async def _lock_email(tx: Transaction, key: str) -> None:

@@ -1,13 +1,14 @@
 """Wrong passwords in SQL: they outlive a restart, and count for every replica."""
 
-from marketplace.user.throttle import LIMIT, WINDOW, seconds_to_wait
+from marketplace.user.throttle import WINDOW, Attempt, seconds_to_wait
 from souk.kernel.clock import Clock
 from souk.kernel.ids import new_id
-from souk.store.database import Database, Transaction
+from souk.store.database import Database, Transaction, Value
 
-_LATEST = f"SELECT at FROM login_failures WHERE account = $1 ORDER BY at DESC LIMIT {LIMIT}"
-_ADD = "INSERT INTO login_failures (id, account, at) VALUES ($1, $2, $3)"
+_FAILED = "SELECT at FROM login_failures WHERE {} ORDER BY at DESC LIMIT 1 OFFSET {}"
+_ADD = "INSERT INTO login_failures (id, account, address, user_id, at) VALUES ($1, $2, $3, $4, $5)"
 _FORGET = "DELETE FROM login_failures WHERE at <= $1"
+_IS_KNOWN = "SELECT used_at FROM known_addresses WHERE user_id = $1 AND address = $2"
 
 
 class AttemptStore:
@@ -17,22 +18,37 @@ class AttemptStore:
         self._database = database
         self._clock = clock
 
-    async def wait(self, key: str) -> float | None:
-        return await self._database.read(lambda tx: self._wait(tx, key))
+    async def wait(self, attempt: Attempt) -> float | None:
+        return await self._database.read(lambda tx: self._wait(tx, attempt))
 
-    async def fail(self, key: str) -> float | None:
+    async def fail(self, attempt: Attempt) -> float | None:
         async def work(tx: Transaction) -> float | None:
-            await tx.lock(f"attempts:{key}")
-            wait = await self._wait(tx, key)
+            await tx.lock(f"attempts:{attempt.account}")
+            wait = await self._wait(tx, attempt)
             if wait is None:
                 now = self._clock.now()
-                await tx.execute(_FORGET, now - WINDOW)
-                await tx.execute(_ADD, new_id("F", self._clock), key, now)
+                who = (attempt.account, attempt.address, attempt.user_id)
+                await tx.execute(_ADD, new_id("F", self._clock), *who, now)
             return wait
 
         # The lock guards it. Watched reads of so small a table would collide with other accounts' failures.
         return await self._database.run(work, guarded=True)
 
-    async def _wait(self, tx: Transaction, key: str) -> float | None:
-        rows = await tx.fetch(_LATEST, key)
-        return seconds_to_wait([row["at"] for row in rows], self._clock.now())
+    async def forget_old(self) -> None:
+        now = self._clock.now()
+        await self._database.run(lambda tx: tx.execute(_FORGET, now - WINDOW))
+
+    async def _wait(self, tx: Transaction, attempt: Attempt) -> float | None:
+        a, limits = attempt, attempt.limits
+        both = await self._full(tx, limits.together, "account = $1 AND address = $2", a.account, a.address)
+        if both is not None or await tx.fetch_one(_IS_KNOWN, a.user_id, a.address) is not None:
+            return both
+        return await self._full(tx, limits.account, "account = $1", a.account) or await self._full(
+            tx, limits.address, "address = $1", a.address
+        )
+
+    async def _full(self, tx: Transaction, limit: int | None, which: str, *values: Value) -> float | None:
+        if limit is None:
+            return None
+        row = await tx.fetch_one(_FAILED.format(which, limit - 1), *values)
+        return seconds_to_wait(None if row is None else row["at"], self._clock.now())

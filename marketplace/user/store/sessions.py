@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from marketplace.user.refresh import Decision, Family
-from souk.kernel.clock import Clock
+from souk.kernel.clock import MICROSECONDS, Clock
 from souk.store.database import Database, Row, Transaction
 
 _COLUMNS = "id, user_id, family_key, current_digest, previous_digest, rotated_at, expires_at"
@@ -12,6 +12,16 @@ _ROTATE = """
     UPDATE refresh_families SET current_digest = $2, previous_digest = $3, rotated_at = $4, expires_at = $5
     WHERE id = $1"""
 _REMOVE = "DELETE FROM refresh_families WHERE id = $1"
+_KNOW = """
+    INSERT INTO known_addresses (user_id, address, used_at) VALUES ($1, $2, $3)
+    ON CONFLICT (user_id, address) DO UPDATE SET used_at = $3"""
+_KNOW_NO_MORE_THAN = """
+    DELETE FROM known_addresses WHERE user_id = $1 AND address NOT IN (
+        SELECT address FROM known_addresses WHERE user_id = $1 ORDER BY used_at DESC, address LIMIT $2)"""
+MOST_ADDRESSES = 20
+"""How many of a user's addresses are known at most: the latest."""
+ADDRESS_KNOWN = 90 * 24 * 3_600 * MICROSECONDS
+"""How long an address is known after its user last logged in from there."""
 
 
 class SessionStore:
@@ -21,7 +31,7 @@ class SessionStore:
         self._database = database
         self._clock = clock
 
-    async def open(self, family: Family, password_hash: str) -> bool:
+    async def open(self, family: Family, password_hash: str, address: str) -> bool:
         async def work(tx: Transaction) -> bool:
             # Holds the user's row: a change of password or an erasure at the same time comes before
             # and is seen here, or after and ends this family too.
@@ -39,6 +49,8 @@ class SessionStore:
                 family.rotated_at,
                 family.expires_at,
             )
+            await tx.execute(_KNOW, family.user_id, address, self._clock.now())
+            await tx.execute(_KNOW_NO_MORE_THAN, family.user_id, MOST_ADDRESSES)
             return True
 
         return await self._database.run(work)
@@ -66,7 +78,12 @@ class SessionStore:
 
     async def forget_expired(self) -> None:
         now = self._clock.now()
-        await self._database.run(lambda tx: tx.execute("DELETE FROM refresh_families WHERE expires_at <= $1", now))
+
+        async def work(tx: Transaction) -> None:
+            await tx.execute("DELETE FROM refresh_families WHERE expires_at <= $1", now)
+            await tx.execute("DELETE FROM known_addresses WHERE used_at <= $1", now - ADDRESS_KNOWN)
+
+        await self._database.run(work)
 
 
 def _family(row: Row) -> Family:

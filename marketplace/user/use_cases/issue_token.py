@@ -30,14 +30,15 @@ class Issuer:
     clock: Clock
     lifetime: int
 
-    async def issue(self, account: Account, refresh_token: str) -> Token:
-        """A token with the roles that the account has now."""
+    async def issue(self, account: Account, refresh_token: str, session: str) -> Token:
+        """A token with the roles that the account has now; `session` is the family that it belongs to."""
         now = self.clock.now()
         issued_at = now // MICROSECONDS
         claims: dict[str, object] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": account.id,
+            "sid": session,
             "roles": list(account.roles),
             "iat": issued_at,
             "exp": issued_at + self.lifetime,

@@ -7,6 +7,7 @@ from marketplace.user.ports import Accounts, Sessions
 from marketplace.user.refresh import open_family
 from marketplace.user.use_cases.check_password import WRONG, PasswordCheck
 from marketplace.user.use_cases.issue_token import Issuer, Token
+from souk.kernel.context import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class LogInHandler:
         known = await self.accounts.credentials(command.email)
         proved = await self.check.require(command.email, known, command.password)
         family, token = open_family(proved.account.id, self.issuer.clock, self.refresh_lifetime)
-        if not await self.sessions.open(family, proved.password_hash):
+        address = self.check.counted.address(current().caller.address)
+        if not await self.sessions.open(family, proved.password_hash, address):
             raise bad_credentials(WRONG)
-        return await self.issuer.issue(proved.account, token)
+        return await self.issuer.issue(proved.account, token, family.id)

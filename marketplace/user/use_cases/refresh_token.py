@@ -41,4 +41,4 @@ class RefreshTokenHandler:
         account = await self.accounts.find(decision.family.user_id)
         if account is None:
             raise bad_credentials(_REFUSAL)
-        return await self.issuer.issue(account, decision.token)
+        return await self.issuer.issue(account, decision.token, decision.family.id)

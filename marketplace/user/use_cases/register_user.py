@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from marketplace.user.domain import CUSTOMER, Account, email_taken
-from marketplace.user.ports import Accounts, Passwords
+from marketplace.user.ports import Accounts
+from marketplace.user.use_cases.check_password import PasswordCheck
 from souk.kernel.clock import Clock
 from souk.kernel.ids import new_id
 
@@ -19,10 +20,13 @@ class RegisterUser:
     id: str | None = None
 
 
-async def register_user(command: RegisterUser, accounts: Accounts, passwords: Passwords, clock: Clock) -> Account:
-    """The new account; raises EMAIL_TAKEN."""
-    if await accounts.credentials(command.email):
-        raise email_taken()
+async def register_user(command: RegisterUser, accounts: Accounts, check: PasswordCheck, clock: Clock) -> Account:
+    """The new account; raises EMAIL_TAKEN and TOO_MANY_ATTEMPTS.
+
+    That an email is taken is said only after the slow hash, and not often: nobody reads from the answers,
+    or from the time they take, who is registered here.
+    """
+    await check.require_free_email()
     account = Account(
         id=command.id or new_id("U", clock),
         email=command.email,
@@ -30,6 +34,7 @@ async def register_user(command: RegisterUser, accounts: Accounts, passwords: Pa
         roles=command.roles,
         created_at=clock.now(),
     )
-    if not await accounts.add(account, await passwords.hash(command.password)):
+    if not await accounts.add(account, await check.passwords.hash(command.password)):
+        await check.email_was_taken()
         raise email_taken()
     return account

@@ -57,6 +57,7 @@ def host(tmp_path: Path, users: FakeUser) -> Host:
         clock=SystemClock(),
         folder=tmp_path,
         instance="test",
+        secret=b"s" * 32,
     )
 
 

@@ -1,5 +1,7 @@
 """The User service on a SQLite file of its own, with passwords that are cheap to hash."""
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,7 +17,8 @@ from souk.kernel.context import CallContext, Caller, use
 from souk.testing.service_host import CallRecord, HeldToContract, service_host
 
 CONTEXT: Any = CallRecord()
-As = Callable[[str], AbstractContextManager[object]]
+As = Callable[..., AbstractContextManager[object]]
+HOME = "192.0.2.1"
 
 
 class PlainPasswords:
@@ -61,14 +64,23 @@ def user(parts: Parts) -> UserServicer:
 
 @pytest.fixture
 def acting() -> As:
-    """Makes calls inside the block come from the user of that id."""
+    """Makes calls inside the block come from the user of that id, in the login of a token if one is given."""
 
     @contextmanager
-    def acting(user_id: str) -> Iterator[None]:
-        with use(CallContext(caller=Caller(subject=user_id, service="gateway"))):
+    def acting(user_id: str = "", token: pb.Token | None = None, address: str = HOME) -> Iterator[None]:
+        caller = Caller(subject=user_id, service="gateway", session=session_of(token), address=address)
+        with use(CallContext(caller=caller)):
             yield
 
     return acting
+
+
+def session_of(token: pb.Token | None) -> str:
+    """The login that an access token names."""
+    if token is None:
+        return ""
+    payload = token.access_token.split(".")[1]
+    return str(json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sid"])
 
 
 @pytest.fixture

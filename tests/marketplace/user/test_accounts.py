@@ -73,9 +73,11 @@ async def test_passwords_of_10_to_256_characters(user: UserServicer, length: int
 
 
 async def test_an_account_can_be_changed(user: UserServicer, mina: pb.User, acting: Any) -> None:
-    with acting(mina.id):
+    token = await user.CreateToken(pb.CreateTokenRequest(email=mina.email, password="correct horse"), CONTEXT)
+    with acting(mina.id, token):
         assert (await user.UpdateMe(pb.UpdateMeRequest(name=" Mina M. "), CONTEXT)).name == "Mina M."
-        changed = await user.UpdateMe(pb.UpdateMeRequest(email="mina@EXAMPLE.com"), CONTEXT)
+        new = pb.UpdateMeRequest(email="mina@EXAMPLE.com", current_password="correct horse")
+        changed = await user.UpdateMe(new, CONTEXT)
         assert (changed.email, changed.name) == ("mina@EXAMPLE.com", "Mina M.")
         assert await user.GetMe(pb.GetMeRequest(), CONTEXT) == changed
         assert await user.UpdateMe(pb.UpdateMeRequest(), CONTEXT) == changed
@@ -86,30 +88,30 @@ async def test_an_account_can_be_changed(user: UserServicer, mina: pb.User, acti
 
 async def test_an_email_of_another_cannot_be_taken_over(user: UserServicer, mina: pb.User, acting: Any) -> None:
     await user.CreateUser(registration(), CONTEXT)
-    with acting(mina.id), pytest.raises(DomainError, match="EMAIL_TAKEN"):
-        await user.UpdateMe(pb.UpdateMeRequest(email="A@example.com"), CONTEXT)
+    token = await user.CreateToken(pb.CreateTokenRequest(email=mina.email, password="correct horse"), CONTEXT)
+    with acting(mina.id, token), pytest.raises(DomainError, match="EMAIL_TAKEN"):
+        await user.UpdateMe(pb.UpdateMeRequest(email="A@example.com", current_password="correct horse"), CONTEXT)
 
 
 async def test_erasing_leaves_nothing_personal_and_is_told_once(
     user: UserServicer, mina: pb.User, acting: Any, host: Host
 ) -> None:
-    with acting(mina.id):
+    login = pb.CreateTokenRequest(email=mina.email, password="correct horse")
+    with acting(mina.id, await user.CreateToken(login, CONTEXT)):
         await user.CreateAddress(
             pb.CreateAddressRequest(name="M", line1="L", city="C", postal_code="1", country="DE"), CONTEXT
         )
-        login = pb.CreateTokenRequest(email=mina.email, password="correct horse")
-        await user.CreateToken(login, CONTEXT)
         with pytest.raises(DomainError):
             await user.CreateToken(pb.CreateTokenRequest(email=mina.email, password="wrong"), CONTEXT)
-        await user.DeleteMe(pb.DeleteMeRequest(), CONTEXT)
-        await user.DeleteMe(pb.DeleteMeRequest(), CONTEXT)
+        await user.DeleteMe(pb.DeleteMeRequest(current_password="correct horse"), CONTEXT)
+        await user.DeleteMe(pb.DeleteMeRequest(current_password="correct horse"), CONTEXT)
         with pytest.raises(DomainError, match="USER_NOT_FOUND"):
             await user.GetMe(pb.GetMeRequest(), CONTEXT)
         with pytest.raises(DomainError, match="USER_NOT_FOUND"):
             await user.CreateAddress(
                 pb.CreateAddressRequest(name="M", line1="L", city="C", postal_code="1", country="DE"), CONTEXT
             )
-    for table in ("users", "addresses", "refresh_families", "login_failures"):
+    for table in ("users", "addresses", "refresh_families", "login_failures", "known_addresses"):
         assert not await host.database.read(lambda tx, table=table: tx.fetch(f"SELECT * FROM {table}")), table
     told = await host.database.read(lambda tx: tx.fetch("SELECT type, payload FROM souk_outbox"))
     assert [row["type"] for row in told] == ["shop.user.v1.UserDeleted"]

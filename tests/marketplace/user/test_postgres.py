@@ -40,7 +40,7 @@ async def replicas(
         await migrate(database, platform_migrations(), PLATFORM)
         await migrate(database, service.migrations, service.name)
         nothing: Any = None
-        host = Host("user", database, Outbox("user", clock), nothing, clock, tmp_path, f"replica-{number}")
+        host = Host("user", database, Outbox("user", clock), nothing, clock, tmp_path, f"replica-{number}", b"s" * 32)
         parts = await build(host, passwords)
         assert isinstance(parts.servicer, UserServicer)
         servicers.append(parts.servicer)
@@ -64,11 +64,13 @@ async def test_an_email_is_given_once(replicas: list[UserServicer], acting: Any)
         for name in "abcd"
     ]
 
-    async def take(user_id: str, one: UserServicer) -> pb.User:
-        with acting(user_id):
-            return await one.UpdateMe(pb.UpdateMeRequest(email="free@x.de"), CONTEXT)
+    async def take(user: pb.User, one: UserServicer) -> pb.User:
+        token = await one.CreateToken(pb.CreateTokenRequest(email=user.email, password="long enough"), CONTEXT)
+        with acting(user.id, token):
+            new = pb.UpdateMeRequest(email="free@x.de", current_password="long enough")
+            return await one.UpdateMe(new, CONTEXT)
 
-    claims = (take(other.id, one) for other, one in zip(others, replicas * 2, strict=True))
+    claims = (take(other, one) for other, one in zip(others, replicas * 2, strict=True))
     assert await outcomes(*claims) == ["EMAIL_TAKEN"] * 3 + ["ok"]
 
 
@@ -92,11 +94,11 @@ async def test_an_erasure_leaves_nothing_behind_whatever_runs_beside_it(
     replicas: list[UserServicer], acting: Any
 ) -> None:
     mina = await replicas[0].CreateUser(NEW, CONTEXT)
-    with acting(mina.id):
+    with acting(mina.id, await replicas[0].CreateToken(LOGIN, CONTEXT)):
         await outcomes(
             *(one.CreateAddress(HOME, CONTEXT) for one in replicas * 2),
             *(one.CreateToken(LOGIN, CONTEXT) for one in replicas),
-            replicas[0].DeleteMe(pb.DeleteMeRequest(), CONTEXT),
+            replicas[0].DeleteMe(pb.DeleteMeRequest(current_password=LOGIN.password), CONTEXT),
             *(one.CreateAddress(HOME, CONTEXT) for one in replicas * 2),
         )
         assert not (await replicas[1].ListAddresses(pb.ListAddressesRequest(), CONTEXT)).addresses

@@ -139,7 +139,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """Changes the password and revokes every refresh family.
+        """Changes the password and revokes every refresh family. An access token from before is refused by
+        whatever asks for the password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,14 +161,14 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMe(self, request, context):
-        """Changes the fields that are given.
+        """Changes the fields that are given. A new email needs the current password, and ends every other login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMe(self, request, context):
-        """Erases the caller's account and personal data.
+        """Erases the caller's account and personal data. Needs the current password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

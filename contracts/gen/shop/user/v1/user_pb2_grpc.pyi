@@ -41,15 +41,17 @@ class UserServiceStub:
     Logout: _grpc.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _empty_pb2.Empty]
     """Revokes the family of a refresh token."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_user_pb2.ChangePasswordRequest, _empty_pb2.Empty]
-    """Changes the password and revokes every refresh family."""
+    """Changes the password and revokes every refresh family. An access token from before is refused by
+    whatever asks for the password.
+    """
     ListSigningKeys: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListSigningKeysRequest, _user_pb2.SigningKeys]
     """The keys with which access tokens are verified (RFC 7517)."""
     GetMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetMeRequest, _user_pb2.User]
     """Reads the caller's account."""
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]
-    """Changes the fields that are given."""
+    """Changes the fields that are given. A new email needs the current password, and ends every other login."""
     DeleteMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeleteMeRequest, _empty_pb2.Empty]
-    """Erases the caller's account and personal data."""
+    """Erases the caller's account and personal data. Needs the current password."""
     ListAddresses: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]
     """Lists the caller's addresses."""
     CreateAddress: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateAddressRequest, _user_pb2.Address]
@@ -77,15 +79,17 @@ class UserServiceAsyncStub(UserServiceStub):
     Logout: _aio.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Revokes the family of a refresh token."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_user_pb2.ChangePasswordRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Changes the password and revokes every refresh family."""
+    """Changes the password and revokes every refresh family. An access token from before is refused by
+    whatever asks for the password.
+    """
     ListSigningKeys: _aio.UnaryUnaryMultiCallable[_user_pb2.ListSigningKeysRequest, _user_pb2.SigningKeys]  # type: ignore[assignment]
     """The keys with which access tokens are verified (RFC 7517)."""
     GetMe: _aio.UnaryUnaryMultiCallable[_user_pb2.GetMeRequest, _user_pb2.User]  # type: ignore[assignment]
     """Reads the caller's account."""
     UpdateMe: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]  # type: ignore[assignment]
-    """Changes the fields that are given."""
+    """Changes the fields that are given. A new email needs the current password, and ends every other login."""
     DeleteMe: _aio.UnaryUnaryMultiCallable[_user_pb2.DeleteMeRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Erases the caller's account and personal data."""
+    """Erases the caller's account and personal data. Needs the current password."""
     ListAddresses: _aio.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]  # type: ignore[assignment]
     """Lists the caller's addresses."""
     CreateAddress: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateAddressRequest, _user_pb2.Address]  # type: ignore[assignment]
@@ -134,7 +138,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.ChangePasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Changes the password and revokes every refresh family."""
+        """Changes the password and revokes every refresh family. An access token from before is refused by
+        whatever asks for the password.
+        """
 
     @_abc_1.abstractmethod
     def ListSigningKeys(
@@ -158,7 +164,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.UpdateMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
-        """Changes the fields that are given."""
+        """Changes the fields that are given. A new email needs the current password, and ends every other login."""
 
     @_abc_1.abstractmethod
     def DeleteMe(
@@ -166,7 +172,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.DeleteMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Erases the caller's account and personal data."""
+        """Erases the caller's account and personal data. Needs the current password."""
 
     @_abc_1.abstractmethod
     def ListAddresses(
