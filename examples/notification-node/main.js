@@ -1,4 +1,4 @@
-// One process of the Notification service: prints `ready notification HOST:PORT` once it takes calls,
+// One process of the Notification service: prints `ready notification ADDRESS` once it takes calls,
 // and ends with status 0 on SIGTERM.
 
 import { logTo } from './src/logs.js';

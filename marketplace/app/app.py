@@ -27,8 +27,15 @@ app = App(
             name="sandbox-bank",
             service="payment",
             setting="provider_url",
-            url="http://127.0.0.1:{port}",
-            arguments=("-m", "marketplace.payment.adapters.sandbox_server", "--book", "{folder}", "--port", "{port}"),
+            url="unix:{socket}",
+            arguments=(
+                "-m",
+                "marketplace.payment.adapters.sandbox_server",
+                "--book",
+                "{folder}",
+                "--socket",
+                "{socket}",
+            ),
         ),
     ),
 )

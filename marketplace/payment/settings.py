@@ -10,7 +10,8 @@ NAMES = ("provider_url", "provider_timeout")
 
 @dataclass(frozen=True, slots=True)
 class PaymentSettings:
-    """`provider_url` is where the card provider listens; empty for the sandbox in this process.
+    """`provider_url` is where the card provider listens: http://, https:// or unix:/path/of/a/socket; empty for
+    the sandbox in this process.
 
     `provider_timeout` is how long it may take to answer, in seconds: longer than its slowest card
     (3 s), and shorter than a charge's try (5 s), so that there is time to ask again by key.

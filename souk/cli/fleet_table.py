@@ -16,6 +16,7 @@ from souk.cli.fleet_lines import in_short, prefix
 from souk.hosting.control.asking import ask_all, status
 from souk.hosting.fleet.fleet import Fleet
 from souk.hosting.fleet.views import BACKING_OFF, FAILED, READY, ProcessView
+from souk.kernel.addresses import socket_path
 
 REFRESH = 0.5
 ASK = 1.0
@@ -52,6 +53,8 @@ def table(views: list[ProcessView], rates: Mapping[str, float]) -> Table:
 
 
 def _port(address: str) -> str:
+    if socket_path(address):
+        return "socket"
     port = address.rpartition(":")[2]
     return port if port.isdigit() else "-"
 

@@ -15,6 +15,7 @@ from souk.cli.group import example
 from souk.cli.operating import DATA, PATIENCE, operate
 from souk.cli.tables import Row, show, table
 from souk.cli.terminal import say
+from souk.kernel.addresses import socket_path
 
 EVERY = 1.0
 COLUMNS = ("service", "instance", "state", "pid", "address", "req/s", "running", "memory", "restarts", "up", "note")
@@ -87,7 +88,7 @@ def row(process: fleet_pb2.FleetProcess) -> Row:
         "instance": process.instance,
         "state": process.state,
         "pid": str(process.pid or ""),
-        "address": process.address,
+        "address": "socket" if socket_path(process.address) else process.address,
         "req/s": f"{status.requests_per_second:.1f}" if status else "",
         "running": str(status.requests_in_flight) if status else "",
         "memory": f"{process.resident_bytes / 1e6:.0f} MB" if process.resident_bytes else "",

@@ -23,14 +23,18 @@ GATEWAY = "gateway"
 @click.command(
     epilog=example(
         """
-souk serve inventory --port 9101
-SOUK_ADDRESSES=inventory=127.0.0.1:9101,... souk serve order --port 9102
-SOUK_ADDRESSES=order=127.0.0.1:9102,... souk serve gateway --port 8080
+souk serve inventory
+SOUK_ADDRESSES=inventory=unix:/path/to/socket,... souk serve order
+SOUK_ADDRESSES=order=unix:/path/to/socket,... souk serve gateway --port 8080
 """
     )
 )
 @click.argument("service")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Where it listens; any free port unless said.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help="A TCP port to listen at; a socket in the data directory unless said.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")
 @click.option("--demo/--no-demo", default=None, help="Loads the service's demo data.")
 @click.option(
@@ -40,11 +44,13 @@ SOUK_ADDRESSES=order=127.0.0.1:9102,... souk serve gateway --port 8080
 )
 @click.option("--json", "as_json", is_flag=True, help="Says where it listens as one line of JSON.")
 def serve(service: str, as_json: bool, **flags: Any) -> None:
-    """Starts SERVICE as its own process, on loopback, until SIGTERM or Ctrl-C.
+    """Starts SERVICE as its own process until SIGTERM or Ctrl-C.
 
-    Prints one line, `ready SERVICE HOST:PORT`, once it takes calls. SERVICE is an installed service,
-    or `gateway`. Others are found where SOUK_ADDRESSES says. Who hears its events is known of
-    installed services; of others SOUK_SUBSCRIPTIONS says it, as in
+    Prints one line, `ready SERVICE ADDRESS`, once it takes calls. A service listens at a socket in the data
+    directory, unix:PATH, or at a TCP port where --port or SOUK_HOST asks for one; the gateway always
+    listens at a port. SERVICE is an installed service, or `gateway`. Others are found where
+    SOUK_ADDRESSES says. Who hears its events is known of installed services; of others
+    SOUK_SUBSCRIPTIONS says it, as in
     notification/mails=shop.order.v1.OrderConfirmed+shop.order.v1.OrderRejected,...
     """
     settings = from_environment(flags, defaults=Settings(port=0))

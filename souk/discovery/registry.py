@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from souk.kernel.addresses import LONGEST_PATH, socket_path
 from souk.kernel.errors import ConfigurationError
 
 LONGEST_TEXT = 512
@@ -31,7 +32,8 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One process that offers a service. `id` is its own among all; `address` is host:port for gRPC.
+    """One process that offers a service. `id` is its own among all; `address` is where it takes calls by gRPC:
+    host:port, or unix:/absolute/path for those on the same machine.
 
     `weight` is its share of calls beside others, 1 to 1,000. `metadata` is short text, such as the
     port of another protocol.
@@ -108,6 +110,15 @@ class Registry(Protocol):
         ...
 
 
+def is_address(text: str) -> bool:
+    """Whether it is host:port, or unix:/absolute/path that a socket can have."""
+    path = socket_path(text)
+    if path:
+        return path.startswith("/") and path.isprintable() and len(path.encode()) <= LONGEST_PATH
+    address = _ADDRESS.fullmatch(text)
+    return address is not None and 0 < int(address[2]) < 65_536
+
+
 def checked(instance: Instance) -> Instance:
     """The instance, if every registry can hold it. Raises ConfigurationError for one that none should."""
     wrong = next(_wrong(instance), "")
@@ -125,9 +136,8 @@ def _wrong(instance: Instance) -> Iterator[str]:
     for what, name in names.items():
         if not _NAME.fullmatch(name):
             yield f"{what} must be 1 to 128 ASCII letters, digits, '-', '_' or '.'"
-    address = _ADDRESS.fullmatch(instance.address)
-    if address is None or not 0 < int(address[2]) < 65_536:
-        yield f"address must be host:port, not {instance.address!r}"
+    if not is_address(instance.address):
+        yield f"address must be host:port or unix:/absolute/path, not {instance.address!r}"
     if not 1 <= instance.weight <= HEAVIEST:
         yield f"weight must be 1 to {HEAVIEST}, not {instance.weight}"
     texts = {"version": instance.version, "zone": instance.zone, **instance.metadata}

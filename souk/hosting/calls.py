@@ -26,7 +26,9 @@ from souk.hosting.elsewhere import CONNECT, Elsewhere
 from souk.hosting.hosted import Hosted
 from souk.hosting.lifecycle import supervised
 from souk.hosting.resilience import Protection, read_resilience
+from souk.hosting.service_address import close_to_others, service_address
 from souk.hosting.settings import Settings
+from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.breaker import Breaker
 from souk.resilience.bulkhead import Bulkhead
@@ -51,7 +53,7 @@ GRACE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a service takes calls: `address` for gRPC, and the ports of other protocols by their names."""
+    """Where a service takes calls: `address` for gRPC, and the ports or sockets of other protocols by their names."""
 
     address: str
     speaks: Mapping[str, str]
@@ -119,18 +121,21 @@ class Calls:
         return self._dispatchers[name].traffic
 
     @asynccontextmanager
-    async def listening(self, name: str, host: str, port: int, drain: float) -> AsyncIterator[Listening]:
-        """Takes calls for a service from other processes, by gRPC at `port`, by Connect at any.
+    async def listening(self, name: str, instance: str, drain: float) -> AsyncIterator[Listening]:
+        """Takes calls for a service from other processes, where the settings say.
 
         At the end running calls get `drain` seconds.
         """
         async with AsyncExitStack() as stack:
-            server = await serve(self._dispatchers[name], f"{host}:{port}")
+            where = stack.enter_context(service_address(instance, self._about))
+            server = await serve(self._dispatchers[name], where.grpc)
             stack.push_async_callback(server.stop, 0)
-            connect = await serve_connect(self._dispatchers[name], f"{host}:0", self._clock)
+            connect = await serve_connect(self._dispatchers[name], where.connect, self._clock)
             stack.push_async_callback(connect.stop, 0)
+            close_to_others(where.grpc, where.connect)
             await server.set_healthy(True)
-            yield Listening(server.address, {CONNECT: connect.address.rpartition(":")[2]})
+            speaks = connect.address if socket_path(connect.address) else str(connect.port)
+            yield Listening(server.address, {CONNECT: speaks})
             await asyncio.gather(server.stop(drain), connect.stop(drain))
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance
 from souk.hosting.resilience import CHOICES, Protection
+from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.balancer import Balancer, Member
 from souk.rpc.call import Call, Invoke, Reply
@@ -21,7 +22,7 @@ from souk.telemetry.logs import logger
 _log = logger("hosting")
 
 CONNECT = "connect"
-"""The key under which an instance tells its port for the Connect protocol."""
+"""The key under which an instance tells its port, or the address of its socket, for the Connect protocol."""
 FIRST_LOOK = 1.0
 """Seconds that the first calls wait for the registry's first answer."""
 
@@ -106,8 +107,10 @@ class Elsewhere:
 
     def _connect_address(self, address: str) -> str:
         instance = self._instances.get(address)
-        port = "" if instance is None or not self._by_connect else instance.metadata.get(CONNECT, "")
-        return f"{address.rpartition(':')[0]}:{port}" if port.isdigit() else ""
+        said = "" if instance is None or not self._by_connect else instance.metadata.get(CONNECT, "")
+        if socket_path(address):
+            return said if socket_path(said) else ""
+        return f"{address.rpartition(':')[0]}:{said}" if said.isdigit() else ""
 
     def _members(self) -> list[Member]:
         return [Member(one.address, one.zone, one.weight) for one in self._instances.values()]

@@ -21,7 +21,7 @@ def instance_id(service: str, settings: Settings) -> str:
 async def present(
     discovery: Registry, service: str, id_: str, address: str, settings: Settings, speaks: Mapping[str, str]
 ) -> AsyncIterator[Instance]:
-    """Found by others inside the block. `speaks` are the ports of other protocols by their names."""
+    """Found by others inside the block. `speaks` are the ports or sockets of other protocols by their names."""
     instance = Instance(
         service=service,
         id=id_,

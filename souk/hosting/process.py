@@ -33,7 +33,7 @@ SETTLING = 5.0
 async def service_process(
     service: Service, heard: Heard, settings: Settings, clock: Clock, app: App | None = None
 ) -> AsyncIterator[str]:
-    """Serves one service, on loopback unless told otherwise; gives its address, as host:port, once it takes calls.
+    """Serves one service, where its settings say; gives its address, unix:PATH or host:port, once it takes calls.
 
     `app` is the system that it belongs to, where that is known.
     """
@@ -48,9 +48,7 @@ async def service_process(
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
         seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))
-        here = await stack.enter_async_context(
-            calls.listening(service.name, settings.service_host, settings.port, settings.drain)
-        )
+        here = await stack.enter_async_context(calls.listening(service.name, seen.instance, settings.drain))
         await stack.enter_async_context(
             present(calls.discovery, service.name, seen.instance, here.address, settings, here.speaks)
         )

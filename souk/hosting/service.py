@@ -124,8 +124,8 @@ class Companion:
     """A program beside a fleet that stands for something outside the system, such as a bank in development.
 
     It is started unless `setting` of `service` says where the real thing is; otherwise that setting becomes
-    `url`. `arguments` are those of Python. In both, {port} is a free port of this machine, and in
-    `arguments` {folder} is the folder of the service.
+    `url`. `arguments` are those of Python. In both, {socket} is the path of a unix socket that only the owner
+    of the fleet can reach, and in `arguments` {folder} is the folder of the service.
     """
 
     name: str

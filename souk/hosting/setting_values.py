@@ -8,6 +8,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from souk.discovery.options import hosts_of
+from souk.kernel.addresses import socket_path
 
 POSTGRES_PORT = 5432
 SHORTEST_SECRET = 32
@@ -87,12 +88,12 @@ def commands(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def addresses(text: str) -> dict[str, tuple[str, ...]]:
-    """Reads `service=host:port+host:port,...`: where the instances of services are."""
+    """Reads `service=host:port+unix:/path,...`: where the instances of services are."""
     found = {name: tuple(listed.split("+")) for name, listed in pairs(text).items()}
     for address in (address for listed in found.values() for address in listed):
         host, colon, port = address.rpartition(":")
-        if not (host and colon) or port_number(port) == 0:
-            raise ValueError("must read service=host:port,service=host:port+host:port")
+        if not socket_path(address).startswith("/") and (not (host and colon) or port_number(port) == 0):
+            raise ValueError("must read service=host:port,service=host:port+unix:/path")
     return found
 
 

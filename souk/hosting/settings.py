@@ -101,9 +101,9 @@ class Settings:
         return self.host or (LOOPBACK if self.demo else EVERYWHERE)
 
     @property
-    def service_host(self) -> str:
-        """The address a service listens on."""
-        return self.host or LOOPBACK
+    def at_a_port(self) -> bool:
+        """Whether a service listens at a TCP port, which has to be asked for, and not at a socket."""
+        return self.host is not None or self.port != 0
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {

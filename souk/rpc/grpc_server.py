@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from souk.kernel.addresses import cannot_listen, grpc_target, socket_path
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.checked_context import CheckedContext
 from souk.rpc.remote import LIMITS
@@ -50,21 +51,22 @@ class GrpcServer:
 
 
 async def serve(dispatcher: Dispatcher, address: str = LOOPBACK) -> GrpcServer:
-    """Starts to serve a dispatcher's methods, and health, at host:port; port 0 is any that is free.
+    """Starts to serve a dispatcher's methods, and health, at host:port or unix:PATH; port 0 is any that is free.
 
-    Raises ConfigurationError when the port is taken.
+    Raises ConfigurationError when the port is taken, or there can be no socket.
     """
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers((_Handlers(dispatcher),))
     health_service = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_insecure_port(grpc_target(address))
     except RuntimeError as error:
-        raise ConfigurationError(f"cannot listen on {address}: is the port taken?") from error
+        raise ConfigurationError(cannot_listen(address)) from error
     # Each handler's context is a copy of the one that the server is started in.
     await asyncio.get_running_loop().create_task(server.start(), context=Context())
-    return GrpcServer(server, f"{address.rpartition(':')[0]}:{port}", health_service)
+    bound = address if socket_path(address) else f"{address.rpartition(':')[0]}:{port}"
+    return GrpcServer(server, bound, health_service)
 
 
 class _Handlers(grpc.GenericRpcHandler):

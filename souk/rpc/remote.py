@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import grpc
 import grpc.aio
 
+from souk.kernel.addresses import grpc_target
 from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Reply, Status, failed, not_sent, reply_to
 from souk.rpc.metadata import LIMIT
@@ -39,7 +40,7 @@ class Connection:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self.channel = grpc.aio.insecure_channel(grpc_target(address), options=_OPTIONS)
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     def unary(self, path: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import grpc.aio
@@ -92,6 +93,33 @@ class TestConnectSeparateProcess(Calls, RefusalSuite, HeldSuite):
         transport = ConnectTransport(lambda: [addresses[1]], streams=Remote(lambda: [addresses[0]]))
         yield ProbeStub(Channel(transport, tokens=tokens("test")))
         await transport.close()
+
+
+class TestSockets(Calls, RefusalSuite, HeldSuite):
+    """What a system on one machine does: Connect, and gRPC for streams, at unix sockets."""
+
+    @pytest.fixture
+    async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
+        made = dispatcher()
+        with TemporaryDirectory() as folder:
+            server = await serve_connect(made, f"unix:{folder}/rpc.sock")
+            streams = await serve(made, f"unix:{folder}/grpc 100%.sock")
+            transport = ConnectTransport(lambda: [server.address], streams=Remote(lambda: [streams.address]))
+            yield ProbeStub(Channel(transport, tokens=tokens("test")))
+            await transport.close()
+            await server.stop()
+            await streams.stop()
+
+
+class TestGrpcSocket(Calls, RefusalSuite, HeldSuite):
+    @pytest.fixture
+    async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
+        with TemporaryDirectory() as folder:
+            server = await serve(dispatcher(), f"unix:{folder}/grpc.sock")
+            transport = Remote(lambda: [server.address])
+            yield ProbeStub(Channel(transport, tokens=tokens("test")))
+            await transport.close()
+            await server.stop()
 
 
 class TestPlainGrpc(Calls):

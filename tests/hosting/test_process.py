@@ -39,7 +39,7 @@ async def test_a_service_says_in_plain_words_where_it_is(tmp_path: Path) -> None
 
 
 async def test_a_service_says_it_in_json_too(tmp_path: Path) -> None:
-    ready = r'^{"ready": "inventory", "address": "(127.0.0.1:[0-9]+)"}\n'
+    ready = r'^{"ready": "inventory", "address": "(unix:/[^"]+)"}\n'
     async with serving("serve", "inventory", "--json", "--data", str(tmp_path), ready=ready):
         pass
 

@@ -1,6 +1,7 @@
 // The Notification service as a process: everything is put together here.
 
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials, credentials } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -63,10 +64,16 @@ function addServices(server, { shop, soukapi }, admission, drafts, mails, log) {
   });
 }
 
-async function listening(server, settings) {
-  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-  const port = await bind(server, `${host}:${settings.port}`, ServerCredentials.createInsecure());
-  return `${host}:${port}`;
+async function listening(server, { address }) {
+  const path = address.startsWith('unix:') && address.slice('unix:'.length);
+  if (path) {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    rmSync(path, { force: true }); // of a process that was killed
+  }
+  const port = await bind(server, address, ServerCredentials.createInsecure());
+  if (!path) return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+  chmodSync(path, 0o600);
+  return address;
 }
 
 function registryAt({ target, secret }, contracts, log) {

@@ -15,11 +15,11 @@ export class ConfigurationError extends Error {}
 export function settingsOf(environment) {
   const given = (name, otherwise) => environment[`SOUK_${name}`] || otherwise;
   const data = resolve(given('DATA', 'var/souk'));
+  const instance = given('INSTANCE', `${SERVICE}-${randomBytes(6).toString('hex')}`);
   return Object.freeze({
     folder: join(data, SERVICE),
-    host: given('HOST', '127.0.0.1'),
-    port: number('PORT', given('PORT', '0'), 0, 65_535),
-    instance: given('INSTANCE', `${SERVICE}-${randomBytes(6).toString('hex')}`),
+    address: addressOf(given, data, instance),
+    instance,
     version: given('VERSION', ''),
     zone: given('ZONE', ''),
     weight: number('WEIGHT', given('WEIGHT', '1'), 1, 1_000),
@@ -31,15 +31,27 @@ export function settingsOf(environment) {
   });
 }
 
+/** Where it listens: at a socket in the data directory, or at a TCP port where SOUK_HOST or SOUK_PORT asks for one. */
+function addressOf(given, data, instance) {
+  const port = number('PORT', given('PORT', '0'), 0, 65_535);
+  if (!given('HOST', '') && port === 0) return `unix:${join(socketsOf(data), `${instance}.grpc.sock`)}`;
+  const host = given('HOST', '127.0.0.1');
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** The folder of sockets, which only the owner of the data directory can enter. */
+function socketsOf(data) {
+  const elsewhere = join(data, 'run', 'where'); // there when the path of `run` is too long for a socket
+  return existsSync(elsewhere) ? readFileSync(elsewhere, 'utf8').trim() : join(data, 'run');
+}
+
 /**
  * Where the registry is, as gRPC has it, and its secret, which is the password of the URL: as it is given, or the
  * socket of the fleet which runs on the data directory.
  */
 function registryOf(url, data) {
   if (!url) {
-    const elsewhere = join(data, 'run', 'where'); // there when the path of `run` is too long for a socket
-    const folder = existsSync(elsewhere) ? readFileSync(elsewhere, 'utf8').trim() : join(data, 'run');
-    return { target: `unix:${join(folder, 'registry.sock')}`, secret: '' };
+    return { target: `unix:${join(socketsOf(data), 'registry.sock')}`, secret: '' };
   }
   const [, scheme, , secret, place] = /^(unix|grpc):(\/\/(?::([^@/]*)@)?)?(.+)$/.exec(url) ?? [];
   if (!place) {

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from souk.kernel.addresses import socket_path
 from souk.rpc.connect.reader import BodyTooLarge, HeadTooLarge, Malformed, ResponseReader
 
 KEPT = 64
@@ -28,10 +29,14 @@ class NoAnswer(Exception):
 
 
 class HttpClient:
-    """Asks the server at `url`. A connection, and an answer, may each take `timeout` seconds."""
+    """Asks the server at `url`: http, https, or unix:PATH for a socket.
+
+    A connection, and an answer, may each take `timeout` seconds.
+    """
 
     def __init__(self, url: str, timeout: float) -> None:
-        parts = urlsplit(url)
+        self._socket = socket_path(url)
+        parts = urlsplit("http://localhost" if self._socket else url)
         self._host, self._authority, self._prefix = parts.hostname or "", parts.netloc, parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
@@ -72,13 +77,18 @@ class HttpClient:
     async def _connect(self) -> "_Connection":
         if self._closed:
             raise NotSent("the client is closed")
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout):
-                _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls)
+                connection = await self._made()
         except (OSError, TimeoutError) as error:
             raise NotSent(str(error) or type(error).__name__) from error
         return connection
+
+    async def _made(self) -> "_Connection":
+        loop = asyncio.get_running_loop()
+        if self._socket:
+            return (await loop.create_unix_connection(_Connection, self._socket))[1]
+        return (await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls))[1]
 
     async def _ask(self, connection: "_Connection", wanted: bytes) -> Answer:
         try:

@@ -1,7 +1,7 @@
 """How a process of a service is started: by `souk serve`, or by the words that were given for it.
 
 A program that was given, in whatever language, is a process of the fleet like the others. It reads the same
-variables, prints `ready NAME HOST:PORT`, keeps its place in the registry, and ends on SIGTERM.
+variables, prints `ready NAME ADDRESS`, keeps its place in the registry, and ends on SIGTERM.
 """
 
 import shutil

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from souk.hosting.settings import PREFIX, Settings
+from souk.hosting.settings import LOOPBACK, PREFIX, Settings
 
 DECIDED_HERE = frozenset(
     PREFIX + name
@@ -30,6 +30,11 @@ class Surroundings:
     registry: str = field(repr=False)
     redis: str = field(repr=False)
     given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def where_services_listen(self) -> Mapping[str, str]:
+        """At sockets, unless the registry is one that other machines read: then at ports of loopback."""
+        return {} if self.registry.startswith("unix:") else {"HOST": LOOPBACK}
 
     def of(self, instance: str, control: Path, own: Mapping[str, str]) -> dict[str, str]:
         """The variables of one process; `own` are settings, by name, that it alone has."""

@@ -4,7 +4,10 @@ import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from souk.kernel.addresses import unix_address
 
 
 class Readiness(Protocol):
@@ -55,11 +58,11 @@ def ready_line(service: str) -> Says:
     return Says(re.compile(rb"^ready " + re.escape(service.encode()) + rb" (?P<address>\S+)$"))
 
 
-def accepts(host: str, port: int) -> Looks:
-    """Somebody listens on a port of this machine."""
+def accepts(path: Path) -> Looks:
+    """Somebody listens at a unix socket."""
 
     def look(pid: int) -> bool:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            return probe.connect_ex((host, port)) == 0
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(path)) == 0
 
-    return Looks(look, f"{host}:{port}")
+    return Looks(look, unix_address(path))

@@ -17,7 +17,7 @@ from souk.hosting.fleet.readiness import ready_line
 from souk.hosting.fleet.slot import Blueprint, Ground
 from souk.hosting.fleet.views import COMPANION, GATEWAY, SERVICE
 from souk.hosting.service import App
-from souk.hosting.settings import LOOPBACK, Settings
+from souk.hosting.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Staff:
         grounds: Grounds,
     ) -> None:
         self._app, self._places, self._ground, self._fleet, self._grounds = app, places, ground, fleet, grounds
-        self._companions = placed(app.companions, settings)
+        self._companions = placed(app.companions, settings, places)
         given = dict(one.setting for one in self._companions)
         self._around = Surroundings(inherited, settings, places.data, grounds.registry, grounds.redis, given)
 
@@ -65,15 +65,16 @@ class Staff:
         name = one.companion.name
 
         async def command() -> Command:
+            one.socket.unlink(missing_ok=True)
             return one.command(self._places.data, self._around.inherited)
 
         # Where it listens is told with its state.
-        shown = without(f"{LOOPBACK}:{one.port}".encode())
+        shown = without(bytes(one.socket))
         blueprint = Blueprint(name, name, COMPANION, command, one.readiness, shown=shown)
         return Part(name, COMPANION, 1, lambda number: blueprint, self._ground)
 
     def _service(self, name: str, replicas: int) -> Part:
-        own = self._grounds.databases.settings_of(name)
+        own = {**self._grounds.databases.settings_of(name), **self._around.where_services_listen}
         return Part(name, SERVICE, replicas, lambda number: self._serving(name, SERVICE, number, own), self._ground)
 
     def _gateway(self, replicas: int) -> Part:

@@ -7,6 +7,7 @@ from contextvars import Context
 
 from grpc import StatusCode
 
+from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.rpc.call import Status
 from souk.rpc.connect.connection import Connection
@@ -22,11 +23,15 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.1, 1.0
 
 
 class Pool:
-    """The connections to one address, host:port. After a failure it waits a little before it tries again."""
+    """The connections to one address, host:port or unix:PATH.
+
+    After a failure it waits a little before it tries again.
+    """
 
     def __init__(self, address: str, service: str, clock: Clock) -> None:
         self.address = address
         self._service = service
+        self._host = "localhost" if socket_path(address) else address
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
@@ -99,7 +104,7 @@ class Pool:
         head = self._heads.get(path)
         if head is None:
             head = self._heads[path] = (
-                f"POST {path} HTTP/1.1\r\nhost: {self.address}\r\nuser-agent: souk\r\n"
+                f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: souk\r\n"
                 "content-type: application/proto\r\nconnect-protocol-version: 1\r\n"
             )
         return head
@@ -146,12 +151,9 @@ class Pool:
         task.add_done_callback(self._connecting.discard)
 
     async def _connect(self) -> None:
-        host, _, port = self.address.rpartition(":")
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self), host.strip("[]"), int(port)
-                )
+                connection = await self._connection()
         except (OSError, TimeoutError):
             self._failed()
             return
@@ -162,6 +164,17 @@ class Pool:
         self._backoff = 0.0
         self._open.add(connection)
         self.free(connection)
+
+    async def _connection(self) -> Connection:
+        path = socket_path(self.address)
+        if path:
+            transport, connection = await self._loop.create_unix_connection(lambda: Connection(self), path)
+            if transport.get_extra_info("peername") is None:  # asyncio takes a full backlog for a connection
+                raise ConnectionRefusedError
+        else:
+            host, _, port = self.address.rpartition(":")
+            _, connection = await self._loop.create_connection(lambda: Connection(self), host.strip("[]"), int(port))
+        return connection
 
     def _failed(self) -> None:
         self._backoff = min(max(self._backoff * 2, _FIRST_BACKOFF), _LONGEST_BACKOFF)

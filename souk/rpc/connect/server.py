@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import grpc
 
+from souk.kernel.addresses import cannot_listen, socket_path
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.call import Status
@@ -46,17 +47,21 @@ class ConnectServer:
         return int(self.address.rpartition(":")[2])
 
     async def listen(self, address: str) -> None:
-        """Starts to take connections. Raises ConfigurationError when the port is taken."""
-        host, _, port = address.rpartition(":")
+        """Starts to take connections. Raises ConfigurationError when the port is taken, or there can be no socket."""
         loop = asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(
-                lambda: ServerConnection(self), host.strip("[]"), int(port), backlog=_BACKLOG
-            )
+            self._listener = await self._bound(address, loop)
         except OSError as error:
-            raise ConfigurationError(f"cannot listen on {address}: is the port taken?") from error
-        self.address = f"{host}:{self._listener.sockets[0].getsockname()[1]}"
+            raise ConfigurationError(cannot_listen(address)) from error
+        host, name = address.rpartition(":")[0], self._listener.sockets[0].getsockname()
+        self.address = address if socket_path(address) else f"{host}:{name[1]}"
         self._sweeper = loop.call_later(_SWEEP, self._sweeps)
+
+    async def _bound(self, address: str, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+        path, (host, _, port) = socket_path(address), address.rpartition(":")
+        if path:
+            return await loop.create_unix_server(lambda: ServerConnection(self), path, backlog=_BACKLOG)
+        return await loop.create_server(lambda: ServerConnection(self), host.strip("[]"), int(port), backlog=_BACKLOG)
 
     async def stop(self, grace: float | None = None) -> None:
         """Leaves; running requests may end within `grace` seconds.
@@ -137,10 +142,10 @@ class ConnectServer:
 async def serve_connect(
     dispatcher: Dispatcher, address: str = LOOPBACK, clock: Clock | None = None, connections: int = CONNECTIONS
 ) -> ConnectServer:
-    """Starts to serve a dispatcher's unary methods at host:port; port 0 is any that is free.
+    """Starts to serve a dispatcher's unary methods at host:port or unix:PATH; port 0 is any that is free.
 
     It takes that many `connections`, and turns further ones away.
-    Raises ConfigurationError when the port is taken.
+    Raises ConfigurationError when the port is taken, or there can be no socket.
     """
     server = ConnectServer(dispatcher, clock or SystemClock(), connections)
     await server.listen(address)

@@ -97,14 +97,31 @@ def test_it_fits_into_memory(system: System) -> None:
     assert sum(one.memory_full_info().pss for one in everybody) < 900e6
 
 
-def test_all_of_it_is_one_process_group_on_loopback(system: System) -> None:
+def test_all_of_it_is_one_process_group(system: System) -> None:
     leader = system.parts[0].pid
     started = psutil.Process(leader).children()
     assert {os.getpgid(one.pid) for one in started} == {leader}
-    listening = [each for one in started for each in one.net_connections() if each.status == psutil.CONN_LISTEN]
-    assert len(listening) >= len(SERVICES)
-    # gRPC listens on both kinds of addresses at once, and writes the older kind like this.
-    assert {each.laddr.ip.removeprefix("::ffff:") for each in listening} == {"127.0.0.1"}
+
+
+def test_nothing_but_the_gateway_listens_on_tcp(system: System) -> None:
+    address = urlsplit(system.url)
+    everybody = [psutil.Process(system.parts[0].pid), *members(system)]
+    listening = {
+        (each.laddr.ip, each.laddr.port, " ".join(words(one)[-2:]) if one is not everybody[0] else "up")
+        for one in everybody
+        for each in one.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    }
+    assert {each[:2] for each in listening} == {(address.hostname, address.port)}
+    assert {each[2] for each in listening} <= {"serve gateway", "up"}
+
+
+def test_the_sockets_of_services_are_their_owners_alone(system: System) -> None:
+    places = Places(system.data)
+    assert stat.S_IMODE(places.run_folder().stat().st_mode) == 0o700
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in places.run_folder().glob("*.sock")}
+    assert {f"{name}-1.{protocol}.sock" for name in SERVICES for protocol in ("grpc", "rpc")} <= found.keys()
+    assert set(found.values()) == {0o600}
 
 
 def test_what_is_private_is_private(system: System) -> None:

@@ -59,7 +59,7 @@ class RegisteredInstance(_message.Message):
     id: _builtins.str
     """The instance's own among all, such as "order-2"."""
     address: _builtins.str
-    """host:port for gRPC."""
+    """Where it takes calls by gRPC: host:port, or unix:/absolute/path on the same machine."""
     version: _builtins.str
     """Version of the code that it runs."""
     zone: _builtins.str
@@ -68,7 +68,7 @@ class RegisteredInstance(_message.Message):
     """Its share of calls beside others, 1 to 1,000."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Short text, such as the port of another protocol."""
+        """Short text, such as the port, or the socket, of another protocol."""
 
     def __init__(
         self,

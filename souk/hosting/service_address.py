@@ -1,0 +1,70 @@
+"""Where a service takes calls: at sockets in the data directory, or at a port where one is asked for.
+
+Only the owner of the data directory can enter the folder of its sockets, so nobody else can listen at the
+address of a service that has died, or call one that lives. A port proves neither.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from souk.hosting.control.private_socket import private
+from souk.hosting.fleet.places import Places
+from souk.hosting.settings import LOOPBACK, Settings
+from souk.kernel.addresses import LONGEST_PATH, socket_path, unix_address
+from souk.kernel.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service is to listen, for gRPC and for Connect."""
+
+    grpc: str
+    connect: str
+
+
+@contextmanager
+def service_address(instance: str, settings: Settings) -> Iterator[Address]:
+    """The addresses of this instance inside the block; its sockets are gone after it.
+
+    Raises ConfigurationError, in one line, when there can be no socket, or nobody could reach one.
+    """
+    if settings.at_a_port:
+        host = settings.host or LOOPBACK
+        shown = f"[{host}]" if ":" in host else host
+        yield Address(f"{shown}:{settings.port}", f"{shown}:0")
+        return
+    _require_local(settings)
+    folder = private(Places(settings.data.resolve()).run_folder())
+    paths = [folder / f"{instance}.{protocol}.sock" for protocol in ("grpc", "rpc")]
+    for path in paths:
+        _require_fitting(path)
+        path.unlink(missing_ok=True)
+    try:
+        yield Address(*(unix_address(path) for path in paths))
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def close_to_others(*addresses: str) -> None:
+    """Sockets at these addresses are their owner's alone, whatever becomes of their folder."""
+    for path in filter(None, map(socket_path, addresses)):
+        Path(path).chmod(0o600)
+
+
+def _require_local(settings: Settings) -> None:
+    if settings.registry is not None and not settings.registry.startswith("unix:"):
+        raise ConfigurationError(
+            "SOUK_REGISTRY is read by other machines, which cannot reach a socket on this one; "
+            "set SOUK_HOST to the address at which they reach this service"
+        )
+
+
+def _require_fitting(path: Path) -> None:
+    if len(bytes(path)) > LONGEST_PATH or "," in str(path):
+        raise ConfigurationError(
+            f"no socket can be made at {path}: its path must have at most {LONGEST_PATH} bytes and no comma; "
+            "choose a shorter data directory with --data"
+        )
