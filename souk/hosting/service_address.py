@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from souk.hosting.control.private_socket import private
 from souk.hosting.fleet.places import Places
 from souk.hosting.settings import LOOPBACK, Settings
 from souk.kernel.addresses import LONGEST_PATH, socket_path, unix_address
 from souk.kernel.errors import ConfigurationError
+
+PROTOCOLS = ("grpc", "rpc")
+"""What the names of sockets end in, before `.sock`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Address:
 def service_address(instance: str, settings: Settings) -> Iterator[Address]:
     """The addresses of this instance inside the block; its sockets are gone after it.
 
-    Raises ConfigurationError, in one line, when there can be no socket, or nobody could reach one.
+    Raises ConfigurationError, in one line, when there can be no socket, or others could not reach one.
     """
     if settings.at_a_port:
         host = settings.host or LOOPBACK
@@ -36,16 +40,27 @@ def service_address(instance: str, settings: Settings) -> Iterator[Address]:
         yield Address(f"{shown}:{settings.port}", f"{shown}:0")
         return
     _require_local(settings)
-    folder = private(Places(settings.data.resolve()).run_folder())
-    paths = [folder / f"{instance}.{protocol}.sock" for protocol in ("grpc", "rpc")]
-    for path in paths:
-        _require_fitting(path)
-        path.unlink(missing_ok=True)
-    try:
-        yield Address(*(unix_address(path) for path in paths))
-    finally:
+    with _folder(instance, settings) as folder:
+        paths = [folder / f"{instance}.{protocol}.sock" for protocol in PROTOCOLS]
         for path in paths:
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # of a process that was killed
+        try:
+            yield Address(*(unix_address(path) for path in paths))
+        finally:
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _folder(instance: str, settings: Settings) -> Iterator[Path]:
+    """The folder of sockets of the data directory, or one of this process where its path would be too long."""
+    folder = Places(settings.data.resolve()).run_folder()
+    longest = len(bytes(folder / f"{instance}.{PROTOCOLS[0]}.sock"))
+    if longest <= LONGEST_PATH and "," not in str(folder):  # gRPC takes no comma
+        yield private(folder)
+        return
+    with TemporaryDirectory(prefix="souk-run-") as elsewhere:
+        yield Path(elsewhere)
 
 
 def close_to_others(*addresses: str) -> None:
@@ -59,12 +74,4 @@ def _require_local(settings: Settings) -> None:
         raise ConfigurationError(
             "SOUK_REGISTRY is read by other machines, which cannot reach a socket on this one; "
             "set SOUK_HOST to the address at which they reach this service"
-        )
-
-
-def _require_fitting(path: Path) -> None:
-    if len(bytes(path)) > LONGEST_PATH or "," in str(path):
-        raise ConfigurationError(
-            f"no socket can be made at {path}: its path must have at most {LONGEST_PATH} bytes and no comma; "
-            "choose a shorter data directory with --data"
         )
