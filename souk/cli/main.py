@@ -10,6 +10,7 @@ from souk.cli.breakers import breakers
 from souk.cli.contracts import openapi, routes
 from souk.cli.fleet import logs, restart, scale, start, stop
 from souk.cli.group import Commands, example
+from souk.cli.new import new
 from souk.cli.parked import parked
 from souk.cli.ps import ps
 from souk.cli.serve import serve
@@ -39,7 +40,7 @@ def cli() -> None:
     """A marketplace of small services that stays right when parts of it fail, and its platform."""
 
 
-for _command in (up, serve, ps, scale, restart, stop, start, logs, breakers, routes, openapi, parked):
+for _command in (up, serve, ps, scale, restart, stop, start, logs, breakers, routes, openapi, parked, new):
     cli.add_command(_command)
 
 

@@ -25,6 +25,7 @@ SHOWN = {
     "souk-breakers": ("breakers",),
     "souk-parked": ("parked",),
     "souk-parked-retry": ("parked", "retry"),
+    "souk-new-service": ("new", "service"),
 }
 WIDTH = {"COLUMNS": "100"}
 
