@@ -23,6 +23,8 @@ from bench.fleet_recorded import Recorded, hops, read
 from bench.fleet_system import running_fleet
 from bench.load import load
 from souk.hosting.fleet.credentials import Credentials
+from souk.hosting.fleet.engine_user import engine_user
+from souk.hosting.fleet.launcher import as_user
 from souk.hosting.fleet.postgres_cluster import STOP_SIGNAL, cluster_in
 
 _CONNECTIONS = 100
@@ -111,10 +113,10 @@ class FleetLimit:
         copy = self.folder / "fleet-played"
         shutil.rmtree(copy, ignore_errors=True)
         _copy(self.folder / "fleet-before", copy)
-        cluster = cluster_in(copy / "postgres")
+        cluster = cluster_in(copy / "postgres", engine_user())
         command = cluster.command(_CONNECTIONS)
         with (self.folder / "fleet-played.log").open("ab") as log:
-            words = (*command.launcher, *command.words)
+            words = (*as_user(command.user), *command.words)
             server = subprocess.Popen(words, env=dict(command.environment), cwd="/", stdout=log, stderr=log)
         try:
             while not cluster.answers(server.pid):

@@ -1,11 +1,18 @@
 """The `souk` group: commands of the platform beside those that installed packages bring."""
 
 import difflib
+import os
+import signal
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 import click
 
 from souk.hosting import installed
+
+NOBODY_READS = 128 + signal.SIGPIPE
+"""What a shell says of a program that SIGPIPE has ended."""
 
 
 class Commands(click.Group):
@@ -25,6 +32,15 @@ class Commands(click.Group):
             return None
         found = installed.load(point)
         return found if isinstance(found, click.Command) else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; a command that does one thing ends quietly when nobody reads what it says any more."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The interpreter must not fail again when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(NOBODY_READS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

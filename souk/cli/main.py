@@ -1,6 +1,5 @@
 """The `souk` command. Whatever goes wrong outside the code is said in one line, with exit status 1."""
 
-import os
 import sys
 from importlib.metadata import version
 
@@ -59,10 +58,6 @@ def run(arguments: list[str]) -> int:
         return FAILED
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        # Whoever read our output is gone; the interpreter must not fail again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     return status if isinstance(status, int) else 0
 
 

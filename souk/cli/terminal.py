@@ -1,10 +1,13 @@
 """What is said to people: plain lines, which a terminal gets at once and a pipe too."""
 
+import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 import click
 
+from souk.cli.outliving import outlive_readers, outliving
 from souk.hosting.data_directory import make
 from souk.hosting.settings import Settings
 from souk.kernel.errors import ConfigurationError
@@ -20,16 +23,24 @@ def say(line: str) -> None:
 def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
     """Logs go to standard error, coloured on a terminal, or as JSON to a file; returns which.
 
+    For processes that serve: from now on they go on when nobody reads what they say.
+
     `terminal` is what shows them on one instead. Raises ConfigurationError when the file cannot be written.
     """
+    outlive_readers()
     if settings.log_file is None:
         stream = sys.stderr if terminal is None else terminal
         configure(LogSettings(level=settings.log_level, terminal=stream.isatty()), stream)
         return stream
     try:
         make(settings.log_file.parent)
-        stream = settings.log_file.open("a", buffering=1)
+        stream = outliving(_private(settings.log_file))
     except OSError as error:
         raise ConfigurationError(f"the log cannot be written: {error.strerror} ({settings.log_file})") from None
     configure(LogSettings(level=settings.log_level), stream)
     return stream
+
+
+def _private(path: Path) -> TextIO:
+    """A log that its owner alone reads, whatever the umask; one that is there keeps its rights."""
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", buffering=1)

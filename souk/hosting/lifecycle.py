@@ -1,6 +1,6 @@
 """How a process lives and ends: signals, and background work that is watched.
 
-The first SIGTERM or SIGINT asks to stop: what runs is finished. The second insists: the process
+The first SIGTERM, SIGINT or SIGHUP asks to stop: what runs is finished. The second insists: the process
 ends at once, which is safe, as everything that matters is on disk before it is answered.
 """
 
@@ -21,7 +21,7 @@ Work = Callable[[], Awaitable[None]]
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 30.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def _leave(number: int) -> None:
@@ -39,7 +39,8 @@ class StopSignals:
         """Takes the signals over; the event loop must be running."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, self.ask, number)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup(1)
+                loop.add_signal_handler(number, self.ask, number)
 
     def ask(self, number: int) -> None:
         """What a signal does."""
@@ -135,6 +136,7 @@ async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSigna
         asking.cancel()
 
 
+PRIVATE = 0o077
 COLLECT = (20_000, 20, 100)
 """When garbage is looked for (`gc.set_threshold`). Python's default, every 700 objects, cost an order
 3 to 15 % more CPU in three paired runs."""
@@ -151,6 +153,8 @@ def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]], leave: Ca
         stop.install()
         await live(lambda up: life(up, stop), stop)
 
+    # What a process that serves writes is for its user alone, whatever the shell says.
+    os.umask(PRIVATE)
     gc.freeze()
     gc.set_threshold(*COLLECT)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -38,7 +38,9 @@ class Settings:
 
     Data: `postgres` is the URL of each service's database, with SERVICE_PLACE for the service's name, or of
     the one database of a process that is one service; without it each has a SQLite file in `data`.
-    `postgres_pool` is the most connections to it of one process. `redis` is a server for what can be lost.
+    `postgres_pool` is the most connections to it of one process. `postgres_user` is who the fleet's own PostgreSQL
+    runs as when root starts it: a user that nothing else runs as; None means `souk-postgres`, made if need be.
+    `redis` is a server for what can be lost.
 
     The gateway: `host` and `port`; `host` None means every interface, or loopback alone with `demo`; for a
     service it means loopback. `listen_fd` is a socket for it that listens already, inherited from whoever
@@ -67,6 +69,7 @@ class Settings:
     data: Path = Path("var/souk")
     postgres: str | None = field(default=None, repr=False)
     postgres_pool: int = 10
+    postgres_user: str | None = None
     redis: str | None = field(default=None, repr=False)
     host: str | None = None
     port: int = 8080
@@ -110,6 +113,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "data": Path,
     "postgres": values.postgres,
     "postgres_pool": values.from_one(1_000),
+    "postgres_user": values.name,
     "redis": values.redis,
     "host": str,
     "port": values.port_number,

@@ -41,3 +41,18 @@ def lock_directory(path: Path) -> DirectoryLock:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
     return DirectoryLock(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process has the directory, which may not be there, at this moment."""
+    try:
+        descriptor = os.open(path / _FILE, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from souk.hosting.fleet.credentials import Credentials
-from souk.hosting.fleet.engine_user import let_pass
+from souk.hosting.fleet.engine_user import engine_user, let_pass
 from souk.hosting.fleet.engines import own_databases
+from souk.hosting.fleet.launcher import as_user
 from souk.hosting.fleet.places import Places
 from souk.hosting.fleet.plan import own_connections
 from souk.hosting.fleet.postgres_cluster import STOP_SIGNAL, SUPERUSER, PostgresCluster, cluster_in
@@ -33,14 +34,15 @@ class FleetData:
         places = Places(self.data)
         places.prepare()
         places.processes.write_text("{}")
-        let_pass(self.data)
-        cluster, credentials = cluster_in(places.postgres), Credentials(places.credentials)
+        user = engine_user()
+        let_pass(self.data, user)
+        cluster, credentials = cluster_in(places.postgres, user), Credentials(places.credentials)
         cluster.prepare(credentials.password(SUPERUSER))
         connections = own_connections(len(services), _POOL)
         command = cluster.command(connections.most)
         with places.log("postgres").open("ab") as log:
             self._server = subprocess.Popen(
-                (*command.launcher, *command.words), env=dict(command.environment), cwd="/", stdout=log, stderr=log
+                (*as_user(command.user), *command.words), env=dict(command.environment), cwd="/", stdout=log, stderr=log
             )
         self._await(cluster, self._server)
         databases = asyncio.run(own_databases(cluster, credentials, connections, services))

@@ -15,7 +15,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from souk.hosting.fleet.engine_user import launcher, make_for_engine
+from souk.hosting.fleet.engine_user import engine_user, make_for
+from souk.hosting.fleet.launcher import as_user
 from souk.hosting.fleet.postgres_binaries import find_binaries
 from souk.hosting.fleet.postgres_cluster import initdb
 
@@ -50,7 +51,14 @@ class PostgresServer:
             self._prepare()
         log = (self._root / "log").open("ab")
         with log:
-            command = [*launcher(), str(self._binaries / "postgres"), "-D", str(self._data), "-k", str(self._data)]
+            command = [
+                *as_user(engine_user()),
+                str(self._binaries / "postgres"),
+                "-D",
+                str(self._data),
+                "-k",
+                str(self._data),
+            ]
             options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
             self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd="/")
         self._await_ready()
@@ -128,8 +136,8 @@ class PostgresServer:
 
     def _prepare(self) -> None:
         self._root.chmod(0o711)
-        make_for_engine(self._data)
-        initdb(self._binaries, self._data, "--auth=trust", "--no-sync")
+        make_for(engine_user(), self._data)
+        initdb(self._binaries, self._data, engine_user(), "--auth=trust", "--no-sync")
         (self._data / "pg_hba.conf").write_text(_WHO_MAY_ENTER)
 
     def _await_ready(self) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from souk.hosting.data_directory import held
 from souk.hosting.fleet.places import Places
-from souk.hosting.fleet.views import ENGINE
+from souk.hosting.fleet.proc import boot
+from souk.hosting.fleet.processes_file import ProcessesFile
+from souk.hosting.fleet.views import ENGINE, SERVICE
 from souk.resilience.breaker import State
 from souk.testing.fake_fleet import FakeFleet, FakeProcess, fake_fleet
 from souk.testing.processes import Ended, run, start, system
@@ -283,6 +286,20 @@ async def test_without_a_system_it_is_said_what_to_do(tmp_path: Path, arguments:
         f"souk: no system runs on {tmp_path}; start one with `souk up --data {tmp_path}`",
     )
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_one_that_starts_or_ends_or_lost_its_supervisor_is_not_said_not_to_run(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    places.prepare()
+    with held(tmp_path):
+        fails(await run("ps", "--data", str(tmp_path)), f"the system on {tmp_path} is starting, or ending; ask again")
+    left = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        ProcessesFile(places.processes, boot()).add("order-1", SERVICE, signal.SIGTERM, left.pid, ("sleep", "60"))
+        fails(await run("ps", "--data", str(tmp_path)), "was killed, and what it left is ending: order-1; ask again")
+    finally:
+        left.kill()
+        await left.wait()
 
 
 async def test_of_a_fleet_that_is_stopped_the_next_start_is_one_of_a_fleet(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from soukapi.v1 import fleet_pb2_grpc
 
 from souk.hosting.control.asking import connection
 from souk.hosting.fleet.places import Places
+from souk.hosting.fleet.proc import boot
+from souk.hosting.fleet.processes_file import ProcessesFile
 from souk.kernel.errors import ConfigurationError
+from souk.store.directory_lock import is_held
 
 _Code = grpc.StatusCode
 
@@ -55,10 +58,23 @@ def _control_socket(data: Path) -> Path:
 
 
 def _nothing_runs(data: Path) -> str:
+    if is_held(data):
+        return f"the system on {data} is starting, or ending; ask again in a moment"
+    left = _left(data)
+    if left:
+        return f"the supervisor on {data} was killed, and what it left is ending: {left}; ask again in a moment"
     # What has the data of a fleet alone would otherwise start as one process, without that data.
     fleet = Places(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
     up = "souk up --topology fleet" if fleet else "souk up"
     return f"no system runs on {data}; start one with `{up} --data {data}`, or say another with --data"
+
+
+def _left(data: Path) -> str:
+    """The names of what a supervisor that was killed has left, and still runs."""
+    places = Places(data.resolve())
+    if not places.processes.exists():
+        return ""
+    return ", ".join(one.name for one in ProcessesFile(places.processes, boot()).left_behind())
 
 
 def not_ours(data: Path) -> str:

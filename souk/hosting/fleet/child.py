@@ -6,11 +6,15 @@ on a thread: the end of a process is an event on its descriptor (pidfd_open(2)).
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from pwd import struct_passwd
+
+from souk.hosting.fleet.launcher import require_program, tied
 
 _CHUNK = 65536
 _LONGEST_LINE = 1 << 20
@@ -21,12 +25,12 @@ Said = Callable[[list[bytes]], None]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is started: words, variables, and where. `launcher` is a program that becomes it."""
+    """What is started: words, variables, and where. `user` is who it runs as, if not as this process does."""
 
     words: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     folder: Path = Path("/")
-    launcher: tuple[str, ...] = ()
+    user: struct_passwd | None = None
     descriptors: tuple[int, ...] = ()
 
 
@@ -46,11 +50,12 @@ class Child:
         self._loop.add_reader(self._pidfd, self._end)
 
     @classmethod
-    def start(cls, command: Command, said: Said) -> "Child":
-        """Starts a process; raises OSError when the system refuses."""
+    def start(cls, command: Command, said: Said, stop_signal: int = signal.SIGTERM) -> "Child":
+        """Starts a process, which gets `stop_signal` when this one ends; raises OSError when the system refuses."""
+        require_program(command.words[0], command.environment)
         # With nothing that would make `subprocess` fork where it can vfork: gRPC does not survive a fork.
         process = subprocess.Popen(
-            (*command.launcher, *command.words),
+            (*tied(command.user, stop_signal), *command.words),
             env=dict(command.environment),
             cwd=command.folder,
             stdin=subprocess.DEVNULL,

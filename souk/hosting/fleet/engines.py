@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from souk.hosting.fleet import leftovers, valkey
 from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.credentials import Credentials
-from souk.hosting.fleet.engine_user import let_pass
+from souk.hosting.fleet.engine_user import engine_user, let_pass
 from souk.hosting.fleet.fleet import Fleet
 from souk.hosting.fleet.news import News, postgres_news, valkey_news
 from souk.hosting.fleet.part import Part
@@ -103,8 +103,9 @@ class Engines:
         return await asyncio.gather(self._databases(cluster, names, processes), self._redis(valkey_))
 
     async def _cluster(self) -> PostgresCluster:
-        let_pass(self._places.data)
-        cluster = await asyncio.to_thread(cluster_in, self._places.postgres)
+        user = await asyncio.to_thread(engine_user, self._settings.postgres_user)
+        let_pass(self._places.data, user)
+        cluster = await asyncio.to_thread(cluster_in, self._places.postgres, user)
         await self._end_stray(cluster)
         return cluster
 

@@ -10,7 +10,7 @@ DECIDED_HERE = frozenset(
     PREFIX + name
     for name in (
         "ADDRESSES", "COMMANDS", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD", "LOG_FILE",
-        "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "REDIS", "REGISTRY", "SCALE", "TOPOLOGY",
+        "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE", "TOPOLOGY",
     )
 )  # fmt: skip
 """Settings of the whole system; each of its processes is told what they mean for it."""

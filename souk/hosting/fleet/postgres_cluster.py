@@ -4,7 +4,9 @@ It listens on a socket in its data directory and on no port. Everybody has a pas
 superuser, too. What it has committed is on disk.
 """
 
+import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from souk.hosting.fleet.child import Command
-from souk.hosting.fleet.engine_user import give_to_engine, launcher, make_for_engine, require_reachable
+from souk.hosting.fleet.engine_user import User, give_to, hand_over, make_for, require_reachable
+from souk.hosting.fleet.launcher import as_user
 from souk.hosting.fleet.places import fits
 from souk.hosting.fleet.postgres_binaries import binaries_for, data_version
 from souk.hosting.fleet.proc import Identity, identity, kernel
@@ -28,6 +31,8 @@ _SOCKET_LINE, _READY_LINE = 4, 7
 _PID_FILE = "postmaster.pid"
 _SOCKET_FILES = ".s.PGSQL.*"
 _PRIVATE = 0o600
+_FULL = os.strerror(errno.ENOSPC)
+_TELLING = re.compile(r"\b(error|FATAL|PANIC):", re.IGNORECASE)
 _WITH_IO_METHOD = 18
 _WITH_SYNCFS = 14
 _TELLS_OF_LOST_WRITES = (5, 8)
@@ -56,11 +61,15 @@ SETTINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PostgresCluster:
-    """The server whose data is in the directory `data`, run by the programs in `binaries`."""
+    """The server whose data is in the directory `data`, run by the programs in `binaries`.
+
+    `user` is who it runs as, if not as this process does.
+    """
 
     data: Path
     binaries: Path
     socket: Path
+    user: User | None = None
 
     def url(self, user: str, password: str) -> str:
         """The URL of the database that every server has."""
@@ -72,7 +81,8 @@ class PostgresCluster:
         Raises ConfigurationError when that fails.
         """
         if data_version(self.data) is None:
-            _initialise(self.binaries, self.data, password)
+            _initialise(self.binaries, self.data, password, self.user)
+        hand_over(self.data, self.user)
         self._forget_stranger()
 
     def command(self, connections: int) -> Command:
@@ -80,7 +90,7 @@ class PostgresCluster:
         settings = {**SETTINGS, **_by_version(data_version(self.data) or 0), "max_connections": str(connections)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         words = (str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.socket), *options)
-        return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, launcher=launcher())
+        return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, user=self.user)
 
     def answers(self, pid: int) -> bool:
         """Whether the server of that pid takes connections: it writes so into its pid file."""
@@ -135,48 +145,56 @@ def _by_version(version: int) -> dict[str, str]:
     return settings
 
 
-def cluster_in(data: Path) -> PostgresCluster:
-    """The server of a data directory, with what can run it.
+def cluster_in(data: Path, user: User | None) -> PostgresCluster:
+    """The server of a data directory, with what can run it, as `user` or as this process's.
 
     Raises ConfigurationError, in one line, when nothing installed can, or its user cannot reach it.
     """
     binaries = binaries_for(data)
-    require_reachable(binaries / "postgres", "its program", "install it elsewhere")
+    require_reachable(binaries / "postgres", user, "its program", "install it elsewhere")
     if fits(data):
-        return PostgresCluster(data, binaries, data)
+        return PostgresCluster(data, binaries, data, user)
     elsewhere = Path(tempfile.mkdtemp(prefix="souk-postgres-"))
-    make_for_engine(elsewhere)
-    return PostgresCluster(data, binaries, elsewhere)
+    make_for(user, elsewhere)
+    return PostgresCluster(data, binaries, elsewhere, user)
 
 
-def initdb(binaries: Path, data: Path, *options: str) -> None:
-    """Fills a data directory, which must be empty and the engines' user's; raises ConfigurationError."""
+def initdb(binaries: Path, data: Path, user: User | None, *options: str) -> None:
+    """Fills a data directory, which must be empty and that user's; raises ConfigurationError."""
     words = (str(binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, "--encoding=UTF8", "--locale=C.UTF-8")
-    command = (*launcher(), *words, *options)
+    command = (*as_user(user), *words, *options)
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, env={})
     if done.returncode != 0:
-        reason = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"
-        raise ConfigurationError(f"PostgreSQL cannot make its data directory {data}: {reason}")
+        raise ConfigurationError(f"PostgreSQL cannot make its data directory {data}: {_why(done)}")
 
 
-def _initialise(binaries: Path, data: Path, password: str) -> None:
+def _why(done: "subprocess.CompletedProcess[str]") -> str:
+    """What initdb said went wrong; its last line is only that it has cleaned up."""
+    if _FULL in done.stderr:
+        return "the disk is full; free some space, or choose another directory with --data"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if _TELLING.search(line)]
+    return (telling or lines or [f"initdb ended with status {done.returncode}"])[-1]
+
+
+def _initialise(binaries: Path, data: Path, password: str, user: User | None) -> None:
     """Makes it aside and then renames it, so that a half-made one is never taken for whole."""
     aside = data.with_name(f"{data.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
-    make_for_engine(aside)
+    make_for(user, aside)
     told = data.with_name(f".{data.name}.password")
     try:
-        _tell(told, password)
-        initdb(binaries, aside, "--auth=scram-sha-256", f"--pwfile={told}")
+        _tell(told, password, user)
+        initdb(binaries, aside, user, "--auth=scram-sha-256", f"--pwfile={told}")
     finally:
         told.unlink(missing_ok=True)
     aside.replace(data)
 
 
-def _tell(path: Path, password: str) -> None:
-    """Writes a password where only the engines' user reads it."""
+def _tell(path: Path, password: str, user: User | None) -> None:
+    """Writes a password where only that user reads it."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(descriptor, "w") as file:
         file.write(password)
-        give_to_engine(file.fileno())
+        give_to(user, file.fileno())

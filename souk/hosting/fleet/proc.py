@@ -1,13 +1,14 @@
 """What the kernel says of a process, in /proc: enough to know it again after its number was given to another."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
 _KERNEL = re.compile(r"(\d+)\.(\d+)")
-_STATE, _STARTED = 0, 19
-"""Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5): 3 and 22)."""
+_STATE, _PARENT, _STARTED = 0, 1, 19
+"""Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5): 3, 4 and 22)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,26 @@ def identity(pid: int) -> Identity | None:
         return None
     words = command.removesuffix(b"\0").split(b"\0")
     return Identity(pid, int(fields[_STARTED]), tuple(word.decode(errors="replace") for word in words))
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that another is the parent of; `state` is a letter, Z for one that has ended."""
+
+    pid: int
+    started: int
+    state: str
+
+
+def children(parent: int) -> list[Child]:
+    """The processes whose parent is `parent`, those that have ended and wait to be collected among them."""
+    found = []
+    for folder in _PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[_PARENT]) == parent:
+                found.append(Child(int(folder.name), int(fields[_STARTED]), fields[_STATE]))
+    return found
 
 
 def boot() -> str:

@@ -6,6 +6,7 @@ A process is only taken for ours when its number, its start and its command line
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -67,17 +68,25 @@ class ProcessesFile:
         return surviving(decode(text, self._boot))
 
     def add(self, name: str, kind: str, signal: int, pid: int, words: tuple[str, ...]) -> None:
-        """A process was started by these words, and is asked to end by `signal`."""
+        """A process was started by these words, and is asked to end by `signal`.
+
+        Raises OSError when that cannot be written down: then it is not recorded.
+        """
         process = identity(pid)
         if process is not None:
             # For a moment after its start a process has no command line yet.
             self._started[pid] = Started(name, kind, signal, replace(process, command=words))
-            self._write()
+            try:
+                self._write()
+            except OSError:
+                del self._started[pid]
+                raise
 
     def remove(self, pid: int) -> None:
-        """It has ended."""
+        """It has ended. Where that cannot be written down, the record names one more, who is known to be gone."""
         if self._started.pop(pid, None) is not None:
-            self._write()
+            with suppress(OSError):
+                self._write()
 
     def _write(self) -> None:
         aside = self._path.with_suffix(".new")

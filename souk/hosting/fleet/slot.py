@@ -144,9 +144,9 @@ class Slot:
         command = await self.blueprint.command()
         self._journal.forget()
         self._ready_since = 0.0
-        child = self._child = Child.start(command, self._hear)
+        child = self._child = Child.start(command, self._hear, self.blueprint.stop_signal)
         self._started_at = self._ground.clock.now()
-        self._keep_record(child, command)
+        await self._keep_record(child, command)
         ended = asyncio.ensure_future(child.ended())
         looking = asyncio.ensure_future(self._look(child))
         try:
@@ -159,9 +159,15 @@ class Slot:
             looking.cancel()
         return BACKING_OFF, self._well_for(), f"not ready after {START_LIMIT:g} s" if late else self._reason(status)
 
-    def _keep_record(self, child: Child, command: Command) -> None:
+    async def _keep_record(self, child: Child, command: Command) -> None:
+        """Records what was started; what cannot be recorded is ended at once, and raised as OSError."""
         record, blueprint = self._ground.record, self.blueprint
-        record.add(blueprint.instance, blueprint.kind, blueprint.stop_signal, child.pid, command.words)
+        try:
+            record.add(blueprint.instance, blueprint.kind, blueprint.stop_signal, child.pid, command.words)
+        except OSError as error:
+            child.send(signal.SIGKILL)
+            await child.ended()
+            raise OSError(f"its start cannot be recorded: {(error.strerror or str(error)).lower()}") from error
         child.when_ended(lambda: record.remove(child.pid))
 
     async def _look(self, child: Child) -> None:

@@ -17,7 +17,7 @@ from souk.discovery.embedded_server import serving_registry
 from souk.hosting.checks import require_sound
 from souk.hosting.control.fleet_control import controlling_fleet
 from souk.hosting.data_directory import held, installation_secret
-from souk.hosting.fleet import leftovers
+from souk.hosting.fleet import leftovers, orphans
 from souk.hosting.fleet.commands import fitting
 from souk.hosting.fleet.engines import Engines
 from souk.hosting.fleet.fleet import Fleet
@@ -29,6 +29,7 @@ from souk.hosting.fleet.readyz import answers_ready
 from souk.hosting.fleet.slot import Ground
 from souk.hosting.fleet.staff import Grounds, Staff
 from souk.hosting.fleet.views import ProcessView
+from souk.hosting.lifecycle import supervised
 from souk.hosting.service import App
 from souk.hosting.settings import Settings
 from souk.hosting.sockets import address_of, listen
@@ -74,7 +75,9 @@ async def supervised_fleet(
     require_sound(app.services)
     wanted = replicas(app.services, settings.scale)
     commands = fitting(settings.commands, app.services, inherited)
+    orphans.adopt()
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(orphans.end_all)
         places = Places(stack.enter_context(held(settings.data)).resolve())
         record = ProcessesFile(places.processes, boot())
         await _clean_up(places, record, screen)
@@ -82,6 +85,8 @@ async def supervised_fleet(
         places.prepare()
         stack.callback(places.forget_sockets)
         ground = Ground(clock, record, places.log, _told(fleet, screen), screen.said)
+        background = await stack.enter_async_context(supervised(clock))
+        background.start("orphans", orphans.collect)
         stack.push_async_callback(fleet.end)
         databases, redis = await Engines(settings, places, ground, fleet).start(app.services, wanted)
         fleet.admit = databases.admit

@@ -1,6 +1,7 @@
 """PostgreSQL under a fleet: found, made, given; and what is said when it cannot be."""
 
 import os
+import pwd
 import re
 import stat
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from souk.hosting.fleet import engine_user as engine_user_module
 from souk.hosting.fleet import postgres_binaries
 from souk.hosting.fleet.credentials import Credentials
-from souk.hosting.fleet.engine_user import let_pass, require_reachable
+from souk.hosting.fleet.engine_user import NAME, engine_user, hand_over, let_pass, require_reachable
 from souk.hosting.fleet.postgres_binaries import binaries_for, candidates, data_version, find_binaries, version
-from souk.hosting.fleet.postgres_cluster import PostgresCluster, cluster_in
+from souk.hosting.fleet.postgres_cluster import PostgresCluster, cluster_in, initdb
 from souk.hosting.fleet.postgres_databases import PostgresServer as Server
 from souk.hosting.fleet.proc import kernel
 from souk.kernel.errors import ConfigurationError
@@ -139,8 +141,8 @@ def test_that_nothing_is_installed_is_said(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_data_directory_is_made_once_and_is_private(tmp_path: Path) -> None:
     with reachable(tmp_path) as place:
-        let_pass(place)
-        cluster = cluster_in(place / "postgres")
+        let_pass(place, engine_user())
+        cluster = cluster_in(place / "postgres", engine_user())
         cluster.prepare("a password")
         assert stat.S_IMODE(cluster.data.stat().st_mode) == 0o700
         made = (cluster.data / "PG_VERSION").stat().st_mtime_ns
@@ -154,10 +156,10 @@ def test_a_data_directory_is_made_once_and_is_private(tmp_path: Path) -> None:
 
 def test_one_that_was_half_made_is_made_anew(tmp_path: Path) -> None:
     with reachable(tmp_path) as place:
-        let_pass(place)
+        let_pass(place, engine_user())
         (place / "postgres.new").mkdir()
         (place / "postgres.new" / "half").touch()
-        cluster = cluster_in(place / "postgres")
+        cluster = cluster_in(place / "postgres", engine_user())
         cluster.prepare("a password")
         assert data_version(cluster.data) == version(cluster.binaries)
 
@@ -181,12 +183,12 @@ def test_a_parent_that_lets_nobody_in_is_named_and_not_touched(tmp_path: Path) -
         data = closed / "data"
         data.mkdir(parents=True)
         closed.chmod(0o700)
-        said = f"nobody, who cannot reach the data directory {data}: {closed} lets"
+        said = f"{NAME}, who cannot reach the data directory {data}: {closed} lets"
         with pytest.raises(ConfigurationError, match=re.escape(said)):
-            let_pass(data)
+            let_pass(data, engine_user())
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
         closed.chmod(0o711)
-        require_reachable(data, "it", "")
+        require_reachable(data, engine_user(), "it", "")
 
 
 @as_root
@@ -194,5 +196,62 @@ def test_only_the_way_through_is_opened(tmp_path: Path) -> None:
     with reachable(tmp_path) as place:
         data = place / "data"
         data.mkdir(mode=0o700)
-        let_pass(data)
+        let_pass(data, engine_user())
         assert stat.S_IMODE(data.stat().st_mode) == 0o711
+
+
+@as_root
+def test_it_runs_as_a_user_that_nothing_else_runs_as() -> None:
+    user = engine_user()
+    assert user is not None
+    assert (user.pw_name, user.pw_uid != 0) == (NAME, True)
+    assert user.pw_uid != pwd.getpwnam("nobody").pw_uid
+    assert user.pw_gid not in {0, pwd.getpwnam("nobody").pw_gid}
+
+
+@as_root
+@pytest.mark.parametrize("name", ["no-such-user", "root"])
+def test_a_user_that_cannot_be_is_refused_in_a_line(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^SOUK_POSTGRES_USER: .*(make it|name another)"):
+        engine_user(name)
+
+
+@as_root
+def test_where_no_user_can_be_made_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_user_module, "NAME", "souk-nowhere")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ConfigurationError, match=r"no useradd.*SOUK_POSTGRES_USER, or start as an ordinary user$"):
+        engine_user()
+
+
+@as_root
+def test_what_another_user_had_is_handed_over(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "postgres", tmp_path / "outside"
+    (folder / "base").mkdir(parents=True)
+    (folder / "base" / "1").touch()
+    outside.touch()
+    (folder / "link").symlink_to(outside)
+    before, user = pwd.getpwnam("nobody"), engine_user()
+    assert user is not None
+    everything = [folder, *folder.rglob("*")]
+    for path in everything:
+        os.lchown(path, before.pw_uid, before.pw_gid)
+    hand_over(folder, user)
+    assert {path.lstat().st_uid for path in everything} == {user.pw_uid}
+    assert outside.stat().st_uid == 0, "what a link leads to is not touched"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("initdb: error: could not write: No space left on device\ninitdb: removing it", "the disk is full"),
+        ("FATAL:  data directory has wrong rights\nchild process exited with exit code 1", "FATAL:  data directory"),
+        ("", "initdb ended with status 1"),
+    ],
+)
+def test_initdb_s_failure_says_what_went_wrong(tmp_path: Path, said: str, why: str) -> None:
+    program = tmp_path / "initdb"
+    program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(ConfigurationError, match=f"cannot make its data directory .*: {why}"):
+        initdb(tmp_path, tmp_path / "data", None)

@@ -212,15 +212,13 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(system: System, tmp
     assert done.stderr.count("\n") == 1
 
 
-def test_the_next_start_cleans_up_after_a_supervisor_that_was_killed(system: System) -> None:
+def test_the_next_start_takes_over_after_a_supervisor_that_was_killed(system: System) -> None:
     before = members(system)
     answer = ask(system, "before the end")
     os.kill(system.parts[0].pid, signal.SIGKILL)
     system.parts[0].await_end()
-    assert [one for one in before if one.is_running()], "the others go on without it"
     system.start()
     until(lambda: none_left(before), 5, "what was left is ended")
-    assert "an earlier start was killed; ending what it left" in system.parts[0].said
     replayed = ask(system, "before the end")
     assert (replayed.status_code, replayed.json()["id"]) == (201, answer.json()["id"])
 
