@@ -56,6 +56,7 @@ class Reason:
 
     `final`: a retry with the same key can end in no other way. `breaker_failure`: a circuit breaker
     counts it as a failure of the callee. `detail` is the message that always comes with it, if there is one.
+    `meaning` and `remedy` say to whoever calls what it means, and what to do; empty in a foreign contract.
     """
 
     name: str
@@ -64,14 +65,36 @@ class Reason:
     final: bool = False
     breaker_failure: bool = False
     detail: type[Message] | None = None
+    meaning: str = ""
+    remedy: str = ""
 
 
 STANDARD_REASONS: Mapping[str, Reason] = {
     reason.name: reason
     for reason in (
-        Reason(INVALID_REQUEST, grpc.StatusCode.INVALID_ARGUMENT, 400, final=True),
-        Reason(UNAUTHENTICATED, grpc.StatusCode.UNAUTHENTICATED, 401),  # another token may do
-        Reason(FORBIDDEN, grpc.StatusCode.PERMISSION_DENIED, 403, final=True),
+        Reason(
+            INVALID_REQUEST,
+            grpc.StatusCode.INVALID_ARGUMENT,
+            400,
+            final=True,
+            meaning="The request is wrong in itself.",
+            remedy="Mend the fields that `errors` names, each with what it must be.",
+        ),
+        Reason(
+            UNAUTHENTICATED,
+            grpc.StatusCode.UNAUTHENTICATED,
+            401,  # another token may do
+            meaning="Nobody is named as the caller, or the token is not believed.",
+            remedy="Send `Authorization: Bearer` with an access token that has not ended; get one by logging in.",
+        ),
+        Reason(
+            FORBIDDEN,
+            grpc.StatusCode.PERMISSION_DENIED,
+            403,
+            final=True,
+            meaning="The caller is known, and may not do this.",
+            remedy="Ask with an account that has the role; `x-roles` of the operation names it.",
+        ),
     )
 }
 """Reasons that every method may answer with, without listing them."""
@@ -182,6 +205,8 @@ def _reason(reason: policy_pb2.Reason, service: ServiceDescriptor) -> Reason:
         reason.final,
         reason.breaker_failure,
         _detail(reason, service) if reason.detail else None,
+        reason.meaning,
+        reason.remedy,
     )
 
 

@@ -154,7 +154,10 @@ def test_comments_become_descriptions() -> None:
     assert DOCUMENT["components"]["schemas"]["Order"]["description"] == "An order."
     assert DOCUMENT["tags"][0] == {"name": "order", "description": "The way of an order from wish to door."}
     size = DOCUMENT["paths"]["/api/v1/orders"]["get"]["parameters"][0]
-    assert (size["name"], size["description"]) == ("pageSize", "1 to 100, 20 unless said.")
+    assert (size["name"], size["description"]) == (
+        "pageSize",
+        "How many to answer with at most, 1 to 100; 20 unless it is given.",
+    )
     assert (size["schema"]["minimum"], size["schema"]["maximum"], size["schema"]["default"]) == (1, 100, 20)
 
 
@@ -217,3 +220,30 @@ def test_the_schema_and_the_reader_agree(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("value", "valid"), [({"left": "a", "right": 1}, False), ({"left": "a"}, True)])
 def test_alternatives_exclude_each_other(value: dict[str, Any], *, valid: bool) -> None:
     assert REQUEST.is_valid(value) is valid
+
+
+def public_schemas() -> dict[str, Any]:
+    return {name: schema for name, schema in DOCUMENT["components"]["schemas"].items() if name != "Problem"}
+
+
+def test_every_field_says_something_of_its_own() -> None:
+    texts = {
+        f"{name}.{field}": schema.get("description", "")
+        for name, found in public_schemas().items()
+        for field, schema in found.get("properties", {}).items()
+    } | {
+        f"{verb} {path} {one['name']}": one.get("description", "")
+        for path, operations in DOCUMENT["paths"].items()
+        for verb, operation in operations.items()
+        for one in operation["parameters"]
+    }
+    assert len(texts) > 100
+    assert {name: text for name, text in texts.items() if len(text.split()) < 3 or text.startswith("As in ")} == {}
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
+def test_every_reason_says_what_it_means_and_what_to_do(contract: Any) -> None:
+    for method in contract.methods.values():
+        for reason in method.reasons.values():
+            assert reason.meaning.endswith("."), reason.name
+            assert reason.remedy.endswith("."), reason.name

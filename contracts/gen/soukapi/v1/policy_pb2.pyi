@@ -154,6 +154,8 @@ class Reason(_message.Message):
     FINAL_FIELD_NUMBER: _builtins.int
     BREAKER_FAILURE_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    MEANING_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """UPPER_SNAKE_CASE, carried in google.rpc.ErrorInfo and in the `code` of a problem document."""
     code: _code_pb2.Code.ValueType
@@ -168,6 +170,10 @@ class Reason(_message.Message):
     """Full name of the message that always comes with it, such as "shop.order.v1.StockShortage"; empty
     for none. Its fields are members of the problem document.
     """
+    meaning: _builtins.str
+    """What it means, in a sentence for whoever calls; shown where the `type` of a problem document leads."""
+    remedy: _builtins.str
+    """What to do about it, in a sentence."""
     def __init__(
         self,
         *,
@@ -177,10 +183,12 @@ class Reason(_message.Message):
         final: _builtins.bool = ...,
         breaker_failure: _builtins.bool = ...,
         detail: _builtins.str = ...,
+        meaning: _builtins.str = ...,
+        remedy: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker_failure", b"breaker_failure", "code", b"code", "detail", b"detail", "final", b"final", "http_status", b"http_status", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker_failure", b"breaker_failure", "code", b"code", "detail", b"detail", "final", b"final", "http_status", b"http_status", "meaning", b"meaning", "name", b"name", "remedy", b"remedy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -65,7 +65,7 @@ class Stock(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     available: _builtins.int
     """Pieces that are neither reserved nor sold."""
     def __init__(
@@ -90,7 +90,7 @@ class GetStockRequest(_message.Message):
 
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     def __init__(
         self,
         *,
@@ -115,13 +115,13 @@ class AdjustStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     delta: _builtins.int
     """Pieces to add, or to take when negative; never zero."""
     reason: _builtins.str
     """Why, for the record, 1 to 200 characters."""
     idempotency_key: _builtins.str
-    """Makes a repeat harmless."""
+    """Key that makes a repeat harmless, 1 to 255 printable ASCII characters; the header `Idempotency-Key` is the same."""
     def __init__(
         self,
         *,
@@ -147,7 +147,7 @@ class StockItem(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     quantity: _builtins.int
     """How many, 1 to 1,000."""
     def __init__(
@@ -303,7 +303,7 @@ class StockShortage(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stock]:
-        """The short ones."""
+        """The products of which there is not enough, with what there is."""
 
     def __init__(
         self,
@@ -327,7 +327,7 @@ class StockChanged(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     available: _builtins.int
     """Pieces available now."""
     def __init__(

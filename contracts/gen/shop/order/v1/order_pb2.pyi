@@ -75,9 +75,9 @@ class OrderItem(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     quantity: _builtins.int
-    """1 to 1,000."""
+    """How many pieces, 1 to 1,000."""
     price: _builtins.int
     """The unit price that the buyer saw, in minor units."""
     def __init__(
@@ -106,14 +106,14 @@ class PlaceOrderRequest(_message.Message):
     PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     shipping_address_id: _builtins.str
-    """One of the buyer's addresses."""
+    """Identifier of one of the buyer's addresses."""
     payment_method: _builtins.str
     """"card" (the default card), "wallet", or a saved card's id."""
     idempotency_key: _builtins.str
     """Chosen by the client, 1 to 255 printable ASCII characters."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]:
-        """1 to 100; a product at most once."""
+        """What to order: 1 to 100 lines, a product at most once."""
 
     def __init__(
         self,
@@ -151,19 +151,19 @@ class Order(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The order's id."""
+    """Stable identifier of the order."""
     status: Global___OrderStatus.ValueType
-    """Where it stands."""
+    """Where the order stands."""
     total: _builtins.int
     """Sum of price times quantity, in minor units."""
     currency: _builtins.str
-    """ISO 4217."""
+    """Currency of all prices and the total as ISO 4217, such as "EUR"."""
     shipping_address_id: _builtins.str
-    """Where it goes."""
+    """Identifier of the address that it goes to."""
     payment_method: _builtins.str
-    """As the buyer wrote it."""
+    """How it is paid, as the buyer wrote it."""
     payment_id: _builtins.str
-    """The payment, once charged."""
+    """Identifier of the payment, once the charge was made."""
     refunded_total: _builtins.int
     """What was given back, in minor units."""
     reason: _builtins.str
@@ -172,11 +172,11 @@ class Order(_message.Message):
     """Whether the same key may try again, when it was rejected."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]:
-        """What was ordered."""
+        """What was ordered, a product at most once."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was placed."""
+        """When the order was placed."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -227,9 +227,9 @@ class ListOrdersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """1 to 100, 20 unless said."""
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
-    """From the page before."""
+    """The `nextPageToken` of the page before; not given for the first page."""
     def __init__(
         self,
         *,
@@ -260,10 +260,10 @@ class ListOrdersResponse(_message.Message):
     ORDERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Set when there are more."""
+    """Given when there are more: the `pageToken` of the next page."""
     @_builtins.property
     def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Order]:
-        """The newest first."""
+        """Orders of the caller, the newest first."""
 
     def __init__(
         self,
@@ -289,7 +289,7 @@ class GetOrderRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The order."""
+    """Identifier of the order, as placing it answered."""
     def __init__(
         self,
         *,
@@ -313,11 +313,11 @@ class ListOrderEventsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The order."""
+    """Identifier of the order, as placing it answered."""
     page_size: _builtins.int
-    """1 to 100, 20 unless said."""
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
-    """From the page before."""
+    """The `nextPageToken` of the page before; not given for the first page."""
     def __init__(
         self,
         *,
@@ -349,10 +349,10 @@ class ListOrderEventsResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Set when there are more."""
+    """Given when there are more: the `pageToken` of the next page."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderEvent]:
-        """The oldest first."""
+        """Events of the order, the oldest first."""
 
     def __init__(
         self,
@@ -383,14 +383,14 @@ class OrderEvent(_message.Message):
     sequence: _builtins.int
     """Counts from 1 within the order."""
     type: _builtins.str
-    """Such as "OrderConfirmed"."""
+    """What happened, such as "OrderConfirmed"."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When."""
+        """When it happened."""
 
     @_builtins.property
     def data(self) -> _struct_pb2.Struct:
-        """What else there is to say."""
+        """What else is known of the event, by its type."""
 
     def __init__(
         self,
@@ -416,7 +416,7 @@ class CancelOrderRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The order."""
+    """Identifier of the order, as placing it answered."""
     def __init__(
         self,
         *,
@@ -438,7 +438,7 @@ class ShipOrderRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The order."""
+    """Identifier of the order, as placing it answered."""
     def __init__(
         self,
         *,
@@ -460,7 +460,7 @@ class DeliverOrderRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The order."""
+    """Identifier of the order, as placing it answered."""
     def __init__(
         self,
         *,
@@ -507,9 +507,9 @@ class CurrentPrice(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     price: _builtins.int
-    """In minor units."""
+    """What one piece costs now, in minor units."""
     def __init__(
         self,
         *,
@@ -533,7 +533,7 @@ class StockShortage(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___AvailableStock]:
-        """The short ones."""
+        """The products of which there is not enough, with what there is."""
 
     def __init__(
         self,
@@ -557,9 +557,9 @@ class AvailableStock(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     available: _builtins.int
-    """Pieces."""
+    """How many pieces can be ordered now."""
     def __init__(
         self,
         *,
@@ -582,7 +582,7 @@ class DeclineInfo(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Such as "insufficient_funds"."""
+    """Why it was declined, such as "insufficient_funds"."""
     def __init__(
         self,
         *,
@@ -605,7 +605,7 @@ class OrderConfirmed(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     @_builtins.property
     def order(self) -> Global___Order:
         """As it is now."""
@@ -634,7 +634,7 @@ class OrderRejected(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     reason: _builtins.str
     """The reason's name, such as "OUT_OF_STOCK"."""
     @_builtins.property
@@ -665,7 +665,7 @@ class OrderCancelled(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     @_builtins.property
     def order(self) -> Global___Order:
         """As it is now."""
@@ -693,7 +693,7 @@ class OrderShipped(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     @_builtins.property
     def order(self) -> Global___Order:
         """As it is now."""
@@ -721,7 +721,7 @@ class OrderDelivered(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     @_builtins.property
     def order(self) -> Global___Order:
         """As it is now."""

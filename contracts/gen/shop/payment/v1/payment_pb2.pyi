@@ -86,9 +86,9 @@ class Wallet(_message.Message):
     BALANCE_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     balance: _builtins.int
-    """In minor units."""
+    """How much is in the wallet, in minor units of the currency."""
     currency: _builtins.str
-    """ISO 4217."""
+    """Currency of the wallet as ISO 4217; the first top-up decides it."""
     def __init__(
         self,
         *,
@@ -114,13 +114,13 @@ class TopUpWalletRequest(_message.Message):
     CARD_TOKEN_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     amount: _builtins.int
-    """In minor units, above zero."""
+    """How much to add, in minor units of the currency, above zero."""
     currency: _builtins.str
     """ISO 4217; an empty wallet takes the currency of its first top-up."""
     card_token: _builtins.str
     """The card to charge, as its provider's token."""
     idempotency_key: _builtins.str
-    """Makes a repeat harmless."""
+    """Key that makes a repeat harmless, 1 to 255 printable ASCII characters; the header `Idempotency-Key` is the same."""
     def __init__(
         self,
         *,
@@ -148,13 +148,13 @@ class PaymentMethod(_message.Message):
     LAST4_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The saved card's id."""
+    """Stable identifier of the saved card; an order names it in `paymentMethod`."""
     brand: _builtins.str
-    """Such as "visa"."""
+    """Brand of the card, such as "visa"."""
     last4: _builtins.str
     """The last four digits, to recognise it by."""
     is_default: _builtins.bool
-    """Whether "card" means this one."""
+    """Whether this is the card that an order with `paymentMethod` "card" is paid with."""
     def __init__(
         self,
         *,
@@ -180,9 +180,9 @@ class ListPaymentMethodsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """1 to 100, 20 unless said."""
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
-    """From the page before."""
+    """The `nextPageToken` of the page before; not given for the first page."""
     def __init__(
         self,
         *,
@@ -213,10 +213,10 @@ class ListPaymentMethodsResponse(_message.Message):
     PAYMENT_METHODS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Set when there are more."""
+    """Given when there are more: the `pageToken` of the next page."""
     @_builtins.property
     def payment_methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PaymentMethod]:
-        """The default first."""
+        """Saved cards of the caller, the default first."""
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ class CreatePaymentMethodRequest(_message.Message):
     card_token: _builtins.str
     """The provider's token; a card number is refused."""
     is_default: _builtins.bool
-    """Make it the default."""
+    """Whether this becomes the default card; the first card always does."""
     def __init__(
         self,
         *,
@@ -270,7 +270,7 @@ class DeletePaymentMethodRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The saved card."""
+    """Identifier of the saved card, as saving it answered."""
     def __init__(
         self,
         *,
@@ -299,22 +299,22 @@ class Payment(_message.Message):
     REFUNDED_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The payment's id."""
+    """Stable identifier of the payment."""
     order_id: _builtins.str
-    """The order it paid for."""
+    """Identifier of the order that it pays for."""
     amount: _builtins.int
-    """In minor units."""
+    """How much was asked for, in minor units of the currency."""
     currency: _builtins.str
-    """ISO 4217."""
+    """Currency as ISO 4217, three capital letters, such as "EUR"."""
     method: _builtins.str
     """"wallet", or the brand and last digits of the card, such as "visa 4242"."""
     status: Global___PaymentStatus.ValueType
-    """What became of it."""
+    """What became of the charge."""
     refunded: _builtins.int
     """How much was given back, in minor units."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was asked for."""
+        """When the charge was asked for."""
 
     def __init__(
         self,
@@ -345,9 +345,9 @@ class ListPaymentsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """1 to 100, 20 unless said."""
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
-    """From the page before."""
+    """The `nextPageToken` of the page before; not given for the first page."""
     def __init__(
         self,
         *,
@@ -378,10 +378,10 @@ class ListPaymentsResponse(_message.Message):
     PAYMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Set when there are more."""
+    """Given when there are more: the `pageToken` of the next page."""
     @_builtins.property
     def payments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Payment]:
-        """The newest first."""
+        """Payments of the caller, the newest first."""
 
     def __init__(
         self,
@@ -407,7 +407,7 @@ class GetPaymentRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The payment."""
+    """Identifier of the payment, as the order names it in `paymentId`."""
     def __init__(
         self,
         *,
@@ -432,13 +432,13 @@ class RefundPaymentRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The payment."""
+    """Identifier of the payment, as the order names it in `paymentId`."""
     amount: _builtins.int
     """In minor units, above zero, at most what is left."""
     reason: _builtins.str
     """Why, for the record, 1 to 200 characters."""
     idempotency_key: _builtins.str
-    """Makes a repeat harmless."""
+    """Key that makes a repeat harmless, 1 to 255 printable ASCII characters; the header `Idempotency-Key` is the same."""
     def __init__(
         self,
         *,
@@ -464,7 +464,7 @@ class ResolveMethodRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     payment_method: _builtins.str
     """"card", "wallet", or a saved card's id."""
     def __init__(
@@ -569,7 +569,7 @@ class ChargeRequest(_message.Message):
     order_id: _builtins.str
     """The order it pays for."""
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     amount: _builtins.int
     """In minor units, above zero."""
     currency: _builtins.str
@@ -712,7 +712,7 @@ class DeclineInfo(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Such as "insufficient_funds"."""
+    """Why it was declined, such as "insufficient_funds"."""
     def __init__(
         self,
         *,
@@ -740,11 +740,11 @@ class PaymentRefunded(_message.Message):
     CURRENCY_FIELD_NUMBER: _builtins.int
     REFUND_ID_FIELD_NUMBER: _builtins.int
     payment_id: _builtins.str
-    """The payment."""
+    """Identifier of the payment, as the order names it in `paymentId`."""
     order_id: _builtins.str
     """The order it paid for."""
     user_id: _builtins.str
-    """The buyer."""
+    """Identifier of the buyer's account."""
     amount: _builtins.int
     """Given back by this refund, in minor units."""
     refunded_total: _builtins.int

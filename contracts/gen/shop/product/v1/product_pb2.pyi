@@ -37,17 +37,17 @@ class Product(_message.Message):
     id: _builtins.str
     """Stable identifier, such as "P-101"."""
     name: _builtins.str
-    """Shown to buyers, 1 to 200 characters."""
+    """Name that buyers see, one line, 1 to 200 characters."""
     description: _builtins.str
-    """Shown to buyers, up to 5,000 characters."""
+    """Description that buyers see, up to 5,000 characters."""
     category: _builtins.str
     """One category, such as "kitchen"."""
     price: _builtins.int
-    """Unit price in minor units of the currency."""
+    """Price of one piece in minor units of the currency, such as 1200 for EUR 12.00; from 0 on."""
     currency: _builtins.str
-    """ISO 4217, such as "EUR"."""
+    """Currency as ISO 4217, three capital letters, such as "EUR"."""
     image_url: _builtins.str
-    """A picture, if there is one."""
+    """Address of a picture, if there is one."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it entered the catalogue."""
@@ -92,7 +92,7 @@ class ListProductsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     category: _builtins.str
-    """Only this category."""
+    """Shows only products of this category."""
     min_price: _builtins.int
     """Only products at this price or above, in minor units."""
     max_price: _builtins.int
@@ -100,9 +100,9 @@ class ListProductsRequest(_message.Message):
     sort: _builtins.str
     """One of name, -name, price, -price, createdAt, -createdAt; name unless said."""
     page_size: _builtins.int
-    """1 to 100, 20 unless said."""
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
-    """From the page before."""
+    """The `nextPageToken` of the page before; not given for the first page."""
     def __init__(
         self,
         *,
@@ -153,10 +153,10 @@ class ListProductsResponse(_message.Message):
     PRODUCTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Set when there are more."""
+    """Given when there are more: the `pageToken` of the next page."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
-        """In the order asked for."""
+        """Products of this page, in the order that was asked for."""
 
     def __init__(
         self,
@@ -187,11 +187,11 @@ class SearchProductsRequest(_message.Message):
     q: _builtins.str
     """Words; each must occur, the last may be a beginning."""
     category: _builtins.str
-    """Only this category."""
+    """Finds only products of this category."""
     page_size: _builtins.int
-    """1 to 100, 20 unless said."""
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
-    """From the page before."""
+    """The `nextPageToken` of the page before; not given for the first page."""
     def __init__(
         self,
         *,
@@ -227,7 +227,7 @@ class GetProductRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     def __init__(
         self,
         *,
@@ -255,19 +255,19 @@ class CreateProductRequest(_message.Message):
     CURRENCY_FIELD_NUMBER: _builtins.int
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Chosen by the caller, or made up."""
+    """Identifier for the product, 1 to 40 letters, digits, dots, hyphens or underscores; made up when it is not given."""
     name: _builtins.str
-    """As in Product."""
+    """Name that buyers see, one line, 1 to 200 characters."""
     description: _builtins.str
-    """As in Product."""
+    """Description that buyers see, up to 5,000 characters."""
     category: _builtins.str
-    """As in Product."""
+    """The one category it belongs to, 1 to 50 characters, such as "kitchen"."""
     price: _builtins.int
-    """As in Product."""
+    """Price of one piece in minor units of the currency, such as 1200 for EUR 12.00; from 0 on."""
     currency: _builtins.str
-    """As in Product."""
+    """Currency as ISO 4217, three capital letters, such as "EUR"."""
     image_url: _builtins.str
-    """As in Product."""
+    """Address of a picture, http or https, up to 2,000 characters; an empty text takes the picture away."""
     def __init__(
         self,
         *,
@@ -308,19 +308,19 @@ class UpdateProductRequest(_message.Message):
     CURRENCY_FIELD_NUMBER: _builtins.int
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     name: _builtins.str
-    """As in Product."""
+    """Name that buyers see, one line, 1 to 200 characters."""
     description: _builtins.str
-    """As in Product."""
+    """Description that buyers see, up to 5,000 characters."""
     category: _builtins.str
-    """As in Product."""
+    """The one category it belongs to, 1 to 50 characters, such as "kitchen"."""
     price: _builtins.int
-    """As in Product."""
+    """Price of one piece in minor units of the currency, such as 1200 for EUR 12.00; from 0 on."""
     currency: _builtins.str
-    """As in Product."""
+    """Currency as ISO 4217, three capital letters, such as "EUR"."""
     image_url: _builtins.str
-    """As in Product."""
+    """Address of a picture, http or https, up to 2,000 characters; an empty text takes the picture away."""
     def __init__(
         self,
         *,
@@ -371,7 +371,7 @@ class DeleteProductRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The product."""
+    """Identifier of the product, such as "P-101"."""
     def __init__(
         self,
         *,
@@ -465,7 +465,7 @@ class ProductDeleted(_message.Message):
 
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
-    """Which one."""
+    """Identifier of the product that was taken out."""
     def __init__(
         self,
         *,

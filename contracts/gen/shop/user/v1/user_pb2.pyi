@@ -31,18 +31,18 @@ class User(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The account's id, the subject of its tokens."""
+    """Stable identifier of the account, the subject of its tokens."""
     email: _builtins.str
-    """Unique, compared without case."""
+    """Email address of the account; unique, compared without case."""
     name: _builtins.str
-    """How to greet them."""
+    """Name by which mail greets the reader."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Such as "customer", "admin"."""
+        """What the account may do: "customer", and "admin" for those who run the shop."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When they registered."""
+        """When the account was registered."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class CreateUserRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """Where mail goes."""
+    """Email address to log in with and to which mail goes; no other account has it."""
     password: _builtins.str
-    """10 to 256 characters."""
+    """Password to log in with, 10 to 256 characters."""
     name: _builtins.str
-    """1 to 100 characters."""
+    """Name by which mail greets the reader, 1 to 100 characters."""
     def __init__(
         self,
         *,
@@ -101,11 +101,11 @@ class CreateTokenRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """With password."""
+    """Email address of the account; given together with the password, and without a refresh token."""
     password: _builtins.str
-    """With email."""
+    """Password of the account; given together with the email address."""
     refresh_token: _builtins.str
-    """Alone."""
+    """Refresh token of the last answer; given alone, in place of email and password."""
     def __init__(
         self,
         *,
@@ -143,11 +143,11 @@ class Token(_message.Message):
     TOKEN_TYPE_FIELD_NUMBER: _builtins.int
     EXPIRES_IN_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
-    """For the Authorization header."""
+    """Token for the header `Authorization: Bearer`, good for 15 minutes."""
     refresh_token: _builtins.str
-    """For the next token; used once."""
+    """Token to get the next pair with; it can be used once."""
     token_type: _builtins.str
-    """Always "Bearer"."""
+    """Kind of the access token, always "Bearer"."""
     expires_in: _builtins.int
     """Seconds until the access token ends."""
     def __init__(
@@ -174,7 +174,7 @@ class LogoutRequest(_message.Message):
 
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     refresh_token: _builtins.str
-    """Any token of the family to revoke."""
+    """Any refresh token of the login to end; all tokens that came of that login end with it."""
     def __init__(
         self,
         *,
@@ -197,9 +197,9 @@ class ChangePasswordRequest(_message.Message):
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     NEW_PASSWORD_FIELD_NUMBER: _builtins.int
     current_password: _builtins.str
-    """The one in force."""
+    """The account's present password."""
     new_password: _builtins.str
-    """10 to 256 characters."""
+    """Password to log in with from now on, 10 to 256 characters."""
     def __init__(
         self,
         *,
@@ -269,19 +269,19 @@ class SigningKey(_message.Message):
     USE_FIELD_NUMBER: _builtins.int
     ALG_FIELD_NUMBER: _builtins.int
     kty: _builtins.str
-    """"EC"."""
+    """Kind of the key, always "EC"."""
     crv: _builtins.str
-    """"P-256"."""
+    """Curve of the key, always "P-256"."""
     x: _builtins.str
-    """Base64url, without padding."""
+    """First coordinate of the point, base64url without padding."""
     y: _builtins.str
-    """Base64url, without padding."""
+    """Second coordinate of the point, base64url without padding."""
     kid: _builtins.str
     """Names the key in a token's header."""
     use: _builtins.str
-    """"sig"."""
+    """What the key is for, always "sig" (signatures)."""
     alg: _builtins.str
-    """"ES256"."""
+    """Algorithm that the key signs with, always "ES256"."""
     def __init__(
         self,
         *,
@@ -328,11 +328,11 @@ class UpdateMeRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """1 to 100 characters."""
+    """New name by which mail greets the reader, 1 to 100 characters."""
     email: _builtins.str
-    """Where mail goes from now on."""
+    """New email address to log in with and to which mail goes."""
     current_password: _builtins.str
-    """The password in force. Needed with an email."""
+    """The account's present password; needed when the email address changes."""
     def __init__(
         self,
         *,
@@ -367,7 +367,7 @@ class DeleteMeRequest(_message.Message):
 
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     current_password: _builtins.str
-    """The password in force."""
+    """The account's present password."""
     def __init__(
         self,
         *,
@@ -397,23 +397,23 @@ class Address(_message.Message):
     COUNTRY_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The address's id."""
+    """Stable identifier of the address; an order names it in `shippingAddressId`."""
     name: _builtins.str
-    """Who receives it."""
+    """Who receives the parcel, 1 to 100 characters."""
     line1: _builtins.str
-    """Street and number."""
+    """Street and number, 1 to 200 characters."""
     line2: _builtins.str
-    """More of the street."""
+    """Floor, flat, company or care of, up to 200 characters."""
     city: _builtins.str
-    """City."""
+    """City or town, 1 to 100 characters."""
     region: _builtins.str
-    """State or province."""
+    """State or province, up to 100 characters, where the country has them."""
     postal_code: _builtins.str
-    """Postal code."""
+    """Postal code, 1 to 20 characters, as the country writes it."""
     country: _builtins.str
-    """ISO 3166-1 alpha-2."""
+    """Country as ISO 3166-1 alpha-2, two capital letters, such as "DE"."""
     phone: _builtins.str
-    """For the carrier."""
+    """Telephone number that the carrier may call: 3 to 30 digits, spaces and ()./-, with an optional plus first."""
     def __init__(
         self,
         *,
@@ -455,9 +455,9 @@ class ListAddressesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """1 to 100, 20 unless said."""
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
-    """From the page before."""
+    """The `nextPageToken` of the page before; not given for the first page."""
     def __init__(
         self,
         *,
@@ -488,10 +488,10 @@ class ListAddressesResponse(_message.Message):
     ADDRESSES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Set when there are more."""
+    """Given when there are more: the `pageToken` of the next page."""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Address]:
-        """The oldest first."""
+        """Addresses of the caller, the oldest first."""
 
     def __init__(
         self,
@@ -524,21 +524,21 @@ class CreateAddressRequest(_message.Message):
     COUNTRY_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """As in Address."""
+    """Who receives the parcel, 1 to 100 characters."""
     line1: _builtins.str
-    """As in Address."""
+    """Street and number, 1 to 200 characters."""
     line2: _builtins.str
-    """As in Address."""
+    """Floor, flat, company or care of, up to 200 characters."""
     city: _builtins.str
-    """As in Address."""
+    """City or town, 1 to 100 characters."""
     region: _builtins.str
-    """As in Address."""
+    """State or province, up to 100 characters, where the country has them."""
     postal_code: _builtins.str
-    """As in Address."""
+    """Postal code, 1 to 20 characters, as the country writes it."""
     country: _builtins.str
-    """As in Address."""
+    """Country as ISO 3166-1 alpha-2, two capital letters, such as "DE"."""
     phone: _builtins.str
-    """As in Address."""
+    """Telephone number that the carrier may call: 3 to 30 digits, spaces and ()./-, with an optional plus first."""
     def __init__(
         self,
         *,
@@ -578,7 +578,7 @@ class GetAddressRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The address."""
+    """Identifier of the address, as saving it answered."""
     def __init__(
         self,
         *,
@@ -608,23 +608,23 @@ class UpdateAddressRequest(_message.Message):
     COUNTRY_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The address."""
+    """Identifier of the address, as saving it answered."""
     name: _builtins.str
-    """As in Address."""
+    """Who receives the parcel, 1 to 100 characters."""
     line1: _builtins.str
-    """As in Address."""
+    """Street and number, 1 to 200 characters."""
     line2: _builtins.str
-    """As in Address."""
+    """Floor, flat, company or care of, up to 200 characters."""
     city: _builtins.str
-    """As in Address."""
+    """City or town, 1 to 100 characters."""
     region: _builtins.str
-    """As in Address."""
+    """State or province, up to 100 characters, where the country has them."""
     postal_code: _builtins.str
-    """As in Address."""
+    """Postal code, 1 to 20 characters, as the country writes it."""
     country: _builtins.str
-    """As in Address."""
+    """Country as ISO 3166-1 alpha-2, two capital letters, such as "DE"."""
     phone: _builtins.str
-    """As in Address."""
+    """Telephone number that the carrier may call: 3 to 30 digits, spaces and ()./-, with an optional plus first."""
     def __init__(
         self,
         *,
@@ -685,7 +685,7 @@ class DeleteAddressRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The address."""
+    """Identifier of the address, as saving it answered."""
     def __init__(
         self,
         *,
@@ -707,7 +707,7 @@ class GetRolesRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The account."""
+    """Identifier of the account."""
     def __init__(
         self,
         *,
@@ -753,7 +753,7 @@ class GetContactRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The account."""
+    """Identifier of the account."""
     def __init__(
         self,
         *,
@@ -801,7 +801,7 @@ class UserDeleted(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Which one."""
+    """Identifier of the account that was erased."""
     def __init__(
         self,
         *,
