@@ -20,21 +20,32 @@ NO_NUL = r"^[^\x00]*$"
 KEY = FieldPolicy(min_length=1, max_length=255, format=policy_pb2.FORMAT_ASCII)
 """What every idempotency key is, once there is one."""
 
-_BLANK = " \\xa0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000"
-_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_BLANK = (
+    r" \xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200b\u200e\u200f\u202f\u205f-\u2065"
+    r"\u2800\u3000\u3164\ufeff\uffa0\ufff0-\ufff8"
+)
+"""Nobody sees them: spaces, soft hyphens, fillers, marks of direction. They may stand in a line, and are none."""
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb"
+"""Ends of lines, and what turns round the text behind it, wherever it is shown: in no line."""
+_JOINER, _VARIANT = r"\u200c\u200d", r"\ufe00-\ufe0f"
+"""They belong to the character before them, as Persian, Malayalam and emoji need; without one they are nothing."""
+_VISIBLE = rf"[^{_BLANK}{_CONTROL}{_JOINER}{_VARIANT}][{_VARIANT}]*[{_JOINER}]?"
+_BEYOND = re.compile("[\U000e0000-\U000e0fff]")
+_VARIANTS_BEYOND = re.compile("[\U000e0100-\U000e01ef]")
+"""Beyond the BMP, where a pattern of ECMA 262 needs another notation: tags in no line, variants like the others."""
 _ATOM = r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 
 _PATTERNS: Mapping[int, str] = {
     policy_pb2.FORMAT_UNSPECIFIED: NO_NUL,
     policy_pb2.FORMAT_ASCII: r"^[ -~]*$",
-    policy_pb2.FORMAT_LINE: rf"^([{_BLANK}]*[^{_BLANK}{_CONTROL}][^{_CONTROL}]*)?$",
+    policy_pb2.FORMAT_LINE: rf"^([{_BLANK}]*{_VISIBLE}([{_BLANK}]|{_VISIBLE})*)?$",
     policy_pb2.FORMAT_EMAIL: rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*$",
 }
 _WORDS: Mapping[int, str] = {
     policy_pb2.FORMAT_UNSPECIFIED: "{} characters",
     policy_pb2.FORMAT_ASCII: "{} printable ASCII characters",
-    policy_pb2.FORMAT_LINE: "one line of {} characters",
+    policy_pb2.FORMAT_LINE: "one visible line of {} characters",
     policy_pb2.FORMAT_EMAIL: "an email address",
 }
 _LONGEST_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1; JSON Schema's format "email" says it, too
@@ -100,7 +111,17 @@ def _text_test(policy: FieldPolicy) -> Fits:
     # The length goes first: what is too long is not searched.
     if policy.format == policy_pb2.FORMAT_EMAIL:
         return lambda text: low <= len(text) <= high and bool(matches(text)) and text.find("@") <= _LONGEST_LOCAL_PART
+    if policy.format == policy_pb2.FORMAT_LINE:
+        return lambda text: low <= len(text) <= high and matches(_within(text)) is not None
     return lambda text: low <= len(text) <= high and matches(text) is not None
+
+
+def _within(text: str) -> str:
+    """The text as far as the pattern of a line can tell; with a control character where it cannot be one."""
+    if not _BEYOND.search(text):
+        return text
+    shown = _VARIANTS_BEYOND.sub("\ufe00", text)
+    return _BEYOND.sub("\0", shown)
 
 
 def _pattern(policy: FieldPolicy) -> str:

@@ -59,7 +59,7 @@ TEXTS = [
         FieldPolicy(max_length=9, format=FORMAT_LINE),
         ["", "Zoë", " a ", "\u3000x"],
         [" ", "\u2003", "a\nb", "a\x85", "a\u2028", "\x7f"],
-        "must be one line of at most 9 characters",
+        "must be one visible line of at most 9 characters",
     ),
     (
         FieldPolicy(max_length=254, format=FORMAT_EMAIL),

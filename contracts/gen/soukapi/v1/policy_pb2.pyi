@@ -93,7 +93,10 @@ class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Format.ValueTy
     FORMAT_ASCII: _Format.ValueType  # 1
     """Printable ASCII characters."""
     FORMAT_LINE: _Format.ValueType  # 2
-    """One line, without control characters; not all blank, unless it is empty."""
+    """One line that can be seen, unless it is empty: not only of spaces and characters that nobody sees, and
+    without controls, those that turn text round among them. Joiners and variation selectors stand behind
+    the character that they belong to.
+    """
     FORMAT_EMAIL: _Format.ValueType  # 3
     """An email address as browsers know it (HTML standard, "valid e-mail address"), without the dots
     that RFC 5322 forbids.
@@ -107,7 +110,10 @@ FORMAT_UNSPECIFIED: Format.ValueType  # 0
 FORMAT_ASCII: Format.ValueType  # 1
 """Printable ASCII characters."""
 FORMAT_LINE: Format.ValueType  # 2
-"""One line, without control characters; not all blank, unless it is empty."""
+"""One line that can be seen, unless it is empty: not only of spaces and characters that nobody sees, and
+without controls, those that turn text round among them. Joiners and variation selectors stand behind
+the character that they belong to.
+"""
 FORMAT_EMAIL: Format.ValueType  # 3
 """An email address as browsers know it (HTML standard, "valid e-mail address"), without the dots
 that RFC 5322 forbids.
