@@ -24,7 +24,18 @@ from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult
 
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import current, use
-from souk.kernel.errors import DomainError, LeaseLost, Overloaded, PoisonedEvent, StoreUnavailable, VersionConflict
+from souk.kernel.errors import (
+    FORBIDDEN,
+    UNAUTHENTICATED,
+    DomainError,
+    LeaseLost,
+    Overloaded,
+    PermissionDenied,
+    PoisonedEvent,
+    StoreUnavailable,
+    Unauthenticated,
+    VersionConflict,
+)
 from souk.telemetry.logs import logger
 
 Handler = Callable[[Event], Awaitable[None]]
@@ -42,8 +53,12 @@ _AWAY_CODES = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNIMPLEMENTED,  # by a process of an older version, in the middle of a deploy
     }
 )
+_TURNED_AWAY = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+_OF_THE_PLATFORM = ("", UNAUTHENTICATED, FORBIDDEN)
+"""Reasons of a call that was turned away before anything looked at it: a clock is wrong, or a secret."""
 
 _log = logger("events")
 
@@ -129,9 +144,17 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error says that something is away for now, and nothing about the event."""
+    """Whether an error says that something is away for now, and nothing about the event.
+
+    An event counts as failed only when its handler refuses it, has a bug, or is answered by another service that
+    looked at what it was asked.
+    """
     if isinstance(error, DomainError):
-        return error.retry_after is not None
+        return error.retry_after is not None or isinstance(error, Unauthenticated | PermissionDenied)
     if isinstance(error, grpc.aio.AioRpcError):
-        return error.code() in _AWAY_CODES
+        return error.code() in _AWAY_CODES or _was_turned_away(error)
     return isinstance(error, _AWAY) or (isinstance(error, OSError) and error.errno in _SHORT)
+
+
+def _was_turned_away(error: grpc.aio.AioRpcError) -> bool:
+    return error.code() in _TURNED_AWAY and getattr(error, "reason", "") in _OF_THE_PLATFORM

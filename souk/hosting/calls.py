@@ -20,6 +20,7 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Registry
 from souk.events.consumer import EventSinkServicer
 from souk.hosting.call_metrics import CallMetrics
+from souk.hosting.clock_skew import ClockSkew
 from souk.hosting.control.breakers import Breakers
 from souk.hosting.dependencies import is_there
 from souk.hosting.elsewhere import CONNECT, Elsewhere
@@ -63,7 +64,7 @@ class Calls:
     """The services `hosted` here, by name, and those of other processes, which `discovery` finds.
 
     `registry` counts what is called; `breakers` are those around the calls; `health` tells of what this process
-    depends on, each service elsewhere among it.
+    depends on, each service elsewhere among it; `skew` compares its clock with others.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class Calls:
         self.directory = Directory(discovery, clock)
         self.breakers = Breakers(clock)
         self.health = Health(clock)
+        self.skew = ClockSkew(self.registry)
+        self.health.watch("clock", self.skew.probe, blocks=True)
         self._metrics = CallMetrics(self.registry)
         self._secret = secret
         self._resilience = read_resilience(settings.resilience)

@@ -24,6 +24,9 @@ from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.hosting.settings import Settings
 from souk.hosting.waiting import Waiting
 from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError, StoreError
+from souk.store.database import Database
+from souk.store.database_clock import DatabaseClock
 from souk.store.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -106,6 +109,18 @@ def _folder(service: Service, settings: Settings) -> Iterator[Path]:
         yield make(settings.data / service.name)
 
 
+async def _clock(database: Database | None, ground: Ground) -> Clock:
+    """What a service tells the date by: a server's clock, which its replicas share; a file's is this machine's."""
+    if database is None or ground.settings.postgres is None:
+        return ground.clock
+    clock = DatabaseClock(ground.clock, database)
+    try:
+        await clock.ask()
+    except StoreError as error:
+        raise ConfigurationError(str(error)) from error
+    return clock
+
+
 @asynccontextmanager
 async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
     """Opens a service's directory and database, migrates, and builds it; closes with the block.
@@ -117,12 +132,13 @@ async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
         if service.migrations is not None:
             database = await open_database(service, ground.settings, ground.clock, ground.faults)
         try:
+            clock = await _clock(database, ground)
             host = Host(
                 name=service.name,
                 own_database=database,
-                outbox=Outbox(service.name, ground.clock),
+                outbox=Outbox(service.name, clock),
                 channel=ground.channels(service.name),
-                clock=ground.clock,
+                clock=clock,
                 folder=folder,
                 instance=ground.instance,
                 secret=hmac.digest(ground.secret, f"service {service.name}".encode(), "sha256"),

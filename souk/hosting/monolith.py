@@ -24,7 +24,7 @@ from souk.hosting.control.process_control import Inspected
 from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import held
 from souk.hosting.databases import require_a_database_each
-from souk.hosting.dependencies import answers, has_room
+from souk.hosting.dependencies import answers, has_room, tells_time
 from souk.hosting.door import Door
 from souk.hosting.front import Readiness, gateway
 from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted, secret_of
@@ -37,6 +37,7 @@ from souk.hosting.volatile import open_redis
 from souk.hosting.waiting import Waiting
 from souk.hosting.web_server import serving
 from souk.kernel.clock import Clock
+from souk.store.database_clock import DatabaseClock
 from souk.telemetry.logs import logger
 
 
@@ -84,12 +85,20 @@ async def assembled(
         calls.health.watch("disk", has_room(settings.data))
         for one in found:
             calls.serve(one)
-            if one.service.migrations is not None:
-                calls.health.watch(f"{one.service.name}'s database", answers(one.host.database))
+            _watch_database(one, calls)
         kept = {one.service.name: one.host.database for one in found if one.service.migrations is not None}
         calls.registry.register(StoreRetries(kept))
         await stack.enter_async_context(_working(found, heard, Waiting(calls.registry), clock))
         yield Assembled(found, calls)
+
+
+def _watch_database(one: Hosted, calls: Calls) -> None:
+    name, clock = f"{one.service.name}'s database", one.host.clock
+    if isinstance(clock, DatabaseClock):
+        calls.health.watch(name, tells_time(clock))
+        calls.skew.watch(name, lambda: clock.ahead)
+    elif one.service.migrations is not None:
+        calls.health.watch(name, answers(one.host.database))
 
 
 def _ground(settings: Settings, clock: Clock, calls: Calls, callees: Reachable) -> Ground:

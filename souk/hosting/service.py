@@ -43,8 +43,9 @@ class Host:
     this run of this process. `secret` is the service's own, the same in each of its processes and at every
     start of the installation: for what it encrypts, or digests under a key. `settings` are the service's own,
     by name, as text. `own_database` is None for a service without migrations, which has no `database` and
-    writes to no `outbox`. `redis` is a server for what can be lost, if there is one; its commands end within a
-    quarter of a second, often in an error.
+    writes to no `outbox`. `clock` tells the date that the database's server does, so that replicas agree
+    whatever their machines say. `redis` is a server for what can be lost, if there is one; its commands end
+    within a quarter of a second, often in an error.
     """
 
     name: str

@@ -7,7 +7,7 @@ import grpc.aio
 import structlog
 from google.protobuf.message import Message
 
-from souk.kernel.errors import Outcome
+from souk.kernel.errors import FORBIDDEN, UNAUTHENTICATED, Outcome
 from souk.rpc.call import CallFailed, failure_of
 from souk.rpc.status import STATUS_KEY
 from souk.saga.definition import Refusal
@@ -26,7 +26,8 @@ async def ask(step: str, call: Awaitable[Message | None], limit: float) -> Answe
             reply = await call
     except grpc.aio.AioRpcError as error:
         failed = failure_of(error)
-        return Answer(failed.outcome, refusal=_refusal(step, failed))
+        outcome = _outcome(failed)
+        return Answer(outcome, refusal=_refusal(step, failed, sent=outcome is not Outcome.NOT_SENT))
     except TimeoutError:
         return _unknown(step, "TIMEOUT")
     except asyncio.CancelledError:
@@ -41,13 +42,20 @@ async def ask(step: str, call: Awaitable[Message | None], limit: float) -> Answe
     return Answer(Outcome.DONE, b"" if reply is None else reply.SerializeToString())
 
 
+def _outcome(failed: CallFailed) -> Outcome:
+    """A participant that turns the saga away at its entrance has not looked at the step: it decides nothing. What
+    has to be mended is a clock or a secret, so the step is as one that was not sent, and is never parked for it."""
+    turned_away = failed.outcome is Outcome.REFUSED and failed.reason in (UNAUTHENTICATED, FORBIDDEN)
+    return Outcome.NOT_SENT if turned_away else failed.outcome
+
+
 def _unknown(step: str, reason: str) -> Answer:
     return Answer(Outcome.UNKNOWN, refusal=Refusal(step, reason))
 
 
-def _refusal(step: str, failed: CallFailed) -> Refusal:
-    sent = failed.outcome is not Outcome.NOT_SENT
-    return Refusal(step, failed.reason or failed.code().name, failed.detail, _status(failed), sent, failed.final)
+def _refusal(step: str, failed: CallFailed, *, sent: bool) -> Refusal:
+    reason = failed.reason or failed.code().name
+    return Refusal(step, reason, failed.detail, _status(failed), sent, failed.final and sent)
 
 
 def _status(failed: CallFailed) -> bytes:

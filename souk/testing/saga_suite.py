@@ -20,7 +20,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from souk.descriptors.contract import Reason
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, current
-from souk.kernel.errors import DomainError
+from souk.kernel.errors import FORBIDDEN, DomainError
 from souk.kernel.errors import Outcome as CallOutcome
 from souk.rpc.call import CallFailed, not_sent
 from souk.rpc.status import STATUS_KEY, encode
@@ -34,8 +34,9 @@ FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 PATIENCE = 10.0
 """How long a test waits for what must happen, in seconds."""
 
-REFUSE, NOT_SENT, LOST, VANISH = "refuse", "not sent", "lost", "vanish"
-"""What a call may meet: a refusal; no way out; its answer is lost; it never arrives, and nobody says so."""
+REFUSE, NOT_SENT, LOST, VANISH, TURNED_AWAY = "refuse", "not sent", "lost", "vanish", "turned away"
+"""What a call may meet: a refusal; no way out; its answer is lost; it never arrives, and nobody says so; it is
+turned away before anybody looks at it."""
 
 
 def refused(reason: str) -> CallFailed:
@@ -44,6 +45,13 @@ def refused(reason: str) -> CallFailed:
     trailing = grpc.aio.Metadata((STATUS_KEY, status))
     refusal = Reason(reason, FAILED_PRECONDITION, 409, final=True)
     return CallFailed(FAILED_PRECONDITION, None, trailing, "no means no", outcome=CallOutcome.REFUSED, refusal=refusal)
+
+
+def turned_away() -> CallFailed:
+    """What a stub raises when the participant does not believe who is calling."""
+    code = grpc.StatusCode.PERMISSION_DENIED
+    refusal = Reason(FORBIDDEN, code, 403, final=True)
+    return CallFailed(code, details="the caller may not do this", outcome=CallOutcome.REFUSED, refusal=refusal)
 
 
 def lost() -> CallFailed:
@@ -122,6 +130,8 @@ class Participant:
             return ""
         if meets == NOT_SENT:
             raise not_sent("the breaker is open")
+        if meets == TURNED_AWAY:
+            raise turned_away()
         if meets == VANISH:
             raise lost()
         return meets

@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from soukapi.v1.event_pb2 import DeliverRequest, Event
 
+from souk.descriptors.contract import Reason
 from souk.events.consumer import EventSinkServicer, is_away
 from souk.events.envelope import unpack
 from souk.kernel.clock import FakeClock
@@ -17,11 +18,15 @@ from souk.kernel.errors import (
     DomainError,
     InvalidArgument,
     LeaseLost,
+    Outcome,
     Overloaded,
+    PermissionDenied,
     PoisonedEvent,
     StoreCorrupt,
     StoreUnavailable,
+    Unauthenticated,
 )
+from souk.rpc.call import CallFailed
 
 EVENTS = [Event(id=f"e{n}", traceparent=f"00-{n}") for n in range(4)]
 
@@ -119,6 +124,10 @@ def rpc_error(code):
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
 
 
+def turned_away(reason, code):
+    return CallFailed(code, outcome=Outcome.REFUSED, refusal=Reason(reason, code, 403))
+
+
 @pytest.mark.parametrize(
     ("error", "away"),
     [
@@ -137,6 +146,14 @@ def rpc_error(code):
         (ValueError(), False),
         (rpc_error(grpc.StatusCode.UNAVAILABLE), True),
         (rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED), True),
+        (Unauthenticated(), True),
+        (PermissionDenied(), True),
+        (rpc_error(grpc.StatusCode.UNAUTHENTICATED), True),
+        (rpc_error(grpc.StatusCode.PERMISSION_DENIED), True),
+        (rpc_error(grpc.StatusCode.UNIMPLEMENTED), True),
+        (turned_away("UNAUTHENTICATED", grpc.StatusCode.UNAUTHENTICATED), True),
+        (turned_away("FORBIDDEN", grpc.StatusCode.PERMISSION_DENIED), True),
+        (turned_away("ACCOUNT_CLOSED", grpc.StatusCode.PERMISSION_DENIED), False),
         (rpc_error(grpc.StatusCode.NOT_FOUND), False),
         (rpc_error(grpc.StatusCode.UNKNOWN), False),
     ],

@@ -20,7 +20,7 @@ from souk.saga.states import StepState
 from souk.store.database import Row, Transaction, Work
 from souk.store.postgres import PostgresDatabase
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
-from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, VANISH, Shop, violations
+from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, TURNED_AWAY, VANISH, Shop, violations
 
 CLOCK = SystemClock()
 QUICK = SagaSettings(lease=0.3, claim=0.02, poll=0.02, pause=0.002, longest_pause=0.01)
@@ -564,3 +564,31 @@ async def test_what_a_recent_run_carried_is_kept(bench: Bench) -> None:
     runner = bench.runner()
     await runner.wait_ended(await bench.shop.start(runner), soon())
     assert await bench.shop.database.run(lambda tx: operating.forget(tx, 3_600.0, 10)) == 0
+
+
+async def test_turned_away_before_the_pivot_is_as_not_sent(bench: Bench) -> None:
+    bench.shop.bank.does.append(TURNED_AWAY)
+    runner = bench.runner()
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    refusal = (await runner.wait(ref, soon())).refusal
+    assert refusal is not None
+    assert (refusal.sent, refusal.final) == (False, False)
+
+
+async def test_turned_away_after_the_pivot_parks_nothing(bench: Bench) -> None:
+    """However often, and though the contract calls it final: nobody has looked at the step."""
+    bench.shop.depot.does.extend([TURNED_AWAY] * 8)
+    runner = bench.runner(settings=replace(QUICK, park_after=4))
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    assert len(bench.shop.depot.calls) == 9
+
+
+async def test_an_undo_that_is_turned_away_parks_nothing(bench: Bench) -> None:
+    bench.shop.bank.does.append(REFUSE)
+    bench.shop.stock.undoes.extend([TURNED_AWAY] * 8)
+    runner = bench.runner(settings=replace(QUICK, park_after=4))
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    assert len([what for what, _ in bench.shop.stock.calls if what == "undo"]) == 9
