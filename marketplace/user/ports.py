@@ -142,8 +142,24 @@ class Passwords(Protocol):
         ...
 
 
+class Seal(Protocol):
+    """Makes texts unreadable for whoever has not the secret; `name` says what a text is, and is part of the seal."""
+
+    def is_sealed(self, text: str) -> bool:
+        """Whether `close` made it."""
+        ...
+
+    def close(self, name: str, text: str) -> str:
+        """The text, sealed."""
+        ...
+
+    def open(self, name: str, text: str) -> str | None:
+        """What was sealed under that name; None when it was under another name or secret, or has changed."""
+        ...
+
+
 class Keys(Protocol):
-    """Where signing keys are kept, for every replica."""
+    """Where signing keys are kept, for every replica: sealed."""
 
     async def all(self) -> list[SigningKey]:
         """Every key, in no order."""

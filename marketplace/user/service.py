@@ -13,6 +13,7 @@ from shop.user.v1.user_pb2_grpc import UserServiceServicer
 from marketplace.user.adapters.argon2_passwords import Argon2Passwords
 from marketplace.user.adapters.cached_key_ring import CachedKeyRing
 from marketplace.user.adapters.es256_signer import Es256Signer
+from marketplace.user.adapters.sealed_keys import SealedKeys
 from marketplace.user.address import FIELDS, Place
 from marketplace.user.demo import load_demo
 from marketplace.user.domain import require
@@ -151,7 +152,8 @@ async def build(host: Host, passwords: Passwords | None = None) -> Parts:
     sessions = SessionStore(host.database, clock)
     attempts = AttemptStore(host.database, clock)
     check = PasswordCheck(attempts, passwords, Counted(host.secret))
-    keys, signer = KeyStore(host.database), Es256Signer()
+    keys, signer = KeyStore(host.database, SealedKeys(host.secret)), Es256Signer()
+    await keys.seal_all()
     ring = CachedKeyRing(keys, lambda: rotate_keys(keys, signer, settings.schedule, clock), clock)
     issuer = Issuer(ring, signer, clock, settings.access_token_seconds)
     needs = Needs(

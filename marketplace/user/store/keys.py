@@ -1,38 +1,68 @@
-"""Signing keys in SQL."""
+"""Signing keys in SQL. Whoever reads the database learns no private key."""
 
 from collections.abc import Callable, Sequence
 
-from marketplace.user.ports import Rotation
+from marketplace.user.ports import Rotation, Seal
 from marketplace.user.signing import SigningKey
-from souk.store.database import Database, Transaction
+from souk.kernel.errors import ConfigurationError
+from souk.store.database import Database, Row, Transaction
 
 _ALL = "SELECT kid, private_jwk, signs_from FROM signing_keys"
 _ADD = "INSERT INTO signing_keys (kid, private_jwk, signs_from) VALUES ($1, $2, $3)"
+_SEAL = "UPDATE signing_keys SET private_jwk = $2 WHERE kid = $1"
 _FORGET = "DELETE FROM signing_keys WHERE kid = $1"
+
+OTHER_SECRET = (
+    "the signing keys of service user are encrypted under another secret than this one: start with the SOUK_SECRET, "
+    "or with the file `secret` of the data directory, that they were made with; if it is lost, empty the table "
+    "signing_keys, and new ones are made"
+)
 
 
 class KeyStore:
     """The port Keys, over one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seal: Seal) -> None:
         self._database = database
+        self._seal = seal
 
     async def all(self) -> list[SigningKey]:
-        return await self._database.read(_all)
+        return await self._database.read(self._all)
 
     async def rotate(self, plan: Callable[[Sequence[SigningKey]], Rotation]) -> list[SigningKey]:
         async def work(tx: Transaction) -> list[SigningKey]:
             await tx.lock("signing keys")
-            rotation = plan(await _all(tx))
+            rotation = plan(await self._all(tx))
             for key in rotation.add:
-                await tx.execute(_ADD, key.kid, key.private_jwk, key.signs_from)
+                await tx.execute(_ADD, key.kid, self._seal.close(key.kid, key.private_jwk), key.signs_from)
             for key in rotation.forget:
                 await tx.execute(_FORGET, key.kid)
-            return await _all(tx)
+            return await self._all(tx)
 
         return await self._database.run(work, guarded=True)
 
+    async def seal_all(self) -> None:
+        """Seals what an earlier version wrote as it is. Raises ConfigurationError when a key cannot be opened."""
 
-async def _all(tx: Transaction) -> list[SigningKey]:
-    rows = await tx.fetch(_ALL)
-    return [SigningKey(row["kid"], row["private_jwk"], row["signs_from"]) for row in rows]
+        async def work(tx: Transaction) -> None:
+            await tx.lock("signing keys")
+            for row in await tx.fetch(_ALL):
+                if not self._seal.is_sealed(row["private_jwk"]):
+                    await tx.execute(_SEAL, row["kid"], self._seal.close(row["kid"], row["private_jwk"]))
+
+        rows = await self._database.read(lambda tx: tx.fetch(_ALL))
+        for row in rows:
+            self._key(row)
+        if not all(self._seal.is_sealed(row["private_jwk"]) for row in rows):
+            await self._database.run(work, guarded=True)
+
+    async def _all(self, tx: Transaction) -> list[SigningKey]:
+        return [self._key(row) for row in await tx.fetch(_ALL)]
+
+    def _key(self, row: Row) -> SigningKey:
+        kid, text = row["kid"], row["private_jwk"]
+        # A process of an earlier version may still write them as they are, in a fleet that is being replaced.
+        opened = self._seal.open(kid, text) if self._seal.is_sealed(text) else text
+        if opened is None:
+            raise ConfigurationError(OTHER_SECRET)
+        return SigningKey(kid, opened, row["signs_from"])
