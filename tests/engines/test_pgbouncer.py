@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 
-from souk.hosting.fleet.engine_user import launcher
+from souk.hosting.fleet.engine_user import engine_user
+from souk.hosting.fleet.launcher import as_user
 from souk.kernel.errors import ConfigurationError
 from souk.store.database import Transaction
 from souk.store.postgres import PostgresDatabase
@@ -51,7 +52,7 @@ async def pooler(
         file.chmod(0o644)
         log = tmp_path_factory.mktemp("pgbouncer") / "log"
         with log.open("wb") as out:
-            started.append(subprocess.Popen([*launcher(), str(program), str(file)], stdout=out, stderr=out))
+            started.append(subprocess.Popen([*as_user(engine_user()), str(program), str(file)], stdout=out, stderr=out))
         await _answers(port)
         return f"postgresql://postgres@127.0.0.1:{port}/{name}"
 
