@@ -49,7 +49,7 @@ LIFE = StateMachine(
         (Status.PENDING, Event.DECLINE): Status.DECLINED,
         (Status.PENDING, Event.VOID): Status.VOIDED,
         (Status.VOIDED, Event.RETRY): Status.PENDING,  # nothing was charged, and nobody cancelled it
-        (Status.VOIDED, Event.CAPTURE): Status.CAPTURED,  # another replica's late success: it is given back
+        (Status.VOIDED, Event.CAPTURE): Status.CAPTURED,  # the provider has changed its word: it is given back
         (Status.CAPTURED, Event.REFUND_PART): Status.PARTIALLY_REFUNDED,
         (Status.CAPTURED, Event.REFUND_REST): Status.REFUNDED,
         (Status.PARTIALLY_REFUNDED, Event.REFUND_PART): Status.PARTIALLY_REFUNDED,
@@ -72,6 +72,10 @@ class Payment:
 
     `cancelled` means that it is to leave no trace of money, whatever it still becomes. `promised`
     is what was given back (`refunded`) and what is about to be.
+
+    `attempt` counts how often it was tried anew after the provider had voided it: each attempt is another
+    charge to the provider. `released` means that whoever asked knows that nothing was charged, though the
+    provider was not there to confirm it. `shared` means that more than one may be asking the provider.
     """
 
     id: str
@@ -89,6 +93,14 @@ class Payment:
     decline_reason: str = ""
     refunded: int = 0
     promised: int = 0
+    attempt: int = 0
+    released: bool = False
+    shared: bool = False
+
+    @property
+    def provider_key(self) -> str:
+        """The key under which the provider knows this attempt."""
+        return attempt_key(self.id, self.attempt)
 
     @property
     def left(self) -> int:
@@ -113,6 +125,12 @@ class Payment:
             decline_reason=decline_reason,
         )
 
+    def anew(self) -> "Payment":
+        """The payment once a voided or released try is made again; raises IllegalTransition."""
+        if self.status is Status.PENDING:  # the provider never had it: the same attempt goes on
+            return replace(self, released=False, shared=False)
+        return replace(self.after(Event.RETRY), attempt=self.attempt + 1, released=False, shared=False)
+
     def refund_made(self, amount: int) -> "Payment":
         """The payment once `amount` of what was promised is given back."""
         refunded = self.refunded + amount
@@ -122,7 +140,11 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money to give back. `undo` is the end of a cancelled charge, of which nobody else hears."""
+    """Money to give back. `undo` is the end of a cancelled charge, of which nobody else hears.
+
+    `attempt` counts how often it was asked for anew after the provider had failed to make it; `pending` means
+    that the provider has taken it on. `charge_attempt` is the attempt of its payment that was charged.
+    """
 
     id: str
     key: str
@@ -132,6 +154,19 @@ class Refund:
     undo: bool
     done: bool
     created_at: int
+    attempt: int = 0
+    pending: bool = False
+    charge_attempt: int = 0
+
+    @property
+    def provider_key(self) -> str:
+        """The key under which the provider knows this attempt."""
+        return attempt_key(self.id, self.attempt)
+
+    @property
+    def charge_key(self) -> str:
+        """The key under which the provider knows the charge."""
+        return attempt_key(self.payment_id, self.charge_attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +194,17 @@ class Wallet:
 
     balance: int
     currency: str
+
+
+def attempt_key(name: str, attempt: int) -> str:
+    """What an attempt is called at the provider."""
+    return f"{name}/{attempt}" if attempt else name
+
+
+def attempt_of(key: str) -> tuple[str, int]:
+    """The name and the attempt of a key at the provider."""
+    name, _, attempt = key.partition("/")
+    return name, int(attempt) if attempt.isascii() and attempt.isdigit() else 0
 
 
 def wallet_account(user_id: str) -> str:

@@ -10,11 +10,15 @@ from souk.store.database import Transaction
 
 
 class ProviderUnavailable(SoukError):
-    """The provider did nothing: it refused to, or was never reached. `retry_after` is in seconds."""
+    """The provider did nothing: it was never reached. `retry_after` is in seconds."""
 
     def __init__(self, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class ProviderRefused(ProviderUnavailable):
+    """The provider did nothing, and says so: it is there, and answers."""
 
 
 class ProviderSilent(SoukError):
@@ -36,6 +40,25 @@ class ProviderAnswer:
 
     verdict: Verdict
     reason: str = ""
+
+
+class RefundVerdict(Enum):
+    """What the provider knows of a refund. PENDING is asked for again; FAILED moved no money, and never will."""
+
+    MADE = "succeeded"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCharge:
+    """A charge in the provider's own record; amounts are in minor units."""
+
+    key: str
+    amount: int
+    currency: str
+    verdict: Verdict
+    refunded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +93,16 @@ class CardProvider(Protocol):
         """
         ...
 
-    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+    async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
         """Gives back money of a charge."""
+        ...
+
+    async def find_refund(self, key: str) -> RefundVerdict | None:
+        """What became of a refund; None if its key was never seen."""
+        ...
+
+    async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
+        """The provider's record in the order of its entries, behind the key `after` (empty: from the first)."""
         ...
 
     def face_of(self, token: str) -> CardFace | None:
@@ -103,7 +134,7 @@ class Payments(Protocol):
         ...
 
     async def capture(self, tx: Transaction, payment: Payment) -> bool:
-        """PENDING to CAPTURED; False when it is not PENDING, or was cancelled since."""
+        """PENDING to CAPTURED; False when it is not PENDING, or was cancelled, released or tried anew since."""
         ...
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
@@ -128,6 +159,10 @@ class Payments(Protocol):
 
     async def find_refund(self, tx: Transaction, key: str) -> Refund | None:
         """A refund by its key, locked."""
+        ...
+
+    async def update_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
+        """Records what the provider says of a refund that is not done, and when it is due, if ever."""
         ...
 
     async def finish_refund(self, tx: Transaction, refund_id: str) -> bool:

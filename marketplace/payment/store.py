@@ -15,22 +15,24 @@ RETRIES = Backoff(initial=2.0, cap=3_600.0, jitter=0.0)
 
 _COLUMNS = (
     "id, key, purpose, order_id, user_id, amount, currency, source, method, status, cancelled, decline_reason,"
-    " refunded, promised, created_at"
+    " refunded, promised, created_at, attempt, released, shared"
 )
 _INSERT = f"""
     INSERT INTO payments ({_COLUMNS}, next_try_at, tries)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+        $19, 0)
     ON CONFLICT (key) DO NOTHING
 """
 _FIND = f"SELECT {_COLUMNS} FROM payments WHERE id = $1"
 _FIND_BY_KEY = f"SELECT {_COLUMNS} FROM payments WHERE key = $1"
 _UPDATE = """
     UPDATE payments SET status = $2, cancelled = $3, decline_reason = $4, refunded = $5, promised = $6,
-        next_try_at = $7, tries = 0
+        next_try_at = $7, tries = 0, attempt = $8, released = $9, shared = $10
     WHERE id = $1
 """
 _CAPTURE = """
-    UPDATE payments SET status = 'CAPTURED', next_try_at = NULL WHERE id = $1 AND status = 'PENDING' AND cancelled = $2
+    UPDATE payments SET status = 'CAPTURED', next_try_at = NULL
+    WHERE id = $1 AND status = 'PENDING' AND cancelled = $2 AND attempt = $3 AND NOT released
 """
 _GET = f"SELECT {_COLUMNS} FROM payments WHERE id = $1 AND user_id = $2 AND purpose = 'order'"
 _PAGE = f"""
@@ -48,11 +50,15 @@ _REFUND_COLUMNS = "id, key, payment_id, amount, reason, undo, done, created_at"
 _INSERT_REFUND = f"""
     INSERT INTO refunds ({_REFUND_COLUMNS}, next_try_at, tries) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)
 """
-_FIND_REFUND = f"SELECT {_REFUND_COLUMNS} FROM refunds WHERE key = $1"
+_REFUND_SHOWN = (
+    f"{_REFUND_COLUMNS}, attempt, pending, (SELECT p.attempt FROM payments p WHERE p.id = payment_id) AS charge_attempt"
+)
+_UPDATE_REFUND = "UPDATE refunds SET attempt = $2, pending = $3, next_try_at = $4 WHERE id = $1 AND NOT done"
+_FIND_REFUND = f"SELECT {_REFUND_SHOWN} FROM refunds WHERE key = $1"
 _FINISH_REFUND = "UPDATE refunds SET done = $2, next_try_at = NULL WHERE id = $1 AND NOT done"
-_OPEN_REFUNDS = f"SELECT {_REFUND_COLUMNS} FROM refunds WHERE payment_id = $1 AND NOT done ORDER BY id"
+_OPEN_REFUNDS = f"SELECT {_REFUND_SHOWN} FROM refunds WHERE payment_id = $1 AND NOT done ORDER BY id"
 _REFUNDS_DUE = f"""
-    SELECT {_REFUND_COLUMNS}, tries FROM refunds WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2
+    SELECT {_REFUND_SHOWN}, tries FROM refunds WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2
 """
 _PUT_OFF_REFUND = "UPDATE refunds SET next_try_at = $2, tries = tries + 1 WHERE id = $1"
 _LAST = "\x7f"
@@ -67,7 +73,8 @@ class SqlPayments:
         p = payment
         who = (p.id, p.key, p.purpose.value, p.order_id, p.user_id)
         what = (p.amount, p.currency, p.source, p.method, p.status.value, p.cancelled, p.decline_reason)
-        return await tx.execute(_INSERT, *who, *what, p.refunded, p.promised, p.created_at, next_try_at, likely=1) == 1
+        rest = (p.refunded, p.promised, p.created_at, p.attempt, p.released, p.shared, next_try_at)
+        return await tx.execute(_INSERT, *who, *what, *rest, likely=1) == 1
 
     async def find(self, tx: Transaction, payment_id: str) -> Payment | None:
         """A charge by its id, locked."""
@@ -81,11 +88,11 @@ class SqlPayments:
         """Records what became of a charge."""
         p = payment
         changes = (p.status.value, p.cancelled, p.decline_reason, p.refunded, p.promised, next_try_at)
-        await tx.write(_UPDATE, p.id, *changes)
+        await tx.write(_UPDATE, p.id, *changes, p.attempt, p.released, p.shared)
 
     async def capture(self, tx: Transaction, payment: Payment) -> bool:
         """One conditional update."""
-        return await tx.execute(_CAPTURE, payment.id, payment.cancelled, likely=1) == 1
+        return await tx.execute(_CAPTURE, payment.id, payment.cancelled, payment.attempt, likely=1) == 1
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
         """A charge of a user's order, to be shown."""
@@ -115,6 +122,10 @@ class SqlPayments:
         await tx.lock(f"refund:{key}")
         row = await tx.fetch_one(_FIND_REFUND, key)
         return None if row is None else _to_refund(row)
+
+    async def update_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
+        """Records what the provider says of a refund that is not done."""
+        await tx.execute(_UPDATE_REFUND, refund.id, refund.attempt, refund.pending, next_try_at)
 
     async def finish_refund(self, tx: Transaction, refund_id: str) -> bool:
         """Marks a refund as done; False when it was."""
@@ -160,6 +171,9 @@ def _to_payment(row: Row) -> Payment:
         decline_reason=row["decline_reason"],
         refunded=row["refunded"],
         promised=row["promised"],
+        attempt=row["attempt"],
+        released=bool(row["released"]),
+        shared=bool(row["shared"]),
     )
 
 
@@ -173,4 +187,7 @@ def _to_refund(row: Row) -> Refund:
         undo=bool(row["undo"]),
         done=bool(row["done"]),
         created_at=row["created_at"],
+        attempt=row["attempt"],
+        pending=bool(row["pending"]),
+        charge_attempt=row["charge_attempt"],
     )

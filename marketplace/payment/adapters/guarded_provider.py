@@ -3,7 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from marketplace.payment.ports import CardFace, CardProvider, ProviderAnswer, ProviderSilent, ProviderUnavailable
+from marketplace.payment.ports import (
+    CardFace,
+    CardProvider,
+    ProviderAnswer,
+    ProviderCharge,
+    ProviderSilent,
+    ProviderUnavailable,
+    RefundVerdict,
+)
 from souk.kernel.clock import Clock
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker import Breaker, BreakerSettings
@@ -36,9 +44,17 @@ class GuardedProvider:
         """Blocks a charge that has not happened yet."""
         return await self._guard(lambda: self._provider.void(key))
 
-    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+    async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
         """Gives back money of a charge."""
-        await self._guard(lambda: self._provider.refund(key, charge_key, amount))
+        return await self._guard(lambda: self._provider.refund(key, charge_key, amount))
+
+    async def find_refund(self, key: str) -> RefundVerdict | None:
+        """What became of a refund."""
+        return await self._guard(lambda: self._provider.find_refund(key))
+
+    async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
+        """The provider's own record."""
+        return await self._guard(lambda: self._provider.charges(after, limit))
 
     def face_of(self, token: str) -> CardFace | None:
         """The card behind a token: known without asking."""

@@ -10,8 +10,21 @@ import orjson
 
 from marketplace.payment.adapters.http_client import HttpClient, NoAnswer, NotSent
 from marketplace.payment.adapters.sandbox.cards import face_of
-from marketplace.payment.ports import CardFace, ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
+from marketplace.payment.ports import (
+    CardFace,
+    ProviderAnswer,
+    ProviderCharge,
+    ProviderRefused,
+    ProviderSilent,
+    ProviderUnavailable,
+    RefundVerdict,
+    Verdict,
+)
 
+NOTHING_WAS_DONE = frozenset(
+    {"invalid_request", "invalid_token", "key_reused", "not_found", "not_refundable", "provider_error", "unauthorized"}
+)
+"""The provider's own codes for what it has refused to do. Any other word, of a proxy in between too, proves nothing."""
 _NOT_FOUND = 404
 _OK = 200
 
@@ -19,7 +32,7 @@ _OK = 200
 class HttpProvider:
     """Implements `ports.CardProvider`. An answer that takes longer than `timeout` seconds is given up.
 
-    Only an answer that says so means that nothing was done: a 5xx of a proxy in between does not.
+    Only an answer whose code is known to say so means that nothing was done.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -39,9 +52,18 @@ class HttpProvider:
         """POST /v1/charges/{key}/void."""
         return _answer(await self._send("POST", f"/v1/charges/{_path(key)}/void"))
 
-    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+    async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
         """POST /v1/refunds."""
-        await self._send("POST", "/v1/refunds", {"charge": charge_key, "amount": amount}, key)
+        return _refund(await self._send("POST", "/v1/refunds", {"charge": charge_key, "amount": amount}, key))
+
+    async def find_refund(self, key: str) -> RefundVerdict | None:
+        """GET /v1/refunds/{key}."""
+        found = await self._send("GET", f"/v1/refunds/{_path(key)}")
+        return None if found is None else _refund(found)
+
+    async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
+        """GET /v1/charges."""
+        return _charges(await self._send("GET", f"/v1/charges?starting_after={_path(after)}&limit={limit}"))
 
     def face_of(self, token: str) -> CardFace | None:
         """The card behind a token."""
@@ -67,17 +89,46 @@ def _body(method: str, status: int, content: bytes) -> Any:
     body = orjson.loads(content)
     if status == _OK:
         return body
-    code = body["error"]["code"] if isinstance(body, dict) and isinstance(body.get("error"), dict) else ""
+    code = _code(body)
     if method == "GET" and status == _NOT_FOUND and code == "not_found":
         return None
-    if code:
-        raise ProviderUnavailable(f"the card provider refused: {code}")
-    raise ValueError(f"status {status} without a reason")
+    if code in NOTHING_WAS_DONE:
+        raise ProviderRefused(f"the card provider refused: {code}")
+    raise ValueError(f"status {status} without a reason that is known")
+
+
+def _code(body: Any) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else ""
 
 
 def _answer(body: Any) -> ProviderAnswer:
     try:
         return ProviderAnswer(Verdict(body["status"]), str(body["reason"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProviderSilent("the card provider answered with something else") from error
+
+
+def _refund(body: Any) -> RefundVerdict:
+    try:
+        return RefundVerdict(body["status"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProviderSilent("the card provider answered with something else") from error
+
+
+def _charges(body: Any) -> list[ProviderCharge]:
+    try:
+        return [
+            ProviderCharge(
+                key=str(one["key"]),
+                amount=int(one["amount"]),
+                currency=str(one["currency"]),
+                verdict=Verdict(one["status"]),
+                refunded=int(one["refunded"]),
+            )
+            for one in body["charges"]
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise ProviderSilent("the card provider answered with something else") from error
 

@@ -6,7 +6,14 @@ from typing import TypeVar
 
 from marketplace.payment.adapters.sandbox.bank import BankRefusal, SandboxBank
 from marketplace.payment.adapters.sandbox.cards import face_of
-from marketplace.payment.ports import CardFace, ProviderAnswer, ProviderSilent, ProviderUnavailable
+from marketplace.payment.ports import (
+    CardFace,
+    ProviderAnswer,
+    ProviderCharge,
+    ProviderRefused,
+    ProviderSilent,
+    RefundVerdict,
+)
 from souk.kernel.errors import StoreError
 
 T = TypeVar("T")
@@ -31,9 +38,17 @@ class InProcessProvider:
         """Blocks a charge that has not happened yet."""
         return await self._ask(self._bank.void(key))
 
-    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+    async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
         """Gives back money of a charge."""
-        await self._ask(self._bank.refund(key, charge_key, amount))
+        return await self._ask(self._bank.refund(key, charge_key, amount))
+
+    async def find_refund(self, key: str) -> RefundVerdict | None:
+        """What became of a refund."""
+        return await self._ask(self._bank.find_refund(key))
+
+    async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
+        """The bank's own record."""
+        return await self._ask(self._bank.charges(after, limit))
 
     def face_of(self, token: str) -> CardFace | None:
         """The card behind a token."""
@@ -52,4 +67,4 @@ class InProcessProvider:
         except StoreError as error:
             raise ProviderSilent("the sandbox bank's book is away") from error
         except BankRefusal as refusal:
-            raise ProviderUnavailable(f"the card provider refused: {refusal.code}") from refusal
+            raise ProviderRefused(f"the card provider refused: {refusal.code}") from refusal

@@ -6,7 +6,7 @@ again, never money that nobody knows of.
 
 from dataclasses import dataclass, replace
 
-from marketplace.payment.domain import WALLET, Card, Event, Payment, Purpose, Status
+from marketplace.payment.domain import WALLET, Card, Payment, Purpose, Status
 from marketplace.payment.office import Office
 from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
 from marketplace.payment.use_cases.outcomes import declined, key_reused
@@ -83,14 +83,19 @@ async def reopen(tx: Transaction, office: Office, found: Payment, token: str) ->
 
     Without its card it cannot be tried again, and is cancelled instead.
     """
-    if found.status is Status.VOIDED and not found.cancelled and token:
-        found = found.after(Event.RETRY)
-        await office.payments.update(tx, found, office.recovery_time())
-        return Intent(found, token, first_try=True)
-    if found.status is Status.PENDING and not found.cancelled and not token:
+    if found.cancelled or found.status not in (Status.PENDING, Status.VOIDED):
+        return Intent(found, token, first_try=False)
+    if not token and found.status is Status.VOIDED:
+        raise declined(CARD_GONE)
+    if not token:
         found = replace(found, cancelled=True)
         await office.payments.update(tx, found, office.clock.now())
-    return Intent(found, token, first_try=False)
+        return Intent(found, token, first_try=False)
+    unasked = found.released or found.status is Status.VOIDED
+    if unasked or not found.shared:
+        found = found.anew() if unasked else replace(found, shared=True)
+        await office.payments.update(tx, found, office.recovery_time())
+    return Intent(found, token, first_try=unasked)
 
 
 async def _by_wallet(tx: Transaction, office: Office, command: Charge) -> Payment:

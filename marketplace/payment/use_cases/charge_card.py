@@ -2,28 +2,31 @@
 
 from marketplace.payment.domain import Payment, Status
 from marketplace.payment.office import Office
-from marketplace.payment.ports import ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
+from marketplace.payment.ports import ProviderAnswer, ProviderRefused, ProviderSilent, ProviderUnavailable, Verdict
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, unavailable
-from marketplace.payment.use_cases.recording import record_answer, record_no_charge
+from marketplace.payment.use_cases.recording import record_answer, record_release
 from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, settle
+from souk.kernel.errors import SoukError
 
 
 async def charge_card(payment: Payment, token: str, office: Office, *, first_try: bool) -> Payment:
     """The payment with the provider's word recorded.
 
-    Raises PAYMENT_UNAVAILABLE when surely nothing was charged, OutcomeUnknown when that is not
-    sure. A failure after an earlier try whose end is unknown proves nothing about that one.
+    Raises PAYMENT_UNAVAILABLE when surely nothing was charged: the charge may be tried again, and stays so
+    until somebody cancels it. Raises OutcomeUnknown when that is not sure. A failure after an earlier
+    try whose end is unknown proves nothing about that one.
     """
     try:
         answer = await _ask(payment, token, office, first_try=first_try)
+    except ProviderRefused as error:
+        answer = await _make_sure(payment, office, error, first_try=first_try)
     except ProviderUnavailable as error:
-        if not first_try:
-            return await _give_up(payment, office, error)
-        await office.run(lambda tx: record_no_charge(tx, office, payment.id))
-        raise unavailable(error) from error
+        raise await _unreached(payment, office, error, first_try=first_try) from error
     office.faults.point("payment.charge.provider-answered")
     payment = await office.run(lambda tx: record_answer(tx, office, payment, answer))
     office.faults.point("payment.charge.recorded")
+    if payment.status is Status.VOIDED and not payment.cancelled:
+        raise unavailable(None)
     return payment
 
 
@@ -33,7 +36,7 @@ async def _ask(payment: Payment, token: str, office: Office, *, first_try: bool)
     answer = None if first_try else await _ask_by_key(payment, office)
     if not _is_final(answer):
         try:
-            answer = await office.provider.charge(payment.id, token, payment.amount, payment.currency)
+            answer = await office.provider.charge(payment.provider_key, token, payment.amount, payment.currency)
         except ProviderSilent:
             answer = await _ask_by_key(payment, office)
     if answer is None or not _is_final(answer):
@@ -47,21 +50,24 @@ def _is_final(answer: ProviderAnswer | None) -> bool:
 
 async def _ask_by_key(payment: Payment, office: Office) -> ProviderAnswer | None:
     try:
-        return await office.provider.find(payment.id)
+        return await office.provider.find(payment.provider_key)
     except PROVIDER_TROUBLE as error:
         raise OutcomeUnknown(str(error)) from error
 
 
-async def _give_up(payment: Payment, office: Office, cause: ProviderUnavailable) -> Payment:
-    """Blocks the charge for good, so that the failure is definite; or finds that it did happen."""
+async def _make_sure(payment: Payment, office: Office, cause: ProviderRefused, *, first_try: bool) -> ProviderAnswer:
+    """Blocks a refused charge in the provider's own record, so that it is void; or finds that it did happen."""
     try:
-        answer = await office.provider.void(payment.id)
+        return await office.provider.void(payment.provider_key)
     except PROVIDER_TROUBLE as error:
-        raise OutcomeUnknown(str(error)) from error
-    payment = await office.run(lambda tx: record_answer(tx, office, payment, answer))
-    if payment.status is Status.VOIDED:
-        raise unavailable(cause)
-    return payment
+        raise await _unreached(payment, office, cause, first_try=first_try) from error
+
+
+async def _unreached(payment: Payment, office: Office, cause: ProviderUnavailable, *, first_try: bool) -> SoukError:
+    """What a charge ends with that the provider never had, as far as this side knows."""
+    if first_try and await office.run(lambda tx: record_release(tx, office, payment)):
+        return unavailable(cause)
+    return OutcomeUnknown(str(cause))
 
 
 async def settle_if_cancelled(payment: Payment, office: Office) -> None:

@@ -20,10 +20,10 @@ def declined(reason: str) -> DomainError:
     )
 
 
-def unavailable(cause: ProviderUnavailable) -> DomainError:
+def unavailable(cause: ProviderUnavailable | None) -> DomainError:
     """The refusal of a charge that surely did not happen, and may be tried again."""
     detail = "the card provider is not available; nothing was charged"
-    return DomainError("PAYMENT_UNAVAILABLE", detail, retry_after=cause.retry_after or RETRY_AFTER)
+    return DomainError("PAYMENT_UNAVAILABLE", detail, retry_after=(cause and cause.retry_after) or RETRY_AFTER)
 
 
 def key_reused() -> DomainError:

@@ -6,6 +6,7 @@ from marketplace.payment.domain import (
     REFUNDABLE,
     Event,
     Payment,
+    Purpose,
     Refund,
     Status,
     paying_account,
@@ -22,22 +23,27 @@ async def record_answer(tx: Transaction, office: Office, payment: Payment, answe
     """Writes the provider's final word on a charge, unless it is written already."""
     if answer.verdict is Verdict.CHARGED:
         return await _record_capture(tx, office, payment)
-    payment = await _locked(tx, office, payment.id)
-    if payment.status is not Status.PENDING:
-        return payment
+    now = await _locked(tx, office, payment.id)
+    if now.status is not Status.PENDING or now.attempt != payment.attempt:
+        return now
     if answer.verdict is Verdict.DECLINED:
-        payment = payment.after(Event.DECLINE, decline_reason=answer.reason)
+        now = now.after(Event.DECLINE, decline_reason=answer.reason)
     else:
-        payment = payment.after(Event.VOID, cancelled=True)
-    await office.payments.update(tx, payment)
-    return payment
+        now = now.after(Event.VOID)
+    await office.payments.update(tx, now)
+    return now
 
 
-async def record_no_charge(tx: Transaction, office: Office, payment_id: str) -> None:
-    """Writes that a try came to nothing. The charge may be tried again under its key."""
-    payment = await _locked(tx, office, payment_id)
-    if payment.status is Status.PENDING:
-        await office.payments.update(tx, payment.after(Event.VOID))
+async def record_release(tx: Transaction, office: Office, payment: Payment) -> bool:
+    """Writes that nothing was charged, as far as this side knows; false where another may be asking just now.
+
+    The charge may be tried again. It is called void once the provider has confirmed it.
+    """
+    now = await _locked(tx, office, payment.id)
+    if now.status is not Status.PENDING or now.shared or now.attempt != payment.attempt:
+        return False
+    await office.payments.update(tx, replace(now, released=True), office.recovery_time())
+    return True
 
 
 async def _record_capture(tx: Transaction, office: Office, payment: Payment) -> Payment:
@@ -47,11 +53,18 @@ async def _record_capture(tx: Transaction, office: Office, payment: Payment) -> 
         payment = await _locked(tx, office, payment.id)
         if payment.status not in (Status.PENDING, Status.VOIDED):
             return payment
-        # Of a voided one somebody was told that nothing was charged: it must come true.
-        payment = payment.after(Event.CAPTURE, cancelled=payment.status is Status.VOIDED)
+        payment = payment.after(Event.CAPTURE, cancelled=_was_given_up(payment))
         await office.payments.update(tx, payment)
     await post_charge(tx, office, payment)
     return await undo(tx, office, payment) if payment.cancelled else payment
+
+
+def _was_given_up(payment: Payment) -> bool:
+    """Whether whoever asked has gone on as if nothing had been charged, so that this must come true.
+
+    A top-up whose key may be used again stands for itself: that it succeeded is what its owner asked for.
+    """
+    return payment.status is Status.VOIDED or (payment.released and payment.purpose is Purpose.ORDER)
 
 
 async def post_charge(tx: Transaction, office: Office, payment: Payment) -> None:
@@ -76,7 +89,17 @@ async def promise(
 ) -> tuple[Payment, Refund]:
     """Records a refund to be made: from a card's provider later, to a wallet at once."""
     now = office.clock.now()
-    refund = Refund(new_id("RF", office.clock), key, payment.id, amount, reason, is_undo, amount == 0, now)
+    refund = Refund(
+        id=new_id("RF", office.clock),
+        key=key,
+        payment_id=payment.id,
+        amount=amount,
+        reason=reason,
+        undo=is_undo,
+        done=amount == 0,
+        created_at=now,
+        charge_attempt=payment.attempt,
+    )
     payment = replace(payment, promised=payment.promised + amount)
     await office.payments.insert_refund(tx, refund, None if refund.done else office.recovery_time())
     await office.payments.update(tx, payment)

@@ -12,7 +12,7 @@ from souk.store.database import Transaction
 
 BATCH = 50
 PATIENCE = 24 * 3_600 * MICROSECONDS
-"""How long a top-up may stay undecided; then it is cancelled. Orders cancel their own charges."""
+"""How long a top-up may stay undecided; then this attempt is given up. Orders cancel their own charges."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +46,15 @@ async def _attempt_refund(refund: Refund, office: Office) -> None:
 
 async def _give_up_waiting(payment: Payment, office: Office) -> Payment:
     waited = office.clock.now() - payment.created_at
-    if payment.purpose is not Purpose.TOP_UP or payment.cancelled or waited < PATIENCE:
+    settled = payment.cancelled or payment.released
+    if payment.purpose is not Purpose.TOP_UP or settled or waited < PATIENCE:
         return payment
 
     async def work(tx: Transaction) -> Payment:
         found = await office.payments.find(tx, payment.id)
         assert found is not None, "payments are never deleted"
         if found.status is Status.PENDING:
-            found = replace(found, cancelled=True)
+            found = replace(found, released=True)
             await office.payments.update(tx, found, office.recovery_time())
         return found
 

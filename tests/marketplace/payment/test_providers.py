@@ -12,11 +12,20 @@ import httpx
 import pytest
 
 from marketplace.payment.adapters.guarded_provider import GuardedProvider
-from marketplace.payment.adapters.http_provider import HttpProvider
+from marketplace.payment.adapters.http_provider import NOTHING_WAS_DONE, HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
-from marketplace.payment.ports import CardProvider, ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
+from marketplace.payment.ports import (
+    CardProvider,
+    ProviderAnswer,
+    ProviderCharge,
+    ProviderRefused,
+    ProviderSilent,
+    ProviderUnavailable,
+    RefundVerdict,
+    Verdict,
+)
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.resilience.breaker import Breaker, BreakerSettings
 
@@ -117,10 +126,31 @@ async def test_a_void_blocks_a_late_charge(provider) -> None:
 
 async def test_refunds_add_up_to_at_most_the_charge(provider) -> None:
     await provider.charge("k", "tok_visa", 500, "EUR")
-    await asyncio.gather(*(provider.refund("r1", "k", 300) for _ in range(5)))
-    with pytest.raises(ProviderUnavailable):
+    answers = await asyncio.gather(*(provider.refund("r/1", "k", 300) for _ in range(5)))
+    assert answers == [RefundVerdict.MADE] * 5
+    with pytest.raises(ProviderRefused):
         await provider.refund("r2", "k", 201)
+    assert await provider.find_refund("r2") is None
     await provider.refund("r2", "k", 200)
+    assert await provider.find_refund("r/1") is RefundVerdict.MADE is await provider.find_refund("r2")
+
+
+async def test_the_provider_shows_its_record_in_pages(provider) -> None:
+    for number in range(3):
+        await provider.charge(f"k/{number}", "tok_visa", 500 + number, "EUR")
+    await provider.charge("d", "tok_declined", 1, "USD")
+    await provider.void("v")
+    await provider.refund("r", "k/1", 200)
+    first = await provider.charges("", 2)
+    assert [one.key for one in first] == ["k/0", "k/1"]
+    assert first[1] == ProviderCharge("k/1", 501, "EUR", Verdict.CHARGED, 200)
+    rest = await provider.charges("k/1", 50)
+    assert [(one.key, one.verdict) for one in rest] == [
+        ("k/2", Verdict.CHARGED),
+        ("d", Verdict.DECLINED),
+        ("v", Verdict.VOIDED),
+    ]
+    assert await provider.charges("v", 50) == []
 
 
 async def test_a_slow_charge_settles_in_its_time(tmp_path) -> None:
@@ -170,13 +200,44 @@ async def test_the_server_refuses_with_a_code(tmp_path, method, path, body) -> N
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(502, "<html>"), (500, "{}"), (200, "[]"), (200, '{"status": "who knows", "reason": ""}')]
+    ("status", "body"),
+    [
+        (502, "<html>"),
+        (500, "{}"),
+        (200, "[]"),
+        (200, '{"status": "who knows", "reason": ""}'),
+        *((status, f'{{"error": {{"code": {status}}}}}') for status in (500, 502, 503, 504)),
+        *((504, body) for body in ('{"error": {}}', '{"error": "gateway_timeout"}', '{"error": null}', "null", '"x"')),
+        *((503, f'{{"error": {{"code": {code}}}}}') for code in ('"gateway_timeout"', "null", "[]", "{}", "true")),
+        (404, '{"error": {"code": "no_route"}}'),
+        (404, "{}"),
+        (429, '{"error": {"code": "rate_limited"}}'),
+    ],
 )
 async def test_what_is_no_answer_of_the_provider_proves_nothing(status, body) -> None:
     answer = f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\n\r\n{body}"
     async with server_that_answers(answer) as url:
         provider = HttpProvider(url, 1.0)
-        with pytest.raises(ProviderSilent):
+        asked = (
+            lambda: provider.charge("k", "tok_visa", 1, "EUR"),
+            lambda: provider.find("k"),
+            lambda: provider.void("k"),
+            lambda: provider.refund("r", "k", 1),
+            lambda: provider.find_refund("r"),
+            lambda: provider.charges("", 10),
+        )
+        for ask in asked:
+            with pytest.raises(ProviderSilent):
+                await ask()
+        await provider.close()
+
+
+@pytest.mark.parametrize("code", sorted(NOTHING_WAS_DONE))
+async def test_only_the_provider_s_own_codes_say_that_nothing_was_done(code) -> None:
+    body = f'{{"error": {{"code": "{code}"}}}}'
+    async with server_that_answers(f"HTTP/1.1 400 X\r\ncontent-length: {len(body)}\r\n\r\n{body}") as url:
+        provider = HttpProvider(url, 1.0)
+        with pytest.raises(ProviderRefused):
             await provider.charge("k", "tok_visa", 1, "EUR")
         await provider.close()
 

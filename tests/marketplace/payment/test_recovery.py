@@ -168,8 +168,8 @@ async def test_a_top_up_that_crashed_is_made_once_or_not_at_all(start, point, ho
         await desk.reconcile()
         assert await desk.balance() == taken
         if how == "never" and taken == 0:
-            with pytest.raises(DomainError, match="PAYMENT_DECLINED"):
-                await desk.top_up("t", 700)
+            assert await desk.top_up("t", 700) == 700, "a key that was given up may still be used"
+            await desk.reconcile()
 
 
 async def test_an_unknown_outcome_is_no_refusal_and_is_never_charged_twice(start) -> None:

@@ -3,7 +3,9 @@
     POST /v1/charges             Idempotency-Key; {source, amount, currency} -> {status, reason}
     GET  /v1/charges/{key}       -> {status, reason}; 404
     POST /v1/charges/{key}/void  -> {status, reason}
-    POST /v1/refunds             Idempotency-Key; {charge, amount} -> {}
+    GET  /v1/charges?starting_after=KEY&limit=N -> {charges: [{key, amount, currency, status, refunded}]}
+    POST /v1/refunds             Idempotency-Key; {charge, amount} -> {status}
+    GET  /v1/refunds/{key}       -> {status}; 404
 
 Whatever is refused is answered with {error: {code}}, and then nothing was done.
 """
@@ -12,10 +14,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from marketplace.payment.adapters.sandbox.bank import BankRefusal, SandboxBank
-from marketplace.payment.ports import ProviderAnswer
+from marketplace.payment.ports import ProviderAnswer, ProviderCharge, RefundVerdict
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -24,6 +26,8 @@ Reply = tuple[int, dict[str, Any]]
 
 _STATUS = {"provider_error": 503, "key_reused": 409, "not_found": 404}
 _LONGEST_BODY = 65_536
+LONGEST_PAGE = 100
+"""Charges in one answer."""
 
 
 class SandboxApp:
@@ -60,14 +64,17 @@ class SandboxApp:
                 wish = json.loads(body)
                 charge = self._bank.charge(_key(scope), wish["source"], _amount(wish), wish["currency"])
                 return _body(await charge)
+            case "GET", ["v1", "charges"]:
+                return {"charges": [_shown(one) for one in await self._bank.charges(*_page(scope))]}
             case "GET", ["v1", "charges", key]:
                 return _body(await self._bank.find(key))
             case "POST", ["v1", "charges", key, "void"]:
                 return _body(await self._bank.void(key))
             case "POST", ["v1", "refunds"]:
                 wish = json.loads(body)
-                await self._bank.refund(_key(scope), wish["charge"], _amount(wish))
-                return {}
+                return _refund(await self._bank.refund(_key(scope), wish["charge"], _amount(wish)))
+            case "GET", ["v1", "refunds", key]:
+                return _refund(await self._bank.find_refund(key))
             case _:
                 raise BankRefusal("not_found")
 
@@ -76,6 +83,27 @@ def _body(answer: ProviderAnswer | None) -> dict[str, Any]:
     if answer is None:
         raise BankRefusal("not_found")
     return {"status": answer.verdict.value, "reason": answer.reason}
+
+
+def _refund(verdict: RefundVerdict | None) -> dict[str, Any]:
+    if verdict is None:
+        raise BankRefusal("not_found")
+    return {"status": verdict.value}
+
+
+def _shown(charge: ProviderCharge) -> dict[str, Any]:
+    return {
+        "key": charge.key,
+        "amount": charge.amount,
+        "currency": charge.currency,
+        "status": charge.verdict.value,
+        "refunded": charge.refunded,
+    }
+
+
+def _page(scope: Scope) -> tuple[str, int]:
+    query = dict(parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True))
+    return query.get("starting_after", ""), min(max(int(query.get("limit", LONGEST_PAGE)), 1), LONGEST_PAGE)
 
 
 def _key(scope: Scope) -> str:

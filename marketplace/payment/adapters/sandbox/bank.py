@@ -7,7 +7,7 @@ from pathlib import Path
 
 from marketplace.payment.adapters.sandbox.cards import CARDS
 from marketplace.payment.adapters.sandbox.store import Book, Entry
-from marketplace.payment.ports import ProviderAnswer, Verdict
+from marketplace.payment.ports import ProviderAnswer, ProviderCharge, RefundVerdict, Verdict
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.ids import new_id
 from souk.store.database import Database, Transaction
@@ -84,7 +84,7 @@ class SandboxBank:
 
         return self._answer(await self._database.run(work))
 
-    async def refund(self, key: str, charge_key: str, amount: int) -> None:
+    async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
         """Gives back once for each key; raises BankRefusal when there is not that much left."""
 
         async def work(tx: Transaction) -> None:
@@ -92,6 +92,20 @@ class SandboxBank:
                 raise BankRefusal("not_refundable")
 
         await self._database.run(work)
+        return RefundVerdict.MADE
+
+    async def find_refund(self, key: str) -> RefundVerdict | None:
+        """What became of a refund; None for a key never seen."""
+        known = await self._database.read(lambda tx: self._book.knows_refund(tx, key))
+        return RefundVerdict.MADE if known else None
+
+    async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
+        """The book in the order of its entries, behind the key `after`; declined and voided ones too."""
+        found = await self._database.read(lambda tx: self._book.page(tx, after, limit))
+        return [
+            ProviderCharge(one.key, one.amount, one.currency, self._answer(one).verdict, refunded)
+            for one, refunded in found
+        ]
 
     async def identity(self) -> str:
         """The name of the book, the same for ever."""

@@ -9,6 +9,11 @@ _INSERT = """
     VALUES ($1, $2, $3, $4, $5, $6, 0, $7) ON CONFLICT (key) DO NOTHING
 """
 _FIND = "SELECT key, token, amount, currency, verdict, reason, settles_at FROM charges WHERE key = $1"
+_PAGE = """
+    SELECT key, token, amount, currency, verdict, reason, settles_at, refunded FROM charges
+    WHERE rowid > COALESCE((SELECT rowid FROM charges WHERE key = $1), 0) ORDER BY rowid LIMIT $2
+"""
+_REFUND_OF_KEY = "SELECT key FROM refunds WHERE key = $1"
 _VOID = "UPDATE charges SET verdict = 'voided' WHERE key = $1 AND verdict = 'charged' AND settles_at > $2"
 _SETTLE = "UPDATE charges SET settles_at = 0 WHERE key = $1 AND verdict = 'charged'"
 _INSERT_REFUND = "INSERT INTO refunds (key, charge_key, amount) VALUES ($1, $2, $3) ON CONFLICT (key) DO NOTHING"
@@ -53,6 +58,15 @@ class Book:
         """The charge of a key."""
         row = await tx.fetch_one(_FIND, key)
         return None if row is None else Entry(*(row[name] for name in Entry.__slots__))
+
+    async def page(self, tx: Transaction, after: str, limit: int) -> list[tuple[Entry, int]]:
+        """Charges in the order of their entry, each with what was given back of it."""
+        rows = await tx.fetch(_PAGE, after, limit)
+        return [(Entry(*(row[name] for name in Entry.__slots__)), int(row["refunded"])) for row in rows]
+
+    async def knows_refund(self, tx: Transaction, key: str) -> bool:
+        """Whether a refund was made under this key."""
+        return await tx.fetch_one(_REFUND_OF_KEY, key) is not None
 
     async def void(self, tx: Transaction, key: str, now: int) -> None:
         """Voids a charge that has not settled."""
