@@ -23,7 +23,7 @@ from marketplace.payment.use_cases.resolve_method import ResolveMethod, resolve_
 from marketplace.payment.use_cases.save_card import SaveCard, save_card
 from marketplace.payment.use_cases.top_up_wallet import top_up_wallet
 from souk.kernel.context import current
-from souk.kernel.paging import page_size_of
+from souk.kernel.paging import page_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -47,9 +47,9 @@ class PaymentServicer(PaymentServiceServicer):
     async def ListPaymentMethods(
         self, request: pb.ListPaymentMethodsRequest, context: Context
     ) -> pb.ListPaymentMethodsResponse:
-        page = await list_cards(_user(), page_size_of(request), request.page_token, self._office)
-        methods = map(messages.to_method, page.items)
-        return pb.ListPaymentMethodsResponse(payment_methods=methods, next_page_token=page.next_token)
+        page = page_of(request, (int, str), caller=_user())
+        shown, token = await list_cards(_user(), page, self._office)
+        return pb.ListPaymentMethodsResponse(payment_methods=map(messages.to_method, shown), next_page_token=token)
 
     async def CreatePaymentMethod(self, request: pb.CreatePaymentMethodRequest, context: Context) -> pb.PaymentMethod:
         return messages.to_method(
@@ -61,8 +61,8 @@ class PaymentServicer(PaymentServiceServicer):
         return Empty()
 
     async def ListPayments(self, request: pb.ListPaymentsRequest, context: Context) -> pb.ListPaymentsResponse:
-        page = await list_payments(_user(), page_size_of(request), request.page_token, self._office)
-        return pb.ListPaymentsResponse(payments=map(messages.to_payment, page.items), next_page_token=page.next_token)
+        shown, token = await list_payments(_user(), page_of(request, (str,), caller=_user()), self._office)
+        return pb.ListPaymentsResponse(payments=map(messages.to_payment, shown), next_page_token=token)
 
     async def GetPayment(self, request: pb.GetPaymentRequest, context: Context) -> pb.Payment:
         return messages.to_payment(await get_payment(_user(), request.id, self._office))

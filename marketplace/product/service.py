@@ -1,6 +1,6 @@
 """The Product service: its composition root, and the servicer that turns messages into commands."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -19,13 +19,12 @@ from marketplace.product.store import ProductStore
 from marketplace.product.use_cases.create_product import CreateProduct, create_product
 from marketplace.product.use_cases.delete_product import delete_product
 from marketplace.product.use_cases.get_products import batch_get_products, get_product
-from marketplace.product.use_cases.list_products import ListProducts, list_products
-from marketplace.product.use_cases.page import Page
-from marketplace.product.use_cases.search_products import SearchProducts, search_products
+from marketplace.product.use_cases.list_products import list_products
+from marketplace.product.use_cases.search_products import search_products
 from marketplace.product.use_cases.update_product import UpdateProduct, update_product
 from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.kernel.clock import Clock
-from souk.kernel.paging import page_size_of
+from souk.kernel.paging import ANYBODY, page_of
 from souk.store.read_cache import ReadCache
 
 __all__ = ["ProductServicer", "build", "service"]
@@ -61,12 +60,12 @@ class ProductServicer(ProductServiceServicer):
             min_price=_given(request, "min_price"),
             max_price=_given(request, "max_price"),
         )
-        command = ListProducts(listing, page_size_of(request), request.page_token)
-        return _page(await list_products(command, self._catalogue))
+        key = str if listing.sort.endswith("name") else int
+        return _page(*await list_products(listing, page_of(request, (key, str), caller=ANYBODY), self._catalogue))
 
     async def _search(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse:
-        command = SearchProducts(request.q, _given(request, "category"), page_size_of(request), request.page_token)
-        return _page(await search_products(command, self._catalogue))
+        page = page_of(request, (int, str), caller=ANYBODY)
+        return _page(*await search_products(request.q, _given(request, "category"), page, self._catalogue))
 
     async def _get(self, request: pb.GetProductRequest) -> pb.Product:
         return to_message(await get_product(request.id, self._catalogue))
@@ -132,8 +131,8 @@ def _given(request: Any, field: str) -> Any:
     return getattr(request, field) if request.HasField(field) else None
 
 
-def _page(page: Page[Product]) -> pb.ListProductsResponse:
-    return pb.ListProductsResponse(products=map(to_message, page.items), next_page_token=page.next_token)
+def _page(shown: Sequence[Product], token: str | None) -> pb.ListProductsResponse:
+    return pb.ListProductsResponse(products=map(to_message, shown), next_page_token=token)
 
 
 service = Service(

@@ -29,7 +29,6 @@ from marketplace.user.throttle import Counted
 from marketplace.user.use_cases.account import UpdateMe, delete_me, get_user, update_me
 from marketplace.user.use_cases.addresses import (
     CreateAddress,
-    ListAddresses,
     UpdateAddress,
     create_address,
     delete_address,
@@ -49,7 +48,7 @@ from souk.hosting.service import Host, Parts, Service
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import Violation
-from souk.kernel.paging import page_size_of
+from souk.kernel.paging import page_of
 
 __all__ = ["UserServicer", "build", "service"]
 
@@ -115,8 +114,8 @@ class UserServicer(UserServiceServicer):
         return Empty()
 
     async def ListAddresses(self, request: pb.ListAddressesRequest, context: Context) -> pb.ListAddressesResponse:
-        command = ListAddresses(_me(), page_size_of(request), request.page_token)
-        shown, next_token = await list_addresses(command, self._needs.addresses)
+        page = page_of(request, (int, str), caller=_me())
+        shown, next_token = await list_addresses(_me(), page, self._needs.addresses)
         return pb.ListAddressesResponse(addresses=map(address_message, shown), next_page_token=next_token)
 
     async def CreateAddress(self, request: pb.CreateAddressRequest, context: Context) -> pb.Address:

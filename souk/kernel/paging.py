@@ -1,15 +1,23 @@
 """Pages of a list: how many, and from where on.
 
-A page token is opaque to clients: the sort key of the last row shown (keyset paging), as base64url
-of a JSON array. It is not signed; a service treats what it decodes as input, and binds it to its
-query with `query_digest`, so that a token of one list is refused by another.
+    page = page_of(request, (int, str), caller="U-1")     # the sort key is an int and a str; the list is U-1's
+    rows = ... behind page.after, page.size + 1 of them
+    shown, token = page.cut(rows, lambda row: (row.created_at, row.id))
+
+A page token is opaque to clients: the sort key of the last row shown (keyset paging) behind a digest of the list that
+it belongs to, as base64url of a JSON array. The digest is of the request without its page, and so of the method and of
+every filter and order, and of the caller: a token of another list is refused. It is not signed: whoever makes one
+up can begin only in another place of a list that they may read; a service treats what is in it as input.
+An empty token is as none, the first page (https://google.aip.dev/158).
 """
 
 import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -19,7 +27,49 @@ DEFAULT_PAGE_SIZE = 20
 _MAX_TOKEN_LENGTH = 4_096
 _INT64 = 2**63
 
+ANYBODY = ""
+"""The caller of a list that is the same for everybody."""
+_OWN_FIELDS = ("page_size", "page_token")
+
 Part = str | int
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """A page of `size` rows behind the one whose sort key is `after`; None for the first page."""
+
+    size: int
+    after: tuple[Part, ...] | None
+    list_digest: str
+
+    def cut(self, found: Sequence[T], key: Callable[[T], tuple[Part, ...]]) -> tuple[Sequence[T], str | None]:
+        """What is shown of `size` + 1 rows, and the token of the next page; None when there is none."""
+        shown = found[: self.size]
+        return shown, encode_token(self.list_digest, *key(shown[-1])) if len(found) > self.size else None
+
+
+def page_of(request: Message, kinds: Sequence[type[str] | type[int]], *, caller: str) -> PageAsked:
+    """What a request asks for; `kinds` are those of the sort key. Raises InvalidArgument for another list's token."""
+    digest, size = _list_digest(request, caller), page_size_of(request)
+    token: str = getattr(request, "page_token")  # noqa: B009 (Message has no such attribute statically)
+    if not token:
+        return PageAsked(size, None, digest)
+    bound_to, *after = decode_token(token, (str, *kinds))
+    if bound_to != digest:
+        raise InvalidArgument([Violation("page_token", "belongs to another list, filter, order or caller")])
+    return PageAsked(size, tuple(after), digest)
+
+
+def _list_digest(request: Message, caller: str) -> str:
+    query = type(request)()
+    query.CopyFrom(request)
+    query.DiscardUnknownFields()
+    for field in _OWN_FIELDS:
+        query.ClearField(field)
+    named = f"{request.DESCRIPTOR.full_name}\0{caller}\0".encode()
+    digest = hashlib.sha256(named + query.SerializeToString(deterministic=True))
+    return base64.urlsafe_b64encode(digest.digest()[:12]).decode()
 
 
 def page_size_of(message: Message) -> int:
@@ -50,18 +100,6 @@ def decode_token(token: str, kinds: Sequence[type[str] | type[int]]) -> tuple[Pa
     if not all(type(part) is kind and _storable(part) for part, kind in zip(parts, kinds, strict=True)):
         raise _garbage()
     return tuple(parts)
-
-
-def query_digest(*parts: Part | None) -> str:
-    """Short text that stands for a query: put it into its tokens and `require_same_query` of them."""
-    canonical = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def require_same_query(digest: Part, expected: str) -> None:
-    """Raises InvalidArgument when a token was given out for another query."""
-    if digest != expected:
-        raise InvalidArgument([Violation("page_token", "belongs to another query")])
 
 
 def _parse(token: str) -> object:

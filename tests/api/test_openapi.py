@@ -46,7 +46,7 @@ NO_SCHEMA_SAYS = (
     ("items", "must have one currency"),
     # Tokens that were given out, by this system or by the provider.
     ("pageToken", "is not a token that was given out"),
-    ("pageToken", "belongs to another query"),
+    ("pageToken", "belongs to another list, filter, order or caller"),
     ("cardToken", "is not a token of the card provider"),
     ("cardToken", "a card number is never accepted"),
     # Either or, both or none.

@@ -1,12 +1,13 @@
 import base64
 
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
-from shop.product.v1.product_pb2 import ListProductsRequest
+from shop.product.v1.product_pb2 import ListProductsRequest, SearchProductsRequest
 
 from souk.kernel.errors import InvalidArgument
-from souk.kernel.paging import decode_token, encode_token, page_size_of, query_digest, require_same_query
+from souk.kernel.paging import decode_token, encode_token, page_of, page_size_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50)
 INTEGER = st.integers(-(2**63), 2**63 - 1)
@@ -44,7 +45,40 @@ def test_numbers_beyond_64_bits_are_refused() -> None:
         decode_token(encode_token("a", 2**63), (str, int))
 
 
-def test_a_token_is_bound_to_its_query() -> None:
-    require_same_query(query_digest("kitchen", None), query_digest("kitchen", None))
-    with pytest.raises(InvalidArgument):
-        require_same_query(query_digest("kitchen", None), query_digest(None, "kitchen"))
+def token_of(request: ListProductsRequest, caller: str) -> str:
+    _, token = page_of(request, (str, int), caller=caller).cut([1, 2, 3], lambda row: ("é", row))
+    assert token is not None
+    return token
+
+
+FIRST = ListProductsRequest(category="toys", page_size=2)
+
+
+def test_a_page_goes_on_behind_the_last_row_shown() -> None:
+    token = token_of(FIRST, "U-1")
+    other_size = ListProductsRequest(category="toys", page_size=5, page_token=token)
+    page = page_of(other_size, (str, int), caller="U-1")
+    assert (page.size, page.after) == (5, ("é", 2))
+    assert page.cut([3], lambda row: ("", row)) == ([3], None)
+
+
+def test_an_empty_token_is_the_first_page() -> None:
+    for request in (FIRST, ListProductsRequest(category="toys", page_token="")):
+        assert page_of(request, (str, int), caller="U-1").after is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "caller"),
+    [
+        (ListProductsRequest(), "U-1"),
+        (ListProductsRequest(category="kitchen"), "U-1"),
+        (ListProductsRequest(category="toys", sort="-name"), "U-1"),
+        (ListProductsRequest(category="toys"), "U-2"),
+        (SearchProductsRequest(q="toys"), "U-1"),
+        (SearchProductsRequest(category="toys"), "U-1"),
+    ],
+)
+def test_a_token_is_bound_to_list_query_and_caller(request_: Message, caller: str) -> None:
+    request_.page_token = token_of(FIRST, "U-1")
+    with pytest.raises(InvalidArgument, match="belongs to another list, filter, order or caller"):
+        page_of(request_, (str, int), caller=caller)

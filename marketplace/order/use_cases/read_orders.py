@@ -4,7 +4,7 @@ from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.messages import event_message
 from marketplace.order.ports import Orders
-from souk.kernel.paging import decode_token, encode_token, page_size_of
+from souk.kernel.paging import page_of
 from souk.store.database import Database, Transaction
 
 
@@ -21,23 +21,21 @@ class ReadOrders:
 
     async def page(self, user_id: str, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
         """The newest first."""
-        size = page_size_of(request)
-        after = decode_token(request.page_token, (int, str)) if request.HasField("page_token") else None
-        rows = await self._database.read(lambda tx: self._orders.page(tx, user_id, size + 1, after))
-        shown, more = rows[:size], len(rows) > size
-        token = encode_token(shown[-1].created_at, shown[-1].order.id) if more else None
+        page = page_of(request, (int, str), caller=user_id)
+        rows = await self._database.read(lambda tx: self._orders.page(tx, user_id, page.size + 1, page.after))
+        shown, token = page.cut(rows, lambda row: (row.created_at, row.order.id))
         return pb.ListOrdersResponse(orders=[row.order for row in shown], next_page_token=token)
 
     async def history(self, user_id: str, request: pb.ListOrderEventsRequest) -> pb.ListOrderEventsResponse:
         """The oldest first."""
-        size = page_size_of(request)
-        after = int(decode_token(request.page_token, (int,))[0]) if request.HasField("page_token") else 0
+        page = page_of(request, (int,), caller=user_id)
+        after = int(page.after[0]) if page.after else 0
 
         async def read(tx: Transaction) -> list[pb.OrderEvent]:
             await self._orders.shown(tx, user_id, request.id)
             history = await self._orders.history(tx, request.id)
             return [event_message(place, event, time) for place, (event, time) in enumerate(history, start=1)]
 
-        events = (await self._database.read(read))[after:]
-        token = encode_token(after + size) if len(events) > size else None
-        return pb.ListOrderEventsResponse(events=events[:size], next_page_token=token)
+        events = (await self._database.read(read))[max(after, 0) :]
+        shown, token = page.cut(events, lambda event: (event.sequence,))
+        return pb.ListOrderEventsResponse(events=shown, next_page_token=token)

@@ -1,22 +1,11 @@
 """Read what belongs to a user: payments, saved cards, the wallet."""
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Sequence
 
 from marketplace.payment.domain import Card, Payment, Wallet
 from marketplace.payment.office import Office
 from souk.kernel.errors import DomainError
-from souk.kernel.paging import decode_token, encode_token, query_digest, require_same_query
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some of a list; `next_token` is None on the last page."""
-
-    items: list[T]
-    next_token: str | None
+from souk.kernel.paging import PageAsked
 
 
 async def get_wallet(user_id: str, office: Office) -> Wallet:
@@ -32,26 +21,15 @@ async def get_payment(user_id: str, payment_id: str, office: Office) -> Payment:
     return payment
 
 
-async def list_payments(user_id: str, size: int, token: str, office: Office) -> Page[Payment]:
-    """The user's payments, the newest first; raises InvalidArgument for a token of another list."""
-    query, before = query_digest("payments", user_id), None
-    if token:
-        digest, last = decode_token(token, (str, str))
-        require_same_query(digest, query)
-        before = str(last)
-    found = await office.database.read(lambda tx: office.payments.page(tx, user_id, before, size + 1))
-    shown = found[:size]
-    return Page(shown, encode_token(query, shown[-1].id) if len(found) > size else None)
+async def list_payments(user_id: str, page: PageAsked, office: Office) -> tuple[Sequence[Payment], str | None]:
+    """A page of the user's payments, the newest first, and the token of the next one."""
+    before = None if page.after is None else str(page.after[0])
+    found = await office.database.read(lambda tx: office.payments.page(tx, user_id, before, page.size + 1))
+    return page.cut(found, lambda payment: (payment.id,))
 
 
-async def list_cards(user_id: str, size: int, token: str, office: Office) -> Page[Card]:
-    """The user's cards, the default first; raises InvalidArgument for a token of another list."""
-    query, after = query_digest("cards", user_id), None
-    if token:
-        digest, rank, last = decode_token(token, (str, int, str))
-        require_same_query(digest, query)
-        after = (int(rank), str(last))
-    found = await office.database.read(lambda tx: office.cards.page(tx, user_id, after, size + 1))
-    shown = found[:size]
-    more = len(found) > size
-    return Page(shown, encode_token(query, int(not shown[-1].is_default), shown[-1].id) if more else None)
+async def list_cards(user_id: str, page: PageAsked, office: Office) -> tuple[Sequence[Card], str | None]:
+    """A page of the user's cards, the default first, and the token of the next one."""
+    after = None if page.after is None else (int(page.after[0]), str(page.after[1]))
+    found = await office.database.read(lambda tx: office.cards.page(tx, user_id, after, page.size + 1))
+    return page.cut(found, lambda card: (int(not card.is_default), card.id))

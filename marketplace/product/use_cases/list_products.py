@@ -1,35 +1,13 @@
 """Listing products, page by page."""
 
-from dataclasses import dataclass
-
 from marketplace.product.domain import Product
 from marketplace.product.ports import Catalogue, Listing, Place
-from marketplace.product.use_cases.page import Page, page_of
-from souk.kernel.paging import decode_token, query_digest, require_same_query
+from marketplace.product.use_cases.page import sort_key
+from souk.kernel.paging import PageAsked
 
 
-@dataclass(frozen=True, slots=True)
-class ListProducts:
-    """Which products, how many, and from which token on."""
-
-    listing: Listing
-    page_size: int
-    page_token: str | None = None
-
-
-async def list_products(command: ListProducts, catalogue: Catalogue) -> Page[Product]:
-    """A page of products; raises InvalidArgument for a token of another list."""
-    listing = command.listing
-    digest = query_digest("list", listing.sort, listing.category, listing.min_price, listing.max_price)
-    after = _place(command.page_token, digest, listing.sort)
-    found = await catalogue.list(listing, after, command.page_size + 1)
-    return page_of(found, command.page_size, digest)
-
-
-def _place(token: str | None, digest: str, sort: str) -> Place | None:
-    if not token:
-        return None
-    kind = str if sort.endswith("name") else int
-    bound_to, key, product_id = decode_token(token, (str, kind, str))
-    require_same_query(bound_to, digest)
-    return Place(key, str(product_id))
+async def list_products(listing: Listing, page: PageAsked, catalogue: Catalogue) -> tuple[list[Product], str | None]:
+    """A page of products, and the token of the next one."""
+    after = None if page.after is None else Place(page.after[0], str(page.after[1]))
+    shown, token = page.cut(await catalogue.list(listing, after, page.size + 1), sort_key)
+    return [placed.product for placed in shown], token

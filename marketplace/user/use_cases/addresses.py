@@ -8,7 +8,7 @@ from marketplace.user.domain import is_id, unknown_user
 from marketplace.user.ports import Addresses, Mark
 from souk.kernel.clock import Clock
 from souk.kernel.ids import new_id
-from souk.kernel.paging import decode_token, encode_token, query_digest, require_same_query
+from souk.kernel.paging import PageAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,6 @@ class UpdateAddress:
     user_id: str
     address_id: str
     given: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ListAddresses:
-    """Whose addresses, how many, and from which token on."""
-
-    user_id: str
-    page_size: int
-    page_token: str | None = None
 
 
 async def create_address(command: CreateAddress, addresses: Addresses, clock: Clock) -> Address:
@@ -69,20 +60,14 @@ async def delete_address(user_id: str, address_id: str, addresses: Addresses) ->
         raise unknown_address()
 
 
-async def list_addresses(command: ListAddresses, addresses: Addresses) -> tuple[Sequence[Address], str | None]:
-    """A page, the oldest first, and the token of the next one; raises InvalidArgument for a wrong token."""
-    digest = query_digest("addresses", command.user_id)
-    after = _mark(command.page_token, digest)
-    found = await addresses.list(command.user_id, after, command.page_size + 1)
-    shown = found[: command.page_size]
-    if len(found) <= command.page_size:
-        return shown, None
-    return shown, encode_token(digest, shown[-1].created_at, shown[-1].id)
+async def list_addresses(user_id: str, page: PageAsked, addresses: Addresses) -> tuple[Sequence[Address], str | None]:
+    """A page, the oldest first, and the token of the next one."""
+    found = await addresses.list(user_id, _mark(page), page.size + 1)
+    return page.cut(found, lambda address: (address.created_at, address.id))
 
 
-def _mark(token: str | None, digest: str) -> Mark | None:
-    if not token:
+def _mark(page: PageAsked) -> Mark | None:
+    if page.after is None:
         return None
-    bound_to, created_at, address_id = decode_token(token, (str, int, str))
-    require_same_query(bound_to, digest)
+    created_at, address_id = page.after
     return Mark(int(created_at), str(address_id))
