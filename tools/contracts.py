@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent / "contracts"
 GENERATED = ROOT / "gen"
 BASELINE = ROOT / "baseline.binpb"
 COMMENTS = "comments.json"
+EXAMPLES = "examples.json"
 ASIDE = ".gen-"
 INTERRUPTED = 130
 
@@ -66,6 +67,8 @@ def generate(into: Path) -> None:
             (folder / "__init__.py").touch()
             (folder / "py.typed").touch()
     _write_comments(into)
+    for file in ROOT.glob(f"s*/{EXAMPLES}"):
+        shutil.copy(file, into / file.parent.name / EXAMPLES)
 
 
 def _write_comments(into: Path) -> None:
@@ -131,7 +134,7 @@ def _drift(fresh: Path) -> set[str]:
     names = {
         str(path.relative_to(base))
         for base in (fresh, GENERATED)
-        for pattern in ("*.py*", COMMENTS)
+        for pattern in ("*.py*", COMMENTS, EXAMPLES)
         for path in base.rglob(pattern)
         if path.suffix != ".pyc"
     }

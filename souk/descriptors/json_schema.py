@@ -55,6 +55,10 @@ class Schemas:
         """A reference to the schema of a body; `elsewhere` is not in it, `key` is the idempotency key."""
         return self._reference(message, request=True, elsewhere=frozenset(elsewhere), key=key)
 
+    def members(self, message: Descriptor) -> Schema:
+        """The schema of an answer itself, for whoever makes it part of another; it gets no name."""
+        return self._object(message, False, frozenset(), "")
+
     def parameter(self, field: FieldDescriptor) -> Schema:
         """The schema of a field in a path or a query."""
         one = _well_known(field.message_type) if field.message_type else self.scalar(field, request=True)

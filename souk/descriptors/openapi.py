@@ -13,9 +13,10 @@ from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.comments import comments_of
 from souk.descriptors.contract import Access, Contract, HttpRule, Method
+from souk.descriptors.examples import Examples, examples_of
 from souk.descriptors.json_names import lower_camel, must_be_given
 from souk.descriptors.json_schema import Schema, Schemas
-from souk.descriptors.openapi_responses import HEADERS, PROBLEM, Responses
+from souk.descriptors.openapi_responses import HEADERS, Responses
 
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -37,7 +38,8 @@ def openapi_of(contracts: Sequence[Contract], title: str, keys_method: str) -> d
     """
     schemas = Schemas(comments_of(contracts))
     methods = {name: method for contract in contracts for name, method in contract.methods.items()}
-    writer = _Writer(schemas, Responses(schemas, methods[keys_method].service))
+    examples = examples_of(contracts)
+    writer = _Writer(schemas, Responses(schemas, examples, methods[keys_method].service), examples)
     operations = [(contract, method, rule) for contract in contracts for method, rule in _public(contract)]
     # Answers first, so that they get the plain names and only the input's variant is named so.
     for _, method, _ in operations:
@@ -48,15 +50,23 @@ def openapi_of(contracts: Sequence[Contract], title: str, keys_method: str) -> d
         paths.setdefault(_path(rule), {})[rule.verb.lower()] = writer.operation(contract, method, rule)
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": "1", "description": DESCRIPTION},
+        "info": {
+            "title": title,
+            "version": "1",
+            "description": DESCRIPTION,
+            "contact": {"name": f"Whoever runs this {title}"},
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "The gateway that serves this document."}],
         "tags": _tags(operations, schemas),
         "paths": paths,
         "components": {
-            "schemas": {"Problem": PROBLEM, **schemas.components},
+            "schemas": schemas.components,
             "responses": writer.responses.components,
             "headers": HEADERS,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
+        "x-codes": dict(sorted(writer.responses.problems.codes.items())),
     }
 
 
@@ -77,8 +87,8 @@ def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]], schemas: Sche
 
 
 class _Writer:
-    def __init__(self, schemas: Schemas, responses: Responses) -> None:
-        self.schemas, self.responses = schemas, responses
+    def __init__(self, schemas: Schemas, responses: Responses, examples: Examples) -> None:
+        self.schemas, self.responses, self.examples = schemas, responses, examples
 
     def operation(self, contract: Contract, method: Method, rule: HttpRule) -> dict[str, Any]:
         policy = method.policy
@@ -115,18 +125,22 @@ class _Writer:
             schema["minLength"] = 1
         required = place == "path" or must_be_given(field)
         comment = self.schemas.comment(field.full_name)
-        return {"name": field.json_name, "in": place, "required": required, **comment, "schema": schema}
+        example = self.examples.parameter(field, required=required)
+        return {"name": field.json_name, "in": place, "required": required, **comment, "schema": schema, **example}
 
     def _body(self, method: Method, rule: HttpRule) -> Schema | None:
         message = cast(Descriptor, method.input.DESCRIPTOR)
         if rule.body != "*":
             inner = message.fields_by_name[rule.body].message_type
-            return _content(self.schemas.request(inner), inner.fields) if inner is not None else None
+            if inner is None:
+                return None
+            return _content(self.schemas.request(inner), inner.fields, self.examples.of(inner, request=True))
         bound = _VARIABLE.findall(rule.path)
         fields = [field for field in message.fields if field.name not in bound]
         if not fields:
             return None
-        return _content(self.schemas.request(message, bound, method.policy.idempotency_field), fields)
+        schema = self.schemas.request(message, bound, method.policy.idempotency_field)
+        return _content(schema, fields, self.examples.of(message, request=True, elsewhere=bound))
 
 
 def _summary(method: Method, description: str) -> str:
@@ -139,5 +153,6 @@ def _fits_query(field: FieldDescriptor) -> bool:
     return field.message_type is None or field.message_type.full_name in _IN_QUERY
 
 
-def _content(schema: Schema, fields: Iterable[FieldDescriptor]) -> Schema:
-    return {"required": any(map(must_be_given, fields)), "content": {"application/json": {"schema": schema}}}
+def _content(schema: Schema, fields: Iterable[FieldDescriptor], example: Schema) -> Schema:
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"required": any(map(must_be_given, fields)), "content": content}

@@ -9,7 +9,7 @@ from typing import Any
 
 from souk.gateway.docs_schema import Schema, fields, reference, row, text
 
-_OF_NO_OPERATION = {"ROUTE_NOT_FOUND": "404", "METHOD_NOT_ALLOWED": "405", "NOT_READY": "503"}
+_COMMON = ("type", "title", "status", "detail", "code", "requestId")
 _ASSETS = files("souk.gateway") / "assets"
 
 
@@ -50,12 +50,16 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
                     yield from _operation(verb, path, operation, document)
         yield "</section>"
     yield "<section><h2>Schemas</h2>"
-    for name, schema in document["components"]["schemas"].items():
+    shown = {name: one for name, one in document["components"]["schemas"].items() if _own_members(one)}
+    for name, schema in shown.items():
         yield (
             f'<details id="{escape(name)}"><summary><code>{escape(name)}</code>'
             f"<span>{text(schema.get('description', ''))}</span></summary>{fields(schema)}</details>"
         )
-    yield f"</section><section><h2>Codes</h2><ul>{''.join(_codes(document))}</ul></section>"
+    yield (
+        '</section><section><h2>Codes</h2><table class="codes"><tr><th>Code</th><td>Status</td><td>What it means</td>'
+        f"<td>What to do</td></tr>{''.join(_codes(document))}</table></section>"
+    )
 
 
 def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, Any]) -> Iterator[str]:
@@ -72,7 +76,7 @@ def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, A
         yield from _request_body(body["content"]["application/json"]["schema"], document)
     yield "<h3>Answers</h3><table>"
     for status, response in _responses(operation, document).items():
-        yield f"<tr><th>{escape(status)}</th><td>{_answer(response)}</td></tr>"
+        yield f"<tr><th>{escape(status)}</th><td>{_answer(response, document)}</td></tr>"
     yield "</table></details>"
 
 
@@ -100,36 +104,40 @@ def _responses(operation: Schema, document: Mapping[str, Any]) -> Mapping[str, S
     }
 
 
-def _answer(response: Schema) -> str:
+def _answer(response: Schema, document: Mapping[str, Any]) -> str:
     if codes := _problem_codes(response):
-        return ", ".join(_code(code, detail) for code, detail in codes.items())
+        schemas = document["components"]["schemas"]
+        return ", ".join(_code(code, name, schemas[name]) for code, name in codes.items())
     content = response.get("content", {})
     shape = reference(content["application/json"]["schema"]) if content else ""
     return f"{escape(response['description'])} {shape}"
 
 
-def _code(code: str, detail: str) -> str:
+def _code(code: str, name: str, schema: Schema) -> str:
     link = f'<a href="#{escape(code)}"><code>{escape(code)}</code></a>'
-    return f"{link} with {detail}" if detail else link
+    own = ", ".join(f'<a href="#{escape(name)}"><code>{escape(one)}</code></a>' for one in _own_members(schema))
+    return f"{link} with {own}" if own else link
+
+
+def _own_members(schema: Schema) -> list[str]:
+    """What a problem brings beyond what each has."""
+    return [name for name in schema.get("properties", {}) if name not in _COMMON]
 
 
 def _problem_codes(response: Schema) -> Mapping[str, str]:
-    """The codes of a problem, each with a link to what it brings."""
-    schema = response.get("content", {}).get("application/problem+json", {}).get("schema", {})
-    variants = [variant["allOf"] for variant in schema.get("oneOf", [schema] if schema else [])]
-    return {
-        code: "".join(map(reference, details))
-        for _, *details, narrowed in variants
-        for code in narrowed["properties"]["code"]["enum"]
-    }
+    """The codes of a problem, each with the name of its schema."""
+    content = response.get("content", {}).get("application/problem+json")
+    if content is None:
+        return {}
+    schemas = content["schema"].get("oneOf", [content["schema"]])
+    names = (schema["$ref"].rpartition("/")[2] for schema in schemas)
+    return dict(zip(content["examples"], names, strict=True))
 
 
 def _codes(document: Mapping[str, Any]) -> Iterator[str]:
-    """A place for the `type` of each problem to lead to."""
-    found = dict(_OF_NO_OPERATION)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            for status, response in _responses(operation, document).items():
-                found.update(dict.fromkeys(_problem_codes(response), status))
-    for code, status in sorted(found.items()):
-        yield f'<li id="{escape(code)}"><code>{escape(code)}</code> {escape(status)}</li>'
+    """A place for the `type` of each problem to lead to: what it means, and what to do."""
+    for code, found in document["x-codes"].items():
+        yield (
+            f'<tr id="{escape(code)}"><th><code>{escape(code)}</code></th><td>{found["status"]}</td>'
+            f"<td>{text(found['meaning'])}</td><td>{text(found['remedy'])}</td></tr>"
+        )

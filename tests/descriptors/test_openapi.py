@@ -1,8 +1,11 @@
 """The OpenAPI document is valid, and says of a method what its contract says."""
 
 import json
+import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -11,12 +14,16 @@ import schemathesis
 from grpc_health.v1 import health_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2
 from shop.payment.v1 import payment_pb2
 from shop.product.v1 import product_pb2
 from shop.user.v1 import user_pb2
 
+import souk.gateway
+from marketplace.product.demo_catalogue import PRODUCTS
+from marketplace.user.demo import ADDRESS_ID, HOME
 from souk.descriptors.comments import comments_of
 from souk.descriptors.contract import contract_of
 from souk.descriptors.json_reader import JsonReader
@@ -43,6 +50,7 @@ def problem(status: str) -> Any:
 
 
 def test_it_is_valid() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
     loaded = schemathesis.openapi.from_dict(DOCUMENT)
     loaded.validate()
     assert len(list(loaded.get_all_operations())) == sum(len(path) for path in DOCUMENT["paths"].values())
@@ -90,8 +98,10 @@ def test_what_is_internal_is_not_in_it() -> None:
 def test_an_operation_says_its_statuses_and_codes() -> None:
     assert set(PLACE["responses"]) >= {"201", "202", "400", "401", "402", "404", "409", "413", "415", "422", "503"}
     assert "200" not in PLACE["responses"]
-    codes = problem("422")["allOf"][1]["properties"]["code"]["enum"]
-    assert codes == ["IDEMPOTENCY_KEY_REUSED"]
+    reused = DOCUMENT["components"]["schemas"]["IdempotencyKeyReusedProblem"]["properties"]
+    assert problem("422") == {"$ref": "#/components/schemas/IdempotencyKeyReusedProblem"}
+    assert reused["code"] == {**reused["code"], "type": "string", "const": "IDEMPOTENCY_KEY_REUSED"}
+    assert reused["status"] == {**reused["status"], "type": "integer", "const": 422}
     assert PLACE["responses"]["404"]["description"] == "PRODUCT_NOT_FOUND, ADDRESS_NOT_FOUND, PAYMENT_METHOD_NOT_FOUND"
     assert set(PLACE["responses"]["201"]["headers"]) == {
         "X-Request-Id",
@@ -223,7 +233,7 @@ def test_alternatives_exclude_each_other(value: dict[str, Any], *, valid: bool) 
 
 
 def public_schemas() -> dict[str, Any]:
-    return {name: schema for name, schema in DOCUMENT["components"]["schemas"].items() if name != "Problem"}
+    return dict(DOCUMENT["components"]["schemas"])
 
 
 def test_every_field_says_something_of_its_own() -> None:
@@ -247,3 +257,76 @@ def test_every_reason_says_what_it_means_and_what_to_do(contract: Any) -> None:
         for reason in method.reasons.values():
             assert reason.meaning.endswith("."), reason.name
             assert reason.remedy.endswith("."), reason.name
+
+
+def contents() -> Iterator[tuple[str, str, Any]]:
+    """Every body of a request and of an answer: whose, of which type, and its schema and examples."""
+    for path, operations in DOCUMENT["paths"].items():
+        for verb, operation in operations.items():
+            bodies = {status: resolved(one) for status, one in operation["responses"].items()}
+            for name, body in {"request": operation.get("requestBody", {}), **bodies}.items():
+                for content in body.get("content", {}).values():
+                    yield f"{verb} {path} {name}", name, content
+
+
+def resolved(response: Any) -> Any:
+    if "$ref" in response:
+        return DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    return response
+
+
+def examples(content: Any) -> list[Any]:
+    return [content["example"]] if "example" in content else [one["value"] for one in content["examples"].values()]
+
+
+def test_every_request_and_answer_has_an_example_that_its_schema_allows() -> None:
+    wrong = {}
+    for where, _, content in contents():
+        validator = jsonschema_rs.validator_for({"components": DOCUMENT["components"], **content["schema"]})
+        for example in examples(content):
+            if found := [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(example)]:
+                wrong[where] = found
+    assert wrong == {}
+
+
+def test_every_parameter_s_example_is_one_that_its_schema_allows() -> None:
+    found = [
+        (one["schema"], one["example"])
+        for operations in DOCUMENT["paths"].values()
+        for operation in operations.values()
+        for one in operation["parameters"]
+        if "example" in one
+    ]
+    assert len(found) > 20
+    assert [example for schema, example in found if not jsonschema_rs.is_valid(schema, example)] == []
+
+
+def test_no_example_is_made_up() -> None:
+    texts = json.dumps([examples(content) for _, _, content in contents()])
+    assert '"example' not in texts
+    assert "{}" not in texts
+
+
+def test_the_examples_are_the_demo_data() -> None:
+    category, name, price, description = PRODUCTS[0]
+    mug = DOCUMENT["paths"]["/api/v1/products/{id}"]["get"]["responses"]["200"]["content"]["application/json"][
+        "example"
+    ]
+    assert {"id": "P-101", "name": name, "category": category, "price": price, "description": description}.items() <= (
+        mug.items()
+    )
+    address = DOCUMENT["paths"]["/api/v1/addresses/{id}"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert address["example"]["id"] == ADDRESS_ID
+    assert {key: address["example"][key] for key in ("name", "line1", "city", "country", "phone")} == {
+        key: getattr(HOME, key) for key in ("name", "line1", "city", "country", "phone")
+    }
+
+
+def test_every_code_of_the_gateway_is_explained() -> None:
+    source = "".join(path.read_text() for path in (Path(souk.gateway.__file__).parent).glob("*.py"))
+    raised = set(re.findall(r'Problem\(\s*\d{3},\s*"([A-Z_]+)"', source))
+    assert len(raised) > 8
+    assert raised <= DOCUMENT["x-codes"].keys()
+    said = {code for _, _, content in contents() for code in content.get("examples", ())}
+    assert said <= DOCUMENT["x-codes"].keys()
+    assert [code for code, text in DOCUMENT["x-codes"].items() if not (text["meaning"] and text["remedy"])] == []

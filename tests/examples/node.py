@@ -38,6 +38,12 @@ def installed(example: str) -> Path:
     return copy
 
 
+def packages_of(folder: Path) -> Path:
+    """The packages that the lock in a folder names."""
+    _require_node()
+    return _packages(folder)
+
+
 def _require_node() -> None:
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("needs node and npm, which are not on the path")

@@ -149,7 +149,7 @@ async def test_the_page_is_for_people(world: Any) -> None:
     assert "<p>The same key is the same order. <small>Answered within 10 s.</small></p>" in place
     assert '<td>list of <a href="#OrderItemInput"><code>OrderItemInput</code></a></td><td>required</td>' in place
     assert "<td>string, 1 to 255 characters</td><td>required</td><td>Chosen by the client" in place
-    assert '<code>OUT_OF_STOCK</code></a> with <a href="#StockShortage"><code>StockShortage</code></a>' in place
+    assert '<code>OUT_OF_STOCK</code></a> with <a href="#OutOfStockProblem"><code>items</code></a>' in place
     assert '<th>422</th><td><a href="#IDEMPOTENCY_KEY_REUSED">' in place
 
 

@@ -1,0 +1,49 @@
+"""The codes that the gateway itself answers with, whatever is called: their status, meaning and remedy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a code means to whoever calls, and what to do about it."""
+
+    status: int
+    meaning: str
+    remedy: str
+
+
+CODES: Mapping[str, Code] = {
+    "BODY_TOO_LARGE": Code(413, "The body is larger than this server reads.", "Send at most 1 MiB."),
+    "DEADLINE_EXCEEDED": Code(
+        504,
+        "The answer did not come in time; what was asked for may have happened.",
+        "Read what you wanted to change, or send the same request again with the same idempotency key.",
+    ),
+    "HEADERS_TOO_LARGE": Code(431, "The headers are larger than this server reads.", "Send fewer or shorter headers."),
+    "INTERNAL": Code(
+        500,
+        "Something is wrong on this side; whether it happened is not known.",
+        "Tell whoever runs the system the `requestId`; its log says what went wrong.",
+    ),
+    "METHOD_NOT_ALLOWED": Code(
+        405, "There is something at this path, but not for this HTTP method.", "Use a method that `Allow` names."
+    ),
+    "NOT_READY": Code(503, "The system is starting or stopping.", "Ask again in a few seconds."),
+    "RATE_LIMITED": Code(429, "Too many requests of this kind came from you.", "Wait as long as `Retry-After` says."),
+    "REQUEST_TIMEOUT": Code(408, "The body did not arrive in time.", "Send the request again, all of it at once."),
+    "ROUTE_NOT_FOUND": Code(404, "There is nothing at this path.", "Check the path; this page lists all there are."),
+    "UNSUPPORTED_MEDIA_TYPE": Code(
+        415,
+        "The body is not JSON in UTF-8, or it is compressed.",
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.",
+    ),
+    "URI_TOO_LONG": Code(414, "The path and query are longer than this server reads.", "Shorten the query."),
+}
+
+
+def unavailable(service: str) -> tuple[str, Code]:
+    """The code for a service that is away, and what it says."""
+    code = f"{service.upper().replace('-', '_')}_UNAVAILABLE"
+    meaning = f"The {service} service is not available now, and nothing was done."
+    return code, Code(503, meaning, "Send the same request again after `Retry-After`, with the same idempotency key.")
