@@ -132,8 +132,8 @@ def test_a_problem_holds_what_its_reason_brings(status: str, document: dict[str,
 
 
 def test_namesakes_are_told_by_their_package() -> None:
-    names = {name for name in DOCUMENT["components"]["schemas"] if name.endswith("StockShortage")}
-    assert names == {"StockShortage", "InventoryStockShortage"}
+    names = {name for name in DOCUMENT["components"]["schemas"] if name.endswith("OutOfStockProblem")}
+    assert names == {"OutOfStockProblem", "InventoryOutOfStockProblem"}
 
 
 def test_an_open_operation_needs_no_token() -> None:
