@@ -97,7 +97,7 @@ def _local(layers: Sequence[Layer]) -> Call:
     dispatcher = Dispatcher(CallerTokens(_KEY, "order", _CLOCK), _CLOCK)
     dispatcher.add(Orders(), order_pb2.DESCRIPTOR.services_by_name["OrderService"])
     tokens = CallerTokens(_KEY, "bench", _CLOCK)
-    channel = Channel(InProcess(dispatcher, _CLOCK), tokens=tokens, layers=layers, clock=_CLOCK)
+    channel = Channel(InProcess(dispatcher, _CLOCK), tokens=tokens, audience="order", layers=layers, clock=_CLOCK)
     return _stub(channel)
 
 

@@ -107,7 +107,7 @@ async def _turn(kind: str, process: _Process, calls: int, at_once: int) -> Hop:
 async def _stub(kind: str, address: str) -> AsyncIterator[Any]:
     clock = SystemClock()
     transport = Remote(lambda: [address]) if kind == "grpc" else ConnectTransport(lambda: [address])
-    channel = Channel(transport, tokens=CallerTokens(_KEY, "bench", clock), clock=clock)
+    channel = Channel(transport, tokens=CallerTokens(_KEY, "bench", clock), audience="order", clock=clock)
     yield order_pb2_grpc.OrderServiceStub(channel)
     await transport.close()
 

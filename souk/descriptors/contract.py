@@ -23,6 +23,8 @@ from soukapi.v1 import policy_pb2
 from souk.kernel.errors import FORBIDDEN, INVALID_REQUEST, UNAUTHENTICATED
 
 DEFAULT_TIMEOUT = 5.0
+ANY_SERVICE = "*"
+"""In a list of services: every service of the installation."""
 
 M = TypeVar("M", bound=Message)
 
@@ -120,7 +122,7 @@ class SuccessState:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a contract says of one method. Time-outs are in seconds."""
+    """What a contract says of one method. Time-outs are in seconds; policy.proto says what each field means."""
 
     access: Access = Access.UNSPECIFIED
     roles: frozenset[str] = frozenset()
@@ -135,6 +137,9 @@ class Policy:
     location: str = ""
     no_store: bool = False
     isolated: bool = False
+    callers: frozenset[str] = frozenset()
+    subject_field: str = ""
+    acts_for: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +188,7 @@ def contract_of(service: ServiceDescriptor) -> Contract:
     """Reads a service's contract.
 
     Raises ValueError when a method lists a reason that the service does not have, or a reason a detail that
-    is no message.
+    is no message; and when an internal method does not name its callers, or a subject that is no field.
     """
     options = _options(service, descriptor_pb2.ServiceOptions).Extensions[policy_pb2.service]
     reasons = {reason.name: _reason(reason, service) for reason in options.reasons}
@@ -222,6 +227,8 @@ def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason
     policy = options.Extensions[policy_pb2.policy]
     if unknown := [name for name in policy.reasons if name not in reasons]:
         raise ValueError(f"{method.full_name} lists reasons that its service does not have: {', '.join(unknown)}")
+    if wrong := _wrong(method, policy):
+        raise ValueError(f"{method.full_name}: {wrong}")
     return Method(
         full_name=f"/{method.containing_service.full_name}/{method.name}",
         service=service,
@@ -235,6 +242,18 @@ def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason
         reasons={**STANDARD_REASONS, **{name: reasons[name] for name in policy.reasons}},
         http=_rules(options.Extensions[annotations_pb2.http]),
     )
+
+
+def _wrong(method: MethodDescriptor, policy: policy_pb2.MethodPolicy) -> str:
+    if policy.access == policy_pb2.ACCESS_INTERNAL and not policy.callers:
+        return "an internal method names the services that may call it: callers"
+    if policy.callers and policy.access != policy_pb2.ACCESS_INTERNAL:
+        return "only an internal method names callers"
+    if policy.subject_field and policy.subject_field not in method.input_type.fields_by_name:
+        return f"the subject field {policy.subject_field!r} is no field of its request"
+    if policy.subject_field and method.client_streaming:
+        return "a stream of requests has no subject field"
+    return ""
 
 
 def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
@@ -253,6 +272,9 @@ def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
         location=policy.location,
         no_store=policy.no_store,
         isolated=policy.isolated,
+        callers=frozenset(policy.callers),
+        subject_field=policy.subject_field,
+        acts_for=frozenset(policy.acts_for),
     )
 
 

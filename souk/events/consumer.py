@@ -91,6 +91,9 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         handler = self._consumers.get(request.consumer)
         if handler is None:
             raise DomainError(UNKNOWN_CONSUMER, f"there is no consumer {request.consumer!r} here")
+        source = current().caller.service
+        if any(event.source != source for event in request.events):
+            raise PermissionDenied(f"{source!r} may deliver its own events alone")
         keys: dict[str, list[Event]] = {}
         for event in request.events:
             keys.setdefault(event.key, []).append(event)

@@ -97,7 +97,7 @@ class Calls:
         def channel(name: str) -> Channel:
             if name not in channels:
                 transport, layers = self._way(caller, name)
-                channels[name] = Channel(transport, tokens=tokens, layers=layers, clock=self._clock)
+                channels[name] = Channel(transport, tokens=tokens, audience=name, layers=layers, clock=self._clock)
             return channels[name]
 
         return channel

@@ -10,14 +10,15 @@
     │   ├── StoreUnavailable  away, full or locked: may work later
     │   ├── StoreCorrupt      the file is not what it was
     │   └── ForeignAwait      a transaction waited for something that is not its database
+    ├── CallerTokenRefused    a call's token does not prove who calls: a fault of the system, not of the user
     ├── Overloaded            too much at once in this process; may work later
     ├── VersionConflict       an event stream is further than its writer knew
     ├── LeaseLost             another replica has taken over; the loser stops
     └── PoisonedEvent         a consumer can never handle this event; it is to be parked
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway
-application/problem+json (RFC 9457). StoreUnavailable and Overloaded leave a service as UNAVAILABLE,
-everything else as UNKNOWN, without text.
+application/problem+json (RFC 9457). StoreUnavailable, Overloaded and CallerTokenRefused leave a service as
+UNAVAILABLE, everything else as UNKNOWN, without text.
 """
 
 from collections.abc import Sequence
@@ -111,6 +112,10 @@ class StoreCorrupt(StoreError):
 
 class ForeignAwait(StoreError):
     """A transaction waited for something that is not its own database."""
+
+
+class CallerTokenRefused(SoukError):
+    """A caller token is forged, for somebody else, or too far from this process's clock; the message says which."""
 
 
 class Overloaded(SoukError):

@@ -4,13 +4,18 @@
 |---|---|
 | ANYONE | nothing |
 | CALLER | a subject, one of the method's roles and all of its scopes |
-| INTERNAL | a service |
+| INTERNAL | a service that the method names in its `callers` |
 | not said (a foreign contract) | a service, where callers can be verified at all |
+
+Where the contract says which field of a request names the user it is about (`subject_field`), that user is the
+caller's, unless the service that calls may act for others (`acts_for`).
 """
 
 from collections.abc import Iterable
 
-from souk.descriptors.contract import Access, Method
+from google.protobuf.message import Message
+
+from souk.descriptors.contract import ANY_SERVICE, Access, Method
 from souk.kernel.clock import Clock
 from souk.kernel.context import NOBODY, CallContext, Caller
 from souk.kernel.errors import PermissionDenied, Unauthenticated
@@ -30,10 +35,10 @@ class Admission:
     ) -> CallContext:
         """What the handler runs in; a call that came without a deadline gets the contract's.
 
-        Raises Unauthenticated or PermissionDenied.
+        Raises Unauthenticated, PermissionDenied, or CallerTokenRefused.
         """
         came = dict(metadata or ())
-        caller = self._caller(came.get(CALLER_KEY))
+        caller = self._caller(came.get(CALLER_KEY), method.full_name)
         self._check(method, caller)
         return CallContext(
             deadline=self._clock.monotonic() + (method.policy.timeout if remaining is None else remaining),
@@ -42,8 +47,8 @@ class Admission:
             idempotency_key=_text(came.get(IDEMPOTENCY_KEY)),
         )
 
-    def _caller(self, token: str | bytes | None) -> Caller:
-        return self._tokens.verify(token) if self._tokens is not None and isinstance(token, str) else NOBODY
+    def _caller(self, token: str | bytes | None, method: str) -> Caller:
+        return self._tokens.verify(token, method) if self._tokens is not None and isinstance(token, str) else NOBODY
 
     def _check(self, method: Method, caller: Caller) -> None:
         policy = method.policy
@@ -54,8 +59,23 @@ class Admission:
                 raise Unauthenticated
         elif not caller.service:
             raise Unauthenticated("only services may call this")
+        if policy.access is Access.INTERNAL and not _named(caller.service, policy.callers):
+            raise PermissionDenied(f"the contract does not name {caller.service!r} among those who may call this")
         if not policy.scopes <= caller.scopes or (policy.roles and not policy.roles & caller.roles):
             raise PermissionDenied
+
+
+def check_subject(method: Method, caller: Caller, request: Message) -> None:
+    """Raises PermissionDenied when a request is about another user than its caller's, and may not be."""
+    policy = method.policy
+    if not policy.subject_field or _named(caller.service, policy.acts_for):
+        return
+    if getattr(request, policy.subject_field) != caller.subject:
+        raise PermissionDenied(f"{caller.service!r} may not act for another user than the one who asks")
+
+
+def _named(service: str, names: frozenset[str]) -> bool:
+    return service in names or ANY_SERVICE in names
 
 
 def _text(value: str | bytes | None) -> str:

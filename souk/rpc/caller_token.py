@@ -1,36 +1,54 @@
 """The caller, as services tell each other: a short-lived token in the metadata `souk-caller`.
 
-HMAC-SHA256 (RFC 2104) with a key that every process of an installation holds. It says who asks and
-which service is calling on their behalf. Only services hold the key, so a token is a service's
-word; the end user's own token stays at the gateway.
+HMAC-SHA256 (RFC 2104) with a key that every process of an installation holds. It says who asks, which
+service is calling on their behalf, which service and method may take it, and when it was made. Only services
+hold the key, so a token is a service's word; the end user's own token stays at the gateway.
+
+A token that is refused is a fault of the system, never of the user: a clock that is off, another key, or
+somebody who plays back what was meant for another.
 """
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from dataclasses import dataclass
 from typing import TypeVar
 
 import orjson
 
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.context import Caller
-from souk.kernel.errors import ConfigurationError, Unauthenticated
+from souk.kernel.errors import CallerTokenRefused, ConfigurationError
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 CALLER_KEY = "souk-caller"
-LIFETIME = 120.0
+LIFETIME = 30.0
+"""Seconds for which a token is good."""
+TOLERANCE = 60.0
+"""Seconds by which the clocks of two processes may differ. A process that is off by more is not ready."""
 _SHORTEST_KEY = 32
 _CACHED = 4_096
 _MAC = 43  # base64 of 32 octets, without padding
 
 
-class CallerTokens:
-    """Signs in the name of `service`, and verifies anybody's.
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """What a token of ours says. Times are in microseconds since 1970."""
 
-    Both are cached: a token is signed once for half of `lifetime` (seconds), and verified once;
-    its expiry is checked each time. Raises ConfigurationError for a key under 32 octets.
+    caller: Caller
+    audience: str
+    method: str
+    issued: int
+    expires: int
+
+
+class CallerTokens:
+    """Signs in the name of `service`, and verifies what others sign for it.
+
+    Both are cached: a token is signed once for half of `lifetime` (seconds), and read once; whom it is for
+    and its times are checked each time. Raises ConfigurationError for a key under 32 octets.
     """
 
     def __init__(self, key: bytes, service: str, clock: Clock, lifetime: float = LIFETIME) -> None:
@@ -40,46 +58,60 @@ class CallerTokens:
         self._service = service
         self._clock = clock
         self._lifetime = round(lifetime * MICROSECONDS)
-        self._signed: dict[Caller, tuple[int, str]] = {}
-        self._verified: dict[str, tuple[int, Caller]] = {}
+        self._signed: dict[tuple[Caller, str, str], tuple[int, str]] = {}
+        self._verified: dict[str, _Token] = {}
 
-    def sign(self, caller: Caller) -> str:
-        """A token for a call that this service makes on behalf of `caller`."""
-        now = self._clock.now()
-        cached = self._signed.get(caller)
-        if cached is not None and now < cached[0]:
+    def sign(self, caller: Caller, audience: str, method: str) -> str:
+        """A token for a call of `method` (its full name) that this service makes to `audience` for `caller`."""
+        now, purpose = self._clock.now(), (caller, audience, method)
+        cached = self._signed.get(purpose)
+        if cached is not None and cached[0] - self._lifetime // 2 <= now < cached[0]:
             return cached[1]
-        token = self._new(caller, now + self._lifetime)
-        _keep(self._signed, caller, (now + self._lifetime // 2, token))
+        token = self._new(_Token(caller, audience, method, now, now + self._lifetime))
+        _keep(self._signed, purpose, (now + self._lifetime // 2, token))
         return token
 
-    def verify(self, token: str) -> Caller:
-        """Who is calling. Raises Unauthenticated when the token is not ours or too old."""
-        cached = self._verified.get(token)
-        if cached is None:
-            cached = self._read(token)
-            _keep(self._verified, token, cached)
-        expires, caller = cached
-        if self._clock.now() >= expires:
-            raise Unauthenticated("the caller token has expired")
-        return caller
+    def verify(self, token: str, method: str) -> Caller:
+        """Who is calling `method` of this service. Raises CallerTokenRefused, which says what is wrong."""
+        read = self._verified.get(token)
+        if read is None:
+            read = self._read(token)
+            _keep(self._verified, token, read)
+        if read.audience != self._service:
+            raise CallerTokenRefused(f"the caller token is for {read.audience!r}, and this is {self._service!r}")
+        if read.method != method:
+            raise CallerTokenRefused(f"the caller token is for {read.method}, and not for {method}")
+        self._check_times(read)
+        return read.caller
 
-    def _new(self, caller: Caller, expires: int) -> str:
+    def _check_times(self, read: _Token) -> None:
+        early = (read.issued - self._clock.now()) / MICROSECONDS
+        if early > TOLERANCE:
+            raise CallerTokenRefused(
+                f"the caller token was issued {early:,.0f} s in the future by this process's clock"
+            )
+        late = (self._clock.now() - read.expires) / MICROSECONDS
+        if late >= TOLERANCE:
+            raise CallerTokenRefused(f"the caller token expired {late:,.0f} s ago by this process's clock")
+
+    def _new(self, token: _Token) -> str:
+        caller = token.caller
         who = (caller.subject, sorted(caller.roles), sorted(caller.scopes), self._service)
-        claims = (*who, expires, caller.session, caller.address)
-        body = _text(orjson.dumps(claims))
+        purpose = (token.audience, token.method, token.issued, token.expires)
+        body = _text(orjson.dumps((*who, *purpose, caller.session, caller.address)))
         return body + self._mac(body)
 
-    def _read(self, token: str) -> tuple[int, Caller]:
+    def _read(self, token: str) -> _Token:
         body, mac = token[:-_MAC], token[-_MAC:]
         if not token.isascii() or not hmac.compare_digest(self._mac(body), mac):
-            raise Unauthenticated("the caller token is not valid")
+            raise CallerTokenRefused("the caller token is not signed with the secret of this installation")
         try:
             claims = orjson.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-            subject, roles, scopes, service, expires, session, address = claims
+            subject, roles, scopes, service, audience, method, issued, expires, session, address = claims
         except (ValueError, NotBase64) as error:
-            raise Unauthenticated("the caller token is not valid") from error
-        return expires, Caller(subject, frozenset(roles), frozenset(scopes), service, session, address)
+            raise CallerTokenRefused("the caller token is one of another version") from error
+        caller = Caller(subject, frozenset(roles), frozenset(scopes), service, session, address)
+        return _Token(caller, audience, method, issued, expires)
 
     def _mac(self, body: str) -> str:
         return _text(hmac.digest(self._key, body.encode(), "sha256"))

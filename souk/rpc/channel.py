@@ -29,7 +29,8 @@ Encode: TypeAlias = Callable[[Any], bytes]
 class Channel(grpc.aio.Channel):
     """Calls made by one service. The transport is closed by whoever made it.
 
-    `tokens` sign in the service's name; without them calls carry no caller. `layers` wrap unary
+    `tokens` sign in the service's name; without them calls carry no caller. `audience` is the name of the
+    service that is called; the contract's own unless said. `layers` wrap unary
     calls, the first outermost; streams pass by them.
     """
 
@@ -38,11 +39,12 @@ class Channel(grpc.aio.Channel):
         transport: Transport,
         *,
         tokens: CallerTokens | None = None,
+        audience: str = "",
         layers: Sequence[Layer] = (),
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.outgoing = Outgoing(tokens, self.clock)
+        self.outgoing = Outgoing(tokens, self.clock, audience)
         self._transport = transport
         self._closed = False
         self._invoke: Invoke = transport.unary

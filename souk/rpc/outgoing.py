@@ -17,10 +17,14 @@ from souk.telemetry.traces import child_header
 
 
 class Outgoing:
-    """Makes calls out of requests, in the name of one service. Without `tokens` they carry no caller."""
+    """Makes calls out of requests, in the name of one service, to the service `audience`.
 
-    def __init__(self, tokens: CallerTokens | None, clock: Clock) -> None:
+    Without `tokens` they carry no caller. An empty `audience` is the service of each method.
+    """
+
+    def __init__(self, tokens: CallerTokens | None, clock: Clock, audience: str = "") -> None:
         self._tokens = tokens
+        self._audience = audience
         self._clock = clock
 
     def call(
@@ -50,16 +54,19 @@ class Outgoing:
         return Call(
             method,
             encoded,
-            given + self._own(context, given) + (((IDEMPOTENCY_KEY, key),) if inherited else ()),
+            given + self._own(method, context, given) + (((IDEMPOTENCY_KEY, key),) if inherited else ()),
             limit if context.deadline is None else min(limit, context.deadline),
             key,
             bool(wait_for_ready),
             decode=decode,
         )
 
-    def _own(self, context: CallContext, given: Pairs) -> Pairs:
+    def _own(self, method: Method, context: CallContext, given: Pairs) -> Pairs:
         trace: Pairs = () if first(given, TRACEPARENT) else ((TRACEPARENT, child_header(context.traceparent)),)
-        return trace if self._tokens is None else (*trace, (CALLER_KEY, self._tokens.sign(context.caller)))
+        if self._tokens is None:
+            return trace
+        token = self._tokens.sign(context.caller, self._audience or method.service, method.full_name)
+        return (*trace, (CALLER_KEY, token))
 
 
 def method_of(path: str) -> Method:

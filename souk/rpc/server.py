@@ -8,6 +8,7 @@ A handler is called in a task and a context of its own. What it raises becomes a
 |---|---|
 | `context.abort`, `abort_with_status` | as said |
 | DomainError with a reason that the method's contract lists | the reason's code, google.rpc.ErrorInfo |
+| CallerTokenRefused | UNAVAILABLE with what is wrong, and the reason CALLER_TOKEN_REFUSED of the domain souk |
 | StoreUnavailable, Overloaded | UNAVAILABLE without text, logged: what was asked for may have happened |
 | anything else | UNKNOWN without text, logged with its trace |
 """
@@ -25,8 +26,8 @@ from souk.descriptors.contract import Method, contract_of
 from souk.descriptors.request_check import decoder_of
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import use
-from souk.kernel.errors import ConfigurationError, DomainError, Overloaded, StoreUnavailable
-from souk.rpc.admission import Admission
+from souk.kernel.errors import CallerTokenRefused, ConfigurationError, DomainError, Overloaded, StoreUnavailable
+from souk.rpc.admission import Admission, check_subject
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.status import STATUS_KEY, encode, shortened
 from souk.telemetry.logs import logger
@@ -35,6 +36,10 @@ from souk.telemetry.traffic import Traffic
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Behaviour: TypeAlias = Callable[[Any, Context], Any]
 Serve: TypeAlias = Callable[[Any, Context], Awaitable[bytes | None]]
+
+CALLER_TOKEN_REFUSED = "CALLER_TOKEN_REFUSED"
+PLATFORM = "souk"
+"""The domain of reasons that are no contract's."""
 
 _log = logger("rpc")
 
@@ -85,11 +90,17 @@ class Dispatcher:
         async def serve(request: Any, context: Context) -> bytes | None:
             try:
                 call = self._admission.admit(method, context.invocation_metadata(), context.time_remaining())
+            except CallerTokenRefused as refusal:
+                await _distrust(method, context, refusal)
+                return None
             except DomainError as refusal:
                 return await _end(method, context, refusal)
             with self.traffic, use(call):
                 try:
-                    return await answer(request if decode is None else decode(request), context)
+                    if decode is not None:
+                        request = decode(request)
+                        check_subject(method, call.caller, request)
+                    return await answer(request, context)
                 except grpc.aio.AbortError:
                     raise
                 except (Exception, asyncio.CancelledError) as error:
@@ -165,6 +176,13 @@ async def _end(method: Method, context: Context, error: BaseException) -> bytes 
         return await context.abort(_unexpected_code(context))
     trailing = (*(context.trailing_metadata() or ()), (STATUS_KEY, encode(error, reason.code, method.service)))
     return await context.abort(reason.code, shortened(error.detail), trailing)
+
+
+async def _distrust(method: Method, context: Context, refused: CallerTokenRefused) -> None:
+    """Nothing was done, but no contract lists it: to who calls it is as if the service were away."""
+    _log.warning("a caller token was refused", method=method.full_name, peer=context.peer(), reason=str(refused))
+    code, status = grpc.StatusCode.UNAVAILABLE, DomainError(CALLER_TOKEN_REFUSED, str(refused))
+    await context.abort(code, str(refused), ((STATUS_KEY, encode(status, code, PLATFORM)),))
 
 
 def _unexpected_code(context: Context) -> grpc.StatusCode:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc.aio
 from google.protobuf.wrappers_pb2 import Int64Value
-from soukapi.v1.event_pb2 import Event
+from soukapi.v1.event_pb2 import DeliverResponse, Event
 from soukapi.v1.event_pb2_grpc import add_EventSinkServicer_to_server
 
 from souk.events.broker import Broker, Route
@@ -17,6 +18,7 @@ from souk.events.lane import LaneSettings
 from souk.events.relay import Relay, RelaySettings
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.context import CallContext, Caller, use
 from souk.resilience.backoff import Backoff
 from souk.store.database import Database, Row, Transaction
 from souk.store.outbox import Outbox
@@ -57,6 +59,14 @@ class Listener:
         assert self.numbers == list(numbers)
 
 
+class _Sink(EventSinkServicer):
+    """Believes, without a token, that it is called by the service in which the events happened."""
+
+    async def Deliver(self, request: Any, context: Any) -> DeliverResponse:
+        with use(CallContext(caller=Caller(service="source"))):
+            return await super().Deliver(request, context)
+
+
 class Services:
     """Services that hear events, each a gRPC server on a loopback port, or away."""
 
@@ -68,7 +78,7 @@ class Services:
     async def start(self, name: str, consumers: Mapping[str, Handler]) -> None:
         """Starts a service; again on its old port if it was there before."""
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        add_EventSinkServicer_to_server(EventSinkServicer(consumers), server)
+        add_EventSinkServicer_to_server(_Sink(consumers), server)
         self._ports[name] = server.add_insecure_port(f"127.0.0.1:{self._ports.get(name, 0)}")
         await server.start()
         self._servers[name] = server

@@ -30,6 +30,8 @@ from tests.examples.node import installed
 
 SECRET = "what nobody guesses, as in every test"
 START = 30.0
+DELIVER = "/soukapi.v1.EventSink/Deliver"
+RENDER = "/shop.notification.v1.NotificationService/RenderMessage"
 
 
 class FakeUser(UserServiceServicer):
@@ -121,8 +123,12 @@ class Node:
             yield channel
 
     def caller(self) -> tuple[tuple[str, str], ...]:
-        """What says that Order calls."""
-        return ((CALLER_KEY, self.tokens.sign(NOBODY)),)
+        """What says that Order delivers events."""
+        return self.calling(DELIVER)
+
+    def calling(self, method: str) -> tuple[tuple[str, str], ...]:
+        """What says that Order calls a method."""
+        return ((CALLER_KEY, self.tokens.sign(NOBODY, "notification", method)),)
 
     def letters(self) -> dict[str, bytes]:
         """The letters, by the ids of their events."""

@@ -32,7 +32,7 @@ from souk.kernel.context import NOBODY
 from souk.rpc.caller_token import CALLER_KEY, CallerTokens
 from souk.rpc.status import details_of
 from souk.telemetry import traces
-from tests.examples.conftest import SECRET, Node, Stage
+from tests.examples.conftest import DELIVER, RENDER, SECRET, Node, Stage
 
 PLACED = order.Order(
     id="ORD-1",
@@ -106,7 +106,7 @@ async def test_it_renders_what_the_other_renders(stage: Stage) -> None:
                 payload = message.SerializeToString()
                 there = await stub.RenderMessage(
                     pb.RenderMessageRequest(event_type=type_of(message), payload=payload, name=name),
-                    metadata=node.caller(),
+                    metadata=node.calling(RENDER),
                 )
                 here = render_message(RenderMessage(type_of(message), payload, name))
                 assert (there.subject, there.text, there.html) == (here.subject, here.text, here.html)
@@ -117,11 +117,11 @@ async def test_what_it_cannot_render_is_refused_as_the_contract_says(stage: Stag
     async with node.channel() as channel:
         stub = NotificationServiceStub(channel)
         unknown = pb.RenderMessageRequest(event_type="constructor")
-        code, reason, details = await refusal(stub.RenderMessage(unknown, metadata=node.caller()))
+        code, reason, details = await refusal(stub.RenderMessage(unknown, metadata=node.calling(RENDER)))
         assert (code, reason, details.domain) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_TEMPLATE", "notification")
         for payload in (b"\xff\xff", b""):
             wrong = pb.RenderMessageRequest(event_type="shop.order.v1.OrderShipped", payload=payload)
-            code, reason, details = await refusal(stub.RenderMessage(wrong, metadata=node.caller()))
+            code, reason, details = await refusal(stub.RenderMessage(wrong, metadata=node.calling(RENDER)))
             assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
             (request,) = (one for one in details.messages if isinstance(one, error_details_pb2.BadRequest))
             assert [violation.field for violation in request.field_violations] == ["payload"]
@@ -129,22 +129,34 @@ async def test_what_it_cannot_render_is_refused_as_the_contract_says(stage: Stag
 
 async def test_only_services_of_the_installation_may_call(stage: Stage) -> None:
     node = await stage.start()
-    elsewhere = CallerTokens(b"of another installation, just as long", "order", SystemClock()).sign(NOBODY)
-    expired = CallerTokens(SECRET.encode(), "order", SystemClock(), lifetime=-1.0).sign(NOBODY)
-    nobody = CallerTokens(SECRET.encode(), "", SystemClock()).sign(NOBODY)
-    ours = node.tokens.sign(NOBODY)
+
+    def signed(tokens: CallerTokens, audience: str = "notification", method: str = DELIVER) -> str:
+        return tokens.sign(NOBODY, audience, method)
+
+    ours = signed(node.tokens)
+    refused = [
+        signed(CallerTokens(b"of another installation, just as long", "order", SystemClock())),
+        signed(CallerTokens(SECRET.encode(), "order", SystemClock(), lifetime=-60.0)),
+        signed(node.tokens, audience="user"),
+        signed(node.tokens, method=RENDER),
+        *(ours[:-1], f"x{ours}", "x"),
+    ]
+    nobody = [signed(CallerTokens(SECRET.encode(), "", SystemClock())), ""]
     async with node.channel() as channel:
-        for token in (elsewhere, expired, nobody, ours[:-1], f"x{ours}", "x", ""):
+        for token in (*refused, *nobody):
             metadata = ((CALLER_KEY, token),)
-            for call in (
-                EventSinkStub(channel).Deliver(DeliverRequest(consumer="mails"), metadata=metadata),
-                NotificationServiceStub(channel).RenderMessage(pb.RenderMessageRequest(), metadata=metadata),
-            ):
-                code, reason, _ = await refusal(call)
-                assert (code, reason) == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+            call = EventSinkStub(channel).Deliver(DeliverRequest(consumer="mails"), metadata=metadata)
+            code, reason, _ = await refusal(call)
+            fault = (grpc.StatusCode.UNAVAILABLE, "CALLER_TOKEN_REFUSED")
+            assert (code, reason) == (
+                fault if token in refused else (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+            )
         code, _, _ = await refusal(EventSinkStub(channel).Deliver(DeliverRequest(consumer="mails")))
         assert code is grpc.StatusCode.UNAUTHENTICATED
         assert await EventSinkStub(channel).Deliver(DeliverRequest(consumer="mails"), metadata=node.caller())
+        others = DeliverRequest(consumer="mails", events=[Event(id="E-1", source="payment")])
+        code, reason, _ = await refusal(EventSinkStub(channel).Deliver(others, metadata=node.caller()))
+        assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN")
 
 
 async def test_it_writes_the_letters_that_the_other_writes(stage: Stage) -> None:

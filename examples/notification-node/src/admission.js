@@ -1,7 +1,7 @@
 // The callee's side of a call: who calls, under which trace, and how what a handler throws is answered.
 
 import { status } from '@grpc/grpc-js';
-import { CALLER_KEY } from './caller_tokens.js';
+import { CALLER_KEY, CallerTokenRefused } from './caller_tokens.js';
 import { within } from './context.js';
 import { Refusal, unauthenticated } from './refusals.js';
 
@@ -31,9 +31,15 @@ export class Admission {
     this.running++;
     try {
       const [token = ''] = call.metadata.get(CALLER_KEY);
-      if (!this.tokens.verify(token)) throw unauthenticated();
-      return await work(call.request);
+      // Both methods of this service name every service among their callers.
+      const caller = token && this.tokens.verify(token, call.getPath());
+      if (!caller) throw unauthenticated();
+      return await work(call.request, caller);
     } catch (error) {
+      if (error instanceof CallerTokenRefused) {
+        this.log.warning('a caller token was refused', { method: call.getPath(), reason: error.message });
+        throw this.statuses.of(new Refusal(status.UNAVAILABLE, 'CALLER_TOKEN_REFUSED', error.message), 'souk');
+      }
       if (error instanceof Refusal) throw this.statuses.of(error);
       this.log.error('a call failed', { method: call.getPath(), error: error.name, code: error.code });
       throw { code: status.UNKNOWN, details: '' }; // what went wrong in here is nobody else's business

@@ -7,7 +7,7 @@
 import { status } from '@grpc/grpc-js';
 import { current, within } from './context.js';
 import { PoisonedEvent } from './mail_event.js';
-import { Refusal } from './refusals.js';
+import { Refusal, forbidden } from './refusals.js';
 
 const AT_ONCE = 16;
 const EVENT_TIME = 10_000;
@@ -18,10 +18,11 @@ const AWAY = new Set([
 
 /** Deliver, for `consumers` by name. */
 export function eventSink(consumers, log) {
-  return async ({ consumer, events }) => {
+  return async ({ consumer, events }, caller) => {
     if (!Object.hasOwn(consumers, consumer)) {
       throw new Refusal(status.NOT_FOUND, 'UNKNOWN_CONSUMER', `there is no consumer ${JSON.stringify(consumer)} here`);
     }
+    if (events.some(({ source }) => source !== caller)) throw forbidden(`${caller} may deliver its own events alone`);
     const results = new Map();
     const waiting = [...byKey(events).values()];
     const work = async () => {

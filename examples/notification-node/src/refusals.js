@@ -21,6 +21,9 @@ export const invalidArgument = (field, description) =>
 export const unauthenticated = () =>
   new Refusal(status.UNAUTHENTICATED, 'UNAUTHENTICATED', 'only services may call this');
 
+/** Whoever calls is a service that may not do this. */
+export const forbidden = (detail) => new Refusal(status.PERMISSION_DENIED, 'FORBIDDEN', detail);
+
 /** Writes refusals into statuses, and reads their reasons. */
 export class Statuses {
   constructor(contracts, domain) {
@@ -30,8 +33,8 @@ export class Statuses {
   }
 
   /** A refusal as grpc-js takes it from a handler. */
-  of({ code, message, reason, violations }) {
-    const details = [this.#packed('errorInfo', { reason, domain: this.domain })];
+  of({ code, message, reason, violations }, domain = this.domain) {
+    const details = [this.#packed('errorInfo', { reason, domain })];
     if (violations.length) details.push(this.#packed('badRequest', { fieldViolations: violations }));
     const metadata = new Metadata();
     metadata.set(STATUS_KEY, this.status.serialize({ code, message, details }));

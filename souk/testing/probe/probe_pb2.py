@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esouk/testing/probe/probe.proto\x12\x0bsouktest.v1\x1a\x17soukapi/v1/policy.proto\"O\n\x03\x41sk\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x03(\t\"\x92\x01\n\x06\x41nswer\x12+\n\x04seen\x18\x01 \x03(\x0b\x32\x1d.souktest.v1.Answer.SeenEntry\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\r\n\x05notes\x18\x04 \x03(\t\x1a+\n\tSeenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xee\x04\n\x05Probe\x12\\\n\x05Unary\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\",\xaa\xd4\x18(\x08\x02\x32\x02\x08\x14\x42\x03keyb\x0cOUT_OF_STOCKb\rPROVIDER_DOWN\x12I\n\x04\x44own\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x18\xaa\xd4\x18\x14\x08\x02\x32\x02\x08\x14\x62\x0cOUT_OF_STOCK0\x01\x12\x39\n\x02Up\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\n\xaa\xd4\x18\x06\x08\x02\x32\x02\x08\x14(\x01\x12=\n\x04\x42oth\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\n\xaa\xd4\x18\x06\x08\x02\x32\x02\x08\x14(\x01\x30\x01\x12\x42\n\tReadWrite\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\n\xaa\xd4\x18\x06\x08\x02\x32\x02\x08\x14(\x01\x30\x01\x12\x38\n\x07Missing\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x06\xaa\xd4\x18\x02\x08\x02\x12\x39\n\x08Internal\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x06\xaa\xd4\x18\x02\x08\x01\x12M\n\x07Guarded\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x1b\xaa\xd4\x18\x17\x08\x03\x12\x05\x61\x64min\x12\x05owner\x1a\x05probe\x1a:\xaa\xd4\x18\x36\n\x05probe\x12\x15\n\x0cOUT_OF_STOCK\x10\t\x18\x99\x03 \x01\x12\x16\n\rPROVIDER_DOWN\x10\x0e\x18\xf7\x03(\x01\x32\x39\n\x07\x46oreign\x12.\n\x05Unary\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esouk/testing/probe/probe.proto\x12\x0bsouktest.v1\x1a\x17soukapi/v1/policy.proto\"O\n\x03\x41sk\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x03(\t\"\x92\x01\n\x06\x41nswer\x12+\n\x04seen\x18\x01 \x03(\x0b\x32\x1d.souktest.v1.Answer.SeenEntry\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\r\n\x05notes\x18\x04 \x03(\t\x1a+\n\tSeenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xfb\x04\n\x05Probe\x12\\\n\x05Unary\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\",\xaa\xd4\x18(\x08\x02\x32\x02\x08\x14\x42\x03keyb\x0cOUT_OF_STOCKb\rPROVIDER_DOWN\x12I\n\x04\x44own\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x18\xaa\xd4\x18\x14\x08\x02\x32\x02\x08\x14\x62\x0cOUT_OF_STOCK0\x01\x12\x39\n\x02Up\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\n\xaa\xd4\x18\x06\x08\x02\x32\x02\x08\x14(\x01\x12=\n\x04\x42oth\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\n\xaa\xd4\x18\x06\x08\x02\x32\x02\x08\x14(\x01\x30\x01\x12\x42\n\tReadWrite\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\n\xaa\xd4\x18\x06\x08\x02\x32\x02\x08\x14(\x01\x30\x01\x12\x38\n\x07Missing\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x06\xaa\xd4\x18\x02\x08\x02\x12\x46\n\x08Internal\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x13\xaa\xd4\x18\x0f\x08\x01z\x05orderz\x04test\x12M\n\x07Guarded\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answer\"\x1b\xaa\xd4\x18\x17\x08\x03\x12\x05\x61\x64min\x12\x05owner\x1a\x05probe\x1a:\xaa\xd4\x18\x36\n\x05probe\x12\x15\n\x0cOUT_OF_STOCK\x10\t\x18\x99\x03 \x01\x12\x16\n\rPROVIDER_DOWN\x10\x0e\x18\xf7\x03(\x01\x32\x39\n\x07\x46oreign\x12.\n\x05Unary\x12\x10.souktest.v1.Ask\x1a\x13.souktest.v1.Answerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,7 +49,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROBE'].methods_by_name['Missing']._loaded_options = None
   _globals['_PROBE'].methods_by_name['Missing']._serialized_options = b'\252\324\030\002\010\002'
   _globals['_PROBE'].methods_by_name['Internal']._loaded_options = None
-  _globals['_PROBE'].methods_by_name['Internal']._serialized_options = b'\252\324\030\002\010\001'
+  _globals['_PROBE'].methods_by_name['Internal']._serialized_options = b'\252\324\030\017\010\001z\005orderz\004test'
   _globals['_PROBE'].methods_by_name['Guarded']._loaded_options = None
   _globals['_PROBE'].methods_by_name['Guarded']._serialized_options = b'\252\324\030\027\010\003\022\005admin\022\005owner\032\005probe'
   _globals['_ASK']._serialized_start=72
@@ -59,7 +59,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANSWER_SEENENTRY']._serialized_start=257
   _globals['_ANSWER_SEENENTRY']._serialized_end=300
   _globals['_PROBE']._serialized_start=303
-  _globals['_PROBE']._serialized_end=925
-  _globals['_FOREIGN']._serialized_start=927
-  _globals['_FOREIGN']._serialized_end=984
+  _globals['_PROBE']._serialized_end=938
+  _globals['_FOREIGN']._serialized_start=940
+  _globals['_FOREIGN']._serialized_end=997
 # @@protoc_insertion_point(module_scope)

@@ -220,6 +220,9 @@ class MethodPolicy(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     NO_STORE_FIELD_NUMBER: _builtins.int
     ISOLATED_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_FIELD_NUMBER: _builtins.int
+    ACTS_FOR_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     owned_by_caller: _builtins.bool
@@ -237,6 +240,10 @@ class MethodPolicy(_message.Message):
     isolated: _builtins.bool
     """It has a circuit breaker and a bulkhead of its own: when it is slow or fails, the service's other
     methods are called as before.
+    """
+    subject_field: _builtins.str
+    """The request field that holds the id of the user whom the call is about. It has to be the user on whose
+    behalf the call is made, unless the service that calls is one of `acts_for`.
     """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -262,6 +269,16 @@ class MethodPolicy(_message.Message):
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names out of the service's reasons."""
 
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of an internal method: the services that may call it, by the names under which they call, such as
+        "order"; "gateway" is the gateway. "*" is every service. At least one.
+        """
+
+    @_builtins.property
+    def acts_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The services that may name any user there, because they work for all of them; "*" is every service."""
+
     def __init__(
         self,
         *,
@@ -279,10 +296,13 @@ class MethodPolicy(_message.Message):
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         no_store: _builtins.bool = ...,
         isolated: _builtins.bool = ...,
+        callers: _abc.Iterable[_builtins.str] | None = ...,
+        subject_field: _builtins.str = ...,
+        acts_for: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "reasons", b"reasons", "roles", b"roles", "scopes", b"scopes", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "reasons", b"reasons", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19soukapi/v1/registry.proto\x12\nsoukapi.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17soukapi/v1/policy.proto\"\xe2\x01\n\x12RegisteredInstance\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0c\n\x04zone\x18\x05 \x01(\t\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12>\n\x08metadata\x18\x07 \x03(\x0b\x32,.soukapi.v1.RegisteredInstance.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x0fRegisterRequest\x12\x30\n\x08instance\x18\x01 \x01(\x0b\x32\x1e.soukapi.v1.RegisteredInstance\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\"<\n\x10RegisterResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\"a\n\rWatchResponse\x12\x0c\n\x04life\x18\x01 \x01(\t\x12\x0f\n\x07settled\x18\x02 \x01(\x08\x12\x31\n\tinstances\x18\x03 \x03(\x0b\x32\x1e.soukapi.v1.RegisteredInstance2\x8b\x02\n\x08Registry\x12t\n\x08Register\x12\x1b.soukapi.v1.RegisterRequest\x1a\x1c.soukapi.v1.RegisterResponse\")\x90\x02\x02\xaa\xd4\x18\"\x08\x01\x62\rLEASE_RAN_OUTb\x0fNOT_AN_INSTANCE(\x01\x30\x01\x12I\n\x05Watch\x12\x18.soukapi.v1.WatchRequest\x1a\x19.soukapi.v1.WatchResponse\"\t\x90\x02\x01\xaa\xd4\x18\x02\x08\x01\x30\x01\x1a>\xaa\xd4\x18:\n\x08registry\x12\x14\n\rLEASE_RAN_OUT\x10\n\x18\x99\x03\x12\x18\n\x0fNOT_AN_INSTANCE\x10\x03\x18\x90\x03 \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19soukapi/v1/registry.proto\x12\nsoukapi.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17soukapi/v1/policy.proto\"\xe2\x01\n\x12RegisteredInstance\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0c\n\x04zone\x18\x05 \x01(\t\x12\x0e\n\x06weight\x18\x06 \x01(\x05\x12>\n\x08metadata\x18\x07 \x03(\x0b\x32,.soukapi.v1.RegisteredInstance.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x0fRegisterRequest\x12\x30\n\x08instance\x18\x01 \x01(\x0b\x32\x1e.soukapi.v1.RegisteredInstance\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\"<\n\x10RegisterResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\"a\n\rWatchResponse\x12\x0c\n\x04life\x18\x01 \x01(\t\x12\x0f\n\x07settled\x18\x02 \x01(\x08\x12\x31\n\tinstances\x18\x03 \x03(\x0b\x32\x1e.soukapi.v1.RegisteredInstance2\x91\x02\n\x08Registry\x12w\n\x08Register\x12\x1b.soukapi.v1.RegisterRequest\x1a\x1c.soukapi.v1.RegisterResponse\",\x90\x02\x02\xaa\xd4\x18%\x08\x01\x62\rLEASE_RAN_OUTb\x0fNOT_AN_INSTANCEz\x01*(\x01\x30\x01\x12L\n\x05Watch\x12\x18.soukapi.v1.WatchRequest\x1a\x19.soukapi.v1.WatchResponse\"\x0c\x90\x02\x01\xaa\xd4\x18\x05\x08\x01z\x01*0\x01\x1a>\xaa\xd4\x18:\n\x08registry\x12\x14\n\rLEASE_RAN_OUT\x10\n\x18\x99\x03\x12\x18\n\x0fNOT_AN_INSTANCE\x10\x03\x18\x90\x03 \x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,9 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTRY']._loaded_options = None
   _globals['_REGISTRY']._serialized_options = b'\252\324\030:\n\010registry\022\024\n\rLEASE_RAN_OUT\020\n\030\231\003\022\030\n\017NOT_AN_INSTANCE\020\003\030\220\003 \001'
   _globals['_REGISTRY'].methods_by_name['Register']._loaded_options = None
-  _globals['_REGISTRY'].methods_by_name['Register']._serialized_options = b'\220\002\002\252\324\030\"\010\001b\rLEASE_RAN_OUTb\017NOT_AN_INSTANCE'
+  _globals['_REGISTRY'].methods_by_name['Register']._serialized_options = b'\220\002\002\252\324\030%\010\001b\rLEASE_RAN_OUTb\017NOT_AN_INSTANCEz\001*'
   _globals['_REGISTRY'].methods_by_name['Watch']._loaded_options = None
-  _globals['_REGISTRY'].methods_by_name['Watch']._serialized_options = b'\220\002\001\252\324\030\002\010\001'
+  _globals['_REGISTRY'].methods_by_name['Watch']._serialized_options = b'\220\002\001\252\324\030\005\010\001z\001*'
   _globals['_REGISTEREDINSTANCE']._serialized_start=99
   _globals['_REGISTEREDINSTANCE']._serialized_end=325
   _globals['_REGISTEREDINSTANCE_METADATAENTRY']._serialized_start=278
@@ -54,5 +54,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHRESPONSE']._serialized_start=508
   _globals['_WATCHRESPONSE']._serialized_end=605
   _globals['_REGISTRY']._serialized_start=608
-  _globals['_REGISTRY']._serialized_end=875
+  _globals['_REGISTRY']._serialized_end=881
 # @@protoc_insertion_point(module_scope)
