@@ -8,7 +8,7 @@ MINUTES ?= 5
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels clean
+.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels settings decisions clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -46,6 +46,12 @@ proto: setup-dev ## generates code from the contracts
 
 wheels: setup-dev ## builds our wheels into dist
 	@exec $(BIN)/python tools/wheels.py
+
+settings: setup-dev ## writes docs/settings.md from the settings
+	@$(BIN)/souk settings --markdown > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+
+decisions: setup-dev ## writes the index of docs/decisions
+	@exec $(BIN)/python tools/decisions.py
 
 clean: ## removes what was set up and built, but no data
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -25,7 +25,7 @@ from marketplace.order.use_cases.hear_events import ERASURE, REFUNDS, HearEvents
 from marketplace.order.use_cases.move_parcel import MoveParcel
 from marketplace.order.use_cases.place_order import PlaceOrder
 from marketplace.order.use_cases.read_orders import ReadOrders
-from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.hosting.service import Host, Parts, Service, Setting, Subscription
 from souk.kernel.context import current
 from souk.kernel.errors import ConfigurationError, DomainError
 from souk.saga.runner import SagaRunner
@@ -134,7 +134,9 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["OrderService"],
     build=build,
     migrations=files("marketplace.order") / "migrations",
-    settings=("saga_deadline",),
+    settings=(
+        Setting("saga_deadline", "How long placing an order may take before all of it is undone.", "60", "seconds"),
+    ),
     subscriptions=(
         Subscription(REFUNDS, ("shop.payment.v1.PaymentRefunded",)),
         Subscription(ERASURE, ("shop.user.v1.UserDeleted",)),

@@ -19,7 +19,7 @@ from marketplace.payment.ledger_store import SqlLedger
 from marketplace.payment.office import Office
 from marketplace.payment.ports import CardProvider
 from marketplace.payment.servicer import PaymentServicer
-from marketplace.payment.settings import NAMES, PaymentSettings, read_settings
+from marketplace.payment.settings import CAN_BE_SET, PaymentSettings, read_settings
 from marketplace.payment.store import SqlPayments
 from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
 from marketplace.payment.use_cases.recover import BATCH, recover
@@ -90,5 +90,5 @@ service = Service(
     build=build,
     migrations=files("marketplace.payment") / "migrations",
     subscriptions=(Subscription(CONSUMER, (user_pb2.UserDeleted.DESCRIPTOR.full_name,)),),
-    settings=NAMES,
+    settings=CAN_BE_SET,
 )

@@ -3,9 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from souk.hosting.service import Setting
 from souk.kernel.errors import ConfigurationError
 
-NAMES = ("provider_url", "provider_timeout")
+CAN_BE_SET = (
+    Setting(
+        "provider_url",
+        "Where the card provider listens: http://, https:// or unix:/path/of/a/socket.",
+        "the sandbox bank; a fleet starts one as a process of its own",
+        "URL",
+    ),
+    Setting(
+        "provider_timeout",
+        "How long the card provider may take: longer than its slowest card, shorter than a charge's try (5 s).",
+        "4",
+        "seconds",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

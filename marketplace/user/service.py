@@ -19,7 +19,7 @@ from marketplace.user.demo import load_demo
 from marketplace.user.domain import require
 from marketplace.user.messages import address_message, token_message, user_message
 from marketplace.user.ports import Accounts, Addresses, KeyRing, Passwords, Sessions, Signer
-from marketplace.user.settings import DEFAULTS, read
+from marketplace.user.settings import SETTINGS, read
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
 from marketplace.user.store.attempts import AttemptStore
@@ -206,5 +206,5 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["UserService"],
     build=build,
     migrations=files("marketplace.user") / "migrations",
-    settings=tuple(DEFAULTS),
+    settings=SETTINGS,
 )

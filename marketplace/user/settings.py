@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from marketplace.user.signing import Schedule
+from souk.hosting.service import Setting
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
 
@@ -20,6 +21,14 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
     }
 )
 """What can be set, and what it is unless set; whole numbers from 1."""
+
+_MEANINGS = {
+    "access_token_seconds": ("How long an access token is good for.", "seconds"),
+    "refresh_token_hours": ("How long a login can be prolonged without the password.", "hours"),
+    "signing_key_hours": ("How long a key signs tokens before the next one does.", "hours"),
+    "signing_key_lead_seconds": ("How long a key is published before it signs, at least 120.", "seconds"),
+}
+SETTINGS = tuple(Setting(name, _MEANINGS[name][0], str(value), _MEANINGS[name][1]) for name, value in DEFAULTS.items())
 
 MIN_LEAD = 2 * _MINUTE
 """Every replica and every verifier must have seen a key before it signs."""

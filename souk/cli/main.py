@@ -13,6 +13,7 @@ from souk.cli.new import new
 from souk.cli.parked import parked
 from souk.cli.ps import ps
 from souk.cli.serve import serve
+from souk.cli.settings import settings
 from souk.cli.up import up
 from souk.kernel.errors import ConfigurationError, StoreError
 from souk.telemetry.logs import LogSettings, configure
@@ -39,7 +40,7 @@ def cli() -> None:
     """A marketplace of small services that stays right when parts of it fail, and its platform."""
 
 
-for _command in (up, serve, ps, scale, restart, stop, start, logs, breakers, routes, openapi, parked, new):
+for _command in (up, serve, ps, scale, restart, stop, start, logs, breakers, routes, openapi, parked, new, settings):
     cli.add_command(_command)
 
 

@@ -14,6 +14,7 @@ from souk.hosting import installed
 from souk.hosting.hosted import heard_in
 from souk.hosting.lifecycle import StopSignals, run
 from souk.hosting.process import gateway_process, service_process
+from souk.hosting.setting_texts import help_of
 from souk.hosting.settings import Settings, from_environment
 from souk.kernel.clock import SystemClock
 
@@ -35,12 +36,12 @@ SOUK_ADDRESSES=order=unix:/path/to/socket,... souk serve gateway --port 8080
     type=click.IntRange(0, 65_535),
     help="A TCP port to listen at; a socket in the data directory unless said.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")
-@click.option("--demo/--no-demo", default=None, help="Loads the service's demo data.")
+@click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
+@click.option("--demo/--no-demo", default=None, help=help_of("demo"))
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65_535),
-    help="Serves /metrics, /healthz and /readyz of this process over HTTP on loopback; 0 for any free port.",
+    help=help_of("metrics_port"),
 )
 @click.option("--json", "as_json", is_flag=True, help="Says where it listens as one line of JSON.")
 def serve(service: str, as_json: bool, **flags: Any) -> None:

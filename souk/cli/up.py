@@ -17,16 +17,13 @@ from souk.hosting import installed, setting_values
 from souk.hosting.lifecycle import StopSignals, run
 from souk.hosting.monolith import Running, monolith
 from souk.hosting.service import App
+from souk.hosting.setting_texts import help_of
 from souk.hosting.settings import TOPOLOGIES, VARIABLES, Settings, from_environment
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 
 K = TypeVar("K")
 FLEET = "fleet"
-_POSTGRES = (
-    "A PostgreSQL server to use: its administrator's URL, or that of each service's database, with {service} "
-    "for the service's name."
-)
 
 
 @click.command(
@@ -38,15 +35,15 @@ souk up --demo --then order             walks one order through it, and keeps se
 souk up --demo --topology fleet --scale order=3,inventory=2
 """
     )
-    + listed("Also read, flags first", VARIABLES)
+    + listed("Also read, flags first; `souk settings` says what each means", VARIABLES)
 )
-@click.option("--port", type=click.IntRange(0, 65_535), help="Where the gateway listens; 8080 unless said, 0 for any.")
-@click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk unless said.")
-@click.option("--topology", type=click.Choice(TOPOLOGIES), help="One process, or one a service.")
-@click.option("--scale", metavar="SERVICE=N,...", help="How many processes of a service (fleet only).")
-@click.option("--postgres", metavar="URL", help=_POSTGRES)
-@click.option("--redis", metavar="URL", help="A Redis or Valkey to use, instead of one of its own (fleet only).")
-@click.option("--demo/--no-demo", default=None, help="Loads demo data, and then binds loopback only.")
+@click.option("--port", type=click.IntRange(0, 65_535), help=help_of("port"))
+@click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
+@click.option("--topology", type=click.Choice(TOPOLOGIES), help=help_of("topology"))
+@click.option("--scale", metavar="SERVICE=N,...", help=help_of("scale"))
+@click.option("--postgres", metavar="URL", help=help_of("postgres"))
+@click.option("--redis", metavar="URL", help=help_of("redis"))
+@click.option("--demo/--no-demo", default=None, help=help_of("demo"))
 @click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
 def up(then: str | None, scale: str | None, postgres: str | None, redis: str | None, **flags: Any) -> None:
     """Starts the system, and serves until SIGTERM or Ctrl-C.

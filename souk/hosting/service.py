@@ -94,11 +94,21 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """Something that can be set: what it means, what it is unless set, and in which unit."""
+
+    name: str
+    meaning: str
+    default: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One service, as its wheel's entry point names it.
 
     `migrations` is the folder of its numbered SQL files; None for a stateless service. `settings`
-    names what can be set for it, in small letters: `provider_delay` of the service `payment` is
+    are what can be set for it, named in small letters: `provider_delay` of the service `payment` is
     the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `Host.settings["provider_delay"]`.
     """
 
@@ -107,7 +117,7 @@ class Service:
     build: Callable[[Host], Awaitable[Parts]]
     migrations: Traversable | None = None
     subscriptions: tuple[Subscription, ...] = ()
-    settings: tuple[str, ...] = ()
+    settings: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

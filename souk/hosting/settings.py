@@ -151,8 +151,8 @@ def _known(services: Iterable[Service]) -> dict[str, tuple[str, str]]:
     """Every variable, with the service that it belongs to ("" for the platform) and its name there."""
     known = {variable: ("", name) for variable, name in zip(VARIABLES, _READERS, strict=True)}
     for service in services:
-        for name in service.settings:
-            known[f"{PREFIX}{service.name}_{name}".upper()] = (service.name, name)
+        for setting in service.settings:
+            known[f"{PREFIX}{service.name}_{setting.name}".upper()] = (service.name, setting.name)
     return known
 
 

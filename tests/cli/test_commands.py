@@ -26,6 +26,7 @@ SHOWN = {
     "souk-parked": ("parked",),
     "souk-parked-retry": ("parked", "retry"),
     "souk-new-service": ("new", "service"),
+    "souk-settings": ("settings",),
 }
 WIDTH = {"COLUMNS": "100"}
 

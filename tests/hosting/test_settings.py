@@ -5,7 +5,7 @@ import pytest
 from soukapi.v1 import event_pb2
 
 from souk.hosting.hosted import heard_in
-from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.hosting.service import Host, Parts, Service, Setting, Subscription
 from souk.hosting.setting_values import postgres_server
 from souk.hosting.settings import read
 from souk.kernel.errors import ConfigurationError
@@ -19,7 +19,7 @@ ORDER = Service(
     name="order",
     contract=event_pb2.DESCRIPTOR.services_by_name["EventSink"],
     build=build,
-    settings=("request_deadline",),
+    settings=(Setting("request_deadline", "How long a request may take.", "10", "seconds"),),
 )
 
 

@@ -11,7 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 from shop.user.v1 import user_pb2 as pb
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
 
-from souk.hosting.service import App, Host, Identity, Parts, Service
+from souk.hosting.service import App, Host, Identity, Parts, Service, Setting
 from souk.store.database import Transaction
 
 
@@ -76,7 +76,7 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["UserService"],
     build=build,
     migrations=Path(__file__).parent / "migrations",
-    settings=("greeting",),
+    settings=(Setting("greeting", "How logins are greeted.", "not at all"),),
 )
 
 app = App(
