@@ -9,7 +9,7 @@ from souk.hosting.fleet.views import READY, STOPPED, ProcessView
 from souk.kernel.errors import ConfigurationError
 
 READY_LIMIT = 60.0
-"""Seconds that a new process is given before whoever asked for it is told that it does not come up."""
+"""Seconds without progress after which whoever asked for a new process is told that it does not come up."""
 TRIES = 3
 GIVE_UP = 5.0
 """Deaths of a new process, and seconds, after which that is told earlier. PostgreSQL may have to wait for what is
@@ -48,6 +48,10 @@ class Part:
     async def ready(self) -> None:
         """Waits until every process takes calls, however long it takes."""
         await asyncio.gather(*(slot.ready() for slot in self._slots.values()))
+
+    async def attempted(self) -> None:
+        """Waits until every process has taken calls once, or died."""
+        await asyncio.gather(*(slot.attempted() for slot in self._slots.values()))
 
     async def come_up(self) -> None:
         """Waits until every process takes calls; raises ConfigurationError when one does not come up."""
@@ -154,7 +158,7 @@ async def _come_up(slot: Slot) -> None:
         while not ready.done():
             await asyncio.wait({ready}, timeout=0.1)
             view, took = slot.view, loop.time() - began
-            hopeless = took > READY_LIMIT or (took > GIVE_UP and view.restarts - deaths >= TRIES)
+            hopeless = min(took, slot.idle_for()) > READY_LIMIT or (took > GIVE_UP and view.restarts - deaths >= TRIES)
             if hopeless and view.state not in {READY, STOPPED}:
                 raise ConfigurationError(f"{view.instance} does not come up: {view.why or 'it takes too long'}")
     finally:

@@ -1,5 +1,6 @@
 """What the kernel says of a process, in /proc: enough to know it again after its number was given to another."""
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,8 +8,8 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _KERNEL = re.compile(r"(\d+)\.(\d+)")
-_STATE, _PARENT, _STARTED = 0, 1, 19
-"""Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5): 3, 4 and 22)."""
+_STATE, _PARENT, _STARTED, _TIMES = 0, 1, 19, slice(11, 15)
+"""Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5): 3, 4, 22, and 14 to 17)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,18 @@ def children(parent: int) -> list[Child]:
             if int(fields[_PARENT]) == parent:
                 found.append(Child(int(folder.name), int(fields[_STARTED]), fields[_STATE]))
     return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process and its descendants have used; 0 when there is none."""
+    folder = _PROC / str(pid)
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        below = (folder / "task" / str(pid) / "children").read_text().split()
+    except OSError:
+        return 0.0
+    own = sum(map(int, fields[_TIMES])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in below)
 
 
 def boot() -> str:

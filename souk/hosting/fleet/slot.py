@@ -15,16 +15,18 @@ from random import Random
 from souk.hosting.fleet.child import Child, Command
 from souk.hosting.fleet.journal import Journal
 from souk.hosting.fleet.news import Shown, everything
+from souk.hosting.fleet.proc import cpu_seconds
 from souk.hosting.fleet.processes_file import ProcessesFile
 from souk.hosting.fleet.readiness import Readiness
 from souk.hosting.fleet.restarting import Restarts
+from souk.hosting.fleet.starting import START_LIMIT, Progress, Turns
 from souk.hosting.fleet.views import BACKING_OFF, DRAINING, FAILED, READY, STARTING, STOPPED, ProcessView
 from souk.kernel.clock import Clock
 from souk.kernel.errors import SoukError
 
-START_LIMIT = 60.0
-"""Seconds after which a process that does not get ready is started anew."""
 _LOOK = 0.02
+_WATCH = 0.5
+"""Seconds between two looks at whether a process that starts gets on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,10 @@ class Blueprint:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What every place stands on. `told` hears each change of a place's state, `said` what is shown of each process."""
+    """What every place stands on.
+
+    `told` hears each change of a place's state, `said` what is shown of each process. `turns` says when one may start.
+    """
 
     clock: Clock
     record: ProcessesFile
@@ -56,6 +61,11 @@ class Ground:
     told: Callable[[ProcessView], None]
     said: Callable[[str, list[bytes]], None]
     random: Random = field(default_factory=Random)
+    turns: Turns = field(default_factory=Turns)
+
+
+def _nothing() -> None:
+    """There is no turn to give back."""
 
 
 class Slot:
@@ -71,6 +81,9 @@ class Slot:
         self._child: Child | None = None
         self._life: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._attempted = asyncio.Event()
+        self._progress = Progress(ground.clock.monotonic())
+        self._turn: Callable[[], None] = _nothing
 
     @property
     def view(self) -> ProcessView:
@@ -97,6 +110,15 @@ class Slot:
     async def ready(self) -> None:
         """Waits until it takes calls."""
         await self._ready.wait()
+
+    async def attempted(self) -> None:
+        """Waits until its first process has taken calls, or died."""
+        await self._attempted.wait()
+
+    def idle_for(self) -> float:
+        """Seconds since the process that starts has got on; 0 while it waits for its turn."""
+        runs = self._child is not None and self._child.runs
+        return self._ground.clock.monotonic() - self._progress.at if runs else 0.0
 
     async def stop(self, limit: float) -> None:
         """Asks the process to end, kills it after `limit` seconds, and starts no other."""
@@ -134,6 +156,7 @@ class Slot:
             except (OSError, SoukError) as error:
                 state, well_for, why = FAILED, 0.0, str(error)
             self._ready.clear()
+            self._attempted.set()
             delay = self._restarts.died(well_for, self._ground.random)
             self._set(state, why)
             await asyncio.sleep(delay)
@@ -141,8 +164,15 @@ class Slot:
     async def _one_life(self) -> tuple[str, float, str]:
         """From a start to a death: the state after it, how long it took calls, and why it died."""
         self._set(STARTING, self._why)
-        command = await self.blueprint.command()
+        self._turn = await self._ground.turns.turn()
+        try:
+            return await self._until_its_end(await self.blueprint.command())
+        finally:
+            self._turn()
+
+    async def _until_its_end(self, command: Command) -> tuple[str, float, str]:
         self._journal.forget()
+        self._progress = Progress(self._ground.clock.monotonic())
         self._ready_since = 0.0
         child = self._child = Child.start(command, self._hear, self.blueprint.stop_signal)
         self._started_at = self._ground.clock.now()
@@ -150,14 +180,24 @@ class Slot:
         ended = asyncio.ensure_future(child.ended())
         looking = asyncio.ensure_future(self._look(child))
         try:
-            await asyncio.wait({ended, looking}, timeout=START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
-            late = not self._ready.is_set() and child.runs
+            late = await self._stalls(child, ended)
             if late:
                 child.send(signal.SIGKILL)
             status = await ended
         finally:
             looking.cancel()
-        return BACKING_OFF, self._well_for(), f"not ready after {START_LIMIT:g} s" if late else self._reason(status)
+        why = f"not ready, and no progress for {START_LIMIT:g} s" if late else self._reason(status)
+        return BACKING_OFF, self._well_for(), why
+
+    async def _stalls(self, child: Child, ended: "asyncio.Future[int]") -> bool:
+        """Watches its start; whether it stands still before it is ready or ends."""
+        while not self._ready.is_set() and child.runs:
+            now = self._ground.clock.monotonic()
+            self._progress.worked(cpu_seconds(child.pid), now)
+            if self._progress.stalled(now):
+                return True
+            await asyncio.wait({ended}, timeout=_WATCH)
+        return False
 
     async def _keep_record(self, child: Child, command: Command) -> None:
         """Records what was started; what cannot be recorded is ended at once, and raised as OSError."""
@@ -180,6 +220,7 @@ class Slot:
 
     def _hear(self, lines: list[bytes]) -> None:
         self._journal.write(lines)
+        self._progress.made(self._ground.clock.monotonic())
         heard = [(line, self.blueprint.readiness.heard(line)) for line in lines]
         # That it is ready is told as its state.
         shown = self.blueprint.shown([line for line, address in heard if address is None])
@@ -193,6 +234,8 @@ class Slot:
     def _is_ready(self, address: str) -> None:
         self._address, self._ready_since = address, self._ground.clock.monotonic()
         self._ready.set()
+        self._attempted.set()
+        self._turn()
         self._set(READY)
 
     def _well_for(self) -> float:

@@ -33,7 +33,7 @@ class Grounds:
 
 
 class Staff:
-    """Makes the parts of a fleet that are processes of the app, and starts them all at once."""
+    """Makes the parts of a fleet that are processes of the app, and starts them."""
 
     def __init__(
         self,
@@ -51,15 +51,22 @@ class Staff:
         self._around = Surroundings(inherited, settings, places.data, grounds.registry, grounds.redis, given)
 
     async def start(self, wanted: Mapping[str, int]) -> None:
-        """Starts so many of each, and returns when all of them take calls, however long it takes."""
+        """Starts so many of each, and returns when all of them take calls, however long it takes.
+
+        The gateways come last, so that who is served finds the services: but not later than each has tried once.
+        """
         parts = [
             *(self._companion(one) for one in self._companions),
             *(self._service(service.name, wanted[service.name]) for service in self._app.services),
-            self._gateway(wanted[GATEWAY]),
         ]
+        gateway = self._gateway(wanted[GATEWAY])
+        for part in (*parts, gateway):
+            self._fleet.add(part)
         for part in parts:
-            self._fleet.add(part).begin()
-        await asyncio.gather(*(part.ready() for part in parts))
+            part.begin()
+        await asyncio.gather(*(part.attempted() for part in parts))
+        gateway.begin()
+        await asyncio.gather(*(part.ready() for part in (*parts, gateway)))
 
     def _companion(self, one: Placed) -> Part:
         name = one.companion.name

@@ -1,7 +1,7 @@
 """The whole system as a fleet of processes: `souk up --topology fleet`.
 
     data directory -> what an earlier supervisor left -> public socket -> engines -> databases, companions
-                   -> registry, control -> services and gateways, all at once -> /readyz -> ready
+                   -> registry, control -> services, then gateways -> /readyz -> ready
 
 It ends in the other order: the public socket closes, gateways finish what runs, then services, then
 companions, then engines.

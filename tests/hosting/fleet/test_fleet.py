@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from souk.hosting.fleet import fleet as fleet_module
 from souk.hosting.fleet import part as part_module
+from souk.hosting.fleet import slot as slot_module
 from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.fleet import Fleet
 from souk.hosting.fleet.part import Part
@@ -20,8 +22,9 @@ from souk.hosting.fleet.proc import boot
 from souk.hosting.fleet.processes_file import ProcessesFile
 from souk.hosting.fleet.readiness import ready_line
 from souk.hosting.fleet.slot import Blueprint, Ground
+from souk.hosting.fleet.starting import START_LIMIT, Turns
 from souk.hosting.fleet.views import BACKING_OFF, ENGINE, FAILED, GATEWAY, READY, SERVICE, STOPPED, ProcessView
-from souk.kernel.clock import SystemClock
+from souk.kernel.clock import Clock, FakeClock, SystemClock
 from souk.kernel.errors import ConfigurationError
 
 PATIENCE = 20.0
@@ -41,12 +44,15 @@ class Watched:
     told: list[tuple[str, str]] = field(default_factory=list)
     said: list[bytes] = field(default_factory=list)
     record: ProcessesFile = field(init=False)
+    clock: Clock = field(default_factory=SystemClock)
+    turns: Turns = field(default_factory=Turns)
 
     def __post_init__(self) -> None:
         self.record = ProcessesFile(self.folder / "processes.json", boot())
 
     def add(self, name: str, kind: str = SERVICE, replicas: int = 1, words: tuple[str, ...] = WELL) -> Part:
-        ground = Ground(SystemClock(), self.record, lambda one: self.folder / f"{one}.log", self._tell, self._hear)
+        log = lambda one: self.folder / f"{one}.log"  # noqa: E731 - it is a parameter
+        ground = Ground(self.clock, self.record, log, self._tell, self._hear, turns=self.turns)
 
         async def command() -> Command:
             return Command(words, os.environ)
@@ -80,8 +86,8 @@ class Watched:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Watched]:
-    watched = Watched(folder)
+async def running(folder: Path, **more: Any) -> AsyncIterator[Watched]:
+    watched = Watched(folder, **more)
     try:
         yield watched
     finally:
@@ -135,6 +141,93 @@ async def test_a_program_that_is_not_there_is_a_failure_that_is_tried_again(tmp_
         watched.add("tiny", words=MISSING)
         await watched.until({"tiny-1": FAILED})
         assert "No such file" in watched.fleet.processes()[0].why
+
+
+def on_cue(step: str) -> tuple[str, ...]:
+    """A process that takes a step of its start for each line of the file `cue` in its folder, and is then ready."""
+    program = f"""
+import os, time
+done = 0
+while True:
+    cues = open(os.environ["CUE"]).read().split()
+    if done < len(cues):
+        if cues[done] == "ready":
+            print("ready tiny 127.0.0.1:1", flush=True)
+        else:
+            {step}
+        done += 1
+        open(os.environ["CUE"] + ".done", "w").write(str(done))
+    time.sleep(0.005)
+"""
+    return sys.executable, "-I", "-S", "-c", program
+
+
+SAYS = "print('a step', flush=True)"
+WORKS = "began = time.process_time()\n            while time.process_time() < began + 0.3: pass"
+
+
+@dataclass
+class Cues:
+    """Tells a process when to get on, and waits until it has."""
+
+    file: Path
+    given: list[str] = field(default_factory=list)
+
+    async def give(self, cue: str) -> None:
+        self.given.append(cue)
+        self.file.write_text(" ".join(self.given))
+        done = self.file.with_name(f"{self.file.name}.done")
+        async with asyncio.timeout(PATIENCE):
+            while not done.exists() or done.read_text() != str(len(self.given)):
+                await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("step", [SAYS, WORKS], ids=["it writes", "it works"])
+async def test_a_start_that_gets_on_is_given_all_the_time_it_needs(
+    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot_module, "_WATCH", 0.005)
+    cues, clock = Cues(tmp_path / "cue"), FakeClock()
+    cues.file.touch()
+    monkeypatch.setenv("CUE", str(cues.file))
+    async with running(tmp_path, clock=clock) as watched:
+        watched.add("tiny", words=on_cue(step))
+        for _ in range(4):
+            await cues.give("step")
+            await asyncio.sleep(0.1)  # until it was looked at
+            clock.advance(START_LIMIT - 1)
+        await cues.give("ready")
+        await watched.until({"tiny-1": READY})
+        assert watched.fleet.processes()[0].restarts == 0
+
+
+async def test_a_start_that_stands_still_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slot_module, "_WATCH", 0.005)
+    cues, clock = Cues(tmp_path / "cue"), FakeClock()
+    cues.file.touch()
+    monkeypatch.setenv("CUE", str(cues.file))
+    async with running(tmp_path, clock=clock) as watched:
+        watched.add("tiny", words=on_cue(SAYS))
+        await cues.give("step")
+        clock.advance(START_LIMIT + 1)
+        await watched.until({"tiny-1": BACKING_OFF})
+        assert watched.fleet.processes()[0].why == f"not ready, and no progress for {START_LIMIT:g} s"
+
+
+async def test_only_so_many_start_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cues = Cues(tmp_path / "cue")
+    cues.file.touch()
+    monkeypatch.setenv("CUE", str(cues.file))
+    async with running(tmp_path, turns=Turns(2)) as watched:
+        watched.add("tiny", replicas=5, words=on_cue(SAYS))
+        async with asyncio.timeout(PATIENCE):
+            while len(watched.pids) < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert len(watched.pids) == 2, "the others wait for their turn"
+        cues.given.append("ready")
+        cues.file.write_text("ready")
+        await watched.until({f"tiny-{number}": READY for number in range(1, 6)})
 
 
 async def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:

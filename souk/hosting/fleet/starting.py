@@ -1,0 +1,57 @@
+"""How processes start on a machine that has much to do: a few at once, and each as long as it gets on."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+START_LIMIT = 60.0
+"""Seconds without progress after which a process that is not ready is started anew."""
+STEP = 0.1
+"""Seconds of CPU that are progress; what waits for something in vain uses far less in a minute."""
+LONGEST_TURN = 15.0
+"""Seconds after which the next may start beside one that is not ready: it may wait for others."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Whether a process that starts gets on: it writes a line, or it works. Pure; `now` is seconds."""
+
+    at: float
+    _cpu: float = 0.0
+
+    def made(self, now: float) -> None:
+        """It got on."""
+        self.at = now
+
+    def worked(self, cpu: float, now: float) -> None:
+        """So many seconds of CPU it has used by now."""
+        if cpu >= self._cpu + STEP:
+            self._cpu = cpu
+            self.made(now)
+
+    def stalled(self, now: float) -> bool:
+        """Whether it has not got on for too long."""
+        return now - self.at > START_LIMIT
+
+
+class Turns:
+    """So many processes start at once: a machine on which all start together may finish none in time."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._free = asyncio.Semaphore(most or max(2, 2 * len(os.sched_getaffinity(0))))
+
+    async def turn(self) -> Callable[[], None]:
+        """Waits for a turn; returns how to give it back, which is also done after a while."""
+        await self._free.acquire()
+        given_back = False
+
+        def give_back() -> None:
+            nonlocal given_back
+            if not given_back:
+                given_back = True
+                later.cancel()
+                self._free.release()
+
+        later = asyncio.get_running_loop().call_later(LONGEST_TURN, give_back)
+        return give_back
