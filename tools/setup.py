@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -40,7 +41,16 @@ def digest() -> str:
 
 
 def _run(*command: str | Path) -> None:
-    subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
+    """In a session of its own, so that Ctrl-C reaches this process alone, which then ends it without a traceback."""
+    words = [str(part) for part in command]
+    with subprocess.Popen(words, cwd=ROOT, start_new_session=True) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, words)
 
 
 def _pip(command: str, *arguments: str | Path) -> None:
@@ -127,5 +137,14 @@ def main() -> int:
             return 2
 
 
+def run() -> int:
+    """Returns the exit status; Ctrl-C is no accident, and shows no traceback."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print("\nset-up was stopped; the next `make setup` begins anew", file=sys.stderr)
+        return 130
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

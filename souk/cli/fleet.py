@@ -99,7 +99,9 @@ def restart(services: Sequence[str], everything: bool, data: Path | None) -> Non
 
 async def _rolled(fleet: _Fleet) -> list[str]:
     found = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=PATIENCE)
-    return list(dict.fromkeys(process.service for process in found.processes if process.kind in _ROLLED))
+    names = list(dict.fromkeys(process.service for process in found.processes if process.kind in _ROLLED))
+    # A system of one process has none of them: asked to restart itself, it says what to do instead.
+    return names or [process.service for process in found.processes]
 
 
 @click.command(epilog=example("souk stop payment"))

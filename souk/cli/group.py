@@ -1,6 +1,5 @@
 """The `souk` group: commands of the platform beside those that installed packages bring."""
 
-import difflib
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from souk.hosting import installed
+from souk.hosting.control.names import meant
 
 NOBODY_READS = 128 + signal.SIGPIPE
 """What a shell says of a program that SIGPIPE has ended."""
@@ -48,8 +48,7 @@ class Commands(click.Group):
         """As click does, but an unknown command is answered with the nearest."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
-            nearest = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.0)
-            raise click.UsageError(f"There is no command {name!r}; the nearest is {nearest[0]!r}.", ctx)
+            raise click.UsageError(f"There is no command {name!r}{meant(name, self.list_commands(ctx))}.", ctx)
         return super().resolve_command(ctx, args)
 
 

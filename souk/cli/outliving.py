@@ -1,7 +1,7 @@
 """Output that outlives its readers: a process that serves goes on when nobody reads what it says.
 
 `souk up | head -3` closes the pipe after three lines; a terminal goes away; a disk fills up. What is said then
-is dropped. Commands that do one thing end instead, as is usual: see `souk.cli.main`.
+is dropped. Commands that do one thing end instead, as is usual: see `souk.cli.group`.
 """
 
 import errno

@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.cli.group import example
 from souk.cli.operating import DATA, PATIENCE, operate
-from souk.cli.tables import Row, show, table
+from souk.cli.tables import Row, plain, show, table
 from souk.cli.terminal import say
 from souk.kernel.addresses import socket_path
 
 EVERY = 1.0
 COLUMNS = ("service", "instance", "state", "pid", "address", "req/s", "running", "memory", "restarts", "up", "note")
 RIGHT = frozenset({"pid", "req/s", "running", "memory", "restarts", "up"})
+DISPENSABLE = ("note", "address", "service", "running", "memory", "req/s")
+"""What is left out where there is no room, in this order; notes then stand below the table."""
 _TELLING = ("state", "pid", "address", "restarts", "note")
 """What makes a row worth telling again."""
 _KIND = "PROCESS_KIND_"
@@ -52,7 +55,7 @@ def ps(data: Path | None, as_json: bool, watch: bool) -> None:
         elif as_json:
             click.echo(json.dumps([document(process) for process in await _listed(fleet)], indent=2))
         else:
-            show(COLUMNS, [row(process) for process in await _listed(fleet)], RIGHT)
+            show_processes(await _listed(fleet))
 
     operate(data, look)
 
@@ -67,7 +70,7 @@ async def _watch(fleet: "fleet_pb2_grpc.FleetAsyncStub", as_json: bool) -> None:
     if console.is_terminal and not as_json:
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                live.update(table(COLUMNS, [row(one) for one in await _listed(fleet)], RIGHT), refresh=True)
+                live.update(drawn(await _listed(fleet), console.width), refresh=True)
                 await asyncio.sleep(EVERY)
     told: dict[str, list[str]] = {}
     while True:
@@ -78,6 +81,33 @@ async def _watch(fleet: "fleet_pb2_grpc.FleetAsyncStub", as_json: bool) -> None:
                 told[process.instance] = telling
                 say(json.dumps(document(process)) if as_json else "  ".join(seen[name] or "-" for name in COLUMNS))
         await asyncio.sleep(EVERY)
+
+
+def show_processes(processes: Sequence[fleet_pb2.FleetProcess]) -> None:
+    """As a table that fits on the terminal, or in full in a pipe."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(drawn(processes, console.width))
+    else:
+        show(COLUMNS, [row(process) for process in processes], RIGHT)
+
+
+def drawn(processes: Sequence[fleet_pb2.FleetProcess], width: int) -> Group:
+    """A table of the columns for which there is room, and the notes below it, in full."""
+    rows = [row(process) for process in processes]
+    columns = fitting(rows, width)
+    notes = [f"{one['instance']}: {one['note']}" for one in rows if one["note"]] if "note" not in columns else []
+    return Group(table(columns, rows, RIGHT), *(Text(note, overflow="fold") for note in notes))
+
+
+def fitting(rows: Sequence[Row], width: int) -> list[str]:
+    """The columns for which there is room; those that are needed least go first."""
+    columns = list(COLUMNS)
+    for name in DISPENSABLE:
+        if len(max(plain(columns, rows), key=len)) <= width:
+            break
+        columns.remove(name)
+    return columns
 
 
 def row(process: fleet_pb2.FleetProcess) -> Row:

@@ -39,7 +39,9 @@ def table(columns: Sequence[str], rows: Sequence[Row], right: Collection[str] = 
     """A table for a terminal."""
     drawn = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
-        drawn.add_column(name, justify="right" if name in right else "left", no_wrap=name != columns[-1])
+        drawn.add_column(
+            name, justify="right" if name in right else "left", no_wrap=name != columns[-1] or name in right
+        )
     for row in rows:
         drawn.add_row(
             *(Text(row[name], style=STYLES.get(row[name], "") if name == "state" else "") for name in columns)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from souk.cli.concealing import conceal
 from souk.cli.group import example, listed
 from souk.cli.terminal import say, start_logging
 from souk.cli.up_fleet import up_fleet
@@ -29,14 +30,15 @@ FLEET = "fleet"
 @click.command(
     epilog=example(
         """
-souk up --demo                          with demo data, on http://127.0.0.1:8080
-souk up --data /var/lib/souk --port 80  with its own data, on every interface
-souk up --demo --then order             walks one order through it, and keeps serving
+souk up --demo                                with demo data, on http://127.0.0.1:8080
+souk up --data /var/lib/souk --host 0.0.0.0   with its own data, on every interface
+souk up --demo --then order                   walks one order through it, and keeps serving
 souk up --demo --topology fleet --scale order=3,inventory=2
 """
     )
     + listed("Also read, flags first; `souk settings` says what each means", VARIABLES)
 )
+@click.option("--host", metavar="ADDRESS", help=help_of("host"))
 @click.option("--port", type=click.IntRange(0, 65_535), help=help_of("port"))
 @click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
 @click.option("--topology", type=click.Choice(TOPOLOGIES), help=help_of("topology"))
@@ -53,10 +55,11 @@ def up(then: str | None, scale: str | None, postgres: str | None, redis: str | N
     A fleet is a process for each service, restarted when it dies, on PostgreSQL and Valkey that come with
     it; `souk ps`, `scale`, `restart`, `stop` and `logs` operate it.
     """
+    conceal({"postgres": postgres, "redis": redis})
     read = {
         "scale": _read("--scale", scale, setting_values.counts),
-        "postgres": _read("--postgres", postgres, setting_values.postgres),
-        "redis": _read("--redis", redis, setting_values.redis),
+        "postgres": _read("--postgres", postgres, setting_values.from_file(setting_values.postgres)),
+        "redis": _read("--redis", redis, setting_values.from_file(setting_values.redis)),
     }
     settings = from_environment({**flags, **read})
     app = installed.app(settings.app)

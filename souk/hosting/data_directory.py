@@ -7,6 +7,7 @@ process of its own holds its folder alone.
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from souk.store.directory_lock import lock_directory
 SECRET_SIZE = 32
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make(folder: Path) -> Path:
@@ -43,10 +45,25 @@ def _unusable(folder: Path, error: OSError) -> ConfigurationError:
     )
 
 
+def make_closed(folder: Path) -> Path:
+    """Makes the data directory, and refuses one into which others could put what we then believe.
+
+    It is not closed by itself: with a slip of the finger in --data that would be somebody else's directory.
+    """
+    make(folder)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & _OTHERS_MAY_WRITE:
+        raise ConfigurationError(
+            f"others may write into the data directory {folder} (mode {mode:04o}); close it with "
+            f"`chmod go-w {folder}`, or choose another with --data"
+        )
+    return folder
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[Path]:
     """Makes a directory and holds it for this process; raises ConfigurationError when another has it."""
-    make(folder)
+    make_closed(folder)
     try:
         lock = lock_directory(folder)
     except ConfigurationError as error:

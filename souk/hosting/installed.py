@@ -3,11 +3,11 @@
 That is how the platform finds a marketplace without knowing one.
 """
 
-import difflib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
+from souk.hosting.control.names import meant
 from souk.hosting.service import App, Service
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import logger
@@ -79,6 +79,5 @@ def _expect(value: object, kind: type[K]) -> K:
 def _pick(found: Mapping[str, EntryPoint], name: str, what: str, where: str, *others: str) -> EntryPoint:
     if name in found:
         return found[name]
-    nearest = difflib.get_close_matches(name, [*found, *others], n=1, cutoff=0.0)
-    hint = f"; the nearest is {nearest[0]!r}" if nearest else f"; no {what} is installed"
+    hint = meant(name, [*found, *others]) or f"; no {what} is installed"
     raise ConfigurationError(f"{where}: there is no {what} {name!r}{hint}")

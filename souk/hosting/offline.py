@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from souk.faults import INERT
-from souk.hosting.data_directory import make
+from souk.hosting.data_directory import make_closed
 from souk.hosting.hosted import Ground, Hosted, hosted, secret_of
 from souk.hosting.service import Service
 from souk.hosting.settings import from_environment
@@ -14,6 +14,15 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.channel import Channel
 from souk.rpc.remote import Remote
+
+
+def _require_directory(data: Path, *, named: bool) -> None:
+    """Makes the data directory, but not one that was named: a slip of the finger would make another system."""
+    if named and not data.is_dir():
+        raise ConfigurationError(
+            f"there is no directory {data}; name the system's with --data, or make it first with `mkdir -m 700 {data}`"
+        )
+    make_closed(data)
 
 
 @asynccontextmanager
@@ -28,7 +37,7 @@ async def offline(service: Service, data: Path | None, *, new: bool = False) -> 
     where = whereabouts(settings)
     if where.in_files and not new and not (settings.data / f"{service.name}.db").exists():
         raise ConfigurationError(nothing_kept(settings.data))
-    make(settings.data)
+    _require_directory(settings.data, named=data is not None)
     nowhere = Remote(tuple, clock)
     own = where.of(service.name)
     ground = Ground(

@@ -11,7 +11,7 @@ from souk.hosting.calls import Calls, open_calls
 from souk.hosting.checks import ANYBODY, reachable, require_sound
 from souk.hosting.control.process_control import Inspected, controlling
 from souk.hosting.control.scrape import scraped
-from souk.hosting.data_directory import make
+from souk.hosting.data_directory import make_closed
 from souk.hosting.dependencies import has_room
 from souk.hosting.door import Door
 from souk.hosting.front import NAME, Readiness, gateway
@@ -39,7 +39,7 @@ async def service_process(
     """
     callees = ANYBODY if app is None else reachable(app.services, settings)
     async with AsyncExitStack() as stack:
-        make(settings.data)
+        make_closed(settings.data)
         process = await stack.enter_async_context(assembled((service,), heard, settings, clock, callees))
         if settings.demo:
             await process.load_demo()
@@ -65,7 +65,7 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         listener = stack.enter_context(
             listen(settings.bind, settings.port) if settings.listen_fd is None else inherited(settings.listen_fd)
         )
-        make(settings.data)
+        make_closed(settings.data)
         calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
         calls.health.watch("disk", has_room(settings.data))
         readiness = Readiness(calls.health, _settled(app, calls, settings, clock))

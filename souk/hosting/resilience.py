@@ -20,7 +20,6 @@ A TOML file named by SOUK_RESILIENCE says otherwise, for all (`default`) or for 
     ejection_failures = 5
 """
 
-import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -29,6 +28,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from souk.hosting.control.names import meant
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.backoff import Backoff
 from souk.resilience.balancer import BalancerSettings, EjectionSettings
@@ -148,8 +148,7 @@ def _replaced(settings: S, values: Table, place: str) -> S:
 def _known(name: Any, names: Mapping[str, Any], place: str) -> str:
     if name in names:
         return str(name)
-    nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)
-    raise ValueError(f"{place} has no {name!r}; the nearest is {nearest[0]!r}")
+    raise ValueError(f"{place} has no {name!r}{meant(str(name), names)}")
 
 
 def _table(value: Any, place: str) -> Table:

@@ -13,7 +13,7 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
     "data": ("The data directory: databases, keys, logs and sockets of the system.", _PATH, ""),
     "postgres": (
         "PostgreSQL in place of SQLite files: the URL of each service's database, with {service} for the service's "
-        "name, or, for a fleet, its administrator's URL.",
+        "name, or, for a fleet, its administrator's URL; @FILE reads it from a file.",
         _URL,
         "SQLite files; a fleet starts a PostgreSQL of its own",
     ),
@@ -24,14 +24,14 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "souk-postgres, made if need be",
     ),
     "redis": (
-        "A Redis or Valkey for what can be lost, such as caches.",
+        "A Redis or Valkey for what can be lost, such as caches; @FILE reads its URL from a file.",
         _URL,
         "none; a fleet starts a Valkey of its own",
     ),
     "host": (
         "The address that the gateway listens on, or a service at a port of its own.",
         "address",
-        f"{Settings().bind}; with demo data {LOOPBACK}",
+        f"{LOOPBACK}; 0.0.0.0 is every interface",
     ),
     "port": ("The port that the gateway listens on; 0 for any free one.", "port", ""),
     "listen_fd": (

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -111,6 +112,20 @@ def secret(text: str) -> str:
     if len(text) < SHORTEST_SECRET:
         raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
     return text
+
+
+def from_file(read: Callable[[str], str]) -> Callable[[str], str]:
+    """What `read` reads, or `@FILE`: then it reads what is in that file, so that a password stands there alone."""
+
+    def parse(text: str) -> str:
+        if not text.startswith("@"):
+            return read(text)
+        try:
+            return read(Path(text[1:]).read_text().strip())
+        except (OSError, UnicodeDecodeError):
+            raise ValueError("names a file that cannot be read") from None
+
+    return parse
 
 
 def postgres(text: str) -> str:

@@ -22,7 +22,6 @@ from souk.telemetry.logs import LEVELS
 
 PREFIX = "SOUK_"
 LOOPBACK = "127.0.0.1"
-EVERYWHERE = "0.0.0.0"
 TOPOLOGIES = ("monolith", "fleet")
 HOPS = ("connect", "grpc")
 SERVICE_PLACE = "{service}"
@@ -42,8 +41,8 @@ class Settings:
     runs as when root starts it: a user that nothing else runs as; None means `souk-postgres`, made if need be.
     `redis` is a server for what can be lost.
 
-    The gateway: `host` and `port`; `host` None means every interface, or loopback alone with `demo`; for a
-    service it means loopback. `listen_fd` is a socket for it that listens already, inherited from whoever
+    The gateway, or a service: `host` and `port` are where it listens; `host` None means loopback alone, 0.0.0.0
+    every interface. `listen_fd` is a socket for it that listens already, inherited from whoever
     started the process. `trusted_proxies` are networks, such as 10.0.0.0/8,2001:db8::/32: of a client that a
     proxy there connects for, the gateway takes the address from X-Forwarded-For. From anywhere else the header
     is not looked at; unless set, nobody is trusted.
@@ -101,7 +100,7 @@ class Settings:
     @property
     def bind(self) -> str:
         """The address the gateway listens on."""
-        return self.host or (LOOPBACK if self.demo else EVERYWHERE)
+        return self.host or LOOPBACK
 
     @property
     def at_a_port(self) -> bool:
@@ -111,10 +110,10 @@ class Settings:
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "data": Path,
-    "postgres": values.postgres,
+    "postgres": values.from_file(values.postgres),
     "postgres_pool": values.from_one(1_000),
     "postgres_user": values.name,
-    "redis": values.redis,
+    "redis": values.from_file(values.redis),
     "host": str,
     "port": values.port_number,
     "listen_fd": values.descriptor,

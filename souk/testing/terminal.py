@@ -3,12 +3,15 @@
 import os
 import pty
 import sys
+import termios
 
 
-def on_a_terminal(*arguments: str) -> bytes:
-    """Runs a command on a pseudo terminal; returns what it showed."""
+def on_a_terminal(*arguments: str, columns: int = 80) -> bytes:
+    """Runs a command on a pseudo terminal of so many columns; returns what it showed."""
     parent, child = pty.openpty()
+    termios.tcsetwinsize(child, (24, columns))
     environment = {**os.environ, "TERM": "xterm-256color"}
+    environment.pop("COLUMNS", None)
     pid = os.posix_spawn(
         sys.executable,
         (sys.executable, "-m", "souk.cli", *arguments),

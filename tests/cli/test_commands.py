@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from souk.testing.processes import run
+from souk.testing.processes import run, start
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 SHOWN = {
@@ -52,6 +53,23 @@ async def test_an_unknown_command_is_answered_with_the_nearest(typed: str, meant
     ended = await run(typed)
     assert ended.status == 2
     assert f"There is no command {typed!r}; the nearest is {meant!r}." in ended.err
+
+
+async def test_a_word_that_is_like_no_command_is_answered_with_those_that_there_are() -> None:
+    ended = await run("xyzzy")
+    assert ended.status == 2
+    assert "There is no command 'xyzzy'; there are " in ended.err
+    assert "nearest" not in ended.err
+
+
+async def test_ctrl_c_while_it_loads_ends_it_without_a_word() -> None:
+    for delay in (0.05, 0.1, 0.2, 0.4, 0.6):
+        process = await start("up", "--help")
+        await asyncio.sleep(delay)
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+        assert b"souk/cli" not in err, err
 
 
 async def test_the_version_is_that_of_the_package() -> None:

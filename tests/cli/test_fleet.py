@@ -63,6 +63,24 @@ async def test_on_a_terminal_states_are_coloured(fleet: FakeFleet, order: FakePr
     assert b"order-1 |\x1b[0m a line" in await asyncio.to_thread(on_a_terminal, "logs", "order", *data)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+async def test_ps_fits_on_the_terminal(fleet: FakeFleet, columns: int) -> None:
+    note = "payment: no instance is known"
+    fleet.health.report("payment", "no instance is known")
+    for number in range(1, 4):
+        await fleet.add("notification", f"notification-{number}")
+    data = ("--data", str(fleet.data))
+    shown = (await asyncio.to_thread(on_a_terminal, "ps", *data, columns=columns)).decode()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= columns, shown
+    heading, *rows = lines
+    assert [row.split()[0 if "service" not in heading else 1] for row in rows[:4]] == [
+        "postgres", "notification-1", "notification-2", "notification-3"
+    ]  # fmt: skip
+    assert all(re.search(rf"{os.getpid()}\b", row) for row in rows[1:4]), "a number is not cut"
+    assert note in "".join(lines) or columns == 60
+
+
 async def test_ps_as_json_tells_what_each_process_says_of_itself(fleet: FakeFleet, order: FakeProcess) -> None:
     with order.inspected.traffic:
         fleet.away = "nobody answers at unix:/x"

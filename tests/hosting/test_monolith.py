@@ -37,6 +37,14 @@ async def test_it_is_ready_when_it_says_so(tmp_path: Path, tiny: Tiny) -> None:
         assert b"process_resident_memory_bytes" in (await client.get("/metrics")).content
 
 
+async def test_asked_to_restart_all_it_says_why_not(tmp_path: Path, tiny: Tiny) -> None:
+    data = tmp_path / "data"
+    async with system(data, settings=tiny):
+        ended = await run("restart", "--all", "--data", str(data), settings=tiny)
+    assert ended.status == 1
+    assert ended.err.startswith("souk: this system is one process, which is stopped and started as a whole"), ended.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_asked_to_stop_it_finishes_what_runs_and_exits_0(
     tmp_path: Path, tiny: Tiny, number: signal.Signals

@@ -26,7 +26,7 @@ ORDER = Service(
 def test_nothing_set_is_the_documented_default() -> None:
     settings = read({})
     assert settings.port == 8080
-    assert settings.bind == "0.0.0.0"
+    assert settings.bind == "127.0.0.1"
     assert not settings.demo
 
 

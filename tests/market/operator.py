@@ -15,7 +15,7 @@ import click
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.cli import breakers, ps
-from souk.cli.main import cli
+from souk.cli.commands import cli
 from souk.hosting.control.asking import connection
 from souk.hosting.control.client import operating
 from souk.hosting.fleet.places import Places

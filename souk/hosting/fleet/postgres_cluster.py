@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from souk.hosting.fleet.child import Command
 from souk.hosting.fleet.engine_user import User, give_to, hand_over, make_for, require_reachable
-from souk.hosting.fleet.launcher import as_user
+from souk.hosting.fleet.launcher import tied
 from souk.hosting.fleet.places import fits
 from souk.hosting.fleet.postgres_binaries import binaries_for, data_version
 from souk.hosting.fleet.proc import Identity, identity, kernel
@@ -162,7 +162,7 @@ def cluster_in(data: Path, user: User | None) -> PostgresCluster:
 def initdb(binaries: Path, data: Path, user: User | None, *options: str) -> None:
     """Fills a data directory, which must be empty and that user's; raises ConfigurationError."""
     words = (str(binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, "--encoding=UTF8", "--locale=C.UTF-8")
-    command = (*as_user(user), *words, *options)
+    command = (*tied(user, signal.SIGTERM), *words, *options)
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, env={})
     if done.returncode != 0:
         raise ConfigurationError(f"PostgreSQL cannot make its data directory {data}: {_why(done)}")

@@ -57,7 +57,7 @@ def crossroads() -> Iterator[Path]:
 
 AS_SOMEBODY_ELSE = """
 import os, socket, sys
-from souk.cli.main import run
+from souk.cli.commands import run
 control, data, uid = sys.argv[1:]
 run(["ps", "--data", "/nowhere"])  # imports what it needs while everything may be read
 os.setgroups([])

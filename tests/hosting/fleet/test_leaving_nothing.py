@@ -104,3 +104,37 @@ def test_after_a_supervisor_was_killed_everything_ends_by_itself(fleet: Fleet) -
     fleet.process.wait()
     until(lambda: fleet.processes() == [], STOP_LIMIT, "nothing is left")
     assert "no system runs" in fleet.souk("ps")
+
+
+_ON_A_TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
+
+
+@pytest.mark.parametrize("after", [b"postgres", b"user-1"])
+def test_ctrl_c_twice_while_it_starts_leaves_nothing_and_no_traceback(
+    tmp_path: Path, tiny: Mapping[str, str], after: bytes
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
+    with reachable(tmp_path) as place:
+        data = place / "data"
+        words = (sys.executable, "-m", "souk.cli", "up", "--topology", "fleet", "--data", str(data), "--port", "0")
+        with subprocess.Popen(
+            (sys.executable, "-c", _ON_A_TERMINAL, *words),
+            env={**kept, **tiny, "TERM": "xterm"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            fleet, seen = Fleet(data, "", process), bytearray()
+            while after not in seen:
+                piece = os.read(process.stdout.fileno(), 65_536)
+                assert piece, seen
+                seen += piece
+            process.stdin.write(b"\x03\x03")
+            process.stdin.flush()
+            while piece := os.read(process.stdout.fileno(), 65_536):
+                seen += piece
+            process.wait(STOP_LIMIT)
+            until(lambda: fleet.processes() == [], STOP_LIMIT, "nothing is left")
+        assert b"Traceback" not in seen, seen.decode()

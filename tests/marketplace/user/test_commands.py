@@ -30,7 +30,16 @@ def last_line(result: Result) -> str:
     return result.output.strip().splitlines()[-1]
 
 
+def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    result = create(tmp_path / "typo")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ConfigurationError)
+    assert str(result.exception).startswith(f"there is no directory {tmp_path / 'typo'}; name the system's with --data")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_admin_is_created_once(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
     first = create(tmp_path / "data")
     assert first.exit_code == 0, first.output
     assert "ops@example.com is an admin now" in first.output

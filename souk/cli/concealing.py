@@ -1,0 +1,54 @@
+"""Passwords on the command line: every user of the machine can read them there, as long as the process runs.
+
+So a command that finds one takes it out: it becomes itself again, with the value in its environment, which its
+own user alone can read, and says what to do instead.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qs, urlsplit
+
+import click
+
+from souk.hosting.settings import PREFIX, inherited
+
+
+def conceal(flags: Mapping[str, str | None]) -> None:
+    """Takes the passwords in these flags, by name without dashes, out of the command line.
+
+    Returns if there are none; else this process begins anew.
+    """
+    secret = {name: value for name, value in flags.items() if value is not None and _has_password(value)}
+    kept = without(sys.orig_argv[1:], secret)
+    if len(kept) == len(sys.orig_argv) - 1:
+        return
+    for name in secret:
+        variable = f"{PREFIX}{name.upper()}"
+        click.echo(
+            f"souk: a password in --{name} can be read by every user of this machine, so it was taken out of the "
+            f"command line; put the URL into {variable}, or into a file and say --{name} @FILE",
+            err=True,
+        )
+    told = {f"{PREFIX}{name.upper()}": value for name, value in secret.items()}
+    os.execve(sys.executable, (sys.executable, *kept), {**inherited(), **told})
+
+
+def without(words: Sequence[str], flags: Mapping[str, str]) -> list[str]:
+    """The words of a command line without these flags, which stand there as `--name value` or `--name=value`."""
+    kept: list[str] = []
+    for word in words:
+        name = kept[-1].removeprefix("--") if kept else ""
+        if name in flags and word == flags[name] and kept[-1].startswith("--"):
+            kept.pop()
+        elif not any(word == f"--{one}={value}" for one, value in flags.items()):
+            kept.append(word)
+    return kept
+
+
+def _has_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.password) or "password" in parse_qs(parts.query)
+    except ValueError:
+        return False  # whoever reads it says what is wrong
