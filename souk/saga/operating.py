@@ -11,6 +11,7 @@ from souk.saga.states import STEP, StepEvent, StepState
 from souk.store.database import Row, Transaction
 
 _KEY = "subject = $1 AND saga = $2 AND attempt = $3"
+UNKNOWN_STEP = "the program does not know this step: start the version that does, until the saga has ended"
 _STATES = (StepState.PARKED.value, StepState.UNDO_PARKED.value)
 
 
@@ -35,26 +36,32 @@ async def end_leases(tx: Transaction) -> None:
 
 
 async def parked(tx: Transaction, limit: int) -> list[ParkedStep]:
-    """Steps that wait for an operator, the oldest run first."""
+    """Steps that wait for an operator, the oldest run first; among them those that no running version knows."""
     rows = await tx.fetch(
-        """SELECT s.subject, s.saga, s.attempt, s.step, s.state, s.tries, s.note, s.changed_at
+        """SELECT s.subject, s.saga, s.attempt, s.step, s.state, s.tries, s.note, s.changed_at, r.unknown_step
            FROM souk_saga_run r JOIN souk_saga_step s
              ON s.subject = r.subject AND s.saga = r.saga AND s.attempt = r.attempt
-           WHERE NOT r.ended AND r.parked AND s.state IN ($2, $3)
+           WHERE NOT r.ended AND (r.parked AND s.state IN ($2, $3) OR s.step = r.unknown_step)
            ORDER BY r.started_at LIMIT $1""",
         *(limit, *_STATES),
     )
     return [
-        ParkedStep(_ref(row), row["step"], StepState(row["state"]), row["tries"], row["note"], row["changed_at"])
+        ParkedStep(_ref(row), row["step"], StepState(row["state"]), row["tries"], _note(row), row["changed_at"])
         for row in rows
     ]
 
 
+def _note(row: Row) -> str:
+    note: str = UNKNOWN_STEP if row["step"] == row["unknown_step"] else row["note"]
+    return note
+
+
 async def counts(tx: Transaction) -> dict[tuple[str, str], int]:
-    """How many runs are open, by saga and phase; those with a parked step count as phase `parked`."""
+    """How many runs are open, by saga and phase; those that wait for an operator count as `parked`."""
     rows = await tx.fetch(
-        """SELECT saga, CASE WHEN parked THEN 'parked' ELSE phase END AS standing, count(*) AS runs
-           FROM souk_saga_run WHERE NOT ended GROUP BY 1, 2"""
+        """SELECT saga, count(*) AS runs,
+                CASE WHEN parked OR unknown_step <> '' THEN 'parked' ELSE phase END AS standing
+           FROM souk_saga_run WHERE NOT ended GROUP BY 1, 3"""
     )
     return {(row["saga"], row["standing"]): row["runs"] for row in rows}
 

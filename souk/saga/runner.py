@@ -20,7 +20,7 @@ from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import LeaseLost, StoreError
-from souk.saga import machine, operating
+from souk.saga import machine, operating, unknown_steps
 from souk.saga.definition import Saga, SagaRef
 from souk.saga.drive import Drive, Tools, run_hooks
 from souk.saga.operating import ParkedStep
@@ -61,7 +61,8 @@ class SagaRunner:
         self._drives: dict[SagaRef, Drive] = {}
         self._tasks: dict[Drive, asyncio.Task[None]] = {}
         self._closed = False
-        self._next_sweep = clock.monotonic()
+        self._next_sweep = self._next_look = clock.monotonic()
+        self._unknown: dict[SagaRef, str] = {}
 
     async def start(
         self,
@@ -147,6 +148,7 @@ class SagaRunner:
                     while await self._take_over() == self._settings.claim_at_once:
                         await self._renew()
                     await self._forget()
+                    await self._mark_unknown()
                 except StoreError as error:
                     log.warning("saga leases cannot be seen to", error=type(error).__name__)
                 await asyncio.sleep(self._settings.claim)
@@ -231,15 +233,23 @@ class SagaRunner:
         if await self._tools.database.run(work, guarded=True) < settings.sweep_batch:
             self._next_sweep = self._tools.clock.monotonic() + settings.sweep
 
+    async def _mark_unknown(self) -> None:
+        """Says which runs are left to another version, in one line and only when others are found."""
+        if self._tools.clock.monotonic() < self._next_look:
+            return
+        self._next_look = self._tools.clock.monotonic() + self._settings.lease
+        found = await self._tools.database.run(partial(unknown_steps.mark, sagas=self._sagas))
+        if found.keys() - self._unknown.keys():
+            log.error(
+                "open sagas with steps that this program does not know are not taken over; see `souk parked`",
+                runs=len(found),
+                steps=sorted({f"{ref.name}: {step}" for ref, step in found.items()}),
+            )
+        self._unknown = found
+
     async def _claim(self, tx: Transaction) -> list[Held]:
-        claimed = []
-        for ref in await self._store.abandoned(tx, self._settings.claim_at_once):
-            try:
-                claimed.append(await self._store.take(tx, ref))
-            except LookupError:
-                # Its lease is ours for a while now: that is the pause before the next look.
-                log.exception("saga cannot be resumed", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
-        return claimed
+        refs = await self._store.abandoned(tx, self._settings.claim_at_once)
+        return [await self._store.take(tx, ref) for ref in refs]
 
     async def _until(self, event: asyncio.Event, until: float) -> None:
         with suppress(TimeoutError):

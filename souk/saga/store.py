@@ -15,6 +15,7 @@ from souk.kernel.errors import LeaseLost
 from souk.saga.definition import Refusal, Saga, SagaRef
 from souk.saga.machine import ENDED, Run, StepRun
 from souk.saga.states import Phase, StepState
+from souk.saga.unknown_steps import has_unknown, known_steps
 from souk.store.database import Row, Transaction, Value
 
 CHANNEL = "souk_saga"
@@ -140,17 +141,17 @@ class SagaStore:
         await tx.execute("UPDATE souk_saga_run SET lease_until = 0 WHERE active AND owner = $1", self._owner)
 
     async def abandoned(self, tx: Transaction, limit: int) -> list[SagaRef]:
-        """Runs with work to do and a lease that is over, the longest waiting first.
+        """Runs with work to do and a lease that is over, the longest waiting first; only those whose steps are known.
 
         They stay locked until the transaction ends, where the engine locks rows.
         """
-        names = ", ".join(f"${place}" for place in range(2, len(self._sagas) + 2))
+        known = known_steps(self._sagas)
+        names, steps = _marks(2, len(self._sagas)), _marks(2 + len(self._sagas), len(known))
         rows = await tx.fetch(
-            f"""SELECT subject, saga, attempt FROM souk_saga_run
-                WHERE active AND lease_until < {tx.dialect.now} AND saga IN ({names})
+            f"""SELECT subject, saga, attempt FROM souk_saga_run r
+                WHERE active AND lease_until < {tx.dialect.now} AND saga IN ({names}) AND NOT {has_unknown(steps)}
                 ORDER BY lease_until LIMIT $1 {tx.dialect.skip_locked}""",
-            limit,
-            *self._sagas,
+            *(limit, *self._sagas, *known),
         )
         return [_ref(row) for row in rows]
 
@@ -208,6 +209,10 @@ class SagaStore:
         sql = f"SELECT step, state, tries, result, note FROM souk_saga_step WHERE {_RUN}"
         rows = {row["step"]: row for row in await tx.fetch(sql, *_key(ref))}
         return _in_order(rows, [step.name for step in self._sagas[ref.name].steps])
+
+
+def _marks(first: int, count: int) -> str:
+    return ", ".join(f"${number}" for number in range(first, first + count))
 
 
 @cache

@@ -10,7 +10,7 @@ from soukapi.v1.event_pb2 import Event
 from souk.events.relay import Relay
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import PoisonedEvent
-from souk.saga.definition import SagaRef
+from souk.saga.definition import Saga, SagaRef, Step
 from souk.saga.runner import Outcome, SagaRunner, SagaSettings
 from souk.testing.processes import Ended, run, service
 from souk.testing.relaying import Listener, World, eventually, running
@@ -122,3 +122,24 @@ async def test_no_directory_is_made(tmp_path: Path) -> None:
     assert ended.status == 1
     assert "there is no data directory" in ended.err
     assert not (tmp_path / "none").exists()
+
+
+async def test_a_run_that_the_program_does_not_know_is_listed(tmp_path: Path) -> None:
+    shop, gate = await Shop.open(tmp_path), asyncio.Event()
+    shop.bank.does.append(gate)
+    before = SagaRunner(shop.database, [shop.saga()], CLOCK, "before", SETTINGS, service="shop")
+    await shop.start(before)
+    await asyncio.wait_for(shop.bank.called.wait(), PATIENCE)
+    await before.close()
+    after = SagaRunner(
+        shop.database, [Saga("sweep", Step("x", do=shop.bank.do))], CLOCK, "after", SETTINGS, service="shop"
+    )
+    work = asyncio.create_task(after.run())
+    while not await after.parked():
+        await asyncio.sleep(0.01)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await shop.close()
+    (line,) = (await parked(tmp_path)).out.splitlines()
+    assert line.startswith(f"{RUN}  shop: 'charge'")
+    assert line.endswith("the program does not know this step: start the version that does, until the saga has ended")

@@ -1,0 +1,46 @@
+"""Open runs of another version of the program: their steps, or the whole saga, are not known here.
+
+They are left as they are, so that the version that knows them can go on, and marked, so that an operator sees them.
+"""
+
+from collections.abc import Mapping
+
+from souk.saga.definition import Saga, SagaRef
+from souk.store.database import Transaction, Value
+
+_OF_RUN = "s.subject = r.subject AND s.saga = r.saga AND s.attempt = r.attempt"
+_MARK = "UPDATE souk_saga_run SET unknown_step = $4 WHERE subject = $1 AND saga = $2 AND attempt = $3"
+
+
+def known_steps(sagas: Mapping[str, Saga]) -> list[Value]:
+    """Every step of these sagas, with the saga's name."""
+    return [f"{name}/{step.name}" for name, saga in sagas.items() for step in saga.steps]
+
+
+def has_unknown(marks: str) -> str:
+    """SQL: whether the run `r` has a recorded step that is not among the values of these parameters."""
+    return f"EXISTS (SELECT 1 FROM souk_saga_step s WHERE {_OF_RUN} AND s.saga || '/' || s.step NOT IN ({marks}))"
+
+
+async def mark(tx: Transaction, sagas: Mapping[str, Saga]) -> dict[SagaRef, str]:
+    """Marks such runs, and takes the mark off others; returns them with the first unknown step of each."""
+    found = await _unknown(tx, sagas)
+    rows = await tx.fetch("SELECT subject, saga, attempt, unknown_step FROM souk_saga_run WHERE unknown_step <> ''")
+    marked = {SagaRef(row["saga"], row["subject"], row["attempt"]): row["unknown_step"] for row in rows}
+    changes = {**dict.fromkeys(marked.keys() - found.keys(), ""), **dict(found.items() - marked.items())}
+    if changes:
+        await tx.execute_many(_MARK, [(ref.subject, ref.name, ref.attempt, step) for ref, step in changes.items()])
+    return found
+
+
+async def _unknown(tx: Transaction, sagas: Mapping[str, Saga]) -> dict[SagaRef, str]:
+    known = known_steps(sagas)
+    marks = ", ".join(f"${number}" for number in range(1, len(known) + 1))
+    rows = await tx.fetch(
+        f"""SELECT r.subject, r.saga, r.attempt, MIN(s.step) AS step
+            FROM souk_saga_run r JOIN souk_saga_step s ON {_OF_RUN}
+            WHERE r.active AND r.lease_until < {tx.dialect.now} AND s.saga || '/' || s.step NOT IN ({marks})
+            GROUP BY r.subject, r.saga, r.attempt""",
+        *known,
+    )
+    return {SagaRef(row["saga"], row["subject"], row["attempt"]): row["step"] for row in rows}
