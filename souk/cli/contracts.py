@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from souk.cli.group import example
-from souk.descriptors.contract import Access, Method, RateClass, contract_of
+from souk.descriptors.contract import Access, Method, contract_of
 from souk.descriptors.json_names import lower_camel
 from souk.descriptors.openapi import openapi_of
 from souk.hosting import installed
@@ -19,7 +19,7 @@ from souk.hosting.settings import from_environment
 
 _VARIABLE = re.compile(r"\{[^}]+\}")
 
-COLUMNS = ("method", "path", "service", "who", "limit", "timeout")
+COLUMNS = ("method", "path", "service", "who", "timeout")
 
 
 @click.command(
@@ -32,7 +32,7 @@ souk routes --json | jq '.[] | select(.who == "anyone")'
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def routes(as_json: bool) -> None:
-    """Lists every public route: who may call it, its limits, its time-out in seconds."""
+    """Lists every public route: who may call it, and its time-out in seconds."""
     rows = sorted(_routes(_app()), key=lambda row: (row["path"], row["method"]))
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -67,7 +67,6 @@ def _routes(app: App) -> Iterator[dict[str, Any]]:
                     "path": _VARIABLE.sub(lambda found: lower_camel(found.group()), rule.path),
                     "service": service.name,
                     "who": who(method),
-                    "limit": RateClass(method.policy.rate_class).name.lower(),
                     "timeout": method.policy.timeout,
                 }
 

@@ -22,7 +22,7 @@ from souk.gateway.transcode import Answer, Transcoder
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 
-OWN_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
+OWN_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
 """Paths that are the gateway's own, and no contract's."""
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _CLOSE = (b"connection", b"close")
@@ -73,7 +73,7 @@ class Gateway:
                     )
 
     def _route_meta(self, meta: Meta) -> None:
-        handlers = (meta.healthz, meta.readyz, meta.metrics, meta.openapi, meta.docs)
+        handlers = (meta.root, meta.healthz, meta.readyz, meta.metrics, meta.openapi, meta.docs)
         for path, handle in zip(OWN_PATHS, handlers, strict=True):
             self.routes.add("GET", path, Endpoint(path, handle))
 

@@ -29,6 +29,12 @@ class Meta:
     ) -> None:
         self._ready, self._registry, self._document, self._health = ready, registry, document, health
 
+    async def root(self, request: Request, variables: Sequence[str]) -> Answer:
+        """Leads a browser to the page for people, and says to programs where to go on."""
+        if "text/html" in request.header(b"accept"):
+            return Answer(303, [(b"location", b"/docs"), (b"vary", b"accept"), _FRESH])
+        return Answer(200, [JSON, (b"vary", b"accept"), _FRESH], b'{"docs":"/docs","openapi":"/openapi.json"}')
+
     async def healthz(self, request: Request, variables: Sequence[str]) -> Answer:
         """The process runs."""
         return Answer(200, [JSON, _FRESH], b'{"status":"ok"}')

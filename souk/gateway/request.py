@@ -18,6 +18,7 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _READ = frozenset(
     {
+        b"accept",
         b"authorization",
         b"content-encoding",
         b"content-length",

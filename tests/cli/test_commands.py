@@ -85,7 +85,6 @@ async def test_every_route_says_who_may_call_it() -> None:
         "path": "/api/v1/orders",
         "service": "order",
         "who": "user",
-        "limit": "write",
         "timeout": 10.0,
     }
     assert routes["GET", "/api/v1/stock/{productId}"]["who"] == "anyone"
@@ -95,7 +94,7 @@ async def test_every_route_says_who_may_call_it() -> None:
 async def test_routes_in_a_pipe_are_plain_lines() -> None:
     ended = await run("routes")
     assert "\x1b" not in ended.out
-    assert ended.out.splitlines()[0].split() == ["method", "path", "service", "who", "limit", "timeout"]
+    assert ended.out.splitlines()[0].split() == ["method", "path", "service", "who", "timeout"]
 
 
 async def test_the_openapi_document_is_printed() -> None:

@@ -237,3 +237,17 @@ async def test_an_issuer_that_no_service_is_fails_at_once(world: Any) -> None:
 
     with pytest.raises(ConfigurationError, match="Nobody/Keys"):
         Gateway([], world.gateway.backend._channel_of, Nobody(), GatewaySettings(), world.clock, ready)
+
+
+async def test_the_root_leads_a_browser_to_the_page_and_a_program_to_the_document(world: Any) -> None:
+    browser = await world.send("GET", "/", headers=[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")])
+    assert (browser.status, browser.headers["location"], browser.headers["vary"]) == (303, "/docs", "accept")
+    program = await world.send("GET", "/", headers=[("accept", "*/*")])
+    assert (program.status, program.json) == (200, {"docs": "/docs", "openapi": "/openapi.json"})
+
+
+async def test_every_code_s_place_says_what_it_means_and_what_to_do(world: Any) -> None:
+    page = (await world.send("GET", "/docs")).body.decode()
+    place = page.partition('<tr id="OUT_OF_STOCK">')[2].partition("</tr>")[0]
+    assert "There is less in stock than was asked for" in place
+    assert "with a new key" in place
