@@ -14,6 +14,7 @@ from urllib.parse import quote
 from google.protobuf.descriptor import ServiceDescriptor
 
 from souk.hosting.data_directory import make
+from souk.kernel.addresses import LONGEST_PATH, unix_address
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.grpc_server import serve
@@ -44,19 +45,30 @@ def private(folder: Path) -> Path:
 @asynccontextmanager
 async def serving(path: Path, servicers: Mapping[ServiceDescriptor, object], clock: Clock) -> AsyncIterator[None]:
     """Serves contracts on a socket inside the block; raises ConfigurationError, in one line, when it cannot."""
+    _require_short(path)
     private(path.parent)
     dispatcher = Dispatcher(None, clock)
     for contract, servicer in servicers.items():
         dispatcher.add(servicer, contract)
     try:
-        server = await serve(dispatcher, target(path))
+        server = await serve(dispatcher, unix_address(path))
     except ConfigurationError:
-        raise ConfigurationError(f"no control socket can be made at {path}; is its path too long?") from None
+        raise ConfigurationError(f"no control socket can be made at {path}; is another process there?") from None
     try:
         _close_to_others(path)
         yield
     finally:
         await server.stop(_GRACE)
+
+
+def _require_short(path: Path) -> None:
+    """What the system would refuse is refused in a line of ours: gRPC writes one of its own to standard error."""
+    size = len(os.fsencode(path))
+    if size > LONGEST_PATH:
+        raise ConfigurationError(
+            f"the path of the control socket has {size} bytes, and the system takes {LONGEST_PATH}; "
+            f"choose a shorter one: {path}"
+        )
 
 
 def _close_to_others(path: Path) -> None:

@@ -9,6 +9,8 @@ START_LIMIT = 60.0
 """Seconds without progress after which a process that is not ready is started anew."""
 STEP = 0.1
 """Seconds of CPU that are progress; what waits for something in vain uses far less in a minute."""
+A_CORE = 3
+"""Processes that start at once, for each core: each waits now and then, for a disk or for another."""
 LONGEST_TURN = 15.0
 """Seconds after which the next may start beside one that is not ready: it may wait for others."""
 
@@ -39,7 +41,7 @@ class Turns:
     """So many processes start at once: a machine on which all start together may finish none in time."""
 
     def __init__(self, most: int | None = None) -> None:
-        self._free = asyncio.Semaphore(most or max(2, 2 * len(os.sched_getaffinity(0))))
+        self._free = asyncio.Semaphore(most or A_CORE * len(os.sched_getaffinity(0)))
 
     async def turn(self) -> Callable[[], None]:
         """Waits for a turn; returns how to give it back, which is also done after a while."""
