@@ -14,6 +14,7 @@ import grpc.aio
 from prometheus_client import CollectorRegistry
 from soukapi.v1 import event_pb2
 
+from souk.descriptors.contract import Method
 from souk.discovery.directory import Directory
 from souk.discovery.fixed import FixedRegistry
 from souk.discovery.open import open_registry
@@ -32,7 +33,6 @@ from souk.hosting.settings import Settings
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.breaker import Breaker
-from souk.resilience.bulkhead import Bulkhead
 from souk.resilience.retry import Retry
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
@@ -41,7 +41,7 @@ from souk.rpc.connect.server import serve_connect
 from souk.rpc.grpc_server import serve
 from souk.rpc.in_process import InProcess
 from souk.rpc.server import Dispatcher
-from souk.rpc.standard import Guards, standard_layers
+from souk.rpc.standard import Guards, GuardsOf, standard_layers
 from souk.rpc.transport import Transport
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
@@ -160,7 +160,6 @@ class Calls:
             self._clock,
             retry=Retry(protection.retry, now=self._clock.monotonic()),
             guards=self._guards(protection, caller, callee),
-            isolated=lambda method: self._guards(protection, caller, callee, method.name),
             ended=self._metrics.ended(caller),
         )
         if here is not None:
@@ -168,10 +167,16 @@ class Calls:
         there = self._there(callee)
         return there, [there.found, *layers(balancer=there.balancer(protection))]
 
-    def _guards(self, protection: Protection, caller: str, callee: str, method: str = "") -> Guards:
-        breaker = self.breakers.add(caller, callee, Breaker(protection.breaker), method=method)
-        self._metrics.watch(caller, f"{callee}/{method}" if method else callee, breaker)
-        return Guards(Bulkhead(protection.running, protection.waiting), breaker)
+    def _guards(self, protection: Protection, caller: str, callee: str) -> GuardsOf:
+        """A breaker for each method; a bulkhead for the service, and for each method that its contract isolates."""
+        shared = protection.bulkhead()
+
+        def guards(method: Method) -> Guards:
+            breaker = self.breakers.add(caller, callee, Breaker(protection.breaker), method=method.name)
+            self._metrics.watch(caller, f"{callee}/{method.name}", breaker)
+            return Guards(protection.bulkhead() if method.policy.isolated else shared, breaker)
+
+        return guards
 
     def _protection(self, callee: str) -> Protection:
         """What the settings say, with who and where this process is."""

@@ -11,6 +11,8 @@ A TOML file named by SOUK_RESILIENCE says otherwise, for all (`default`) or for 
     [payment.bulkhead]
     running = 64
     waiting = 256
+    user_running = 16           # of them, of one user
+    user_waiting = 64
     [product.retry]
     tries = 2
     [product.balancer]
@@ -20,6 +22,7 @@ A TOML file named by SOUK_RESILIENCE says otherwise, for all (`default`) or for 
     ejection_failures = 5
 """
 
+import asyncio
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -33,6 +36,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.resilience.backoff import Backoff
 from souk.resilience.balancer import BalancerSettings, EjectionSettings
 from souk.resilience.breaker_settings import TEXTBOOK, BreakerSettings
+from souk.resilience.bulkhead import Bulkhead
 from souk.resilience.choices import Choice, at_random, round_robin, two_choices
 from souk.resilience.retry import RetrySettings
 
@@ -46,6 +50,7 @@ CHOICES: Mapping[str, Callable[[], Choice]] = MappingProxyType(
     }
 )
 WARM_UP = 5.0
+_BULKHEAD = ("running", "waiting", "user_running", "user_waiting")
 _NESTED = {"open_for", "ejection", "backoff", "name", "zone"}
 """Fields that are written otherwise in the file, or are not the file's to say."""
 
@@ -61,8 +66,14 @@ class Protection:
     retry: RetrySettings = field(default_factory=RetrySettings)
     running: int = 256
     waiting: int = 1024
+    user_running: int = 64
+    user_waiting: int = 256
     balancer: BalancerSettings = field(default_factory=lambda: BalancerSettings(warm_up=WARM_UP))
     choice: str = "two-choices"
+
+    def bulkhead(self) -> "Bulkhead[asyncio.Future[None]]":
+        """One that lets so many calls run and wait."""
+        return Bulkhead(self.running, self.waiting, self.user_running, self.user_waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,7 @@ def _retry(base: Protection, table: Table, place: str) -> Protection:
 
 
 def _bulkhead(base: Protection, table: Table, place: str) -> Protection:
-    known: dict[str, Any] = {"running": base.running, "waiting": base.waiting}
+    known: dict[str, Any] = {name: getattr(base, name) for name in _BULKHEAD}
     for name, value in table.items():
         known[_known(name, known, place)] = _whole(value, f"{place}.{name}")
     return replace(base, **known)

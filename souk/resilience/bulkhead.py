@@ -1,10 +1,14 @@
-"""Bulkhead: so many calls to one service run, so many wait, the rest is turned away.
+"""Bulkhead: so many calls to one service run, so many wait, the rest is turned away; and callers take turns.
+
+Who waits is let in by rounds over the callers (Nagle, RFC 970: fair queuing), each caller's own calls in order,
+and a caller may be limited in what he holds. So one who sends a thousand calls delays himself.
 
 Pure: it decides who runs; whoever waits does so elsewhere, until the deadline. Sources: Michael
 Nygard, "Release It!"; resilience4j, "Bulkhead".
 """
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -19,51 +23,92 @@ class Entry(Enum):
     FULL = "full"
 
 
+@dataclass(frozen=True, slots=True)
+class CallingParty:
+    """Whose calls take turns with those of others. A `limited` one holds at most so many places at once."""
+
+    service: str = ""
+    user: str = ""
+
+    @property
+    def limited(self) -> bool:
+        """A user is; a service that works for itself works for all."""
+        return bool(self.user)
+
+
+ANYBODY = CallingParty()
+
+
 class Bulkhead(Generic[W]):
-    """Lets `running` calls run and `waiting` calls wait; those that wait are let in in order.
+    """Lets `running` calls run and `waiting` calls wait, of one user at most `user_running` and `user_waiting`.
 
     Each call that was let in leaves once; each that waits is let in by somebody's `leave`, or gives up.
     """
 
-    def __init__(self, running: int = 256, waiting: int = 1024) -> None:
-        self._most_running = running
-        self._most_waiting = waiting
-        self._queue: dict[W, None] = {}
+    def __init__(
+        self, running: int = 256, waiting: int = 1024, user_running: int = 64, user_waiting: int = 256
+    ) -> None:
+        self._most_running, self._most_waiting = running, waiting
+        self._user_running, self._user_waiting = user_running, user_waiting
+        self._queues: dict[CallingParty, dict[W, None]] = {}
+        """Those who wait, by caller; the callers in the order of their turns."""
+        self._callers: dict[W, CallingParty] = {}
+        self._held: dict[CallingParty, int] = {}
         self.running = 0
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._queue)
+        return len(self._callers)
 
-    def try_enter(self) -> bool:
+    def try_enter(self, caller: CallingParty = ANYBODY) -> bool:
         """Enters if there is room at once."""
-        if self.running >= self._most_running:
+        if self.running >= self._most_running or not self._may_run(caller):
             return False
         self.running += 1
+        self._held[caller] = self._held.get(caller, 0) + 1
         return True
 
-    def arrive(self, waiter: W) -> Entry:
+    def arrive(self, waiter: W, caller: CallingParty = ANYBODY) -> Entry:
         """Enters, or queues as `waiter`, or neither."""
-        if self.try_enter():
+        if self.try_enter(caller):
             return Entry.RUN
-        if len(self._queue) >= self._most_waiting:
+        own = len(self._queues.get(caller, ()))
+        if self.waiting >= self._most_waiting or (caller.limited and own >= self._user_waiting):
             return Entry.FULL
-        self._queue[waiter] = None
+        self._queues.setdefault(caller, {})[waiter] = None
+        self._callers[waiter] = caller
         return Entry.WAIT
 
     def give_up(self, waiter: W) -> bool:
         """No longer waits; false if `waiter` was let in meanwhile, and so has to leave."""
-        if waiter not in self._queue:
+        if waiter not in self._callers:
             return False
-        del self._queue[waiter]
+        self._forget(waiter)
         return True
 
-    def leave(self) -> W | None:
-        """A running call has ended. Returns who is let in for it: that one runs from now on."""
-        if not self._queue:
-            self.running -= 1
+    def leave(self, caller: CallingParty = ANYBODY) -> W | None:
+        """A running call of `caller` has ended. Returns who is let in for it: that one runs from now on."""
+        self.running -= 1
+        self._held[caller] -= 1
+        if not self._held[caller]:
+            del self._held[caller]
+        following = next((one for one in self._queues if self._may_run(one)), None)
+        if following is None:
             return None
-        waiter = next(iter(self._queue))
-        del self._queue[waiter]
+        waiter = next(iter(self._queues[following]))
+        self._forget(waiter)
+        if following in self._queues:
+            self._queues[following] = self._queues.pop(following)  # its next turn comes after everybody's
+        self.try_enter(following)
         return waiter
+
+    def _may_run(self, caller: CallingParty) -> bool:
+        return not caller.limited or self._held.get(caller, 0) < self._user_running
+
+    def _forget(self, waiter: W) -> None:
+        caller = self._callers.pop(waiter)
+        queue = self._queues[caller]
+        del queue[waiter]
+        if not queue:
+            del self._queues[caller]

@@ -9,7 +9,7 @@ import grpc.aio
 from souk.rpc.call import Call, Status
 from souk.rpc.local_context import LocalContext
 from souk.rpc.metadata import LIMIT, size
-from souk.rpc.server import Served
+from souk.rpc.server import Served, is_passing
 from souk.telemetry.logs import logger
 
 STOPPED = "the service has stopped"
@@ -26,6 +26,14 @@ def too_much_metadata(call: Call) -> Status | None:
     return Status(grpc.StatusCode.RESOURCE_EXHAUSTED, f"received metadata size exceeds hard limit ({LIMIT})")
 
 
+def _tell_late(method: str, error: Exception) -> None:
+    """The caller has an answer, such as that it took too long: only a fault of the code is worth a trace."""
+    if is_passing(error):
+        _log.info("a call ended after it was answered", method=method, error=type(error).__name__)
+    else:
+        _log.error("a call failed after it was answered", method=method, exc_info=error)
+
+
 async def handle(served: Served, request: Any, context: LocalContext) -> None:
     """Runs the handler, and ends the call whatever becomes of it."""
     try:
@@ -34,8 +42,8 @@ async def handle(served: Served, request: Any, context: LocalContext) -> None:
         pass
     except asyncio.CancelledError:
         context.finish(Status(grpc.StatusCode.CANCELLED))
-    except Exception:
-        _log.exception("a call failed after it was answered", method=served.method.full_name)
+    except Exception as error:
+        _tell_late(served.method.full_name, error)
         context.finish(Status(grpc.StatusCode.UNKNOWN))
     finally:
         context.call_back()

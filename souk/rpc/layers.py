@@ -15,7 +15,7 @@ from souk.kernel.context import current
 from souk.kernel.errors import Outcome
 from souk.resilience.balancer import Balancer
 from souk.resilience.breaker import Breaker
-from souk.resilience.bulkhead import Bulkhead, Entry
+from souk.resilience.bulkhead import Bulkhead, CallingParty, Entry
 from souk.resilience.retry import Failure, Retry
 from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, not_sent
 
@@ -152,40 +152,45 @@ def with_try_timeout(clock: Clock) -> Layer:
 
 
 def in_bulkhead(policy: Bulkhead[asyncio.Future[None]], service: str, clock: Clock) -> Layer:
-    """Waits for room until the deadline."""
+    """Waits for room until the deadline, in turn with other callers.
+
+    Requests of a user, what a service does by itself on his behalf, and a service's own work are three callers.
+    """
 
     def layer(inner: Invoke) -> Invoke:
         async def invoke(call: Call) -> Reply:
-            if not policy.try_enter():
-                await _queue(policy, service, call.deadline - clock.monotonic())
+            caller = current().caller
+            party = CallingParty(caller.service, caller.subject)
+            if not policy.try_enter(party):
+                await _queue(policy, party, service, call.deadline - clock.monotonic())
             try:
                 return await inner(call)
             finally:
-                leave(policy)
+                leave(policy, party)
 
         return invoke
 
     return layer
 
 
-async def _queue(policy: Bulkhead[asyncio.Future[None]], service: str, seconds: float) -> None:
+async def _queue(policy: Bulkhead[asyncio.Future[None]], party: CallingParty, service: str, seconds: float) -> None:
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    if policy.arrive(waiter) is Entry.FULL:
+    if policy.arrive(waiter, party) is Entry.FULL:
         raise Shed(f"too many calls to {service} wait already")
     try:
         async with asyncio.timeout(seconds):
             await waiter
     except BaseException as error:
         if not policy.give_up(waiter):
-            leave(policy)  # it was let in just now
+            leave(policy, party)  # it was let in just now
         if isinstance(error, TimeoutError):
             raise not_sent(f"no room for a call to {service} in time", _Code.DEADLINE_EXCEEDED) from None
         raise
 
 
-def leave(policy: Bulkhead[asyncio.Future[None]]) -> None:
-    """A call has ended: lets in who waits longest."""
-    waiter = policy.leave()
+def leave(policy: Bulkhead[asyncio.Future[None]], party: CallingParty) -> None:
+    """A call has ended: lets in whose turn it is."""
+    waiter = policy.leave(party)
     # One that was cancelled finds out by itself that it was let in, and leaves.
     if waiter is not None and not waiter.done():
         waiter.set_result(None)

@@ -26,7 +26,15 @@ from souk.descriptors.contract import Method, contract_of
 from souk.descriptors.request_check import decoder_of
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import use
-from souk.kernel.errors import CallerTokenRefused, ConfigurationError, DomainError, Overloaded, StoreUnavailable
+from souk.kernel.errors import (
+    CallerTokenRefused,
+    ConfigurationError,
+    DomainError,
+    LeaseLost,
+    Overloaded,
+    StoreUnavailable,
+    VersionConflict,
+)
 from souk.rpc.admission import Admission, check_subject
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.status import STATUS_KEY, encode, shortened
@@ -37,6 +45,17 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Behaviour: TypeAlias = Callable[[Any, Context], Any]
 Serve: TypeAlias = Callable[[Any, Context], Awaitable[bytes | None]]
 
+_PASSING = (
+    DomainError,
+    StoreUnavailable,
+    Overloaded,
+    VersionConflict,
+    LeaseLost,
+    TimeoutError,
+    ConnectionError,
+    grpc.aio.AioRpcError,
+    grpc.aio.UsageError,
+)
 CALLER_TOKEN_REFUSED = "CALLER_TOKEN_REFUSED"
 PLATFORM = "souk"
 """The domain of reasons that are no contract's."""
@@ -171,7 +190,7 @@ async def _end(method: Method, context: Context, error: BaseException) -> bytes 
         context.set_details("")
         return await context.abort(grpc.StatusCode.UNAVAILABLE)
     if reason is None or not isinstance(error, DomainError):
-        _log.error("a call failed", method=method.full_name, exc_info=error)
+        _tell(method, error)
         context.set_details("")
         return await context.abort(_unexpected_code(context))
     trailing = (*(context.trailing_metadata() or ()), (STATUS_KEY, encode(error, reason.code, method.service)))
@@ -183,6 +202,19 @@ async def _distrust(method: Method, context: Context, refused: CallerTokenRefuse
     _log.warning("a caller token was refused", method=method.full_name, peer=context.peer(), reason=str(refused))
     code, status = grpc.StatusCode.UNAVAILABLE, DomainError(CALLER_TOKEN_REFUSED, str(refused))
     await context.abort(code, str(refused), ((STATUS_KEY, encode(status, code, PLATFORM)),))
+
+
+def _tell(method: Method, error: BaseException) -> None:
+    """What another service could not do is a line; what this one did not expect comes with its trace."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        _log.warning("a call failed for what it needs", method=method.full_name, error=str(error))
+    else:
+        _log.error("a call failed", method=method.full_name, exc_info=error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error says that something is away, late or contended now, or refuses; and nothing of the code."""
+    return isinstance(error, _PASSING)
 
 
 def _unexpected_code(context: Context) -> grpc.StatusCode:

@@ -40,7 +40,7 @@ class Guards:
 
 
 GuardsOf: TypeAlias = Callable[[Method], Guards]
-"""The guards of a method that has its own; asked once for each."""
+"""The guards of a method; asked once for each."""
 
 
 def standard_layers(
@@ -48,16 +48,14 @@ def standard_layers(
     clock: Clock,
     *,
     retry: Retry | None = None,
-    guards: Guards | None = None,
-    isolated: GuardsOf | None = None,
+    guards: GuardsOf | None = None,
     balancer: Balancer | None = None,
     fallback: Answer | None = None,
     ended: Ended | None = None,
 ) -> list[Layer]:
     """The layers around the calls to `service`, outermost first; without a balancer the transport chooses.
 
-    Methods share `guards`, but for those that their contract isolates: these have the ones that `isolated`
-    gives.
+    `guards` gives those of a method; without it each has a breaker of its own, and they share a bulkhead.
     """
     layers = [
         traced(clock, ended) if ended else None,
@@ -65,32 +63,30 @@ def standard_layers(
         with_fallback(fallback) if fallback else None,
         retried(retry or Retry(now=clock.monotonic()), clock),
         with_try_timeout(clock),
-        protected(service, clock, guards or Guards(), isolated),
+        protected(service, clock, guards or sharing(Bulkhead())),
         balanced(balancer, service, clock) if balancer else None,
     ]
     return [layer for layer in layers if layer is not None]
 
 
-def protected(service: str, clock: Clock, shared: Guards, isolated: GuardsOf | None = None) -> Layer:
-    """Bulkhead and breaker: one pair for the service, and one for each method that the contract isolates."""
+def sharing(bulkhead: "Bulkhead[asyncio.Future[None]]") -> GuardsOf:
+    """A breaker for each method, and one bulkhead for all."""
+    return lambda method: Guards(bulkhead)
 
-    def around(inner: Invoke, guards: Guards) -> Invoke:
-        layers = (in_bulkhead(guards.bulkhead, service, clock), guarded(guards.breaker, service, clock))
-        return wrapped(inner, layers)
+
+def protected(service: str, clock: Clock, guards: GuardsOf) -> Layer:
+    """Bulkhead and breaker, as `guards` gives them for each method when it is called first."""
 
     def layer(inner: Invoke) -> Invoke:
-        together = around(inner, shared)
-        if isolated is None:
-            return together
-        own: dict[str, Invoke] = {}
+        methods: dict[str, Invoke] = {}
 
         def invoke(call: Call) -> Awaitable[Reply]:
-            if not call.method.policy.isolated:
-                return together(call)
-            alone = own.get(call.method.full_name)
-            if alone is None:
-                alone = own[call.method.full_name] = around(inner, isolated(call.method))
-            return alone(call)
+            guarding = methods.get(call.method.full_name)
+            if guarding is None:
+                own = guards(call.method)
+                layers = (in_bulkhead(own.bulkhead, service, clock), guarded(own.breaker, service, clock))
+                guarding = methods[call.method.full_name] = wrapped(inner, layers)
+            return guarding(call)
 
         return invoke
 

@@ -24,8 +24,9 @@ LATE = 5.0
 
 
 def _guards(bazaar: Bazaar) -> list[dict[str, object]]:
-    """Order's breakers around Payment, one a process."""
-    return [one for one in bazaar.operator.breakers("payment") if one["caller"] == "order"]
+    """Order's breakers around the method of Payment that each order asks first, one a process."""
+    mine = [one for one in bazaar.operator.breakers("payment") if one["caller"] == "order"]
+    return [one for one in mine if one["method"] == "ResolveMethod"]
 
 
 def _await_open(bazaar: Bazaar) -> None:

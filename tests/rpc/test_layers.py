@@ -10,13 +10,13 @@ from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse
 
 from souk.descriptors.contract import Method, Policy, Reason
 from souk.kernel.clock import FakeClock, SystemClock
-from souk.kernel.context import CallContext, use
+from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import Outcome
 from souk.resilience.backoff import Backoff
 from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings, Member
 from souk.resilience.breaker import Breaker, BreakerSettings, State
 from souk.resilience.breaker_settings import TEXTBOOK
-from souk.resilience.bulkhead import Bulkhead
+from souk.resilience.bulkhead import ANYBODY, Bulkhead
 from souk.resilience.choices import round_robin
 from souk.resilience.retry import Retry, RetrySettings
 from souk.rpc.call import Call, CallFailed, Reply, not_sent
@@ -202,6 +202,26 @@ class TestBulkhead:
             await in_bulkhead(policy, "x", SystemClock())(Callee())(call(seconds=0.02))
         assert (failed.value.outcome, policy.waiting) == (Outcome.NOT_SENT, 0)
 
+    async def test_a_user_who_asks_for_much_delays_himself(self):
+        callee, policy = Callee(), Bulkhead(running=2, waiting=10, user_running=1, user_waiting=3)
+        callee.pause.clear()
+        invoke = in_bulkhead(policy, "x", SystemClock())(callee)
+
+        def asked(user: str) -> asyncio.Future:
+            with use(CallContext(caller=Caller(user, service="gateway"))):
+                return asyncio.ensure_future(invoke(call()))
+
+        many = [asked("U-1") for _ in range(5)]
+        await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+        assert [isinstance(one.exception(), Shed) for one in many if one.done()] == [True]
+        other = asked("U-2")
+        await asyncio.sleep(0)
+        assert (policy.running, policy.waiting) == (2, 3)
+        callee.pause.set()
+        assert await other == OK
+        await asyncio.wait(many)
+        assert (policy.running, policy.waiting) == (0, 0)
+
     async def test_cancelling_gives_the_place_back(self):
         callee, policy = Callee(), Bulkhead(running=1, waiting=1)
         callee.pause.clear()
@@ -225,9 +245,9 @@ class TestBulkhead:
         assert policy.waiting == 2
         if cancelled_first:
             leaver.cancel()
-            leave(policy)
+            leave(policy, ANYBODY)
         else:
-            leave(policy)
+            leave(policy, ANYBODY)
             leaver.cancel()
         assert await other == OK
         assert leaver.cancelled()
@@ -340,7 +360,7 @@ class TestTogether:
             clock,
             retry=Retry(QUICK),
             balancer=balancer,
-            guards=Guards(bulkhead, breaker),
+            guards=lambda method: Guards(bulkhead, breaker),
             ended=lambda call, took, error: told.append(error),
         )
         assert await wrapped(callee, layers)(call(clock)) == OK
@@ -349,27 +369,24 @@ class TestTogether:
         assert (breaker.snapshot(clock.monotonic()).calls, breaker.snapshot(clock.monotonic()).failed) == (2, 1)
         assert bulkhead.running == 0
 
-    async def test_a_method_that_the_contract_isolates_has_guards_of_its_own(self):
+    async def test_a_method_that_fails_closes_no_other(self):
         clock, made = SystemClock(), []
         callee = Callee(*[failure() for _ in range(4)])
-        shared = Guards(breaker=Breaker(TEXTBOOK))
 
-        def own(method):
+        def guards(method):
             made.append(method.name)
             return Guards(breaker=Breaker(TEXTBOOK))
 
-        invoke = wrapped(
-            callee, standard_layers("x", clock, retry=Retry(replace(QUICK, tries=1)), guards=shared, isolated=own)
-        )
-        asked = call(clock)
-        alone = asked._replace(method=replace(asked.method, policy=replace(asked.method.policy, isolated=True)))
+        layers = standard_layers("x", clock, retry=Retry(replace(QUICK, tries=1)), guards=guards)
+        invoke, asked = wrapped(callee, layers), call(clock)
+        other = asked._replace(method=replace(asked.method, full_name="/souktest.v1.Probe/Other"))
         for _ in range(4):
             with pytest.raises(CallFailed):
-                await invoke(alone)
+                await invoke(asked)
         with pytest.raises(Shed):
-            await invoke(alone)
-        assert await invoke(asked) == OK
-        assert (made, shared.breaker.state) == ([asked.method.name], State.CLOSED)
+            await invoke(asked)
+        assert await invoke(other) == OK
+        assert made == [asked.method.name, "Other"]
 
     async def test_a_caller_that_leaves_leaves_nothing_behind(self):
         clock, callee = SystemClock(), Callee()
@@ -378,7 +395,7 @@ class TestTogether:
         breaker = half_open(fake)
         balancer.update([Member("a")], 0.0)
         callee.pause.clear()
-        layers = standard_layers("x", clock, balancer=balancer, guards=Guards(bulkhead, breaker))
+        layers = standard_layers("x", clock, balancer=balancer, guards=lambda method: Guards(bulkhead, breaker))
         invoke = wrapped(callee, layers)
         task = asyncio.ensure_future(invoke(call(clock)))
         await callee.reached.wait()

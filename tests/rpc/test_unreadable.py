@@ -156,7 +156,7 @@ async def test_its_status_is_internal_and_its_outcome_unknown(way: Way, answer: 
 
 async def test_the_breaker_opens(way: Way) -> None:
     peer, guards = await way.peer(NOISE), Guards(breaker=Breaker(TEXTBOOK))
-    stub = way.stub(standard_layers("probe", CLOCK, guards=guards), peer)
+    stub = way.stub(standard_layers("probe", CLOCK, guards=lambda method: guards), peer)
     before = 0
     while not isinstance(error := await failure(stub.Unary(ASK)), Shed):
         assert unreadable(error)

@@ -238,8 +238,8 @@ class MethodPolicy(_message.Message):
     no_store: _builtins.bool
     """The answer is a message whose HTTP body is only shown for humans and never cached by proxies."""
     isolated: _builtins.bool
-    """It has a circuit breaker and a bulkhead of its own: when it is slow or fails, the service's other
-    methods are called as before.
+    """It has a bulkhead of its own: when it is slow, it takes no places from the service's other methods. A
+    circuit breaker of its own every method has.
     """
     subject_field: _builtins.str
     """The request field that holds the id of the user whom the call is about. It has to be the user on whose
