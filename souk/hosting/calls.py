@@ -42,6 +42,7 @@ from souk.rpc.grpc_server import serve
 from souk.rpc.in_process import InProcess
 from souk.rpc.server import Dispatcher
 from souk.rpc.standard import Guards, GuardsOf, standard_layers
+from souk.rpc.tls import MutualTls
 from souk.rpc.transport import Transport
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
@@ -81,6 +82,7 @@ class Calls:
         self._secret = secret
         self._resilience = read_resilience(settings.resilience)
         self._about = settings
+        self._tls = None if settings.tls is None else MutualTls(settings.tls)
         self._clock = clock
         self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
         self._here = {name: InProcess(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
@@ -131,9 +133,14 @@ class Calls:
         """
         async with AsyncExitStack() as stack:
             where = stack.enter_context(service_address(instance, self._about))
-            server = await serve(self._dispatchers[name], where.grpc)
+            server = await serve(self._dispatchers[name], where.grpc, self._tls)
             stack.push_async_callback(server.stop, 0)
-            connect = await serve_connect(self._dispatchers[name], where.connect, self._clock)
+            connect = await serve_connect(
+                self._dispatchers[name],
+                where.connect,
+                self._clock,
+                tls=None if socket_path(where.connect) else self._tls,
+            )
             stack.push_async_callback(connect.stop, 0)
             close_to_others(where.grpc, where.connect)
             await server.set_healthy(True)
@@ -188,7 +195,7 @@ class Calls:
         if name not in self._elsewhere:
             self._watch(name)
             connect = self._about.hop == CONNECT
-            self._elsewhere[name] = Elsewhere(name, self.directory, self._clock, connect=connect)
+            self._elsewhere[name] = Elsewhere(name, self.directory, self._clock, connect=connect, tls=self._tls)
         return self._elsewhere[name]
 
 

@@ -16,6 +16,7 @@ from souk.resilience.balancer import Balancer, Member
 from souk.rpc.call import Call, Invoke, Reply
 from souk.rpc.connect.client import ConnectTransport
 from souk.rpc.remote import Remote
+from souk.rpc.tls import MutualTls
 from souk.rpc.transport import Wire
 from souk.telemetry.logs import logger
 
@@ -33,15 +34,28 @@ class Elsewhere:
     A call whose instance nobody has chosen goes to each in turn. Without `connect` all go by gRPC.
     """
 
-    def __init__(self, service: str, directory: Directory, clock: Clock, *, connect: bool = True) -> None:
+    def __init__(
+        self,
+        service: str,
+        directory: Directory,
+        clock: Clock,
+        *,
+        connect: bool = True,
+        tls: MutualTls | None = None,
+    ) -> None:
         self._service = service
         self._directory = directory
         self._clock = clock
         self._instances: dict[str, Instance] = {}
         self._by_connect = connect
-        self._grpc = Remote(self._addresses, clock)
+        self._grpc = Remote(self._addresses, clock, tls=tls, service=service)
         self._transport = ConnectTransport(
-            self._addresses, clock, streams=self._grpc, connect_address=self._connect_address
+            self._addresses,
+            clock,
+            streams=self._grpc,
+            connect_address=self._connect_address,
+            tls=tls,
+            service=service,
         )
         self._looking: asyncio.Task[object] | None = None
         self._balancers: list[Balancer] = []

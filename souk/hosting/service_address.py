@@ -16,6 +16,7 @@ from souk.hosting.settings import LOOPBACK, Settings
 from souk.kernel.addresses import LONGEST_PATH, socket_path, unix_address
 from souk.kernel.errors import ConfigurationError
 
+ON_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PROTOCOLS = ("grpc", "rpc")
 """What the names of sockets end in, before `.sock`."""
 
@@ -36,6 +37,7 @@ def service_address(instance: str, settings: Settings) -> Iterator[Address]:
     """
     if settings.at_a_port:
         host = settings.host or LOOPBACK
+        _require_protection(host, settings)
         shown = f"[{host}]" if ":" in host else host
         yield Address(f"{shown}:{settings.port}", f"{shown}:0")
         return
@@ -67,6 +69,14 @@ def close_to_others(*addresses: str) -> None:
     """Sockets at these addresses are their owner's alone, whatever becomes of their folder."""
     for path in filter(None, map(socket_path, addresses)):
         Path(path).chmod(0o600)
+
+
+def _require_protection(host: str, settings: Settings) -> None:
+    if host not in ON_LOOPBACK and settings.tls is None and not settings.plain_tcp:
+        raise ConfigurationError(
+            f"a service that listens on {host} without TLS proves nothing to its callers, and they nothing to it; set "
+            "SOUK_TLS_CERT, SOUK_TLS_KEY and SOUK_TLS_CA, or SOUK_PLAIN_TCP=true where the network is to be trusted"
+        )
 
 
 def _require_local(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from souk.hosting import setting_values as values
 from souk.hosting.installed import loadable_services
 from souk.hosting.service import Service
 from souk.kernel.errors import ConfigurationError
+from souk.rpc.tls import Certificates
 from souk.telemetry.logs import LEVELS
 
 PREFIX = "SOUK_"
@@ -52,6 +53,11 @@ class Settings:
     and `weight` are what it says of itself. `hop` is the protocol that it prefers to be called by.
     `subscriptions` says which types of events consumers of services hear that are not installed here, by
     "service/consumer".
+
+    Between machines: `tls_cert`, `tls_key` and `tls_ca` are PEM files, all three or none, by which services that
+    listen at a TCP port, and those who call them, prove who they are to each other (mutual TLS). The certificate
+    of a service has its name as a DNS name. The files are read again when they change. Without them a service
+    listens at no address but loopback, unless `plain_tcp` says that the network is to be trusted.
 
     A fleet: `scale` says how many processes a service has, `commands` by which words its processes are
     started where the service is not the one that is installed here, such as one in another language.
@@ -88,6 +94,10 @@ class Settings:
     version: str = ""
     weight: int = 1
     hop: str = HOPS[0]
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+    plain_tcp: bool = False
     control: Path | None = None
     metrics_port: int | None = None
     resilience: Path | None = None
@@ -101,6 +111,16 @@ class Settings:
     def bind(self) -> str:
         """The address the gateway listens on."""
         return self.host or LOOPBACK
+
+    @property
+    def tls(self) -> Certificates | None:
+        """The certificates between services, if they are given. Raises ConfigurationError when one is missing."""
+        given = (self.tls_cert, self.tls_key, self.tls_ca)
+        if not any(given):
+            return None
+        if self.tls_cert is None or self.tls_key is None or self.tls_ca is None:
+            raise ConfigurationError("SOUK_TLS_CERT, SOUK_TLS_KEY and SOUK_TLS_CA go together: set all three, or none")
+        return Certificates(self.tls_cert, self.tls_key, self.tls_ca)
 
     @property
     def at_a_port(self) -> bool:
@@ -132,6 +152,10 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "version": values.name,
     "weight": values.from_one(1_000),
     "hop": values.one_of(*HOPS),
+    "tls_cert": Path,
+    "tls_key": Path,
+    "tls_ca": Path,
+    "plain_tcp": values.flag,
     "control": Path,
     "metrics_port": values.port_number,
     "resilience": Path,

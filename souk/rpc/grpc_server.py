@@ -13,6 +13,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.rpc.checked_context import CheckedContext
 from souk.rpc.remote import LIMITS
 from souk.rpc.server import Dispatcher, Served
+from souk.rpc.tls import MutualTls
 
 if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]  # not generic at run time
@@ -50,7 +51,7 @@ class GrpcServer:
         await self._server.wait_for_termination()
 
 
-async def serve(dispatcher: Dispatcher, address: str = LOOPBACK) -> GrpcServer:
+async def serve(dispatcher: Dispatcher, address: str = LOOPBACK, tls: MutualTls | None = None) -> GrpcServer:
     """Starts to serve a dispatcher's methods, and health, at host:port or unix:PATH; port 0 is any that is free.
 
     Raises ConfigurationError when the port is taken, or there can be no socket.
@@ -60,7 +61,9 @@ async def serve(dispatcher: Dispatcher, address: str = LOOPBACK) -> GrpcServer:
     health_service = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     try:
-        port = server.add_insecure_port(grpc_target(address))
+        target = grpc_target(address)
+        secure = tls is not None and not socket_path(address)
+        port = server.add_secure_port(target, tls.grpc_server()) if secure else server.add_insecure_port(target)
     except RuntimeError as error:
         raise ConfigurationError(cannot_listen(address)) from error
     # Each handler's context is a copy of the one that the server is started in.

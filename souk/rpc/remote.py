@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import grpc
 import grpc.aio
 
-from souk.kernel.addresses import grpc_target
+from souk.kernel.addresses import grpc_target, socket_path
 from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Reply, Status, failed, not_sent, reply_to
 from souk.rpc.metadata import LIMIT
 from souk.rpc.remote_wire import RemoteWire
+from souk.rpc.tls import MutualTls
 from souk.rpc.transport import MESSAGE_LIMIT, Wire
 
 CONNECT_TIMEOUT = 1.0
@@ -38,9 +39,14 @@ _OPTIONS = (
 class Connection:
     """One address."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "") -> None:
         self.address = address
-        self.channel = grpc.aio.insecure_channel(grpc_target(address), options=_OPTIONS)
+        if tls is None or socket_path(address):
+            self.channel = grpc.aio.insecure_channel(grpc_target(address), options=_OPTIONS)
+        else:
+            options = (*_OPTIONS, ("grpc.ssl_target_name_override", service))
+            self.channel = grpc.aio.secure_channel(address, tls.grpc_client(), options=options)
+        self.stamp = None if tls is None else tls.stamp
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     def unary(self, path: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
@@ -68,11 +74,19 @@ class Remote:
     """A transport to the instances of one service.
 
     `addresses` names those that are known at the moment. A call for which no layer has chosen an
-    instance goes to each in turn.
+    instance goes to each in turn. With `tls` they are called over TLS, and have to show that they are `service`.
     """
 
-    def __init__(self, addresses: Callable[[], Sequence[str]], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Callable[[], Sequence[str]],
+        clock: Clock | None = None,
+        *,
+        tls: MutualTls | None = None,
+        service: str = "",
+    ) -> None:
         self._addresses = addresses
+        self._tls, self._service = tls, service
         self._clock = clock or SystemClock()
         self._connections: dict[str, Connection] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -149,15 +163,21 @@ class Remote:
 
     def _connection(self, address: str) -> Connection:
         connection = self._connections.get(address)
+        if connection is not None and self._tls is not None and connection.stamp != self._tls.stamp:
+            self._let_go(address)  # it would show the old certificate when it connects again
+            connection = None
         if connection is None:
             self._forget_unknown()
-            connection = self._connections[address] = Connection(address)
+            connection = self._connections[address] = Connection(address, self._tls, self._service)
         return connection
 
     def _forget_unknown(self) -> None:
         """Lets go of instances that have left; calls to them may still end."""
         known = set(self._addresses())
         for address in [address for address in self._connections if address not in known]:
-            leaving = asyncio.ensure_future(self._connections.pop(address).channel.close(CONNECT_TIMEOUT * 30))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._let_go(address)
+
+    def _let_go(self, address: str) -> None:
+        leaving = asyncio.ensure_future(self._connections.pop(address).channel.close(CONNECT_TIMEOUT * 30))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_LOOPBACK = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
+_LOOPBACK = (x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost"))
 # etcd's gateway shows the server's certificate to the server.
 _BOTH_SIDES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 
@@ -31,11 +31,11 @@ class Authority:
         self.ca = self._file(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """The files of a certificate for loopback, and of its key."""
+        """The files of a certificate for loopback and for the host of that name, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _about(_called(name), self._name, key.public_key())
-            .add_extension(_LOOPBACK, False)
+            .add_extension(x509.SubjectAlternativeName([*_LOOPBACK, x509.DNSName(name)]), False)
             .add_extension(_BOTH_SIDES, False)
             .sign(self._key, hashes.SHA256())
         )

@@ -24,6 +24,9 @@ class MemoryTransport(asyncio.Transport):
         assert not self.closed, "written after the end"
         self.written += data
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         """Nothing more is written; what comes is still read."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from souk.testing.certificates import Authority
 from souk.testing.processes import run, service, serving
 
 
@@ -49,3 +50,28 @@ async def test_an_unknown_service_is_answered_with_the_nearest(tmp_path: Path, n
     ended = await run("serve", name, "--data", str(tmp_path))
     assert ended.status == 1
     assert f"no service {name!r}; the nearest is {nearest!r}" in ended.err
+
+
+async def test_a_service_does_not_listen_to_the_network_without_tls_unless_told(tmp_path: Path) -> None:
+    ended = await run("serve", "inventory", "--data", str(tmp_path), settings={"SOUK_HOST": "0.0.0.0"})
+    assert ended.status == 1
+    assert "SOUK_TLS_CERT" in ended.err
+    settings = {"SOUK_HOST": "0.0.0.0", "SOUK_PLAIN_TCP": "true"}
+    async with service("inventory", tmp_path, settings=settings) as inventory:
+        assert inventory.address.startswith("0.0.0.0:")
+
+
+async def test_a_gateway_and_a_service_of_two_machines_prove_who_they_are(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    def tls(name: str) -> dict[str, str]:
+        cert, key = authority.issue(name)
+        return {"SOUK_TLS_CERT": str(cert), "SOUK_TLS_KEY": str(key), "SOUK_TLS_CA": str(authority.ca)}
+
+    async with (
+        service("user", tmp_path, "--demo", settings={"SOUK_HOST": "127.0.0.1", **tls("user")}) as user,
+        service("gateway", tmp_path, settings={"SOUK_ADDRESSES": f"user={user.address}", **tls("gateway")}) as gateway,
+        httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=60) as client,
+    ):
+        credentials = {"email": "demo@souk.test", "password": "demo-password"}
+        assert (await client.post("/api/v1/auth/token", json=credentials)).status_code == 200

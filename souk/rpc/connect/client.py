@@ -16,6 +16,7 @@ from souk.rpc.connect.reply import ConnectReply, refused
 from souk.rpc.handling import too_much_metadata
 from souk.rpc.local_context import too_large
 from souk.rpc.local_ends import LocalWire
+from souk.rpc.tls import MutualTls
 from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Transport, Wire
 
 _SWEEP = 1.0
@@ -31,7 +32,8 @@ class ConnectTransport:
 
     `addresses` names those that are known at the moment, as balancers know them; `connect_address`
     says where such an instance speaks Connect, as host:port, empty if it does not. Calls to those that
-    do not, and streams, go to `streams`, which is closed with this.
+    do not, and streams, go to `streams`, which is closed with this. With `tls` they are called over TLS, and
+    have to show that they are `service`.
     """
 
     def __init__(
@@ -41,11 +43,14 @@ class ConnectTransport:
         *,
         streams: Transport | None = None,
         connect_address: Callable[[str], str] = _same,
+        tls: MutualTls | None = None,
+        service: str = "",
     ) -> None:
         self._addresses = addresses
         self._clock = clock or SystemClock()
         self._streams = streams
         self._connect_address = connect_address
+        self._tls, self._service = tls, service
         self._pools: dict[str, Pool] = {}
         self._turn = 0
         self._closed = False
@@ -136,7 +141,7 @@ class ConnectTransport:
         pool = self._pools.get(place)
         if pool is None:
             self._sweep()
-            pool = self._pools[place] = Pool(place, service, self._clock)
+            pool = self._pools[place] = Pool(place, self._service or service, self._clock, self._tls)
         return pool
 
     def _sweep(self) -> None:

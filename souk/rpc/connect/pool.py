@@ -12,6 +12,7 @@ from souk.kernel.clock import Clock
 from souk.rpc.call import Status
 from souk.rpc.connect.connection import Connection
 from souk.rpc.connect.reply import ConnectReply
+from souk.rpc.tls import MutualTls
 
 CONNECT_TIMEOUT = 1.0
 """Seconds that a connection may take to be made."""
@@ -25,12 +26,14 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.1, 1.0
 class Pool:
     """The connections to one address, host:port or unix:PATH.
 
-    After a failure it waits a little before it tries again.
+    After a failure it waits a little before it tries again. With `tls` whoever is at host:port has to show that
+    he is the `service`.
     """
 
-    def __init__(self, address: str, service: str, clock: Clock) -> None:
+    def __init__(self, address: str, service: str, clock: Clock, tls: MutualTls | None = None) -> None:
         self.address = address
         self._service = service
+        self._tls = tls
         self._host = "localhost" if socket_path(address) else address
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -173,7 +176,10 @@ class Pool:
                 raise ConnectionRefusedError
         else:
             host, _, port = self.address.rpartition(":")
-            _, connection = await self._loop.create_connection(lambda: Connection(self), host.strip("[]"), int(port))
+            context, name = (None, None) if self._tls is None else (self._tls.client(), self._service)
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self), host.strip("[]"), int(port), ssl=context, server_hostname=name
+            )
         return connection
 
     def _failed(self) -> None:

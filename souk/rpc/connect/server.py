@@ -13,6 +13,7 @@ from souk.rpc.connect.exchange import Find, ServedContext
 from souk.rpc.connect.serving import LINGER, ServerConnection
 from souk.rpc.handling import STOPPED
 from souk.rpc.server import Dispatcher
+from souk.rpc.tls import MutualTls
 
 LOOPBACK = "127.0.0.1:0"
 CONNECTIONS = 4_096
@@ -30,7 +31,9 @@ _BACKLOG = 1_024
 class ConnectServer:
     """A server that is running. `address` is where it listens, with the port that it was given."""
 
-    def __init__(self, dispatcher: Dispatcher, clock: Clock, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, clock: Clock, connections: int = CONNECTIONS, tls: MutualTls | None = None
+    ) -> None:
         self.address = ""
         self.clock = clock
         self.find: Find = dispatcher.find
@@ -38,6 +41,8 @@ class ConnectServer:
         self.connections: set[ServerConnection] = set()
         self.running: dict[asyncio.Task[None], ServedContext] = {}
         self._most = connections
+        self._tls = tls
+        self._context = None if tls is None else tls.server()
         self._empty = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -61,7 +66,9 @@ class ConnectServer:
         path, (host, _, port) = socket_path(address), address.rpartition(":")
         if path:
             return await loop.create_unix_server(lambda: ServerConnection(self), path, backlog=_BACKLOG)
-        return await loop.create_server(lambda: ServerConnection(self), host.strip("[]"), int(port), backlog=_BACKLOG)
+        return await loop.create_server(
+            lambda: ServerConnection(self), host.strip("[]"), int(port), backlog=_BACKLOG, ssl=self._context
+        )
 
     async def stop(self, grace: float | None = None) -> None:
         """Leaves; running requests may end within `grace` seconds.
@@ -136,17 +143,23 @@ class ConnectServer:
 
     def _sweeps(self) -> None:
         self.sweep()
+        if self._tls is not None and self._context is not None:
+            self._tls.renew(self._context)
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweeps)
 
 
 async def serve_connect(
-    dispatcher: Dispatcher, address: str = LOOPBACK, clock: Clock | None = None, connections: int = CONNECTIONS
+    dispatcher: Dispatcher,
+    address: str = LOOPBACK,
+    clock: Clock | None = None,
+    connections: int = CONNECTIONS,
+    tls: MutualTls | None = None,
 ) -> ConnectServer:
     """Starts to serve a dispatcher's unary methods at host:port or unix:PATH; port 0 is any that is free.
 
     It takes that many `connections`, and turns further ones away.
     Raises ConfigurationError when the port is taken, or there can be no socket.
     """
-    server = ConnectServer(dispatcher, clock or SystemClock(), connections)
+    server = ConnectServer(dispatcher, clock or SystemClock(), connections, tls)
     await server.listen(address)
     return server

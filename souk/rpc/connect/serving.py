@@ -119,8 +119,9 @@ class ServerConnection(asyncio.Protocol):
             return
         self._leaving = True
         self._transport.write(last_words or exchange.goodbye())
-        with suppress(OSError):  # the peer may be gone, and the loop not know yet
-            self._transport.write_eof()
+        if self._transport.can_write_eof():  # TLS has no half of a connection
+            with suppress(OSError):  # the peer may be gone, and the loop not know yet
+                self._transport.write_eof()
         asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
 
     def abort(self) -> None:
