@@ -29,7 +29,8 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "none; a fleet starts a Valkey of its own",
     ),
     "host": (
-        "The address that the gateway listens on, or a service at a port of its own.",
+        "The address that the gateway listens on; a service listens at a socket unless this, or SOUK_PORT, asks "
+        "for TCP.",
         "address",
         f"{LOOPBACK}; 0.0.0.0 is every interface",
     ),
@@ -62,7 +63,8 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "a fleet has one of its own; otherwise SOUK_ADDRESSES says",
     ),
     "addresses": (
-        "Where services of other processes listen, as in order=10.0.0.7:9101+10.0.0.8:9101, without a registry.",
+        "Where services of other processes listen, as in order=10.0.0.7:9101+10.0.0.8:9101 or "
+        "order=unix:/path/of/a/socket, without a registry.",
         "addresses",
         "none",
     ),
@@ -71,6 +73,19 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
     "version": ("What version this process says it is.", _NAME, "none"),
     "weight": ("How many calls this process takes beside others, 1 to 1,000.", "share", ""),
     "hop": ("The protocol that this process prefers to be called by.", "connect or grpc", ""),
+    "tls_cert": (
+        "The certificate that a service at a TCP port, and whoever calls one, shows (mutual TLS), with its chain, as "
+        "PEM; that of a service names it as a DNS name. Read again when it changes.",
+        _PATH,
+        "none: no TLS",
+    ),
+    "tls_key": ("The key of SOUK_TLS_CERT, as PEM.", _PATH, "none"),
+    "tls_ca": ("Who signs the certificates that are believed, as PEM.", _PATH, "none"),
+    "plain_tcp": (
+        "Lets a service listen on other addresses than loopback without TLS, where the network is to be trusted.",
+        "true or false",
+        "",
+    ),
     "control": ("A private socket on which the process is asked how it is.", _PATH, "none; a fleet sets it"),
     "metrics_port": (
         "A port of loopback with /metrics, /healthz and /readyz of this process; 0 for any free one.",

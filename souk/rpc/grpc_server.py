@@ -62,8 +62,10 @@ async def serve(dispatcher: Dispatcher, address: str = LOOPBACK, tls: MutualTls 
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     try:
         target = grpc_target(address)
-        secure = tls is not None and not socket_path(address)
-        port = server.add_secure_port(target, tls.grpc_server()) if secure else server.add_insecure_port(target)
+        if tls is None or socket_path(address):
+            port = server.add_insecure_port(target)
+        else:
+            port = server.add_secure_port(target, tls.grpc_server())
     except RuntimeError as error:
         raise ConfigurationError(cannot_listen(address)) from error
     # Each handler's context is a copy of the one that the server is started in.
