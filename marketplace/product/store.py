@@ -78,7 +78,7 @@ class ProductStore:
 
     async def list(self, listing: Listing, after: Place | None, limit: int) -> Sequence[Placed]:
         sql, values = _listing(listing, after, limit)
-        rows = await self._database.read(lambda tx: tx.fetch(sql, *values))
+        rows = await self._database.read(lambda tx: tx.fetch(sql, *values), long=True)
         return [Placed(_product(row), Place(row["sort_key"], row["id"])) for row in rows]
 
     async def search(
@@ -86,7 +86,7 @@ class ProductStore:
     ) -> Sequence[Placed]:
         dialect = self._database.dialect.name
         sql, values = store_search.search(dialect, _COLUMNS, words, category, after, limit)
-        rows = await self._database.read(lambda tx: tx.fetch(sql, *values))
+        rows = await self._database.read(lambda tx: tx.fetch(sql, *values), long=True)
         return [Placed(_product(row), Place(row["score"], row["id"])) for row in rows]
 
     async def _changed(self, tx: Transaction, product: Product) -> None:

@@ -17,7 +17,8 @@ _SQLITE_INDEX = """
     SELECT number, $2, $3, $4 FROM products WHERE id = $1"""
 _SQLITE_HITS = """
     SELECT rowid AS hit, CAST(ROUND(bm25(product_search, 10.0, 4.0, 1.0) * 1e9) AS INTEGER) AS score
-    FROM product_search WHERE product_search MATCH $1"""
+    FROM product_search WHERE product_search MATCH $1 {of_category} LIMIT {most}"""
+_SQLITE_CATEGORY = "AND rowid IN (SELECT number FROM products WHERE category = $2)"
 
 _POSTGRES_INDEX = """
     UPDATE products SET search =
@@ -26,7 +27,11 @@ _POSTGRES_INDEX = """
     WHERE id = $1"""
 _POSTGRES_HITS = """
     SELECT id AS hit, CAST(ts_rank_cd(search, query)::float8 * -1e9 AS BIGINT) AS score
-    FROM products, to_tsquery('simple', $1) AS query WHERE search @@ query"""
+    FROM products, to_tsquery('simple', $1) AS query WHERE search @@ query {of_category} ORDER BY id LIMIT {most}"""
+_POSTGRES_CATEGORY = "AND category = $2"
+
+MOST_RANKED = 1_000
+"""Matches that are ranked: nobody pages through more, and a word that all products have is to cost no more."""
 
 
 async def index(tx: Transaction, product: Product) -> None:
@@ -49,9 +54,11 @@ def search(
     sqlite = dialect == "sqlite"
     hits, key = (_SQLITE_HITS, "number") if sqlite else (_POSTGRES_HITS, "id")
     conditions, values = ["TRUE"], list[Value]([_match(words) if sqlite else _tsquery(words)])
+    of_category = ""
     if category is not None:
         values.append(category)
-        conditions.append(f"category = ${len(values)}")
+        of_category = _SQLITE_CATEGORY if sqlite else _POSTGRES_CATEGORY
+    hits = hits.format(of_category=of_category, most=MOST_RANKED)
     if after is not None:
         values += [after.key, after.product_id]
         conditions.append(f"(score, id) > (${len(values) - 1}, ${len(values)})")

@@ -12,6 +12,8 @@ Guarantees, the same for every adapter and proved by `souk.testing.store_suite`:
 - `read(fn)` calls `fn(tx)` on a consistent snapshot that sees everything whose `run` had returned.
 - `read(fn, single=True)` is for an `fn` of one statement: that is a snapshot by itself, and is spared
   the transaction around it. A second statement raises StoreError.
+- `read(fn, long=True)` is for what somebody outside can make long, such as a search: it holds up nothing else of
+  the process. SQLite gives it up after a second (StoreUnavailable), and calls `fn` on another thread.
 - An exception out of `fn` rolls back that transaction alone, and is raised to its caller.
 - `tx.after_commit(f)` calls `f()` on the event loop once the transaction is durable, never before
   and never after a roll-back; in a fresh context, so that what it starts does not act for the caller.
@@ -122,7 +124,7 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Work[T], *, single: bool = False) -> T:
+    async def read(self, work: Work[T], *, single: bool = False, long: bool = False) -> T:
         """Runs `work` on a consistent snapshot; a write in it raises StoreError."""
         ...
 

@@ -109,7 +109,7 @@ class PostgresDatabase:
         attempt = _Attempt(guarded)
         return await self._retrying(lambda: self._attempt(work, attempt), attempt)
 
-    async def read(self, work: Work[T], *, single: bool = False) -> T:
+    async def read(self, work: Work[T], *, single: bool = False, long: bool = False) -> T:
         attempt = self._attempt_single if single else self._attempt_read
         return await self._retrying(lambda: attempt(work), _Attempt(guarded=True))
 

@@ -1,8 +1,8 @@
 """SQLite behind the port: one file, one writer with group commit, reads on a connection of their own.
 
 Statements run on the event loop's thread, which is measured cheaper than handing them to another;
-only COMMIT, which waits for the disk, is handed over. A read and the work of a transaction hold the
-loop while they run: keep them short, and page through what is long.
+only COMMIT, which waits for the disk, is handed over, and a read that says that it may be `long`. Other reads and the
+work of a transaction hold the loop while they run: keep them short, and page through what is long.
 """
 
 import os
@@ -18,9 +18,9 @@ from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError, ForeignAwait, SoukError, StoreUnavailable
 from souk.kernel.transaction_guard import in_transaction
 from souk.store.database import Dialect, Work
-from souk.store.driving import run_inline
 from souk.store.listeners import Listeners
 from souk.store.sqlite_errors import DRIVER_ERRORS, code_of, translate
+from souk.store.sqlite_readers import LongReads, finish
 from souk.store.sqlite_transaction import DIALECT, SqliteSingleRead, SqliteSnapshot
 from souk.store.sqlite_writer import GroupCommit
 
@@ -52,8 +52,11 @@ class SqliteDatabase:
     other process has the file. `lock` is held by every transaction anyway, since there is one writer.
     """
 
-    def __init__(self, name: str, writer: GroupCommit, reader: sqlite3.Connection, listeners: Listeners) -> None:
+    def __init__(
+        self, name: str, writer: GroupCommit, reader: sqlite3.Connection, long: LongReads, listeners: Listeners
+    ) -> None:
         self._name = name
+        self._long = long
         self._writer = writer
         self._reader = reader
         self._listeners = listeners
@@ -84,7 +87,8 @@ class SqliteDatabase:
             connection.close()
             raise
         writer = GroupCommit(connection, path.name, listeners, patience=patience, faults=faults, strike=strike)
-        return cls(path.name, writer, reader, listeners)
+        long = LongReads(path.name, lambda: _connect(path, clock, _READER), clock)
+        return cls(path.name, writer, reader, long, listeners)
 
     @property
     def dialect(self) -> Dialect:
@@ -96,16 +100,18 @@ class SqliteDatabase:
         result: T = await self._writer.submit(work)
         return result
 
-    async def read(self, work: Work[T], *, single: bool = False) -> T:
+    async def read(self, work: Work[T], *, single: bool = False, long: bool = False) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
         if self._closed:
             raise StoreUnavailable(f"database {self._name} is closed")
+        if long:
+            return await self._long.read(work)
         if single:
-            return _finish(work, SqliteSingleRead(self._reader, self._name, INERT))
+            return finish(work, SqliteSingleRead(self._reader, self._name, INERT))
         try:
             self._reader.execute("BEGIN")
-            return _finish(work, SqliteSnapshot(self._reader, self._name, INERT))
+            return finish(work, SqliteSnapshot(self._reader, self._name, INERT))
         except sqlite3.Error as error:
             raise translate(error, self._name) from error
         finally:
@@ -118,21 +124,12 @@ class SqliteDatabase:
         if not self._closed:
             self._closed = True
             await self._writer.close()
+            await self._long.close()
             self._reader.close()
 
     def _end_snapshot(self) -> None:
         if self._reader.in_transaction:
             self._reader.execute("ROLLBACK")
-
-
-def _finish(work: Work[T], tx: SqliteSnapshot) -> T:
-    try:
-        result = run_inline(work, tx)
-    finally:
-        failure = tx.end()
-    if failure is not None:
-        raise failure
-    return result
 
 
 def _make_private(path: Path) -> None:

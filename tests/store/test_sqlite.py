@@ -258,3 +258,32 @@ def _error(code: int) -> sqlite3.Error:
 
 def _fail(code: int) -> None:
     raise _error(code)
+
+
+class TestLongReads:
+    """One that somebody outside makes long holds up nobody, and ends."""
+
+    ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) AS n FROM n"
+
+    async def test_the_loop_goes_on_and_it_is_given_up(self, database: SqliteDatabase):
+        ended: list[str] = []
+
+        async def long() -> None:
+            with pytest.raises(StoreUnavailable, match="took longer than it may"):
+                await database.read(lambda tx: tx.fetch(self.ENDLESS), long=True)
+            ended.append("long")
+
+        async def short() -> None:
+            await database.read(lambda tx: tx.fetch("SELECT 1"), single=True)
+            await database.run(lambda tx: _put(tx, "a"))
+            ended.append("short")
+
+        await asyncio.gather(long(), short())
+        assert ended == ["short", "long"]
+        rows = await database.read(lambda tx: tx.fetch("SELECT name FROM item"), long=True)
+        assert [row["name"] for row in rows] == ["a"]
+
+    async def test_it_writes_nothing(self, database: SqliteDatabase):
+        with pytest.raises(StoreError, match="a read may not write"):
+            await database.read(lambda tx: _put(tx, "a"), long=True)
+        assert await _names(database) == []

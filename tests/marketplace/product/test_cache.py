@@ -15,7 +15,7 @@ class Away:
     async def run(self, work, *, guarded=False):
         raise StoreUnavailable("the database is away")
 
-    async def read(self, work, *, single=False):
+    async def read(self, work, *, single=False, long=False):
         raise StoreUnavailable("the database is away")
 
 

@@ -1,0 +1,78 @@
+"""What anybody can make long holds up nobody else: lists and searches of a large catalogue."""
+
+import threading
+from typing import Any, cast
+
+import pytest
+from shop.product.v1 import product_pb2 as pb
+
+from marketplace.product.ports import Listing
+from marketplace.product.service import ProductServicer
+from marketplace.product.store import ProductStore
+from marketplace.product.store_search import MOST_RANKED
+from souk.hosting.service import Host
+from souk.store.database import Database, Dialect, Transaction, Work
+from tests.marketplace.product.test_listing import CONTEXT
+
+SIZE = MOST_RANKED + 500
+_NUMBERS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < $1)"
+_PRODUCTS = f"""{_NUMBERS} INSERT INTO products
+    (id, name, description, category, price, currency, created_at, updated_at, sort_name)
+    SELECT 'P' || x, 'Thing', '', CASE WHEN x > 1400 THEN 'late' ELSE 'early' END, 100, 'EUR', x, x, 'thing' FROM n"""
+_INDEX = "INSERT INTO product_search (rowid, name, category, description) SELECT number, 'thing', '', '' FROM products"
+
+
+@pytest.fixture
+async def large(host: Host, product: ProductServicer) -> ProductServicer:
+    async def fill(tx: Transaction) -> None:
+        await tx.execute(_PRODUCTS, SIZE)
+        await tx.execute(_INDEX)
+
+    await host.database.run(fill)
+    return product
+
+
+class Threads:
+    """The database, and on which threads it is read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self.seen = database, set[int]()
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._database.dialect
+
+    async def read(self, work: Work[Any], **how: bool) -> Any:
+        async def watched(tx: Transaction) -> Any:
+            self.seen.add(threading.get_ident())
+            return await work(tx)
+
+        return await self._database.read(watched, **how)
+
+
+@pytest.mark.parametrize("sort", ["name", "-price", "createdAt"])
+async def test_a_list_does_not_run_on_the_event_loop(large: ProductServicer, host: Host, sort: str) -> None:
+    threads = Threads(host.database)
+    store = ProductStore(cast(Database, threads), host.outbox)
+    assert await store.list(Listing(sort, "late", None, None), None, 10)
+    assert threading.get_ident() not in threads.seen
+
+
+async def test_a_search_does_not_run_on_the_event_loop(large: ProductServicer, host: Host) -> None:
+    threads = Threads(host.database)
+    assert await ProductStore(cast(Database, threads), host.outbox).search(["t"], None, None, 10)
+    assert threading.get_ident() not in threads.seen
+
+
+async def test_so_many_matches_are_ranked_and_of_a_category_its_own(large: ProductServicer) -> None:
+    async def found(**query: str) -> int:
+        request, count = pb.SearchProductsRequest(q="t", page_size=100, **query), 0
+        while True:
+            page = await large.SearchProducts(request, CONTEXT)
+            count += len(page.products)
+            if not page.HasField("next_page_token"):
+                return count
+            request.page_token = page.next_page_token
+
+    assert await found() == MOST_RANKED
+    assert await found(category="late") == SIZE - 1_400
