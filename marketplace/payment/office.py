@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from marketplace.payment.failing_cards import FailingCards
 from marketplace.payment.key_locks import KeyLocks
 from marketplace.payment.ports import Announcer, CardProvider, Cards, Ledger, Payments
 from souk.faults import Faults
@@ -18,7 +19,7 @@ GRACE = 10 * MICROSECONDS
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """The ports, the clock, and the locks by key."""
+    """The ports, the clock, the locks by key, and who tries cards that fail."""
 
     database: Database
     payments: Payments
@@ -29,6 +30,7 @@ class Office:
     clock: Clock
     faults: Faults
     locks: KeyLocks = field(default_factory=KeyLocks)
+    failures: FailingCards = field(default_factory=FailingCards)
     erased: ErasedSubjects = field(default_factory=ErasedSubjects)
 
     async def run(self, work: Work[T]) -> T:

@@ -77,8 +77,8 @@ class CardProvider(Protocol):
     ProviderSilent when that is not known.
     """
 
-    async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
-        """Takes money from a card."""
+    async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
+        """Takes money from a card; `customer` is who pays with it, for whoever tells callers apart."""
         ...
 
     async def find(self, key: str) -> ProviderAnswer | None:
@@ -149,6 +149,10 @@ class Payments(Protocol):
         """Top-ups whose end is not known."""
         ...
 
+    async def spent_from_wallet(self, tx: Transaction, user_id: str) -> int:
+        """What may come back to a user's wallet: its charges that are not given back."""
+        ...
+
     async def claim(self, tx: Transaction, now: int, limit: int) -> list[Payment]:
         """Charges that are due; each is put off, longer each time, so that no other replica takes it."""
         ...
@@ -175,6 +179,38 @@ class Payments(Protocol):
 
     async def claim_refunds(self, tx: Transaction, now: int, limit: int) -> list[Refund]:
         """Refunds that are due, put off like charges."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Behind which key of the provider's record, and behind which payment of ours, the comparison goes on."""
+
+    record: str
+    ours: str
+
+
+class Comparison(Protocol):
+    """How far the record has been compared. Times are in microseconds; the database's clock judges."""
+
+    async def claim(self, tx: Transaction, interval: int, sweep: int) -> Position | None:
+        """The position, for whoever is the first after `interval`; every `sweep` it is the beginning of the record."""
+        ...
+
+    async def move(self, tx: Transaction, position: Position) -> None:
+        """So far it has come."""
+        ...
+
+    async def payment(self, tx: Transaction, payment_id: str, age: int) -> tuple[Payment | None, bool]:
+        """A payment, and whether it is older than `age`."""
+        ...
+
+    async def captured(self, tx: Transaction, after: str, age: int, limit: int) -> list[Payment]:
+        """Charges of cards that are captured and older than `age`, behind an id."""
+        ...
+
+    async def failed_refunds(self, tx: Transaction) -> int:
+        """Refunds that the provider keeps failing to make."""
         ...
 
 

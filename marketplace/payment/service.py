@@ -1,6 +1,7 @@
 """The Payment service: its composition root."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 
@@ -14,7 +15,9 @@ from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
 from marketplace.payment.book_store import require_same_book
 from marketplace.payment.card_store import SqlCards
+from marketplace.payment.comparison_store import SqlComparison
 from marketplace.payment.demo import load_demo
+from marketplace.payment.differences import Differences
 from marketplace.payment.ledger_store import SqlLedger
 from marketplace.payment.office import Office
 from marketplace.payment.ports import CardProvider
@@ -22,13 +25,15 @@ from marketplace.payment.servicer import PaymentServicer
 from marketplace.payment.settings import CAN_BE_SET, PaymentSettings, read_settings
 from marketplace.payment.store import SqlPayments
 from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
+from marketplace.payment.use_cases.reconcile_provider import Pace, ReconcileProvider
 from marketplace.payment.use_cases.recover import BATCH, recover
 from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
 from souk.store.inbox import Inbox
 
-__all__ = ["build", "recover_for_ever", "service"]
+__all__ = ["build", "reconcile_for_ever", "recover_for_ever", "service"]
 
 RECOVERY_INTERVAL = 1.0
 """Seconds between two looks for what was begun and left."""
@@ -36,8 +41,10 @@ RECOVERY_INTERVAL = 1.0
 
 async def build(host: Host) -> Parts:
     """Puts the service together."""
-    breaker = Breaker(SETTINGS)
-    provider = GuardedProvider(await _way_to_the_provider(host, read_settings(host.settings)), breaker, host.clock)
+    settings = read_settings(host.settings)
+    breaker, in_background = Breaker(SETTINGS), Breaker(SETTINGS)
+    way = await _way_to_the_provider(host, settings)
+    provider = GuardedProvider(way, breaker, host.clock)
     office = Office(
         database=host.database,
         payments=SqlPayments(),
@@ -48,12 +55,26 @@ async def build(host: Host) -> Parts:
         clock=host.clock,
         faults=host.faults,
     )
+    # What nobody waits for has a breaker of its own: it takes no probe of the one around live requests.
+    background = replace(office, provider=GuardedProvider(way, in_background, host.clock))
+    differences = Differences()
+    reconcile = ReconcileProvider(
+        background,
+        SqlComparison(),
+        Pace(round(settings.reconcile_interval * MICROSECONDS), settings.report_only),
+        differences.count,
+    )
     return Parts(
         servicer=PaymentServicer(office),
         consumers={CONSUMER: partial(erase_cards, office=office, inbox=Inbox())},
-        tasks={"recover payments": partial(recover_for_ever, office), "card provider": partial(_hold, provider)},
+        tasks={
+            "recover payments": partial(recover_for_ever, background),
+            "reconcile the card provider": partial(reconcile_for_ever, reconcile, settings.reconcile_interval),
+            "card provider": partial(_hold, provider),
+        },
         demo=partial(load_demo, office),
-        breakers={"card-provider": breaker},
+        breakers={"card-provider": breaker, "card-provider-in-background": in_background},
+        collectors=differences.collectors(lambda: reconcile.failed_refunds),
     )
 
 
@@ -64,9 +85,16 @@ async def recover_for_ever(office: Office) -> None:
             await asyncio.sleep(RECOVERY_INTERVAL)
 
 
+async def reconcile_for_ever(reconcile: ReconcileProvider, interval: float) -> None:
+    """Compares this book with the provider's record, until it is cancelled."""
+    while True:
+        await reconcile.look()
+        await asyncio.sleep(interval)
+
+
 async def _way_to_the_provider(host: Host, settings: PaymentSettings) -> CardProvider:
     if settings.provider_url:
-        return HttpProvider(settings.provider_url, settings.provider_timeout)
+        return HttpProvider(settings.provider_url, settings.provider_timeout, settings.provider_key)
     bank = await SandboxBank.open(host.folder, host.clock)
     try:
         await require_same_book(host.database, await bank.identity())

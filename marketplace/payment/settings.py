@@ -1,7 +1,8 @@
 """What can be set for Payment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from souk.hosting.service import Setting
 from souk.kernel.errors import ConfigurationError
@@ -19,6 +20,24 @@ CAN_BE_SET = (
         "4",
         "seconds",
     ),
+    Setting(
+        "provider_key_file",
+        "The file with the card provider's API key; read when it is needed, and again after it was refused.",
+        "no key is sent; a fleet takes that of its sandbox bank",
+        "path",
+    ),
+    Setting(
+        "reconcile",
+        "What happens to a charge in the provider's record without a payment: refund it, or only report it.",
+        "refund",
+        "refund or report",
+    ),
+    Setting(
+        "reconcile_interval",
+        "How often the provider's record is compared with the book.",
+        "10",
+        "seconds",
+    ),
 )
 
 
@@ -29,20 +48,56 @@ class PaymentSettings:
 
     `provider_timeout` is how long it may take to answer, in seconds: longer than its slowest card
     (3 s), and shorter than a charge's try (5 s), so that there is time to ask again by key.
+
+    `provider_key_file` is a file that holds the provider's API key; it is read at start. Default: none, and
+    no key is sent.
+
+    `reconcile` says what happens to a charge in the provider's record that no payment stands behind: `refund`
+    (default) gives it back; `report` only counts and logs it, for a provider's account that others use too.
+    `reconcile_interval` is how often the record is looked at, in seconds.
     """
 
     provider_url: str = ""
     provider_timeout: float = 4.0
+    provider_key: str = field(default="", repr=False)
+    report_only: bool = False
+    reconcile_interval: float = 10.0
 
 
 def read_settings(values: Mapping[str, str]) -> PaymentSettings:
-    """The settings; raises ConfigurationError for a time-out that is none."""
+    """The settings; raises ConfigurationError, in one line, for a value that is none."""
     default = PaymentSettings()
-    text = values.get("provider_timeout", str(default.provider_timeout))
+    reconcile = values.get("reconcile", "refund")
+    if reconcile not in ("refund", "report"):
+        raise ConfigurationError(f"payment: reconcile must be refund or report, not {reconcile!r}")
+    return PaymentSettings(
+        provider_url=values.get("provider_url", default.provider_url),
+        provider_timeout=_seconds(values, "provider_timeout", default.provider_timeout, 60.0),
+        provider_key=_key(values.get("provider_key_file", "")),
+        report_only=reconcile == "report",
+        reconcile_interval=_seconds(values, "reconcile_interval", default.reconcile_interval, 86_400.0),
+    )
+
+
+def _seconds(values: Mapping[str, str], name: str, default: float, most: float) -> float:
+    text = values.get(name, str(default))
     try:
-        timeout = float(text)
+        seconds = float(text)
     except ValueError:
-        timeout = 0.0
-    if not 0.0 < timeout <= 60.0:
-        raise ConfigurationError(f"payment: provider_timeout must be seconds, above 0 and up to 60, not {text!r}")
-    return PaymentSettings(values.get("provider_url", ""), timeout)
+        seconds = 0.0
+    if not 0.0 < seconds <= most:
+        raise ConfigurationError(f"payment: {name} must be seconds, above 0 and up to {most:g}, not {text!r}")
+    return seconds
+
+
+def _key(file: str) -> str:
+    """The key in a file; empty without one."""
+    if not file:
+        return ""
+    try:
+        key = Path(file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"payment: provider_key_file {file} cannot be read: {error}") from None
+    if not key or not key.isprintable() or " " in key:
+        raise ConfigurationError(f"payment: provider_key_file {file} holds no API key: one word is expected")
+    return key

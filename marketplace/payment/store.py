@@ -13,18 +13,18 @@ T = TypeVar("T", Payment, Refund)
 RETRIES = Backoff(initial=2.0, cap=3_600.0, jitter=0.0)
 """How long a charge or refund that recovery could not end is left alone."""
 
-_COLUMNS = (
+COLUMNS = (
     "id, key, purpose, order_id, user_id, amount, currency, source, method, status, cancelled, decline_reason,"
     " refunded, promised, created_at, attempt, released, shared"
 )
 _INSERT = f"""
-    INSERT INTO payments ({_COLUMNS}, next_try_at, tries)
+    INSERT INTO payments ({COLUMNS}, next_try_at, tries)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
         $19, 0)
     ON CONFLICT (key) DO NOTHING
 """
-_FIND = f"SELECT {_COLUMNS} FROM payments WHERE id = $1"
-_FIND_BY_KEY = f"SELECT {_COLUMNS} FROM payments WHERE key = $1"
+_FIND = f"SELECT {COLUMNS} FROM payments WHERE id = $1"
+_FIND_BY_KEY = f"SELECT {COLUMNS} FROM payments WHERE key = $1"
 _UPDATE = """
     UPDATE payments SET status = $2, cancelled = $3, decline_reason = $4, refunded = $5, promised = $6,
         next_try_at = $7, tries = 0, attempt = $8, released = $9, shared = $10
@@ -34,15 +34,19 @@ _CAPTURE = """
     UPDATE payments SET status = 'CAPTURED', next_try_at = NULL
     WHERE id = $1 AND status = 'PENDING' AND cancelled = $2 AND attempt = $3 AND NOT released
 """
-_GET = f"SELECT {_COLUMNS} FROM payments WHERE id = $1 AND user_id = $2 AND purpose = 'order'"
+_GET = f"SELECT {COLUMNS} FROM payments WHERE id = $1 AND user_id = $2 AND purpose = 'order'"
 _PAGE = f"""
-    SELECT {_COLUMNS} FROM payments WHERE user_id = $1 AND id < $2 AND purpose = 'order' ORDER BY id DESC LIMIT $3
+    SELECT {COLUMNS} FROM payments WHERE user_id = $1 AND id < $2 AND purpose = 'order' ORDER BY id DESC LIMIT $3
 """
 _OPEN_TOP_UPS = f"""
-    SELECT {_COLUMNS} FROM payments WHERE user_id = $1 AND purpose = 'top-up' AND status = 'PENDING'
+    SELECT {COLUMNS} FROM payments WHERE user_id = $1 AND purpose = 'top-up' AND status = 'PENDING'
+"""
+_SPENT_FROM_WALLET = """
+    SELECT CAST(COALESCE(SUM(amount - refunded), 0) AS BIGINT) AS spent FROM payments
+    WHERE user_id = $1 AND source = 'wallet' AND status IN ('CAPTURED', 'PARTIALLY_REFUNDED')
 """
 _DUE = f"""
-    SELECT {_COLUMNS}, tries FROM payments WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2
+    SELECT {COLUMNS}, tries FROM payments WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2
 """
 _PUT_OFF = "UPDATE payments SET next_try_at = $2, tries = tries + 1 WHERE id = $1"
 
@@ -100,15 +104,20 @@ class SqlPayments:
 
     async def page(self, tx: Transaction, user_id: str, before: str | None, limit: int) -> list[Payment]:
         """Charges of a user's orders, the newest first: ids sort by time."""
-        return [_to_payment(row) for row in await tx.fetch(_PAGE, user_id, before or _LAST, limit)]
+        return [to_payment(row) for row in await tx.fetch(_PAGE, user_id, before or _LAST, limit)]
 
     async def open_top_ups(self, tx: Transaction, user_id: str) -> list[Payment]:
         """Top-ups whose end is not known."""
-        return [_to_payment(row) for row in await tx.fetch(_OPEN_TOP_UPS, user_id)]
+        return [to_payment(row) for row in await tx.fetch(_OPEN_TOP_UPS, user_id)]
+
+    async def spent_from_wallet(self, tx: Transaction, user_id: str) -> int:
+        """Charges by the wallet that are not given back."""
+        row = await tx.fetch_one(_SPENT_FROM_WALLET, user_id)
+        return int(row["spent"]) if row else 0
 
     async def claim(self, tx: Transaction, now: int, limit: int) -> list[Payment]:
         """Charges that are due, put off."""
-        return await _claim(tx, _DUE, _PUT_OFF, _to_payment, now, limit)
+        return await _claim(tx, _DUE, _PUT_OFF, to_payment, now, limit)
 
     async def insert_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
         """Records a refund under a new key."""
@@ -151,10 +160,11 @@ def _put_off(rows: Sequence[Row], now: int) -> list[tuple[str, int]]:
 
 
 def _maybe(row: Row | None) -> Payment | None:
-    return None if row is None else _to_payment(row)
+    return None if row is None else to_payment(row)
 
 
-def _to_payment(row: Row) -> Payment:
+def to_payment(row: Row) -> Payment:
+    """A payment of its columns."""
     return Payment(
         id=row["id"],
         key=row["key"],

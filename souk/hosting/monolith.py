@@ -85,6 +85,8 @@ async def assembled(
         calls.health.watch("disk", has_room(settings.data))
         for one in found:
             calls.serve(one)
+            for collector in one.parts.collectors:
+                calls.registry.register(collector)
             _watch_database(one, calls)
         kept = {one.service.name: one.host.database for one in found if one.service.migrations is not None}
         calls.registry.register(StoreRetries(kept))

@@ -4,7 +4,7 @@ A service says what it needs by its `build` function, its one composition root: 
 and answers with its Parts. Nothing of it runs at import.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,6 +21,7 @@ from souk.resilience.breaker import Breaker
 from souk.saga.runner import SagaRunner
 from souk.store.database import Database
 from souk.store.outbox import Outbox
+from souk.telemetry.metrics import Collector
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
@@ -81,7 +82,8 @@ class Parts:
     A task runs from start until it is cancelled; one that fails is started again with back-off.
     `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
     more, before the tasks are cancelled. The runs of `sagas` are counted in the metrics; to run them
-    is one of the tasks. `breakers` are those around what is outside the system, by its name.
+    is one of the tasks. `breakers` are those around what is outside the system, by its name. `collectors`
+    are numbers of its own, for the metrics of its process.
     """
 
     servicer: object
@@ -91,6 +93,7 @@ class Parts:
     drain: Callable[[], Awaitable[None]] = nothing
     sagas: SagaRunner | None = None
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
+    collectors: Sequence[Collector] = ()
 
 
 @dataclass(frozen=True, slots=True)

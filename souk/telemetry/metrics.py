@@ -2,11 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector as Collector
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds, from a read in memory to the time limit of an order."""
@@ -40,6 +47,11 @@ class MeasuredAtScrape(Collector):
 def measure(registry: CollectorRegistry, name: str, help_text: str, labels: tuple[str, ...], read: Read) -> None:
     """Registers a gauge that is read at each scrape."""
     registry.register(MeasuredAtScrape(name, help_text, labels, read))
+
+
+def counter(name: str, help_text: str, labels: tuple[str, ...]) -> Counter:
+    """A number that only grows, by labels; it is in no registry yet."""
+    return Counter(name, help_text, labels, registry=None)
 
 
 def process_registry() -> CollectorRegistry:

@@ -35,10 +35,11 @@ class HttpProvider:
     Only an answer whose code is known to say so means that nothing was done.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, api_key: str = "") -> None:
         self._client = HttpClient(url, timeout)
+        self._authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
-    async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
+    async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
         """POST /v1/charges."""
         body = {"source": token, "amount": amount, "currency": currency}
         return _answer(await self._send("POST", "/v1/charges", body, key))
@@ -74,7 +75,7 @@ class HttpProvider:
         await self._client.close()
 
     async def _send(self, method: str, path: str, body: Any = None, key: str = "") -> Any:
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {**self._authorization, "Idempotency-Key": key} if key else self._authorization
         try:
             content = None if body is None else orjson.dumps(body)
             return _body(method, *await self._client.request(method, path, content, headers))

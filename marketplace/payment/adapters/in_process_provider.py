@@ -26,7 +26,7 @@ class InProcessProvider:
         self._bank = bank
         self._timeout = timeout
 
-    async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
+    async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
         """Takes money from a card."""
         return await self._ask(self._bank.charge(key, token, amount, currency))
 

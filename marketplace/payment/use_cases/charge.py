@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from marketplace.payment.domain import WALLET, Card, Payment, Purpose, Status
 from marketplace.payment.office import Office
 from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
-from marketplace.payment.use_cases.outcomes import declined, key_reused
+from marketplace.payment.use_cases.outcomes import declined, key_reused, too_many_tries
 from marketplace.payment.use_cases.recording import post_charge
 from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id
@@ -70,12 +70,22 @@ async def _by_card(command: Charge, office: Office) -> Payment:
 
 async def _record_intent(tx: Transaction, office: Office, command: Charge, card: Card | None) -> Intent:
     wanted = _payment(command, office, card)
+    if office.failures.wait(wanted.user_id, office.clock.monotonic()) > 0:
+        require_budget(wanted, office, await office.payments.find_by_key(tx, wanted.key))
     if card is not None and await office.payments.insert(tx, wanted, office.recovery_time()):
         return Intent(wanted, card.token, first_try=True)
     found = await _known(tx, office, wanted)
     if found is None:
         raise declined(CARD_GONE)
     return await reopen(tx, office, found, card.token if card else "")
+
+
+def require_budget(wanted: Payment, office: Office, found: Payment | None) -> None:
+    """Refuses a new try of a customer whose cards have failed too often; what is under way goes on."""
+    if found is None or found.released or found.status is Status.VOIDED:
+        seconds = office.failures.wait(wanted.user_id, office.clock.monotonic())
+        if seconds > 0:
+            raise too_many_tries(seconds)
 
 
 async def reopen(tx: Transaction, office: Office, found: Payment, token: str) -> Intent:

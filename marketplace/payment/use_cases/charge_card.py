@@ -19,6 +19,7 @@ async def charge_card(payment: Payment, token: str, office: Office, *, first_try
     try:
         answer = await _ask(payment, token, office, first_try=first_try)
     except ProviderRefused as error:
+        office.failures.note(payment.user_id, office.clock.monotonic())
         answer = await _make_sure(payment, office, error, first_try=first_try)
     except ProviderUnavailable as error:
         raise await _unreached(payment, office, error, first_try=first_try) from error
@@ -36,7 +37,9 @@ async def _ask(payment: Payment, token: str, office: Office, *, first_try: bool)
     answer = None if first_try else await _ask_by_key(payment, office)
     if not _is_final(answer):
         try:
-            answer = await office.provider.charge(payment.provider_key, token, payment.amount, payment.currency)
+            answer = await office.provider.charge(
+                payment.provider_key, token, payment.amount, payment.currency, payment.user_id
+            )
         except ProviderSilent:
             answer = await _ask_by_key(payment, office)
     if answer is None or not _is_final(answer):

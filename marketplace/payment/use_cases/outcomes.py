@@ -1,5 +1,7 @@
 """How a charge, a top-up or a refund ends for whoever asked."""
 
+from math import ceil
+
 from shop.payment.v1 import payment_pb2
 
 from marketplace.payment.ports import ProviderUnavailable
@@ -24,6 +26,14 @@ def unavailable(cause: ProviderUnavailable | None) -> DomainError:
     """The refusal of a charge that surely did not happen, and may be tried again."""
     detail = "the card provider is not available; nothing was charged"
     return DomainError("PAYMENT_UNAVAILABLE", detail, retry_after=(cause and cause.retry_after) or RETRY_AFTER)
+
+
+def too_many_tries(seconds: float) -> DomainError:
+    """The refusal of a try that the provider was not asked for: this customer's cards have failed too often."""
+    detail = (
+        f"too many of your payments failed; try again in {ceil(seconds)} s, or with another card; nothing was charged"
+    )
+    return DomainError("PAYMENT_UNAVAILABLE", detail, retry_after=float(ceil(seconds)))
 
 
 def key_reused() -> DomainError:

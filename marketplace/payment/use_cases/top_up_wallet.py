@@ -9,7 +9,7 @@ from marketplace.payment.domain import MAX_MONEY, Payment, Purpose, Status, Wall
 from marketplace.payment.office import Office
 from marketplace.payment.ports import CardFace
 from marketplace.payment.use_cases.card_token import digest_of, face_of
-from marketplace.payment.use_cases.charge import Intent, reopen
+from marketplace.payment.use_cases.charge import Intent, reopen, require_budget
 from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, declined, in_progress, key_reused
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
@@ -71,6 +71,7 @@ async def _record_intent(tx: Transaction, office: Office, wanted: Payment, token
     # Top-ups under way count against the wallet's room, so those of a user see each other.
     await office.ledger.lock(tx, wanted.user_id)
     found = await office.payments.find_by_key(tx, wanted.key)
+    require_budget(wanted, office, found)
     if found is None:
         await _require_room(tx, office, wanted)
         if await office.payments.insert(tx, wanted, office.recovery_time()):
@@ -91,8 +92,10 @@ async def _require_room(tx: Transaction, office: Office, wanted: Payment) -> Non
     if wallet.currency != wanted.currency:
         raise DomainError("CURRENCY_MISMATCH", f"this wallet holds {wallet.currency}")
     coming = sum(payment.amount for payment in open_top_ups) + wanted.amount
-    if wallet.balance + coming > MAX_MONEY:
-        raise InvalidArgument([Violation("amount", "is more than the wallet can hold")])
+    spent = await office.payments.spent_from_wallet(tx, wanted.user_id)
+    if wallet.balance + coming + spent > MAX_MONEY:
+        detail = "is more than the wallet can hold, together with what may be given back of orders paid from it"
+        raise InvalidArgument([Violation("amount", detail)])
 
 
 def _payment(command: TopUpWallet, office: Office, face: CardFace) -> Payment:

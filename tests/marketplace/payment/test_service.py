@@ -72,8 +72,11 @@ async def test_it_refuses_to_start_on_the_book_of_another_bank(tmp_path) -> None
 
 def test_settings_have_defaults_and_refuse_nonsense() -> None:
     assert read_settings({}) == PaymentSettings("", 4.0)
-    values = {"provider_url": "http://bank", "provider_timeout": "0.5"}
-    assert read_settings(values) == PaymentSettings("http://bank", 0.5)
+    values = {"provider_url": "http://bank", "provider_timeout": "0.5", "reconcile": "report"}
+    assert read_settings(values) == PaymentSettings("http://bank", 0.5, report_only=True)
     for wrong in ("soon", "0", "-1", "61", "nan"):
         with pytest.raises(ConfigurationError):
             read_settings({"provider_timeout": wrong})
+    for name, wrong in (("reconcile", "never"), ("reconcile_interval", "0"), ("provider_key_file", "/none")):
+        with pytest.raises(ConfigurationError, match=name):
+            read_settings({name: wrong})

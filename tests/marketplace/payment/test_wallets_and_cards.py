@@ -205,3 +205,16 @@ async def test_demo_data_is_loaded_once(desk) -> None:
         await load_demo(desk.office)
     assert await desk.balance("U-demo") == 500_000
     assert await _cards(desk, "U-demo") == [("PM-demo", True)]
+
+
+async def test_a_top_up_leaves_room_for_what_may_come_back(desk) -> None:
+    most = 2**53 - 1
+    await desk.top_up("first", most)
+    spent = (await desk.charge("k", None, 1_000)).payment_id
+    with pytest.raises(InvalidArgument, match="given back"):
+        await desk.top_up("second", 1)
+    await desk.refund(spent, 400, "r")
+    with pytest.raises(InvalidArgument, match="given back"):
+        await desk.top_up("second", 1)
+    await desk.refund_rest(spent, "O-1:1:refund")
+    assert await desk.balance() == most

@@ -1,0 +1,172 @@
+"""The provider's record against the book: what differs is found, counted, and made good; what is under way is not."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from marketplace.payment.comparison_store import SqlComparison
+from marketplace.payment.domain import Status
+from marketplace.payment.service import service
+from marketplace.payment.use_cases.reconcile_provider import AGE, SWEEP, Difference, Pace, ReconcileProvider
+from souk.kernel.clock import MICROSECONDS, FakeClock
+from souk.testing.service_host import service_host
+
+MINUTE = 60.0
+
+
+class Reconciling:
+    """A desk whose record is compared on demand."""
+
+    def __init__(self, desk: Any, *, report_only: bool = False) -> None:
+        self.desk = desk
+        self.found: Counter[Difference] = Counter()
+        count = lambda difference: self.found.update([difference])  # noqa: E731
+        self.reconcile = ReconcileProvider(desk.office, SqlComparison(), Pace(1, report_only), count)
+
+    async def look(self, seconds: float = 3 * MINUTE) -> dict[Difference, int]:
+        self.desk.clock.advance(seconds)
+        await self.reconcile.look()
+        return dict(self.found)
+
+
+@pytest.fixture(params=["sqlite"])  # whose clock the test moves; the statements run on both in test_both_engines
+def url(request: pytest.FixtureRequest) -> str | None:
+    return None
+
+
+@pytest.fixture
+def compared(desk: Any) -> Reconciling:
+    return Reconciling(desk)
+
+
+async def test_a_book_that_agrees_has_no_difference(compared: Reconciling) -> None:
+    desk = compared.desk
+    card = await desk.card("tok_visa")
+    first = (await desk.charge("k0", card)).payment_id
+    for n in range(1, 120):
+        await desk.charge(f"k{n}", card)
+    await desk.refund(first, 300, "r")
+    await desk.top_up("t", 700)
+    await desk.charge("w", None, 500)
+    await desk.cancel("k1")
+    await desk.cancel("never")
+    for _ in range(3):
+        assert await compared.look() == {}
+    assert await compared.look(SWEEP / MICROSECONDS + 1) == {}
+
+
+async def test_a_charge_without_a_payment_is_given_back_and_counted_once(compared: Reconciling) -> None:
+    desk = compared.desk
+    await desk.charge("k", await desk.card("tok_visa"))
+    await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
+    await desk.bank.charge("PAY-lost/2", "tok_visa", 50, "USD")
+    assert await compared.look() == {Difference.UNKNOWN: 2}
+    assert (await desk.bank.taken("EUR"), await desk.bank.taken("USD")) == (1_000, 0)
+    await compared.look()
+    assert await compared.look(SWEEP / MICROSECONDS + 1) == {Difference.UNKNOWN: 2}
+
+
+async def test_only_reporting_gives_nothing_back(desk: Any) -> None:
+    await desk.bank.charge("PAY-of-another", "tok_visa", 900, "EUR")
+    assert await Reconciling(desk, report_only=True).look() == {Difference.UNKNOWN: 1}
+    assert await desk.bank.taken("EUR") == 900
+    await desk.bank.refund("r", "PAY-of-another", 900)
+
+
+@pytest.mark.parametrize("status", [Status.VOIDED, Status.DECLINED])
+async def test_a_charge_that_the_book_calls_void_is_given_back(compared: Reconciling, status: Status) -> None:
+    desk = compared.desk
+    payment = (await desk.charge("k", await desk.card("tok_visa"))).payment_id
+    await desk.office.database.run(lambda tx: tx.execute("DELETE FROM postings"))
+    await desk.office.database.run(
+        lambda tx: tx.execute("UPDATE payments SET status = $2 WHERE id = $1", payment, status.value)
+    )
+    assert await compared.look() == {Difference.VOID: 1}
+    assert await desk.bank.taken("EUR") == 0
+    assert await desk.status("k") is (Status.REFUNDED if status is Status.VOIDED else Status.DECLINED)
+
+
+async def test_what_is_under_way_is_left_alone_and_what_is_left_is_recorded(compared: Reconciling) -> None:
+    desk = compared.desk
+    payment = (await desk.charge("k", await desk.card("tok_visa"))).payment_id
+    await desk.office.database.run(lambda tx: tx.execute("DELETE FROM postings"))
+    await desk.office.database.run(
+        lambda tx: tx.execute("UPDATE payments SET status = 'PENDING' WHERE id = $1", payment)
+    )
+    await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
+    assert await compared.look(AGE / MICROSECONDS / 2) == {}
+    assert await desk.status("k") is Status.PENDING
+    assert await compared.look(AGE / MICROSECONDS) == {Difference.UNDECIDED: 1, Difference.UNKNOWN: 1}
+    assert await desk.status("k") is Status.CAPTURED
+
+
+async def test_what_cannot_be_made_good_is_counted(compared: Reconciling) -> None:
+    desk = compared.desk
+    card = await desk.card("tok_visa")
+    for key in ("amount", "more", "less", "missing"):
+        await desk.charge(key, card)
+    ids = {row["key"]: row["id"] for row in await desk.rows("SELECT key, id FROM payments")}
+    bank = desk.bank._database
+    await desk.refund(ids["less"], 300, "r")
+    await bank.run(lambda tx: tx.execute("UPDATE charges SET amount = 1001 WHERE key = $1", ids["amount"]))
+    await bank.run(lambda tx: tx.execute("UPDATE charges SET refunded = 5 WHERE key = $1", ids["more"]))
+    await bank.run(lambda tx: tx.execute("UPDATE charges SET refunded = 0 WHERE key = $1", ids["less"]))
+    await bank.run(lambda tx: tx.execute("DELETE FROM charges WHERE key = $1", ids["missing"]))
+    found = await compared.look()
+    assert found == {Difference.AMOUNT: 1, Difference.REFUNDED: 2, Difference.MISSING: 1}
+    for column, key in (("amount = 1000", "amount"), ("refunded = 0", "more"), ("refunded = 300", "less")):
+        await bank.run(lambda tx, s=f"UPDATE charges SET {column} WHERE key = $1", k=ids[key]: tx.execute(s, k))
+    await desk.bank.charge(ids["missing"], "tok_visa", 1_000, "EUR")
+
+
+async def test_a_charge_that_is_lost_without_a_trace_is_given_back(compared: Reconciling) -> None:
+    """The client's rule broken on purpose: the bank has booked, and this side calls it unsent."""
+    desk = compared.desk
+    card = await desk.card("tok_visa")
+    await desk.charge("o", card)
+    payment = await desk.office.database.run(lambda tx: desk.office.payments.find_by_key(tx, "o"))
+    void = replace(payment, status=Status.VOIDED)
+    await desk.office.database.run(lambda tx: desk.office.payments.update(tx, void))
+    await desk.office.database.run(lambda tx: tx.execute("DELETE FROM postings"))
+    await desk.charge("o2", card)
+    assert await compared.look() == {Difference.VOID: 1}
+    assert await desk.bank.taken("EUR") == 1_000
+
+
+async def test_one_of_the_replicas_looks_at_a_time(desk: Any) -> None:
+    both = [Reconciling(desk), Reconciling(desk)]
+    for one in both:
+        one.reconcile._pace = Pace(60 * MICROSECONDS)
+    await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
+    await asyncio.gather(*(one.look() for one in both))
+    assert sum((one.found for one in both), Counter()) == {Difference.UNKNOWN: 1}
+
+
+async def test_both_engines_know_the_statements(till: Any, tmp_path: Any, postgres_url: str) -> None:
+    async with till(tmp_path, FakeClock(), url=postgres_url) as desk:
+        await desk.charge("k", await desk.card("tok_visa"))
+        await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
+        assert await Reconciling(desk).look() == {Difference.UNKNOWN: 1}
+        await desk.reconcile()
+
+
+async def test_the_service_does_it_and_shows_it_in_its_metrics(tmp_path: Any) -> None:
+    async with service_host(service, tmp_path, settings={"reconcile_interval": "0.01"}) as host:
+        parts = await service.build(host)
+        bank = await SandboxBank.open(tmp_path, host.clock)
+        await bank.charge("PAY-lost", "tok_visa", 900, "EUR")
+        tasks = [asyncio.ensure_future(task()) for task in parts.tasks.values()]
+        async with asyncio.timeout(20):
+            while await bank.taken("EUR"):
+                await asyncio.sleep(0.01)
+        (counter, _) = parts.collectors
+        samples = {s.labels.get("kind"): s.value for s in next(iter(counter.collect())).samples if "total" in s.name}
+        assert samples["unknown"] == 1
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await bank.close()
