@@ -36,6 +36,7 @@ app = App(
                 "--socket",
                 "{socket}",
             ),
+            settings={"provider_key_file": "{folder}/provider-key"},
         ),
     ),
 )

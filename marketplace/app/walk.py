@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from marketplace.app.client import Client
+from souk.kernel.currencies import shown
 from souk.kernel.errors import SoukError
 
 PENDING = "PENDING"
@@ -45,12 +46,6 @@ class OrderNotPlaced(SoukError):
     """The order ended otherwise than confirmed."""
 
 
-def amount(minor: int, currency: str) -> str:
-    """Minor units for people: 2400 EUR is `24.00 EUR`."""
-    whole, rest = divmod(minor, 100)
-    return f"{whole}.{rest:02} {currency}"
-
-
 class Walk:
     """The steps in order; each is told as it ends."""
 
@@ -63,14 +58,14 @@ class Walk:
         """Makes the walk. Raises RefusedByApi, OrderNotPlaced, or ConfigurationError when nobody is there."""
         yield self._sign_in()
         product = self._call("GET", f"/api/v1/products/{self._wish.product}")
-        price = amount(product["price"], product["currency"])
+        price = shown(product["price"], product["currency"])
         yield self._told("product", f"{self._wish.product} {product['name']!r} costs {price}")
         before = self._stock()
         yield self._told("inventory", f"{before} of it can be had")
         yield self._place(product["price"])
         yield self._history()
         payment = self._call("GET", f"/api/v1/payments/{self._order['paymentId']}")
-        charged = amount(payment["amount"], payment["currency"])
+        charged = shown(payment["amount"], payment["currency"])
         yield self._told(
             "payment",
             f"{payment['id']} is {payment['status']}: {charged}",
@@ -97,7 +92,7 @@ class Walk:
         order = self._order
         if order["status"] != "CONFIRMED":
             raise OrderNotPlaced(f"{order['id']} is {order['status']}: {order.get('reason', 'no reason given')}")
-        total = amount(order["total"], order["currency"])
+        total = shown(order["total"], order["currency"])
         said = f"{order['id']} is CONFIRMED: {self._wish.quantity} x {self._wish.product}, {total}"
         wrote = self._in(order="the order's events, its saga, its key, and an event for others")
         return Told("order", said, took, wrote)

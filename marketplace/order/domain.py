@@ -206,6 +206,8 @@ def ship(order: Order) -> list[Event]:
     if order.status is not Status.CONFIRMED or order.cancel_requested:
         wish = " and about to be cancelled" if order.cancel_requested else ""
         raise DomainError("NOT_SHIPPABLE", f"only a confirmed order can be shipped; this one is {order.status}{wish}")
+    if order.total and order.refunded_total >= order.total:
+        raise DomainError("NOT_SHIPPABLE", "all of its money was given back; cancel it, so that its stock comes back")
     return [OrderShipped()]
 
 

@@ -22,5 +22,6 @@ async def require_same_book(database: Database, book: str) -> None:
     if await database.run(work, guarded=True) != book:
         raise ConfigurationError(
             "payment: its charges are in the book of another sandbox bank; several replicas need one bank in common:"
-            " start it with `python -m marketplace.payment.adapters.sandbox_server`, and set provider_url"
+            " start it with `python -m marketplace.payment.adapters.sandbox_server`,"
+            " and set provider_url and provider_key_file"
         )

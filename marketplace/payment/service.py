@@ -9,6 +9,7 @@ from shop.payment.v1 import payment_pb2 as pb
 from shop.user.v1 import user_pb2
 
 from marketplace.payment.adapters.announcer import OutboxAnnouncer
+from marketplace.payment.adapters.api_key import ApiKey
 from marketplace.payment.adapters.guarded_provider import SETTINGS, GuardedProvider
 from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
@@ -94,7 +95,7 @@ async def reconcile_for_ever(reconcile: ReconcileProvider, interval: float) -> N
 
 async def _way_to_the_provider(host: Host, settings: PaymentSettings) -> CardProvider:
     if settings.provider_url:
-        return HttpProvider(settings.provider_url, settings.provider_timeout, settings.provider_key)
+        return HttpProvider(settings.provider_url, settings.provider_timeout, ApiKey(settings.provider_key_file))
     bank = await SandboxBank.open(host.folder, host.clock)
     try:
         await require_same_book(host.database, await bank.identity())

@@ -1,8 +1,7 @@
 """What can be set for Payment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from souk.hosting.service import Setting
 from souk.kernel.errors import ConfigurationError
@@ -49,8 +48,8 @@ class PaymentSettings:
     `provider_timeout` is how long it may take to answer, in seconds: longer than its slowest card
     (3 s), and shorter than a charge's try (5 s), so that there is time to ask again by key.
 
-    `provider_key_file` is a file that holds the provider's API key; it is read at start. Default: none, and
-    no key is sent.
+    `provider_key_file` is a file that holds the provider's API key; it is read when it is needed first, and
+    again after the provider has refused it. Default: none, and no key is sent.
 
     `reconcile` says what happens to a charge in the provider's record that no payment stands behind: `refund`
     (default) gives it back; `report` only counts and logs it, for a provider's account that others use too.
@@ -59,7 +58,7 @@ class PaymentSettings:
 
     provider_url: str = ""
     provider_timeout: float = 4.0
-    provider_key: str = field(default="", repr=False)
+    provider_key_file: str = ""
     report_only: bool = False
     reconcile_interval: float = 10.0
 
@@ -73,7 +72,7 @@ def read_settings(values: Mapping[str, str]) -> PaymentSettings:
     return PaymentSettings(
         provider_url=values.get("provider_url", default.provider_url),
         provider_timeout=_seconds(values, "provider_timeout", default.provider_timeout, 60.0),
-        provider_key=_key(values.get("provider_key_file", "")),
+        provider_key_file=values.get("provider_key_file", default.provider_key_file),
         report_only=reconcile == "report",
         reconcile_interval=_seconds(values, "reconcile_interval", default.reconcile_interval, 86_400.0),
     )
@@ -88,16 +87,3 @@ def _seconds(values: Mapping[str, str], name: str, default: float, most: float) 
     if not 0.0 < seconds <= most:
         raise ConfigurationError(f"payment: {name} must be seconds, above 0 and up to {most:g}, not {text!r}")
     return seconds
-
-
-def _key(file: str) -> str:
-    """The key in a file; empty without one."""
-    if not file:
-        return ""
-    try:
-        key = Path(file).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"payment: provider_key_file {file} cannot be read: {error}") from None
-    if not key or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"payment: provider_key_file {file} holds no API key: one word is expected")
-    return key

@@ -11,6 +11,7 @@ from soukapi.v1 import policy_pb2
 from soukapi.v1.policy_pb2 import FieldPolicy
 
 from souk.descriptors.json_scalars import INTEGER_RANGES
+from souk.kernel.currencies import DECIMALS
 
 Fits: TypeAlias = Callable[[Any], bool]
 
@@ -41,12 +42,14 @@ _PATTERNS: Mapping[int, str] = {
     policy_pb2.FORMAT_ASCII: r"^[ -~]*$",
     policy_pb2.FORMAT_LINE: rf"^([{_BLANK}]*{_VISIBLE}([{_BLANK}]|{_VISIBLE})*)?$",
     policy_pb2.FORMAT_EMAIL: rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*$",
+    policy_pb2.FORMAT_CURRENCY: f"^({'|'.join(sorted(DECIMALS))})$",
 }
 _WORDS: Mapping[int, str] = {
     policy_pb2.FORMAT_UNSPECIFIED: "{} characters",
     policy_pb2.FORMAT_ASCII: "{} printable ASCII characters",
     policy_pb2.FORMAT_LINE: "one visible line of {} characters",
     policy_pb2.FORMAT_EMAIL: "an email address",
+    policy_pb2.FORMAT_CURRENCY: "the code of a currency (ISO 4217), such as EUR",
 }
 _LONGEST_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1; JSON Schema's format "email" says it, too
 _ANY_LENGTH = 2**31

@@ -147,6 +147,7 @@ class Companion:
     setting: str
     url: str
     arguments: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

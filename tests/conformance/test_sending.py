@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from marketplace.payment.adapters.api_key import ApiKey
 from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
@@ -42,9 +43,9 @@ def host_and_port(address: str) -> tuple[str, int]:
 class BankSender:
     """A charge at the sandbox bank."""
 
-    def __init__(self, url: str, relay: CuttingRelay) -> None:
+    def __init__(self, url: str, key: Path, relay: CuttingRelay) -> None:
         self.relay = relay
-        self.provider = HttpProvider(url, 3.0)
+        self.provider = HttpProvider(url, 3.0, ApiKey(str(key)))
         self._number = 0
 
     async def send(self) -> Outcome:
@@ -62,7 +63,7 @@ class TestBank(SendingSuite):
     @pytest.fixture
     async def sender(self, tmp_path: Path) -> AsyncIterator[BankSender]:
         bank = await SandboxBank.open(tmp_path, SystemClock())
-        app = SandboxApp(bank)
+        app = SandboxApp(bank, "sk_test")
         with socket.create_server(("127.0.0.1", 0)) as listener:
             relay = CuttingRelay(listener.getsockname(), CALL, b"charged")
 
@@ -74,7 +75,8 @@ class TestBank(SendingSuite):
                 await app(scope, receive, sent)
 
             async with serving(booking, listener, 1.0):
-                sender = BankSender(f"http://127.0.0.1:{relay.port}", relay)
+                (tmp_path / "key").write_text("sk_test")
+                sender = BankSender(f"http://127.0.0.1:{relay.port}", tmp_path / "key", relay)
                 yield sender
                 await sender.provider.close()
                 await asyncio.to_thread(relay.close)

@@ -71,7 +71,7 @@ class Checks:
         prices, address, source = await asyncio.gather(
             _ask("product", lambda: self._catalogue.prices([item.product_id for item in wish.items])),
             _ask("user", lambda: self._addresses.address(wish.user_id, wish.shipping_address_id)),
-            _ask("payment", lambda: self._payments.resolve(wish.user_id, wish.payment_method)),
+            _ask("payment", lambda: self._source(wish)),
         )
         missing = [item.product_id for item in wish.items if item.product_id not in prices]
         if missing:
@@ -81,6 +81,12 @@ class Checks:
         if source is None:
             raise DomainError("PAYMENT_METHOD_NOT_FOUND", _no_method(wish.payment_method))
         return Checked(_currency_of(wish, prices, currency), address, source)
+
+    async def _source(self, wish: Wish) -> bytes | None:
+        """What will be charged; where everything is free nothing will be, and no method is needed."""
+        if not any(item.price for item in wish.items):
+            return b""
+        return await self._payments.resolve(wish.user_id, wish.payment_method)
 
 
 async def _ask(service: str, question: Callable[[], Awaitable[T]]) -> T:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
+from marketplace.payment.adapters.api_key import ApiKey
 from marketplace.payment.adapters.http_client import HttpClient, NoAnswer, NotSent
 from marketplace.payment.adapters.sandbox.cards import face_of
 from marketplace.payment.ports import (
@@ -25,6 +26,7 @@ NOTHING_WAS_DONE = frozenset(
     {"invalid_request", "invalid_token", "key_reused", "not_found", "not_refundable", "provider_error", "unauthorized"}
 )
 """The provider's own codes for what it has refused to do. Any other word, of a proxy in between too, proves nothing."""
+_UNAUTHORIZED = 401
 _NOT_FOUND = 404
 _OK = 200
 
@@ -35,9 +37,9 @@ class HttpProvider:
     Only an answer whose code is known to say so means that nothing was done.
     """
 
-    def __init__(self, url: str, timeout: float, api_key: str = "") -> None:
+    def __init__(self, url: str, timeout: float, api_key: ApiKey | None = None) -> None:
         self._client = HttpClient(url, timeout)
-        self._authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._api_key = api_key or ApiKey()
 
     async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
         """POST /v1/charges."""
@@ -75,10 +77,15 @@ class HttpProvider:
         await self._client.close()
 
     async def _send(self, method: str, path: str, body: Any = None, key: str = "") -> Any:
-        headers = {**self._authorization, "Idempotency-Key": key} if key else self._authorization
+        headers = self._api_key.headers()
+        if key:
+            headers = {**headers, "Idempotency-Key": key}
         try:
             content = None if body is None else orjson.dumps(body)
-            return _body(method, *await self._client.request(method, path, content, headers))
+            status, answer = await self._client.request(method, path, content, headers)
+            if status == _UNAUTHORIZED:
+                self._api_key.refused()
+            return _body(method, status, answer)
         except NotSent as error:
             raise ProviderUnavailable("the card provider cannot be reached") from error
         except (NoAnswer, ValueError) as error:

@@ -5,13 +5,15 @@
 
 A fleet gives it a socket that only the fleet's owner can reach; at a port it answers everybody on the machine.
 
-Payment uses it when its setting `provider_url` says where it listens. A fleet with more than one
-Payment needs it: they share a bank, and a book in a file has one owner.
+Payment uses it when its setting `provider_url` says where it listens, and `provider_key_file` where its API
+key is: in the file `provider-key` of the book's folder, which is made at the first start. A fleet with more
+than one Payment needs it: they share a bank, and a book in a file has one owner.
 """
 
 import argparse
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -27,18 +29,19 @@ from souk.kernel.errors import ConfigurationError
 from souk.store.directory_lock import lock_directory
 from souk.telemetry.logs import LogSettings, configure
 
+KEY_FILE = "provider-key"
 DRAIN = 2.0
 """Seconds that running requests are given at the end."""
 
 
-async def serve(book: Path, listener: socket.socket) -> None:
+async def serve(book: Path, listener: socket.socket, api_key: str) -> None:
     """Serves the book in a folder until it is told to stop."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     bank = await SandboxBank.open(book, SystemClock())
     try:
-        async with serving(SandboxApp(bank), listener, DRAIN):
+        async with serving(SandboxApp(bank, api_key), listener, DRAIN):
             sys.stdout.write(f"sandbox bank: {_url(listener)}\n")
             sys.stdout.flush()
             await stop.wait()
@@ -64,6 +67,17 @@ def _listening(options: argparse.Namespace) -> socket.socket:
     return listener
 
 
+def api_key_in(book: Path) -> str:
+    """The key in the book's folder, made if there is none; only its owner can read it."""
+    file = book / KEY_FILE
+    if not file.exists():  # the folder is this process's alone
+        unfinished = file.with_suffix(".new")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(f"sk_sandbox_{secrets.token_urlsafe(32)}\n", encoding="ascii")
+        unfinished.rename(file)
+    return file.read_text(encoding="ascii").strip()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; a port of 0 lets the system choose, and the first line says which."""
     parser = argparse.ArgumentParser(description="The sandbox bank as a server of its own.")
@@ -76,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         options.book.mkdir(parents=True, exist_ok=True)
         lock = lock_directory(options.book)
+        api_key = api_key_in(options.book)
         with _listening(options) as listener:
-            asyncio.run(serve(options.book, listener))
+            asyncio.run(serve(options.book, listener, api_key))
         lock.release()
     except (OSError, ConfigurationError) as error:
         sys.exit(f"sandbox bank: {error}")

@@ -20,11 +20,13 @@ class Placed:
     companion: Companion
     socket: Path
 
-    @property
-    def setting(self) -> tuple[str, str]:
-        """The name and the value of the setting that says where it is."""
-        name = f"{self.companion.service}_{self.companion.setting}".upper()
-        return name, self.companion.url.format(socket=self.socket)
+    def settings(self, data: Path) -> dict[str, str]:
+        """What its service is told: where it is, and what else the service needs to know of it."""
+        service, folder = self.companion.service, data / self.companion.service
+        told = {self.companion.setting: self.companion.url, **self.companion.settings}
+        return {
+            f"{service}_{name}".upper(): text.format(socket=self.socket, folder=folder) for name, text in told.items()
+        }
 
     @property
     def readiness(self) -> Readiness:

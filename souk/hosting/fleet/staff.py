@@ -47,7 +47,7 @@ class Staff:
     ) -> None:
         self._app, self._places, self._ground, self._fleet, self._grounds = app, places, ground, fleet, grounds
         self._companions = placed(app.companions, settings, places)
-        given = dict(one.setting for one in self._companions)
+        given = {name: text for one in self._companions for name, text in one.settings(places.data).items()}
         self._around = Surroundings(inherited, settings, places.data, grounds.registry, grounds.redis, given)
 
     async def start(self, wanted: Mapping[str, int]) -> None:

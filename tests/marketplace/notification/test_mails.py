@@ -17,7 +17,6 @@ from shop.payment.v1 import payment_pb2 as payment
 from shop.user.v1 import user_pb2 as user
 
 from marketplace.notification.domain import Content, Line
-from marketplace.notification.money import format_money
 from marketplace.notification.render import render
 from marketplace.notification.service import service
 from marketplace.notification.templates import TEMPLATES
@@ -166,19 +165,3 @@ def test_html_holds_no_markup_from_outside(name: str, label: str) -> None:
     html = render(Content("S", evil, (Line(f"<img {label}>", evil),), evil), evil).html
     assert "<script" not in html
     assert "<img" not in html
-
-
-@pytest.mark.parametrize(
-    ("minor", "currency", "shown"),
-    [
-        (0, "EUR", "0.00 EUR"),
-        (5, "EUR", "0.05 EUR"),
-        (123_450, "EUR", "1,234.50 EUR"),
-        (-1, "USD", "-0.01 USD"),
-        (1_500, "JPY", "1,500 JPY"),
-        (1_500, "KWD", "1.500 KWD"),
-        (2**53, "XXX", "90,071,992,547,409.92 XXX"),
-    ],
-)
-def test_money_shows_its_minor_units(minor: int, currency: str, shown: str) -> None:
-    assert format_money(minor, currency) == shown

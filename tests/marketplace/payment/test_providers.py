@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,11 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from marketplace.payment.adapters.api_key import ApiKey
 from marketplace.payment.adapters.guarded_provider import GuardedProvider
 from marketplace.payment.adapters.http_provider import NOTHING_WAS_DONE, HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from marketplace.payment.adapters.sandbox_server import KEY_FILE, api_key_in
 from marketplace.payment.ports import (
     CardProvider,
     ProviderAnswer,
@@ -26,6 +29,7 @@ from marketplace.payment.ports import (
     RefundVerdict,
     Verdict,
 )
+from souk.hosting.web_server import serving
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.resilience.breaker import Breaker, BreakerSettings
 
@@ -40,6 +44,10 @@ def start_server(book: Path) -> tuple[subprocess.Popen[str], str]:
     server = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     return server, server.stdout.readline().split()[-1]
+
+
+def key_of(book: Path) -> str:
+    return (book / KEY_FILE).read_text().strip()
 
 
 async def nobody_waits(seconds: float) -> None:
@@ -72,7 +80,7 @@ def stop_server(server: subprocess.Popen[str], how: signal.Signals) -> None:
 async def provider(request, tmp_path: Path) -> AsyncIterator[CardProvider]:
     if request.param == "http":
         server, url = start_server(tmp_path)
-        over_http = HttpProvider(url, 2.0)
+        over_http = HttpProvider(url, 2.0, ApiKey(str(tmp_path / KEY_FILE)))
         yield over_http
         await over_http.close()
         stop_server(server, signal.SIGTERM)
@@ -165,14 +173,14 @@ async def test_a_slow_charge_settles_in_its_time(tmp_path) -> None:
 
 async def test_the_bank_remembers_after_it_was_killed(tmp_path) -> None:
     server, url = start_server(tmp_path)
-    provider = HttpProvider(url, 10.0)
+    provider = HttpProvider(url, 10.0, ApiKey(str(tmp_path / KEY_FILE)))
     await provider.charge("k", "tok_visa", 500, "EUR")
     stop_server(server, signal.SIGKILL)
     with pytest.raises(ProviderUnavailable):
         await provider.find("k")
     await provider.close()
     server, url = start_server(tmp_path)
-    provider = HttpProvider(url, 10.0)
+    provider = HttpProvider(url, 10.0, ApiKey(str(tmp_path / KEY_FILE)))
     assert await provider.find("k") == CHARGED
     await provider.close()
     stop_server(server, signal.SIGTERM)
@@ -191,9 +199,11 @@ async def test_the_bank_remembers_after_it_was_killed(tmp_path) -> None:
 )
 async def test_the_server_refuses_with_a_code(tmp_path, method, path, body) -> None:
     bank = await SandboxBank.open(tmp_path, SystemClock())
-    transport = httpx.ASGITransport(SandboxApp(bank))
+    transport = httpx.ASGITransport(SandboxApp(bank, "sk_test"))
     async with httpx.AsyncClient(transport=transport, base_url="http://bank") as client:
-        response = await client.request(method, path, json=body, headers={"Idempotency-Key": "k"})
+        response = await client.request(
+            method, path, json=body, headers={"Idempotency-Key": "k", "Authorization": "Bearer sk_test"}
+        )
     assert 400 <= response.status_code < 500
     assert response.json()["error"]["code"]
     await bank.close()
@@ -269,18 +279,67 @@ async def test_an_answer_that_takes_too_long_is_given_up(tmp_path) -> None:
 
 async def test_the_breaker_leaves_a_failing_provider_alone(tmp_path) -> None:
     clock = FakeClock()
-    bank = InProcessProvider(await SandboxBank.open(tmp_path, clock), 30.0)
+    bank = InProcessProvider(await SandboxBank.open(tmp_path, clock, nobody_waits), 30.0)
     settings = BreakerSettings(failure_rate=0.5, window=4, minimum_calls=4, probes=1)
     provider = GuardedProvider(bank, Breaker(settings), clock)
     await provider.charge("declined 1", "tok_declined", 500, "EUR")
     await provider.charge("declined 2", "tok_declined", 500, "EUR")
     for number in range(2):
-        with pytest.raises(ProviderUnavailable):
-            await provider.charge(f"k{number}", "tok_error", 500, "EUR")
+        with pytest.raises(ProviderSilent):
+            await provider.charge(f"k{number}", "tok_timeout", 500, "EUR", f"U-{number}")
     with pytest.raises(ProviderUnavailable) as refused:
         await provider.charge("k", "tok_visa", 500, "EUR")
     assert refused.value.retry_after == pytest.approx(5)
     assert await bank.find("k") is None
     clock.advance(5.1)
     assert await provider.charge("k", "tok_visa", 500, "EUR") == CHARGED
+    await provider.close()
+
+
+@pytest.mark.parametrize("key", ["", "sk_other", "sk_test2", "SK_TEST"])
+async def test_the_bank_serves_nobody_without_its_key(tmp_path, key) -> None:
+    bank = await SandboxBank.open(tmp_path, SystemClock())
+    await bank.charge("k", "tok_visa", 500, "EUR")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with serving(SandboxApp(bank, "sk_test"), listener, 1.0):
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            (tmp_path / "key").write_text("sk_test\n")
+            (tmp_path / "other").write_text(key)
+            friend = HttpProvider(url, 5.0, ApiKey(str(tmp_path / "key")))
+            stranger = HttpProvider(url, 5.0, ApiKey(str(tmp_path / "other") if key else ""))
+            asked = (
+                lambda: stranger.charge("k2", "tok_visa", 1, "EUR"),
+                lambda: stranger.find("k"),
+                lambda: stranger.find("none"),
+                lambda: stranger.void("k"),
+                lambda: stranger.refund("r", "k", 1),
+                lambda: stranger.find_refund("r"),
+                lambda: stranger.charges("", 10),
+            )
+            for ask in asked:
+                with pytest.raises(ProviderRefused, match="unauthorized"):
+                    await ask()
+            assert await friend.find("k") == CHARGED
+            assert [one.key for one in await friend.charges("", 10)] == ["k"]
+            if key:  # a key that was replaced is read again
+                (tmp_path / "other").write_text("sk_test")
+                assert await stranger.find("k") == CHARGED
+            await stranger.close()
+            await friend.close()
+    await bank.close()
+
+
+def test_the_server_makes_its_key_once_and_for_its_owner_alone(tmp_path) -> None:
+    assert api_key_in(tmp_path) == api_key_in(tmp_path) == key_of(tmp_path)
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert len(key_of(tmp_path)) > 40
+
+
+@pytest.mark.parametrize("content", [None, b"", b"two words", b"\xff"])
+async def test_without_a_key_in_its_file_nothing_is_sent(tmp_path, content) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    provider = HttpProvider("http://127.0.0.1:9", 1.0, ApiKey(str(tmp_path / "key")))
+    with pytest.raises(ProviderUnavailable, match="API key"):
+        await provider.find("k")
     await provider.close()

@@ -77,6 +77,6 @@ def test_settings_have_defaults_and_refuse_nonsense() -> None:
     for wrong in ("soon", "0", "-1", "61", "nan"):
         with pytest.raises(ConfigurationError):
             read_settings({"provider_timeout": wrong})
-    for name, wrong in (("reconcile", "never"), ("reconcile_interval", "0"), ("provider_key_file", "/none")):
+    for name, wrong in (("reconcile", "never"), ("reconcile_interval", "0")):
         with pytest.raises(ConfigurationError, match=name):
             read_settings({name: wrong})

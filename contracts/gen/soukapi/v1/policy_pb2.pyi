@@ -101,6 +101,8 @@ class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Format.ValueTy
     """An email address as browsers know it (HTML standard, "valid e-mail address"), without the dots
     that RFC 5322 forbids.
     """
+    FORMAT_CURRENCY: _Format.ValueType  # 4
+    """The code of a currency that can be paid with (ISO 4217), such as EUR."""
 
 class Format(_Format, metaclass=_FormatEnumTypeWrapper):
     """What kind of text a field takes."""
@@ -118,6 +120,8 @@ FORMAT_EMAIL: Format.ValueType  # 3
 """An email address as browsers know it (HTML standard, "valid e-mail address"), without the dots
 that RFC 5322 forbids.
 """
+FORMAT_CURRENCY: Format.ValueType  # 4
+"""The code of a currency that can be paid with (ISO 4217), such as EUR."""
 Global___Format: _TypeAlias = Format  # noqa: Y015
 
 @_typing.final

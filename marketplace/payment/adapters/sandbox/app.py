@@ -7,10 +7,12 @@
     POST /v1/refunds             Idempotency-Key; {charge, amount} -> {status}
     GET  /v1/refunds/{key}       -> {status}; 404
 
-Whatever is refused is answered with {error: {code}}, and then nothing was done.
+Each request bears the bank's API key: `Authorization: Bearer KEY`. Whatever is refused is answered with
+{error: {code}}, and then nothing was done.
 """
 
 import asyncio
+import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -24,17 +26,18 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Reply = tuple[int, dict[str, Any]]
 
-_STATUS = {"provider_error": 503, "key_reused": 409, "not_found": 404}
+_STATUS = {"provider_error": 503, "key_reused": 409, "not_found": 404, "unauthorized": 401}
 _LONGEST_BODY = 65_536
 LONGEST_PAGE = 100
 """Charges in one answer."""
 
 
 class SandboxApp:
-    """Serves one bank."""
+    """Serves one bank, to whoever has its API key."""
 
-    def __init__(self, bank: SandboxBank) -> None:
+    def __init__(self, bank: SandboxBank, api_key: str) -> None:
         self._bank = bank
+        self._authorization = f"Bearer {api_key}".encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, unless its client goes away first."""
@@ -58,6 +61,9 @@ class SandboxApp:
             return 400, {"error": {"code": "invalid_request"}}
 
     async def _route(self, scope: Scope, body: bytes) -> dict[str, Any]:
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        if not hmac.compare_digest(given, self._authorization):
+            raise BankRefusal("unauthorized")
         parts = [unquote(part) for part in scope["raw_path"].decode().split("/")[1:]]
         match scope["method"], parts:
             case "POST", ["v1", "charges"]:
