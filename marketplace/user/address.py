@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
-from marketplace.user.countries import COUNTRIES
+from marketplace.user.countries import COUNTRIES, WITHOUT_POSTAL_CODES
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 
 ADDRESS_NOT_FOUND = "ADDRESS_NOT_FOUND"
@@ -11,7 +11,7 @@ ADDRESS_NOT_FOUND = "ADDRESS_NOT_FOUND"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is written on a parcel. `country` is ISO 3166-1 alpha-2."""
+    """What is written on a parcel. `country` is ISO 3166-1 alpha-2; `postal_code` is empty where there is none."""
 
     name: str
     line1: str
@@ -38,9 +38,15 @@ Change = Callable[[Place], Place]
 
 
 def checked(place: Place) -> Place:
-    """The place itself, empty options left out; raises InvalidArgument for a country that is none."""
+    """The place itself, empty options left out.
+
+    Raises InvalidArgument for a country that is none, and for a missing postal code where there are some.
+    """
     if place.country not in COUNTRIES:
         raise InvalidArgument([Violation("country", "is not the code of a country (ISO 3166-1 alpha-2)")])
+    place = replace(place, postal_code=place.postal_code or "")
+    if not place.postal_code and place.country not in WITHOUT_POSTAL_CODES:
+        raise InvalidArgument([Violation("postal_code", f"is required: addresses in {place.country} have one")])
     return replace(place, line2=place.line2 or None, region=place.region or None, phone=place.phone or None)
 
 

@@ -10,3 +10,10 @@ _CODES = """
     TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 COUNTRIES = frozenset(_CODES.split())
+
+_WITHOUT_POSTAL_CODES = """
+    AE AG AO AW BF BI BJ BO BS BV BW BZ CD CF CG CI CK CM CW DJ DM ER FJ GA GD GH GM GQ GY HK JM KI KM KN KP LY ML MO
+    MR MW NR NU PA QA RW SB SC SL SO SR SS ST SX SY TD TF TG TK TL TO TV UG VU YE ZW
+"""
+WITHOUT_POSTAL_CODES = frozenset(_WITHOUT_POSTAL_CODES.split())
+"""Where post comes without a code, or hardly anybody has one (Universal Postal Union, addressing systems)."""

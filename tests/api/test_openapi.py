@@ -58,6 +58,7 @@ NO_SCHEMA_SAYS = (
     ("currentPassword", "is required to change the email"),
     # What the world or the books decide.
     ("country", "is not the code of a country"),
+    ("postalCode", "is required: addresses in"),
     ("delta", "must not be 0"),
     ("delta", "pieces would have been received"),
     ("amount", "is more than the wallet can hold"),

@@ -59,14 +59,17 @@ function address({ email, name }) {
   // Whoever could put a line break into an address could write headers of their own.
   if (!ADDRESS.test(email)) throw new TypeError('not an address that can be written to');
   const line = onOneLine(name);
-  const shown = PLAIN.test(line) ? `"${line.replace(/[\\"]/g, '\\$&')}"` : encoded(line);
+  const shown = isPlain(line) ? `"${line.replace(/[\\"]/g, '\\$&')}"` : encoded(line);
   return `${shown} <${email}>`;
 }
 
 function header(value) {
   const line = onOneLine(value);
-  return PLAIN.test(line) && line.length < LONGEST_LINE ? line : encoded(line);
+  return isPlain(line) && line.length < LONGEST_LINE ? line : encoded(line);
 }
+
+// What begins an encoded word would be shown as another text.
+const isPlain = (text) => PLAIN.test(text) && !text.includes('=?');
 
 const onOneLine = (text) => text.trim().split(/\s+/).join(' ');
 

@@ -108,13 +108,18 @@ def _address(contact: Contact) -> str:
     if not _ADDRESS.fullmatch(contact.email):
         raise ValueError("not an address that can be written to")
     name = " ".join(contact.name.split())
-    shown = f'"{quote(name)}"' if name.isascii() and name.isprintable() else _encoded(name)
+    shown = f'"{quote(name)}"' if _is_plain(name) else _encoded(name)
     return f"{shown} <{contact.email}>"
 
 
 def _text(value: str) -> str:
     line = " ".join(value.split())
-    return line if line.isascii() and line.isprintable() and len(line) < _LONGEST_LINE else _encoded(line)
+    return line if _is_plain(line) and len(line) < _LONGEST_LINE else _encoded(line)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it may stand as it is; what begins an encoded word would be shown as another text."""
+    return text.isascii() and text.isprintable() and "=?" not in text
 
 
 def _encoded(text: str) -> str:

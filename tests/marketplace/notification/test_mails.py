@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -134,13 +135,27 @@ async def test_an_id_cannot_leave_the_mailbox(parts: Parts, tmp_path: Path, plac
     assert [path.name for path in tmp_path.iterdir()] == ["mailbox"]
 
 
-async def test_names_of_every_script_reach_the_header(
-    parts: Parts, tmp_path: Path, users: Any, placed: order.Order
+@pytest.mark.parametrize(
+    "name",
+    [
+        'Мина "ミナ", Esq.',
+        "=?utf-8?q?Your_bank?=",
+        "Mina =?utf-8?b?PGJhbmtAZXhhbXBsZS5jb20+?= Demo",
+        "=?",
+        "a" * 100,
+    ],
+)
+async def test_every_name_reaches_the_header_as_it_is(
+    parts: Parts, tmp_path: Path, users: Any, placed: order.Order, name: str
 ) -> None:
-    users.contacts["U-1"] = user.Contact(email="m@example.com", name='Мина "ミナ", Esq.')
+    users.contacts["U-1"] = user.Contact(email="m@example.com", name=name)
     await parts.consumers["mails"](event_of(order.OrderConfirmed(user_id="U-1", order=placed)))
     ((_, message),) = mailbox(tmp_path).items()
-    assert message["To"].addresses[0].display_name == 'Мина "ミナ", Esq.'
+    assert message["To"].addresses[0].display_name == name
+    (raw,) = (tmp_path / "mailbox").iterdir()
+    line = raw.read_bytes().partition(b"\r\nSubject")[0].partition(b"To: ")[2].replace(b"\r\n ", b" ")
+    # As a client sees it that looks for encoded words everywhere, also where there are none.
+    assert str(make_header(decode_header(line.decode()))).replace('"', "").startswith(name.replace('"', ""))
 
 
 async def test_a_message_can_be_rendered_without_sending(parts: Parts, tmp_path: Path, placed: order.Order) -> None:

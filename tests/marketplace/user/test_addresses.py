@@ -50,6 +50,28 @@ async def test_nonsense_is_refused_with_the_field(
     assert [violation.field for violation in caught.value.violations] == [field]
 
 
+async def test_a_country_without_postal_codes_needs_none(user: UserServicer, mina: pb.User, acting: Any) -> None:
+    without = home(country="HK", city="Kowloon")
+    without.ClearField("postal_code")
+    with acting(mina.id):
+        for request in (without, home(country="HK", postal_code=""), home(country="AE", postal_code="00000")):
+            created = await user.CreateAddress(request, CONTEXT)
+            assert created.postal_code == request.postal_code
+        for move in (pb.UpdateAddressRequest(country="DE", postal_code=""), pb.UpdateAddressRequest(country="XX")):
+            move.id = created.id
+            with pytest.raises(InvalidArgument):
+                await user.UpdateAddress(move, CONTEXT)
+        moved = pb.UpdateAddressRequest(id=created.id, country="JM", postal_code="")
+        assert (await user.UpdateAddress(moved, CONTEXT)).postal_code == ""
+
+
+async def test_elsewhere_a_missing_postal_code_is_named(user: UserServicer, mina: pb.User, acting: Any) -> None:
+    request = home()
+    request.ClearField("postal_code")
+    with acting(mina.id), pytest.raises(InvalidArgument, match="postal_code: is required: addresses in DE have one"):
+        await user.CreateAddress(request, CONTEXT)
+
+
 async def test_a_change_touches_only_what_is_given(user: UserServicer, mina: pb.User, acting: Any) -> None:
     with acting(mina.id):
         created = await user.CreateAddress(home(line2="2nd floor"), CONTEXT)

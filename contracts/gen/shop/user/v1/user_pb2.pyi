@@ -534,7 +534,7 @@ class CreateAddressRequest(_message.Message):
     region: _builtins.str
     """State or province, up to 100 characters, where the country has them."""
     postal_code: _builtins.str
-    """Postal code, 1 to 20 characters, as the country writes it."""
+    """Postal code, up to 20 characters, as the country writes it; required, but in countries that have none."""
     country: _builtins.str
     """Country as ISO 3166-1 alpha-2, two capital letters, such as "DE"."""
     phone: _builtins.str
@@ -547,24 +547,28 @@ class CreateAddressRequest(_message.Message):
         line2: _builtins.str | None = ...,
         city: _builtins.str = ...,
         region: _builtins.str | None = ...,
-        postal_code: _builtins.str = ...,
+        postal_code: _builtins.str | None = ...,
         country: _builtins.str = ...,
         phone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_line2", b"_line2", "_phone", b"_phone", "_region", b"_region", "line2", b"line2", "phone", b"phone", "region", b"region"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_line2", b"_line2", "_phone", b"_phone", "_postal_code", b"_postal_code", "_region", b"_region", "line2", b"line2", "phone", b"phone", "postal_code", b"postal_code", "region", b"region"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_line2", b"_line2", "_phone", b"_phone", "_region", b"_region", "city", b"city", "country", b"country", "line1", b"line1", "line2", b"line2", "name", b"name", "phone", b"phone", "postal_code", b"postal_code", "region", b"region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_line2", b"_line2", "_phone", b"_phone", "_postal_code", b"_postal_code", "_region", b"_region", "city", b"city", "country", b"country", "line1", b"line1", "line2", b"line2", "name", b"name", "phone", b"phone", "postal_code", b"postal_code", "region", b"region"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__line2: _TypeAlias = _typing.Literal["line2"]  # noqa: Y015
     _WhichOneofArgType__line2: _TypeAlias = _typing.Literal["_line2", b"_line2"]  # noqa: Y015
     _WhichOneofReturnType__phone: _TypeAlias = _typing.Literal["phone"]  # noqa: Y015
     _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
+    _WhichOneofReturnType__postal_code: _TypeAlias = _typing.Literal["postal_code"]  # noqa: Y015
+    _WhichOneofArgType__postal_code: _TypeAlias = _typing.Literal["_postal_code", b"_postal_code"]  # noqa: Y015
     _WhichOneofReturnType__region: _TypeAlias = _typing.Literal["region"]  # noqa: Y015
     _WhichOneofArgType__region: _TypeAlias = _typing.Literal["_region", b"_region"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__line2) -> _WhichOneofReturnType__line2 | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__phone) -> _WhichOneofReturnType__phone | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__postal_code) -> _WhichOneofReturnType__postal_code | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__region) -> _WhichOneofReturnType__region | None: ...
 
@@ -620,7 +624,7 @@ class UpdateAddressRequest(_message.Message):
     region: _builtins.str
     """State or province, up to 100 characters, where the country has them."""
     postal_code: _builtins.str
-    """Postal code, 1 to 20 characters, as the country writes it."""
+    """Postal code, up to 20 characters, as the country writes it; required, but in countries that have none."""
     country: _builtins.str
     """Country as ISO 3166-1 alpha-2, two capital letters, such as "DE"."""
     phone: _builtins.str
