@@ -10,6 +10,8 @@ EMAIL_TAKEN = "EMAIL_TAKEN"
 BAD_CREDENTIALS = "BAD_CREDENTIALS"
 TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
 USER_NOT_FOUND = "USER_NOT_FOUND"
+ORDERS_OPEN = "ORDERS_OPEN"
+BALANCE_LEFT = "BALANCE_LEFT"
 
 CUSTOMER = "customer"
 ADMIN = "admin"
@@ -90,6 +92,22 @@ def too_many_attempts(retry_after: float, detail: str = "too many failed attempt
 def ended_session() -> Unauthenticated:
     """The refusal of a token that is older than the last change of the credentials, or was logged out."""
     return Unauthenticated("the login of this token has ended; log in again")
+
+
+def orders_open() -> DomainError:
+    """The refusal to erase somebody who is to be sent something, or given money back."""
+    return DomainError(ORDERS_OPEN, "orders are under way; cancel them, or delete the account once they are shipped")
+
+
+def balance_left() -> DomainError:
+    """The refusal to erase somebody who owns money here."""
+    return DomainError(BALANCE_LEFT, "the wallet holds money; spend it, or give it up with forfeitBalance")
+
+
+def service_unavailable(service: str) -> DomainError:
+    """The refusal while a service that has to be asked is away; nothing was done."""
+    reason = f"{service.upper()}_UNAVAILABLE"
+    return DomainError(reason, f"the {service} service cannot be asked just now; try again", retry_after=1.0)
 
 
 def email_taken() -> DomainError:

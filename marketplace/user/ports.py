@@ -126,6 +126,18 @@ class Addresses(Protocol):
         ...
 
 
+class Obligations(Protocol):
+    """What the caller's account still has to do with others. Raises ORDER_UNAVAILABLE and PAYMENT_UNAVAILABLE."""
+
+    async def has_open_orders(self) -> bool:
+        """Whether an order is being placed, waits to be shipped, or is being cancelled."""
+        ...
+
+    async def balance(self) -> int:
+        """What the wallet holds, in minor units."""
+        ...
+
+
 class Passwords(Protocol):
     """Hashes passwords, slowly, without holding up the event loop.
 

@@ -14,11 +14,12 @@ from marketplace.user.adapters.argon2_passwords import Argon2Passwords
 from marketplace.user.adapters.cached_key_ring import CachedKeyRing
 from marketplace.user.adapters.es256_signer import Es256Signer
 from marketplace.user.adapters.sealed_keys import SealedKeys
+from marketplace.user.adapters.service_obligations import ServiceObligations
 from marketplace.user.address import FIELDS, Place
 from marketplace.user.demo import load_demo
 from marketplace.user.domain import require
 from marketplace.user.messages import address_message, token_message, user_message
-from marketplace.user.ports import Accounts, Addresses, KeyRing, Passwords, Sessions, Signer
+from marketplace.user.ports import Accounts, Addresses, KeyRing, Obligations, Passwords, Sessions, Signer
 from marketplace.user.settings import SETTINGS, read
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
@@ -26,7 +27,7 @@ from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.sessions import SessionStore
 from marketplace.user.throttle import Counted
-from marketplace.user.use_cases.account import UpdateMe, delete_me, get_user, update_me
+from marketplace.user.use_cases.account import DeleteMe, UpdateMe, delete_me, get_user, update_me
 from marketplace.user.use_cases.addresses import (
     CreateAddress,
     UpdateAddress,
@@ -64,6 +65,7 @@ class Needs:
     addresses: Addresses
     sessions: Sessions
     check: PasswordCheck
+    obligations: Obligations
     ring: KeyRing
     signer: Signer
     log_in: LogInHandler
@@ -110,7 +112,8 @@ class UserServicer(UserServiceServicer):
         return user_message(await update_me(command, self._needs.accounts, self._needs.check))
 
     async def DeleteMe(self, request: pb.DeleteMeRequest, context: Context) -> Empty:
-        await delete_me(_me(), request.current_password, self._needs.accounts, self._needs.check)
+        command = DeleteMe(_me(), request.current_password, request.forfeit_balance)
+        await delete_me(command, self._needs.accounts, self._needs.check, self._needs.obligations)
         return Empty()
 
     async def ListAddresses(self, request: pb.ListAddressesRequest, context: Context) -> pb.ListAddressesResponse:
@@ -143,8 +146,8 @@ class UserServicer(UserServiceServicer):
         return pb.Contact(email=account.email, name=account.name)
 
 
-async def build(host: Host, passwords: Passwords | None = None) -> Parts:
-    """Puts the service together; a test may bring a cheaper way to hash passwords."""
+async def build(host: Host, passwords: Passwords | None = None, obligations: Obligations | None = None) -> Parts:
+    """Puts the service together; a test may bring a cheaper way to hash passwords, and stand for others."""
     settings, clock = read(host.settings), host.clock
     passwords = passwords or Argon2Passwords()
     accounts = AccountStore(host.database, host.outbox)
@@ -160,6 +163,7 @@ async def build(host: Host, passwords: Passwords | None = None) -> Parts:
         addresses=(addresses := AddressStore(host.database)),
         sessions=sessions,
         check=check,
+        obligations=obligations or ServiceObligations(host.channel),
         ring=ring,
         signer=signer,
         log_in=LogInHandler(accounts, sessions, check, issuer, settings.refresh_lifetime),

@@ -93,7 +93,14 @@ def test_a_deleted_account_leaves_no_personal_data(shop: Shop) -> None:
     body = {**buyer.wish((lamp, 1, 1_200)), "shippingAddressId": home["id"]}
     order = buyer.ok("POST", "/api/v1/orders", 201, json=body)
     shop.mailbox.await_letter(order["id"], "confirmed")
-    buyer.delete_account()
+    proof = {"currentPassword": buyer.password}
+    buyer.problem(409, "ORDERS_OPEN", "DELETE", ME, json=proof)
+    shop.admin.ok("POST", f"/api/v1/orders/{order['id']}:ship")
+    top_up = {"amount": 500, "currency": "EUR", "cardToken": "tok_visa", "idempotencyKey": new_key()}
+    buyer.ok("POST", "/api/v1/wallet:topUp", json=top_up)
+    buyer.problem(409, "BALANCE_LEFT", "DELETE", ME, json=proof)
+    assert buyer.ok("GET", ME)["email"] == buyer.email
+    buyer.delete_account(forfeitBalance=True)
     shop.anyone.problem(401, "BAD_CREDENTIALS", "POST", TOKEN, json={"email": buyer.email, "password": PASSWORD})
     shop.anyone.problem(401, "BAD_CREDENTIALS", "POST", TOKEN, json={"refreshToken": buyer.refresh})
     buyer.problem(404, "USER_NOT_FOUND", "GET", ME)

@@ -39,9 +39,9 @@ class Buyer(Api):
         saved: dict[str, Any] = self.ok("POST", "/api/v1/payment-methods", 201, json={"cardToken": token, **more})
         return saved
 
-    def delete_account(self) -> None:
+    def delete_account(self, **more: Any) -> None:
         """Ends the account."""
-        self.ok("DELETE", "/api/v1/users/me", 204, json={"currentPassword": self.password})
+        self.ok("DELETE", "/api/v1/users/me", 204, json={"currentPassword": self.password, **more})
 
     def wish(self, *lines: tuple[str, int, int], method: str = "card", key: str = "") -> dict[str, Any]:
         """The body of an order to this buyer's home."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from marketplace.user.domain import EMAIL_TAKEN, Account, Proof, changed, unknown_user
-from marketplace.user.ports import Accounts
+from marketplace.user.domain import EMAIL_TAKEN, Account, Proof, balance_left, changed, orders_open, unknown_user
+from marketplace.user.ports import Accounts, Obligations
 from marketplace.user.use_cases.check_password import PasswordCheck
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 
@@ -50,11 +50,25 @@ async def _proof(command: UpdateMe, accounts: Accounts, check: PasswordCheck) ->
     return await check.require_current(command.user_id, command.password, accounts)
 
 
-async def delete_me(user_id: str, password: str, accounts: Accounts, check: PasswordCheck) -> None:
+@dataclass(frozen=True, slots=True)
+class DeleteMe:
+    """Whose account, the password in force, and whether what the wallet holds is given up."""
+
+    user_id: str
+    password: str
+    forfeit_balance: bool = False
+
+
+async def delete_me(command: DeleteMe, accounts: Accounts, check: PasswordCheck, obligations: Obligations) -> None:
     """Erases the account with everything personal; for one that is gone there is nothing to do.
 
-    Raises BAD_CREDENTIALS and TOO_MANY_ATTEMPTS.
+    Raises BAD_CREDENTIALS, TOO_MANY_ATTEMPTS, ORDERS_OPEN, BALANCE_LEFT, and as Obligations does.
     """
-    if await accounts.find(user_id) is None:
+    if await accounts.find(command.user_id) is None:
         return
-    await accounts.erase(await check.require_current(user_id, password, accounts))
+    proof = await check.require_current(command.user_id, command.password, accounts)
+    if await obligations.has_open_orders():
+        raise orders_open()
+    if not command.forfeit_balance and await obligations.balance():
+        raise balance_left()
+    await accounts.erase(proof)

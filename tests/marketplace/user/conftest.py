@@ -35,6 +35,24 @@ class PlainPasswords:
         return password_hash == password[::-1]
 
 
+class Free:
+    """Nothing is owed to anybody, unless a test says so."""
+
+    def __init__(self) -> None:
+        self.orders, self.money = False, 0
+
+    async def has_open_orders(self) -> bool:
+        return self.orders
+
+    async def balance(self) -> int:
+        return self.money
+
+
+@pytest.fixture
+def obligations() -> Free:
+    return Free()
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -52,8 +70,8 @@ async def host(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Host]:
 
 
 @pytest.fixture
-async def parts(host: Host, passwords: PlainPasswords) -> Parts:
-    return await build(host, passwords)
+async def parts(host: Host, passwords: PlainPasswords, obligations: Free) -> Parts:
+    return await build(host, passwords, obligations)
 
 
 @pytest.fixture

@@ -142,3 +142,23 @@ async def test_the_demo_can_be_loaded_again(user: UserServicer, parts: Parts, ac
     assert list((await user.GetRoles(pb.GetRolesRequest(user_id="U-admin"), CONTEXT)).roles) == ["admin", "customer"]
     for email, password in (("demo@souk.test", "demo-password"), ("admin@souk.test", "admin-password")):
         await user.CreateToken(pb.CreateTokenRequest(email=email, password=password), CONTEXT)
+
+
+async def test_an_account_with_open_orders_or_money_is_not_erased(
+    user: UserServicer, mina: pb.User, acting: Any, obligations: Any
+) -> None:
+    token = await user.CreateToken(pb.CreateTokenRequest(email=mina.email, password="correct horse"), CONTEXT)
+    plain = pb.DeleteMeRequest(current_password="correct horse")
+    forfeits = pb.DeleteMeRequest(current_password="correct horse", forfeit_balance=True)
+    with acting(mina.id, token):
+        obligations.orders, obligations.money = True, 5
+        for request in (plain, forfeits):
+            with pytest.raises(DomainError, match="ORDERS_OPEN"):
+                await user.DeleteMe(request, CONTEXT)
+        obligations.orders = False
+        with pytest.raises(DomainError, match="BALANCE_LEFT"):
+            await user.DeleteMe(plain, CONTEXT)
+        assert await user.GetMe(pb.GetMeRequest(), CONTEXT) == mina
+        await user.DeleteMe(forfeits, CONTEXT)
+        with pytest.raises(DomainError, match="USER_NOT_FOUND"):
+            await user.GetMe(pb.GetMeRequest(), CONTEXT)

@@ -30,6 +30,7 @@ async def replicas(
     tmp_path: Path,
     clock: FakeClock,
     passwords: Any,
+    obligations: Any,
 ) -> AsyncIterator[list[UserServicer]]:
     """Two of the service on one database."""
     databases, servicers = [], []
@@ -41,7 +42,7 @@ async def replicas(
         await migrate(database, service.migrations, service.name)
         nothing: Any = None
         host = Host("user", database, Outbox("user", clock), nothing, clock, tmp_path, f"replica-{number}", b"s" * 32)
-        parts = await build(host, passwords)
+        parts = await build(host, passwords, obligations)
         assert isinstance(parts.servicer, UserServicer)
         servicers.append(parts.servicer)
     yield servicers

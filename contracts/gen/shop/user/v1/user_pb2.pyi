@@ -366,18 +366,24 @@ class DeleteMeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
+    FORFEIT_BALANCE_FIELD_NUMBER: _builtins.int
     current_password: _builtins.str
     """The account's present password."""
+    forfeit_balance: _builtins.bool
+    """Gives up what the wallet holds. Without it, an account with money is not erased."""
     def __init__(
         self,
         *,
         current_password: _builtins.str = ...,
+        forfeit_balance: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_forfeit_balance", b"_forfeit_balance", "forfeit_balance", b"forfeit_balance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_password", b"current_password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_forfeit_balance", b"_forfeit_balance", "current_password", b"current_password", "forfeit_balance", b"forfeit_balance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__forfeit_balance: _TypeAlias = _typing.Literal["forfeit_balance"]  # noqa: Y015
+    _WhichOneofArgType__forfeit_balance: _TypeAlias = _typing.Literal["_forfeit_balance", b"_forfeit_balance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__forfeit_balance) -> _WhichOneofReturnType__forfeit_balance | None: ...
 
 Global___DeleteMeRequest: _TypeAlias = DeleteMeRequest  # noqa: Y015
 

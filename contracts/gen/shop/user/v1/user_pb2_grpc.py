@@ -168,7 +168,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMe(self, request, context):
-        """Erases the caller's account and personal data. Needs the current password.
+        """Erases the caller's account and personal data. Needs the current password; refused while an order is under
+        way or the wallet holds money.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

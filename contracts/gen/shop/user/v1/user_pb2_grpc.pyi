@@ -51,7 +51,9 @@ class UserServiceStub:
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]
     """Changes the fields that are given. A new email needs the current password, and ends every other login."""
     DeleteMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeleteMeRequest, _empty_pb2.Empty]
-    """Erases the caller's account and personal data. Needs the current password."""
+    """Erases the caller's account and personal data. Needs the current password; refused while an order is under
+    way or the wallet holds money.
+    """
     ListAddresses: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]
     """Lists the caller's addresses."""
     CreateAddress: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateAddressRequest, _user_pb2.Address]
@@ -89,7 +91,9 @@ class UserServiceAsyncStub(UserServiceStub):
     UpdateMe: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]  # type: ignore[assignment]
     """Changes the fields that are given. A new email needs the current password, and ends every other login."""
     DeleteMe: _aio.UnaryUnaryMultiCallable[_user_pb2.DeleteMeRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Erases the caller's account and personal data. Needs the current password."""
+    """Erases the caller's account and personal data. Needs the current password; refused while an order is under
+    way or the wallet holds money.
+    """
     ListAddresses: _aio.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]  # type: ignore[assignment]
     """Lists the caller's addresses."""
     CreateAddress: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateAddressRequest, _user_pb2.Address]  # type: ignore[assignment]
@@ -172,7 +176,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.DeleteMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Erases the caller's account and personal data. Needs the current password."""
+        """Erases the caller's account and personal data. Needs the current password; refused while an order is under
+        way or the wallet holds money.
+        """
 
     @_abc_1.abstractmethod
     def ListAddresses(
