@@ -28,13 +28,14 @@ def make(folder: Path) -> Path:
     except (FileExistsError, NotADirectoryError):
         raise ConfigurationError(f"{folder} is not a directory; choose another with --data") from None
     except OSError as error:
-        raise _unusable(folder, error) from None
+        raise unusable(folder, error) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _unusable(folder, PermissionError(errno.EACCES, ""))
+        raise unusable(folder, PermissionError(errno.EACCES, ""))
     return folder
 
 
-def _unusable(folder: Path, error: OSError) -> ConfigurationError:
+def unusable(folder: Path, error: OSError) -> ConfigurationError:
+    """What is said, in one line, of a directory that cannot be written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return ConfigurationError(
             f"the disk that holds {folder} is full; free some space or choose another with --data"
@@ -69,7 +70,7 @@ def held(folder: Path) -> Iterator[Path]:
     except ConfigurationError as error:
         raise ConfigurationError(f"{error}; stop what uses it, or choose another with --data") from None
     except OSError as error:
-        raise _unusable(folder, error) from None
+        raise unusable(folder, error) from None
     try:
         yield folder
     finally:
@@ -88,7 +89,7 @@ def installation_secret(folder: Path) -> bytes:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise _unusable(folder, error) from None
+        raise unusable(folder, error) from None
     aside = folder / f".secret-{secrets.token_hex(8)}"
     try:
         _write_durably(aside, secrets.token_bytes(SECRET_SIZE))
@@ -100,7 +101,7 @@ def installation_secret(folder: Path) -> bytes:
             aside.unlink()
         return _read_secret(path)
     except OSError as error:
-        raise _unusable(folder, error) from None
+        raise unusable(folder, error) from None
 
 
 def _read_secret(path: Path) -> bytes:

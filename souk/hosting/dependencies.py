@@ -2,14 +2,20 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from souk.discovery.directory import Directory
 from souk.hosting.control.breakers import Breakers
+from souk.hosting.database_file import path_of
+from souk.hosting.service import Service
+from souk.hosting.settings import Settings
 from souk.resilience.breaker import State
 from souk.store.database import Database, Transaction
 from souk.store.database_clock import DatabaseClock
+from souk.store.same_file import identity_of
 from souk.telemetry.health import Probe
+from souk.telemetry.logs import logger
 
 LEAST_FREE = 16 * 1024 * 1024
 """Bytes that must be free on the disk of the data directory; with fewer, a commit may fail at any moment."""
@@ -46,6 +52,30 @@ def has_room(folder: Path, least: int = LEAST_FREE) -> Probe:
         found = await asyncio.to_thread(os.statvfs, folder)
         free = found.f_bavail * found.f_frsize
         return "" if free >= least else f"the disk is full: {free / 1e6:.0f} MB are left for {folder}"
+
+    return probe
+
+
+def watched_in(settings: Settings, services: Iterable[Service]) -> list[Path]:
+    """The data directory, and the files of these services in it."""
+    files = [path_of(settings.data, service.name) for service in services if service.migrations is not None]
+    return [settings.data, *(files if settings.postgres is None else ())]
+
+
+def is_same(paths: Iterable[Path]) -> Probe:
+    """What was there at the start is there still: what is written to a file that was removed is lost."""
+    known = {path: identity_of(path) for path in paths}
+    reported: set[Path] = set()
+
+    async def probe() -> str:
+        gone = await asyncio.to_thread(lambda: [path for path in known if identity_of(path) != known[path]])
+        if not gone:
+            return ""
+        detail = f"{gone[0]} was removed or replaced while the system runs: stop it, and bring the data back"
+        if not reported.issuperset(gone):
+            reported.update(gone)
+            logger("hosting").error(detail)
+        return detail
 
     return probe
 

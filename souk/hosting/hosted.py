@@ -6,7 +6,7 @@ says what differs.
 
 import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from souk.events.relay import Relay
 from souk.faults import Faults
 from souk.hosting.checks import require_servicer
 from souk.hosting.data_directory import held, installation_secret, make
+from souk.hosting.database_file import enter, whole_file
 from souk.hosting.databases import open_database
 from souk.hosting.lifecycle import Supervisor
 from souk.hosting.service import Host, Parts, Service, Subscription
@@ -103,7 +104,7 @@ def heard_in(services: Iterable[Service], besides: Mapping[str, Sequence[str]] =
 def _folder(service: Service, settings: Settings) -> Iterator[Path]:
     """The service's directory: this process's alone, unless its replicas have a database in common."""
     if settings.postgres is None:
-        with held(settings.data / service.name) as folder:
+        with held(settings.data / service.name) as folder, _file(service, settings):
             yield folder
     else:
         yield make(settings.data / service.name)
@@ -121,6 +122,14 @@ async def _clock(database: Database | None, ground: Ground) -> Clock:
     return clock
 
 
+def _in_a_file(service: Service, settings: Settings) -> bool:
+    return service.migrations is not None and settings.postgres is None
+
+
+def _file(service: Service, settings: Settings) -> AbstractContextManager[None]:
+    return whole_file(settings.data, service.name) if _in_a_file(service, settings) else nullcontext()
+
+
 @asynccontextmanager
 async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
     """Opens a service's directory and database, migrates, and builds it; closes with the block.
@@ -133,6 +142,8 @@ async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
             database = await open_database(service, ground.settings, ground.clock, ground.faults)
         try:
             clock = await _clock(database, ground)
+            if _in_a_file(service, ground.settings):
+                enter(ground.settings.data, service.name)
             host = Host(
                 name=service.name,
                 own_database=database,

@@ -17,14 +17,16 @@ from uuid import uuid4
 import grpc.aio
 
 from souk.faults import Faults
+from souk.hosting import manifest
 from souk.hosting.calls import Calls, open_calls
 from souk.hosting.checks import ANYBODY, Reachable, reachable, require_sound
 from souk.hosting.control.one_process import controlling_system
 from souk.hosting.control.process_control import Inspected
 from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import held
+from souk.hosting.database_file import require_complete
 from souk.hosting.databases import require_a_database_each
-from souk.hosting.dependencies import answers, has_room, tells_time
+from souk.hosting.dependencies import answers, has_room, is_same, tells_time, watched_in
 from souk.hosting.door import Door
 from souk.hosting.front import Readiness, gateway
 from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted, secret_of
@@ -83,6 +85,7 @@ async def assembled(
         ground = replace(_ground(settings, clock, calls, callees), redis=redis)
         found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
         calls.health.watch("disk", has_room(settings.data))
+        calls.health.watch("data directory", is_same(watched_in(settings, services)), blocks=True)
         for one in found:
             calls.serve(one)
             for collector in one.parts.collectors:
@@ -143,10 +146,16 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(settings.bind, settings.port))
         stack.enter_context(held(settings.data))
+        kept = [service.name for service in app.services if service.migrations is not None]
+        databases = manifest.FILES if settings.postgres is None else manifest.GIVEN
+        require_complete(settings.data)
+        manifest.claim(settings.data, manifest.MONOLITH, databases)
         heard = heard_in(app.services, settings.subscriptions)
         system = await stack.enter_async_context(
             assembled(app.services, heard, settings, clock, reachable(app.services, settings))
         )
+        if databases == manifest.GIVEN:
+            manifest.record(settings.data, kept)
         readiness = Readiness(system.calls.health)
         door = Door(gateway(app, system.calls, settings, clock, readiness))
         await stack.enter_async_context(serving(door, listener, settings.drain))

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from souk.faults import INERT
+from souk.hosting import manifest
 from souk.hosting.data_directory import make_closed
 from souk.hosting.hosted import Ground, Hosted, hosted, secret_of
 from souk.hosting.service import Service
@@ -35,6 +36,8 @@ async def offline(service: Service, data: Path | None, *, new: bool = False) -> 
     """
     settings, clock = from_environment({"data": data}), SystemClock()
     where = whereabouts(settings)
+    if where.in_files:
+        manifest.require_fit(settings.data, manifest.FILES)
     if where.in_files and not new and not (settings.data / f"{service.name}.db").exists():
         raise ConfigurationError(nothing_kept(settings.data))
     _require_directory(settings.data, named=data is not None)

@@ -12,7 +12,9 @@ from pathlib import Path
 from souk.events import relay
 from souk.events import store as event_store
 from souk.faults import INERT
+from souk.hosting import manifest
 from souk.hosting.data_directory import held
+from souk.hosting.database_file import require_complete
 from souk.hosting.databases import open_database, require_a_database_each
 from souk.hosting.service import Service
 from souk.hosting.settings import Settings
@@ -114,6 +116,8 @@ async def parking(settings: Settings, services: Iterable[Service], clock: Clock)
     where = whereabouts(settings)
     async with AsyncExitStack() as stack:
         if where.in_files:
+            manifest.require_fit(settings.data, manifest.FILES)
+            require_complete(settings.data)
             files = _files(settings.data)
             stack.enter_context(_alone(settings.data, files))
             databases = await _in_files(files, clock, stack)

@@ -7,12 +7,13 @@ differs, and that it is reached from outside.
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from souk.hosting import manifest
 from souk.hosting.calls import Calls, open_calls
 from souk.hosting.checks import ANYBODY, reachable, require_sound
 from souk.hosting.control.process_control import Inspected, controlling
 from souk.hosting.control.scrape import scraped
 from souk.hosting.data_directory import make_closed
-from souk.hosting.dependencies import has_room
+from souk.hosting.dependencies import has_room, is_same
 from souk.hosting.door import Door
 from souk.hosting.front import NAME, Readiness, gateway
 from souk.hosting.hosted import Heard, secret_of
@@ -40,6 +41,7 @@ async def service_process(
     callees = ANYBODY if app is None else reachable(app.services, settings)
     async with AsyncExitStack() as stack:
         make_closed(settings.data)
+        manifest.require_fit(settings.data, manifest.FILES if settings.postgres is None else manifest.ON_A_SERVER)
         process = await stack.enter_async_context(assembled((service,), heard, settings, clock, callees))
         if settings.demo:
             await process.load_demo()
@@ -66,8 +68,10 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
             listen(settings.bind, settings.port) if settings.listen_fd is None else inherited(settings.listen_fd)
         )
         make_closed(settings.data)
+        manifest.read(settings.data)  # a newer one is refused
         calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
         calls.health.watch("disk", has_room(settings.data))
+        calls.health.watch("data directory", is_same([settings.data]), blocks=True)
         readiness = Readiness(calls.health, _settled(app, calls, settings, clock))
         door = Door(gateway(app, calls, settings, clock, readiness))
         metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))

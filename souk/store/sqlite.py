@@ -86,7 +86,7 @@ class SqliteDatabase:
         except SoukError:
             connection.close()
             raise
-        writer = GroupCommit(connection, path.name, listeners, patience=patience, faults=faults, strike=strike)
+        writer = GroupCommit(connection, path, listeners, patience=patience, faults=faults, strike=strike)
         long = LongReads(path.name, lambda: _connect(path, clock, _READER), clock)
         return cls(path.name, writer, reader, long, listeners)
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from souk.faults import Faults
@@ -24,6 +25,7 @@ from souk.store.commit_thread import CommitThread
 from souk.store.database import Work
 from souk.store.driving import run_inline
 from souk.store.listeners import Listeners, call_all
+from souk.store.same_file import identity_of
 from souk.store.sqlite_errors import code_of, translate
 from souk.store.sqlite_transaction import SqliteTransaction
 
@@ -69,7 +71,7 @@ class GroupCommit:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        name: str,
+        path: Path,
         listeners: Listeners,
         *,
         patience: float,
@@ -77,13 +79,14 @@ class GroupCommit:
         strike: Callable[[str], None],
     ) -> None:
         self._connection = connection
-        self._name = name
+        self._name = path.name
+        self._path, self._identity = path.absolute(), identity_of(path)
         self._listeners = listeners
         self._patience = patience
         self._faults = faults
         self._strike = strike
         self._loop = asyncio.get_running_loop()
-        self._thread = CommitThread(name)
+        self._thread = CommitThread(path.name)
         self._waiting: deque[Member] = deque()
         self._batch: list[Member] = []
         self._busy = False
@@ -156,9 +159,15 @@ class GroupCommit:
             raise _BatchError(failure or StoreError(f"database {self._name}: the work ended the transaction around it"))
 
     def _commit(self) -> None:
+        self._require_same_file()
         self._faults.point("store.commit")
         self._connection.execute("COMMIT")
         self._faults.point("store.committed")
+
+    def _require_same_file(self) -> None:
+        """What is committed to a file that was removed or replaced is lost, though it would be answered as done."""
+        if identity_of(self._path) != self._identity:
+            raise StoreUnavailable(f"database {self._name} was removed or replaced while it is open")
 
     def _committed(self, error: BaseException | None) -> None:
         if error is None:
@@ -168,7 +177,7 @@ class GroupCommit:
             # After a failed fsync nobody knows what is on the disk, and asking again may answer that
             # all is well: only a new process, which reads the file anew, can tell.
             self._strike(f"database {self._name}: the disk failed during a commit: {error}")
-        self._end_batch(translate(error, self._name))
+        self._end_batch(error if isinstance(error, StoreError) else translate(error, self._name))
 
     def _end_batch(self, failure: StoreError | None) -> None:
         batch, self._batch = self._batch, []

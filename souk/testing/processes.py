@@ -43,15 +43,20 @@ async def start(*arguments: str, settings: Mapping[str, str] | None = None) -> a
         sys.executable,
         *("-m", "souk.cli", *arguments),
         env={**kept, **(settings or {})},
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
-async def run(*arguments: str, settings: Mapping[str, str] | None = None) -> Ended:
-    """Runs a command to its end."""
+async def run(*arguments: str, settings: Mapping[str, str] | None = None, given: bytes = b"") -> Ended:
+    """Runs a command to its end, with `given` on its standard input."""
     process = await start(*arguments, settings=settings)
-    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    try:
+        out, err = await asyncio.wait_for(process.communicate(given), PATIENCE)
+    finally:
+        if process.returncode is None:
+            process.kill()
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 

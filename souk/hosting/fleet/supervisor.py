@@ -18,6 +18,7 @@ from souk.hosting.checks import require_sound
 from souk.hosting.control.fleet_control import controlling_fleet
 from souk.hosting.data_directory import held, installation_secret
 from souk.hosting.fleet import leftovers, orphans
+from souk.hosting.fleet.claimed_data import claimed
 from souk.hosting.fleet.commands import fitting
 from souk.hosting.fleet.engines import Engines
 from souk.hosting.fleet.fleet import Fleet
@@ -79,6 +80,7 @@ async def supervised_fleet(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(orphans.end_all)
         places = Places(stack.enter_context(held(settings.data)).resolve())
+        data = stack.enter_context(claimed(places, settings))
         record = ProcessesFile(places.processes, boot())
         await _clean_up(places, record, screen)
         listener = stack.enter_context(listen(settings.bind, settings.port))
@@ -89,6 +91,7 @@ async def supervised_fleet(
         background.start("orphans", orphans.collect)
         stack.push_async_callback(fleet.end)
         databases, redis = await Engines(settings, places, ground, fleet).start(app.services, wanted)
+        data.opened(databases.urls)
         fleet.admit = databases.admit
         installation_secret(places.data)
         registry = settings.registry
