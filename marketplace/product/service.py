@@ -15,6 +15,7 @@ from marketplace.product.demo import load_demo
 from marketplace.product.domain import Changes, Product
 from marketplace.product.messages import to_message
 from marketplace.product.ports import Catalogue, Listing
+from marketplace.product.settings import NAMES, read_settings
 from marketplace.product.store import ProductStore
 from marketplace.product.use_cases.create_product import CreateProduct, create_product
 from marketplace.product.use_cases.delete_product import delete_product
@@ -114,7 +115,9 @@ CACHE = "catalogue-cache"
 async def build(host: Host) -> Parts:
     """Puts the service together."""
     catalogue = ProductStore(host.database, host.outbox)
-    cache = ReadCache(host.name, host.clock, host.redis, alone=host.database.dialect.name == "sqlite")
+    kept = read_settings(host.settings)
+    alone = host.database.dialect.name == "sqlite"
+    cache = ReadCache(host.name, host.clock, host.redis, alone=alone, settings=kept)
 
     async def changed(event: Event) -> None:
         await cache.changed()
@@ -140,6 +143,7 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["ProductService"],
     build=build,
     migrations=files("marketplace.product") / "migrations",
+    settings=NAMES,
     subscriptions=(
         Subscription(CACHE, (pb.ProductChanged.DESCRIPTOR.full_name, pb.ProductDeleted.DESCRIPTOR.full_name)),
     ),

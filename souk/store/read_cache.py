@@ -10,14 +10,16 @@
 
 All of that hangs on a version, a random word: what was loaded belongs to the version that was current when
 the load began. Replicas find it in Redis. A Redis that is away, empty or wrong costs time: without knowing
-the version for sure, nothing older than `unsure` is answered without a new load. A change of which Redis could
-not be told is told as soon as it is back; if its process dies before, replicas learn of it after `fresh`.
+the version for sure, nothing older than `unsure` is answered without a new load, and nothing is taken from Redis:
+one that can be read and not written, such as a replica, would give what was true before a change. A change of
+which Redis could not be told is told as soon as it is back; if its process dies before, replicas learn of it after
+`fresh`. A Redis that falls back to a version that was changed here since is told of the change again.
 """
 
 import asyncio
 import hashlib
 import secrets
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from google.protobuf.message import DecodeError, Message
 
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.errors import Overloaded, StoreUnavailable
+from souk.store.bounded_memory import BoundedMemory
 from souk.telemetry.logs import logger
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 LOOK = 0.25
 """Seconds between two looks at the version."""
 _STAMP = 8
+_REMEMBERED = 64
+"""Versions of ours that came before the current one."""
 
 M = TypeVar("M", bound=Message)
 
@@ -43,13 +48,14 @@ _log = logger("cache")
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """Times in seconds; `entries` is how many answers a process keeps."""
+    """Times in seconds; `octets` is what the answers that a process keeps may have together, serialised. In memory
+    they take about twice that."""
 
     fresh: float = 30.0
     stale: float = 300.0
     lost: float = 3_600.0
     unsure: float = 1.0
-    entries: int = 2_000
+    octets: int = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,8 @@ class ReadCache:
         self._shared = _Shared(name, redis, self._settings, clock) if redis is not None else None
         self._alone = alone and redis is None
         self._version, self._sure_at = secrets.token_hex(8), float("-inf")
-        self._entries: OrderedDict[bytes, Entry[Message]] = OrderedDict()
+        self._superseded: deque[str] = deque(maxlen=_REMEMBERED)
+        self._entries: BoundedMemory[Entry[Message]] = BoundedMemory(self._settings.octets)
         self._loads: dict[tuple[str, bytes], asyncio.Task[Message]] = {}
         self._untold = False
 
@@ -97,6 +104,7 @@ class ReadCache:
 
     async def changed(self) -> None:
         """Makes everything stale that was read until now, here and, if Redis is there, in every replica."""
+        self._superseded.append(self._version)
         self._version, self._untold = secrets.token_hex(8), self._shared is not None
         await self._tell()
 
@@ -115,8 +123,12 @@ class ReadCache:
             return
         asked, before = self._clock.monotonic(), self._version
         found = await self._shared.version(before) if self._shared is not None else None
-        if found is not None and self._version == before:  # else it was changed here meanwhile
-            self._version, self._sure_at = found, asked
+        if found is None or self._version != before:  # it was changed here meanwhile
+            return
+        if found in self._superseded:  # a replica has become the server, and has lost the change
+            await self._tell()
+            return
+        self._version, self._sure_at = found, asked
 
     async def _tell(self) -> None:
         told, asked = self._version, self._clock.monotonic()
@@ -127,14 +139,16 @@ class ReadCache:
         entry = self._entries.get(key)
         if entry is None or not isinstance(entry.message, kind):
             return None
-        self._entries.move_to_end(key)
         return Entry(entry.message, entry.version, entry.loaded)
 
     def _may_answer(self, entry: Entry[M], age: float, now: float) -> bool:
         if entry.version != self._version:
             return False
-        sure = self._alone or now - self._sure_at <= self._settings.unsure
-        return age < (self._settings.stale if sure else self._settings.unsure)
+        return age < (self._settings.stale if self._is_sure(now) else self._settings.unsure)
+
+    def _is_sure(self, now: float) -> bool:
+        """Whether the version is known to be the current one."""
+        return self._alone or now - self._sure_at <= self._settings.unsure
 
     def _load(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> "asyncio.Task[M]":
         place = (self._version, key)  # one that began before a change is not for those who come after it
@@ -148,21 +162,16 @@ class ReadCache:
     async def _filled(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]], version: str) -> M:
         began = self._clock.monotonic()
         message, age = None, 0.0
-        if self._shared is not None:
-            message, age = await self._shared.find(version, key, kind)
+        shared = self._shared if self._is_sure(began) else None
+        if shared is not None:
+            message, age = await shared.find(version, key, kind)
         if message is None or age >= self._settings.fresh:
             message, age = await load(), 0.0
-            if self._shared is not None:
-                await self._shared.keep(version, key, message)
+            if shared is not None:
+                await shared.keep(version, key, message)
         if key not in self._entries or version == self._version:
-            self._remember(key, Entry(message, version, began - age))
+            self._entries.set(key, Entry(message, version, began - age), message.ByteSize())
         return message
-
-    def _remember(self, key: bytes, entry: Entry[Message]) -> None:
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
-        while len(self._entries) > self._settings.entries:
-            self._entries.popitem(last=False)
 
 
 def _heed(task: "asyncio.Task[M]") -> None:

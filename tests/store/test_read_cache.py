@@ -9,8 +9,11 @@ from redis.exceptions import ConnectionError as RedisAwayError
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import StoreUnavailable
 from souk.store.read_cache import CacheSettings, ReadCache
+from souk.testing.valkey import redis, valkey_server
 
-SETTINGS = CacheSettings(fresh=10.0, stale=100.0, lost=1_000.0, unsure=1.0, entries=3)
+__all__ = ["redis", "valkey_server"]
+
+SETTINGS = CacheSettings(fresh=10.0, stale=100.0, lost=1_000.0, unsure=1.0, octets=64 * 1024)
 KEY = b"key"
 
 
@@ -155,17 +158,6 @@ async def test_while_the_database_is_away_what_was_known_is_answered(clock, sour
         await value(cache, source, b"another")
 
 
-async def test_it_keeps_no_more_than_it_may(clock, source):
-    cache = cache_of(clock)
-    for number in (1, 2, 3, 1, 4):
-        await value(cache, source, b"%d" % number)
-    assert source.loads == 4
-    await value(cache, source, b"1")
-    assert source.loads == 4
-    await value(cache, source, b"2")
-    assert source.loads == 5
-
-
 class TestReplicas:
     """Two processes, and Redis between them."""
 
@@ -251,3 +243,73 @@ class TestReplicas:
         await one.look()
         assert redis.kept["souk:cache:test:version"] != found
         assert await value(one, source) == "second"
+
+
+async def test_a_server_that_refuses_writes_gives_nothing_from_before_a_change(clock, source, redis):
+    """A replica answers reads with what it has: no entry may be taken from it, as nobody can say what has changed."""
+    one, other = cache_of(clock, redis), cache_of(clock, redis)
+    await one.look()
+    await other.look()
+    assert [await value(cache, source) for cache in (one, other)] == ["first"] * 2
+    assert source.loads == 1
+    await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        source.text = "second"
+        await one.changed()
+        assert await value(one, source) == "second"
+        for cache in (one, other, one, other):
+            clock.advance(1.1)
+            assert await value(cache, source) == "second"  # also before it looks at the version
+            await cache.look()
+    finally:
+        await redis.execute_command("REPLICAOF", "NO", "ONE")
+    clock.advance(1.1)
+    await one.look()  # the change is told as soon as it can be
+    await other.look()
+    loads = source.loads
+    assert [await value(cache, source) for cache in (one, other)] == ["second"] * 2
+    assert source.loads <= loads + 1  # they share what was loaded again
+
+
+async def test_a_server_without_enough_replicas_gives_nothing_from_before_a_change(clock, source, redis):
+    one, other = cache_of(clock, redis), cache_of(clock, redis)
+    await one.look()
+    await other.look()
+    assert [await value(cache, source) for cache in (one, other)] == ["first"] * 2
+    await redis.config_set("min-replicas-to-write", "1")
+    try:
+        source.text = "second"
+        await one.changed()
+        for _ in range(2):
+            clock.advance(1.1)
+            assert await value(other, source) == "second"
+            await other.look()
+    finally:
+        await redis.config_set("min-replicas-to-write", "0")
+
+
+async def test_a_server_that_falls_back_to_an_older_version_is_told_of_the_change_again(clock, source):
+    memory = Memory()
+    one, other = cache_of(clock, memory), cache_of(clock, memory)
+    await one.look()
+    await other.look()
+    before = dict(memory.kept)
+    assert await value(other, source) == "first"
+    source.text = "second"
+    await one.changed()
+    memory.kept.update(before)  # a replica that had not heard of it is the server now
+    await one.look()
+    await other.look()
+    assert [await value(cache, source) for cache in (one, other)] == ["second"] * 2
+
+
+async def test_a_flood_of_keys_is_bounded_by_octets(clock, source):
+    settings = CacheSettings(octets=1 << 20)
+    cache = ReadCache("test", clock, None, alone=True, settings=settings)
+    source.text = "x" * 10_000
+    for number in range(2_000):
+        await value(cache, source, b"key-%d" % number * 100)
+    loads = source.loads
+    for number in range(2_000):
+        await value(cache, source, b"key-%d" % number * 100)
+    assert source.loads - loads >= 1_900  # at most 105 of them fit
