@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import click
 
+from souk.cli.backup import backup, restore
 from souk.cli.breakers import breakers
 from souk.cli.contracts import openapi, routes
 from souk.cli.fleet import logs, restart, scale, start, stop
@@ -30,6 +31,7 @@ souk up --demo                 the whole system on http://127.0.0.1:8080, with d
 souk order                     walk one order through it
 souk routes                    what can be called, by whom
 souk parked                    what waits for an operator
+souk backup /backups/monday    a consistent copy, also while it runs
 souk ps                        the processes of the system that runs
 souk scale order=3             how many processes a service of a fleet has
 """
@@ -40,7 +42,9 @@ def cli() -> None:
     """A marketplace of small services that stays right when parts of it fail, and its platform."""
 
 
-for _command in (up, serve, ps, scale, restart, stop, start, logs, breakers, routes, openapi, parked, new, settings):
+_RUNNING = (up, serve, ps, scale, restart, stop, start, logs, breakers)
+_BESIDES = (routes, openapi, parked, backup, restore, new, settings)
+for _command in (*_RUNNING, *_BESIDES):
     cli.add_command(_command)
 
 

@@ -62,12 +62,17 @@ def read(data: Path) -> Manifest | None:
         found = _parsed(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ConfigurationError(f"{path} is damaged; bring it back from a backup, with all of {data}") from None
-    if found.format > FORMAT or _release(found.souk) > _release(PROGRAM):
+    if is_newer(found):
         raise ConfigurationError(
             f"the data in {data} was written by Souk {found.souk}, which is newer than this program ({PROGRAM}); "
             f"install Souk {found.souk}, or restore a backup that is not newer"
         )
     return found
+
+
+def is_newer(manifest: Manifest) -> bool:
+    """Whether a newer program wrote it."""
+    return manifest.format > FORMAT or _release(manifest.souk) > _release(PROGRAM)
 
 
 def _parsed(document: Any) -> Manifest:

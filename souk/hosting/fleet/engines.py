@@ -102,6 +102,10 @@ class Engines:
         valkey_ = None if self._settings.redis is not None else valkey_part(self._places, self._ground)
         return await asyncio.gather(self._databases(cluster, names, processes), self._redis(valkey_))
 
+    async def databases(self, names: Sequence[str]) -> Databases:
+        """Starts PostgreSQL alone, for a moment, and makes databases of these services on it."""
+        return await self._databases(await self._cluster(), names, len(names))
+
     async def _cluster(self) -> PostgresCluster:
         user = await asyncio.to_thread(engine_user, self._settings.postgres_user)
         let_pass(self._places.data, user)

@@ -1,0 +1,1 @@
+"""Consistent copies of a running system, and bringing them back."""

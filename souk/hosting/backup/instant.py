@@ -1,0 +1,159 @@
+"""One instant of all databases of a system that goes on working.
+
+    lock every database against writers -> a snapshot of each -> let go of the locks -> copy the snapshots
+
+No transaction spans two databases and none calls anybody, so that these locks cannot wait for each other in a
+circle. While all are held, nothing commits anywhere: the snapshots are what a power failure at that instant would
+leave, and a system that is started on them goes on as after one.
+"""
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from souk.kernel.errors import ConfigurationError
+
+PATIENCE = 30.0
+"""Seconds in which the instant must be found."""
+LONGEST_TRY = 2.0
+"""Seconds for which writers may wait at most, in one try: they give up after five."""
+SHORTEST = 0.02
+"""Seconds for which the locks are held at least: longer than the steps of the clock of file times."""
+_LOCK_TIMEOUT = "300ms"
+"""Shorter than PostgreSQL's deadlock_timeout: of us and a writer, it is us who step back."""
+_PAUSE = 0.0005
+_TABLES = "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """Snapshots, which last as long as the block that gives this.
+
+    `files` are readers of SQLite files, by path; `servers` are ids of exported snapshots, by service. `at` is the
+    time, in seconds since 1970; writers waited `waited` seconds.
+    """
+
+    files: Mapping[Path, sqlite3.Connection]
+    servers: Mapping[str, str]
+    at: float
+    waited: float
+
+
+class _Busy(Exception):
+    """Some writer has not ended in time."""
+
+
+@asynccontextmanager
+async def one_instant(files: Sequence[Path], servers: Mapping[str, Any]) -> AsyncIterator[Instant]:
+    """Takes a snapshot of these SQLite files, and of the databases to which `servers` are connections.
+
+    Raises ConfigurationError when writers did not let it for 30 seconds.
+    """
+    async with AsyncExitStack() as stack:
+        until = time.monotonic() + PATIENCE
+        while (found := await _found(files, servers, stack)) is None:
+            if time.monotonic() > until:
+                raise ConfigurationError(
+                    f"the system writes without a pause, for {PATIENCE:g} s now; try again when it is calmer"
+                )
+            await asyncio.sleep(random.uniform(0.05, 0.5))
+        yield found
+
+
+async def _found(files: Sequence[Path], servers: Mapping[str, Any], stack: AsyncExitStack) -> Instant | None:
+    try:
+        return await stack.enter_async_context(_tried(files, servers))
+    except _Busy:
+        return None
+
+
+@asynccontextmanager
+async def _tried(files: Sequence[Path], servers: Mapping[str, Any]) -> AsyncIterator[Instant]:
+    with ExitStack() as readers:
+        began = time.monotonic()
+        with ExitStack() as locks:
+            for path in files:
+                locks.callback(_lock_file(path, began + LONGEST_TRY))
+            snapshots = await _locked_servers(servers)
+            at, held = time.time(), time.monotonic()
+            found = {path: _reader(path, readers) for path in files}
+            await asyncio.sleep(max(0.0, SHORTEST - (time.monotonic() - held)))
+        await _let_go(servers)
+        exported = {name: str(await servers[name].fetchval("SELECT pg_export_snapshot()")) for name in snapshots}
+        yield Instant(found, exported, at, time.monotonic() - began)
+
+
+def _lock_file(path: Path, until: float) -> Callable[[], None]:
+    """Keeps writers out of a file; returns what lets them in again."""
+    connection = _connect(path)
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            break
+        except sqlite3.OperationalError as error:
+            if time.monotonic() > until:
+                connection.close()
+                raise _Busy from error
+            time.sleep(_PAUSE)
+
+    def let_go() -> None:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    return let_go
+
+
+def _reader(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    connection = stack.enter_context(contextlib.closing(_connect(path)))
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Not read-only: that could not read a file whose last writer was killed."""
+    where = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        return sqlite3.connect(where, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from None
+
+
+async def _locked_servers(servers: Mapping[str, Any]) -> list[str]:
+    """Keeps writers out of the databases, and takes the snapshots; `_let_go` lets them in again."""
+    try:
+        for connection in servers.values():
+            await _lock_server(connection)
+        for connection in servers.values():
+            await connection.fetchval("SELECT 1")  # from here on the transaction sees what it sees now
+    except BaseException as error:
+        for connection in servers.values():
+            with contextlib.suppress(Exception):
+                await connection.execute("ROLLBACK")
+        if getattr(error, "sqlstate", "") in ("55P03", "40P01"):  # lock_not_available, deadlock_detected
+            raise _Busy from error
+        raise
+    return list(servers)
+
+
+async def _lock_server(connection: Any) -> None:
+    tables = ", ".join(row["name"] for row in await connection.fetch(_TABLES))
+    await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+    await connection.execute("SAVEPOINT writers_wait")
+    if tables:
+        await connection.execute(f"LOCK TABLE {tables} IN SHARE MODE")
+
+
+async def _let_go(servers: Mapping[str, Any]) -> None:
+    """The locks belong to the savepoint, the snapshot to the transaction."""
+    for connection in servers.values():
+        await connection.execute("ROLLBACK TO SAVEPOINT writers_wait")
+        await connection.execute("RELEASE SAVEPOINT writers_wait")

@@ -1,0 +1,196 @@
+"""`souk backup`: a consistent copy of a system that goes on working.
+
+    BACKUP/data/...             files of the data directory; SQLite files by SQLite's own online backup
+    BACKUP/postgres/order.dump  databases on a PostgreSQL server, by pg_dump
+    BACKUP/backup.json          what it is, and a digest of every file
+
+It is made beside, as BACKUP.partial, and renamed when it is whole.
+"""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from souk.hosting import manifest
+from souk.hosting.backup import record
+from souk.hosting.backup.dumps import connect, dump, dumping
+from souk.hosting.backup.instant import Instant, one_instant
+from souk.hosting.backup.record import Record
+from souk.hosting.database_file import MARKER, require_complete
+from souk.hosting.service import Service
+from souk.hosting.settings import Settings
+from souk.hosting.whereabouts import Whereabouts, nothing_kept, whereabouts
+from souk.kernel.errors import ConfigurationError
+
+Progress = Callable[[str], None]
+_SQLITE = b"SQLite format 3\0"
+_ENGINES = frozenset({"postgres", "valkey", "run", "logs", "fleet", "lost+found"})
+"""Folders of the data directory that are not copied as files, or not at all."""
+_PAGES = 2_000
+_PRIVATE = 0o700
+
+
+async def make_backup(settings: Settings, services: Iterable[Service], target: Path, progress: Progress) -> Record:
+    """Copies the system on a data directory; returns what was copied.
+
+    Raises ConfigurationError, in one line, when there is none, it cannot be read, or `target` is there already.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    kept = _kept(settings, target)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        (partial / "data").mkdir(parents=True, mode=_PRIVATE)
+        partial.chmod(_PRIVATE)
+        made = await _copied(settings, services, kept, partial, progress)
+        await asyncio.to_thread(_finish, partial, made, target)
+    except OSError as error:
+        raise ConfigurationError(f"{target} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"a database cannot be copied: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return made
+
+
+def _finish(partial: Path, made: Record, target: Path) -> None:
+    record.write(partial, made)
+    _sync(partial)
+    partial.rename(target)
+
+
+def _kept(settings: Settings, target: Path) -> manifest.Manifest:
+    if target.exists():
+        raise ConfigurationError(f"{target} is there already; name a new directory for each backup")
+    if not settings.data.is_dir():
+        raise ConfigurationError(f"there is no data directory {settings.data}; name it with --data")
+    found = manifest.read(settings.data)
+    if found is None or not found.services:
+        raise ConfigurationError(nothing_kept(settings.data))
+    require_complete(settings.data)
+    return found
+
+
+async def _copied(
+    settings: Settings, services: Iterable[Service], kept: manifest.Manifest, partial: Path, progress: Progress
+) -> Record:
+    databases = sorted(_sqlite_files(settings.data))
+    async with _servers(settings, services, kept) as (urls, connections):
+        progress(f"waiting for an instant at which nothing is written in {len(databases) + len(urls)} databases")
+        async with one_instant(databases, connections) as instant:
+            progress(f"found it; writers waited {instant.waited * 1000:.0f} ms")
+            for path, reader in instant.files.items():
+                await asyncio.to_thread(_copy_database, reader, _inside(path, settings.data, partial))
+                progress(f"copied {path.relative_to(settings.data)}")
+            for service, snapshot in instant.servers.items():
+                await dump(urls[service], snapshot, partial / "postgres" / f"{service}.dump")
+                progress(f"copied the database of {service}")
+            await asyncio.to_thread(_copy_files, settings.data, partial, instant)
+    files = {str(path.relative_to(partial)): record.described(path) for path in sorted(_regular(partial))}
+    progress(f"copied {len(files)} files")
+    return Record(kept, _utc(instant.at), round(instant.waited, 3), files)
+
+
+@asynccontextmanager
+async def _servers(
+    settings: Settings, services: Iterable[Service], kept: manifest.Manifest
+) -> AsyncIterator[tuple[dict[str, str], dict[str, Any]]]:
+    """URLs of, and connections to, the databases on a server, by service."""
+    if kept.databases == manifest.FILES:
+        yield {}, {}
+        return
+    dumping()
+    where = whereabouts(settings)
+    urls = {one.name: _url(where, one) for one in services if one.migrations is not None and where.has(one.name)}
+    if missing := sorted(kept.services.keys() - urls.keys()):
+        raise ConfigurationError(
+            f"the service {missing[0]} has a database, and is not installed here: install it first"
+        )
+    async with AsyncExitStack() as stack:
+        connections = {name: await stack.enter_async_context(connect(url)) for name, url in urls.items()}
+        yield urls, connections
+
+
+def _url(where: Whereabouts, service: Service) -> str:
+    url = where.of(service.name).postgres
+    if url is None:
+        raise ConfigurationError("say with SOUK_POSTGRES where the databases are, as `souk up` was told")
+    return url.replace("{service}", service.name)
+
+
+def _inside(path: Path, data: Path, partial: Path) -> Path:
+    target = partial / "data" / path.relative_to(data)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
+    return target
+
+
+def _copy_database(reader: sqlite3.Connection, target: Path) -> None:
+    target.touch(mode=0o600)
+    with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        reader.backup(copy, pages=_PAGES)
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # no second file; who opens it next chooses again
+        (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise ConfigurationError(f"the database {target.name} is damaged: {found}")
+
+
+def _copy_files(data: Path, partial: Path, instant: Instant) -> None:
+    """Copies what was in the folders at the instant: what was written later is done again by whoever goes on."""
+    for path in _plain_files(data):
+        if path in instant.files:
+            continue
+        try:
+            if path.stat().st_mtime > instant.at:
+                continue
+            target = _inside(path, data, partial)
+            shutil.copyfile(path, target)
+            target.chmod(0o600)
+        except FileNotFoundError:  # it was temporary
+            continue
+
+
+def _sqlite_files(data: Path) -> Iterator[Path]:
+    for path in _regular(data, _ENGINES):
+        if path.suffix == ".db":
+            with path.open("rb") as file:
+                if file.read(len(_SQLITE)) == _SQLITE:
+                    yield path
+
+
+def _plain_files(data: Path) -> Iterator[Path]:
+    for path in _regular(data, _ENGINES):
+        temporary = path.name.startswith(".") or path.name.endswith(("-wal", "-shm", "-journal"))
+        ours = path.name in {"souk.lock", MARKER, manifest.FILE} or ".log" in path.suffixes
+        if not temporary and not ours:
+            yield path
+
+
+def _regular(folder: Path, without: Collection[str] = ()) -> Iterator[Path]:
+    """Regular files below a folder, but not below folders of these names in it."""
+    for parent, folders, names in os.walk(folder):
+        if Path(parent) == folder:
+            folders[:] = [name for name in folders if name not in without]
+        for name in names:
+            path = Path(parent) / name
+            if not path.is_symlink() and stat.S_ISREG(path.lstat().st_mode):
+                yield path
+
+
+def _sync(folder: Path) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in (".", *names):
+            descriptor = os.open(Path(parent) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,143 @@
+"""`souk restore`: a backup, checked and put into an empty data directory.
+
+While it goes on, DATA/souk.restoring is there, and no system starts on the directory. Whatever ends it before its
+end, but a kill, empties the directory again.
+"""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+
+from souk.hosting import manifest
+from souk.hosting.backup import record
+from souk.hosting.backup.dumps import bring_back, dumping
+from souk.hosting.backup.record import Record
+from souk.hosting.data_directory import held, make
+from souk.hosting.database_file import UNFINISHED, path_of
+from souk.hosting.fleet.credentials import Credentials
+from souk.hosting.fleet.engines import Engines, given_databases
+from souk.hosting.fleet.fleet import Fleet
+from souk.hosting.fleet.places import Places
+from souk.hosting.fleet.proc import boot
+from souk.hosting.fleet.processes_file import ProcessesFile
+from souk.hosting.fleet.slot import Ground
+from souk.hosting.manifest import Manifest
+from souk.hosting.settings import Settings
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+
+Progress = Callable[[str], None]
+_LEFT_ALONE = frozenset({"lost+found", "souk.lock"})
+
+
+async def restore_backup(backup: Path, settings: Settings, clock: Clock, progress: Progress) -> Record:
+    """Checks a backup and brings it back; returns what it holds.
+
+    Raises ConfigurationError, in one line, when it is damaged or of a newer version, the data directory is not
+    empty, or the databases on a given server are not.
+    """
+    found = record.read(backup)
+    _require_empty(settings.data)
+    await asyncio.to_thread(record.check, backup, found, progress)
+    _require_server(found.manifest, settings)
+    with held(settings.data):
+        try:
+            (settings.data / UNFINISHED).touch(mode=0o600)
+            await _restored(backup, found, settings, clock, progress)
+            (settings.data / UNFINISHED).unlink()
+        except BaseException:
+            await asyncio.to_thread(_empty, settings.data)
+            raise
+    return found
+
+
+def check_backup(backup: Path, progress: Progress) -> Record:
+    """Only checks it."""
+    found = record.read(backup)
+    record.check(backup, found, progress)
+    return found
+
+
+def _require_empty(data: Path) -> None:
+    if data.exists() and (not data.is_dir() or {path.name for path in data.iterdir()} - _LEFT_ALONE):
+        raise ConfigurationError(f"{data} is not empty; restore into a new directory, named with --data")
+
+
+def _require_server(kept: Manifest, settings: Settings) -> None:
+    if kept.databases == manifest.FILES and settings.postgres is not None:
+        raise ConfigurationError("this backup is of SQLite files: leave out --postgres and SOUK_POSTGRES")
+    if kept.databases == manifest.GIVEN and settings.postgres is None:
+        raise ConfigurationError("this backup is of databases on a PostgreSQL server: name one with --postgres")
+    if kept.databases != manifest.FILES:
+        dumping("pg_restore")
+
+
+async def _restored(backup: Path, found: Record, settings: Settings, clock: Clock, progress: Progress) -> None:
+    data = settings.data
+    await asyncio.to_thread(_copy, backup / "data", data)
+    progress(f"copied {sum(1 for name in found.files if name.startswith('data/'))} files")
+    kept = replace(found.manifest, services=_openings(data, found.manifest))
+    if kept.databases != manifest.FILES:
+        kept = replace(kept, databases=manifest.OWN if settings.postgres is None else manifest.GIVEN)
+        async with _databases(settings, kept, clock) as urls:
+            for service, url in urls.items():
+                await bring_back(url, backup / "postgres" / f"{service}.dump")
+                progress(f"brought back the database of {service}")
+    manifest.write(data, kept)
+
+
+def _openings(data: Path, kept: Manifest) -> dict[str, int]:
+    """How often each file was opened when it was copied."""
+    if kept.databases != manifest.FILES:
+        return dict(kept.services)
+    return {name: _opening(path_of(data, name)) for name in kept.services}
+
+
+def _opening(path: Path) -> int:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
+        (number,) = database.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def _copy(source: Path, data: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        target = data / path.relative_to(source)
+        if path.is_dir():
+            make(target)
+        else:
+            make(target.parent)
+            shutil.copyfile(path, target)
+            target.chmod(0o600)
+
+
+@asynccontextmanager
+async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncIterator[Mapping[str, str]]:
+    """A new database for each service, on the given server, or on one of the fleet's own that runs meanwhile."""
+    places = Places(settings.data.resolve())
+    names = sorted(kept.services)
+    make(places.processes.parent)
+    if settings.postgres is not None:
+        yield (await given_databases(settings.postgres, Credentials(places.credentials), 0, 1, names)).urls
+        return
+    async with AsyncExitStack() as stack:
+        places.prepare()
+        stack.callback(places.forget_sockets)
+        record_ = ProcessesFile(places.processes, boot())
+        fleet = Fleet()
+        stack.push_async_callback(fleet.end)
+        ground = Ground(clock, record_, places.log, lambda view: None, lambda name, lines: None)
+        yield (await Engines(settings, places, ground, fleet).databases(names)).urls
+
+
+def _empty(data: Path) -> None:
+    for path in data.iterdir():
+        if path.name in _LEFT_ALONE:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
