@@ -15,7 +15,7 @@ from marketplace.product.demo import load_demo
 from marketplace.product.domain import Changes, Product
 from marketplace.product.messages import to_message
 from marketplace.product.ports import Catalogue, Listing
-from marketplace.product.settings import NAMES, read_settings
+from marketplace.product.settings import CAN_BE_SET, read_settings
 from marketplace.product.store import ProductStore
 from marketplace.product.use_cases.create_product import CreateProduct, create_product
 from marketplace.product.use_cases.delete_product import delete_product
@@ -143,7 +143,7 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["ProductService"],
     build=build,
     migrations=files("marketplace.product") / "migrations",
-    settings=NAMES,
+    settings=CAN_BE_SET,
     subscriptions=(
         Subscription(CACHE, (pb.ProductChanged.DESCRIPTOR.full_name, pb.ProductDeleted.DESCRIPTOR.full_name)),
     ),

@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 
+from souk.hosting.service import Setting
 from souk.kernel.errors import ConfigurationError
 from souk.store.read_cache import CacheSettings
 
-NAMES = ("cache_mb",)
-"""`cache_mb` is how much of the catalogue a process keeps in memory, in megabytes (1,000,000 octets) of answers as
-they are sent: 1 to 4000, by default 32. In memory they take about twice that."""
+CAN_BE_SET = (
+    Setting(
+        "cache_mb",
+        "How much of the catalogue a process keeps in memory, as it is sent; in memory it takes about twice that.",
+        "32",
+        "megabytes",
+    ),
+)
 _MEGABYTE = 1_000_000
 _DEFAULT, _MOST = 32, 4_000
 
