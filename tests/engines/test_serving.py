@@ -26,6 +26,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineHar
 async def test_a_service_is_there_while_it_serves(engine: EngineHarness, tmp_path: Path) -> None:
     await engine.start()
     settings = {
+        "SOUK_HOST": "127.0.0.1",
         "SOUK_REGISTRY": engine.url,
         "SOUK_INSTANCE": "product-7",
         "SOUK_VERSION": "1.2",
@@ -33,7 +34,7 @@ async def test_a_service_is_there_while_it_serves(engine: EngineHarness, tmp_pat
         "SOUK_SECRET": "only-for-this-test-0123456789abcdef",
     }
     async with opened(engine) as registry, watching(registry, "product") as watcher:
-        async with service("product", tmp_path / "data", "--port", "0", settings=settings) as process:
+        async with service("product", tmp_path / "data", settings=settings) as process:
             await watcher.until(lambda it: list(it.known) == ["product-7"])
             instance = watcher.known["product-7"]
             assert (instance.address, instance.version, instance.zone) == (process.address, "1.2", "b")

@@ -232,7 +232,7 @@ async def world() -> AsyncIterator[World]:
 
     def channel_of(service: str) -> Channel:
         asked.append(service)
-        return Channel(transport, tokens=tokens, clock=clock)
+        return Channel(transport, tokens=tokens, audience="gateway", clock=clock)
 
     async def ready() -> bool:
         return not services.behaviours.get("not ready")
