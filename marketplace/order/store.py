@@ -165,8 +165,9 @@ class OrderStore:
         return self._replies.get(order_id)
 
     async def answer_key(self, tx: Transaction, user_id: str, key: str, reply: DomainError) -> None:
-        """Stores the final answer of a key without an order."""
+        """Stores the final answer of a key without an order; of those the newest are kept."""
         await self._keys.finish(tx, Scope(user_id, PLACE_ORDER, key), _stored(reply))
+        await self._keys.keep_newest_refused(tx, user_id)
 
     async def keep_address(self, tx: Transaction, order: Order, address: str) -> None:
         """Where the parcel goes, as the buyer's address was when this attempt began.

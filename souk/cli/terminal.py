@@ -1,9 +1,8 @@
 """What is said to people: plain lines, which a terminal gets at once and a pipe too."""
 
-import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import click
 
@@ -12,6 +11,7 @@ from souk.hosting.data_directory import make
 from souk.hosting.settings import Settings
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import LogSettings, configure
+from souk.telemetry.turning_file import LogLimits, TurningFile, TurningLog
 
 
 def say(line: str) -> None:
@@ -34,13 +34,15 @@ def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
         return stream
     try:
         make(settings.log_file.parent)
-        stream = outliving(_private(settings.log_file))
+        stream = outliving(_turning(settings.log_file, settings.log_limits))
     except OSError as error:
         raise ConfigurationError(f"the log cannot be written: {error.strerror} ({settings.log_file})") from None
     configure(LogSettings(level=settings.log_level), stream)
     return stream
 
 
-def _private(path: Path) -> TextIO:
-    """A log that its owner alone reads, whatever the umask; one that is there keeps its rights."""
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", buffering=1)
+def _turning(path: Path, limits: LogLimits) -> TextIO:
+    """A log that its owner alone reads, whatever the umask, and that does not grow for ever."""
+    file = TurningFile(path, limits.full, limits.kept)
+    file.open()
+    return cast(TextIO, TurningLog(file))

@@ -28,6 +28,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError
 from souk.store.database import Database
 from souk.store.database_clock import DatabaseClock
+from souk.store.idempotency import sweep_for_ever
 from souk.store.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Hosted:
                 faults=self.host.faults,
             )
             supervisor.start(f"{name}: relay", relay.run)
+            supervisor.start(f"{name}: old keys", lambda: sweep_for_ever(self.host.database))
             supervisor.start(f"{name}: what waits", lambda: waiting.watch(name, relay, self.parts.sagas))
 
 

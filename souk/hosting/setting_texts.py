@@ -57,6 +57,8 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
     ),
     "log_level": ("The least that is logged.", "debug, info, warning or error", ""),
     "log_file": ("A file that takes the log.", _PATH, "standard error"),
+    "log_mb": ("The size at which a log file of Souk's, or of a fleet's process, is turned over.", "megabytes", ""),
+    "log_kept": ("How many log files that were turned over are kept.", "files", ""),
     "registry": (
         "Where instances register and are found: docs/registries.md.",
         _URL,

@@ -20,6 +20,7 @@ from souk.hosting.service import Service
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.tls import Certificates
 from souk.telemetry.logs import LEVELS
+from souk.telemetry.turning_file import LogLimits
 
 PREFIX = "SOUK_"
 LOOPBACK = "127.0.0.1"
@@ -62,12 +63,14 @@ class Settings:
     A fleet: `scale` says how many processes a service has, `commands` by which words its processes are
     started where the service is not the one that is installed here, such as one in another language.
 
-    Operating: `log_file` takes the log instead of standard error. `control` is the path of a private socket
-    on which the process is asked how it is; on `metrics_port` of loopback it serves its numbers over HTTP.
-    `resilience` is a file that says otherwise than the defaults when breakers open, and the like. `faults`
-    arms named points at which the process dies (development only). `secret` signs the callers that services
-    tell each other; None means the one that is kept in the data directory. `drain` is how many seconds
-    running requests are given when the process is asked to stop. `services` holds the services' own
+    Operating: `log_file` takes the log instead of standard error. Each log file of Souk's, also those of a fleet's
+    processes, is turned over at `log_mb` megabytes, by default 10, and `log_kept` old ones are kept, by default 5.
+
+    `control` is the path of a private socket on which the process is asked how it is; on `metrics_port` of loopback
+    it serves its numbers over HTTP. `resilience` is a file that says otherwise than the defaults when breakers
+    open, and the like. `faults` arms named points at which the process dies (development only). `secret` signs the
+    callers that services tell each other; None means the one that is kept in the data directory. `drain` is how
+    many seconds running requests are given when the process is asked to stop. `services` holds the services' own
     settings, by service.
     """
 
@@ -87,6 +90,8 @@ class Settings:
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_level: str = "info"
     log_file: Path | None = None
+    log_mb: int = 10
+    log_kept: int = 5
     registry: str | None = field(default=None, repr=False)
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instance: str | None = None
@@ -106,6 +111,11 @@ class Settings:
     secret: str | None = field(default=None, repr=False)
     drain: float = 20.0
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def log_limits(self) -> LogLimits:
+        """How large log files become."""
+        return LogLimits(self.log_mb, self.log_kept)
 
     @property
     def bind(self) -> str:
@@ -145,6 +155,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "commands": values.commands,
     "log_level": values.one_of(*LEVELS),
     "log_file": Path,
+    "log_mb": values.from_one(100_000),
+    "log_kept": values.from_one(1_000),
     "registry": values.registry,
     "addresses": values.addresses,
     "instance": values.name,

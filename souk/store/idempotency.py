@@ -5,6 +5,7 @@ what it created, with a fingerprint of the request; its final answer is stored b
 response message or as a google.rpc.Status, and is never replaced.
 """
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -14,6 +15,7 @@ from google.protobuf.message import Message
 from souk.kernel.errors import DomainError, InvalidArgument, StoreError, Violation
 from souk.store.database import Database, Transaction, Work
 from souk.store.refusal import pack_refusal, unpack_refusal
+from souk.telemetry.logs import logger
 
 M = TypeVar("M", bound=Message)
 
@@ -21,6 +23,21 @@ KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 IN_PROGRESS = "REQUEST_IN_PROGRESS"
 LONGEST_KEY = 255
 _VERSION = "1"
+REFUSED_KEPT = 24 * 3_600.0
+"""Seconds for which the key of a refused request that created nothing gives the same answer."""
+MOST_REFUSED = 1_000
+"""Such keys of one caller, at once: the newest are kept."""
+SWEEP_EVERY = 60.0
+"""Seconds between two looks for keys whose time is over."""
+BATCH = 500
+"""Keys that are forgotten in one transaction."""
+_FORGET = """
+    DELETE FROM souk_idempotency WHERE (caller, method, idempotency_key) IN (
+        SELECT caller, method, idempotency_key FROM souk_idempotency
+        WHERE subject = '' AND status IS NOT NULL {which} ORDER BY created_at {order} LIMIT $2 {skip}
+    )
+"""
+_log = logger("store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +149,16 @@ class Idempotency:
         if written != 1:
             raise StoreError(f"the key of {scope.method} is not bound, or has its final answer")
 
+    async def keep_newest_refused(self, tx: Transaction, caller: str, most: int = MOST_REFUSED) -> None:
+        """Forgets the oldest keys of a caller's requests that were refused and created nothing, if there are more."""
+        await tx.execute(_FORGET.format(which="AND caller = $1", order="DESC", skip="OFFSET $3"), caller, BATCH, most)
+
+    async def sweep_refused(self, tx: Transaction, older_than: float = REFUSED_KEPT, limit: int = BATCH) -> int:
+        """Forgets up to `limit` keys of requests that were refused and created nothing `older_than` seconds ago, by
+        the database's clock; returns how many."""
+        statement = _FORGET.format(which=f"AND created_at < {tx.dialect.now} - $1", order="ASC", skip="")
+        return await tx.execute(statement, round(older_than * 1_000_000), limit)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[M]):
@@ -159,6 +186,17 @@ async def once(database: Database, scope: Scope, fingerprint: str, work: Work[M]
         return Answer(message, replayed=False)
 
     return await database.run(keyed)
+
+
+async def sweep_for_ever(database: Database) -> None:
+    """Forgets the keys whose time is over, again and again, until it is cancelled."""
+    while True:
+        try:
+            while await database.run(Idempotency().sweep_refused) == BATCH:
+                pass
+        except StoreError as error:
+            _log.warning("old keys could not be forgotten", error=str(error))
+        await asyncio.sleep(SWEEP_EVERY)
 
 
 def _replayed(known: KeyRecord, fingerprint: str, kind: type[M]) -> Answer[M]:

@@ -163,6 +163,45 @@ class IdempotencySuite(_Migrated):
 
         return await once(store, scope, of, work, Int64Value)
 
+    async def test_refused_keys_go_after_their_time_and_others_stay(self, store: Database) -> None:
+        await store.run(lambda tx: self._refuse(tx, "U-1", 3))
+
+        async def keep(tx: Transaction) -> None:
+            for key, subject in (("order", "ORD-1"), ("running", "")):
+                assert await self.keys.insert(tx, Scope("U-1", "/souk.Test/Do", key), "1:x", subject)
+            ordered = Scope("U-1", "/souk.Test/Do", "order")
+            await self.keys.finish(tx, ordered, StoredReply.refused(DomainError("OUT", "no stock")))
+
+        await store.run(keep)
+        assert await store.run(lambda tx: self.keys.sweep_refused(tx)) == 0
+        assert await store.run(lambda tx: self.keys.sweep_refused(tx, older_than=-60.0, limit=2)) == 2
+        assert await store.run(lambda tx: self.keys.sweep_refused(tx, older_than=-60.0, limit=2)) == 1
+        assert await store.read(lambda tx: self._known(tx, "U-1")) == {"order", "running"}
+
+    async def test_of_a_caller_the_newest_refused_keys_are_kept(self, store: Database) -> None:
+        for caller in ("U-1", "U-2"):
+            await store.run(lambda tx, caller=caller: self._refuse(tx, caller, 5))  # type: ignore[misc]
+
+        async def spread(tx: Transaction) -> None:
+            for number in range(5):
+                sql = "UPDATE souk_idempotency SET created_at = $1 WHERE idempotency_key = $2"
+                await tx.execute(sql, number, f"key-{number}")
+            await self.keys.keep_newest_refused(tx, "U-1", most=2)
+
+        await store.run(spread)
+        assert await store.read(lambda tx: self._known(tx, "U-1")) == {"key-3", "key-4"}
+        assert len(await store.read(lambda tx: self._known(tx, "U-2"))) == 5
+
+    async def _refuse(self, tx: Transaction, caller: str, number: int) -> None:
+        for key in range(number):
+            scope = Scope(caller, "/souk.Test/Do", f"key-{key}")
+            assert await self.keys.insert(tx, scope, "1:x", "")
+            await self.keys.finish(tx, scope, StoredReply.refused(DomainError("OUT", "no")))
+
+    async def _known(self, tx: Transaction, caller: str) -> set[str]:
+        rows = await tx.fetch("SELECT idempotency_key FROM souk_idempotency WHERE caller = $1", caller)
+        return {row["idempotency_key"] for row in rows}
+
 
 class MigrationSuite:
     """Numbered files, forward only."""

@@ -1,17 +1,16 @@
 """The log of a process: a file that is turned over when it is full, and its last lines in memory."""
 
-import os
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
 import orjson
 
-FULL = 10 * 1024 * 1024
-"""Bytes of a file after which a new one is begun; one old file is kept, as NAME.log.1."""
+from souk.telemetry.turning_file import LogLimits, TurningFile
+
 _REMEMBERED = 20
+_DEFAULT = LogLimits()
 _PRIVATE = 0o600
-_CLOSED = -1
 _LONGEST_REASON = 240
 _TELLING = ("reason", "error", "exception")
 _FATAL = (b" FATAL: ", b" PANIC: ")
@@ -22,23 +21,18 @@ _LAST_WORDS = 5
 class Journal:
     """Appends lines to the file at `path`, which only its owner can read. One that cannot be made is tried again."""
 
-    def __init__(self, path: Path, full: int = FULL) -> None:
-        self._path, self._full = path, full
+    def __init__(self, path: Path, full: int = _DEFAULT.full, kept: int = _DEFAULT.kept) -> None:
         self._last: deque[bytes] = deque(maxlen=_REMEMBERED)
-        self._file, self._size = _CLOSED, 0
+        self._file = TurningFile(path, full, kept)
         with suppress(OSError):
-            self._open()
+            self._file.open()
+            path.chmod(_PRIVATE)  # of one that is there already, too
 
     def write(self, lines: list[bytes]) -> None:
         """Adds lines. A disk that is full loses them: a log must not stop who writes it."""
         self._last.extend(lines)
-        content = b"".join(line + b"\n" for line in lines)
         with suppress(OSError):
-            if self._file == _CLOSED:
-                self._open()
-            if self._size + len(content) > self._full and self._size:
-                self._turn_over()
-            self._size += os.write(self._file, content)
+            self._file.append(b"".join(line + b"\n" for line in lines))
 
     def last_line(self) -> str:
         """Why it has probably ended, in words: the last that was said; "" if nothing was."""
@@ -52,19 +46,7 @@ class Journal:
 
     def close(self) -> None:
         """Closes the file."""
-        if self._file != _CLOSED:
-            os.close(self._file)
-
-    def _open(self) -> None:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
-        os.fchmod(self._file, _PRIVATE)  # of one that is there already, too
-        self._size = os.fstat(self._file).st_size
-
-    def _turn_over(self) -> None:
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        os.close(self._file)
-        self._file = _CLOSED
-        self._open()
+        self._file.close()
 
 
 def in_words(line: bytes) -> str:

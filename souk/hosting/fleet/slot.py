@@ -23,6 +23,7 @@ from souk.hosting.fleet.starting import START_LIMIT, Progress, Turns
 from souk.hosting.fleet.views import BACKING_OFF, DRAINING, FAILED, READY, STARTING, STOPPED, ProcessView
 from souk.kernel.clock import Clock
 from souk.kernel.errors import SoukError
+from souk.telemetry.turning_file import LogLimits
 
 _LOOK = 0.02
 _WATCH = 0.5
@@ -62,6 +63,7 @@ class Ground:
     said: Callable[[str, list[bytes]], None]
     random: Random = field(default_factory=Random)
     turns: Turns = field(default_factory=Turns)
+    log_limits: LogLimits = field(default_factory=LogLimits)
 
 
 def _nothing() -> None:
@@ -74,7 +76,7 @@ class Slot:
     def __init__(self, blueprint: Blueprint, ground: Ground) -> None:
         self.blueprint, self._ground = blueprint, ground
         self._log = ground.log_of(blueprint.instance)
-        self._journal = Journal(self._log)
+        self._journal = Journal(self._log, ground.log_limits.full, ground.log_limits.kept)
         self._restarts = Restarts()
         self._state, self._why, self._address, self._started_at = STARTING, "", "", 0
         self._ready_since = 0.0

@@ -66,7 +66,7 @@ def test_a_log_that_is_not_there_yet(path: Path) -> None:
 
 
 def test_a_log_that_is_turned_over(path: Path) -> None:
-    journal = Journal(path, full=20)
+    journal = Journal(path, full=20, kept=1)
     journal.write([b"one", b"two"])
     log = LogLines(path)
     assert log.last(1) == ["two"]

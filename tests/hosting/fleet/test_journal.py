@@ -20,7 +20,7 @@ def test_a_log_is_private_and_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_full_log_is_turned_over_and_one_old_one_kept(tmp_path: Path) -> None:
     path = tmp_path / "order-1.log"
-    journal = Journal(path, full=20)
+    journal = Journal(path, full=20, kept=1)
     for number in range(5):
         journal.write([b"%d 3456789" % number])
     journal.close()
