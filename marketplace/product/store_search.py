@@ -18,7 +18,8 @@ _SQLITE_INDEX = """
 _SQLITE_HITS = """
     SELECT rowid AS hit, CAST(ROUND(bm25(product_search, 10.0, 4.0, 1.0) * 1e9) AS INTEGER) AS score
     FROM product_search WHERE product_search MATCH $1 {of_category} LIMIT {most}"""
-_SQLITE_CATEGORY = "AND rowid IN (SELECT number FROM products WHERE category = $2)"
+# The plus keeps SQLite from asking FTS5 anew for each product of the category, which takes minutes.
+_SQLITE_CATEGORY = "AND +rowid IN (SELECT number FROM products WHERE category = $2)"
 
 _POSTGRES_INDEX = """
     UPDATE products SET search =
