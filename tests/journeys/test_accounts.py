@@ -160,5 +160,5 @@ def test_payment_methods(shop: Shop) -> None:
 )
 def test_only_a_token_is_saved(shop: Shop, number: str) -> None:
     document = shop.demo.invalid("cardToken", "POST", "/api/v1/payment-methods", json={"cardToken": number})
-    assert "4111" not in str(document)
+    assert "4111" not in str({**document, "requestId": "which may hold any digits"})
     assert _found(shop, "4111111111111111") == []
