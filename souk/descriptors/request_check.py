@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from souk.descriptors.contract import Method
 from souk.descriptors.json_names import map_entry
@@ -20,15 +20,19 @@ from souk.kernel.errors import InvalidArgument, Violation
 
 
 def decoder_of(method: Method) -> Callable[[bytes], Message]:
-    """Reads the method's encoded request. What it gives raises InvalidArgument with everything beyond the limits."""
+    """Reads the method's encoded request. What it gives raises InvalidArgument: for octets that are no such message,
+    and with everything that is beyond the limits."""
     parse = method.input.FromString
     check = _check_of(cast(Descriptor, method.input.DESCRIPTOR))
-    if check.trivial:
-        return parse
+    message_name = method.input.DESCRIPTOR.full_name
 
     def decode(encoded: bytes) -> Message:
-        message = parse(encoded)
-        check.require(message)
+        try:
+            message = parse(encoded)
+        except DecodeError:
+            raise InvalidArgument([Violation("request", f"cannot be read as {message_name}")]) from None
+        if not check.trivial:
+            check.require(message)
         return message
 
     return decode

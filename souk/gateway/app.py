@@ -26,6 +26,7 @@ OWN_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
 """Paths that are the gateway's own, and no contract's."""
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _CLOSE = (b"connection", b"close")
+_ALLOW = b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
 
 class Gateway:
@@ -75,6 +76,8 @@ class Gateway:
     def _route_meta(self, meta: Meta) -> None:
         handlers = (meta.root, meta.healthz, meta.readyz, meta.metrics, meta.openapi, meta.docs)
         for path, handle in zip(OWN_PATHS, handlers, strict=True):
+            if path == "/metrics" and not self.settings.metrics:
+                continue
             self.routes.add("GET", path, Endpoint(path, handle))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +107,8 @@ class Gateway:
 
     async def _answer(self, request: Request) -> Answer:
         request.check_size()
+        if request.path == "*" and request.method == "OPTIONS":  # about the server as such (RFC 9110, 9.3.7)
+            return Answer(204, [(b"allow", _ALLOW)])
         found = self.routes.find(request.path)
         if found is None:
             raise not_found()

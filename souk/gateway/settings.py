@@ -17,7 +17,8 @@ class GatewaySettings:
     least time between two fetches of the verification keys on account of an unknown one,
     `jwks_retry` after a fetch that failed, `jwks_age` the time after which they are fetched anyway,
     so that a withdrawn key stops working. `trusted_proxies` are the networks whose word in
-    X-Forwarded-For is taken; nobody's unless said.
+    X-Forwarded-For is taken; nobody's unless said. `metrics` says whether `/metrics` is one of its routes:
+    whoever reaches the gateway then reads them.
     """
 
     max_body: int = MEBIBYTE
@@ -25,7 +26,6 @@ class GatewaySettings:
     max_target: int = 8 * 1024
     max_headers: int = 100
     max_header_bytes: int = 32 * 1024
-    body_timeout: float = 10.0
     drain_timeout: float = 5.0
     jwks_refetch: float = 5.0
     jwks_retry: float = 1.0
@@ -33,3 +33,4 @@ class GatewaySettings:
     verified_tokens: int = 10_000
     title: str = "Souk"
     trusted_proxies: tuple[Network, ...] = ()
+    metrics: bool = False

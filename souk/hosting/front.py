@@ -59,7 +59,9 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
             contracts=contracts,
             channel_of=calls.of(NAME),
             issuer=app.identity,
-            settings=GatewaySettings(title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies),
+            settings=GatewaySettings(
+                title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies, metrics=settings.demo
+            ),
             clock=clock,
             ready=ready,
             registry=calls.registry,

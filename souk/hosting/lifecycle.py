@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import uvloop
 
+from souk.hosting.open_files import raise_limit
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreUnavailable
 from souk.telemetry.logs import logger
@@ -155,6 +156,7 @@ def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]], leave: Ca
 
     # What a process that serves writes is for its user alone, whatever the shell says.
     os.umask(PRIVATE)
+    raise_limit()
     gc.freeze()
     gc.set_threshold(*COLLECT)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -158,8 +158,10 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
             manifest.record(settings.data, kept)
         readiness = Readiness(system.calls.health)
         door = Door(gateway(app, system.calls, settings, clock, readiness))
-        await stack.enter_async_context(serving(door, listener, settings.drain))
-        metrics = await stack.enter_async_context(scraped(settings.metrics_port, system.calls.registry, readiness))
+        await stack.enter_async_context(serving(door, listener, settings.drain, limits=settings.http_limits))
+        metrics = await stack.enter_async_context(
+            scraped(settings.metrics_port, system.calls.registry, readiness, settings.http_limits)
+        )
         seen = Inspected(
             service=app.name,
             instance=app.name,

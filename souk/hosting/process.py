@@ -47,7 +47,9 @@ async def service_process(
             await process.load_demo()
         calls = process.calls
         readiness = Readiness(calls.health)
-        metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
+        metrics = await stack.enter_async_context(
+            scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
+        )
         seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))
         here = await stack.enter_async_context(calls.listening(service.name, seen.instance, settings.drain))
@@ -74,11 +76,14 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         calls.health.watch("data directory", is_same([settings.data]), blocks=True)
         readiness = Readiness(calls.health, _settled(app, calls, settings, clock))
         door = Door(gateway(app, calls, settings, clock, readiness))
-        metrics = await stack.enter_async_context(scraped(settings.metrics_port, calls.registry, readiness))
+        metrics = await stack.enter_async_context(
+            scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
+        )
         seen = _inspected(NAME, calls, door.traffic, settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, seen))
-        leave = door.leave if shared else None
-        await stack.enter_async_context(serving(door, listener, settings.drain, leave))
+        await stack.enter_async_context(
+            serving(door, listener, settings.drain, shared=shared, limits=settings.http_limits)
+        )
         stack.enter_context(readiness.on())
         yield address_of(listener)
 

@@ -47,6 +47,13 @@ def seconds(text: str) -> float:
     return float(text)
 
 
+def positive_seconds(text: str) -> float:
+    """A duration that is not zero, to the millisecond."""
+    if (read := seconds(text)) == 0:
+        raise ValueError("must be seconds above 0, as in 2.5")
+    return read
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """One of these words."""
 

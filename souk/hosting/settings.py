@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from souk.hosting import setting_values as values
+from souk.hosting.http_limits import HttpLimits
 from souk.hosting.installed import loadable_services
 from souk.hosting.service import Service
 from souk.kernel.errors import ConfigurationError
@@ -72,6 +73,14 @@ class Settings:
     callers that services tell each other; None means the one that is kept in the data directory. `drain` is how
     many seconds running requests are given when the process is asked to stop. `services` holds the services' own
     settings, by service.
+
+    HTTP (the gateway and the metrics port): `http_connections` is how many connections may be open at once, and
+    `http_connections_per_address` how many from one address, or one /64 network of IPv6; raise it behind a proxy,
+    whose address all clients share. Clients never get more than half of the files that the process may open, and
+    one address never more than half of that. The timeouts are in seconds: `http_first_octet_timeout` from a
+    connection to its first request, `http_idle_timeout` from an answer to the next request, `http_head_timeout`
+    for a request's head. `http_body_timeout` is for a body, and `http_write_timeout` for an answer that its
+    client takes slowly; each grows by a second for every `http_slowest` octets that went over.
     """
 
     data: Path = Path("var/souk")
@@ -110,6 +119,14 @@ class Settings:
     faults: Mapping[str, int] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
     drain: float = 20.0
+    http_connections: int = HttpLimits.connections
+    http_connections_per_address: int = HttpLimits.per_address
+    http_first_octet_timeout: float = HttpLimits.first_octet
+    http_head_timeout: float = HttpLimits.head
+    http_body_timeout: float = HttpLimits.body
+    http_write_timeout: float = HttpLimits.write
+    http_idle_timeout: float = HttpLimits.idle
+    http_slowest: int = HttpLimits.slowest
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @property
@@ -136,6 +153,20 @@ class Settings:
     def at_a_port(self) -> bool:
         """Whether a service listens at a TCP port, which has to be asked for, and not at a socket."""
         return self.host is not None or self.port != 0
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        """What clients of this process's HTTP ports may do."""
+        return HttpLimits(
+            connections=self.http_connections,
+            per_address=self.http_connections_per_address,
+            first_octet=self.http_first_octet_timeout,
+            head=self.http_head_timeout,
+            body=self.http_body_timeout,
+            write=self.http_write_timeout,
+            idle=self.http_idle_timeout,
+            slowest=self.http_slowest,
+        )
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
@@ -175,6 +206,14 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "faults": values.counts,
     "secret": values.secret,
     "drain": values.seconds,
+    "http_connections": values.from_one(999_999),
+    "http_connections_per_address": values.from_one(999_999),
+    "http_first_octet_timeout": values.positive_seconds,
+    "http_head_timeout": values.positive_seconds,
+    "http_body_timeout": values.positive_seconds,
+    "http_write_timeout": values.positive_seconds,
+    "http_idle_timeout": values.positive_seconds,
+    "http_slowest": values.from_one(999_999),
 }
 
 

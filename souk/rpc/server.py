@@ -36,6 +36,7 @@ from souk.kernel.errors import (
     VersionConflict,
 )
 from souk.rpc.admission import Admission, check_subject
+from souk.rpc.call import Pairs, Status
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.status import STATUS_KEY, encode, shortened
 from souk.telemetry.logs import logger
@@ -66,15 +67,18 @@ _log = logger("rpc")
 class Served:
     """One method, ready to be called by a transport.
 
+    `refusal` says by a call's metadata alone why its caller may not make it; None if he may.
+
     `serve` takes the encoded request, or for a client's stream an iterator of messages, and answers
     with the encoded response; a stream of responses it writes to the context itself.
     """
 
-    __slots__ = ("method", "serve")
+    __slots__ = ("method", "refusal", "serve")
 
-    def __init__(self, method: Method, serve: Serve) -> None:
+    def __init__(self, method: Method, serve: Serve, refusal: Callable[[Pairs], Status | None]) -> None:
         self.method = method
         self.serve = serve
+        self.refusal = refusal
 
 
 class Dispatcher:
@@ -127,7 +131,16 @@ class Dispatcher:
                         raise
                     return await _end(method, context, error)
 
-        return Served(method, serve)
+        def refusal(metadata: Pairs) -> Status | None:
+            try:
+                self._admission.admit(method, metadata, None)
+            except CallerTokenRefused as error:
+                return _distrusted(error)
+            except DomainError as error:
+                return _status(method, error) or Status(grpc.StatusCode.UNKNOWN)
+            return None
+
+        return Served(method, serve, refusal)
 
 
 def implements(servicer: object, method: Method) -> bool:
@@ -184,24 +197,35 @@ def _is_cancelled() -> bool:
 async def _end(method: Method, context: Context, error: BaseException) -> bytes | None:
     if context.done():
         raise error
-    reason = method.reasons.get(error.reason) if isinstance(error, DomainError) else None
+    status = _status(method, error) if isinstance(error, DomainError) else None
     if isinstance(error, StoreUnavailable | Overloaded):
         _log.warning("a call could not be served now", method=method.full_name, error=str(error))
         context.set_details("")
         return await context.abort(grpc.StatusCode.UNAVAILABLE)
-    if reason is None or not isinstance(error, DomainError):
+    if status is None:
         _tell(method, error)
         context.set_details("")
         return await context.abort(_unexpected_code(context))
-    trailing = (*(context.trailing_metadata() or ()), (STATUS_KEY, encode(error, reason.code, method.service)))
-    return await context.abort(reason.code, shortened(error.detail), trailing)
+    return await context.abort(status.code, status.details, (*(context.trailing_metadata() or ()), *status.trailing))
+
+
+def _status(method: Method, error: DomainError) -> Status | None:
+    """What a refusal is to its caller; None for a reason that the method's contract does not list."""
+    reason = method.reasons.get(error.reason)
+    if reason is None:
+        return None
+    return Status(reason.code, shortened(error.detail), ((STATUS_KEY, encode(error, reason.code, method.service)),))
 
 
 async def _distrust(method: Method, context: Context, refused: CallerTokenRefused) -> None:
     """Nothing was done, but no contract lists it: to who calls it is as if the service were away."""
     _log.warning("a caller token was refused", method=method.full_name, peer=context.peer(), reason=str(refused))
+    await context.abort(*_distrusted(refused)[:3])
+
+
+def _distrusted(refused: CallerTokenRefused) -> Status:
     code, status = grpc.StatusCode.UNAVAILABLE, DomainError(CALLER_TOKEN_REFUSED, str(refused))
-    await context.abort(code, str(refused), ((STATUS_KEY, encode(status, code, PLATFORM)),))
+    return Status(code, str(refused), ((STATUS_KEY, encode(status, code, PLATFORM)),))
 
 
 def _tell(method: Method, error: BaseException) -> None:

@@ -240,7 +240,7 @@ async def world() -> AsyncIterator[World]:
     registry = CollectorRegistry()
     contracts = [contract_of(descriptor) for descriptor in SERVICES.values()]
     health = Health(clock)
-    settings = GatewaySettings()
+    settings = GatewaySettings(metrics=True)
     gateway = Gateway(contracts, channel_of, Issuer(), settings, clock, ready, registry=registry, health=health)
     made = World(gateway, Client(gateway), services, clock, new_key("key-1"), registry, asked, health)
     made.publish(made.key)

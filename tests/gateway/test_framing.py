@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from shop.order.v1 import order_pb2
 
+from souk.hosting.http_limits import HttpLimits
 from souk.hosting.web_server import serving
 
 MEBIBYTE = 1024 * 1024
@@ -122,11 +123,13 @@ async def test_headers_that_come_slowly_are_read(world: Any, connection: Connect
     assert (await connection.answer())[0] == 201
 
 
-async def test_a_body_that_never_comes_is_408(world: Any, connection: Connection) -> None:
-    object.__setattr__(world.gateway.settings, "body_timeout", 0.05)
-    object.__setattr__(world.gateway.settings, "drain_timeout", 0.05)
-    await connection.send(post(100, world.token()) + b"{")
-    status, headers, body = await connection.answer()
+async def test_a_body_that_never_comes_is_408(world: Any) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving(world.gateway, listener, drain=1.0, limits=HttpLimits(body=0.05)):
+        connection = await Connection.to(listener.getsockname()[1])
+        await connection.send(post(100, world.token()) + b"{")
+        status, headers, body = await connection.answer()
+        await connection.close()
     assert (status, headers["connection"], json.loads(body)["code"]) == (408, "close", "REQUEST_TIMEOUT")
 
 

@@ -13,6 +13,7 @@ class Recording:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.closed = False
+        self.ended = False
 
     def write(self, data: bytes) -> None:
         assert not self.closed
@@ -20,6 +21,12 @@ class Recording:
 
     def close(self) -> None:
         self.closed = True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def resume_reading(self) -> None:
+        pass
 
     def is_closing(self) -> bool:
         return self.closed
@@ -58,6 +65,7 @@ async def test_what_is_long_goes_at_once_and_in_order(transport: Recording, gath
 async def test_a_close_loses_nothing(transport: Recording, gathering: Gathering) -> None:
     gathering.write(b"last words")
     gathering.close()
-    assert (transport.sent, gathering.is_closing()) == ([b"last words"], True)
+    assert (transport.sent, gathering.is_closing(), transport.ended) == ([b"last words"], True, True)
+    gathering.write(b"too late")
     await asyncio.sleep(0)
     assert transport.sent == [b"last words"]

@@ -31,7 +31,10 @@ async def login(url: str, password: str = "any-password") -> int:
 
 
 async def test_it_is_ready_when_it_says_so(tmp_path: Path, tiny: Tiny) -> None:
-    async with system(tmp_path / "data", settings=tiny) as up, httpx.AsyncClient(base_url=up.address) as client:
+    async with (
+        system(tmp_path / "data", "--demo", settings=tiny) as up,
+        httpx.AsyncClient(base_url=up.address) as client,
+    ):
         assert (await client.get("/readyz")).status_code == 200
         assert (await client.get("/healthz")).status_code == 200
         assert b"process_resident_memory_bytes" in (await client.get("/metrics")).content
@@ -101,7 +104,7 @@ async def test_its_data_is_for_its_owner_alone(tmp_path: Path, tiny: Tiny) -> No
 async def test_what_waits_is_in_the_metrics(tmp_path: Path, tiny: Tiny) -> None:
     heard = {"SOUK_SUBSCRIPTIONS": "mail/all=shop.user.v1.UserDeleted"}
     async with (
-        system(tmp_path / "data", settings={**tiny, **heard}) as up,
+        system(tmp_path / "data", "--demo", settings={**tiny, **heard}) as up,
         httpx.AsyncClient(base_url=up.address) as client,
     ):
         async with asyncio.timeout(PATIENCE):

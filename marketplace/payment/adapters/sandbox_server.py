@@ -22,6 +22,7 @@ from pathlib import Path
 
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from souk.hosting.open_files import raise_limit
 from souk.hosting.sockets import BACKLOG
 from souk.hosting.web_server import serving
 from souk.kernel.clock import SystemClock
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=8090)
     options = parser.parse_args(arguments)
     configure(LogSettings())
+    raise_limit()
     try:
         options.book.mkdir(parents=True, exist_ok=True)
         lock = lock_directory(options.book)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry
 
+from souk.hosting.http_limits import HttpLimits
 from souk.hosting.sockets import address_of, listen
 from souk.hosting.web_server import serving
 from souk.kernel.errors import ConfigurationError
@@ -69,7 +70,9 @@ class Scrape:
 
 
 @asynccontextmanager
-async def scraped(port: int | None, registry: CollectorRegistry, ready: Ready) -> AsyncIterator[str]:
+async def scraped(
+    port: int | None, registry: CollectorRegistry, ready: Ready, limits: HttpLimits | None = None
+) -> AsyncIterator[str]:
     """Serves them on loopback inside the block; gives host:port, or "" without a port, when nothing is served.
 
     Raises ConfigurationError, in one line, when the port is taken.
@@ -78,7 +81,7 @@ async def scraped(port: int | None, registry: CollectorRegistry, ready: Ready) -
         yield ""
         return
     with _listening(port) as listener:
-        async with serving(Scrape(registry, ready), listener, _GRACE):
+        async with serving(Scrape(registry, ready), listener, _GRACE, limits=limits or HttpLimits()):
             yield address_of(listener)
 
 

@@ -167,7 +167,7 @@ def settle(reply: ConnectReply, reader: ResponseReader) -> None:
     if size(initial) > LIMIT or size(trailing) > LIMIT:
         reply.fail(_TOO_MUCH_METADATA)
         return
-    kind = (reader.header(b"content-type") or b"").strip()
+    kind = reader.header(b"content-type") or b""
     refusal = _unreadable(reader, kind)
     if refusal is not None:
         reply.fail(refusal._replace(trailing=trailing), initial)
@@ -187,7 +187,7 @@ def _succeed(reply: ConnectReply, message: bytes, initial: Pairs, trailing: Pair
 
 def _unreadable(reader: ResponseReader, kind: bytes) -> Status | None:
     """What is wrong with an answer whose body cannot be read; None if it can."""
-    encoding = (reader.header(b"content-encoding") or b"identity").strip()
+    encoding = reader.header(b"content-encoding") or b"identity"
     if encoding != b"identity":
         return Status(_Code.INTERNAL, "the answer has an encoding that was not asked for")
     if reader.status != 200 or kind == b"application/proto":

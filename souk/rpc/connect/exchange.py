@@ -29,7 +29,9 @@ _PHRASES = {
     408: "Request Timeout",
     415: "Unsupported Media Type",
     431: "Request Header Fields Too Large",
+    501: "Not Implemented",
     503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
 }
 
 Find = Callable[[str], Served | None]
@@ -65,13 +67,7 @@ class ServedContext(LocalContext):
 
 def asked(reader: RequestReader, find: Find, clock: Clock) -> tuple[Served, Call, str]:
     """The method, the call and the caller's name for itself. Raises Refused."""
-    if reader.verb != b"POST":
-        raise Refused(Status(grpc.StatusCode.UNKNOWN, "calls are made with POST"), 405, "allow: POST\r\n")
-    headers = {name.lower(): value for name, value in reader.headers}
-    served = find(reader.path)
-    _check(headers, served)
-    if served is None:
-        raise Refused(Status(grpc.StatusCode.UNIMPLEMENTED, NO_METHOD), 404)
+    headers, served = _named(reader, find)
     call = _call(reader, served, clock.monotonic() + _timeout(headers))
     if (refusal := too_much_metadata(call)) is not None:
         raise Refused(refusal)
@@ -80,23 +76,48 @@ def asked(reader: RequestReader, find: Find, clock: Clock) -> tuple[Served, Call
     return served, call, headers.get(b"user-agent", b"").decode("latin-1")
 
 
-def _call(reader: RequestReader, served: Served, deadline: float) -> Call:
+def admit(reader: RequestReader, find: Find) -> None:
+    """Whether the caller may make the call, by its head alone. Raises Refused.
+
+    Whoever is handed the whole call asks the same again; here it is asked before a body is taken.
+    """
+    _, served = _named(reader, find)
+    refusal = served.refusal(_metadata(reader))
+    if refusal is not None:
+        raise Refused(refusal)
+
+
+def _named(reader: RequestReader, find: Find) -> tuple[dict[bytes, bytes], Served]:
+    if reader.verb != b"POST":
+        raise Refused(Status(grpc.StatusCode.UNKNOWN, "calls are made with POST"), 405, "allow: POST\r\n")
+    headers = {name.lower(): value for name, value in reader.headers}
+    served = find(reader.path)
+    _check(headers, served)
+    if served is None:
+        raise Refused(Status(grpc.StatusCode.UNIMPLEMENTED, NO_METHOD), 404)
+    return headers, served
+
+
+def _metadata(reader: RequestReader) -> Pairs:
     try:
-        metadata = pairs_of(reader.headers)
+        return pairs_of(reader.headers)
     except InvalidMetadata as error:
         raise Refused(Status(grpc.StatusCode.INVALID_ARGUMENT, str(error))) from None
-    return Call(served.method, bytes(reader.body), metadata, deadline)
+
+
+def _call(reader: RequestReader, served: Served, deadline: float) -> Call:
+    return Call(served.method, bytes(reader.body), _metadata(reader), deadline)
 
 
 def _check(headers: dict[bytes, bytes], served: Served | None) -> None:
     streams = served is not None and (served.method.client_streaming or served.method.server_streaming)
-    if headers.get(b"content-type", b"").strip() != b"application/proto" or streams:
+    if headers.get(b"content-type", b"") != b"application/proto" or streams:
         detail = "streams are called by gRPC" if streams else f"only {PROTO} is understood"
         raise Refused(Status(grpc.StatusCode.UNKNOWN, detail), 415, f"accept-post: {PROTO}\r\n")
-    version = headers.get(b"connect-protocol-version", b"1").strip()
+    version = headers.get(b"connect-protocol-version", b"1")
     if version != b"1":
         raise _wrong(f'connect-protocol-version must be "1", not {_shown(version)}')
-    encoding = headers.get(b"content-encoding", b"identity").strip()
+    encoding = headers.get(b"content-encoding", b"identity")
     if encoding != b"identity":
         detail = f"the encoding {_shown(encoding)} is not known; supported: {ACCEPTED}"
         raise Refused(Status(grpc.StatusCode.UNIMPLEMENTED, detail), 0, f"accept-encoding: {ACCEPTED}\r\n")
@@ -107,7 +128,6 @@ def _timeout(headers: dict[bytes, bytes]) -> float:
     text = headers.get(b"connect-timeout-ms")
     if text is None:
         return math.inf
-    text = text.strip()
     if not text.isdigit() or len(text) > _LONGEST_TIMEOUT:
         raise _wrong(f"connect-timeout-ms must be milliseconds, not {_shown(text)}")
     return int(text) / 1_000

@@ -60,7 +60,7 @@ def pair_of(key: str, value: bytes) -> tuple[str, str | bytes]:
     try:
         if key.endswith("-bin"):
             return key, unpacked(value)
-        text = value.strip(b" \t").decode("ascii")
+        text = value.decode("ascii")
     except ValueError as error:
         raise InvalidMetadata(f"the value of the metadata key {key!r} is not valid") from error
     if not text.isprintable():

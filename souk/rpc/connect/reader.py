@@ -2,23 +2,31 @@
 
     feed -> ... -> complete -> next -> feed
 
-httptools finds the parts; what a peer may make it keep is bounded here. Octets after a complete
-message are not read: this side of Connect has one request under way on a connection.
+httptools finds the parts; what a peer may make it keep is bounded here, before, in and after the body. Octets
+after a complete message are not read: this side of Connect has one request under way on a connection.
+Values of headers are trimmed here, once (RFC 9110, 5.5).
 """
 
 from typing import Any
 
 import httptools
 
+from souk.rpc.connect.framing import fault
 from souk.rpc.transport import MESSAGE_LIMIT
 
 HEAD_LIMIT = 65_536
-"""Octets of a message's head, names and punctuation included."""
+"""Octets of a message's head, names and punctuation included; and of whatever else is no body."""
 _HEADERS = 256
+_SLICE = 16 * 1024
+"""Octets that are fed at a time: the limits are looked at between."""
 
 
 class Malformed(Exception):
-    """This is no HTTP/1.1."""
+    """This is no HTTP/1.1, or none that is understood; `http_status` says so."""
+
+    def __init__(self, detail: str, http_status: int = 400) -> None:
+        super().__init__(detail)
+        self.http_status = http_status
 
 
 class HeadTooLarge(Exception):
@@ -48,10 +56,19 @@ class Reader:
         self.keep_alive = False
         self.began = False
         self.in_body = False
-        self._head = 0
+        self._kept = self._fields = 0
+        self._wrong: Malformed | HeadTooLarge | None = None
 
     def feed(self, data: bytes) -> bool:
         """Reads on; true once a message is complete. Raises Malformed, HeadTooLarge or BodyTooLarge."""
+        if len(data) <= _SLICE:
+            return self._feed(data)
+        for start in range(0, len(data), _SLICE):
+            self._feed(data[start : start + _SLICE])
+        return self.complete
+
+    def _feed(self, data: bytes) -> bool:
+        self._kept += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -60,11 +77,9 @@ class Reader:
                 raise Malformed("another protocol is asked for") from None
         except httptools.HttpParserError as error:
             if not self.complete:
-                raise Malformed(str(error)) from None
+                raise self._wrong or Malformed(str(error)) from None
             self.surplus = True
-        if not self.in_body and not self.complete:
-            self._head += len(data)
-        if self._head > HEAD_LIMIT or len(self.headers) > _HEADERS:
+        if self._kept > HEAD_LIMIT and not self.complete:
             raise HeadTooLarge
         if len(self.body) > MESSAGE_LIMIT:
             raise BodyTooLarge(len(self.body))
@@ -92,14 +107,20 @@ class Reader:
         self.began = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        if self._fields > _HEADERS:
+            self._wrong = HeadTooLarge()
+            raise self._wrong
         # After the head they are trailers of a chunked body, which Connect does not use.
         if not (self.in_body or self.surplus):
-            self.headers.append((name, value))
+            self.headers.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self.in_body = not self.surplus
+        self._kept = 0
 
     def on_body(self, body: bytes) -> None:
+        self._kept = 0
         if self.surplus or len(self.body) > MESSAGE_LIMIT:
             return
         if not self.body:
@@ -139,6 +160,15 @@ class RequestReader(Reader):
     def on_url(self, part: bytes) -> None:
         if not self.surplus:
             self._target += part
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.surplus:
+            return
+        wrong = fault(self._parser.get_http_version(), [(name.lower(), value) for name, value in self.headers])
+        if wrong is not None:
+            self._wrong = Malformed(wrong[1], wrong[0])
+            raise self._wrong
 
 
 class ResponseReader(Reader):

@@ -18,6 +18,8 @@ from souk.rpc.tls import MutualTls
 LOOPBACK = "127.0.0.1:0"
 CONNECTIONS = 4_096
 """How many may be open; further ones are turned away."""
+FIRST = 10.0
+"""Seconds that a new connection may wait for its first request."""
 IDLE = 75.0
 """Seconds that a connection may wait for its next request; callers close theirs well before."""
 SLOW = 20.0
@@ -111,7 +113,7 @@ class ConnectServer:
             took = now - connection.since
             if connection.stuck and took > SLOW:
                 connection.abort()
-            elif took > (IDLE if connection.idle else SLOW) and not connection.handling:
+            elif took > _longest(connection) and not connection.handling:
                 connection.leave()
 
     async def _drain(self, grace: float) -> None:
@@ -146,6 +148,12 @@ class ConnectServer:
         if self._tls is not None and self._context is not None:
             self._tls.renew(self._context)
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweeps)
+
+
+def _longest(connection: ServerConnection) -> float:
+    if not connection.idle:
+        return SLOW
+    return IDLE if connection.asked else FIRST
 
 
 async def serve_connect(

@@ -62,6 +62,7 @@ class ServerConnection(asyncio.Protocol):
         self._initial: Pairs = ()
         self._discarded = 0
         self._told = False  # that the body may come
+        self._asked = False
         self.since = home.clock.monotonic()
         self.stuck = False
 
@@ -69,6 +70,11 @@ class ServerConnection(asyncio.Protocol):
     def idle(self) -> bool:
         """Whether nothing is under way, not even the first octet of a request."""
         return not (self._handling or self._leaving or self._reader.began)
+
+    @property
+    def asked(self) -> bool:
+        """Whether a request has ever come."""
+        return self._asked
 
     @property
     def handling(self) -> bool:
@@ -140,11 +146,12 @@ class ServerConnection(asyncio.Protocol):
             self._told = False
         try:
             if reader.feed(data):
-                self._asked()
+                self._whole()
             elif reader.in_body:
                 self._coming()
         except Malformed as error:
-            self._refuse(Status(grpc.StatusCode.INVALID_ARGUMENT, f"this is no HTTP/1.1 request: {error}"), 400)
+            detail = f"this is no HTTP/1.1 request that is understood: {error}"
+            self._refuse(Status(grpc.StatusCode.INVALID_ARGUMENT, detail), error.http_status)
         except HeadTooLarge:
             detail = f"received metadata size exceeds hard limit ({LIMIT})"
             self._refuse(Status(grpc.StatusCode.RESOURCE_EXHAUSTED, detail), 431)
@@ -153,9 +160,16 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(Status(grpc.StatusCode.RESOURCE_EXHAUSTED, detail), 0)
 
     def _coming(self) -> None:
-        """The head is complete, the body is not."""
+        """The head is complete, the body is not: who may not call is refused before it is taken."""
+        if self._told:
+            return
         self._reader.expected()
-        if not self._told and (self._reader.header(b"expect") or b"").lower() == b"100-continue":
+        try:
+            exchange.admit(self._reader, self._home.find)
+        except Refused as refused:
+            self.leave(exchange.refusal(refused.status, (), False, refused.http_status, refused.headers))
+            return
+        if (self._reader.header(b"expect") or b"").lower() == b"100-continue":
             self._transport.write(_CONTINUE)
         self._told = True
 
@@ -163,7 +177,8 @@ class ServerConnection(asyncio.Protocol):
         """Refuses what was not read to its end."""
         self.leave(exchange.refusal(status, (), keep_alive=False, http_status=http_status))
 
-    def _asked(self) -> None:
+    def _whole(self) -> None:
+        self._asked = True
         try:
             served, call, agent = exchange.asked(self._reader, self._home.find, self._home.clock)
         except Refused as refused:

@@ -169,6 +169,14 @@ class TestTooMuch:
         assert (await caller.answer())[0] == 429
         assert await caller.ended()
 
+    @pytest.mark.parametrize("piece", [b"a: " + b"x" * 1_000, b"x" * 1_000, b"a: b\r\n" * 100])
+    async def test_trailers_without_end(self, piece: bytes, connect) -> None:
+        caller = await connect()
+        head = request(pb.Ask()).replace(b"content-length: 0", b"transfer-encoding: chunked")
+        caller.writer.write(head + b"1\r\nx\r\n0\r\n" + piece * 100)
+        assert (await caller.answer())[0] == 431
+        assert await caller.ended()
+
     async def test_too_many_connections(self, connect) -> None:
         callers = [await connect() for _ in range(3)]
         for caller in callers:
