@@ -43,12 +43,22 @@ def order() -> order_pb2.Order:
     )
 
 
-class _Orders:
+class _Rest:
+    """What a contract has besides, and nobody calls here."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self._unused
+
+    async def _unused(self, request: Any, context: Any) -> None:
+        raise NotImplementedError
+
+
+class _Orders(_Rest):
     async def PlaceOrder(self, request: Any, context: Any) -> order_pb2.Order:  # noqa: N802
         return order()
 
 
-class _Users:
+class _Users(_Rest):
     def __init__(self, key: dict[str, str]) -> None:
         self._keys = user_pb2.SigningKeys(keys=[user_pb2.SigningKey(**key)])
 

@@ -27,6 +27,7 @@ from souk.hosting.dependencies import is_there
 from souk.hosting.elsewhere import CONNECT, Elsewhere
 from souk.hosting.hosted import Hosted
 from souk.hosting.lifecycle import supervised
+from souk.hosting.open_files import for_clients
 from souk.hosting.resilience import Protection, read_resilience
 from souk.hosting.service_address import close_to_others, service_address
 from souk.hosting.settings import Settings
@@ -37,7 +38,7 @@ from souk.resilience.retry import Retry
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.channel import Channel
-from souk.rpc.connect.server import serve_connect
+from souk.rpc.connect.server import CONNECTIONS, serve_connect
 from souk.rpc.grpc_server import serve
 from souk.rpc.in_process import InProcess
 from souk.rpc.server import Dispatcher
@@ -139,6 +140,7 @@ class Calls:
                 self._dispatchers[name],
                 where.connect,
                 self._clock,
+                for_clients(CONNECTIONS),
                 tls=None if socket_path(where.connect) else self._tls,
             )
             stack.push_async_callback(connect.stop, 0)

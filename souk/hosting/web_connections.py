@@ -76,7 +76,10 @@ class Connections(ServerState):
             await asyncio.sleep(self.limits.sweep)
             now = loop.time()
             for connection in list(self.connections):
-                connection.check(now)  # type: ignore[union-attr]
+                try:
+                    connection.check(now)  # type: ignore[union-attr]
+                except Exception:  # the others are still to be watched
+                    _log.exception("a connection could not be checked")
 
     def _tell(self, total: int, network: str) -> None:
         now = asyncio.get_running_loop().time()

@@ -16,6 +16,7 @@ A handler is called in a task and a context of its own. What it raises becomes a
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import grpc
@@ -131,16 +132,16 @@ class Dispatcher:
                         raise
                     return await _end(method, context, error)
 
-        def refusal(metadata: Pairs) -> Status | None:
-            try:
-                self._admission.admit(method, metadata, None)
-            except CallerTokenRefused as error:
-                return _distrusted(error)
-            except DomainError as error:
-                return _status(method, error) or Status(grpc.StatusCode.UNKNOWN)
-            return None
+        return Served(method, serve, partial(self._refusal, method))
 
-        return Served(method, serve, refusal)
+    def _refusal(self, method: Method, metadata: Pairs) -> Status | None:
+        try:
+            self._admission.admit(method, metadata, None)
+        except CallerTokenRefused as error:
+            return _distrusted(error)
+        except DomainError as error:
+            return _status(method, error) or Status(grpc.StatusCode.UNKNOWN)
+        return None
 
 
 def implements(servicer: object, method: Method) -> bool:

@@ -81,6 +81,16 @@ async def test_an_order_goes_through_and_the_connection_stays(world: Any, connec
         assert (status, headers["location"], json.loads(answer)["id"]) == (201, "/api/v1/orders/o-1", "O-1")
 
 
+@pytest.mark.parametrize("spaces", ["", " ", "\t", "  \t "])
+async def test_a_key_is_the_same_with_white_space_around_it(world: Any, connection: Connection, spaces: str) -> None:
+    world.services.answer("PlaceOrder", order_pb2.Order(id="O-1"))
+    order = {name: value for name, value in ORDER.items() if name != "idempotencyKey"}
+    body = json.dumps(order).encode()
+    await connection.send(post(len(body), world.token(), f"idempotency-key:{spaces}k-1{spaces}\r\n") + body)
+    assert (await connection.answer())[0] == 202
+    assert world.services.last[2].idempotency_key == "k-1"
+
+
 async def test_413_reaches_a_client_that_is_still_sending(world: Any, connection: Connection) -> None:
     await connection.send(post(3 * MEBIBYTE, world.token()))
     for _ in range(48):
