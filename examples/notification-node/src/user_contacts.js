@@ -48,7 +48,7 @@ export class UserContacts {
     if (!clients.length) throw new NobodyThere('no instance of user is known');
     const client = clients[this.#turn++ % clients.length];
     const metadata = new Metadata();
-    metadata.set(CALLER_KEY, this.tokens.sign('user', this.Client.service.getContact.path));
+    metadata.set(CALLER_KEY, this.tokens.sign('user', this.Client.service.GetContact.path));
     metadata.set('traceparent', childOf(current().traceparent));
     return new Promise((resolve, reject) => {
       const ended = (error, contact) => (error ? reject(error) : resolve(contact));
