@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from shop.product.v1 import product_pb2 as pb
 
+from marketplace.product import store_search
 from marketplace.product.ports import Listing
 from marketplace.product.service import ProductServicer
 from marketplace.product.store import ProductStore
@@ -76,3 +77,10 @@ async def test_so_many_matches_are_ranked_and_of_a_category_its_own(large: Produ
 
     assert await found() == MOST_RANKED
     assert await found(category="late") == SIZE - 1_400
+
+
+async def test_the_index_is_asked_once_for_a_category(large: ProductServicer, host: Host) -> None:
+    sql, values = store_search.search("sqlite", "id", ["t"], "late", None, 10)
+    plan = await host.database.read(lambda tx: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", *values))
+    (asked,) = [row["detail"] for row in plan if "product_search" in row["detail"]]
+    assert "=" not in asked  # else it is looked into by row
