@@ -170,7 +170,7 @@ def all_ports(folder: Path) -> Iterator[Mapping[str, Port]]:
         yield {
             "gateway": http_port("gateway", url, up),
             "metrics": Port("metrics", ("127.0.0.1", metrics), up.pid),
-            "bank": http_port("bank", where, bank),
+            "bank": replace(http_port("bank", where, bank), log=folder / "book" / "provider-key"),
             "connect": replace(_connect_port(service.pid), log=folder / "inventory.log"),
         }
 
