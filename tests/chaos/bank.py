@@ -1,12 +1,12 @@
 """The card provider of a run: the sandbox bank as a process of its own, behind a proxy that does it harm."""
 
 import asyncio
-import os
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from marketplace.payment.adapters.sandbox_server import KEY_FILE
 from souk.testing.system import LOOPBACK, free_port
 
 CHUNK = 65_536
@@ -16,10 +16,9 @@ START_LIMIT = 30.0
 class Bank:
     """Listens at `url` for Payment. What is held, slow or cut here the bank itself knows nothing of."""
 
-    def __init__(self, folder: Path, secret: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.book = folder / "book"
         self._log = folder / "bank.log"
-        self._secret = secret
         self._port, self._behind = free_port(), free_port()
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Server | None = None
@@ -28,6 +27,11 @@ class Bank:
         self._answers.set()
         self.delay = 0.0
         self.cuts_answers = False
+
+    @property
+    def key_file(self) -> Path:
+        """Where Payment finds the key that the bank demands."""
+        return self.book / KEY_FILE
 
     @property
     def url(self) -> str:
@@ -79,7 +83,6 @@ class Bank:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *words, "--port", str(self._behind)),
-                env={**os.environ, "SOUK_SANDBOX_KEY": self._secret},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )

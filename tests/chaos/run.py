@@ -51,7 +51,7 @@ def run(plan: Plan, tell: Tell) -> Report:
     clocks = outside / "clocks"
     clocks.mkdir(parents=True)
     clocks.chmod(0o755)
-    bank = Bank(outside, "a key of the chaos bank")
+    bank = Bank(outside)
     return asyncio.run(_run(plan, bank, clocks, tell))
 
 
@@ -59,6 +59,7 @@ async def _run(plan: Plan, bank: Bank, clocks: Path, tell: Tell) -> Report:
     await bank.open()
     settings = {
         "SOUK_PAYMENT_PROVIDER_URL": bank.url,
+        "SOUK_PAYMENT_PROVIDER_KEY_FILE": str(bank.key_file),
         "PYTHONPATH": str(CLOCK),
         "CHAOS_CLOCK": str(clocks),
         "SOUK_LOG_LEVEL": "warning",
