@@ -14,7 +14,12 @@ from souk.testing.registry_lease_suite import LeaseSuite
 from souk.testing.registry_secured import Secured, secured_consul, secured_etcd
 from souk.testing.registry_suite import WatchSuite, order
 
-pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("secured")]
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.xdist_group("secured"),
+    # httpcore leaves a connection to the garbage collector whose TLS handshake is cancelled by `close`.
+    pytest.mark.filterwarnings("ignore:unclosed (transport|<socket):ResourceWarning"),
+]
 
 NOBODYS = "11111111-2222-3333-4444-555555555555"
 
