@@ -346,7 +346,7 @@ async def test_a_system_of_one_process_can_be_looked_at(tmp_path: Path) -> None:
         async with httpx.AsyncClient(base_url=f"http://{process['status']['metrics_address']}") as client:
             assert "souk_breaker_state" in (await client.get("/metrics")).text
         found = {(one["caller"], one["callee"]) for one in json.loads((await run("breakers", "--json", *data)).out)}
-        assert {("gateway", "product"), ("order", "payment"), ("payment", "card-provider")} <= found
+        assert {("gateway", "product"), ("payment", "card-provider")} <= found, "what was called has breakers"
         assert (await run("breakers", "--force", "product=open", *data)).status == 0
         async with httpx.AsyncClient(base_url=up.address) as client:
             assert (await client.get("/api/v1/products")).status_code == 503

@@ -83,7 +83,7 @@ async def test_a_trace_that_is_not_valid_is_replaced(world: Any, given: str) -> 
 
 @pytest.mark.parametrize("token", ["", "nonsense"])
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/v1/nothing", "/api/v1/orders/", "/api/v1/orders/x:fly", "/HEALTHZ"]
+    "path", ["//", "/api", "/api/v1/nothing", "/api/v1/orders/", "/api/v1/orders/x:fly", "/HEALTHZ"]
 )
 async def test_an_unknown_route_is_404_before_401(world: Any, path: str, token: str) -> None:
     problem(await world.send("GET", path, token=token), 404, "ROUTE_NOT_FOUND")
