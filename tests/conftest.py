@@ -1,8 +1,14 @@
 """What all tests share: those of one `xdist_group` run on one worker."""
 
+import io
+import logging
 import signal
+from collections.abc import Iterator
 
 import pytest
+import structlog
+
+from souk.telemetry import logs
 
 
 def pytest_configure() -> None:
@@ -21,3 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (named := getattr(item, "_nodeid", "")) and named != item.nodeid:
             item._id = type(item.id).parse(named)
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What is logged, as the process of a service logs it; the logging of before is there again afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    logs.configure(logs.LogSettings(), stream)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)

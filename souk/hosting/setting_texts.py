@@ -112,6 +112,26 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "made once, and kept in the data directory",
     ),
     "drain": ("How long running requests may take to finish when the process is asked to stop.", _SECONDS, ""),
+    "http_connections": ("The most connections of clients to an HTTP port at once.", "connections", ""),
+    "http_connections_per_address": (
+        "The most connections from one address, or one /64 network of IPv6; raise it behind a proxy.",
+        "connections",
+        "",
+    ),
+    "http_first_octet_timeout": ("How long a new connection may stay silent.", _SECONDS, ""),
+    "http_head_timeout": ("How long the head of a request may take.", _SECONDS, ""),
+    "http_body_timeout": (
+        "How long a body may take, besides a second for every SOUK_HTTP_SLOWEST octets of it.",
+        _SECONDS,
+        "",
+    ),
+    "http_write_timeout": (
+        "How long a client may take for its answer, besides a second for every SOUK_HTTP_SLOWEST octets of it.",
+        _SECONDS,
+        "",
+    ),
+    "http_idle_timeout": ("How long a connection is kept between two requests.", _SECONDS, ""),
+    "http_slowest": ("How slow a body or an answer may get on before it is cut off.", "octets a second", ""),
 }
 """By name: the meaning, the unit, and what holds where the default is nothing."""
 

@@ -1,5 +1,6 @@
 """What is logged of a call that goes on after its caller was answered: a trace for a fault of the code alone."""
 
+import io
 from typing import Any, cast
 
 import grpc
@@ -10,7 +11,6 @@ from souk.rpc.call import CallFailed, Status
 from souk.rpc.handling import handle
 from souk.rpc.outgoing import method_of
 from souk.rpc.server import Served
-from souk.telemetry.logs import LogSettings, configure
 from souk.testing.probe import probe_pb2 as pb
 
 PROBE = pb.DESCRIPTOR.services_by_name["Probe"]
@@ -39,27 +39,26 @@ class Answered:
         pass
 
 
-async def logged(error: Exception, capsys: pytest.CaptureFixture[str]) -> str:
+async def logged(error: Exception, written: io.StringIO) -> str:
     """What is logged of a handler that ends in this error."""
 
     async def serve(request: Any, context: Any) -> bytes | None:
         raise error
 
-    configure(LogSettings())
-    await handle(Served(method_of(f"/{PROBE.full_name}/Unary"), serve), pb.Ask(), cast(Any, Answered()))
-    said = capsys.readouterr()
-    return said.out + said.err
+    served = Served(method_of(f"/{PROBE.full_name}/Unary"), serve, lambda metadata: None)
+    await handle(served, pb.Ask(), cast(Any, Answered()))
+    return written.getvalue()
 
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
-async def test_what_passes_is_a_line_without_a_trace(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
-    text = await logged(error, capsys)
+async def test_what_passes_is_a_line_without_a_trace(error: Exception, written: io.StringIO) -> None:
+    text = await logged(error, written)
     assert "Traceback" not in text
     assert '"level":"info"' in text
     assert type(error).__name__ in text
 
 
-async def test_a_fault_of_the_code_is_an_error_with_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    text = await logged(KeyError("no such thing"), capsys)
+async def test_a_fault_of_the_code_is_an_error_with_its_trace(written: io.StringIO) -> None:
+    text = await logged(KeyError("no such thing"), written)
     assert "a call failed after it was answered" in text
     assert "Traceback" in text

@@ -1,26 +1,12 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
-import pytest
 import structlog
 from soukapi.v1.event_pb2 import Event
 
 from souk.kernel.context import CallContext, use
 from souk.telemetry import logs, traces
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    logs.configure(logs.LogSettings(), stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_one_json_line_a_record_with_part_and_trace(written: io.StringIO) -> None:

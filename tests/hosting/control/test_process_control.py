@@ -122,7 +122,7 @@ async def test_one_that_is_forced_open_sends_nothing_and_comes_back(
     dispatcher = Dispatcher(None)
     dispatcher.add(Echo(), probe_pb2.DESCRIPTOR.services_by_name["Probe"])
     breaker = inspected.breakers.add("order", "probe", Breaker())
-    layers = standard_layers("probe", SYSTEM, guards=Guards(breaker=breaker))
+    layers = standard_layers("probe", SYSTEM, guards=lambda method: Guards(breaker=breaker))
     probe = probe_pb2_grpc.ProbeStub(Channel(InProcess(dispatcher), layers=layers, clock=SYSTEM))
 
     async def force(mode: fleet_pb2.BreakerMode.ValueType) -> None:

@@ -311,15 +311,17 @@ class TestPool:
         transport = ConnectTransport(lambda: [server.address])
         stub = ProbeStub(Channel(transport, tokens=tokens("test")))
         calls = [stub.Unary(pb.Ask(what="wait-for", notes=["go"])) for _ in range(CONNECTIONS + 50)]
-        late = stub.Unary(ECHO, timeout=0.3)
-        error = await failure(late)
-        assert (error.code(), error.outcome) == (Code.DEADLINE_EXCEEDED, Outcome.NOT_SENT)
-        assert len(server.connections) == CONNECTIONS
-        probe.events["go"].set()
-        await asyncio.gather(*calls)
-        assert len(server.connections) == CONNECTIONS
-        await transport.close()
-        await server.stop()
+        try:
+            while len(server.connections) < CONNECTIONS:
+                await asyncio.sleep(0.001)
+            error = await failure(stub.Unary(ECHO, timeout=0.3))
+            assert (error.code(), error.outcome) == (Code.DEADLINE_EXCEEDED, Outcome.NOT_SENT)
+            probe.events["go"].set()
+            await asyncio.gather(*calls)
+            assert len(server.connections) == CONNECTIONS
+        finally:
+            await transport.close()
+            await server.stop()
 
     async def test_connections_that_wait_long_are_closed(self) -> None:
         async with raw_server(answering(OK, OK, then_close=False)) as server:
