@@ -29,7 +29,10 @@ def small_disk(place: Path) -> Iterator[Path]:
     """A file system of its own at `place`; skips the test where none may be mounted."""
     place.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
