@@ -11,6 +11,7 @@ mount namespace of this command alone, and gone with it. Ends with 1 when there 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="decides what happens, and when (default 1)")
     parser.add_argument("--json", type=Path, help="write the report to this file, too")
     names = [kind.name for kind in FAULTS]
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy logs and data there when something is violated")
     parser.add_argument("--only", action="append", choices=names, metavar="FAULT", help=f"one of: {', '.join(names)}")
     return parser.parse_args()
 
@@ -43,6 +45,10 @@ def _apart() -> int | None:
         return None
     words = ("unshare", "--mount", "--propagation", "private", sys.executable, "-m", "tests.chaos", *sys.argv[1:])
     return subprocess.run(words, env={**os.environ, INSIDE: "yes"}, check=False).returncode
+
+
+def _sockets(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name).is_socket()]
 
 
 def main() -> int:
@@ -60,6 +66,8 @@ def main() -> int:
         try:
             kinds = [kind for kind in FAULTS if not arguments.only or kind.name in arguments.only]
             report = run(Plan(folder, arguments.minutes * 60, arguments.seed, small, kinds), _tell)
+            if report.violations and arguments.keep:
+                shutil.copytree(name, arguments.keep, symlinks=True, ignore=_sockets, dirs_exist_ok=True)
         finally:
             if small:
                 subprocess.run(("umount", "--lazy", folder), check=False)

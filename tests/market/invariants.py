@@ -24,7 +24,10 @@ STANDING = ("CONFIRMED", "SHIPPED", "DELIVERED")
 
 def await_rest(books: Books, limit: float = REST) -> None:
     """Returns when nothing goes on any more; raises AssertionError, which says what does."""
-    until(lambda: not books.unrest(), limit, "the system comes to rest") if limit else None
+    try:
+        until(lambda: not books.unrest(), limit, "the system comes to rest") if limit else None
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {'; '.join(books.unrest())}") from None
     unrest = books.unrest()
     assert not unrest, unrest
 
