@@ -11,8 +11,10 @@ from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction
 
 BATCH = 50
+ABSENT = 60 * MICROSECONDS
+"""How long a top-up may be unknown to the provider: no request lives that long. Orders cancel their own charges."""
 PATIENCE = 24 * 3_600 * MICROSECONDS
-"""How long a top-up may stay undecided; then this attempt is given up. Orders cancel their own charges."""
+"""How long a top-up that the provider knows may stay undecided; then this attempt is given up, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +34,9 @@ async def recover(office: Office) -> int:
 
 async def _attempt(payment: Payment, office: Office) -> None:
     try:
-        await settle(await _give_up_waiting(payment, office), office)
+        if await _is_left(payment, office):
+            payment = await _give_up(payment, office)
+        await settle(payment, office)
     except PROVIDER_TROUBLE as error:
         _log.warning("payment %s is not settled yet: %s", payment.id, error)
 
@@ -44,12 +48,16 @@ async def _attempt_refund(refund: Refund, office: Office) -> None:
         _log.warning("refund %s is not made yet: %s", refund.id, error)
 
 
-async def _give_up_waiting(payment: Payment, office: Office) -> Payment:
+async def _is_left(payment: Payment, office: Office) -> bool:
+    """Whether a top-up has no outcome and nobody waits for one. Its key may be used again all the same."""
     waited = office.clock.now() - payment.created_at
-    settled = payment.cancelled or payment.released
-    if payment.purpose is not Purpose.TOP_UP or settled or waited < PATIENCE:
-        return payment
+    open_ = payment.status is Status.PENDING and not (payment.cancelled or payment.released)
+    if payment.purpose is not Purpose.TOP_UP or not open_ or waited < ABSENT:
+        return False
+    return waited >= PATIENCE or await office.provider.find(payment.provider_key) is None
 
+
+async def _give_up(payment: Payment, office: Office) -> Payment:
     async def work(tx: Transaction) -> Payment:
         found = await office.payments.find(tx, payment.id)
         assert found is not None, "payments are never deleted"

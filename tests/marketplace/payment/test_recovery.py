@@ -58,6 +58,8 @@ class Moody:
     async def _do(self, method, *arguments):
         if self.mood == "away":
             raise ProviderUnavailable("away")
+        if self.mood == "silent before":
+            raise ProviderSilent("silent")
         answer = await getattr(self.provider, method)(*arguments)
         if self.mood == "silent":
             raise ProviderSilent("silent")
@@ -170,6 +172,22 @@ async def test_a_top_up_that_crashed_is_made_once_or_not_at_all(start, point, ho
         if how == "never" and taken == 0:
             assert await desk.top_up("t", 700) == 700, "a key that was given up may still be used"
             await desk.reconcile()
+
+
+async def test_a_top_up_that_was_asked_for_twice_and_never_reached_the_provider_comes_to_an_end(start) -> None:
+    moody: list[Moody] = []
+    async with start(moody=moody) as desk:
+        moody[0].mood = "silent before"
+        for _ in range(2):  # the second asks for what may be under way, so no failure proves anything any more
+            with pytest.raises(DomainError, match="REQUEST_IN_PROGRESS"):
+                await desk.top_up("t", 700)
+        moody[0].mood = ""
+        await desk.recover(61)
+        (found,) = await desk.rows("SELECT status, next_try_at FROM payments WHERE purpose = 'top-up'")
+        assert (found["status"], found["next_try_at"]) == (Status.VOIDED.value, None)
+        assert await desk.top_up("t", 700) == 700, "the key may still be used"
+        assert await desk.bank.taken("EUR") == 700
+        await desk.reconcile()
 
 
 async def test_an_unknown_outcome_is_no_refusal_and_is_never_charged_twice(start) -> None:
