@@ -63,9 +63,8 @@ class TurningFile:
 
     def _turn_over(self) -> None:
         for number in range(self._kept, 0, -1):
-            older = self._numbered(number - 1)
-            if older.exists():
-                older.replace(self._numbered(number))
+            with suppress(FileNotFoundError):  # there are not that many yet, or somebody cleared them away
+                self._numbered(number - 1).replace(self._numbered(number))
         self.close()
         self.open()
         if not self._kept:

@@ -9,6 +9,7 @@ import httpx
 
 from souk.telemetry.turning_file import TurningFile, TurningLog
 from souk.testing.processes import PATIENCE, system
+from tests.audited import audited
 
 TINY = {"PYTHONPATH": str(Path(__file__).parents[1] / "hosting" / "tiny"), "SOUK_APP": "tiny"}
 
@@ -37,6 +38,18 @@ def test_none_need_be_kept(tmp_path: Path) -> None:
 def test_one_that_is_there_is_counted(tmp_path: Path) -> None:
     (tmp_path / "souk.log").write_text("x" * 19 + "\n")
     assert written(tmp_path, kept=1, lines=1) == [("souk.log", "00000000\n"), ("souk.log.1", "x" * 19 + "\n")]
+
+
+def test_an_old_one_may_be_cleared_away_at_any_time(tmp_path: Path) -> None:
+    (tmp_path / "souk.log.1").write_text("old\n")
+
+    def watch(event: str, path: Path) -> None:
+        if event == "os.rename" and path.name == "souk.log.1":
+            path.unlink(missing_ok=True)
+
+    with audited(watch):
+        files = written(tmp_path, kept=2, lines=3)
+    assert files == [("souk.log", "00000002\n"), ("souk.log.1", "00000000\n00000001\n")]
 
 
 def test_a_pipe_is_not_turned_over(tmp_path: Path) -> None:

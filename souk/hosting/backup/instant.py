@@ -29,6 +29,8 @@ SHORTEST = 0.02
 _LOCK_TIMEOUT = "300ms"
 """Shorter than PostgreSQL's deadlock_timeout: of us and a writer, it is us who step back."""
 _PAUSE = 0.0005
+_PRIMARY = 0xFF
+"""The octet of an error code of SQLite that says what went wrong; the others say where."""
 _TABLES = "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 
 
@@ -100,7 +102,8 @@ def _lock_file(path: Path, until: float) -> Callable[[], None]:
         except sqlite3.OperationalError as error:
             if time.monotonic() > until:
                 connection.close()
-                raise _Busy from error
+                busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+                raise (_Busy() if busy else _unreadable(path, error)) from error
             time.sleep(_PAUSE)
 
     def let_go() -> None:
@@ -123,7 +126,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         return sqlite3.connect(where, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
     except sqlite3.Error as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> ConfigurationError:
+    return ConfigurationError(f"{path} cannot be read: {error}")
 
 
 async def _locked_servers(servers: Mapping[str, Any]) -> list[str]:

@@ -11,8 +11,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-import stat
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,8 @@ from souk.hosting.backup import record
 from souk.hosting.backup.dumps import connect, dump, dumping
 from souk.hosting.backup.instant import Instant, one_instant
 from souk.hosting.backup.record import Record
-from souk.hosting.database_file import MARKER, require_complete
+from souk.hosting.backup.source import begins_with, copy_file, regular_files
+from souk.hosting.database_file import MARKER, path_of, require_complete
 from souk.hosting.service import Service
 from souk.hosting.settings import Settings
 from souk.hosting.whereabouts import Whereabouts, nothing_kept, whereabouts
@@ -80,19 +80,19 @@ def _kept(settings: Settings, target: Path) -> manifest.Manifest:
 async def _copied(
     settings: Settings, services: Iterable[Service], kept: manifest.Manifest, partial: Path, progress: Progress
 ) -> Record:
-    databases = sorted(_sqlite_files(settings.data))
+    databases = _databases(settings.data, kept)
     async with _servers(settings, services, kept) as (urls, connections):
         progress(f"waiting for an instant at which nothing is written in {len(databases) + len(urls)} databases")
         async with one_instant(databases, connections) as instant:
             progress(f"found it; writers waited {instant.waited * 1000:.0f} ms")
             for path, reader in instant.files.items():
-                await asyncio.to_thread(_copy_database, reader, _inside(path, settings.data, partial))
+                await asyncio.to_thread(_copy_database, reader, _copy_of(path, settings.data, partial))
                 progress(f"copied {path.relative_to(settings.data)}")
             for service, snapshot in instant.servers.items():
                 await dump(urls[service], snapshot, partial / "postgres" / f"{service}.dump")
                 progress(f"copied the database of {service}")
             await asyncio.to_thread(_copy_files, settings.data, partial, instant)
-    files = {str(path.relative_to(partial)): record.described(path) for path in sorted(_regular(partial))}
+    files = {str(path.relative_to(partial)): record.described(path) for path in sorted(regular_files(partial))}
     progress(f"copied {len(files)} files")
     return Record(kept, _utc(instant.at), round(instant.waited, 3), files)
 
@@ -124,13 +124,12 @@ def _url(where: Whereabouts, service: Service) -> str:
     return url.replace("{service}", service.name)
 
 
-def _inside(path: Path, data: Path, partial: Path) -> Path:
-    target = partial / "data" / path.relative_to(data)
-    target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
-    return target
+def _copy_of(path: Path, data: Path, partial: Path) -> Path:
+    return partial / "data" / path.relative_to(data)
 
 
 def _copy_database(reader: sqlite3.Connection, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
     target.touch(mode=0o600)
     with closing(sqlite3.connect(target, isolation_level=None)) as copy:
         reader.backup(copy, pages=_PAGES)
@@ -143,43 +142,27 @@ def _copy_database(reader: sqlite3.Connection, target: Path) -> None:
 def _copy_files(data: Path, partial: Path, instant: Instant) -> None:
     """Copies what was in the folders at the instant: what was written later is done again by whoever goes on."""
     for path in _plain_files(data):
-        if path in instant.files:
-            continue
-        try:
-            if path.stat().st_mtime > instant.at:
-                continue
-            target = _inside(path, data, partial)
-            shutil.copyfile(path, target)
-            target.chmod(0o600)
-        except FileNotFoundError:  # it was temporary
-            continue
+        if path not in instant.files:
+            copy_file(path, _copy_of(path, data, partial), instant.at)
 
 
-def _sqlite_files(data: Path) -> Iterator[Path]:
-    for path in _regular(data, _ENGINES):
-        if path.suffix == ".db":
-            with path.open("rb") as file:
-                if file.read(len(_SQLITE)) == _SQLITE:
-                    yield path
+def _databases(data: Path, kept: manifest.Manifest) -> list[Path]:
+    """The SQLite files, those that the manifest names surely among them."""
+    found = sorted(
+        path for path in regular_files(data, _ENGINES) if path.suffix == ".db" and begins_with(path, _SQLITE)
+    )
+    for service in kept.services if kept.databases == manifest.FILES else ():
+        if (path := path_of(data, service)) not in found:
+            raise ConfigurationError(f"{path} is no database any more; restore a backup with `souk restore`")
+    return found
 
 
 def _plain_files(data: Path) -> Iterator[Path]:
-    for path in _regular(data, _ENGINES):
+    for path in regular_files(data, _ENGINES):
         temporary = path.name.startswith(".") or path.name.endswith(("-wal", "-shm", "-journal"))
         ours = path.name in {"souk.lock", MARKER, manifest.FILE} or ".log" in path.suffixes
         if not temporary and not ours:
             yield path
-
-
-def _regular(folder: Path, without: Collection[str] = ()) -> Iterator[Path]:
-    """Regular files below a folder, but not below folders of these names in it."""
-    for parent, folders, names in os.walk(folder):
-        if Path(parent) == folder:
-            folders[:] = [name for name in folders if name not in without]
-        for name in names:
-            path = Path(parent) / name
-            if not path.is_symlink() and stat.S_ISREG(path.lstat().st_mode):
-                yield path
 
 
 def _sync(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Memory of processes, as Linux counts it; 0 where there is no /proc to ask."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -28,10 +29,14 @@ def _share(pid: int) -> int:
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for listed in (_PROC / str(pid) / "task").glob("*/children"):
-        try:
-            found += map(int, listed.read_text().split())
-        except OSError:
-            continue
-    return found
+    threads = _PROC / str(pid) / "task"
+    with suppress(OSError):
+        return [int(child) for thread in os.listdir(threads) for child in _of_thread(threads / thread)]
+    return []
+
+
+def _of_thread(folder: Path) -> list[str]:
+    try:
+        return (folder / "children").read_text().split()
+    except OSError:
+        return []

@@ -1,0 +1,76 @@
+"""Files of a data directory on which a system may be at work: what was listed may be gone when it is read."""
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from souk.kernel.errors import ConfigurationError
+
+_CHUNK = 1 << 20
+_PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
+
+
+def regular_files(data: Path, without: Collection[str] = ()) -> Iterator[Path]:
+    """Regular files below a folder, which must be there, but not below folders of these names in it.
+
+    Folders below it may go meanwhile; so may files, before and after they are named here.
+    """
+    with reading(data):
+        yield from _below(data, without)
+
+
+def _below(folder: Path, without: Collection[str] = ()) -> Iterator[Path]:
+    with os.scandir(folder) as listing:
+        entries = list(listing)
+    for entry in entries:
+        if entry.is_file(follow_symlinks=False):
+            yield Path(entry.path)
+        elif entry.is_dir(follow_symlinks=False) and entry.name not in without:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                yield from _below(Path(entry.path))
+
+
+@contextmanager
+def reading(data: Path) -> Iterator[None]:
+    """What goes wrong inside the block is said of what is read, not of where it is copied to."""
+    try:
+        yield
+    except OSError as error:
+        where = os.fsdecode(error.filename) if error.filename else data
+        raise ConfigurationError(f"{where} cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+def begins_with(path: Path, head: bytes) -> bool:
+    """Whether a file is there and begins so."""
+    with reading(path):
+        try:
+            with path.open("rb") as file:
+                return file.read(len(head)) == head
+        except FileNotFoundError:
+            return False
+
+
+def copy_file(path: Path, target: Path, until: float) -> None:
+    """Copies a file that is still there and was last written before `until`, in seconds since 1970."""
+    with reading(path):
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            return
+    with file:
+        if os.fstat(file.fileno()).st_mtime <= until:
+            target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+            target.touch(mode=_PRIVATE_FILE)
+            with target.open("wb") as copy:
+                _copy(path, file, copy)
+
+
+def _copy(path: Path, file: BinaryIO, copy: BinaryIO) -> None:
+    while True:
+        with reading(path):
+            chunk = file.read(_CHUNK)
+        if not chunk:
+            return
+        copy.write(chunk)
