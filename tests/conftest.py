@@ -1,5 +1,6 @@
 """What all tests share: those of one `xdist_group` run on one worker."""
 
+import gc
 import io
 import logging
 import signal
@@ -9,6 +10,9 @@ import pytest
 import structlog
 
 from souk.telemetry import logs
+from tests.properties import register_profiles
+
+register_profiles()
 
 
 def pytest_configure() -> None:
@@ -27,6 +31,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (named := getattr(item, "_nodeid", "")) and named != item.nodeid:
             item._id = type(item.id).parse(named)
+
+
+def pytest_collection_finish() -> None:
+    """What collecting made lives until the end, and need not be looked at by each collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _leaks_are_blamed_on_their_module() -> Iterator[None]:
+    """What a module's tests left unclosed fails its last test, and not one of a later module."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

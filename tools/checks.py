@@ -8,6 +8,7 @@ python tools/checks.py full        the tests that take long
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,16 +20,23 @@ NOTHING_COLLECTED = 5
 
 Stage = tuple[str, tuple[str, ...]]
 
-TEST: tuple[Stage, ...] = (
+STATIC: tuple[Stage, ...] = (
     ("format", (str(BIN / "ruff"), "format", "--check", ".")),
     ("lint", (str(BIN / "ruff"), "check", ".")),
     ("types", (str(BIN / "mypy"),)),
     ("floors", (str(BIN / "lint-imports"),)),
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
-    ("tests", (*PYTEST, *SPREAD, "-m", "not full and not engines")),
 )
+"""They change nothing, and run side by side."""
+TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, "-m", "not full and not engines")),)
 ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, "-m", "engines", "tests/engines")),)
-FULL: tuple[Stage, ...] = (("full tests", (*PYTEST, *SPREAD, "-m", "full")),)
+FULL: tuple[Stage, ...] = (
+    (
+        "properties",
+        (*PYTEST, *SPREAD, "-m", "hypothesis and not full and not engines", "--hypothesis-profile", "thorough"),
+    ),
+    ("full tests", (*PYTEST, *SPREAD, "-m", "full")),
+)
 
 
 def _stage(name: str, command: tuple[str, ...]) -> int:
@@ -50,9 +58,10 @@ def _tests(name: str, command: tuple[str, ...]) -> int:
 
 def main() -> int:
     """Runs every stage, and returns the exit status of the first that failed."""
+    static: tuple[Stage, ...] = ()
     match sys.argv[1:]:
         case ["test"]:
-            stages = TEST
+            static, stages = STATIC, TEST
         case ["engines"]:
             stages = ENGINES
         case ["full"]:
@@ -60,9 +69,10 @@ def main() -> int:
         case _:
             print(__doc__, file=sys.stderr)
             return 2
-    statuses = []
+    with ThreadPoolExecutor() as threads:
+        statuses = list(threads.map(lambda stage: _stage(*stage), static))
     for name, command in stages:
-        status = _tests(name, command) if "pytest" in command else _stage(name, command)
+        status = _tests(name, command)
         statuses.append(0 if stages is FULL and status == NOTHING_COLLECTED else status)
     return next((status for status in statuses if status), 0)
 

@@ -12,6 +12,7 @@ from souk.kernel.errors import StoreError
 from souk.store.database import Dialect, Row, Value
 from souk.store.postgres_errors import DRIVER_ERRORS, is_about_data, may_run_again, translate
 from souk.store.postgres_unsent import Statement, Unsent, WrongAssumption
+from souk.store.read_only import ReadOnly
 from souk.store.together import can_be_counted, changed_table
 
 R = TypeVar("R")
@@ -207,22 +208,11 @@ class PostgresTransaction:
             raise StoreError("a transaction belongs to the task that runs its work")
 
 
-class PostgresSnapshot(PostgresTransaction):
+class PostgresSnapshot(ReadOnly, PostgresTransaction):
     """The transaction of a `read`: nothing comes of it, so there is nothing to announce, to lock or to put off."""
-
-    reading = True
 
     async def write(self, sql: str, *values: Value) -> None:
         raise StoreError("a read writes nothing")
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        raise StoreError("a read has no commit")
-
-    async def notify(self, channel: str) -> None:
-        raise StoreError("a read notifies nobody")
-
-    async def lock(self, name: str) -> None:
-        raise StoreError("a read holds no locks")
 
 
 class PostgresSingleRead(PostgresSnapshot):

@@ -9,6 +9,7 @@ from typing import TypeVar
 from souk.faults import Faults
 from souk.kernel.errors import StoreError
 from souk.store.database import Dialect, Row, Value
+from souk.store.read_only import ReadOnly
 from souk.store.sqlite_errors import DRIVER_ERRORS, translate
 
 R = TypeVar("R")
@@ -120,19 +121,8 @@ class SqliteTransaction:
             raise self._ended
 
 
-class SqliteSnapshot(SqliteTransaction):
+class SqliteSnapshot(ReadOnly, SqliteTransaction):
     """The transaction of a `read`: nothing comes of it, so there is nothing to announce or to lock."""
-
-    reading = True
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        raise StoreError("a read has no commit")
-
-    async def notify(self, channel: str) -> None:
-        raise StoreError("a read notifies nobody")
-
-    async def lock(self, name: str) -> None:
-        raise StoreError("a read holds no locks")
 
 
 class SqliteSingleRead(SqliteSnapshot):

@@ -22,6 +22,7 @@ from souk.descriptors.json_writer import dumps, writer_of
 from souk.kernel.errors import InvalidArgument
 from souk.store.idempotency import fingerprint
 from souk.testing.sample_contract import sample_messages
+from tests.properties import examples
 
 Everything, Child = sample_messages()
 ORDER = JsonReader(order_pb2.PlaceOrderRequest.DESCRIPTOR)
@@ -294,14 +295,14 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(st.fixed_dictionaries({}, optional=_FIELDS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_is_written_reads_back_the_same(fields: dict[str, Any]) -> None:
     message = Everything(**fields)
     assert Everything(**SAMPLE.read(dumps(writer_of(Everything.DESCRIPTOR)(message)))) == message
 
 
 @given(st.dictionaries(_text, _json, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_struct_means_what_pythons_reader_says(value: dict[str, Any]) -> None:
     message = Everything(**SAMPLE.read(json.dumps({"aStruct": value}).encode()))
     expected = Struct()
@@ -343,7 +344,7 @@ def _texts(draw: st.DrawFn, depth: int = 0) -> str:
 
 
 @given(_texts())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 def test_duplicate_keys_are_found_exactly_when_there_are_any(text: str) -> None:
     body = f'{{"aValue":{text}}}'.encode()
     try:
@@ -360,7 +361,7 @@ def test_a_duplicate_is_named() -> None:
 
 
 @given(st.binary(max_size=60) | st.dictionaries(_text, _json, max_size=3).map(lambda v: json.dumps(v).encode()))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     for reader in (ORDER, SAMPLE):
         with contextlib.suppress(InvalidArgument):

@@ -32,6 +32,7 @@ from souk.descriptors.json_writer import writer_of
 from souk.descriptors.openapi import openapi_of
 from souk.kernel.errors import InvalidArgument
 from souk.testing.sample_contract import sample_messages
+from tests.properties import examples
 
 MODULES = (order_pb2, product_pb2, user_pb2, payment_pb2, inventory_pb2)
 CONTRACTS = [contract_of(service) for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
@@ -207,7 +208,7 @@ _NAMES = [field.json_name for field in Everything.DESCRIPTOR.fields]
 
 
 @given(st.dictionaries(st.sampled_from(_NAMES), _value | _child | st.lists(_child, max_size=2), max_size=3))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_the_schema_and_the_reader_agree(value: dict[str, Any]) -> None:
     """Whatever the reader takes is valid; what is valid it takes, but for what a schema cannot say of text."""
     try:

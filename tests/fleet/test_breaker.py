@@ -11,7 +11,7 @@ from tests.fleet.conftest import LONGEST_OPEN, OPEN_FOR, Bazaar
 from tests.market.buyers import Answer, Crowd, counted, p99
 from tests.market.peers import FAILING, SILENT, Manners, Peer
 
-RATE = 50
+RATE = 20
 AWAY = (503, "PAYMENT_UNAVAILABLE")
 WELL = (201, "CONFIRMED")
 PROBES = BreakerSettings().probes
@@ -19,7 +19,7 @@ AT_ONCE = 1.0
 """Far less than the 2 s after which a call to Payment times out, and far more than a refusal takes."""
 WATCHED = 1.25 * LONGEST_OPEN
 """Seconds that it is watched while open: it is probed at least once."""
-LATE = 5.0
+LATE = 15.0
 """Added where something is awaited on a machine that does much else."""
 
 
@@ -74,7 +74,8 @@ def test_with_payment_stopped_buyers_hear_so_at_once_and_orders_go_on_after(baza
     assert set(counted([ends[-1] for ends in crowd.ends().values()])) == {WELL}
 
 
-@pytest.mark.parametrize("manners", [FAILING, pytest.param(SILENT, marks=pytest.mark.full)], ids=lambda one: one.name)
+@pytest.mark.full
+@pytest.mark.parametrize("manners", [FAILING, SILENT], ids=lambda one: one.name)
 def test_a_payment_that_fails_is_probed_by_the_permitted_number_only(bazaar: Bazaar, manners: Manners) -> None:
     wishes = bazaar.wishes(f"probed-{manners.name}")
     bazaar.operator.souk("stop", "payment")
@@ -108,8 +109,7 @@ def _calls(peer: Peer) -> int:
 
 @pytest.mark.full
 def test_payment_killed_again_and_again_charges_nobody_for_nothing(bazaar: Bazaar) -> None:
-    # Half as many: they insist, and those who were refused come on top of those who are new.
-    with Crowd(bazaar.shop.url, bazaar.wishes("killed"), per_second=RATE // 2) as crowd:
+    with Crowd(bazaar.shop.url, bazaar.wishes("killed"), per_second=RATE) as crowd:
         for _ in range(5):
             (payment,) = bazaar.operator.instances("payment")
             bazaar.operator.kill(payment)

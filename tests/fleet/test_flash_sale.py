@@ -28,7 +28,7 @@ def _sell(bazaar: Bazaar, buyers: int, pieces: int, clients: int) -> None:
 
 
 def test_what_is_there_is_sold_and_no_more(bazaar: Bazaar) -> None:
-    _sell(bazaar, 300, 50, 32)
+    _sell(bazaar, 150, 30, 32)
 
 
 def test_what_comes_in_after_it_was_sold_out_is_sold_at_once(bazaar: Bazaar) -> None:

@@ -6,7 +6,7 @@ from tests.fleet.conftest import Bazaar
 from tests.market.buyers import Crowd, counted, p99
 
 GOOD = {(201, "CONFIRMED"), (202, "PENDING")}
-RATE = 20
+RATE = 10
 
 
 def _roll(bazaar: Bazaar, *which: str) -> None:

@@ -6,7 +6,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-RELAXED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+from tests.properties import examples
+
+RELAXED = settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 METHODS = st.sampled_from(["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "X"])
 PATHS = st.sampled_from(
     [b"/api/v1/orders", b"/api/v1/orders/1", b"/api/v1/users/me", b"/api/v1/products", b"/api/v1/products:search",

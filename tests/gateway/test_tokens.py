@@ -12,9 +12,12 @@ from joserfc import jws
 from souk.gateway.keys import SigningKeys
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.clock import MICROSECONDS, FakeClock
+from tests.properties import examples
 
 ME = "/api/v1/users/me"
-RELAXED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 DEEP = 2_500
 NUMBERS = st.integers() | st.integers(min_value=10**300, max_value=10**400) | st.floats()
 JSON = st.recursive(

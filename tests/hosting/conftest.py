@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Mapping[str, str]:
     """Settings with which `souk` finds the tiny app."""
     return {"PYTHONPATH": str(Path(__file__).parent / "tiny"), "SOUK_APP": "tiny"}

@@ -72,7 +72,7 @@ async def test_the_first_signal_asks_and_the_second_insists() -> None:
     left: list[int] = []
     stop = StopSignals(leave=left.append)
     stop.ask(signal.SIGINT)
-    await asyncio.wait_for(stop.wait(), 1)
+    await asyncio.wait_for(stop.wait(), 30)
     assert left == []
     stop.ask(signal.SIGINT)
     assert left == [signal.SIGINT]

@@ -36,6 +36,21 @@ async def used(data: Path, tiny: Tiny) -> dict[str, Any]:
     return json.loads((data / "souk.json").read_text())  # type: ignore[no-any-return]
 
 
+@pytest.fixture(scope="module")
+def once_used(tmp_path_factory: pytest.TempPathFactory, tiny: Tiny) -> Path:
+    """A directory on which a system ran; to be copied."""
+    data = tmp_path_factory.mktemp("used")
+    asyncio.run(used(data, tiny))
+    return data
+
+
+@pytest.fixture
+def kept(once_used: Path, tmp_path: Path) -> Path:
+    """The folder of the test, as a directory on which a system ran."""
+    shutil.copytree(once_used, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
 def edit(data: Path, **changes: Any) -> None:
     path = data / "souk.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -54,11 +69,10 @@ async def test_a_start_writes_what_the_directory_is(tmp_path: Path, tiny: Tiny) 
     assert second["services"] == {"user": 2}
 
 
-async def test_a_fleet_does_not_start_on_the_data_of_one_process(tmp_path: Path, tiny: Tiny) -> None:
-    await used(tmp_path, tiny)
-    ended = await run("up", "--topology", "fleet", "--port", "0", "--data", str(tmp_path), settings=tiny)
+async def test_a_fleet_does_not_start_on_the_data_of_one_process(kept: Path, tiny: Tiny) -> None:
+    ended = await run("up", "--topology", "fleet", "--port", "0", "--data", str(kept), settings=tiny)
     assert ended.status == 1
-    assert f"`souk up --data {tmp_path}`" in line(ended.err)
+    assert f"`souk up --data {kept}`" in line(ended.err)
 
 
 @pytest.mark.parametrize(
@@ -83,30 +97,27 @@ async def test_one_process_does_not_start_on_the_data_of_a_fleet(
 
 
 @pytest.mark.parametrize("words", [("up", "--port", "0"), ("serve", "user"), ("parked",)])
-async def test_the_data_of_a_newer_version_is_refused(tmp_path: Path, tiny: Tiny, words: tuple[str, ...]) -> None:
-    await used(tmp_path, tiny)
+async def test_the_data_of_a_newer_version_is_refused(kept: Path, tiny: Tiny, words: tuple[str, ...]) -> None:
     for newer in ({"souk": "99.1", "format": 1}, {"format": 2, "souk": "0.0"}):
-        edit(tmp_path, **newer)
-        ended = await run(*words, "--data", str(tmp_path), settings=tiny)
+        edit(kept, **newer)
+        ended = await run(*words, "--data", str(kept), settings=tiny)
         assert ended.status == 1
         assert "newer than this program" in line(ended.err)
 
 
-async def test_the_data_of_an_older_version_is_taken_over_aloud(tmp_path: Path, tiny: Tiny) -> None:
-    await used(tmp_path, tiny)
-    edit(tmp_path, souk="0.0.1")
-    log = tmp_path / "log"
-    assert (await used(tmp_path, {**tiny, "SOUK_LOG_FILE": str(log)}))["souk"] == manifest.PROGRAM
+async def test_the_data_of_an_older_version_is_taken_over_aloud(kept: Path, tiny: Tiny) -> None:
+    edit(kept, souk="0.0.1")
+    log = kept / "log"
+    assert (await used(kept, {**tiny, "SOUK_LOG_FILE": str(log)}))["souk"] == manifest.PROGRAM
     assert "used by Souk 0.0.1 and is brought to" in log.read_text()
 
 
-async def test_a_directory_without_a_manifest_is_recognised(tmp_path: Path, tiny: Tiny) -> None:
-    await used(tmp_path, tiny)
-    (tmp_path / "souk.json").unlink()
-    ended = await run("up", "--topology", "fleet", "--port", "0", "--data", str(tmp_path), settings=tiny)
+async def test_a_directory_without_a_manifest_is_recognised(kept: Path, tiny: Tiny) -> None:
+    (kept / "souk.json").unlink()
+    ended = await run("up", "--topology", "fleet", "--port", "0", "--data", str(kept), settings=tiny)
     assert ended.status == 1
-    assert f"`souk up --data {tmp_path}`" in ended.err
-    assert (await used(tmp_path, tiny))["services"] == {"user": 1}
+    assert f"`souk up --data {kept}`" in ended.err
+    assert (await used(kept, tiny))["services"] == {"user": 1}
 
 
 def test_a_fleet_without_a_manifest_is_recognised(tmp_path: Path) -> None:
@@ -135,10 +146,9 @@ def test_a_start_that_kept_nothing_binds_nobody(tmp_path: Path) -> None:
     assert manifest.claim(tmp_path, FLEET, OWN).installation == first.installation
 
 
-async def test_a_damaged_manifest_is_named(tmp_path: Path, tiny: Tiny) -> None:
-    await used(tmp_path, tiny)
-    (tmp_path / "souk.json").write_text('{"format": ')
-    ended = await run("up", "--port", "0", "--data", str(tmp_path), settings=tiny)
+async def test_a_damaged_manifest_is_named(kept: Path, tiny: Tiny) -> None:
+    (kept / "souk.json").write_text('{"format": ')
+    ended = await run("up", "--port", "0", "--data", str(kept), settings=tiny)
     assert ended.status == 1
     assert "souk.json is damaged" in line(ended.err)
 
@@ -149,11 +159,10 @@ async def refused(data: Path, tiny: Tiny) -> str:
     return line(ended.err)
 
 
-async def test_a_missing_database_is_not_made_anew(tmp_path: Path, tiny: Tiny) -> None:
-    await used(tmp_path, tiny)
-    (tmp_path / "user.db").unlink()
-    assert "user.db is missing" in await refused(tmp_path, tiny)
-    assert not (tmp_path / "user.db").exists()
+async def test_a_missing_database_is_not_made_anew(kept: Path, tiny: Tiny) -> None:
+    (kept / "user.db").unlink()
+    assert "user.db is missing" in await refused(kept, tiny)
+    assert not (kept / "user.db").exists()
 
 
 async def test_a_log_without_its_database_is_refused(tmp_path: Path, tiny: Tiny) -> None:
@@ -181,23 +190,19 @@ async def test_a_database_of_another_installation_is_refused(tmp_path: Path, tin
     assert "another installation" in await refused(one, tiny)
 
 
-async def test_a_database_of_another_time_is_refused(tmp_path: Path, tiny: Tiny) -> None:
-    await used(tmp_path, tiny)
-    shutil.copy(tmp_path / "user.db", older := tmp_path / "kept")
+async def test_a_database_of_another_time_is_refused(kept: Path, tiny: Tiny) -> None:
+    shutil.copy(kept / "user.db", older := kept / "older")
     for _ in range(2):
-        await used(tmp_path, tiny)
-    shutil.copy(older, tmp_path / "user.db")
-    assert "another time" in await refused(tmp_path, tiny)
+        await used(kept, tiny)
+    shutil.copy(older, kept / "user.db")
+    assert "another time" in await refused(kept, tiny)
 
 
 @pytest.mark.parametrize("killed_between", [0, 1])
-async def test_a_kill_between_stamp_and_manifest_is_no_other_time(
-    tmp_path: Path, tiny: Tiny, killed_between: int
-) -> None:
-    await used(tmp_path, tiny)
-    with closing(sqlite3.connect(tmp_path / "user.db")) as database:
+async def test_a_kill_between_stamp_and_manifest_is_no_other_time(kept: Path, tiny: Tiny, killed_between: int) -> None:
+    with closing(sqlite3.connect(kept / "user.db")) as database:
         database.execute(f"PRAGMA user_version = {1 + killed_between}")
-    assert (await used(tmp_path, tiny))["services"] == {"user": 2}
+    assert (await used(kept, tiny))["services"] == {"user": 2}
 
 
 @pytest.mark.parametrize("what", ["directory", "file"])

@@ -26,7 +26,7 @@ def test_slow_and_silent_cards_are_charged_once(shop: Shop) -> None:
         slowly, silently = pool.map(lambda buyer: _place(buyer, lamp), (slow, silent))
     response, took = slowly
     assert response.status_code == 201, response.text
-    assert 2.5 < took < 8
+    assert took > 2.5
     assert _charged(slow, response.json()["id"]) == [1_200]
 
     response, took = silently

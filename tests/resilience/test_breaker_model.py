@@ -6,6 +6,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker import Breaker, BreakerSettings, Kind, State
+from tests.properties import examples
 
 
 class BreakerModel(RuleBasedStateMachine):
@@ -133,5 +134,5 @@ class BreakerModel(RuleBasedStateMachine):
             assert snapshot.failure_rate < self.settings.failure_rate
 
 
-BreakerModel.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+BreakerModel.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=50, deadline=None)
 TestBreakerModel = BreakerModel.TestCase

@@ -11,6 +11,7 @@ from souk.saga import machine
 from souk.saga.definition import Refusal, Saga, Step
 from souk.saga.machine import Answer, Decision, Run
 from souk.saga.states import RUN, STEP, Phase, StepEvent, StepState, diagram
+from tests.properties import examples
 
 DONE, REFUSED = Answer(Outcome.DONE, b"result"), Answer(Outcome.REFUSED, refusal=Refusal("b", "NO", final=True))
 NOT_NOW = Answer(Outcome.REFUSED, refusal=Refusal("b", "PROVIDER_ERROR"))
@@ -277,5 +278,5 @@ class SagaHistory(RuleBasedStateMachine):
             assert self.run.phase in (Phase.COMMITTED, Phase.COMPLETED)
 
 
-SagaHistory.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+SagaHistory.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)
 TestSagaHistory = SagaHistory.TestCase

@@ -41,8 +41,9 @@ class GuardedProvider:
 
     async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
         """Takes money from a card."""
-        ask = lambda: self._provider.charge(key, token, amount, currency, customer)  # noqa: E731
-        return await self._guard(ask, (customer, token))
+        return await self._guard(
+            lambda: self._provider.charge(key, token, amount, currency, customer), (customer, token)
+        )
 
     async def find(self, key: str) -> ProviderAnswer | None:
         """What became of a charge."""

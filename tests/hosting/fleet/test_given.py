@@ -17,7 +17,7 @@ import pytest
 from souk.hosting import installed
 from souk.hosting.fleet.places import LONGEST_SOCKET
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
-from souk.testing.system import System, fleet, fleet_process, reachable, until
+from souk.testing.system import STOP_LIMIT, System, fleet, fleet_process, reachable, until
 from souk.testing.valkey import ValkeyServer, valkey_server  # noqa: F401 - fixture
 from tests.market.api import log_in, wish
 
@@ -116,4 +116,4 @@ def test_an_ordinary_user_has_a_fleet_as_well(tmp_path: Path) -> None:
         assert {one.username() for one in everybody} == {user.pw_name}
         up.send(signal.SIGTERM)
         assert up.await_end() == 0
-        until(lambda: not [one for one in everybody if one.is_running()], 5, "nothing is left")
+        until(lambda: not [one for one in everybody if one.is_running()], STOP_LIMIT, "nothing is left")

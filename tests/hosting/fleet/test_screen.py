@@ -159,13 +159,13 @@ def test_ctrl_c_drains_and_a_second_one_ends_at_once(tmp_path: Path, presses: in
     with reachable(tmp_path) as place, on_a_terminal(*up, str(place / "data")) as (pid, terminal):
         seen = bytearray()
         until(lambda: b"is ready on http" in read(terminal, seen), START_LIMIT, "the fleet is ready")
-        until(lambda: re.search(rb"order +order-1 .*ready", read(terminal, seen)), 5, "the table is there")
+        until(lambda: re.search(rb"order +order-1 .*ready", read(terminal, seen)), START_LIMIT, "the table is there")
         everybody = psutil.Process(pid).children(recursive=True)
         for _ in range(presses):
             os.write(terminal, b"\x03")
             time.sleep(0.3)
         assert status_of(pid, terminal, limit) == status
-        until(lambda: not [one for one in everybody if one.is_running()], 5, "nothing is left")
+        until(lambda: not [one for one in everybody if one.is_running()], STOP_LIMIT, "nothing is left")
 
 
 async def test_a_command_beside_a_fleet_is_shown_by_its_screen(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -13,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from marketplace.inventory.store import SqlStockroom
 from marketplace.inventory.use_cases.expire_reservations import expire_reservations
 from souk.kernel.errors import DomainError
+from tests.properties import examples
 
 PRODUCTS = st.sampled_from(["P-1", "P-2", "P-3"])
 KEYS = st.sampled_from([f"k{number}" for number in range(6)])
@@ -161,8 +163,9 @@ class Inventory(RuleBasedStateMachine):
             assert min(row) >= 0
 
 
+@pytest.mark.hypothesis
 def test_any_sequence_of_calls_keeps_the_books(open_shop) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    limits = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=checks)
+    limits = settings(max_examples=examples(60), stateful_step_count=40, deadline=None, suppress_health_check=checks)
     opened = type("OpenedInventory", (Inventory,), {"open_shop": staticmethod(open_shop)})
     run_state_machine_as_test(opened, settings=limits)

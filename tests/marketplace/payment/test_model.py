@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,6 +21,7 @@ from hypothesis.stateful import (
 from souk.faults import Faults
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
+from tests.properties import examples
 
 TOKENS = ["tok_visa", "tok_visa", "tok_timeout", "tok_declined", "tok_error"]
 SOURCES = st.sampled_from(["wallet", "wallet", "wallet", *TOKENS])
@@ -223,8 +225,9 @@ class Payment(RuleBasedStateMachine):
         self.runner.run(self.desk.reconcile())
 
 
+@pytest.mark.hypothesis
 def test_any_sequence_of_calls_keeps_the_ledger(till) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    limits = settings(max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=checks)
+    limits = settings(max_examples=examples(30), stateful_step_count=30, deadline=None, suppress_health_check=checks)
     opened = type("OpenedPayment", (Payment,), {"open_till": staticmethod(till)})
     run_state_machine_as_test(opened, settings=limits)

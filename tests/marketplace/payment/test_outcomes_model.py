@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -21,6 +22,7 @@ from souk.faults import Faults
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.testing.service_host import AbortedError, HeldToContract
+from tests.properties import examples
 
 ORDERS, TOP_UPS = ("o1", "o2", "o3"), ("t1", "t2", "t3")
 TOKENS = ("tok_visa", "tok_visa", "tok_declined", "tok_error", "tok_timeout")
@@ -183,8 +185,9 @@ class Outcomes(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+@pytest.mark.hypothesis
 def test_what_was_told_as_retryable_stays_retryable(till: Any) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    limits = settings(max_examples=25, stateful_step_count=10, deadline=None, suppress_health_check=checks)
+    limits = settings(max_examples=examples(25), stateful_step_count=10, deadline=None, suppress_health_check=checks)
     opened = type("OpenedOutcomes", (Outcomes,), {"open_till": staticmethod(till)})
     run_state_machine_as_test(opened, settings=limits)

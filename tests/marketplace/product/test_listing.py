@@ -17,6 +17,7 @@ from marketplace.product.words import folded, query_words, words_of
 from souk.hosting.service import Parts
 from souk.kernel.errors import InvalidArgument
 from souk.testing.service_host import CallRecord, service_host
+from tests.properties import examples
 
 CONTEXT: Any = CallRecord()
 
@@ -185,6 +186,7 @@ async def test_syntax_of_engines_is_only_text(product: ProductServicer, q: str) 
     await product.SearchProducts(pb.SearchProductsRequest(q=q), CONTEXT)
 
 
+@pytest.mark.hypothesis
 def test_arbitrary_text_can_be_searched_for(tmp_path: Path) -> None:
     """Whatever is stored and typed, the search answers; and a product is found by words of its name."""
 
@@ -202,7 +204,7 @@ def test_arbitrary_text_can_be_searched_for(tmp_path: Path) -> None:
 
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
     @given(text, text)
     def check(name: str, q: str) -> None:
         asyncio.run(try_out(name, q))
@@ -217,6 +219,7 @@ def test_query_words_hold_letters_and_digits_only(text: str) -> None:
     assert len(set(words)) == len(words) <= 32
 
 
+@pytest.mark.hypothesis
 def test_pages_of_any_size_meet_every_product_once(tmp_path: Path) -> None:
     """Whatever is equal to what, in every order."""
 
@@ -242,7 +245,7 @@ def test_pages_of_any_size_meet_every_product_once(tmp_path: Path) -> None:
 
     names = st.sampled_from(["a", "A", "b", "é", "ä b", "ab", "-"])
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(names, st.integers(0, 3)), max_size=9), st.integers(1, 4))
     def check(rows: list[tuple[str, int]], size: int) -> None:
         asyncio.run(try_out(rows, size))

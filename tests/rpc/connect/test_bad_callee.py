@@ -136,9 +136,9 @@ class TestHalves:
                 await asyncio.sleep(0.05)
 
         async with raw_server(trickle) as server:
-            error = await failure(stub_of(server.address).Unary(ECHO, timeout=0.2))
+            error = await failure(stub_of(server.address).Unary(ECHO, timeout=1.0))
             assert (error.code(), error.outcome) == (Code.DEADLINE_EXCEEDED, Outcome.UNKNOWN)
-            await asyncio.wait_for(server.ended.get(), 5)
+            await asyncio.wait_for(server.ended.get(), 30)
 
 
 class TestNonsense:

@@ -29,8 +29,9 @@ from souk.rpc.transport import MESSAGE_LIMIT
 from souk.testing.memory_transport import MemoryTransport
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.rpc_probe import Probe
+from tests.properties import examples
 
-RELAXED = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SERVICE = pb.DESCRIPTOR.services_by_name["Probe"]
 METHOD = contract_of(SERVICE).methods["/souktest.v1.Probe/Unary"]
 BODY = pb.Ask(what="echo", count=3).SerializeToString()
@@ -98,7 +99,7 @@ def test_answers_read_the_same_however_they_come(came: list[bytes]) -> None:
     assert in_parts == whole or Malformed in (in_parts, whole)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.sampled_from([b"x" * 5_000, b"a: b\r\n" * 800, b"7d0\r\n" + b"x" * 2_000 + b"\r\n"]), st.booleans())
 def test_what_is_kept_is_bounded(part: bytes, chunked: bool) -> None:
     reader = RequestReader()

@@ -1,0 +1,221 @@
+"""The kinds of engines that tests use, and how one of each kind is brought to this machine."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+ENGINES = Path(__file__).resolve().parent.parent / "engines"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "souk" / "engines"
+
+
+class LeftOut(Exception):
+    """The engine cannot be had on this machine; the message says why."""
+
+
+class BuildFailed(Exception):
+    """The engine could be had, and its build is broken; the message says where."""
+
+
+def run(*command: str, cwd: Path | None = None) -> str:
+    """The output of a command, which yields to whatever else runs. Raises CalledProcessError with all that was said."""
+    return subprocess.run(
+        ("nice", *command), cwd=cwd, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ).stdout
+
+
+def needed(tool: str, hint: str) -> None:
+    """Raises LeftOut when a tool is not on the path."""
+    if shutil.which(tool) is None:
+        raise LeftOut(f"needs {tool}, which is not on the path ({hint})")
+
+
+def last_lines(error: subprocess.CalledProcessError) -> str:
+    """What a failed command said last, in a line."""
+    said = [line.strip() for line in error.stdout.splitlines() if line.strip()]
+    return f"{' '.join(error.cmd[1:3])}: {' | '.join(said[-3:])[:600]}"
+
+
+@dataclass(frozen=True)
+class Engine(ABC):
+    """One engine; `takes` says what it costs to bring it."""
+
+    name: str
+    file: str
+    takes: str
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """The version that is brought, and what changes when it must be brought anew."""
+
+    @abstractmethod
+    def bring(self, folder: Path) -> None:
+        """Puts `file` into an empty folder."""
+
+    @property
+    def place(self) -> Path:
+        return CACHE / f"{self.name}-{self.version}"
+
+    @property
+    def _why(self) -> Path:
+        return CACHE / f"{self.name}.why"
+
+    def found(self) -> Path | None:
+        """Where it is, if it is here."""
+        path = self.place / self.file
+        return path if path.exists() else None
+
+    def why_not(self) -> str:
+        """Why it is not here."""
+        reason = self._why.read_text() if self._why.exists() else "not installed yet"
+        return f"{self.name}: {reason} (make test-engines installs it)"
+
+    def install(self) -> Path:
+        """Brings it; another one that does so at the same time does no harm."""
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{self.name}-") as aside:
+            folder = Path(aside) / "done"
+            folder.mkdir()
+            try:
+                self.bring(folder)
+            except (LeftOut, BuildFailed) as error:
+                self._why.write_text(str(error))
+                raise
+            self._why.unlink(missing_ok=True)
+            if self.place.exists():
+                shutil.rmtree(self.place)
+            os.replace(folder, self.place)
+        return self.place / self.file
+
+
+@dataclass(frozen=True)
+class Debian(Engine):
+    """A program out of a Debian package: the system's, if it is installed, and else the file alone, so that
+    nothing is started and nobody needs to be root."""
+
+    package: str = ""
+
+    @property
+    def version(self) -> str:
+        return "debian"
+
+    def found(self) -> Path | None:
+        there = shutil.which(Path(self.file).name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        return Path(there) if there else super().found()
+
+    def bring(self, folder: Path) -> None:
+        needed("apt-get", f"on Debian, the package {self.package} has it")
+        try:
+            self._download(folder)
+            run("dpkg-deb", "-x", *(str(file) for file in folder.glob("*.deb")), str(folder))
+        except subprocess.CalledProcessError as error:
+            raise LeftOut(last_lines(error)) from error
+
+    def _download(self, folder: Path) -> None:
+        try:
+            run("apt-get", "download", self.package, cwd=folder)
+        except subprocess.CalledProcessError:
+            if os.geteuid() != 0:
+                raise
+            run("apt-get", "update")  # a new machine has no lists of packages
+            run("apt-get", "download", self.package, cwd=folder)
+
+
+@dataclass(frozen=True)
+class DebianInstalled(Debian):
+    """A program whose package brings libraries along and starts nothing: installed, by root."""
+
+    def install(self) -> Path:
+        if os.geteuid() != 0:
+            raise LeftOut(f"as root: apt-get install {self.package}")
+        command = ("apt-get", "install", "-y", "--no-install-recommends", self.package)
+        try:
+            try:
+                run("env", "DEBIAN_FRONTEND=noninteractive", *command)
+            except subprocess.CalledProcessError:
+                run("apt-get", "update")
+                run("env", "DEBIAN_FRONTEND=noninteractive", *command)
+        except subprocess.CalledProcessError as error:
+            raise LeftOut(last_lines(error)) from error
+        path = self.found()
+        if path is None:
+            raise BuildFailed(f"{self.package} is installed and {self.file} is not on the path")
+        return path
+
+
+@dataclass(frozen=True)
+class DebianOnLibraries(Debian):
+    """A program whose package would start a service: its file alone, and its libraries installed, by root."""
+
+    libraries: tuple[str, ...] = ()
+
+    def bring(self, folder: Path) -> None:
+        super().bring(folder)
+        try:
+            run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", *self.libraries)
+        except subprocess.CalledProcessError as error:
+            raise LeftOut(f"as root: apt-get install {' '.join(self.libraries)} ({last_lines(error)})") from error
+
+
+@dataclass(frozen=True)
+class Built(Engine):
+    """A program that is built from the manifests in engines/<name>/."""
+
+    pinned: str = ""
+    """Finds the version in the manifest."""
+    manifest: str = ""
+
+    @property
+    def sources(self) -> Path:
+        return ENGINES / self.name
+
+    @property
+    def version(self) -> str:
+        found = re.search(self.pinned, (self.sources / self.manifest).read_text())
+        assert found is not None, f"{self.manifest} pins no version"
+        digest = hashlib.sha256()
+        for file in sorted(path for path in self.sources.rglob("*") if path.is_file()):
+            digest.update(f"{file.relative_to(self.sources)}\n".encode() + file.read_bytes())
+        return f"{found[1]}-{digest.hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class GoProgram(Built):
+    """The main package of a Go module that ours requires."""
+
+    package: str = ""
+
+    def bring(self, folder: Path) -> None:
+        needed("go", "a Go toolchain builds it")
+        try:
+            run("go", "list", "-deps", "-f", "{{.Name}}", self.package, cwd=self.sources)
+        except subprocess.CalledProcessError as error:
+            raise LeftOut(f"its modules cannot be had: {last_lines(error)}") from error
+        try:
+            run("go", "build", "-trimpath", "-o", str(folder / self.file), self.package, cwd=self.sources)
+        except subprocess.CalledProcessError as error:
+            raise BuildFailed(last_lines(error)) from error
+
+
+@dataclass(frozen=True)
+class MavenProgram(Built):
+    """An executable jar."""
+
+    def bring(self, folder: Path) -> None:
+        needed("mvn", "Maven builds it")
+        needed("java", "Java 17 runs it")
+        sources = folder.parent / "sources"
+        shutil.copytree(self.sources, sources)  # Maven writes beside the sources
+        try:
+            run("mvn", "-q", "-B", "-DskipTests", "package", cwd=sources)
+        except subprocess.CalledProcessError as error:
+            if re.search(r"Could not (resolve|find|transfer)|Unknown host|cannot be resolved", error.stdout):
+                raise LeftOut(f"its artifacts cannot be had: {last_lines(error)}") from error
+            raise BuildFailed(last_lines(error)) from error
+        shutil.move(sources / "target" / self.file, folder / self.file)
