@@ -5,25 +5,37 @@ from importlib.metadata import version
 
 import click
 
-from souk.cli.backup import backup, restore
-from souk.cli.breakers import breakers
-from souk.cli.contracts import openapi, routes
-from souk.cli.fleet import logs, restart, scale, start, stop
 from souk.cli.group import Commands, example
-from souk.cli.new import new
-from souk.cli.parked import parked
-from souk.cli.ps import ps
-from souk.cli.serve import serve
-from souk.cli.settings import settings
-from souk.cli.up import up
 from souk.kernel.errors import ConfigurationError, StoreError
 from souk.telemetry.logs import LogSettings, configure
 
 FAILED = 1
 
 
+_OWN = {
+    "up": "up",
+    "serve": "serve",
+    "ps": "ps",
+    "scale": "fleet",
+    "restart": "fleet",
+    "stop": "fleet",
+    "start": "fleet",
+    "logs": "fleet",
+    "breakers": "breakers",
+    "routes": "contracts",
+    "openapi": "contracts",
+    "parked": "parked",
+    "backup": "backup",
+    "restore": "backup",
+    "new": "new",
+    "settings": "settings",
+}
+"""The module of each command, in this package."""
+
+
 @click.group(
     cls=Commands,
+    own={name: f"{__package__}.{module}" for name, module in _OWN.items()},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=example(
         """
@@ -40,12 +52,6 @@ souk scale order=3             how many processes a service of a fleet has
 @click.version_option(version("souk-platform"), prog_name="souk")
 def cli() -> None:
     """A marketplace of small services that stays right when parts of it fail, and its platform."""
-
-
-_RUNNING = (up, serve, ps, scale, restart, stop, start, logs, breakers)
-_BESIDES = (routes, openapi, parked, backup, restore, new, settings)
-for _command in (*_RUNNING, *_BESIDES):
-    cli.add_command(_command)
 
 
 def run(arguments: list[str]) -> int:

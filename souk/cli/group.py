@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any, cast
 
 import click
 
@@ -16,17 +17,23 @@ NOBODY_READS = 128 + signal.SIGPIPE
 
 
 class Commands(click.Group):
-    """Finds commands by entry point when they are asked for, and names the nearest to an unknown one."""
+    """Imports a command when it is asked for, and names the nearest to an unknown one.
+
+    `own` says in which module each command of the platform is; others are found by entry point.
+    """
+
+    def __init__(self, *arguments: Any, own: Mapping[str, str], **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._own = own
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Own commands and installed ones, sorted."""
-        return sorted({*super().list_commands(ctx), *installed.named(installed.COMMANDS)})
+        return sorted({*self._own, *installed.named(installed.COMMANDS)})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """An own command, or an installed one, which is imported only now."""
-        own = super().get_command(ctx, name)
-        if own is not None:
-            return own
+        if name in self._own:
+            return cast(click.Command, getattr(import_module(self._own[name]), name))
         point = installed.named(installed.COMMANDS).get(name)
         if point is None:
             return None

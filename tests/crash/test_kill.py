@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from souk.testing.system import MODES, System
+from souk.testing.system import LONG, MODES, System
 from tests.market.api import Api, log_in, wish
 from tests.market.books import Books
 from tests.market.invariants import await_rest, status, violations
@@ -153,7 +153,7 @@ def test_whatever_is_killed_comes_right(system: System) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("seed", [2, 3])
 def test_whatever_is_killed_often_comes_right(system: System, seed: int) -> None:
-    _rounds(system, 10, seed)
+    _rounds(system, 4 if system.mode in LONG else 10, seed)
 
 
 @pytest.mark.full

@@ -49,6 +49,6 @@ def _wishes(bazaar: Bazaar, product: str, name: str) -> Wishes:
 
 
 @pytest.mark.full
-def test_five_thousand_buyers_for_five_hundred_pieces(opened: Opened, tmp_path: Path) -> None:
+def test_two_thousand_buyers_for_two_hundred_pieces(opened: Opened, tmp_path: Path) -> None:
     with opened("--scale", "inventory=3") as bazaar:
-        _sell(bazaar, 5_000, 500, 64)
+        _sell(bazaar, 2_000, 200, 64)

@@ -21,6 +21,8 @@ from tests.market.buyers import Crowd, Wishes
 from tests.market.invariants import await_rest, violations
 from tests.market.shop import Shop
 
+pytestmark = pytest.mark.xdist_group("backup")
+
 CLIENTS = 6
 ORDERS = 12
 """Orders that are answered before, and after, the backup is made."""
@@ -165,7 +167,6 @@ def test_stopped_it_leaves_nothing(backup: Path, tmp_path: Path, number: signal.
 
 
 @pytest.mark.full
-@pytest.mark.xdist_group("fleet")
 def test_a_fleet_goes_on_from_its_backup(tmp_path: Path) -> None:
     made = tmp_path / "made"
     backed_up_at_work(lambda folder: fleet(folder, arguments=("--scale", "order=2,payment=2")), tmp_path, made)
