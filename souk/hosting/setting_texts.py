@@ -112,6 +112,11 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "made once, and kept in the data directory",
     ),
     "drain": ("How long running requests may take to finish when the process is asked to stop.", _SECONDS, ""),
+    "start_limit": (
+        "How long a process of a fleet may take to start, however well it gets on; engines may take longer.",
+        _SECONDS,
+        "",
+    ),
     "http_connections": ("The most connections of clients to an HTTP port at once.", "connections", ""),
     "http_connections_per_address": (
         "The most connections from one address, or one /64 network of IPv6; raise it behind a proxy.",

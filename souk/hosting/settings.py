@@ -62,7 +62,8 @@ class Settings:
     listens at no address but loopback, unless `plain_tcp` says that the network is to be trusted.
 
     A fleet: `scale` says how many processes a service has, `commands` by which words its processes are
-    started where the service is not the one that is installed here, such as one in another language.
+    started where the service is not the one that is installed here, such as one in another language. One that is not
+    ready after `start_limit` seconds is started anew, even if it gets on.
 
     Operating: `log_file` takes the log instead of standard error. Each log file of Souk's, also those of a fleet's
     processes, is turned over at `log_mb` megabytes, by default 10, and `log_kept` old ones are kept, by default 5.
@@ -119,6 +120,7 @@ class Settings:
     faults: Mapping[str, int] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
     drain: float = 20.0
+    start_limit: float = 600.0
     http_connections: int = HttpLimits.connections
     http_connections_per_address: int = HttpLimits.per_address
     http_first_octet_timeout: float = HttpLimits.first_octet
@@ -206,6 +208,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "faults": values.counts,
     "secret": values.secret,
     "drain": values.seconds,
+    "start_limit": values.positive_seconds,
     "http_connections": values.from_one(999_999),
     "http_connections_per_address": values.from_one(999_999),
     "http_first_octet_timeout": values.positive_seconds,

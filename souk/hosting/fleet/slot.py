@@ -9,6 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -19,8 +20,8 @@ from souk.hosting.fleet.proc import cpu_seconds
 from souk.hosting.fleet.processes_file import ProcessesFile
 from souk.hosting.fleet.readiness import Readiness
 from souk.hosting.fleet.restarting import Restarts
-from souk.hosting.fleet.starting import START_LIMIT, Progress, Turns
-from souk.hosting.fleet.views import BACKING_OFF, DRAINING, FAILED, READY, STARTING, STOPPED, ProcessView
+from souk.hosting.fleet.starting import Progress, Turns
+from souk.hosting.fleet.views import BACKING_OFF, DRAINING, ENGINE, FAILED, READY, STARTING, STOPPED, ProcessView
 from souk.kernel.clock import Clock
 from souk.kernel.errors import SoukError
 from souk.telemetry.turning_file import LogLimits
@@ -54,6 +55,7 @@ class Ground:
     """What every place stands on.
 
     `told` hears each change of a place's state, `said` what is shown of each process. `turns` says when one may start.
+    A start may take `longest_start` seconds; that of an engine, which may have much to recover, as long as it gets on.
     """
 
     clock: Clock
@@ -64,6 +66,7 @@ class Ground:
     random: Random = field(default_factory=Random)
     turns: Turns = field(default_factory=Turns)
     log_limits: LogLimits = field(default_factory=LogLimits)
+    longest_start: float = inf
 
 
 def _nothing() -> None:
@@ -174,7 +177,8 @@ class Slot:
 
     async def _until_its_end(self, command: Command) -> tuple[str, float, str]:
         self._journal.forget()
-        self._progress = Progress(self._ground.clock.monotonic())
+        longest = inf if self.blueprint.kind == ENGINE else self._ground.longest_start
+        self._progress = Progress(self._ground.clock.monotonic(), longest)
         self._ready_since = 0.0
         child = self._child = Child.start(command, self._hear, self.blueprint.stop_signal)
         self._started_at = self._ground.clock.now()
@@ -182,24 +186,23 @@ class Slot:
         ended = asyncio.ensure_future(child.ended())
         looking = asyncio.ensure_future(self._look(child))
         try:
-            late = await self._stalls(child, ended)
-            if late:
+            why = await self._given_up(child, ended)
+            if why:
                 child.send(signal.SIGKILL)
             status = await ended
         finally:
             looking.cancel()
-        why = f"not ready, and no progress for {START_LIMIT:g} s" if late else self._reason(status)
-        return BACKING_OFF, self._well_for(), why
+        return BACKING_OFF, self._well_for(), why or self._reason(status)
 
-    async def _stalls(self, child: Child, ended: "asyncio.Future[int]") -> bool:
-        """Watches its start; whether it stands still before it is ready or ends."""
+    async def _given_up(self, child: Child, ended: "asyncio.Future[int]") -> str:
+        """Watches its start; says why it is not waited for, if it neither becomes ready nor ends in time."""
         while not self._ready.is_set() and child.runs:
             now = self._ground.clock.monotonic()
             self._progress.worked(cpu_seconds(child.pid), now)
-            if self._progress.stalled(now):
-                return True
+            if why := self._progress.given_up(now):
+                return why
             await asyncio.wait({ended}, timeout=_WATCH)
-        return False
+        return ""
 
     async def _keep_record(self, child: Child, command: Command) -> None:
         """Records what was started; what cannot be recorded is ended at once, and raised as OSError."""

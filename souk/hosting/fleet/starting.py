@@ -1,9 +1,10 @@
-"""How processes start on a machine that has much to do: a few at once, and each as long as it gets on."""
+"""How processes start on a machine that has much to do: a few at once, and each as long as it gets on, in limits."""
 
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 START_LIMIT = 60.0
 """Seconds without progress after which a process that is not ready is started anew."""
@@ -17,10 +18,18 @@ LONGEST_TURN = 15.0
 
 @dataclass(slots=True)
 class Progress:
-    """Whether a process that starts gets on: it writes a line, or it works. Pure; `now` is seconds."""
+    """Whether a process that starts gets on: it writes a line, or it works. Pure; `now` is seconds.
+
+    However well it gets on, it may take `longest` seconds: what works for ever is not known from what is slow.
+    """
 
     at: float
+    longest: float = inf
     _cpu: float = 0.0
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.at
 
     def made(self, now: float) -> None:
         """It got on."""
@@ -32,9 +41,11 @@ class Progress:
             self._cpu = cpu
             self.made(now)
 
-    def stalled(self, now: float) -> bool:
-        """Whether it has not got on for too long."""
-        return now - self.at > START_LIMIT
+    def given_up(self, now: float) -> str:
+        """Why it is not waited for any longer; empty as long as it is."""
+        if now - self.at > START_LIMIT:
+            return f"not ready, and no progress for {START_LIMIT:g} s"
+        return f"not ready after {self.longest:g} s" if now - self._began > self.longest else ""
 
 
 class Turns:

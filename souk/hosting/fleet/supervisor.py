@@ -86,7 +86,15 @@ async def supervised_fleet(
         listener = stack.enter_context(listen(settings.bind, settings.port))
         places.prepare()
         stack.callback(places.forget_sockets)
-        ground = Ground(clock, record, places.log, _told(fleet, screen), screen.said, log_limits=settings.log_limits)
+        ground = Ground(
+            clock,
+            record,
+            places.log,
+            _told(fleet, screen),
+            screen.said,
+            log_limits=settings.log_limits,
+            longest_start=settings.start_limit,
+        )
         background = await stack.enter_async_context(supervised(clock))
         background.start("orphans", orphans.collect)
         stack.push_async_callback(fleet.end)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,15 @@ class Watched:
     record: ProcessesFile = field(init=False)
     clock: Clock = field(default_factory=SystemClock)
     turns: Turns = field(default_factory=Turns)
+    longest_start: float = inf
 
     def __post_init__(self) -> None:
         self.record = ProcessesFile(self.folder / "processes.json", boot())
 
     def add(self, name: str, kind: str = SERVICE, replicas: int = 1, words: tuple[str, ...] = WELL) -> Part:
         log = lambda one: self.folder / f"{one}.log"  # noqa: E731 - it is a parameter
-        ground = Ground(self.clock, self.record, log, self._tell, self._hear, turns=self.turns)
+        limits: dict[str, Any] = {"turns": self.turns, "longest_start": self.longest_start}
+        ground = Ground(self.clock, self.record, log, self._tell, self._hear, **limits)
 
         async def command() -> Command:
             return Command(words, os.environ)
@@ -212,6 +215,28 @@ async def test_a_start_that_stands_still_is_started_anew(tmp_path: Path, monkeyp
         clock.advance(START_LIMIT + 1)
         await watched.until({"tiny-1": BACKING_OFF})
         assert watched.fleet.processes()[0].why == f"not ready, and no progress for {START_LIMIT:g} s"
+
+
+@pytest.mark.parametrize(("kind", "anew"), [(SERVICE, True), (ENGINE, False)])
+async def test_a_start_that_gets_on_for_ever_is_started_anew_unless_it_is_an_engine(
+    tmp_path: Path, kind: str, anew: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot_module, "_WATCH", 0.005)
+    cues, clock = Cues(tmp_path / "cue"), FakeClock()
+    cues.file.touch()
+    monkeypatch.setenv("CUE", str(cues.file))
+    async with running(tmp_path, clock=clock, longest_start=START_LIMIT) as watched:
+        watched.add("tiny", kind, words=on_cue(WORKS))
+        await cues.give("step")
+        clock.advance(START_LIMIT - 1)
+        await cues.give("step")
+        clock.advance(2)
+        if anew:
+            await watched.until({"tiny-1": BACKING_OFF})
+            assert watched.fleet.processes()[0].why == f"not ready after {START_LIMIT:g} s"
+        else:
+            await cues.give("ready")
+            await watched.until({"tiny-1": READY})
 
 
 async def test_only_so_many_start_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
