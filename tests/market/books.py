@@ -7,22 +7,28 @@ from pathlib import Path
 
 from shop.order.v1 import order_pb2
 
-from tests.market.rows import Row, on_postgres, postgres_rows, sqlite_rows
+from tests.market.rows import Row, on_postgres, postgres_rows, server_rows, sqlite_rows
 
 DATABASES = ("product", "user", "inventory", "payment", "order")
 
 
 @dataclass(frozen=True)
 class Books:
-    """The data directory of a system that runs, or was stopped. `bank` is the book of a bank outside of it."""
+    """The data directory of a system that runs, or was stopped. `bank` is the book of a bank outside of it.
+
+    `server` is the URL of its databases, with `{service}` for the service's name, where they are not in the directory.
+    """
 
     data: Path
     bank: Path | None = None
+    server: str | None = None
 
     def rows(self, database: str, sql: str, *values: object) -> list[Row]:
         """Rows of a service's database."""
         if database == "bank":
             return sqlite_rows((self.bank or self.data / "payment") / "sandbox-bank.db", sql, *values)
+        if self.server is not None:
+            return server_rows(self.server.replace("{service}", database), sql, *values)
         if on_postgres(self.data):
             return postgres_rows(self.data, database, sql, *values)
         return sqlite_rows(self.data / f"{database}.db", sql, *values)

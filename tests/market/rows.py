@@ -29,7 +29,12 @@ def sqlite_rows(path: Path, sql: str, *values: object) -> list[Row]:
 
 def postgres_rows(data: Path, database: str, sql: str, *values: object) -> list[Row]:
     """Rows of a database of the fleet that runs on a data directory. `sql` is written for SQLite."""
-    return asyncio.run(_fetch(superuser_url(data, f"{PREFIX}{database}"), _numbered(sql), values))
+    return server_rows(superuser_url(data, f"{PREFIX}{database}"), sql, *values)
+
+
+def server_rows(url: str, sql: str, *values: object) -> list[Row]:
+    """Rows of a database on a server. `sql` is written for SQLite."""
+    return asyncio.run(_fetch(url, _numbered(sql), values))
 
 
 def on_postgres(data: Path) -> bool:

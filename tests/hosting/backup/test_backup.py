@@ -1,5 +1,6 @@
 """A backup of a system at work is one instant of it: restored, every order goes on, and no money is missing."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,13 +9,18 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from souk.hosting import installed
 from souk.hosting.backup import record
+from souk.hosting.fleet.postgres_databases import PREFIX
+from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import System, embedded, fleet, fleet_process, reachable, until
 from tests.market.books import Books
 from tests.market.buyers import Crowd, Wishes
@@ -27,6 +33,8 @@ CLIENTS = 6
 ORDERS = 12
 """Orders that are answered before, and after, the backup is made."""
 PATIENCE = 60.0
+SERVICES = [service.name for service in installed.app(None).services if service.migrations is not None]
+PASSWORD = "pw-4711"
 Started = Callable[[Path], AbstractContextManager[System]]
 
 
@@ -44,8 +52,8 @@ def refused(*words: object) -> str:
     return done.stderr.strip().rpartition("\n")[2]
 
 
-def backed_up_at_work(started: Started, folder: Path, backup: Path) -> Path:
-    """Makes a backup while customers order; returns the data directory, which is gone on from."""
+def backed_up_at_work(started: Started, folder: Path, backup: Path, **settings: str) -> Path:
+    """Makes a backup, with these settings, while customers order; returns the data directory of the stopped system."""
     with started(folder) as system:
         shop = Shop(system.mode, system.url, system.data)
         customer = shop.buyer()
@@ -54,7 +62,7 @@ def backed_up_at_work(started: Started, folder: Path, backup: Path) -> Path:
         customer.ok("POST", "/api/v1/wallet:topUp", json=top_up)
         with Crowd(shop.url, wishes, clients=CLIENTS) as crowd:
             until(lambda: len(crowd.answers) >= ORDERS, PATIENCE, "orders are answered")
-            done = souk("backup", backup, "--data", system.data, "--json")
+            done = souk("backup", backup, "--data", system.data, "--json", **settings)
             assert done.returncode == 0, done.stderr
             count = len(crowd.answers)
             until(lambda: len(crowd.answers) >= count + ORDERS, PATIENCE, "orders are answered after the backup")
@@ -63,12 +71,13 @@ def backed_up_at_work(started: Started, folder: Path, backup: Path) -> Path:
         return system.data
 
 
-def restored_and_sound(started: Started, folder: Path) -> None:
+def restored_and_sound(started: Started, folder: Path, server: str | None = None) -> None:
     """Starts what was restored, lets everything come to rest, and looks for what is wrong."""
     with started(folder) as system:
-        await_rest(Books(system.data))
-        assert not violations(Books(system.data))
-        assert len(Books(system.data).orders()) >= ORDERS
+        books = Books(system.data, server=server)
+        await_rest(books)
+        assert not violations(books)
+        assert len(books.orders()) >= ORDERS
         shop = Shop(system.mode, system.url, system.data)
         assert shop.demo.ok("GET", "/api/v1/orders")
         shop.close()
@@ -176,12 +185,54 @@ def test_a_fleet_goes_on_from_its_backup(tmp_path: Path) -> None:
         restored_and_sound(running_fleet, folder)
 
 
+@pytest.fixture
+def given(postgres_server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:  # noqa: F811
+    """A server with an empty database for each service, and their URL."""
+    empty_databases(postgres_server)
+    yield postgres_server, postgres_server.service_url("{service}", PASSWORD)
+    asyncio.run(on_each(postgres_server.drop_service_database))
+    asyncio.run(on_each(lambda name: postgres_server.drop_service_database(PREFIX + name)))
+
+
+async def on_each(work: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+    for name in SERVICES:
+        await work(name)
+
+
+def empty_databases(server: PostgresServer) -> None:
+    asyncio.run(on_each(server.drop_service_database))
+    asyncio.run(on_each(lambda name: server.create_service_database(name, PASSWORD)))
+
+
+@pytest.mark.full
+@pytest.mark.xdist_group("fleet")
+def test_databases_on_a_given_server(given: tuple[PostgresServer, str], tmp_path: Path) -> None:
+    server, url = given
+    made, on_server = tmp_path / "made", {"SOUK_POSTGRES": url}
+    backed_up_at_work(lambda folder: embedded(folder, settings=on_server), tmp_path, made, **on_server)
+    assert "name one with --postgres" in refused("restore", made, "--data", tmp_path / "new")
+    again = souk("restore", made, "--data", tmp_path / "new", **on_server)
+    assert "the database inventory is not empty" in again.stderr
+    assert not list((tmp_path / "new").glob("[!s]*")), "a failed restore leaves nothing"
+
+    empty_databases(server)
+    done = souk("restore", made, "--data", tmp_path / "again" / "data", **on_server)
+    assert done.returncode == 0, done.stderr
+    restored_and_sound(lambda folder: embedded(folder, settings=on_server), tmp_path / "again", url)
+
+    with reachable(tmp_path / "fleet") as folder:  # and by an administrator, who has none yet
+        done = souk("restore", made, "--data", folder / "data", SOUK_POSTGRES=server.url())
+        assert done.returncode == 0, done.stderr
+        by_fleet = partial(running_fleet, arguments=("--postgres", server.url()))
+        restored_and_sound(by_fleet, folder, server.url(f"{PREFIX}{{service}}"))
+
+
 @contextmanager
-def running_fleet(folder: Path) -> Iterator[System]:
+def running_fleet(folder: Path, arguments: Sequence[str] = ()) -> Iterator[System]:
     """A fleet on a data directory that is there."""
     logs = folder / "logs"
     logs.mkdir()
-    up = fleet_process(folder / "data", logs, r"is ready on (?P<url>http://\S+)")
+    up = fleet_process(folder / "data", logs, r"is ready on (?P<url>http://\S+)", *arguments)
     system = System("fleet", folder / "data", [up], {})
     try:
         system.start()
