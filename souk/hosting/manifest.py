@@ -59,7 +59,7 @@ def read(data: Path) -> Manifest | None:
     except OSError as error:
         raise unusable(data, error) from None
     try:
-        found = _parsed(json.loads(text))
+        found = parsed(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ConfigurationError(f"{path} is damaged; bring it back from a backup, with all of {data}") from None
     if is_newer(found):
@@ -75,7 +75,8 @@ def is_newer(manifest: Manifest) -> bool:
     return manifest.format > FORMAT or _release(manifest.souk) > _release(PROGRAM)
 
 
-def _parsed(document: Any) -> Manifest:
+def parsed(document: Any) -> Manifest:
+    """A manifest out of JSON; raises ValueError, TypeError, KeyError or AttributeError for what is none."""
     services = {str(name): int(number) for name, number in document.get("services", {}).items()}
     words = {name: str(document[name]) for name in ("topology", "databases", "installation", "souk")}
     return Manifest(services=services, format=int(document["format"]), **words)

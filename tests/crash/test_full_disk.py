@@ -25,11 +25,11 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[Path]:
-    """A file system of its own at `place`; skips the test where none may be mounted."""
+def small_disk(place: Path, size: int = SIZE) -> Iterator[Path]:
+    """A file system of so many octets at `place`; skips the test where none may be mounted."""
     place.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(place)],
         capture_output=True,
         text=True,
         check=False,

@@ -8,11 +8,12 @@ It is made beside, as BACKUP.partial, and renamed when it is whole.
 """
 
 import asyncio
+import fcntl
 import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from souk.hosting.backup import record
 from souk.hosting.backup.dumps import connect, dump, dumping
 from souk.hosting.backup.instant import Instant, one_instant
 from souk.hosting.backup.record import Record
-from souk.hosting.backup.source import begins_with, copy_file, regular_files
+from souk.hosting.backup.source import begins_with, copy_if_there, regular_files
 from souk.hosting.database_file import MARKER, path_of, require_complete
 from souk.hosting.service import Service
 from souk.hosting.settings import Settings
 from souk.hosting.whereabouts import Whereabouts, nothing_kept, whereabouts
 from souk.kernel.errors import ConfigurationError
+from souk.store.same_file import identity_of
 
 Progress = Callable[[str], None]
 _SQLITE = b"SQLite format 3\0"
@@ -42,21 +44,47 @@ async def make_backup(settings: Settings, services: Iterable[Service], target: P
 
     Raises ConfigurationError, in one line, when there is none, it cannot be read, or `target` is there already.
     """
-    partial = target.with_name(f"{target.name}.partial")
     kept = _kept(settings, target)
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        (partial / "data").mkdir(parents=True, mode=_PRIVATE)
-        partial.chmod(_PRIVATE)
-        made = await _copied(settings, services, kept, partial, progress)
-        await asyncio.to_thread(_finish, partial, made, target)
+        with _beside(target) as partial:
+            made = await _copied(settings, services, kept, partial, progress)
+            await asyncio.to_thread(_finish, partial, made, target)
     except OSError as error:
         raise ConfigurationError(f"{target} cannot be written: {(error.strerror or str(error)).lower()}") from None
     except sqlite3.Error as error:
         raise ConfigurationError(f"a database cannot be copied: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return made
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """An empty folder that this process alone uses, and that is gone afterwards, unless it was renamed.
+
+    Raises ConfigurationError when another process makes the same backup. One that was killed has left its folder.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
+    descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if identity_of(partial) != identity_of(f"/dev/fd/{descriptor}"):
+            raise BlockingIOError
+        try:
+            _empty(partial)
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except BlockingIOError:
+        raise ConfigurationError(f"another backup is being made in {target}; name a new directory for each") from None
+    finally:
+        os.close(descriptor)
+
+
+def _empty(partial: Path) -> None:
+    for path in partial.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    partial.chmod(_PRIVATE)
+    (partial / "data").mkdir(mode=_PRIVATE)
 
 
 def _finish(partial: Path, made: Record, target: Path) -> None:
@@ -143,7 +171,7 @@ def _copy_files(data: Path, partial: Path, instant: Instant) -> None:
     """Copies what was in the folders at the instant: what was written later is done again by whoever goes on."""
     for path in _plain_files(data):
         if path not in instant.files:
-            copy_file(path, _copy_of(path, data, partial), instant.at)
+            copy_if_there(path, _copy_of(path, data, partial), instant.at)
 
 
 def _databases(data: Path, kept: manifest.Manifest) -> list[Path]:

@@ -52,8 +52,8 @@ def read(backup: Path) -> Record:
     """Raises ConfigurationError for what is no backup, a damaged one, or one of a newer version."""
     try:
         document = json.loads((backup / FILE).read_text())
-        kept = Manifest(**document.pop("manifest"))
-        found = Record(manifest=kept, **document)
+        kept = manifest.parsed(document.pop("manifest"))
+        found = _parsed(kept, document)
     except FileNotFoundError:
         raise ConfigurationError(f"{backup} is no backup: it has no {FILE}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -64,6 +64,14 @@ def read(backup: Path) -> Record:
             f"({manifest.PROGRAM}); install Souk {kept.souk}"
         )
     return found
+
+
+def _parsed(kept: Manifest, document: dict[str, Any]) -> Record:
+    files = {
+        str(name): {"sha256": str(one["sha256"]), "octets": int(one["octets"])}
+        for name, one in document["files"].items()
+    }
+    return Record(kept, str(document["made_at"]), float(document["waited"]), files, int(document["format"]))
 
 
 def check(backup: Path, record: Record, progress: Callable[[str], None]) -> None:

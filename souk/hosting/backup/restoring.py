@@ -7,8 +7,8 @@ end, but a kill, empties the directory again.
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +16,19 @@ from souk.hosting import manifest
 from souk.hosting.backup import record
 from souk.hosting.backup.dumps import bring_back, dumping
 from souk.hosting.backup.record import Record
-from souk.hosting.data_directory import held, make
+from souk.hosting.backup.source import copy_file, reading
+from souk.hosting.data_directory import held, make, unusable
 from souk.hosting.database_file import UNFINISHED, path_of
 from souk.hosting.fleet.credentials import Credentials
-from souk.hosting.fleet.engines import Engines, given_databases
+from souk.hosting.fleet.engines import Engines
 from souk.hosting.fleet.fleet import Fleet
 from souk.hosting.fleet.places import Places
+from souk.hosting.fleet.postgres_databases import PostgresServer, is_template
 from souk.hosting.fleet.proc import boot
 from souk.hosting.fleet.processes_file import ProcessesFile
 from souk.hosting.fleet.slot import Ground
 from souk.hosting.manifest import Manifest
-from souk.hosting.settings import Settings
+from souk.hosting.settings import SERVICE_PLACE, Settings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 
@@ -42,15 +44,17 @@ async def restore_backup(backup: Path, settings: Settings, clock: Clock, progres
     """
     found = record.read(backup)
     _require_empty(settings.data)
-    await asyncio.to_thread(record.check, backup, found, progress)
+    await asyncio.to_thread(_check, backup, found, progress)
     _require_server(found.manifest, settings)
     with held(settings.data):
         try:
             (settings.data / UNFINISHED).touch(mode=0o600)
             await _restored(backup, found, settings, clock, progress)
             (settings.data / UNFINISHED).unlink()
-        except BaseException:
+        except BaseException as error:
             await asyncio.to_thread(_empty, settings.data)
+            if isinstance(error, OSError):
+                raise unusable(settings.data, error) from None
             raise
     return found
 
@@ -58,8 +62,13 @@ async def restore_backup(backup: Path, settings: Settings, clock: Clock, progres
 def check_backup(backup: Path, progress: Progress) -> Record:
     """Only checks it."""
     found = record.read(backup)
-    record.check(backup, found, progress)
+    _check(backup, found, progress)
     return found
+
+
+def _check(backup: Path, found: Record, progress: Progress) -> None:
+    with reading(backup):
+        record.check(backup, found, progress)
 
 
 def _require_empty(data: Path) -> None:
@@ -109,9 +118,7 @@ def _copy(source: Path, data: Path) -> None:
         if path.is_dir():
             make(target)
         else:
-            make(target.parent)
-            shutil.copyfile(path, target)
-            target.chmod(0o600)
+            copy_file(path, target)
 
 
 @asynccontextmanager
@@ -121,7 +128,8 @@ async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncI
     names = sorted(kept.services)
     make(places.processes.parent)
     if settings.postgres is not None:
-        yield (await given_databases(settings.postgres, Credentials(places.credentials), 0, 1, names)).urls
+        async with _on_given(settings.postgres, Credentials(places.credentials), names) as urls:
+            yield urls
         return
     async with AsyncExitStack() as stack:
         places.prepare()
@@ -131,6 +139,22 @@ async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncI
         stack.push_async_callback(fleet.end)
         ground = Ground(clock, record_, places.log, lambda view: None, lambda name, lines: None)
         yield (await Engines(settings, places, ground, fleet).databases(names)).urls
+
+
+@asynccontextmanager
+async def _on_given(url: str, credentials: Credentials, names: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
+    """Databases that are there, or those that an administrator makes; these are gone again when the block fails."""
+    if is_template(url):
+        yield {name: url.replace(SERVICE_PLACE, name) for name in names}
+        return
+    server = PostgresServer(url, credentials, ours=False)
+    try:
+        await server.provide(names)
+        yield {name: server.service_url(name) for name in names}
+    except BaseException:
+        with suppress(ConfigurationError):  # what went wrong is said already
+            await server.withdraw()
+        raise
 
 
 def _empty(data: Path) -> None:

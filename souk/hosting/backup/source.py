@@ -52,7 +52,7 @@ def begins_with(path: Path, head: bytes) -> bool:
             return False
 
 
-def copy_file(path: Path, target: Path, until: float) -> None:
+def copy_if_there(path: Path, target: Path, until: float) -> None:
     """Copies a file that is still there and was last written before `until`, in seconds since 1970."""
     with reading(path):
         try:
@@ -61,16 +61,25 @@ def copy_file(path: Path, target: Path, until: float) -> None:
             return
     with file:
         if os.fstat(file.fileno()).st_mtime <= until:
-            target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-            target.touch(mode=_PRIVATE_FILE)
-            with target.open("wb") as copy:
-                _copy(path, file, copy)
+            _write(path, file, target)
 
 
-def _copy(path: Path, file: BinaryIO, copy: BinaryIO) -> None:
-    while True:
-        with reading(path):
-            chunk = file.read(_CHUNK)
-        if not chunk:
-            return
-        copy.write(chunk)
+def copy_file(path: Path, target: Path) -> None:
+    """Copies a file, which must be there."""
+    with reading(path):
+        file = path.open("rb")
+    with file:
+        _write(path, file, target)
+
+
+def _write(path: Path, file: BinaryIO, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+    target.touch(mode=_PRIVATE_FILE)
+    with target.open("wb") as copy:
+        while chunk := _read(path, file):
+            copy.write(chunk)
+
+
+def _read(path: Path, file: BinaryIO) -> bytes:
+    with reading(path):
+        return file.read(_CHUNK)

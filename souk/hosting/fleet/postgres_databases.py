@@ -26,11 +26,15 @@ def is_template(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """The server at an administrator's `url`; `ours` alone, or one that others use, too."""
+    """The server at an administrator's `url`; `ours` alone, or one that others use, too.
+
+    `made` are the statements that undo what `provide` has made.
+    """
 
     url: str = field(repr=False)
     credentials: Credentials
     ours: bool
+    made: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def service_url(self, service: str) -> str:
         """The URL of a service's database, with its own role and password."""
@@ -60,6 +64,18 @@ class PostgresServer:
         finally:
             await connection.close(timeout=PATIENCE)
 
+    async def withdraw(self) -> None:
+        """Removes the roles and databases that `provide` has made, and nothing else; raises as it does."""
+        driver = _driver()
+        connection = await self._connect(driver)
+        try:
+            while self.made:
+                await connection.execute(self.made.pop())
+        except driver.PostgresError as error:
+            raise ConfigurationError(f"PostgreSQL: {_line(error)}") from error
+        finally:
+            await connection.close(timeout=PATIENCE)
+
     async def _connect(self, driver: Any) -> Any:
         try:
             return await driver.connect(self.url, timeout=PATIENCE, target_session_attrs="read-write")
@@ -77,6 +93,7 @@ class PostgresServer:
         """A role, and a database of the same name that belongs to it."""
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
             await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{self.credentials.password(name)}'")
+            self.made.append(f"DROP ROLE {name}")
         elif name not in self.credentials:
             raise ConfigurationError(
                 f"PostgreSQL on {postgres_server(self.url)} has a role {name} already, and its password is not known "
@@ -91,6 +108,7 @@ class PostgresServer:
             # Who is no superuser may give a database only to a role that they are a member of.
             await connection.execute(f"GRANT {name} TO CURRENT_USER")
         await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
+        self.made.append(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _driver() -> Any:

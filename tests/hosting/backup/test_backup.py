@@ -20,8 +20,10 @@ import pytest
 from souk.hosting import installed
 from souk.hosting.backup import record
 from souk.hosting.fleet.postgres_databases import PREFIX
+from souk.kernel.errors import ConfigurationError
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import System, embedded, fleet, fleet_process, reachable, until
+from tests.crash.test_full_disk import small_disk
 from tests.market.books import Books
 from tests.market.buyers import Crowd, Wishes
 from tests.market.invariants import await_rest, violations
@@ -150,6 +152,27 @@ def test_a_newer_version_s_is_refused(backup: Path, tmp_path: Path) -> None:
     assert "newer than this program" in refused("restore", copy, "--data", tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [("format", "x"), ("files", ["a"]), ("manifest", {}), ("waited", None)],
+)
+def test_a_record_that_makes_no_sense_is_damaged(backup: Path, tmp_path: Path, place: str, value: object) -> None:
+    document = json.loads((backup / record.FILE).read_text())
+    (tmp_path / record.FILE).write_text(json.dumps({**document, place: value}))
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        record.read(tmp_path)
+
+
+def test_a_full_disk_is_named_and_left_empty(backup: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 200_000) as disk:
+        said = refused("backup", disk / "made", "--data", backup.parent / "data")
+        assert "made cannot be written: no space" in said or "database or disk is full" in said
+        assert not list(disk.iterdir())
+        said = refused("restore", backup, "--data", disk / "data")
+        assert said == f"souk: the disk that holds {disk}/data is full; free some space or choose another with --data"
+        assert {path.name for path in (disk / "data").iterdir()} <= {"souk.lock"}
+
+
 def test_a_system_does_not_start_on_half_a_restore(backup: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     assert souk("restore", backup, "--data", data).returncode == 0
@@ -220,6 +243,10 @@ def test_databases_on_a_given_server(given: tuple[PostgresServer, str], tmp_path
     assert done.returncode == 0, done.stderr
     restored_and_sound(lambda folder: embedded(folder, settings=on_server), tmp_path / "again", url)
 
+    blocked = partial(souk, "restore", made, "--data", tmp_path / "blocked", SOUK_POSTGRES=server.url())
+    asyncio.run(server.create_service_database(f"{PREFIX}user", PASSWORD))
+    assert f"has a role {PREFIX}user already" in blocked().stderr
+    asyncio.run(server.drop_service_database(f"{PREFIX}user"))
     with reachable(tmp_path / "fleet") as folder:  # and by an administrator, who has none yet
         done = souk("restore", made, "--data", folder / "data", SOUK_POSTGRES=server.url())
         assert done.returncode == 0, done.stderr

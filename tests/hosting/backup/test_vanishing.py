@@ -1,6 +1,7 @@
 """A backup bears it that files go while it looks, and says of an error whether it came in reading or in writing."""
 
 import errno
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -82,6 +83,21 @@ async def test_what_cannot_be_read_is_named(data: Path, harmed: str) -> None:
 
     with audited(watch), pytest.raises(ConfigurationError, match=f"data/{harmed} cannot be read: permission denied"):
         await copied(data)
+
+
+async def test_a_backup_that_another_process_makes_is_left_to_it(data: Path) -> None:
+    partial = data.with_name("made.partial")
+    partial.mkdir()
+    (partial / "of-the-other").touch()
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(ConfigurationError, match="another backup is being made in"):
+            await copied(data)
+        assert (partial / "of-the-other").exists()
+    finally:
+        os.close(descriptor)
+    assert await copied(data) == {"data/order.db", "data/secret"}, "what one that was killed has left is cleared away"
 
 
 async def test_what_cannot_be_written_is_said_of_the_backup(data: Path) -> None:
