@@ -100,6 +100,13 @@ def test_a_system_of_one_process_goes_on_from_its_backup(backup: Path, tmp_path:
     restored_and_sound(embedded, tmp_path)
 
 
+def test_a_system_that_is_stopped_is_copied_as_well(backup: Path, tmp_path: Path) -> None:
+    done = souk("backup", tmp_path / "made", "--data", backup.parent / "data")
+    assert done.returncode == 0, done.stderr
+    assert record.read(tmp_path / "made").files.keys() >= {"data/order.db", "data/secret"}
+    assert souk("restore", tmp_path / "made", "--check").returncode == 0
+
+
 def test_it_is_private_and_whole(backup: Path) -> None:
     for path in (backup, *backup.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
@@ -201,11 +208,21 @@ def test_stopped_it_leaves_nothing(backup: Path, tmp_path: Path, number: signal.
 @pytest.mark.full
 def test_a_fleet_goes_on_from_its_backup(tmp_path: Path) -> None:
     made = tmp_path / "made"
-    backed_up_at_work(lambda folder: fleet(folder, arguments=("--scale", "order=2,payment=2")), tmp_path, made)
+    backed_up_at_work(fleet_without_mail, tmp_path, made)
     with reachable(tmp_path / "again") as folder:
         done = souk("restore", made, "--data", folder / "data")
         assert done.returncode == 0, done.stderr
         restored_and_sound(running_fleet, folder)
+
+
+@contextmanager
+def fleet_without_mail(folder: Path) -> Iterator[System]:
+    """A fleet of which one service is down; once it has been stopped, its databases cannot be copied."""
+    with fleet(folder, arguments=("--scale", "order=2,payment=2")) as system:
+        done = souk("stop", "notification", "--data", system.data)
+        assert done.returncode == 0, done.stderr
+        yield system
+        assert "does not run" in refused("backup", folder / "late", "--data", system.data)
 
 
 @pytest.fixture
