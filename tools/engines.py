@@ -30,6 +30,7 @@ ALL: tuple[Engine, ...] = (
     DebianOnLibraries(
         "pgbouncer", "usr/sbin/pgbouncer", "seconds", package="pgbouncer", libraries=("libc-ares2", "libevent-2.1-7")
     ),
+    DebianInstalled("chromium", "chromium", "a minute", package="chromium"),
     MavenProgram("eureka", "eureka.jar", "a minute", r"<spring-cloud.version>([0-9.]+)<", "pom.xml"),
     GoProgram(
         "consul",

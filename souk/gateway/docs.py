@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from json import dumps
 from typing import Any
 
 from souk.gateway.docs_schema import Schema, fields, reference, row, text
@@ -23,7 +24,8 @@ def page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[bytes, b
         f"<style>{style}</style></head><body><header><h1>{title} API</h1>"
         f"<p>{text(document['info']['description'])}</p>"
         '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>'
-        '<input id="filter" type="search" placeholder="Filter by path, name or code" aria-label="Filter">'
+        '<label for="filter">Filter by path, name or code</label><input id="filter" type="search">'
+        '<p id="matches" role="status"></p>'
         f"</header><main>{''.join(_body(document))}</main><script>{script}</script></body></html>"
     )
     policy = (
@@ -73,7 +75,7 @@ def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, A
     if operation["parameters"]:
         yield f'<h3>Parameters</h3><table class="fields">{"".join(map(_parameter, operation["parameters"]))}</table>'
     if body := operation.get("requestBody"):
-        yield from _request_body(body["content"]["application/json"]["schema"], document)
+        yield from _request_body(body["content"]["application/json"], document)
     yield "<h3>Answers</h3><table>"
     for status, response in _responses(operation, document).items():
         yield f"<tr><th>{escape(status)}</th><td>{_answer(response, document)}</td></tr>"
@@ -91,9 +93,12 @@ def _parameter(parameter: Schema) -> str:
     return row(parameter["name"], parameter["schema"], where, parameter.get("description", ""))
 
 
-def _request_body(schema: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+def _request_body(content: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+    schema = content["schema"]
     yield f"<h3>Body: {reference(schema)}</h3>"
     yield fields(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if example := content.get("example"):
+        yield f"<h3>For example</h3><pre>{escape(dumps(example, indent=2, ensure_ascii=False))}</pre>"
 
 
 def _responses(operation: Schema, document: Mapping[str, Any]) -> Mapping[str, Schema]:
