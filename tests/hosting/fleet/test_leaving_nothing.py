@@ -109,7 +109,7 @@ def test_after_a_supervisor_was_killed_everything_ends_by_itself(fleet: Fleet) -
 _ON_A_TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
 
 
-@pytest.mark.parametrize("after", [b"postgres", b"user-1"])
+@pytest.mark.parametrize("after", [b"postgres", pytest.param(b"user-1", marks=pytest.mark.full)])
 def test_ctrl_c_twice_while_it_starts_leaves_nothing_and_no_traceback(
     tmp_path: Path, tiny: Mapping[str, str], after: bytes
 ) -> None:
