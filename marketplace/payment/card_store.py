@@ -10,7 +10,17 @@ _DEFAULT = f"SELECT {_COLUMNS} FROM cards WHERE user_id = $1 AND is_default AND 
 _OLDEST = f"SELECT {_COLUMNS} FROM cards WHERE user_id = $1 AND NOT forgotten ORDER BY id LIMIT 1"
 _UNSET = "UPDATE cards SET is_default = $2 WHERE user_id = $1 AND is_default"
 _SET = "UPDATE cards SET is_default = $2 WHERE id = $1"
-_FORGET = "UPDATE cards SET is_default = $2, forgotten = $3 WHERE id = $1"
+_COUNT = "SELECT COUNT(*) AS n FROM cards WHERE user_id = $1 AND NOT forgotten"
+_FORGET = """
+    UPDATE cards SET is_default = $2, forgotten = $3,
+        forgotten_at = (SELECT MAX(c.forgotten_at) + 1 FROM cards c WHERE c.user_id = $4)
+    WHERE id = $1
+"""
+_KEEP_LAST_FORGOTTEN = """
+    DELETE FROM cards WHERE user_id = $1 AND forgotten AND forgotten_at <= (
+        SELECT MAX(c.forgotten_at) FROM cards c WHERE c.user_id = $1
+    ) - CAST($2 AS BIGINT)
+"""
 _ERASE = "DELETE FROM cards WHERE user_id = $1"
 _PAGE = f"""
     SELECT {_COLUMNS} FROM cards
@@ -33,6 +43,11 @@ class SqlCards:
         """A user's card, forgotten or not."""
         return _maybe(await tx.fetch_one(_FIND, card_id, user_id))
 
+    async def count(self, tx: Transaction, user_id: str) -> int:
+        """How many cards a user has that are not forgotten."""
+        row = await tx.fetch_one(_COUNT, user_id)
+        return int(row["n"]) if row else 0
+
     async def default(self, tx: Transaction, user_id: str) -> Card | None:
         """The card that "card" means."""
         return _maybe(await tx.fetch_one(_DEFAULT, user_id))
@@ -46,9 +61,10 @@ class SqlCards:
         await tx.execute(_UNSET, user_id, False)
         await tx.execute(_SET, card_id, True)
 
-    async def forget(self, tx: Transaction, card_id: str) -> None:
-        """Hides a card from its user."""
-        await tx.execute(_FORGET, card_id, False, True)
+    async def forget(self, tx: Transaction, card: Card, most: int) -> None:
+        """Hides a card from its user; of those that are hidden the `most` that were hidden last are kept."""
+        await tx.execute(_FORGET, card.id, False, True, card.user_id)
+        await tx.execute(_KEEP_LAST_FORGOTTEN, card.user_id, most)
 
     async def erase(self, tx: Transaction, user_id: str) -> None:
         """Deletes all cards of a user."""

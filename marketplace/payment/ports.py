@@ -255,6 +255,10 @@ class Cards(Protocol):
         """A user's card, forgotten or not."""
         ...
 
+    async def count(self, tx: Transaction, user_id: str) -> int:
+        """How many cards a user has that are not forgotten."""
+        ...
+
     async def default(self, tx: Transaction, user_id: str) -> Card | None:
         """The card that "card" means."""
         ...
@@ -267,8 +271,8 @@ class Cards(Protocol):
         """Makes a card the default, and every other one not."""
         ...
 
-    async def forget(self, tx: Transaction, card_id: str) -> None:
-        """Hides a card from its user."""
+    async def forget(self, tx: Transaction, card: Card, most: int) -> None:
+        """Hides a card from its user; of those that are hidden the `most` that were hidden last are kept."""
         ...
 
     async def erase(self, tx: Transaction, user_id: str) -> None:

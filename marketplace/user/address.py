@@ -7,6 +7,9 @@ from marketplace.user.countries import COUNTRIES, WITHOUT_POSTAL_CODES
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 
 ADDRESS_NOT_FOUND = "ADDRESS_NOT_FOUND"
+TOO_MANY_ADDRESSES = "TOO_MANY_ADDRESSES"
+MOST_ADDRESSES = 50
+"""Addresses that an account may have at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ def checked(place: Place) -> Place:
 def changed(place: Place, given: Mapping[str, str]) -> Place:
     """The place with the fields that are given, checked."""
     return checked(replace(place, **given))
+
+
+def too_many_addresses() -> DomainError:
+    """The refusal for one more than an account may have."""
+    return DomainError(TOO_MANY_ADDRESSES, f"an account has at most {MOST_ADDRESSES} addresses")
 
 
 def unknown_address() -> DomainError:

@@ -106,7 +106,7 @@ class Addresses(Protocol):
     """Saved addresses; every call sees one user's alone."""
 
     async def add(self, new: Address) -> bool:
-        """Adds an address; False when its user is gone."""
+        """Adds an address; False when its user is gone. Raises TOO_MANY_ADDRESSES."""
         ...
 
     async def find(self, user_id: str, address_id: str) -> Address | None:

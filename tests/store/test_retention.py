@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from marketplace.app.app import app
+from souk.descriptors.contract import contract_of
 from souk.store.migrations import platform_migrations, read_migrations, statements
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "retention.md"
@@ -42,3 +43,13 @@ def sections() -> Iterator[tuple[str, Traversable, set[str]]]:
 def test_every_table_says_how_long_it_keeps_its_rows(title: str, folder: Traversable, besides: set[str]) -> None:
     known = tables(folder, "sqlite") | tables(folder, "postgres") | besides
     assert stated(title).keys() == known
+
+
+def test_every_public_write_says_what_bounds_its_rows() -> None:
+    written = {
+        method.name
+        for service in app.services
+        for method in contract_of(service.contract).methods.values()
+        if method.http and not method.read_only and not method.policy.roles
+    }
+    assert stated("What one caller can add").keys() == written

@@ -6,6 +6,9 @@ from marketplace.payment.office import Office
 from marketplace.payment.use_cases.resolve_method import card_not_found
 from souk.store.database import Transaction
 
+FORGOTTEN_KEPT = 100
+"""Cards that a user has forgotten last, and that an order under way may still be charged to."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForgetCard:
@@ -26,7 +29,7 @@ async def forget_card(command: ForgetCard, office: Office) -> None:
         card = await office.cards.find(tx, command.card_id, command.user_id)
         if card is None or card.forgotten:
             raise card_not_found()
-        await office.cards.forget(tx, card.id)
+        await office.cards.forget(tx, card, FORGOTTEN_KEPT)
         heir = await office.cards.oldest(tx, command.user_id) if card.is_default else None
         if heir is not None:
             await office.cards.set_default(tx, command.user_id, heir.id)

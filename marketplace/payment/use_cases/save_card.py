@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from marketplace.payment.domain import Card
 from marketplace.payment.office import Office
 from marketplace.payment.use_cases.card_token import face_of
+from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction
+
+MOST_CARDS = 20
+"""Cards that an account may have at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class SaveCard:
 
 
 async def save_card(command: SaveCard, office: Office) -> Card:
-    """The saved card; raises InvalidArgument for what is no token of the provider, and Unauthenticated."""
+    """The saved card; raises InvalidArgument for no token of the provider, TOO_MANY_CARDS and Unauthenticated."""
     face = face_of(command.token, office)
 
     async def work(tx: Transaction) -> Card:
@@ -28,6 +32,8 @@ async def save_card(command: SaveCard, office: Office) -> Card:
         known = await office.cards.find(tx, command.id, command.user_id) if command.id else None
         if known is not None:
             return known
+        if await office.cards.count(tx, command.user_id) >= MOST_CARDS:
+            raise DomainError("TOO_MANY_CARDS", f"an account has at most {MOST_CARDS} saved cards")
         is_default = command.is_default or await office.cards.default(tx, command.user_id) is None
         card = Card(
             id=command.id or new_id("PM", office.clock),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from marketplace.user.address import FIELDS, Address, Change, Place
+from marketplace.user.address import FIELDS, MOST_ADDRESSES, Address, Change, Place, too_many_addresses
 from marketplace.user.ports import Mark
 from souk.store.database import Database, Row, Transaction, Value
 
@@ -15,6 +15,7 @@ _LIST = f"""
 _CHANGE = f"""
     UPDATE addresses SET {", ".join(f"{field} = ${number}" for number, field in enumerate(FIELDS, start=3))}
     WHERE user_id = $1 AND id = $2"""
+_COUNT = "SELECT COUNT(*) AS n FROM addresses WHERE user_id = $1"
 _REMOVE = "DELETE FROM addresses WHERE user_id = $1 AND id = $2"
 
 
@@ -26,9 +27,13 @@ class AddressStore:
 
     async def add(self, new: Address) -> bool:
         async def work(tx: Transaction) -> bool:
+            await tx.lock(f"addresses:{new.user_id}")  # who counts and who adds take turns
             # Holds the user's row: an erasure at the same time comes before or after, never between.
             if not await tx.fetch_one(f"SELECT id FROM users WHERE id = $1 {tx.dialect.for_update}", new.user_id):
                 return False
+            counted = await tx.fetch_one(_COUNT, new.user_id)
+            if counted and counted["n"] >= MOST_ADDRESSES:
+                raise too_many_addresses()
             await tx.execute(_ADD, new.id, new.user_id, *_values(new.place), new.created_at)
             return True
 

@@ -29,7 +29,7 @@ class UpdateAddress:
 
 
 async def create_address(command: CreateAddress, addresses: Addresses, clock: Clock) -> Address:
-    """The saved address; raises InvalidArgument and USER_NOT_FOUND."""
+    """The saved address; raises InvalidArgument, USER_NOT_FOUND and TOO_MANY_ADDRESSES."""
     new = Address(new_id("ADDR", clock), command.user_id, checked(command.place), clock.now())
     if not await addresses.add(new):
         raise unknown_user()

@@ -149,3 +149,10 @@ async def test_orders_in_plenty_do_not_collide(replicas: list[Till]) -> None:
 
 async def recover_both(replicas: list[Till]) -> None:
     await asyncio.gather(*(recover(till.office) for till in replicas))
+
+
+async def test_cards_saved_at_two_replicas_stay_below_the_cap(replicas: list[Till]) -> None:
+    for _ in range(18):
+        await replicas[0].card("tok_visa")
+    found = await reasons(*(till.card("tok_visa") for till in replicas * 3))
+    assert sorted(found) == ["TOO_MANY_CARDS"] * 4 + ["ok"] * 2

@@ -218,3 +218,26 @@ async def test_a_top_up_leaves_room_for_what_may_come_back(desk) -> None:
         await desk.top_up("second", 1)
     await desk.refund_rest(spent, "O-1:1:refund")
     assert await desk.balance() == most
+
+
+async def test_cards_that_are_saved_at_once_stay_below_the_cap(desk) -> None:
+    for _ in range(15):
+        await desk.card("tok_visa")
+    found = await asyncio.gather(*(desk.card("tok_visa") for _ in range(10)), return_exceptions=True)
+    assert [each.reason for each in found if isinstance(each, DomainError)] == ["TOO_MANY_CARDS"] * 5
+    await desk.card("tok_visa", "U-2")
+    mine = [each for each in found if isinstance(each, str)]
+    await desk.call("DeletePaymentMethod", pb.DeletePaymentMethodRequest(id=mine[0]))
+    await desk.card("tok_visa")
+
+
+async def test_of_forgotten_cards_the_last_are_kept(desk) -> None:
+    first = await desk.card("tok_visa")
+    for _ in range(101):
+        card = await desk.card("tok_visa")
+        await desk.call("DeletePaymentMethod", pb.DeletePaymentMethodRequest(id=card))
+    assert len(await desk.rows("SELECT id FROM cards WHERE forgotten")) == 100
+    # It was saved first and is forgotten last: an order under way that chose it is still charged to it.
+    await desk.call("DeletePaymentMethod", pb.DeletePaymentMethodRequest(id=first))
+    assert (await desk.charge("k", first)).status == pb.PAYMENT_STATUS_CAPTURED
+    assert len(await desk.rows("SELECT id FROM cards")) == 100

@@ -130,3 +130,13 @@ async def test_pages_meet_every_own_address_once(
         assert not (await user.ListAddresses(pb.ListAddressesRequest(), CONTEXT)).addresses
         with pytest.raises(InvalidArgument):
             await user.ListAddresses(request, CONTEXT)
+
+
+async def test_an_account_has_at_most_fifty_addresses(user: UserServicer, mina: pb.User, acting: Any) -> None:
+    with acting(mina.id):
+        saved = [await user.CreateAddress(home(), CONTEXT) for _ in range(50)]
+        with pytest.raises(DomainError, match="TOO_MANY_ADDRESSES"):
+            await user.CreateAddress(home(), CONTEXT)
+        await user.UpdateAddress(pb.UpdateAddressRequest(id=saved[0].id, city="Bremen"), CONTEXT)
+        await user.DeleteAddress(pb.DeleteAddressRequest(id=saved[0].id), CONTEXT)
+        await user.CreateAddress(home(), CONTEXT)

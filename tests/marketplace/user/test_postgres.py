@@ -103,3 +103,15 @@ async def test_an_erasure_leaves_nothing_behind_whatever_runs_beside_it(
             *(one.CreateAddress(HOME, CONTEXT) for one in replicas * 2),
         )
         assert not (await replicas[1].ListAddresses(pb.ListAddressesRequest(), CONTEXT)).addresses
+
+
+async def test_addresses_that_are_saved_at_once_stay_below_the_cap(replicas: list[UserServicer], acting: Any) -> None:
+    mina = await replicas[0].CreateUser(NEW, CONTEXT)
+    with acting(mina.id):
+        for _ in range(45):
+            await replicas[0].CreateAddress(HOME, CONTEXT)
+        calls = [each.CreateAddress(HOME, CONTEXT) for each in replicas * 5]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [each.reason for each in found if isinstance(each, DomainError)]
+        assert refused == ["TOO_MANY_ADDRESSES"] * 5
+        assert sum(isinstance(each, pb.Address) for each in found) == 5
