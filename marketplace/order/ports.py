@@ -81,6 +81,15 @@ class Charge:
     source: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StandingCharge:
+    """A charge in Payment's book that was captured and is not undone; `key` is what the saga asked for it under."""
+
+    payment_id: str
+    key: str
+    order_id: str
+
+
 class Payments(Protocol):
     """Moves money. A key names one charge, or one refund, for ever."""
 
@@ -98,6 +107,10 @@ class Payments(Protocol):
 
     async def refund(self, key: str, payment_id: str, reason: str) -> None:
         """Gives back what is left of the charge."""
+        ...
+
+    async def standing(self, after: str, min_age: int, limit: int) -> Sequence[StandingCharge]:
+        """Charges that stand for at least `min_age` seconds, by payment id behind `after`; fewer at the end."""
         ...
 
 
@@ -142,6 +155,10 @@ class Orders(Protocol):
 
     async def page(self, tx: Transaction, user_id: str, limit: int, after: Sequence[int | str] | None) -> list[Shown]:
         """A buyer's orders, the newest first, those behind `after` (created_at, id)."""
+        ...
+
+    async def is_paid_by(self, tx: Transaction, order_id: str, payment_id: str) -> bool:
+        """Whether that order was confirmed by that payment, and is not cancelled."""
         ...
 
     async def bind_key(self, tx: Transaction, user_id: str, key: str, fingerprint: str, order_id: str) -> bool:

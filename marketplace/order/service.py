@@ -3,6 +3,7 @@
 Read on in `use_cases/place_order.py`, then `domain.py`, then `saga.py`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
@@ -16,11 +17,13 @@ from marketplace.order import domain
 from marketplace.order.adapters.lookups import ProductCatalogue, UserAddressBook
 from marketplace.order.adapters.payments import ServicePayments
 from marketplace.order.adapters.stock import InventoryStock
+from marketplace.order.lost_charges import LostCharges
 from marketplace.order.messages import items_of, order_message
 from marketplace.order.saga import OrderSagas
 from marketplace.order.store import OrderStore
 from marketplace.order.use_cases.cancel_order import CancelOrder
 from marketplace.order.use_cases.checks import Checks, Wish
+from marketplace.order.use_cases.find_lost_charges import FindLostCharges
 from marketplace.order.use_cases.hear_events import ERASURE, REFUNDS, HearEvents
 from marketplace.order.use_cases.move_parcel import MoveParcel
 from marketplace.order.use_cases.place_order import PlaceOrder
@@ -37,6 +40,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 DRAIN = 2.0
 """Seconds that running sagas may go on at the end; what is left then is resumed at the next start."""
 LONGEST_DEADLINE = 600.0
+LOOK_EVERY = 60.0
+"""Seconds between two looks for charges without an order."""
 _REPLAYED = (("idempotent-replayed", "true"),)
 
 
@@ -101,6 +106,21 @@ def saga_deadline(settings: Mapping[str, str]) -> float:
     return seconds
 
 
+def only_reports(settings: Mapping[str, str]) -> bool:
+    """Whether charges without an order are left where they are; raises ConfigurationError for another word."""
+    text = settings.get("lost_charges", "refund")
+    if text not in ("refund", "report"):
+        raise ConfigurationError(f"order: lost_charges must be refund or report, not {text!r}")
+    return text == "report"
+
+
+async def find_lost_charges(find: FindLostCharges) -> None:
+    """Compares Payment's book with the orders, until it is cancelled."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)  # first: at a start there is enough to do
+        await find.look()
+
+
 async def build(host: Host) -> Parts:
     """The composition root."""
     orders = OrderStore(host.outbox, host.clock)
@@ -112,6 +132,10 @@ async def build(host: Host) -> Parts:
         host.database, sagas.all(deadline), host.clock, host.instance, SagaSettings(), host.faults, service=host.name
     )
     sagas.runner = runner
+    lost = LostCharges()
+    find = FindLostCharges(
+        host.database, orders, payments, host.clock, lost.count, report_only=only_reports(host.settings)
+    )
     hear = HearEvents(host.database, orders, Inbox())
     servicer = OrderServicer(
         PlaceOrder(host.database, orders, checks, runner, host.clock),
@@ -123,9 +147,14 @@ async def build(host: Host) -> Parts:
     return Parts(
         servicer,
         consumers={REFUNDS: hear.refunded, ERASURE: hear.user_deleted},
-        tasks={"sagas": runner.run, "erase late addresses": hear.keep_erased},
+        tasks={
+            "sagas": runner.run,
+            "erase late addresses": hear.keep_erased,
+            "find lost charges": partial(find_lost_charges, find),
+        },
         drain=partial(runner.close, DRAIN),
         sagas=runner,
+        collectors=lost.collectors,
     )
 
 
@@ -136,6 +165,12 @@ service = Service(
     migrations=files("marketplace.order") / "migrations",
     settings=(
         Setting("saga_deadline", "How long placing an order may take before all of it is undone.", "60", "seconds"),
+        Setting(
+            "lost_charges",
+            "What happens to a charge in Payment's book without an order: refund it, or only report it.",
+            "refund",
+            "refund or report",
+        ),
     ),
     subscriptions=(
         Subscription(REFUNDS, ("shop.payment.v1.PaymentRefunded",)),

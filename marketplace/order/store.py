@@ -109,6 +109,13 @@ class OrderStore:
             rows = await tx.fetch(f"{columns} AND (created_at, id) < ($3, $4) {order}", user_id, limit, *after)
         return [_shown(row) for row in rows]
 
+    async def is_paid_by(self, tx: Transaction, order_id: str, payment_id: str) -> bool:
+        """Whether that order was confirmed by that payment, and is not cancelled."""
+        row = await tx.fetch_one("SELECT status, body FROM orders WHERE id = $1", order_id)
+        if row is None or row["status"] == domain.Status.CANCELLED.value:
+            return False
+        return pb.Order.FromString(row["body"]).payment_id == payment_id
+
     async def rebuild(self, tx: Transaction) -> int:
         """Makes the read model anew from the log; returns how many orders there are."""
         await tx.execute("DELETE FROM orders")

@@ -69,6 +69,11 @@ def to_result(payment: Payment) -> pb.ChargeResult:
     return pb.ChargeResult(payment_id=payment.id, status=_STATUSES[payment.status])
 
 
+def to_order_charge(payment: Payment) -> pb.OrderCharge:
+    """A charge that stands, as Order compares it."""
+    return pb.OrderCharge(payment_id=payment.id, key=payment.key, order_id=payment.order_id)
+
+
 def to_cancelled(cancelled: Cancelled) -> pb.CancelChargeResponse:
     """Where an undo stands."""
     status = _STATUSES[cancelled.status] if cancelled.status else pb.PAYMENT_STATUS_UNSPECIFIED

@@ -145,6 +145,10 @@ class Payments(Protocol):
         """Charges of a user's orders, the newest first, behind the id `before`."""
         ...
 
+    async def standing(self, tx: Transaction, after: str, age: int, limit: int) -> list[Payment]:
+        """Charges of orders that are captured, not undone, and older than `age`, by their ids behind `after`."""
+        ...
+
     async def open_top_ups(self, tx: Transaction, user_id: str) -> list[Payment]:
         """Top-ups whose end is not known."""
         ...

@@ -15,7 +15,13 @@ from marketplace.payment.office import Office
 from marketplace.payment.use_cases.cancel_charge import cancel_charge
 from marketplace.payment.use_cases.charge import charge
 from marketplace.payment.use_cases.forget_card import ForgetCard, forget_card
-from marketplace.payment.use_cases.lists import get_payment, get_wallet, list_cards, list_payments
+from marketplace.payment.use_cases.lists import (
+    get_payment,
+    get_wallet,
+    list_cards,
+    list_payments,
+    list_standing_charges,
+)
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown
 from marketplace.payment.use_cases.refund_charge import refund_charge
 from marketplace.payment.use_cases.refund_payment import refund_payment
@@ -23,7 +29,7 @@ from marketplace.payment.use_cases.resolve_method import ResolveMethod, resolve_
 from marketplace.payment.use_cases.save_card import SaveCard, save_card
 from marketplace.payment.use_cases.top_up_wallet import top_up_wallet
 from souk.kernel.context import current
-from souk.kernel.paging import page_of
+from souk.kernel.paging import page_of, page_size_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -83,6 +89,13 @@ class PaymentServicer(PaymentServiceServicer):
 
     async def CancelCharge(self, request: pb.CancelChargeRequest, context: Context) -> pb.CancelChargeResponse:
         return messages.to_cancelled(await cancel_charge(messages.to_cancel(request), self._office))
+
+    async def ListOrderCharges(
+        self, request: pb.ListOrderChargesRequest, context: Context
+    ) -> pb.ListOrderChargesResponse:
+        size = page_size_of(request)
+        found = await list_standing_charges(request.after, request.min_age_seconds, size, self._office)
+        return pb.ListOrderChargesResponse(charges=map(messages.to_order_charge, found))
 
     async def RefundCharge(self, request: pb.RefundChargeRequest, context: Context) -> pb.ChargeResult:
         async with _unknown_is_no_refusal(context):

@@ -45,6 +45,12 @@ _SPENT_FROM_WALLET = """
     SELECT CAST(COALESCE(SUM(amount - refunded), 0) AS BIGINT) AS spent FROM payments
     WHERE user_id = $1 AND source = 'wallet' AND status IN ('CAPTURED', 'PARTIALLY_REFUNDED')
 """
+_STANDING = """
+    SELECT {columns} FROM payments
+    WHERE id > $1 AND purpose = 'order' AND status IN ('CAPTURED', 'PARTIALLY_REFUNDED')
+        AND NOT cancelled AND promised < amount AND created_at <= {now} - CAST($2 AS BIGINT)
+    ORDER BY id LIMIT $3
+"""
 _DUE = f"""
     SELECT {COLUMNS}, tries FROM payments WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2
 """
@@ -105,6 +111,11 @@ class SqlPayments:
     async def page(self, tx: Transaction, user_id: str, before: str | None, limit: int) -> list[Payment]:
         """Charges of a user's orders, the newest first: ids sort by time."""
         return [to_payment(row) for row in await tx.fetch(_PAGE, user_id, before or _LAST, limit)]
+
+    async def standing(self, tx: Transaction, after: str, age: int, limit: int) -> list[Payment]:
+        """Charges of orders that are captured, not undone, and older than `age` by the database's clock."""
+        rows = await tx.fetch(_STANDING.format(columns=COLUMNS, now=tx.dialect.now), after, age, limit)
+        return [to_payment(row) for row in rows]
 
     async def open_top_ups(self, tx: Transaction, user_id: str) -> list[Payment]:
         """Top-ups whose end is not known."""

@@ -1,10 +1,12 @@
 """Payments, made by the Payment service."""
 
+from collections.abc import Sequence
+
 import grpc.aio
 from shop.payment.v1 import payment_pb2 as pb
 from shop.payment.v1.payment_pb2_grpc import PaymentServiceStub
 
-from marketplace.order.ports import Charge
+from marketplace.order.ports import Charge, StandingCharge
 from souk.rpc.call import CallFailed
 
 
@@ -40,3 +42,8 @@ class ServicePayments:
 
     async def refund(self, key: str, payment_id: str, reason: str) -> None:
         await self._payment.RefundCharge(pb.RefundChargeRequest(key=key, payment_id=payment_id, reason=reason))
+
+    async def standing(self, after: str, min_age: int, limit: int) -> Sequence[StandingCharge]:
+        request = pb.ListOrderChargesRequest(page_size=limit, after=after, min_age_seconds=min_age)
+        answer = await self._payment.ListOrderCharges(request)
+        return [StandingCharge(each.payment_id, each.key, each.order_id) for each in answer.charges]

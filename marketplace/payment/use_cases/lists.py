@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from marketplace.payment.domain import Card, Payment, Wallet
 from marketplace.payment.office import Office
+from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import DomainError
 from souk.kernel.paging import PageAsked
 
@@ -33,3 +34,8 @@ async def list_cards(user_id: str, page: PageAsked, office: Office) -> tuple[Seq
     after = None if page.after is None else (int(page.after[0]), str(page.after[1]))
     found = await office.database.read(lambda tx: office.cards.page(tx, user_id, after, page.size + 1))
     return page.cut(found, lambda card: (int(not card.is_default), card.id))
+
+
+async def list_standing_charges(after: str, min_age: int, limit: int, office: Office) -> Sequence[Payment]:
+    """Charges of orders that stand, asked for `min_age` seconds ago or earlier, by their ids behind `after`."""
+    return await office.database.read(lambda tx: office.payments.standing(tx, after, min_age * MICROSECONDS, limit))

@@ -14,7 +14,7 @@ from shop.payment.v1 import payment_pb2
 
 from marketplace.order import domain
 from marketplace.order.events import Item
-from marketplace.order.ports import Address, Charge, Price
+from marketplace.order.ports import Address, Charge, Price, StandingCharge
 from marketplace.order.saga import OrderSagas
 from marketplace.order.service import service
 from marketplace.order.store import OrderStore
@@ -120,6 +120,13 @@ class Participants:
     async def cancel(self, key: str, order_id: str) -> None:
         await self._enter("cancel", key)
         self.charged[key] = "undone"
+
+    async def standing(self, after: str, min_age: int, limit: int) -> Sequence[StandingCharge]:
+        await self._enter("standing", after)
+        captured = [key for key, state in self.charged.items() if state == "captured"]
+        found = [StandingCharge(f"PAY-{key}", key, key.partition(":")[0]) for key in captured]
+        behind = [each for each in found if each.payment_id > after]
+        return sorted(behind, key=lambda each: each.payment_id)[:limit]
 
     async def refund(self, key: str, payment_id: str, reason: str) -> None:
         await self._enter("refund", key)

@@ -12,7 +12,8 @@ from shop.payment.v1.payment_pb2 import PaymentRefunded
 from soukapi.v1.event_pb2 import Event
 
 from marketplace.order.domain import Status
-from marketplace.order.ports import Address, Charge, Price
+from marketplace.order.ports import Address, Charge, Price, StandingCharge
+from marketplace.order.use_cases.find_lost_charges import FindLostCharges
 from souk.kernel.errors import DomainError
 from souk.rpc.call import not_sent
 from souk.saga.settings import SagaSettings
@@ -140,6 +141,14 @@ class Weather:
 
         await self._through(effect)
 
+    async def standing(self, after: str, min_age: int, limit: int) -> Sequence[StandingCharge]:
+        def effect() -> list[StandingCharge]:
+            kept = sorted(key for key, money in self.money.items() if money.kept and f"PAY-{key}" > after)
+            return [StandingCharge(f"PAY-{key}", key, key.partition(":")[0]) for key in kept[:limit]]
+
+        answer: list[StandingCharge] = await self._through(effect)
+        return answer
+
     async def refund(self, key: str, payment_id: str, reason: str) -> None:
         def effect() -> None:
             money = self.money[payment_id.removeprefix("PAY-")]
@@ -189,6 +198,13 @@ async def wishes(shop: Shop, random: Random, buyer: int) -> None:
             continue
 
 
+async def compare(shop: Shop) -> None:
+    """Looks for charges without an order, however young, as fast as it can: none of a good order may be given back."""
+    while True:
+        await FindLostCharges(shop.host.database, shop.orders, shop.others, shop.host.clock, lambda loss: None).look()
+        await asyncio.sleep(0)
+
+
 async def at_rest(shop: Shop) -> None:
     async with asyncio.timeout(20):
         while await shop.runner.counts():
@@ -223,7 +239,8 @@ async def test_at_rest_everything_is_in_its_place(
 ) -> None:
     random = Random(seed)
     world = Weather(random, refuse, lost_answer)
-    async with open_shop(tmp_path, world, url=url) as shop:
+    async with open_shop(tmp_path, world, url=url) as shop, asyncio.TaskGroup() as tasks:
+        comparing = tasks.create_task(compare(shop))
         await asyncio.gather(*(wishes(shop, random, buyer) for buyer in range(6)))
         await at_rest(shop)
         await look(shop)
@@ -232,6 +249,7 @@ async def test_at_rest_everything_is_in_its_place(
         await look(shop)
         final = {key: reply for key, reply in first.items() if reply is not None}
         assert {key: await answer(shop, key) for key in final} == final, "one outcome a key"
+        comparing.cancel()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
 from marketplace.payment.comparison_store import SqlComparison
@@ -170,3 +171,15 @@ async def test_the_service_does_it_and_shows_it_in_its_metrics(tmp_path: Any) ->
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await bank.close()
+
+
+async def test_a_charge_stands_for_order_once_it_is_old_enough(compared: Reconciling) -> None:
+    """Here, where the test moves the database's clock."""
+    desk = compared.desk
+    await desk.charge("k", await desk.card("tok_visa"))
+    request = pb.ListOrderChargesRequest(min_age_seconds=600)
+    desk.clock.advance(599)
+    assert not (await desk.call("ListOrderCharges", request, "")).charges
+    desk.clock.advance(1)
+    (charge,) = (await desk.call("ListOrderCharges", request, "")).charges
+    assert (charge.key, charge.order_id) == ("k", "O-1")

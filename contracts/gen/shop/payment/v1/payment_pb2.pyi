@@ -675,6 +675,92 @@ class CancelChargeResponse(_message.Message):
 Global___CancelChargeResponse: _TypeAlias = CancelChargeResponse  # noqa: Y015
 
 @_typing.final
+class ListOrderChargesRequest(_message.Message):
+    """Which charges of orders to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    MIN_AGE_SECONDS_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
+    after: _builtins.str
+    """Only those whose payment id is greater than this one; empty for the first."""
+    min_age_seconds: _builtins.int
+    """Only those that were asked for at least so many seconds ago, 0 to 86,400."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int | None = ...,
+        after: _builtins.str = ...,
+        min_age_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "after", b"after", "min_age_seconds", b"min_age_seconds", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+
+Global___ListOrderChargesRequest: _TypeAlias = ListOrderChargesRequest  # noqa: Y015
+
+@_typing.final
+class OrderCharge(_message.Message):
+    """A charge that stands: captured, nobody has undone it, and not all of it is given back or about to be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    payment_id: _builtins.str
+    """The payment's id."""
+    key: _builtins.str
+    """The key it was asked for under."""
+    order_id: _builtins.str
+    """The order it pays for."""
+    def __init__(
+        self,
+        *,
+        payment_id: _builtins.str = ...,
+        key: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order_id", b"order_id", "payment_id", b"payment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderCharge: _TypeAlias = OrderCharge  # noqa: Y015
+
+@_typing.final
+class ListOrderChargesResponse(_message.Message):
+    """Charges that stand, by their payment ids."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderCharge]:
+        """As many as were asked for, or all that are left."""
+
+    def __init__(
+        self,
+        *,
+        charges: _abc.Iterable[Global___OrderCharge] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrderChargesResponse: _TypeAlias = ListOrderChargesResponse  # noqa: Y015
+
+@_typing.final
 class RefundChargeRequest(_message.Message):
     """A captured charge to give back."""
 

@@ -91,6 +91,11 @@ class PaymentServiceStub:
                 request_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.CancelChargeRequest.SerializeToString,
                 response_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.CancelChargeResponse.FromString,
                 _registered_method=True)
+        self.ListOrderCharges = channel.unary_unary(
+                '/shop.payment.v1.PaymentService/ListOrderCharges',
+                request_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.ListOrderChargesRequest.SerializeToString,
+                response_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.ListOrderChargesResponse.FromString,
+                _registered_method=True)
         self.RefundCharge = channel.unary_unary(
                 '/shop.payment.v1.PaymentService/RefundCharge',
                 request_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.RefundChargeRequest.SerializeToString,
@@ -180,6 +185,14 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOrderCharges(self, request, context):
+        """Lists what orders were charged and have not been given back, by its id, so that Order can find what no order of
+        its own stands behind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RefundCharge(self, request, context):
         """Gives back what is left of an order's captured charge, when the order is cancelled.
         """
@@ -244,6 +257,11 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.CancelCharge,
                     request_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.CancelChargeRequest.FromString,
                     response_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.CancelChargeResponse.SerializeToString,
+            ),
+            'ListOrderCharges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrderCharges,
+                    request_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.ListOrderChargesRequest.FromString,
+                    response_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.ListOrderChargesResponse.SerializeToString,
             ),
             'RefundCharge': grpc.unary_unary_rpc_method_handler(
                     servicer.RefundCharge,
@@ -549,6 +567,33 @@ class PaymentService:
             '/shop.payment.v1.PaymentService/CancelCharge',
             shop_dot_payment_dot_v1_dot_payment__pb2.CancelChargeRequest.SerializeToString,
             shop_dot_payment_dot_v1_dot_payment__pb2.CancelChargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrderCharges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.payment.v1.PaymentService/ListOrderCharges',
+            shop_dot_payment_dot_v1_dot_payment__pb2.ListOrderChargesRequest.SerializeToString,
+            shop_dot_payment_dot_v1_dot_payment__pb2.ListOrderChargesResponse.FromString,
             options,
             channel_credentials,
             insecure,

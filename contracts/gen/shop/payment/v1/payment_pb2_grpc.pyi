@@ -58,6 +58,10 @@ class PaymentServiceStub:
     """Undoes a charge for good: voids it, gives it back, or blocks it before it began. Durable: once
     answered, a late success is refunded without being asked again.
     """
+    ListOrderCharges: _grpc.UnaryUnaryMultiCallable[_payment_pb2.ListOrderChargesRequest, _payment_pb2.ListOrderChargesResponse]
+    """Lists what orders were charged and have not been given back, by its id, so that Order can find what no order of
+    its own stands behind.
+    """
     RefundCharge: _grpc.UnaryUnaryMultiCallable[_payment_pb2.RefundChargeRequest, _payment_pb2.ChargeResult]
     """Gives back what is left of an order's captured charge, when the order is cancelled."""
 
@@ -89,6 +93,10 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     CancelCharge: _aio.UnaryUnaryMultiCallable[_payment_pb2.CancelChargeRequest, _payment_pb2.CancelChargeResponse]  # type: ignore[assignment]
     """Undoes a charge for good: voids it, gives it back, or blocks it before it began. Durable: once
     answered, a late success is refunded without being asked again.
+    """
+    ListOrderCharges: _aio.UnaryUnaryMultiCallable[_payment_pb2.ListOrderChargesRequest, _payment_pb2.ListOrderChargesResponse]  # type: ignore[assignment]
+    """Lists what orders were charged and have not been given back, by its id, so that Order can find what no order of
+    its own stands behind.
     """
     RefundCharge: _aio.UnaryUnaryMultiCallable[_payment_pb2.RefundChargeRequest, _payment_pb2.ChargeResult]  # type: ignore[assignment]
     """Gives back what is left of an order's captured charge, when the order is cancelled."""
@@ -184,6 +192,16 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payment_pb2.CancelChargeResponse, _abc.Awaitable[_payment_pb2.CancelChargeResponse]]:
         """Undoes a charge for good: voids it, gives it back, or blocks it before it began. Durable: once
         answered, a late success is refunded without being asked again.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOrderCharges(
+        self,
+        request: _payment_pb2.ListOrderChargesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_pb2.ListOrderChargesResponse, _abc.Awaitable[_payment_pb2.ListOrderChargesResponse]]:
+        """Lists what orders were charged and have not been given back, by its id, so that Order can find what no order of
+        its own stands behind.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,141 @@
+"""Find charges in Payment's book that no order stands behind, and give them back.
+
+It is the last line behind the saga, which undoes what it asked for. An order is committed before it is charged for,
+and a charge is given back only when this service's own log answers that it owes nothing for it: so an order that is
+being placed is never touched, however old or young the charge is. See docs/decisions/0039.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from marketplace.order.domain import Order, Status
+from marketplace.order.ports import Orders, Payments, StandingCharge
+from souk.kernel.clock import Clock
+from souk.kernel.context import acting_as
+from souk.rpc.call import CallFailed
+from souk.store.database import Database, Transaction
+
+AT_ONCE = 100
+"""Charges that are asked for at once."""
+MIN_AGE = 600
+"""Seconds since a charge was asked for: what is younger has a saga that sees to it."""
+WHOLE_BOOK = 24 * 3_600.0
+"""Seconds after which the whole book is gone through again; between, only what is new."""
+MOST_UNKNOWN = 10
+"""Charges of unknown orders in one look; more of them mean that orders were lost, and not that charges are wrong."""
+
+_log = logging.getLogger(__name__)
+
+
+class Loss(Enum):
+    """Why no order stands behind a charge."""
+
+    UNKNOWN = "unknown"
+    """There is no such order, or no such attempt of it."""
+    ENDED = "ended"
+    """The attempt that it was made for has ended without it."""
+    CANCELLED = "cancelled"
+    """The order was cancelled."""
+
+
+Found = Callable[[Loss], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A charge, and why it is lost."""
+
+    charge: StandingCharge
+    loss: Loss
+
+
+def loss_of(order: Order, charge: StandingCharge) -> Loss | None:
+    """Why nothing is owed for a charge; None while it is the order's, or its saga sees to it."""
+    attempt = _attempt(charge)
+    if not 1 <= attempt <= order.attempt:
+        return Loss.UNKNOWN
+    if charge.payment_id == order.payment_id:
+        return Loss.CANCELLED if order.status is Status.CANCELLED else None
+    under_way = order.status is Status.PENDING and attempt == order.attempt
+    return None if under_way else Loss.ENDED
+
+
+def _attempt(charge: StandingCharge) -> int:
+    """The attempt that a saga's key names; 0 for a key that is no saga's."""
+    order_id, _, rest = charge.key.partition(":")
+    attempt = rest.partition(":")[0]
+    return int(attempt) if order_id == charge.order_id and attempt.isdecimal() else 0
+
+
+class FindLostCharges:
+    """`found` counts each; with `report_only` nothing is given back."""
+
+    def __init__(
+        self,
+        database: Database,
+        orders: Orders,
+        payments: Payments,
+        clock: Clock,
+        found: Found,
+        *,
+        report_only: bool = False,
+    ) -> None:
+        self._database = database
+        self._orders = orders
+        self._payments = payments
+        self._clock = clock
+        self._found = found
+        self._report_only = report_only
+        self._after = ""
+        self._began_at: float | None = None
+
+    async def look(self) -> None:
+        """Goes through what is new, once a day through all; what fails is done at the next look."""
+        now = self._clock.monotonic()
+        whole = self._began_at is None or now - self._began_at >= WHOLE_BOOK
+        try:
+            with acting_as("order"):
+                lost, end = await self._go_through("" if whole else self._after)
+                await self._make_good(lost)
+        except CallFailed as error:
+            _log.warning("Payment's book cannot be compared with the orders now: %s", error)
+            return
+        self._after = end
+        if whole:
+            self._began_at = now
+
+    async def _go_through(self, after: str) -> tuple[Sequence[Lost], str]:
+        lost: list[Lost] = []
+        while True:
+            page = await self._payments.standing(after, MIN_AGE, AT_ONCE)
+            lost += await self._database.read(lambda tx, page=page: self._lost(tx, page))  # type: ignore[misc]
+            after = page[-1].payment_id if page else after
+            if len(page) < AT_ONCE:
+                return lost, after
+
+    async def _lost(self, tx: Transaction, page: Sequence[StandingCharge]) -> list[Lost]:
+        found = []
+        for charge in page:
+            if await self._orders.is_paid_by(tx, charge.order_id, charge.payment_id):
+                continue
+            loss = loss_of(await self._orders.load(tx, charge.order_id), charge)
+            if loss is not None:
+                found.append(Lost(charge, loss))
+        return found
+
+    async def _make_good(self, lost: Sequence[Lost]) -> None:
+        unknown = sum(each.loss is Loss.UNKNOWN for each in lost)
+        if unknown > MOST_UNKNOWN:
+            _log.error("%d charges are of unknown orders; are orders missing? None of these is given back", unknown)
+        for each in lost:
+            keep = self._report_only or (each.loss is Loss.UNKNOWN and unknown > MOST_UNKNOWN)
+            if not keep:
+                await self._payments.cancel(each.charge.key, each.charge.order_id)
+            self._found(each.loss)
+            charge, what = each.charge, "kept" if keep else "given back"
+            _log.warning(
+                "no order stands behind charge %s of order %s (%s): it is %s",
+                *(charge.payment_id, charge.order_id, each.loss.value, what),
+            )

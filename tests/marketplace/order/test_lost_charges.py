@@ -1,0 +1,175 @@
+"""Charges in Payment's book that no order stands behind are given back; those of an order never are."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from shop.order.v1 import order_pb2 as pb
+
+from marketplace.order.service import only_reports
+from marketplace.order.use_cases.find_lost_charges import AT_ONCE, MOST_UNKNOWN, WHOLE_BOOK, FindLostCharges, Loss
+from souk.kernel.clock import FakeClock
+from souk.kernel.errors import ConfigurationError, DomainError
+
+Shop = Any
+
+
+class Finding:
+    """A shop whose charges are compared on demand."""
+
+    def __init__(self, shop: Shop, *, report_only: bool = False) -> None:
+        self.shop = shop
+        self.clock = FakeClock()
+        self.found: Counter[Loss] = Counter()
+        count = lambda loss: self.found.update([loss])  # noqa: E731
+        database, orders = shop.host.database, shop.orders
+        self.find = FindLostCharges(database, orders, shop.others, self.clock, count, report_only=report_only)
+
+    def book(self, order_id: str, attempt: int = 1) -> str:
+        """A charge in Payment's book; answers its key."""
+        key = f"{order_id}:{attempt}:charge-payment"
+        self.shop.others.charged[key] = "captured"
+        return key
+
+    def state(self, key: str) -> str:
+        return str(self.shop.others.charged[key])
+
+    async def look(self) -> dict[Loss, int]:
+        await self.find.look()
+        return dict(self.found)
+
+
+@pytest.fixture
+def finding(shop: Shop) -> Finding:
+    return Finding(shop)
+
+
+async def placed(shop: Shop, key: str = "key-1") -> pb.Order:
+    answer = await shop.place(key)
+    assert isinstance(answer.reply, pb.Order), answer.reply
+    return answer.reply
+
+
+async def test_the_charge_of_an_order_stays_whatever_becomes_of_it(shop: Shop, finding: Finding) -> None:
+    orders = [await placed(shop, f"key-{n}") for n in range(3)]
+    assert await finding.look() == {}
+    assert shop.others.count("cancel") == 0
+    assert {finding.state(f"{order.id}:1:charge-payment") for order in orders} == {"captured"}
+
+
+async def test_a_charge_without_an_order_is_given_back_and_counted(
+    shop: Shop, finding: Finding, caplog: pytest.LogCaptureFixture
+) -> None:
+    await placed(shop)
+    key = finding.book("ORD-GONE")
+    assert await finding.look() == {Loss.UNKNOWN: 1}
+    assert finding.state(key) == "undone"
+    assert f"no order stands behind charge PAY-{key} of order ORD-GONE (unknown): it is given back" in caplog.text
+    assert await finding.look() == {Loss.UNKNOWN: 1}
+    assert shop.others.count("cancel") == 1
+
+
+async def test_a_saga_under_way_keeps_its_charge(shop: Shop, finding: Finding) -> None:
+    """It was charged, and the answer was lost: the order is still PENDING when the book is compared."""
+    gate = shop.others.block["charge"] = asyncio.Event()
+    placing = asyncio.create_task(shop.place())
+    async with asyncio.timeout(30):
+        while not shop.others.count("charge"):
+            await asyncio.sleep(0)
+    (charge,) = [key for name, key in shop.others.calls if name == "charge"]
+    finding.book(charge.partition(":")[0])
+    for _ in range(3):
+        assert await finding.look() == {}
+    gate.set()
+    answer = await placing
+    assert isinstance(answer.reply, pb.Order)
+    assert answer.reply.payment_id == f"PAY-{charge}"
+    assert await finding.look() == {}
+    assert (finding.state(charge), shop.others.count("cancel")) == ("captured", 0)
+
+
+async def test_the_charge_of_an_attempt_that_ended_without_it_is_given_back(
+    shop: Shop, finding: Finding, refuse: Any
+) -> None:
+    shop.others.fail["charge"] = [refuse("payment", DomainError("PAYMENT_UNAVAILABLE", "bank"))]
+    await shop.place()
+    order = await placed(shop)
+    first, later = finding.book(order.id, 1), finding.book(order.id, 3)
+    assert await finding.look() == {Loss.ENDED: 1, Loss.UNKNOWN: 1}
+    assert (finding.state(first), finding.state(later)) == ("undone", "undone")
+    assert finding.state(f"{order.id}:2:charge-payment") == "captured"
+
+
+async def test_the_charge_of_a_rejected_order_is_given_back(shop: Shop, finding: Finding, refuse: Any) -> None:
+    shop.others.fail["charge"] = [refuse("payment", DomainError("PAYMENT_DECLINED", "no"))]
+    await shop.place()
+    (order_id,) = {key.partition(":")[0] for name, key in shop.others.calls if name == "reserve"}
+    key = finding.book(order_id)
+    assert await finding.look() == {Loss.ENDED: 1}
+    assert finding.state(key) == "undone"
+
+
+async def test_the_charge_of_a_cancelled_order_is_given_back(shop: Shop, finding: Finding) -> None:
+    order = await placed(shop)
+    await shop.cancel(order.id)
+    async with asyncio.timeout(30):
+        while (await shop.order(order.id)).status != pb.ORDER_STATUS_CANCELLED:
+            await asyncio.sleep(0.01)
+    key = finding.book(order.id)
+    assert await finding.look() == {Loss.CANCELLED: 1}
+    assert finding.state(key) == "undone"
+
+
+async def test_many_unknown_orders_mean_that_orders_were_lost(
+    shop: Shop, finding: Finding, refuse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restore of Order alone from an older backup: whose goods are on the way is not known here."""
+    shop.others.fail["charge"] = [refuse("payment", DomainError("PAYMENT_DECLINED", "no"))]
+    await shop.place()
+    (order_id,) = {key.partition(":")[0] for name, key in shop.others.calls if name == "reserve"}
+    ended = finding.book(order_id)
+    unknown = [finding.book(f"ORD-{n:03}") for n in range(MOST_UNKNOWN + 1)]
+    assert await finding.look() == {Loss.UNKNOWN: MOST_UNKNOWN + 1, Loss.ENDED: 1}
+    assert {finding.state(key) for key in unknown} == {"captured"}
+    assert finding.state(ended) == "undone"
+    assert "are orders missing?" in caplog.text
+    finding.clock.advance(WHOLE_BOOK)
+    await finding.look()
+    assert {finding.state(key) for key in unknown} == {"captured"}
+
+
+async def test_the_whole_book_is_gone_through_once_a_day_and_what_is_new_between(shop: Shop, finding: Finding) -> None:
+    await placed(shop)
+    await finding.look()
+    early = finding.book("ORD-000")  # its id sorts before what was seen
+    late = finding.book("ORD-ZZZ")
+    assert await finding.look() == {Loss.UNKNOWN: 1}
+    assert (finding.state(early), finding.state(late)) == ("captured", "undone")
+    finding.clock.advance(WHOLE_BOOK)
+    assert await finding.look() == {Loss.UNKNOWN: 2}
+    assert finding.state(early) == "undone"
+
+
+async def test_while_payment_is_away_nothing_is_passed_over(shop: Shop, finding: Finding, lost_answer: Any) -> None:
+    keys = [finding.book("ORD-1"), finding.book("ORD-2")]
+    shop.others.fail["standing"] = [lost_answer()]
+    assert await finding.look() == {}
+    shop.others.fail["cancel"] = [lost_answer()]
+    assert await finding.look() == {}
+    assert await finding.look() == {Loss.UNKNOWN: 2}
+    assert {finding.state(key) for key in keys} == {"undone"}
+
+
+async def test_all_pages_are_gone_through(shop: Shop) -> None:
+    finding = Finding(shop, report_only=True)
+    keys = [finding.book(f"ORD-{n:03}") for n in range(2 * AT_ONCE + 1)]
+    assert await finding.look() == {Loss.UNKNOWN: len(keys)}
+    assert {finding.state(key) for key in keys} == {"captured"}
+    assert await finding.look() == {Loss.UNKNOWN: len(keys)}, "each was seen once"
+
+
+def test_what_happens_to_them_can_be_set() -> None:
+    assert (only_reports({}), only_reports({"lost_charges": "report"})) == (False, True)
+    with pytest.raises(ConfigurationError, match="lost_charges must be refund or report"):
+        only_reports({"lost_charges": "keep"})
