@@ -24,7 +24,7 @@ DEMO_PASSWORD = "demo-password"  # public: api.md
     "--data", type=click.Path(path_type=Path), help="Its data directory, to name the files that were written."
 )
 @click.option("--email", default=DEMO_EMAIL, show_default=True, help="Who orders.")
-@click.option("--password", default=DEMO_PASSWORD, help="Their password; the demo user's unless said.")
+@click.option("--password", default=DEMO_PASSWORD, help="Their password; the demo user's by default.")
 @click.option("--product", default="P-101", show_default=True, help="What is ordered.")
 @click.option("--quantity", type=click.IntRange(1, 1_000), default=2, show_default=True, help="How many.")
 @click.option("--address", default="ADDR-55", show_default=True, help="Where it goes.")

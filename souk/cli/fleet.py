@@ -81,7 +81,7 @@ souk restart --all
 def restart(services: Sequence[str], everything: bool, data: Path | None) -> None:
     """Replaces the processes of services, one at a time, without a request being lost.
 
-    A new process is ready before an old one drains. Ctrl-C ends the telling, not the restart of the service
+    A new process is ready before an old one drains. Ctrl-C ends this report, not the restart of the service
     that is under way.
     """
     if everything == bool(services):

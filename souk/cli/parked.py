@@ -16,7 +16,7 @@ from souk.hosting.settings import from_environment
 from souk.kernel.clock import SystemClock, to_datetime
 
 _DATA = click.option(
-    "--data", type=click.Path(path_type=Path), help="The data directory of the system; var/souk unless said."
+    "--data", type=click.Path(path_type=Path), help="The data directory of the system; var/souk by default."
 )
 
 

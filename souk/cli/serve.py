@@ -34,7 +34,7 @@ SOUK_ADDRESSES=order=unix:/path/to/socket,... souk serve gateway --port 8080
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    help="A TCP port to listen at; a socket in the data directory unless said.",
+    help="A TCP port to listen at; by default a socket in the data directory.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
 @click.option("--demo/--no-demo", default=None, help=help_of("demo"))

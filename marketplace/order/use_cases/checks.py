@@ -111,5 +111,5 @@ def _currency_of(wish: Wish, prices: dict[str, Price], bound: str) -> str:
     changed = [item for item in wish.items if other or item.price != prices[item.product_id].amount]
     if changed:
         current = [pb.CurrentPrice(product_id=i.product_id, price=prices[i.product_id].amount) for i in changed]
-        raise DomainError("PRICE_CHANGED", "the price is another than the buyer saw", pb.PriceChange(items=current))
+        raise DomainError("PRICE_CHANGED", "a price is not the one that the buyer saw", pb.PriceChange(items=current))
     return currency

@@ -236,7 +236,7 @@ class MethodPolicy(_message.Message):
     idempotency_field: _builtins.str
     """The request field that carries the idempotency key; `Idempotency-Key` is the same thing."""
     success_status: _builtins.int
-    """The HTTP status of a success when no state below matches; 200 unless said."""
+    """The HTTP status of a success when no state below matches; 200 by default."""
     location: _builtins.str
     """Template of the Location header, such as "/api/v1/orders/{id}", filled from the answer."""
     no_store: _builtins.bool
@@ -259,11 +259,11 @@ class MethodPolicy(_message.Message):
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """The whole call, retries included. Five seconds unless said."""
+        """The whole call, retries included. Five seconds by default."""
 
     @_builtins.property
     def try_timeout(self) -> _duration_pb2.Duration:
-        """One try of the call; the whole time-out unless said."""
+        """One try of the call; the whole time-out by default."""
 
     @_builtins.property
     def success_states(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuccessState]:
@@ -363,7 +363,7 @@ class FieldPolicy(_message.Message):
     min_length: _builtins.int
     """Fewest characters (Unicode code points) of a text."""
     max_length: _builtins.int
-    """Most characters of a text; no limit unless said."""
+    """Most characters of a text; no limit by default."""
     format: Global___Format.ValueType
     """What kind of text it is."""
     pattern: _builtins.str
@@ -379,7 +379,7 @@ class FieldPolicy(_message.Message):
     min_items: _builtins.int
     """Fewest items of a repeated field."""
     max_items: _builtins.int
-    """Most items of a repeated field; no limit unless said."""
+    """Most items of a repeated field; no limit by default."""
     def __init__(
         self,
         *,

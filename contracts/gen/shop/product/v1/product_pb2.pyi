@@ -98,7 +98,7 @@ class ListProductsRequest(_message.Message):
     max_price: _builtins.int
     """Only products at this price or below, in minor units."""
     sort: _builtins.str
-    """One of name, -name, price, -price, createdAt, -createdAt; name unless said."""
+    """One of name, -name, price, -price, createdAt, -createdAt; by default name."""
     page_size: _builtins.int
     """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
