@@ -28,6 +28,7 @@ from souk.hosting.elsewhere import CONNECT, Elsewhere
 from souk.hosting.hosted import Hosted
 from souk.hosting.lifecycle import supervised
 from souk.hosting.open_files import for_clients
+from souk.hosting.peer_clocks import PeerClocks
 from souk.hosting.resilience import Protection, read_resilience
 from souk.hosting.service_address import close_to_others, service_address
 from souk.hosting.settings import Settings
@@ -66,7 +67,8 @@ class Calls:
     """The services `hosted` here, by name, and those of other processes, which `discovery` finds.
 
     `registry` counts what is called; `breakers` are those around the calls; `health` tells of what this process
-    depends on, each service elsewhere among it; `skew` compares its clock with others.
+    depends on, each service elsewhere among it; `skew` compares its clock with others,
+    those of `peers` among them.
     """
 
     def __init__(
@@ -77,8 +79,6 @@ class Calls:
         self.directory = Directory(discovery, clock)
         self.breakers = Breakers(clock)
         self.health = Health(clock)
-        self.skew = ClockSkew(self.registry)
-        self.health.watch("clock", self.skew.probe, blocks=True)
         self._metrics = CallMetrics(self.registry)
         self._secret = secret
         self._resilience = read_resilience(settings.resilience)
@@ -88,6 +88,9 @@ class Calls:
         self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
         self._here = {name: InProcess(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
         self._elsewhere: dict[str, Elsewhere] = {}
+        self.peers = PeerClocks(self._elsewhere, clock)
+        self.skew = ClockSkew(self.registry, self.peers.ahead)
+        self.health.watch("clock", self.skew.probe, blocks=True)
 
     def of(self, caller: str) -> Callable[[str], grpc.aio.Channel]:
         """Channels in the name of `caller`, one for each service that it calls.
@@ -106,13 +109,9 @@ class Calls:
         return channel
 
     def look_for(self, names: Iterable[str]) -> None:
-        """Watches these services in the registry from now on; they are connected to when they are called."""
+        """Watches these services in the registry, and compares clocks with them, from now on."""
         for name in set(names) - self._here.keys():
-            self._watch(name)
-
-    def _watch(self, name: str) -> None:
-        self.health.watch(name, is_there(name, self.directory, self.breakers))
-        self.directory.instances(name)
+            self._there(name)
 
     def serve(self, one: Hosted) -> None:
         """Takes calls for a service, and events for its consumers, from now on."""
@@ -134,7 +133,7 @@ class Calls:
         """
         async with AsyncExitStack() as stack:
             where = stack.enter_context(service_address(instance, self._about))
-            server = await serve(self._dispatchers[name], where.grpc, self._tls)
+            server = await serve(self._dispatchers[name], where.grpc, self._tls, self._clock)
             stack.push_async_callback(server.stop, 0)
             connect = await serve_connect(
                 self._dispatchers[name],
@@ -195,7 +194,7 @@ class Calls:
 
     def _there(self, name: str) -> Elsewhere:
         if name not in self._elsewhere:
-            self._watch(name)
+            self.health.watch(name, is_there(name, self.directory, self.breakers))
             connect = self._about.hop == CONNECT
             self._elsewhere[name] = Elsewhere(name, self.directory, self._clock, connect=connect, tls=self._tls)
         return self._elsewhere[name]
@@ -211,6 +210,7 @@ async def open_calls(secret: bytes, hosted: Sequence[str], settings: Settings, c
     try:
         async with supervised(clock) as supervisor:
             supervisor.start("health", calls.health.run)
+            supervisor.start("clocks of peers", calls.peers.run)
             yield calls
     finally:
         await calls.close()

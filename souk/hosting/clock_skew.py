@@ -4,9 +4,13 @@
 
 What a service decides over data goes by its database's clock in any case. The process's own date stands in
 what it signs for others and in what it checks of theirs, so a process that is far off would only be refused.
+
+It is off when one of its databases disagrees, or when more than half of all that it compares itself with does, and
+on the same side. So a process that is off does not take with it those that call it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from statistics import median
 
 from prometheus_client import CollectorRegistry
 
@@ -16,34 +20,58 @@ MOST = 30.0
 """Seconds by which a process may differ and still be ready."""
 WELL_BELOW = 25.0
 """Seconds below which it is ready again."""
+_NAMED = 3
 
 Ahead = Callable[[], float]
 
 
 class ClockSkew:
-    """Watches clocks by name, each by a function that says how far this process is ahead of it, in seconds."""
+    """Watches clocks by name, each by a function that says how far this process is ahead of it, in seconds.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._watched: dict[str, Ahead] = {}
+    `peers` says so of the processes that are called from here, which come and go.
+    """
+
+    def __init__(self, registry: CollectorRegistry, peers: Callable[[], Mapping[str, float]] = dict) -> None:
+        self._databases: dict[str, Ahead] = {}
+        self._peers = peers
         self._off = False
         measure(registry, "souk_clock_skew_seconds", "How far this process is ahead.", ("against",), self._samples)
 
-    def watch(self, against: str, ahead: Ahead) -> None:
-        """Compares with one more clock."""
-        self._watched[against] = ahead
+    def watch(self, database: str, ahead: Ahead) -> None:
+        """Compares with the clock of one more database."""
+        self._databases[database] = ahead
 
     async def probe(self) -> str:
         """What is wrong, for `Health`; once off, it stays so until it is well below the limit."""
-        against, ahead = self._worst({name: read() for name, read in self._watched.items()})
-        self._off = abs(ahead) > (WELL_BELOW if self._off else MOST)
-        if not self._off:
+        limit = WELL_BELOW if self._off else MOST
+        databases = {name: read() for name, read in self._databases.items()}
+        found = {name: ahead for name, ahead in databases.items() if abs(ahead) > limit}
+        if not found:
+            found = _most({**databases, **self._peers()}, limit)
+        self._off = bool(found)
+        if not found:
             return ""
+        ahead = median(found.values())
         where = "ahead of" if ahead > 0 else "behind"
-        return f"{abs(ahead):.0f} s {where} {against}; set this machine's clock, or see why NTP does not"
-
-    def _worst(self, found: Mapping[str, float]) -> tuple[str, float]:
-        return max(found.items(), key=lambda one: abs(one[1]), default=("", 0.0))
+        return f"{abs(ahead):.0f} s {where} {_names(found)}; set this machine's clock, or see why NTP does not"
 
     def _samples(self) -> Iterator[Sample]:
-        for against, ahead in self._watched.items():
-            yield {"against": against}, ahead()
+        for database, ahead in self._databases.items():
+            yield {"against": database}, ahead()
+        for peer, seconds in self._peers().items():
+            yield {"against": peer}, seconds
+
+
+def _most(found: Mapping[str, float], limit: float) -> dict[str, float]:
+    """Those that disagree on the same side, when they are more than half of all; else none."""
+    for side in (1, -1):
+        off = {name: ahead for name, ahead in found.items() if side * ahead > limit}
+        if 2 * len(off) > len(found):
+            return off
+    return {}
+
+
+def _names(found: Mapping[str, float]) -> str:
+    names = sorted(found)
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -83,6 +83,16 @@ class Elsewhere:
         """Makes a unary call; an `Invoke`."""
         return self._transport.unary(call)
 
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Those that are known at the moment."""
+        return tuple(self._instances.values())
+
+    async def date(self, address: str, patience: float) -> str:
+        """The date that an instance answers with within `patience` seconds; empty if it does not."""
+        transport = self._transport if self._connect_address(address) else self._grpc
+        return await transport.date(address, patience)
+
     def stream(self, call: Call, *, one_request: bool) -> Wire:
         """Begins a call of another shape."""
         return self._transport.stream(call, one_request=one_request)

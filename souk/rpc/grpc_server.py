@@ -9,8 +9,10 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from souk.kernel.addresses import cannot_listen, grpc_target, socket_path
+from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.checked_context import CheckedContext
+from souk.rpc.dates import DATE, Dating
 from souk.rpc.remote import LIMITS
 from souk.rpc.server import Dispatcher, Served
 from souk.rpc.tls import MutualTls
@@ -51,14 +53,30 @@ class GrpcServer:
         await self._server.wait_for_termination()
 
 
-async def serve(dispatcher: Dispatcher, address: str = LOOPBACK, tls: MutualTls | None = None) -> GrpcServer:
+class DatedHealth(health.aio.HealthServicer):  # type: ignore[misc]  # it comes without types
+    """Health whose answers have a date, as all of HTTP's have."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._dating = Dating(clock)
+
+    async def Check(  # noqa: N802 - its name in the contract
+        self, request: health_pb2.HealthCheckRequest, context: Any
+    ) -> health_pb2.HealthCheckResponse:
+        context.set_trailing_metadata(((DATE, self._dating.now()),))
+        return await super().Check(request, context)
+
+
+async def serve(
+    dispatcher: Dispatcher, address: str = LOOPBACK, tls: MutualTls | None = None, clock: Clock | None = None
+) -> GrpcServer:
     """Starts to serve a dispatcher's methods, and health, at host:port or unix:PATH; port 0 is any that is free.
 
     Raises ConfigurationError when the port is taken, or there can be no socket.
     """
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers((_Handlers(dispatcher),))
-    health_service = health.aio.HealthServicer()
+    health_service = DatedHealth(clock or SystemClock())
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     try:
         target = grpc_target(address)

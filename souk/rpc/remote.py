@@ -13,7 +13,8 @@ import grpc.aio
 from souk.kernel.addresses import grpc_target, socket_path
 from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Reply, Status, failed, not_sent, reply_to
-from souk.rpc.metadata import LIMIT
+from souk.rpc.dates import ASKED, DATE
+from souk.rpc.metadata import LIMIT, first
 from souk.rpc.remote_wire import RemoteWire
 from souk.rpc.tls import MutualTls
 from souk.rpc.transport import MESSAGE_LIMIT, Wire
@@ -123,6 +124,17 @@ class Remote:
         self._closed = True
         connections, self._connections = list(self._connections.values()), {}
         await asyncio.gather(*self._leaving, *(connection.channel.close(grace) for connection in connections))
+
+    async def date(self, address: str, patience: float) -> str:
+        """The date that an instance answers with within `patience` seconds; empty if it does not."""
+        call = Call(ASKED, b"", (), self._clock.monotonic() + patience, instance=address)
+        try:
+            connection = await self.connected(call)
+            made = connection.unary(ASKED.full_name)(b"", timeout=self.remaining(call))
+            await made
+        except grpc.aio.AioRpcError:
+            return ""
+        return first(tuple(await made.trailing_metadata()), DATE)
 
     def warm(self, address: str) -> None:
         """Begins to connect, so that the first call need not wait for it."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,34 @@ async def test_once_off_it_stays_so_until_it_is_well_below_the_limit() -> None:
     assert [await is_off(seconds) for seconds in readings] == [
         *(False, False, True, True, True, False, False, True, False)
     ]
+
+
+AGREES, AHEAD, BEHIND = 0.5, 3_600.0, -3_600.0
+
+
+@pytest.mark.parametrize(
+    ("databases", "peers", "detail"),
+    [
+        ([], [], ""),
+        ([], [AGREES, AGREES], ""),
+        ([], [AHEAD], "3600 s ahead of user-1;"),
+        ([], [BEHIND], "3600 s behind user-1;"),
+        ([], [AHEAD, AGREES], ""),
+        ([], [AHEAD, BEHIND], ""),
+        ([], [AHEAD, AHEAD, AGREES], "3600 s ahead of user-1, user-2;"),
+        ([], [AHEAD] * 5 + [AGREES], "3600 s ahead of user-1, user-2, user-3 and 2 more;"),
+        ([AGREES], [AHEAD], ""),
+        ([AGREES], [AHEAD, AHEAD], "3600 s ahead of user-1, user-2;"),
+        ([BEHIND], [AGREES] * 5, "3600 s behind database 1;"),
+    ],
+)
+async def test_one_database_decides_and_of_peers_more_than_half(
+    databases: list[float], peers: list[float], detail: str
+) -> None:
+    found = {f"user-{number}": ahead for number, ahead in enumerate(peers, 1)}
+    skew = ClockSkew(CollectorRegistry(), lambda: found)
+    for number, ahead in enumerate(databases, 1):
+        skew.watch(f"database {number}", partial(float, ahead))
+    said = await skew.probe()
+    assert said.startswith(detail)
+    assert bool(said) == bool(detail)

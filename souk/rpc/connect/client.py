@@ -13,6 +13,7 @@ from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Reply, Status
 from souk.rpc.connect.pool import CONNECT_TIMEOUT, Pool
 from souk.rpc.connect.reply import ConnectReply, refused
+from souk.rpc.dates import ASKED
 from souk.rpc.handling import too_much_metadata
 from souk.rpc.local_context import too_large
 from souk.rpc.local_ends import LocalWire
@@ -89,6 +90,16 @@ class ConnectTransport:
         wire = LocalWire()
         wire.finished(_NO_STREAMS, None)
         return wire
+
+    async def date(self, address: str, patience: float) -> str:
+        """The date that an instance answers with within `patience` seconds; empty if it does not."""
+        place = "" if self._closed else self._connect_address(address)
+        if not place:
+            return ""
+        reply = ConnectReply(Call(ASKED, b"", (), self._clock.monotonic() + patience), patience)
+        self._pool(place, ASKED.service).send(reply)
+        await asyncio.wait({reply})
+        return reply.date.decode("latin-1")
 
     def warm(self, address: str) -> None:
         """Begins to connect to an instance, so that the first call need not wait for it."""

@@ -159,6 +159,7 @@ def _timeout(remaining: float) -> str:
 
 def settle(reply: ConnectReply, reader: ResponseReader) -> None:
     """Ends a call by its complete answer."""
+    reply.date = reader.header(b"date") or b""
     try:
         initial, trailing = split(reader.headers)
     except InvalidMetadata:

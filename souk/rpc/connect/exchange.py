@@ -141,21 +141,24 @@ def _shown(value: bytes) -> str:
     return ascii(value[:40].decode("latin-1"))
 
 
-def answer(message: bytes, initial: Pairs, trailing: Pairs, keep_alive: bool) -> bytes:
+def answer(message: bytes, initial: Pairs, trailing: Pairs, keep_alive: bool, date: str) -> bytes:
     """The octets of a message's answer."""
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: {PROTO}\r\ncontent-length: {len(message)}\r\n"
+    head = f"HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: {PROTO}\r\ncontent-length: {len(message)}\r\n"
     if initial or trailing:
         head += lines(initial) + lines(trailing, "trailer-")
     return (head + ("\r\n" if keep_alive else "connection: close\r\n\r\n")).encode() + message
 
 
-def refusal(status: Status, initial: Pairs, keep_alive: bool, http_status: int = 0, headers: str = "") -> bytes:
+def refusal(
+    status: Status, initial: Pairs, keep_alive: bool, date: str, http_status: int = 0, headers: str = ""
+) -> bytes:
     """The octets of any other answer."""
     body, trailing = encode(status)
     http_status = http_status or HTTP_STATUS[status.code]
     phrase = _PHRASES.get(http_status, status.code.name.replace("_", " ").title())
-    head = f"HTTP/1.1 {http_status} {phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-    head += headers + lines(initial) + lines(trailing, "trailer-")
+    head = f"HTTP/1.1 {http_status} {phrase}\r\ndate: {date}\r\ncontent-type: application/json\r\n"
+    head += f"content-length: {len(body)}\r\n{headers}"
+    head += lines(initial) + lines(trailing, "trailer-")
     return (head + ("\r\n" if keep_alive else "connection: close\r\n\r\n")).encode() + body
 
 

@@ -20,8 +20,8 @@ TRAILER = "trailer-"
 _EXACT = "souk-metadata-bin"
 _RESERVED = ("connect-", TRAILER)
 _HTTPS_OWN = frozenset(
-    ("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
-     "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "user-agent")
+    ("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "expect",
+     "host", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "user-agent")
 )  # fmt: skip
 _KEY_LETTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyz_.-")
 

@@ -28,6 +28,7 @@ class ConnectReply(asyncio.Future[Reply]):
     def __init__(self, call: Call, deadline_in: float) -> None:
         super().__init__()
         self.call = call
+        self.date = b""  # of the answer, if it had one
         self._carrier: Carrier | None = None
         self._handed_over = False
         self._timer = self.get_loop().call_later(min(deadline_in, _LONGEST), self._expire)

@@ -11,6 +11,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.rpc.call import Status
 from souk.rpc.connect.exchange import Find, ServedContext
 from souk.rpc.connect.serving import LINGER, ServerConnection
+from souk.rpc.dates import Dating
 from souk.rpc.handling import STOPPED
 from souk.rpc.server import Dispatcher
 from souk.rpc.tls import MutualTls
@@ -38,6 +39,7 @@ class ConnectServer:
     ) -> None:
         self.address = ""
         self.clock = clock
+        self.dating = Dating(clock)
         self.find: Find = dispatcher.find
         self.draining = False
         self.connections: set[ServerConnection] = set()

@@ -19,6 +19,7 @@ from souk.rpc.call import Call, Pairs, Status
 from souk.rpc.connect import exchange
 from souk.rpc.connect.exchange import Find, Refused, ServedContext
 from souk.rpc.connect.reader import BodyTooLarge, HeadTooLarge, Malformed, RequestReader
+from souk.rpc.dates import Dating
 from souk.rpc.handling import handle
 from souk.rpc.local_ends import Running
 from souk.rpc.metadata import LIMIT
@@ -36,6 +37,7 @@ class Home(Protocol):
     """What a connection needs of its server."""
 
     clock: Clock
+    dating: Dating
     find: Find
     draining: bool
     connections: "set[ServerConnection]"
@@ -167,7 +169,7 @@ class ServerConnection(asyncio.Protocol):
         try:
             exchange.admit(self._reader, self._home.find)
         except Refused as refused:
-            self.leave(exchange.refusal(refused.status, (), False, refused.http_status, refused.headers))
+            self.leave(self._refusal(refused, keep_alive=False))
             return
         if (self._reader.header(b"expect") or b"").lower() == b"100-continue":
             self._transport.write(_CONTINUE)
@@ -175,16 +177,18 @@ class ServerConnection(asyncio.Protocol):
 
     def _refuse(self, status: Status, http_status: int) -> None:
         """Refuses what was not read to its end."""
-        self.leave(exchange.refusal(status, (), keep_alive=False, http_status=http_status))
+        self.leave(self._refusal(Refused(status, http_status), keep_alive=False))
+
+    def _refusal(self, refused: Refused, *, keep_alive: bool) -> bytes:
+        date = self._home.dating.now()
+        return exchange.refusal(refused.status, (), keep_alive, date, refused.http_status, refused.headers)
 
     def _whole(self) -> None:
         self._asked = True
         try:
             served, call, agent = exchange.asked(self._reader, self._home.find, self._home.clock)
         except Refused as refused:
-            self._answer(
-                exchange.refusal(refused.status, (), self._keeps_alive(), refused.http_status, refused.headers)
-            )
+            self._answer(self._refusal(refused, keep_alive=self._keeps_alive()))
         else:
             self._start(served, call, agent)
 
@@ -217,10 +221,11 @@ class ServerConnection(asyncio.Protocol):
         self._handling = False
         if self._leaving:
             return
+        keep_alive, date = self._keeps_alive(), self._home.dating.now()
         if status.code is grpc.StatusCode.OK:
-            self._answer(exchange.answer(message or b"", self._initial, status.trailing, self._keeps_alive()))
+            self._answer(exchange.answer(message or b"", self._initial, status.trailing, keep_alive, date))
         else:
-            self._answer(exchange.refusal(status, self._initial, self._keeps_alive()))
+            self._answer(exchange.refusal(status, self._initial, keep_alive, date))
 
     def _keeps_alive(self) -> bool:
         return self._reader.keep_alive and not (self._reader.surplus or self._home.draining)

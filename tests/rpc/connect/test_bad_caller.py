@@ -269,7 +269,8 @@ class TestHttp:
         caller = await connect()
         caller.writer.write(request(pb.Ask(what="send-metadata")))
         assert await caller.reader.readuntil(b"\r\n\r\n") == (
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\ncontent-length: 0\r\n"
+            b"HTTP/1.1 200 OK\r\ndate: Fri, 15 Jan 2027 08:00:00 GMT\r\n"
+            b"content-type: application/proto\r\ncontent-length: 0\r\n"
             b"first: 1\r\nraw-bin: AP8\r\ntrailer-last: 2\r\ntrailer-twice: a\r\ntrailer-twice: b\r\n\r\n"
         )
 
