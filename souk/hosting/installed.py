@@ -3,8 +3,10 @@
 That is how the platform finds a marketplace without knowing one.
 """
 
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from souk.hosting.control.names import meant
@@ -29,7 +31,14 @@ def load(point: EntryPoint) -> Any:
     try:
         return point.load()
     except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"{point.group} {point.name!r} is installed but does not load: {error}") from error
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        cause = f"{error} ({where.filename}, line {where.lineno})" if _of_a_file(where) else str(error)
+        raise ConfigurationError(f"{point.group} {point.name!r} is installed but does not load: {cause}") from error
+
+
+def _of_a_file(where: traceback.FrameSummary) -> bool:
+    """Whether a module's own line failed, and not the search for the module that the entry point names."""
+    return Path(where.filename).is_file() and "importlib" not in Path(where.filename).parts
 
 
 def app(name: str | None = None) -> App:

@@ -113,6 +113,26 @@ async def test_a_warning_never_gets_into_the_output(tmp_path: Path) -> None:
     assert json.loads(ended.err)["event"] == "an installed service does not load"
 
 
+async def test_an_app_that_imports_what_is_not_there_says_where(tmp_path: Path) -> None:
+    broken = tmp_path / "broken-0.dist-info"
+    broken.mkdir()
+    (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0\n")
+    (broken / "entry_points.txt").write_text("[souk.apps]\nbroken = broken_app:app\n")
+    (tmp_path / "broken_app.py").write_text("app = None\nimport nothing_here\n")
+    ended = await run("routes", settings={"PYTHONPATH": str(tmp_path), "SOUK_APP": "broken"})
+    assert ended.status == 1
+    assert ended.err == (
+        "souk: souk.apps 'broken' is installed but does not load: No module named 'nothing_here' "
+        f"({tmp_path / 'broken_app.py'}, line 2)\n"
+    )
+
+
+async def test_a_name_that_is_like_none_is_answered_with_all() -> None:
+    ended = await run("grreeting")
+    assert "the nearest" not in ended.err
+    assert "there are admin, backup, breakers" in ended.err
+
+
 async def test_where_no_system_is_it_is_said_in_one_line() -> None:
     ended = await run("order", "--url", "http://127.0.0.1:1")
     assert ended.status == 1

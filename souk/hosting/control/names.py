@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-_LIKE = 0.5
+_LIKE = 0.6
 """What is less like a name than this was not meant by it."""
 
 
