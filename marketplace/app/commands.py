@@ -19,22 +19,20 @@ DEMO_PASSWORD = "demo-password"  # public: api.md
     epilog="\b\nExamples:\n  souk order\n  souk order --url http://127.0.0.1:9000 --product P-102 --quantity 1\n"
     "  souk order --json | jq '.steps[].milliseconds'"
 )
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the system is.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Its data directory, to name the files that were written."
-)
-@click.option("--email", default=DEMO_EMAIL, show_default=True, help="Who orders.")
-@click.option("--password", default=DEMO_PASSWORD, help="Their password; the demo user's by default.")
-@click.option("--product", default="P-101", show_default=True, help="What is ordered.")
-@click.option("--quantity", type=click.IntRange(1, 1_000), default=2, show_default=True, help="How many.")
-@click.option("--address", default="ADDR-55", show_default=True, help="Where it goes.")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The URL of the running system.")
+@click.option("--data", type=click.Path(path_type=Path), help="Its data directory, to show which files were written.")
+@click.option("--email", default=DEMO_EMAIL, show_default=True, help="The customer's email.")
+@click.option("--password", default=DEMO_PASSWORD, help="The customer's password; without it, the demo user's.")
+@click.option("--product", default="P-101", show_default=True, help="The product to order.")
+@click.option("--quantity", type=click.IntRange(1, 1_000), default=2, show_default=True, help="The quantity.")
+@click.option("--address", default="ADDR-55", show_default=True, help="The id of the delivery address.")
 @click.option("--pay", "payment_method", default="card", show_default=True, help="card, wallet, or a saved card's id.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def order(
     url: str, data: Path | None, email: str, password: str, product: str, quantity: int, address: str,
     payment_method: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Walks one order through a running system, and prints each step with its time."""
+    """Places one order on a running system and shows each step with its time."""
     client = Client(url.rstrip("/"))
     walk = Walk(client, Wish(email, password, product, quantity, address, payment_method), data)
     try:

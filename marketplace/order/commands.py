@@ -12,7 +12,7 @@ from souk.hosting.offline import offline
 
 @click.group()
 def orders() -> None:
-    """Orders, from the inside."""
+    """Maintains the stored orders."""
 
 
 @orders.command(epilog="\b\nExample:\n  souk orders rebuild --data var/souk")

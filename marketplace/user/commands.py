@@ -22,7 +22,7 @@ from souk.kernel.errors import DomainError, InvalidArgument
 
 @click.group()
 def admin() -> None:
-    """Accounts with every right."""
+    """Creates administrator accounts."""
 
 
 @admin.command(

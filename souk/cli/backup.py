@@ -19,7 +19,9 @@ from souk.hosting.backup.restoring import check_backup, restore_backup
 from souk.hosting.settings import from_environment
 from souk.kernel.clock import SystemClock
 
-_DATA = click.option("--data", type=click.Path(path_type=Path), help="The data directory; var/souk by default.")
+_DATA = click.option(
+    "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, when it is done.")
 
 

@@ -49,7 +49,7 @@ class Force(click.ParamType[tuple[str, str]]):
 souk breakers                                   all of them
 souk breakers --caller order                    those of one caller
 souk breakers --force payment=open              nobody calls Payment any more
-souk breakers --force payment=auto              they judge by themselves again
+souk breakers --force payment=auto              they are automatic again
 souk breakers --json | jq '.[] | select(.state != "closed")'
 """
     )
@@ -63,8 +63,8 @@ def breakers(data: Path | None, caller: str, force: Sequence[tuple[str, str]], a
 
     MODE is `open` (refuses every call), `disabled` (lets all through, and watches nothing), `metrics-only`
     (watches, and never opens), `closed` (closes now, forgets what it saw, and watches), or `auto` (undoes the first
-    three). It holds for processes that start later, too, until the system stops. `failed` is the part of the `calls`
-    it judges by that failed, once there are enough to tell.
+    three). It also applies to processes that start later, until the system stops. `failed` is the share of the recent
+    `calls` that failed, once there are enough of them.
     """
 
     async def do(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> tuple[list[fleet_pb2.BreakerStatus], Sequence[str]]:
@@ -87,7 +87,9 @@ def breakers(data: Path | None, caller: str, force: Sequence[tuple[str, str]], a
     found, silent = operate(data, do)
     _print(found, as_json)
     for name in silent:
-        click.echo(f"souk: {name} does not answer" + ("; it is told as soon as it does" if force else ""), err=True)
+        click.echo(
+            f"souk: {name} does not answer" + ("; the change applies as soon as it does" if force else ""), err=True
+        )
     return FAILED if silent else 0
 
 

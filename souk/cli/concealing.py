@@ -26,8 +26,8 @@ def conceal(flags: Mapping[str, str | None]) -> None:
     for name in secret:
         variable = f"{PREFIX}{name.upper()}"
         click.echo(
-            f"souk: a password in --{name} can be read by every user of this machine, so it was taken out of the "
-            f"command line; put the URL into {variable}, or into a file and say --{name} @FILE",
+            f"souk: a password in --{name} can be read by every user of this machine, so it was removed from the "
+            f"command line; put the URL into {variable}, or into a file and use --{name} @FILE",
             err=True,
         )
     told = {f"{PREFIX}{name.upper()}": value for name, value in secret.items()}

@@ -48,7 +48,7 @@ souk scale order=3 inventory=2 gateway=2
 def scale(counts: Sequence[tuple[str, int]], data: Path | None) -> None:
     """Sets how many processes services have, one service after the other.
 
-    Returns once the new ones are ready, and those that are too many have finished their work and ended.
+    Returns once the new ones are ready, and the surplus ones have finished their work and stopped.
     """
 
     async def do(fleet: _Fleet) -> None:
@@ -81,11 +81,10 @@ souk restart --all
 def restart(services: Sequence[str], everything: bool, data: Path | None) -> None:
     """Replaces the processes of services, one at a time, without a request being lost.
 
-    A new process is ready before an old one drains. Ctrl-C ends this report, not the restart of the service
-    that is under way.
+    A new process is ready before an old one drains. Ctrl-C stops this command, not the restart that is in progress.
     """
     if everything == bool(services):
-        raise click.UsageError("Name services (`souk ps` lists them), or say --all.")
+        raise click.UsageError("Name services (`souk ps` lists them), or use --all.")
 
     async def do(fleet: _Fleet) -> None:
         for service in await _rolled(fleet) if everything else services:
@@ -108,7 +107,7 @@ async def _rolled(fleet: _Fleet) -> list[str]:
 @click.argument("services", metavar="SERVICE...", nargs=-1, required=True)
 @DATA
 def stop(services: Sequence[str], data: Path | None) -> None:
-    """Drains and ends every process of services; they stay stopped until `souk start`."""
+    """Stops every process of services, once running requests are finished. `souk start` starts them again."""
 
     async def do(fleet: _Fleet) -> None:
         for service in services:
@@ -124,7 +123,7 @@ def stop(services: Sequence[str], data: Path | None) -> None:
 def start(services: Sequence[str], data: Path | None) -> None:
     """Starts services that were stopped.
 
-    They have as many processes as before. Returns once they are ready.
+    Each gets as many processes as before. Returns once they are ready.
     """
 
     async def do(fleet: _Fleet) -> None:
@@ -146,13 +145,20 @@ souk logs order | cut -d'|' -f2- | jq -c 'select(.level == "error")'
     )
 )
 @click.argument("name", metavar="SERVICE|INSTANCE")
-@click.option("-f", "--follow", is_flag=True, help="Goes on with what is written, until Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="Of each process.")
+@click.option("-f", "--follow", is_flag=True, help="Keeps printing new lines until Ctrl-C.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(0, 100_000),
+    default=100,
+    show_default=True,
+    help="How many lines of each process.",
+)
 @DATA
 def logs(name: str, follow: bool, lines: int, data: Path | None) -> None:
     """Prints what the processes of a service wrote.
 
-    Each line stands behind the name of its process; lines are in order of time as far as they tell it.
+    Each line starts with the name of its process. Lines are sorted by time where they have one.
     """
     coloured = sys.stdout.isatty()
 

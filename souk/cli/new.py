@@ -25,16 +25,16 @@ _WIDTH = 120
 
 @click.group()
 def new() -> None:
-    """Makes the first draft of something."""
+    """Creates a new service."""
 
 
 @new.command(epilog=example("souk new service greeting\nmake proto"))
 @click.argument("name")
 def service(name: str) -> None:
-    """Makes the service NAME in the checkout of the marketplace that you are in.
+    """Creates the service NAME in the current checkout of the marketplace.
 
-    It has a contract with two routes, a package with a database, tests, and its entries in the app and in the
-    floors. `make proto` then generates its code and installs it, and `souk up` serves it. Change all of it to what
+    It has a contract with two routes, a package with a database, tests, and its entries in the app and in the import
+    rules. `make proto` then generates its code and installs it, and `souk up` serves it. Change all of it to what
     your service is about; CONTRIBUTING.md says what belongs where.
     """
     root = _checkout(Path.cwd())

@@ -17,7 +17,7 @@ LONG = 180.0
 """Seconds for processes to start or to end."""
 
 DATA = click.option(
-    "--data", type=click.Path(path_type=Path), help="The data directory of the system; var/souk by default."
+    "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
 )
 
 T = TypeVar("T")

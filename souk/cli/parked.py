@@ -16,7 +16,7 @@ from souk.hosting.settings import from_environment
 from souk.kernel.clock import SystemClock, to_datetime
 
 _DATA = click.option(
-    "--data", type=click.Path(path_type=Path), help="The data directory of the system; var/souk by default."
+    "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
 )
 
 
@@ -37,8 +37,8 @@ souk parked retry --all         tries everything again
 def parked(context: click.Context, data: Path | None, as_json: bool) -> None:
     """Lists what waits for an operator: steps of sagas, and events that a consumer could not handle.
 
-    A fleet must be running for that, as PostgreSQL runs with it. A system of one process must be stopped, unless
-    its data is on PostgreSQL: its files have to be free. While it runs, /metrics counts what is parked
+    A fleet must be running, because its PostgreSQL runs with it. A system of one process must be stopped first, unless
+    its data is in PostgreSQL. While it runs, /metrics counts what is parked
     (souk_saga_runs, souk_outbox_events), and the log names it.
     """
     context.obj = data
@@ -55,7 +55,7 @@ def parked(context: click.Context, data: Path | None, as_json: bool) -> None:
 
 
 @parked.command(
-    short_help="Lets what is parked be tried again.",
+    short_help="Retries what is parked.",
     epilog=example(
         """
 souk parked retry EVT-01JD2T8Q3M
@@ -69,13 +69,13 @@ souk parked retry --all --data /var/lib/souk
 @_DATA
 @click.pass_obj
 def retry(before: Path | None, ids: tuple[str, ...], everything: bool, data: Path | None) -> None:
-    """Lets parked steps and events be tried again: soon, or when the system next runs.
+    """Retries parked steps and events: soon, or when the system next runs.
 
-    Of a saga, all parked steps of the run; of an event, every consumer that parked it. First mend what they
-    stopped at: else they are parked again.
+    Of a saga, all parked steps of the run; of an event, every consumer that parked it. Fix the cause first; otherwise
+    they are parked again.
     """
     if everything == bool(ids):
-        raise click.UsageError("Name what to retry, or say --all.")
+        raise click.UsageError("Name what to retry, or use --all.")
     click.echo(asyncio.run(_retry(data or before, None if everything else set(ids))))
 
 

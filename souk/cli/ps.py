@@ -40,13 +40,13 @@ souk ps --json | jq '.[] | select(.state != "ready")'
 )
 @DATA
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; with --watch, one in each line.")
-@click.option("--watch", is_flag=True, help="Goes on showing them until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Updates the list until Ctrl-C.")
 def ps(data: Path | None, as_json: bool, watch: bool) -> None:
     """Lists the processes of the system that runs on a data directory.
 
     `req/s` are requests answered in each of the last few seconds, `running` those at work now, `memory` what
-    the process and those it started hold (what several share is counted in parts), `restarts` how often it died
-    and was started again, `note` why it is not ready, or what it depends on that is away, and since when.
+    the process and those it started hold (shared memory is divided among them), `restarts` how often it died
+    and was started again, `note` why it is not ready, or which dependency is unavailable, and since when.
     """
 
     async def look(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> None:

@@ -34,7 +34,7 @@ SOUK_ADDRESSES=order=unix:/path/to/socket,... souk serve gateway --port 8080
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    help="A TCP port to listen at; by default a socket in the data directory.",
+    help="The TCP port to listen on; without it, a socket in the data directory.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
 @click.option("--demo/--no-demo", default=None, help=help_of("demo"))
@@ -43,15 +43,14 @@ SOUK_ADDRESSES=order=unix:/path/to/socket,... souk serve gateway --port 8080
     type=click.IntRange(0, 65_535),
     help=help_of("metrics_port"),
 )
-@click.option("--json", "as_json", is_flag=True, help="Says where it listens as one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Prints the address as one line of JSON.")
 def serve(service: str, as_json: bool, **flags: Any) -> None:
-    """Starts SERVICE as its own process until SIGTERM or Ctrl-C.
+    """Runs SERVICE as its own process until SIGTERM or Ctrl-C.
 
-    Prints one line, `ready SERVICE ADDRESS`, once it takes calls. A service listens at a socket in the data
-    directory, unix:PATH, or at a TCP port where --port or SOUK_HOST asks for one; the gateway always
-    listens at a port. SERVICE is an installed service, or `gateway`. Others are found where
-    SOUK_ADDRESSES says. Who hears its events is known of installed services; of others
-    SOUK_SUBSCRIPTIONS says it, as in
+    Prints one line, `ready SERVICE ADDRESS`, once it accepts calls. A service listens on a socket in the data
+    directory, unix:PATH, or at a TCP port where --port or SOUK_HOST asks for one; the gateway always listens on a port.
+    SERVICE is an installed service, or `gateway`. SOUK_ADDRESSES or SOUK_REGISTRY says where other services listen.
+    Installed services receive its events; SOUK_SUBSCRIPTIONS names the others, as in
     notification/mails=shop.order.v1.OrderConfirmed+shop.order.v1.OrderRejected,...
     """
     settings = from_environment(flags, defaults=Settings(port=0))

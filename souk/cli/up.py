@@ -36,7 +36,7 @@ souk up --demo --then order                   walks one order through it, and ke
 souk up --demo --topology fleet --scale order=3,inventory=2
 """
     )
-    + listed("Also read, flags first; `souk settings` says what each means", VARIABLES)
+    + listed("Environment variables (flags override them; `souk settings` explains each)", VARIABLES)
 )
 @click.option("--host", metavar="ADDRESS", help=help_of("host"))
 @click.option("--port", type=click.IntRange(0, 65_535), help=help_of("port"))

@@ -41,7 +41,8 @@ class Settings:
     Data: `postgres` is the URL of each service's database, with SERVICE_PLACE for the service's name, or of
     the one database of a process that is one service; without it each has a SQLite file in `data`.
     `postgres_pool` is the most connections to it of one process. `postgres_user` is who the fleet's own PostgreSQL
-    runs as when root starts it: a user that nothing else runs as; None means `souk-postgres`, made if need be.
+    runs as when root starts it: a user that nothing else runs as; None means `souk-postgres`, created if it does not
+    exist.
     `redis` is a server for what can be lost.
 
     The gateway, or a service: `host` and `port` are where it listens; `host` None means loopback alone, 0.0.0.0
