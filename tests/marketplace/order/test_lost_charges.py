@@ -2,15 +2,27 @@
 
 import asyncio
 from collections import Counter
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from shop.order.v1 import order_pb2 as pb
+from shop.payment.v1 import payment_pb2
 
-from marketplace.order.service import only_reports
-from marketplace.order.use_cases.find_lost_charges import AT_ONCE, MOST_UNKNOWN, WHOLE_BOOK, FindLostCharges, Loss
+from marketplace.order.service import build, only_reports, service
+from marketplace.order.use_cases.find_lost_charges import (
+    AT_ONCE,
+    MIN_AGE,
+    MOST_UNKNOWN,
+    WHOLE_BOOK,
+    FindLostCharges,
+    Loss,
+)
 from souk.kernel.clock import FakeClock
+from souk.kernel.context import current
 from souk.kernel.errors import ConfigurationError, DomainError
+from souk.testing.service_host import service_host
 
 Shop = Any
 
@@ -173,3 +185,40 @@ def test_what_happens_to_them_can_be_set() -> None:
     assert (only_reports({}), only_reports({"lost_charges": "report"})) == (False, True)
     with pytest.raises(ConfigurationError, match="lost_charges must be refund or report"):
         only_reports({"lost_charges": "keep"})
+
+
+class PaymentAtTheOtherEnd:
+    """A channel to a Payment in whose book one charge stands until it is undone."""
+
+    def __init__(self) -> None:
+        self.charge = payment_pb2.OrderCharge(payment_id="PAY-1", key="ORD-GONE:1:charge-payment", order_id="ORD-GONE")
+        self.undone: asyncio.Future[payment_pb2.CancelChargeRequest] = asyncio.get_running_loop().create_future()
+
+    def unary_unary(self, path: str, **_: Any) -> Any:
+        return {"ListOrderCharges": self.list, "CancelCharge": self.cancel}.get(path.rpartition("/")[2])
+
+    async def list(self, request: payment_pb2.ListOrderChargesRequest) -> payment_pb2.ListOrderChargesResponse:
+        assert (request.page_size, request.min_age_seconds) == (AT_ONCE, MIN_AGE)
+        assert current().caller.service == "order"
+        return payment_pb2.ListOrderChargesResponse(charges=[] if self.undone.done() else [self.charge])
+
+    async def cancel(self, request: payment_pb2.CancelChargeRequest) -> payment_pb2.CancelChargeResponse:
+        self.undone.set_result(request)
+        return payment_pb2.CancelChargeResponse()
+
+
+async def test_the_service_looks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketplace.order.service.LOOK_EVERY", 0)
+    payment = PaymentAtTheOtherEnd()
+    async with service_host(service, tmp_path) as host:
+        parts = await build(replace(host, channel=lambda name: cast(Any, payment)))
+        task = asyncio.ensure_future(parts.tasks["find lost charges"]())
+        async with asyncio.timeout(30):
+            request = await payment.undone
+            counted = 0.0
+            while not counted:
+                await asyncio.sleep(0)
+                samples = [each for one in parts.collectors for metric in one.collect() for each in metric.samples]
+                counted = sum(each.value for each in samples if each.labels.get("kind") == "unknown")
+        task.cancel()
+    assert (request.key, request.order_id) == (payment.charge.key, payment.charge.order_id)
