@@ -16,7 +16,7 @@ from bench.system import System, running
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of one round: `cpu` is the system's, in ms an order, `lag` seconds until the last letter.
+    """What came of one round: `cpu` is the system's, in ms an order, `lag` seconds until the last email.
 
     `limits` are the orders a second of each way to play the statements alone.
     """
@@ -65,7 +65,7 @@ def _report(section: Section, found: list[Round]) -> None:
         Figure("  99 of 100 answered within", median(one.sent.p99 for one in found), "ms"),
         Figure("  CPU of the system", median(one.cpu for one in found), "ms an order"),
         Figure("  CPU of the load generator", median(one.sent.cpu for one in found), "cores"),
-        Figure("  until the last letter is written", median(one.lag for one in found), "s"),
+        Figure("  until the last email is written", median(one.lag for one in found), "s"),
     )
     for way in WAYS:
         ratio = median(one.sent.per_second / one.limits[way] for one in found)

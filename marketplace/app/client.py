@@ -67,7 +67,7 @@ class Client:
             parts = urlsplit(self.url)
             kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
             if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ConfigurationError(f"{self.url!r} is no URL of a system, such as http://127.0.0.1:8080")
+                raise ConfigurationError(f"{self.url!r} is not the URL of a system, such as http://127.0.0.1:8080")
             self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT)
         return self._connection
 

@@ -51,12 +51,12 @@ def _delta(delta: int) -> Iterator[Violation]:
 
 def _expiry(request: pb.ReserveRequest) -> Iterator[Violation]:
     if request.expires_at.seconds <= 0:
-        yield Violation("expires_at", "must say when the reservation lapses")
+        yield Violation("expires_at", "must say when the reservation expires")
 
 
 def _twice(items: Iterable[pb.StockItem]) -> Iterator[Violation]:
     seen: set[str] = set()
     for place, item in enumerate(items):
         if item.product_id in seen:
-            yield Violation(f"items[{place}].product_id", "is there twice")
+            yield Violation(f"items[{place}].product_id", "occurs twice")
         seen.add(item.product_id)

@@ -18,7 +18,7 @@ def orders() -> None:
 @orders.command(epilog="\b\nExample:\n  souk orders rebuild --data var/souk")
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory of the system.")
 def rebuild(data: Path | None) -> None:
-    """Makes the read model of all orders anew from the event log, in one transaction.
+    """Rebuilds the read model of all orders from the event log, in one transaction.
 
     A fleet must be running for that, as PostgreSQL runs with it, and orders wait meanwhile. A system of one
     process must be stopped, unless its data is on PostgreSQL.

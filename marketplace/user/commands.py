@@ -29,7 +29,7 @@ def admin() -> None:
     epilog="\b\nExamples:\n  souk admin create ops@example.com\n  pass show souk | souk admin create ops@example.com"
 )
 @click.argument("email")
-@click.option("--name", default="Admin", show_default=True, help="How to greet them.")
+@click.option("--name", default="Admin", show_default=True, help="The name of the admin, for emails.")
 @click.option("--data", type=click.Path(path_type=Path), help="The data directory of the system.")
 def create(email: str, name: str, data: Path | None) -> None:
     """Creates the first admin of a system; asks for the password, or reads it from standard input.

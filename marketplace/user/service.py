@@ -199,7 +199,7 @@ def _given(request: Any, field: str) -> Any:
 def _require_one_proof(request: pb.CreateTokenRequest) -> None:
     by_password = [field for field in ("email", "password") if request.HasField(field)]
     if request.HasField("refresh_token"):
-        require(*(Violation(field, "must not stand beside refresh_token") for field in by_password))
+        require(*(Violation(field, "must not be given together with refresh_token") for field in by_password))
     else:
         missing = [field for field in ("email", "password") if field not in by_password]
         require(*(Violation(field, "is required, unless there is a refresh_token") for field in missing))

@@ -23,8 +23,8 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
 """What can be set, and what it is unless set; whole numbers from 1."""
 
 _MEANINGS = {
-    "access_token_seconds": ("How long an access token is good for.", "seconds"),
-    "refresh_token_hours": ("How long a login can be prolonged without the password.", "hours"),
+    "access_token_seconds": ("How long an access token is valid.", "seconds"),
+    "refresh_token_hours": ("How long a login can be extended without the password.", "hours"),
     "signing_key_hours": ("How long a key signs tokens before the next one does.", "hours"),
     "signing_key_lead_seconds": ("How long a key is published before it signs, at least 120.", "seconds"),
 }

@@ -72,7 +72,7 @@ def _require_free(root: Path, name: str) -> None:
         )
     for path in (root / "marketplace" / name, root / "contracts" / "shop" / name):
         if path.exists():
-            raise ConfigurationError(f"{path.relative_to(root)} is there already: choose another name, or remove it")
+            raise ConfigurationError(f"{path.relative_to(root)} already exists: choose another name, or remove it")
 
 
 def _words(name: str) -> Mapping[str, str]:

@@ -133,7 +133,7 @@ def _note(process: fleet_pb2.FleetProcess) -> str:
         return process.why
     wrong = [_failing(check) for check in process.status.checks if not check.well]
     if process.status.registry_away:
-        wrong.append(f"goes by what it knew: {process.status.registry_away}")
+        wrong.append(f"uses the last known instances: {process.status.registry_away}")
     if wrong:
         return "; ".join(wrong)
     silent = process.state == "ready" and process.kind in _ANSWERING and not process.HasField("status")

@@ -20,7 +20,7 @@ not into flags, which other users of the machine can read.
 
 
 @click.command(epilog=example("souk settings\nsouk settings --markdown > docs/settings.md"))
-@click.option("--markdown", is_flag=True, help="As the document docs/settings.md.")
+@click.option("--markdown", is_flag=True, help="Prints the document docs/settings.md.")
 def settings(markdown: bool) -> None:
     """Lists every setting with its meaning, unit and default.
 

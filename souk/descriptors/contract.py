@@ -79,15 +79,15 @@ STANDARD_REASONS: Mapping[str, Reason] = {
             grpc.StatusCode.INVALID_ARGUMENT,
             400,
             final=True,
-            meaning="The request is wrong in itself.",
-            remedy="Mend the fields that `errors` names, each with what it must be.",
+            meaning="The request is not valid.",
+            remedy="Correct the fields that `errors` lists; each entry says what the field must be.",
         ),
         Reason(
             UNAUTHENTICATED,
             grpc.StatusCode.UNAUTHENTICATED,
             401,  # another token may do
-            meaning="Nobody is named as the caller, or the token is not believed.",
-            remedy="Send `Authorization: Bearer` with an access token that has not ended; get one by logging in.",
+            meaning="The request has no access token, or the token is not valid.",
+            remedy="Send `Authorization: Bearer` with an access token that has not expired; log in to get one.",
         ),
         Reason(
             FORBIDDEN,
@@ -250,7 +250,7 @@ def _wrong(method: MethodDescriptor, policy: policy_pb2.MethodPolicy) -> str:
     if policy.callers and policy.access != policy_pb2.ACCESS_INTERNAL:
         return "only an internal method names callers"
     if policy.subject_field and policy.subject_field not in method.input_type.fields_by_name:
-        return f"the subject field {policy.subject_field!r} is no field of its request"
+        return f"the subject field {policy.subject_field!r} is not a field of its request"
     if policy.subject_field and method.client_streaming:
         return "a stream of requests has no subject field"
     return ""

@@ -23,8 +23,8 @@ CODES: Mapping[str, Code] = {
     "HEADERS_TOO_LARGE": Code(431, "The headers are larger than this server reads.", "Send fewer or shorter headers."),
     "INTERNAL": Code(
         500,
-        "Something is wrong on this side; whether it happened is not known.",
-        "Tell whoever runs the system the `requestId`; its log says what went wrong.",
+        "Something went wrong in the server; it is not known whether the request was carried out.",
+        "Send the `requestId` to the operator of the system; the log says what went wrong.",
     ),
     "METHOD_NOT_ALLOWED": Code(
         405, "There is something at this path, but not for this HTTP method.", "Use a method that `Allow` names."
@@ -32,7 +32,7 @@ CODES: Mapping[str, Code] = {
     "NOT_READY": Code(503, "The system is starting or stopping.", "Ask again in a few seconds."),
     "RATE_LIMITED": Code(429, "Too many requests of this kind came from you.", "Wait as long as `Retry-After` says."),
     "REQUEST_TIMEOUT": Code(408, "The body did not arrive in time.", "Send the request again, all of it at once."),
-    "ROUTE_NOT_FOUND": Code(404, "There is nothing at this path.", "Check the path; this page lists all there are."),
+    "ROUTE_NOT_FOUND": Code(404, "There is nothing at this path.", "Check the path; this page lists every one."),
     "UNSUPPORTED_MEDIA_TYPE": Code(
         415,
         "The body is not JSON in UTF-8, or it is compressed.",

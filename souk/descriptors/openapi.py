@@ -54,7 +54,7 @@ def openapi_of(contracts: Sequence[Contract], title: str, keys_method: str) -> d
             "title": title,
             "version": "1",
             "description": DESCRIPTION,
-            "contact": {"name": f"Whoever runs this {title}"},
+            "contact": {"name": f"The operator of this {title}"},
             "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "The gateway that serves this document."}],

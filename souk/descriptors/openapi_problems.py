@@ -14,11 +14,11 @@ from souk.descriptors.json_schema import Schema, Schemas
 from souk.kernel.errors import INVALID_REQUEST
 
 _MEMBERS: Mapping[str, Schema] = {
-    "type": {"type": "string", "format": "uri-reference", "description": "Leads to what the code means."},
-    "title": {"type": "string", "description": "The code in words."},
+    "type": {"type": "string", "format": "uri-reference", "description": "A link to the meaning of the code."},
+    "title": {"type": "string", "description": "The meaning of the code, in a few words."},
     "status": {"type": "integer", "description": "The HTTP status, again."},
-    "detail": {"type": "string", "description": "What happened this time, for people."},
-    "code": {"type": "string", "description": "Stable: branch on this."},
+    "detail": {"type": "string", "description": "What happened, in words for people."},
+    "code": {"type": "string", "description": "Stable: programs decide by this."},
     "requestId": {"type": "string", "description": "Names the request in the server's log."},
 }
 _ERRORS: Schema = {

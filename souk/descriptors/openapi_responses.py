@@ -16,7 +16,7 @@ from souk.descriptors.openapi_problems import Problems
 
 HEADERS: Mapping[str, Schema] = {
     "RequestId": {
-        "description": "The client's, if it sent a sane one.",
+        "description": "The client's own, if it sent a valid one.",
         "schema": {"type": "string"},
         "required": True,
     },

@@ -89,7 +89,7 @@ def unavailable(service: str, retry_after: float | None = None) -> Problem:
 
 def internal() -> Problem:
     """Something is wrong on this side; the log says what."""
-    return Problem(500, "INTERNAL", "something went wrong on this side")
+    return Problem(500, "INTERNAL", "something went wrong in the server")
 
 
 def deadline_exceeded() -> Problem:

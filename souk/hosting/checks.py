@@ -111,7 +111,7 @@ class Reachable:
         nearest = get_close_matches(callee, self._names, n=1)
         hint = f"did it mean {nearest[0]!r}? " if nearest else ""
         raise ConfigurationError(
-            f"{caller} opens a channel to {callee!r}, which is no service of this system: {hint}"
+            f"{caller} opens a channel to {callee!r}, which is not a service of this system: {hint}"
             f"there are {', '.join(sorted(self._names))}"
         )
 

@@ -37,7 +37,7 @@ def require_complete(data: Path, services: Collection[str] | None = None) -> Non
     """
     if (data / UNFINISHED).exists():
         raise ConfigurationError(
-            f"a restore into {data} did not come to its end; empty this directory, and restore the backup again"
+            f"a restore into {data} was not finished; empty this directory, and restore the backup again"
         )
     found = manifest.read(data)
     if found is None or found.databases != manifest.FILES:
@@ -85,7 +85,7 @@ def enter(data: Path, service: str) -> None:
         manifest.change(data, lambda found: _counted(found or kept, service, number))
         mark(path, data / service / MARKER)
     except (ConfigurationError, OSError, sqlite3.Error) as error:
-        _log.warning("the opening of a database could not be written down", service=service, error=str(error))
+        _log.warning("the opening of a database could not be recorded", service=service, error=str(error))
 
 
 def _counted(found: Manifest, service: str, number: int) -> Manifest:

@@ -115,7 +115,7 @@ class Elsewhere:
             if self._looking.done() and not self._instances:
                 # A service starts without the others: calls to them are not sent, and whoever asks is told so.
                 _log.warning(
-                    "nobody says where a service is: see SOUK_REGISTRY and SOUK_ADDRESSES", service=self._service
+                    "the address of a service is not known: set SOUK_REGISTRY or SOUK_ADDRESSES", service=self._service
                 )
 
     def _changed(self, instances: tuple[Instance, ...]) -> None:

@@ -81,7 +81,7 @@ def service(name: str, *others: str) -> Service:
 
 def _expect(value: object, kind: type[K]) -> K:
     if not isinstance(value, kind):
-        raise ConfigurationError(f"an entry point names {value!r}, which is no {kind.__name__}")
+        raise ConfigurationError(f"an entry point names {value!r}, which is not a {kind.__name__}")
     return value
 
 

@@ -88,7 +88,7 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
     ),
     "control": ("A private socket that reports the state of the process.", _PATH, "none; a fleet sets it"),
     "metrics_port": (
-        "A port of loopback with /metrics, /healthz and /readyz of this process; 0 for any free one.",
+        "A port on loopback with /metrics, /healthz and /readyz of this process; 0 for any free one.",
         "port",
         "none",
     ),
@@ -136,7 +136,7 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
     "http_idle_timeout": ("How long an idle connection is kept open between requests.", _SECONDS, ""),
     "http_slowest": ("The slowest rate at which a body may be sent or a response read.", "bytes per second", ""),
 }
-"""By name: the meaning, the unit, and what holds where the default is nothing."""
+"""By name: the meaning, the unit, and what an empty default means."""
 
 
 def platform_settings() -> Iterator[Setting]:

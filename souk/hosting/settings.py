@@ -53,7 +53,7 @@ class Settings:
 
     Finding each other: `registry` says where instances register and are found; without it `addresses` says
     where services of other processes listen, by name. `instance` is this one's id there; `zone`, `version`
-    and `weight` are what it says of itself. `hop` is the protocol that it prefers to be called by.
+    and `weight` are what it says of itself. `hop` is the protocol by which it calls other services.
     `subscriptions` says which types of events consumers of services hear that are not installed here, by
     "service/consumer".
 

@@ -74,8 +74,8 @@ def whereabouts(settings: Settings) -> Whereabouts:
 def nothing_kept(data: Path) -> str:
     """What is said of a directory in which no system has kept anything."""
     return (
-        f"no system has kept data in {data}; say another directory with --data, "
-        "or with SOUK_POSTGRES where the databases are"
+        f"no system has kept data in {data}; name another directory with --data, "
+        "or set SOUK_POSTGRES to where the databases are"
     )
 
 
@@ -89,8 +89,8 @@ def _away(settings: Settings, places: Places) -> str:
     data = settings.data
     if data_version(places.postgres) is None and places.processes.exists():
         return (
-            f"the fleet on {data} keeps its data on a PostgreSQL that it was given; "
-            "say which with SOUK_POSTGRES, as `souk up` was told"
+            f"the fleet on {data} keeps its data on your own PostgreSQL server; "
+            "set SOUK_POSTGRES to it, as for `souk up`"
         )
     if runs(data):
         return (
@@ -99,5 +99,5 @@ def _away(settings: Settings, places: Places) -> str:
         )
     return (
         f"the fleet on {data} does not run, and so neither do its databases; start it with "
-        f"`souk up --topology fleet --data {data}`, and say this again"
+        f"`souk up --topology fleet --data {data}`, and run this again"
     )

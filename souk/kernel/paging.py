@@ -104,7 +104,7 @@ def decode_token(token: str, kinds: Sequence[type[str] | type[int]]) -> tuple[Pa
 
 def _parse(token: str) -> object:
     if not token.isascii() or len(token) > _MAX_TOKEN_LENGTH:
-        raise ValueError("no token of ours")
+        raise ValueError("not a token of this system")
     raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     return json.loads(raw.decode())
 
@@ -116,4 +116,4 @@ def _storable(part: Part) -> bool:
 
 
 def _garbage() -> InvalidArgument:
-    return InvalidArgument([Violation("page_token", "is not a token that was given out")])
+    return InvalidArgument([Violation("page_token", "is not a page token of this system")])

@@ -235,6 +235,6 @@ class _Shared:
             return await command()
         except self._errors as error:
             if self._is_there():
-                _log.warning("Redis does not answer; the cache does without", error=type(error).__name__)
+                _log.warning("Redis does not answer; the cache works without it", error=type(error).__name__)
             self._left_alone_until = self._clock.monotonic() + self._pause
             return None

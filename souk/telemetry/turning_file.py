@@ -96,4 +96,4 @@ class TurningLog:
 
     def fileno(self) -> int:
         """Raises OSError: see above."""
-        raise OSError("a log that is turned over has no descriptor")
+        raise OSError("a log that is rotated has no descriptor")

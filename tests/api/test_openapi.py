@@ -45,7 +45,7 @@ NO_SCHEMA_SAYS = (
     ("items", "the total must not exceed"),
     ("items", "must have one currency"),
     # Tokens that were given out, by this system or by the provider.
-    ("pageToken", "is not a token that was given out"),
+    ("pageToken", "is not a page token of this system"),
     ("pageToken", "belongs to another list, filter, order or caller"),
     ("cardToken", "is not a token of the card provider"),
     ("cardToken", "a card number is never accepted"),

@@ -106,7 +106,7 @@ async def test_ps_names_what_a_process_depends_on_and_since_when(fleet: FakeFlee
 
 async def test_ps_says_what_is_wrong_with_a_process(fleet: FakeFleet, order: FakeProcess) -> None:
     fleet.away = "nobody answers"
-    assert "goes by what it knew: nobody answers" in (await souk(fleet, "ps")).out
+    assert "uses the last known instances: nobody answers" in (await souk(fleet, "ps")).out
     Path(order.view.control).unlink()
     assert (await souk(fleet, "ps")).out.splitlines()[-1].endswith("does not answer")
 

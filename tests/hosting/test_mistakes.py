@@ -179,12 +179,12 @@ async def calls_usr(host: Host) -> Parts:
 
 
 MISSPELT = Service("greeting", contract(), calls_usr)
-TO_NOBODY = "greeting opens a channel to 'usr', which is no service of this system: did it mean 'user'?"
+TO_NOBODY = "greeting opens a channel to 'usr', which is not a service of this system: did it mean 'user'?"
 
 
 async def test_a_channel_to_nobody(tmp_path: Path) -> None:
     assert TO_NOBODY in await refusal(tmp_path, MISSPELT)
-    with pytest.raises(ConfigurationError, match="'usr', which is no service of this system"):
+    with pytest.raises(ConfigurationError, match="'usr', which is not a service of this system"):
         async with service_process(
             MISSPELT, (), Settings(data=tmp_path, port=0, registry="unix:/nowhere"), SystemClock(), app(MISSPELT)
         ):

@@ -12,7 +12,7 @@ export function mailEvents(drafts, contacts, postman, log) {
     const { userId, content } = draft(drafts, event);
     const contact = await contacts.find(userId);
     if (!contact) {
-      log.info('nobody to write to: the user is gone', { event_id: event.id });
+      log.info('nobody to write to: the account was deleted', { event_id: event.id });
       return;
     }
     const writtenAt = Number(event.time?.seconds ?? 0) * 1_000;

@@ -57,7 +57,7 @@ class RedisGate:
             return await command()
         except (RedisError, OSError, TimeoutError) as error:
             self._left_alone_until = self._clock.monotonic() + PAUSE
-            _log.warning("Redis does not answer; the gate stands open", error=type(error).__name__)
+            _log.warning("Redis does not answer; stock is checked in the database alone", error=type(error).__name__)
             return otherwise
 
 

@@ -35,7 +35,7 @@ async def mail_event(command: MailEvent, contacts: Contacts, postman: Postman) -
         raise PoisonedEvent(f"there is no template for {command.type[:200]}")
     contact = await contacts.find(found.user_id)
     if contact is None:
-        _log.info("nobody to write to about event %s: the user is gone", command.id)
+        _log.info("nobody to write to about event %s: the account was deleted", command.id)
         return
     message = render(found.content, contact.name)
     await postman.take(Letter(command.id, contact, message, command.time))

@@ -77,7 +77,9 @@ class GuardedProvider:
         begun = self._clock.monotonic()
         permit = self._breaker.acquire(begun)
         if permit is None:
-            raise ProviderUnavailable("the card provider is left alone for now", self._breaker.retry_after(begun))
+            raise ProviderUnavailable(
+                "the card provider is not called for now, because calls to it failed", self._breaker.retry_after(begun)
+            )
         try:
             answer = await ask()
         except ProviderRefused:

@@ -144,7 +144,7 @@ class _Connection(asyncio.Protocol):
         try:
             complete = self._reader.feed(data)
         except (Malformed, HeadTooLarge, BodyTooLarge) as error:
-            self._answer.set_exception(NoAnswer(f"the answer is no HTTP: {error}"))
+            self._answer.set_exception(NoAnswer(f"the answer is not HTTP: {error}"))
             return
         if complete:
             self.reusable = self._reader.keep_alive and not self._reader.surplus

@@ -115,14 +115,14 @@ def _answer(body: Any) -> ProviderAnswer:
     try:
         return ProviderAnswer(Verdict(body["status"]), str(body["reason"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise ProviderSilent("the card provider answered with something else") from error
+        raise ProviderSilent("the card provider sent an answer that cannot be read") from error
 
 
 def _refund(body: Any) -> RefundVerdict:
     try:
         return RefundVerdict(body["status"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ProviderSilent("the card provider answered with something else") from error
+        raise ProviderSilent("the card provider sent an answer that cannot be read") from error
 
 
 def _charges(body: Any) -> list[ProviderCharge]:
@@ -138,7 +138,7 @@ def _charges(body: Any) -> list[ProviderCharge]:
             for one in body["charges"]
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise ProviderSilent("the card provider answered with something else") from error
+        raise ProviderSilent("the card provider sent an answer that cannot be read") from error
 
 
 def _path(key: str) -> str:

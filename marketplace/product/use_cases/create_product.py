@@ -37,5 +37,5 @@ async def create_product(command: CreateProduct, catalogue: Catalogue, clock: Cl
         updated_at=now,
     )
     if not await catalogue.add(product):
-        raise DomainError(PRODUCT_EXISTS, f"there is a product {product.id} already")
+        raise DomainError(PRODUCT_EXISTS, f"the product {product.id} already exists")
     return product

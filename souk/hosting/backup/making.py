@@ -95,7 +95,7 @@ def _finish(partial: Path, made: Record, target: Path) -> None:
 
 def _kept(settings: Settings, target: Path) -> manifest.Manifest:
     if target.exists():
-        raise ConfigurationError(f"{target} is there already; name a new directory for each backup")
+        raise ConfigurationError(f"{target} already exists; name a new directory for each backup")
     if not settings.data.is_dir():
         raise ConfigurationError(f"there is no data directory {settings.data}; name it with --data")
     found = manifest.read(settings.data)
@@ -148,7 +148,7 @@ async def _servers(
 def _url(where: Whereabouts, service: Service) -> str:
     url = where.of(service.name).postgres
     if url is None:
-        raise ConfigurationError("say with SOUK_POSTGRES where the databases are, as `souk up` was told")
+        raise ConfigurationError("set SOUK_POSTGRES to where the databases are, as for `souk up`")
     return url.replace("{service}", service.name)
 
 
@@ -181,7 +181,7 @@ def _databases(data: Path, kept: manifest.Manifest) -> list[Path]:
     )
     for service in kept.services if kept.databases == manifest.FILES else ():
         if (path := path_of(data, service)) not in found:
-            raise ConfigurationError(f"{path} is no database any more; restore a backup with `souk restore`")
+            raise ConfigurationError(f"{path} is not a database any more; restore a backup with `souk restore`")
     return found
 
 

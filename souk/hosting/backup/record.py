@@ -55,7 +55,7 @@ def read(backup: Path) -> Record:
         kept = manifest.parsed(document.pop("manifest"))
         found = _parsed(kept, document)
     except FileNotFoundError:
-        raise ConfigurationError(f"{backup} is no backup: it has no {FILE}") from None
+        raise ConfigurationError(f"{backup} is not a backup: it has no {FILE}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise ConfigurationError(f"the backup {backup} is damaged: {FILE} cannot be read") from None
     if found.format > FORMAT or manifest.is_newer(kept):

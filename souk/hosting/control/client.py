@@ -66,7 +66,7 @@ def _nothing_runs(data: Path) -> str:
     # What has the data of a fleet alone would otherwise start as one process, without that data.
     fleet = Places(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
     up = "souk up --topology fleet" if fleet else "souk up"
-    return f"no system runs on {data}; start one with `{up} --data {data}`, or say another with --data"
+    return f"no system runs on {data}; start one with `{up} --data {data}`, or name another with --data"
 
 
 def _left(data: Path) -> str:

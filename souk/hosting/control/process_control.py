@@ -87,7 +87,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
         """See the contract."""
         seen = self._inspected
         if request.mode not in MODES:
-            raise InvalidArgument([Violation("mode", "must be said")])
+            raise InvalidArgument([Violation("mode", "must be given")])
         changed = seen.breakers.set(MODES[request.mode], request.callee, request.caller)
         return fleet_pb2.SetBreakerResponse(
             breakers=[breaker_status(guard, seen.instance, self._began, seen.clock) for guard in changed]

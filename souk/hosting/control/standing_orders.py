@@ -41,7 +41,7 @@ class StandingOrders:
     async def give(self, request: fleet_pb2.SetBreakerRequest) -> fleet_pb2.SetBreakerResponse:
         """Sets breakers everywhere, from now on; raises DomainError when there are none of that name."""
         if request.mode not in MODES:
-            raise InvalidArgument([Violation("mode", "must be said")])
+            raise InvalidArgument([Violation("mode", "must be given")])
         _check(request, (await self.breakers()).breakers)
         self._orders.put(MODES[request.mode], request.callee, request.caller)
         answers = await ask_all(self._alive(), lambda process: process.SetBreaker(request))

@@ -35,7 +35,7 @@ class ClaimedData:
             if self.original is not None:
                 mark(self.original, self.marker)
         except (ConfigurationError, OSError) as error:
-            _log.warning("the start could not be written down in the data directory", error=str(error))
+            _log.warning("the start could not be recorded in the data directory", error=str(error))
 
 
 @contextmanager

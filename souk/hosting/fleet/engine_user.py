@@ -34,7 +34,7 @@ def engine_user(name: str | None = None) -> User | None:
         return None
     found = _named(name or NAME)
     if found is None and name is not None:
-        raise ConfigurationError(f"SOUK_POSTGRES_USER: there is no user {name!r}; make it, or leave the setting out")
+        raise ConfigurationError(f"SOUK_POSTGRES_USER: there is no user {name!r}; create it, or remove the setting")
     if found is not None and found.pw_uid == 0:
         raise ConfigurationError("SOUK_POSTGRES_USER: PostgreSQL refuses to run as root; name another user")
     return found or _made()

@@ -160,6 +160,6 @@ async def _come_up(slot: Slot) -> None:
             view, took = slot.view, loop.time() - began
             hopeless = min(took, slot.idle_for()) > READY_LIMIT or (took > GIVE_UP and view.restarts - deaths >= TRIES)
             if hopeless and view.state not in {READY, STOPPED}:
-                raise ConfigurationError(f"{view.instance} does not come up: {view.why or 'it takes too long'}")
+                raise ConfigurationError(f"{view.instance} does not start: {view.why or 'it takes too long'}")
     finally:
         ready.cancel()

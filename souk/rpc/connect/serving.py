@@ -152,7 +152,7 @@ class ServerConnection(asyncio.Protocol):
             elif reader.in_body:
                 self._coming()
         except Malformed as error:
-            detail = f"this is no HTTP/1.1 request that is understood: {error}"
+            detail = f"this is not a valid HTTP/1.1 request: {error}"
             self._refuse(Status(grpc.StatusCode.INVALID_ARGUMENT, detail), error.http_status)
         except HeadTooLarge:
             detail = f"received metadata size exceeds hard limit ({LIMIT})"

@@ -76,7 +76,7 @@ class _BreakerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerS
     BREAKER_STATE_DISABLED: _BreakerState.ValueType  # 4
     """Lets all through, and watches nothing."""
     BREAKER_STATE_FORCED_OPEN: _BreakerState.ValueType  # 5
-    """Refuses all until it is told otherwise."""
+    """Refuses all calls until its mode changes."""
     BREAKER_STATE_METRICS_ONLY: _BreakerState.ValueType  # 6
     """Lets all through, watches, and never opens."""
 
@@ -94,7 +94,7 @@ BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 3
 BREAKER_STATE_DISABLED: BreakerState.ValueType  # 4
 """Lets all through, and watches nothing."""
 BREAKER_STATE_FORCED_OPEN: BreakerState.ValueType  # 5
-"""Refuses all until it is told otherwise."""
+"""Refuses all calls until its mode changes."""
 BREAKER_STATE_METRICS_ONLY: BreakerState.ValueType  # 6
 """Lets all through, watches, and never opens."""
 Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015

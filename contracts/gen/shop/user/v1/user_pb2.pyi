@@ -788,7 +788,7 @@ class Contact(_message.Message):
     email: _builtins.str
     """Where mail goes."""
     name: _builtins.str
-    """How to greet them."""
+    """The name of the admin, for emails."""
     def __init__(
         self,
         *,
