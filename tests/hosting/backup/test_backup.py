@@ -248,7 +248,7 @@ def empty_databases(server: PostgresServer) -> None:
 @pytest.mark.xdist_group("fleet")
 def test_databases_on_a_given_server(given: tuple[PostgresServer, str], tmp_path: Path) -> None:
     server, url = given
-    made, on_server = tmp_path / "made", {"SOUK_POSTGRES": url}
+    made, on_server = tmp_path / "made", {"SOUK_POSTGRES": url, "SOUK_POSTGRES_POOL": "4"}
     backed_up_at_work(lambda folder: embedded(folder, settings=on_server), tmp_path, made, **on_server)
     assert "name one with --postgres" in refused("restore", made, "--data", tmp_path / "new")
     again = souk("restore", made, "--data", tmp_path / "new", **on_server)
