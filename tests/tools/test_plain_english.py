@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*/README.md", "tests/cli/snapshots/*.txt")
+PAGES = ("README.md", "docs/*.md", "examples/*/README.md", "tests/cli/snapshots/*.txt")
 CONTRACTS = ("contracts/shop/**/*.proto", "contracts/soukapi/**/*.proto")
 PROGRAMS = ("souk/**/*.py", "marketplace/**/*.py", "tools/*.py")
 BANNED = re.compile(
