@@ -55,7 +55,7 @@ class Client:
             text = response.read()
         except (OSError, HTTPException) as error:
             raise ConfigurationError(
-                f"no system answers at {self.url} ({error}); start one with `souk up --demo`, or give its --url"
+                f"no system responds at {self.url} ({error}); start one with `souk up --demo`, or give its --url"
             ) from None
         answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, _object(text))
         if answer.status >= 400:

@@ -65,4 +65,4 @@ def too_many_addresses() -> DomainError:
 
 def unknown_address() -> DomainError:
     """The refusal for an address that does not exist, or is another's: nobody learns which."""
-    return DomainError(ADDRESS_NOT_FOUND, "there is no such address")
+    return DomainError(ADDRESS_NOT_FOUND, "the address does not exist")

@@ -76,7 +76,7 @@ def require(*violations: Violation) -> None:
 
 def unknown_user() -> DomainError:
     """The refusal for an account that does not exist, or not any more."""
-    return DomainError(USER_NOT_FOUND, "there is no such user")
+    return DomainError(USER_NOT_FOUND, "the user does not exist")
 
 
 def bad_credentials(detail: str) -> DomainError:

@@ -94,8 +94,8 @@ STANDARD_REASONS: Mapping[str, Reason] = {
             grpc.StatusCode.PERMISSION_DENIED,
             403,
             final=True,
-            meaning="The caller is known, and may not do this.",
-            remedy="Ask with an account that has the role; `x-roles` of the operation names it.",
+            meaning="This account may not do this.",
+            remedy="Use an account with the required role; `x-roles` of the operation names it.",
         ),
     )
 }

@@ -30,7 +30,7 @@ def _search(value: object, walk: Walk, parent: Place | None, label: str | int) -
         seen: set[str] = set()
         for name, item in value:
             if name in seen:
-                walk.refuse(here, name, "is given twice")
+                walk.refuse(here, name, "occurs more than once")
             seen.add(name)
             _search(item, walk, here, name)
     elif isinstance(value, list):

@@ -14,23 +14,21 @@ class Code:
 
 
 CODES: Mapping[str, Code] = {
-    "BODY_TOO_LARGE": Code(413, "The body is larger than this server reads.", "Send at most 1 MiB."),
+    "BODY_TOO_LARGE": Code(413, "The body is too large.", "Send at most 1 MiB."),
     "DEADLINE_EXCEEDED": Code(
         504,
-        "The answer did not come in time; what was asked for may have happened.",
-        "Read what you wanted to change, or send the same request again with the same idempotency key.",
+        "The request took too long. It may still have been carried out.",
+        "Check whether the change was made, or send the same request again with the same idempotency key.",
     ),
-    "HEADERS_TOO_LARGE": Code(431, "The headers are larger than this server reads.", "Send fewer or shorter headers."),
+    "HEADERS_TOO_LARGE": Code(431, "The headers are too large.", "Send fewer or shorter headers."),
     "INTERNAL": Code(
         500,
         "Something went wrong in the server; it is not known whether the request was carried out.",
         "Send the `requestId` to the operator of the system; the log says what went wrong.",
     ),
-    "METHOD_NOT_ALLOWED": Code(
-        405, "There is something at this path, but not for this HTTP method.", "Use a method that `Allow` names."
-    ),
-    "NOT_READY": Code(503, "The system is starting or stopping.", "Ask again in a few seconds."),
-    "RATE_LIMITED": Code(429, "Too many requests of this kind came from you.", "Wait as long as `Retry-After` says."),
+    "METHOD_NOT_ALLOWED": Code(405, "This path does not support this HTTP method.", "Use a method that `Allow` names."),
+    "NOT_READY": Code(503, "The system is starting or stopping.", "Send the request again in a few seconds."),
+    "RATE_LIMITED": Code(429, "You sent too many requests of this kind.", "Wait as long as `Retry-After` says."),
     "REQUEST_TIMEOUT": Code(408, "The body did not arrive in time.", "Send the request again, all of it at once."),
     "ROUTE_NOT_FOUND": Code(404, "There is nothing at this path.", "Check the path; this page lists every one."),
     "UNSUPPORTED_MEDIA_TYPE": Code(
@@ -38,7 +36,7 @@ CODES: Mapping[str, Code] = {
         "The body is not JSON in UTF-8, or it is compressed.",
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     ),
-    "URI_TOO_LONG": Code(414, "The path and query are longer than this server reads.", "Shorten the query."),
+    "URI_TOO_LONG": Code(414, "The path and query are too long.", "Shorten the query."),
 }
 
 

@@ -103,7 +103,7 @@ class Directory:
         """Says in the log when the registry goes away and when it is back, once each."""
         if away and self._away_since is None:
             self._away_since = self._clock.monotonic()
-            _log.warning("registry is away; the instances known last stay in use", why=away)
+            _log.warning("registry is unavailable; the last known instances stay in use", why=away)
         elif not away and self._away_since is not None:
             seconds = round(self._clock.monotonic() - self._away_since, 1)
             self._away_since = None

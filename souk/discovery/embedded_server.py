@@ -74,7 +74,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         return self._table.services()
 
     async def until(self, service: str, check: Callable[[tuple[Instance, ...]], bool] = bool) -> tuple[Instance, ...]:
-        """Waits until the healthy instances of a service are as wanted, at least one unless said; returns them."""
+        """Waits until the healthy instances of a service are as wanted, at least one by default; returns them."""
         changed = asyncio.Event()
         with self._table.listening(service, changed.set):
             while not check(found := self.instances(service)):

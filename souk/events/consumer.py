@@ -139,7 +139,7 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
             return DeliveryResult(event_id=event.id, poison=str(error) or "poisoned")
         except Exception as error:
             if is_away(error):
-                _log.warning("an event is put off", consumer=consumer, event_id=event.id, error=type(error).__name__)
+                _log.warning("an event is postponed", consumer=consumer, event_id=event.id, error=type(error).__name__)
                 return None
             _log.exception("a consumer failed", consumer=consumer, event_id=event.id, event_type=event.type)
             return DeliveryResult(event_id=event.id, failure=type(error).__name__)

@@ -190,7 +190,7 @@ class Lane:
         self._away += 1
         delay = self._settings.backoff.delay(self._away, self._random)
         _log.warning(
-            "a consumer is away", consumer=self.route.name, error=type(error).__name__, next_try=round(delay, 3)
+            "a consumer is unavailable", consumer=self.route.name, error=type(error).__name__, next_try=round(delay, 3)
         )
         await asyncio.sleep(delay)
 

@@ -132,7 +132,7 @@ class Relay:
             try:
                 await work()
             except StoreError as error:
-                _log.warning("the outbox is out of reach", error=str(error))
+                _log.warning("the outbox cannot be reached", error=str(error))
             await asyncio.sleep(every)
 
     async def _renew(self) -> None:
@@ -149,7 +149,7 @@ class Relay:
                 while await self._route_some():
                     pass
             except StoreError as error:
-                _log.warning("the outbox is out of reach", error=str(error))
+                _log.warning("the outbox cannot be reached", error=str(error))
 
     async def _route_some(self) -> bool:
         """Routes some events; returns whether there may be more."""

@@ -71,7 +71,7 @@ class Backend:
         return keys
 
     async def roles(self, full_name: str, subject: str, traceparent: str) -> frozenset[str]:
-        """The roles that a user has now. Raises Problem: 403 when there is no such user any more."""
+        """The roles that a user has now. Raises Problem: 403 when the user does not exist any more."""
         method = self.method(full_name)
         try:
             reply, _ = await self.call(method, method.input(user_id=subject), self._own(method, traceparent))

@@ -45,7 +45,7 @@ class Meta:
         if VERBOSE in request.query.split(b"&"):
             return Answer(200 if ready else 503, [JSON, _FRESH], dumps(self._in_full(ready)))
         if not ready:
-            raise Problem(503, "NOT_READY", "the system is starting or stopping, or what it cannot do without is away")
+            raise Problem(503, "NOT_READY", "the system is starting or stopping, or a service it needs is unavailable")
         return Answer(200, [JSON, _FRESH], b'{"status":"ready"}')
 
     def _in_full(self, ready: bool) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Problem(SoukError):
 
 def not_found() -> Problem:
     """No route."""
-    return Problem(404, "ROUTE_NOT_FOUND", "there is nothing at this path")
+    return Problem(404, "ROUTE_NOT_FOUND", "this path does not exist")
 
 
 def method_not_allowed(allow: str) -> Problem:
@@ -94,4 +94,4 @@ def internal() -> Problem:
 
 def deadline_exceeded() -> Problem:
     """No answer in time; it is open whether it happened."""
-    return Problem(504, "DEADLINE_EXCEEDED", "the answer did not come in time; what was asked for may have happened")
+    return Problem(504, "DEADLINE_EXCEEDED", "the request took too long; it may still have been carried out")

@@ -60,6 +60,6 @@ def _read_pair(pair: str, fields: Mapping[str, QueryField], arguments: dict[str,
     elif known.field.is_repeated:
         arguments.setdefault(known.field.name, []).append(known.read(text, walk, ROOT, label))
     elif known.field.name in arguments:
-        walk.refuse(ROOT, label, "is given twice")
+        walk.refuse(ROOT, label, "occurs more than once")
     else:
         arguments[known.field.name] = known.read(text, walk, ROOT, label)

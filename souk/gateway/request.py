@@ -88,11 +88,11 @@ class Request:
     def check_size(self) -> None:
         """Raises Problem 414 or 431 when there is too much of the target or of the headers."""
         if len(self.path) + len(self.query) > self._settings.max_target:
-            raise Problem(414, "URI_TOO_LONG", "the path and query are more than this server reads")
+            raise Problem(414, "URI_TOO_LONG", "the path and query are too long")
         headers = self.scope["headers"]
         size = sum(len(name) + len(value) for name, value in headers)
         if len(headers) > self._settings.max_headers or size > self._settings.max_header_bytes:
-            raise Problem(431, "HEADERS_TOO_LARGE", "the headers are more than this server reads")
+            raise Problem(431, "HEADERS_TOO_LARGE", "the headers are too large")
 
     async def json_body(self) -> bytes:
         """The body, at most 1 MiB of JSON. Raises Problem 400, 413 and 415; who is too slow is the server's affair."""

@@ -17,7 +17,7 @@ class GatewaySettings:
     least time between two fetches of the verification keys on account of an unknown one,
     `jwks_retry` after a fetch that failed, `jwks_age` the time after which they are fetched anyway,
     so that a withdrawn key stops working. `trusted_proxies` are the networks whose word in
-    X-Forwarded-For is taken; nobody's unless said. `metrics` says whether `/metrics` is one of its routes:
+    X-Forwarded-For is taken; nobody's by default. `metrics` says whether `/metrics` is one of its routes:
     whoever reaches the gateway then reads them.
     """
 

@@ -55,7 +55,7 @@ def make_closed(folder: Path) -> Path:
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & _OTHERS_MAY_WRITE:
         raise ConfigurationError(
-            f"others may write into the data directory {folder} (mode {mode:04o}); close it with "
+            f"other users may write to the data directory {folder} (mode {mode:04o}); close it with "
             f"`chmod go-w {folder}`, or choose another with --data"
         )
     return folder

@@ -28,7 +28,7 @@ def _require_directory(data: Path, *, named: bool) -> None:
 
 @asynccontextmanager
 async def offline(service: Service, data: Path | None, *, new: bool = False) -> AsyncIterator[Hosted]:
-    """Opens the service's part of a system, of the one on the data directory in the settings unless said.
+    """Opens the service's part of a system, of the one on the data directory in the settings by default.
 
     Its calls to other services are not sent, and nothing works in the background. A fleet may go on working
     meanwhile, and must, where PostgreSQL is its own. Raises ConfigurationError, in one line, when it does not,

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from souk.gateway.problem import Problem
 from souk.telemetry.traces import child_of
 
-TOO_LARGE = Problem(431, "HEADERS_TOO_LARGE", "the head of the request is more than this server reads")
+TOO_LARGE = Problem(431, "HEADERS_TOO_LARGE", "the headers of the request are too large")
 TOO_SLOW = Problem(408, "REQUEST_TIMEOUT", "the request did not arrive in time")
 TOO_MANY = Problem(503, "TOO_MANY_CONNECTIONS", "too many connections are open; close some, or try again later")
 

@@ -67,7 +67,7 @@ class Settings:
     ready after `start_limit` seconds is started anew, even if it gets on.
 
     Operating: `log_file` takes the log instead of standard error. Each log file of Souk's, also those of a fleet's
-    processes, is turned over at `log_mb` megabytes, by default 10, and `log_kept` old ones are kept, by default 5.
+    processes, is rotated at `log_mb` megabytes, by default 10, and `log_kept` old ones are kept, by default 5.
 
     `control` is the path of a private socket on which the process is asked how it is; on `metrics_port` of loopback
     it serves its numbers over HTTP. `resilience` is a file that says otherwise than the defaults when breakers

@@ -30,7 +30,7 @@ class Channel(grpc.aio.Channel):
     """Calls made by one service. The transport is closed by whoever made it.
 
     `tokens` sign in the service's name; without them calls carry no caller. `audience` is the name of the
-    service that is called; the contract's own unless said. `layers` wrap unary
+    service that is called; the contract's own by default. `layers` wrap unary
     calls, the first outermost; streams pass by them.
     """
 

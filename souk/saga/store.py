@@ -107,7 +107,7 @@ class SagaStore:
     async def record(self, tx: Transaction, held: Held, revision: int, old: Run, new: Run) -> bool:
         """Records what became of `old`, which stood at `revision`, and extends the lease.
 
-        False when this very write is there already: it was committed, and only the answer was lost.
+        False when this very write exists already: it was committed, and only the answer was lost.
         Raises LeaseLost.
         """
         now = tx.dialect.now

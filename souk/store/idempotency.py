@@ -109,7 +109,7 @@ class KeyRecord:
     def require(self, fingerprint: str) -> None:
         """Raises DomainError IDEMPOTENCY_KEY_REUSED unless the request is the same."""
         if fingerprint != self.fingerprint:
-            raise DomainError(KEY_REUSED, "this idempotency key was used for another request")
+            raise DomainError(KEY_REUSED, "this idempotency key was already used for another request")
 
 
 class Idempotency:
@@ -202,5 +202,5 @@ async def sweep_for_ever(database: Database) -> None:
 def _replayed(known: KeyRecord, fingerprint: str, kind: type[M]) -> Answer[M]:
     known.require(fingerprint)
     if known.reply is None:
-        raise DomainError(IN_PROGRESS, "this request is still being worked on", retry_after=1.0)
+        raise DomainError(IN_PROGRESS, "this request is still in progress", retry_after=1.0)
     return Answer(known.reply.replay(kind), replayed=True)

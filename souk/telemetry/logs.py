@@ -106,7 +106,7 @@ def _finish(settings: LogSettings) -> list[structlog.typing.Processor]:
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Sends structlog's records, and those of the standard library, to `stream` (stderr unless said).
+    """Sends structlog's records, and those of the standard library, to `stream` (stderr by default).
 
     Whoever does not read them loses them, and holds nobody up.
     """

@@ -1,4 +1,4 @@
-"""A log file that is turned over when it is full: NAME becomes NAME.1, what was NAME.1 becomes NAME.2, and so on.
+"""A log file that is rotated when it is full: NAME becomes NAME.1, what was NAME.1 becomes NAME.2, and so on.
 
 souk.log      being written, at most `full` octets
 souk.log.1    the one before
@@ -18,7 +18,7 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """A file of `megabytes` is turned over, and `kept` old ones are kept."""
+    """A file of `megabytes` is rotated, and `kept` old ones are kept."""
 
     megabytes: int = 10
     kept: int = 5

@@ -136,7 +136,7 @@ async def test_a_name_that_is_like_none_is_answered_with_all() -> None:
 async def test_where_no_system_is_it_is_said_in_one_line() -> None:
     ended = await run("order", "--url", "http://127.0.0.1:1")
     assert ended.status == 1
-    assert ended.err.startswith("souk: no system answers at http://127.0.0.1:1")
+    assert ended.err.startswith("souk: no system responds at http://127.0.0.1:1")
     assert ended.err.count("\n") == 1
 
 

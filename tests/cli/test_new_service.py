@@ -117,7 +117,7 @@ async def test_what_cannot_name_a_service_is_refused(name: str) -> None:
 
 async def test_what_is_there_is_not_touched() -> None:
     ended = await run("new", "service", "order")
-    assert (ended.status, ended.err.partition(" is there already")[0]) == (1, "souk: marketplace/order")
+    assert (ended.status, ended.err.partition(" already exists")[0]) == (1, "souk: marketplace/order")
 
 
 async def test_outside_of_a_checkout_it_says_where_to_go(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class FakeUser(UserServiceServicer):
     async def GetContact(self, request: user.GetContactRequest, context: Any) -> user.Contact:
         self.asked.append((current().caller, current().traceparent))
         if request.user_id not in self.contacts:
-            raise DomainError("USER_NOT_FOUND", "there is no such user")
+            raise DomainError("USER_NOT_FOUND", "the user does not exist")
         return self.contacts[request.user_id]
 
 

@@ -222,7 +222,7 @@ async def test_events_wait_while_user_is_away(stage: Stage) -> None:
     node = await stage.start(SOUK_REGISTRY=f"unix:{stage.folder / 'nobody.sock'}")
     answer = await deliver(node, event("E-1", EVENTS[0]), event("E-2", EVENTS[0], "other"))
     assert list(answer.results) == []
-    assert any(line["event"] == "an event is put off" and line["trace_id"] == TRACE.trace_id for line in node.log())
+    assert any(line["event"] == "an event is postponed" and line["trace_id"] == TRACE.trace_id for line in node.log())
 
 
 async def test_it_is_found_like_the_others_and_leaves(stage: Stage) -> None:

@@ -42,7 +42,7 @@ async def test_a_data_directory_that_others_may_write_is_refused_in_a_line(
     ended = await run(*command, "--port", "0", "--data", str(data), settings=tiny)
     assert ended.status == 1
     assert ended.err.splitlines()[-1] == (
-        f"souk: others may write into the data directory {data} (mode {mode:04o}); close it with "
+        f"souk: other users may write to the data directory {data} (mode {mode:04o}); close it with "
         f"`chmod go-w {data}`, or choose another with --data"
     )
     assert list(data.iterdir()) == [], "nothing is written"

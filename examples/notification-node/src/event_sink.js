@@ -61,7 +61,7 @@ async function handle(handler, event, log) {
     if (error instanceof PoisonedEvent) return { poison: error.message };
     const named = { ...about, error: error.name, code: error.code };
     if (AWAY.has(error.code)) {
-      log.warning('an event is put off', named);
+      log.warning('an event is postponed', named);
       return undefined;
     }
     log.error('a consumer failed', { ...named, exception: stackOf(error) });

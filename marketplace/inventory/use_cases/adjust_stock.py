@@ -59,7 +59,7 @@ async def adjust_stock(
 def _same(found: Adjustment, command: AdjustStock) -> Adjustment:
     payload = (command.product_id, command.delta, command.reason)
     if (found.product_id, found.delta, found.reason) != payload:
-        raise DomainError("IDEMPOTENCY_KEY_REUSED", "this key was used for another adjustment")
+        raise DomainError("IDEMPOTENCY_KEY_REUSED", "this key was already used for another adjustment")
     return found
 
 

@@ -18,5 +18,5 @@ async def get_stock(query: GetStock, database: Database, stockroom: Stockroom) -
     """Pieces available; raises STOCK_NOT_FOUND for a product that never had any."""
     available = await database.read(lambda tx: stockroom.available(tx, query.product_id))
     if available is None:
-        raise DomainError("STOCK_NOT_FOUND", "there is no stock of this product")
+        raise DomainError("STOCK_NOT_FOUND", "this product has never been in stock")
     return available

@@ -56,7 +56,7 @@ async def _again(tx: Transaction, stockroom: Stockroom, wanted: Reservation) -> 
     found = await stockroom.find(tx, wanted.key)
     assert found is not None, "a key that could not be inserted is there: keys are never deleted"
     if found.state is not State.RELEASED and (found.order_id, found.items) != (wanted.order_id, wanted.items):
-        raise DomainError("IDEMPOTENCY_KEY_REUSED", "this key was used for another reservation")
+        raise DomainError("IDEMPOTENCY_KEY_REUSED", "this key was already used for another reservation")
     if found.state is State.EXPIRED:
         found = replace(found, expires_at=wanted.expires_at)
     return await change(tx, stockroom, found, Action.RESERVE)

@@ -99,17 +99,19 @@ async def _ask(service: str, question: Callable[[], Awaitable[T]]) -> T:
 
 def _no_method(payment_method: str) -> str:
     # What was written is not repeated: it could be a card number.
-    return "there is no default card" if payment_method == "card" else "there is no such payment method"
+    return "there is no default card" if payment_method == "card" else "the payment method does not exist"
 
 
 def _currency_of(wish: Wish, prices: dict[str, Price], bound: str) -> str:
     currencies = {prices[item.product_id].currency for item in wish.items}
     if len(currencies) > 1:
-        raise InvalidArgument([Violation("items", f"must have one currency, not {' and '.join(sorted(currencies))}")])
+        raise InvalidArgument(
+            [Violation("items", f"must all have one currency, not {' and '.join(sorted(currencies))}")]
+        )
     currency = currencies.pop()
     other = bound not in ("", currency)
     changed = [item for item in wish.items if other or item.price != prices[item.product_id].amount]
     if changed:
         current = [pb.CurrentPrice(product_id=i.product_id, price=prices[i.product_id].amount) for i in changed]
-        raise DomainError("PRICE_CHANGED", "a price is not the one that the buyer saw", pb.PriceChange(items=current))
+        raise DomainError("PRICE_CHANGED", "a price differs from the current price", pb.PriceChange(items=current))
     return currency

@@ -121,7 +121,7 @@ class PlaceOrder:
 
     async def _next_attempt(self, wish: Wish, order: Order) -> SagaRef:
         if await self._database.read(lambda tx: self._closing(tx, order)):
-            detail = "the attempt before is still being undone"
+            detail = "the previous attempt is still being undone"
             raise DomainError("ATTEMPT_CLOSING", detail, retry_after=1.0)
         checked = await self._checked(wish, order.currency, lambda tx, error: self._refuse_order(tx, order, error))
 

@@ -65,6 +65,6 @@ class InProcessProvider:
         except TimeoutError:
             raise ProviderSilent(f"the card provider did not answer within {self._timeout:g} s") from None
         except StoreError as error:
-            raise ProviderSilent("the sandbox bank's book is away") from error
+            raise ProviderSilent("the sandbox bank is unavailable") from error
         except BankRefusal as refusal:
             raise ProviderRefused(f"the card provider refused: {refusal.code}") from refusal

@@ -43,7 +43,7 @@ async def _ask(payment: Payment, token: str, office: Office, *, first_try: bool)
         except ProviderSilent:
             answer = await _ask_by_key(payment, office)
     if answer is None or not _is_final(answer):
-        raise OutcomeUnknown("the card provider has not said yet what became of the charge")
+        raise OutcomeUnknown("the outcome of the charge is not known yet")
     return answer
 
 

@@ -18,7 +18,7 @@ async def get_payment(user_id: str, payment_id: str, office: Office) -> Payment:
     """A payment of the user; raises PAYMENT_NOT_FOUND, for another's too."""
     payment = await office.database.read(lambda tx: office.payments.get(tx, payment_id, user_id))
     if payment is None:
-        raise DomainError("PAYMENT_NOT_FOUND", "there is no such payment")
+        raise DomainError("PAYMENT_NOT_FOUND", "the payment does not exist")
     return payment
 
 

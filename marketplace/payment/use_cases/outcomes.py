@@ -38,10 +38,10 @@ def too_many_tries(seconds: float) -> DomainError:
 
 def key_reused() -> DomainError:
     """The refusal of another request under a known key."""
-    return DomainError("IDEMPOTENCY_KEY_REUSED", "this key was used for another request")
+    return DomainError("IDEMPOTENCY_KEY_REUSED", "this key was already used for another request")
 
 
 def in_progress() -> DomainError:
     """The answer to a request that is recorded, and goes on."""
-    detail = "the request is recorded and under way; ask again with the same key"
+    detail = "the request is in progress; send it again with the same key"
     return DomainError("REQUEST_IN_PROGRESS", detail, retry_after=RETRY_AFTER)

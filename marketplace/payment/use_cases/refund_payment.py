@@ -61,7 +61,7 @@ async def _promise(tx: Transaction, office: Office, command: RefundPayment, key:
     if payment.status not in (*REFUNDABLE, Status.REFUNDED):
         raise not_refundable()
     if command.amount > payment.left:
-        raise DomainError("REFUND_TOO_LARGE", f"only {payment.left} of it can still be given back")
+        raise DomainError("REFUND_TOO_LARGE", f"only {payment.left} of it can still be refunded")
     payment, _ = await promise(tx, office, payment, key, command.amount, command.reason)
     return Refunded(payment, replayed=False)
 
@@ -70,7 +70,7 @@ async def order_payment(tx: Transaction, office: Office, payment_id: str) -> Pay
     """The payment of an order, locked; raises PAYMENT_NOT_FOUND."""
     payment = await office.payments.find(tx, payment_id)
     if payment is None or payment.purpose is not Purpose.ORDER or payment.status is Status.BLOCKED:
-        raise DomainError("PAYMENT_NOT_FOUND", "there is no such payment")
+        raise DomainError("PAYMENT_NOT_FOUND", "the payment does not exist")
     return payment
 
 

@@ -37,4 +37,4 @@ async def resolve_method(query: ResolveMethod, office: Office) -> str | None:
 
 def card_not_found() -> DomainError:
     """The refusal, which never repeats what was written: it could be a card number."""
-    return DomainError("PAYMENT_METHOD_NOT_FOUND", "there is no such payment method, or no default card")
+    return DomainError("PAYMENT_METHOD_NOT_FOUND", "the payment method does not exist, or there is no default card")

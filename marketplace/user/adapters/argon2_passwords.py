@@ -112,7 +112,7 @@ def _soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None
 
 
 def _come_again() -> DomainError:
-    return too_many_attempts(AGAIN, "too many passwords wait to be checked; try again in a moment")
+    return too_many_attempts(AGAIN, "too many logins at once; try again in a moment")
 
 
 def _no_means(error: Exception) -> Overloaded:

@@ -63,7 +63,7 @@ async def one_instant(files: Sequence[Path], servers: Mapping[str, Any]) -> Asyn
         while (found := await _found(files, servers, stack)) is None:
             if time.monotonic() > until:
                 raise ConfigurationError(
-                    f"the system writes without a pause, for {PATIENCE:g} s now; try again when it is calmer"
+                    f"writes have not paused for {PATIENCE:g} s; try again when the system is less busy"
                 )
             await asyncio.sleep(random.uniform(0.05, 0.5))
         yield found

@@ -42,7 +42,7 @@ _PRIVATE = 0o700
 async def make_backup(settings: Settings, services: Iterable[Service], target: Path, progress: Progress) -> Record:
     """Copies the system on a data directory; returns what was copied.
 
-    Raises ConfigurationError, in one line, when there is none, it cannot be read, or `target` is there already.
+    Raises ConfigurationError, in one line, when there is none, it cannot be read, or `target` already exists.
     """
     kept = _kept(settings, target)
     try:

@@ -102,7 +102,7 @@ def _why(error: grpc.aio.AioRpcError, data: Path) -> str:
     if code is _Code.UNAVAILABLE:
         return f"the system on {data} has gone away; its log says why"
     if code is _Code.DEADLINE_EXCEEDED:
-        return "there was no answer in time; what was asked for goes on, and `souk ps` shows how far it is"
+        return "no response in time; the operation continues, and `souk ps` shows its progress"
     if code is _Code.UNIMPLEMENTED:
         return f"the system on {data} runs another version of souk, which does not know this; restart it"
     return error.details() or f"the system on {data} failed to answer ({code.name}); its log says why"

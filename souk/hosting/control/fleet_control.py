@@ -134,7 +134,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         self._works.discard(work)
         if not work.cancelled() and (error := work.exception()) is not None:
             # Whoever asked is told, unless they have left.
-            _log.info("what an operator asked for was not done", reason=str(error))
+            _log.info("an operator's command failed", reason=str(error))
 
     @contextmanager
     def _refusals(self, service: str) -> Iterator[None]:

@@ -33,7 +33,7 @@ class LogLines:
         return [*self._before(missing), *found] if missing > 0 else found
 
     def _before(self, count: int) -> list[str]:
-        """The last lines of the log before this one, which was turned over when it was full."""
+        """The last lines of the log before this one, which was rotated when it was full."""
         before = LogLines(self._path.with_name(self._path.name + TURNED_OVER))
         lines = before._last(count)
         before.close()

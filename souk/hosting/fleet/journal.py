@@ -1,4 +1,4 @@
-"""The log of a process: a file that is turned over when it is full, and its last lines in memory."""
+"""The log of a process: a file that is rotated when it is full, and its last lines in memory."""
 
 from collections import deque
 from contextlib import suppress
@@ -26,7 +26,7 @@ class Journal:
         self._file = TurningFile(path, full, kept)
         with suppress(OSError):
             self._file.open()
-            path.chmod(_PRIVATE)  # of one that is there already, too
+            path.chmod(_PRIVATE)  # also of one that exists already
 
     def write(self, lines: list[bytes]) -> None:
         """Adds lines. A disk that is full loses them: a log must not stop who writes it."""

@@ -141,7 +141,7 @@ def test_it_is_not_restored_over_something(backup: Path, tmp_path: Path) -> None
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine").touch()
     assert "is not empty" in refused("restore", backup, "--data", tmp_path / "data")
-    assert "is there already" in refused("backup", tmp_path / "data", "--data", backup.parent / "data")
+    assert "already exists" in refused("backup", tmp_path / "data", "--data", backup.parent / "data")
     assert "is no backup" in refused("restore", tmp_path, "--data", tmp_path / "new")
     assert "no data directory" in refused("backup", tmp_path / "new", "--data", tmp_path / "none")
     assert (

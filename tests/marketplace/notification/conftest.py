@@ -33,7 +33,7 @@ class FakeUser(UserServiceServicer):
         if self.error is not None:
             raise self.error
         if request.user_id not in self.contacts:
-            raise DomainError("USER_NOT_FOUND", "there is no such user")
+            raise DomainError("USER_NOT_FOUND", "the user does not exist")
         return self.contacts[request.user_id]
 
 

@@ -39,5 +39,5 @@ SHORT = policy_of(LIMITS["quantity"]).maximum - 1
 )
 def test_a_refusal_names_every_item(service: object, reason: str, detail: Message) -> None:
     contract = contract_of(service)  # type: ignore[arg-type]
-    error = DomainError(reason, "a price is not the one that the buyer saw", detail, retry_after=1.0)
+    error = DomainError(reason, "a price differs from the current price", detail, retry_after=1.0)
     assert decode(encode(error, contract.reasons[reason].code, contract.name)).messages == (detail,)

@@ -79,7 +79,7 @@ class OrderItem(_message.Message):
     quantity: _builtins.int
     """How many pieces, 1 to 1,000."""
     price: _builtins.int
-    """The unit price that the buyer saw, in minor units."""
+    """The unit price that was shown to the buyer, in minor units."""
     def __init__(
         self,
         *,
