@@ -58,5 +58,5 @@ def _twice(items: Iterable[pb.StockItem]) -> Iterator[Violation]:
     seen: set[str] = set()
     for place, item in enumerate(items):
         if item.product_id in seen:
-            yield Violation(f"items[{place}].product_id", "occurs twice")
+            yield Violation(f"items[{place}].product_id", "occurs more than once")
         seen.add(item.product_id)

@@ -43,7 +43,7 @@ NO_SCHEMA_SAYS = (
     # Of an order.
     ("items", "occurs more than once"),
     ("items", "the total must not exceed"),
-    ("items", "must have one currency"),
+    ("items", "must all have one currency"),
     # Tokens that were given out, by this system or by the provider.
     ("pageToken", "is not a page token of this system"),
     ("pageToken", "belongs to another list, filter, order or caller"),

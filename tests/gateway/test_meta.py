@@ -249,5 +249,5 @@ async def test_the_root_leads_a_browser_to_the_page_and_a_program_to_the_documen
 async def test_every_code_s_place_says_what_it_means_and_what_to_do(world: Any) -> None:
     page = (await world.send("GET", "/docs")).body.decode()
     place = page.partition('<tr id="OUT_OF_STOCK">')[2].partition("</tr>")[0]
-    assert "There is less in stock than was asked for" in place
+    assert "There is not enough stock" in place
     assert "with a new key" in place

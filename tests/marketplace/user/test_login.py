@@ -123,7 +123,7 @@ async def test_a_queue_that_is_long_enough_turns_away(monkeypatch: pytest.Monkey
     monkeypatch.setattr(passwords, "_fits", lambda hashed, typed: go.wait(5))
     waiting = [asyncio.create_task(passwords.verify("hash", "password")) for _ in range(AT_ONCE + LONGEST_QUEUE)]
     await asyncio.sleep(0)
-    with pytest.raises(DomainError, match="too many passwords wait"):
+    with pytest.raises(DomainError, match="too many logins at once"):
         await passwords.verify("hash", "password")
     go.set()
     assert all(await asyncio.gather(*waiting))
