@@ -50,9 +50,9 @@ NO_SCHEMA_SAYS = (
     ("cardToken", "is not a token of the card provider"),
     ("cardToken", "a card number is never accepted"),
     # Either or, both or none.
-    ("refreshToken", "must not stand beside"),
-    ("email", "must not stand beside"),
-    ("password", "must not stand beside"),
+    ("refreshToken", "must not be given together"),
+    ("email", "must not be given together"),
+    ("password", "must not be given together"),
     ("email", "is required, unless"),
     ("password", "is required, unless"),
     ("currentPassword", "is required to change the email"),

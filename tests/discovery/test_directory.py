@@ -106,7 +106,7 @@ async def test_it_says_once_that_the_registry_is_away_and_once_that_it_is_back(
         registry.away = ""
         await eventually(lambda: len(said) == 2)
     assert [(entry["event"].split(";")[0], entry["log_level"]) for entry in said] == [
-        ("registry is away", "warning"),
+        ("registry is unavailable", "warning"),
         ("registry is back", "info"),
     ]
     assert said[0]["why"] == "nobody listens"

@@ -142,7 +142,7 @@ def test_it_is_not_restored_over_something(backup: Path, tmp_path: Path) -> None
     (tmp_path / "data" / "mine").touch()
     assert "is not empty" in refused("restore", backup, "--data", tmp_path / "data")
     assert "already exists" in refused("backup", tmp_path / "data", "--data", backup.parent / "data")
-    assert "is no backup" in refused("restore", tmp_path, "--data", tmp_path / "new")
+    assert "is not a backup" in refused("restore", tmp_path, "--data", tmp_path / "new")
     assert "no data directory" in refused("backup", tmp_path / "new", "--data", tmp_path / "none")
     assert (
         "leave out --postgres"
@@ -184,7 +184,7 @@ def test_a_system_does_not_start_on_half_a_restore(backup: Path, tmp_path: Path)
     data = tmp_path / "data"
     assert souk("restore", backup, "--data", data).returncode == 0
     (data / "souk.restoring").touch()
-    assert "did not come to its end" in refused("up", "--port", "0", "--data", data)
+    assert "was not finished" in refused("up", "--port", "0", "--data", data)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -71,7 +71,7 @@ async def test_a_database_that_the_manifest_names_does_not_go(data: Path) -> Non
         if event == "open" and path == data / "order.db":
             path.unlink(missing_ok=True)
 
-    with audited(watch), pytest.raises(ConfigurationError, match=r"order\.db is no database any more"):
+    with audited(watch), pytest.raises(ConfigurationError, match=r"order\.db is not a database any more"):
         await copied(data)
 
 
