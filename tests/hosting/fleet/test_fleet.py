@@ -320,7 +320,7 @@ async def test_a_new_one_that_does_not_come_up_leaves_things_as_they_were(
         before = watched.pids
         flag.touch()
         for change in (watched.fleet.scale("tiny", 2), watched.fleet.restart("tiny", lambda line: None)):
-            with pytest.raises(ConfigurationError, match="tiny-2 does not come up: out of figs"):
+            with pytest.raises(ConfigurationError, match="tiny-2 does not start: out of figs"):
                 await change
         assert watched.pids == before
 

@@ -212,7 +212,7 @@ def test_it_runs_as_a_user_that_nothing_else_runs_as() -> None:
 @as_root
 @pytest.mark.parametrize("name", ["no-such-user", "root"])
 def test_a_user_that_cannot_be_is_refused_in_a_line(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^SOUK_POSTGRES_USER: .*(make it|name another)"):
+    with pytest.raises(ConfigurationError, match=r"^SOUK_POSTGRES_USER: .*(create it|name another)"):
         engine_user(name)
 
 
