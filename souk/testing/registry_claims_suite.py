@@ -10,7 +10,6 @@ from souk.testing.registry_engines import EngineHarness
 from souk.testing.registry_harness import opened, watching
 from souk.testing.registry_suite import order
 
-MANY = 150
 SOON = 0.1
 """Seconds after which a registry that pushes has told that somebody left."""
 
@@ -69,9 +68,9 @@ class ClaimSuite:
     async def test_many_instances(
         self, harness: EngineHarness, registry: Registry, announcer: Registry, service: str
     ) -> None:
-        instances = [order(service, number) for number in range(1, MANY + 1)]
+        instances = [order(service, number) for number in range(1, harness.many + 1)]
         async with watching(registry, service) as watcher:
-            for some in range(0, MANY, 25):
+            for some in range(0, harness.many, 25):
                 await asyncio.gather(*(announcer.register(one) for one in instances[some : some + 25]))
             await watcher.knows(*instances)
 

@@ -27,12 +27,14 @@ class RegistryHarness(ABC):
     tells: which of an instance's texts and numbers the registry can hold.
     registers: whether instances register themselves. Where they do not, `announcer` is the test's own
     way to change what the registry knows, and what only concerns registrations is not tested.
+    many: how many instances of one service are registered at once, in the test of that.
     """
 
     url: str = ""
     lease: float = 10.0
     tells: frozenset[str] = ALL
     registers: bool = True
+    many: int = 150
 
     @abstractmethod
     async def start(self) -> None:
