@@ -96,8 +96,11 @@ class ConnectTransport:
         place = "" if self._closed else self._connect_address(address)
         if not place:
             return ""
+        pool = self._pool(place, ASKED.service)
+        if not await pool.reached():
+            return ""
         reply = ConnectReply(Call(ASKED, b"", (), self._clock.monotonic() + patience), patience)
-        self._pool(place, ASKED.service).send(reply)
+        pool.send(reply)
         await asyncio.wait({reply})
         return reply.date.decode("latin-1")
 

@@ -78,6 +78,14 @@ class Pool:
         if not (self._open or self._connecting) and self._clock.monotonic() >= self._retry_at:
             self._start()
 
+    async def reached(self) -> bool:
+        """Whether there is a connection, once an attempt to make one has ended. One that fails delays no call."""
+        if not (self._open or self._connecting) and self._clock.monotonic() >= self._retry_at:
+            self._start(for_calls=False)
+        if self._connecting:
+            await asyncio.wait(self._connecting)
+        return self.connected
+
     def trim(self) -> None:
         """Closes connections that have waited too long; the oldest are first."""
         limit = self._clock.monotonic() - IDLE
@@ -148,20 +156,20 @@ class Pool:
             while len(self._connecting) < min(len(self._waiting), CONNECTIONS - len(self._open)):
                 self._start()
 
-    def _start(self) -> None:
-        task = self._loop.create_task(self._connect(), context=Context())
+    def _start(self, *, for_calls: bool = True) -> None:
+        task = self._loop.create_task(self._connect(for_calls), context=Context())
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self) -> None:
+    async def _connect(self, for_calls: bool) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 connection = await self._connection()
         except (OSError, TimeoutError):
-            self._failed()
+            self._failed(for_calls)
             return
         if not connection.alive:  # turned away at the door
-            self._failed()
+            self._failed(for_calls)
             connection.abort()
             return
         self._backoff = 0.0
@@ -182,7 +190,9 @@ class Pool:
             )
         return connection
 
-    def _failed(self) -> None:
+    def _failed(self, for_calls: bool) -> None:
+        if not (for_calls or self._waiting):
+            return
         self._backoff = min(max(self._backoff * 2, _FIRST_BACKOFF), _LONGEST_BACKOFF)
         pause = self._backoff * random.uniform(0.8, 1.2)
         self._retry_at = self._clock.monotonic() + pause

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import grpc
 import pytest
@@ -337,6 +338,20 @@ class TestPool:
             pool.trim()
             await asyncio.wait_for(server.ended.get(), 5)
             assert not pool.connected
+
+    async def test_a_question_for_the_date_that_reaches_nobody_delays_no_call(self, tmp_path: Path) -> None:
+        dispatcher = Dispatcher(tokens("probe"))
+        dispatcher.add(Probe(), pb.DESCRIPTOR.services_by_name["Probe"])
+        address = f"unix:{tmp_path}/probe"
+        transport = ConnectTransport(lambda: [address])
+        assert await transport.date(address, 5.0) == ""
+        server = await serve_connect(dispatcher, address)
+        try:
+            await ProbeStub(Channel(transport, tokens=tokens("test"))).Unary(ECHO)
+            assert await transport.date(address, 5.0)
+        finally:
+            await transport.close()
+            await server.stop()
 
     async def test_closing_ends_what_runs(self) -> None:
         async with raw_server(answering(then_close=False)) as server:
