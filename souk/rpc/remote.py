@@ -40,12 +40,14 @@ _OPTIONS = (
 class Connection:
     """One address."""
 
-    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "") -> None:
+    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "", *, apart: bool = False) -> None:
         self.address = address
+        # What is tried apart says nothing about the others: gRPC shares attempts among channels of one address.
+        options: Sequence[tuple[str, int | str]] = (*_OPTIONS, ("grpc.use_local_subchannel_pool", int(apart)))
         if tls is None or socket_path(address):
-            self.channel = grpc.aio.insecure_channel(grpc_target(address), options=_OPTIONS)
+            self.channel = grpc.aio.insecure_channel(grpc_target(address), options=options)
         else:
-            options = (*_OPTIONS, ("grpc.ssl_target_name_override", service))
+            options = (*options, ("grpc.ssl_target_name_override", service))
             self.channel = grpc.aio.secure_channel(address, tls.grpc_client(), options=options)
         self.stamp = None if tls is None else tls.stamp
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
@@ -126,13 +128,29 @@ class Remote:
         await asyncio.gather(*self._leaving, *(connection.channel.close(grace) for connection in connections))
 
     async def date(self, address: str, patience: float) -> str:
-        """The date that an instance answers with within `patience` seconds; empty if it does not."""
-        call = Call(ASKED, b"", (), self._clock.monotonic() + patience, instance=address)
+        """The date that an instance answers with within `patience` seconds; empty if it does not.
+
+        Where nobody is connected it has a connection of its own: one that fails delays no call.
+        """
+        if self._closed:
+            return ""
+        kept = self._connections.get(address)
+        if kept is not None and kept.channel.get_state() is grpc.ChannelConnectivity.READY:
+            return await self._date(kept, patience)
+        apart = Connection(address, self._tls, self._service, apart=True)
         try:
-            connection = await self.connected(call)
-            made = connection.unary(ASKED.full_name)(b"", timeout=self.remaining(call))
-            await made
-        except grpc.aio.AioRpcError:
+            return await self._date(apart, patience)
+        finally:
+            await apart.channel.close()
+
+    async def _date(self, connection: Connection, patience: float) -> str:
+        try:
+            async with asyncio.timeout(patience):
+                if not await connection.wait_ready(False):
+                    return ""
+                made = connection.unary(ASKED.full_name)(b"", timeout=patience)
+                await made
+        except (grpc.aio.AioRpcError, TimeoutError):
             return ""
         return first(tuple(await made.trailing_metadata()), DATE)
 
