@@ -74,7 +74,7 @@ class Sessions(Protocol):
     async def open(self, family: Family, password_hash: str, address: str) -> bool:
         """Keeps a new family, and that its user logged in from `address`, a digest.
 
-        False when the account was deleted or has another password by now.
+        False when the user was deleted or has another password by now.
         """
         ...
 

@@ -26,9 +26,8 @@ class PeerClocks:
     def __init__(self, elsewhere: Mapping[str, Elsewhere], clock: Clock) -> None:
         self._elsewhere = elsewhere
         self._clock = clock
-        self._origins: dict[
-            str, float
-        ] = {}  # its date at the zero of this process's monotonic clock, which nobody sets
+        # By instance: its date at the zero of this process's monotonic clock, which nobody sets.
+        self._origins: dict[str, float] = {}
         self._asked: dict[str, float] = {}
 
     def ahead(self) -> dict[str, float]:

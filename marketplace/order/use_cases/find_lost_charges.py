@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from marketplace.order.domain import Order, Status
 from marketplace.order.ports import Orders, Payments, StandingCharge
@@ -110,7 +111,7 @@ class FindLostCharges:
         lost: list[Lost] = []
         while True:
             page = await self._payments.standing(after, MIN_AGE, AT_ONCE)
-            lost += await self._database.read(lambda tx, page=page: self._lost(tx, page))  # type: ignore[misc]
+            lost += await self._database.read(partial(self._lost, page=page))
             after = page[-1].payment_id if page else after
             if len(page) < AT_ONCE:
                 return lost, after

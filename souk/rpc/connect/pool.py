@@ -73,15 +73,17 @@ class Pool:
         self._waiting.append(reply)
         self._grow()
 
-    def connect(self) -> None:
-        """Makes a connection for calls to come, unless there is one or the last attempt failed just now."""
+    def connect(self, *, for_calls: bool = True) -> None:
+        """Makes a connection, unless there is one or the last attempt failed just now.
+
+        One that is not `for_calls`, and fails, delays no call.
+        """
         if not (self._open or self._connecting) and self._clock.monotonic() >= self._retry_at:
-            self._start()
+            self._start(for_calls=for_calls)
 
     async def reached(self) -> bool:
         """Whether there is a connection, once an attempt to make one has ended. One that fails delays no call."""
-        if not (self._open or self._connecting) and self._clock.monotonic() >= self._retry_at:
-            self._start(for_calls=False)
+        self.connect(for_calls=False)
         if self._connecting:
             await asyncio.wait(self._connecting)
         return self.connected
