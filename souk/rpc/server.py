@@ -15,7 +15,8 @@ A handler is called in a task and a context of its own. What it raises becomes a
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -182,9 +183,11 @@ def _streaming(behaviour: Behaviour) -> Serve:
         return behaviour
 
     async def stream(request: Any, context: Context) -> None:
-        responses: AsyncIterator[Any] = behaviour(request, context)
-        async for response in responses:
-            await context.write(response)
+        # Closed here, and not by the garbage collector: a handler that is cancelled while its answer is written
+        # ends within its own call.
+        async with aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
 
     return stream
 

@@ -64,7 +64,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             self.events[f"written {request.key}"].set()
             if request.what:
                 await getattr(self, "_" + request.what.replace("-", "_"))(request, context)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the latter where it is cancelled while an answer is written
             self.events[f"cancelled {request.key}"].set()
             raise
 

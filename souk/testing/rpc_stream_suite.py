@@ -201,6 +201,14 @@ class FlowSuite:
         assert count == 2_000
         await happened(probe, f"written {key}")
 
+    async def test_cancel_ends_a_callee_that_writes(self, probe: "ProbeAsyncStub") -> None:
+        key = fresh()
+        call = probe.Down(pb.Ask(count=1_000_000, payload=BLOCK, key=key))
+        await call.read()
+        assert call.cancel()
+        await happened(probe, f"cancelled {key}")
+        await happened(probe, f"done {key}")
+
     async def test_a_caller_waits_for_a_slow_callee(self, probe: "ProbeAsyncStub") -> None:
         key = fresh()
         call = probe.Up()

@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 
 from souk.kernel.clock import SystemClock
-from souk.kernel.context import CallContext, Caller, acting_as, use
+from souk.kernel.context import CallContext, Caller, acting_as, current, use
 from souk.kernel.errors import ConfigurationError, ForeignAwait, Outcome
 from souk.kernel.transaction_guard import guard
 from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, failure_of, not_sent
@@ -249,6 +249,25 @@ class TestServicers:
         made = Dispatcher(None)
         made.add(Plain(), pb.DESCRIPTOR.services_by_name["Foreign"])
         assert (await ForeignStub(Channel(InProcess(made))).Unary(pb.Ask(count=4))).number == 4
+
+    async def test_a_handler_that_is_cancelled_while_it_writes_ends_within_its_call(self) -> None:
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        class Endless(ProbeServicer):
+            async def Down(self, request: pb.Ask, context: object) -> AsyncIterator[pb.Answer]:
+                try:
+                    while True:
+                        yield pb.Answer(payload=b"x" * 100_000)
+                finally:
+                    await asyncio.sleep(0)
+                    ended.set_result(current().caller.service)
+
+        made = Dispatcher(tokens("probe"))
+        made.add(Endless(), PROBE)
+        call = ProbeStub(Channel(InProcess(made), tokens=tokens("order"))).Down(DESCRIBE)
+        await call.read()
+        call.cancel()
+        assert await asyncio.wait_for(ended, 5) == "order"
 
     def test_a_servicer_that_would_block_is_refused(self) -> None:
         class Blocking(ProbeServicer):
