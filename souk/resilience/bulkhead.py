@@ -8,9 +8,8 @@ Nygard, "Release It!"; resilience4j, "Bulkhead".
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 W = TypeVar("W", bound=Hashable)
 
@@ -23,9 +22,11 @@ class Entry(Enum):
     FULL = "full"
 
 
-@dataclass(frozen=True, slots=True)
-class CallingParty:
-    """Whose calls take turns with those of others. A `limited` one holds at most so many places at once."""
+class CallingParty(NamedTuple):
+    """Whose calls take turns with those of others. A `limited` one holds at most so many places at once.
+
+    A tuple, for each call looks it up some times, and a data class would be hashed in Python each time.
+    """
 
     service: str = ""
     user: str = ""
@@ -63,10 +64,11 @@ class Bulkhead(Generic[W]):
 
     def try_enter(self, caller: CallingParty = ANYBODY) -> bool:
         """Enters if there is room at once."""
-        if self.running >= self._most_running or not self._may_run(caller):
+        held = self._held.get(caller, 0)
+        if self.running >= self._most_running or not self._may_run(caller, held):
             return False
         self.running += 1
-        self._held[caller] = self._held.get(caller, 0) + 1
+        self._held[caller] = held + 1
         return True
 
     def arrive(self, waiter: W, caller: CallingParty = ANYBODY) -> Entry:
@@ -90,10 +92,13 @@ class Bulkhead(Generic[W]):
     def leave(self, caller: CallingParty = ANYBODY) -> W | None:
         """A running call of `caller` has ended. Returns who is let in for it: that one runs from now on."""
         self.running -= 1
-        self._held[caller] -= 1
-        if not self._held[caller]:
-            del self._held[caller]
-        following = next((one for one in self._queues if self._may_run(one)), None)
+        held = self._held.pop(caller) - 1
+        if held:
+            self._held[caller] = held
+        return self._let_in() if self._queues else None
+
+    def _let_in(self) -> W | None:
+        following = next((one for one in self._queues if self._may_run(one, self._held.get(one, 0))), None)
         if following is None:
             return None
         waiter = next(iter(self._queues[following]))
@@ -103,8 +108,8 @@ class Bulkhead(Generic[W]):
         self.try_enter(following)
         return waiter
 
-    def _may_run(self, caller: CallingParty) -> bool:
-        return not caller.limited or self._held.get(caller, 0) < self._user_running
+    def _may_run(self, caller: CallingParty, held: int) -> bool:
+        return held < self._user_running or not caller.limited
 
     def _forget(self, waiter: W) -> None:
         caller = self._callers.pop(waiter)
