@@ -28,6 +28,7 @@ LIFETIME = 30.0
 """Seconds for which a token is good."""
 TOLERANCE = 60.0
 """Seconds by which the clocks of two processes may differ. A process that is off by more is not ready."""
+_TOLERATED = round(TOLERANCE * MICROSECONDS)
 _SHORTEST_KEY = 32
 _CACHED = 4_096
 _MAC = 43  # base64 of 32 octets, without padding
@@ -81,18 +82,10 @@ class CallerTokens:
             raise CallerTokenRefused(f"the caller token is for {read.audience!r}, and this is {self._service!r}")
         if read.method != method:
             raise CallerTokenRefused(f"the caller token is for {read.method}, and not for {method}")
-        self._check_times(read)
+        now = self._clock.now()
+        if not read.issued - _TOLERATED <= now < read.expires + _TOLERATED:
+            raise _not_now(read, now)
         return read.caller
-
-    def _check_times(self, read: _Token) -> None:
-        early = (read.issued - self._clock.now()) / MICROSECONDS
-        if early > TOLERANCE:
-            raise CallerTokenRefused(
-                f"the caller token was issued {early:,.0f} s in the future by this process's clock"
-            )
-        late = (self._clock.now() - read.expires) / MICROSECONDS
-        if late >= TOLERANCE:
-            raise CallerTokenRefused(f"the caller token expired {late:,.0f} s ago by this process's clock")
 
     def _new(self, token: _Token) -> str:
         caller = token.caller
@@ -115,6 +108,14 @@ class CallerTokens:
 
     def _mac(self, body: str) -> str:
         return _text(hmac.digest(self._key, body.encode(), "sha256"))
+
+
+def _not_now(read: _Token, now: int) -> CallerTokenRefused:
+    if now < read.issued:
+        early = (read.issued - now) / MICROSECONDS
+        return CallerTokenRefused(f"the caller token was issued {early:,.0f} s in the future by this process's clock")
+    late = (now - read.expires) / MICROSECONDS
+    return CallerTokenRefused(f"the caller token expired {late:,.0f} s ago by this process's clock")
 
 
 def _text(octets: bytes) -> str:
