@@ -115,8 +115,13 @@ def _text_test(policy: FieldPolicy) -> Fits:
     if policy.format == policy_pb2.FORMAT_EMAIL:
         return lambda text: low <= len(text) <= high and bool(matches(text)) and text.find("@") <= _LONGEST_LOCAL_PART
     if policy.format == policy_pb2.FORMAT_LINE:
-        return lambda text: low <= len(text) <= high and matches(_within(text)) is not None
+        return lambda text: low <= len(text) <= high and (_is_plain(text) or matches(_within(text)) is not None)
     return lambda text: low <= len(text) <= high and matches(text) is not None
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is a line that the pattern, which goes from character to character, need not be asked about."""
+    return text.isascii() and text.isprintable() and not text.isspace()
 
 
 def _within(text: str) -> str:

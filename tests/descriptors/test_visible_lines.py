@@ -1,5 +1,6 @@
 """What people enter as a line can be seen, in every contract alike."""
 
+import re
 from typing import Any
 
 import pytest
@@ -109,3 +110,8 @@ def test_every_name_and_line_of_a_contract_is_held_to_it() -> None:
         for field in method.input.DESCRIPTOR.fields
     ]
     assert [one.full_name for one in fields if one.name in names and limits.policy_of(one).format != LINES] == []
+
+
+@given(st.text(st.characters(max_codepoint=0x7F)))
+def test_what_is_taken_for_a_line_without_the_pattern_is_one_by_the_pattern(text: str) -> None:
+    assert limits._is_plain(text) == bool(re.fullmatch(limits._PATTERNS[LINES], text))
