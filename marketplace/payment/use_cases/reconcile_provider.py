@@ -72,7 +72,7 @@ class ReconcileProvider:
     async def look(self) -> None:
         """Compares what is new, if no other replica has just done so; what fails is done at the next look."""
         position = await self._office.run(lambda tx: self._book.claim(tx, self._pace.interval, SWEEP))
-        self.failed_refunds = await self._office.database.read(self._book.failed_refunds)
+        self.failed_refunds = await self._office.database.read(self._book.failed_refunds, single=True)
         if position is None:
             return
         try:
@@ -88,7 +88,7 @@ class ReconcileProvider:
                 if not await self._compare(charge, position.record):
                     return position
                 self._recent.append(charge.key)
-                position = replace(position, record=charge.key)
+                position = Position(charge.key, position.ours)
             await self._move(position)
             if len(page) < AT_ONCE:
                 return position
@@ -96,7 +96,7 @@ class ReconcileProvider:
     async def _follow_the_book(self, position: Position) -> None:
         """What is captured must be in the record; what was not seen there is asked for by its key."""
         payments = await self._office.database.read(
-            lambda tx: self._book.captured(tx, position.ours, 2 * AGE, AT_ONCE * 10)
+            lambda tx: self._book.captured(tx, position.ours, 2 * AGE, AT_ONCE * 10), single=True
         )
         recent = set(self._recent)
         for payment in payments:
@@ -113,7 +113,7 @@ class ReconcileProvider:
     async def _compare(self, charge: ProviderCharge, before: str) -> bool:
         """Compares the entry of the record behind the key `before`; false when it is too early for that."""
         name, attempt = attempt_of(charge.key)
-        payment, ripe = await self._office.database.read(lambda tx: self._book.payment(tx, name, AGE))
+        payment, ripe = await self._office.database.read(lambda tx: self._book.payment(tx, name, AGE), single=True)
         current = payment is not None and payment.attempt == attempt
         if payment is not None and current and payment.status is Status.PENDING and not ripe:
             return False
