@@ -62,14 +62,29 @@ async def test_a_word_that_is_like_no_command_is_answered_with_those_that_there_
     assert "nearest" not in ended.err
 
 
-async def test_ctrl_c_while_it_loads_ends_it_without_a_word() -> None:
-    for delay in (0.05, 0.1, 0.2, 0.4, 0.6):
-        process = await start("up", "--help")
-        await asyncio.sleep(delay)
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        _, err = await asyncio.wait_for(process.communicate(), 60)
-        assert b"souk/cli" not in err, err
+HELD = """
+import os, signal, sys
+
+class Holds:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["HELD_AT"]:
+            os.write(1, b"held\\n")
+            signal.pause()
+
+sys.meta_path.insert(0, Holds())
+"""
+"""Holds a program in the moment in which it loads a module."""
+
+
+@pytest.mark.parametrize("module", ["click", "google.protobuf", "grpc"])
+async def test_ctrl_c_while_it_loads_ends_it_without_a_word(module: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HELD)
+    process = await start("up", "--help", settings={"PYTHONPATH": str(tmp_path), "HELD_AT": module})
+    assert process.stdout
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"held\n"
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, err) == (-signal.SIGINT, b"")
 
 
 async def test_the_version_is_that_of_the_package() -> None:

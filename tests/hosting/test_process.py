@@ -1,5 +1,6 @@
 """Services as processes of their own, before a gateway in another."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -61,6 +62,16 @@ async def test_a_service_does_not_listen_to_the_network_without_tls_unless_told(
         assert inventory.address.startswith("0.0.0.0:")
 
 
+async def answered(client: httpx.AsyncClient, credentials: dict[str, str]) -> httpx.Response:
+    """The answer to a login; on a machine that is too busy for a handshake the first ones may be 503."""
+    async with asyncio.timeout(60):
+        while True:
+            answer = await client.post("/api/v1/auth/token", json=credentials)
+            if answer.status_code != 503:
+                return answer
+            await asyncio.sleep(float(answer.headers["retry-after"]))
+
+
 async def test_a_gateway_and_a_service_of_two_machines_prove_who_they_are(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
 
@@ -74,4 +85,4 @@ async def test_a_gateway_and_a_service_of_two_machines_prove_who_they_are(tmp_pa
         httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=60) as client,
     ):
         credentials = {"email": "demo@souk.test", "password": "demo-password"}
-        assert (await client.post("/api/v1/auth/token", json=credentials)).status_code == 200
+        assert (await answered(client, credentials)).status_code == 200
