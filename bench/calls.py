@@ -18,10 +18,10 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.channel import Channel
-from souk.rpc.in_process import InProcess
-from souk.rpc.server import Dispatcher
-from souk.rpc.standard import standard_layers
+from souk.rpc.client.channel import Channel
+from souk.rpc.client.layer_stack import standard_layers
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
 
 _CLOCK = SystemClock()
 _KEY = b"k" * 32

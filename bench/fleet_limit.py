@@ -22,10 +22,10 @@ from bench.figures import progress
 from bench.fleet_recorded import Recorded, hops, read
 from bench.fleet_system import running_fleet
 from bench.load import load
-from souk.hosting.fleet.credentials import Credentials
-from souk.hosting.fleet.engine_user import engine_user
-from souk.hosting.fleet.launcher import as_user
-from souk.hosting.fleet.postgres_cluster import STOP_SIGNAL, cluster_in
+from souk.backing.credentials import Credentials
+from souk.backing.postgres_server import STOP_SIGNAL, cluster_in
+from souk.backing.run_as import engine_user
+from souk.runtime.process.launcher import as_user
 
 _CONNECTIONS = 100
 _RECORDING = Path(__file__).parent / "recording"

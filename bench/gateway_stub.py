@@ -17,12 +17,12 @@ from shop.user.v1 import user_pb2
 
 from marketplace.app.app import app as marketplace
 from marketplace.user.adapters.es256_signer import Es256Signer
-from souk.cli.terminal import start_logging
-from souk.hosting.lifecycle import StopSignals
+from souk.cli.output.terminal import start_logging
 from souk.hosting.monolith import monolith
-from souk.hosting.service import App, Host, Parts, Service
-from souk.hosting.settings import Settings
 from souk.kernel.clock import SystemClock
+from souk.runtime.config.settings import Settings
+from souk.runtime.process.signals import StopSignals
+from souk.runtime.service import App, Host, Parts, Service
 
 _TIME = Timestamp(seconds=1_780_000_000, nanos=123_456_000)
 

@@ -20,12 +20,12 @@ from bench.gateway_stub import order
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.channel import Channel
-from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
-from souk.rpc.grpc_server import serve
-from souk.rpc.remote import Remote
-from souk.rpc.server import Dispatcher
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.transport import Remote
+from souk.rpc.server.dispatcher import Dispatcher
 
 KINDS = ("grpc", "connect")
 _KEY = b"k" * 32

@@ -18,13 +18,13 @@ from bench.fleet_limit import bare_hops
 from bench.fleet_system import FleetSystem, running_fleet
 from bench.load import Load, load
 from bench.refusals import Refusals, refusals
-from souk.hosting.calls import open_calls
-from souk.hosting.fleet.places import Places
-from souk.hosting.settings import Settings
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
 from souk.rpc.call import CallFailed
-from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.connect.transport import ConnectTransport
+from souk.runtime.calls.channels import open_calls
+from souk.runtime.config.settings import Settings
+from souk.runtime.data.layout import Places
 
 LEAST_READS = 2_500
 MOST_WHILE_OPEN = 10.0

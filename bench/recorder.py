@@ -56,7 +56,7 @@ def main() -> None:
     file, *arguments = sys.argv[1:]
     connect: Callable[..., sqlite3.Connection] = sqlite3.connect
     sqlite3.connect = lambda *given, **options: connect(*given, **{**options, "factory": _Recording})
-    from souk.cli.commands import run  # after that, so that nobody has taken the other one
+    from souk.cli.root import run  # after that, so that nobody has taken the other one
 
     try:
         status = run(arguments)

@@ -11,12 +11,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from shop.inventory.v1 import inventory_pb2, inventory_pb2_grpc
 
 from bench.fleet_system import FleetSystem
-from souk.hosting.calls import open_calls
-from souk.hosting.fleet.places import Places
-from souk.hosting.settings import Settings
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
 from souk.rpc.call import CallFailed
+from souk.runtime.calls.channels import open_calls
+from souk.runtime.config.settings import Settings
+from souk.runtime.data.layout import Places
 
 _AT_ONCE = 32
 

@@ -4,7 +4,8 @@ import gc
 import io
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import structlog
@@ -57,3 +58,9 @@ def written() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Mapping[str, str]:
+    """Settings with which `souk` finds a system of one service, as an installed one is found: by its entry point."""
+    return {"PYTHONPATH": str(Path(__file__).parent / "tiny"), "SOUK_APP": "tiny"}

@@ -42,7 +42,7 @@ def _recorded(kind: str, original: Any) -> Any:
 
 
 def _record_calls() -> None:
-    from souk.rpc.connect.connection import Connection
+    from souk.rpc.connect.client_connection import Connection
 
     original = Connection._answered
 

@@ -23,9 +23,9 @@ from marketplace.inventory.use_cases.get_stock import GetStock, get_stock
 from marketplace.inventory.use_cases.release import Release, release
 from marketplace.inventory.use_cases.reserve import reserve
 from marketplace.inventory.use_cases.return_stock import ReturnStock, return_stock
-from souk.hosting.service import Host, Parts, Service
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
+from souk.runtime.service import Host, Parts, Service
 from souk.store.database import Database
 
 __all__ = ["InventoryServicer", "build", "service"]

@@ -13,7 +13,7 @@ from marketplace.notification.templates import TEMPLATES
 from marketplace.notification.use_cases.mail_event import MailEvent, mail_event
 from marketplace.notification.use_cases.render_message import RenderMessage, render_message
 from souk.events.envelope import Event
-from souk.hosting.service import Host, Parts, Service, Subscription
+from souk.runtime.service import Host, Parts, Service, Subscription
 
 __all__ = ["NotificationServicer", "build", "service"]
 

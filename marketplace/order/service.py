@@ -28,9 +28,9 @@ from marketplace.order.use_cases.hear_events import ERASURE, REFUNDS, HearEvents
 from marketplace.order.use_cases.move_parcel import MoveParcel
 from marketplace.order.use_cases.place_order import PlaceOrder
 from marketplace.order.use_cases.read_orders import ReadOrders
-from souk.hosting.service import Host, Parts, Service, Setting, Subscription
 from souk.kernel.context import current
 from souk.kernel.errors import ConfigurationError, DomainError
+from souk.runtime.service import Host, Parts, Service, Setting, Subscription
 from souk.saga.runner import SagaRunner
 from souk.saga.settings import SagaSettings
 from souk.store.idempotency import fingerprint

@@ -28,10 +28,10 @@ from marketplace.payment.store import SqlPayments
 from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
 from marketplace.payment.use_cases.reconcile_provider import Pace, ReconcileProvider
 from marketplace.payment.use_cases.recover import BATCH, recover
-from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
+from souk.runtime.service import Host, Parts, Service, Subscription
 from souk.store.inbox import Inbox
 
 __all__ = ["build", "reconcile_for_ever", "recover_for_ever", "service"]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from souk.hosting.service import Setting
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.service import Setting
 
 CAN_BE_SET = (
     Setting(

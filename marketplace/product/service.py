@@ -23,10 +23,10 @@ from marketplace.product.use_cases.get_products import batch_get_products, get_p
 from marketplace.product.use_cases.list_products import list_products
 from marketplace.product.use_cases.search_products import search_products
 from marketplace.product.use_cases.update_product import UpdateProduct, update_product
-from souk.hosting.service import Host, Parts, Service, Subscription
 from souk.kernel.clock import Clock
 from souk.kernel.paging import ANYBODY, page_of
-from souk.store.read_cache import ReadCache
+from souk.runtime.service import Host, Parts, Service, Subscription
+from souk.store.cache.read_cache import ReadCache
 
 __all__ = ["ProductServicer", "build", "service"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from souk.hosting.service import Setting
 from souk.kernel.errors import ConfigurationError
-from souk.store.read_cache import CacheSettings
+from souk.runtime.service import Setting
+from souk.store.cache.read_cache import CacheSettings
 
 CAN_BE_SET = (
     Setting(

@@ -45,11 +45,11 @@ from marketplace.user.use_cases.log_out import LogOut, log_out
 from marketplace.user.use_cases.refresh_token import RefreshToken, RefreshTokenHandler
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
 from marketplace.user.use_cases.rotate_keys import rotate_keys
-from souk.hosting.service import Host, Parts, Service
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import Violation
 from souk.kernel.paging import page_of
+from souk.runtime.service import Host, Parts, Service
 
 __all__ = ["UserServicer", "build", "service"]
 

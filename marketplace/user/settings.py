@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from marketplace.user.signing import Schedule
-from souk.hosting.service import Setting
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.service import Setting
 
 _MINUTE = 60
 _HOUR = 3_600

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from souk.hosting.settings import PREFIX, inherited
+from souk.runtime.config.settings import PREFIX, inherited
 
 
 def conceal(flags: Mapping[str, str | None]) -> None:

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import click
 
-from souk.hosting import installed
-from souk.hosting.control.names import meant
+from souk.kernel.suggest import meant
+from souk.runtime.config import entry_points
 
 NOBODY_READS = 128 + signal.SIGPIPE
 """What a shell says of a program that SIGPIPE has ended."""
@@ -28,16 +28,16 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Own commands and installed ones, sorted."""
-        return sorted({*self._own, *installed.named(installed.COMMANDS)})
+        return sorted({*self._own, *entry_points.named(entry_points.COMMANDS)})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """An own command, or an installed one, which is imported only now."""
         if name in self._own:
             return cast(click.Command, getattr(import_module(self._own[name]), name))
-        point = installed.named(installed.COMMANDS).get(name)
+        point = entry_points.named(entry_points.COMMANDS).get(name)
         if point is None:
             return None
-        found = installed.load(point)
+        found = entry_points.load(point)
         return found if isinstance(found, click.Command) else None
 
     def invoke(self, ctx: click.Context) -> Any:

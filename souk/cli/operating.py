@@ -8,8 +8,8 @@ from typing import TypeVar
 import click
 from soukapi.v1 import fleet_pb2_grpc
 
-from souk.hosting.control.client import operating
-from souk.hosting.settings import from_environment
+from souk.admin.client import operating
+from souk.runtime.config.settings import from_environment
 
 PATIENCE = 10.0
 """Seconds for an answer that needs no work."""

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from soukapi.v1 import policy_pb2
 from soukapi.v1.policy_pb2 import FieldPolicy
 
-from souk.descriptors.json_scalars import INTEGER_RANGES
+from souk.descriptors.protojson.scalars import INTEGER_RANGES
 from souk.kernel.currencies import DECIMALS
 
 Fits: TypeAlias = Callable[[Any], bool]

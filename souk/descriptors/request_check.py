@@ -13,9 +13,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from souk.descriptors.contract import Method
-from souk.descriptors.json_names import map_entry
-from souk.descriptors.json_walk import MAX_VIOLATIONS
 from souk.descriptors.limits import Fits, counted, in_words, items_in_words, policy_of, test_of
+from souk.descriptors.protojson.names import map_entry
+from souk.descriptors.protojson.walk import MAX_VIOLATIONS
 from souk.kernel.errors import InvalidArgument, Violation
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-from souk.discovery.changes import Known, applied
+from souk.discovery.diff import Known, applied
 from souk.discovery.registry import Instance, Registry
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger

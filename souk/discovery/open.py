@@ -4,18 +4,18 @@ from importlib import import_module
 from typing import Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
-from souk.discovery.options import hosts_of
+from souk.discovery.external.url_options import hosts_of
 from souk.discovery.registry import Registry
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 
 ADAPTERS = {
-    "unix": "embedded",
-    "grpc": "embedded",
-    "consul": "consul",
-    "etcd": "etcd",
-    "eureka": "eureka",
-    "dns": "dns",
+    "unix": "embedded.client",
+    "grpc": "embedded.client",
+    "consul": "external.consul",
+    "etcd": "external.etcd",
+    "eureka": "external.eureka",
+    "dns": "external.dns",
 }
 """The module of `souk.discovery` that stands for a scheme."""
 CLUSTERS = ("etcd",)
@@ -48,11 +48,10 @@ async def open_registry(url: str, clock: Clock) -> Registry:
 
 
 def _adapter(scheme: str) -> _Adapter:
-    name = ADAPTERS[scheme]
     try:
-        return cast(_Adapter, import_module(f"souk.discovery.{name}"))
+        return cast(_Adapter, import_module(f"souk.discovery.{ADAPTERS[scheme]}"))
     except ModuleNotFoundError as error:
-        hint = f"install souk-platform[{name}], which has {error.name}"
+        hint = f"install souk-platform[{scheme}], which has {error.name}"
         raise ConfigurationError(f"a registry at {scheme}: needs a package that is not here: {hint}") from error
 
 

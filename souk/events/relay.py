@@ -16,8 +16,8 @@ import grpc.aio
 
 from souk.events import store
 from souk.events.broker import Broker, Route, SubscriptionLike
+from souk.events.delivery import Lane, LaneSettings, wait
 from souk.events.direct import DirectBroker
-from souk.events.lane import Lane, LaneSettings, wait
 from souk.events.leases import Leases
 from souk.events.store import Parked, Unrouted
 from souk.faults import INERT, Faults

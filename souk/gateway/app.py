@@ -6,19 +6,19 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from souk.descriptors.contract import Access, Contract
-from souk.descriptors.openapi import openapi_of
+from souk.descriptors.openapi.document import openapi_of
+from souk.gateway.auth.identity import Identity, Issuer
+from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.backend import Backend, ChannelOf
 from souk.gateway.endpoint import Endpoint, Pipeline
-from souk.gateway.identity import Identity, Issuer
-from souk.gateway.keys import SigningKeys
+from souk.gateway.http.problem import Problem, internal, method_not_allowed, not_found
+from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
+from souk.gateway.http.routes import Router
+from souk.gateway.http.transcode import Answer, Transcoder
 from souk.gateway.limits import RateLimiter, Unlimited
 from souk.gateway.log import CLIENT_GONE, RequestLog
-from souk.gateway.meta import Meta, Ready
-from souk.gateway.problem import Problem, internal, method_not_allowed, not_found
-from souk.gateway.request import ClientGone, Receive, Request, Scope, Send
-from souk.gateway.routes import Router
+from souk.gateway.ops_endpoints import Meta, Ready
 from souk.gateway.settings import GatewaySettings
-from souk.gateway.transcode import Answer, Transcoder
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from souk.gateway.auth.identity import Identity
 from souk.gateway.backend import Backend
-from souk.gateway.identity import Identity
+from souk.gateway.http.request import Request
+from souk.gateway.http.transcode import Answer, Transcoder
 from souk.gateway.limits import RateLimiter, admit
-from souk.gateway.request import Request
-from souk.gateway.transcode import Answer, Transcoder
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext
 

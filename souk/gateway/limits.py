@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from souk.descriptors.contract import RateClass
-from souk.gateway.problem import Problem
+from souk.gateway.http.problem import Problem
 from souk.kernel.context import Caller
 
 

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from souk.gateway.request import Request
+from souk.gateway.http.request import Request
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import LATENCY_BUCKETS
 

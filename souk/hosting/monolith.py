@@ -16,29 +16,29 @@ from uuid import uuid4
 
 import grpc.aio
 
+from souk.admin.monolith_servicer import controlling_system
+from souk.admin.process_servicer import Inspected
 from souk.faults import Faults
-from souk.hosting import manifest
-from souk.hosting.calls import Calls, open_calls
-from souk.hosting.checks import ANYBODY, Reachable, reachable, require_sound
-from souk.hosting.control.one_process import controlling_system
-from souk.hosting.control.process_control import Inspected
-from souk.hosting.control.scrape import scraped
-from souk.hosting.data_directory import held
-from souk.hosting.database_file import require_complete
-from souk.hosting.databases import require_a_database_each
-from souk.hosting.dependencies import answers, has_room, is_same, tells_time, watched_in
+from souk.hosting.assembly import Ground, Heard, Hosted, heard_in, hosted, secret_of
 from souk.hosting.door import Door
-from souk.hosting.front import Readiness, gateway
-from souk.hosting.hosted import Ground, Heard, Hosted, heard_in, hosted, secret_of
-from souk.hosting.lifecycle import supervised
-from souk.hosting.service import App, Service
-from souk.hosting.settings import Settings
-from souk.hosting.sockets import address_of, listen
-from souk.hosting.store_metrics import StoreRetries
-from souk.hosting.volatile import open_redis
-from souk.hosting.waiting import Waiting
-from souk.hosting.web_server import serving
+from souk.hosting.gateway_app import Readiness, gateway
 from souk.kernel.clock import Clock
+from souk.runtime.calls.backlog import Waiting
+from souk.runtime.calls.channels import Calls, open_calls
+from souk.runtime.calls.dependencies import answers, has_room, is_same, tells_time, watched_in
+from souk.runtime.calls.store_metrics import StoreRetries
+from souk.runtime.checks import ANYBODY, Reachable, reachable, require_sound
+from souk.runtime.config.settings import Settings
+from souk.runtime.data import manifest
+from souk.runtime.data.database_file import require_complete
+from souk.runtime.data.databases import require_a_database_each
+from souk.runtime.data.directory import held
+from souk.runtime.data.redis import open_redis
+from souk.runtime.process.http.server import serving
+from souk.runtime.process.ops_http import scraped
+from souk.runtime.process.signals import supervised
+from souk.runtime.process.sockets import address_of, listen
+from souk.runtime.service import App, Service
 from souk.store.database_clock import DatabaseClock
 from souk.telemetry.logs import logger
 

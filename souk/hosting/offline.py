@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from souk.admin.databases import nothing_kept, whereabouts
 from souk.faults import INERT
-from souk.hosting import manifest
-from souk.hosting.data_directory import make_closed
-from souk.hosting.hosted import Ground, Hosted, hosted, secret_of
-from souk.hosting.service import Service
-from souk.hosting.settings import from_environment
-from souk.hosting.whereabouts import nothing_kept, whereabouts
+from souk.hosting.assembly import Ground, Hosted, hosted, secret_of
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.rpc.channel import Channel
-from souk.rpc.remote import Remote
+from souk.rpc.client.channel import Channel
+from souk.rpc.grpc.transport import Remote
+from souk.runtime.config.settings import from_environment
+from souk.runtime.data import manifest
+from souk.runtime.data.directory import make_closed
+from souk.runtime.service import Service
 
 
 def _require_directory(data: Path, *, named: bool) -> None:

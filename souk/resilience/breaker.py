@@ -18,7 +18,7 @@ from random import Random
 
 from souk.resilience.breaker_machine import MACHINE, BreakerEvent, Kind, Permit, Snapshot, State, Trigger
 from souk.resilience.breaker_settings import TEXTBOOK, BreakerSettings
-from souk.resilience.breaker_visits import Closed, Disabled, ForcedOpen, HalfOpen, Open, Visit
+from souk.resilience.breaker_states import Closed, Disabled, ForcedOpen, HalfOpen, Open, Visit
 
 __all__ = ["Breaker", "BreakerEvent", "BreakerSettings", "Kind", "Permit", "Snapshot", "State", "Trigger"]
 

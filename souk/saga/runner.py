@@ -20,14 +20,14 @@ from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import LeaseLost, StoreError
-from souk.saga import machine, operating, unknown_steps
+from souk.saga import machine, maintenance, unknown_steps
 from souk.saga.definition import Saga, SagaRef
-from souk.saga.drive import Drive, Tools, run_hooks
-from souk.saga.operating import ParkedStep
-from souk.saga.points import AFTER, BEFORE, fault_points, start_point
+from souk.saga.execution import Drive, Tools, run_hooks
+from souk.saga.fault_points import AFTER, BEFORE, fault_points, start_point
+from souk.saga.maintenance import ParkedStep
 from souk.saga.settings import SagaSettings
 from souk.saga.store import Held, Outcome, Progress, SagaStore
-from souk.saga.watch import Watch
+from souk.saga.waiters import Watch
 from souk.store.database import Database, Transaction
 
 __all__ = ["Outcome", "Progress", "SagaRunner", "SagaSettings", "fault_points"]
@@ -118,7 +118,7 @@ class SagaRunner:
 
     async def parked(self, limit: int = 100) -> list[ParkedStep]:
         """Steps that wait for an operator, the oldest run first."""
-        return await self._tools.database.read(lambda tx: operating.parked(tx, limit))
+        return await self._tools.database.read(lambda tx: maintenance.parked(tx, limit))
 
     async def retry_parked(self, ref: SagaRef) -> bool:
         """Tries a run's parked steps again, here; false when it has none. Raises LookupError without such a run."""
@@ -137,7 +137,7 @@ class SagaRunner:
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many runs are open, by saga and phase, for metrics; with a parked step the phase is `parked`."""
-        return await self._tools.database.read(operating.counts)
+        return await self._tools.database.read(maintenance.counts)
 
     async def run(self) -> None:
         """Keeps this owner's leases and takes over what others abandoned, until it is cancelled; then closes."""
@@ -229,7 +229,7 @@ class SagaRunner:
         if self._tools.clock.monotonic() < self._next_sweep:
             return
         settings = self._settings
-        work = partial(operating.forget, older_than=settings.retention, limit=settings.sweep_batch)
+        work = partial(maintenance.forget, older_than=settings.retention, limit=settings.sweep_batch)
         if await self._tools.database.run(work, guarded=True) < settings.sweep_batch:
             self._next_sweep = self._tools.clock.monotonic() + settings.sweep
 

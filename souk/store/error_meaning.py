@@ -1,6 +1,6 @@
 """What an engine's error means: for the statement, for the connection, and for the server behind it.
 
-Each engine has one table of all its codes, `postgres_states.py` and `sqlite_codes.py`; what follows
+Each engine has one table of all its codes, `postgres/states.py` and `sqlite/codes.py`; what follows
 from a row of it is said here, once.
 """
 

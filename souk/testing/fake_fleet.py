@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from souk.hosting.control.breakers import Breakers
-from souk.hosting.control.fleet_control import controlling_fleet
-from souk.hosting.control.process_control import Inspected, controlling
-from souk.hosting.fleet.places import Places
-from souk.hosting.fleet.views import READY, SERVICE, STOPPED, ProcessView
+from souk.admin.fleet_servicer import controlling_fleet
+from souk.admin.process_servicer import Inspected, controlling
+from souk.admin.process_status import READY, SERVICE, STOPPED, ProcessView
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
+from souk.runtime.calls.breaker_registry import Breakers
+from souk.runtime.data.layout import Places
 from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 

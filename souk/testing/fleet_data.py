@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from souk.hosting.fleet.credentials import Credentials
-from souk.hosting.fleet.engine_user import engine_user, let_pass
-from souk.hosting.fleet.engines import own_databases
-from souk.hosting.fleet.launcher import as_user
-from souk.hosting.fleet.places import Places
-from souk.hosting.fleet.plan import own_connections
-from souk.hosting.fleet.postgres_cluster import STOP_SIGNAL, SUPERUSER, PostgresCluster, cluster_in
+from souk.backing.credentials import Credentials
+from souk.backing.postgres_server import STOP_SIGNAL, SUPERUSER, PostgresCluster, cluster_in
+from souk.backing.run_as import engine_user, let_pass
+from souk.runtime.data.layout import Places
+from souk.runtime.process.launcher import as_user
+from souk.supervisor.backing_processes import own_databases
+from souk.supervisor.capacity import own_connections
 from souk.testing.system import reachable
 
 _LIMIT = 60.0

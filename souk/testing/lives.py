@@ -21,11 +21,11 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from souk.faults import EXIT_STATUS
-from souk.hosting import installed
-from souk.hosting.lifecycle import StopSignals, run
 from souk.hosting.monolith import monolith
-from souk.hosting.settings import Settings
 from souk.kernel.clock import MICROSECONDS, SystemClock
+from souk.runtime.config import entry_points
+from souk.runtime.config.settings import Settings
+from souk.runtime.process.signals import StopSignals, run
 from souk.telemetry.logs import LogSettings, configure
 
 START_LIMIT = 30.0
@@ -59,7 +59,7 @@ def live(settings: Settings, later: float, log: Path, ready: Connection, prelude
     prelude()
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
-        async with monolith(installed.app(settings.app), settings, LaterClock(later)) as system:
+        async with monolith(entry_points.app(settings.app), settings, LaterClock(later)) as system:
             is_up.set()
             ready.send(system.url)
             await stop.wait()

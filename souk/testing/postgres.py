@@ -15,10 +15,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from souk.hosting.fleet.engine_user import engine_user, make_for
-from souk.hosting.fleet.launcher import as_user
-from souk.hosting.fleet.postgres_binaries import find_binaries
-from souk.hosting.fleet.postgres_cluster import initdb
+from souk.backing.postgres_binaries import find_binaries
+from souk.backing.postgres_server import initdb
+from souk.backing.run_as import engine_user, make_for
+from souk.runtime.process.launcher import as_user
 
 _START_LIMIT = 30.0
 _STOP_LIMIT = 15.0

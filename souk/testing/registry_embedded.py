@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from souk.discovery.embedded_server import EmbeddedRegistry, EmbeddedSettings, serving_registry
+from souk.discovery.embedded.server import EmbeddedRegistry, EmbeddedSettings, serving_registry
 from souk.testing.registry_harness import RegistryHarness
 
 LEASE, GRACE = 0.6, 3.0

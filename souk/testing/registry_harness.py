@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from souk.discovery.changes import applied
+from souk.discovery.diff import applied
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Registry
 from souk.kernel.clock import SystemClock

@@ -13,8 +13,8 @@ from soukapi.v1.event_pb2_grpc import add_EventSinkServicer_to_server
 
 from souk.events.broker import Broker, Route
 from souk.events.consumer import EventSinkServicer, Handler
+from souk.events.delivery import LaneSettings
 from souk.events.envelope import unpack
-from souk.events.lane import LaneSettings
 from souk.events.relay import Relay, RelaySettings
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock, SystemClock

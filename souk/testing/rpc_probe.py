@@ -21,8 +21,8 @@ from souk.kernel.context import current
 from souk.kernel.errors import DomainError, InvalidArgument, Overloaded, StoreUnavailable, Violation
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.connect.server import serve_connect
-from souk.rpc.grpc_server import serve
-from souk.rpc.server import Dispatcher
+from souk.rpc.grpc.server import serve
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.telemetry.logs import LogSettings, configure
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe import probe_pb2_grpc

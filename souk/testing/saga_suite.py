@@ -28,7 +28,7 @@ from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
 from souk.saga.runner import Outcome, Progress, SagaRunner
 from souk.store.database import Database, Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
-from souk.store.sqlite import SqliteDatabase
+from souk.store.sqlite.database import SqliteDatabase
 
 FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 PATIENCE = 10.0

@@ -19,14 +19,14 @@ from redis.asyncio import Redis
 from souk.descriptors.contract import contract_of
 from souk.descriptors.request_check import require_within_limits
 from souk.faults import INERT, Faults
-from souk.hosting.service import Host, Service
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import DomainError, InvalidArgument
+from souk.runtime.service import Host, Service
 from souk.store.database import Database
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
-from souk.store.postgres import PostgresDatabase
-from souk.store.sqlite import SqliteDatabase
+from souk.store.postgres.database import PostgresDatabase
+from souk.store.sqlite.database import SqliteDatabase
 
 
 def _no_channel(name: str) -> NoReturn:

@@ -13,7 +13,7 @@ import sys
 
 from souk.faults import Faults
 from souk.store.database import Transaction
-from souk.store.sqlite import SqliteDatabase
+from souk.store.sqlite.database import SqliteDatabase
 
 TABLE = "CREATE TABLE IF NOT EXISTS pair (name TEXT PRIMARY KEY, data BYTEA NOT NULL)"
 

@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from souk.hosting import installed
-from souk.hosting.fleet.places import Places
+from souk.runtime.config import entry_points
+from souk.runtime.data.layout import Places
 
 GATEWAY = "gateway"
 LOOPBACK = "127.0.0.1"
@@ -211,7 +211,7 @@ def processes(
 ) -> Iterator[System]:
     """Each service as a process of its own, and the gateway, on loopback gRPC; killed at the end."""
     data, logs = _folders(folder)
-    ports = {service.name: free_port() for service in installed.app(None).services}
+    ports = {service.name: free_port() for service in entry_points.app(None).services}
     addresses = ",".join(f"{name}={LOOPBACK}:{port}" for name, port in ports.items())
     parts = [_serving(name, port, data, logs) for name, port in {**ports, GATEWAY: 0}.items()]
     known = {"SOUK_ADDRESSES": addresses, **(settings or {})}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from souk.hosting.fleet.valkey import command, find_valkey
-from souk.hosting.volatile import open_redis
+from souk.backing.valkey import command, find_valkey
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.data.redis import open_redis
 from souk.testing.system import until
 
 _STOP_LIMIT = 10.0

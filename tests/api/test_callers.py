@@ -9,13 +9,13 @@ from soukapi.v1 import event_pb2, fleet_pb2, registry_pb2
 
 from marketplace.app.app import app
 from souk.descriptors.contract import ANY_SERVICE, Access, Method, contract_of
-from souk.hosting.front import NAME as GATEWAY
+from souk.hosting.gateway_app import NAME as GATEWAY
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.channel import Channel
-from souk.rpc.in_process import InProcess
-from souk.rpc.server import Dispatcher
+from souk.rpc.client.channel import Channel
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
 
 KEY = b"k" * 32
 CONTRACTS = [

@@ -13,8 +13,8 @@ from typing import ClassVar
 import asyncpg
 import redis.asyncio
 
-from souk.hosting.fleet.places import Places
-from souk.hosting.fleet.postgres_databases import PREFIX
+from souk.backing.postgres_roles import PREFIX
+from souk.runtime.data.layout import Places
 from tests.chaos.bank import Bank
 from tests.market.operator import Operator
 from tests.market.rows import superuser_url

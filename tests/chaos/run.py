@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from souk.hosting.fleet.places import Places
+from souk.runtime.data.layout import Places
 from souk.testing.system import System, fleet_process
 from tests.chaos.bank import Bank
 from tests.chaos.clients import CARDS, Client, Market, read_catalogue

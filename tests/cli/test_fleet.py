@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from souk.hosting.data_directory import held
-from souk.hosting.fleet.places import Places
-from souk.hosting.fleet.proc import boot
-from souk.hosting.fleet.processes_file import ProcessesFile
-from souk.hosting.fleet.views import ENGINE, SERVICE
+from souk.admin.process_record import ProcessesFile
+from souk.admin.process_status import ENGINE, SERVICE
 from souk.resilience.breaker import State
+from souk.runtime.data.directory import held
+from souk.runtime.data.layout import Places
+from souk.telemetry.proc import boot
 from souk.testing.fake_fleet import FakeFleet, FakeProcess, fake_fleet
 from souk.testing.processes import Ended, run, start, system
 from souk.testing.terminal import on_a_terminal

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from souk.hosting import installed
-from souk.store.postgres import PostgresDatabase
+from souk.runtime.config import entry_points
+from souk.store.postgres.database import PostgresDatabase
 from souk.testing.fleet_data import FleetData, fleet_data
 from souk.testing.processes import Ended, run
 from souk.testing.saga_suite import Shop
 from tests.cli.test_parked import RUN, park_an_undo
 
-SERVICES = [service.name for service in installed.app(None).services if service.migrations is not None]
+SERVICES = [service.name for service in entry_points.app(None).services if service.migrations is not None]
 COMMANDS = (("parked",), ("orders", "rebuild"))
 
 

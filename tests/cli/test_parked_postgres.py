@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from souk.hosting import installed
+from souk.runtime.config import entry_points
 from souk.saga.definition import SagaRef
 from souk.saga.runner import Outcome, SagaRunner
-from souk.store.postgres import PostgresDatabase
+from souk.store.postgres.database import PostgresDatabase
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.processes import Ended, run
 from souk.testing.relaying import Listener, World, running
@@ -18,7 +18,7 @@ from souk.testing.saga_suite import Shop
 from tests.cli.test_parked import CLOCK, PATIENCE, RUN, SETTINGS, park_an_event, park_an_undo
 
 PASSWORD = "pw-0815"
-SERVICES = [service.name for service in installed.app(None).services if service.migrations is not None]
+SERVICES = [service.name for service in entry_points.app(None).services if service.migrations is not None]
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import grpc.aio
 import pytest
 
-from souk.rpc.channel import Channel
-from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
-from souk.rpc.grpc_server import serve
-from souk.rpc.in_process import InProcess
-from souk.rpc.remote import LIMITS, Remote
-from souk.rpc.server import Dispatcher
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.transport import LIMITS, Remote
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe.probe_pb2 import DESCRIPTOR
 from souk.testing.probe.probe_pb2_grpc import ProbeStub, add_ProbeServicer_to_server
 from souk.testing.rpc_end_suite import EndSuite, HandlerSuite, RefusalSuite

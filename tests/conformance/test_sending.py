@@ -14,20 +14,20 @@ from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
 from marketplace.payment.ports import ProviderSilent, ProviderUnavailable
-from souk.discovery.claims import RegistryAway
-from souk.discovery.options import options_of
-from souk.discovery.rest import Api, Unreached
-from souk.hosting.web_server import serving
+from souk.discovery.external.http_api import Api, Unreached
+from souk.discovery.external.leases import RegistryAway
+from souk.discovery.external.url_options import options_of
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
-from souk.rpc.channel import Channel
-from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
-from souk.rpc.grpc_server import serve
-from souk.rpc.remote import Remote
-from souk.rpc.server import Dispatcher
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.transport import Remote
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import Transport
+from souk.runtime.process.http.server import serving
 from souk.testing.cutting_relay import CuttingRelay
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from souk.store.database import Database
-from souk.store.postgres import PostgresDatabase
-from souk.store.sqlite import SqliteDatabase
+from souk.store.postgres.database import PostgresDatabase
+from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.store_likely_suite import LikelySuite
 from souk.testing.store_records_suite import EventStoreSuite, IdempotencySuite, MigrationSuite

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from shop.order.v1 import order_pb2
 from shop.payment.v1 import payment_pb2
 
-from souk.descriptors.json_names import lower_camel
-from souk.descriptors.json_reader import JsonReader
-from souk.descriptors.json_walk import MAX_DEPTH, MAX_VIOLATIONS
-from souk.descriptors.json_writer import dumps, writer_of
+from souk.descriptors.protojson.names import lower_camel
+from souk.descriptors.protojson.reader import JsonReader
+from souk.descriptors.protojson.walk import MAX_DEPTH, MAX_VIOLATIONS
+from souk.descriptors.protojson.writer import dumps, writer_of
 from souk.kernel.errors import InvalidArgument
 from souk.store.idempotency import fingerprint
 from souk.testing.sample_contract import sample_messages

@@ -26,10 +26,10 @@ from marketplace.product.demo_catalogue import PRODUCTS
 from marketplace.user.demo import ADDRESS_ID, HOME
 from souk.descriptors.comments import comments_of
 from souk.descriptors.contract import contract_of
-from souk.descriptors.json_reader import JsonReader
-from souk.descriptors.json_schema import Schemas
-from souk.descriptors.json_writer import writer_of
-from souk.descriptors.openapi import openapi_of
+from souk.descriptors.openapi.document import openapi_of
+from souk.descriptors.openapi.json_schema import Schemas
+from souk.descriptors.protojson.reader import JsonReader
+from souk.descriptors.protojson.writer import writer_of
 from souk.kernel.errors import InvalidArgument
 from souk.testing.sample_contract import sample_messages
 from tests.properties import examples
@@ -324,7 +324,7 @@ def test_the_examples_are_the_demo_data() -> None:
 
 
 def test_every_code_of_the_gateway_is_explained() -> None:
-    source = "".join(path.read_text() for path in (Path(souk.gateway.__file__).parent).glob("*.py"))
+    source = "".join(path.read_text() for path in (Path(souk.gateway.__file__).parent).rglob("*.py"))
     raised = set(re.findall(r'Problem\(\s*\d{3},\s*"([A-Z_]+)"', source))
     assert len(raised) > 8
     assert raised <= DOCUMENT["x-codes"].keys()

@@ -12,7 +12,7 @@ from soukapi.v1 import policy_pb2
 from soukapi.v1.policy_pb2 import FORMAT_ASCII, FORMAT_EMAIL, FORMAT_LINE, FieldPolicy
 
 from souk.descriptors.contract import contract_of
-from souk.descriptors.json_schema import Schemas
+from souk.descriptors.openapi.json_schema import Schemas
 from souk.descriptors.request_check import decoder_of, require_within_limits
 from souk.kernel.errors import InvalidArgument
 

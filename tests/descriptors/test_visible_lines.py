@@ -11,7 +11,7 @@ from soukapi.v1.policy_pb2 import FieldPolicy
 
 from souk.descriptors import limits
 from souk.descriptors.contract import contract_of
-from souk.hosting import installed
+from souk.runtime.config import entry_points
 
 LINES = policy_pb2.FORMAT_LINE
 LINE: Any = limits.test_of(FieldPolicy(min_length=1, max_length=100, format=LINES))
@@ -104,7 +104,7 @@ def test_every_name_and_line_of_a_contract_is_held_to_it() -> None:
     names = {"name", "line1", "line2", "city", "region", "postal_code", "category"}
     fields = [
         field
-        for service in installed.app(None).services
+        for service in entry_points.app(None).services
         for method in contract_of(service.contract).methods.values()
         if method.http
         for field in method.input.DESCRIPTOR.fields

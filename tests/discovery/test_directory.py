@@ -11,12 +11,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from souk.discovery.directory import Directory
-from souk.discovery.embedded_server import EmbeddedRegistry, serving_registry
-from souk.discovery.figures import measure_directory
-from souk.discovery.fixed import FixedRegistry
+from souk.discovery.embedded.server import EmbeddedRegistry, serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Registry
+from souk.discovery.static import FixedRegistry
 from souk.kernel.clock import FakeClock, SystemClock
+from souk.runtime.calls.figures import measure_directory
 from souk.testing.registry_embedded import EmbeddedHarness
 from souk.testing.registry_harness import PATIENCE, another_process, eventually
 

@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from souk.discovery.backed import Hearing
-from souk.discovery.changes import Known
-from souk.discovery.claims import RegistryAway
-from souk.discovery.consul import doubtful, latest, next_index, raise_if_hidden
-from souk.discovery.etcd import apply
+from souk.discovery.availability import Reach
+from souk.discovery.diff import Known
+from souk.discovery.external.backend import Hearing
+from souk.discovery.external.consul import doubtful, latest, next_index, raise_if_hidden
+from souk.discovery.external.etcd import apply
+from souk.discovery.external.http_api import Api
+from souk.discovery.external.leases import RegistryAway
+from souk.discovery.external.url_options import options_of
 from souk.discovery.open import open_registry
-from souk.discovery.options import options_of
-from souk.discovery.reach import Reach
 from souk.discovery.registry import Instance
-from souk.discovery.rest import Api
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.testing.registry_harness import eventually, watching

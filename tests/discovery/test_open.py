@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from souk.discovery.embedded_server import LONGEST_PATH, serving_registry
+from souk.discovery.embedded.server import LONGEST_PATH, serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
@@ -30,7 +30,7 @@ async def test_an_url_that_is_wrong(url: str, says: str) -> None:
 
 
 async def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "souk.discovery.dns", raising=False)
+    monkeypatch.delitem(sys.modules, "souk.discovery.external.dns", raising=False)
     monkeypatch.setitem(sys.modules, "dns.asyncresolver", None)
     with pytest.raises(ConfigurationError, match=r"install souk-platform\[dns\], which has dns"):
         await open_registry("dns://127.0.0.1/d", SystemClock())

@@ -14,7 +14,7 @@ import dns.exception
 import dns.resolver
 import pytest
 
-from souk.discovery.dns import open as open_dns
+from souk.discovery.external.dns import open as open_dns
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance, checked
 from souk.kernel.clock import SystemClock

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from souk.discovery.backed import Hearing
-from souk.discovery.etcd import EtcdBackend
+from souk.discovery.availability import Reach
+from souk.discovery.external.backend import Hearing
+from souk.discovery.external.etcd import EtcdBackend
+from souk.discovery.external.url_options import options_of
 from souk.discovery.open import open_registry
-from souk.discovery.options import options_of
-from souk.discovery.reach import Reach
 from souk.discovery.registry import Instance, Registry
 from souk.kernel.clock import SystemClock
 from souk.testing.registry_claims_suite import ClaimSuite

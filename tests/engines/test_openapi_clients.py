@@ -11,7 +11,7 @@ import pytest
 
 from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
-from souk.descriptors.openapi import openapi_of
+from souk.descriptors.openapi.document import openapi_of
 from tests.examples.node import packages_of
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("openapi clients")]

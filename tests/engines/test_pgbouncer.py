@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 
-from souk.hosting.fleet.engine_user import engine_user
-from souk.hosting.fleet.launcher import as_user
+from souk.backing.run_as import engine_user
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.process.launcher import as_user
 from souk.store.database import Transaction
-from souk.store.postgres import PostgresDatabase
+from souk.store.postgres.database import PostgresDatabase
 from souk.testing.engines import engine_path, free_port
 from souk.testing.postgres import PostgresServer, postgres_server, postgres_url  # noqa: F401 - fixtures
 

@@ -15,8 +15,8 @@ from souk.kernel.errors import StoreUnavailable
 from souk.store.database import Database, Work
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import PARTITIONS, partition_of
-from souk.store.postgres import PostgresDatabase
-from souk.store.sqlite import SqliteDatabase
+from souk.store.postgres.database import PostgresDatabase
+from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.clocks import AHEAD, BEHIND, TRUE
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.relaying import QUICK, World, eventually, running

@@ -3,7 +3,7 @@
 import pytest
 
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
-from souk.store.postgres import PostgresDatabase
+from souk.store.postgres.database import PostgresDatabase
 from souk.testing.events_suite import EventsSuite
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401
 from souk.testing.relays_suite import RelaysSuite

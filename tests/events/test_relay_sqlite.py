@@ -3,7 +3,7 @@
 import pytest
 
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
-from souk.store.sqlite import SqliteDatabase
+from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.events_suite import EventsSuite
 from souk.testing.relays_suite import RelaysSuite
 

@@ -17,15 +17,15 @@ import pytest
 from shop.user.v1 import user_pb2 as user
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
 
-from souk.discovery.embedded_server import EmbeddedRegistry, serving_registry
+from souk.discovery.embedded.server import EmbeddedRegistry, serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import NOBODY, Caller, current
 from souk.kernel.errors import DomainError
 from souk.rpc.caller_token import CALLER_KEY, CallerTokens
-from souk.rpc.grpc_server import serve
-from souk.rpc.server import Dispatcher
+from souk.rpc.grpc.server import serve
+from souk.rpc.server.dispatcher import Dispatcher
 from tests.examples.node import installed
 
 SECRET = "what nobody guesses, as in every test"

@@ -24,7 +24,7 @@ from soukapi.v1.fleet_pb2_grpc import ProcessStub
 from marketplace.notification.adapters.eml_postman import email_of
 from marketplace.notification.domain import Contact, Letter
 from marketplace.notification.use_cases.render_message import RenderMessage, render_message
-from souk.discovery.embedded_server import serving_registry
+from souk.discovery.embedded.server import serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock

@@ -109,7 +109,7 @@ def opened(tmp_path: Path) -> Opened:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
-    """The fleet that tests share, killed at the end: how one stops is tested in tests/hosting/fleet."""
+    """The fleet that tests share, killed at the end: how one stops is tested in tests/supervisor."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "resilience.toml").write_text(RESILIENCE)
     with _opened(folder, *SCALE, settings={"SOUK_RESILIENCE": str(folder / "resilience.toml")}) as bazaar:

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from marketplace.app.app import app
-from souk.hosting.hosted import heard_in
-from souk.hosting.process import gateway_process, service_process
-from souk.hosting.settings import Settings
+from souk.hosting.assembly import heard_in
+from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
+from souk.runtime.config.settings import Settings
 from souk.testing.lives import LaterClock
 
 SECRET = "a secret of all processes, which is long enough"

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 import redis
 
-from souk.hosting.fleet.places import Places
-from souk.hosting.fleet.postgres_databases import PREFIX
+from souk.backing.postgres_roles import PREFIX
+from souk.runtime.data.layout import Places
 from souk.testing.system import until
 from tests.fleet.conftest import Bazaar
 from tests.market.buyers import Crowd, counted

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from souk.discovery.embedded_server import serving_registry
+from souk.discovery.embedded.server import serving_registry
 from souk.testing.processes import service
 from souk.testing.system import until
 from tests.fleet.conftest import Bazaar, Opened

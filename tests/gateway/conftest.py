@@ -22,9 +22,9 @@ from souk.gateway.settings import GatewaySettings
 from souk.kernel.clock import MICROSECONDS, FakeClock, SystemClock
 from souk.kernel.context import CallContext, current
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.channel import Channel
-from souk.rpc.in_process import InProcess
-from souk.rpc.server import Dispatcher
+from souk.rpc.client.channel import Channel
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.telemetry.health import Health
 
 SERVICES = {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from shop.order.v1 import order_pb2
 
-from souk.hosting.http_limits import HttpLimits
-from souk.hosting.web_server import serving
+from souk.runtime.process.http.limits import HttpLimits
+from souk.runtime.process.http.server import serving
 
 MEBIBYTE = 1024 * 1024
 ORDER = {

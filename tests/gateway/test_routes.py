@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from souk.gateway.routes import Router, Template, decoded
+from souk.gateway.http.routes import Router, Template, decoded
 
 
 def router() -> Router[str]:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from joserfc import jws
 
-from souk.gateway.keys import SigningKeys
+from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.clock import MICROSECONDS, FakeClock
 from tests.properties import examples

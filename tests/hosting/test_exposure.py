@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from souk.cli.concealing import without
-from souk.hosting.settings import read
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import read
 from souk.testing.processes import run, start, system
 
 PASSWORD = "a-password-that-nobody-may-see"

@@ -12,14 +12,14 @@ from google.protobuf.empty_pb2 import Empty
 from shop.user.v1 import user_pb2
 from soukapi.v1 import policy_pb2
 
-from souk.hosting.fleet.fleet import Fleet
-from souk.hosting.fleet.supervisor import supervised_fleet
 from souk.hosting.monolith import monolith
-from souk.hosting.process import gateway_process, service_process
-from souk.hosting.service import App, Host, Identity, Parts, Service
-from souk.hosting.settings import Settings
+from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import Settings
+from souk.runtime.service import App, Host, Identity, Parts, Service
+from souk.supervisor.fleet import Fleet
+from souk.supervisor.supervisor import supervised_fleet
 
 Build = Callable[[Host], Any]
 

@@ -9,14 +9,14 @@ import asyncpg
 import httpx
 import pytest
 
-from souk.hosting import installed
+from souk.runtime.config import entry_points
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import System, embedded, until
 from tests.market.api import Api, log_in, wish
 
 PASSWORD = "pw-0815"
 ORDERS = "/api/v1/orders"
-SERVICES = [service.name for service in installed.app(None).services if service.migrations is not None]
+SERVICES = [service.name for service in entry_points.app(None).services if service.migrations is not None]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from souk.descriptors.contract import Access, contract_of
-from souk.hosting import installed
+from souk.runtime.config import entry_points
 from souk.testing.system import until
 from tests.market.api import Api, new_key
 from tests.market.shop import HOME, PASSWORD, Buyer, Shop
@@ -46,7 +46,7 @@ def _asked(address: str, card: str, order: str) -> dict[str, tuple[str, str, obj
 def _writes_of_users() -> set[str]:
     """Every method with which a user, and not only an admin, changes something."""
     found = set()
-    for service in installed.app(None).services:
+    for service in entry_points.app(None).services:
         for name, method in contract_of(service.contract).methods.items():
             policy = method.policy
             if policy.access is Access.CALLER and method.http and not method.read_only and not policy.roles:

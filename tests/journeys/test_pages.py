@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from souk.descriptors.contract import Method, contract_of
-from souk.hosting import installed
+from souk.runtime.config import entry_points
 from tests.market.api import Api
 from tests.market.shop import HOME, Buyer, Shop
 
@@ -15,7 +15,7 @@ Query = dict[str, str]
 
 def paged() -> Iterator[Method]:
     """Every method over HTTP whose request has a page token."""
-    for service in installed.app(None).services:
+    for service in entry_points.app(None).services:
         for method in contract_of(service.contract).methods.values():
             if method.http and "page_token" in method.input.DESCRIPTOR.fields_by_name:
                 yield method

@@ -10,7 +10,7 @@ import jsonschema_rs
 
 from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
-from souk.descriptors.openapi import openapi_of
+from souk.descriptors.openapi.document import openapi_of
 
 
 @cache

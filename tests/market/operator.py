@@ -14,12 +14,12 @@ from typing import Any
 import click
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
-from souk.cli import breakers, ps
-from souk.cli.commands import cli
-from souk.hosting.control.asking import connection
-from souk.hosting.control.client import operating
-from souk.hosting.fleet.places import Places
+from souk.admin.asking import connection
+from souk.admin.client import operating
+from souk.cli.commands import breakers, ps
+from souk.cli.root import cli
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.data.layout import Places
 from souk.testing.system import until
 
 LIMIT = 120.0

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import asyncpg
 
-from souk.hosting.fleet.postgres_cluster import SUPERUSER
-from souk.hosting.fleet.postgres_databases import PREFIX
+from souk.backing.postgres_roles import PREFIX
+from souk.backing.postgres_server import SUPERUSER
 
 Row = dict[str, Any]
 _PLACE = re.compile(r"\?")

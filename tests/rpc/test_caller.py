@@ -5,9 +5,9 @@ import pytest
 from souk.kernel.clock import MICROSECONDS, FakeClock
 from souk.kernel.context import Caller
 from souk.kernel.errors import CallerTokenRefused, ConfigurationError, PermissionDenied, Unauthenticated
-from souk.rpc.admission import Admission
 from souk.rpc.caller_token import TOLERANCE, CallerTokens
-from souk.rpc.outgoing import method_of
+from souk.rpc.client.outgoing import method_of
+from souk.rpc.server.admission import Admission
 from souk.testing.probe import probe_pb2
 
 KEY = b"k" * 32

@@ -12,12 +12,12 @@ from souk.kernel.context import CallContext, Caller, acting_as, current, use
 from souk.kernel.errors import ConfigurationError, ForeignAwait, Outcome
 from souk.kernel.transaction_guard import guard
 from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, failure_of, not_sent
-from souk.rpc.channel import Channel
-from souk.rpc.grpc_server import serve
-from souk.rpc.in_process import InProcess
+from souk.rpc.client.channel import Channel
+from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.transport import Remote
+from souk.rpc.in_process.transport import InProcess
 from souk.rpc.metadata import InvalidMetadata
-from souk.rpc.remote import Remote
-from souk.rpc.server import Dispatcher
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ForeignServicer, ForeignStub, ProbeServicer, ProbeStub
 from souk.testing.rpc_probe import Probe, tokens

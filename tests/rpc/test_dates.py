@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from souk.rpc.channel import Channel
-from souk.rpc.grpc_server import serve
-from souk.rpc.remote import Remote
-from souk.rpc.server import Dispatcher
+from souk.rpc.client.channel import Channel
+from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.transport import Remote
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
 from souk.testing.rpc_probe import Probe, tokens

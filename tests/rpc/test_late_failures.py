@@ -8,9 +8,9 @@ import pytest
 
 from souk.kernel.errors import DomainError, LeaseLost, Overloaded, StoreUnavailable, VersionConflict
 from souk.rpc.call import CallFailed, Status
-from souk.rpc.handling import handle
-from souk.rpc.outgoing import method_of
-from souk.rpc.server import Served
+from souk.rpc.client.outgoing import method_of
+from souk.rpc.server.dispatcher import Served
+from souk.rpc.server.handling import handle
 from souk.testing.probe import probe_pb2 as pb
 
 PROBE = pb.DESCRIPTOR.services_by_name["Probe"]

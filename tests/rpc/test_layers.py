@@ -20,7 +20,8 @@ from souk.resilience.bulkhead import ANYBODY, Bulkhead
 from souk.resilience.choices import round_robin
 from souk.resilience.retry import Retry, RetrySettings
 from souk.rpc.call import Call, CallFailed, Reply, not_sent
-from souk.rpc.layers import (
+from souk.rpc.client.layer_stack import Guards, standard_layers, wrapped
+from souk.rpc.client.layers import (
     Shed,
     balanced,
     guarded,
@@ -33,7 +34,6 @@ from souk.rpc.layers import (
     with_fallback,
     with_try_timeout,
 )
-from souk.rpc.standard import Guards, standard_layers, wrapped
 
 Code = grpc.StatusCode
 OK = Reply(b"ok")

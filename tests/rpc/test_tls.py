@@ -11,12 +11,12 @@ import pytest
 
 from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
-from souk.rpc.channel import Channel
-from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
-from souk.rpc.grpc_server import serve
-from souk.rpc.remote import Remote
-from souk.rpc.server import Dispatcher
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.transport import Remote
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.tls import Certificates, MutualTls
 from souk.testing.certificates import Authority
 from souk.testing.probe import probe_pb2 as pb

@@ -19,11 +19,11 @@ from souk.resilience.breaker_settings import TEXTBOOK
 from souk.resilience.choices import round_robin
 from souk.resilience.retry import Retry, RetrySettings
 from souk.rpc.call import CallFailed, Layer
-from souk.rpc.channel import Channel
-from souk.rpc.connect.client import ConnectTransport
-from souk.rpc.layers import Shed, traced
-from souk.rpc.remote import Remote
-from souk.rpc.standard import Guards, standard_layers
+from souk.rpc.client.channel import Channel
+from souk.rpc.client.layer_stack import Guards, standard_layers
+from souk.rpc.client.layers import Shed, traced
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.grpc.transport import Remote
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
 from souk.testing.raw_peer import raw_server, request

@@ -11,8 +11,8 @@ from souk.kernel.clock import Clock
 from souk.saga.definition import SagaRef
 from souk.saga.runner import Outcome, SagaRunner, SagaSettings
 from souk.store.database import Database, Transaction, Work
-from souk.store.postgres import PostgresDatabase
-from souk.store.sqlite import SqliteDatabase
+from souk.store.postgres.database import PostgresDatabase
+from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.clocks import AHEAD, BEHIND, TRUE
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import PATIENCE, Shop, violations

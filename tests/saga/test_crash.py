@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from souk.saga.definition import Saga, Step
-from souk.saga.points import fault_points
+from souk.saga.fault_points import fault_points
 from souk.testing.saga_crash import SCENARIOS
 
 POINTS = [

@@ -13,12 +13,12 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import LeaseLost, StoreUnavailable, VersionConflict
 from souk.rpc.status import decode
-from souk.saga import operating
+from souk.saga import maintenance
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
 from souk.saga.runner import Outcome, SagaRunner, SagaSettings
 from souk.saga.states import StepState
 from souk.store.database import Row, Transaction, Work
-from souk.store.postgres import PostgresDatabase
+from souk.store.postgres.database import PostgresDatabase
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, TURNED_AWAY, VANISH, Shop, violations
 
@@ -522,9 +522,9 @@ async def test_what_is_parked_can_be_left_to_the_next_start(bench: Bench) -> Non
     while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
         pass
     await runner.close()
-    assert await bench.shop.database.run(lambda tx: operating.retry(tx, ref))
-    assert not await bench.shop.database.run(lambda tx: operating.retry(tx, ref))
-    assert await bench.shop.database.read(operating.counts) == {("place", "turned_back"): 1}
+    assert await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
+    assert not await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
+    assert await bench.shop.database.read(maintenance.counts) == {("place", "turned_back"): 1}
     restarted = bench.runner("B")
     bench.go(restarted)
     await bench.at_rest(restarted, ref, Outcome.REJECTED)
@@ -537,7 +537,7 @@ async def test_a_step_refused_after_the_pivot_is_tried_again_at_the_next_start(b
     while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
         pass
     await runner.close()
-    assert await bench.shop.database.run(lambda tx: operating.retry(tx, ref))
+    assert await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
     restarted = bench.runner("B")
     bench.go(restarted)
     await bench.at_rest(restarted, ref, Outcome.COMMITTED)
@@ -563,7 +563,7 @@ async def test_what_an_old_run_carried_is_dropped_and_how_it_ended_is_kept(bench
 async def test_what_a_recent_run_carried_is_kept(bench: Bench) -> None:
     runner = bench.runner()
     await runner.wait_ended(await bench.shop.start(runner), soon())
-    assert await bench.shop.database.run(lambda tx: operating.forget(tx, 3_600.0, 10)) == 0
+    assert await bench.shop.database.run(lambda tx: maintenance.forget(tx, 3_600.0, 10)) == 0
 
 
 async def test_turned_away_before_the_pivot_is_as_not_sent(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from souk.telemetry.turning_file import TurningFile, TurningLog
 from souk.testing.processes import PATIENCE, system
 from tests.audited import audited
 
-TINY = {"PYTHONPATH": str(Path(__file__).parents[1] / "hosting" / "tiny"), "SOUK_APP": "tiny"}
+TINY = {"PYTHONPATH": str(Path(__file__).parents[1] / "tiny"), "SOUK_APP": "tiny"}
 
 
 def written(folder: Path, kept: int, lines: int) -> list[tuple[str, str]]:

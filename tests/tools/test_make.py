@@ -4,7 +4,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from souk.hosting.settings import Settings
+from souk.runtime.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,6 @@ from urllib.parse import quote
 import orjson
 
 from marketplace.payment.adapters.api_key import ApiKey
-from marketplace.payment.adapters.http_client import HttpClient, NoAnswer, NotSent
 from marketplace.payment.adapters.sandbox.cards import face_of
 from marketplace.payment.ports import (
     CardFace,
@@ -21,6 +20,7 @@ from marketplace.payment.ports import (
     RefundVerdict,
     Verdict,
 )
+from souk.http1.client import HttpClient, NoAnswer, NotSent
 
 NOTHING_WAS_DONE = frozenset(
     {"invalid_request", "invalid_token", "key_reused", "not_found", "not_refundable", "provider_error", "unauthorized"}

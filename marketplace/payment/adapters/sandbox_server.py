@@ -22,12 +22,12 @@ from pathlib import Path
 
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
-from souk.hosting.open_files import raise_limit
-from souk.hosting.sockets import BACKLOG
-from souk.hosting.web_server import serving
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.store.directory_lock import lock_directory
+from souk.runtime.process.http.server import serving
+from souk.runtime.process.open_files import raise_limit
+from souk.runtime.process.sockets import BACKLOG
+from souk.store.sqlite.directory_lock import lock_directory
 from souk.telemetry.logs import LogSettings, configure
 
 KEY_FILE = "provider-key"

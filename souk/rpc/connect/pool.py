@@ -10,7 +10,7 @@ from grpc import StatusCode
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.rpc.call import Status
-from souk.rpc.connect.connection import Connection
+from souk.rpc.connect.client_connection import Connection
 from souk.rpc.connect.reply import ConnectReply
 from souk.rpc.tls import MutualTls
 

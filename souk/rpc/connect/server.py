@@ -9,11 +9,11 @@ from souk.kernel.addresses import cannot_listen, socket_path
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.call import Status
-from souk.rpc.connect.exchange import Find, ServedContext
-from souk.rpc.connect.serving import LINGER, ServerConnection
+from souk.rpc.connect.request import Find, ServedContext
+from souk.rpc.connect.server_connection import LINGER, ServerConnection
 from souk.rpc.dates import Dating
-from souk.rpc.handling import STOPPED
-from souk.rpc.server import Dispatcher
+from souk.rpc.server.dispatcher import Dispatcher
+from souk.rpc.server.handling import STOPPED
 from souk.rpc.tls import MutualTls
 
 LOOPBACK = "127.0.0.1:0"

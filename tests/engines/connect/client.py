@@ -11,8 +11,8 @@ import grpc.aio
 from connectrpc.conformance.v1 import client_compat_pb2, service_pb2, service_pb2_grpc
 from google.rpc import status_pb2
 
-from souk.rpc.channel import Channel
-from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.client.channel import Channel
+from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.status import STATUS_KEY
 
 

@@ -10,7 +10,7 @@ from connectrpc.conformance.v1 import server_compat_pb2, service_pb2
 from google.rpc import status_pb2
 
 from souk.rpc.connect.server import serve_connect
-from souk.rpc.server import Dispatcher
+from souk.rpc.server.dispatcher import Dispatcher
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 

@@ -10,14 +10,14 @@ from shop.user.v1 import user_pb2 as user
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
 
 from marketplace.notification.service import build, service
-from souk.hosting.service import Host, Parts
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import Caller, current
 from souk.kernel.errors import DomainError
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.channel import Channel
-from souk.rpc.in_process import InProcess
-from souk.rpc.server import Dispatcher
+from souk.rpc.client.channel import Channel
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
+from souk.runtime.service import Host, Parts
 
 
 class FakeUser(UserServiceServicer):

@@ -22,8 +22,8 @@ from marketplace.notification.render import render
 from marketplace.notification.service import service
 from marketplace.notification.templates import TEMPLATES
 from souk.events.envelope import Event
-from souk.hosting.service import Parts
 from souk.kernel.errors import DomainError, InvalidArgument, PoisonedEvent
+from souk.runtime.service import Parts
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()

@@ -25,11 +25,11 @@ from marketplace.order.use_cases.move_parcel import MoveParcel
 from marketplace.order.use_cases.place_order import Answer, PlaceOrder
 from marketplace.order.use_cases.read_orders import ReadOrders
 from souk.descriptors.contract import contract_of
-from souk.hosting.service import Host
 from souk.kernel.context import CallContext, use
 from souk.kernel.errors import DomainError, Outcome
 from souk.rpc.call import CallFailed, Status, failed
 from souk.rpc.status import STATUS_KEY, encode
+from souk.runtime.service import Host
 from souk.saga.runner import SagaRunner, SagaSettings
 from souk.store.inbox import Inbox
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures

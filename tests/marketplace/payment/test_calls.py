@@ -10,9 +10,9 @@ from souk.kernel.context import acting_as
 from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.channel import Channel
-from souk.rpc.in_process import InProcess
-from souk.rpc.server import Dispatcher
+from souk.rpc.client.channel import Channel
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
 
 KEY = b"a key that only this test knows, and nobody else"
 

@@ -29,9 +29,9 @@ from marketplace.payment.ports import (
     RefundVerdict,
     Verdict,
 )
-from souk.hosting.web_server import serving
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.resilience.breaker import Breaker, BreakerSettings
+from souk.runtime.process.http.server import serving
 
 CHARGED, VOIDED = ProviderAnswer(Verdict.CHARGED), ProviderAnswer(Verdict.VOIDED)
 PROCESSING = ProviderAnswer(Verdict.PROCESSING)

@@ -8,8 +8,8 @@ import pytest
 from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.service import ProductServicer, service
-from souk.hosting.service import Host, Parts
 from souk.kernel.clock import FakeClock
+from souk.runtime.service import Host, Parts
 from souk.testing.service_host import HeldToContract, service_host
 
 

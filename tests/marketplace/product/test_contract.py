@@ -11,9 +11,9 @@ from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from souk.rpc.caller_token import CallerTokens
-from souk.rpc.channel import Channel
-from souk.rpc.in_process import InProcess
-from souk.rpc.server import Dispatcher
+from souk.rpc.client.channel import Channel
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
 
 KEY = b"k" * 32
 ADMIN = CallContext(caller=Caller(subject="U-admin", roles=frozenset({"admin"}), service="gateway"))

@@ -14,8 +14,8 @@ from marketplace.product.ports import SORTS, Listing
 from marketplace.product.service import ProductServicer, service
 from marketplace.product.store import ProductStore
 from marketplace.product.words import folded, query_words, words_of
-from souk.hosting.service import Parts
 from souk.kernel.errors import InvalidArgument
+from souk.runtime.service import Parts
 from souk.testing.service_host import CallRecord, service_host
 from tests.properties import examples
 

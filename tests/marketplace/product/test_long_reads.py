@@ -11,7 +11,7 @@ from marketplace.product.ports import Listing
 from marketplace.product.service import ProductServicer
 from marketplace.product.store import ProductStore
 from marketplace.product.store_search import MOST_RANKED
-from souk.hosting.service import Host
+from souk.runtime.service import Host
 from souk.store.database import Database, Dialect, Transaction, Work
 from tests.marketplace.product.test_listing import CONTEXT
 

@@ -13,10 +13,10 @@ from marketplace.product.store import ProductStore
 from marketplace.product.words import query_words
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
+from souk.store.cache.read_cache import ReadCache
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
-from souk.store.postgres import PostgresDatabase
-from souk.store.read_cache import ReadCache
+from souk.store.postgres.database import PostgresDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, service_host
 

@@ -11,9 +11,9 @@ import pytest
 from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.service import UserServicer, build, service
-from souk.hosting.service import Host, Parts
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
+from souk.runtime.service import Host, Parts
 from souk.testing.service_host import CallRecord, HeldToContract, service_host
 
 CONTEXT: Any = CallRecord()

@@ -7,8 +7,8 @@ import pytest
 from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.service import UserServicer
-from souk.hosting.service import Host, Parts
 from souk.kernel.errors import DomainError, InvalidArgument
+from souk.runtime.service import Host, Parts
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from marketplace.user.commands import admin
 from marketplace.user.service import service
 from marketplace.user.store.accounts import AccountStore
-from souk.hosting.data_directory import held
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.data.directory import held
 from souk.testing.fleet_data import fleet_data
 from souk.testing.service_host import service_host
 

@@ -13,9 +13,9 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.service import UserServicer, build, service
 from marketplace.user.settings import read
 from marketplace.user.signing import Schedule, SigningKey, forgettable, next_start, signing_key
-from souk.hosting.service import Parts
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.service import Parts
 from souk.testing.service_host import CallRecord, service_host
 
 CONTEXT: Any = CallRecord()

@@ -11,9 +11,9 @@ from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.refresh import Verdict, decide, open_family, parse
 from marketplace.user.service import UserServicer, build, service
-from souk.hosting.service import Host
 from souk.kernel.clock import MICROSECONDS, FakeClock
 from souk.kernel.errors import DomainError
+from souk.runtime.service import Host
 from souk.testing.service_host import CallRecord, service_host
 
 CONTEXT: Any = CallRecord()

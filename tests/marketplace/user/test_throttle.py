@@ -9,9 +9,9 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.service import UserServicer
 from marketplace.user.store.sessions import MOST_ADDRESSES
 from marketplace.user.throttle import Counted
-from souk.hosting.service import Host, Parts
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
+from souk.runtime.service import Host, Parts
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()

@@ -8,7 +8,7 @@ import pytest
 
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.rpc.connect.server import IDLE, SLOW, ConnectServer, serve_connect
-from souk.rpc.server import Dispatcher
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import MESSAGE_LIMIT
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.rpc_probe import Probe

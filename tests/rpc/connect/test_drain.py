@@ -9,11 +9,11 @@ import pytest
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError, Outcome
 from souk.rpc.call import Call, CallFailed
-from souk.rpc.channel import Channel
-from souk.rpc.connect.client import ConnectTransport
+from souk.rpc.client.channel import Channel
+from souk.rpc.client.outgoing import method_of
 from souk.rpc.connect.server import ConnectServer, serve_connect
-from souk.rpc.outgoing import method_of
-from souk.rpc.server import Dispatcher
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
 from souk.testing.raw_peer import OK, answering, raw_server

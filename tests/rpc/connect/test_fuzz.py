@@ -8,11 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from souk.descriptors.contract import contract_of
-from souk.kernel.clock import SystemClock
-from souk.kernel.errors import Outcome
-from souk.rpc.call import Call, CallFailed
-from souk.rpc.connect.connection import Connection
-from souk.rpc.connect.reader import (
+from souk.http1.reader import (
     HEAD_LIMIT,
     BodyTooLarge,
     HeadTooLarge,
@@ -21,10 +17,14 @@ from souk.rpc.connect.reader import (
     RequestReader,
     ResponseReader,
 )
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import Outcome
+from souk.rpc.call import Call, CallFailed
+from souk.rpc.connect.client_connection import Connection
 from souk.rpc.connect.reply import ConnectReply
 from souk.rpc.connect.server import ConnectServer
-from souk.rpc.connect.serving import ServerConnection
-from souk.rpc.server import Dispatcher
+from souk.rpc.connect.server_connection import ServerConnection
+from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import MESSAGE_LIMIT
 from souk.testing.memory_transport import MemoryTransport
 from souk.testing.probe import probe_pb2 as pb

@@ -12,7 +12,7 @@ from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.ids import new_id
 from souk.store.database import Database, Transaction
 from souk.store.migrations import migrate
-from souk.store.sqlite import SqliteDatabase
+from souk.store.sqlite.database import SqliteDatabase
 
 FILE = "sandbox-bank.db"
 FOR_EVER = 365 * 86_400.0

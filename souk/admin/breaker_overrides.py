@@ -1,0 +1,91 @@
+"""The breakers of all processes of a fleet: what they are, and what was ordered of them.
+
+What an operator ordered is told to processes that start later, too: a breaker that was forced open
+stays open when a process is replaced.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
+
+from souk.admin.asking import ask_all
+from souk.admin.messages import MODE_NUMBERS, MODES
+from souk.admin.supervised import Supervised, View, answering
+from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.kernel.suggest import unknown
+from souk.runtime.calls.breaker_registry import Orders
+
+EVERY = 0.25
+"""Seconds between two looks for new processes, once something was ordered."""
+_NO_REQUEST = fleet_pb2.ListBreakersRequest()
+
+
+class StandingOrders:
+    """See the module."""
+
+    def __init__(self, fleet: Supervised) -> None:
+        self._fleet = fleet
+        self._orders = Orders()
+        self._given = asyncio.Event()
+        self._told: set[tuple[str, int | None]] = set()
+
+    async def breakers(self) -> fleet_pb2.ListBreakersResponse:
+        """Those of every process, and which processes did not answer."""
+        answers = await ask_all(self._alive(), lambda process: process.ListBreakers(_NO_REQUEST))
+        return fleet_pb2.ListBreakersResponse(
+            breakers=[breaker for _, answer in answers if answer for breaker in answer.breakers],
+            silent=_silent(answers),
+        )
+
+    async def give(self, request: fleet_pb2.SetBreakerRequest) -> fleet_pb2.SetBreakerResponse:
+        """Sets breakers everywhere, from now on; raises DomainError when there are none of that name."""
+        if request.mode not in MODES:
+            raise InvalidArgument([Violation("mode", "must be given")])
+        _check(request, (await self.breakers()).breakers)
+        self._orders.put(MODES[request.mode], request.callee, request.caller)
+        answers = await ask_all(self._alive(), lambda process: process.SetBreaker(request))
+        self._told = {_key(view) for view, answer in answers if answer}
+        self._given.set()
+        return fleet_pb2.SetBreakerResponse(
+            breakers=[breaker for _, answer in answers if answer for breaker in answer.breakers],
+            silent=_silent(answers),
+        )
+
+    async def keep(self) -> None:
+        """Tells processes that are new, until it is cancelled."""
+        await self._given.wait()
+        while True:
+            new = [view for view in self._alive() if _key(view) not in self._told]
+            for view, answer in await ask_all(new, self._tell):
+                if answer:
+                    self._told.add(_key(view))
+            await asyncio.sleep(EVERY)
+
+    async def _tell(self, process: "fleet_pb2_grpc.ProcessAsyncStub") -> bool:
+        for mode, callee, caller in self._orders:
+            request = fleet_pb2.SetBreakerRequest(mode=MODE_NUMBERS[mode], callee=callee, caller=caller)
+            await process.SetBreaker(request)
+        return True
+
+    def _alive(self) -> list[View]:
+        return [view for view in self._fleet.processes() if view.pid and answering(view)]
+
+
+def _key(view: View) -> tuple[str, int | None]:
+    return view.instance, view.pid
+
+
+def _silent(answers: Iterable[tuple[View, object | None]]) -> list[str]:
+    # One that is still starting, or ends, is not expected to answer.
+    return [view.instance for view, answer in answers if answer is None and view.state == "ready"]
+
+
+def _check(request: fleet_pb2.SetBreakerRequest, known: Iterable[fleet_pb2.BreakerStatus]) -> None:
+    breakers = list(known)
+    callees = {breaker.callee for breaker in breakers}
+    if request.callee not in callees:
+        raise DomainError("UNKNOWN_BREAKER", unknown("breaker around", request.callee, callees))
+    callers = {breaker.caller for breaker in breakers if breaker.callee == request.callee}
+    if request.caller and request.caller not in callers:
+        raise DomainError("UNKNOWN_BREAKER", unknown(f"caller of {request.callee}", request.caller, callers))

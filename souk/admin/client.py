@@ -1,0 +1,108 @@
+"""Asks the system that runs on a data directory; says in one line why it cannot be asked."""
+
+import os
+import pwd
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+from soukapi.v1 import fleet_pb2_grpc
+
+from souk.admin.asking import connection
+from souk.admin.process_record import ProcessesFile
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.data.layout import Places
+from souk.store.sqlite.directory_lock import is_held
+from souk.telemetry.proc import boot
+
+_Code = grpc.StatusCode
+
+
+@asynccontextmanager
+async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]":
+    """The system on a data directory; what it refuses inside the block is raised as ConfigurationError.
+
+    So is that no system runs there, or that it is not this user's.
+    """
+    path = _control_socket(data)
+    try:
+        async with connection(str(path)) as channel:
+            yield fleet_pb2_grpc.FleetStub(channel)
+    except grpc.aio.AioRpcError as error:
+        raise ConfigurationError(_why(error, data)) from error
+
+
+def runs(data: Path) -> bool:
+    """Whether a system of this user runs on a data directory."""
+    try:
+        _control_socket(data)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _control_socket(data: Path) -> Path:
+    path = Places(data.resolve()).control
+    try:
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.connect(str(path))
+    except PermissionError:
+        raise ConfigurationError(not_ours(data)) from None
+    except OSError:
+        # Not there, or left by a system that was killed.
+        raise ConfigurationError(_nothing_runs(data)) from None
+    return path
+
+
+def _nothing_runs(data: Path) -> str:
+    if is_held(data):
+        return f"the system on {data} is starting, or ending; ask again in a moment"
+    left = _left(data)
+    if left:
+        return f"the supervisor on {data} was killed, and what it left is ending: {left}; ask again in a moment"
+    # What has the data of a fleet alone would otherwise start as one process, without that data.
+    fleet = Places(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
+    up = "souk up --topology fleet" if fleet else "souk up"
+    return f"no system runs on {data}; start one with `{up} --data {data}`, or name another with --data"
+
+
+def _left(data: Path) -> str:
+    """The names of what a supervisor that was killed has left, and still runs."""
+    places = Places(data.resolve())
+    if not places.processes.exists():
+        return ""
+    return ", ".join(one.name for one in ProcessesFile(places.processes, boot()).left_behind())
+
+
+def not_ours(data: Path) -> str:
+    """What is said to another user than the one whose system it is."""
+    owner = _owner(data)
+    who = owner if owner == "root" else f"{owner} or root"
+    return f"the system on {data} is {owner}'s, and only {who} may operate it; ask as that user"
+
+
+def _owner(data: Path) -> str:
+    for folder in (Places(data.resolve()).run, data, *data.absolute().parents):
+        try:
+            found = os.stat(folder).st_uid
+        except OSError:
+            continue
+        try:
+            return pwd.getpwuid(found).pw_name
+        except KeyError:
+            return f"user {found}"
+    return "another user"
+
+
+def _why(error: grpc.aio.AioRpcError, data: Path) -> str:
+    code = error.code()
+    if code is _Code.UNAVAILABLE:
+        return f"the system on {data} has gone away; its log says why"
+    if code is _Code.DEADLINE_EXCEEDED:
+        return "no response in time; the operation continues, and `souk ps` shows its progress"
+    if code is _Code.UNIMPLEMENTED:
+        return f"the system on {data} runs another version of souk, which does not know this; restart it"
+    return error.details() or f"the system on {data} failed to answer ({code.name}); its log says why"

@@ -1,0 +1,103 @@
+"""Where the databases of a system are, for a command that opens them from outside.
+
+A system of one process has files in its data directory. A fleet has a PostgreSQL of its own, which runs while
+the fleet does and whose passwords lie in the directory, too. SOUK_POSTGRES says otherwise: with an
+administrator's URL it goes by the passwords that a fleet made up for that server.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from souk.admin.client import not_ours, runs
+from souk.backing.credentials import Credentials
+from souk.backing.postgres_binaries import data_version
+from souk.backing.postgres_roles import PREFIX, PostgresServer, is_template
+from souk.backing.postgres_server import socket_of
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import Settings
+from souk.runtime.data.layout import Places
+from souk.telemetry.logs import logger
+
+FLEET = "fleet"
+POOL = 2
+"""Connections of a command to each database; the fleet needs the others."""
+
+_log = logger("hosting")
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What the settings say, or the `server` on which a fleet made a database for each service."""
+
+    settings: Settings
+    server: PostgresServer | None = None
+
+    @property
+    def in_files(self) -> bool:
+        """Whether they are files, which a running system keeps to itself."""
+        return self.server is None and self.settings.postgres is None
+
+    def has(self, service: str) -> bool:
+        """Whether there can be a database of the service."""
+        return self.server is None or PREFIX + service in self.server.credentials
+
+    def of(self, service: str) -> Settings:
+        """The settings under which a service finds its database; raises ConfigurationError when there is none."""
+        if self.server is None:
+            return self.settings
+        if not self.has(service):
+            raise ConfigurationError(f"the fleet on {self.settings.data} has no database of {service!r}")
+        return replace(self.settings, postgres=self.server.service_url(service), postgres_pool=POOL)
+
+
+def whereabouts(settings: Settings) -> Whereabouts:
+    """Finds them. Raises ConfigurationError, in one line, when they are a fleet's and cannot be reached now."""
+    places = Places(settings.data.resolve())
+    if places.data.is_dir() and not os.access(places.data, os.R_OK | os.X_OK):
+        raise ConfigurationError(not_ours(settings.data))
+    if settings.postgres is not None:
+        return _on_a_given_server(settings, settings.postgres, places)
+    if settings.topology != FLEET and not places.processes.parent.is_dir():
+        return Whereabouts(settings)
+    socket = socket_of(places.postgres)
+    if socket is not None:
+        url = f"postgresql:///postgres?host={quote(str(socket))}"
+        return Whereabouts(settings, PostgresServer(url, Credentials(places.credentials), ours=True))
+    if settings.topology != FLEET and any(places.data.glob("*.db")):
+        _log.warning("this is about the files of a system of one process; a fleet that is stopped has data here, too")
+        return Whereabouts(settings)
+    raise ConfigurationError(_away(settings, places))
+
+
+def nothing_kept(data: Path) -> str:
+    """What is said of a directory in which no system has kept anything."""
+    return (
+        f"no system has kept data in {data}; name another directory with --data, "
+        "or set SOUK_POSTGRES to where the databases are"
+    )
+
+
+def _on_a_given_server(settings: Settings, url: str, places: Places) -> Whereabouts:
+    if is_template(url) or not places.credentials.exists():
+        return Whereabouts(settings)
+    return Whereabouts(settings, PostgresServer(url, Credentials(places.credentials), ours=False))
+
+
+def _away(settings: Settings, places: Places) -> str:
+    data = settings.data
+    if data_version(places.postgres) is None and places.processes.exists():
+        return (
+            f"the fleet on {data} keeps its data on your own PostgreSQL server; "
+            "set SOUK_POSTGRES to it, as for `souk up`"
+        )
+    if runs(data):
+        return (
+            f"PostgreSQL of the fleet on {data} does not take connections; `souk ps --data {data}` says how it is, "
+            f"and `souk start postgres --data {data}` starts it if it was stopped"
+        )
+    return (
+        f"the fleet on {data} does not run, and so neither do its databases; start it with "
+        f"`souk up --topology fleet --data {data}`, and run this again"
+    )

@@ -1,0 +1,188 @@
+"""What a supervisor answers on its control socket: `soukapi.v1.Fleet`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from google.protobuf.descriptor import ServiceDescriptor
+from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
+
+from souk.admin.asking import ask_all, status
+from souk.admin.breaker_overrides import StandingOrders
+from souk.admin.log_tail import Logs
+from souk.admin.messages import process
+from souk.admin.supervised import NO_LOG, Supervised, View
+from souk.admin.unix_socket import serving
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument, Violation
+from souk.kernel.suggest import unknown
+from souk.rpc.server.dispatcher import Context
+from souk.telemetry.logs import logger
+
+CONTRACT: ServiceDescriptor = fleet_pb2.DESCRIPTOR.services_by_name["Fleet"]
+FOLLOW_EVERY = 0.2
+MOST_LINES = 100_000
+
+Work: TypeAlias = Coroutine[Any, Any, None]
+
+_log = logger("control")
+
+
+class FleetControl(fleet_pb2_grpc.FleetServicer):
+    """Serves `soukapi.v1.Fleet`. What was begun goes on when whoever asked for it goes away."""
+
+    def __init__(self, fleet: Supervised) -> None:
+        self._fleet = fleet
+        self._orders = StandingOrders(fleet)
+        self._works: set[asyncio.Task[None]] = set()
+
+    async def ListProcesses(  # noqa: N802
+        self, request: fleet_pb2.ListProcessesRequest, context: Context
+    ) -> fleet_pb2.ListProcessesResponse:
+        """See the contract."""
+        answers = await ask_all(self._fleet.processes(), status)
+        # Linux counts memory by going through all of it.
+        return await asyncio.to_thread(_processes, answers)
+
+    async def ScaleService(  # noqa: N802
+        self, request: fleet_pb2.ScaleServiceRequest, context: Context
+    ) -> fleet_pb2.ScaleServiceResponse:
+        """See the contract."""
+        if request.replicas < 1:
+            raise InvalidArgument([Violation("replicas", "must be at least 1; `souk stop` stops a service")])
+        await self._do(request.service, self._fleet.scale(request.service, request.replicas))
+        return fleet_pb2.ScaleServiceResponse()
+
+    async def RestartService(  # noqa: N802
+        self, request: fleet_pb2.RestartServiceRequest, context: Context
+    ) -> AsyncIterator[fleet_pb2.RestartServiceResponse]:
+        """See the contract."""
+        told: asyncio.Queue[str | None] = asyncio.Queue()
+        work = self._begin(self._fleet.restart(request.service, told.put_nowait))
+        work.add_done_callback(lambda ended: told.put_nowait(None))
+        while (line := await told.get()) is not None:
+            yield fleet_pb2.RestartServiceResponse(line=line)
+        with self._refusals(request.service):
+            await work
+
+    async def StopService(  # noqa: N802
+        self, request: fleet_pb2.StopServiceRequest, context: Context
+    ) -> fleet_pb2.StopServiceResponse:
+        """See the contract."""
+        await self._do(request.service, self._fleet.stop(request.service))
+        return fleet_pb2.StopServiceResponse()
+
+    async def StartService(  # noqa: N802
+        self, request: fleet_pb2.StartServiceRequest, context: Context
+    ) -> fleet_pb2.StartServiceResponse:
+        """See the contract."""
+        await self._do(request.service, self._fleet.start(request.service))
+        return fleet_pb2.StartServiceResponse()
+
+    async def ReadLogs(  # noqa: N802
+        self, request: fleet_pb2.ReadLogsRequest, context: Context
+    ) -> AsyncIterator[fleet_pb2.ReadLogsResponse]:
+        """See the contract."""
+        logs = Logs()
+        try:
+            count = min(max(request.lines, 0), MOST_LINES)
+            for instance, line in await asyncio.to_thread(logs.last, self._written_by(request.service), count):
+                yield fleet_pb2.ReadLogsResponse(instance=instance, line=line)
+            while request.follow:
+                await asyncio.sleep(FOLLOW_EVERY)
+                for instance, line in await asyncio.to_thread(logs.further, self._written_by(request.service)):
+                    yield fleet_pb2.ReadLogsResponse(instance=instance, line=line)
+        finally:
+            logs.close()
+
+    async def ListBreakers(  # noqa: N802
+        self, request: fleet_pb2.ListBreakersRequest, context: Context
+    ) -> fleet_pb2.ListBreakersResponse:
+        """See the contract."""
+        return await self._orders.breakers()
+
+    async def SetBreaker(  # noqa: N802
+        self, request: fleet_pb2.SetBreakerRequest, context: Context
+    ) -> fleet_pb2.SetBreakerResponse:
+        """See the contract."""
+        return await self._orders.give(request)
+
+    async def keep_orders(self) -> None:
+        """Tells new processes what was said of breakers, until it is cancelled."""
+        await self._orders.keep()
+
+    async def close(self) -> None:
+        """Ends what is still being done."""
+        works = list(self._works)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+
+    async def _do(self, service: str, work: Work) -> None:
+        with self._refusals(service):
+            await asyncio.shield(self._begin(work))
+
+    def _begin(self, work: Work) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._works.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        self._works.discard(work)
+        if not work.cancelled() and (error := work.exception()) is not None:
+            # Whoever asked is told, unless they have left.
+            _log.info("an operator's command failed", reason=str(error))
+
+    @contextmanager
+    def _refusals(self, service: str) -> Iterator[None]:
+        try:
+            yield
+        except ConfigurationError as error:
+            known = any(view.service == service for view in self._fleet.processes())
+            raise DomainError("CANNOT_BE_DONE" if known else "UNKNOWN_SERVICE", str(error)) from error
+
+    def _written_by(self, name: str) -> list[tuple[str, Path]]:
+        """The logs of a service, or of one process."""
+        views = self._fleet.processes()
+        found = {view.instance: view.log for view in views if name in (view.service, view.instance)}
+        if not found:
+            raise DomainError("UNKNOWN_SERVICE", unknown("service or process", name, _names(views)))
+        if NO_LOG in found.values():
+            raise DomainError(
+                "CANNOT_BE_DONE", "the log goes to standard error; SOUK_LOG_FILE names a file that keeps it"
+            )
+        return sorted(found.items())
+
+
+def _processes(answers: list[tuple[View, fleet_pb2.GetStatusResponse | None]]) -> fleet_pb2.ListProcessesResponse:
+    return fleet_pb2.ListProcessesResponse(processes=[process(view, answer) for view, answer in answers])
+
+
+def _names(views: Sequence[View]) -> list[str]:
+    return [name for view in views for name in (view.service, view.instance)]
+
+
+@asynccontextmanager
+async def controlled(fleet: Supervised) -> AsyncIterator[FleetControl]:
+    """A servicer over a supervisor; what it still does at the end of the block is given up."""
+    control = FleetControl(fleet)
+    keeping = asyncio.create_task(control.keep_orders(), name="standing orders")
+    try:
+        yield control
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await control.close()
+
+
+@asynccontextmanager
+async def controlling_fleet(path: Path, fleet: Supervised, clock: Clock) -> AsyncIterator[None]:
+    """Lets the owner of the private socket `path` operate a fleet inside the block.
+
+    Raises ConfigurationError, in one line, when the socket cannot be made.
+    """
+    async with controlled(fleet) as control, serving(path, {CONTRACT: control}, clock):
+        yield

@@ -1,0 +1,81 @@
+"""Processes and breakers, as the control contracts tell of them."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from soukapi.v1 import fleet_pb2
+
+from souk.admin.process_status import COMPANION, ENGINE, GATEWAY, SERVICE
+from souk.admin.supervised import NO_LOG, SYSTEM, View
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.resilience.breaker import State
+from souk.runtime.calls.breaker_registry import Guard, Mode
+from souk.telemetry.health import Check
+from souk.telemetry.memory import family_bytes
+
+STATES: dict[State, fleet_pb2.BreakerState.ValueType] = {
+    state: fleet_pb2.BreakerState.Value(f"BREAKER_STATE_{state.name}") for state in State
+}
+MODES: dict[fleet_pb2.BreakerMode.ValueType, Mode] = {
+    fleet_pb2.BreakerMode.Value(f"BREAKER_MODE_{mode.name}"): mode for mode in Mode
+}
+MODE_NUMBERS = {mode: number for number, mode in MODES.items()}
+KINDS: dict[str, fleet_pb2.ProcessKind.ValueType] = {
+    kind: fleet_pb2.ProcessKind.Value(f"PROCESS_KIND_{kind.upper()}")
+    for kind in (SERVICE, GATEWAY, COMPANION, ENGINE, SYSTEM)
+}
+
+
+def process(view: View, status: fleet_pb2.GetStatusResponse | None) -> fleet_pb2.FleetProcess:
+    """A process as its supervisor sees it, and as it says it is."""
+    return fleet_pb2.FleetProcess(
+        service=view.service,
+        instance=view.instance,
+        kind=KINDS[view.kind],
+        state=view.state,
+        pid=view.pid or 0,
+        address=view.address,
+        restarts=view.restarts,
+        started_at=timestamp(view.started_at) if view.started_at else None,
+        why=view.why,
+        log="" if view.log == NO_LOG else str(view.log),
+        status=status,
+        resident_bytes=family_bytes(view.pid) if view.pid else 0,
+    )
+
+
+def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fleet_pb2.BreakerStatus:
+    """A breaker of `process`, which runs since `began` by the clock that breakers go by."""
+    now = clock.monotonic()
+    seen = guard.breaker.snapshot(now)
+    return fleet_pb2.BreakerStatus(
+        process=process,
+        caller=guard.caller,
+        callee=guard.callee,
+        method=guard.method,
+        instance=guard.instance,
+        state=STATES[seen.state],
+        calls=seen.calls,
+        failed=seen.failed,
+        slow=seen.slow,
+        failure_rate=seen.failure_rate,
+        refused=seen.refused,
+        since=_date(began if seen.since is None else seen.since, clock),
+        until=None if seen.until is None else _date(seen.until, clock),
+    )
+
+
+def health_check(check: Check) -> fleet_pb2.HealthCheck:
+    """What a process depends on, as it sees it."""
+    return fleet_pb2.HealthCheck(
+        name=check.name, well=check.well, since=timestamp(check.since), detail=check.detail, blocks=check.blocks
+    )
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    """A reading of `Clock.now`."""
+    found = Timestamp()
+    found.FromMicroseconds(microseconds)
+    return found
+
+
+def _date(at: float, clock: Clock) -> Timestamp:
+    return timestamp(clock.now() + round((at - clock.monotonic()) * MICROSECONDS))

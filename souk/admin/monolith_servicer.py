@@ -1,0 +1,91 @@
+"""A system of one process, operated like a fleet: it can be looked at, and no part of it be stopped or multiplied."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from souk.admin import fleet_servicer, process_servicer
+from souk.admin.fleet_servicer import controlled
+from souk.admin.process_servicer import Inspected, inspecting
+from souk.admin.process_status import READY, ProcessView
+from souk.admin.supervised import NO_LOG, SYSTEM, View
+from souk.admin.unix_socket import serving
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.data.layout import Places
+from souk.telemetry.logs import logger
+
+
+class OneProcess:
+    """Stands for a supervisor. `control` is its own socket, `log` the file that takes its log, if one does."""
+
+    def __init__(self, inspected: Inspected, address: str, control: Path, log: Path | None) -> None:
+        self._view = ProcessView(
+            service=inspected.service,
+            instance=inspected.instance,
+            kind=SYSTEM,
+            state=READY,
+            pid=os.getpid(),
+            address=address,
+            restarts=0,
+            started_at=inspected.clock.now(),
+            control=str(control),
+            log=log or NO_LOG,
+            why="",
+        )
+
+    def processes(self) -> Sequence[View]:
+        """The one."""
+        return (self._view,)
+
+    async def scale(self, service: str, replicas: int) -> None:
+        """Refuses."""
+        self._refuse()
+
+    async def restart(self, service: str, progress: Callable[[str], None]) -> None:
+        """Refuses."""
+        self._refuse()
+
+    async def stop(self, service: str) -> None:
+        """Refuses."""
+        self._refuse()
+
+    async def start(self, service: str) -> None:
+        """Refuses."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ConfigurationError(
+            "this system is one process, which is stopped and started as a whole; "
+            "`souk up --topology fleet` gives each service its own"
+        )
+
+
+@asynccontextmanager
+async def controlling_system(data: Path, inspected: Inspected, address: str, log: Path | None) -> AsyncIterator[None]:
+    """Lets the owner of a data directory look at the system that is this process, inside the block.
+
+    It takes requests at `address`, and logs to `log`, if that is a file. Where no socket can be made, it goes
+    on without, and says so in the log.
+    """
+    places = _places(data)
+    async with AsyncExitStack() as stack:
+        try:
+            places.prepare_run(len(places.control.name) + 1)
+            stack.callback(places.forget_sockets)
+            await _serve(places.control, inspected, address, log, stack)
+        except (ConfigurationError, OSError) as error:
+            logger("control").warning("no command can see this system", reason=str(error))
+        yield
+
+
+async def _serve(path: Path, inspected: Inspected, address: str, log: Path | None, stack: AsyncExitStack) -> None:
+    fleet = await stack.enter_async_context(controlled(OneProcess(inspected, address, path, log)))
+    process = await stack.enter_async_context(inspecting(inspected))
+    servicers = {fleet_servicer.CONTRACT: fleet, process_servicer.CONTRACT: process}
+    await stack.enter_async_context(serving(path, servicers, inspected.clock))
+
+
+def _places(data: Path) -> Places:
+    return Places(data.resolve())

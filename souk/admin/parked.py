@@ -1,0 +1,174 @@
+"""What is parked in the databases of a system, for an operator.
+
+A fleet may go on working meanwhile, and must, where PostgreSQL is its own; SQLite files have to be free.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from souk.admin.databases import Whereabouts, nothing_kept, whereabouts
+from souk.events import relay
+from souk.events import store as event_store
+from souk.faults import INERT
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import Settings
+from souk.runtime.data import manifest
+from souk.runtime.data.database_file import require_complete
+from souk.runtime.data.databases import open_database, require_a_database_each
+from souk.runtime.data.directory import held
+from souk.runtime.service import Service
+from souk.saga import maintenance
+from souk.saga.definition import SagaRef
+from souk.saga.states import StepState
+from souk.store.database import Database, Transaction
+from souk.store.sqlite.database import SqliteDatabase
+
+MOST = 10_000
+"""Steps and events of a service that are looked at, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedStep:
+    """A saga's step, `undo` if it is going back; `since` is in microseconds. All parked steps of a run share `id`."""
+
+    service: str
+    id: str
+    saga: str
+    subject: str
+    attempt: int
+    step: str
+    undo: bool
+    tries: int
+    reason: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """An event of `service` that `consumer` ("service/consumer") could not handle; `since` is in microseconds."""
+
+    service: str
+    id: str
+    consumer: str
+    type: str
+    key: str
+    tries: int
+    reason: str
+    since: int
+
+
+Parked = ParkedStep | ParkedEvent
+
+
+class Parking:
+    """What is parked in the databases of some services, by name; `at_work` when the system goes on meanwhile."""
+
+    def __init__(self, databases: dict[str, Database], at_work: bool) -> None:
+        self._databases, self.at_work = databases, at_work
+
+    async def all(self) -> list[Parked]:
+        """Everything, service by service, steps before events, the oldest first."""
+        found: list[Parked] = []
+        for service, database in self._databases.items():
+            steps = await database.read(lambda tx: maintenance.parked(tx, MOST))
+            found += [_step(service, step) for step in steps]
+            found += [_event(service, event) for event in await relay.parked(database, MOST)]
+        return found
+
+    async def retry(self, them: Iterable[Parked]) -> None:
+        """Lets them be tried again when the system next runs: their tries count from nothing."""
+        done: set[tuple[str, str]] = set()
+        for one in them:
+            if (one.service, one.id) in done:
+                continue
+            done.add((one.service, one.id))
+            database = self._databases[one.service]
+            if isinstance(one, ParkedStep):
+                await database.run(partial(maintenance.retry, ref=SagaRef(one.saga, one.subject, one.attempt)))
+            else:
+                await relay.replay(database, one.id)
+
+
+def _step(service: str, step: maintenance.ParkedStep) -> ParkedStep:
+    name, subject, attempt = step.ref.name, step.ref.subject, step.ref.attempt
+    undo = step.state is StepState.UNDO_PARKED
+    run_id = f"{name}:{subject}:{attempt}"
+    return ParkedStep(service, run_id, name, subject, attempt, step.step, undo, step.tries, step.note, step.since)
+
+
+def _event(service: str, parked: event_store.Parked) -> ParkedEvent:
+    event = parked.event
+    why = (parked.failures, parked.reason, parked.since)
+    return ParkedEvent(service, event.id, parked.consumer, event.type, event.key, *why)
+
+
+@asynccontextmanager
+async def parking(settings: Settings, services: Iterable[Service], clock: Clock) -> AsyncIterator[Parking]:
+    """Opens the databases of a system: every file in its data directory, which is held meanwhile.
+
+    On PostgreSQL, where a system may go on working, those of `services` instead. Raises
+    ConfigurationError, in one line, when one cannot be used.
+    """
+    where = whereabouts(settings)
+    async with AsyncExitStack() as stack:
+        if where.in_files:
+            manifest.require_fit(settings.data, manifest.FILES)
+            require_complete(settings.data)
+            files = _files(settings.data)
+            stack.enter_context(_alone(settings.data, files))
+            databases = await _in_files(files, clock, stack)
+        else:
+            databases = await _on_servers(where, services, clock, stack)
+        yield Parking(databases, at_work=not where.in_files)
+
+
+def _files(data: Path) -> dict[str, Path]:
+    if not data.is_dir():
+        raise ConfigurationError(f"there is no data directory {data}; name it with --data")
+    files = {path.stem: path for path in sorted(data.glob("*.db"))}
+    if not files:
+        raise ConfigurationError(nothing_kept(data))
+    return files
+
+
+async def _in_files(files: dict[str, Path], clock: Clock, stack: AsyncExitStack) -> dict[str, Database]:
+    databases: dict[str, Database] = {}
+    for name, path in files.items():
+        database = await SqliteDatabase.open(path, clock=clock)
+        stack.push_async_callback(database.close)
+        if await database.read(_has_tables):
+            databases[name] = database
+    return databases
+
+
+async def _on_servers(
+    where: Whereabouts, services: Iterable[Service], clock: Clock, stack: AsyncExitStack
+) -> dict[str, Database]:
+    known = [service for service in services if service.migrations is not None and where.has(service.name)]
+    if where.server is None:
+        require_a_database_each(known, where.settings)
+    databases: dict[str, Database] = {}
+    for service in known:
+        database = databases[service.name] = await open_database(service, where.of(service.name), clock, INERT)
+        stack.push_async_callback(database.close)
+    return databases
+
+
+@contextmanager
+def _alone(data: Path, services: Iterable[str]) -> Iterator[None]:
+    """Keeps out a system of one process, and services that are processes of their own."""
+    with ExitStack() as locks:
+        locks.enter_context(held(data))
+        for service in services:
+            if (data / service).is_dir():
+                locks.enter_context(held(data / service))
+        yield
+
+
+async def _has_tables(tx: Transaction) -> bool:
+    """Whether it is a database of a service; a start that failed may leave an empty one."""
+    return await tx.fetch_one("SELECT 1 AS one FROM sqlite_master WHERE name = 'souk_outbox_delivery'") is not None

@@ -1,0 +1,126 @@
+"""What a process says of itself on its control socket: `soukapi.v1.Process`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.duration_pb2 import Duration
+from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
+
+from souk.admin.messages import MODES, breaker_status, health_check
+from souk.admin.request_rate import RequestRate
+from souk.admin.unix_socket import serving
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.errors import InvalidArgument, Violation
+from souk.rpc.server.dispatcher import Context
+from souk.runtime.calls.breaker_registry import Breakers
+from souk.telemetry.health import Health
+from souk.telemetry.memory import resident_bytes
+from souk.telemetry.traffic import Traffic
+
+CONTRACT: ServiceDescriptor = fleet_pb2.DESCRIPTOR.services_by_name["Process"]
+
+
+def _nothing() -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What is to be seen of this process.
+
+    `traffic` counts its requests, `health` is what it depends on. `away` tells why the registry cannot be
+    reached, or the empty text. `metrics_address` is where its metrics can be read over HTTP, empty for nowhere.
+    """
+
+    service: str
+    instance: str
+    breakers: Breakers
+    traffic: Traffic
+    clock: Clock
+    health: Health
+    version: str = ""
+    away: Callable[[], str] = field(default=_nothing)
+    metrics_address: str = ""
+
+
+class ProcessControl(fleet_pb2_grpc.ProcessServicer):
+    """Serves `soukapi.v1.Process`; `rate` gives the requests per second."""
+
+    def __init__(self, inspected: Inspected, rate: Callable[[], float]) -> None:
+        self._inspected = inspected
+        self._rate = rate
+        self._began = inspected.clock.monotonic()
+
+    async def GetStatus(self, request: fleet_pb2.GetStatusRequest, context: Context) -> fleet_pb2.GetStatusResponse:  # noqa: N802
+        """See the contract."""
+        seen = self._inspected
+        return fleet_pb2.GetStatusResponse(
+            service=seen.service,
+            instance=seen.instance,
+            version=seen.version,
+            pid=os.getpid(),
+            uptime=_duration(seen.clock.monotonic() - self._began),
+            requests_served=seen.traffic.served,
+            requests_in_flight=seen.traffic.running,
+            requests_per_second=self._rate(),
+            registry_away=seen.away(),
+            resident_bytes=resident_bytes(),
+            metrics_address=seen.metrics_address,
+            checks=[health_check(check) for check in seen.health.checks()],
+        )
+
+    async def ListBreakers(  # noqa: N802
+        self, request: fleet_pb2.ListBreakersRequest, context: Context
+    ) -> fleet_pb2.ListBreakersResponse:
+        """See the contract."""
+        seen = self._inspected
+        return fleet_pb2.ListBreakersResponse(
+            breakers=[breaker_status(guard, seen.instance, self._began, seen.clock) for guard in seen.breakers]
+        )
+
+    async def SetBreaker(self, request: fleet_pb2.SetBreakerRequest, context: Context) -> fleet_pb2.SetBreakerResponse:  # noqa: N802
+        """See the contract."""
+        seen = self._inspected
+        if request.mode not in MODES:
+            raise InvalidArgument([Violation("mode", "must be given")])
+        changed = seen.breakers.set(MODES[request.mode], request.callee, request.caller)
+        return fleet_pb2.SetBreakerResponse(
+            breakers=[breaker_status(guard, seen.instance, self._began, seen.clock) for guard in changed]
+        )
+
+
+def _duration(seconds: float) -> Duration:
+    found = Duration()
+    found.FromMicroseconds(round(seconds * MICROSECONDS))
+    return found
+
+
+@asynccontextmanager
+async def inspecting(inspected: Inspected) -> AsyncIterator[ProcessControl]:
+    """A servicer whose rate of requests is measured inside the block."""
+    rate = RequestRate(inspected.traffic, inspected.clock)
+    looking = asyncio.create_task(rate.run(), name="request rate")
+    try:
+        yield ProcessControl(inspected, rate)
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+
+
+@asynccontextmanager
+async def controlling(path: Path | None, inspected: Inspected) -> AsyncIterator[None]:
+    """Answers on the private socket `path` inside the block; without a path nobody can ask.
+
+    Raises ConfigurationError, in one line, when the socket cannot be made.
+    """
+    async with AsyncExitStack() as stack:
+        if path is not None:
+            control = await stack.enter_async_context(inspecting(inspected))
+            await stack.enter_async_context(serving(path, {CONTRACT: control}, inspected.clock))
+        yield

@@ -1,0 +1,1 @@
+"""Engines that Souk starts: PostgreSQL and Valkey."""

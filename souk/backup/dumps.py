@@ -1,0 +1,85 @@
+"""Databases on a PostgreSQL server, dumped and brought back by PostgreSQL's own programs."""
+
+import asyncio
+import importlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from souk.backing.postgres_binaries import candidates
+from souk.kernel.errors import ConfigurationError
+
+PATIENCE = 10.0
+
+
+def dumping(program: str = "pg_dump") -> str:
+    """The path of a program of PostgreSQL. Raises ConfigurationError when it is not installed."""
+    found = next((folder / program for folder in candidates() if (folder / program).exists()), None)
+    path = str(found) if found is not None else shutil.which(program)
+    if path is None:
+        raise ConfigurationError(f"{program} is not installed: pip install 'souk-platform[fleet]'")
+    return path
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[Any]:
+    """A connection to a database; raises ConfigurationError, without a password, when there is none."""
+    try:
+        driver = importlib.import_module("asyncpg")
+    except ModuleNotFoundError:
+        raise ConfigurationError("this needs the driver asyncpg: pip install 'souk-platform[postgres]'") from None
+    name = urlsplit(url).path.lstrip("/")
+    try:
+        connection = await driver.connect(url, timeout=PATIENCE)
+    except (OSError, TimeoutError, ValueError, driver.PostgresError, driver.InterfaceError) as error:
+        raise ConfigurationError(f"the database {name} cannot be reached: {type(error).__name__}") from None
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def dump(url: str, snapshot: str, target: Path) -> None:
+    """Writes what a snapshot sees of a database."""
+    os.makedirs(target.parent, exist_ok=True, mode=0o700)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    words = ("--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}", f"--file={target}")
+    await _run(dumping("pg_dump"), url, *words)
+
+
+async def bring_back(url: str, source: Path) -> None:
+    """Fills an empty database; raises ConfigurationError when it is not empty."""
+    async with connect(url) as connection:
+        if await connection.fetchval("SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1"):
+            name = urlsplit(url).path.lstrip("/")
+            raise ConfigurationError(f"the database {name} is not empty; restore into a new one")
+    words = ("--no-owner", "--no-acl", "--exit-on-error", "--single-transaction")
+    await _run(dumping("pg_restore"), url, *words, str(source))
+
+
+async def _run(program: str, url: str, *words: str) -> None:
+    """The password goes by the environment: everybody may read another's arguments."""
+    parts = urlsplit(url)
+    user, at, rest = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    shown = parts._replace(netloc=f"{name}{at}{rest}").geturl()
+    process = await asyncio.create_subprocess_exec(
+        program,
+        f"--dbname={shown}",
+        *words,
+        env={**os.environ, "PGPASSWORD": unquote(password), "LC_ALL": "C.UTF-8"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+    if process.returncode:
+        reason = said.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ConfigurationError(f"{Path(program).name} has failed: {reason}")

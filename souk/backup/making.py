@@ -1,0 +1,207 @@
+"""`souk backup`: a consistent copy of a system that goes on working.
+
+    BACKUP/data/...             files of the data directory; SQLite files by SQLite's own online backup
+    BACKUP/postgres/order.dump  databases on a PostgreSQL server, by pg_dump
+    BACKUP/backup.json          what it is, and a digest of every file
+
+It is made beside, as BACKUP.partial, and renamed when it is whole.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from souk.admin.databases import Whereabouts, nothing_kept, whereabouts
+from souk.backup import record
+from souk.backup.dumps import connect, dump, dumping
+from souk.backup.instant import Instant, one_instant
+from souk.backup.record import Record
+from souk.backup.source import begins_with, copy_if_there, regular_files
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import Settings
+from souk.runtime.data import manifest
+from souk.runtime.data.database_file import MARKER, path_of, require_complete
+from souk.runtime.service import Service
+from souk.store.sqlite.same_file import identity_of
+
+Progress = Callable[[str], None]
+_SQLITE = b"SQLite format 3\0"
+_ENGINES = frozenset({"postgres", "valkey", "run", "logs", "fleet", "lost+found"})
+"""Folders of the data directory that are not copied as files, or not at all."""
+_PAGES = 2_000
+_PRIVATE = 0o700
+
+
+async def make_backup(settings: Settings, services: Iterable[Service], target: Path, progress: Progress) -> Record:
+    """Copies the system on a data directory; returns what was copied.
+
+    Raises ConfigurationError, in one line, when there is none, it cannot be read, or `target` already exists.
+    """
+    kept = _kept(settings, target)
+    try:
+        with _beside(target) as partial:
+            made = await _copied(settings, services, kept, partial, progress)
+            await asyncio.to_thread(_finish, partial, made, target)
+    except OSError as error:
+        raise ConfigurationError(f"{target} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"a database cannot be copied: {error}") from error
+    return made
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """An empty folder that this process alone uses, and that is gone afterwards, unless it was renamed.
+
+    Raises ConfigurationError when another process makes the same backup. One that was killed has left its folder.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
+    descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if identity_of(partial) != identity_of(f"/dev/fd/{descriptor}"):
+            raise BlockingIOError
+        try:
+            _empty(partial)
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except BlockingIOError:
+        raise ConfigurationError(f"another backup is being made in {target}; name a new directory for each") from None
+    finally:
+        os.close(descriptor)
+
+
+def _empty(partial: Path) -> None:
+    for path in partial.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    partial.chmod(_PRIVATE)
+    (partial / "data").mkdir(mode=_PRIVATE)
+
+
+def _finish(partial: Path, made: Record, target: Path) -> None:
+    record.write(partial, made)
+    _sync(partial)
+    partial.rename(target)
+
+
+def _kept(settings: Settings, target: Path) -> manifest.Manifest:
+    if target.exists():
+        raise ConfigurationError(f"{target} already exists; name a new directory for each backup")
+    if not settings.data.is_dir():
+        raise ConfigurationError(f"there is no data directory {settings.data}; name it with --data")
+    found = manifest.read(settings.data)
+    if found is None or not found.services:
+        raise ConfigurationError(nothing_kept(settings.data))
+    require_complete(settings.data)
+    return found
+
+
+async def _copied(
+    settings: Settings, services: Iterable[Service], kept: manifest.Manifest, partial: Path, progress: Progress
+) -> Record:
+    databases = _databases(settings.data, kept)
+    async with _servers(settings, services, kept) as (urls, connections):
+        progress(f"waiting for an instant at which nothing is written in {len(databases) + len(urls)} databases")
+        async with one_instant(databases, connections) as instant:
+            progress(f"found it; writers waited {instant.waited * 1000:.0f} ms")
+            for path, reader in instant.files.items():
+                await asyncio.to_thread(_copy_database, reader, _copy_of(path, settings.data, partial))
+                progress(f"copied {path.relative_to(settings.data)}")
+            for service, snapshot in instant.servers.items():
+                await dump(urls[service], snapshot, partial / "postgres" / f"{service}.dump")
+                progress(f"copied the database of {service}")
+            await asyncio.to_thread(_copy_files, settings.data, partial, instant)
+    files = {str(path.relative_to(partial)): record.described(path) for path in sorted(regular_files(partial))}
+    progress(f"copied {len(files)} files")
+    return Record(kept, _utc(instant.at), round(instant.waited, 3), files)
+
+
+@asynccontextmanager
+async def _servers(
+    settings: Settings, services: Iterable[Service], kept: manifest.Manifest
+) -> AsyncIterator[tuple[dict[str, str], dict[str, Any]]]:
+    """URLs of, and connections to, the databases on a server, by service."""
+    if kept.databases == manifest.FILES:
+        yield {}, {}
+        return
+    dumping()
+    where = whereabouts(settings)
+    urls = {one.name: _url(where, one) for one in services if one.migrations is not None and where.has(one.name)}
+    if missing := sorted(kept.services.keys() - urls.keys()):
+        raise ConfigurationError(
+            f"the service {missing[0]} has a database, and is not installed here: install it first"
+        )
+    async with AsyncExitStack() as stack:
+        connections = {name: await stack.enter_async_context(connect(url)) for name, url in urls.items()}
+        yield urls, connections
+
+
+def _url(where: Whereabouts, service: Service) -> str:
+    url = where.of(service.name).postgres
+    if url is None:
+        raise ConfigurationError("set SOUK_POSTGRES to where the databases are, as for `souk up`")
+    return url.replace("{service}", service.name)
+
+
+def _copy_of(path: Path, data: Path, partial: Path) -> Path:
+    return partial / "data" / path.relative_to(data)
+
+
+def _copy_database(reader: sqlite3.Connection, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
+    target.touch(mode=0o600)
+    with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        reader.backup(copy, pages=_PAGES)
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # no second file; who opens it next chooses again
+        (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise ConfigurationError(f"the database {target.name} is damaged: {found}")
+
+
+def _copy_files(data: Path, partial: Path, instant: Instant) -> None:
+    """Copies what was in the folders at the instant: what was written later is done again by whoever goes on."""
+    for path in _plain_files(data):
+        if path not in instant.files:
+            copy_if_there(path, _copy_of(path, data, partial), instant.at)
+
+
+def _databases(data: Path, kept: manifest.Manifest) -> list[Path]:
+    """The SQLite files, those that the manifest names surely among them."""
+    found = sorted(
+        path for path in regular_files(data, _ENGINES) if path.suffix == ".db" and begins_with(path, _SQLITE)
+    )
+    for service in kept.services if kept.databases == manifest.FILES else ():
+        if (path := path_of(data, service)) not in found:
+            raise ConfigurationError(f"{path} is not a database any more; restore a backup with `souk restore`")
+    return found
+
+
+def _plain_files(data: Path) -> Iterator[Path]:
+    for path in regular_files(data, _ENGINES):
+        temporary = path.name.startswith(".") or path.name.endswith(("-wal", "-shm", "-journal"))
+        ours = path.name in {"souk.lock", MARKER, manifest.FILE} or ".log" in path.suffixes
+        if not temporary and not ours:
+            yield path
+
+
+def _sync(folder: Path) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in (".", *names):
+            descriptor = os.open(Path(parent) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

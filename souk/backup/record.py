@@ -1,0 +1,87 @@
+"""What a backup says of itself: BACKUP/backup.json, with a digest of every file."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.data import manifest
+from souk.runtime.data.manifest import Manifest
+
+FILE = "backup.json"
+FORMAT = 1
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`manifest` is that of the data directory; `files` maps paths in the backup to digest and octets.
+
+    `made_at` is the instant that was copied, in UTC; writers waited `waited` seconds for it.
+    """
+
+    manifest: Manifest
+    made_at: str
+    waited: float
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def octets(self) -> int:
+        """How large it is."""
+        return sum(int(one["octets"]) for one in self.files.values())
+
+
+def described(path: Path) -> dict[str, Any]:
+    """Digest and size of a file."""
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "octets": path.stat().st_size}
+
+
+def write(backup: Path, record: Record) -> None:
+    """Writes it last: a backup without it is not whole."""
+    path = backup / FILE
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(asdict(record), indent=1))
+
+
+def read(backup: Path) -> Record:
+    """Raises ConfigurationError for what is no backup, a damaged one, or one of a newer version."""
+    try:
+        document = json.loads((backup / FILE).read_text())
+        kept = manifest.parsed(document.pop("manifest"))
+        found = _parsed(kept, document)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{backup} is not a backup: it has no {FILE}") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise ConfigurationError(f"the backup {backup} is damaged: {FILE} cannot be read") from None
+    if found.format > FORMAT or manifest.is_newer(kept):
+        raise ConfigurationError(
+            f"the backup {backup} was made by Souk {kept.souk}, which is newer than this program "
+            f"({manifest.PROGRAM}); install Souk {kept.souk}"
+        )
+    return found
+
+
+def _parsed(kept: Manifest, document: dict[str, Any]) -> Record:
+    files = {
+        str(name): {"sha256": str(one["sha256"]), "octets": int(one["octets"])}
+        for name, one in document["files"].items()
+    }
+    return Record(kept, str(document["made_at"]), float(document["waited"]), files, int(document["format"]))
+
+
+def check(backup: Path, record: Record, progress: Callable[[str], None]) -> None:
+    """Raises ConfigurationError, which names the first file that is missing, other than it was, or too many."""
+    there = {str(path.relative_to(backup)) for path in backup.rglob("*") if path.is_file()} - {FILE}
+    for name in sorted(there - record.files.keys()):
+        raise ConfigurationError(f"the backup {backup} is damaged: {name} does not belong to it")
+    for name, known in record.files.items():
+        if name not in there:
+            raise ConfigurationError(f"the backup {backup} is damaged: {name} is missing")
+        if described(backup / name) != known:
+            raise ConfigurationError(f"the backup {backup} is damaged: {name} is not as it was written")
+    progress(f"{len(record.files)} files are as they were written")

@@ -1,0 +1,167 @@
+"""`souk restore`: a backup, checked and put into an empty data directory.
+
+While it goes on, DATA/souk.restoring is there, and no system starts on the directory. Whatever ends it before its
+end, but a kill, empties the directory again.
+"""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from souk.admin.process_record import ProcessesFile
+from souk.backing.credentials import Credentials
+from souk.backing.postgres_roles import PostgresServer, is_template
+from souk.backup import record
+from souk.backup.dumps import bring_back, dumping
+from souk.backup.record import Record
+from souk.backup.source import copy_file, reading
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import SERVICE_PLACE, Settings
+from souk.runtime.data import manifest
+from souk.runtime.data.database_file import UNFINISHED, path_of
+from souk.runtime.data.directory import held, make, unusable
+from souk.runtime.data.layout import Places
+from souk.runtime.data.manifest import Manifest
+from souk.supervisor.backing_processes import Engines
+from souk.supervisor.fleet import Fleet
+from souk.supervisor.managed_process import Ground
+from souk.telemetry.proc import boot
+
+Progress = Callable[[str], None]
+_LEFT_ALONE = frozenset({"lost+found", "souk.lock"})
+
+
+async def restore_backup(backup: Path, settings: Settings, clock: Clock, progress: Progress) -> Record:
+    """Checks a backup and brings it back; returns what it holds.
+
+    Raises ConfigurationError, in one line, when it is damaged or of a newer version, the data directory is not
+    empty, or the databases on a given server are not.
+    """
+    found = record.read(backup)
+    _require_empty(settings.data)
+    await asyncio.to_thread(_check, backup, found, progress)
+    _require_server(found.manifest, settings)
+    with held(settings.data):
+        try:
+            (settings.data / UNFINISHED).touch(mode=0o600)
+            await _restored(backup, found, settings, clock, progress)
+            (settings.data / UNFINISHED).unlink()
+        except BaseException as error:
+            await asyncio.to_thread(_empty, settings.data)
+            if isinstance(error, OSError):
+                raise unusable(settings.data, error) from None
+            raise
+    return found
+
+
+def check_backup(backup: Path, progress: Progress) -> Record:
+    """Only checks it."""
+    found = record.read(backup)
+    _check(backup, found, progress)
+    return found
+
+
+def _check(backup: Path, found: Record, progress: Progress) -> None:
+    with reading(backup):
+        record.check(backup, found, progress)
+
+
+def _require_empty(data: Path) -> None:
+    if data.exists() and (not data.is_dir() or {path.name for path in data.iterdir()} - _LEFT_ALONE):
+        raise ConfigurationError(f"{data} is not empty; restore into a new directory, named with --data")
+
+
+def _require_server(kept: Manifest, settings: Settings) -> None:
+    if kept.databases == manifest.FILES and settings.postgres is not None:
+        raise ConfigurationError("this backup is of SQLite files: leave out --postgres and SOUK_POSTGRES")
+    if kept.databases == manifest.GIVEN and settings.postgres is None:
+        raise ConfigurationError("this backup is of databases on a PostgreSQL server: name one with --postgres")
+    if kept.databases != manifest.FILES:
+        dumping("pg_restore")
+
+
+async def _restored(backup: Path, found: Record, settings: Settings, clock: Clock, progress: Progress) -> None:
+    data = settings.data
+    await asyncio.to_thread(_copy, backup / "data", data)
+    progress(f"copied {sum(1 for name in found.files if name.startswith('data/'))} files")
+    kept = replace(found.manifest, services=_openings(data, found.manifest))
+    if kept.databases != manifest.FILES:
+        kept = replace(kept, databases=manifest.OWN if settings.postgres is None else manifest.GIVEN)
+        async with _databases(settings, kept, clock) as urls:
+            for service, url in urls.items():
+                await bring_back(url, backup / "postgres" / f"{service}.dump")
+                progress(f"brought back the database of {service}")
+    manifest.write(data, kept)
+
+
+def _openings(data: Path, kept: Manifest) -> dict[str, int]:
+    """How often each file was opened when it was copied."""
+    if kept.databases != manifest.FILES:
+        return dict(kept.services)
+    return {name: _opening(path_of(data, name)) for name in kept.services}
+
+
+def _opening(path: Path) -> int:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as database:
+        (number,) = database.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def _copy(source: Path, data: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        target = data / path.relative_to(source)
+        if path.is_dir():
+            make(target)
+        else:
+            copy_file(path, target)
+
+
+@asynccontextmanager
+async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncIterator[Mapping[str, str]]:
+    """A new database for each service, on the given server, or on one of the fleet's own that runs meanwhile."""
+    places = Places(settings.data.resolve())
+    names = sorted(kept.services)
+    make(places.processes.parent)
+    if settings.postgres is not None:
+        async with _on_given(settings.postgres, Credentials(places.credentials), names) as urls:
+            yield urls
+        return
+    async with AsyncExitStack() as stack:
+        places.prepare()
+        stack.callback(places.forget_sockets)
+        record_ = ProcessesFile(places.processes, boot())
+        fleet = Fleet()
+        stack.push_async_callback(fleet.end)
+        ground = Ground(clock, record_, places.log, lambda view: None, lambda name, lines: None)
+        yield (await Engines(settings, places, ground, fleet).databases(names)).urls
+
+
+@asynccontextmanager
+async def _on_given(url: str, credentials: Credentials, names: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
+    """Databases that are there, or those that an administrator makes; these are gone again when the block fails."""
+    if is_template(url):
+        yield {name: url.replace(SERVICE_PLACE, name) for name in names}
+        return
+    server = PostgresServer(url, credentials, ours=False)
+    try:
+        await server.provide(names)
+        yield {name: server.service_url(name) for name in names}
+    except BaseException:
+        with suppress(ConfigurationError):  # what went wrong is said already
+            await server.withdraw()
+        raise
+
+
+def _empty(data: Path) -> None:
+    for path in data.iterdir():
+        if path.name in _LEFT_ALONE:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""`souk routes` and `souk openapi`: what the contracts say, for people and for programs."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from souk.cli.group import example
+from souk.descriptors.contract import Access, Method, contract_of
+from souk.descriptors.openapi.document import openapi_of
+from souk.descriptors.protojson.names import lower_camel
+from souk.runtime.config import entry_points
+from souk.runtime.config.settings import from_environment
+from souk.runtime.service import App
+
+_VARIABLE = re.compile(r"\{[^}]+\}")
+
+COLUMNS = ("method", "path", "service", "who", "timeout")
+
+
+@click.command(
+    epilog=example(
+        """
+souk routes
+souk routes --json | jq '.[] | select(.who == "anyone")'
+"""
+    )
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def routes(as_json: bool) -> None:
+    """Lists every public route: who may call it, and its time-out in seconds."""
+    rows = sorted(_routes(_app()), key=lambda row: (row["path"], row["method"]))
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(_table(rows))
+    else:
+        widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in COLUMNS}
+        for row in ({name: name for name in COLUMNS}, *rows):
+            click.echo("  ".join(str(row[name]).ljust(widths[name]) for name in COLUMNS).rstrip())
+
+
+@click.command(epilog=example("souk openapi > openapi.json"))
+def openapi() -> None:
+    """Prints the OpenAPI 3.1 document of the public API."""
+    app = _app()
+    contracts = [contract_of(service.contract) for service in app.services]
+    click.echo(json.dumps(openapi_of(contracts, app.name.capitalize(), app.identity.keys_method), indent=2))
+
+
+def _app() -> App:
+    return entry_points.app(from_environment().app)
+
+
+def _routes(app: App) -> Iterator[dict[str, Any]]:
+    for service in app.services:
+        for method in contract_of(service.contract).methods.values():
+            for rule in method.http:
+                yield {
+                    "method": rule.verb,
+                    "path": _VARIABLE.sub(lambda found: lower_camel(found.group()), rule.path),
+                    "service": service.name,
+                    "who": who(method),
+                    "timeout": method.policy.timeout,
+                }
+
+
+def who(method: Method) -> str:
+    """Who may call a method, in one word or its roles."""
+    if method.policy.access is Access.ANYONE:
+        return "anyone"
+    return " or ".join(sorted(method.policy.roles)) or "user"
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, header_style="bold")
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=name == "path", justify="right" if name == "timeout" else "left")
+    for row in rows:
+        table.add_row(*(str(row[name]) for name in COLUMNS))
+    return table

@@ -1,0 +1,76 @@
+"""`souk serve`: one service, or the gateway, as its own process."""
+
+import asyncio
+import json
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from souk.cli.group import example
+from souk.cli.output.terminal import say, start_logging
+from souk.hosting.assembly import heard_in
+from souk.hosting.single_process import gateway_process, service_process
+from souk.kernel.clock import SystemClock
+from souk.runtime.config import entry_points
+from souk.runtime.config.settings import Settings, from_environment
+from souk.runtime.config.texts import help_of
+from souk.runtime.process.signals import StopSignals, run
+
+GATEWAY = "gateway"
+
+
+@click.command(
+    epilog=example(
+        """
+souk serve inventory
+SOUK_ADDRESSES=inventory=unix:/path/to/socket,... souk serve order
+SOUK_ADDRESSES=order=unix:/path/to/socket,... souk serve gateway --port 8080
+"""
+    )
+)
+@click.argument("service")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help="The TCP port to listen on; without it, a socket in the data directory.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
+@click.option("--demo/--no-demo", default=None, help=help_of("demo"))
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help=help_of("metrics_port"),
+)
+@click.option("--json", "as_json", is_flag=True, help="Prints the address as one line of JSON.")
+def serve(service: str, as_json: bool, **flags: Any) -> None:
+    """Runs SERVICE as its own process until SIGTERM or Ctrl-C.
+
+    Prints one line, `ready SERVICE ADDRESS`, once it accepts calls. A service listens on a socket in the data
+    directory, unix:PATH, or at a TCP port where --port or SOUK_HOST asks for one; the gateway always listens on a port.
+    SERVICE is an installed service, or `gateway`. SOUK_ADDRESSES or SOUK_REGISTRY says where other services listen.
+    Installed services receive its events; SOUK_SUBSCRIPTIONS names the others, as in
+    notification/mails=shop.order.v1.OrderConfirmed+shop.order.v1.OrderRejected,...
+    """
+    settings = from_environment(flags, defaults=Settings(port=0))
+    start_logging(settings)
+    part = _part(service, settings)
+
+    async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
+        async with part as address:
+            is_up.set()
+            ready = {"ready": service, "address": address}
+            say(json.dumps(ready) if as_json else f"ready {service} {address}")
+            await stop.wait()
+
+    run(life)
+
+
+def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
+    clock = SystemClock()
+    if name == GATEWAY:
+        return gateway_process(entry_points.app(settings.app), settings, clock)
+    heard = heard_in(entry_points.loadable_services(), settings.subscriptions)
+    service = entry_points.service(name, GATEWAY)
+    return service_process(service, heard, settings, clock, entry_points.app_with(name, settings.app))

@@ -1,0 +1,143 @@
+"""`souk up`: the whole system."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from souk.cli.commands.up_fleet import up_fleet
+from souk.cli.concealing import conceal
+from souk.cli.group import example, listed
+from souk.cli.output.terminal import say, start_logging
+from souk.hosting.monolith import Running, monolith
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config import entry_points, parsers
+from souk.runtime.config.settings import TOPOLOGIES, VARIABLES, Settings, from_environment
+from souk.runtime.config.texts import help_of
+from souk.runtime.process.signals import StopSignals, run
+from souk.runtime.service import App
+
+K = TypeVar("K")
+FLEET = "fleet"
+
+
+@click.command(
+    epilog=example(
+        """
+souk up --demo                                with demo data, on http://127.0.0.1:8080
+souk up --data /var/lib/souk --host 0.0.0.0   with its own data, on every interface
+souk up --demo --then order                   walks one order through it, and keeps serving
+souk up --demo --topology fleet --scale order=3,inventory=2
+"""
+    )
+    + listed("Environment variables (flags override them; `souk settings` explains each)", VARIABLES)
+)
+@click.option("--host", metavar="ADDRESS", help=help_of("host"))
+@click.option("--port", type=click.IntRange(0, 65_535), help=help_of("port"))
+@click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
+@click.option("--topology", type=click.Choice(TOPOLOGIES), help=help_of("topology"))
+@click.option("--scale", metavar="SERVICE=N,...", help=help_of("scale"))
+@click.option("--postgres", metavar="URL", help=help_of("postgres"))
+@click.option("--redis", metavar="URL", help=help_of("redis"))
+@click.option("--demo/--no-demo", default=None, help=help_of("demo"))
+@click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
+def up(then: str | None, scale: str | None, postgres: str | None, redis: str | None, **flags: Any) -> None:
+    """Starts the system, and serves until SIGTERM or Ctrl-C.
+
+    It is ready when GET /readyz answers 200. A second Ctrl-C ends it at once.
+
+    A fleet is a process for each service, restarted when it dies, on PostgreSQL and Valkey that come with
+    it; `souk ps`, `scale`, `restart`, `stop` and `logs` operate it.
+    """
+    conceal({"postgres": postgres, "redis": redis})
+    read = {
+        "scale": _read("--scale", scale, parsers.counts),
+        "postgres": _read("--postgres", postgres, parsers.from_file(parsers.postgres)),
+        "redis": _read("--redis", redis, parsers.from_file(parsers.redis)),
+    }
+    settings = from_environment({**flags, **read})
+    app = entry_points.app(settings.app)
+    if settings.topology == FLEET:
+        up_fleet(app, settings, lambda url, note: follow(then, url, settings, note))
+        return
+    _refuse_processes(settings)
+    _up_monolith(app, settings, then)
+
+
+def _up_monolith(app: App, settings: Settings, then: str | None) -> None:
+    start_logging(settings)
+
+    async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
+        began = time.monotonic()
+        async with monolith(app, settings, SystemClock()) as system:
+            is_up.set()
+            _announce(app, settings, system, time.monotonic() - began)
+            following = asyncio.create_task(follow(then, system.url, settings))
+            await stop.wait()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            say("stopping: running requests are finished first; Ctrl-C again ends at once")
+        say("stopped")
+
+    run(life)
+
+
+def _read(flag: str, text: str | None, reader: Callable[[str], K]) -> K | None:
+    try:
+        return None if text is None else reader(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=flag) from None
+
+
+def _refuse_processes(settings: Settings) -> None:
+    if settings.scale:
+        raise ConfigurationError("one process is not scaled; leave out --scale, or start with --topology fleet")
+    if settings.commands:
+        raise ConfigurationError("SOUK_COMMANDS says how processes of a fleet are started: use --topology fleet")
+
+
+def _announce(app: App, settings: Settings, system: Running, took: float) -> None:
+    names = ", ".join(service.name for service in app.services)
+    say(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in one process")
+    log = f"; log in {settings.log_file}" if settings.log_file else ""
+    say(f"data in {settings.data}{log}; API at {system.url}/docs; Ctrl-C stops")
+
+
+async def follow(then: str | None, url: str, settings: Settings, note: Callable[[str], None] | None = None) -> None:
+    """Runs another command of ours, as a user would, and goes on whatever comes of it. `note` shows what it says."""
+    if then is None:
+        return
+    # Only one process has its databases as files in its directory, which the command may name.
+    data = ("--data", str(settings.data)) if settings.topology != FLEET else ()
+    process = _start((then, "--url", url, *data), note)
+    try:
+        while process.stdout is not None and (line := await asyncio.to_thread(process.stdout.readline)):
+            (note or say)(line.decode(errors="replace").rstrip("\n"))
+        if await asyncio.to_thread(process.wait):
+            ended = f"`souk {then}` ended with status {process.returncode}; the system is still serving on {url}"
+            (note or say)(ended)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            await asyncio.to_thread(process.wait)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _start(arguments: Sequence[str], note: Callable[[str], None] | None) -> "subprocess.Popen[bytes]":
+    """In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other.
+
+    Not by the event loop, which would fork: gRPC does not survive that.
+    """
+    return subprocess.Popen(
+        (sys.executable, "-m", "souk.cli", *arguments),
+        start_new_session=True,
+        stdout=None if note is None else subprocess.PIPE,
+        stderr=None if note is None else subprocess.STDOUT,
+    )

@@ -1,0 +1,74 @@
+"""`souk up --topology fleet`: the system as a fleet of processes, and what is shown of it."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from rich.console import Console
+
+from souk.cli.output.fleet_lines import LinesScreen
+from souk.cli.output.fleet_table import TableScreen
+from souk.cli.output.terminal import say, start_logging
+from souk.kernel.clock import SystemClock
+from souk.runtime.config.settings import Settings, inherited
+from souk.runtime.process.signals import StopSignals, run
+from souk.runtime.service import App
+from souk.supervisor import process_group
+from souk.supervisor.fleet import Fleet
+from souk.supervisor.supervisor import RunningFleet, Screen, supervised_fleet
+
+Meanwhile = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
+"""What is done while it is up, with the system's URL and what shows a line: a table is torn by all that passes it."""
+
+
+def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
+    """Starts a fleet, and serves until SIGTERM or Ctrl-C."""
+    process_group.lead()
+    fleet = Fleet()
+
+    async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
+        began = time.monotonic()
+        async with (
+            _screen(settings, fleet) as screen,
+            supervised_fleet(app, settings, inherited(), screen, fleet, SystemClock()) as system,
+        ):
+            is_up.set()
+            _announce(app, settings, system, screen, time.monotonic() - began)
+            following = asyncio.create_task(meanwhile(system.url, screen.note))
+            await stop.wait()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            screen.note("stopping: running requests are finished first; Ctrl-C again ends at once")
+        say("stopped")
+
+    def leave(number: int) -> None:
+        fleet.kill()
+        if sys.stdout.isatty():
+            Console().show_cursor()
+        os._exit(128 + number)
+
+    run(life, leave)
+
+
+def _announce(app: App, settings: Settings, system: RunningFleet, screen: Screen, took: float) -> None:
+    processes = system.fleet.processes()
+    screen.note(f"{app.name} is ready on {system.url} after {took:.1f} s, in {len(processes)} processes")
+    screen.note(f"data in {settings.data}, logs in {settings.data / 'logs'}; API at {system.url}/docs; Ctrl-C stops")
+
+
+@asynccontextmanager
+async def _screen(settings: Settings, fleet: Fleet) -> AsyncIterator[Screen]:
+    """A live table on a terminal, lines anywhere else."""
+    if not sys.stdout.isatty():
+        yield LinesScreen(start_logging(settings))
+        return
+    elsewhere = None if settings.log_file is None else LinesScreen(start_logging(settings)).said
+    screen = TableScreen(Console(), fleet, elsewhere)
+    async with screen.live():
+        if elsewhere is None:
+            start_logging(settings, screen.own_log)
+        yield screen

@@ -1,0 +1,1 @@
+"""What commands show: tables, colours, and lines of a fleet."""

@@ -1,0 +1,48 @@
+"""What is said to people: plain lines, which a terminal gets at once and a pipe too."""
+
+import sys
+from pathlib import Path
+from typing import TextIO, cast
+
+import click
+
+from souk.cli.output.outliving import outlive_readers, outliving
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import Settings
+from souk.runtime.data.directory import make
+from souk.telemetry.logs import LogSettings, configure
+from souk.telemetry.turning_file import LogLimits, TurningFile, TurningLog
+
+
+def say(line: str) -> None:
+    """One line on standard output, not buffered."""
+    click.echo(line)
+    sys.stdout.flush()
+
+
+def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
+    """Logs go to standard error, coloured on a terminal, or as JSON to a file; returns which.
+
+    For processes that serve: from now on they go on when nobody reads what they say.
+
+    `terminal` is what shows them on one instead. Raises ConfigurationError when the file cannot be written.
+    """
+    outlive_readers()
+    if settings.log_file is None:
+        stream = sys.stderr if terminal is None else terminal
+        configure(LogSettings(level=settings.log_level, terminal=stream.isatty()), stream)
+        return stream
+    try:
+        make(settings.log_file.parent)
+        stream = outliving(_turning(settings.log_file, settings.log_limits))
+    except OSError as error:
+        raise ConfigurationError(f"the log cannot be written: {error.strerror} ({settings.log_file})") from None
+    configure(LogSettings(level=settings.log_level), stream)
+    return stream
+
+
+def _turning(path: Path, limits: LogLimits) -> TextIO:
+    """A log that its owner alone reads, whatever the umask, and that does not grow for ever."""
+    file = TurningFile(path, limits.full, limits.kept)
+    file.open()
+    return cast(TextIO, TurningLog(file))

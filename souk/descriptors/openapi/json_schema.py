@@ -1,0 +1,190 @@
+"""JSON Schemas (2020-12, as in OpenAPI 3.1) of messages: exactly what the reader takes and the writer gives.
+
+Requests and answers differ. A request must give every single scalar that is not `optional`, and
+nothing unknown; an answer always holds everything without presence, and may grow.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from souk.descriptors.comments import Comments
+from souk.descriptors.limits import KEY, NO_NUL, items_keywords, keywords, policy_of
+from souk.descriptors.protojson.names import enum_names, map_entry, must_be_given
+from souk.descriptors.protojson.scalars import INTEGER_RANGES
+from souk.descriptors.protojson.well_known import is_wrapper
+from souk.kernel.paging import DEFAULT_PAGE_SIZE
+
+Schema = dict[str, Any]
+
+INTEGER_TEXT = r"^-?(0|[1-9][0-9]{0,19})$"
+
+_VERSION = re.compile(r"v[0-9]+\w*")
+
+_WELL_KNOWN: Mapping[str, Schema] = {
+    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
+    "google.protobuf.Struct": {"type": "object"},
+    "google.protobuf.ListValue": {"type": "array", "items": {}},
+    "google.protobuf.Value": {},
+}
+_WIDE = (
+    FieldDescriptor.TYPE_INT64,
+    FieldDescriptor.TYPE_UINT64,
+    FieldDescriptor.TYPE_SINT64,
+    FieldDescriptor.TYPE_FIXED64,
+    FieldDescriptor.TYPE_SFIXED64,
+)
+
+
+class Schemas:
+    """Collects the schemas of messages under short names, which stay unique."""
+
+    def __init__(self, comments: Comments) -> None:
+        self.components: dict[str, Schema] = {}
+        self._comments = comments
+        self._names: dict[tuple[str, bool, frozenset[str]], str] = {}
+
+    def answer(self, message: Descriptor) -> Schema:
+        """A reference to the schema of an answer."""
+        return self._reference(message, request=False)
+
+    def request(self, message: Descriptor, elsewhere: Collection[str] = (), key: str = "") -> Schema:
+        """A reference to the schema of a body; `elsewhere` is not in it, `key` is the idempotency key."""
+        return self._reference(message, request=True, elsewhere=frozenset(elsewhere), key=key)
+
+    def members(self, message: Descriptor) -> Schema:
+        """The schema of an answer itself, for whoever makes it part of another; it gets no name."""
+        return self._object(message, False, frozenset(), "")
+
+    def parameter(self, field: FieldDescriptor) -> Schema:
+        """The schema of a field in a path or a query."""
+        one = _well_known(field.message_type) if field.message_type else self.scalar(field, request=True)
+        return {"type": "array", "items": one, **items_keywords(policy_of(field))} if field.is_repeated else one
+
+    def comment(self, full_name: str) -> Schema:
+        """A description, if there is one."""
+        text = self._comments.get(full_name)
+        return {"description": text} if text else {}
+
+    def _reference(
+        self, message: Descriptor, *, request: bool, elsewhere: frozenset[str] = frozenset(), key: str = ""
+    ) -> Schema:
+        if message.full_name in _WELL_KNOWN or is_wrapper(message):
+            return _well_known(message)
+        identity = (message.full_name, request, elsewhere)
+        if identity not in self._names:
+            name = self._names[identity] = self._free_name(message, request=request)
+            self.components[name] = {}
+            self.components[name] = self._object(message, request, elsewhere, key)
+        return {"$ref": f"#/components/schemas/{self._names[identity]}"}
+
+    def _free_name(self, message: Descriptor, *, request: bool) -> str:
+        name = f"{message.name}Input" if request and message.name in self.components else message.name
+        candidates = (name, _qualified(message, name), message.full_name.replace(".", "_"))
+        last = f"{candidates[-1]}_{len(self._names)}"
+        return next(name for name in (*candidates, last) if name not in self.components)
+
+    def _object(self, message: Descriptor, request: bool, elsewhere: frozenset[str], key: str) -> Schema:
+        fields = [field for field in message.fields if field.name not in elsewhere]
+        always: Callable[[FieldDescriptor], bool] = _must_be_given if request else _always_written
+        schema: Schema = {
+            "type": "object",
+            **self.comment(message.full_name),
+            "properties": {field.json_name: self._property(field, request, key) for field in fields},
+        }
+        if required := [field.json_name for field in fields if always(field)]:
+            schema["required"] = required
+        if request:
+            schema["additionalProperties"] = False
+            schema.update(_alternatives(message))
+        return schema
+
+    def _property(self, field: FieldDescriptor, request: bool, key: str) -> Schema:
+        schema = {**self._values(field, request), **self.comment(field.full_name)}
+        return {**schema, **keywords(KEY, field)} if field.name == key else schema
+
+    def _values(self, field: FieldDescriptor, request: bool) -> Schema:
+        if entry := map_entry(field):
+            names = {"propertyNames": _map_key(entry[0])} if request else {}
+            return {"type": "object", **names, "additionalProperties": self._value(entry[1], request)}
+        one = self._value(field, request)
+        if not field.is_repeated:
+            return one
+        return {"type": "array", "items": one, **(items_keywords(policy_of(field)) if request else {})}
+
+    def _value(self, field: FieldDescriptor, request: bool) -> Schema:
+        message = field.message_type
+        return self.scalar(field, request=request) if message is None else self._reference(message, request=request)
+
+    def scalar(self, field: FieldDescriptor, *, request: bool = False) -> Schema:
+        """The schema of one scalar value."""
+        if field.type in INTEGER_RANGES:
+            return {"type": "integer", "format": _integer_format(field), **_range(field, request), **_default(field)}
+        if field.type == FieldDescriptor.TYPE_ENUM:
+            return {"type": "string", "enum": list(enum_names(field.enum_type).values())}
+        schema = dict(_SCALARS[field.type])
+        if request:
+            schema.update(keywords(policy_of(field), field))
+        return {**schema, "format": "password"} if field.GetOptions().debug_redact else schema
+
+
+def _qualified(message: Descriptor, name: str) -> str:
+    """Told from its namesakes by its package: OrderStockShortage of `shop.order.v1.StockShortage`."""
+    words = (word for word in message.file.package.split(".") if not _VERSION.fullmatch(word))
+    return "".join((*[word.capitalize() for word in words][-1:], name))
+
+
+_SCALARS: Mapping[int, Schema] = {
+    FieldDescriptor.TYPE_STRING: {"type": "string"},
+    FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
+    FieldDescriptor.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
+    FieldDescriptor.TYPE_DOUBLE: {"type": "number", "format": "double"},
+    FieldDescriptor.TYPE_FLOAT: {"type": "number", "format": "float"},
+}
+
+
+def _map_key(key: FieldDescriptor) -> Schema:
+    """JSON has only names for keys, so other kinds are written as text."""
+    if key.type == FieldDescriptor.TYPE_BOOL:
+        return {"enum": ["true", "false"]}
+    return {"pattern": INTEGER_TEXT if key.type in INTEGER_RANGES else NO_NUL}
+
+
+def _range(field: FieldDescriptor, request: bool) -> Schema:
+    if request:
+        return keywords(policy_of(field), field)
+    low, high = INTEGER_RANGES[field.type]
+    return {"minimum": low, "maximum": high}
+
+
+def _default(field: FieldDescriptor) -> Schema:
+    # Every list of the platform pages alike (souk.kernel.paging).
+    return {"default": DEFAULT_PAGE_SIZE} if field.name == "page_size" else {}
+
+
+def _integer_format(field: FieldDescriptor) -> str:
+    return "int64" if field.type in _WIDE else "int32"
+
+
+def _must_be_given(field: FieldDescriptor) -> bool:
+    return must_be_given(field) or policy_of(field).min_items > 0
+
+
+def _always_written(field: FieldDescriptor) -> bool:
+    return not field.has_presence
+
+
+def _well_known(message: Descriptor) -> Schema:
+    if is_wrapper(message):
+        return Schemas({}).scalar(message.fields_by_name["value"])
+    return dict(_WELL_KNOWN[message.full_name])
+
+
+def _alternatives(message: Descriptor) -> Schema:
+    """At most one of each group; `not both` for each pair, which every validator knows."""
+    groups = [[field.json_name for field in oneof.fields] for oneof in message.oneofs]
+    pairs = [[a, b] for group in groups for i, a in enumerate(group) for b in group[i + 1 :]]
+    return {"not": {"anyOf": [{"required": pair} for pair in pairs]}} if pairs else {}

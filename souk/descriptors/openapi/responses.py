@@ -1,0 +1,123 @@
+"""The answers of an operation in OpenAPI: its successes by state, its reasons, and the gateway's own errors."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.empty_pb2 import Empty
+
+from souk.descriptors.contract import Access, Method
+from souk.descriptors.openapi.examples import Examples
+from souk.descriptors.openapi.gateway_codes import unavailable
+from souk.descriptors.openapi.json_schema import Schema, Schemas
+from souk.descriptors.openapi.problems import Problems
+
+HEADERS: Mapping[str, Schema] = {
+    "RequestId": {
+        "description": "The client's own, if it sent a valid one.",
+        "schema": {"type": "string"},
+        "required": True,
+    },
+    "Traceparent": {"description": "W3C Trace Context.", "schema": {"type": "string"}, "required": True},
+    "RetryAfter": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}, "required": True},
+    "Location": {"description": "Where the resource is.", "schema": {"type": "string"}, "required": True},
+    "IdempotentReplayed": {
+        "description": "The answer to an earlier request with the same key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "WwwAuthenticate": {"description": "RFC 6750.", "schema": {"type": "string"}, "required": True},
+}
+
+_EVERYWHERE = {
+    414: ("URI_TOO_LONG",),
+    429: ("RATE_LIMITED",),
+    431: ("HEADERS_TOO_LARGE",),
+    500: ("INTERNAL",),
+    504: ("DEADLINE_EXCEEDED",),
+}
+_WITH_BODY = {408: ("REQUEST_TIMEOUT",), 413: ("BODY_TOO_LARGE",), 415: ("UNSUPPORTED_MEDIA_TYPE",)}
+_STANDARD = {"UNAUTHENTICATED", "FORBIDDEN"}
+
+
+class Responses:
+    """Writes the answers of operations; problems that many share are collected as components."""
+
+    def __init__(self, schemas: Schemas, examples: Examples, identity: str) -> None:
+        self.components: dict[str, Schema] = {}
+        self.problems = Problems(schemas, examples)
+        self._schemas, self._examples, self._identity = schemas, examples, identity
+
+    def of(self, method: Method, *, has_body: bool) -> dict[str, Any]:
+        """Every answer that a method can have, by status."""
+        found = {str(status): self._success(method, status) for status in _success_statuses(method)}
+        for status, codes in sorted(_problems(method, self._identity, has_body=has_body).items()):
+            found[str(status)] = self._problem(method, status, codes)
+        return found
+
+    def _problem(self, method: Method, status: int, codes: list[str]) -> Schema:
+        response = _problem(status, codes, self.problems.content(method, status, codes))
+        # Of one code two services may bring different details.
+        if len(codes) > 1 or ((reason := method.reasons.get(codes[0])) and reason.detail is not None):
+            return response
+        name = f"{codes[0]}_{status}"
+        self.components.setdefault(name, response)
+        return {"$ref": f"#/components/responses/{name}"}
+
+    def _success(self, method: Method, status: int) -> Schema:
+        policy, headers = method.policy, _headers()
+        if policy.location:
+            headers["Location"] = _header("Location")
+        if policy.idempotency_field:
+            headers["Idempotent-Replayed"] = _header("IdempotentReplayed")
+        states = [state.value for state in policy.success_states if state.http_status == status]
+        phrase = HTTPStatus(status).phrase
+        response: Schema = {"description": f"{phrase}: {', '.join(states)}" if states else phrase, "headers": headers}
+        if method.output is not Empty:
+            message = cast(Descriptor, method.output.DESCRIPTOR)
+            example = self._examples.of(message)
+            for state in policy.success_states:
+                if state.http_status == status:
+                    example[state.field] = state.value
+            content = {"schema": self._schemas.answer(message), "example": example}
+            response["content"] = {"application/json": content}
+        return response
+
+
+def _success_statuses(method: Method) -> list[int]:
+    policy = method.policy
+    if method.output is Empty and policy.success_status == 200:
+        return [204]
+    return sorted({policy.success_status, *(state.http_status for state in policy.success_states)})
+
+
+def _problems(method: Method, identity: str, *, has_body: bool) -> Mapping[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    closed = method.policy.access is Access.CALLER
+    for reason in method.reasons.values():
+        if closed or reason.name not in _STANDARD:
+            found[reason.http_status].append(reason.name)
+    services = {method.service, identity} if closed else {method.service}
+    own: dict[int, tuple[str, ...]] = {**_EVERYWHERE, **(_WITH_BODY if has_body else {})}
+    own[503] = tuple(unavailable(service)[0] for service in sorted(services))
+    for status, codes in own.items():
+        found[status].extend(code for code in codes if code not in found[status])
+    return found
+
+
+def _problem(status: int, codes: list[str], content: Schema) -> Schema:
+    headers = _headers()
+    if status in (429, 503):
+        headers["Retry-After"] = _header("RetryAfter")
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("WwwAuthenticate")
+    return {"description": ", ".join(codes), "headers": headers, "content": content}
+
+
+def _headers() -> dict[str, Schema]:
+    return {"X-Request-Id": _header("RequestId"), "traceparent": _header("Traceparent")}
+
+
+def _header(name: str) -> Schema:
+    return {"$ref": f"#/components/headers/{name}"}

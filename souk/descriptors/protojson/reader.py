@@ -1,0 +1,179 @@
+"""JSON into messages, strictly: a request means one thing or it is refused with what is wrong.
+
+Compiled once per message into one small function a field. Deliberate differences from proto3 JSON:
+64-bit integers are JSON numbers within 2^53-1; unknown fields, snake_case names, duplicate keys,
+null, NaN and numbers in quotes are refused; enum values come without their prefix; a field that is
+neither `optional` nor repeated nor a message must be given.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import orjson
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from souk.descriptors.protojson.duplicate_keys import refuse_duplicates
+from souk.descriptors.protojson.names import lower_camel, map_entry, must_be_given
+from souk.descriptors.protojson.scalars import Read, scalar_reader, text_reader
+from souk.descriptors.protojson.walk import MAX_DEPTH, Place, Walk
+from souk.descriptors.protojson.well_known import READERS, is_wrapper
+from souk.kernel.errors import InvalidArgument, Violation
+
+
+class JsonReader:
+    """Reads bodies for one message.
+
+    `elsewhere` names fields that the body does not hold, because the path does; `waived` ones that
+    it may leave out although they must be given, because a header can give them.
+    """
+
+    def __init__(self, message: Descriptor, elsewhere: Collection[str] = (), waived: Collection[str] = ()) -> None:
+        known: dict[str, _Object] = {}
+        self._root = _Object(known, frozenset(elsewhere), frozenset(waived))
+        self._root.compile(message)
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a request without a body cannot be right."""
+        return bool(self._root.required)
+
+    def read(self, body: bytes) -> dict[str, Any]:
+        """The arguments for the message's constructor. Raises InvalidArgument, its fields named as in JSON."""
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise InvalidArgument([Violation("body", f"is not valid JSON: {error}"[:200])]) from None
+        walk = Walk()
+        arguments = self._root(value, walk, None, "")
+        if not walk.violations:
+            refuse_duplicates(body, walk)
+        if walk.violations:
+            raise InvalidArgument(walk.violations)
+        return arguments  # type: ignore[no-any-return]  # a reader of messages
+
+
+class _Object:
+    """Reads one message out of one object."""
+
+    __slots__ = ("_elsewhere", "_fields", "_known", "_oneofs", "_waived", "required")
+
+    def __init__(
+        self, known: "dict[str, _Object]", elsewhere: frozenset[str] = frozenset(), waived: frozenset[str] = frozenset()
+    ) -> None:
+        self._known, self._elsewhere, self._waived = known, elsewhere, waived
+        self._fields: dict[str, tuple[str, Read]] = {}
+        self._oneofs: tuple[frozenset[str], ...] = ()
+        self.required: frozenset[str] = frozenset()
+
+    def compile(self, message: Descriptor) -> None:
+        """Apart from the constructor, because a message may hold itself."""
+        fields = [field for field in message.fields if field.name not in self._elsewhere]
+        self._fields = {field.json_name: (field.name, field_reader(field, self._known)) for field in fields}
+        self.required = frozenset(f.name for f in fields if must_be_given(f) and f.name not in self._waived)
+        groups = (frozenset(field.name for field in oneof.fields) for oneof in message.oneofs)
+        self._oneofs = tuple(group for group in groups if len(group) > 1)
+
+    def __call__(self, value: object, walk: Walk, parent: Place | None, label: str | int) -> Any:
+        if type(value) is not dict:
+            return walk.refuse(parent, label, "must be an object")
+        here: Place = (parent, label, parent[2] + 1 if parent else 1)
+        if here[2] > MAX_DEPTH:
+            return walk.refuse(parent, label, "is nested too deeply")
+        walk.keys += len(value)
+        fields, arguments = self._fields, {}
+        for key, item in value.items():
+            field = fields.get(key)
+            if field is None:
+                self._refuse_unknown(key, walk, here)
+                if walk.full:
+                    return None
+            else:
+                arguments[field[0]] = field[1](item, walk, here, key)
+        if not arguments.keys() >= self.required or self._oneofs:
+            self._check_presence(arguments, walk, here)
+        return arguments
+
+    def _refuse_unknown(self, key: str, walk: Walk, here: Place) -> None:
+        meant = lower_camel(key)
+        if any(key == lower_camel(name) for name in self._elsewhere):
+            walk.refuse(here, key, "is given by the path, not by the body")
+        elif meant != key and meant in self._fields:
+            walk.refuse(here, key, f"is not a field; did you mean {meant}?")
+        else:
+            walk.refuse(here, key, "is not a field")
+
+    def _check_presence(self, arguments: Mapping[str, object], walk: Walk, here: Place) -> None:
+        for key, (name, _) in self._fields.items():
+            if name in self.required and name not in arguments:
+                walk.refuse(here, key, "must be given")
+        for group in self._oneofs:
+            for key, (name, _) in self._fields.items():
+                if name in group and name in arguments and len(group & arguments.keys()) > 1:
+                    walk.refuse(here, key, "must not be given together with its alternatives")
+
+
+def field_reader(field: FieldDescriptor, known: dict[str, _Object]) -> Read:
+    """Reads one field, with all its repetitions."""
+    if entry := map_entry(field):
+        return _map_reader(*entry, known)
+    one = _value_reader(field, known)
+    return _list_reader(one) if field.is_repeated else one
+
+
+def _value_reader(field: FieldDescriptor, known: dict[str, _Object]) -> Read:
+    message = field.message_type
+    if message is None:
+        return scalar_reader(field)
+    if message.full_name in READERS:
+        return READERS[message.full_name]
+    if is_wrapper(message):
+        return _wrapper_reader(message)
+    if message.full_name not in known:
+        known[message.full_name] = nested = _Object(known)
+        nested.compile(message)
+    return known[message.full_name]
+
+
+def _list_reader(one: Read) -> Read:
+    def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+        if type(value) is not list:
+            return walk.refuse(parent, label, "must be an array")
+        here: Place = (parent, label, parent[2] if parent else 0)
+        items: list[object] = []
+        for index, item in enumerate(value):
+            items.append(one(item, walk, here, index))
+            if walk.full:
+                break
+        return items
+
+    return read
+
+
+def _wrapper_reader(message: Descriptor) -> Read:
+    one, wrapper = scalar_reader(message.fields_by_name["value"]), GetMessageClass(message)
+
+    def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+        found = one(value, walk, parent, label)
+        return wrapper() if found is None else wrapper(value=found)
+
+    return read
+
+
+def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _Object]) -> Read:
+    read_key, read_value = text_reader(key), _value_reader(value, known)
+    # The constructor takes a map of messages only as messages, where it takes a list also as dicts.
+    nested = value.message_type
+    wrap = GetMessageClass(nested) if nested and isinstance(read_value, _Object) else None
+
+    def read(given: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+        if type(given) is not dict:
+            return walk.refuse(parent, label, "must be an object")
+        walk.keys += len(given)
+        here: Place = (parent, label, parent[2] if parent else 0)
+        found = {read_key(name, walk, here, name): read_value(item, walk, here, name) for name, item in given.items()}
+        if wrap is None or walk.violations:
+            return found
+        return {key: wrap(**item) for key, item in found.items()}  # type: ignore[arg-type]  # only messages are wrapped
+
+    return read

@@ -1,0 +1,1 @@
+"""The registry that a fleet brings along: its server, and the client of it."""

@@ -1,0 +1,108 @@
+"""A client of the registry that comes with Souk, over one connection however much is watched.
+
+unix:/run/souk/registry.sock   grpc://:SECRET@127.0.0.1:7100
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import Any
+from urllib.parse import SplitResult, quote
+
+import grpc
+import grpc.aio
+from soukapi.v1.registry_pb2 import WatchRequest
+from soukapi.v1.registry_pb2_grpc import RegistryStub
+
+from souk.discovery.availability import Reach
+from souk.discovery.diff import Memory
+from souk.discovery.embedded.instance_wire import from_wire
+from souk.discovery.embedded.registration import EmbeddedRegistration
+from souk.discovery.embedded.secret import secret_in, told
+from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.watch_fanout import Tell, Watches
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+
+SILENCE = 10.0
+"""Seconds without a word after which a registry that should repeat itself is held to be away."""
+
+_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+)
+
+
+class EmbeddedRegistryClient:
+    """The port's `Registry` over the contract `soukapi.v1.Registry`; every call tells the `secret`, if there is one."""
+
+    def __init__(self, target: str, silence: float = SILENCE, secret: str = "") -> None:
+        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self._stub: Any = RegistryStub(self._channel)
+        self._silence = silence
+        self._told = told(secret)
+        self._reach = Reach((grpc.aio.AioRpcError, TimeoutError, ConnectionError), _line)
+        self._watches = Watches(self._follow)
+        self._registrations: list[EmbeddedRegistration] = []
+
+    @property
+    def away(self) -> str:
+        """Why the registry cannot be reached; empty when it can."""
+        return self._reach.away
+
+    async def register(self, instance: Instance) -> EmbeddedRegistration:
+        """Announces an instance; returns once the registry knows it, or turned out to be away."""
+        begin = partial(self._stub.Register, metadata=self._told)
+        registration = EmbeddedRegistration(checked(instance), begin, self._reach, self._silence)
+        self._registrations = [one for one in self._registrations if not one.left] + [registration]
+        await registration.told()
+        return registration
+
+    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+        """Changes among a service's instances."""
+        return self._watches.watch(service)
+
+    async def close(self) -> None:
+        """Leaves with every registration and ends every watch."""
+        await asyncio.gather(*(one.leave() for one in self._registrations))
+        await self._watches.close()
+        await self._channel.close()
+
+    async def _follow(self, service: str, tell: Tell) -> None:
+        await self._reach.keep(partial(self._listen, service, tell, Memory()))
+
+    async def _listen(self, service: str, tell: Tell, memory: Memory) -> None:
+        call = self._stub.Watch(WatchRequest(service=service), metadata=self._told)
+        try:
+            while True:
+                async with asyncio.timeout(self._silence):
+                    answer = await call.read()
+                if answer is grpc.aio.EOF:
+                    raise ConnectionError("the registry has stopped")
+                self._reach.found()
+                tell(memory.hear(answer.life, answer.settled, map(from_wire, answer.instances)))
+        finally:
+            call.cancel()
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.details() or error.code().name
+    return "the registry does not answer" if isinstance(error, TimeoutError) else str(error)
+
+
+async def open(url: SplitResult, clock: Clock) -> EmbeddedRegistryClient:  # noqa: A001 - an adapter's `open`
+    """Opens `unix:PATH` or `grpc://:SECRET@host:port`; does not wait for a connection."""
+    target = f"unix:{_quoted(url)}" if url.scheme == "unix" else url.netloc.rpartition("@")[2]
+    if target in ("", "unix:"):
+        raise ConfigurationError("the registry's URL must be unix:PATH or grpc://host:port")
+    return EmbeddedRegistryClient(target, secret=secret_in(url))
+
+
+def _quoted(url: SplitResult) -> str:
+    """The path of a socket as gRPC wants it, also when whoever wrote the URL did not quote it."""
+    path = "".join((url.path, url.query and f"?{url.query}", url.fragment and f"#{url.fragment}"))
+    return quote(path, safe="/%")

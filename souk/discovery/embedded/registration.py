@@ -1,0 +1,105 @@
+"""An instance's place in the registry that comes with Souk: one stream, opened again when it breaks."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import grpc.aio
+from soukapi.v1.registry_pb2 import RegisterRequest
+
+from souk.discovery.availability import Reach
+from souk.discovery.embedded.instance_wire import to_wire
+from souk.discovery.registry import Instance, checked
+
+PATIENCE = 1.0
+"""Seconds that a caller waits for a registry that does not answer; it will be told later all the same."""
+
+
+class EmbeddedRegistration:
+    """Says again and again who is there, until it leaves; `begin` begins a call of `Register`."""
+
+    def __init__(self, instance: Instance, begin: Callable[[], Any], reach: Reach, silence: float) -> None:
+        self._leaving = asyncio.Event()
+        self._instance, self._healthy = instance, True
+        self._begin, self._reach, self._silence = begin, reach, silence
+        self._speak, self._heard = asyncio.Event(), asyncio.Event()
+        self._task = asyncio.ensure_future(reach.keep(self._stay))
+
+    @property
+    def left(self) -> bool:
+        """Whether it has given the place up, or is about to."""
+        return self._leaving.is_set()
+
+    async def set_healthy(self, healthy: bool) -> None:
+        """Whether it takes calls."""
+        self._healthy = healthy
+        await self._say()
+
+    async def update(self, instance: Instance) -> None:
+        """Says something else about the same instance."""
+        self._instance = checked(replace(instance, service=self._instance.service, id=self._instance.id))
+        await self._say()
+
+    async def leave(self) -> None:
+        """Gives the place up."""
+        self._leaving.set()
+        self._speak.set()
+        try:
+            await asyncio.wait({self._task}, timeout=PATIENCE)
+        finally:
+            self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def told(self) -> None:
+        """Waits until the registry knows what was said last, or turns out to be away."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._heard.wait()
+        except TimeoutError:
+            return
+
+    async def _say(self) -> None:
+        self._heard.clear()
+        self._speak.set()
+        if not self._reach.away and not self.left:
+            await self.told()
+
+    async def _stay(self) -> None:
+        if not self.left:  # otherwise the stream that broke has left already
+            await self._hold(self._begin())
+
+    async def _hold(self, call: Any) -> None:
+        """Keeps the place by one stream, until it leaves or the stream breaks."""
+        call.add_done_callback(lambda _: self._speak.set())
+        try:
+            while not self.left:
+                lease = await self._exchange(call)
+                await self._until_next(lease / 3)
+            await call.done_writing()
+            await call.read()
+        finally:
+            call.cancel()
+            self._heard.set()
+
+    async def _exchange(self, call: Any) -> float:
+        """Says what is to be said; returns the seconds of the lease."""
+        self._speak.clear()
+        if call.done():
+            raise ConnectionError(await call.details())
+        async with asyncio.timeout(self._silence):
+            await call.write(RegisterRequest(instance=to_wire(self._instance), healthy=self._healthy))
+            answer = await call.read()
+        if answer is grpc.aio.EOF:
+            raise ConnectionError("the registry has stopped")
+        self._reach.found()
+        if not self._speak.is_set():
+            self._heard.set()
+        return float(answer.lease.ToMilliseconds() / 1_000)
+
+    async def _until_next(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._speak.wait()
+        except TimeoutError:
+            return

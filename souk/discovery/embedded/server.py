@@ -1,0 +1,212 @@
+"""The registry that comes with Souk: one process, in memory; the supervisor of a fleet serves it.
+
+On a unix socket its owner alone reaches it. At a port anybody on the machine does, so whoever calls has to
+tell its secret, which is in its URL.
+
+A registration is a stream. While it lives and speaks within each lease the instance is there; a
+process that is killed breaks its stream, and everybody who watches knows within milliseconds.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import grpc
+import grpc.aio
+from google.protobuf.duration_pb2 import Duration
+from soukapi.v1 import registry_pb2_grpc
+from soukapi.v1.registry_pb2 import RegisterRequest, RegisterResponse, WatchRequest, WatchResponse
+
+from souk.discovery.embedded import secret as registry_secret
+from souk.discovery.embedded.instance_wire import from_wire, to_wire
+from souk.discovery.embedded.table import Place, Table
+from souk.discovery.registry import Instance, checked
+from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.errors import ConfigurationError
+from souk.telemetry.logs import logger
+
+_log = logger("discovery")
+
+HUNG = 1.0
+"""A lease that ends so many seconds late says that this process has hung, and nothing of the instance."""
+
+GRACE = 0.5
+"""Seconds within which streams end by themselves, without an error in their clients' logs."""
+
+LONGEST_PATH = 100
+"""Bytes of a unix socket's path that every system takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """Seconds: within `lease` an instance must speak; for `grace` after its start the registry is young,
+    and whoever knew more than it does goes on knowing it."""
+
+    lease: float = 10.0
+    grace: float = 3.0
+
+
+class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
+    """The servicer, and the registry's view for the process that serves it. Without a `secret` all may call."""
+
+    def __init__(self, clock: Clock, settings: EmbeddedSettings | None = None, secret: str = "") -> None:
+        self.url = ""
+        self._secret = secret
+        self._clock = clock
+        self._settings = settings or EmbeddedSettings()
+        self._table = Table()
+        self._life = secrets.token_hex(8)
+        self._settles_at = clock.monotonic() + self._settings.grace
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def instances(self, service: str) -> tuple[Instance, ...]:
+        """The healthy instances of a service, in the order of their ids."""
+        return self._table.instances(service)
+
+    def services(self) -> tuple[str, ...]:
+        """The services of which an instance is registered, healthy or not."""
+        return self._table.services()
+
+    async def until(self, service: str, check: Callable[[tuple[Instance, ...]], bool] = bool) -> tuple[Instance, ...]:
+        """Waits until the healthy instances of a service are as wanted, at least one by default; returns them."""
+        changed = asyncio.Event()
+        with self._table.listening(service, changed.set):
+            while not check(found := self.instances(service)):
+                changed.clear()
+                await changed.wait()
+        return found
+
+    # Coroutines that write, not generators as the stub's types have it: grpc.aio leaves a generator
+    # that was cancelled between two messages to the garbage collector, and the instance with it.
+    async def Register(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterable[RegisterRequest], context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        """Keeps one instance while its stream lives."""
+        await self._admit(context)
+        place = Place(self._table)
+        lease = Duration()
+        lease.FromMilliseconds(round(self._settings.lease * 1_000))
+        try:
+            while (request := await self._next(context)) is not None:
+                try:
+                    place.say(checked(from_wire(request.instance)), request.healthy)
+                except ConfigurationError as error:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                await context.write(RegisterResponse(lease=lease))
+        finally:
+            place.leave()
+
+    async def Watch(  # type: ignore[override]  # noqa: N802
+        self, request: WatchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        """Tells who is there, after each change and from time to time."""
+        await self._admit(context)
+        changed = asyncio.Event()
+        with self._table.listening(request.service, changed.set):
+            while not self._closed.done():  # one that stops tells nobody that everybody has left
+                changed.clear()
+                await context.write(self._seen(request.service))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):
+                        await changed.wait()
+
+    def close(self) -> None:
+        """Ends every stream. From now on what becomes of a registration is told to nobody."""
+        self._closed.set_result(None)
+        self._table.wake()
+
+    async def _admit(self, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        objection = self._secret and registry_secret.objection(context.invocation_metadata(), self._secret)
+        if objection:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, objection)
+
+    async def _next(self, context: "grpc.aio.ServicerContext[Any, Any]") -> RegisterRequest | None:
+        read = asyncio.ensure_future(context.read())
+        read.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever is cancelled reads it not
+        try:
+            while not read.done():
+                late = await self._wait(read)
+                if not read.done() and late < HUNG:
+                    await self._refuse(context)
+            return request if isinstance(request := read.result(), RegisterRequest) else None
+        finally:
+            read.cancel()
+
+    async def _wait(self, read: "asyncio.Future[Any]") -> float:
+        """Waits for a message, the end of the lease, or that of the registry; returns how many seconds too long."""
+        due = self._clock.monotonic() + self._settings.lease
+        await asyncio.wait({read, self._closed}, timeout=self._settings.lease, return_when=asyncio.FIRST_COMPLETED)
+        return self._clock.monotonic() - due
+
+    async def _refuse(self, context: "grpc.aio.ServicerContext[Any, Any]") -> NoReturn:
+        if self._closed.done():
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the registry stops")
+        await context.abort(grpc.StatusCode.ABORTED, "the lease ran out")
+
+    def _seen(self, service: str) -> WatchResponse:
+        return WatchResponse(
+            life=self._life,
+            settled=self._clock.monotonic() >= self._settles_at,
+            instances=map(to_wire, self.instances(service)),
+        )
+
+    def _pause(self) -> float:
+        young = self._settles_at - self._clock.monotonic()
+        return min(self._settings.lease / 3, young) if young > 0 else self._settings.lease / 3
+
+
+@asynccontextmanager
+async def serving_registry(
+    where: Path | str, clock: Clock | None = None, settings: EmbeddedSettings | None = None, secret: str = ""
+) -> AsyncIterator[EmbeddedRegistry]:
+    """Serves a registry on a unix socket (a Path) or at host:port (text), whose port 0 is any that is free.
+
+    Its `url` is what `open_registry` takes, with the secret in it. At host:port there always is one, made up
+    where none is given; give it where the registry is to be the same to its clients after a restart. Raises
+    ConfigurationError when it cannot listen there.
+    """
+    if isinstance(where, str) and not secret:
+        secret = registry_secret.made_up()
+    registry = EmbeddedRegistry(clock or SystemClock(), settings, registry_secret.checked(secret))
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])  # two servers would share a port silently
+    registry_pb2_grpc.add_RegistryServicer_to_server(registry, server)
+    registry.url = _listen(server, where, secret)
+    # Each handler's context is a copy of the one that the server is started in.
+    await asyncio.get_running_loop().create_task(server.start(), context=Context())
+    _log.debug("registry serves", where=str(where))
+    try:
+        yield registry
+    finally:
+        registry.close()
+        await server.stop(GRACE)
+
+
+def _listen(server: grpc.aio.Server, where: Path | str, secret: str) -> str:
+    if isinstance(where, Path):
+        return _listen_on_socket(server, where.absolute(), secret)
+    host = where.rpartition(":")[0]
+    return f"grpc://{registry_secret.with_secret(f'{host}:{_bound(server, where, where)}', secret)}"
+
+
+def _listen_on_socket(server: grpc.aio.Server, path: Path, secret: str) -> str:
+    if len(bytes(path)) > LONGEST_PATH:
+        raise ConfigurationError(f"the path of the registry's socket is longer than {LONGEST_PATH} bytes: {path}")
+    if "," in str(path):
+        raise ConfigurationError(f"gRPC takes no comma in the path of a socket: {path}")
+    url = f"unix:{quote(str(path))}"
+    _bound(server, url, path)
+    path.chmod(0o600)
+    return f"unix://{registry_secret.with_secret(quote(str(path)), secret)}" if secret else url
+
+
+def _bound(server: grpc.aio.Server, target: str, where: Path | str) -> int:
+    try:
+        return server.add_insecure_port(target)
+    except RuntimeError as error:
+        raise ConfigurationError(f"the registry cannot listen on {where}") from error

@@ -1,0 +1,1 @@
+"""Registries that others run: Consul, etcd, Eureka and DNS."""

@@ -1,0 +1,201 @@
+"""Instances as the domain name system tells them: SRV and A records, as a Kubernetes headless service answers.
+
+    dns://10.96.0.10:53/default.svc.cluster.local?port=50051&name={service}-service
+
+asks for `_grpc._tcp.NAME.default.svc.cluster.local` (SRV) and, where there is no such record and a port
+is given, for `NAME.default.svc.cluster.local` (A, else AAAA). NAME is the service's, put into `name` if
+that is given; `srv` names another port than `_grpc._tcp`. Without a host the system's servers are asked.
+
+Nothing is pushed: the records are asked for again when their time to live ends. An answer without
+records means that nobody is there; a server that fails or does not answer means nothing, and what is
+known stays. Only SRV records tell a weight (RFC 2782; of several priorities the first is used), none
+tell version, zone or metadata, and an instance that is not ready is left out by whoever fills the zone.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+from urllib.parse import SplitResult, parse_qsl
+
+import dns.asyncresolver
+import dns.exception
+import dns.rdatatype
+import dns.resolver
+from dns.rdtypes.IN.SRV import SRV
+
+from souk.discovery.availability import Reach
+from souk.discovery.diff import Known, by_id
+from souk.discovery.registry import HEAVIEST, Change, Instance, checked
+from souk.discovery.static import Unheard
+from souk.discovery.watch_fanout import Tell, Watches
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+
+SOONEST, LATEST = 0.5, 30.0
+"""Seconds between two questions, whatever the records' time to live."""
+
+PATIENCE = 2.0
+"""Seconds that one question may take."""
+
+_NOBODY = (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer)
+
+Answer: TypeAlias = "tuple[Known, float]"
+"""Instances, and for how many seconds that is so."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Where names are, in `domain`; `port` is that of instances that only have an address."""
+
+    domain: str
+    port: int = 0
+    name: str = "{service}"
+    srv: str = "_grpc._tcp"
+
+
+class DnsRegistry:
+    """The port's `Registry` over a resolver."""
+
+    def __init__(self, resolver: dns.asyncresolver.Resolver, settings: DnsSettings) -> None:
+        self._resolver = resolver
+        self._settings = settings
+        self._reach = Reach((dns.exception.DNSException, OSError))
+        self._watches = Watches(self._follow)
+
+    @property
+    def away(self) -> str:
+        """Why no server answers; empty when one does."""
+        return self._reach.away
+
+    async def register(self, instance: Instance) -> Unheard:
+        """Does nothing: whoever fills the zone decides who is there. Kubernetes does, by readiness."""
+        return Unheard(checked(instance))
+
+    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+        """Changes among a service's instances, seen when a record's time to live ends."""
+        return self._watches.watch(service)
+
+    async def close(self) -> None:
+        """Ends every watch."""
+        await self._watches.close()
+
+    async def _follow(self, service: str, tell: Tell) -> None:
+        await self._reach.keep(partial(self._poll, service, tell))
+
+    async def _poll(self, service: str, tell: Tell) -> None:
+        while True:
+            known, seconds = await self._ask(service)
+            self._reach.found()
+            tell(known)
+            await asyncio.sleep(min(max(seconds, SOONEST), LATEST))
+
+    async def _ask(self, service: str) -> Answer:
+        name = f"{self._settings.name.format(service=service)}.{self._settings.domain}."
+        records = await self._records(f"{self._settings.srv}.{name}", "SRV")
+        if records is not None:
+            return await self._by_records(service, records)
+        if self._settings.port:
+            return await self._by_addresses(service, name)
+        return {}, SOONEST
+
+    async def _by_records(self, service: str, records: dns.resolver.Answer) -> Answer:
+        found = [record for record in records if isinstance(record, SRV) and record.port]
+        first = min((record.priority for record in found), default=0)
+        found = [record for record in found if record.priority == first]
+        hosts = await asyncio.gather(*(self._addresses(record.target.to_text()) for record in found))
+        targets = Counter(record.target for record in found)
+        instances = [
+            Instance(
+                service,
+                _id(record, alone=targets[record.target] == 1),
+                _join(addresses[0], record.port),
+                weight=min(max(record.weight, 1), HEAVIEST),
+            )
+            for record, (addresses, _) in zip(found, hosts, strict=True)
+            if addresses
+        ]
+        return by_id(instances), min([_time_to_live(records), *(seconds for _, seconds in hosts)])
+
+    async def _by_addresses(self, service: str, name: str) -> Answer:
+        addresses, seconds = await self._addresses(name)
+        port = self._settings.port
+        return by_id(
+            Instance(service, f"{host.replace(':', '-')}-{port}", _join(host, port)) for host in addresses
+        ), seconds
+
+    async def _addresses(self, host: str) -> tuple[Sequence[str], float]:
+        """A host's addresses in order, and for how many seconds that is so."""
+        for kind in ("A", "AAAA"):
+            records = await self._records(host, kind)
+            if records is not None:
+                return sorted(record.to_text() for record in records), _time_to_live(records)
+        return (), SOONEST
+
+    async def _records(self, name: str, kind: str) -> dns.resolver.Answer | None:
+        """Records, or None when there are none; raises when nobody can say."""
+        try:
+            return await self._resolver.resolve(name, kind, search=False, lifetime=PATIENCE)
+        except _NOBODY:
+            return None
+
+
+def _time_to_live(records: dns.resolver.Answer) -> float:
+    return float(records.rrset.ttl) if records.rrset is not None else SOONEST
+
+
+def _id(record: SRV, alone: bool) -> str:
+    """A pod's own name, by which it is known again when its address has changed."""
+    host = record.target.to_text(omit_final_dot=True).lower()
+    return host if alone else f"{host}-{record.port}"
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def open(url: SplitResult, clock: Clock) -> DnsRegistry:  # noqa: A001 - an adapter's `open`
+    """Opens `dns://HOST:PORT/DOMAIN?port=&name=&srv=`."""
+    return DnsRegistry(await _resolver(url), _settings(url))
+
+
+def _settings(url: SplitResult) -> DnsSettings:
+    query = dict(parse_qsl(url.query))
+    unknown = query.keys() - {"port", "name", "srv"}
+    if unknown or not url.path.strip("/."):
+        raise ConfigurationError(
+            "a DNS registry's URL must be dns://HOST:PORT/DOMAIN, with port=, name= and srv= if need be"
+        )
+    try:
+        query.get("name", "").format(service="")
+        return DnsSettings(url.path.strip("/."), int(query.pop("port", 0)), **query)
+    except (ValueError, LookupError) as error:
+        raise ConfigurationError(f"wrong query in a DNS registry's URL: {error}") from error
+
+
+async def _resolver(url: SplitResult) -> dns.asyncresolver.Resolver:
+    if url.hostname is None:
+        try:
+            return dns.asyncresolver.Resolver()
+        except dns.resolver.NoResolverConfiguration as error:
+            raise ConfigurationError("this machine has no DNS server configured: name one in the URL") from error
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = [await _address_of(url.hostname)]
+    resolver.port = url.port or 53
+    return resolver
+
+
+async def _address_of(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise ConfigurationError(f"the DNS server {host} has no address: {error}") from error
+    return str(found[0][4][0])

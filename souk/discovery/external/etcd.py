@@ -1,0 +1,149 @@
+"""etcd v3: etcd://user:password@host:2379,host:2379/souk?lease=10&settle=0&tls=false, over its JSON gateway.
+
+An instance is the key `/souk/services/SERVICE/ID`, with JSON as its value, attached to a lease of its own; while it
+says that it is not healthy the key is not there, and the lease goes on. A watch lists, then follows a watch
+stream from the revision of the list; it lists again when that revision has been compacted, when the
+stream breaks, and after some silence.
+
+Source: etcd's API guarantees, "Watch APIs", and `api_grpc_gateway`.
+"""
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import SplitResult
+
+from souk.discovery.external.backend import BackedRegistry, Hearing
+from souk.discovery.external.etcd_gateway import Gateway, binary, text
+from souk.discovery.external.leases import RegistryAway
+from souk.discovery.external.url_options import Options, options_of
+from souk.discovery.registry import Instance
+from souk.kernel.clock import Clock
+
+SILENCE = 15.0
+"""Seconds without a word after which a watch lists again: a server that hangs is noticed, a lost event is found."""
+
+
+Known = dict[str, Instance]
+"""Instances by the gateway's text of their key."""
+
+
+class EtcdBackend:
+    """An etcd server, or the members of a cluster."""
+
+    def __init__(self, options: Options) -> None:
+        self._gateway = Gateway(options)
+        self._prefix = f"{options.path}/services"
+        self._ttl = max(1, math.ceil(options.lease))
+        self.grace = options.lease + options.settle
+        self._leases: dict[str, str] = {}
+
+    def check(self, instance: Instance) -> None:
+        """It holds whatever the port allows."""
+
+    async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
+        """Puts the key under the claim's lease, or takes it away."""
+        lease = self._leases.get(claim) or await self._grant(claim)
+        key = self._key(instance)
+        if not healthy:
+            await self._gateway.call("/v3/kv/deleterange", {"key": key})
+            return
+        put = {"key": key, "value": binary(json.dumps(asdict(instance))), "lease": lease}
+        reply = await self._gateway.call("/v3/kv/put", put, allowed=(404,))
+        if reply.status == 404:
+            self._leases.pop(claim, None)
+            raise RegistryAway("etcd has lost the lease")
+
+    async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
+        """Keeps the lease alive; one that ran out has taken its key along. Puts right a key that somebody removed."""
+        lease = self._leases.get(claim)
+        if lease is None:
+            return False
+        reply = await self._gateway.call("/v3/lease/keepalive", {"ID": lease})
+        alive = int(reply.body["result"].get("TTL", 0)) > 0
+        if not alive:
+            del self._leases[claim]
+        return alive and not (healthy and await self._holder(instance) is None)
+
+    async def owns(self, claim: str, instance: Instance) -> bool:
+        """Whether the key is under this claim's lease, or is not there."""
+        return await self._holder(instance) in (None, self._leases.get(claim))
+
+    async def withdraw(self, claim: str, instance: Instance) -> None:
+        """Revokes the lease, and with it the key, unless that is under another by now."""
+        lease = self._leases.pop(claim, None)
+        if lease:
+            await self._gateway.call("/v3/lease/revoke", {"ID": lease}, allowed=(404,))
+
+    async def listen(self, service: str, hearing: Hearing) -> None:
+        """Lists and follows, again and again."""
+        within = f"{self._prefix}/{service}/"
+        # "0" comes after "/": the range holds all keys that begin with `within`.
+        span = {"key": binary(within), "range_end": binary(within[:-1] + "0")}
+        while True:
+            reply = await self._gateway.call("/v3/kv/range", span)
+            known: Known = {}
+            apply([{"kv": kv} for kv in reply.body.get("kvs", [])], known)
+            hearing.hear(known.values())
+            await self._watch({**span, "start_revision": int(reply.body["header"]["revision"]) + 1}, known, hearing)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._gateway.close()
+
+    async def _watch(self, span: Mapping[str, Any], known: Known, hearing: Hearing) -> None:
+        """Applies events to what is known until it is time to list again."""
+        stream = self._gateway.watch(span)
+        try:
+            while True:
+                async with asyncio.timeout(hearing.settles_in(SILENCE)):
+                    result = await anext(stream)
+                if result.get("canceled"):
+                    return
+                if result.get("events"):
+                    apply(result["events"], known)
+                    hearing.hear(known.values())
+        except TimeoutError:
+            return
+        finally:
+            await stream.aclose()
+
+    async def _holder(self, instance: Instance) -> str | None:
+        """The lease of the key, "0" for none; None when the key is not there."""
+        reply = await self._gateway.call("/v3/kv/range", {"key": self._key(instance)})
+        return next((str(kv.get("lease", "0")) for kv in reply.body.get("kvs", [])), None)
+
+    async def _grant(self, claim: str) -> str:
+        reply = await self._gateway.call("/v3/lease/grant", {"TTL": self._ttl})
+        lease = self._leases[claim] = str(reply.body["ID"])
+        return lease
+
+    def _key(self, instance: Instance) -> str:
+        return binary(f"{self._prefix}/{instance.service}/{instance.id}")
+
+
+def apply(events: list[dict[str, Any]], known: Known) -> None:
+    """Changes what is known by key; an event without a type is a put."""
+    for event in events:
+        instance = None if event.get("type") == "DELETE" else instance_of(event["kv"].get("value", ""))
+        if instance is None:
+            known.pop(event["kv"]["key"], None)
+        else:
+            known[event["kv"]["key"]] = instance
+
+
+def instance_of(value: str) -> Instance | None:
+    """The instance in the gateway's text of a value; None when somebody has written something else."""
+    try:
+        return Instance(**json.loads(text(value)))
+    except (TypeError, ValueError):
+        return None
+
+
+async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
+    """Opens the cluster at an URL; does not wait for it."""
+    options = options_of(url, 2379, "/souk")
+    return BackedRegistry(EtcdBackend(options), clock, options.lease)

@@ -1,0 +1,150 @@
+"""Eureka: eureka://user:password@host:8761/eureka?lease=10&poll=5&settle=30&tls=false.
+
+An instance is UP, or DOWN while it says that it is not healthy. A watch asks every `poll` seconds for the one
+application: Eureka cannot push, and its delta covers all applications, so that asking for one costs less.
+
+Eureka is slow by design. Its server answers out of a cache that it refreshes every 30 s
+(`eureka.server.response-cache-update-interval-ms`), looks for leases that ran out every 60 s
+(`eviction-interval-timer-in-ms`), gives each lease twice its time, and stops removing when many run out at
+once (`enable-self-preservation`). Set the first two to a second or less where Souk is to notice soon, and say
+the first as `settle` in seconds: a server that has just started may say for so long that nobody is there.
+
+Source: Eureka REST operations (Netflix, Eureka wiki).
+"""
+
+import asyncio
+import base64
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import SplitResult, quote
+
+from souk.discovery.external.backend import BackedRegistry, Hearing
+from souk.discovery.external.http_api import Api
+from souk.discovery.external.labels import CLAIM, labelled, labels
+from souk.discovery.external.url_options import Options, options_of
+from souk.discovery.registry import Instance
+from souk.kernel.clock import Clock
+
+FOREIGN_PORT = "gRPC_port"
+"""Where Spring's gRPC starters say the port, if it is not the one of HTTP."""
+
+
+class EurekaBackend:
+    """A Eureka server."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        self._api = Api("Eureka", options, _authorization(options))
+        self._apps = f"{options.path}/apps"
+        self._lease, self._poll = options.lease, options.poll
+        self.grace = options.lease + options.settle
+        self._clock = clock
+        self._said: dict[str, int] = {}
+        self._confirmed = False
+
+    def check(self, instance: Instance) -> None:
+        """It holds whatever the port allows."""
+
+    async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
+        """Registers, or says something else."""
+        said = max(self._clock.now() // 1_000, await self._last(claim, instance) + 1)
+        host, _, port = instance.address.rpartition(":")
+        described = {
+            "instanceId": instance.id,
+            "app": instance.service,
+            "vipAddress": instance.service,
+            "hostName": host,
+            "ipAddr": host,
+            "port": {"$": int(port), "@enabled": "true"},
+            "status": _status(healthy),
+            "dataCenterInfo": {"@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn"},
+            "leaseInfo": {
+                "renewalIntervalInSecs": max(1, math.floor(self._lease / 3)),
+                "durationInSecs": max(1, math.ceil(self._lease)),
+            },
+            "metadata": labels(instance, claim),
+            "lastDirtyTimestamp": str(said),
+        }
+        await self._api.call("POST", self._app(instance.service), json={"instance": described})
+        self._said[claim] = said
+
+    async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
+        """Sends a heartbeat."""
+        params = {"status": _status(healthy), "lastDirtyTimestamp": str(self._said.get(claim, 0))}
+        reply = await self._api.call("PUT", self._one(instance), params=params, allowed=(404,))
+        return reply.status != 404
+
+    async def owns(self, claim: str, instance: Instance) -> bool:
+        """Whether the server's instance is this claim's, or is not there."""
+        reply = await self._api.call("GET", self._one(instance), allowed=(404,))
+        return reply.status == 404 or reply.body["instance"]["metadata"].get(CLAIM) == claim
+
+    async def withdraw(self, claim: str, instance: Instance) -> None:
+        """Cancels the lease."""
+        if await self.owns(claim, instance):
+            await self._api.call("DELETE", self._one(instance), allowed=(404,))
+        self._said.pop(claim, None)
+
+    async def listen(self, service: str, hearing: Hearing) -> None:
+        """Polls."""
+        while True:
+            reply = await self._api.call("GET", self._app(service), allowed=(404,))
+            if reply.status == 404:
+                await self._confirm()
+            hearing.hear(_instances(service, reply.body))
+            await asyncio.sleep(hearing.settles_in(self._poll))
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._api.close()
+
+    async def _confirm(self) -> None:
+        """Raises RegistryAway when there is no Eureka at this path: it answers 404 for an unknown service too."""
+        if not self._confirmed:
+            await self._api.call("GET", f"{self._apps}/delta")
+            self._confirmed = True
+
+    async def _last(self, claim: str, instance: Instance) -> int:
+        """The time of what was said last of this id. Eureka does not believe what is older: where clocks differ, or
+        jump back, an instance that has just come would not be heard."""
+        if claim in self._said:
+            return self._said[claim]
+        reply = await self._api.call("GET", self._one(instance), allowed=(404,))
+        return 0 if reply.status == 404 else int(reply.body["instance"]["lastDirtyTimestamp"])
+
+    def _app(self, service: str) -> str:
+        return f"{self._apps}/{quote(service.upper(), safe='')}"
+
+    def _one(self, instance: Instance) -> str:
+        return f"{self._app(instance.service)}/{instance.id}"
+
+
+def _status(healthy: bool) -> str:
+    return "UP" if healthy else "DOWN"
+
+
+def _authorization(options: Options) -> Mapping[str, str]:
+    if not options.user:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{options.user}:{options.password}".encode()).decode()}
+
+
+def _instances(service: str, body: Any) -> Iterator[Instance]:
+    found = body["application"]["instance"] if body else []
+    for one in found if isinstance(found, list) else [found]:
+        # Names of applications are in capitals, so that two services of ours may share one.
+        if one["status"] == "UP" and (CLAIM not in one["metadata"] or one["vipAddress"] == service):
+            yield _instance(service, one)
+
+
+def _instance(service: str, found: dict[str, Any]) -> Instance:
+    texts = {name: text for name, text in found["metadata"].items() if name != "@class"}
+    host = found["ipAddr"] if CLAIM in texts or found.get("ipAddr") else found["hostName"]
+    port = found["port"]["$"] if CLAIM in texts else texts.get(FOREIGN_PORT, found["port"]["$"])
+    return labelled(service, found.get("instanceId") or found["hostName"], f"{host}:{port}", texts)
+
+
+async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
+    """Opens the server at an URL; does not wait for it."""
+    options = options_of(url, 8761, "/eureka", {"poll": "5", "settle": "30"})
+    return BackedRegistry(EurekaBackend(options, clock), clock, options.lease)

@@ -1,0 +1,132 @@
+"""Registrations that live by calls: announced, renewed before their lease is over, announced again when forgotten."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from random import Random
+from secrets import token_hex
+from typing import Protocol
+
+from souk.discovery.availability import Reach
+from souk.discovery.registry import Instance, checked
+from souk.kernel.errors import SoukError
+
+PATIENCE = 1.0
+"""Seconds that a caller waits for a registry that does not answer; it will be told later all the same."""
+
+
+class RegistryAway(SoukError):
+    """The registry has not answered, or not as it should; the message is a line for operators."""
+
+
+class Claims(Protocol):
+    """What an adapter does for one claim, which is text of its own for each registration.
+
+    A later claim takes an id over; what the earlier one says then counts no more. Every failure is a
+    RegistryAway.
+    """
+
+    def check(self, instance: Instance) -> None:
+        """Raises ConfigurationError for what it can never hold."""
+        ...
+
+    async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
+        """Takes the id, whoever has it; or says anew what this claim says of itself."""
+        ...
+
+    async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
+        """Renews the lease. False when the registry does not know this claim any more."""
+        ...
+
+    async def owns(self, claim: str, instance: Instance) -> bool:
+        """Whether no other claim has taken the id over."""
+        ...
+
+    async def withdraw(self, claim: str, instance: Instance) -> None:
+        """Gives the id up, if it is still this claim's."""
+        ...
+
+
+class Claim:
+    """The port's `Registration` over an adapter's claims."""
+
+    def __init__(self, instance: Instance, claims: Claims, reach: Reach, lease: float) -> None:
+        self._instance, self._healthy = instance, True
+        self._claims, self._reach, self._lease = claims, reach, lease
+        self._claim = token_hex(8)
+        self._random = Random()
+        self._announced: tuple[Instance, bool] | None = None
+        self._speak, self._heard = asyncio.Event(), asyncio.Event()
+        self._telling = asyncio.Lock()
+        self.left = False
+        self._task = asyncio.ensure_future(self._stay())
+
+    async def set_healthy(self, healthy: bool) -> None:
+        """Whether it takes calls."""
+        self._healthy = healthy
+        await self._say()
+
+    async def update(self, instance: Instance) -> None:
+        """Says something else about the same instance."""
+        changed = checked(replace(instance, service=self._instance.service, id=self._instance.id))
+        self._claims.check(changed)
+        self._instance = changed
+        await self._say()
+
+    async def leave(self) -> None:
+        """Gives the place up."""
+        if not self.left:
+            self.left = True
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PATIENCE):
+                        await self._withdraw()
+            finally:
+                self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def told(self) -> None:
+        """Waits until the registry knows what was said last, or turns out to be away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._heard.wait()
+
+    async def _say(self) -> None:
+        self._heard.clear()
+        self._speak.set()
+        if not self._reach.away and not self.left:
+            await self.told()
+
+    async def _stay(self) -> None:
+        while True:
+            await self._reach.keep(self._tell)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._lease / 3 * self._random.uniform(0.8, 1.0)):
+                    await self._speak.wait()
+
+    async def _tell(self) -> None:
+        self._speak.clear()
+        try:
+            # A call that has begun is not given up when the instance leaves, or it might arrive after the goodbye.
+            async with self._telling:
+                if not self.left:
+                    await self._exchange(self._instance, self._healthy)
+                    self._reach.found()
+        finally:
+            if not self._speak.is_set():
+                self._heard.set()
+
+    async def _exchange(self, instance: Instance, healthy: bool) -> None:
+        said = (instance, healthy)
+        if self._announced == said and await self._claims.renew(self._claim, instance, healthy):
+            return
+        if self._announced is None or await self._claims.owns(self._claim, instance):
+            await self._claims.announce(self._claim, instance, healthy)
+            self._announced = said
+
+    async def _withdraw(self) -> None:
+        async with self._telling:
+            try:
+                await self._claims.withdraw(self._claim, self._instance)
+            except Exception as error:  # its lease runs out
+                self._reach.lost(error)

@@ -1,0 +1,86 @@
+"""Many watches over one look at the registry a service."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from souk.discovery.diff import Known, differences
+from souk.discovery.registry import Change
+
+Tell = Callable[[Known], None]
+
+Follow = Callable[[str, Tell], Awaitable[None]]
+"""Tells all instances of a service whenever they may have changed, for ever."""
+
+
+class Watches:
+    """The watches of one adapter, which says by `follow` what it sees of a service.
+
+    A service is followed while anybody watches it. A slow watcher hears several changes as one, so
+    nothing grows while it waits.
+    """
+
+    def __init__(self, follow: Follow) -> None:
+        self._follow = follow
+        self._followed: dict[str, _Followed] = {}
+        self._closed = False
+
+    async def watch(self, service: str) -> AsyncGenerator[Change, None]:
+        """The changes, beginning with what is there; ends when the adapter is closed."""
+        if self._closed:
+            return
+        followed = self._followed.get(service)
+        if followed is None:
+            followed = self._followed[service] = _Followed(service, self._follow)
+        wake = followed.join()
+        told: Known = {}
+        try:
+            while await wake.wait() and not self._closed:
+                wake.clear()
+                for change in differences(told, told := followed.latest):
+                    yield change
+        finally:
+            if followed.part(wake):
+                if self._followed.get(service) is followed:
+                    del self._followed[service]
+                await followed.end()
+
+    async def close(self) -> None:
+        """Ends every watch."""
+        self._closed = True
+        for followed in list(self._followed.values()):
+            followed.wake()
+            await followed.end()
+
+
+class _Followed:
+    """One service, and who watches it."""
+
+    def __init__(self, service: str, follow: Follow) -> None:
+        self.latest: Known = {}
+        self._wakes: set[asyncio.Event] = set()
+        self._task = asyncio.ensure_future(follow(service, self._tell))
+
+    def _tell(self, latest: Known) -> None:
+        if latest != self.latest:
+            self.latest = latest
+            self.wake()
+
+    def wake(self) -> None:
+        for wake in self._wakes:
+            wake.set()
+
+    def join(self) -> asyncio.Event:
+        """An event that is set whenever there may be something to tell."""
+        wake = asyncio.Event()
+        wake.set()
+        self._wakes.add(wake)
+        return wake
+
+    def part(self, wake: asyncio.Event) -> bool:
+        """Whether nobody watches any more."""
+        self._wakes.discard(wake)
+        return not self._wakes
+
+    async def end(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})

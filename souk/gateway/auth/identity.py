@@ -1,0 +1,187 @@
+"""Who is calling: bearer tokens (RFC 6750) that are JWTs signed with ES256 (RFC 7519), and roles.
+
+The algorithm is pinned: a token that names another is refused before any key is looked at, so
+neither `none` nor a public key used as an HMAC secret is ever tried (RFC 8725, section 3.1).
+"""
+
+import hashlib
+import math
+from base64 import urlsafe_b64decode
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from souk.descriptors.contract import Access, Method
+from souk.gateway.auth.jwks import SigningKeys
+from souk.gateway.http.problem import Problem, forbidden, unauthenticated
+from souk.gateway.settings import GatewaySettings
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.context import Caller
+
+ALGORITHM = "ES256"
+LONGEST_TOKEN = 8_192
+NOT_BEFORE_SKEW = 5.0
+SERVICE = "gateway"
+ANONYMOUS = Caller(service=SERVICE)
+
+UNREADABLE = (JoseError, ValueError, TypeError, OverflowError, RecursionError)
+"""What the readers of tokens raise for what is none; it was sent, so it is never an error on this side."""
+
+RolesOf = Callable[[str, str], Awaitable[frozenset[str]]]
+"""The roles that a user has now; the second argument is the traceparent. Raises Problem when that cannot be told."""
+
+
+class Issuer(Protocol):
+    """Who signs tokens, for whom, and the full names of the methods that give keys and roles."""
+
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def audience(self) -> str: ...
+    @property
+    def keys_method(self) -> str: ...
+    @property
+    def roles_method(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    caller: Caller
+    expires: float
+    kid: str
+    key: ECKey
+
+
+class Identity:
+    """Turns an Authorization header into a Caller, and says what that caller may call."""
+
+    def __init__(
+        self, issuer: Issuer, keys: SigningKeys, roles_of: RolesOf, settings: GatewaySettings, clock: Clock
+    ) -> None:
+        self._issuer, self._keys, self._roles_of = issuer, keys, roles_of
+        self._clock, self._limit = clock, settings.verified_tokens
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+
+    async def authorise(self, authorization: str, method: Method, traceparent: str) -> Caller:
+        """The caller of `method`. Raises Problem 401 and 403."""
+        if method.policy.access is Access.ANYONE:
+            return ANONYMOUS
+        caller = await self.caller(authorization)
+        if method.policy.roles:
+            # Asked anew and not taken from the token, so that who was demoted is out at once.
+            caller = replace(caller, roles=await self._roles_of(caller.subject, traceparent))
+            if not caller.roles & method.policy.roles:
+                raise forbidden()
+        if not method.policy.scopes <= caller.scopes:
+            raise forbidden()
+        return caller
+
+    async def caller(self, authorization: str) -> Caller:
+        """Whom a token names. Raises Problem 401."""
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise unauthenticated()
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            raise _invalid()
+        if self._keys.stale:
+            await self._keys.refresh()
+        digest = hashlib.sha256(token.encode()).digest()
+        verified = self._remembered(digest)
+        if verified is None:
+            verified = await self._verify(token)
+            self._remember(digest, verified)
+        if verified.expires <= self._clock.now() / MICROSECONDS:
+            self._verified.pop(digest, None)
+            raise unauthenticated("the token has expired", invalid_token=True)
+        return verified.caller
+
+    def _remembered(self, digest: bytes) -> _Verified | None:
+        verified = self._verified.get(digest)
+        if verified is None:
+            return None
+        if not self._keys.holds(verified.kid, verified.key):
+            del self._verified[digest]
+            return None
+        self._verified.move_to_end(digest)
+        return verified
+
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        self._verified[digest] = verified
+        if len(self._verified) > self._limit:
+            self._verified.popitem(last=False)
+
+    async def _verify(self, token: str) -> _Verified:
+        kid = _kid(token)
+        key = await self._keys.find(kid)
+        if key is None:
+            raise _invalid()
+        try:
+            payload = jws.deserialize_compact(token, key, algorithms=[ALGORITHM]).payload
+            # By this reader, which knows neither lone surrogates nor endless nesting.
+            claims = orjson.loads(payload)
+        except UNREADABLE:
+            raise _invalid() from None
+        if not isinstance(claims, dict):
+            raise _invalid()
+        return self._checked(claims, kid, key)
+
+    def _checked(self, claims: dict[str, Any], kid: str, key: ECKey) -> _Verified:
+        audience, subject = claims.get("aud"), claims.get("sub")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if claims.get("iss") != self._issuer.issuer or self._issuer.audience not in audiences:
+            raise _invalid()
+        if not isinstance(subject, str) or not subject:
+            raise _invalid()
+        if _time(claims.get("nbf", 0)) > self._clock.now() / MICROSECONDS + NOT_BEFORE_SKEW:
+            raise _invalid()
+        session = claims.get("sid")
+        if not isinstance(session, str):
+            session = ""
+        caller = Caller(subject, _words(claims.get("roles")), _words(claims.get("scope")), SERVICE, session)
+        return _Verified(caller, _time(claims.get("exp")), kid, key)
+
+
+def _invalid() -> Problem:
+    # One text for all: which check failed is of use only to whoever made the token up.
+    return unauthenticated("the token is not valid", invalid_token=True)
+
+
+def _kid(token: str) -> str:
+    """The kid of a token that says ES256. Raises Problem."""
+    head = token.partition(".")[0]
+    try:
+        header = orjson.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    except UNREADABLE:
+        raise _invalid() from None
+    if not isinstance(header, dict) or header.get("alg") != ALGORITHM or "crit" in header:
+        raise _invalid()
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise _invalid()
+    return kid
+
+
+def _time(value: object) -> float:
+    """Seconds since 1970 (RFC 7519, NumericDate). Raises Problem."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _invalid()
+    try:
+        seconds = float(value)
+    except OverflowError:
+        raise _invalid() from None
+    if not math.isfinite(seconds):
+        raise _invalid()
+    return seconds
+
+
+def _words(value: object) -> frozenset[str]:
+    if isinstance(value, str):
+        return frozenset(value.split())
+    return frozenset(word for word in value if isinstance(word, str)) if isinstance(value, list) else frozenset()

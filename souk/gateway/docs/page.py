@@ -1,0 +1,148 @@
+"""The OpenAPI document as one page: rendered here, without a script it depends on and without the internet."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from json import dumps
+from typing import Any
+
+from souk.gateway.docs.schema import Schema, fields, reference, row, text
+
+_COMMON = ("type", "title", "status", "detail", "code", "requestId")
+_ASSETS = files("souk.gateway") / "assets"
+
+
+def page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
+    """The page and its headers: its own style and script may run and nothing else may be loaded."""
+    style, script = (_ASSETS.joinpath(name).read_text("utf-8") for name in ("docs.css", "docs.js"))
+    title = escape(document["info"]["title"])
+    html = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} API</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head><body><header><h1>{title} API</h1>"
+        f"<p>{text(document['info']['description'])}</p>"
+        '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>'
+        '<label for="filter">Filter by path, name or code</label><input id="filter" type="search">'
+        '<p id="matches" role="status"></p>'
+        f"</header><main>{''.join(_body(document))}</main><script>{script}</script></body></html>"
+    )
+    policy = (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return html.encode(), (
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", policy.encode()),
+        (b"referrer-policy", b"no-referrer"),
+    )
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+def _body(document: Mapping[str, Any]) -> Iterator[str]:
+    for tag in document["tags"]:
+        yield f"<section><h2>{escape(tag['name'])}</h2><p>{text(tag.get('description', ''))}</p>"
+        for path, operations in document["paths"].items():
+            for verb, operation in operations.items():
+                if tag["name"] in operation["tags"]:
+                    yield from _operation(verb, path, operation, document)
+        yield "</section>"
+    yield "<section><h2>Schemas</h2>"
+    shown = {name: one for name, one in document["components"]["schemas"].items() if _own_members(one)}
+    for name, schema in shown.items():
+        yield (
+            f'<details id="{escape(name)}"><summary><code>{escape(name)}</code>'
+            f"<span>{text(schema.get('description', ''))}</span></summary>{fields(schema)}</details>"
+        )
+    yield (
+        '</section><section><h2>Codes</h2><table class="codes"><tr><th>Code</th><td>Status</td><td>What it means</td>'
+        f"<td>What to do</td></tr>{''.join(_codes(document))}</table></section>"
+    )
+
+
+def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+    who = ", ".join(operation.get("x-roles", ["user"] if operation["security"] else ["anyone"]))
+    yield (
+        f'<details class="operation" id="{escape(operation["operationId"])}"><summary>'
+        f'<b class="{escape(verb)}">{escape(verb.upper())}</b><code>{escape(path)}</code>'
+        f"<span>{text(operation['summary'])}</span><i>{escape(who)}</i></summary>"
+        f"<p>{text(_more(operation))} <small>Answered within {operation['x-timeout-seconds']:g} s.</small></p>"
+    )
+    if operation["parameters"]:
+        yield f'<h3>Parameters</h3><table class="fields">{"".join(map(_parameter, operation["parameters"]))}</table>'
+    if body := operation.get("requestBody"):
+        yield from _request_body(body["content"]["application/json"], document)
+    yield "<h3>Answers</h3><table>"
+    for status, response in _responses(operation, document).items():
+        yield f"<tr><th>{escape(status)}</th><td>{_answer(response, document)}</td></tr>"
+    yield "</table></details>"
+
+
+def _more(operation: Schema) -> str:
+    """What the description says beyond its first sentence, which is the summary."""
+    said: str = operation.get("description", "")
+    return said.removeprefix(operation["summary"]).removeprefix(".").strip()
+
+
+def _parameter(parameter: Schema) -> str:
+    where = f"{parameter['in']}, {'required' if parameter['required'] else 'optional'}"
+    return row(parameter["name"], parameter["schema"], where, parameter.get("description", ""))
+
+
+def _request_body(content: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+    schema = content["schema"]
+    yield f"<h3>Body: {reference(schema)}</h3>"
+    yield fields(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if example := content.get("example"):
+        yield f"<h3>For example</h3><pre>{escape(dumps(example, indent=2, ensure_ascii=False))}</pre>"
+
+
+def _responses(operation: Schema, document: Mapping[str, Any]) -> Mapping[str, Schema]:
+    shared = document["components"]["responses"]
+    return {
+        status: shared[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
+        for status, response in operation["responses"].items()
+    }
+
+
+def _answer(response: Schema, document: Mapping[str, Any]) -> str:
+    if codes := _problem_codes(response):
+        schemas = document["components"]["schemas"]
+        return ", ".join(_code(code, name, schemas[name]) for code, name in codes.items())
+    content = response.get("content", {})
+    shape = reference(content["application/json"]["schema"]) if content else ""
+    return f"{escape(response['description'])} {shape}"
+
+
+def _code(code: str, name: str, schema: Schema) -> str:
+    link = f'<a href="#{escape(code)}"><code>{escape(code)}</code></a>'
+    own = ", ".join(f'<a href="#{escape(name)}"><code>{escape(one)}</code></a>' for one in _own_members(schema))
+    return f"{link} with {own}" if own else link
+
+
+def _own_members(schema: Schema) -> list[str]:
+    """What a problem brings beyond what each has."""
+    return [name for name in schema.get("properties", {}) if name not in _COMMON]
+
+
+def _problem_codes(response: Schema) -> Mapping[str, str]:
+    """The codes of a problem, each with the name of its schema."""
+    content = response.get("content", {}).get("application/problem+json")
+    if content is None:
+        return {}
+    schemas = content["schema"].get("oneOf", [content["schema"]])
+    names = (schema["$ref"].rpartition("/")[2] for schema in schemas)
+    return dict(zip(content["examples"], names, strict=True))
+
+
+def _codes(document: Mapping[str, Any]) -> Iterator[str]:
+    """A place for the `type` of each problem to lead to: what it means, and what to do."""
+    for code, found in document["x-codes"].items():
+        yield (
+            f'<tr id="{escape(code)}"><th><code>{escape(code)}</code></th><td>{found["status"]}</td>'
+            f"<td>{text(found['meaning'])}</td><td>{text(found['remedy'])}</td></tr>"
+        )

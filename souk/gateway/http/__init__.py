@@ -1,0 +1,1 @@
+"""HTTP requests, routes and problems, and messages as JSON."""

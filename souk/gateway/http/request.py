@@ -1,0 +1,161 @@
+"""One HTTP request as the gateway sees it: the few headers that it reads, and the body on demand."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from souk.gateway.http.client_address import client_address
+from souk.gateway.http.problem import Problem, invalid
+from souk.gateway.settings import GatewaySettings
+from souk.kernel.errors import SoukError, Violation
+from souk.telemetry.traces import child_of
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_READ = frozenset(
+    {
+        b"accept",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"idempotency-key",
+        b"traceparent",
+        b"transfer-encoding",
+        b"x-request-id",
+    }
+)
+
+
+class Request:
+    """One request. Whatever it carries in reserved metadata (`souk-*`) is never looked at, so it ends here.
+
+    `route` and `subject` are filled by the pipeline, once they are known, for the log.
+    """
+
+    __slots__ = (
+        "_header",
+        "_pending",
+        "_receive",
+        "_settings",
+        "method",
+        "path",
+        "query",
+        "request_id",
+        "route",
+        "scope",
+        "subject",
+        "trace",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, settings: GatewaySettings) -> None:
+        self.scope, self._receive, self._settings = scope, receive, settings
+        self.method: str = scope["method"]
+        raw = scope.get("raw_path")
+        self.path: str = scope["path"] if raw is None else raw.decode("latin-1")
+        self.query: bytes = scope["query_string"]
+        self.route = self.subject = ""
+        self._header: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            if name in _READ:
+                # Two of a kind become a value that no check accepts.
+                self._header[name] = value if name not in self._header else self._header[name] + b"\0" + value
+        self._pending = b"transfer-encoding" in self._header or self._header.get(b"content-length", b"0") != b"0"
+        self.trace = child_of(self.header(b"traceparent"))
+        given = self._header.get(b"x-request-id")
+        self.request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self.trace.trace_id
+
+    def header(self, name: bytes) -> str:
+        """A header that the gateway reads; empty when it was not sent."""
+        value = self._header.get(name)
+        return "" if value is None else value.decode("latin-1")
+
+    @property
+    def client(self) -> str:
+        """The address of whoever asks, as far as it can be trusted."""
+        return client_address(self.scope, self._settings.trusted_proxies)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body was announced."""
+        return self._pending
+
+    def check_size(self) -> None:
+        """Raises Problem 414 or 431 when there is too much of the target or of the headers."""
+        if len(self.path) + len(self.query) > self._settings.max_target:
+            raise Problem(414, "URI_TOO_LONG", "the path and query are too long")
+        headers = self.scope["headers"]
+        size = sum(len(name) + len(value) for name, value in headers)
+        if len(headers) > self._settings.max_headers or size > self._settings.max_header_bytes:
+            raise Problem(431, "HEADERS_TOO_LARGE", "the headers are too large")
+
+    async def json_body(self) -> bytes:
+        """The body, at most 1 MiB of JSON. Raises Problem 400, 413 and 415; who is too slow is the server's affair."""
+        if not self._pending:
+            return b""
+        self._check_type()
+        limit = self._settings.max_body
+        length = self.header(b"content-length")
+        if length and not (length.isascii() and length.isdigit()):
+            raise invalid([Violation("Content-Length", "must be one number")])
+        if length and int(length) > limit:
+            raise self._too_large()
+        return await self._read(limit)
+
+    def _check_type(self) -> None:
+        kind, _, parameters = self.header(b"content-type").lower().partition(";")
+        encoding = self.header(b"content-encoding").lower()
+        if kind.strip() != "application/json" or parameters.strip() not in ("", "charset=utf-8", 'charset="utf-8"'):
+            raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json in UTF-8")
+        if encoding not in ("", "identity"):
+            raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must not be compressed")
+
+    def _too_large(self) -> Problem:
+        return Problem(413, "BODY_TOO_LARGE", f"the body is larger than {self._settings.max_body} bytes")
+
+    async def _read(self, limit: int) -> bytes:
+        first = await self._next()
+        if not self._pending:
+            if len(first) > limit:
+                raise self._too_large()
+            return first
+        body = bytearray(first)
+        while self.has_body and len(body) <= limit:
+            body += await self._next()
+        if len(body) > limit:
+            raise self._too_large()
+        return bytes(body)
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._pending = False
+            raise ClientGone
+        self._pending = message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+    async def drain(self) -> bool:
+        """Reads what is left of the body, up to a limit; False when there is still more.
+
+        A client that is still sending when the answer comes sees a broken connection, not the answer.
+        """
+        if not self._pending or self.header(b"expect"):
+            return not self._pending
+        try:
+            async with asyncio.timeout(self._settings.drain_timeout):
+                drained = 0
+                while self._pending and drained <= self._settings.max_drain:
+                    drained += len(await self._next())
+        except (TimeoutError, ClientGone):
+            return False
+        return not self._pending
+
+
+class ClientGone(SoukError):
+    """The client closed the connection before its request was whole; there is nobody to answer."""

@@ -1,0 +1,82 @@
+"""What the gateway answers itself: health, metrics, the OpenAPI document and its page."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from souk.descriptors.protojson.writer import dumps
+from souk.gateway.docs.page import page_of
+from souk.gateway.http.problem import Problem
+from souk.gateway.http.request import Request
+from souk.gateway.http.transcode import JSON, Answer
+from souk.kernel.clock import to_datetime
+from souk.telemetry.health import Health
+from souk.telemetry.metrics import CONTENT_TYPE, exposition
+
+Ready = Callable[[], Awaitable[bool]]
+
+VERBOSE = b"verbose"
+_FRESH = (b"cache-control", b"no-cache")
+
+
+class Meta:
+    """Endpoints without a method behind them."""
+
+    def __init__(
+        self, ready: Ready, registry: CollectorRegistry, document: Callable[[], dict[str, Any]], health: Health
+    ) -> None:
+        self._ready, self._registry, self._document, self._health = ready, registry, document, health
+
+    async def root(self, request: Request, variables: Sequence[str]) -> Answer:
+        """Leads a browser to the page for people, and says to programs where to go on."""
+        if "text/html" in request.header(b"accept"):
+            return Answer(303, [(b"location", b"/docs"), (b"vary", b"accept"), _FRESH])
+        return Answer(200, [JSON, (b"vary", b"accept"), _FRESH], b'{"docs":"/docs","openapi":"/openapi.json"}')
+
+    async def healthz(self, request: Request, variables: Sequence[str]) -> Answer:
+        """The process runs."""
+        return Answer(200, [JSON, _FRESH], b'{"status":"ok"}')
+
+    async def readyz(self, request: Request, variables: Sequence[str]) -> Answer:
+        """This process takes requests. With `?verbose`, also what it depends on, how that is, and since when."""
+        ready = await self._ready()
+        if VERBOSE in request.query.split(b"&"):
+            return Answer(200 if ready else 503, [JSON, _FRESH], dumps(self._in_full(ready)))
+        if not ready:
+            raise Problem(503, "NOT_READY", "the system is starting or stopping, or a service it needs is unavailable")
+        return Answer(200, [JSON, _FRESH], b'{"status":"ready"}')
+
+    def _in_full(self, ready: bool) -> dict[str, Any]:
+        """Without the details of a check: they may name hosts and paths, and anyone may ask."""
+        checks = [
+            {"name": one.name, "state": "ok" if one.well else "failing", "since": _rfc3339(one.since)}
+            for one in self._health.checks()
+        ]
+        return {"status": "ready" if ready else "not ready", "checks": checks}
+
+    async def metrics(self, request: Request, variables: Sequence[str]) -> Answer:
+        """Prometheus' text format."""
+        return Answer(200, [(b"content-type", CONTENT_TYPE.encode()), _FRESH], exposition(self._registry))
+
+    async def openapi(self, request: Request, variables: Sequence[str]) -> Answer:
+        """OpenAPI 3.1."""
+        return Answer(200, [JSON, _FRESH], self._openapi)
+
+    async def docs(self, request: Request, variables: Sequence[str]) -> Answer:
+        """The same for people."""
+        body, headers = self._page
+        return Answer(200, [*headers, _FRESH], body)
+
+    @cached_property
+    def _openapi(self) -> bytes:
+        return dumps(self._document())
+
+    @cached_property
+    def _page(self) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
+        return page_of(self._document())
+
+
+def _rfc3339(microseconds: int) -> str:
+    return to_datetime(microseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")

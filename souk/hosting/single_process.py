@@ -1,0 +1,117 @@
+"""One part of the system as a process of its own: a service on gRPC, or the gateway: `souk serve`.
+
+A service is put together by the same code as in a system of one process; only how it reaches others
+differs, and that it is reached from outside.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from souk.admin.process_servicer import Inspected, controlling
+from souk.hosting.assembly import Heard, secret_of
+from souk.hosting.door import Door
+from souk.hosting.gateway_app import NAME, Readiness, gateway
+from souk.hosting.monolith import assembled
+from souk.kernel.clock import Clock
+from souk.runtime.calls.channels import Calls, open_calls
+from souk.runtime.calls.dependencies import has_room, is_same
+from souk.runtime.calls.registration import instance_id, present
+from souk.runtime.checks import ANYBODY, reachable, require_sound
+from souk.runtime.config.settings import Settings
+from souk.runtime.data import manifest
+from souk.runtime.data.directory import make_closed
+from souk.runtime.process.http.server import serving
+from souk.runtime.process.ops_http import scraped
+from souk.runtime.process.sockets import address_of, inherited, listen
+from souk.runtime.service import App, Service
+from souk.telemetry.traffic import Traffic
+
+SETTLING = 5.0
+"""Seconds that a gateway waits, at its start, for every service to be known before it is ready without them."""
+
+
+@asynccontextmanager
+async def service_process(
+    service: Service, heard: Heard, settings: Settings, clock: Clock, app: App | None = None
+) -> AsyncIterator[str]:
+    """Serves one service, where its settings say; gives its address, unix:PATH or host:port, once it takes calls.
+
+    `app` is the system that it belongs to, where that is known.
+    """
+    callees = ANYBODY if app is None else reachable(app.services, settings)
+    async with AsyncExitStack() as stack:
+        make_closed(settings.data)
+        manifest.require_fit(settings.data, manifest.FILES if settings.postgres is None else manifest.ON_A_SERVER)
+        process = await stack.enter_async_context(assembled((service,), heard, settings, clock, callees))
+        if settings.demo:
+            await process.load_demo()
+        calls = process.calls
+        readiness = Readiness(calls.health)
+        metrics = await stack.enter_async_context(
+            scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
+        )
+        seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
+        await stack.enter_async_context(controlling(settings.control, seen))
+        here = await stack.enter_async_context(calls.listening(service.name, seen.instance, settings.drain))
+        await stack.enter_async_context(
+            present(calls.discovery, service.name, seen.instance, here.address, settings, here.speaks)
+        )
+        stack.enter_context(readiness.on())
+        yield here.address
+
+
+@asynccontextmanager
+async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIterator[str]:
+    """Serves the gateway alone, before services in other processes; gives its address, as host:port."""
+    require_sound(app.services)
+    async with AsyncExitStack() as stack:
+        shared = settings.listen_fd is not None
+        listener = stack.enter_context(
+            listen(settings.bind, settings.port) if settings.listen_fd is None else inherited(settings.listen_fd)
+        )
+        make_closed(settings.data)
+        manifest.read(settings.data)  # a newer one is refused
+        calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
+        calls.health.watch("disk", has_room(settings.data))
+        calls.health.watch("data directory", is_same([settings.data]), blocks=True)
+        readiness = Readiness(calls.health, _settled(app, calls, settings, clock))
+        door = Door(gateway(app, calls, settings, clock, readiness))
+        metrics = await stack.enter_async_context(
+            scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
+        )
+        seen = _inspected(NAME, calls, door.traffic, settings, clock, metrics)
+        await stack.enter_async_context(controlling(settings.control, seen))
+        await stack.enter_async_context(
+            serving(door, listener, settings.drain, shared=shared, limits=settings.http_limits)
+        )
+        stack.enter_context(readiness.on())
+        yield address_of(listener)
+
+
+def _settled(app: App, calls: Calls, settings: Settings, clock: Clock) -> Callable[[], bool]:
+    """Whether the registry has had its time to say where everybody is. A service that is not there then does not
+    keep the gateway from serving the others."""
+    until = clock.monotonic() + SETTLING
+
+    def settled() -> bool:
+        if settings.registry is None:
+            return True
+        if clock.monotonic() >= until:
+            return not calls.directory.away
+        return all(calls.directory.instances(service.name) for service in app.services)
+
+    return settled
+
+
+def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, clock: Clock, metrics: str) -> Inspected:
+    return Inspected(
+        service=name,
+        instance=instance_id(name, settings),
+        breakers=calls.breakers,
+        traffic=traffic,
+        clock=clock,
+        health=calls.health,
+        version=settings.version,
+        away=lambda: calls.directory.away,
+        metrics_address=metrics,
+    )

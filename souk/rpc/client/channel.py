@@ -1,0 +1,216 @@
+"""The channel behind a stub: one for each service that is called, whatever carries the calls.
+
+    stub -> Channel (deadline, caller, trace, key) -> layers, outermost first -> transport
+
+A plain generated stub works on it. No call is made without a deadline, and none inside a database
+transaction.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import grpc
+import grpc.aio
+
+from souk.kernel.clock import Clock, SystemClock
+from souk.rpc.call import Call, Decode, Invoke, Layer
+from souk.rpc.caller_token import CallerTokens
+from souk.rpc.client.outgoing import Outgoing, method_of
+from souk.rpc.client.stream_calls import Requests, StreamStreamCall, StreamUnaryCall, UnaryStreamCall
+from souk.rpc.client.unary_call import UnaryCall, started
+from souk.rpc.metadata import Given
+from souk.rpc.transport import Transport, Wire
+
+Encode: TypeAlias = Callable[[Any], bytes]
+
+
+class Channel(grpc.aio.Channel):
+    """Calls made by one service. The transport is closed by whoever made it.
+
+    `tokens` sign in the service's name; without them calls carry no caller. `audience` is the name of the
+    service that is called; the contract's own by default. `layers` wrap unary
+    calls, the first outermost; streams pass by them.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        tokens: CallerTokens | None = None,
+        audience: str = "",
+        layers: Sequence[Layer] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.outgoing = Outgoing(tokens, self.clock, audience)
+        self._transport = transport
+        self._closed = False
+        self._invoke: Invoke = transport.unary
+        for layer in reversed(layers):
+            self._invoke = layer(self._invoke)
+
+    @property
+    def invoke(self) -> Invoke:
+        """Makes a unary call, through every layer. Raises UsageError once the channel is closed."""
+        self._raise_if_closed()
+        return self._invoke
+
+    @property
+    def stream(self) -> Callable[..., Wire]:
+        """Begins any other call. Raises UsageError once the channel is closed."""
+        self._raise_if_closed()
+        return self._transport.stream
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Encode | None = None,
+        response_deserializer: Decode | None = None,
+        _registered_method: bool = False,
+    ) -> grpc.aio.UnaryUnaryMultiCallable[Any, Any]:
+        return UnaryUnary(self, method, request_serializer, response_deserializer)
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Encode | None = None,
+        response_deserializer: Decode | None = None,
+        _registered_method: bool = False,
+    ) -> grpc.aio.UnaryStreamMultiCallable[Any, Any]:
+        return UnaryStream(self, method, request_serializer, response_deserializer)
+
+    def stream_unary(
+        self,
+        method: str,
+        request_serializer: Encode | None = None,
+        response_deserializer: Decode | None = None,
+        _registered_method: bool = False,
+    ) -> grpc.aio.StreamUnaryMultiCallable[Any, Any]:
+        return StreamUnary(self, method, request_serializer, response_deserializer)
+
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Encode | None = None,
+        response_deserializer: Decode | None = None,
+        _registered_method: bool = False,
+    ) -> grpc.aio.StreamStreamMultiCallable[Any, Any]:
+        return StreamStream(self, method, request_serializer, response_deserializer)
+
+    async def close(self, grace: float | None = None) -> None:
+        """No more calls are made; those on their way go on."""
+        self._closed = True
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """READY until it is closed: whether a call can be sent is found out by each call."""
+        return grpc.ChannelConnectivity.SHUTDOWN if self._closed else grpc.ChannelConnectivity.READY
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        if last_observed_state is self.get_state():
+            await asyncio.get_running_loop().create_future()
+
+    async def channel_ready(self) -> None:
+        await self._transport.ready()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            raise grpc.aio.UsageError("Channel is closed.")
+
+
+class _Multi:
+    """One method of a stub."""
+
+    def __init__(self, channel: Channel, path: str, encode: Encode | None, decode: Decode | None) -> None:
+        self._channel = channel
+        self._method = method_of(path)
+        self._encode = encode or bytes
+        self._decode = decode or bytes
+        self._outgoing = channel.outgoing
+        self._clock = channel.clock
+
+    def _call(
+        self, request: Any, encoded: bytes, timeout: float | None, metadata: Given, wait_for_ready: bool | None
+    ) -> Call:
+        return self._outgoing.call(self._method, request, encoded, timeout, metadata, wait_for_ready, self._decode)
+
+
+class UnaryUnary(_Multi, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
+    """A unary method."""
+
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Given = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> UnaryCall:
+        call = self._call(request, self._encode(request), timeout, metadata, wait_for_ready)
+        return UnaryCall(call, started(self._channel.invoke(call)), self._clock)
+
+
+class UnaryStream(_Multi, grpc.aio.UnaryStreamMultiCallable[Any, Any]):
+    """A method that answers with a stream."""
+
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Given = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> UnaryStreamCall:
+        call = self._call(request, self._encode(request), timeout, metadata, wait_for_ready)
+        return UnaryStreamCall(call, self._channel.stream(call, one_request=True), self._clock)
+
+
+class StreamUnary(_Multi, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
+    """A method that takes a stream."""
+
+    def __call__(
+        self,
+        request_iterator: Requests | None = None,
+        timeout: float | None = None,
+        metadata: Given = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> StreamUnaryCall:
+        call = self._call(None, b"", timeout, metadata, wait_for_ready)
+        wire = self._channel.stream(call, one_request=False)
+        made = StreamUnaryCall(call, wire, self._clock, self._encode)
+        made.feed(request_iterator)
+        return made
+
+
+class StreamStream(_Multi, grpc.aio.StreamStreamMultiCallable[Any, Any]):
+    """A method with a stream each way."""
+
+    def __call__(
+        self,
+        request_iterator: Requests | None = None,
+        timeout: float | None = None,
+        metadata: Given = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> StreamStreamCall:
+        call = self._call(None, b"", timeout, metadata, wait_for_ready)
+        wire = self._channel.stream(call, one_request=False)
+        made = StreamStreamCall(call, wire, self._clock, self._encode)
+        made.feed(request_iterator)
+        return made

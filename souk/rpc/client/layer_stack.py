@@ -1,0 +1,98 @@
+"""The layers around the calls to one service, in order.
+
+Outermost first: trace, deadline, fallback, retry, per-try time-out, bulkhead, breaker, balancer; then the
+transport, which ends a call at its deadline and when it is cancelled.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TypeAlias
+
+from souk.descriptors.contract import Method
+from souk.kernel.clock import Clock
+from souk.resilience.balancer import Balancer
+from souk.resilience.breaker import Breaker
+from souk.resilience.bulkhead import Bulkhead
+from souk.resilience.retry import Retry
+from souk.rpc.call import Call, Invoke, Layer, Reply
+from souk.rpc.client.layers import (
+    Answer,
+    Ended,
+    balanced,
+    guarded,
+    in_bulkhead,
+    retried,
+    traced,
+    with_deadline,
+    with_fallback,
+    with_try_timeout,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What keeps a callee's weakness away from its caller."""
+
+    bulkhead: "Bulkhead[asyncio.Future[None]]" = field(default_factory=Bulkhead)
+    breaker: Breaker = field(default_factory=Breaker)
+
+
+GuardsOf: TypeAlias = Callable[[Method], Guards]
+"""The guards of a method; asked once for each."""
+
+
+def standard_layers(
+    service: str,
+    clock: Clock,
+    *,
+    retry: Retry | None = None,
+    guards: GuardsOf | None = None,
+    balancer: Balancer | None = None,
+    fallback: Answer | None = None,
+    ended: Ended | None = None,
+) -> list[Layer]:
+    """The layers around the calls to `service`, outermost first; without a balancer the transport chooses.
+
+    `guards` gives those of a method; without it each has a breaker of its own, and they share a bulkhead.
+    """
+    layers = [
+        traced(clock, ended) if ended else None,
+        with_deadline(clock),
+        with_fallback(fallback) if fallback else None,
+        retried(retry or Retry(now=clock.monotonic()), clock),
+        with_try_timeout(clock),
+        protected(service, clock, guards or sharing(Bulkhead())),
+        balanced(balancer, service, clock) if balancer else None,
+    ]
+    return [layer for layer in layers if layer is not None]
+
+
+def sharing(bulkhead: "Bulkhead[asyncio.Future[None]]") -> GuardsOf:
+    """A breaker for each method, and one bulkhead for all."""
+    return lambda method: Guards(bulkhead)
+
+
+def protected(service: str, clock: Clock, guards: GuardsOf) -> Layer:
+    """Bulkhead and breaker, as `guards` gives them for each method when it is called first."""
+
+    def layer(inner: Invoke) -> Invoke:
+        methods: dict[str, Invoke] = {}
+
+        def invoke(call: Call) -> Awaitable[Reply]:
+            guarding = methods.get(call.method.full_name)
+            if guarding is None:
+                own = guards(call.method)
+                layers = (in_bulkhead(own.bulkhead, service, clock), guarded(own.breaker, service, clock))
+                guarding = methods[call.method.full_name] = wrapped(inner, layers)
+            return guarding(call)
+
+        return invoke
+
+    return layer
+
+
+def wrapped(inner: Invoke, layers: Sequence[Layer]) -> Invoke:
+    """`inner` with layers around it, the first outermost."""
+    return reduce(lambda within, layer: layer(within), reversed(layers), inner)

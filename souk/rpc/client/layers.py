@@ -1,0 +1,272 @@
+"""The layers around a call. Each is thin: the policy decides, the layer awaits.
+
+`souk.rpc.client.layer_stack` puts them in order.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import grpc
+import grpc.aio
+
+from souk.kernel.clock import Clock
+from souk.kernel.context import current
+from souk.kernel.errors import Outcome
+from souk.resilience.balancer import Balancer
+from souk.resilience.breaker import Breaker
+from souk.resilience.bulkhead import Bulkhead, CallingParty, Entry
+from souk.resilience.retry import Failure, Retry
+from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, not_sent
+
+Ended: TypeAlias = Callable[[Call, float, CallFailed | None], None]
+"""Told of each call: how many seconds it took, and how it failed if it did."""
+
+Answer: TypeAlias = Callable[[Call, CallFailed], Awaitable[Reply | None]]
+"""What to answer in place of a failure; None for nothing."""
+
+_Code = grpc.StatusCode
+_TRANSIENT = frozenset(
+    {_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.RESOURCE_EXHAUSTED, _Code.ABORTED, _Code.INTERNAL, _Code.UNKNOWN}
+)
+_CALLEE_FAILED = frozenset(
+    {_Code.UNAVAILABLE, _Code.RESOURCE_EXHAUSTED, _Code.INTERNAL, _Code.UNKNOWN, _Code.DATA_LOSS}
+)
+_WHOLE_TRY = 0.95
+"""The part of the per-try limit after which a time-out is the callee's, not its caller's, fault.
+
+Below 1, for a call that waited a moment in the bulkhead has a little less than its limit.
+"""
+
+
+class Shed(CallFailed):
+    """Turned away on this side, by an open breaker or a full bulkhead: NOT_SENT, and not to be retried."""
+
+    def __init__(self, details: str, retry_after: float | None = None) -> None:
+        nothing = grpc.aio.Metadata()
+        super().__init__(_Code.UNAVAILABLE, nothing, nothing, details, outcome=Outcome.NOT_SENT)
+        self.retry_after = retry_after
+
+
+def traced(clock: Clock, ended: Ended) -> Layer:
+    """Tells how each call ended, all tries together."""
+
+    def layer(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            start = clock.monotonic()
+            try:
+                reply = await inner(call)
+            except CallFailed as error:
+                ended(call, clock.monotonic() - start, error)
+                raise
+            ended(call, clock.monotonic() - start, None)
+            return reply
+
+        return invoke
+
+    return layer
+
+
+def with_deadline(clock: Clock) -> Layer:
+    """Sends nothing whose deadline has passed. The transport ends what was sent."""
+
+    def layer(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            if call.deadline <= clock.monotonic():
+                raise not_sent("the deadline had passed before the call was sent", _Code.DEADLINE_EXCEEDED)
+            return await inner(call)
+
+        return invoke
+
+    return layer
+
+
+def with_fallback(answer: Answer) -> Layer:
+    """Answers in place of what failed."""
+
+    def layer(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            try:
+                return await inner(call)
+            except CallFailed as error:
+                reply = await answer(call, error)
+                if reply is None:
+                    raise
+                return reply
+
+        return invoke
+
+    return layer
+
+
+def retried(policy: Retry, clock: Clock) -> Layer:
+    """Tries again, elsewhere if there is an elsewhere."""
+
+    def layer(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            policy.call_made()
+            harmless = (call.method.idempotent or bool(call.idempotency_key)) and not current().one_try
+            tries, doubtful = 0, None
+            while True:
+                tries += 1
+                try:
+                    return await inner(call)
+                except CallFailed as error:
+                    if error.outcome is Outcome.UNKNOWN:
+                        doubtful = error
+                    now = clock.monotonic()
+                    delay = policy.delay(now, call.deadline, tries, _failure(error), harmless=harmless)
+                    if delay is None:
+                        raise _worst(error, doubtful) from None
+                    call = call._replace(avoid=call.avoid | _tried(error))
+                await asyncio.sleep(delay)
+
+        return invoke
+
+    return layer
+
+
+def _failure(error: CallFailed) -> Failure:
+    return Failure(error.outcome, error.code() in _TRANSIENT, isinstance(error, Shed), error.retry_after)
+
+
+def _worst(last: CallFailed, doubtful: CallFailed | None) -> CallFailed:
+    """A last try that was not sent does not undo an earlier one that may have happened."""
+    if doubtful is None or last.outcome is not Outcome.NOT_SENT:
+        return last
+    doubtful.retry_after = doubtful.retry_after or last.retry_after
+    return doubtful
+
+
+def with_try_timeout(clock: Clock) -> Layer:
+    """Brings the deadline of one try as near as the contract says."""
+
+    def layer(inner: Invoke) -> Invoke:
+        def invoke(call: Call) -> Awaitable[Reply]:
+            limit = clock.monotonic() + call.method.policy.try_timeout
+            return inner(call if limit >= call.deadline else call._replace(deadline=limit))
+
+        return invoke
+
+    return layer
+
+
+def in_bulkhead(policy: Bulkhead[asyncio.Future[None]], service: str, clock: Clock) -> Layer:
+    """Waits for room until the deadline, in turn with other callers.
+
+    Requests of a user, what a service does by itself on his behalf, and a service's own work are three callers.
+    """
+
+    def layer(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            caller = current().caller
+            party = CallingParty(caller.service, caller.subject)
+            if not policy.try_enter(party):
+                await _queue(policy, party, service, call.deadline - clock.monotonic())
+            try:
+                return await inner(call)
+            finally:
+                leave(policy, party)
+
+        return invoke
+
+    return layer
+
+
+async def _queue(policy: Bulkhead[asyncio.Future[None]], party: CallingParty, service: str, seconds: float) -> None:
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    if policy.arrive(waiter, party) is Entry.FULL:
+        raise Shed(f"too many calls to {service} wait already")
+    try:
+        async with asyncio.timeout(seconds):
+            await waiter
+    except BaseException as error:
+        if not policy.give_up(waiter):
+            leave(policy, party)  # it was let in just now
+        if isinstance(error, TimeoutError):
+            raise not_sent(f"no room for a call to {service} in time", _Code.DEADLINE_EXCEEDED) from None
+        raise
+
+
+def leave(policy: Bulkhead[asyncio.Future[None]], party: CallingParty) -> None:
+    """A call has ended: lets in whose turn it is."""
+    waiter = policy.leave(party)
+    # One that was cancelled finds out by itself that it was let in, and leaves.
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+def guarded(policy: Breaker, service: str, clock: Clock) -> Layer:
+    """Asks the breaker; gives every permit back, however the call ends."""
+
+    def layer(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            start = clock.monotonic()
+            permit = policy.acquire(start)
+            if permit is None:
+                raise Shed(f"the breaker around {service} is open", policy.retry_after(start))
+            failed: bool | None = None
+            try:
+                reply = await inner(call)
+                failed = False
+            except BaseException as error:
+                failed = verdict(error, clock.monotonic() - start, call.method.policy.try_timeout)
+                raise
+            finally:
+                now = clock.monotonic()
+                if failed is None:
+                    permit.ignore(now)
+                elif failed:
+                    permit.fail(now, now - start)
+                else:
+                    permit.succeed(now, now - start)
+            return reply
+
+        return invoke
+
+    return layer
+
+
+def balanced(policy: Balancer, service: str, clock: Clock) -> Layer:
+    """Chooses an instance, and watches how it does."""
+
+    def layer(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            start = clock.monotonic()
+            instance = policy.pick(start, call.avoid)
+            if instance is None:
+                raise not_sent(f"there is no instance of {service}")
+            failed: bool | None = None
+            try:
+                reply = await inner(call._replace(instance=instance.address))
+                failed = False
+            except BaseException as error:
+                failed = verdict(error, clock.monotonic() - start, call.method.policy.try_timeout)
+                vars(error)["instance"] = instance.address
+                raise
+            finally:
+                policy.ended(instance, clock.monotonic(), failed)
+            return reply
+
+        return invoke
+
+    return layer
+
+
+def _tried(error: CallFailed) -> frozenset[str]:
+    """Where the failed try went, as `balanced` has written it down."""
+    instance = vars(error).get("instance")
+    return frozenset({instance}) if isinstance(instance, str) else frozenset()
+
+
+def verdict(error: BaseException, took: float, limit: float) -> bool | None:
+    """Whether a failed call speaks against its callee; None if it says nothing.
+
+    A refusal is an answer, unless its contract counts it. A time-out counts only when the callee had
+    the whole per-try `limit`; a caller that left, or had less time, proves nothing.
+    """
+    if not isinstance(error, CallFailed) or error.code() is _Code.DEADLINE_EXCEEDED:
+        return True if took >= _WHOLE_TRY * limit else None
+    if error.outcome is Outcome.REFUSED:
+        return error.breaker_failure
+    return None if error.code() is _Code.CANCELLED else error.code() in _CALLEE_FAILED

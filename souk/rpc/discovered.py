@@ -1,0 +1,140 @@
+"""A service of other processes: where its instances are, which of them is called, and by what protocol.
+
+The registry knows the instances; the balancer chooses one; a unary call goes by the Connect protocol to an
+instance that says that it speaks it, and else by gRPC, as streams do.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+
+from souk.discovery.directory import Directory
+from souk.discovery.registry import Instance
+from souk.kernel.addresses import socket_path
+from souk.kernel.clock import Clock
+from souk.resilience.balancer import Balancer, Member
+from souk.rpc.call import Call, Invoke, Reply
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.grpc.transport import Remote
+from souk.rpc.tls import MutualTls
+from souk.rpc.transport import Wire
+from souk.runtime.config.resilience import CHOICES, Protection
+from souk.telemetry.logs import logger
+
+_log = logger("hosting")
+
+CONNECT = "connect"
+"""The key under which an instance tells its port, or the address of its socket, for the Connect protocol."""
+FIRST_LOOK = 1.0
+"""Seconds that the first calls wait for the registry's first answer."""
+
+
+class Elsewhere:
+    """A transport to the instances of one service in other processes.
+
+    A call whose instance nobody has chosen goes to each in turn. Without `connect` all go by gRPC.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        directory: Directory,
+        clock: Clock,
+        *,
+        connect: bool = True,
+        tls: MutualTls | None = None,
+    ) -> None:
+        self._service = service
+        self._directory = directory
+        self._clock = clock
+        self._instances: dict[str, Instance] = {}
+        self._by_connect = connect
+        self._grpc = Remote(self._addresses, clock, tls=tls, service=service)
+        self._transport = ConnectTransport(
+            self._addresses,
+            clock,
+            streams=self._grpc,
+            connect_address=self._connect_address,
+            tls=tls,
+            service=service,
+        )
+        self._looking: asyncio.Task[object] | None = None
+        self._balancers: list[Balancer] = []
+        directory.on_change(service, self._changed)
+        self._changed(directory.instances(service))
+
+    def balancer(self, protection: Protection) -> Balancer:
+        """One that always knows the instances."""
+        balancer = Balancer(CHOICES[protection.choice](), protection.balancer)
+        self._balancers.append(balancer)
+        balancer.update(self._members(), self._clock.monotonic())
+        return balancer
+
+    def found(self, inner: Invoke) -> Invoke:
+        """A layer: the first calls wait until the registry has said where the service is."""
+
+        async def invoke(call: Call) -> Reply:
+            if not self._instances:
+                await self._look(call.deadline - self._clock.monotonic())
+            return await inner(call)
+
+        return invoke
+
+    def unary(self, call: Call) -> Awaitable[Reply]:
+        """Makes a unary call; an `Invoke`."""
+        return self._transport.unary(call)
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Those that are known at the moment."""
+        return tuple(self._instances.values())
+
+    async def date(self, address: str, patience: float) -> str:
+        """The date that an instance answers with within `patience` seconds; empty if it does not."""
+        transport = self._transport if self._connect_address(address) else self._grpc
+        return await transport.date(address, patience)
+
+    def stream(self, call: Call, *, one_request: bool) -> Wire:
+        """Begins a call of another shape."""
+        return self._transport.stream(call, one_request=one_request)
+
+    async def ready(self) -> None:
+        """Waits until an instance is connected."""
+        await self._transport.ready()
+
+    async def close(self, grace: float | None = None) -> None:
+        """Lets running calls end for `grace` seconds; further calls are not sent."""
+        if self._looking is not None:
+            self._looking.cancel()
+        await self._transport.close(grace)
+
+    async def _look(self, seconds: float) -> None:
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._directory.known(self._service, FIRST_LOOK))
+        if not self._looking.done():
+            await asyncio.wait({self._looking}, timeout=max(0.0, seconds))
+            if self._looking.done() and not self._instances:
+                # A service starts without the others: calls to them are not sent, and whoever asks is told so.
+                _log.warning(
+                    "the address of a service is not known: set SOUK_REGISTRY or SOUK_ADDRESSES", service=self._service
+                )
+
+    def _changed(self, instances: tuple[Instance, ...]) -> None:
+        self._instances = {instance.address: instance for instance in instances}
+        members, now = self._members(), self._clock.monotonic()
+        for balancer in self._balancers:
+            balancer.update(members, now)
+        for address in {address for balancer in self._balancers for address in balancer.addresses()}:
+            (self._transport if self._connect_address(address) else self._grpc).warm(address)
+
+    def _addresses(self) -> tuple[str, ...]:
+        return tuple(self._instances)
+
+    def _connect_address(self, address: str) -> str:
+        instance = self._instances.get(address)
+        said = "" if instance is None or not self._by_connect else instance.metadata.get(CONNECT, "")
+        if socket_path(address):
+            return said if socket_path(said) else ""
+        return f"{address.rpartition(':')[0]}:{said}" if said.isdigit() else ""
+
+    def _members(self) -> list[Member]:
+        return [Member(one.address, one.zone, one.weight) for one in self._instances.values()]

@@ -1,0 +1,213 @@
+"""Calls over the network: a transport to addresses, by grpc.aio.
+
+A call is sent over a connection that is ready. So a call without one was provably not sent, and
+whatever fails afterwards is UNKNOWN: `UNAVAILABLE` does not prove that nothing happened.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import grpc
+import grpc.aio
+
+from souk.kernel.addresses import grpc_target, socket_path
+from souk.kernel.clock import Clock, SystemClock
+from souk.rpc.call import Call, Reply, Status, failed, not_sent, reply_to
+from souk.rpc.dates import ASKED, DATE
+from souk.rpc.grpc.stream import RemoteWire
+from souk.rpc.metadata import LIMIT, first
+from souk.rpc.tls import MutualTls
+from souk.rpc.transport import MESSAGE_LIMIT, Wire
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds that a call waits for a connection, if its deadline lets it."""
+
+LIMITS = (
+    ("grpc.max_metadata_size", LIMIT),
+    ("grpc.absolute_max_metadata_size", LIMIT),
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+)
+_OPTIONS = (
+    *LIMITS,
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+)
+
+
+class Connection:
+    """One address."""
+
+    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "", *, apart: bool = False) -> None:
+        self.address = address
+        # What is tried apart says nothing about the others: gRPC shares attempts among channels of one address.
+        options: Sequence[tuple[str, int | str]] = (*_OPTIONS, ("grpc.use_local_subchannel_pool", int(apart)))
+        if tls is None or socket_path(address):
+            self.channel = grpc.aio.insecure_channel(grpc_target(address), options=options)
+        else:
+            options = (*options, ("grpc.ssl_target_name_override", service))
+            self.channel = grpc.aio.secure_channel(address, tls.grpc_client(), options=options)
+        self.stamp = None if tls is None else tls.stamp
+        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    def unary(self, path: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
+        """The method of that path, with encoded messages."""
+        method = self._unary.get(path)
+        if method is None:
+            method = self._unary[path] = self.channel.unary_unary(path)
+        return method
+
+    def is_ready(self) -> bool:
+        """Whether it is connected; starts to connect when it is not."""
+        return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
+    async def wait_ready(self, patient: bool) -> bool:
+        """Waits until it is connected; false when that failed and the caller is not `patient`."""
+        while (state := self.channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            failing = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and not patient
+            if failing or state is grpc.ChannelConnectivity.SHUTDOWN:
+                return False
+            await self.channel.wait_for_state_change(state)
+        return True
+
+
+class Remote:
+    """A transport to the instances of one service.
+
+    `addresses` names those that are known at the moment. A call for which no layer has chosen an
+    instance goes to each in turn. With `tls` they are called over TLS, and have to show that they are `service`.
+    """
+
+    def __init__(
+        self,
+        addresses: Callable[[], Sequence[str]],
+        clock: Clock | None = None,
+        *,
+        tls: MutualTls | None = None,
+        service: str = "",
+    ) -> None:
+        self._addresses = addresses
+        self._tls, self._service = tls, service
+        self._clock = clock or SystemClock()
+        self._connections: dict[str, Connection] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._turn = 0
+        self._closed = False
+
+    async def unary(self, call: Call) -> Reply:
+        """Makes a unary call; an `Invoke`."""
+        connection = await self.connected(call)
+        made = connection.unary(call.method.full_name)(
+            call.request, timeout=self.remaining(call), metadata=call.metadata
+        )
+        try:
+            message = await made
+        except grpc.aio.AioRpcError as error:
+            status = Status(error.code(), error.details() or "", tuple(error.trailing_metadata() or ()))
+            raise failed(call.method, status, tuple(error.initial_metadata() or ())) from None
+        return reply_to(call, message, tuple(await made.initial_metadata()), tuple(await made.trailing_metadata()))
+
+    def stream(self, call: Call, *, one_request: bool) -> Wire:
+        """Begins a call of another shape."""
+        return RemoteWire(self, call, one_request)
+
+    async def ready(self) -> None:
+        """Waits until one of the addresses is connected."""
+        while not self._closed:
+            address = self._choose("", frozenset())
+            if address and await self._connection(address).wait_ready(patient=False):
+                return
+            await asyncio.sleep(CONNECT_TIMEOUT / 10)
+
+    async def close(self, grace: float | None = None) -> None:
+        """Further calls are not sent; running ones may end within `grace` seconds."""
+        self._closed = True
+        connections, self._connections = list(self._connections.values()), {}
+        await asyncio.gather(*self._leaving, *(connection.channel.close(grace) for connection in connections))
+
+    async def date(self, address: str, patience: float) -> str:
+        """The date that an instance answers with within `patience` seconds; empty if it does not.
+
+        Where nobody is connected it has a connection of its own: one that fails delays no call.
+        """
+        if self._closed:
+            return ""
+        kept = self._connections.get(address)
+        if kept is not None and kept.channel.get_state() is grpc.ChannelConnectivity.READY:
+            return await self._date(kept, patience)
+        apart = Connection(address, self._tls, self._service, apart=True)
+        try:
+            return await self._date(apart, patience)
+        finally:
+            await apart.channel.close()
+
+    async def _date(self, connection: Connection, patience: float) -> str:
+        try:
+            async with asyncio.timeout(patience):
+                if not await connection.wait_ready(False):
+                    return ""
+                made = connection.unary(ASKED.full_name)(b"", timeout=patience)
+                await made
+        except (grpc.aio.AioRpcError, TimeoutError):
+            return ""
+        return first(tuple(await made.trailing_metadata()), DATE)
+
+    def warm(self, address: str) -> None:
+        """Begins to connect, so that the first call need not wait for it."""
+        if not self._closed:
+            self._connection(address).is_ready()
+
+    def remaining(self, call: Call) -> float:
+        """Seconds until the call's deadline."""
+        return call.deadline - self._clock.monotonic()
+
+    async def connected(self, call: Call) -> Connection:
+        """A connection that is ready. Raises CallFailed, NOT_SENT, when there is none in time."""
+        remaining = self.remaining(call)
+        if remaining <= 0:
+            raise not_sent("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED)
+        address = "" if self._closed else self._choose(call.instance, call.avoid)
+        if not address:
+            raise not_sent(f"no instance of {call.method.service} is known")
+        connection = self._connection(address)
+        if connection.is_ready():
+            return connection
+        try:
+            async with asyncio.timeout(remaining if call.wait_for_ready else min(remaining, CONNECT_TIMEOUT)):
+                if await connection.wait_ready(call.wait_for_ready):
+                    return connection
+        except TimeoutError:
+            if self.remaining(call) <= 0:
+                raise not_sent("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED) from None
+        raise not_sent(f"no connection to {call.method.service}")
+
+    def _choose(self, instance: str, avoid: frozenset[str]) -> str:
+        if instance:
+            return instance
+        known = self._addresses()
+        fresh = [address for address in known if address not in avoid] or known
+        self._turn += 1
+        return fresh[self._turn % len(fresh)] if fresh else ""
+
+    def _connection(self, address: str) -> Connection:
+        connection = self._connections.get(address)
+        if connection is not None and self._tls is not None and connection.stamp != self._tls.stamp:
+            self._let_go(address)  # it would show the old certificate when it connects again
+            connection = None
+        if connection is None:
+            self._forget_unknown()
+            connection = self._connections[address] = Connection(address, self._tls, self._service)
+        return connection
+
+    def _forget_unknown(self) -> None:
+        """Lets go of instances that have left; calls to them may still end."""
+        known = set(self._addresses())
+        for address in [address for address in self._connections if address not in known]:
+            self._let_go(address)
+
+    def _let_go(self, address: str) -> None:
+        leaving = asyncio.ensure_future(self._connections.pop(address).channel.close(CONNECT_TIMEOUT * 30))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)

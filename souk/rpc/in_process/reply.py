@@ -1,0 +1,173 @@
+"""The caller's end of a call inside the process: a reply to wait for, or a wire to stream over."""
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+
+from souk.rpc.call import Call, Pairs, Reply, Status, failed
+from souk.rpc.message_pipe import Pipe
+from souk.rpc.server.handler_context import LocalContext, too_large
+from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT
+
+
+class Running:
+    """A handler that a caller can stop, by will or by deadline."""
+
+    __slots__ = ("_context", "_task", "_timer")
+
+    def __init__(
+        self, context: LocalContext, task: asyncio.Task[None], remaining: float, expired: Callable[[], object]
+    ) -> None:
+        self._context = context
+        self._task = task
+        self._timer = task.get_loop().call_later(remaining, expired)
+
+    def ended(self) -> None:
+        """The call is over; its deadline means nothing any more."""
+        self._timer.cancel()
+
+    def stop(self) -> None:
+        """The caller no longer waits: cancels the handler."""
+        self._timer.cancel()
+        self._context.abandon()
+        self._task.cancel()
+
+
+class LocalReply(asyncio.Future[Reply]):
+    """The answer to a unary call. Cancelling it cancels the handler."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self._method = call.method
+        self._initial: Pairs = ()
+        self._running: Running | None = None
+
+    def start(self, context: LocalContext, task: asyncio.Task[None], remaining: float) -> None:
+        """The handler is on its way."""
+        self._running = Running(context, task, remaining, self._expire)
+
+    def began(self, initial: Pairs) -> None:
+        self._initial = initial
+
+    def finished(self, status: Status, message: bytes | None) -> None:
+        if self.done():
+            return
+        if self._running is not None:
+            self._running.ended()
+            self._running = None
+        if status.code is grpc.StatusCode.OK:
+            self.set_result(Reply(message or b"", self._initial, status.trailing))
+        else:
+            self.set_exception(failed(self._method, status, self._initial))
+            self.exception()  # else asyncio complains of a call that nobody awaited
+
+    def cancel(self, msg: object = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+        return True
+
+    def _expire(self) -> None:
+        running = self._running
+        self.finished(EXPIRED, None)
+        if running is not None:
+            running.stop()
+
+
+class LocalWire:
+    """A stream. Its status shows once all messages before it were received, as in grpc.aio."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.requests = Pipe()
+        self.responses = Pipe()
+        self._initial: asyncio.Future[Pairs] = loop.create_future()
+        self._status: asyncio.Future[Status] = loop.create_future()
+        self._coming: Status | None = None
+        self._running: Running | None = None
+        self._callbacks: list[Callable[[], object]] = []
+
+    def start(self, context: LocalContext, task: asyncio.Task[None], remaining: float) -> None:
+        """The handler is on its way."""
+        self._running = Running(context, task, remaining, self._expire)
+
+    # From the callee.
+
+    def began(self, initial: Pairs) -> None:
+        if not self._initial.done():
+            self._initial.set_result(initial)
+
+    def finished(self, status: Status, message: bytes | None) -> None:
+        if self._status.done():
+            return
+        if message is not None and status.code is grpc.StatusCode.OK:
+            self.responses.put_last(message)
+        self.responses.close()
+        self._coming = status
+        self._settle()
+
+    # From the caller.
+
+    async def send(self, message: bytes) -> bool:
+        if len(message) > MESSAGE_LIMIT:
+            self._stop(too_large("SERVER", message))
+        return await self.requests.put(message)
+
+    async def close_sending(self) -> None:
+        self.requests.close()
+
+    async def receive(self) -> bytes | None:
+        message = await self.responses.get()
+        self._settle()
+        return message
+
+    async def initial_metadata(self) -> Pairs:
+        return await asyncio.shield(self._initial)
+
+    async def status(self) -> Status:
+        return await asyncio.shield(self._status)
+
+    async def connected(self) -> None:
+        """A process is always connected to itself."""
+
+    def ended(self) -> Status | None:
+        return self._status.result() if self._status.done() else None
+
+    def cancel(self, details: str) -> bool:
+        return self._stop(Status(grpc.StatusCode.CANCELLED, details))
+
+    def add_done_callback(self, callback: Callable[[], object]) -> None:
+        if self._status.done():
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def _expire(self) -> None:
+        self._stop(EXPIRED)
+
+    def _stop(self, status: Status) -> bool:
+        """Ends the call without its callee."""
+        if self._status.done():
+            return False
+        running = self._running
+        self.requests.discard()
+        self.responses.discard()
+        self._coming = status
+        self._settle()
+        if running is not None:
+            running.stop()
+        return True
+
+    def _settle(self) -> None:
+        if self._coming is None or self._status.done() or not self.responses.drained:
+            return
+        if self._running is not None:
+            self._running.ended()
+            self._running = None
+        self.began(())
+        self._status.set_result(self._coming)
+        for callback in self._callbacks:
+            callback()

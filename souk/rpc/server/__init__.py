@@ -1,0 +1,1 @@
+"""How a call is answered: who may call, and the servicer."""

@@ -1,0 +1,251 @@
+"""The callee's side of a call: one pipeline for every transport.
+
+    admit (deadline, caller, trace, key)  ->  check the request  ->  the servicer's method  ->  answer | status
+
+A handler is called in a task and a context of its own. What it raises becomes a status:
+
+| raised | status |
+|---|---|
+| `context.abort`, `abort_with_status` | as said |
+| DomainError with a reason that the method's contract lists | the reason's code, google.rpc.ErrorInfo |
+| CallerTokenRefused | UNAVAILABLE with what is wrong, and the reason CALLER_TOKEN_REFUSED of the domain souk |
+| StoreUnavailable, Overloaded | UNAVAILABLE without text, logged: what was asked for may have happened |
+| anything else | UNKNOWN without text, logged with its trace |
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from souk.descriptors.contract import Method, contract_of
+from souk.descriptors.request_check import decoder_of
+from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.context import use
+from souk.kernel.errors import (
+    CallerTokenRefused,
+    ConfigurationError,
+    DomainError,
+    LeaseLost,
+    Overloaded,
+    StoreUnavailable,
+    VersionConflict,
+)
+from souk.rpc.call import Pairs, Status
+from souk.rpc.caller_token import CallerTokens
+from souk.rpc.server.admission import Admission, check_subject
+from souk.rpc.status import STATUS_KEY, encode, shortened
+from souk.telemetry.logs import logger
+from souk.telemetry.traffic import Traffic
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+Behaviour: TypeAlias = Callable[[Any, Context], Any]
+Serve: TypeAlias = Callable[[Any, Context], Awaitable[bytes | None]]
+
+_PASSING = (
+    DomainError,
+    StoreUnavailable,
+    Overloaded,
+    VersionConflict,
+    LeaseLost,
+    TimeoutError,
+    ConnectionError,
+    grpc.aio.AioRpcError,
+    grpc.aio.UsageError,
+)
+CALLER_TOKEN_REFUSED = "CALLER_TOKEN_REFUSED"
+PLATFORM = "souk"
+"""The domain of reasons that are no contract's."""
+
+_log = logger("rpc")
+
+
+class Served:
+    """One method, ready to be called by a transport.
+
+    `refusal` says by a call's metadata alone why its caller may not make it; None if he may.
+
+    `serve` takes the encoded request, or for a client's stream an iterator of messages, and answers
+    with the encoded response; a stream of responses it writes to the context itself.
+    """
+
+    __slots__ = ("method", "refusal", "serve")
+
+    def __init__(self, method: Method, serve: Serve, refusal: Callable[[Pairs], Status | None]) -> None:
+        self.method = method
+        self.serve = serve
+        self.refusal = refusal
+
+
+class Dispatcher:
+    """The methods that a process serves. Without `tokens` only methods that are open to anyone answer.
+
+    `traffic` counts the calls.
+    """
+
+    def __init__(self, tokens: CallerTokens | None, clock: Clock | None = None) -> None:
+        self.traffic = Traffic()
+        self._admission = Admission(tokens, clock or SystemClock())
+        self._served: dict[str, Served] = {}
+
+    def add(self, servicer: object, *contracts: ServiceDescriptor) -> None:
+        """Serves every method of the contracts by the servicer's method of its name.
+
+        Raises ConfigurationError when one of them is not asynchronous. One that the servicer only
+        inherits from generated code answers UNIMPLEMENTED.
+        """
+        for contract in contracts:
+            for method in contract_of(contract).methods.values():
+                self._served[method.full_name] = self._serving(method, _behaviour(servicer, method))
+
+    def find(self, full_name: str) -> Served | None:
+        """The method of that gRPC path, if this process serves it."""
+        return self._served.get(full_name)
+
+    def _serving(self, method: Method, behaviour: Behaviour) -> Served:
+        answer = _streaming(behaviour) if method.server_streaming else _answering(method, behaviour)
+        decode = None if method.client_streaming else decoder_of(method)
+
+        async def serve(request: Any, context: Context) -> bytes | None:
+            try:
+                call = self._admission.admit(method, context.invocation_metadata(), context.time_remaining())
+            except CallerTokenRefused as refusal:
+                await _distrust(method, context, refusal)
+                return None
+            except DomainError as refusal:
+                return await _end(method, context, refusal)
+            with self.traffic, use(call):
+                try:
+                    if decode is not None:
+                        request = decode(request)
+                        check_subject(method, call.caller, request)
+                    return await answer(request, context)
+                except grpc.aio.AbortError:
+                    raise
+                except (Exception, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                        raise
+                    return await _end(method, context, error)
+
+        return Served(method, serve, partial(self._refusal, method))
+
+    def _refusal(self, method: Method, metadata: Pairs) -> Status | None:
+        try:
+            self._admission.admit(method, metadata, None)
+        except CallerTokenRefused as error:
+            return _distrusted(error)
+        except DomainError as error:
+            return _status(method, error) or Status(grpc.StatusCode.UNKNOWN)
+        return None
+
+
+def implements(servicer: object, method: Method) -> bool:
+    """Whether a servicer has that method of its own, and does not only inherit it from generated code."""
+    behaviour = getattr(servicer, method.name, None)
+    return behaviour is not None and not getattr(behaviour, "__module__", "").endswith("_pb2_grpc")
+
+
+def _behaviour(servicer: object, method: Method) -> Behaviour:
+    if not implements(servicer, method):
+        return _unimplemented
+    behaviour: Behaviour = getattr(servicer, method.name)
+    if not (inspect.iscoroutinefunction(behaviour) or inspect.isasyncgenfunction(behaviour)):
+        raise ConfigurationError(f"{type(servicer).__name__}.{method.name} has to be asynchronous")
+    return behaviour
+
+
+async def _unimplemented(request: Any, context: Context) -> None:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not implemented!")
+
+
+def _answering(method: Method, behaviour: Behaviour) -> Serve:
+    output = method.output
+
+    async def answer(request: Any, context: Context) -> bytes:
+        response = await behaviour(request, context)
+        if context.code() not in (None, grpc.StatusCode.OK):
+            return b""
+        if not isinstance(response, output):  # protobuf would encode any other message as well
+            raise TypeError(f"{method.full_name} answered with {type(response).__name__}")
+        return response.SerializeToString()
+
+    return answer
+
+
+def _streaming(behaviour: Behaviour) -> Serve:
+    if inspect.iscoroutinefunction(behaviour):
+        return behaviour
+
+    async def stream(request: Any, context: Context) -> None:
+        # Closed here, and not by the garbage collector: a handler that is cancelled while its answer is written
+        # ends within its own call.
+        async with aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return stream
+
+
+def _is_cancelled() -> bool:
+    # A CancelledError that nobody sent is the handler's own, and would leave the caller without an answer.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _end(method: Method, context: Context, error: BaseException) -> bytes | None:
+    if context.done():
+        raise error
+    status = _status(method, error) if isinstance(error, DomainError) else None
+    if isinstance(error, StoreUnavailable | Overloaded):
+        _log.warning("a call could not be served now", method=method.full_name, error=str(error))
+        context.set_details("")
+        return await context.abort(grpc.StatusCode.UNAVAILABLE)
+    if status is None:
+        _tell(method, error)
+        context.set_details("")
+        return await context.abort(_unexpected_code(context))
+    return await context.abort(status.code, status.details, (*(context.trailing_metadata() or ()), *status.trailing))
+
+
+def _status(method: Method, error: DomainError) -> Status | None:
+    """What a refusal is to its caller; None for a reason that the method's contract does not list."""
+    reason = method.reasons.get(error.reason)
+    if reason is None:
+        return None
+    return Status(reason.code, shortened(error.detail), ((STATUS_KEY, encode(error, reason.code, method.service)),))
+
+
+async def _distrust(method: Method, context: Context, refused: CallerTokenRefused) -> None:
+    """Nothing was done, but no contract lists it: to who calls it is as if the service were away."""
+    _log.warning("a caller token was refused", method=method.full_name, peer=context.peer(), reason=str(refused))
+    await context.abort(*_distrusted(refused)[:3])
+
+
+def _distrusted(refused: CallerTokenRefused) -> Status:
+    code, status = grpc.StatusCode.UNAVAILABLE, DomainError(CALLER_TOKEN_REFUSED, str(refused))
+    return Status(code, str(refused), ((STATUS_KEY, encode(status, code, PLATFORM)),))
+
+
+def _tell(method: Method, error: BaseException) -> None:
+    """What another service could not do is a line; what this one did not expect comes with its trace."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        _log.warning("a call failed for what it needs", method=method.full_name, error=str(error))
+    else:
+        _log.error("a call failed", method=method.full_name, exc_info=error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error says that something is away, late or contended now, or refuses; and nothing of the code."""
+    return isinstance(error, _PASSING)
+
+
+def _unexpected_code(context: Context) -> grpc.StatusCode:
+    # As grpc.aio does: a code that the handler has set before it failed stands.
+    said = context.code()
+    return grpc.StatusCode.UNKNOWN if said in (None, grpc.StatusCode.OK) else said

@@ -1,0 +1,49 @@
+"""A handler's run, from its request to its done callbacks; the same in process and over Connect."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from souk.rpc.call import Call, Status
+from souk.rpc.metadata import LIMIT, size
+from souk.rpc.server.dispatcher import Served, is_passing
+from souk.rpc.server.handler_context import LocalContext
+from souk.telemetry.logs import logger
+
+STOPPED = "the service has stopped"
+NO_METHOD = "Method not found!"
+_OWN_METADATA = 470  # what gRPC itself sends with a request: path, authority, time-out and the like
+
+_log = logger("rpc")
+
+
+def too_much_metadata(call: Call) -> Status | None:
+    """The status of a call with more metadata than gRPC takes; None if it has not."""
+    if size(call.metadata) + len(call.method.full_name) + _OWN_METADATA <= LIMIT:
+        return None
+    return Status(grpc.StatusCode.RESOURCE_EXHAUSTED, f"received metadata size exceeds hard limit ({LIMIT})")
+
+
+def _tell_late(method: str, error: Exception) -> None:
+    """The caller has an answer, such as that it took too long: only a fault of the code is worth a trace."""
+    if is_passing(error):
+        _log.info("a call ended after it was answered", method=method, error=type(error).__name__)
+    else:
+        _log.error("a call failed after it was answered", method=method, exc_info=error)
+
+
+async def handle(served: Served, request: Any, context: LocalContext) -> None:
+    """Runs the handler, and ends the call whatever becomes of it."""
+    try:
+        context.complete(await served.serve(request, context))
+    except grpc.aio.AbortError:
+        pass
+    except asyncio.CancelledError:
+        context.finish(Status(grpc.StatusCode.CANCELLED))
+    except Exception as error:
+        _tell_late(served.method.full_name, error)
+        context.finish(Status(grpc.StatusCode.UNKNOWN))
+    finally:
+        context.call_back()

@@ -1,0 +1,216 @@
+"""How the services of this process reach each other, and those of other processes.
+
+A name that is hosted here is called in process; any other where the registry says that its instances
+are. Whoever calls cannot tell the difference.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import grpc.aio
+from prometheus_client import CollectorRegistry
+from soukapi.v1 import event_pb2
+
+from souk.descriptors.contract import Method
+from souk.discovery.directory import Directory
+from souk.discovery.open import open_registry
+from souk.discovery.registry import Registry
+from souk.discovery.static import FixedRegistry
+from souk.events.consumer import EventSinkServicer
+from souk.hosting.assembly import Hosted
+from souk.kernel.addresses import socket_path
+from souk.kernel.clock import Clock
+from souk.resilience.breaker import Breaker
+from souk.resilience.retry import Retry
+from souk.rpc.call import Layer
+from souk.rpc.caller_token import CallerTokens
+from souk.rpc.client.channel import Channel
+from souk.rpc.client.layer_stack import Guards, GuardsOf, standard_layers
+from souk.rpc.connect.server import CONNECTIONS, serve_connect
+from souk.rpc.discovered import CONNECT, Elsewhere
+from souk.rpc.grpc.server import serve
+from souk.rpc.in_process.transport import InProcess
+from souk.rpc.server.dispatcher import Dispatcher
+from souk.rpc.tls import MutualTls
+from souk.rpc.transport import Transport
+from souk.runtime.calls.breaker_registry import Breakers
+from souk.runtime.calls.clock_skew import ClockSkew
+from souk.runtime.calls.dependencies import is_there
+from souk.runtime.calls.metrics import CallMetrics
+from souk.runtime.calls.peer_clocks import PeerClocks
+from souk.runtime.calls.service_address import close_to_others, service_address
+from souk.runtime.config.resilience import Protection, read_resilience
+from souk.runtime.config.settings import Settings
+from souk.runtime.process.open_files import for_clients
+from souk.runtime.process.signals import supervised
+from souk.telemetry.health import Health
+from souk.telemetry.metrics import process_registry
+from souk.telemetry.traffic import Traffic
+
+EVENT_SINK = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
+GRACE = 5.0
+"""Seconds that calls between services are given when the process stops; by then no request runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a service takes calls: `address` for gRPC, and the ports or sockets of other protocols by their names."""
+
+    address: str
+    speaks: Mapping[str, str]
+
+
+class Calls:
+    """The services `hosted` here, by name, and those of other processes, which `discovery` finds.
+
+    `registry` counts what is called; `breakers` are those around the calls; `health` tells of what this process
+    depends on, each service elsewhere among it; `skew` compares its clock with others,
+    those of `peers` among them.
+    """
+
+    def __init__(
+        self, secret: bytes, hosted: Sequence[str], discovery: Registry, settings: Settings, clock: Clock
+    ) -> None:
+        self.registry: CollectorRegistry = process_registry()
+        self.discovery = discovery
+        self.directory = Directory(discovery, clock)
+        self.breakers = Breakers(clock)
+        self.health = Health(clock)
+        self._metrics = CallMetrics(self.registry)
+        self._secret = secret
+        self._resilience = read_resilience(settings.resilience)
+        self._about = settings
+        self._tls = None if settings.tls is None else MutualTls(settings.tls)
+        self._clock = clock
+        self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
+        self._here = {name: InProcess(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
+        self._elsewhere: dict[str, Elsewhere] = {}
+        self.peers = PeerClocks(self._elsewhere, clock)
+        self.skew = ClockSkew(self.registry, self.peers.ahead)
+        self.health.watch("clock", self.skew.probe, blocks=True)
+
+    def of(self, caller: str) -> Callable[[str], grpc.aio.Channel]:
+        """Channels in the name of `caller`, one for each service that it calls.
+
+        Calls to a name of which no instance is known are not sent.
+        """
+        tokens = self._tokens(caller)
+        channels: dict[str, Channel] = {}
+
+        def channel(name: str) -> Channel:
+            if name not in channels:
+                transport, layers = self._way(caller, name)
+                channels[name] = Channel(transport, tokens=tokens, audience=name, layers=layers, clock=self._clock)
+            return channels[name]
+
+        return channel
+
+    def look_for(self, names: Iterable[str]) -> None:
+        """Watches these services in the registry, and compares clocks with them, from now on."""
+        for name in set(names) - self._here.keys():
+            self._there(name)
+
+    def serve(self, one: Hosted) -> None:
+        """Takes calls for a service, and events for its consumers, from now on."""
+        dispatcher = self._dispatchers[one.service.name]
+        dispatcher.add(one.parts.servicer, one.service.contract)
+        dispatcher.add(EventSinkServicer(one.parts.consumers, clock=self._clock), EVENT_SINK)
+        for outside, breaker in one.parts.breakers.items():
+            self.breakers.add(one.service.name, outside, breaker)
+
+    def traffic(self, name: str) -> Traffic:
+        """The calls that a service of this process has answered."""
+        return self._dispatchers[name].traffic
+
+    @asynccontextmanager
+    async def listening(self, name: str, instance: str, drain: float) -> AsyncIterator[Listening]:
+        """Takes calls for a service from other processes, where the settings say.
+
+        At the end running calls get `drain` seconds.
+        """
+        async with AsyncExitStack() as stack:
+            where = stack.enter_context(service_address(instance, self._about))
+            server = await serve(self._dispatchers[name], where.grpc, self._tls, self._clock)
+            stack.push_async_callback(server.stop, 0)
+            connect = await serve_connect(
+                self._dispatchers[name],
+                where.connect,
+                self._clock,
+                for_clients(CONNECTIONS),
+                tls=None if socket_path(where.connect) else self._tls,
+            )
+            stack.push_async_callback(connect.stop, 0)
+            close_to_others(where.grpc, where.connect)
+            await server.set_healthy(True)
+            speaks = connect.address if socket_path(connect.address) else str(connect.port)
+            yield Listening(server.address, {CONNECT: speaks})
+            await asyncio.gather(server.stop(drain), connect.stop(drain))
+
+    async def close(self) -> None:
+        """Lets running calls end, and takes no more."""
+        transports: list[Transport] = [*self._here.values(), *self._elsewhere.values()]
+        for transport in transports:
+            await transport.close(GRACE)
+        await self.directory.close()
+        await self.discovery.close()
+
+    def _tokens(self, service: str) -> CallerTokens:
+        return CallerTokens(self._secret, service, self._clock)
+
+    def _way(self, caller: str, callee: str) -> tuple[Transport, list[Layer]]:
+        protection, here = self._protection(callee), self._here.get(callee)
+        layers = partial(
+            standard_layers,
+            callee,
+            self._clock,
+            retry=Retry(protection.retry, now=self._clock.monotonic()),
+            guards=self._guards(protection, caller, callee),
+            ended=self._metrics.ended(caller),
+        )
+        if here is not None:
+            return here, layers()
+        there = self._there(callee)
+        return there, [there.found, *layers(balancer=there.balancer(protection))]
+
+    def _guards(self, protection: Protection, caller: str, callee: str) -> GuardsOf:
+        """A breaker for each method; a bulkhead for the service, and for each method that its contract isolates."""
+        shared = protection.bulkhead()
+
+        def guards(method: Method) -> Guards:
+            breaker = self.breakers.add(caller, callee, Breaker(protection.breaker), method=method.name)
+            self._metrics.watch(caller, f"{callee}/{method.name}", breaker)
+            return Guards(protection.bulkhead() if method.policy.isolated else shared, breaker)
+
+        return guards
+
+    def _protection(self, callee: str) -> Protection:
+        """What the settings say, with who and where this process is."""
+        protection, about = self._resilience.of(callee), self._about
+        balancer = replace(protection.balancer, zone=about.zone, name=about.instance or "")
+        return replace(protection, balancer=balancer)
+
+    def _there(self, name: str) -> Elsewhere:
+        if name not in self._elsewhere:
+            self.health.watch(name, is_there(name, self.directory, self.breakers))
+            connect = self._about.hop == CONNECT
+            self._elsewhere[name] = Elsewhere(name, self.directory, self._clock, connect=connect, tls=self._tls)
+        return self._elsewhere[name]
+
+
+@asynccontextmanager
+async def open_calls(secret: bytes, hosted: Sequence[str], settings: Settings, clock: Clock) -> AsyncIterator[Calls]:
+    """Calls among services, closed with the block."""
+    discovery: Registry = FixedRegistry(settings.addresses)
+    if settings.registry is not None:
+        discovery = await open_registry(settings.registry, clock)
+    calls = Calls(secret, hosted, discovery, settings, clock)
+    try:
+        async with supervised(clock) as supervisor:
+            supervisor.start("health", calls.health.run)
+            supervisor.start("clocks of peers", calls.peers.run)
+            yield calls
+    finally:
+        await calls.close()

@@ -1,0 +1,65 @@
+"""The clocks of the processes that this one calls, compared with its own.
+
+Every answer of a process has a date. Each instance of each service that is called from here is asked for one
+every few seconds, whether anybody calls it or not: a gateway that is not ready is sent no requests, and would
+else never learn that its clock is right again.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+from souk.discovery.registry import Instance
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.rpc.dates import RESOLUTION, seconds_of
+from souk.rpc.discovered import Elsewhere
+
+EVERY = 5.0
+"""Seconds after which an instance is asked again."""
+PATIENCE = 2.0
+"""Seconds that an answer may take."""
+_ROUND = 1.0
+
+
+class PeerClocks:
+    """By how much this process is ahead of each instance in `elsewhere`, as it answered last."""
+
+    def __init__(self, elsewhere: Mapping[str, Elsewhere], clock: Clock) -> None:
+        self._elsewhere = elsewhere
+        self._clock = clock
+        # By instance: its date at the zero of this process's monotonic clock, which nobody sets.
+        self._origins: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+
+    def ahead(self) -> dict[str, float]:
+        """Seconds by the id of the instance; negative when this process is behind."""
+        own = self._clock.now() / MICROSECONDS - self._clock.monotonic()
+        return {instance: own - origin for instance, origin in self._origins.items()}
+
+    async def run(self) -> None:
+        """Asks until it is cancelled."""
+        while True:
+            await self.ask()
+            await asyncio.sleep(_ROUND)
+
+    async def ask(self) -> None:
+        """Asks every instance that has not been asked for a while, and forgets those that have left."""
+        known = list(self._known())
+        for gone in self._asked.keys() - {instance.id for _, instance in known}:
+            del self._asked[gone]
+            self._origins.pop(gone, None)
+        since = self._clock.monotonic() - EVERY
+        due = [one for one in known if self._asked.get(one[1].id, since) <= since]
+        await asyncio.gather(*(self._read(there, instance) for there, instance in due))
+
+    def _known(self) -> Iterator[tuple[Elsewhere, Instance]]:
+        for there in list(self._elsewhere.values()):
+            for instance in there.instances:
+                yield there, instance
+
+    async def _read(self, there: Elsewhere, instance: Instance) -> None:
+        asked_at = self._asked[instance.id] = self._clock.monotonic()
+        date = seconds_of(await there.date(instance.address, PATIENCE))
+        if date is None:
+            return
+        halfway = (asked_at + self._clock.monotonic()) / 2
+        self._origins[instance.id] = date + RESOLUTION / 2 - halfway

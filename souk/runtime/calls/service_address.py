@@ -1,0 +1,87 @@
+"""Where a service takes calls: at sockets in the data directory, or at a port where one is asked for.
+
+Only the owner of the data directory can enter the folder of its sockets, so nobody else can listen at the
+address of a service that has died, or call one that lives. A port proves neither.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from souk.admin.unix_socket import private
+from souk.kernel.addresses import LONGEST_PATH, socket_path, unix_address
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import LOOPBACK, Settings
+from souk.runtime.data.layout import Places
+
+ON_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+PROTOCOLS = ("grpc", "rpc")
+"""What the names of sockets end in, before `.sock`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service is to listen, for gRPC and for Connect."""
+
+    grpc: str
+    connect: str
+
+
+@contextmanager
+def service_address(instance: str, settings: Settings) -> Iterator[Address]:
+    """The addresses of this instance inside the block; its sockets are gone after it.
+
+    Raises ConfigurationError, in one line, when there can be no socket, or others could not reach one.
+    """
+    if settings.at_a_port:
+        host = settings.host or LOOPBACK
+        _require_protection(host, settings)
+        shown = f"[{host}]" if ":" in host else host
+        yield Address(f"{shown}:{settings.port}", f"{shown}:0")
+        return
+    _require_local(settings)
+    with _folder(instance, settings) as folder:
+        paths = [folder / f"{instance}.{protocol}.sock" for protocol in PROTOCOLS]
+        for path in paths:
+            path.unlink(missing_ok=True)  # of a process that was killed
+        try:
+            yield Address(*(unix_address(path) for path in paths))
+        finally:
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _folder(instance: str, settings: Settings) -> Iterator[Path]:
+    """The folder of sockets of the data directory, or one of this process where its path would be too long."""
+    folder = Places(settings.data.resolve()).run_folder()
+    longest = len(bytes(folder / f"{instance}.{PROTOCOLS[0]}.sock"))
+    if longest <= LONGEST_PATH and "," not in str(folder):  # gRPC takes no comma
+        yield private(folder)
+        return
+    with TemporaryDirectory(prefix="souk-run-") as elsewhere:
+        yield Path(elsewhere)
+
+
+def close_to_others(*addresses: str) -> None:
+    """Sockets at these addresses are their owner's alone, whatever becomes of their folder."""
+    for path in filter(None, map(socket_path, addresses)):
+        Path(path).chmod(0o600)
+
+
+def _require_protection(host: str, settings: Settings) -> None:
+    if host not in ON_LOOPBACK and settings.tls is None and not settings.plain_tcp:
+        raise ConfigurationError(
+            f"a service that listens on {host} without TLS proves nothing to its callers, and they nothing to it; set "
+            "SOUK_TLS_CERT, SOUK_TLS_KEY and SOUK_TLS_CA, or SOUK_PLAIN_TCP=true where the network is to be trusted"
+        )
+
+
+def _require_local(settings: Settings) -> None:
+    if settings.registry is not None and not settings.registry.startswith("unix:"):
+        raise ConfigurationError(
+            "SOUK_REGISTRY is read by other machines, which cannot reach a socket on this one; "
+            "set SOUK_HOST to the address at which they reach this service"
+        )

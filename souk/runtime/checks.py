@@ -1,0 +1,128 @@
+"""What authors of services get wrong, found before anything is opened or served, and told in one line each.
+
+| mistake | found by |
+|---|---|
+| a method without a policy, a reason that its service does not have, a name unlike the contract's | require_sound |
+| two services of one name, two methods at one path | require_sound |
+| a servicer without a method of its contract | require_servicer |
+| a channel to a service that cannot be there | Reachable |
+| a database without migrations | Host.database, and open_database for an empty folder |
+
+A foreign contract, which says nothing of Souk's, is held to nothing: it was written for `grpc.aio`, and is served as
+it is.
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from urllib.parse import urlsplit
+
+from souk.descriptors.contract import Access, Contract, contract_of
+from souk.gateway.app import OWN_PATHS
+from souk.gateway.http.routes import Template
+from souk.kernel.errors import ConfigurationError
+from souk.rpc.server.dispatcher import implements
+from souk.runtime.config.settings import Settings
+from souk.runtime.service import Service
+
+OUR_REGISTRIES = ("unix", "grpc")
+"""Schemes of the registry that comes with a fleet, in which only the app's own services are."""
+
+
+def require_sound(services: Iterable[Service]) -> None:
+    """Raises ConfigurationError, in one line, when contracts do not say what they must, or do not fit each other."""
+    names: set[str] = set()
+    paths: dict[tuple[str, tuple[str, ...], str], str] = {
+        ("GET", tuple(path[1:].split("/")), ""): "the gateway itself" for path in OWN_PATHS
+    }
+    for service in services:
+        contract = _contract(service)
+        if service.name in names:
+            raise ConfigurationError(f"two services are named {service.name!r}: each needs a name of its own")
+        names.add(service.name)
+        _require_name(service, contract)
+        _require_policies(contract)
+        _require_own_paths(contract, paths)
+
+
+def _contract(service: Service) -> Contract:
+    try:
+        return contract_of(service.contract)
+    except ValueError as error:
+        raise ConfigurationError(f"{service.name}: {error}") from None
+
+
+def _foreign(contract: Contract) -> bool:
+    silent = all(method.policy.access is Access.UNSPECIFIED for method in contract.methods.values())
+    return silent and contract.name == contract.full_name
+
+
+def _require_name(service: Service, contract: Contract) -> None:
+    if not _foreign(contract) and contract.name != service.name:
+        raise ConfigurationError(
+            f"the service {service.name!r} serves {contract.full_name}, which calls itself {contract.name!r}: "
+            "others would look for it under that name, so use it for both"
+        )
+
+
+def _require_policies(contract: Contract) -> None:
+    for method in contract.methods.values():
+        if method.policy.access is Access.UNSPECIFIED and (method.http or not _foreign(contract)):
+            raise ConfigurationError(
+                f"{contract.full_name}.{method.name} has no policy, so nobody knows who may call it: "
+                "give it an option (soukapi.v1.policy) with an access"
+            )
+
+
+def _require_own_paths(contract: Contract, taken: dict[tuple[str, tuple[str, ...], str], str]) -> None:
+    for method in contract.methods.values():
+        name = f"{contract.full_name}.{method.name}"
+        for rule in method.http:
+            try:
+                template = Template.parse(rule.path)
+            except ValueError as error:
+                raise ConfigurationError(f"{name}: {error}") from None
+            segments = tuple("{}" if segment.startswith("{") else segment for segment in template.segments)
+            other = taken.setdefault((rule.verb, segments, template.verb), name)
+            if other != name:
+                raise ConfigurationError(f"{name} and {other} are both at {rule.verb} {rule.path}: one must move")
+
+
+def require_servicer(service: Service, servicer: object) -> None:
+    """Raises ConfigurationError when a servicer lacks a method of its contract."""
+    contract = contract_of(service.contract)
+    missing = [method.name for method in contract.methods.values() if not implements(servicer, method)]
+    if missing and not _foreign(contract):
+        raise ConfigurationError(
+            f"{type(servicer).__name__} of the service {service.name!r} lacks {', '.join(missing)}, "
+            f"which {contract.full_name} has"
+        )
+
+
+class Reachable:
+    """Which services can be there to be called, as far as can be known at start."""
+
+    def __init__(self, names: Sequence[str] | None) -> None:
+        self._names = names
+
+    def require(self, caller: str, callee: str) -> None:
+        """Raises ConfigurationError when nobody of the callee's name can be there."""
+        if self._names is None or callee in self._names:
+            return
+        nearest = get_close_matches(callee, self._names, n=1)
+        hint = f"did it mean {nearest[0]!r}? " if nearest else ""
+        raise ConfigurationError(
+            f"{caller} opens a channel to {callee!r}, which is not a service of this system: {hint}"
+            f"there are {', '.join(sorted(self._names))}"
+        )
+
+
+ANYBODY = Reachable(None)
+"""Where a foreign registry, or nothing, says who is there."""
+
+
+def reachable(services: Sequence[Service], settings: Settings) -> Reachable:
+    """Who can be called in a system of these services; ANYBODY where somebody else's registry knows more."""
+    if settings.registry is not None and urlsplit(settings.registry).scheme not in OUR_REGISTRIES:
+        return ANYBODY
+    listeners = (route.partition("/")[0] for route in settings.subscriptions)
+    return Reachable((*(service.name for service in services), *settings.addresses, *listeners))

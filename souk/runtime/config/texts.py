@@ -1,0 +1,172 @@
+"""What each setting of the platform means: for `--help`, `souk settings` and docs/settings.md, which show the same."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from souk.runtime.config.settings import LOOPBACK, PREFIX, Settings
+from souk.runtime.service import Service, Setting
+
+_URL, _SECONDS, _PATH, _NAME = "URL", "seconds", "path", "name"
+
+ABOUT: Mapping[str, tuple[str, str, str]] = {
+    "data": ("The data directory: databases, keys, logs and sockets of the system.", _PATH, ""),
+    "postgres": (
+        "PostgreSQL in place of SQLite files: the URL of each service's database, with {service} for the service's "
+        "name, or, for a fleet, its administrator's URL; @FILE reads it from a file.",
+        _URL,
+        "SQLite files; a fleet starts a PostgreSQL of its own",
+    ),
+    "postgres_pool": ("The maximum number of connections from one process to its database.", "connections", ""),
+    "postgres_user": (
+        "The user that runs the fleet's own PostgreSQL when root starts it; nothing else should run as this user.",
+        _NAME,
+        "souk-postgres, created if it does not exist",
+    ),
+    "redis": (
+        "A Redis or Valkey for data that may be lost, such as caches; @FILE reads its URL from a file.",
+        _URL,
+        "none; a fleet starts a Valkey of its own",
+    ),
+    "host": (
+        "The address that the gateway listens on; a service listens on a socket unless this, or SOUK_PORT, is set.",
+        "address",
+        f"{LOOPBACK}; 0.0.0.0 is every interface",
+    ),
+    "port": ("The port that the gateway listens on; 0 for any free one.", "port", ""),
+    "listen_fd": (
+        "A listening socket inherited from the parent process.",
+        "file descriptor",
+        "none: a new socket is opened",
+    ),
+    "trusted_proxies": (
+        "Networks, such as 10.0.0.0/8,2001:db8::/32, whose X-Forwarded-For header is trusted.",
+        "networks",
+        "none",
+    ),
+    "demo": ("Loads demo data, whose passwords are public, and listens on loopback only.", "true or false", ""),
+    "app": ("The installed app to serve.", _NAME, "the only one that is installed"),
+    "topology": ("One process for everything, or a fleet with a process for each service.", "monolith or fleet", ""),
+    "scale": ("How many processes a service of a fleet has, as in order=3,inventory=2.", "counts", "one each"),
+    "commands": (
+        "The commands that start services of a fleet which are not installed here, such as one in another language.",
+        "commands",
+        "souk serve",
+    ),
+    "log_level": ("The lowest level that is logged.", "debug, info, warning or error", ""),
+    "log_file": ("The file that the log is written to.", _PATH, "standard error"),
+    "log_mb": ("The size at which a log file is rotated.", "megabytes", ""),
+    "log_kept": ("How many rotated log files are kept.", "files", ""),
+    "registry": (
+        "Where instances register and are found: docs/registries.md.",
+        _URL,
+        "a fleet has its own; otherwise SOUK_ADDRESSES is used",
+    ),
+    "addresses": (
+        "Where services in other processes listen, as in order=10.0.0.7:9101+10.0.0.8:9101 or "
+        "order=unix:/path/of/a/socket, without a registry.",
+        "addresses",
+        "none",
+    ),
+    "instance": ("The name of this process in the registry.", _NAME, "made from its service and its address"),
+    "zone": ("Where this process runs; calls go to the same zone first.", _NAME, "none"),
+    "version": ("The version that this process registers with.", _NAME, "none"),
+    "weight": ("The share of calls that this process takes compared with others, 1 to 1,000.", "share", ""),
+    "hop": ("The protocol that others should use to call this process.", "connect or grpc", ""),
+    "tls_cert": (
+        "The certificate of a service on a TCP port, or of its caller (mutual TLS), with its chain, as PEM. It must "
+        "contain the service's name as a DNS name. Read again when it changes.",
+        _PATH,
+        "none: no TLS",
+    ),
+    "tls_key": ("The private key of SOUK_TLS_CERT, as PEM.", _PATH, "none"),
+    "tls_ca": ("The certificate authorities that are trusted, as PEM.", _PATH, "none"),
+    "plain_tcp": (
+        "Lets a service listen beyond loopback without TLS, on a network that you trust.",
+        "true or false",
+        "",
+    ),
+    "control": ("A private socket that reports the state of the process.", _PATH, "none; a fleet sets it"),
+    "metrics_port": (
+        "A port on loopback with /metrics, /healthz and /readyz of this process; 0 for any free one.",
+        "port",
+        "none",
+    ),
+    "resilience": (
+        "A file that tunes breakers, retries, bulkheads and balancers: souk/runtime/config/resilience.py.",
+        _PATH,
+        "the defaults there",
+    ),
+    "subscriptions": (
+        "The consumers of a service's events that are not installed here, as in "
+        "notification/mails=shop.order.v1.OrderConfirmed+shop.order.v1.OrderRejected.",
+        "types by service/consumer",
+        "the installed services",
+    ),
+    "faults": ("Named points at which the process dies, as in point=1: for tests only.", "counts", "none"),
+    "secret": (
+        "The secret that signs calls between services; the same in every process of one system.",
+        "at least 32 characters",
+        "generated once, and kept in the data directory",
+    ),
+    "drain": ("How long running requests may take to finish when the process stops.", _SECONDS, ""),
+    "start_limit": (
+        "How long a process of a fleet may take to start; PostgreSQL and Valkey may take longer.",
+        _SECONDS,
+        "",
+    ),
+    "http_connections": ("The maximum number of client connections to an HTTP port.", "connections", ""),
+    "http_connections_per_address": (
+        "The maximum number of connections from one address, or one /64 network of IPv6; raise it behind a proxy.",
+        "connections",
+        "",
+    ),
+    "http_first_octet_timeout": ("How long a new connection may stay silent.", _SECONDS, ""),
+    "http_head_timeout": ("How long a client may take to send the headers of a request.", _SECONDS, ""),
+    "http_body_timeout": (
+        "How long a client may take to send a body, plus a second for every SOUK_HTTP_SLOWEST bytes of it.",
+        _SECONDS,
+        "",
+    ),
+    "http_write_timeout": (
+        "How long a client may take to read a response, plus a second for every SOUK_HTTP_SLOWEST bytes of it.",
+        _SECONDS,
+        "",
+    ),
+    "http_idle_timeout": ("How long an idle connection is kept open between requests.", _SECONDS, ""),
+    "http_slowest": ("The slowest rate at which a body may be sent or a response read.", "bytes per second", ""),
+}
+"""By name: the meaning, the unit, and what an empty default means."""
+
+
+def platform_settings() -> Iterator[Setting]:
+    """The platform's own, in the order in which they are defined."""
+    defaults = Settings()
+    for name, (meaning, unit, unset) in ABOUT.items():
+        yield Setting(name, meaning, _shown(getattr(defaults, name)) or unset, unit)
+
+
+def help_of(name: str) -> str:
+    """The text of a flag that sets this setting."""
+    found = next(setting for setting in platform_settings() if setting.name == name)
+    return f"{found.meaning} [default: {found.default}]"
+
+
+def variables(services: Iterable[Service]) -> Iterator[tuple[str, str, Setting]]:
+    """Every variable, the service that it belongs to ("" for the platform), and what it sets."""
+    for setting in platform_settings():
+        yield f"{PREFIX}{setting.name}".upper(), "", setting
+    for service in services:
+        for setting in service.settings:
+            yield f"{PREFIX}{service.name}_{setting.name}".upper(), service.name, setting
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"{value:g}"
+        case str() | Path():
+            return str(value)
+    return ""

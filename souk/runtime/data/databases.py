@@ -1,0 +1,109 @@
+"""Where a service keeps its data: a SQLite file in the data directory, or a database on a PostgreSQL server."""
+
+from collections.abc import Iterable
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from souk.events import leases as events
+from souk.faults import Faults
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
+from souk.runtime.config.parsers import postgres_server
+from souk.runtime.config.settings import SERVICE_PLACE, Settings
+from souk.runtime.service import Service
+from souk.saga import maintenance as sagas
+from souk.store.database import Database, Transaction
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.sqlite.database import SqliteDatabase
+from souk.telemetry.logs import logger
+
+_log = logger("hosting")
+
+
+def require_a_database_each(services: Iterable[Service], settings: Settings) -> None:
+    """Raises ConfigurationError when several services would share a database."""
+    kept = [service.name for service in services if service.migrations is not None]
+    if settings.postgres is not None and SERVICE_PLACE not in settings.postgres and len(kept) > 1:
+        raise ConfigurationError(
+            f"SOUK_POSTGRES must have {SERVICE_PLACE} in place of the database's name: "
+            f"{', '.join(kept)} own a database each"
+        )
+
+
+async def open_database(service: Service, settings: Settings, clock: Clock, faults: Faults) -> Database:
+    """The database of a service that has migrations, with its tables as this program knows them.
+
+    Raises ConfigurationError, in one line and without a password, when it cannot be used.
+    """
+    if service.migrations is None or not _has_files(service.migrations):
+        raise ConfigurationError(
+            f"{service.name} has no migrations in {service.migrations}: the first is 0001_NAME.sql"
+        )
+    if settings.postgres is None:
+        path = settings.data / f"{service.name}.db"
+        where, database = str(path), await _sqlite(path, clock, faults)
+    else:
+        url = settings.postgres.replace(SERVICE_PLACE, service.name)
+        where, database = _place(url), await _postgres(url, settings.postgres_pool, faults)
+    try:
+        await migrate(database, platform_migrations(), PLATFORM)
+        await migrate(database, service.migrations, service.name)
+        if settings.postgres is None:
+            await _take_over(database)
+    except StoreError as error:
+        await database.close()
+        raise ConfigurationError(f"{where}: {_line(error)}") from error
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def _has_files(folder: Traversable) -> bool:
+    return folder.is_dir() and any(file.name.endswith(".sql") for file in folder.iterdir())
+
+
+async def _take_over(database: Database) -> None:
+    """Files are one process's, which holds their directory: whoever left leases in them is gone, whatever the
+    clock says, and what he left goes on at once."""
+
+    async def work(tx: Transaction) -> None:
+        await sagas.end_leases(tx)
+        await events.end_leases(tx)
+
+    try:
+        await database.run(work)
+    except StoreUnavailable as error:  # such as a full disk, on which the system answers what it can
+        _log.warning("leases are left to end by themselves", error=str(error))
+
+
+async def _sqlite(path: Path, clock: Clock, faults: Faults) -> Database:
+    return await SqliteDatabase.open(path, clock=clock, faults=faults)
+
+
+async def _postgres(url: str, most: int, faults: Faults) -> Database:
+    try:
+        # Here, because its driver is an optional extra.
+        from souk.store.postgres.database import PostgresDatabase
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise ConfigurationError(
+            "SOUK_POSTGRES needs the driver asyncpg, which is not installed: pip install 'souk-platform[postgres]'"
+        ) from None
+    try:
+        return await PostgresDatabase.open(url, most=most, faults=faults)
+    except (ConfigurationError, StoreUnavailable) as error:
+        raise ConfigurationError(f"SOUK_POSTGRES ({postgres_server(url)}): {_line(error)}") from None
+    except StoreError:
+        # What the driver says of a URL quotes it, and so its password.
+        raise ConfigurationError("SOUK_POSTGRES: the driver cannot read this URL") from None
+
+
+def _place(url: str) -> str:
+    return f"database {urlsplit(url).path.lstrip('/')} on {postgres_server(url)}"
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

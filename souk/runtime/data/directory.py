@@ -1,0 +1,119 @@
+"""The data directory: who may use it, and what of it belongs to the installation as a whole.
+
+A system of one process holds it, and the folder of each service in it. A service that runs as a
+process of its own holds its folder alone.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from souk.kernel.errors import ConfigurationError
+from souk.store.sqlite.directory_lock import lock_directory
+
+SECRET_SIZE = 32
+_PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def make(folder: Path) -> Path:
+    """Makes a directory that only its owner reads; raises ConfigurationError, in one line, if it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigurationError(f"{folder} is not a directory; choose another with --data") from None
+    except OSError as error:
+        raise unusable(folder, error) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise unusable(folder, PermissionError(errno.EACCES, ""))
+    return folder
+
+
+def unusable(folder: Path, error: OSError) -> ConfigurationError:
+    """What is said, in one line, of a directory that cannot be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ConfigurationError(
+            f"the disk that holds {folder} is full; free some space or choose another with --data"
+        )
+    return ConfigurationError(
+        f"the data directory {folder} cannot be written ({os.strerror(error.errno or 0).lower()}); "
+        "give this user the right, or choose another with --data"
+    )
+
+
+def make_closed(folder: Path) -> Path:
+    """Makes the data directory, and refuses one into which others could put what we then believe.
+
+    It is not closed by itself: with a slip of the finger in --data that would be somebody else's directory.
+    """
+    make(folder)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & _OTHERS_MAY_WRITE:
+        raise ConfigurationError(
+            f"other users may write to the data directory {folder} (mode {mode:04o}); close it with "
+            f"`chmod go-w {folder}`, or choose another with --data"
+        )
+    return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Path]:
+    """Makes a directory and holds it for this process; raises ConfigurationError when another has it."""
+    make_closed(folder)
+    try:
+        lock = lock_directory(folder)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}; stop what uses it, or choose another with --data") from None
+    except OSError as error:
+        raise unusable(folder, error) from None
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def installation_secret(folder: Path) -> bytes:
+    """The secret of this installation, made at its first start and readable by its owner alone.
+
+    Processes that start at once agree on one: it is written aside, durably, and then linked into
+    place, which only the first can do.
+    """
+    path = folder / "secret"
+    try:
+        return _read_secret(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise unusable(folder, error) from None
+    aside = folder / f".secret-{secrets.token_hex(8)}"
+    try:
+        _write_durably(aside, secrets.token_bytes(SECRET_SIZE))
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        finally:
+            aside.unlink()
+        return _read_secret(path)
+    except OSError as error:
+        raise unusable(folder, error) from None
+
+
+def _read_secret(path: Path) -> bytes:
+    found = path.read_bytes()
+    if len(found) != SECRET_SIZE:
+        raise ConfigurationError(f"{path} is damaged; remove it to have a new one made")
+    return found
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,124 @@
+"""Where a fleet keeps what, below its data directory. The supervisor and its commands agree on it here.
+
+DATA/fleet/processes.json     what was started, for the next start after a crash
+DATA/fleet/credentials.json   passwords of database roles
+DATA/run/*.sock               sockets: registry, control, one for each process
+DATA/run/where                names another folder for them, where DATA is too long for a socket's path
+DATA/logs/order-2.log         what each process said
+DATA/postgres, DATA/valkey    the engines
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from souk.runtime.data.directory import make
+
+LONGEST_SOCKET = 100
+"""Bytes that the path of a socket may have; Linux takes 107."""
+LONGEST_NAME = 40
+"""Bytes left for the name of a socket in its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places of one data directory, which must be absolute."""
+
+    data: Path
+
+    @property
+    def run(self) -> Path:
+        """The private folder that belongs to sockets."""
+        return self.data / "run"
+
+    def run_folder(self) -> Path:
+        """Where the sockets are: `run`, or the folder that it names."""
+        try:
+            return Path((self.run / "where").read_text().strip())
+        except OSError:
+            return self.run
+
+    @property
+    def control(self) -> Path:
+        """The supervisor's own socket."""
+        return self.run_folder() / "control.sock"
+
+    @property
+    def registry(self) -> Path:
+        """The socket of the registry that the supervisor serves."""
+        return self.run_folder() / "registry.sock"
+
+    def of(self, instance: str) -> Path:
+        """The control socket of a process."""
+        return self.run_folder() / f"{instance}.sock"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of logs."""
+        return self.data / "logs"
+
+    def log(self, instance: str) -> Path:
+        """The log of a process."""
+        return self.logs / f"{instance}.log"
+
+    @property
+    def processes(self) -> Path:
+        """The record of what was started."""
+        return self.data / "fleet" / "processes.json"
+
+    @property
+    def credentials(self) -> Path:
+        """The passwords of database roles."""
+        return self.data / "fleet" / "credentials.json"
+
+    @property
+    def postgres(self) -> Path:
+        """PostgreSQL's data."""
+        return self.data / "postgres"
+
+    @property
+    def valkey(self) -> Path:
+        """Valkey's folder."""
+        return self.data / "valkey"
+
+    @property
+    def valkey_socket(self) -> Path:
+        """Where Valkey listens."""
+        return (self.valkey if fits(self.valkey) else self.run_folder()) / "valkey.sock"
+
+    def prepare(self) -> None:
+        """Makes the private folders, and forgets the sockets of an earlier run."""
+        for folder in (self.logs, self.processes.parent, self.valkey):
+            make(folder)
+        self.prepare_run()
+
+    def prepare_run(self, longest_name: int = LONGEST_NAME) -> None:
+        """Makes the folder of sockets, here or elsewhere, and forgets those of an earlier run."""
+        make(self.run)
+        self.forget_sockets()
+        if not fits(self.run, longest_name):
+            elsewhere = self.run / "where"
+            elsewhere.touch(mode=0o600)
+            elsewhere.write_text(tempfile.mkdtemp(prefix="souk-run-"))
+
+    def forget_sockets(self) -> None:
+        """Removes sockets, and the folder elsewhere if there is one; nobody listens on them any more."""
+        folder = self.run_folder()
+        for socket in folder.glob("*.sock"):
+            socket.unlink(missing_ok=True)
+        if folder != self.run:
+            _remove_own(folder)
+            (self.run / "where").unlink(missing_ok=True)
+
+
+def fits(folder: Path, longest_name: int = LONGEST_NAME) -> bool:
+    """Whether sockets can be bound in a folder, under names of at most so many bytes."""
+    return len(os.fsencode(folder)) + longest_name <= LONGEST_SOCKET
+
+
+def _remove_own(folder: Path) -> None:
+    """Removes a folder that an earlier run made; the text that names it may be anybody's, so it must look like it."""
+    if folder.name.startswith("souk-run-") and folder.parent == Path(tempfile.gettempdir()):
+        shutil.rmtree(folder, ignore_errors=True)

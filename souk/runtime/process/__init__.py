@@ -1,0 +1,1 @@
+"""What a process of the operating system needs: signals, sockets, children, HTTP."""

@@ -1,0 +1,115 @@
+"""One operating-system process: its start, what it says, its end.
+
+It stays in the supervisor's process group, so that killing the group ends it. Nothing here waits
+on a thread: the end of a process is an event on its descriptor (pidfd_open(2)).
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from pwd import struct_passwd
+
+from souk.runtime.process.launcher import require_program, tied
+
+_CHUNK = 65536
+_LONGEST_LINE = 1 << 20
+
+Said = Callable[[list[bytes]], None]
+"""Takes whole lines, without their ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is started: words, variables, and where. `user` is who it runs as, if not as this process does."""
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    folder: Path = Path("/")
+    user: struct_passwd | None = None
+    descriptors: tuple[int, ...] = ()
+
+
+class Child:
+    """A process that was started. `said` gets what it writes to standard output and standard error."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", said: Said) -> None:
+        assert process.stdout is not None
+        self.pid = process.pid
+        self._process, self._output, self._said = process, process.stdout, said
+        self._rest = b""
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._pidfd = os.pidfd_open(process.pid)
+        os.set_blocking(self._output.fileno(), False)
+        self._loop.add_reader(self._output.fileno(), self._read)
+        self._loop.add_reader(self._pidfd, self._end)
+
+    @classmethod
+    def start(cls, command: Command, said: Said, stop_signal: int = signal.SIGTERM) -> "Child":
+        """Starts a process, which gets `stop_signal` when this one ends; raises OSError when the system refuses."""
+        require_program(command.words[0], command.environment)
+        # With nothing that would make `subprocess` fork where it can vfork: gRPC does not survive a fork.
+        process = subprocess.Popen(
+            (*tied(command.user, stop_signal), *command.words),
+            env=dict(command.environment),
+            cwd=command.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=command.descriptors,
+        )
+        return cls(process, said)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended.done()
+
+    def send(self, number: int) -> None:
+        """Sends a signal, if it runs."""
+        if self.runs:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Calls back once it has ended, whoever waits for it or not."""
+        self._ended.add_done_callback(lambda _: callback())
+
+    async def ended(self) -> int:
+        """Waits for its end; returns its status, negative for the signal that ended it."""
+        return await asyncio.shield(self._ended)
+
+    def _read(self) -> None:
+        try:
+            chunk = os.read(self._output.fileno(), _CHUNK)
+        except BlockingIOError:
+            return
+        if not chunk:
+            self._loop.remove_reader(self._output.fileno())
+            return
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines, self._rest = [*lines, self._rest], b""
+        if lines:
+            self._said(lines)
+
+    def _end(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._read_the_rest()
+        self._ended.set_result(self._process.wait())
+
+    def _read_the_rest(self) -> None:
+        """What it said last. A child of its own may still hold the other end, so there may be no end of file."""
+        with suppress(BlockingIOError):
+            while chunk := os.read(self._output.fileno(), _CHUNK):
+                self._rest += chunk
+        self._loop.remove_reader(self._output.fileno())
+        self._output.close()
+        if self._rest:
+            self._said(self._rest.rstrip(b"\n").split(b"\n"))

@@ -1,0 +1,94 @@
+"""The connections of one HTTP server: how many there may be, and an end to those that are too slow."""
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+
+from uvicorn.server import ServerState
+
+from souk.runtime.process.http.limits import HttpLimits, network_of
+from souk.runtime.process.open_files import for_clients
+from souk.telemetry.logs import logger
+
+_REFUSING = 64
+"""Connections beyond the limit that are still answered; the ones beyond these are closed without a word."""
+_SILENT = 10.0
+"""Seconds between two lines of the log that connections are refused."""
+
+_log = logger("http")
+
+
+class Connection(Protocol):
+    """What is watched."""
+
+    def check(self, now: float) -> None:
+        """Ends the connection if it is too slow."""
+        ...
+
+    def answer_and_close(self) -> None:
+        """Lets the answer that is under way be the last one."""
+        ...
+
+
+class Connections(ServerState):
+    """uvicorn's state of a server, with limits. `draining` is set once each answer ends its connection."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        super().__init__()
+        self.limits = limits
+        self.draining = False
+        self._most = for_clients(limits.connections)
+        # One address never has them all, however few there are.
+        self._most_each = min(limits.per_address, max(1, self._most // 2))
+        self._taken = 0
+        self._from: Counter[str] = Counter()
+        self._logged: float | None = None
+
+    def welcome(self, address: str) -> bool | None:
+        """Counts a connection; false when it is to be refused, None when there is no room even for that."""
+        network = network_of(address)
+        alone = bool(address) and self._from[network] >= self._most_each
+        if self._taken < self._most and not alone:
+            self._taken += 1
+            self._from[network] += 1
+            return True
+        self._tell(self._taken, network if alone else "")
+        return False if len(self.connections) - self._taken <= _REFUSING else None
+
+    def gone(self, address: str) -> None:
+        """A connection that was taken has ended."""
+        network = network_of(address)
+        self._taken -= 1
+        self._from[network] -= 1
+        if not self._from[network]:
+            del self._from[network]
+
+    def drain(self) -> None:
+        """From now on each answer ends its connection, the ones under way included."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.answer_and_close()  # type: ignore[union-attr]  # they are of our own class
+
+    async def watch(self) -> None:
+        """Ends what is too slow, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.limits.sweep)
+            now = loop.time()
+            for connection in list(self.connections):
+                try:
+                    connection.check(now)  # type: ignore[union-attr]
+                except Exception:  # the others are still to be watched
+                    _log.exception("a connection could not be checked")
+
+    def _tell(self, total: int, network: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._logged is None or now - self._logged > _SILENT:
+            self._logged = now
+            _log.warning(
+                "connections are refused: too many are open",
+                open=total,
+                most=self._most,
+                most_per_address=self._most_each,
+                **({"address": network} if network else {}),
+            )

@@ -1,0 +1,260 @@
+"""The HTTP server's protocol: uvicorn's own over httptools, held to limits and to strict framing.
+
+    waiting -> head -> body -> (answered) -> waiting ...        each with its own time; see HttpLimits
+
+What the parser has not yet given away it keeps, so octets are counted as they are fed to it. Whatever is refused
+is answered once, in its turn after the requests before it, and its connection is closed by `Gathering`.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from souk.gateway.http.problem import Problem
+from souk.http1.framing import fault
+from souk.runtime.process.http.connections import Connections
+from souk.runtime.process.http.gathering import Gathering
+from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
+from souk.runtime.process.http.refusals import TOO_LARGE, TOO_MANY, TOO_SLOW, goodbye, malformed, octets_of, unsound
+
+_SLICE = 4 * 1024
+"""Octets that are fed at a time: the limits are looked at between, and whether requests wait for their turn."""
+
+
+class _Stop(Exception):
+    """Ends the parser's run from within."""
+
+
+class WebProtocol(HttpToolsProtocol):
+    """One connection. `_since` is when it began to do what it does: to wait, or to take a head or a body.
+
+    `_kept` counts the octets since the parser gave something away.
+    """
+
+    def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._all = cast("Connections", server_state)
+        self._limits = self._all.limits
+        self._since = self.loop.time()
+        self._asked = self._in_head = self._in_body = False
+        self._kept = self._fields = self._head_size = self._body_octets = 0
+        self._unread = b""
+        self._writing: tuple[float, int] | None = None
+        self._refused: Problem | None = None
+
+    # The transport's calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._gathering = Gathering(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._gathering))
+        self._address = self.client[0] if self.client else ""
+        welcome = self._all.welcome(self._address)
+        self._taken = bool(welcome)
+        if welcome is None:
+            transport.abort()  # type: ignore[attr-defined]
+        elif not welcome:
+            self._leave(TOO_MANY)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        if self._taken:
+            self._all.gone(self._address)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Octets have come."""
+        if self._unread:
+            self._unread += data
+            self.flow.pause_reading()
+        elif len(data) <= _SLICE and not self.pipeline:
+            self._feed(data)
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        """Reads on until a request has to wait for its turn: what comes after it waits, too, and unread."""
+        for start in range(0, len(data), _SLICE):
+            if self.pipeline:
+                self._unread = data[start:]
+                self.flow.pause_reading()
+                return
+            self._feed(data[start : start + _SLICE])
+
+    def _feed(self, data: bytes) -> None:
+        if self._refused is not None or self._gathering.is_closing():
+            self._gathering.discard(len(data))
+            return
+        self._kept += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The parser reads no further: the answer, in the protocol that is spoken, is the last one.
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError as error:
+            self._refuse(self._refused or malformed(str(error)))
+        else:
+            if self._kept > MOST_HEAD:
+                self._refuse(TOO_LARGE)
+
+    # The parser's calls.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._fields = self._head_size = 0
+        self._since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or one after the body, which is no header and is not kept (RFC 9110, 6.5.1)."""
+        self._fields += 1
+        self._head_size += len(name) + len(value) + 4
+        if self._fields > MOST_FIELDS or self._head_size > MOST_HEAD:
+            self._stop(TOO_LARGE)
+        if self._in_head:
+            super().on_header(name, value.strip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._kept = self._head_size = 0
+        self._check_head()
+        if self.url == b"*":
+            self.url = b"/"  # "*" is no URL
+            super().on_headers_complete()
+            self.scope["path"], self.scope["raw_path"] = "*", b"*"
+        else:
+            super().on_headers_complete()
+        self._in_head, self._in_body, self._asked = False, True, True
+        self._body_octets, self._since = 0, self.loop.time()
+        if self._all.draining:
+            self.cycle.keep_alive = False
+
+    def _check_head(self) -> None:
+        wrong = fault(self.parser.get_http_version(), self.headers)
+        if wrong is None and self.parser.should_upgrade() and _announces_body(self.headers):
+            wrong = 501, "a request that asks for another protocol has no body here"
+        if wrong is None and self.url == b"*" and self.parser.get_method() != b"OPTIONS":
+            wrong = 400, "only OPTIONS asks about *"
+        if wrong is not None:
+            self._stop(unsound(*wrong))
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._kept = 0
+        self._body_octets += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._kept = 0
+        self._in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is written; the next request waits already, or the connection waits for it."""
+        self.server_state.total_requests += 1
+        if self._gathering.is_closing():
+            return
+        self._since = self.loop.time()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._refused is not None:
+            self._leave(self._refused)
+        else:
+            unread, self._unread = self._unread, b""
+            self._read(unread)
+        if not self.pipeline and not self._unread:
+            self.flow.resume_reading()
+
+    # What ends a connection.
+
+    def check(self, now: float) -> None:
+        """Ends the connection if its client is too slow."""
+        limits = self._limits
+        if self._is_stuck(now):
+            self._gathering.abort()
+        elif self._gathering.is_closing() or self._refused is not None:
+            pass
+        elif self._in_body:
+            if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # it is the application that is slow
+                self._body_octets, self._since = 0, now
+            elif now - self._since > limits.body + self._body_octets / limits.slowest:
+                self._refuse(TOO_SLOW)
+        elif self._answering:
+            pass
+        elif self._in_head:
+            if now - self._since > limits.head:
+                self._leave(TOO_SLOW)
+        elif now - self._since > (limits.idle if self._asked else limits.first_octet):
+            self._say_goodbye()
+
+    def answer_and_close(self) -> None:
+        """Lets the answer that is under way be the last one."""
+        if self._answering:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Ends the connection if no request is under way; else with its answer."""
+        if self._answering:
+            self.cycle.keep_alive = False
+        elif self._in_head:
+            self._leave(TOO_SLOW)
+        else:
+            self._say_goodbye()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_stuck(self, now: float) -> bool:
+        left = self._gathering.get_write_buffer_size()
+        if not left:
+            self._writing = None
+            return False
+        taken = self._gathering.sent - left
+        if self._writing is None:
+            self._writing = now, taken
+        began, before = self._writing
+        return bool(now - began > self._limits.write + (taken - before) / self._limits.slowest)
+
+    def _stop(self, problem: Problem) -> None:
+        self._refused = problem
+        raise _Stop
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answers what is wrong once all requests before it are answered."""
+        self._refused = problem
+        if not (self.pipeline if self._in_body else self._answering):
+            self._leave(problem)
+
+    def _say_goodbye(self) -> None:
+        """Ends a connection that waits: who sends just then knows that nobody has read it (RFC 9110, 15.5.9)."""
+        if self._asked:
+            self._gathering.write(goodbye())
+        self._gathering.close()
+
+    def _leave(self, problem: Problem) -> None:
+        """Answers, unless that is done, and closes; whoever works for this connection hears of the end."""
+        if self._gathering.is_closing():
+            return
+        if self._in_body and not self._answering:
+            self._gathering.close()
+            return
+        if self._answering:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self._gathering.abort()
+                return
+        self._gathering.write(octets_of(problem))
+        self._gathering.close()
+
+
+def _announces_body(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) for name, value in headers
+    )

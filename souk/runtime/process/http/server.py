@@ -1,0 +1,97 @@
+"""Runs an ASGI application in this process's own event loop, on a socket that is already bound."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from math import ceil
+from typing import Any
+
+import uvicorn
+
+from souk.runtime.process.http.connections import Connections
+from souk.runtime.process.http.limits import LINGER, HttpLimits
+from souk.runtime.process.http.protocol import WebProtocol
+
+LAME_DUCK = 2.0
+"""Seconds that kept connections are given to come once more and be sent elsewhere, where others go on."""
+LAST_CALLS = 0.3
+"""Seconds for which a server that leaves still answers what clients send who do not know yet."""
+_POLL = 0.02
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, and lets it be known when it answers."""
+
+    def __init__(self, config: uvicorn.Config, limits: HttpLimits) -> None:
+        super().__init__(config)
+        self.server_state = self.connections = Connections(limits)
+        self.answers = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answers.set()
+
+    async def leave(self, seconds: float) -> None:
+        """Takes no new connection; every answer ends its own, until all have gone or `seconds` are over."""
+        self.connections.drain()
+        await asyncio.sleep(_POLL)  # connections that were made already are taken
+        for listening in self.servers:
+            listening.close()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self.connections.connections and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL)  # the server tells nobody when a connection ends
+
+
+def _config(application: Any, drain: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=WebProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, ceil(drain)) + ceil(LINGER),
+    )
+
+
+@asynccontextmanager
+async def serving(
+    application: Any,
+    listener: socket.socket,
+    drain: float,
+    *,
+    shared: bool = False,
+    limits: HttpLimits = HttpLimits(),  # noqa: B008  # it is frozen
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """Serves inside the block; at its end no new connection is taken, and running requests get `drain` seconds.
+
+    From the end on each answer ends its connection. What still comes on a kept one is answered for LAST_CALLS
+    seconds, or LAME_DUCK when the socket is `shared` with others who go on; then those that wait are closed.
+    Gives the task that serves, which ends early only if it fails.
+    """
+    server = _Server(_config(application, drain), limits)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
+    answers = asyncio.create_task(server.answers.wait())
+    watching = asyncio.create_task(server.connections.watch())
+    try:
+        await asyncio.wait({task, answers}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+            raise RuntimeError("the gateway's server ended before it answered")
+        yield task
+    finally:
+        answers.cancel()
+        if not task.done():
+            await server.leave(LAME_DUCK if shared else LAST_CALLS)
+        server.should_exit = True
+        await task
+        watching.cancel()

@@ -1,0 +1,95 @@
+"""Metrics and health of a process that is no gateway, over HTTP, for Prometheus and for whoever watches it.
+
+GET /metrics    Prometheus' text format
+GET /healthz    200 while the process lives
+GET /readyz     200 while it takes calls, else 503
+"""
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from prometheus_client import CollectorRegistry
+
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.process.http.limits import HttpLimits
+from souk.runtime.process.http.server import serving
+from souk.runtime.process.sockets import address_of, listen
+from souk.telemetry.metrics import CONTENT_TYPE, exposition
+
+LOOPBACK = "127.0.0.1"
+_PLAIN = "text/plain; charset=utf-8"
+_GRACE = 1.0
+
+Message: TypeAlias = MutableMapping[str, Any]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Ready: TypeAlias = Callable[[], Awaitable[bool]]
+Answer: TypeAlias = tuple[int, str, bytes]
+
+
+class Scrape:
+    """An ASGI application. `ready` tells whether the process takes calls."""
+
+    def __init__(self, registry: CollectorRegistry, ready: Ready) -> None:
+        self._registry, self._ready = registry, ready
+        self._answers: Mapping[str, Callable[[], Awaitable[Answer]]] = {
+            "/metrics": self._metrics,
+            "/healthz": self._health,
+            "/readyz": self._readiness,
+        }
+
+    async def __call__(self, scope: Mapping[str, Any], receive: object, send: Send) -> None:
+        """ASGI 3."""
+        status, kind, body = await self._answer(scope["method"], scope["path"])
+        headers = [
+            (b"content-type", kind.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        ]
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _answer(self, method: str, path: str) -> Answer:
+        if path not in self._answers:
+            return 404, _PLAIN, f"there are {', '.join(self._answers)}\n".encode()
+        if method not in {"GET", "HEAD"}:
+            return 405, _PLAIN, b"this can only be read\n"
+        return await self._answers[path]()
+
+    async def _metrics(self) -> Answer:
+        return 200, CONTENT_TYPE, exposition(self._registry)
+
+    async def _health(self) -> Answer:
+        return 200, _PLAIN, b"alive\n"
+
+    async def _readiness(self) -> Answer:
+        return (200, _PLAIN, b"ready\n") if await self._ready() else (503, _PLAIN, b"not ready\n")
+
+
+@asynccontextmanager
+async def scraped(
+    port: int | None, registry: CollectorRegistry, ready: Ready, limits: HttpLimits | None = None
+) -> AsyncIterator[str]:
+    """Serves them on loopback inside the block; gives host:port, or "" without a port, when nothing is served.
+
+    Raises ConfigurationError, in one line, when the port is taken.
+    """
+    if port is None:
+        yield ""
+        return
+    with _listening(port) as listener:
+        async with serving(Scrape(registry, ready), listener, _GRACE, limits=limits or HttpLimits()):
+            yield address_of(listener)
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return listen(LOOPBACK, port)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"metrics cannot be served on {LOOPBACK}:{port}, which is taken or not this user's; "
+            "choose another with --metrics-port, or 0 for any"
+        ) from None

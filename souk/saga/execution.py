@@ -1,0 +1,244 @@
+"""Drives one run to its end: makes the calls that the machine asks for, and records what came of them."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+import structlog
+from google.protobuf.message import Message
+
+from souk.faults import Faults
+from souk.kernel.clock import Clock
+from souk.kernel.context import CallContext, acting_as, use
+from souk.kernel.errors import LeaseLost, Outcome, StoreUnavailable, VersionConflict
+from souk.saga import machine
+from souk.saga.definition import Saga, StepCall
+from souk.saga.fault_points import AFTER, BEFORE, DO, RECORDED, UNDO, UNDONE, point
+from souk.saga.machine import Answer, Decision, Run
+from souk.saga.settings import SagaSettings
+from souk.saga.states import Phase, StepState
+from souk.saga.step_call import ask
+from souk.saga.store import CHANNEL, Held, Progress, SagaStore, progress_of
+from souk.saga.store import Outcome as SagaOutcome
+from souk.store.database import Database, Transaction
+
+log = structlog.get_logger("souk.saga")
+
+Participant = Callable[[StepCall], Awaitable[Message | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every drive of a runner works with."""
+
+    database: Database
+    store: SagaStore
+    clock: Clock
+    service: str
+    settings: SagaSettings
+    faults: Faults
+    chance: random.Random = field(default_factory=random.Random)
+
+
+def step_call(saga: Saga, held: Held, run: Run, place: int | None) -> StepCall:
+    """What the step at `place` is given, or a hook of the whole saga."""
+    ref = held.ref
+    prefix = f"{ref.subject}:{ref.attempt}"
+    keys = {step.name: f"{prefix}:{step.slug}" for step in saga.steps}
+    recorded = zip(saga.steps, run.steps, strict=True)
+    results = {step.name: was.result for step, was in recorded if was.state is StepState.DONE or was.result}
+    key = prefix if place is None else keys[saga.steps[place].name]
+    return StepCall(ref, key, held.input, held.on_behalf_of, results, keys)
+
+
+async def run_hooks(tx: Transaction, saga: Saga, held: Held, decision: Decision) -> None:
+    """Calls the hooks that a decision asks for, and wakes whoever waits for what they commit."""
+    run = decision.run
+    for place in decision.records:
+        if (record := saga.steps[place].record) is not None:
+            await record(tx, step_call(saga, held, run, place), run.steps[place].result)
+    if decision.rejected and saga.rejected is not None and run.refusal is not None:
+        await saga.rejected(tx, step_call(saga, held, run, None), run.refusal)
+    if decision.ended:
+        await saga.ended(tx, step_call(saga, held, run, None))
+    if decision.ended or decision.rejected or saga.pivot in decision.records:
+        await tx.notify(CHANNEL)
+
+
+class Drive:
+    """One run in this owner's hands. It is kept in memory; the lease's epoch guards every write."""
+
+    def __init__(self, saga: Saga, held: Held, tools: Tools) -> None:
+        self.held = held
+        self.run, self._revision = held.run, held.revision
+        self.decided, self.stopped = asyncio.Event(), asyncio.Event()
+        self._saga, self._tools = saga, tools
+        self._deadline = tools.clock.monotonic() + held.remaining
+        self._written_at = tools.clock.monotonic()
+        self._lock = asyncio.Lock()
+        self._tell()
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is, as far as it is committed."""
+        return progress_of(self.run)
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the lease was last extended."""
+        return self._tools.clock.monotonic() - self._written_at
+
+    def renewed(self) -> None:
+        """The lease was extended by somebody else's hand."""
+        self._written_at = self._tools.clock.monotonic()
+
+    async def go(self) -> None:
+        """Goes on until nothing is left to do, or all that is left waits for an operator. Raises LeaseLost."""
+        with use(CallContext(traceparent=self.held.traceparent)):
+            while self.run.active:
+                if self.run.to_do is not None:
+                    await self._forward(self.run.to_do)
+                else:
+                    await self._back(self.run.to_undo)
+
+    def stop(self) -> None:
+        """Wakes everybody who waits here: there will be no more news."""
+        self.stopped.set()
+        self.decided.set()
+
+    async def _forward(self, place: int) -> None:
+        if self._late():
+            await self._write(place, lambda run: machine.deadline_passed(self._saga, run))
+            return
+        answer = await self._try(place)
+        late, weary = self._late(), self._weary(place, answer)
+        decide = partial(machine.answered, self._saga, place=place, answer=answer, late=late, weary=weary)
+        await self._write(place, decide, RECORDED)
+        if self.run.to_do == place:
+            await self._pause(self.run.steps[place].tries)
+
+    async def _back(self, places: tuple[int, ...]) -> None:
+        """Undoes all at once: one that cannot get through holds up no other."""
+        try:
+            async with asyncio.TaskGroup() as undos:
+                for place in places:
+                    undos.create_task(self._undo(place))
+        except* LeaseLost as lost:
+            raise lost.exceptions[0] from None
+
+    async def _undo(self, place: int) -> None:
+        while self.run.steps[place].state is StepState.UNDOING:
+            answer = await self._try_undo(place)
+            if answer.outcome is Outcome.DONE:
+                await self._write(place, lambda run: machine.undone(self._saga, run, place), UNDONE)
+                return
+            note = answer.refusal.reason if answer.refusal else ""
+            park = self._weary(place, answer)
+            await self._write(place, partial(machine.undo_failed, self._saga, place=place, note=note, park=park))
+            if not park:
+                await self._pause(self.run.steps[place].tries)
+
+    async def _try(self, place: int) -> Answer:
+        step = self._saga.steps[place]
+        assert step.do is not None, "the machine asks for no local step"
+        limit = min(step.try_timeout, self._left()) if self.run.phase is Phase.RUNNING else step.try_timeout
+        return await self._ask(place, DO, step.do, limit)
+
+    async def _try_undo(self, place: int) -> Answer:
+        step = self._saga.steps[place]
+        assert step.undo is not None, "the machine undoes no step that has no undo"
+        return await self._ask(place, UNDO, step.undo, step.try_timeout)
+
+    def _weary(self, place: int, answer: Answer) -> bool:
+        """Whether an operator must look: it was tried often, and the participant is not merely away."""
+        tries = self.run.steps[place].tries + 1
+        return tries >= self._tools.settings.park_after and answer.outcome is not Outcome.NOT_SENT
+
+    async def _ask(self, place: int, what: str, call: Participant, limit: float) -> Answer:
+        name, tools = self._saga.steps[place].name, self._tools
+        tools.faults.point(point(self._saga.name, name, what, BEFORE))
+        if self.silent_for >= tools.settings.lease:
+            # The loop stood still, or nobody keeps our leases: somebody else may be at it.
+            if not await tools.database.run(lambda tx: tools.store.renew(tx, self.held)):
+                raise LeaseLost(f"{self.held.ref} is in other hands")
+            self.renewed()
+        deadline = tools.clock.monotonic() + limit
+        with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline, one_try=True):
+            answer = await ask(name, call(step_call(self._saga, self.held, self.run, place)), limit)
+        tools.faults.point(point(self._saga.name, name, what, AFTER))
+        return answer
+
+    async def _write(self, place: int, decide: Callable[[Run], Decision], result: str = "") -> None:
+        """Records a decision about a step; `result` names the step's in it, for fault points. Raises LeaseLost.
+
+        What a participant answered is never dropped: the transaction is run until it commits. If a hook
+        never lets it, the step is parked instead; a retry asks the participant again, by the same key.
+        """
+        about = (place, result) if result else None
+        async with self._lock:
+            decision = decide(self.run)
+            for tries in count(1):
+                try:
+                    await self._tools.database.run(partial(self._record, decision=decision, about=about), guarded=True)
+                    break
+                except LeaseLost:
+                    raise
+                except Exception as error:
+                    if self._hopeless(error, tries):
+                        decision = self._parked(place, error, tries)
+                    await self._after_failed_write(error, tries)
+            self.run, self._revision = decision.run, self._revision + 1
+            self.renewed()
+            self._tell()
+        self._strike(decision, about, AFTER)
+
+    def _hopeless(self, error: Exception, tries: int) -> bool:
+        """Whether an operator must look: it failed often, and the database is not merely away."""
+        return tries >= self._tools.settings.park_after and not isinstance(error, StoreUnavailable)
+
+    def _parked(self, place: int, error: Exception, tries: int) -> Decision:
+        ref, step, note = self.held.ref, self._saga.steps[place].name, f"not recorded: {type(error).__name__}"
+        log.error("saga step parked", saga=ref.name, subject=ref.subject, step=step, reason=note)
+        return machine.not_recorded(self._saga, self.run, place, note, tries=tries)
+
+    async def _after_failed_write(self, error: Exception, tries: int) -> None:
+        if isinstance(error, VersionConflict) and tries <= self._tools.settings.conflict_tries:
+            return
+        if isinstance(error, StoreUnavailable):
+            log.warning("saga result not recorded yet", saga=self.held.ref.name, tries=tries, error=str(error))
+        else:
+            log.error("saga result not recorded yet", saga=self.held.ref.name, tries=tries, exc_info=error)
+        await asyncio.sleep(self._tools.settings.pause_after(tries, self._tools.chance))
+
+    async def _record(self, tx: Transaction, decision: Decision, about: tuple[int, str] | None) -> None:
+        # The lease is checked first: a loser runs no hook.
+        if await self._tools.store.record(tx, self.held, self._revision, self.run, decision.run):
+            await run_hooks(tx, self._saga, self.held, decision)
+        self._strike(decision, about, BEFORE)
+
+    def _strike(self, decision: Decision, about: tuple[int, str] | None, when: str) -> None:
+        if not self._tools.faults.armed:
+            return
+        places = [(place, RECORDED) for place in decision.records] or ([about] if about else [])
+        for place, what in places:
+            self._tools.faults.point(point(self._saga.name, self._saga.steps[place].name, what, when))
+
+    async def _pause(self, tries: int) -> None:
+        pause = self._tools.settings.pause_after(tries, self._tools.chance)
+        if self.run.phase is Phase.RUNNING:
+            pause = min(pause, max(self._left(), 0.0))
+        await asyncio.sleep(pause)
+
+    def _left(self) -> float:
+        return self._deadline - self._tools.clock.monotonic()
+
+    def _late(self) -> bool:
+        """Whether the deadline has passed, where there is one: before the pivot."""
+        return self.run.phase is Phase.RUNNING and self._left() <= 0
+
+    def _tell(self) -> None:
+        if self.progress.outcome is not SagaOutcome.RUNNING:
+            self.decided.set()

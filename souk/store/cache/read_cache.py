@@ -1,0 +1,240 @@
+"""A cache for what is read far more often than it changes.
+
+    memory of this process  ->  Redis, shared by replicas, if there is one  ->  the database
+
+- Readers of one key who come at once wait for one load (request coalescing).
+- What is older than `fresh` is answered at once and loaded anew meanwhile (stale-while-revalidate, RFC 5861).
+- Whoever changes something calls `changed()` after the commit: everything read before counts as stale from
+  then on, and nobody gets it without waiting for a new load. Other replicas notice within `LOOK`.
+- While the database is away, what was known is answered for `lost` seconds more (stale-if-error).
+
+All of that hangs on a version, a random word: what was loaded belongs to the version that was current when
+the load began. Replicas find it in Redis. A Redis that is away, empty or wrong costs time: without knowing
+the version for sure, nothing older than `unsure` is answered without a new load, and nothing is taken from Redis:
+one that can be read and not written, such as a replica, would give what was true before a change. A change of
+which Redis could not be told is told as soon as it is back; if its process dies before, replicas learn of it after
+`fresh`. A Redis that falls back to a version that was changed here since is told of the change again.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.errors import Overloaded, StoreUnavailable
+from souk.store.cache.bounded_memory import BoundedMemory
+from souk.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis  # an optional extra
+
+LOOK = 0.25
+"""Seconds between two looks at the version."""
+_STAMP = 8
+_REMEMBERED = 64
+"""Versions of ours that came before the current one."""
+
+M = TypeVar("M", bound=Message)
+
+_log = logger("cache")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """Times in seconds; `octets` is what the answers that a process keeps may have together, serialised. In memory
+    they take about twice that."""
+
+    fresh: float = 30.0
+    stale: float = 300.0
+    lost: float = 3_600.0
+    unsure: float = 1.0
+    octets: int = 32_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[M]):
+    """An answer, the version it belongs to, and when it was loaded, on the monotonic clock."""
+
+    message: M
+    version: str
+    loaded: float
+
+
+class ReadCache:
+    """Answers by key. With `alone` no other process changes what is cached here.
+
+    Messages that it gives out must not be changed. `run` has to run for as long as it is used with Redis.
+    """
+
+    def __init__(
+        self, name: str, clock: Clock, redis: "Redis | None", *, alone: bool, settings: CacheSettings | None = None
+    ) -> None:
+        self._settings = settings or CacheSettings()
+        self._clock = clock
+        self._shared = _Shared(name, redis, self._settings, clock) if redis is not None else None
+        self._alone = alone and redis is None
+        self._version, self._sure_at = secrets.token_hex(8), float("-inf")
+        self._superseded: deque[str] = deque(maxlen=_REMEMBERED)
+        self._entries: BoundedMemory[Entry[Message]] = BoundedMemory(self._settings.octets)
+        self._loads: dict[tuple[str, bytes], asyncio.Task[Message]] = {}
+        self._untold = False
+
+    async def read(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> M:
+        """The answer for `key`; raises what `load` raises, when nothing that is known may stand for it."""
+        now = self._clock.monotonic()
+        entry = self._known(key, kind)
+        age = now - entry.loaded if entry is not None else 0.0
+        if entry is not None and self._may_answer(entry, age, now):
+            if age >= self._settings.fresh:
+                self._load(key, kind, load).add_done_callback(_heed)
+            return entry.message
+        try:
+            return await asyncio.shield(self._load(key, kind, load))
+        except (StoreUnavailable, Overloaded):
+            if entry is None or age > self._settings.lost:
+                raise
+            return entry.message
+
+    async def changed(self) -> None:
+        """Makes everything stale that was read until now, here and, if Redis is there, in every replica."""
+        self._superseded.append(self._version)
+        self._version, self._untold = secrets.token_hex(8), self._shared is not None
+        await self._tell()
+
+    async def run(self) -> None:
+        """Learns of changes that others made, until it is cancelled."""
+        if self._shared is None:
+            return
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK)
+
+    async def look(self) -> None:
+        """Learns once."""
+        if self._untold:
+            await self._tell()
+            return
+        asked, before = self._clock.monotonic(), self._version
+        found = await self._shared.version(before) if self._shared is not None else None
+        if found is None or self._version != before:  # it was changed here meanwhile
+            return
+        if found in self._superseded:  # a replica has become the server, and has lost the change
+            await self._tell()
+            return
+        self._version, self._sure_at = found, asked
+
+    async def _tell(self) -> None:
+        told, asked = self._version, self._clock.monotonic()
+        if self._shared is not None and await self._shared.announce(told) and self._version == told:
+            self._untold, self._sure_at = False, asked
+
+    def _known(self, key: bytes, kind: type[M]) -> Entry[M] | None:
+        entry = self._entries.get(key)
+        if entry is None or not isinstance(entry.message, kind):
+            return None
+        return Entry(entry.message, entry.version, entry.loaded)
+
+    def _may_answer(self, entry: Entry[M], age: float, now: float) -> bool:
+        if entry.version != self._version:
+            return False
+        return age < (self._settings.stale if self._is_sure(now) else self._settings.unsure)
+
+    def _is_sure(self, now: float) -> bool:
+        """Whether the version is known to be the current one."""
+        return self._alone or now - self._sure_at <= self._settings.unsure
+
+    def _load(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> "asyncio.Task[M]":
+        place = (self._version, key)  # one that began before a change is not for those who come after it
+        running = self._loads.get(place)
+        if running is None:
+            work = self._filled(key, kind, load, self._version)
+            running = self._loads[place] = asyncio.get_running_loop().create_task(work, context=Context())
+            running.add_done_callback(lambda _: self._loads.__delitem__(place))
+        return running  # type: ignore[return-value]  # one key has one kind
+
+    async def _filled(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]], version: str) -> M:
+        began = self._clock.monotonic()
+        message, age = None, 0.0
+        shared = self._shared if self._is_sure(began) else None
+        if shared is not None:
+            message, age = await shared.find(version, key, kind)
+        if message is None or age >= self._settings.fresh:
+            message, age = await load(), 0.0
+            if shared is not None:
+                await shared.keep(version, key, message)
+        if key not in self._entries or version == self._version:
+            self._entries.set(key, Entry(message, version, began - age), message.ByteSize())
+        return message
+
+
+def _heed(task: "asyncio.Task[M]") -> None:
+    """Whoever was answered from the cache does not wait for the load, but somebody should know that it failed."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.warning("could not be loaded anew", error=type(error).__name__)
+
+
+class _Shared:
+    """The part that replicas have in common. Every failure of Redis is a miss; it is left alone for a while then."""
+
+    def __init__(self, name: str, redis: "Redis", settings: CacheSettings, clock: Clock) -> None:
+        from redis.exceptions import RedisError  # here, because it is an optional extra
+
+        self._errors = (RedisError, OSError, TimeoutError)
+        self._redis, self._clock = redis, clock
+        self._prefix = f"souk:cache:{name}"
+        self._seconds = max(1, round(settings.stale))
+        self._pause = settings.unsure
+        self._left_alone_until = float("-inf")
+
+    async def version(self, own: str) -> str | None:
+        """The version of all replicas; `own` becomes it when there is none. None when Redis cannot say."""
+        key = f"{self._prefix}:version"
+        found = await self._ask(lambda: self._redis.set(key, own, nx=True, get=True))
+        if found is None:
+            return own if self._is_there() else None
+        return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+
+    async def announce(self, version: str) -> bool:
+        """Says that there is a new version; whether Redis heard it."""
+        return bool(await self._ask(lambda: self._redis.set(f"{self._prefix}:version", version), insist=True))
+
+    async def find(self, version: str, key: bytes, kind: type[M]) -> tuple[M | None, float]:
+        """What another replica has loaded, and its age in seconds."""
+        found = await self._ask(lambda: self._redis.get(self._place(version, key)))
+        if not isinstance(found, bytes) or len(found) < _STAMP:
+            return None, 0.0
+        try:
+            message = kind.FromString(found[_STAMP:])
+        except DecodeError:
+            return None, 0.0
+        age = (self._clock.now() - int.from_bytes(found[:_STAMP])) / MICROSECONDS
+        return message, max(0.0, age)
+
+    async def keep(self, version: str, key: bytes, message: Message) -> None:
+        """Shows others what was loaded."""
+        value = self._clock.now().to_bytes(_STAMP) + message.SerializeToString()
+        await self._ask(lambda: self._redis.set(self._place(version, key), value, ex=self._seconds))
+
+    def _place(self, version: str, key: bytes) -> str:
+        return f"{self._prefix}:{version}:{hashlib.blake2b(key, digest_size=16).hexdigest()}"
+
+    def _is_there(self) -> bool:
+        return self._clock.monotonic() >= self._left_alone_until
+
+    async def _ask(self, command: Callable[[], Awaitable[object]], *, insist: bool = False) -> object:
+        if not insist and not self._is_there():
+            return None
+        try:
+            return await command()
+        except self._errors as error:
+            if self._is_there():
+                _log.warning("Redis does not answer; the cache works without it", error=type(error).__name__)
+            self._left_alone_until = self._clock.monotonic() + self._pause
+            return None

@@ -1,0 +1,90 @@
+"""What is done to a connection of PostgreSQL, whatever becomes of who does it."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from souk.kernel.errors import StoreError, StoreUnavailable
+from souk.store.error_meaning import Reuse
+from souk.store.postgres.errors import DRIVER_ERRORS, meaning_of, translate
+from souk.store.postgres.transaction import Connection
+
+
+class Borrowed:
+    """A connection of a pool, for the length of a block; one that an error says is no good does not go back.
+
+    Raises StoreUnavailable when there is none for `patience` seconds.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", name: str, patience: float) -> None:
+        self._pool, self._name, self._patience = pool, name, patience
+        self._connection: Connection
+
+    async def __aenter__(self) -> Connection:
+        try:
+            if self._pool.get_idle_size():  # then nobody waits: a timer would cost as much as the rest
+                self._connection = await self._pool.acquire()
+            else:
+                await self._wait_for_one()
+        except DRIVER_ERRORS as error:
+            raise translate(error, self._name) from error
+        return self._connection
+
+    async def _wait_for_one(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                self._connection = await self._pool.acquire()
+        except TimeoutError as error:
+            every = self._pool.get_size() >= self._pool.get_max_size()
+            why = "every connection is in use" if every else "it cannot be reached"
+            raise StoreUnavailable(f"database {self._name}: {why}, for {self._patience:g} s by now") from error
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        reuse = meaning_of(error.__cause__).reuse if isinstance(error, StoreError) and error.__cause__ else Reuse.KEEP
+        if reuse is not Reuse.KEEP:
+            drop(self._connection)
+        if reuse is Reuse.DISCARD_ALL:
+            await self._pool.expire_connections()
+        with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
+            await self._pool.release(self._connection)
+
+
+async def unlock(connection: Connection) -> None:
+    try:
+        await connection.execute("SELECT pg_advisory_unlock_all()")
+    except DRIVER_ERRORS:  # the server frees what a lost connection held
+        drop(connection)
+
+
+async def roll_back(connection: Connection) -> None:
+    """Also after a BEGIN that was cancelled on its way, which the server may have done."""
+    try:
+        await connection.execute("ROLLBACK")
+    except DRIVER_ERRORS:
+        drop(connection)
+
+
+def drop(connection: Connection) -> None:
+    with suppress(*DRIVER_ERRORS):  # the pool may have dropped it already
+        connection.terminate()
+
+
+async def undisturbed(step: Coroutine[Any, Any, None]) -> None:
+    """Awaits `step` to its end even when the caller is cancelled meanwhile; then passes the cancellation on."""
+    task = asyncio.ensure_future(step)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancellation = error
+    task.result()
+    if cancellation is not None:
+        raise cancellation
+
+
+async def keep(connection: Any) -> None:
+    """Nothing to reset: no transaction leaves anything in its session. Saves a round trip each."""

@@ -1,0 +1,262 @@
+"""PostgreSQL behind the port: SERIALIZABLE transactions over asyncpg, run again when they collide.
+
+Why SERIALIZABLE, and what it costs: docs/decisions/0002-isolation.md.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from souk.faults import INERT, Faults
+from souk.kernel.errors import ForeignAwait, SoukError
+from souk.kernel.transaction_guard import in_transaction
+from souk.store.database import Dialect, Value, Work
+from souk.store.listeners import Listeners, call_all
+from souk.store.postgres.connection import Borrowed, drop, roll_back, undisturbed, unlock
+from souk.store.postgres.errors import DRIVER_ERRORS, is_about_data, is_refusal, may_run_again, refused, translate
+from souk.store.postgres.listener import PostgresListener
+from souk.store.postgres.session import Sessions
+from souk.store.postgres.transaction import (
+    DIALECT,
+    Connection,
+    NeedsLock,
+    PostgresSingleRead,
+    PostgresSnapshot,
+    PostgresTransaction,
+)
+from souk.store.postgres.write_batch import Doubts, Statement, WrongAssumption
+from souk.store.work_runner import Driven
+
+T = TypeVar("T")
+
+# Not READ WRITE: a server that its operator has made read-only by default is to stay so.
+_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.064
+_LOCK = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
+
+
+class _CollisionError(Exception):
+    """The transaction collided with another one, and may be run again."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """How a transaction is tried: what the tries before it have taught."""
+
+    guarded: bool
+    locks: set[str] = field(default_factory=set)
+    assuming: bool = True
+
+    @property
+    def begin(self) -> str:
+        return _BEGIN_GUARDED if self.guarded else _BEGIN
+
+
+class PostgresDatabase:
+    """Implements `Database` on a pool of connections. Belongs to the event loop that opened it."""
+
+    def __init__(
+        self, name: str, pool: "asyncpg.Pool[asyncpg.Record]", listeners: Listeners, patience: float, faults: Faults
+    ) -> None:
+        self._name = name
+        self._pool = pool
+        self._listeners = listeners
+        self._patience = patience
+        self._faults = faults
+        self._hearing: PostgresListener | None = None
+        self.tries_again = 0
+        """How often a transaction was run again because it had collided with another."""
+        self._loop = asyncio.get_running_loop()
+        self._doubts = Doubts(self._loop.time)
+
+    @classmethod
+    async def open(
+        cls, dsn: str, *, least: int = 1, most: int = 10, patience: float = 5.0, faults: Faults = INERT
+    ) -> "PostgresDatabase":
+        """Connects to the database at `dsn`; the pool holds `least` to `most` connections.
+
+        `patience` is how long, in seconds, a transaction waits for a connection or a lock, and how
+        long it is tried again. Raises ConfigurationError when the database refuses the connection,
+        StoreUnavailable when it cannot be reached.
+        """
+        name, listeners, sessions = urlsplit(dsn).path.lstrip("/"), Listeners(), Sessions(dsn, patience)
+        try:
+            pool = await sessions.pool(least, most)
+        except DRIVER_ERRORS as error:
+            raise refused(error, name) from error
+        database = cls(name, pool, listeners, patience, faults)
+        await database._start(sessions)
+        return database
+
+    @property
+    def dialect(self) -> Dialect:
+        return DIALECT
+
+    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+        attempt = _Attempt(guarded)
+        return await self._retrying(lambda: self._attempt(work, attempt), attempt)
+
+    async def read(self, work: Work[T], *, single: bool = False, long: bool = False) -> T:
+        attempt = self._attempt_single if single else self._attempt_read
+        return await self._retrying(lambda: attempt(work), _Attempt(guarded=True))
+
+    def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._listeners.add(channel, callback)
+
+    async def close(self) -> None:
+        if self._hearing is not None:
+            await self._hearing.stop()
+        await self._pool.close()
+
+    async def _start(self, sessions: Sessions) -> None:
+        # A wake-up may be lost in a crash, so it need not wait for the disk.
+        self._hearing = PostgresListener(
+            lambda: sessions.connect("SET synchronous_commit = off"), self._listeners, self._name
+        )
+        try:
+            async with self._connected() as connection:
+                await sessions.require_own(connection, self._name)
+            await self._hearing.start()
+        except DRIVER_ERRORS as error:
+            await self._pool.close()
+            raise refused(error, self._name) from error
+        except SoukError:
+            self._pool.terminate()
+            raise
+
+    async def _retrying(self, attempt: Callable[[], Awaitable[T]], how: "_Attempt") -> T:
+        if in_transaction():
+            raise ForeignAwait("a transaction may not open another one")
+        until, pause = self._loop.time() + self._patience, _FIRST_PAUSE
+        while True:
+            try:
+                return await attempt()
+            except NeedsLock as wish:
+                how.locks.add(wish.name)
+            except WrongAssumption as wrong:
+                how.assuming = False
+                self._doubts.add(wrong.statements)
+            except _CollisionError as collision:
+                self.tries_again += 1
+                if self._loop.time() > until:
+                    raise translate(collision.cause, self._name) from collision.cause
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _attempt(self, work: Work[T], how: "_Attempt") -> T:
+        async with self._connected() as connection:
+            try:
+                await self._hold(connection, how.locks)
+                return await self._attempt_on(connection, work, how)
+            finally:
+                if how.locks:
+                    await undisturbed(unlock(connection))
+
+    async def _attempt_on(self, connection: Connection, work: Work[T], how: "_Attempt") -> T:
+        assuming = partial(self._assumes, how)
+        tx = PostgresTransaction(
+            connection, self._name, self._faults, begin=how.begin, held=how.locks, assuming=assuming
+        )
+        try:
+            result = await self._drive(lambda _: _whole(work, tx, how), tx)
+        except BaseException as error:
+            if tx.begun:
+                await undisturbed(roll_back(connection))
+            if tx.unsent.assumed and isinstance(error, Exception):
+                # Whatever follows from what is only likely is not so yet.
+                raise WrongAssumption(tx.unsent.assumed) from error
+            raise
+        await undisturbed(self._commit(connection, tx))
+        return result
+
+    def _assumes(self, how: "_Attempt", sql: str) -> bool:
+        return how.assuming and not self._doubts.about(sql)
+
+    async def _attempt_read(self, work: Work[T]) -> T:
+        async with self._connected() as connection:
+            try:
+                await self._execute(connection, _BEGIN_SNAPSHOT)
+                return await self._drive(work, PostgresSnapshot(connection, self._name, INERT))
+            finally:
+                await undisturbed(roll_back(connection))
+
+    async def _attempt_single(self, work: Work[T]) -> T:
+        async with self._connected() as connection:
+            return await self._drive(work, PostgresSingleRead(connection, self._name, INERT))
+
+    async def _drive(self, work: Work[T], tx: PostgresTransaction) -> T:
+        """What came of the database goes before what the work made of it."""
+        try:
+            result: T = await Driven(work, tx, tx.in_database)
+        except Exception:
+            if tx.collision is not None:
+                raise _CollisionError(tx.collision) from None
+            raise
+        finally:
+            failure = tx.end()
+        if tx.collision is not None:
+            raise _CollisionError(tx.collision)
+        if failure is not None:
+            raise failure
+        return result
+
+    async def _commit(self, connection: Connection, tx: PostgresTransaction) -> None:
+        """COMMIT; or the one statement that is all of the transaction, and commits by itself."""
+        assumed = tx.unsent.assumed
+        last = Statement("COMMIT", ()) if tx.begun else tx.unsent.taken(strict=True) if tx.unsent else None
+        self._faults.point("store.commit")
+        if last is not None:
+            try:
+                await connection.execute(last.sql, *last.values, timeout=2 * self._patience)
+            except DRIVER_ERRORS as error:
+                if assumed and is_about_data(error):
+                    raise WrongAssumption(assumed) from error  # that it was strict about, or what rests on it
+                await self._not_committed(connection, tx, error)
+        self._faults.point("store.committed")
+        call_all(tx.callbacks, self._name)
+        if tx.channels and self._hearing is not None:
+            self._hearing.tell(tx.channels)
+
+    async def _not_committed(self, connection: Connection, tx: PostgresTransaction, error: BaseException) -> NoReturn:
+        if may_run_again(error):
+            if tx.begun:
+                await roll_back(connection)
+            raise _CollisionError(error) from error
+        if tx.begun or not is_refusal(error):
+            drop(connection)  # whether it was committed is not known here: never run it again
+        raise translate(error, self._name) from error
+
+    async def _execute(self, connection: Connection, sql: str, *values: Value) -> None:
+        try:
+            await connection.execute(sql, *values)
+        except DRIVER_ERRORS as error:
+            raise translate(error, self._name) from error
+
+    def _connected(self) -> Borrowed:
+        return Borrowed(self._pool, self._name, self._patience)
+
+    async def _hold(self, connection: Connection, locks: set[str]) -> None:
+        """Takes advisory locks, in one order; the transaction's snapshot is taken after the wait."""
+        for name in sorted(locks):
+            await self._execute(connection, _LOCK, name)
+
+
+async def _whole(work: Work[T], tx: PostgresTransaction, how: "_Attempt") -> T:
+    """The work, and what it wrote and left unsent, unless that is all there is and may commit by itself."""
+    result = await work(tx)
+    if tx.begun or not how.guarded:
+        await tx.flush()
+    return result

@@ -1,0 +1,103 @@
+"""Hears notifications, and sends those of this process, on a connection of its own; finds its way back when it is lost.
+
+Not in the transactions that notify: PostgreSQL lets those commit one after the other, each with a wait
+for the disk of its own, in all databases of the server.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+from typing import Any
+
+from souk.store.listeners import Listeners, call_all
+from souk.store.postgres.errors import DRIVER_ERRORS
+
+CHANNEL = "souk"
+"""PostgreSQL's channel for all of ours, which are named by the payload: one LISTEN serves them all."""
+
+_TOGETHER = 0.01
+"""Seconds for which notifications are gathered after some were sent."""
+_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+
+class PostgresListener:
+    """Wakes listeners. After a lost connection it wakes all of them, for what they may have missed."""
+
+    def __init__(self, connect: Callable[[], Any], listeners: Listeners, name: str) -> None:
+        self._connect = connect
+        self._listeners = listeners
+        self._name = name
+        self._connection: Any = None
+        self._lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._unsent: set[str] = set()
+        self._sending: asyncio.Task[None] | None = None
+
+    def tell(self, channels: set[str]) -> None:
+        """Wakes who listens to these channels: in this process at once, in others soon."""
+        call_all(self._listeners.of(channels), self._name)
+        self._unsent |= channels
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.get_running_loop().create_task(self._send(), context=Context())
+
+    async def _send(self) -> None:
+        while self._unsent:
+            channels, self._unsent = self._unsent, set()
+            with suppress(*DRIVER_ERRORS):  # whoever listens also polls
+                await self._connection.execute(notification(channels))
+            await asyncio.sleep(_TOGETHER)
+
+    async def start(self) -> None:
+        """Connects, and keeps connected; raises what the driver raises when the first try fails."""
+        await self._listen()
+        self._task = asyncio.create_task(self._stay())
+
+    async def stop(self) -> None:
+        """Sends what is unsent, and closes the connection."""
+        if self._sending is not None:
+            await asyncio.gather(self._sending, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._connection is not None and not self._connection.is_closed():
+            self._connection.remove_termination_listener(self._on_lost)
+            await self._connection.close()
+
+    async def _listen(self) -> None:
+        self._lost.clear()
+        self._connection = await self._connect()
+        self._connection.add_termination_listener(self._on_lost)
+        await self._connection.add_listener(CHANNEL, self._on_heard)
+
+    async def _stay(self) -> None:
+        while True:
+            await self._lost.wait()
+            await self._listen_again()
+            call_all(self._listeners.all(), self._name)
+
+    async def _listen_again(self) -> None:
+        pause = _PAUSE
+        while True:
+            try:
+                return await self._listen()
+            except DRIVER_ERRORS:  # still away; whoever listens also polls
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _on_lost(self, connection: Any) -> None:
+        self._lost.set()
+
+    def _on_heard(self, connection: Any, pid: int, channel: str, payload: object) -> None:
+        if pid != connection.get_server_pid():  # who listens here has been told already
+            call_all(self._listeners.of([str(payload)]), self._name)
+
+
+def notification(channels: set[str]) -> str:
+    """SQL that notifies these channels."""
+    return ";".join(f"NOTIFY {CHANNEL}, {_quoted(channel)}" for channel in sorted(channels))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

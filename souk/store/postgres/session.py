@@ -1,0 +1,97 @@
+"""How a connection to PostgreSQL is made, and that behind it is a session of its own.
+
+Every try reads the password file and the certificates that the URL names anew, so what was exchanged
+is used at the next connection. Of several hosts in the URL the one is taken that can be written to.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from souk.kernel.errors import ConfigurationError
+from souk.store.postgres.connection import keep
+from souk.store.postgres.errors import DRIVER_ERRORS
+
+_IDLE = 30.0
+"""Seconds until a connection that nobody needs is closed: each is a process of the server, with some 10 MB."""
+_ROUNDS = 5
+_A_POOLER = (
+    "a pooler stands before it that gives a session to others between transactions. Souk needs sessions of its own, "
+    "for LISTEN, advisory locks and prepared statements: name the server itself, or a pooler in session mode"
+)
+
+Session = Any
+"""A connection of the driver, or the pool's stand-in for one."""
+
+
+class Sessions:
+    """Makes connections to the database at `dsn`; `patience` is in seconds."""
+
+    def __init__(self, dsn: str, patience: float) -> None:
+        self._dsn = dsn
+        self._options: dict[str, Any] = {
+            "timeout": patience,
+            "target_session_attrs": "read-write",
+            "server_settings": {"application_name": "souk"},
+        }
+        # Set in the session and not as it starts: a pooler refuses parameters at the start that it does not know.
+        # Transactions that are one statement find rows as they are once they hold them: read committed.
+        self._setting = (
+            f"SET lock_timeout = {round(patience * 1000)}; SET default_transaction_isolation = 'read committed'"
+        )
+
+    async def pool(self, least: int, most: int) -> "asyncpg.Pool[asyncpg.Record]":
+        """A pool of `least` to `most` connections."""
+        pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
+            self._dsn,
+            min_size=least,
+            max_size=most,
+            init=self._set,
+            reset=keep,
+            max_inactive_connection_lifetime=_IDLE,
+            **self._options,
+        )
+        return pool
+
+    async def connect(self, setting: str = "") -> Session:
+        """One connection beside the pool; `setting` is SQL for its session."""
+        connection: Session = await asyncpg.connect(self._dsn, **self._options)
+        await self._set(connection)
+        if setting:
+            await connection.execute(setting)
+        return connection
+
+    async def require_own(self, session: Session, name: str) -> None:
+        """Raises ConfigurationError when a session does not stay with its connection between transactions."""
+        if await _shares(session, self.connect):
+            raise ConfigurationError(f"database {name} cannot be used: {_A_POOLER}")
+
+    async def _set(self, connection: Session) -> None:
+        await connection.execute(self._setting)
+
+
+async def _shares(first: Session, connect: Callable[[], Awaitable[Session]]) -> bool:
+    """Whether a pooler gives `first`'s session to others while it is idle."""
+    try:
+        if await _backend(first) == first.get_server_pid():
+            return False  # the server itself answers: who it said at the start is who works
+        second = await connect()
+        try:
+            return any([await _meet(first, second) for _ in range(_ROUNDS)])
+        finally:
+            second.terminate()
+    except DRIVER_ERRORS:  # such as a prepared statement that is not there any more
+        return True
+
+
+async def _meet(first: Session, second: Session) -> bool:
+    """Whether the two, one idle and one in a transaction, ever have the same session, or the idle one another."""
+    own = await _backend(first)
+    async with second.transaction():
+        return await _backend(second) == own or await _backend(first) != own
+
+
+async def _backend(session: Session) -> int:
+    found: int = await session.fetchval("SELECT pg_backend_pid()")
+    return found

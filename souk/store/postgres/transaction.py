@@ -1,0 +1,234 @@
+"""One transaction of PostgreSQL."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from souk.faults import Faults
+from souk.kernel.errors import StoreError
+from souk.store.database import Dialect, Row, Value
+from souk.store.postgres.errors import DRIVER_ERRORS, is_about_data, may_run_again, translate
+from souk.store.postgres.sql_merge import can_be_counted, changed_table
+from souk.store.postgres.write_batch import Statement, Unsent, WrongAssumption
+from souk.store.read_only import ReadOnly
+
+R = TypeVar("R")
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+DIALECT = Dialect(
+    name="postgres",
+    for_update=" FOR UPDATE",
+    skip_locked=" FOR UPDATE SKIP LOCKED",
+    now="CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    hold="pg_advisory_xact_lock(hashtextextended({}, 0)) IS NOT NULL",
+)
+
+_READS = re.compile(r"\s*SELECT\b(?!.*\bINTO\b)", re.IGNORECASE | re.DOTALL)
+_UNCHANGING = ("SELECT", "SHOW")
+
+
+def changed_rows(tag: str) -> int:
+    """The number of rows in a command's tag, such as `UPDATE 3` or `INSERT 0 1`."""
+    command, _, count = tag.rpartition(" ")
+    return int(count) if count.isdigit() and not command.startswith(_UNCHANGING) else 0
+
+
+async def begin(connection: Connection, sql: str) -> None:
+    """Begins a transaction; a hot standby, which has no serializable ones, says so as any read-only server does."""
+    try:
+        await connection.execute(sql)
+    except asyncpg.FeatureNotSupportedError as error:
+        raise asyncpg.ReadOnlySQLTransactionError(str(error)) from error
+
+
+class NeedsLock(BaseException):
+    """The work asks for a lock that has to be held before the transaction begins.
+
+    Not an Exception, so that no work keeps it to itself.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class PostgresTransaction:
+    """Implements `Transaction`. After a statement has failed every other one fails too.
+
+    What is written is sent as late as can be, in one with what follows, and BEGIN goes before the first
+    statement that is sent. Of statements that `assuming` accepts a number of rows that is likely is told
+    without asking, and looked at when they are sent.
+    """
+
+    reading = False
+
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        faults: Faults,
+        *,
+        begin: str = "",
+        held: Collection[str] = (),
+        assuming: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._connection = connection
+        self._name = name
+        self._faults = faults
+        self._begin = begin
+        self._held = held
+        self._assuming = assuming
+        self._ended: StoreError | None = None
+        self._owner = asyncio.current_task()
+        self._inside = False
+        self.collision: BaseException | None = None
+        self.callbacks: list[Callable[[], None]] = []
+        self.channels: set[str] = set()
+        self.unsent = Unsent()
+        self.begun = False
+        """Whether BEGIN was sent, or is on its way."""
+
+    @property
+    def dialect(self) -> Dialect:
+        return DIALECT
+
+    async def execute(self, sql: str, *values: Value, likely: int | None = None) -> int:
+        if likely is not None and can_be_counted(sql) and self._assuming(sql):
+            await self._put_off(Statement(sql, values, likely))
+            return likely
+        sql, values = await self._with_unsent(sql, values)
+        return changed_rows(await self._call(lambda: self._connection.execute(sql, *values)))
+
+    async def write(self, sql: str, *values: Value) -> None:
+        if not changed_table(sql):
+            await self.execute(sql, *values)
+            return
+        await self._put_off(Statement(sql, values))
+
+    async def flush(self) -> None:
+        """Sends what was written and not yet sent."""
+        if not self.unsent:
+            return
+        assumed = self.unsent.assumed
+        sql, values, _ = self.unsent.taken()
+        if not assumed:
+            await self._call(lambda: self._connection.execute(sql, *values))
+            return
+        counts = await self._call(lambda: self._connection.fetchrow(sql, *values), assumed)
+        if counts is None or tuple(counts) != tuple(one.likely for one in assumed):
+            raise self._wrong(assumed)
+
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        if len(rows) == 1:
+            await self.write(sql, *rows[0])
+            return
+        await self.flush()
+        await self._call(lambda: self._connection.executemany(sql, rows))
+
+    async def fetch(self, sql: str, *values: Value) -> list[Row]:
+        sql, values = await self._with_unsent(sql, values)
+        rows: list[Any] = await self._call(lambda: self._connection.fetch(sql, *values))
+        return rows
+
+    async def fetch_one(self, sql: str, *values: Value) -> Row | None:
+        sql, values = await self._with_unsent(sql, values)
+        return await self._call(lambda: self._connection.fetchrow(sql, *values))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        self._require_open()
+        self.callbacks.append(callback)
+
+    async def notify(self, channel: str) -> None:
+        self._require_open()
+        self.channels.add(channel)
+
+    async def lock(self, name: str) -> None:
+        self._require_open()
+        if name not in self._held:
+            self._ended = StoreError(f"the transaction starts again to wait for lock {name}")
+            raise NeedsLock(name)
+
+    def in_database(self) -> bool:
+        """Whether the work waits for one of this transaction's own statements."""
+        return self._inside
+
+    def end(self) -> StoreError | None:
+        """Lets nothing more through; returns the error of a statement, which the work may have swallowed."""
+        failure, self._ended = self._ended, StoreError("the transaction has ended")
+        return failure
+
+    async def _put_off(self, statement: Statement) -> None:
+        self._require_open()
+        if not self.unsent.takes(statement.sql):
+            await self.flush()
+        self.unsent.add(statement)
+
+    async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
+        """The statement in one with what is unsent; that goes first where they may not be one."""
+        self._require_open()
+        if not self.unsent:
+            return sql, values
+        if self.unsent.assumed or not self.unsent.takes(sql):
+            await self.flush()
+            return sql, values
+        self.unsent.add(Statement(sql, values))
+        both = self.unsent.taken()
+        return both.sql, both.values
+
+    def _wrong(self, assumed: Sequence[Statement]) -> WrongAssumption:
+        self._ended = StoreError("the transaction starts again: a statement changed more or fewer rows than likely")
+        return WrongAssumption(assumed)
+
+    async def _call(self, statement: Callable[[], Awaitable[R]], assumed: Sequence[Statement] = ()) -> R:
+        self._require_open()
+        self._faults.point("store.statement")
+        self._inside = True
+        try:
+            if not self.begun and self._begin:
+                self.begun = True
+                await begin(self._connection, self._begin)
+            return await statement()
+        except DRIVER_ERRORS as error:
+            if assumed and is_about_data(error):  # what was written rests on what is only likely
+                raise self._wrong(assumed) from error
+            self.collision = error if may_run_again(error) else None
+            self._ended = translate(error, self._name, reading=self.reading)
+            raise self._ended from error
+        finally:
+            self._inside = False
+
+    def _require_open(self) -> None:
+        if self._ended is not None:
+            raise self._ended
+        if asyncio.current_task() is not self._owner:
+            raise StoreError("a transaction belongs to the task that runs its work")
+
+
+class PostgresSnapshot(ReadOnly, PostgresTransaction):
+    """The transaction of a `read`: nothing comes of it, so there is nothing to announce, to lock or to put off."""
+
+    async def write(self, sql: str, *values: Value) -> None:
+        raise StoreError("a read writes nothing")
+
+
+class PostgresSingleRead(PostgresSnapshot):
+    """A `read` of one statement, which is its own snapshot and its own transaction."""
+
+    reading = False  # not even PostgreSQL's: that it is read-only is news of the server
+    _asked = False
+
+    async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
+        # PostgreSQL takes statements that change data only at the beginning, or behind a WITH there.
+        if not _READS.match(sql):
+            self._ended = self._ended or StoreError("a single read is a SELECT")
+        return await super()._with_unsent(sql, values)
+
+    async def _call(self, statement: Callable[[], Awaitable[R]], assumed: Sequence[Statement] = ()) -> R:
+        if self._asked:
+            self._ended = self._ended or StoreError("a single read is one statement")
+        self._asked = True
+        return await super()._call(statement, assumed)

@@ -1,0 +1,164 @@
+"""The engines under a fleet, as parts of it; and where each service's database is, on ours or on a given server."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from souk.admin.process_record import Started
+from souk.admin.process_status import ENGINE
+from souk.backing import valkey
+from souk.backing.credentials import Credentials
+from souk.backing.postgres_roles import PostgresServer, is_template
+from souk.backing.postgres_server import (
+    KILL_SIGNAL,
+    STOP_SIGNAL,
+    SUPERUSER,
+    PostgresCluster,
+    cluster_in,
+)
+from souk.backing.run_as import engine_user, let_pass
+from souk.runtime.config.settings import SERVICE_PLACE, Settings
+from souk.runtime.data.layout import Places
+from souk.runtime.process.child_process import Command
+from souk.runtime.process.readiness import Looks
+from souk.runtime.service import Service
+from souk.supervisor import leftovers
+from souk.supervisor.capacity import Connections, own_connections, shared_connections
+from souk.supervisor.fleet import Fleet
+from souk.supervisor.log_filter import News, postgres_news, valkey_news
+from souk.supervisor.managed_process import Blueprint, Ground
+from souk.supervisor.replica_set import Part
+
+POSTGRES, VALKEY = "postgres", "valkey"
+NO_DATABASE = "postgresql://nobody@localhost/none"
+"""For a service without migrations, which never connects: having one tells it that replicas share its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Where each service's database is, by the service's name, and how many connections all may open."""
+
+    urls: Mapping[str, str] = field(repr=False)
+    connections: Connections | None = None
+
+    def settings_of(self, service: str) -> dict[str, str]:
+        """What a process of a service is told."""
+        told = {"POSTGRES": self.urls.get(service, NO_DATABASE)}
+        return told if self.connections is None else {**told, "POSTGRES_POOL": str(self.connections.pool)}
+
+    def admit(self, replicas: Mapping[str, int]) -> None:
+        """Raises ConfigurationError when so many processes of each part could ask for too many connections."""
+        if self.connections is not None:
+            self.connections.require_room(sum(replicas[name] for name in self.urls if name in replicas))
+
+
+def postgres_part(cluster: PostgresCluster, credentials: Credentials, connections: Connections, ground: Ground) -> Part:
+    """A PostgreSQL server; its data directory is made at its first start."""
+
+    async def command() -> Command:
+        await asyncio.to_thread(cluster.prepare, credentials.password(SUPERUSER))
+        return cluster.command(connections.most)
+
+    blueprint = Blueprint(
+        service=POSTGRES,
+        instance=POSTGRES,
+        kind=ENGINE,
+        command=command,
+        readiness=Looks(cluster.answers, str(cluster.socket)),
+        stop_signal=STOP_SIGNAL,
+        kill_signal=KILL_SIGNAL,
+        shown=News(postgres_news),
+    )
+    return Part(POSTGRES, ENGINE, 1, lambda number: blueprint, ground)
+
+
+def valkey_part(places: Places, ground: Ground) -> Part:
+    """A Valkey server. Raises ConfigurationError when none is installed."""
+    program = valkey.find_valkey()
+
+    async def command() -> Command:
+        return valkey.command(program, places.valkey, places.valkey_socket)
+
+    readiness = valkey.readiness(places.valkey_socket)
+    blueprint = Blueprint(VALKEY, VALKEY, ENGINE, command, readiness, shown=News(valkey_news))
+    return Part(VALKEY, ENGINE, 1, lambda number: blueprint, ground)
+
+
+class Engines:
+    """Starts what a fleet stands on, or uses what it was given."""
+
+    def __init__(self, settings: Settings, places: Places, ground: Ground, fleet: Fleet) -> None:
+        self._settings, self._places, self._ground, self._fleet = settings, places, ground, fleet
+        self._credentials = Credentials(places.credentials)
+
+    async def start(self, services: Sequence[Service], wanted: Mapping[str, int]) -> tuple[Databases, str]:
+        """Returns, once they take calls, the services' databases and Redis's URL.
+
+        Raises ConfigurationError, in one line, when an engine does not start or cannot be used.
+        """
+        names = [service.name for service in services if service.migrations is not None]
+        processes = sum(wanted[name] for name in names)
+        # Whatever can be refused is, before anything starts.
+        cluster = None if self._settings.postgres is not None else await self._cluster()
+        valkey_ = None if self._settings.redis is not None else valkey_part(self._places, self._ground)
+        return await asyncio.gather(self._databases(cluster, names, processes), self._redis(valkey_))
+
+    async def databases(self, names: Sequence[str]) -> Databases:
+        """Starts PostgreSQL alone, for a moment, and makes databases of these services on it."""
+        return await self._databases(await self._cluster(), names, len(names))
+
+    async def _cluster(self) -> PostgresCluster:
+        user = await asyncio.to_thread(engine_user, self._settings.postgres_user)
+        let_pass(self._places.data, user)
+        cluster = await asyncio.to_thread(cluster_in, self._places.postgres, user)
+        await self._end_stray(cluster)
+        return cluster
+
+    async def _redis(self, engine: Part | None) -> str:
+        if engine is None:
+            return self._settings.redis or ""
+        await self._bring_up(engine)
+        return f"unix://{self._places.valkey_socket}"
+
+    async def _databases(self, cluster: PostgresCluster | None, names: Sequence[str], processes: int) -> Databases:
+        pool = self._settings.postgres_pool
+        if cluster is None:
+            given = self._settings.postgres or ""
+            return await given_databases(given, self._credentials, processes, pool, names)
+        connections = own_connections(processes, pool)
+        await self._bring_up(postgres_part(cluster, self._credentials, connections, self._ground))
+        return await own_databases(cluster, self._credentials, connections, names)
+
+    async def _end_stray(self, cluster: PostgresCluster) -> None:
+        """Ends a server that still works on our data although no record tells of it."""
+        process = cluster.process()
+        if process is not None:
+            await leftovers.end([Started(POSTGRES, ENGINE, STOP_SIGNAL, process)])
+
+    async def _bring_up(self, engine: Part) -> None:
+        self._fleet.add(engine)
+        engine.begin()
+        await engine.come_up()
+
+
+async def own_databases(
+    cluster: PostgresCluster, credentials: Credentials, connections: Connections, services: Sequence[str]
+) -> Databases:
+    """Sees to a database for each of `services` on a server of ours, which must be ready."""
+    server = PostgresServer(cluster.url(SUPERUSER, credentials.password(SUPERUSER)), credentials, ours=True)
+    await server.provide(services)
+    return Databases({name: server.service_url(name) for name in services}, connections)
+
+
+async def given_databases(
+    url: str, credentials: Credentials, processes: int, pool: int, services: Sequence[str]
+) -> Databases:
+    """The databases at a given URL: an administrator's, or that of databases that are there.
+
+    Raises ConfigurationError, in one line, when they cannot be made.
+    """
+    if is_template(url):
+        return Databases({name: url.replace(SERVICE_PLACE, name) for name in services})
+    server = PostgresServer(url, credentials, ours=False)
+    most = await server.provide(services)
+    return Databases({name: server.service_url(name) for name in services}, shared_connections(processes, pool, most))

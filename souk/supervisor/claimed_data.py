@@ -1,0 +1,62 @@
+"""A data directory as a fleet's own: what its manifest must say, and whether its PostgreSQL's data is the original.
+
+DATA/fleet/souk.running names the inode of a file of PostgreSQL's data while the fleet runs. After a kill it is
+found with the same file, and in a copy that was made of a running fleet with another.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from souk.backing.postgres_binaries import data_version
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import Settings
+from souk.runtime.data import manifest
+from souk.runtime.data.database_file import MARKER, mark, require_complete, require_original
+from souk.runtime.data.layout import Places
+from souk.telemetry.logs import logger
+
+_log = logger("fleet")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedData:
+    """A directory that fits the fleet that starts on it."""
+
+    data: Path
+    original: Path | None
+    marker: Path
+
+    def opened(self, services: Iterable[str]) -> None:
+        """Writes down whose databases are there. On a full disk the fleet starts all the same."""
+        try:
+            manifest.record(self.data, services)
+            if self.original is not None:
+                mark(self.original, self.marker)
+        except (ConfigurationError, OSError) as error:
+            _log.warning("the start could not be recorded in the data directory", error=str(error))
+
+
+@contextmanager
+def claimed(places: Places, settings: Settings) -> Iterator[ClaimedData]:
+    """Checks the directory, which is held, and writes its manifest.
+
+    Raises ConfigurationError, in one line, when it is another system's, not whole, or a careless copy.
+    """
+    own = settings.postgres is None
+    require_complete(places.data)
+    kept = manifest.claim(places.data, manifest.FLEET, manifest.OWN if own else manifest.GIVEN)
+    original, marker = places.postgres / "PG_VERSION", places.processes.parent / MARKER
+    if own:
+        if kept.services and data_version(places.postgres) is None:
+            raise ConfigurationError(
+                f"{places.data} is not whole: {places.postgres} is missing, and a new one would be empty; "
+                "bring it back, or restore a backup with `souk restore`"
+            )
+        require_original(original, marker)
+    try:
+        yield ClaimedData(places.data, original if own else None, marker)
+    finally:
+        with suppress(OSError):
+            marker.unlink(missing_ok=True)

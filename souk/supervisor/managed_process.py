@@ -1,0 +1,258 @@
+"""A place in the fleet for one process, which is started again whenever it dies.
+
+starting -> ready -> (dies) -> backing off -> starting ...
+                  -> (asked) -> draining -> stopped
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from random import Random
+
+from souk.admin.process_record import ProcessesFile
+from souk.admin.process_status import BACKING_OFF, DRAINING, ENGINE, FAILED, READY, STARTING, STOPPED, ProcessView
+from souk.kernel.clock import Clock
+from souk.kernel.errors import SoukError
+from souk.runtime.process.child_process import Child, Command
+from souk.runtime.process.readiness import Readiness
+from souk.supervisor.log_filter import Shown, everything
+from souk.supervisor.process_log import Journal
+from souk.supervisor.restarting import Restarts
+from souk.supervisor.starting import Progress, Turns
+from souk.telemetry.proc import cpu_seconds
+from souk.telemetry.turning_file import LogLimits
+
+_LOOK = 0.02
+_WATCH = 0.5
+"""Seconds between two looks at whether a process that starts gets on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """How a process is made, known to be ready, and asked to end.
+
+    `command` is asked for at each start; it may prepare what the process needs, and raise OSError or
+    SoukError when it cannot be. `shown` chooses what others get to see of what it writes.
+    """
+
+    service: str
+    instance: str
+    kind: str
+    command: Callable[[], Awaitable[Command]]
+    readiness: Readiness
+    stop_signal: int = signal.SIGTERM
+    kill_signal: int = signal.SIGKILL
+    control: str = ""
+    shown: Shown = everything
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every place stands on.
+
+    `told` hears each change of a place's state, `said` what is shown of each process. `turns` says when one may start.
+    A start may take `longest_start` seconds; that of an engine, which may have much to recover, as long as it gets on.
+    """
+
+    clock: Clock
+    record: ProcessesFile
+    log_of: Callable[[str], Path]
+    told: Callable[[ProcessView], None]
+    said: Callable[[str, list[bytes]], None]
+    random: Random = field(default_factory=Random)
+    turns: Turns = field(default_factory=Turns)
+    log_limits: LogLimits = field(default_factory=LogLimits)
+    longest_start: float = inf
+
+
+def _nothing() -> None:
+    """There is no turn to give back."""
+
+
+class Slot:
+    """Keeps one process alive, from `start` until `stop`."""
+
+    def __init__(self, blueprint: Blueprint, ground: Ground) -> None:
+        self.blueprint, self._ground = blueprint, ground
+        self._log = ground.log_of(blueprint.instance)
+        self._journal = Journal(self._log, ground.log_limits.full, ground.log_limits.kept)
+        self._restarts = Restarts()
+        self._state, self._why, self._address, self._started_at = STARTING, "", "", 0
+        self._ready_since = 0.0
+        self._child: Child | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._attempted = asyncio.Event()
+        self._progress = Progress(ground.clock.monotonic())
+        self._turn: Callable[[], None] = _nothing
+
+    @property
+    def view(self) -> ProcessView:
+        """The process as it is now."""
+        blueprint, child = self.blueprint, self._child
+        return ProcessView(
+            service=blueprint.service,
+            instance=blueprint.instance,
+            kind=blueprint.kind,
+            state=self._state,
+            pid=child.pid if child is not None and child.runs else None,
+            address=self._address,
+            restarts=self._restarts.count,
+            started_at=self._started_at,
+            control=blueprint.control,
+            log=self._log,
+            why=self._why,
+        )
+
+    def start(self) -> None:
+        """Keeps a process from now on."""
+        self._life = asyncio.create_task(self._live(), name=self.blueprint.instance)
+
+    async def ready(self) -> None:
+        """Waits until it takes calls."""
+        await self._ready.wait()
+
+    async def attempted(self) -> None:
+        """Waits until its first process has taken calls, or died."""
+        await self._attempted.wait()
+
+    def idle_for(self) -> float:
+        """Seconds since the process that starts has got on; 0 while it waits for its turn."""
+        runs = self._child is not None and self._child.runs
+        return self._ground.clock.monotonic() - self._progress.at if runs else 0.0
+
+    async def stop(self, limit: float) -> None:
+        """Asks the process to end, kills it after `limit` seconds, and starts no other."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+        if self._child is not None and self._child.runs:
+            await self._drain(self._child, limit)
+        self._ready.clear()
+        self._set(STOPPED)
+
+    def close(self) -> None:
+        """Gives the log back; the place is not used any more."""
+        self._journal.close()
+
+    def kill(self) -> None:
+        """Ends the process at once, without asking, and without waiting."""
+        if self._child is not None:
+            self._child.send(self.blueprint.kill_signal)
+
+    async def _drain(self, child: Child, limit: float) -> None:
+        self._set(DRAINING)
+        child.send(self.blueprint.stop_signal)
+        try:
+            await asyncio.wait_for(child.ended(), limit)
+        except TimeoutError:
+            child.send(signal.SIGKILL)
+            await child.ended()
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                state, well_for, why = await self._one_life()
+            except (OSError, SoukError) as error:
+                state, well_for, why = FAILED, 0.0, str(error)
+            self._ready.clear()
+            self._attempted.set()
+            delay = self._restarts.died(well_for, self._ground.random)
+            self._set(state, why)
+            await asyncio.sleep(delay)
+
+    async def _one_life(self) -> tuple[str, float, str]:
+        """From a start to a death: the state after it, how long it took calls, and why it died."""
+        self._set(STARTING, self._why)
+        self._turn = await self._ground.turns.turn()
+        try:
+            return await self._until_its_end(await self.blueprint.command())
+        finally:
+            self._turn()
+
+    async def _until_its_end(self, command: Command) -> tuple[str, float, str]:
+        self._journal.forget()
+        longest = inf if self.blueprint.kind == ENGINE else self._ground.longest_start
+        self._progress = Progress(self._ground.clock.monotonic(), longest)
+        self._ready_since = 0.0
+        child = self._child = Child.start(command, self._hear, self.blueprint.stop_signal)
+        self._started_at = self._ground.clock.now()
+        await self._keep_record(child, command)
+        ended = asyncio.ensure_future(child.ended())
+        looking = asyncio.ensure_future(self._look(child))
+        try:
+            why = await self._given_up(child, ended)
+            if why:
+                child.send(signal.SIGKILL)
+            status = await ended
+        finally:
+            looking.cancel()
+        return BACKING_OFF, self._well_for(), why or self._reason(status)
+
+    async def _given_up(self, child: Child, ended: "asyncio.Future[int]") -> str:
+        """Watches its start; says why it is not waited for, if it neither becomes ready nor ends in time."""
+        while not self._ready.is_set() and child.runs:
+            now = self._ground.clock.monotonic()
+            self._progress.worked(cpu_seconds(child.pid), now)
+            if why := self._progress.given_up(now):
+                return why
+            await asyncio.wait({ended}, timeout=_WATCH)
+        return ""
+
+    async def _keep_record(self, child: Child, command: Command) -> None:
+        """Records what was started; what cannot be recorded is ended at once, and raised as OSError."""
+        record, blueprint = self._ground.record, self.blueprint
+        try:
+            record.add(blueprint.instance, blueprint.kind, blueprint.stop_signal, child.pid, command.words)
+        except OSError as error:
+            child.send(signal.SIGKILL)
+            await child.ended()
+            raise OSError(f"its start cannot be recorded: {(error.strerror or str(error)).lower()}") from error
+        child.when_ended(lambda: record.remove(child.pid))
+
+    async def _look(self, child: Child) -> None:
+        while not self._ready.is_set():
+            address = self.blueprint.readiness.seen(child.pid)
+            if address is not None:
+                self._is_ready(address)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), _LOOK)
+
+    def _hear(self, lines: list[bytes]) -> None:
+        self._journal.write(lines)
+        self._progress.made(self._ground.clock.monotonic())
+        heard = [(line, self.blueprint.readiness.heard(line)) for line in lines]
+        # That it is ready is told as its state.
+        shown = self.blueprint.shown([line for line, address in heard if address is None])
+        if shown:
+            self._ground.said(self.blueprint.instance, shown)
+        if not self._ready.is_set() and self._life is not None:
+            address = next((address for _, address in heard if address is not None), None)
+            if address is not None:
+                self._is_ready(address)
+
+    def _is_ready(self, address: str) -> None:
+        self._address, self._ready_since = address, self._ground.clock.monotonic()
+        self._ready.set()
+        self._attempted.set()
+        self._turn()
+        self._set(READY)
+
+    def _well_for(self) -> float:
+        return self._ground.clock.monotonic() - self._ready_since if self._ready_since else 0.0
+
+    def _reason(self, status: int) -> str:
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return self._journal.last_line() or f"ended with status {status}"
+
+    def _set(self, state: str, why: str = "") -> None:
+        if state not in {READY, DRAINING}:
+            self._address = ""
+        self._state, self._why = state, why
+        self._ground.told(self.view)

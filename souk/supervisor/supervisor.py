@@ -1,0 +1,133 @@
+"""The whole system as a fleet of processes: `souk up --topology fleet`.
+
+    data directory -> what an earlier supervisor left -> public socket -> engines -> databases, companions
+                   -> registry, control -> services, then gateways -> /readyz -> ready
+
+It ends in the other order: the public socket closes, gateways finish what runs, then services, then
+companions, then engines.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from souk.admin.fleet_servicer import controlling_fleet
+from souk.admin.process_record import ProcessesFile
+from souk.admin.process_status import ProcessView
+from souk.discovery.embedded.server import serving_registry
+from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.checks import require_sound
+from souk.runtime.config.settings import Settings
+from souk.runtime.data.directory import held, installation_secret
+from souk.runtime.data.layout import Places
+from souk.runtime.process.readyz import answers_ready
+from souk.runtime.process.signals import supervised
+from souk.runtime.process.sockets import address_of, listen
+from souk.runtime.service import App
+from souk.supervisor import leftovers, orphans
+from souk.supervisor.app_processes import Grounds, Staff
+from souk.supervisor.backing_processes import Engines
+from souk.supervisor.capacity import replicas
+from souk.supervisor.claimed_data import claimed
+from souk.supervisor.fleet import Fleet
+from souk.supervisor.launch import fitting
+from souk.supervisor.managed_process import Ground
+from souk.telemetry.proc import boot
+
+
+class Screen(Protocol):
+    """Where a fleet shows itself."""
+
+    def state(self, view: ProcessView) -> None:
+        """The state of a process has changed."""
+        ...
+
+    def said(self, instance: str, lines: list[bytes]) -> None:
+        """A process wrote these lines."""
+        ...
+
+    def note(self, line: str) -> None:
+        """The supervisor has something to say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunningFleet:
+    """A fleet that is up, and where."""
+
+    url: str
+    fleet: Fleet
+
+
+@asynccontextmanager
+async def supervised_fleet(
+    app: App, settings: Settings, inherited: Mapping[str, str], screen: Screen, fleet: Fleet, clock: Clock
+) -> AsyncIterator[RunningFleet]:
+    """Brings a fleet up; it is ready when this gives, and nothing of it is left when the block ends.
+
+    `inherited` are the variables of this process. Raises ConfigurationError, in one line, when a port, a
+    directory, a name or an engine is not as it must be.
+    """
+    if not hasattr(os, "pidfd_open"):
+        raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
+    require_sound(app.services)
+    wanted = replicas(app.services, settings.scale)
+    commands = fitting(settings.commands, app.services, inherited)
+    orphans.adopt()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(orphans.end_all)
+        places = Places(stack.enter_context(held(settings.data)).resolve())
+        data = stack.enter_context(claimed(places, settings))
+        record = ProcessesFile(places.processes, boot())
+        await _clean_up(places, record, screen)
+        listener = stack.enter_context(listen(settings.bind, settings.port))
+        places.prepare()
+        stack.callback(places.forget_sockets)
+        ground = Ground(
+            clock,
+            record,
+            places.log,
+            _told(fleet, screen),
+            screen.said,
+            log_limits=settings.log_limits,
+            longest_start=settings.start_limit,
+        )
+        background = await stack.enter_async_context(supervised(clock))
+        background.start("orphans", orphans.collect)
+        stack.push_async_callback(fleet.end)
+        databases, redis = await Engines(settings, places, ground, fleet).start(app.services, wanted)
+        data.opened(databases.urls)
+        fleet.admit = databases.admit
+        installation_secret(places.data)
+        registry = settings.registry
+        if registry is None:
+            registry = (await stack.enter_async_context(serving_registry(places.registry, clock))).url
+        # Once more, before the registry: services leave it as they drain.
+        stack.push_async_callback(fleet.end)
+        await stack.enter_async_context(controlling_fleet(places.control, fleet, clock))
+        stack.callback(listener.close)
+        grounds = Grounds(databases, redis, registry, listener.fileno(), commands)
+        await Staff(app, settings, inherited, places, ground, fleet, grounds).start(wanted)
+        await answers_ready(address_of(listener))
+        yield RunningFleet(f"http://{address_of(listener)}", fleet)
+
+
+def _told(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
+    def tell(view: ProcessView) -> None:
+        screen.state(view)
+        fleet.tell()
+
+    return tell
+
+
+async def _clean_up(places: Places, record: ProcessesFile, screen: Screen) -> None:
+    """Ends what a supervisor that was killed has left, so that its ports and its data are free."""
+    left = record.left_behind()
+    if left:
+        screen.note(
+            f"an earlier start was killed; stopping the processes that it left: {', '.join(one.name for one in left)}"
+        )
+        await leftovers.end(left)

@@ -1,0 +1,100 @@
+"""What waits is counted, and named once when it is parked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from soukapi.v1.event_pb2 import Event
+from structlog.testing import capture_logs
+
+from souk.events.relay import Relay
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import PoisonedEvent
+from souk.runtime.calls.backlog import Waiting
+from souk.saga.runner import SagaRunner, SagaSettings
+from souk.testing.relaying import Listener, World, eventually, running
+from souk.testing.saga_suite import REFUSE, Shop
+
+QUICK = SagaSettings(claim=0.02, poll=0.02, pause=0.002)
+
+
+def poisoned(event: Event) -> None:
+    raise PoisonedEvent("no number")
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    shop = await Shop.open(tmp_path)
+    yield shop
+    await shop.close()
+
+
+@asynccontextmanager
+async def watched(relay: Relay, runner: SagaRunner | None) -> AsyncIterator[CollectorRegistry]:
+    registry = CollectorRegistry()
+    task = asyncio.create_task(Waiting(registry).watch("order", relay, runner, every=0.01))
+    yield registry
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def shows(registry: CollectorRegistry, name: str, value: float, **labels: str) -> None:
+    async def check() -> bool:
+        return registry.get_sample_value(name, {"service": "order", **labels}) == value
+
+    await eventually(check)
+
+
+async def test_parked_steps_are_counted_apart_and_named_once(shop: Shop) -> None:
+    runner = SagaRunner(shop.database, [shop.saga()], SystemClock(), "A", QUICK, service="order")
+    shop.depot.does.append(REFUSE)
+    with capture_logs() as logs:
+        async with watched(World(shop.database).relay(), runner) as registry:
+            await shop.start(runner)
+            await shows(registry, "souk_saga_runs", 1, saga="place", phase="parked")
+            shop.depot.does.append(REFUSE)
+            await shop.start(runner, "O-2")
+            await shows(registry, "souk_saga_runs", 2, saga="place", phase="parked")
+    named = [(record["subject"], record["step"]) for record in logs if record["event"].startswith("parked")]
+    assert named == [("O-1", "ship"), ("O-2", "ship")]
+    await runner.close()
+
+
+async def test_an_open_run_is_counted_until_it_ends(shop: Shop) -> None:
+    runner = SagaRunner(shop.database, [shop.saga()], SystemClock(), "A", QUICK, service="order")
+    gate = asyncio.Event()
+    shop.bank.does.append(gate)
+    async with watched(World(shop.database).relay(), runner) as registry:
+        ref = await shop.start(runner)
+        await shows(registry, "souk_saga_runs", 1, saga="place", phase="running")
+        gate.set()
+        await runner.wait_ended(ref, SystemClock().monotonic() + 10)
+        await eventually(lambda: _gone(registry, phase="running"))
+    await runner.close()
+
+
+async def _gone(registry: CollectorRegistry, phase: str) -> bool:
+    labels = {"service": "order", "saga": "place", "phase": phase}
+    return registry.get_sample_value("souk_saga_runs", labels) is None
+
+
+async def test_events_are_counted_as_pending_and_parked(shop: Shop) -> None:
+    world = World(shop.database)
+    relay = world.relay(("mail", "all"))
+    await world.services.start("mail", {"all": Listener(poisoned)})
+    await world.publish(1, 2)
+    with capture_logs() as logs:
+        async with watched(relay, None) as registry:
+            await shows(registry, "souk_outbox_events", 2, consumer="mail/all", state="pending")
+            assert registry.get_sample_value("souk_outbox_lag_seconds", {"service": "order", "consumer": "mail/all"})
+            async with running(relay):
+                await shows(registry, "souk_outbox_events", 2, consumer="mail/all", state="parked")
+            await shows(registry, "souk_outbox_events", 0, consumer="mail/all", state="pending")
+            await shows(registry, "souk_outbox_lag_seconds", 0, consumer="mail/all")
+    named = [record["reason"] for record in logs if record["event"].startswith("parked")]
+    assert named == ["no number", "no number"]
+    await world.services.close()

@@ -1,0 +1,116 @@
+import asyncio
+import signal
+
+import pytest
+from structlog.testing import capture_logs
+
+from souk.kernel.clock import SystemClock
+from souk.kernel.errors import StoreUnavailable
+from souk.runtime.process.signals import StopSignals, Supervisor, live, supervised
+
+
+async def test_work_that_fails_is_started_again() -> None:
+    tries, well = 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise ValueError("not yet")
+        well.set()
+
+    supervisor = Supervisor(SystemClock(), first_delay=0.001)
+    supervisor.start("work", work)
+    await asyncio.wait_for(well.wait(), 5)
+    await supervisor.stop()
+    assert tries == 3
+
+
+@pytest.mark.parametrize(("error", "told"), [(StoreUnavailable("database x is away"), None), (ValueError("no"), True)])
+async def test_that_a_database_is_away_is_told_without_a_traceback(error: Exception, told: bool | None) -> None:
+    well = asyncio.Event()
+
+    async def work() -> None:
+        if not said:
+            raise error
+        well.set()
+
+    with capture_logs() as said:
+        supervisor = Supervisor(SystemClock(), first_delay=0.001)
+        supervisor.start("work", work)
+        await asyncio.wait_for(well.wait(), 5)
+        await supervisor.stop()
+    assert said[0].get("exc_info") is told
+    assert said[0]["log_level"] == ("error" if told else "warning")
+
+
+async def test_work_is_cancelled_and_awaited_at_the_end() -> None:
+    ended = False
+
+    async def work() -> None:
+        nonlocal ended
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended = True
+
+    async with supervised(SystemClock()) as supervisor:
+        supervisor.start("work", work)
+        await asyncio.sleep(0)
+    assert ended
+
+
+async def test_two_tasks_of_one_name_are_a_mistake() -> None:
+    async with supervised(SystemClock()) as supervisor:
+        supervisor.start("work", asyncio.Event().wait)
+        with pytest.raises(ValueError, match="already"):
+            supervisor.start("work", asyncio.Event().wait)
+
+
+async def test_the_first_signal_asks_and_the_second_insists() -> None:
+    left: list[int] = []
+    stop = StopSignals(leave=left.append)
+    stop.ask(signal.SIGINT)
+    await asyncio.wait_for(stop.wait(), 30)
+    assert left == []
+    stop.ask(signal.SIGINT)
+    assert left == [signal.SIGINT]
+
+
+async def test_asked_before_it_is_up_a_life_is_cancelled() -> None:
+    stop, cleaned = StopSignals(), False
+
+    async def life(up: asyncio.Event) -> None:
+        nonlocal cleaned
+        stop.ask(signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned = True
+
+    await asyncio.wait_for(live(life, stop), 5)
+    assert cleaned
+
+
+async def test_asked_when_it_is_up_a_life_ends_by_itself() -> None:
+    stop, ended = StopSignals(), False
+
+    async def life(up: asyncio.Event) -> None:
+        nonlocal ended
+        up.set()
+        stop.ask(signal.SIGTERM)
+        await stop.wait()
+        await asyncio.sleep(0)
+        ended = True
+
+    await asyncio.wait_for(live(life, stop), 5)
+    assert ended
+
+
+async def test_a_life_that_fails_says_so() -> None:
+    async def life(up: asyncio.Event) -> None:
+        raise ValueError("why")
+
+    with pytest.raises(ValueError, match="why"):
+        await live(life, StopSignals())
