@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
-from souk.admin.asking import ask_all
+from souk.admin.client import ask_all
 from souk.admin.messages import MODE_NUMBERS, MODES
-from souk.admin.supervised import Supervised, View, answering
+from souk.admin.process_status import Supervised, View, answering
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 from souk.kernel.suggest import unknown
 from souk.runtime.calls.breaker_registry import Orders

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 from google.protobuf.descriptor import ServiceDescriptor
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
-from souk.admin.asking import ask_all, status
 from souk.admin.breaker_overrides import StandingOrders
+from souk.admin.client import ask_all, status
 from souk.admin.log_tail import Logs
 from souk.admin.messages import process
-from souk.admin.supervised import NO_LOG, Supervised, View
+from souk.admin.process_status import NO_LOG, Supervised, View
 from souk.admin.unix_socket import serving
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument, Violation

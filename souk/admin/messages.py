@@ -3,13 +3,12 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1 import fleet_pb2
 
-from souk.admin.process_status import COMPANION, ENGINE, GATEWAY, SERVICE
-from souk.admin.supervised import NO_LOG, SYSTEM, View
+from souk.admin.process_status import COMPANION, ENGINE, GATEWAY, NO_LOG, SERVICE, SYSTEM, View
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.resilience.breaker import State
 from souk.runtime.calls.breaker_registry import Guard, Mode
 from souk.telemetry.health import Check
-from souk.telemetry.memory import family_bytes
+from souk.telemetry.proc import family_bytes
 
 STATES: dict[State, fleet_pb2.BreakerState.ValueType] = {
     state: fleet_pb2.BreakerState.Value(f"BREAKER_STATE_{state.name}") for state in State

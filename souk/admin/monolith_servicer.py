@@ -9,8 +9,7 @@ from typing import NoReturn
 from souk.admin import fleet_servicer, process_servicer
 from souk.admin.fleet_servicer import controlled
 from souk.admin.process_servicer import Inspected, inspecting
-from souk.admin.process_status import READY, ProcessView
-from souk.admin.supervised import NO_LOG, SYSTEM, View
+from souk.admin.process_status import NO_LOG, READY, SYSTEM, ProcessView, View
 from souk.admin.unix_socket import serving
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.layout import Places

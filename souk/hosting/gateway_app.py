@@ -1,8 +1,7 @@
 """The gateway, put before the services of an app."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
@@ -11,39 +10,12 @@ from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
 from souk.runtime.config.settings import Settings
+from souk.runtime.process.ops_http import Readiness
 from souk.runtime.service import App
-from souk.telemetry.health import Health
+from souk.telemetry.traffic import Traffic
 
 NAME = "gateway"
 """What the gateway calls itself when it calls services."""
-
-
-def _at_once() -> bool:
-    return True
-
-
-@dataclass(slots=True)
-class Readiness:
-    """Whether this process takes requests: it was switched on, `settled` has been true once, and nothing that
-    blocks is wrong in `health`. What it depends on may be away: what needs that is refused, and the rest answered."""
-
-    health: Health
-    settled: Callable[[], bool] = _at_once
-    ready: bool = False
-    _has_settled: bool = False
-
-    async def __call__(self) -> bool:
-        self._has_settled = self._has_settled or (self.ready and self.settled())
-        return self.ready and self._has_settled and self.health.ready
-
-    @contextmanager
-    def on(self) -> Iterator[None]:
-        """Ready inside the block."""
-        self.ready = True
-        try:
-            yield
-        finally:
-            self.ready = False
 
 
 def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Readiness) -> Gateway:
@@ -69,3 +41,19 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
         )
     except ValueError as error:
         raise ConfigurationError(f"the contracts of {app.name} make no API: {error}") from error
+
+
+Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Door:
+    """What stands between the HTTP server and the gateway: an ASGI application that counts requests."""
+
+    def __init__(self, application: Application) -> None:
+        self.traffic = Traffic()
+        self._application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI 3."""
+        with self.traffic:
+            await self._application(scope, receive, send)

@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from souk.admin.process_servicer import Inspected, controlling
-from souk.hosting.assembly import Heard, secret_of
-from souk.hosting.door import Door
-from souk.hosting.gateway_app import NAME, Readiness, gateway
-from souk.hosting.monolith import assembled
+from souk.hosting.assembly import Heard, assembled, secret_of
+from souk.hosting.gateway_app import NAME, Door, gateway
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import has_room, is_same
@@ -21,7 +19,7 @@ from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.directory import make_closed
 from souk.runtime.process.http.server import serving
-from souk.runtime.process.ops_http import scraped
+from souk.runtime.process.ops_http import Readiness, scraped
 from souk.runtime.process.sockets import address_of, inherited, listen
 from souk.runtime.service import App, Service
 from souk.telemetry.traffic import Traffic

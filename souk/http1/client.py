@@ -16,6 +16,9 @@ from souk.kernel.addresses import socket_path
 KEPT = 64
 """Connections that are kept while nobody uses them."""
 
+LONGEST_ANSWER = 4 * 1024 * 1024
+"""Octets of an answer's body."""
+
 Answer = tuple[int, bytes]
 """The status and the body."""
 
@@ -112,7 +115,7 @@ class _Connection(asyncio.Protocol):
     """One request at a time."""
 
     def __init__(self) -> None:
-        self._reader = ResponseReader()
+        self._reader = ResponseReader(LONGEST_ANSWER)
         self._answer: asyncio.Future[Answer] | None = None
         self._poll = select.poll()
         self.reusable = False

@@ -12,7 +12,6 @@ from typing import Any
 import httptools
 
 from souk.http1.framing import fault
-from souk.rpc.transport import MESSAGE_LIMIT
 
 HEAD_LIMIT = 65_536
 """Octets of a message's head, names and punctuation included; and of whatever else is no body."""
@@ -42,10 +41,10 @@ class BodyTooLarge(Exception):
 
 
 class Reader:
-    """What both directions share. `surplus`: something came after the message."""
+    """What both directions share. A body may have `limit` octets. `surplus`: something came after the message."""
 
-    def __init__(self, parser: type[Any]) -> None:
-        self._parser = parser(self)
+    def __init__(self, parser: type[Any], limit: int) -> None:
+        self._parser, self._limit = parser(self), limit
         self.surplus = False
         self._clear()
 
@@ -81,7 +80,7 @@ class Reader:
             self.surplus = True
         if self._kept > HEAD_LIMIT and not self.complete:
             raise HeadTooLarge
-        if len(self.body) > MESSAGE_LIMIT:
+        if len(self.body) > self._limit:
             raise BodyTooLarge(len(self.body))
         return self.complete
 
@@ -96,7 +95,7 @@ class Reader:
     def expected(self) -> None:
         """Raises BodyTooLarge when the body that is announced is too large."""
         announced = self.header(b"content-length")
-        if announced is not None and int(announced) > MESSAGE_LIMIT:
+        if announced is not None and int(announced) > self._limit:
             raise BodyTooLarge(int(announced))
 
     # Called by httptools.
@@ -121,7 +120,7 @@ class Reader:
 
     def on_body(self, body: bytes) -> None:
         self._kept = 0
-        if self.surplus or len(self.body) > MESSAGE_LIMIT:
+        if self.surplus or len(self.body) > self._limit:
             return
         if not self.body:
             self.body = body
@@ -139,8 +138,8 @@ class Reader:
 class RequestReader(Reader):
     """Reads requests."""
 
-    def __init__(self) -> None:
-        super().__init__(httptools.HttpRequestParser)
+    def __init__(self, limit: int) -> None:
+        super().__init__(httptools.HttpRequestParser, limit)
 
     def _clear(self) -> None:
         super()._clear()
@@ -174,8 +173,8 @@ class RequestReader(Reader):
 class ResponseReader(Reader):
     """Reads answers; those that only tell of progress (1xx) are passed over."""
 
-    def __init__(self) -> None:
-        super().__init__(httptools.HttpResponseParser)
+    def __init__(self, limit: int) -> None:
+        super().__init__(httptools.HttpResponseParser, limit)
 
     def _clear(self) -> None:
         super()._clear()

@@ -5,7 +5,7 @@ instance that says that it speaks it, and else by gRPC, as streams do.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance
@@ -17,7 +17,6 @@ from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.grpc.transport import Remote
 from souk.rpc.tls import MutualTls
 from souk.rpc.transport import Wire
-from souk.runtime.config.resilience import CHOICES, Protection
 from souk.telemetry.logs import logger
 
 _log = logger("hosting")
@@ -62,9 +61,9 @@ class Elsewhere:
         directory.on_change(service, self._changed)
         self._changed(directory.instances(service))
 
-    def balancer(self, protection: Protection) -> Balancer:
-        """One that always knows the instances."""
-        balancer = Balancer(CHOICES[protection.choice](), protection.balancer)
+    def balancer(self, make: Callable[[], Balancer]) -> Balancer:
+        """The one that `make` gives, which from now on always knows the instances."""
+        balancer = make()
         self._balancers.append(balancer)
         balancer.update(self._members(), self._clock.monotonic())
         return balancer

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from souk.admin.process_status import COMPANION, GATEWAY, SERVICE
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.layout import Places
-from souk.runtime.process.child_process import Command
-from souk.runtime.process.readiness import ready_line
+from souk.runtime.process.command import Command
 from souk.runtime.service import App
 from souk.supervisor.backing_processes import Databases
-from souk.supervisor.companions import Placed, placed
-from souk.supervisor.environment import Surroundings
 from souk.supervisor.fleet import Fleet
-from souk.supervisor.launch import Commands
-from souk.supervisor.log_filter import without
-from souk.supervisor.managed_process import Blueprint, Ground
+from souk.supervisor.launch import Commands, Placed, Surroundings, placed
+from souk.supervisor.output.log_filter import without
+from souk.supervisor.output.readiness import ready_line
+from souk.supervisor.process_spec import Blueprint, Ground
 from souk.supervisor.replica_set import Part
 
 

@@ -19,14 +19,14 @@ from souk.backing.postgres_server import (
 from souk.backing.run_as import engine_user, let_pass
 from souk.runtime.config.settings import SERVICE_PLACE, Settings
 from souk.runtime.data.layout import Places
-from souk.runtime.process.child_process import Command
-from souk.runtime.process.readiness import Looks
+from souk.runtime.process.command import Command
 from souk.runtime.service import Service
-from souk.supervisor import leftovers
+from souk.supervisor import orphans
 from souk.supervisor.capacity import Connections, own_connections, shared_connections
 from souk.supervisor.fleet import Fleet
-from souk.supervisor.log_filter import News, postgres_news, valkey_news
-from souk.supervisor.managed_process import Blueprint, Ground
+from souk.supervisor.output.log_filter import News, postgres_news, valkey_news
+from souk.supervisor.output.readiness import Looks, Says
+from souk.supervisor.process_spec import Blueprint, Ground
 from souk.supervisor.replica_set import Part
 
 POSTGRES, VALKEY = "postgres", "valkey"
@@ -79,7 +79,7 @@ def valkey_part(places: Places, ground: Ground) -> Part:
     async def command() -> Command:
         return valkey.command(program, places.valkey, places.valkey_socket)
 
-    readiness = valkey.readiness(places.valkey_socket)
+    readiness = Says(valkey.READY, str(places.valkey_socket))
     blueprint = Blueprint(VALKEY, VALKEY, ENGINE, command, readiness, shown=News(valkey_news))
     return Part(VALKEY, ENGINE, 1, lambda number: blueprint, ground)
 
@@ -133,7 +133,7 @@ class Engines:
         """Ends a server that still works on our data although no record tells of it."""
         process = cluster.process()
         if process is not None:
-            await leftovers.end([Started(POSTGRES, ENGINE, STOP_SIGNAL, process)])
+            await orphans.end([Started(POSTGRES, ENGINE, STOP_SIGNAL, process)])
 
     async def _bring_up(self, engine: Part) -> None:
         self._fleet.add(engine)

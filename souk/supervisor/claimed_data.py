@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from souk.backing.postgres_binaries import data_version
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import MARKER, mark, require_complete, require_original
 from souk.runtime.data.layout import Places
+from souk.runtime.data.postgres_version import data_version
 from souk.telemetry.logs import logger
 
 _log = logger("fleet")

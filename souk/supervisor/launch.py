@@ -7,13 +7,17 @@ variables, prints `ready NAME ADDRESS`, keeps its place in the registry, and end
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.process.child_process import Command
-from souk.runtime.service import Service
+from souk.runtime.config.settings import LOOPBACK, PREFIX, Settings
+from souk.runtime.data.directory import make
+from souk.runtime.data.layout import Places
+from souk.runtime.process.command import Command
+from souk.runtime.service import Companion, Service
 from souk.supervisor.capacity import require_known
+from souk.supervisor.output.readiness import Readiness, accepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,85 @@ def fitting(
         if shutil.which(program, path=inherited.get("PATH")) is None:
             raise ConfigurationError(f"SOUK_COMMANDS: there is no program {program!r}, which is to be {name!r}")
     return commands
+
+
+DECIDED_HERE = frozenset(
+    PREFIX + name
+    for name in (
+        "ADDRESSES", "COMMANDS", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD", "LOG_FILE",
+        "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE", "TOPOLOGY",
+    )
+)  # fmt: skip
+"""Settings of the whole system; each of its processes is told what they mean for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every process of a fleet is told.
+
+    `inherited` are the supervisor's own variables. `given` are settings of services, by name, that stand
+    for companions.
+    """
+
+    inherited: Mapping[str, str] = field(repr=False)
+    settings: Settings = field(repr=False)
+    data: Path
+    registry: str = field(repr=False)
+    redis: str = field(repr=False)
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def where_services_listen(self) -> Mapping[str, str]:
+        """At sockets, unless the registry is one that other machines read: then at ports of loopback."""
+        return {} if self.registry.startswith("unix:") else {"HOST": LOOPBACK}
+
+    def of(self, instance: str, control: Path, own: Mapping[str, str]) -> dict[str, str]:
+        """The variables of one process; `own` are settings, by name, that it alone has."""
+        kept = {name: text for name, text in self.inherited.items() if name not in DECIDED_HERE}
+        told = {
+            "DATA": str(self.data),
+            "REGISTRY": self.registry,
+            "REDIS": self.redis,
+            "INSTANCE": instance,
+            "CONTROL": str(control),
+            "DRAIN": f"{self.settings.drain:g}",
+            "DEMO": "true" if self.settings.demo else "false",
+            **self.given,
+            **own,
+        }
+        if self.settings.metrics_port is not None:
+            told["METRICS_PORT"] = "0"  # one port cannot be everybody's; `souk ps --json` tells where each is
+        return {**kept, **{PREFIX + name: text for name, text in told.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A companion, and the path of the socket on which it is to listen."""
+
+    companion: Companion
+    socket: Path
+
+    def settings(self, data: Path) -> dict[str, str]:
+        """What its service is told: where it is, and what else the service needs to know of it."""
+        service, folder = self.companion.service, data / self.companion.service
+        told = {self.companion.setting: self.companion.url, **self.companion.settings}
+        return {
+            f"{service}_{name}".upper(): text.format(socket=self.socket, folder=folder) for name, text in told.items()
+        }
+
+    @property
+    def readiness(self) -> Readiness:
+        """It listens."""
+        return accepts(self.socket)
+
+    def command(self, data: Path, environment: Mapping[str, str]) -> Command:
+        """How it is started. What it says goes into its log and must not wait in a buffer."""
+        folder = make(data / self.companion.service)
+        words = (argument.format(socket=self.socket, folder=folder) for argument in self.companion.arguments)
+        return Command((sys.executable, *words), {**environment, "PYTHONUNBUFFERED": "1"})
+
+
+def placed(companions: tuple[Companion, ...], settings: Settings, places: Places) -> list[Placed]:
+    """Those that are needed: whose setting does not say where the real thing is."""
+    needed = [one for one in companions if one.setting not in settings.services.get(one.service, {})]
+    return [Placed(one, places.of(one.name)) for one in needed]

@@ -6,67 +6,25 @@ starting -> ready -> (dies) -> backing off -> starting ...
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from random import Random
 
-from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import BACKING_OFF, DRAINING, ENGINE, FAILED, READY, STARTING, STOPPED, ProcessView
-from souk.kernel.clock import Clock
 from souk.kernel.errors import SoukError
-from souk.runtime.process.child_process import Child, Command
-from souk.runtime.process.readiness import Readiness
-from souk.supervisor.log_filter import Shown, everything
-from souk.supervisor.process_log import Journal
-from souk.supervisor.restarting import Restarts
-from souk.supervisor.starting import Progress, Turns
+from souk.resilience.backoff import Backoff
+from souk.runtime.process.command import Command
+from souk.supervisor.child_process import Child
+from souk.supervisor.output.process_log import Journal
+from souk.supervisor.process_spec import Blueprint, Ground
+from souk.supervisor.starting import Progress
 from souk.telemetry.proc import cpu_seconds
-from souk.telemetry.turning_file import LogLimits
 
 _LOOK = 0.02
 _WATCH = 0.5
 """Seconds between two looks at whether a process that starts gets on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """How a process is made, known to be ready, and asked to end.
-
-    `command` is asked for at each start; it may prepare what the process needs, and raise OSError or
-    SoukError when it cannot be. `shown` chooses what others get to see of what it writes.
-    """
-
-    service: str
-    instance: str
-    kind: str
-    command: Callable[[], Awaitable[Command]]
-    readiness: Readiness
-    stop_signal: int = signal.SIGTERM
-    kill_signal: int = signal.SIGKILL
-    control: str = ""
-    shown: Shown = everything
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What every place stands on.
-
-    `told` hears each change of a place's state, `said` what is shown of each process. `turns` says when one may start.
-    A start may take `longest_start` seconds; that of an engine, which may have much to recover, as long as it gets on.
-    """
-
-    clock: Clock
-    record: ProcessesFile
-    log_of: Callable[[str], Path]
-    told: Callable[[ProcessView], None]
-    said: Callable[[str, list[bytes]], None]
-    random: Random = field(default_factory=Random)
-    turns: Turns = field(default_factory=Turns)
-    log_limits: LogLimits = field(default_factory=LogLimits)
-    longest_start: float = inf
 
 
 def _nothing() -> None:
@@ -256,3 +214,22 @@ class Slot:
             self._address = ""
         self._state, self._why = state, why
         self._ground.told(self.view)
+
+
+BACKOFF = Backoff(initial=0.1, cap=10.0, factor=2.0, jitter=0.2)
+WELL = 30.0
+"""Seconds after which a process that takes calls is well: what happened before is forgotten."""
+
+
+@dataclass(slots=True)
+class Restarts:
+    """The history of one place: `count` deaths in all, `in_a_row` of them without having been well between."""
+
+    count: int = 0
+    in_a_row: int = 0
+
+    def died(self, well_for: float, random: Random) -> float:
+        """Seconds to wait after a death. `well_for` is how long it took calls before it; 0 if it never did."""
+        self.count += 1
+        self.in_a_row = 1 if well_for >= WELL else self.in_a_row + 1
+        return BACKOFF.delay(self.in_a_row, random)

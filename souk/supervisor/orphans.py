@@ -1,15 +1,19 @@
 """What processes of the fleet have started themselves, and left behind: it comes to the supervisor.
 
 A process whose parent ends is given to the nearest ancestor that asked for that (PR_SET_CHILD_SUBREAPER of
-prctl(2)). So whatever was started below a supervisor is known to it as a child, recorded or not.
+prctl(2)). So whatever was started below a supervisor is known to it as a child, recorded or not. What a
+supervisor that was killed has left behind is in its record, and ended by the next one.
 """
 
 import asyncio
 import ctypes
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 
+from souk.admin.process_record import Started, surviving
+from souk.admin.process_status import ENGINE
 from souk.telemetry.proc import Child, children
 
 _SUBREAPER = 36
@@ -54,3 +58,34 @@ async def end_all() -> None:
 def _collect(child: Child) -> None:
     with suppress(ChildProcessError):
         os.waitpid(child.pid, os.WNOHANG)
+
+
+SERVICES_LIMIT = 2.0
+"""Seconds for services: what they answered is on disk, so nothing is lost by not waiting longer."""
+ENGINES_LIMIT = 20.0
+"""Seconds for engines, which write down what they have in memory."""
+
+
+async def end(left: Sequence[Started]) -> None:
+    """Asks them to end, services before the engines they stand on; kills what does not."""
+    engines = [one for one in left if one.kind == ENGINE]
+    await _end_in_time([one for one in left if one.kind != ENGINE], SERVICES_LIMIT)
+    await _end_in_time(engines, ENGINES_LIMIT)
+
+
+async def _end_in_time(left: list[Started], limit: float) -> None:
+    for one in left:
+        _send(one, one.signal)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + limit
+    while remaining := surviving(left):
+        if loop.time() > until:
+            for one in remaining:
+                _send(one, signal.SIGKILL)
+            until += limit
+        await asyncio.sleep(_POLL)
+
+
+def _send(one: Started, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(one.process.pid, number)

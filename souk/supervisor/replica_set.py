@@ -6,7 +6,8 @@ from collections.abc import Callable
 from souk.admin.process_status import READY, STOPPED, ProcessView
 from souk.kernel.errors import ConfigurationError
 from souk.supervisor.capacity import next_number
-from souk.supervisor.managed_process import Blueprint, Ground, Slot
+from souk.supervisor.managed_process import Slot
+from souk.supervisor.process_spec import Blueprint, Ground
 
 READY_LIMIT = 60.0
 """Seconds without progress after which whoever asked for a new process is told that it does not come up."""

@@ -23,18 +23,18 @@ from souk.runtime.checks import require_sound
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.directory import held, installation_secret
 from souk.runtime.data.layout import Places
-from souk.runtime.process.readyz import answers_ready
-from souk.runtime.process.signals import supervised
+from souk.runtime.process.background import supervised
 from souk.runtime.process.sockets import address_of, listen
 from souk.runtime.service import App
-from souk.supervisor import leftovers, orphans
+from souk.supervisor import orphans
 from souk.supervisor.app_processes import Grounds, Staff
 from souk.supervisor.backing_processes import Engines
 from souk.supervisor.capacity import replicas
 from souk.supervisor.claimed_data import claimed
 from souk.supervisor.fleet import Fleet
 from souk.supervisor.launch import fitting
-from souk.supervisor.managed_process import Ground
+from souk.supervisor.output.readiness import answers_ready
+from souk.supervisor.process_spec import Ground
 from souk.telemetry.proc import boot
 
 
@@ -130,4 +130,4 @@ async def _clean_up(places: Places, record: ProcessesFile, screen: Screen) -> No
         screen.note(
             f"an earlier start was killed; stopping the processes that it left: {', '.join(one.name for one in left)}"
         )
-        await leftovers.end(left)
+        await orphans.end(left)

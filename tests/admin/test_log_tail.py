@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from souk.admin.log_tail import PIECE, LogLines, Logs
-from souk.supervisor.process_log import Journal
+from souk.supervisor.output.process_log import Journal
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from souk.admin.process_record import ProcessesFile, Started, decode, encode, surviving
 from souk.admin.process_status import ENGINE, SERVICE
-from souk.supervisor import leftovers
+from souk.supervisor import orphans
 from souk.telemetry.proc import Identity, boot, identity
 
 ORDER = Started("order-1", SERVICE, signal.SIGTERM, Identity(4711, 99, ("souk", "serve", "order")))
@@ -71,10 +71,10 @@ def test_what_was_started_and_not_ended_is_found_by_the_next(
 async def test_what_is_left_is_ended(
     process: "subprocess.Popen[bytes]", status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leftovers, "SERVICES_LIMIT", 0.3)
+    monkeypatch.setattr(orphans, "SERVICES_LIMIT", 0.3)
     found = identity(process.pid)
     assert found is not None
-    await leftovers.end([Started("order-1", SERVICE, signal.SIGTERM, found)])
+    await orphans.end([Started("order-1", SERVICE, signal.SIGTERM, found)])
     assert process.wait(5) == status
 
 
@@ -84,6 +84,6 @@ async def test_engines_end_after_what_stands_on_them(monkeypatch: pytest.MonkeyP
     async def end_all(left: list[Started], limit: float) -> None:
         ended.extend(one.name for one in left)
 
-    monkeypatch.setattr(leftovers, "_end_all", end_all)
-    await leftovers.end([Started("postgres", ENGINE, signal.SIGINT, ORDER.process), ORDER])
+    monkeypatch.setattr(orphans, "_end_in_time", end_all)
+    await orphans.end([Started("postgres", ENGINE, signal.SIGINT, ORDER.process), ORDER])
     assert ended == ["order-1", "postgres"]

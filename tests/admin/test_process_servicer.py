@@ -13,9 +13,8 @@ import grpc.aio
 import pytest
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
-from souk.admin.asking import connection
-from souk.admin.process_servicer import Inspected, controlling
-from souk.admin.request_rate import KEPT, RequestRate
+from souk.admin.client import connection
+from souk.admin.process_servicer import KEPT, Inspected, RequestRate, controlling
 from souk.kernel.clock import FakeClock, SystemClock
 from souk.kernel.errors import Outcome
 from souk.resilience.breaker import Breaker
@@ -26,7 +25,7 @@ from souk.rpc.in_process.transport import InProcess
 from souk.rpc.server.dispatcher import Context, Dispatcher
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.telemetry.health import Health
-from souk.telemetry.memory import family_bytes, resident_bytes
+from souk.telemetry.proc import family_bytes, resident_bytes
 from souk.telemetry.traffic import Traffic
 from souk.testing.probe import probe_pb2, probe_pb2_grpc
 from tests.audited import audited

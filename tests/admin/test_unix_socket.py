@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
-from souk.admin.asking import connection
+from souk.admin.client import connection
 from souk.admin.process_servicer import Inspected, controlling
-from souk.admin.unix_socket import private
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.breaker_registry import Breakers
+from souk.runtime.data.directory import private
 from souk.runtime.data.layout import Places
 from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic

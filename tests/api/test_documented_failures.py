@@ -10,7 +10,7 @@ import pytest
 from marketplace.app.app import app
 from souk.descriptors.contract import Method, contract_of
 from souk.descriptors.protojson.names import lower_camel
-from souk.gateway.http.failures import problem_of
+from souk.gateway.http.problem import problem_of
 from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from tests.market.documented import document

@@ -12,11 +12,12 @@ import pytest
 from souk.backing import postgres_binaries
 from souk.backing import run_as as engine_user_module
 from souk.backing.credentials import Credentials
-from souk.backing.postgres_binaries import binaries_for, candidates, data_version, find_binaries, version
+from souk.backing.postgres_binaries import binaries_for, candidates, find_binaries, version
 from souk.backing.postgres_roles import PostgresServer as Server
 from souk.backing.postgres_server import PostgresCluster, cluster_in, initdb
 from souk.backing.run_as import NAME, engine_user, hand_over, let_pass, require_reachable
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.data.postgres_version import data_version
 from souk.telemetry.proc import kernel
 from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import reachable

@@ -16,7 +16,7 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Registry
 from souk.discovery.static import FixedRegistry
 from souk.kernel.clock import FakeClock, SystemClock
-from souk.runtime.calls.figures import measure_directory
+from souk.runtime.calls.metrics import measure_directory
 from souk.testing.registry_embedded import EmbeddedHarness
 from souk.testing.registry_harness import PATIENCE, another_process, eventually
 

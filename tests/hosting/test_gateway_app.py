@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from marketplace.app.app import app
-from souk.hosting.gateway_app import Readiness, gateway
+from souk.hosting.gateway_app import gateway
 from souk.kernel.clock import SystemClock
 from souk.runtime.calls.channels import open_calls
 from souk.runtime.config.settings import Settings
+from souk.runtime.process.ops_http import Readiness
 
 
 async def test_every_service_that_a_route_leads_to_is_looked_for_from_the_start(tmp_path: Path) -> None:

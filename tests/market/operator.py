@@ -14,8 +14,7 @@ from typing import Any
 import click
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
-from souk.admin.asking import connection
-from souk.admin.client import operating
+from souk.admin.client import connection, operating
 from souk.cli.commands import breakers, ps
 from souk.cli.root import cli
 from souk.kernel.errors import ConfigurationError

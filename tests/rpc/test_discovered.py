@@ -102,7 +102,7 @@ async def elsewhere(directory: Directory) -> AsyncIterator[Elsewhere]:
 
 @pytest.fixture
 def stub(elsewhere: Elsewhere):
-    balancer = elsewhere.balancer(Protection(balancer=BalancerSettings()))
+    balancer = elsewhere.balancer(Protection(balancer=BalancerSettings()).new_balancer)
     layers = [elsewhere.found, *standard_layers("probe", CLOCK, balancer=balancer)]
     return ProbeStub(Channel(elsewhere, tokens=tokens("test"), layers=layers))
 
@@ -191,7 +191,7 @@ async def test_one_that_speaks_grpc_alone_is_called_by_grpc(fleet, stub, directo
 
 async def test_who_prefers_grpc_calls_by_grpc(fleet, directory):
     elsewhere = Elsewhere("probe", directory, CLOCK, connect=False)
-    balancer = elsewhere.balancer(Protection())
+    balancer = elsewhere.balancer(Protection().new_balancer)
     layers = [elsewhere.found, *standard_layers("probe", CLOCK, balancer=balancer)]
     await fleet.join("a")
     await changed(directory, 1)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from souk.runtime.config.settings import Settings, read
-from souk.supervisor.environment import Surroundings
+from souk.supervisor.launch import Surroundings
 
 INHERITED = {
     "PATH": "/bin",

@@ -17,13 +17,13 @@ from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import BACKING_OFF, ENGINE, FAILED, GATEWAY, READY, SERVICE, STOPPED, ProcessView
 from souk.kernel.clock import Clock, FakeClock, SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.process.child_process import Command
-from souk.runtime.process.readiness import ready_line
+from souk.runtime.process.command import Command
 from souk.supervisor import fleet as fleet_module
 from souk.supervisor import managed_process as slot_module
 from souk.supervisor import replica_set as part_module
 from souk.supervisor.fleet import Fleet
-from souk.supervisor.managed_process import Blueprint, Ground
+from souk.supervisor.output.readiness import ready_line
+from souk.supervisor.process_spec import Blueprint, Ground
 from souk.supervisor.replica_set import Part
 from souk.supervisor.starting import START_LIMIT, Turns
 from souk.telemetry.proc import boot

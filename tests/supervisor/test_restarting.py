@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from souk.supervisor.restarting import BACKOFF, WELL, Restarts
+from souk.supervisor.managed_process import BACKOFF, WELL, Restarts
 
 
 def delays(*well_for: float) -> list[float]:

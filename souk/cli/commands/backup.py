@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import signal
 from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -14,7 +15,6 @@ from souk.backup.making import make_backup
 from souk.backup.record import Record
 from souk.backup.restoring import check_backup, restore_backup
 from souk.cli.group import example
-from souk.cli.stopping import until_stopped
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points
 from souk.runtime.config.settings import from_environment
@@ -94,3 +94,17 @@ def _report(found: Record, where: Path, as_json: bool) -> None:
         click.echo(json.dumps({"directory": str(where), "octets": found.octets, "files": len(found.files), **summary}))
         return
     click.echo(f"{where}: {len(found.files)} files, {found.octets / 1e6:.1f} MB, as of {found.made_at}")
+
+
+T = TypeVar("T")
+
+
+async def until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """What the work returns. SIGTERM ends it as Ctrl-C does: it cleans up, and click.Abort is raised."""
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise click.Abort from None

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from souk.admin.asking import ask_all, status
+from souk.admin.client import ask_all, status
 from souk.admin.process_status import BACKING_OFF, FAILED, READY, ProcessView
 from souk.cli.output.fleet_lines import in_short, prefix
 from souk.kernel.addresses import socket_path

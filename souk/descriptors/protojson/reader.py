@@ -6,6 +6,7 @@ null, NaN and numbers in quotes are refused; enum values come without their pref
 neither `optional` nor repeated nor a message must be given.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -13,7 +14,6 @@ import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from souk.descriptors.protojson.duplicate_keys import refuse_duplicates
 from souk.descriptors.protojson.names import lower_camel, map_entry, must_be_given
 from souk.descriptors.protojson.scalars import Read, scalar_reader, text_reader
 from souk.descriptors.protojson.walk import MAX_DEPTH, Place, Walk
@@ -177,3 +177,34 @@ def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _
         return {key: wrap(**item) for key, item in found.items()}  # type: ignore[arg-type]  # only messages are wrapped
 
     return read
+
+
+def refuse_duplicates(body: bytes, walk: Walk) -> None:
+    """Records every key given twice, which orjson silently takes the last of. Call it after a clean walk over the body.
+
+    RFC 8259 leaves the meaning of duplicates open, so that two readers of one body can disagree: one
+    checks the first price, the other charges the second.
+
+    Every key has its colon, so as many colons as keys that were passed proves that there is no
+    duplicate. Only a body with more, duplicates or colons within strings, is parsed again slowly.
+    """
+    if body.count(b":") != walk.keys:
+        _search(json.loads(body.decode(), object_pairs_hook=_Pairs), walk, None, "")
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as its pairs, in the order of the text."""
+
+
+def _search(value: object, walk: Walk, parent: Place | None, label: str | int) -> None:
+    here: Place = (parent, label, 0)
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for name, item in value:
+            if name in seen:
+                walk.refuse(here, name, "occurs more than once")
+            seen.add(name)
+            _search(item, walk, here, name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _search(item, walk, here, index)

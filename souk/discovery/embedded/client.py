@@ -16,8 +16,7 @@ from soukapi.v1.registry_pb2_grpc import RegistryStub
 
 from souk.discovery.availability import Reach
 from souk.discovery.diff import Memory
-from souk.discovery.embedded.instance_wire import from_wire
-from souk.discovery.embedded.registration import EmbeddedRegistration
+from souk.discovery.embedded.registration import EmbeddedRegistration, from_wire
 from souk.discovery.embedded.secret import secret_in, told
 from souk.discovery.registry import Change, Instance, checked
 from souk.discovery.watch_fanout import Tell, Watches

@@ -1,4 +1,5 @@
-"""An instance's place in the registry that comes with Souk: one stream, opened again when it breaks."""
+"""An instance's place in the registry that comes with Souk: one stream, opened again when it breaks;
+and instances as the registry's contract carries them."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import grpc.aio
-from soukapi.v1.registry_pb2 import RegisterRequest
+from soukapi.v1.registry_pb2 import RegisteredInstance, RegisterRequest
 
 from souk.discovery.availability import Reach
-from souk.discovery.embedded.instance_wire import to_wire
 from souk.discovery.registry import Instance, checked
 
 PATIENCE = 1.0
@@ -103,3 +103,29 @@ class EmbeddedRegistration:
                 await self._speak.wait()
         except TimeoutError:
             return
+
+
+def to_wire(instance: Instance) -> RegisteredInstance:
+    """The instance as a message."""
+    return RegisteredInstance(
+        service=instance.service,
+        id=instance.id,
+        address=instance.address,
+        version=instance.version,
+        zone=instance.zone,
+        weight=instance.weight,
+        metadata=dict(instance.metadata),
+    )
+
+
+def from_wire(message: RegisteredInstance) -> Instance:
+    """The instance in a message."""
+    return Instance(
+        service=message.service,
+        id=message.id,
+        address=message.address,
+        version=message.version,
+        zone=message.zone,
+        weight=message.weight,
+        metadata=dict(message.metadata),
+    )

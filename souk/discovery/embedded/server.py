@@ -24,7 +24,7 @@ from soukapi.v1 import registry_pb2_grpc
 from soukapi.v1.registry_pb2 import RegisterRequest, RegisterResponse, WatchRequest, WatchResponse
 
 from souk.discovery.embedded import secret as registry_secret
-from souk.discovery.embedded.instance_wire import from_wire, to_wire
+from souk.discovery.embedded.registration import from_wire, to_wire
 from souk.discovery.embedded.table import Place, Table
 from souk.discovery.registry import Instance, checked
 from souk.kernel.clock import Clock, SystemClock

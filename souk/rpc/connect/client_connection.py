@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._reader = ResponseReader()
+        self._reader = ResponseReader(MESSAGE_LIMIT)
         self._reply: ConnectReply | None = None
         self._calls = 0
         self._clogged = False

@@ -9,8 +9,7 @@ import grpc
 from souk.http1.reader import RequestReader
 from souk.kernel.clock import Clock
 from souk.rpc.call import Call, Pairs, Status
-from souk.rpc.connect.codes import HTTP_STATUS
-from souk.rpc.connect.errors import encode
+from souk.rpc.connect.errors import HTTP_STATUS, encode
 from souk.rpc.connect.headers import lines, pairs_of
 from souk.rpc.metadata import InvalidMetadata
 from souk.rpc.server.dispatcher import Served

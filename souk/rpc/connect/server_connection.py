@@ -57,7 +57,7 @@ class ServerConnection(asyncio.Protocol):
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._reader = RequestReader()
+        self._reader = RequestReader(MESSAGE_LIMIT)
         self._running: Running | None = None
         self._handling = False
         self._leaving = False

@@ -20,7 +20,6 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Registry
 from souk.discovery.static import FixedRegistry
 from souk.events.consumer import EventSinkServicer
-from souk.hosting.assembly import Hosted
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.breaker import Breaker
@@ -44,8 +43,9 @@ from souk.runtime.calls.peer_clocks import PeerClocks
 from souk.runtime.calls.service_address import close_to_others, service_address
 from souk.runtime.config.resilience import Protection, read_resilience
 from souk.runtime.config.settings import Settings
+from souk.runtime.process.background import supervised
 from souk.runtime.process.open_files import for_clients
-from souk.runtime.process.signals import supervised
+from souk.runtime.service import Parts, Service
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
 from souk.telemetry.traffic import Traffic
@@ -113,13 +113,13 @@ class Calls:
         for name in set(names) - self._here.keys():
             self._there(name)
 
-    def serve(self, one: Hosted) -> None:
+    def serve(self, service: Service, parts: Parts) -> None:
         """Takes calls for a service, and events for its consumers, from now on."""
-        dispatcher = self._dispatchers[one.service.name]
-        dispatcher.add(one.parts.servicer, one.service.contract)
-        dispatcher.add(EventSinkServicer(one.parts.consumers, clock=self._clock), EVENT_SINK)
-        for outside, breaker in one.parts.breakers.items():
-            self.breakers.add(one.service.name, outside, breaker)
+        dispatcher = self._dispatchers[service.name]
+        dispatcher.add(parts.servicer, service.contract)
+        dispatcher.add(EventSinkServicer(parts.consumers, clock=self._clock), EVENT_SINK)
+        for outside, breaker in parts.breakers.items():
+            self.breakers.add(service.name, outside, breaker)
 
     def traffic(self, name: str) -> Traffic:
         """The calls that a service of this process has answered."""
@@ -173,7 +173,7 @@ class Calls:
         if here is not None:
             return here, layers()
         there = self._there(callee)
-        return there, [there.found, *layers(balancer=there.balancer(protection))]
+        return there, [there.found, *layers(balancer=there.balancer(protection.new_balancer))]
 
     def _guards(self, protection: Protection, caller: str, callee: str) -> GuardsOf:
         """A breaker for each method; a bulkhead for the service, and for each method that its contract isolates."""

@@ -1,12 +1,22 @@
-"""Numbers of the calls between services: how long they took, how they ended, which breakers are open."""
+"""Numbers of the calls between services: how long they took, how they ended, which breakers are open; of the
+databases, and of discovery.
 
-from collections.abc import Iterator
+souk_store_retries_total{service}    transactions that were run again because they had collided with another
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from souk.discovery.directory import Directory
 from souk.resilience.breaker import Breaker, State
 from souk.rpc.call import Call, CallFailed
 from souk.rpc.client.layers import Ended
+from souk.store.database import Database
 from souk.telemetry.metrics import LATENCY_BUCKETS, Sample, measure
 
 DONE = "done"
@@ -53,3 +63,48 @@ class CallMetrics:
         for (caller, callee), breaker in self._breakers.items():
             for state in State:
                 yield {"caller": caller, "callee": callee, "state": state.name.lower()}, float(breaker.state is state)
+
+
+_NAME, _HELP = "souk_store_retries", "Transactions that were run again because they had collided with another."
+
+
+@runtime_checkable
+class _Retrying(Protocol):
+    """A database whose transactions collide; SQLite's wait instead."""
+
+    tries_again: int
+
+
+class StoreRetries(Collector):
+    """Counts for each of these databases, given by their services' names, when somebody asks."""
+
+    def __init__(self, databases: Mapping[str, Database]) -> None:
+        self._databases = {name: one for name, one in databases.items() if isinstance(one, _Retrying)}
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(_NAME, _HELP, labels=["service"])
+        for name, database in self._databases.items():
+            family.add_metric([name], database.tries_again)
+        yield family
+
+    def describe(self) -> Iterable[Metric]:
+        """Names the counter without reading it."""
+        yield CounterMetricFamily(_NAME, _HELP, labels=["service"])
+
+
+def measure_directory(registry: CollectorRegistry, directory: Directory) -> None:
+    """Registers how many instances are known of each service, and whether the registry is away."""
+    measure(
+        registry,
+        "souk_discovery_instances",
+        "Instances of a service that can be called, as far as is known",
+        ("service",),
+        lambda: [({"service": service}, float(count)) for service, count in directory.counts().items()],
+    )
+    measure(
+        registry,
+        "souk_discovery_registry_away",
+        "1 while the registry cannot be reached and the instances known last stay in use",
+        (),
+        lambda: [({}, 1.0 if directory.away else 0.0)],
+    )

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from souk.admin.unix_socket import private
 from souk.kernel.addresses import LONGEST_PATH, socket_path, unix_address
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import LOOPBACK, Settings
+from souk.runtime.data.directory import private
 from souk.runtime.data.layout import Places
 
 ON_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import meant
 from souk.resilience.backoff import Backoff
-from souk.resilience.balancer import BalancerSettings, EjectionSettings
+from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings
 from souk.resilience.breaker_settings import TEXTBOOK, BreakerSettings
 from souk.resilience.bulkhead import Bulkhead
 from souk.resilience.choices import Choice, at_random, round_robin, two_choices
@@ -74,6 +74,10 @@ class Protection:
     def bulkhead(self) -> "Bulkhead[asyncio.Future[None]]":
         """One that lets so many calls run and wait."""
         return Bulkhead(self.running, self.waiting, self.user_running, self.user_waiting)
+
+    def new_balancer(self) -> Balancer:
+        """One that chooses among instances as `choice` says; it knows none yet."""
+        return Balancer(CHOICES[self.choice](), self.balancer)
 
 
 @dataclass(frozen=True, slots=True)

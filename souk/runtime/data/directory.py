@@ -34,6 +34,17 @@ def make(folder: Path) -> Path:
     return folder
 
 
+def private(folder: Path) -> Path:
+    """Makes a folder that only its owner can enter, and sees to it that it is; raises ConfigurationError."""
+    make(folder)
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        raise ConfigurationError(f"{folder} belongs to another user; choose another directory with --data")
+    if stat.S_IMODE(found.st_mode) != _PRIVATE_FOLDER:
+        folder.chmod(_PRIVATE_FOLDER)
+    return folder
+
+
 def unusable(folder: Path, error: OSError) -> ConfigurationError:
     """What is said, in one line, of a directory that cannot be written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

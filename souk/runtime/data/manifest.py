@@ -20,9 +20,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from souk.backing.postgres_binaries import data_version
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.directory import unusable
+from souk.runtime.data.postgres_version import data_version
 from souk.telemetry.logs import logger
 
 FORMAT = 1

@@ -6,8 +6,9 @@ GET /readyz     200 while it takes calls, else 503
 """
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.process.http.limits import HttpLimits
 from souk.runtime.process.http.server import serving
 from souk.runtime.process.sockets import address_of, listen
+from souk.telemetry.health import Health
 from souk.telemetry.metrics import CONTENT_TYPE, exposition
 
 LOOPBACK = "127.0.0.1"
@@ -93,3 +95,31 @@ def _listening(port: int) -> socket.socket:
             f"metrics cannot be served on {LOOPBACK}:{port}, which is taken or not this user's; "
             "choose another with --metrics-port, or 0 for any"
         ) from None
+
+
+def _at_once() -> bool:
+    return True
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Whether this process takes requests: it was switched on, `settled` has been true once, and nothing that
+    blocks is wrong in `health`. What it depends on may be away: what needs that is refused, and the rest answered."""
+
+    health: Health
+    settled: Callable[[], bool] = _at_once
+    ready: bool = False
+    _has_settled: bool = False
+
+    async def __call__(self) -> bool:
+        self._has_settled = self._has_settled or (self.ready and self.settled())
+        return self.ready and self._has_settled and self.health.ready
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Ready inside the block."""
+        self.ready = True
+        try:
+            yield
+        finally:
+            self.ready = False

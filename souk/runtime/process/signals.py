@@ -8,20 +8,12 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from souk.kernel.clock import Clock
-from souk.kernel.errors import StoreUnavailable
 from souk.runtime.process.open_files import raise_limit
-from souk.telemetry.logs import logger
 
-Work = Callable[[], Awaitable[None]]
-
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 30.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -52,69 +44,6 @@ class StopSignals:
     async def wait(self) -> None:
         """Returns once somebody asked to stop."""
         await self._asked.wait()
-
-
-class Supervisor:
-    """Runs background work, and starts again, with back-off, what fails.
-
-    Work that returns has ended. Work that ran for longer than the longest delay before it failed
-    starts again without much delay.
-    """
-
-    def __init__(self, clock: Clock, first_delay: float = FIRST_DELAY, longest_delay: float = LONGEST_DELAY) -> None:
-        self._clock = clock
-        self._first, self._longest = first_delay, longest_delay
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._log = logger("supervisor")
-
-    def start(self, name: str, work: Work) -> None:
-        """Runs `work` from now on; its name must be its own."""
-        if name in self._tasks:
-            raise ValueError(f"there is a task {name!r} already")
-        self._tasks[name] = asyncio.create_task(self._watch(name, work), name=name)
-
-    async def _watch(self, name: str, work: Work) -> None:
-        delay = self._first
-        while True:
-            began = self._clock.monotonic()
-            try:
-                await work()
-            except Exception as error:
-                if self._clock.monotonic() - began > self._longest:
-                    delay = self._first
-                self._tell(name, error, delay)
-            else:
-                return
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, self._longest)
-
-    def _tell(self, name: str, error: Exception, delay: float) -> None:
-        if isinstance(error, StoreUnavailable):
-            # Where in the code that was met says nothing, and every task of every process meets it.
-            self._log.warning(
-                "background work waits for its database", task=name, error=str(error), again_in_seconds=delay
-            )
-        else:
-            self._log.exception("background work failed", task=name, again_in_seconds=delay)
-
-    async def stop(self) -> None:
-        """Cancels everything and waits until it has ended."""
-        tasks, self._tasks = self._tasks, {}
-        for task in tasks.values():
-            task.cancel()
-        for name, ended in zip(tasks, await asyncio.gather(*tasks.values(), return_exceptions=True), strict=True):
-            if isinstance(ended, Exception):
-                self._log.error("background work did not stop well", task=name, error=repr(ended))
-
-
-@asynccontextmanager
-async def supervised(clock: Clock) -> AsyncIterator[Supervisor]:
-    """A supervisor that stops with the block."""
-    supervisor = Supervisor(clock)
-    try:
-        yield supervisor
-    finally:
-        await supervisor.stop()
 
 
 async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSignals) -> None:

@@ -87,7 +87,7 @@ def read(reader: Reader, came: list[bytes]) -> object:
 @RELAXED
 @given(parts(st.one_of(nonsense, damaged(request))))
 def test_requests_read_the_same_however_they_come(came: list[bytes]) -> None:
-    in_parts, whole = read(RequestReader(), came), read(RequestReader(), [b"".join(came)])
+    in_parts, whole = read(RequestReader(MESSAGE_LIMIT), came), read(RequestReader(MESSAGE_LIMIT), [b"".join(came)])
     # What comes after a message is only seen where it comes with it; it may ask for what is refused.
     assert in_parts == whole or Malformed in (in_parts, whole)
 
@@ -95,14 +95,14 @@ def test_requests_read_the_same_however_they_come(came: list[bytes]) -> None:
 @RELAXED
 @given(parts(st.one_of(nonsense, damaged(answer))))
 def test_answers_read_the_same_however_they_come(came: list[bytes]) -> None:
-    in_parts, whole = read(ResponseReader(), came), read(ResponseReader(), [b"".join(came)])
+    in_parts, whole = read(ResponseReader(MESSAGE_LIMIT), came), read(ResponseReader(MESSAGE_LIMIT), [b"".join(came)])
     assert in_parts == whole or Malformed in (in_parts, whole)
 
 
 @settings(max_examples=examples(20), deadline=None)
 @given(st.sampled_from([b"x" * 5_000, b"a: b\r\n" * 800, b"7d0\r\n" + b"x" * 2_000 + b"\r\n"]), st.booleans())
 def test_what_is_kept_is_bounded(part: bytes, chunked: bool) -> None:
-    reader = RequestReader()
+    reader = RequestReader(MESSAGE_LIMIT)
     head = b"POST / HTTP/1.1\r\n" + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"large: ")
     came = [head, *[part] * 3_000]
     read(reader, came)
@@ -196,7 +196,7 @@ async def _serve(came: list[bytes]) -> None:
 def _answers(written: bytes) -> Iterator[tuple[int, bool]]:
     """Each answer's status, and whether it has a code of Connect's."""
     while written:
-        reader = ResponseReader()
+        reader = ResponseReader(MESSAGE_LIMIT)
         head, _, rest = written.partition(b"\r\n\r\n")
         if head.startswith(b"HTTP/1.1 100"):
             yield 100, False

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from souk.rpc.call import Status
-from souk.rpc.connect import codes, errors
+from souk.rpc.connect import errors
 from souk.rpc.connect.headers import lines, pairs_of, split
 from souk.rpc.metadata import InvalidMetadata
 from souk.rpc.status import STATUS_KEY
@@ -64,10 +64,10 @@ def test_a_value_cannot_begin_another_header(value: str) -> None:
 
 
 def test_every_code_has_a_name_and_a_status() -> None:
-    assert set(codes.HTTP_STATUS) == set(codes.NAMES) == set(FAILURES)
-    assert {codes.BY_NAME[name] for name in codes.NAMES.values()} == set(FAILURES)
-    assert codes.NAMES[grpc.StatusCode.CANCELLED] == "canceled"
-    assert (codes.inferred(404), codes.inferred(418)) == (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN)
+    assert set(errors.HTTP_STATUS) == set(errors.NAMES) == set(FAILURES)
+    assert {errors.BY_NAME[name] for name in errors.NAMES.values()} == set(FAILURES)
+    assert errors.NAMES[grpc.StatusCode.CANCELLED] == "canceled"
+    assert (errors.inferred(404), errors.inferred(418)) == (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN)
 
 
 @given(st.sampled_from(FAILURES), st.text(st.characters(exclude_categories=["Cs"]), max_size=20), statuses)
@@ -76,7 +76,7 @@ def test_a_status_arrives_as_it_was(code: grpc.StatusCode, details: str, said: s
     for trailing in ((), (("a", "1"), (STATUS_KEY, raw)) if raw else ()):
         sent = Status(code, details, trailing)
         body, rest = errors.encode(sent)
-        assert errors.decode(codes.HTTP_STATUS[code], body, rest) == sent
+        assert errors.decode(errors.HTTP_STATUS[code], body, rest) == sent
 
 
 def test_details_that_json_can_show_travel_there_alone() -> None:

@@ -6,7 +6,8 @@ from structlog.testing import capture_logs
 
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import StoreUnavailable
-from souk.runtime.process.signals import StopSignals, Supervisor, live, supervised
+from souk.runtime.process.background import Supervisor, supervised
+from souk.runtime.process.signals import StopSignals, live
 
 
 async def test_work_that_fails_is_started_again() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from souk.supervisor.process_log import Journal, in_words
+from souk.supervisor.output.process_log import Journal, in_words
 
 
 def test_a_log_is_private_and_goes_on_after_a_restart(tmp_path: Path) -> None:

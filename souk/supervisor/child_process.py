@@ -8,12 +8,10 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from pwd import struct_passwd
 
+from souk.runtime.process.command import Command
 from souk.runtime.process.launcher import require_program, tied
 
 _CHUNK = 65536
@@ -21,17 +19,6 @@ _LONGEST_LINE = 1 << 20
 
 Said = Callable[[list[bytes]], None]
 """Takes whole lines, without their ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What is started: words, variables, and where. `user` is who it runs as, if not as this process does."""
-
-    words: tuple[str, ...]
-    environment: Mapping[str, str] = field(repr=False)
-    folder: Path = Path("/")
-    user: struct_passwd | None = None
-    descriptors: tuple[int, ...] = ()
 
 
 class Child:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from souk.supervisor.log_filter import News, postgres_news, valkey_news, without
+from souk.supervisor.output.log_filter import News, postgres_news, valkey_news, without
 
 BEFORE = b"2026-11-28 14:55:40.961 UTC [17903] "
 VALKEY = b"17856:M 28 Nov 2026 14:55:38.212 "
