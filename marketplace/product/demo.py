@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 
 from marketplace.product.demo_catalogue import PRODUCTS
+from marketplace.product.deps import Deps
 from marketplace.product.domain import Product
-from marketplace.product.ports import Catalogue
-from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.clock import MICROSECONDS
 
 _FIRST_NUMBER = 101
 
 
-async def load_demo(catalogue: Catalogue, clock: Clock) -> None:
+async def load_demo(deps: Deps) -> None:
     """Adds the demo products that are not there; leaves the others as somebody may have changed them."""
-    products = list(demo_products(clock.now()))
-    known = {product.id for product in await catalogue.find([product.id for product in products])}
+    products = list(demo_products(deps.clock.now()))
+    known = {product.id for product in await deps.products.find([product.id for product in products])}
     for product in products:
         if product.id not in known:
-            await catalogue.add(product)
+            await deps.products.add(product)
 
 
 def demo_products(now: int) -> Iterator[Product]:

@@ -27,6 +27,36 @@ class Product:
     updated_at: int
 
 
+SORTS = ("name", "-name", "price", "-price", "createdAt", "-createdAt")
+"""The orders in which products can be listed; a minus turns one round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which products, and in which of the SORTS; None does not filter. Prices are inclusive."""
+
+    sort: str = "name"
+    category: str | None = None
+    min_price: int | None = None
+    max_price: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a row stands in a sorted list: its sort key, and its id to tell equals apart."""
+
+    key: str | int
+    product_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A product, and where it stands in the list that it was found in."""
+
+    product: Product
+    cursor: Cursor
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What to change of a product; None stays as it is, an empty `image_url` takes the picture away."""

@@ -1,12 +1,13 @@
 """What can be set for Product."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Setting
 from souk.store.cache.read_cache import CacheSettings
 
-CAN_BE_SET = (
+SETTINGS = (
     Setting(
         "cache_mb",
         "How much of the catalogue a process keeps in memory, as it is sent; in memory it takes about twice that.",
@@ -18,9 +19,16 @@ _MEGABYTE = 1_000_000
 _DEFAULT, _MOST = 32, 4_000
 
 
-def read_settings(values: Mapping[str, str]) -> CacheSettings:
-    """The settings of the cache; raises ConfigurationError for a size that is none."""
+@dataclass(frozen=True, slots=True)
+class ProductSettings:
+    """The settings of the service, read once."""
+
+    cache: CacheSettings
+
+
+def read_settings(values: Mapping[str, str]) -> ProductSettings:
+    """The settings; raises ConfigurationError for a size that is none."""
     text = values.get("cache_mb", str(_DEFAULT))
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
         raise ConfigurationError(f"product: cache_mb must be megabytes, 1 to {_MOST}, not {text!r}")
-    return CacheSettings(octets=int(text) * _MEGABYTE)
+    return ProductSettings(cache=CacheSettings(octets=int(text) * _MEGABYTE))

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from marketplace.product.deps import Deps
 from marketplace.product.domain import PRODUCT_EXISTS, Product
-from marketplace.product.ports import Catalogue
-from souk.kernel.clock import Clock
 from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id
 
@@ -22,11 +21,11 @@ class CreateProduct:
     id: str | None = None
 
 
-async def create_product(command: CreateProduct, catalogue: Catalogue, clock: Clock) -> Product:
+async def create_product(deps: Deps, command: CreateProduct) -> Product:
     """The product as it was added; raises PRODUCT_EXISTS when its id is taken."""
-    now = clock.now()
+    now = deps.clock.now()
     product = Product(
-        id=new_id("P", clock) if command.id is None else command.id,
+        id=new_id("P", deps.clock) if command.id is None else command.id,
         name=command.name,
         description=command.description,
         category=command.category,
@@ -36,6 +35,6 @@ async def create_product(command: CreateProduct, catalogue: Catalogue, clock: Cl
         created_at=now,
         updated_at=now,
     )
-    if not await catalogue.add(product):
+    if not await deps.products.add(product):
         raise DomainError(PRODUCT_EXISTS, f"the product {product.id} already exists")
     return product

@@ -1,10 +1,19 @@
 """Taking a product out of the catalogue."""
 
+from dataclasses import dataclass
+
+from marketplace.product.deps import Deps
 from marketplace.product.domain import is_product_id, unknown_product
-from marketplace.product.ports import Catalogue
 
 
-async def delete_product(product_id: str, catalogue: Catalogue) -> None:
+@dataclass(frozen=True, slots=True)
+class DeleteProduct:
+    """Which product."""
+
+    id: str
+
+
+async def delete_product(deps: Deps, command: DeleteProduct) -> None:
     """Raises PRODUCT_NOT_FOUND. Orders that hold the product keep their copy of name and price."""
-    if not is_product_id(product_id) or not await catalogue.remove(product_id):
-        raise unknown_product(product_id)
+    if not is_product_id(command.id) or not await deps.products.remove(command.id):
+        raise unknown_product(command.id)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from marketplace.product.deps import Deps
 from marketplace.product.domain import Changes, Product, changed, is_product_id, unknown_product
-from marketplace.product.ports import Catalogue
-from souk.kernel.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +14,12 @@ class UpdateProduct:
     changes: Changes
 
 
-async def update_product(command: UpdateProduct, catalogue: Catalogue, clock: Clock) -> Product:
+async def update_product(deps: Deps, command: UpdateProduct) -> Product:
     """The product as it is now; raises PRODUCT_NOT_FOUND."""
     if not is_product_id(command.id):
         raise unknown_product(command.id)
-    now = clock.now()
-    product = await catalogue.change(command.id, lambda old: changed(old, command.changes, now))
+    now = deps.clock.now()
+    product = await deps.products.change(command.id, lambda old: changed(old, command.changes, now))
     if product is None:
         raise unknown_product(command.id)
     return product

@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.service import ProductServicer, service
+from marketplace.product.service import service
+from marketplace.product.servicer import ProductServicer
 from souk.kernel.clock import FakeClock
 from souk.runtime.service import Host, Parts
 from souk.testing.service_host import HeldToContract, service_host

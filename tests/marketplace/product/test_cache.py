@@ -29,7 +29,7 @@ async def shown(parts, mug):
 
 
 def lose_database(product):
-    product._catalogue._database = Away(product._catalogue._database.dialect)
+    product._deps.products._database = Away(product._deps.products._database.dialect)
 
 
 async def test_the_catalogue_is_shown_while_the_database_is_away(shown):
@@ -61,7 +61,7 @@ async def test_whoever_changes_a_product_reads_the_change(shown):
 
 async def test_an_event_of_a_change_makes_the_cache_stale(shown, parts):
     mug = (await shown.GetProduct(pb.GetProductRequest(id="P-1"), None)).price
-    store = shown._catalogue
+    store = shown._deps.products
     await store.remove("P-1")  # by a process that died before it could say so
     assert (await shown.GetProduct(pb.GetProductRequest(id="P-1"), None)).price == mug
     await parts.consumers["catalogue-cache"](None)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.service import ProductServicer
+from marketplace.product.servicer import ProductServicer
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError, InvalidArgument
 from souk.runtime.service import Host, Parts

@@ -5,7 +5,8 @@ import pytest
 from shop.product.v1 import product_pb2 as pb
 from shop.product.v1.product_pb2_grpc import ProductServiceStub
 
-from marketplace.product.service import ProductServicer, service
+from marketplace.product.service import service
+from marketplace.product.servicer import ProductServicer
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import Outcome

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.domain import Product
-from marketplace.product.ports import SORTS, Listing
-from marketplace.product.service import ProductServicer, service
-from marketplace.product.store import ProductStore
-from marketplace.product.words import folded, query_words, words_of
+from marketplace.product.domain import SORTS, Listing, Product
+from marketplace.product.service import service
+from marketplace.product.servicer import ProductServicer
+from marketplace.product.store.products import ProductStore
+from marketplace.product.store.words import folded, query_words, words_of
 from souk.kernel.errors import InvalidArgument
 from souk.runtime.service import Parts
 from souk.testing.service_host import CallRecord, service_host
@@ -239,7 +239,7 @@ def test_pages_of_any_size_meet_every_product_once(tmp_path: Path) -> None:
 
     async def pages(page: Any) -> list[Any]:
         found: list[Any] = []
-        while some := await page(found[-1].place if found else None):
+        while some := await page(found[-1].cursor if found else None):
             found += some
         return found
 

@@ -7,10 +7,12 @@ import pytest
 from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.demo import demo_products
-from marketplace.product.ports import SORTS, Listing, Place
-from marketplace.product.service import ProductServicer, service
-from marketplace.product.store import ProductStore
-from marketplace.product.words import query_words
+from marketplace.product.deps import Deps
+from marketplace.product.domain import SORTS, Cursor, Listing
+from marketplace.product.service import service
+from marketplace.product.servicer import ProductServicer
+from marketplace.product.store.products import ProductStore
+from marketplace.product.store.words import query_words
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.store.cache.read_cache import ReadCache
@@ -65,7 +67,7 @@ async def test_it_answers_as_on_sqlite(store: ProductStore, tmp_path: Any) -> No
 
 async def test_changes_pages_and_refusals(store: ProductStore) -> None:
     clock = FakeClock()
-    servicer = ProductServicer(store, clock, ReadCache("product", clock, None, alone=True))
+    servicer = ProductServicer(Deps(store, ReadCache("product", clock, None, alone=True), clock))
     for number in range(9):
         request = pb.CreateProductRequest(
             id=f"p{number}",
@@ -81,10 +83,10 @@ async def test_changes_pages_and_refusals(store: ProductStore) -> None:
     await servicer.UpdateProduct(pb.UpdateProductRequest(id="p0", name="Samovar"), CONTEXT)
     await servicer.DeleteProduct(pb.DeleteProductRequest(id="p1"), CONTEXT)
     found: list[str] = []
-    after: Place | None = None
+    after: Cursor | None = None
     while page := await store.search(("mug",), "kitchen", after, 2):
         found += [placed.product.id for placed in page]
-        after = page[-1].place
+        after = page[-1].cursor
     assert sorted(found) == [f"p{number}" for number in range(2, 9)]
     listed = await servicer.ListProducts(pb.ListProductsRequest(sort="-price", page_size=3), CONTEXT)
     rest = await servicer.ListProducts(

@@ -7,8 +7,8 @@ from souk.kernel.errors import ConfigurationError
 
 
 def test_the_size_of_the_cache_is_in_megabytes() -> None:
-    assert read_settings({}).octets == 32_000_000
-    assert read_settings({"cache_mb": "5"}).octets == 5_000_000
+    assert read_settings({}).cache.octets == 32_000_000
+    assert read_settings({"cache_mb": "5"}).cache.octets == 5_000_000
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "4001", "1" * 400])

@@ -6,9 +6,8 @@ the best the smallest, so that a page can start right behind one.
 
 from collections.abc import Sequence
 
-from marketplace.product.domain import Product
-from marketplace.product.ports import Place
-from marketplace.product.words import folded
+from marketplace.product.domain import Cursor, Product
+from marketplace.product.store.words import folded
 from souk.store.database import Transaction, Value
 
 _SQLITE_FORGET = "DELETE FROM product_search WHERE rowid = (SELECT number FROM products WHERE id = $1)"
@@ -48,8 +47,8 @@ async def forget(tx: Transaction, product_id: str) -> None:
         await tx.execute(_SQLITE_FORGET, product_id)
 
 
-def search(
-    dialect: str, columns: str, words: Sequence[str], category: str | None, after: Place | None, limit: int
+def page_of_matches(
+    dialect: str, columns: str, words: Sequence[str], category: str | None, after: Cursor | None, limit: int
 ) -> tuple[str, list[Value]]:
     """The statement for a page of matches, and its values. `words` hold letters and digits only."""
     sqlite = dialect == "sqlite"

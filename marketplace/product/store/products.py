@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from shop.product.v1.product_pb2 import ProductChanged, ProductDeleted
 
-from marketplace.product import store_search
-from marketplace.product.domain import Change, Product
+from marketplace.product.domain import Change, Cursor, Listed, Listing, Product
 from marketplace.product.messages import to_message
-from marketplace.product.ports import Listing, Place, Placed
-from marketplace.product.words import folded
+from marketplace.product.store import search
+from marketplace.product.store.words import folded
 from souk.store.database import Database, Row, Transaction, Value
 from souk.store.outbox import Outbox
 
@@ -25,9 +24,12 @@ _SORT_COLUMNS = {"name": "sort_name", "price": "price", "createdAt": "created_at
 
 
 class ProductStore:
-    """The catalogue's port, over one database.
+    """The products that are for sale.
 
-    Each change inserts, locks or deletes its product's row, which guards all that belongs to it.
+    Each change is one transaction, and the event that tells of it commits with it. Changes of one
+    product are serialised: each inserts, locks or deletes its product's row, which guards all that
+    belongs to it. A page starts right behind `after` and holds at most `limit` products: while
+    nothing changes, going from page to page meets every product exactly once.
     """
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
@@ -35,6 +37,8 @@ class ProductStore:
         self._outbox = outbox
 
     async def add(self, product: Product) -> bool:
+        """Adds a product; False, and nothing happens, when its id is taken."""
+
         async def work(tx: Transaction) -> bool:
             if not await tx.execute(_ADD, *_values(product)):
                 return False
@@ -44,6 +48,11 @@ class ProductStore:
         return await self._database.run(work, guarded=True)
 
     async def change(self, product_id: str, change: Change) -> Product | None:
+        """Replaces a product by what `change` makes of it; None when it is unknown.
+
+        `change` may be called again. Nothing is told when it returns the product as it was.
+        """
+
         async def work(tx: Transaction) -> Product | None:
             sql = f"SELECT {_COLUMNS} FROM products WHERE id = $1 {tx.dialect.for_update}"
             row = await tx.fetch_one(sql, product_id)
@@ -59,8 +68,10 @@ class ProductStore:
         return await self._database.run(work, guarded=True)
 
     async def remove(self, product_id: str) -> bool:
+        """Takes a product out; False when it is unknown."""
+
         async def work(tx: Transaction) -> bool:
-            await store_search.forget(tx, product_id)
+            await search.forget(tx, product_id)
             if not await tx.execute("DELETE FROM products WHERE id = $1", product_id):
                 return False
             await self._outbox.publish(tx, product_id, ProductDeleted(product_id=product_id))
@@ -69,6 +80,8 @@ class ProductStore:
         return await self._database.run(work, guarded=True)
 
     async def find(self, product_ids: Sequence[str]) -> list[Product]:
+        """The known ones among these, in no order."""
+
         if not product_ids:
             return []
         marks = ", ".join(f"${number}" for number in range(1, len(product_ids) + 1))
@@ -76,25 +89,29 @@ class ProductStore:
         rows = await self._database.read(lambda tx: tx.fetch(sql, *product_ids), single=True)
         return [_product(row) for row in rows]
 
-    async def list(self, listing: Listing, after: Place | None, limit: int) -> Sequence[Placed]:
+    async def list(self, listing: Listing, after: Cursor | None, limit: int) -> Sequence[Listed]:
+        """A page of a listing, in its order."""
+
         sql, values = _listing(listing, after, limit)
         rows = await self._database.read(lambda tx: tx.fetch(sql, *values), long=True)
-        return [Placed(_product(row), Place(row["sort_key"], row["id"])) for row in rows]
+        return [Listed(_product(row), Cursor(row["sort_key"], row["id"])) for row in rows]
 
     async def search(
-        self, words: Sequence[str], category: str | None, after: Place | None, limit: int
-    ) -> Sequence[Placed]:
+        self, words: Sequence[str], category: str | None, after: Cursor | None, limit: int
+    ) -> Sequence[Listed]:
+        """Products that hold every word, the last one as a beginning; the best match first."""
+
         dialect = self._database.dialect.name
-        sql, values = store_search.search(dialect, _COLUMNS, words, category, after, limit)
+        sql, values = search.page_of_matches(dialect, _COLUMNS, words, category, after, limit)
         rows = await self._database.read(lambda tx: tx.fetch(sql, *values), long=True)
-        return [Placed(_product(row), Place(row["score"], row["id"])) for row in rows]
+        return [Listed(_product(row), Cursor(row["score"], row["id"])) for row in rows]
 
     async def _changed(self, tx: Transaction, product: Product) -> None:
-        await store_search.index(tx, product)
+        await search.index(tx, product)
         await self._outbox.publish(tx, product.id, ProductChanged(product=to_message(product)))
 
 
-def _listing(listing: Listing, after: Place | None, limit: int) -> tuple[str, list[Value]]:
+def _listing(listing: Listing, after: Cursor | None, limit: int) -> tuple[str, list[Value]]:
     column = _SORT_COLUMNS[listing.sort.removeprefix("-")]
     direction, behind = ("DESC", "<") if listing.sort.startswith("-") else ("ASC", ">")
     conditions, values = ["TRUE"], list[Value]()

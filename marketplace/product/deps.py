@@ -1,0 +1,16 @@
+"""What every use case of Product works with, put together once by the composition root."""
+
+from dataclasses import dataclass
+
+from marketplace.product.store.products import ProductStore
+from souk.kernel.clock import Clock
+from souk.store.cache.read_cache import ReadCache
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The store, the cache of what buyers are shown, and the clock."""
+
+    products: ProductStore
+    cache: ReadCache
+    clock: Clock

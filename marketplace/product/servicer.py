@@ -1,0 +1,113 @@
+"""Messages in, use cases, messages out."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import grpc.aio
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+from shop.product.v1 import product_pb2 as pb
+from shop.product.v1.product_pb2_grpc import ProductServiceServicer
+
+from marketplace.product.deps import Deps
+from marketplace.product.domain import Changes, Listing, Product
+from marketplace.product.messages import to_message
+from marketplace.product.use_cases.create_product import CreateProduct, create_product
+from marketplace.product.use_cases.delete_product import DeleteProduct, delete_product
+from marketplace.product.use_cases.read_products import (
+    GetProduct,
+    GetProducts,
+    ListProducts,
+    SearchProducts,
+    get_product,
+    get_products,
+    list_products,
+    search_products,
+)
+from marketplace.product.use_cases.update_product import UpdateProduct, update_product
+from souk.kernel.paging import ANYBODY, page_of
+
+Context = grpc.aio.ServicerContext[Any, Any]
+M = TypeVar("M", bound=Message)
+
+
+class ProductServicer(ProductServiceServicer):
+    """shop.product.v1.ProductService.
+
+    What is shown to buyers comes from a cache; what services ask, and so the price of an order, never does.
+    """
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    async def ListProducts(self, request: pb.ListProductsRequest, context: Context) -> pb.ListProductsResponse:
+        return await self._shown(request, pb.ListProductsResponse, lambda: self._list(request))
+
+    async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.ListProductsResponse:
+        return await self._shown(request, pb.ListProductsResponse, lambda: self._search(request))
+
+    async def GetProduct(self, request: pb.GetProductRequest, context: Context) -> pb.Product:
+        return await self._shown(request, pb.Product, lambda: self._get(request))
+
+    async def _list(self, request: pb.ListProductsRequest) -> pb.ListProductsResponse:
+        listing = Listing(
+            sort=_given(request, "sort") or "name",
+            category=_given(request, "category"),
+            min_price=_given(request, "min_price"),
+            max_price=_given(request, "max_price"),
+        )
+        key = str if listing.sort.endswith("name") else int
+        query = ListProducts(listing, page_of(request, (key, str), caller=ANYBODY))
+        return _page(*await list_products(self._deps, query))
+
+    async def _search(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse:
+        page = page_of(request, (int, str), caller=ANYBODY)
+        query = SearchProducts(request.q, _given(request, "category"), page)
+        return _page(*await search_products(self._deps, query))
+
+    async def _get(self, request: pb.GetProductRequest) -> pb.Product:
+        return to_message(await get_product(self._deps, GetProduct(request.id)))
+
+    async def CreateProduct(self, request: pb.CreateProductRequest, context: Context) -> pb.Product:
+        command = CreateProduct(
+            id=_given(request, "id"),
+            name=request.name,
+            description=request.description,
+            category=request.category,
+            price=request.price,
+            currency=request.currency,
+            image_url=_given(request, "image_url"),
+        )
+        product = await create_product(self._deps, command)
+        await self._deps.cache.changed()
+        return to_message(product)
+
+    async def UpdateProduct(self, request: pb.UpdateProductRequest, context: Context) -> pb.Product:
+        changes = Changes(**{field: _given(request, field) for field in Changes.__slots__})
+        command = UpdateProduct(request.id, changes)
+        product = await update_product(self._deps, command)
+        await self._deps.cache.changed()
+        return to_message(product)
+
+    async def DeleteProduct(self, request: pb.DeleteProductRequest, context: Context) -> Empty:
+        await delete_product(self._deps, DeleteProduct(request.id))
+        await self._deps.cache.changed()
+        return Empty()
+
+    async def BatchGetProducts(
+        self, request: pb.BatchGetProductsRequest, context: Context
+    ) -> pb.BatchGetProductsResponse:
+        found = await get_products(self._deps, GetProducts(request.ids))
+        return pb.BatchGetProductsResponse(products=map(to_message, found))
+
+    async def _shown(self, request: Message, kind: type[M], load: Callable[[], Awaitable[M]]) -> M:
+        key = request.DESCRIPTOR.name.encode() + request.SerializeToString(deterministic=True)
+        return await self._deps.cache.read(key, kind, load)
+
+
+def _given(request: Any, field: str) -> Any:
+    return getattr(request, field) if request.HasField(field) else None
+
+
+def _page(shown: Sequence[Product], token: str | None) -> pb.ListProductsResponse:
+    return pb.ListProductsResponse(products=map(to_message, shown), next_page_token=token)

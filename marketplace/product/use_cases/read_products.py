@@ -1,0 +1,79 @@
+"""Reading products: by their ids, a page of a listing, a page of what a search finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from marketplace.product.deps import Deps
+from marketplace.product.domain import Cursor, Listed, Listing, Product, is_product_id, unknown_product
+from marketplace.product.store.words import query_words
+from souk.kernel.paging import PageAsked
+
+Page = tuple[list[Product], str | None]
+"""A page of products, and the token of the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetProduct:
+    """One product by its id."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetProducts:
+    """Some products by their ids."""
+
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ListProducts:
+    """A page of a listing."""
+
+    listing: Listing
+    page: PageAsked
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProducts:
+    """A page of what a text finds, of one category or of all."""
+
+    text: str
+    category: str | None
+    page: PageAsked
+
+
+async def get_product(deps: Deps, query: GetProduct) -> Product:
+    """One product; raises PRODUCT_NOT_FOUND."""
+    found = await get_products(deps, GetProducts([query.id]))
+    if not found:
+        raise unknown_product(query.id)
+    return found[0]
+
+
+async def get_products(deps: Deps, query: GetProducts) -> list[Product]:
+    """The known ones among the ids, in no order."""
+    return await deps.products.find([known for known in dict.fromkeys(query.ids) if is_product_id(known)])
+
+
+async def list_products(deps: Deps, query: ListProducts) -> Page:
+    """A page of a listing, in its order."""
+    page = query.page
+    return _cut(page, await deps.products.list(query.listing, _cursor(page), page.size + 1))
+
+
+async def search_products(deps: Deps, query: SearchProducts) -> Page:
+    """A page of matches, the best first; text without any word matches nothing."""
+    words, page = query_words(query.text), query.page
+    if not words:
+        return [], None
+    return _cut(page, await deps.products.search(words, query.category, _cursor(page), page.size + 1))
+
+
+def _cursor(page: PageAsked) -> Cursor | None:
+    return None if page.after is None else Cursor(page.after[0], str(page.after[1]))
+
+
+def _cut(page: PageAsked, found: Sequence[Listed]) -> Page:
+    shown, token = page.cut(found, lambda listed: (listed.cursor.key, listed.cursor.product_id))
+    return [listed.product for listed in shown], token
