@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
+from marketplace.inventory.use_cases.reserve import Reserve
 from shop.inventory.v1 import inventory_pb2 as pb
 
 from marketplace.inventory.domain import Item, Reservation, State
 from marketplace.inventory.use_cases.adjust_stock import AdjustStock
-from marketplace.inventory.use_cases.reserve import Reserve
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import InvalidArgument, Violation
 

@@ -6,12 +6,14 @@ from importlib.resources import files
 from typing import Any
 
 import grpc.aio
-from shop.inventory.v1 import inventory_pb2 as pb
-from shop.inventory.v1.inventory_pb2_grpc import InventoryServiceServicer
-
 from marketplace.inventory.adapters.announcer import OutboxAnnouncer
 from marketplace.inventory.adapters.no_gate import NoGate
 from marketplace.inventory.adapters.turns import Turns
+from marketplace.inventory.use_cases.release import Release, release
+from marketplace.inventory.use_cases.reserve import reserve
+from shop.inventory.v1 import inventory_pb2 as pb
+from shop.inventory.v1.inventory_pb2_grpc import InventoryServiceServicer
+
 from marketplace.inventory.demo import load_demo
 from marketplace.inventory.messages import to_adjust, to_message, to_reserve
 from marketplace.inventory.ports import Announcer, Gate, Stockroom
@@ -20,8 +22,6 @@ from marketplace.inventory.use_cases.adjust_stock import Adjusted, AdjustStock, 
 from marketplace.inventory.use_cases.commit_reservation import CommitReservation, commit_reservation
 from marketplace.inventory.use_cases.expire_reservations import BATCH, expire_reservations
 from marketplace.inventory.use_cases.get_stock import GetStock, get_stock
-from marketplace.inventory.use_cases.release import Release, release
-from marketplace.inventory.use_cases.reserve import reserve
 from marketplace.inventory.use_cases.return_stock import ReturnStock, return_stock
 from souk.kernel.clock import Clock
 from souk.kernel.context import current

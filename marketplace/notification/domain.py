@@ -1,8 +1,27 @@
-"""What a message to a buyer is. No I/O."""
+"""What a message to a buyer is, and its two forms: plain text, and HTML. No I/O.
+
+Whatever comes from outside is escaped here, in one place.
+"""
 
 from dataclasses import dataclass
+from html import escape
 
 UNKNOWN_TEMPLATE = "UNKNOWN_TEMPLATE"
+SHOP = "Souk"
+
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{subject}</title></head>
+<body style="font-family: sans-serif; max-width: 36em; margin: 2em auto; color: #222">
+<p>{greeting}</p>
+<p>{opening}</p>
+{table}<p>{closing}</p>
+<p>{shop}</p>
+</body>
+</html>
+"""
+_ROW = '<tr><td style="padding: 0.2em 2em 0.2em 0">{label}</td><td style="text-align: right">{value}</td></tr>\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +67,34 @@ class Letter:
     to: Contact
     message: Rendered
     written_at: int
+
+
+def render(content: Content, name: str) -> Rendered:
+    """The message to somebody of this name; an empty name is greeted without one."""
+    greeting = f"Hello {name}," if name else "Hello,"
+    return Rendered(content.subject, _text(content, greeting), _html(content, greeting))
+
+
+def _text(content: Content, greeting: str) -> str:
+    width = max((len(line.label) for line in content.lines), default=0)
+    table = "\n".join(f"  {line.label:<{width}}  {line.value}" for line in content.lines)
+    parts = (greeting, content.opening, table, content.closing, SHOP)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _html(content: Content, greeting: str) -> str:
+    return _PAGE.format(
+        subject=escape(content.subject),
+        greeting=escape(greeting),
+        opening=escape(content.opening),
+        table=_table(content.lines),
+        closing=escape(content.closing),
+        shop=escape(SHOP),
+    )
+
+
+def _table(lines: tuple[Line, ...]) -> str:
+    if not lines:
+        return ""
+    rows = "".join(_ROW.format(label=escape(line.label), value=escape(line.value)) for line in lines)
+    return f"<table>\n{rows}</table>\n"

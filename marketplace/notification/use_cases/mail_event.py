@@ -3,9 +3,8 @@
 import logging
 from dataclasses import dataclass
 
-from marketplace.notification.domain import Letter
-from marketplace.notification.ports import Contacts, Postman
-from marketplace.notification.render import render
+from marketplace.notification.deps import Deps
+from marketplace.notification.domain import Letter, render
 from marketplace.notification.templates import UnreadablePayloadError, draft
 from souk.kernel.errors import PoisonedEvent
 
@@ -22,7 +21,7 @@ class MailEvent:
     time: int
 
 
-async def mail_event(command: MailEvent, contacts: Contacts, postman: Postman) -> None:
+async def mail_event(deps: Deps, command: MailEvent) -> None:
     """Brings a letter to the postman, unless the buyer is gone.
 
     Raises PoisonedEvent for what no template can ever be written about.
@@ -33,9 +32,9 @@ async def mail_event(command: MailEvent, contacts: Contacts, postman: Postman) -
         raise PoisonedEvent(str(error)) from None
     if found is None:
         raise PoisonedEvent(f"there is no template for {command.type[:200]}")
-    contact = await contacts.find(found.user_id)
+    contact = await deps.contacts.find(found.user_id)
     if contact is None:
         _log.info("nobody to write to about event %s: the account was deleted", command.id)
         return
     message = render(found.content, contact.name)
-    await postman.take(Letter(command.id, contact, message, command.time))
+    await deps.postman.take(Letter(command.id, contact, message, command.time))

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from marketplace.notification.domain import UNKNOWN_TEMPLATE, Rendered
-from marketplace.notification.render import render
+from marketplace.notification.domain import UNKNOWN_TEMPLATE, Rendered, render
 from marketplace.notification.templates import UnreadablePayloadError, draft
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from marketplace.inventory.adapters.turns import Turns
+
 from souk.kernel.errors import DomainError
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.valkey import redis, valkey_server  # noqa: F401 - fixtures

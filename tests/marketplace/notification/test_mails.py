@@ -17,8 +17,7 @@ from shop.order.v1 import order_pb2 as order
 from shop.payment.v1 import payment_pb2 as payment
 from shop.user.v1 import user_pb2 as user
 
-from marketplace.notification.domain import Content, Line
-from marketplace.notification.render import render
+from marketplace.notification.domain import Content, Line, render
 from marketplace.notification.service import service
 from marketplace.notification.templates import TEMPLATES
 from souk.events.envelope import Event

@@ -1,0 +1,24 @@
+"""What follows from the events that Notification hears: a mail for each."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from marketplace.notification.deps import Deps
+from marketplace.notification.templates import TEMPLATES
+from marketplace.notification.use_cases.mail_event import MailEvent, mail_event
+from souk.events.consumer import Handler
+from souk.events.envelope import Event
+from souk.runtime.service import Subscription
+
+MAILS = "mails"
+SUBSCRIPTIONS = (Subscription(MAILS, tuple(TEMPLATES)),)
+
+
+def consumers(deps: Deps) -> Mapping[str, Handler]:
+    """The handlers by the names of their consumers."""
+    return {MAILS: partial(write_mail, deps)}
+
+
+async def write_mail(deps: Deps, event: Event) -> None:
+    """Writes to the buyer about an event; raises PoisonedEvent for one that no template is about."""
+    await mail_event(deps, MailEvent(event.id, event.type, event.payload, event.time.ToMicroseconds()))
