@@ -1,9 +1,9 @@
 """Demo stock: P-101 to P-164. Each product's key makes loading it again harmless."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-from marketplace.inventory.use_cases.adjust_stock import AdjustStock
+from marketplace.inventory.deps import Deps
+from marketplace.inventory.use_cases.adjust_stock import AdjustStock, adjust_stock
 
 CALLER = "demo"
 _PRODUCTS = range(101, 165)
@@ -15,9 +15,9 @@ def _pieces(number: int) -> int:
     return _FIRST_STOCK if number == _PRODUCTS.start else 20 + number * 37 % 231
 
 
-async def load_demo(adjust: Callable[[AdjustStock], Awaitable[object]]) -> None:
+async def load_demo(deps: Deps) -> None:
     """Receives the demo stock, all products at once."""
-    await asyncio.gather(*(adjust(_received(number)) for number in _PRODUCTS))
+    await asyncio.gather(*(adjust_stock(deps, _received(number)) for number in _PRODUCTS))
 
 
 def _received(number: int) -> AdjustStock:

@@ -44,6 +44,18 @@ class Reservation:
     expires_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change by hand as it was recorded; `available` is what it left."""
+
+    caller: str
+    key: str
+    product_id: str
+    delta: int
+    reason: str
+    available: int
+
+
 class Action(Enum):
     """What can be asked of a reservation, or, for `EXPIRE`, what time does to it."""
 

@@ -10,6 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 import grpc.aio
+from marketplace.order.lost_charges import LostCharges
+from marketplace.order.use_cases.checks import Checks, Wish
+from marketplace.order.use_cases.hear_events import ERASURE, REFUNDS, HearEvents
+from marketplace.order.use_cases.move_parcel import MoveParcel
 from shop.order.v1 import order_pb2 as pb
 from shop.order.v1.order_pb2_grpc import OrderServiceServicer
 
@@ -17,15 +21,11 @@ from marketplace.order import domain
 from marketplace.order.adapters.lookups import ProductCatalogue, UserAddressBook
 from marketplace.order.adapters.payments import ServicePayments
 from marketplace.order.adapters.stock import InventoryStock
-from marketplace.order.lost_charges import LostCharges
 from marketplace.order.messages import items_of, order_message
 from marketplace.order.saga import OrderSagas
 from marketplace.order.store import OrderStore
 from marketplace.order.use_cases.cancel_order import CancelOrder
-from marketplace.order.use_cases.checks import Checks, Wish
 from marketplace.order.use_cases.find_lost_charges import FindLostCharges
-from marketplace.order.use_cases.hear_events import ERASURE, REFUNDS, HearEvents
-from marketplace.order.use_cases.move_parcel import MoveParcel
 from marketplace.order.use_cases.place_order import PlaceOrder
 from marketplace.order.use_cases.read_orders import ReadOrders
 from souk.kernel.context import current

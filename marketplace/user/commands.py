@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import click
+from marketplace.user.throttle import Counted
 from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.adapters.argon2_passwords import Argon2Passwords
@@ -12,7 +13,6 @@ from marketplace.user.domain import Account
 from marketplace.user.service import service
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.attempts import AttemptStore
-from marketplace.user.throttle import Counted
 from marketplace.user.use_cases.check_password import PasswordCheck
 from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
 from souk.descriptors.request_check import require_within_limits

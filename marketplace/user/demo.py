@@ -1,6 +1,7 @@
 """Loads the demo users. Their passwords are public: a system with demo data binds loopback only."""
 
 from marketplace.user.address import Address, Place
+
 from marketplace.user.domain import ADMIN, CUSTOMER
 from marketplace.user.ports import Accounts, Addresses
 from marketplace.user.use_cases.check_password import PasswordCheck

@@ -1,9 +1,9 @@
 """Accounts, addresses and tokens as messages of the contract."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from marketplace.user.address import FIELDS, Address
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.address import FIELDS, Address
 from marketplace.user.domain import Account
 from marketplace.user.use_cases.issue_token import Token
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from marketplace.user import address
 from marketplace.user.address import Address
-from marketplace.user.domain import Account, Change, Credentials, Proof
 from marketplace.user.refresh import Decision, Family
 from marketplace.user.signing import SigningKey
 from marketplace.user.throttle import Attempt
+
+from marketplace.user import address
+from marketplace.user.domain import Account, Change, Credentials, Proof
 
 
 class Accounts(Protocol):

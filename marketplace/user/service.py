@@ -7,25 +7,8 @@ from typing import Any
 
 import grpc.aio
 from google.protobuf.empty_pb2 import Empty
-from shop.user.v1 import user_pb2 as pb
-from shop.user.v1.user_pb2_grpc import UserServiceServicer
-
-from marketplace.user.adapters.argon2_passwords import Argon2Passwords
 from marketplace.user.adapters.cached_key_ring import CachedKeyRing
-from marketplace.user.adapters.es256_signer import Es256Signer
-from marketplace.user.adapters.sealed_keys import SealedKeys
-from marketplace.user.adapters.service_obligations import ServiceObligations
 from marketplace.user.address import FIELDS, Place
-from marketplace.user.demo import load_demo
-from marketplace.user.domain import require
-from marketplace.user.messages import address_message, token_message, user_message
-from marketplace.user.ports import Accounts, Addresses, KeyRing, Obligations, Passwords, Sessions, Signer
-from marketplace.user.settings import SETTINGS, read
-from marketplace.user.store.accounts import AccountStore
-from marketplace.user.store.addresses import AddressStore
-from marketplace.user.store.attempts import AttemptStore
-from marketplace.user.store.keys import KeyStore
-from marketplace.user.store.sessions import SessionStore
 from marketplace.user.throttle import Counted
 from marketplace.user.use_cases.account import DeleteMe, UpdateMe, delete_me, get_user, update_me
 from marketplace.user.use_cases.addresses import (
@@ -37,6 +20,23 @@ from marketplace.user.use_cases.addresses import (
     list_addresses,
     update_address,
 )
+from shop.user.v1 import user_pb2 as pb
+from shop.user.v1.user_pb2_grpc import UserServiceServicer
+
+from marketplace.user.adapters.argon2_passwords import Argon2Passwords
+from marketplace.user.adapters.es256_signer import Es256Signer
+from marketplace.user.adapters.sealed_keys import SealedKeys
+from marketplace.user.adapters.service_obligations import ServiceObligations
+from marketplace.user.demo import load_demo
+from marketplace.user.domain import require
+from marketplace.user.messages import address_message, token_message, user_message
+from marketplace.user.ports import Accounts, Addresses, KeyRing, Obligations, Passwords, Sessions, Signer
+from marketplace.user.settings import SETTINGS, read
+from marketplace.user.store.accounts import AccountStore
+from marketplace.user.store.addresses import AddressStore
+from marketplace.user.store.attempts import AttemptStore
+from marketplace.user.store.keys import KeyStore
+from marketplace.user.store.sessions import SessionStore
 from marketplace.user.use_cases.change_password import ChangePassword, change_password
 from marketplace.user.use_cases.check_password import PasswordCheck
 from marketplace.user.use_cases.issue_token import Issuer

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from marketplace.user.signing import Schedule
+
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Setting

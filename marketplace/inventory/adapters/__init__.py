@@ -1,1 +1,1 @@
-"""What fulfils Inventory's ports besides its store."""
+"""What the service needs from outside, translated into its own words."""

@@ -1,8 +1,8 @@
-"""The gate before a product that many want at once: marks in Redis say that it was short a moment ago.
+"""Hints of products that many want at once: marks in Redis say that it was short a moment ago.
 
 A mark holds what was available when PostgreSQL last refused, for MARK seconds. Whoever wants more than that
 is led to look before it queues for the row's lock; PostgreSQL decides either way. A mark that is wrong costs
-one look. A Redis that is away is not asked for PAUSE seconds, and then everybody queues as without a gate.
+one look. A Redis that is away is not asked for PAUSE seconds, and then everybody queues as without hints.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,8 +26,8 @@ T = TypeVar("T")
 _log = logger("inventory")
 
 
-class RedisGate:
-    """Implements `ports.Gate`."""
+class RedisHints:
+    """Implements `ports.ShortageHints`."""
 
     def __init__(self, redis: "Redis", clock: Clock) -> None:
         self._redis, self._clock = redis, clock
@@ -36,7 +36,7 @@ class RedisGate:
     async def likely_short(self, items: Sequence[Item]) -> bool:
         """Whether a mark says that there is less than wanted of one of them."""
         nothing: list[bytes | str | None] = []
-        marks = await self._ask(lambda: self._redis.mget([_place(item.product_id) for item in items]), nothing)
+        marks = await self._ask(lambda: self._redis.mget([_key_of(item.product_id) for item in items]), nothing)
         return any(_less(mark, item.quantity) for item, mark in zip(items, marks, strict=False))
 
     async def learned(self, short: Mapping[str, int]) -> None:
@@ -45,7 +45,7 @@ class RedisGate:
         async def mark() -> None:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for product, available in short.items():
-                    pipe.set(_place(product), available, ex=MARK)
+                    pipe.set(_key_of(product), available, ex=MARK)
                 await pipe.execute()
 
         await self._ask(mark, None)
@@ -61,7 +61,7 @@ class RedisGate:
             return otherwise
 
 
-def _place(product: str) -> str:
+def _key_of(product: str) -> str:
     return f"souk:inventory:short:{product}"
 
 

@@ -1,10 +1,9 @@
-"""The stockroom in SQL."""
+"""The books of stock in SQL, the same on either engine."""
 
 import json
 from collections.abc import Sequence
 
-from marketplace.inventory.domain import MAX_PIECES, Item, Move, Reservation, State
-from marketplace.inventory.ports import Adjustment
+from marketplace.inventory.domain import MAX_PIECES, Adjustment, Item, Move, Reservation, State
 from souk.store.database import Row, Transaction
 
 _INSERT = """
@@ -47,11 +46,15 @@ _INSERT_ADJUSTMENT = """
 """
 
 
-class SqlStockroom:
-    """Implements `ports.Stockroom` on either engine."""
+class StockStore:
+    """The books of stock. Everything happens inside the caller's transaction, and with it.
+
+    `find` and `insert` serialise whoever works on the same key until the transaction ends. Stock
+    changes by conditional updates: it is never below zero, not even between two statements.
+    """
 
     async def insert(self, tx: Transaction, reservation: Reservation, now: int) -> bool:
-        """One statement; a concurrent insert of the same key is waited for."""
+        """Records a reservation under a new key; False when the key is known. A concurrent insert is waited for."""
         inserted = await tx.execute(
             _INSERT,
             reservation.key,
@@ -74,16 +77,20 @@ class SqlStockroom:
         await tx.write(_UPDATE, key, state.value, expires_at)
 
     async def look(self, tx: Transaction, key: str) -> Reservation | None:
-        """One statement, without a lock."""
+        """The reservation as it is for now, without a lock."""
         row = await tx.fetch_one(_FIND, key)
         return None if row is None else _to_reservation(row)
 
     async def pass_on(self, tx: Transaction, seen: Reservation, state: State) -> bool:
-        """One conditional update."""
+        """Takes a reservation to another state, and locks it; False when it is not as `seen` any more."""
         return await tx.execute(_PASS_ON, seen.key, seen.state.value, state.value, likely=1) == 1
 
     async def hold(self, tx: Transaction, items: Sequence[Item]) -> dict[str, int]:
-        """One conditional update for each item, and a look at each that is short."""
+        """Reserves what it can and returns what is available of each product that is short.
+
+        When anything is returned, the caller rolls back. One conditional update for each item, and a look at
+        each that is short.
+        """
         short: dict[str, int] = {}
         for item in items:
             if not await self._hold(tx, item):
@@ -104,7 +111,7 @@ class SqlStockroom:
         return available
 
     async def move(self, tx: Transaction, items: Sequence[Item], move: Move) -> None:
-        """Moves pieces; the table's checks hold whatever the caller believes."""
+        """Moves pieces that are surely there: any move but a hold. The table's checks hold in any case."""
         await tx.execute_many(_MOVES[move], [(item.product_id, item.quantity) for item in items])
 
     async def lapsed(self, tx: Transaction, now: int, limit: int) -> list[str]:
@@ -112,7 +119,10 @@ class SqlStockroom:
         return [row["key"] for row in await tx.fetch(_LAPSED, now, limit)]
 
     async def glance(self, tx: Transaction, key: str, items: Sequence[Item]) -> dict[str, int] | None:
-        """Stock of all the items and whether the key is known, in one statement."""
+        """What is available of each product that is short right now; None if `key` is known, or nothing is.
+
+        One statement, without locks.
+        """
         marks = ", ".join(f"${place}" for place in range(2, len(items) + 2))
         sql = f"""
             SELECT '' AS product_id, count(*) AS available FROM reservations WHERE key = $1
@@ -141,7 +151,7 @@ class SqlStockroom:
         return None if row is None else _to_adjustment(row)
 
     async def adjust(self, tx: Transaction, product_id: str, delta: int) -> int | None:
-        """Adds or takes pieces in one conditional statement."""
+        """Adds or takes pieces in one statement, and returns what is available then; None when it cannot be done."""
         if delta > 0:
             row = await tx.fetch_one(_ADD, product_id, delta, MAX_PIECES)
         else:

@@ -18,7 +18,7 @@ class Turns:
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
-        self._doors: dict[str, _Door] = {}
+        self._queues: dict[str, _Queue] = {}
 
     @asynccontextmanager
     async def of(self, products: Iterable[str]) -> AsyncIterator[None]:
@@ -30,24 +30,24 @@ class Turns:
 
     @asynccontextmanager
     async def _turn(self, product: str) -> AsyncIterator[None]:
-        door = self._doors.get(product)
-        if door is None:
-            door = self._doors[product] = _Door(self._at_once)
-        door.visitors += 1
+        queue = self._queues.get(product)
+        if queue is None:
+            queue = self._queues[product] = _Queue(self._at_once)
+        queue.waiting += 1
         try:
-            async with door.room:
+            async with queue.room:
                 yield
         finally:
-            door.visitors -= 1
-            if not door.visitors:
-                del self._doors[product]
+            queue.waiting -= 1
+            if not queue.waiting:
+                del self._queues[product]
 
 
-class _Door:
+class _Queue:
     """A product that somebody wants."""
 
-    __slots__ = ("room", "visitors")
+    __slots__ = ("room", "waiting")
 
     def __init__(self, at_once: int) -> None:
         self.room = asyncio.Semaphore(at_once)
-        self.visitors = 0
+        self.waiting = 0

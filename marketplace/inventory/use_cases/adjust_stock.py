@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from shop.inventory.v1 import inventory_pb2
 
-from marketplace.inventory.domain import MAX_PIECES
-from marketplace.inventory.ports import Adjustment, Announcer, Stockroom
+from marketplace.inventory.deps import Deps
+from marketplace.inventory.domain import MAX_PIECES, Adjustment
+from marketplace.inventory.messages import stock_changed
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
-from souk.store.database import Database, Transaction
+from souk.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +35,25 @@ class Adjusted:
     replayed: bool
 
 
-async def adjust_stock(
-    command: AdjustStock, database: Database, stockroom: Stockroom, announcer: Announcer, now: int
-) -> Adjusted:
+async def adjust_stock(deps: Deps, command: AdjustStock) -> Adjusted:
     """What the adjustment left; a repeat gets the answer of the first.
 
     Raises DomainError with OUT_OF_STOCK or IDEMPOTENCY_KEY_REUSED, and InvalidArgument when more
     pieces would have been received than can be counted.
     """
+    now = deps.clock.now()
 
     async def work(tx: Transaction) -> Adjusted:
-        found = await stockroom.find_adjustment(tx, command.caller, command.key)
+        found = await deps.stock.find_adjustment(tx, command.caller, command.key)
         if found is not None:
             return Adjusted(_same(found, command).available, replayed=True)
-        left = await _adjust(tx, command, stockroom)
+        left = await _adjust(deps, tx, command)
         record = Adjustment(command.caller, command.key, command.product_id, command.delta, command.reason, left)
-        await stockroom.insert_adjustment(tx, record, now)
-        await announcer.stock_changed(tx, command.product_id, left)
+        await deps.stock.insert_adjustment(tx, record, now)
+        await deps.outbox.publish(tx, command.product_id, stock_changed(command.product_id, left))
         return Adjusted(left, replayed=False)
 
-    return await database.run(work, guarded=True)
+    return await deps.database.run(work, guarded=True)
 
 
 def _same(found: Adjustment, command: AdjustStock) -> Adjustment:
@@ -63,12 +63,12 @@ def _same(found: Adjustment, command: AdjustStock) -> Adjustment:
     return found
 
 
-async def _adjust(tx: Transaction, command: AdjustStock, stockroom: Stockroom) -> int:
-    left = await stockroom.adjust(tx, command.product_id, command.delta)
+async def _adjust(deps: Deps, tx: Transaction, command: AdjustStock) -> int:
+    left = await deps.stock.adjust(tx, command.product_id, command.delta)
     if left is not None:
         return left
     if command.delta > 0:
         raise InvalidArgument([Violation("delta", f"more than {MAX_PIECES} pieces would have been received")])
-    available = await stockroom.available(tx, command.product_id) or 0
+    available = await deps.stock.available(tx, command.product_id) or 0
     stock = inventory_pb2.Stock(product_id=command.product_id, available=available)
     raise DomainError("OUT_OF_STOCK", f"only {available} are available", inventory_pb2.StockShortage(items=[stock]))

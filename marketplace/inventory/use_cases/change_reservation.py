@@ -6,13 +6,13 @@ from types import MappingProxyType
 
 from shop.inventory.v1 import inventory_pb2
 
+from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Item, Move, Refused, Reservation, decide
-from marketplace.inventory.ports import Stockroom
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
 
 
-async def change(tx: Transaction, stockroom: Stockroom, found: Reservation, action: Action) -> Reservation:
+async def change(deps: Deps, tx: Transaction, found: Reservation, action: Action) -> Reservation:
     """The reservation after `action`; raises DomainError when its state forbids that, or stock is short."""
     decision = decide(found.state, action)
     if isinstance(decision, Refused):
@@ -20,29 +20,29 @@ async def change(tx: Transaction, stockroom: Stockroom, found: Reservation, acti
     if decision.state is found.state:
         return found
     for move in decision.moves:
-        await make(tx, stockroom, found.items, move)
-    await stockroom.update(tx, found.key, decision.state, found.expires_at)
+        await make(deps, tx, found.items, move)
+    await deps.stock.update(tx, found.key, decision.state, found.expires_at)
     return Reservation(found.key, found.order_id, found.items, decision.state, found.expires_at)
 
 
-async def change_seen(tx: Transaction, stockroom: Stockroom, seen: Reservation, action: Action) -> Reservation | None:
+async def change_seen(deps: Deps, tx: Transaction, seen: Reservation, action: Action) -> Reservation | None:
     """As `change`, of a reservation that was seen without a lock; None when that is not possible."""
     decision = decide(seen.state, action)
     if isinstance(decision, Refused) or decision.state is seen.state:
         return None
-    if not await stockroom.pass_on(tx, seen, decision.state):
+    if not await deps.stock.pass_on(tx, seen, decision.state):
         return None
     for move in decision.moves:
-        await make(tx, stockroom, seen.items, move)
+        await make(deps, tx, seen.items, move)
     return replace(seen, state=decision.state)
 
 
-async def make(tx: Transaction, stockroom: Stockroom, items: Sequence[Item], move: Move) -> None:
+async def make(deps: Deps, tx: Transaction, items: Sequence[Item], move: Move) -> None:
     """Makes one move; raises OUT_OF_STOCK, naming everything that is short, when there is too little to hold."""
     if move is not Move.HOLD:
-        await stockroom.move(tx, items, move)
+        await deps.stock.move(tx, items, move)
         return
-    short = await stockroom.hold(tx, items)
+    short = await deps.stock.hold(tx, items)
     if short:
         raise out_of_stock(short)
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Reservation
-from marketplace.inventory.ports import Stockroom
 from marketplace.inventory.use_cases.change_reservation import change, change_seen
 from souk.kernel.errors import DomainError
-from souk.store.database import Database, Transaction
+from souk.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +16,21 @@ class CommitReservation:
     key: str
 
 
-async def commit_reservation(command: CommitReservation, database: Database, stockroom: Stockroom) -> Reservation:
+async def commit_reservation(deps: Deps, command: CommitReservation) -> Reservation:
     """The sale. A reservation that expired is reserved again first.
 
     Raises DomainError with OUT_OF_STOCK (it expired, and the stock is gone), RESERVATION_RELEASED, or
     RESERVATION_NOT_FOUND.
     """
 
-    seen = await database.read(lambda tx: stockroom.look(tx, command.key), single=True)
+    seen = await deps.database.read(lambda tx: deps.stock.look(tx, command.key), single=True)
 
     async def work(tx: Transaction) -> Reservation:
-        if seen is not None and (sold := await change_seen(tx, stockroom, seen, Action.COMMIT)) is not None:
+        if seen is not None and (sold := await change_seen(deps, tx, seen, Action.COMMIT)) is not None:
             return sold
-        found = await stockroom.find(tx, command.key)
+        found = await deps.stock.find(tx, command.key)
         if found is None:
             raise DomainError("RESERVATION_NOT_FOUND", "nothing is reserved under this key")
-        return await change(tx, stockroom, found, Action.COMMIT)
+        return await change(deps, tx, found, Action.COMMIT)
 
-    return await database.run(work, guarded=True)
+    return await deps.database.run(work, guarded=True)

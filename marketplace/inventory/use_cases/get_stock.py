@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from marketplace.inventory.ports import Stockroom
+from marketplace.inventory.deps import Deps
 from souk.kernel.errors import DomainError
-from souk.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +13,9 @@ class GetStock:
     product_id: str
 
 
-async def get_stock(query: GetStock, database: Database, stockroom: Stockroom) -> int:
+async def get_stock(deps: Deps, query: GetStock) -> int:
     """Pieces available; raises STOCK_NOT_FOUND for a product that never had any."""
-    available = await database.read(lambda tx: stockroom.available(tx, query.product_id))
+    available = await deps.database.read(lambda tx: deps.stock.available(tx, query.product_id))
     if available is None:
         raise DomainError("STOCK_NOT_FOUND", "this product has never been in stock")
     return available

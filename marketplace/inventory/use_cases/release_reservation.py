@@ -2,33 +2,34 @@
 
 from dataclasses import dataclass
 
+from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Reservation, State
-from marketplace.inventory.ports import Stockroom
 from marketplace.inventory.use_cases.change_reservation import change
-from souk.store.database import Database, Transaction
+from souk.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseReservation:
     """Release what is reserved under a key."""
 
     key: str
 
 
-async def release(command: Release, database: Database, stockroom: Stockroom, now: int) -> Reservation:
+async def release_reservation(deps: Deps, command: ReleaseReservation) -> Reservation:
     """The released reservation; raises RESERVATION_COMMITTED when it was sold.
 
     Of a key never seen it records a tombstone, so that a Reserve that is late is refused.
     """
     tombstone = Reservation(command.key, "", (), State.RELEASED, 0)
+    now = deps.clock.now()
 
     async def work(tx: Transaction) -> Reservation:
-        found = await stockroom.find(tx, command.key)
+        found = await deps.stock.find(tx, command.key)
         if found is None:
-            if await stockroom.insert(tx, tombstone, now):
+            if await deps.stock.insert(tx, tombstone, now):
                 return tombstone
-            found = await stockroom.find(tx, command.key)
+            found = await deps.stock.find(tx, command.key)
             assert found is not None, "a key that could not be inserted is there: keys are never deleted"
-        return await change(tx, stockroom, found, Action.RELEASE)
+        return await change(deps, tx, found, Action.RELEASE)
 
-    return await database.run(work, guarded=True)
+    return await deps.database.run(work, guarded=True)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Reservation
-from marketplace.inventory.ports import Stockroom
 from marketplace.inventory.use_cases.change_reservation import change
 from souk.kernel.errors import DomainError
-from souk.store.database import Database, Transaction
+from souk.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,13 @@ class ReturnStock:
     key: str
 
 
-async def return_stock(command: ReturnStock, database: Database, stockroom: Stockroom) -> Reservation:
+async def return_stock(deps: Deps, command: ReturnStock) -> Reservation:
     """The returned sale; raises RESERVATION_NOT_FOUND when nothing was sold under the key."""
 
     async def work(tx: Transaction) -> Reservation:
-        found = await stockroom.find(tx, command.key)
+        found = await deps.stock.find(tx, command.key)
         if found is None:
             raise DomainError("RESERVATION_NOT_FOUND", "nothing was sold under this key")
-        return await change(tx, stockroom, found, Action.RETURN)
+        return await change(deps, tx, found, Action.RETURN)
 
-    return await database.run(work, guarded=True)
+    return await deps.database.run(work, guarded=True)

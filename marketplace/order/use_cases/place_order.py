@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from marketplace.order.use_cases.checks import Checked, Checks, Wish, check_request
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order import domain
@@ -19,7 +20,6 @@ from marketplace.order.events import OrderPlaced, RejectionMadeFinal
 from marketplace.order.messages import order_message
 from marketplace.order.ports import Orders
 from marketplace.order.saga import PLACE, Placing, refusal_of
-from marketplace.order.use_cases.checks import Checked, Checks, Wish, check_request
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.context import current
 from souk.kernel.errors import DomainError

@@ -5,7 +5,6 @@ import secrets
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
-
 from marketplace.user.signing import SigningKey
 
 ALGORITHM = "ES256"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from marketplace.user.address import FIELDS, MOST_ADDRESSES, Address, Change, Place, too_many_addresses
+
 from marketplace.user.ports import Mark
 from souk.store.database import Database, Row, Transaction, Value
 

@@ -1,6 +1,7 @@
 """Wrong passwords in SQL: they outlive a restart, and count for every replica."""
 
 from marketplace.user.throttle import WINDOW, Attempt, seconds_to_wait
+
 from souk.kernel.clock import Clock
 from souk.kernel.ids import new_id
 from souk.store.database import Database, Transaction, Value

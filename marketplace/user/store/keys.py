@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from marketplace.user.ports import Rotation, Seal
 from marketplace.user.signing import SigningKey
+
+from marketplace.user.ports import Rotation, Seal
 from souk.kernel.errors import ConfigurationError
 from souk.store.database import Database, Row, Transaction
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from marketplace.user.refresh import Decision, Family
+
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.store.database import Database, Row, Transaction
 

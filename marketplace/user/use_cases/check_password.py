@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from marketplace.user.throttle import Attempt, Counted
+
 from marketplace.user.domain import Credentials, Proof, bad_credentials, email_key, too_many_attempts, unknown_user
 from marketplace.user.ports import Accounts, Attempts, Passwords
-from marketplace.user.throttle import Attempt, Counted
 from souk.kernel.context import current
 
 WRONG = "email or password is wrong"

@@ -3,9 +3,10 @@
 import secrets
 from dataclasses import dataclass
 
+from marketplace.user.signing import signing_key
+
 from marketplace.user.domain import Account
 from marketplace.user.ports import KeyRing, Signer
-from marketplace.user.signing import signing_key
 from souk.kernel.clock import MICROSECONDS, Clock
 
 ISSUER = "souk"

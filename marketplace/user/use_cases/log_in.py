@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from marketplace.user.refresh import open_family
+
 from marketplace.user.domain import bad_credentials
 from marketplace.user.ports import Accounts, Sessions
-from marketplace.user.refresh import open_family
 from marketplace.user.use_cases.check_password import WRONG, PasswordCheck
 from marketplace.user.use_cases.issue_token import Issuer, Token
 from souk.kernel.context import current

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from marketplace.user.ports import Sessions
 from marketplace.user.refresh import parse
+
+from marketplace.user.ports import Sessions
 
 
 @dataclass(frozen=True, slots=True)

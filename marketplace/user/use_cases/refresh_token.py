@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from marketplace.user.refresh import Verdict, decide, parse
+
 from marketplace.user.domain import bad_credentials
 from marketplace.user.ports import Accounts, Sessions
-from marketplace.user.refresh import Verdict, decide, parse
 from marketplace.user.use_cases.issue_token import Issuer, Token
 
 _GOOD = (Verdict.ROTATED, Verdict.REPEATED)

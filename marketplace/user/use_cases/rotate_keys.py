@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from marketplace.user.ports import Keys, Rotation, Signer
 from marketplace.user.signing import Schedule, SigningKey, forgettable, next_start
+
+from marketplace.user.ports import Keys, Rotation, Signer
 from souk.kernel.clock import Clock
 
 

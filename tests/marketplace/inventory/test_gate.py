@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketplace.inventory.adapters.turns import Turns
 
+from marketplace.inventory.store.turns import Turns
 from souk.kernel.errors import DomainError
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.valkey import redis, valkey_server  # noqa: F401 - fixtures
@@ -27,15 +27,15 @@ def held(replicas, monkeypatch) -> list[str]:
     """Every reservation that queued for a row's lock, by its key."""
     seen: list[str] = []
     for shop in replicas:
-        stockroom = shop.parts.servicer._stockroom
-        insert = stockroom.insert
+        stock = shop.parts.servicer._deps.stock
+        insert = stock.insert
 
         async def spying(tx, reservation, now, insert=insert):
             if reservation.key not in seen:  # a transaction may be run again
                 seen.append(reservation.key)
             return await insert(tx, reservation, now)
 
-        monkeypatch.setattr(stockroom, "insert", spying)
+        monkeypatch.setattr(stock, "insert", spying)
     return seen
 
 
@@ -143,4 +143,4 @@ async def test_only_a_few_queue_in_the_database_and_the_rest_in_order():
     await asyncio.gather(*(visit(number, ["P-1"]) for number in range(20)))
     assert (most, order) == (2, list(range(20)))
     await asyncio.gather(*(visit(n, ["P-1", "P-2"] if n % 2 else ["P-2", "P-1"]) for n in range(20)))
-    assert turns._doors == {}
+    assert turns._queues == {}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from marketplace.inventory.store import SqlStockroom
+from marketplace.inventory.service import deps_of
 from marketplace.inventory.use_cases.expire_reservations import expire_reservations
 from souk.kernel.errors import DomainError
 from tests.properties import examples
@@ -150,7 +150,7 @@ class Inventory(RuleBasedStateMachine):
     def time_passes(self, seconds) -> None:
         self.shop.clock.advance(seconds)
         now = self.shop.clock.now()
-        self.runner.run(expire_reservations(self.shop.host.database, SqlStockroom(), now))
+        self.runner.run(expire_reservations(deps_of(self.shop.host)))
         self.model.expire(now)
 
     @invariant()

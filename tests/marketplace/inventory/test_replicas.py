@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from shop.inventory.v1 import inventory_pb2 as pb
 
-from marketplace.inventory.store import SqlStockroom
+from marketplace.inventory.service import deps_of
 from marketplace.inventory.use_cases.expire_reservations import expire_reservations
 from souk.kernel.errors import DomainError
 
@@ -79,8 +79,9 @@ async def test_a_lapsed_reservation_is_put_back_once(replicas: list[Shop]) -> No
     await one.adjust("P-1", 20, "a")
     for n in range(10):
         await one.reserve(f"k{n}", {"P-1": 2}, ttl=60)
-    now = one.clock.now() + 61_000_000
-    sweeps = (expire_reservations(shop.host.database, SqlStockroom(), now) for shop in replicas * 2)
+    for shop in replicas:
+        shop.clock.advance(61)
+    sweeps = (expire_reservations(deps_of(shop.host)) for shop in replicas * 2)
     await asyncio.gather(*sweeps, *(two.release(f"k{n}") for n in range(5)))
     assert await two.row("P-1") == (20, 20, 0, 0)
 

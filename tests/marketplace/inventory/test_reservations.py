@@ -4,7 +4,7 @@ import pytest
 from shop.inventory.v1 import inventory_pb2 as pb
 
 from marketplace.inventory.domain import TABLE, Action, Move, Refused, State
-from marketplace.inventory.store import SqlStockroom
+from marketplace.inventory.service import deps_of
 from marketplace.inventory.use_cases.expire_reservations import expire_reservations
 from souk.kernel.errors import DomainError, InvalidArgument
 
@@ -108,8 +108,8 @@ async def test_a_forgotten_reservation_lapses(shop) -> None:
     await shop.reserve("k", {"P-1": 4}, ttl=60)
     await shop.reserve("later", {"P-1": 1}, ttl=600)
     shop.clock.advance(61)
-    assert await expire_reservations(shop.host.database, SqlStockroom(), shop.clock.now()) == 1
-    assert await expire_reservations(shop.host.database, SqlStockroom(), shop.clock.now()) == 0
+    assert await expire_reservations(deps_of(shop.host)) == 1
+    assert await expire_reservations(deps_of(shop.host)) == 0
     assert await shop.row("P-1") == (10, 9, 1, 0)
 
 
@@ -117,7 +117,7 @@ async def _lapsed(shop) -> None:
     await shop.adjust("P-1", 10, "a")
     await shop.reserve("k", {"P-1": 6}, ttl=60)
     shop.clock.advance(61)
-    await expire_reservations(shop.host.database, SqlStockroom(), shop.clock.now())
+    await expire_reservations(deps_of(shop.host))
 
 
 async def test_a_lapsed_reservation_is_reserved_again_to_be_sold(shop) -> None:
@@ -138,7 +138,7 @@ async def test_a_lapsed_reservation_cannot_be_sold_when_the_stock_is_gone(shop) 
 async def test_a_lapsed_reservation_is_reserved_again_for_longer(shop) -> None:
     await _lapsed(shop)
     assert await shop.reserve("k", {"P-1": 6}, ttl=60) == RESERVED
-    assert await expire_reservations(shop.host.database, SqlStockroom(), shop.clock.now()) == 0
+    assert await expire_reservations(deps_of(shop.host)) == 0
     assert await shop.row("P-1") == (10, 4, 6, 0)
 
 

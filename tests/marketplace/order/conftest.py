@@ -8,6 +8,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from marketplace.order.use_cases.checks import Checks, Wish
+from marketplace.order.use_cases.hear_events import HearEvents
+from marketplace.order.use_cases.move_parcel import MoveParcel
 from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1 import payment_pb2
@@ -19,9 +22,6 @@ from marketplace.order.saga import OrderSagas
 from marketplace.order.service import service
 from marketplace.order.store import OrderStore
 from marketplace.order.use_cases.cancel_order import CancelOrder
-from marketplace.order.use_cases.checks import Checks, Wish
-from marketplace.order.use_cases.hear_events import HearEvents
-from marketplace.order.use_cases.move_parcel import MoveParcel
 from marketplace.order.use_cases.place_order import Answer, PlaceOrder
 from marketplace.order.use_cases.read_orders import ReadOrders
 from souk.descriptors.contract import contract_of

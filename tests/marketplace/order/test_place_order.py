@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from marketplace.order.use_cases.checks import Checks
 from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.events import Item
 from marketplace.order.service import LONGEST_DEADLINE, saga_deadline
-from marketplace.order.use_cases.checks import Checks
 from marketplace.order.use_cases.place_order import RESERVATION, Answer, PlaceOrder
 from souk.descriptors.request_check import require_within_limits
 from souk.kernel.clock import MICROSECONDS

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
+from marketplace.user.signing import Schedule, SigningKey, forgettable, next_start, signing_key
 from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.service import UserServicer, build, service
 from marketplace.user.settings import read
-from marketplace.user.signing import Schedule, SigningKey, forgettable, next_start, signing_key
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Parts

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marketplace.user.refresh import Verdict, decide, open_family, parse
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.refresh import Verdict, decide, open_family, parse
 from marketplace.user.service import UserServicer, build, service
 from souk.kernel.clock import MICROSECONDS, FakeClock
 from souk.kernel.errors import DomainError

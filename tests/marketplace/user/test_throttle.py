@@ -4,11 +4,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from marketplace.user.throttle import Counted
 from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.service import UserServicer
 from marketplace.user.store.sessions import MOST_ADDRESSES
-from marketplace.user.throttle import Counted
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.runtime.service import Host, Parts

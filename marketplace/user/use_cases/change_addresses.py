@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marketplace.user.address import Address, Place, changed, checked, unknown_address
+
 from marketplace.user.domain import is_id, unknown_user
 from marketplace.user.ports import Addresses, Mark
 from souk.kernel.clock import Clock

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from marketplace.user.countries import COUNTRIES, WITHOUT_POSTAL_CODES
+
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 
 ADDRESS_NOT_FOUND = "ADDRESS_NOT_FOUND"

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from marketplace.user.ports import Keys
 from marketplace.user.signing import SigningKey
+
+from marketplace.user.ports import Keys
 from souk.kernel.clock import Clock
 
 FRESH = 30.0

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from google.protobuf.message import Message
+from marketplace.order.lately import Lately
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order import domain
 from marketplace.order.domain import Order
 from marketplace.order.events import Event, from_json, to_json
-from marketplace.order.lately import Lately
 from marketplace.order.messages import order_message, published
 from marketplace.order.ports import Shown
 from souk.kernel.clock import Clock
