@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from marketplace.order.service import service
-from marketplace.order.store import OrderStore
+from marketplace.order.store.orders import OrderStore
 from souk.hosting.offline import offline
 
 

@@ -6,7 +6,7 @@
 `|` is the pivot: from there it only goes forward.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -22,7 +22,8 @@ from marketplace.order import domain
 from marketplace.order.domain import Order
 from marketplace.order.events import Item, StockReserved
 from marketplace.order.messages import order_cancelled, order_message, unavailable
-from marketplace.order.ports import Charge, Orders, Payments, Stock
+from marketplace.order.ports import Charge, Payments, Stock
+from marketplace.order.store.orders import OrderStore
 from souk.kernel.errors import DomainError
 from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
 from souk.saga.runner import SagaRunner
@@ -67,17 +68,20 @@ class Placing:
         return cls(**{**fields, "items": items, "source": bytes.fromhex(fields["source"])})
 
 
-class OrderSagas:
-    """The steps, with what they need. `runner` is set once, by the composition root."""
+Run = Callable[[tuple[Saga, ...]], SagaRunner]
 
-    def __init__(self, orders: Orders, stock: Stock, payments: Payments) -> None:
+
+class OrderSagas:
+    """The steps, with what they need. `run` makes the runner of both; `place_deadline` is in seconds."""
+
+    def __init__(self, orders: OrderStore, stock: Stock, payments: Payments, place_deadline: float, run: Run) -> None:
         self._orders = orders
         self._stock = stock
         self._payments = payments
-        self.runner: SagaRunner | None = None
+        self.sagas = self._sagas(place_deadline)
+        self.runner = run(self.sagas)
 
-    def all(self, place_deadline: float) -> Sequence[Saga]:
-        """Both, for a runner; `place_deadline` is in seconds."""
+    def _sagas(self, place_deadline: float) -> tuple[Saga, ...]:
         place_order = Saga(
             PLACE,
             Step(RESERVE, do=self._reserve, undo=self._release, record=self._reserved),
@@ -95,11 +99,6 @@ class OrderSagas:
             ended=self._cancelled,
         )
         return (place_order, cancel_order)
-
-    async def begin_cancelling(self, tx: Transaction, order: Order) -> None:
-        """Starts the cancel saga of an order that has just become CANCELLING."""
-        assert self.runner is not None, "the composition root sets it"
-        await self.runner.start(tx, CANCEL, order.id, order.attempt, order.payment_id.encode(), order.user_id)
 
     # place-order
 
@@ -146,7 +145,7 @@ class OrderSagas:
         order = await self._orders.load_lately(tx, call.ref.subject)
         after = await self._orders.change(tx, order, domain.finish_placing(order))
         if after.status is domain.Status.CANCELLING:
-            await self.begin_cancelling(tx, after)
+            await begin_cancelling(self.runner, tx, after)
 
     # cancel-order
 
@@ -161,6 +160,11 @@ class OrderSagas:
     async def _cancelled(self, tx: Transaction, call: StepCall) -> None:
         order = await self._orders.load_lately(tx, call.ref.subject)
         await self._orders.change(tx, order, domain.finish_cancelling(order))
+
+
+async def begin_cancelling(runner: SagaRunner, tx: Transaction, order: Order) -> None:
+    """Starts the cancel saga of an order that has just become CANCELLING."""
+    await runner.start(tx, CANCEL, order.id, order.attempt, order.payment_id.encode(), order.user_id)
 
 
 def reservation_key(ref: SagaRef) -> str:

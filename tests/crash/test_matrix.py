@@ -66,7 +66,9 @@ SCENARIOS = {
 
 def _saga_points() -> dict[str, list[str]]:
     nobody: Any = None
-    return {saga.name: fault_points(saga) for saga in OrderSagas(nobody, nobody, nobody).all(60.0)}
+    return {
+        saga.name: fault_points(saga) for saga in OrderSagas(nobody, nobody, nobody, 60.0, lambda sagas: nobody).sagas
+    }
 
 
 POINTS = _saga_points()

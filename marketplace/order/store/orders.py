@@ -4,17 +4,17 @@ The read model changes in the transaction that appends, so that a buyer reads wh
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from google.protobuf.message import Message
-from marketplace.order.lately import Lately
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order import domain
 from marketplace.order.domain import Order
 from marketplace.order.events import Event, from_json, to_json
 from marketplace.order.messages import order_message, published
-from marketplace.order.ports import Shown
+from marketplace.order.store.recent_orders import RecentOrders
 from souk.kernel.clock import Clock
 from souk.kernel.errors import DomainError, VersionConflict
 from souk.store.database import Row, Transaction
@@ -26,8 +26,16 @@ from souk.store.outbox import Outbox
 PLACE_ORDER = "/shop.order.v1.OrderService/PlaceOrder"
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An order as its buyer sees it, and when it was placed, in microseconds."""
+
+    created_at: int
+    order: pb.Order
+
+
 class OrderStore:
-    """The `Orders` port over one database."""
+    """The event log, the read model that changes with it, keys and addresses, inside a transaction."""
 
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
@@ -36,10 +44,10 @@ class OrderStore:
         self._keys = Idempotency()
         self._erased = ErasedSubjects()
         # As they stood when this process last committed a change: perhaps not the latest.
-        self._lately = Lately[Order]()
+        self._orders = RecentOrders[Order]()
         # These two never change, once they are there.
-        self._scopes = Lately[Scope]()
-        self._replies = Lately[StoredReply]()
+        self._scopes = RecentOrders[Scope]()
+        self._replies = RecentOrders[StoredReply]()
 
     # the log
 
@@ -49,7 +57,7 @@ class OrderStore:
 
     async def load_lately(self, tx: Transaction, order_id: str) -> Order:
         """As it stands, or stood a moment ago: for whoever appends what follows from it, and hears of a conflict."""
-        return self._lately.get(order_id) or await self.load(tx, order_id)
+        return self._orders.get(order_id) or await self.load(tx, order_id)
 
     async def load_known(self, tx: Transaction, order_id: str) -> Order:
         """Raises ORDER_NOT_FOUND when there is no such order."""
@@ -78,14 +86,14 @@ class OrderStore:
         try:
             await self._log.append(tx, order.id, order.version, rows)
         except VersionConflict:
-            self._lately.drop(order.id)
+            self._orders.drop(order.id)
             raise
         after = order
         for event in events:
             after = domain.apply(after, event, time)
         if any(map(domain.is_seen, events)):
             await self._show(tx, after, new=not order.version)
-        tx.after_commit(partial(self._lately.keep, after.id, after))
+        tx.after_commit(partial(self._orders.keep, after.id, after))
         if _standing(order) != _standing(after) and (message := published(after)) is not None:
             await self._outbox.publish(tx, after.id, message)
         return after
@@ -168,7 +176,7 @@ class OrderStore:
         tx.after_commit(partial(self._replies.keep, order.id, stored))
 
     def answered(self, order_id: str) -> StoredReply | None:
-        """The final answer, if this process stored it lately."""
+        """The final answer of the key of an order, if this process stored it lately; it never changes."""
         return self._replies.get(order_id)
 
     async def answer_key(self, tx: Transaction, user_id: str, key: str, reply: DomainError) -> None:

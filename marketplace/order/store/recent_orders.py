@@ -6,8 +6,8 @@ V = TypeVar("V")
 MOST = 1_024
 
 
-class Lately(Generic[V]):
-    """The last values by key, at most `most`. What is gone from here is still in the database."""
+class RecentOrders(Generic[V]):
+    """Something of the last orders by their ids, at most `most`. What is gone from here is still in the database."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most

@@ -7,16 +7,16 @@ being placed is never touched, however old or young the charge is. See docs/deci
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 
+from marketplace.order.deps import Deps
 from marketplace.order.domain import Order, Status
-from marketplace.order.ports import Orders, Payments, StandingCharge
-from souk.kernel.clock import Clock
+from marketplace.order.ports import StandingCharge
 from souk.kernel.context import acting_as
 from souk.rpc.call import CallFailed
-from souk.store.database import Database, Transaction
+from souk.store.database import Transaction
 
 AT_ONCE = 100
 """Charges that are asked for at once."""
@@ -70,73 +70,71 @@ def _attempt(charge: StandingCharge) -> int:
     return int(attempt) if order_id == charge.order_id and attempt.isdecimal() else 0
 
 
+@dataclass(slots=True)
+class Progress:
+    """Behind which charge the next look begins, and when the whole book was begun last (monotonic seconds)."""
+
+    after: str = ""
+    began_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FindLostCharges:
-    """`found` counts each; with `report_only` nothing is given back."""
+    """Go on from `progress`; `found` counts each; with `report_only` nothing is given back."""
 
-    def __init__(
-        self,
-        database: Database,
-        orders: Orders,
-        payments: Payments,
-        clock: Clock,
-        found: Found,
-        *,
-        report_only: bool = False,
-    ) -> None:
-        self._database = database
-        self._orders = orders
-        self._payments = payments
-        self._clock = clock
-        self._found = found
-        self._report_only = report_only
-        self._after = ""
-        self._began_at: float | None = None
+    found: Found
+    report_only: bool = False
+    progress: Progress = field(default_factory=Progress)
 
-    async def look(self) -> None:
-        """Goes through what is new, once a day through all; what fails is done at the next look."""
-        now = self._clock.monotonic()
-        whole = self._began_at is None or now - self._began_at >= WHOLE_BOOK
-        try:
-            with acting_as("order"):
-                lost, end = await self._go_through("" if whole else self._after)
-                await self._make_good(lost)
-        except CallFailed as error:
-            _log.warning("Payment's book cannot be compared with the orders now: %s", error)
-            return
-        self._after = end
-        if whole:
-            self._began_at = now
 
-    async def _go_through(self, after: str) -> tuple[Sequence[Lost], str]:
-        lost: list[Lost] = []
-        while True:
-            page = await self._payments.standing(after, MIN_AGE, AT_ONCE)
-            lost += await self._database.read(partial(self._lost, page=page))
-            after = page[-1].payment_id if page else after
-            if len(page) < AT_ONCE:
-                return lost, after
+async def find_lost_charges(deps: Deps, command: FindLostCharges) -> None:
+    """Goes through what is new, once a day through all; what fails is done at the next look."""
+    now = deps.clock.monotonic()
+    whole = command.progress.began_at is None or now - command.progress.began_at >= WHOLE_BOOK
+    try:
+        with acting_as("order"):
+            lost, end = await _go_through(deps, "" if whole else command.progress.after)
+            await _make_good(deps, command, lost)
+    except CallFailed as error:
+        _log.warning("Payment's book cannot be compared with the orders now: %s", error)
+        return
+    command.progress.after = end
+    if whole:
+        command.progress.began_at = now
 
-    async def _lost(self, tx: Transaction, page: Sequence[StandingCharge]) -> list[Lost]:
-        found = []
-        for charge in page:
-            if await self._orders.is_paid_by(tx, charge.order_id, charge.payment_id):
-                continue
-            loss = loss_of(await self._orders.load(tx, charge.order_id), charge)
-            if loss is not None:
-                found.append(Lost(charge, loss))
-        return found
 
-    async def _make_good(self, lost: Sequence[Lost]) -> None:
-        unknown = sum(each.loss is Loss.UNKNOWN for each in lost)
-        if unknown > MOST_UNKNOWN:
-            _log.error("%d charges are of unknown orders; are orders missing? None of these is given back", unknown)
-        for each in lost:
-            keep = self._report_only or (each.loss is Loss.UNKNOWN and unknown > MOST_UNKNOWN)
-            if not keep:
-                await self._payments.cancel(each.charge.key, each.charge.order_id)
-            self._found(each.loss)
-            charge, what = each.charge, "kept" if keep else "given back"
-            _log.warning(
-                "no order stands behind charge %s of order %s (%s): it is %s",
-                *(charge.payment_id, charge.order_id, each.loss.value, what),
-            )
+async def _go_through(deps: Deps, after: str) -> tuple[Sequence[Lost], str]:
+    lost: list[Lost] = []
+    while True:
+        page = await deps.payments.standing(after, MIN_AGE, AT_ONCE)
+        lost += await deps.database.read(partial(_lost, deps, page=page))
+        after = page[-1].payment_id if page else after
+        if len(page) < AT_ONCE:
+            return lost, after
+
+
+async def _lost(deps: Deps, tx: Transaction, page: Sequence[StandingCharge]) -> list[Lost]:
+    found = []
+    for charge in page:
+        if await deps.orders.is_paid_by(tx, charge.order_id, charge.payment_id):
+            continue
+        loss = loss_of(await deps.orders.load(tx, charge.order_id), charge)
+        if loss is not None:
+            found.append(Lost(charge, loss))
+    return found
+
+
+async def _make_good(deps: Deps, command: FindLostCharges, lost: Sequence[Lost]) -> None:
+    unknown = sum(each.loss is Loss.UNKNOWN for each in lost)
+    if unknown > MOST_UNKNOWN:
+        _log.error("%d charges are of unknown orders; are orders missing? None of these is given back", unknown)
+    for each in lost:
+        keep = command.report_only or (each.loss is Loss.UNKNOWN and unknown > MOST_UNKNOWN)
+        if not keep:
+            await deps.payments.cancel(each.charge.key, each.charge.order_id)
+        command.found(each.loss)
+        charge, what = each.charge, "kept" if keep else "given back"
+        _log.warning(
+            "no order stands behind charge %s of order %s (%s): it is %s",
+            *(charge.payment_id, charge.order_id, each.loss.value, what),
+        )

@@ -1,29 +1,43 @@
-"""Ship and deliver: what an administrator records of a parcel's way."""
+"""Ship and deliver an order: what an administrator records of a parcel's way."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from marketplace.order import domain
+from marketplace.order.deps import Deps
 from marketplace.order.domain import Order
 from marketplace.order.events import Event
-from marketplace.order.ports import Orders
-from souk.store.database import Database, Transaction
+from souk.store.database import Transaction
 from souk.store.event_store import decide
 
-Decision = Callable[[Order], list[Event]]
+
+@dataclass(frozen=True, slots=True)
+class ShipOrder:
+    """Any buyer's order, which is with the carrier now."""
+
+    order_id: str
 
 
-class MoveParcel:
-    """Takes a decision about any buyer's order: `domain.ship` or `domain.deliver`."""
+@dataclass(frozen=True, slots=True)
+class DeliverOrder:
+    """Any buyer's order, which has arrived."""
 
-    def __init__(self, database: Database, orders: Orders, decision: Decision) -> None:
-        self._database = database
-        self._orders = orders
-        self._decision = decision
+    order_id: str
 
-    async def __call__(self, order_id: str) -> Order:
-        """Raises ORDER_NOT_FOUND, or the refusal of the decision."""
 
-        async def record(tx: Transaction) -> Order:
-            order = await self._orders.load_known(tx, order_id)
-            return await self._orders.change(tx, order, self._decision(order))
+async def ship_order(deps: Deps, command: ShipOrder) -> Order:
+    """The shipped order; raises ORDER_NOT_FOUND and NOT_SHIPPABLE."""
+    return await _record(deps, command.order_id, domain.ship)
 
-        return await decide(self._database, record)
+
+async def deliver_order(deps: Deps, command: DeliverOrder) -> Order:
+    """The delivered order; raises ORDER_NOT_FOUND and NOT_DELIVERABLE."""
+    return await _record(deps, command.order_id, domain.deliver)
+
+
+async def _record(deps: Deps, order_id: str, decision: Callable[[Order], list[Event]]) -> Order:
+    async def record(tx: Transaction) -> Order:
+        order = await deps.orders.load_known(tx, order_id)
+        return await deps.orders.change(tx, order, decision(order))
+
+    return await decide(deps.database, record)

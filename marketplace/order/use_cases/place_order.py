@@ -6,28 +6,28 @@ key with an attempt running wait for it
 key after a not-final end   drive the same order further: the next attempt
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from marketplace.order.use_cases.checks import Checked, Checks, Wish, check_request
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order import domain
+from marketplace.order.deps import Deps
 from marketplace.order.domain import Order, Status
 from marketplace.order.events import OrderPlaced, RejectionMadeFinal
 from marketplace.order.messages import order_message
-from marketplace.order.ports import Orders
 from marketplace.order.saga import PLACE, Placing, refusal_of
+from marketplace.order.use_cases.check_order import Checked, PlaceOrder, check_request, check_with_others
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.context import current
 from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id
 from souk.saga.definition import SagaRef
-from souk.saga.runner import SagaRunner
-from souk.store.database import Database, Transaction
+from souk.store.database import Transaction
 from souk.store.idempotency import KeyRecord, StoredReply
+
+__all__ = ["RESERVATION", "Answer", "PlaceOrder", "answer_by", "place_order"]
 
 MAX_WAITERS = 100
 ANSWER_BEFORE = 0.5
@@ -52,156 +52,159 @@ class Answer:
     replayed: bool = False
 
 
-class PlaceOrder:
-    """The use case. Its collaborators come from the composition root."""
+async def place_order(deps: Deps, command: PlaceOrder) -> Answer:
+    """Raises the refusals of the contract. Once recorded, it goes on even if the caller goes away."""
+    check_request(command)
+    until = answer_by(deps.clock)
+    with _one_of_few(deps, command):
+        while True:
+            record, order = await _look(deps, command)
+            if record is not None:
+                record.require(command.fingerprint)
+            try:
+                return await _advance(deps, command, record, order, until)
+            except KeyTaken:
+                continue
 
-    def __init__(self, database: Database, orders: Orders, checks: Checks, runner: SagaRunner, clock: Clock) -> None:
-        self._database = database
-        self._orders = orders
-        self._checks = checks
-        self._runner = runner
-        self._clock = clock
-        self._waiting: Counter[tuple[str, str]] = Counter()
 
-    async def __call__(self, wish: Wish, fingerprint: str) -> Answer:
-        """Raises the refusals of the contract. Once recorded, it goes on even if the caller goes away."""
-        check_request(wish)
-        until = self._patience()
-        with self._one_of_few(wish):
-            while True:
-                record, order = await self._look(wish)
-                if record is not None:
-                    record.require(fingerprint)
-                try:
-                    return await self._advance(wish, fingerprint, record, order, until)
-                except KeyTaken:
-                    continue
+async def _look(deps: Deps, command: PlaceOrder) -> tuple[KeyRecord | None, Order]:
+    """The key, and the order that it drives further."""
+    record = await deps.database.read(lambda tx: deps.orders.find_key(tx, command.user_id, command.key), single=True)
+    if record is None or record.reply is not None:
+        return record, Order("")
+    return await deps.database.read(lambda tx: _known(deps, tx, command))
 
-    async def _look(self, wish: Wish) -> tuple[KeyRecord | None, Order]:
-        """The key, and the order that it drives further."""
-        record = await self._database.read(lambda tx: self._orders.find_key(tx, wish.user_id, wish.key), single=True)
-        if record is None or record.reply is not None:
-            return record, Order("")
-        return await self._database.read(lambda tx: self._known(tx, wish))
 
-    async def _known(self, tx: Transaction, wish: Wish) -> tuple[KeyRecord | None, Order]:
-        """The key and its order at one moment: a rejected order without an answer is one to be retried."""
-        record = await self._orders.find_key(tx, wish.user_id, wish.key)
-        if record is None or record.reply is not None:
-            return record, Order("")
-        return record, await self._orders.load(tx, record.subject)
+async def _known(deps: Deps, tx: Transaction, command: PlaceOrder) -> tuple[KeyRecord | None, Order]:
+    """The key and its order at one moment: a rejected order without an answer is one to be retried."""
+    record = await deps.orders.find_key(tx, command.user_id, command.key)
+    if record is None or record.reply is not None:
+        return record, Order("")
+    return record, await deps.orders.load(tx, record.subject)
 
-    async def _advance(
-        self, wish: Wish, fingerprint: str, record: KeyRecord | None, order: Order, until: float
-    ) -> Answer:
-        if record is None:
-            return await self._wait(await self._first_attempt(wish, fingerprint), until, replayed=False)
-        if record.reply is not None:
-            return _answer(record.reply, replayed=True)
-        if order.status is Status.REJECTED:
-            return await self._wait(await self._next_attempt(wish, order), until, replayed=False)
-        return await self._wait(SagaRef(PLACE, order.id, order.attempt), until, replayed=True)
 
-    async def _first_attempt(self, wish: Wish, fingerprint: str) -> SagaRef:
-        checked = await self._checked(wish, "", lambda tx, error: self._refuse_key(tx, wish, fingerprint, error))
+async def _advance(deps: Deps, command: PlaceOrder, record: KeyRecord | None, order: Order, until: float) -> Answer:
+    if record is None:
+        return await _wait(deps, await _first_attempt(deps, command), until, replayed=False)
+    if record.reply is not None:
+        return _answer(record.reply, replayed=True)
+    if order.status is Status.REJECTED:
+        return await _wait(deps, await _next_attempt(deps, command, order), until, replayed=False)
+    return await _wait(deps, SagaRef(PLACE, order.id, order.attempt), until, replayed=True)
 
-        async def record(tx: Transaction) -> SagaRef:
-            order = Order(new_id("ORD", self._clock))
-            if not await self._orders.bind_key(tx, wish.user_id, wish.key, fingerprint, order.id):
-                raise KeyTaken
-            total = domain.total_of(wish.items)
-            placed = OrderPlaced(
-                wish.user_id, wish.items, total, checked.currency, wish.shipping_address_id, wish.payment_method
-            )
-            order = await self._orders.change(tx, order, [placed])
-            await self._orders.keep_address(tx, order, checked.address.text)
-            return await self._start(tx, order, checked)
 
-        return await self._database.run(record, guarded=True)
+async def _first_attempt(deps: Deps, command: PlaceOrder) -> SagaRef:
+    checked = await _checked(deps, command, "", lambda tx, error: _refuse_key(deps, tx, command, error))
 
-    async def _next_attempt(self, wish: Wish, order: Order) -> SagaRef:
-        if await self._database.read(lambda tx: self._closing(tx, order)):
-            detail = "the previous attempt is still being undone"
-            raise DomainError("ATTEMPT_CLOSING", detail, retry_after=1.0)
-        checked = await self._checked(wish, order.currency, lambda tx, error: self._refuse_order(tx, order, error))
-
-        async def record(tx: Transaction) -> SagaRef:
-            now = await self._unchanged(tx, order)
-            reopened = await self._orders.change(tx, now, domain.reopen(now))
-            await self._orders.keep_address(tx, reopened, checked.address.text)
-            return await self._start(tx, reopened, checked)
-
-        return await self._database.run(record, guarded=True)
-
-    async def _closing(self, tx: Transaction, order: Order) -> bool:
-        """Whether its last attempt is still being undone; an attempt that somebody opened meanwhile is not that."""
-        await self._unchanged(tx, order)
-        return await self._runner.open(tx, order.id)
-
-    async def _unchanged(self, tx: Transaction, order: Order) -> Order:
-        now = await self._orders.load(tx, order.id)
-        if now.version != order.version:
+    async def record(tx: Transaction) -> SagaRef:
+        order = Order(new_id("ORD", deps.clock))
+        if not await deps.orders.bind_key(tx, command.user_id, command.key, command.fingerprint, order.id):
             raise KeyTaken
-        return now
-
-    async def _checked(self, wish: Wish, currency: str, remember: Remember) -> Checked:
-        """The checks; a final refusal by them is remembered, any other leaves everything as it was."""
-        try:
-            return await self._checks.check(wish, currency)
-        except DomainError as error:
-            refused = error
-        if refused.reason == "PRICE_CHANGED":
-            await self._database.run(lambda tx: remember(tx, refused))
-        raise refused
-
-    async def _refuse_key(self, tx: Transaction, wish: Wish, fingerprint: str, error: DomainError) -> None:
-        if not await self._orders.bind_key(tx, wish.user_id, wish.key, fingerprint, ""):
-            raise KeyTaken
-        await self._orders.answer_key(tx, wish.user_id, wish.key, error)
-
-    async def _refuse_order(self, tx: Transaction, order: Order, error: DomainError) -> None:
-        now = await self._unchanged(tx, order)
-        now = await self._orders.change(tx, now, [RejectionMadeFinal(error.reason)])
-        await self._orders.answer(tx, now, error)
-
-    async def _start(self, tx: Transaction, order: Order, checked: Checked) -> SagaRef:
-        placing = Placing(
-            order.user_id, order.items, order.total, order.currency, checked.source, self._clock.now() + RESERVATION
+        total = domain.total_of(command.items)
+        placed = OrderPlaced(
+            command.user_id, command.items, total, checked.currency, command.shipping_address_id, command.payment_method
         )
-        return await self._runner.start(tx, PLACE, order.id, order.attempt, placing.pack(), order.user_id)
+        order = await deps.orders.change(tx, order, [placed])
+        await deps.orders.keep_address(tx, order, checked.address.text)
+        return await _start(deps, tx, order, checked)
 
-    async def _wait(self, ref: SagaRef, until: float, *, replayed: bool) -> Answer:
-        await self._runner.wait(ref, until)
-        if (reply := self._orders.answered(ref.subject)) is not None:
-            return _answer(reply, replayed)
-        return await self._database.read(lambda tx: self._standing(tx, ref, replayed=replayed))
+    return await deps.database.run(record, guarded=True)
 
-    async def _standing(self, tx: Transaction, ref: SagaRef, *, replayed: bool) -> Answer:
-        """What an attempt came to, or its order as it is meanwhile, all at one moment."""
-        record = await self._orders.find_key_of(tx, ref.subject)
-        if record is not None and record.reply is not None:
-            return _answer(record.reply, replayed)
-        progress = await self._runner.progress(tx, ref)
-        if progress.refusal is not None:
-            return Answer(refusal_of(progress.refusal))
-        return Answer(order_message(await self._orders.load(tx, ref.subject)))
 
-    def _patience(self) -> float:
-        deadline = current().deadline
-        return (self._clock.monotonic() + DEFAULT_TIMEOUT if deadline is None else deadline) - ANSWER_BEFORE
+async def _next_attempt(deps: Deps, command: PlaceOrder, order: Order) -> SagaRef:
+    if await deps.database.read(lambda tx: _closing(deps, tx, order)):
+        detail = "the previous attempt is still being undone"
+        raise DomainError("ATTEMPT_CLOSING", detail, retry_after=1.0)
+    checked = await _checked(deps, command, order.currency, lambda tx, error: _refuse_order(deps, tx, order, error))
 
-    @contextmanager
-    def _one_of_few(self, wish: Wish) -> Iterator[None]:
-        place = (wish.user_id, wish.key)
-        if self._waiting[place] > MAX_WAITERS:
-            raise DomainError("REQUEST_IN_PROGRESS", "too many requests wait for this key", retry_after=1.0)
-        self._waiting[place] += 1
-        try:
-            yield
-        finally:
-            self._waiting[place] -= 1
-            if not self._waiting[place]:
-                del self._waiting[place]
+    async def record(tx: Transaction) -> SagaRef:
+        now = await _unchanged(deps, tx, order)
+        reopened = await deps.orders.change(tx, now, domain.reopen(now))
+        await deps.orders.keep_address(tx, reopened, checked.address.text)
+        return await _start(deps, tx, reopened, checked)
+
+    return await deps.database.run(record, guarded=True)
+
+
+async def _closing(deps: Deps, tx: Transaction, order: Order) -> bool:
+    """Whether its last attempt is still being undone; an attempt that somebody opened meanwhile is not that."""
+    await _unchanged(deps, tx, order)
+    return await deps.runner.open(tx, order.id)
+
+
+async def _unchanged(deps: Deps, tx: Transaction, order: Order) -> Order:
+    now = await deps.orders.load(tx, order.id)
+    if now.version != order.version:
+        raise KeyTaken
+    return now
+
+
+async def _checked(deps: Deps, command: PlaceOrder, currency: str, remember: Remember) -> Checked:
+    """The checks; a final refusal by them is remembered, any other leaves everything as it was."""
+    try:
+        return await check_with_others(deps, command, currency)
+    except DomainError as error:
+        refused = error
+    if refused.reason == "PRICE_CHANGED":
+        await deps.database.run(lambda tx: remember(tx, refused))
+    raise refused
+
+
+async def _refuse_key(deps: Deps, tx: Transaction, command: PlaceOrder, error: DomainError) -> None:
+    if not await deps.orders.bind_key(tx, command.user_id, command.key, command.fingerprint, ""):
+        raise KeyTaken
+    await deps.orders.answer_key(tx, command.user_id, command.key, error)
+
+
+async def _refuse_order(deps: Deps, tx: Transaction, order: Order, error: DomainError) -> None:
+    now = await _unchanged(deps, tx, order)
+    now = await deps.orders.change(tx, now, [RejectionMadeFinal(error.reason)])
+    await deps.orders.answer(tx, now, error)
+
+
+async def _start(deps: Deps, tx: Transaction, order: Order, checked: Checked) -> SagaRef:
+    placing = Placing(
+        order.user_id, order.items, order.total, order.currency, checked.source, deps.clock.now() + RESERVATION
+    )
+    return await deps.runner.start(tx, PLACE, order.id, order.attempt, placing.pack(), order.user_id)
+
+
+async def _wait(deps: Deps, ref: SagaRef, until: float, *, replayed: bool) -> Answer:
+    await deps.runner.wait(ref, until)
+    if (reply := deps.orders.answered(ref.subject)) is not None:
+        return _answer(reply, replayed)
+    return await deps.database.read(lambda tx: _standing(deps, tx, ref, replayed=replayed))
+
+
+async def _standing(deps: Deps, tx: Transaction, ref: SagaRef, *, replayed: bool) -> Answer:
+    """What an attempt came to, or its order as it is meanwhile, all at one moment."""
+    record = await deps.orders.find_key_of(tx, ref.subject)
+    if record is not None and record.reply is not None:
+        return _answer(record.reply, replayed)
+    progress = await deps.runner.progress(tx, ref)
+    if progress.refusal is not None:
+        return Answer(refusal_of(progress.refusal))
+    return Answer(order_message(await deps.orders.load(tx, ref.subject)))
+
+
+def answer_by(clock: Clock) -> float:
+    """When to answer at the latest, in monotonic seconds: before the caller's time is up."""
+    deadline = current().deadline
+    return (clock.monotonic() + DEFAULT_TIMEOUT if deadline is None else deadline) - ANSWER_BEFORE
+
+
+@contextmanager
+def _one_of_few(deps: Deps, command: PlaceOrder) -> Iterator[None]:
+    waiter = (command.user_id, command.key)
+    if deps.waiting[waiter] > MAX_WAITERS:
+        raise DomainError("REQUEST_IN_PROGRESS", "too many requests wait for this key", retry_after=1.0)
+    deps.waiting[waiter] += 1
+    try:
+        yield
+    finally:
+        deps.waiting[waiter] -= 1
+        if not deps.waiting[waiter]:
+            del deps.waiting[waiter]
 
 
 def _answer(reply: StoredReply, replayed: bool) -> Answer:

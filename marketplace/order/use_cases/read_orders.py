@@ -1,41 +1,63 @@
 """Read orders: one, a page of them, the history of one. A buyer sees only their own."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from shop.order.v1 import order_pb2 as pb
 
+from marketplace.order.deps import Deps
 from marketplace.order.messages import event_message
-from marketplace.order.ports import Orders
-from souk.kernel.paging import page_of
-from souk.store.database import Database, Transaction
+from souk.kernel.paging import PageAsked
+from souk.store.database import Transaction
 
 
-class ReadOrders:
-    """The use cases."""
+@dataclass(frozen=True, slots=True)
+class GetOrder:
+    """One order of a buyer."""
 
-    def __init__(self, database: Database, orders: Orders) -> None:
-        self._database = database
-        self._orders = orders
+    user_id: str
+    order_id: str
 
-    async def one(self, user_id: str, order_id: str) -> pb.Order:
-        """Raises ORDER_NOT_FOUND for anybody else's."""
-        return await self._database.read(lambda tx: self._orders.shown(tx, user_id, order_id))
 
-    async def page(self, user_id: str, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
-        """The newest first."""
-        page = page_of(request, (int, str), caller=user_id)
-        rows = await self._database.read(lambda tx: self._orders.page(tx, user_id, page.size + 1, page.after))
-        shown, token = page.cut(rows, lambda row: (row.created_at, row.order.id))
-        return pb.ListOrdersResponse(orders=[row.order for row in shown], next_page_token=token)
+@dataclass(frozen=True, slots=True)
+class ListOrders:
+    """A page of a buyer's orders."""
 
-    async def history(self, user_id: str, request: pb.ListOrderEventsRequest) -> pb.ListOrderEventsResponse:
-        """The oldest first."""
-        page = page_of(request, (int,), caller=user_id)
-        after = int(page.after[0]) if page.after else 0
+    user_id: str
+    page: PageAsked
 
-        async def read(tx: Transaction) -> list[pb.OrderEvent]:
-            await self._orders.shown(tx, user_id, request.id)
-            history = await self._orders.history(tx, request.id)
-            return [event_message(place, event, time) for place, (event, time) in enumerate(history, start=1)]
 
-        events = (await self._database.read(read))[max(after, 0) :]
-        shown, token = page.cut(events, lambda event: (event.sequence,))
-        return pb.ListOrderEventsResponse(events=shown, next_page_token=token)
+@dataclass(frozen=True, slots=True)
+class ListOrderEvents:
+    """A page of the history of a buyer's order."""
+
+    user_id: str
+    order_id: str
+    page: PageAsked
+
+
+async def get_order(deps: Deps, query: GetOrder) -> pb.Order:
+    """The order; raises ORDER_NOT_FOUND for anybody else's."""
+    return await deps.database.read(lambda tx: deps.orders.shown(tx, query.user_id, query.order_id))
+
+
+async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[pb.Order], str | None]:
+    """A page, the newest first, and the token of the next one."""
+    page = query.page
+    rows = await deps.database.read(lambda tx: deps.orders.page(tx, query.user_id, page.size + 1, page.after))
+    shown, token = page.cut(rows, lambda row: (row.created_at, row.order.id))
+    return [row.order for row in shown], token
+
+
+async def list_order_events(deps: Deps, query: ListOrderEvents) -> tuple[Sequence[pb.OrderEvent], str | None]:
+    """A page, the oldest first, and the token of the next one; raises ORDER_NOT_FOUND."""
+    page = query.page
+    after = int(page.after[0]) if page.after else 0
+
+    async def read(tx: Transaction) -> list[pb.OrderEvent]:
+        await deps.orders.shown(tx, query.user_id, query.order_id)
+        history = await deps.orders.history(tx, query.order_id)
+        return [event_message(sequence, event, time) for sequence, (event, time) in enumerate(history, start=1)]
+
+    events = (await deps.database.read(read))[max(after, 0) :]
+    return page.cut(events, lambda event: (event.sequence,))

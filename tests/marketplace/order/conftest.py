@@ -5,35 +5,37 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from marketplace.order.use_cases.checks import Checks, Wish
-from marketplace.order.use_cases.hear_events import HearEvents
-from marketplace.order.use_cases.move_parcel import MoveParcel
 from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1 import payment_pb2
+from soukapi.v1.event_pb2 import Event
 
 from marketplace.order import domain
+from marketplace.order.consumers import erase_addresses, record_refund
+from marketplace.order.deps import Deps
 from marketplace.order.events import Item
 from marketplace.order.ports import Address, Charge, Price, StandingCharge
 from marketplace.order.saga import OrderSagas
 from marketplace.order.service import service
-from marketplace.order.store import OrderStore
-from marketplace.order.use_cases.cancel_order import CancelOrder
-from marketplace.order.use_cases.place_order import Answer, PlaceOrder
-from marketplace.order.use_cases.read_orders import ReadOrders
+from marketplace.order.servicer import OrderServicer
+from marketplace.order.store.orders import OrderStore
+from marketplace.order.use_cases.cancel_order import CancelOrder, cancel_order
+from marketplace.order.use_cases.fulfil_order import DeliverOrder, ShipOrder, deliver_order, ship_order
+from marketplace.order.use_cases.place_order import Answer, PlaceOrder, place_order
 from souk.descriptors.contract import contract_of
-from souk.kernel.context import CallContext, use
+from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError, Outcome
 from souk.rpc.call import CallFailed, Status, failed
 from souk.rpc.status import STATUS_KEY, encode
 from souk.runtime.service import Host
+from souk.saga.definition import Saga
 from souk.saga.runner import SagaRunner, SagaSettings
-from souk.store.inbox import Inbox
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
-from souk.testing.service_host import service_host
+from souk.testing.service_host import CallRecord, service_host
 
 BUYER = "U-1"
 CONTRACT = service.contract
@@ -133,32 +135,60 @@ class Participants:
         self.charged[payment_id.removeprefix("PAY-")] = "refunded"
 
 
+class Reading:
+    """What a buyer reads, as the contract answers."""
+
+    def __init__(self, servicer: OrderServicer) -> None:
+        self._servicer = servicer
+
+    async def one(self, user_id: str, order_id: str) -> pb.Order:
+        return await self._call("GetOrder", user_id, pb.GetOrderRequest(id=order_id))
+
+    async def page(self, user_id: str, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
+        return await self._call("ListOrders", user_id, request)
+
+    async def history(self, user_id: str, request: pb.ListOrderEventsRequest) -> pb.ListOrderEventsResponse:
+        return await self._call("ListOrderEvents", user_id, request)
+
+    async def _call(self, method: str, user_id: str, request: Any) -> Any:
+        with use(CallContext(caller=Caller(subject=user_id))):
+            return await getattr(self._servicer, method)(request, CallRecord())
+
+
 @dataclass
 class Shop:
-    """The use cases, put together as the composition root does."""
+    """The use cases with short calls for tests; `placing` is what orders are placed with."""
 
     host: Host
     others: Participants
-    orders: OrderStore
     runner: SagaRunner
-    placing: PlaceOrder
-    cancelling: CancelOrder
-    ship: MoveParcel
-    deliver: MoveParcel
-    read: ReadOrders
-    hear: HearEvents
+    deps: Deps
+    placing: Deps
+    read: Reading
 
     async def place(
         self, key: str = "key-1", *, fingerprint: str = "f", seconds: float = 5.0, **change: object
     ) -> Answer:
         fields = {"items": (Item("P-1", 2, 1200),), "shipping_address_id": "ADDR-1", "payment_method": "card"}
-        wish = Wish(user_id=BUYER, key=key, **{**fields, **change})
+        command = PlaceOrder(user_id=BUYER, key=key, fingerprint=fingerprint, **{**fields, **change})
         with use(CallContext(deadline=self.host.clock.monotonic() + seconds)):
-            return await self.placing(wish, fingerprint)
+            return await place_order(self.placing, command)
 
     async def cancel(self, order_id: str, *, user_id: str = BUYER, seconds: float = 5.0) -> domain.Order:
         with use(CallContext(deadline=self.host.clock.monotonic() + seconds)):
-            return await self.cancelling(user_id, order_id)
+            return await cancel_order(self.deps, CancelOrder(user_id, order_id))
+
+    async def ship(self, order_id: str) -> domain.Order:
+        return await ship_order(self.deps, ShipOrder(order_id))
+
+    async def deliver(self, order_id: str) -> domain.Order:
+        return await deliver_order(self.deps, DeliverOrder(order_id))
+
+    async def refunded(self, event: Event) -> None:
+        await record_refund(self.deps, event)
+
+    async def user_deleted(self, event: Event) -> None:
+        await erase_addresses(self.deps, event)
 
     async def order(self, order_id: str) -> pb.Order:
         return await self.read.one(BUYER, order_id)
@@ -180,22 +210,14 @@ async def open_shop_in(
     others = others or Participants()
     async with service_host(service, folder, postgres_url=url) as host:
         orders = OrderStore(host.outbox, host.clock)
-        sagas = OrderSagas(orders, others, others)
         settings = settings or SagaSettings(pause=0.01, longest_pause=0.02)
-        runner = SagaRunner(host.database, sagas.all(2.0), host.clock, owner, settings, service="order")
-        sagas.runner = runner
-        yield Shop(
-            host,
-            others,
-            orders,
-            runner,
-            PlaceOrder(host.database, orders, Checks(others, others, others), runner, host.clock),
-            CancelOrder(host.database, orders, sagas, runner, host.clock),
-            MoveParcel(host.database, orders, domain.ship),
-            MoveParcel(host.database, orders, domain.deliver),
-            ReadOrders(host.database, orders),
-            HearEvents(host.database, orders, Inbox()),
-        )
+
+        def run(sagas: tuple[Saga, ...]) -> SagaRunner:
+            return SagaRunner(host.database, sagas, host.clock, owner, settings, service="order")
+
+        runner = OrderSagas(orders, others, others, 2.0, run).runner
+        deps = Deps(host.database, orders, others, others, others, runner, host.clock)
+        yield Shop(host, others, runner, deps, deps, Reading(OrderServicer(deps)))
         await runner.close()
 
 

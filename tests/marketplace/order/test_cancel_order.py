@@ -105,10 +105,10 @@ def refund(order_id: str, total: int, event_id: str, attempt: int = 1) -> Event:
 async def test_refunds_show_and_come_as_often_as_they_like(shop: Shop) -> None:
     order = await settled(shop)
     for event in (refund(order.id, 500, "E-1"), refund(order.id, 500, "E-1"), refund(order.id, 900, "E-2")):
-        await shop.hear.refunded(event)
-    await shop.hear.refunded(refund(order.id, 500, "E-3"))
+        await shop.refunded(event)
+    await shop.refunded(refund(order.id, 500, "E-3"))
     assert (await shop.order(order.id)).refunded_total == 900
-    await shop.hear.refunded(refund("ORD-none", 500, "E-4"))
+    await shop.refunded(refund("ORD-none", 500, "E-4"))
 
 
 async def test_a_refund_that_comes_before_the_confirmation_is_not_lost(shop: Shop) -> None:
@@ -117,7 +117,7 @@ async def test_a_refund_that_comes_before_the_confirmation_is_not_lost(shop: Sho
     while not shop.others.count("charge"):
         await asyncio.sleep(0)
     order_id = shop.others.calls[-1][1].partition(":")[0]
-    await shop.hear.refunded(refund(order_id, 500, "E-1"))
+    await shop.refunded(refund(order_id, 500, "E-1"))
     shop.others.block.pop("charge").set()
     assert (await request).reply.refunded_total == 500
     assert (await shop.order(order_id)).refunded_total == 500
@@ -127,15 +127,15 @@ async def test_refunds_of_an_attempt_that_failed_are_not_the_orders(shop: Shop, 
     shop.others.fail["charge"] = [refuse("payment", DomainError("PAYMENT_UNAVAILABLE", "bank"))]
     await shop.place()
     order = await placed(shop)
-    await shop.hear.refunded(refund(order.id, 500, "E-1", attempt=1))
+    await shop.refunded(refund(order.id, 500, "E-1", attempt=1))
     assert (await shop.order(order.id)).refunded_total == 0
-    await shop.hear.refunded(refund(order.id, 700, "E-2", attempt=2))
+    await shop.refunded(refund(order.id, 700, "E-2", attempt=2))
     assert (await shop.order(order.id)).refunded_total == 700
 
 
 async def test_an_erased_buyer_leaves_no_address(shop: Shop) -> None:
     await settled(shop)
-    await shop.hear.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
+    await shop.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
     rows = await shop.host.database.read(lambda tx: tx.fetch("SELECT * FROM order_address"))
     assert rows == []
     log = await shop.host.database.read(lambda tx: tx.fetch("SELECT payload FROM souk_event_store"))
@@ -147,7 +147,7 @@ async def test_an_order_that_was_checked_before_its_buyer_was_erased_keeps_no_ad
     request = asyncio.create_task(shop.place())
     while not shop.others.count("address"):
         await asyncio.sleep(0)
-    await shop.hear.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
+    await shop.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
     gate.set()
     with pytest.raises(DomainError, match="UNAUTHENTICATED"):
         await request
@@ -158,7 +158,7 @@ async def test_an_order_that_was_checked_before_its_buyer_was_erased_keeps_no_ad
 async def test_the_next_attempt_of_an_erased_buyer_is_refused_too(shop: Shop, refuse: Any) -> None:
     shop.others.fail["charge"] = [refuse("payment", DomainError("PAYMENT_UNAVAILABLE", "bank"))]
     await shop.place()
-    await shop.hear.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
+    await shop.user_deleted(Event(id="E-9", payload=UserDeleted(user_id="U-1").SerializeToString()))
     with pytest.raises(DomainError, match="UNAUTHENTICATED"):
         await shop.place()
     assert await shop.host.database.read(lambda tx: tx.fetch("SELECT * FROM order_address")) == []
@@ -171,7 +171,7 @@ async def test_an_address_that_was_kept_in_the_moment_of_the_erasure_is_found(sh
         await tx.execute("INSERT INTO souk_erased_subjects (subject, erased_at) VALUES ($1, 0)", "U-1")
 
     await shop.host.database.run(erase_without_seeing_it)
-    assert await shop.host.database.run(shop.orders.erase_late) == 1
+    assert await shop.host.database.run(shop.deps.orders.erase_late) == 1
     assert await shop.host.database.read(lambda tx: tx.fetch("SELECT * FROM order_address")) == []
 
 
@@ -206,5 +206,5 @@ async def test_a_rebuilt_read_model_is_the_same(shop: Shop) -> None:
     (first, *_) = (await shop.read.page("U-1", pb.ListOrdersRequest())).orders
     await shop.cancel(first.id)
     before = await shop.read.page("U-1", pb.ListOrdersRequest())
-    assert await shop.host.database.run(shop.orders.rebuild) == 3
+    assert await shop.host.database.run(shop.deps.orders.rebuild) == 3
     assert await shop.read.page("U-1", pb.ListOrdersRequest()) == before

@@ -9,7 +9,7 @@ from marketplace.order.commands import orders
 from marketplace.order.domain import Item, Order
 from marketplace.order.events import OrderPlaced
 from marketplace.order.service import service
-from marketplace.order.store import OrderStore
+from marketplace.order.store.orders import OrderStore
 from souk.hosting.offline import offline
 from souk.store.database import Row, Transaction
 from souk.testing.fleet_data import fleet_data

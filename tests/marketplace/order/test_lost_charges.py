@@ -10,7 +10,8 @@ import pytest
 from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1 import payment_pb2
 
-from marketplace.order.service import build, only_reports, service
+from marketplace.order.service import build, service
+from marketplace.order.settings import read_settings
 from marketplace.order.use_cases.find_lost_charges import (
     AT_ONCE,
     MIN_AGE,
@@ -18,6 +19,7 @@ from marketplace.order.use_cases.find_lost_charges import (
     WHOLE_BOOK,
     FindLostCharges,
     Loss,
+    find_lost_charges,
 )
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import current
@@ -35,8 +37,8 @@ class Finding:
         self.clock = FakeClock()
         self.found: Counter[Loss] = Counter()
         count = lambda loss: self.found.update([loss])  # noqa: E731
-        database, orders = shop.host.database, shop.orders
-        self.find = FindLostCharges(database, orders, shop.others, self.clock, count, report_only=report_only)
+        self.deps = replace(shop.deps, clock=self.clock)
+        self.command = FindLostCharges(count, report_only=report_only)
 
     def book(self, order_id: str, attempt: int = 1) -> str:
         """A charge in Payment's book; answers its key."""
@@ -48,7 +50,7 @@ class Finding:
         return str(self.shop.others.charged[key])
 
     async def look(self) -> dict[Loss, int]:
-        await self.find.look()
+        await find_lost_charges(self.deps, self.command)
         return dict(self.found)
 
 
@@ -182,9 +184,10 @@ async def test_all_pages_are_gone_through(shop: Shop) -> None:
 
 
 def test_what_happens_to_them_can_be_set() -> None:
-    assert (only_reports({}), only_reports({"lost_charges": "report"})) == (False, True)
+    assert not read_settings({}).lost_charges.report_only
+    assert read_settings({"lost_charges": "report"}).lost_charges.report_only
     with pytest.raises(ConfigurationError, match="lost_charges must be refund or report"):
-        only_reports({"lost_charges": "keep"})
+        read_settings({"lost_charges": "keep"})
 
 
 class PaymentAtTheOtherEnd:
@@ -208,7 +211,7 @@ class PaymentAtTheOtherEnd:
 
 
 async def test_the_service_looks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("marketplace.order.service.LOOK_EVERY", 0)
+    monkeypatch.setattr("marketplace.order.background.LOOK_EVERY", 0)
     payment = PaymentAtTheOtherEnd()
     async with service_host(service, tmp_path) as host:
         parts = await build(replace(host, channel=lambda name: cast(Any, payment)))

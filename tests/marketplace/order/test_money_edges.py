@@ -18,7 +18,7 @@ Shop = Any
 async def refunded(shop: Shop, order_id: str, total: int) -> None:
     payment = f"PAY-{order_id}:1:charge-payment"
     payload = PaymentRefunded(order_id=order_id, payment_id=payment, refunded_total=total).SerializeToString()
-    await shop.hear.refunded(Event(id=f"E-{total}", type=PaymentRefunded.DESCRIPTOR.full_name, payload=payload))
+    await shop.refunded(Event(id=f"E-{total}", type=PaymentRefunded.DESCRIPTOR.full_name, payload=payload))
 
 
 async def placed(shop: Shop, **change: object) -> pb.Order:

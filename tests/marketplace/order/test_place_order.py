@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from marketplace.order.use_cases.checks import Checks
 from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.events import Item
-from marketplace.order.service import LONGEST_DEADLINE, saga_deadline
-from marketplace.order.use_cases.place_order import RESERVATION, Answer, PlaceOrder
+from marketplace.order.settings import LONGEST_DEADLINE, read_settings
+from marketplace.order.use_cases.place_order import RESERVATION, Answer
 from souk.descriptors.request_check import require_within_limits
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument
@@ -277,16 +277,11 @@ class Between:
         return found
 
 
-def placing_in(shop: Shop, *, database: Any = None, runner: Any = None) -> PlaceOrder:
-    checks = Checks(shop.others, shop.others, shop.others)
-    return PlaceOrder(database or shop.host.database, shop.orders, checks, runner or shop.runner, shop.host.clock)
-
-
 async def test_an_order_that_is_given_up_while_its_key_is_retried_is_not_tried_again(shop: Shop) -> None:
     shop.others.fail["charge"] = [not_sent("away")]
     await shop.place()
     (order,) = (await shop.read.page("U-1", pb.ListOrdersRequest())).orders
-    shop.placing = placing_in(shop, database=Between(shop.host.database, lambda: shop.cancel(order.id)))
+    shop.placing = replace(shop.deps, database=Between(shop.host.database, lambda: shop.cancel(order.id)))
     answer = await shop.place()
     assert (reason_of(answer), answer.replayed) == ("ORDER_CANCELLED", True)
     assert shop.others.count("charge") == 1
@@ -306,7 +301,7 @@ class Impatient:
 
 async def test_a_rejection_in_the_last_moment_is_no_success(shop: Shop) -> None:
     shop.others.fail["charge"] = [not_sent("away")]
-    shop.placing = placing_in(shop, runner=Impatient(shop.runner))
+    shop.placing = replace(shop.deps, runner=Impatient(shop.runner))
     assert reason_of(await shop.place()) == "PAYMENT_UNAVAILABLE"
 
 
@@ -322,6 +317,6 @@ async def test_a_recorded_order_keeps_its_currency(shop: Shop) -> None:
 @pytest.mark.parametrize("text", ["soon", "nan", "0", "-1", "601", "inf"])
 def test_a_deadline_that_is_none_or_outlasts_reservations_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="saga_deadline"):
-        saga_deadline({"saga_deadline": text})
-    assert saga_deadline({}) == 60.0
+        read_settings({"saga_deadline": text})
+    assert read_settings({}).placing.deadline == 60.0
     assert RESERVATION >= 5 * LONGEST_DEADLINE * MICROSECONDS

@@ -13,7 +13,7 @@ from soukapi.v1.event_pb2 import Event
 
 from marketplace.order.domain import Status
 from marketplace.order.ports import Address, Charge, Price, StandingCharge
-from marketplace.order.use_cases.find_lost_charges import FindLostCharges
+from marketplace.order.use_cases.find_lost_charges import FindLostCharges, find_lost_charges
 from souk.kernel.errors import DomainError
 from souk.rpc.call import not_sent
 from souk.saga.settings import SagaSettings
@@ -183,7 +183,7 @@ async def one_wish(shop: Shop, random: Random, number: int) -> None:
     elif what == "refund" and (refund := shop.others.give_back(random.randint(1, 500))):
         event = Event(id=f"E-{number}", payload=refund.SerializeToString())
         for _ in range(2):
-            await shop.hear.refunded(event)
+            await shop.refunded(event)
     elif orders:
         act = {"cancel": shop.cancel, "ship": shop.ship, "deliver": shop.deliver}.get(what)
         if act is not None:
@@ -201,7 +201,7 @@ async def wishes(shop: Shop, random: Random, buyer: int) -> None:
 async def compare(shop: Shop) -> None:
     """Looks for charges without an order, however young, as fast as it can: none of a good order may be given back."""
     while True:
-        await FindLostCharges(shop.host.database, shop.orders, shop.others, shop.host.clock, lambda loss: None).look()
+        await find_lost_charges(shop.deps, FindLostCharges(lambda loss: None))
         await asyncio.sleep(0)
 
 

@@ -1,0 +1,77 @@
+"""Messages in, use cases, messages out."""
+
+from typing import Any
+
+import grpc.aio
+from shop.order.v1 import order_pb2 as pb
+from shop.order.v1.order_pb2_grpc import OrderServiceServicer
+
+from marketplace.order.deps import Deps
+from marketplace.order.messages import items_of, order_message
+from marketplace.order.use_cases.cancel_order import CancelOrder, cancel_order
+from marketplace.order.use_cases.fulfil_order import DeliverOrder, ShipOrder, deliver_order, ship_order
+from marketplace.order.use_cases.place_order import PlaceOrder, place_order
+from marketplace.order.use_cases.read_orders import (
+    GetOrder,
+    ListOrderEvents,
+    ListOrders,
+    get_order,
+    list_order_events,
+    list_orders,
+)
+from souk.kernel.context import current
+from souk.kernel.errors import DomainError
+from souk.kernel.paging import page_of
+from souk.store.idempotency import fingerprint
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_REPLAYED = (("idempotent-replayed", "true"),)
+
+
+class OrderServicer(OrderServiceServicer):
+    """shop.order.v1.OrderService."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    async def PlaceOrder(self, request: pb.PlaceOrderRequest, context: Context) -> pb.Order:
+        command = PlaceOrder(
+            user_id=_buyer(),
+            items=items_of(request),
+            shipping_address_id=request.shipping_address_id,
+            payment_method=request.payment_method,
+            key=request.idempotency_key,
+            fingerprint=fingerprint(request, without="idempotency_key"),
+        )
+        answer = await place_order(self._deps, command)
+        if answer.replayed:
+            context.set_trailing_metadata(_REPLAYED)
+        if isinstance(answer.reply, DomainError):
+            raise answer.reply
+        return answer.reply
+
+    async def GetOrder(self, request: pb.GetOrderRequest, context: Context) -> pb.Order:
+        return await get_order(self._deps, GetOrder(_buyer(), request.id))
+
+    async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.ListOrdersResponse:
+        page = page_of(request, (int, str), caller=_buyer())
+        shown, token = await list_orders(self._deps, ListOrders(_buyer(), page))
+        return pb.ListOrdersResponse(orders=shown, next_page_token=token)
+
+    async def ListOrderEvents(self, request: pb.ListOrderEventsRequest, context: Context) -> pb.ListOrderEventsResponse:
+        page = page_of(request, (int,), caller=_buyer())
+        shown, token = await list_order_events(self._deps, ListOrderEvents(_buyer(), request.id, page))
+        return pb.ListOrderEventsResponse(events=shown, next_page_token=token)
+
+    async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.Order:
+        return order_message(await cancel_order(self._deps, CancelOrder(_buyer(), request.id)))
+
+    async def ShipOrder(self, request: pb.ShipOrderRequest, context: Context) -> pb.Order:
+        return order_message(await ship_order(self._deps, ShipOrder(request.id)))
+
+    async def DeliverOrder(self, request: pb.DeliverOrderRequest, context: Context) -> pb.Order:
+        return order_message(await deliver_order(self._deps, DeliverOrder(request.id)))
+
+
+def _buyer() -> str:
+    return current().caller.subject

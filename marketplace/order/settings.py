@@ -1,0 +1,64 @@
+"""What can be set for Order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.service import Setting
+
+SETTINGS = (
+    Setting("saga_deadline", "How long placing an order may take before all of it is undone.", "60", "seconds"),
+    Setting(
+        "lost_charges",
+        "What happens to a charge in Payment's book without an order: refund it, or only report it.",
+        "refund",
+        "refund or report",
+    ),
+)
+LONGEST_DEADLINE = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlacingSettings:
+    """`deadline` is how long placing an order may take before it goes back, in seconds."""
+
+    deadline: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LostChargeSettings:
+    """With `report_only`, charges without an order are left where they are."""
+
+    report_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSettings:
+    """The settings of the service, read once."""
+
+    placing: PlacingSettings
+    lost_charges: LostChargeSettings
+
+
+def read_settings(values: Mapping[str, str]) -> OrderSettings:
+    """The settings; raises ConfigurationError, in one line, for a value that is none."""
+    return OrderSettings(PlacingSettings(_deadline(values)), LostChargeSettings(_report_only(values)))
+
+
+def _deadline(values: Mapping[str, str]) -> float:
+    """Seconds; never so many that a reservation of stock does not outlast them by far."""
+    text = values.get("saga_deadline", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1.0 <= seconds <= LONGEST_DEADLINE:
+        raise ConfigurationError(f"order: saga_deadline must be 1 to {LONGEST_DEADLINE:g} seconds, not {text!r}")
+    return seconds
+
+
+def _report_only(values: Mapping[str, str]) -> bool:
+    text = values.get("lost_charges", "refund")
+    if text not in ("refund", "report"):
+        raise ConfigurationError(f"order: lost_charges must be refund or report, not {text!r}")
+    return text == "report"
