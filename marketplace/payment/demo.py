@@ -1,6 +1,7 @@
 """Demo data: a card and a wallet with money for the demo user. Loading it again changes nothing."""
 
 from marketplace.payment.office import Office
+
 from marketplace.payment.use_cases.save_card import SaveCard, save_card
 from marketplace.payment.use_cases.top_up_wallet import TopUpWallet, top_up_wallet
 

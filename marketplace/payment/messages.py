@@ -1,10 +1,10 @@
 """Messages of the contract to commands and back; what is wrong beyond the contract's limits is said here."""
 
+from marketplace.payment.use_cases.charge import Charge
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.domain import Card, Payment, Status, Wallet
 from marketplace.payment.use_cases.cancel_charge import CancelCharge, Cancelled
-from marketplace.payment.use_cases.charge import Charge
 from marketplace.payment.use_cases.refund_charge import RefundCharge
 from marketplace.payment.use_cases.refund_payment import RefundPayment
 from marketplace.payment.use_cases.top_up_wallet import TopUpWallet

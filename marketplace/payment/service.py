@@ -5,29 +5,29 @@ from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 
+from marketplace.payment.adapters.announcer import OutboxAnnouncer
+from marketplace.payment.book_store import require_same_book
+from marketplace.payment.card_store import SqlCards
+from marketplace.payment.comparison_store import SqlComparison
+from marketplace.payment.differences import Differences
+from marketplace.payment.ledger_store import SqlLedger
+from marketplace.payment.office import Office
+from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
+from marketplace.payment.use_cases.recover import BATCH, recover
 from shop.payment.v1 import payment_pb2 as pb
 from shop.user.v1 import user_pb2
 
-from marketplace.payment.adapters.announcer import OutboxAnnouncer
 from marketplace.payment.adapters.api_key import ApiKey
 from marketplace.payment.adapters.guarded_provider import SETTINGS, GuardedProvider
 from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
-from marketplace.payment.book_store import require_same_book
-from marketplace.payment.card_store import SqlCards
-from marketplace.payment.comparison_store import SqlComparison
 from marketplace.payment.demo import load_demo
-from marketplace.payment.differences import Differences
-from marketplace.payment.ledger_store import SqlLedger
-from marketplace.payment.office import Office
 from marketplace.payment.ports import CardProvider
 from marketplace.payment.servicer import PaymentServicer
 from marketplace.payment.settings import CAN_BE_SET, PaymentSettings, read_settings
 from marketplace.payment.store import SqlPayments
-from marketplace.payment.use_cases.erase_cards import CONSUMER, erase_cards
 from marketplace.payment.use_cases.reconcile_provider import Pace, ReconcileProvider
-from marketplace.payment.use_cases.recover import BATCH, recover
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker

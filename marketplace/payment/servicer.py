@@ -7,14 +7,8 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.protobuf.empty_pb2 import Empty
-from shop.payment.v1 import payment_pb2 as pb
-from shop.payment.v1.payment_pb2_grpc import PaymentServiceServicer
-
-from marketplace.payment import messages
 from marketplace.payment.office import Office
-from marketplace.payment.use_cases.cancel_charge import cancel_charge
 from marketplace.payment.use_cases.charge import charge
-from marketplace.payment.use_cases.forget_card import ForgetCard, forget_card
 from marketplace.payment.use_cases.lists import (
     get_payment,
     get_wallet,
@@ -22,6 +16,12 @@ from marketplace.payment.use_cases.lists import (
     list_payments,
     list_standing_charges,
 )
+from shop.payment.v1 import payment_pb2 as pb
+from shop.payment.v1.payment_pb2_grpc import PaymentServiceServicer
+
+from marketplace.payment import messages
+from marketplace.payment.use_cases.cancel_charge import cancel_charge
+from marketplace.payment.use_cases.forget_card import ForgetCard, forget_card
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown
 from marketplace.payment.use_cases.refund_charge import refund_charge
 from marketplace.payment.use_cases.refund_payment import refund_payment

@@ -5,15 +5,10 @@ import sys
 from pathlib import Path
 
 import click
-from marketplace.user.throttle import Counted
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.adapters.argon2_passwords import Argon2Passwords
-from marketplace.user.domain import Account
-from marketplace.user.service import service
-from marketplace.user.store.accounts import AccountStore
-from marketplace.user.store.attempts import AttemptStore
-from marketplace.user.use_cases.check_password import PasswordCheck
+from marketplace.user.domain.account import Account
+from marketplace.user.service import deps_of, service
 from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
 from souk.descriptors.request_check import require_within_limits
 from souk.hosting.offline import offline
@@ -57,8 +52,4 @@ def _password() -> str:
 
 async def _create(command: CreateAdmin, data: Path | None) -> Account:
     async with offline(service, data, new=True) as user:
-        accounts = AccountStore(user.host.database, user.host.outbox)
-        attempts, counted = AttemptStore(user.host.database, user.host.clock), Counted(user.host.secret)
-        return await create_admin(
-            command, accounts, PasswordCheck(attempts, Argon2Passwords(), counted), user.host.clock
-        )
+        return await create_admin(deps_of(user.host), command)

@@ -1,12 +1,9 @@
 """Loads the demo users. Their passwords are public: a system with demo data binds loopback only."""
 
-from marketplace.user.address import Address, Place
-
-from marketplace.user.domain import ADMIN, CUSTOMER
-from marketplace.user.ports import Accounts, Addresses
-from marketplace.user.use_cases.check_password import PasswordCheck
+from marketplace.user.deps import Deps
+from marketplace.user.domain.account import ADMIN, CUSTOMER
+from marketplace.user.domain.address import Address, PostalAddress
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
-from souk.kernel.clock import Clock
 from souk.kernel.errors import DomainError
 
 USERS = (
@@ -14,7 +11,7 @@ USERS = (
     RegisterUser("admin@souk.test", "admin-password", "Ada Admin", (ADMIN, CUSTOMER), "U-admin"),
 )
 ADDRESS_ID = "ADDR-55"
-HOME = Place(
+HOME = PostalAddress(
     name="Mina Demo",
     line1="Lindenallee 12",
     city="Hamburg",
@@ -24,19 +21,19 @@ HOME = Place(
 )
 
 
-async def load_demo(accounts: Accounts, addresses: Addresses, check: PasswordCheck, clock: Clock) -> None:
+async def load_demo(deps: Deps) -> None:
     """Adds the demo users and their address where they are not there; changes nothing else."""
     for user in USERS:
-        if user.id is not None and await accounts.find(user.id) is None:
-            await _register(user, accounts, check, clock)
+        if user.id is not None and await deps.accounts.find(user.id) is None:
+            await _register(deps, user)
     owner = str(USERS[0].id)
-    if await addresses.find(owner, ADDRESS_ID) is None:
-        await addresses.add(Address(ADDRESS_ID, owner, HOME, clock.now()))
+    if await deps.addresses.find(owner, ADDRESS_ID) is None:
+        await deps.addresses.add(Address(ADDRESS_ID, owner, HOME, deps.clock.now()))
 
 
-async def _register(user: RegisterUser, accounts: Accounts, check: PasswordCheck, clock: Clock) -> None:
+async def _register(deps: Deps, user: RegisterUser) -> None:
     try:
-        await register_user(user, accounts, check, clock)
+        await register_user(deps, user)
     except DomainError:
         # Somebody else has the email, or another process was quicker: both are fine.
         return

@@ -1,11 +1,10 @@
 """Accounts, addresses and tokens as messages of the contract."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from marketplace.user.address import FIELDS, Address
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.domain import Account
-from marketplace.user.use_cases.issue_token import Token
+from marketplace.user.domain.account import Account, Token
+from marketplace.user.domain.address import FIELDS, Address
 
 
 def user_message(account: Account) -> pb.User:
@@ -17,7 +16,7 @@ def user_message(account: Account) -> pb.User:
 
 def address_message(address: Address) -> pb.Address:
     """The address as its owner sees it."""
-    return pb.Address(id=address.id, **{field: getattr(address.place, field) for field in FIELDS})
+    return pb.Address(id=address.id, **{field: getattr(address.postal, field) for field in FIELDS})
 
 
 def token_message(token: Token) -> pb.Token:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from marketplace.user.signing import Schedule
-
+from marketplace.user.domain.signing import Schedule
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Setting
@@ -37,15 +36,22 @@ _LINGER_MARGIN = 5 * _MINUTE
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Lifetimes: of access tokens in seconds, of refresh families in microseconds; and of keys."""
+class TokenSettings:
+    """Lifetimes: of access tokens in seconds, of families of refresh tokens, from each rotation, in microseconds."""
 
-    access_token_seconds: int
+    access_seconds: int
     refresh_lifetime: int
-    schedule: Schedule
 
 
-def read(values: Mapping[str, str]) -> Settings:
+@dataclass(frozen=True, slots=True)
+class UserSettings:
+    """The settings of the service, read once."""
+
+    tokens: TokenSettings
+    keys: Schedule
+
+
+def read_settings(values: Mapping[str, str]) -> UserSettings:
     """The settings; raises ConfigurationError for a number that makes no sense."""
     numbers = {name: _number(name, values[name]) if name in values else DEFAULTS[name] for name in DEFAULTS}
     lead, hours = numbers["signing_key_lead_seconds"], numbers["signing_key_hours"]
@@ -53,10 +59,12 @@ def read(values: Mapping[str, str]) -> Settings:
         raise ConfigurationError(
             f"user setting signing_key_lead_seconds must be at least {MIN_LEAD} and less than the key's lifetime"
         )
-    return Settings(
-        access_token_seconds=numbers["access_token_seconds"],
-        refresh_lifetime=numbers["refresh_token_hours"] * _HOUR * MICROSECONDS,
-        schedule=Schedule(
+    return UserSettings(
+        tokens=TokenSettings(
+            access_seconds=numbers["access_token_seconds"],
+            refresh_lifetime=numbers["refresh_token_hours"] * _HOUR * MICROSECONDS,
+        ),
+        keys=Schedule(
             lead=lead * MICROSECONDS,
             lifetime=hours * _HOUR * MICROSECONDS,
             linger=(numbers["access_token_seconds"] + _LINGER_MARGIN) * MICROSECONDS,

@@ -6,10 +6,11 @@ tells of the refund: the order was never confirmed, and has no refunded total to
 
 from dataclasses import dataclass, replace
 
-from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Status
 from marketplace.payment.office import Office
 from marketplace.payment.use_cases.recording import undo
 from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, settle
+
+from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Status
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 
 from marketplace.payment.office import Office
+
 from marketplace.payment.ports import CardFace
 from souk.kernel.errors import InvalidArgument, Violation
 

@@ -1,11 +1,12 @@
 """Ask the provider for the money of a recorded intent."""
 
-from marketplace.payment.domain import Payment, Status
 from marketplace.payment.office import Office
-from marketplace.payment.ports import ProviderAnswer, ProviderRefused, ProviderSilent, ProviderUnavailable, Verdict
-from marketplace.payment.use_cases.outcomes import OutcomeUnknown, unavailable
 from marketplace.payment.use_cases.recording import record_answer, record_release
 from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, settle
+
+from marketplace.payment.domain import Payment, Status
+from marketplace.payment.ports import ProviderAnswer, ProviderRefused, ProviderSilent, ProviderUnavailable, Verdict
+from marketplace.payment.use_cases.outcomes import OutcomeUnknown, unavailable
 from souk.kernel.errors import SoukError
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from marketplace.payment.office import Office
+
 from marketplace.payment.use_cases.resolve_method import card_not_found
 from souk.store.database import Transaction
 

@@ -1,9 +1,10 @@
 """Make the refunds that a charge was promised, for somebody who waits for them."""
 
-from marketplace.payment.domain import Payment
 from marketplace.payment.office import Office
-from marketplace.payment.use_cases.outcomes import OutcomeUnknown
 from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, settle
+
+from marketplace.payment.domain import Payment
+from marketplace.payment.use_cases.outcomes import OutcomeUnknown
 
 
 async def make_promised_refunds(payment: Payment, office: Office) -> Payment:

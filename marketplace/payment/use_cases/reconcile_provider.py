@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from marketplace.payment.domain import REFUNDABLE, Payment, Status, attempt_of
 from marketplace.payment.office import Office
-from marketplace.payment.ports import Comparison, Position, ProviderAnswer, ProviderCharge, RefundVerdict, Verdict
 from marketplace.payment.use_cases.recording import record_answer
 from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, settle
+
+from marketplace.payment.domain import REFUNDABLE, Payment, Status, attempt_of
+from marketplace.payment.ports import Comparison, Position, ProviderAnswer, ProviderCharge, RefundVerdict, Verdict
 from souk.kernel.clock import MICROSECONDS
 
 AT_ONCE = 100

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from marketplace.payment.domain import REFUNDABLE, Payment, Status
 from marketplace.payment.office import Office
+from marketplace.payment.use_cases.recording import promise
+
+from marketplace.payment.domain import REFUNDABLE, Payment, Status
 from marketplace.payment.use_cases.make_promised_refunds import make_promised_refunds
 from marketplace.payment.use_cases.outcomes import key_reused
-from marketplace.payment.use_cases.recording import promise
 from marketplace.payment.use_cases.refund_payment import not_refundable, order_payment
 from souk.store.database import Transaction
 

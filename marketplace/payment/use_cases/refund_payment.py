@@ -6,11 +6,12 @@ leaves its key unused.
 
 from dataclasses import dataclass
 
-from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Refund, Status
 from marketplace.payment.office import Office
+from marketplace.payment.use_cases.recording import promise
+
+from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Refund, Status
 from marketplace.payment.use_cases.make_promised_refunds import make_promised_refunds
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, in_progress, key_reused
-from marketplace.payment.use_cases.recording import promise
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
 

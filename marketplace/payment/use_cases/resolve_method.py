@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from marketplace.payment.domain import WALLET
 from marketplace.payment.office import Office
+
+from marketplace.payment.domain import WALLET
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
 

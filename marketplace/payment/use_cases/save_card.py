@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from marketplace.payment.domain import Card
 from marketplace.payment.office import Office
+
+from marketplace.payment.domain import Card
 from marketplace.payment.use_cases.card_token import face_of
 from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id

@@ -5,11 +5,12 @@ A top-up is a charge like an order's: its intent is recorded, and it recovers in
 
 from dataclasses import dataclass
 
-from marketplace.payment.domain import MAX_MONEY, Payment, Purpose, Status, Wallet
 from marketplace.payment.office import Office
+from marketplace.payment.use_cases.charge import Intent, reopen, require_budget
+
+from marketplace.payment.domain import MAX_MONEY, Payment, Purpose, Status, Wallet
 from marketplace.payment.ports import CardFace
 from marketplace.payment.use_cases.card_token import digest_of, face_of
-from marketplace.payment.use_cases.charge import Intent, reopen, require_budget
 from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, declined, in_progress, key_reused
 from souk.kernel.errors import DomainError, InvalidArgument, Violation

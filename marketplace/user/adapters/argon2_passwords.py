@@ -17,9 +17,9 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
-from marketplace.user.fair_queue import FairQueue
 
-from marketplace.user.domain import too_many_attempts
+from marketplace.user.adapters.fair_queue import FairQueue
+from marketplace.user.domain.account import too_many_attempts
 from souk.kernel.context import current
 from souk.kernel.errors import DomainError, Overloaded
 

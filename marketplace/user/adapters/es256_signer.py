@@ -5,7 +5,8 @@ import secrets
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from marketplace.user.signing import SigningKey
+
+from marketplace.user.domain.signing import SigningKey
 
 ALGORITHM = "ES256"
 CURVE = "P-256"

@@ -8,7 +8,7 @@ from shop.order.v1.order_pb2_grpc import OrderServiceStub
 from shop.payment.v1 import payment_pb2
 from shop.payment.v1.payment_pb2_grpc import PaymentServiceStub
 
-from marketplace.user.domain import service_unavailable
+from marketplace.user.domain.account import service_unavailable
 from souk.rpc.call import CallFailed
 
 _PAGE = 100

@@ -50,6 +50,15 @@ class Proof:
     session: str
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token, its life in seconds, and the refresh token for the next one."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
 Change = Callable[[Account], Account]
 
 

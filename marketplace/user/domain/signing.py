@@ -29,6 +29,14 @@ class Schedule:
     linger: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Keys to add, and to forget."""
+
+    add: Sequence[SigningKey] = ()
+    forget: Sequence[SigningKey] = ()
+
+
 def signing_key(keys: Sequence[SigningKey], now: int) -> SigningKey:
     """The newest key that signs by now; the first one when a clock went back before it."""
     started = [key for key in keys if key.signs_from <= now]

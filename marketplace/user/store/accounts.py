@@ -2,7 +2,7 @@
 
 from shop.user.v1.user_pb2 import UserDeleted
 
-from marketplace.user.domain import (
+from marketplace.user.domain.account import (
     Account,
     Change,
     Credentials,
@@ -30,13 +30,18 @@ _PERSONAL = ("addresses", "refresh_families", "login_failures", "known_addresses
 
 
 class AccountStore:
-    """The port Accounts, over one database."""
+    """Accounts and their credentials. Each change is one transaction; emails stay unique under races.
+
+    What takes a `proof` holds it against the account in that transaction: BAD_CREDENTIALS when the password
+    is another by now, Unauthenticated when the login has ended, as it does when the password changes.
+    """
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
 
     async def add(self, account: Account, password_hash: str) -> bool:
+        """Adds an account; False, and nothing happens, when its email or id is taken."""
         key, roles = email_key(account.email), " ".join(account.roles)
         values = (account.id, account.email, key, account.name, roles, password_hash, account.created_at)
 
@@ -47,17 +52,26 @@ class AccountStore:
         return await self._database.run(work, guarded=True)
 
     async def find(self, user_id: str) -> Account | None:
+        """The account of that id."""
         sql = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
         row = await self._database.read(lambda tx: tx.fetch_one(sql, user_id), single=True)
         return _account(row) if row else None
 
     async def credentials(self, email: str) -> Credentials | None:
+        """The account of that email, compared without case, and its password's hash."""
         return await self._credentials("email_key", email_key(email))
 
     async def credentials_of(self, user_id: str) -> Credentials | None:
+        """The same by id."""
         return await self._credentials("id", user_id)
 
     async def change(self, user_id: str, change: Change, proof: Proof | None = None) -> Account | None:
+        """Replaces an account by what `change` makes of it; None when it is unknown.
+
+        With a proof it ends every other login. Raises EMAIL_TAKEN when its new email is another's. `change`
+        may be called again.
+        """
+
         async def work(tx: Transaction) -> Account | None:
             if proof is not None and await _holds(tx, proof):
                 await tx.execute(f"{_END_SESSIONS} AND id <> $2", user_id, proof.session)
@@ -78,6 +92,8 @@ class AccountStore:
         return await self._database.run(work, guarded=True)
 
     async def change_password(self, proof: Proof, new_hash: str) -> None:
+        """Sets the hash and ends every login; raises USER_NOT_FOUND, too."""
+
         async def work(tx: Transaction) -> None:
             if not await _holds(tx, proof):
                 raise unknown_user()
@@ -87,6 +103,8 @@ class AccountStore:
         await self._database.run(work)
 
     async def erase(self, proof: Proof) -> None:
+        """Erases account, addresses, credentials and logins, and tells so; nothing if it is gone."""
+
         async def work(tx: Transaction) -> None:
             if not await _holds(tx, proof):
                 return

@@ -1,10 +1,9 @@
 """Addresses in SQL; every statement names the user."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from marketplace.user.address import FIELDS, MOST_ADDRESSES, Address, Change, Place, too_many_addresses
-
-from marketplace.user.ports import Mark
+from marketplace.user.domain.address import FIELDS, MOST_ADDRESSES, Address, Change, PostalAddress, too_many_addresses
 from souk.store.database import Database, Row, Transaction, Value
 
 _COLUMNS = ", ".join(("id", "user_id", *FIELDS, "created_at"))
@@ -20,13 +19,23 @@ _COUNT = "SELECT COUNT(*) AS n FROM addresses WHERE user_id = $1"
 _REMOVE = "DELETE FROM addresses WHERE user_id = $1 AND id = $2"
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of addresses ended."""
+
+    created_at: int
+    address_id: str
+
+
 class AddressStore:
-    """The port Addresses, over one database."""
+    """Saved addresses; every call sees one user's alone."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, new: Address) -> bool:
+        """Adds an address; False when its user is gone. Raises TOO_MANY_ADDRESSES."""
+
         async def work(tx: Transaction) -> bool:
             await tx.lock(f"addresses:{new.user_id}")  # who counts and who adds take turns
             # Holds the user's row: an erasure at the same time comes before or after, never between.
@@ -35,40 +44,45 @@ class AddressStore:
             counted = await tx.fetch_one(_COUNT, new.user_id)
             if counted and counted["n"] >= MOST_ADDRESSES:
                 raise too_many_addresses()
-            await tx.execute(_ADD, new.id, new.user_id, *_values(new.place), new.created_at)
+            await tx.execute(_ADD, new.id, new.user_id, *_values(new.postal), new.created_at)
             return True
 
         return await self._database.run(work)
 
     async def find(self, user_id: str, address_id: str) -> Address | None:
+        """One address of the user's."""
         row = await self._database.read(lambda tx: tx.fetch_one(_ONE, user_id, address_id), single=True)
         return _address(row) if row else None
 
-    async def list(self, user_id: str, after: Mark | None, limit: int) -> Sequence[Address]:
-        after = after or Mark(-1, "")
+    async def list(self, user_id: str, after: Cursor | None, limit: int) -> Sequence[Address]:
+        """At most `limit` of the user's addresses right behind `after`, the oldest first."""
+        after = after or Cursor(-1, "")
         rows = await self._database.read(lambda tx: tx.fetch(_LIST, user_id, after.created_at, after.address_id, limit))
         return [_address(row) for row in rows]
 
     async def change(self, user_id: str, address_id: str, change: Change) -> Address | None:
+        """Replaces an address by what `change` makes of it; None when the user has none of that id."""
+
         async def work(tx: Transaction) -> Address | None:
             row = await tx.fetch_one(f"{_ONE} {tx.dialect.for_update}", user_id, address_id)
             if row is None:
                 return None
             old = _address(row)
-            place = change(old.place)
-            await tx.execute(_CHANGE, user_id, address_id, *_values(place))
-            return Address(old.id, old.user_id, place, old.created_at)
+            postal = change(old.postal)
+            await tx.execute(_CHANGE, user_id, address_id, *_values(postal))
+            return Address(old.id, old.user_id, postal, old.created_at)
 
         return await self._database.run(work)
 
     async def remove(self, user_id: str, address_id: str) -> bool:
+        """Forgets an address; False when the user has none of that id."""
         return await self._database.run(lambda tx: tx.execute(_REMOVE, user_id, address_id)) == 1
 
 
-def _values(place: Place) -> tuple[Value, ...]:
-    return tuple(getattr(place, field) for field in FIELDS)
+def _values(postal: PostalAddress) -> tuple[Value, ...]:
+    return tuple(getattr(postal, field) for field in FIELDS)
 
 
 def _address(row: Row) -> Address:
-    place = Place(**{field: row[field] for field in FIELDS})
-    return Address(row["id"], row["user_id"], place, row["created_at"])
+    postal = PostalAddress(**{field: row[field] for field in FIELDS})
+    return Address(row["id"], row["user_id"], postal, row["created_at"])

@@ -1,7 +1,6 @@
 """Wrong passwords in SQL: they outlive a restart, and count for every replica."""
 
-from marketplace.user.throttle import WINDOW, Attempt, seconds_to_wait
-
+from marketplace.user.domain.throttle import WINDOW, Attempt, seconds_to_wait
 from souk.kernel.clock import Clock
 from souk.kernel.ids import new_id
 from souk.store.database import Database, Transaction, Value
@@ -13,16 +12,19 @@ _IS_KNOWN = "SELECT used_at FROM known_addresses WHERE user_id = $1 AND address 
 
 
 class AttemptStore:
-    """The port Attempts, over one database."""
+    """Counts failures by account and address, durably and across replicas."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     async def wait(self, attempt: Attempt) -> float | None:
+        """None when it may be tried, else the seconds until then."""
         return await self._database.read(lambda tx: self._wait(tx, attempt))
 
     async def fail(self, attempt: Attempt) -> float | None:
+        """Counts a failure; when a limit is reached already, counts nothing and returns as `wait`."""
+
         async def work(tx: Transaction) -> float | None:
             await tx.lock(f"attempts:{attempt.account}")
             wait = await self._wait(tx, attempt)
@@ -36,6 +38,7 @@ class AttemptStore:
         return await self._database.run(work, guarded=True)
 
     async def forget_old(self) -> None:
+        """Drops failures that count no more."""
         now = self._clock.now()
         await self._database.run(lambda tx: tx.execute(_FORGET, now - WINDOW))
 

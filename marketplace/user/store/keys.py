@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from marketplace.user.signing import SigningKey
-
-from marketplace.user.ports import Rotation, Seal
+from marketplace.user.domain.signing import Rotation, SigningKey
+from marketplace.user.ports import Seal
 from souk.kernel.errors import ConfigurationError
 from souk.store.database import Database, Row, Transaction
 
@@ -21,16 +20,19 @@ OTHER_SECRET = (
 
 
 class KeyStore:
-    """The port Keys, over one database."""
+    """Where signing keys are kept, for every replica: sealed."""
 
     def __init__(self, database: Database, seal: Seal) -> None:
         self._database = database
         self._seal = seal
 
     async def all(self) -> list[SigningKey]:
+        """Every key, in no order."""
         return await self._database.read(self._all)
 
     async def rotate(self, plan: Callable[[Sequence[SigningKey]], Rotation]) -> list[SigningKey]:
+        """Changes the keys as planned from those there are, one replica at a time; returns what there is."""
+
         async def work(tx: Transaction) -> list[SigningKey]:
             await tx.lock("signing keys")
             rotation = plan(await self._all(tx))

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from marketplace.user.refresh import Decision, Family
-
+from marketplace.user.domain.refresh import Decision, Family
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.store.database import Database, Row, Transaction
 
@@ -26,13 +25,18 @@ ADDRESS_KNOWN = 90 * 24 * 3_600 * MICROSECONDS
 
 
 class SessionStore:
-    """The port Sessions, over one database."""
+    """Families of refresh tokens."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     async def open(self, family: Family, password_hash: str, address: str) -> bool:
+        """Keeps a new family, and that its user logged in from `address`, a digest.
+
+        False when the user was deleted or has another password by now.
+        """
+
         async def work(tx: Transaction) -> bool:
             # Holds the user's row: a change of password or an erasure at the same time comes before
             # and is seen here, or after and ends this family too.
@@ -57,6 +61,11 @@ class SessionStore:
         return await self._database.run(work)
 
     async def present(self, family_id: str, decide: Callable[[Family], Decision]) -> Decision | None:
+        """Asks `decide` about the family and keeps what it decided; None for an unknown one.
+
+        Calls for one family are serialised. `decide` may be called again.
+        """
+
         async def work(tx: Transaction) -> Decision | None:
             sql = f"SELECT {_COLUMNS} FROM refresh_families WHERE id = $1 {tx.dialect.for_update}"
             row = await tx.fetch_one(sql, family_id)
@@ -74,10 +83,12 @@ class SessionStore:
         return await self._database.run(work)
 
     async def revoke(self, family_id: str, user_id: str) -> None:
+        """Ends a family of this user's, if there is one."""
         sql = f"{_REMOVE} AND user_id = $2"
         await self._database.run(lambda tx: tx.execute(sql, family_id, user_id))
 
     async def forget_expired(self) -> None:
+        """Drops families that nobody can use any more, and addresses that nobody logged in from for long."""
         now = self._clock.now()
 
         async def work(tx: Transaction) -> None:

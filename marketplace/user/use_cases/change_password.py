@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from marketplace.user.ports import Accounts
-from marketplace.user.use_cases.check_password import PasswordCheck
+from marketplace.user.deps import Deps
+from marketplace.user.use_cases.check_password import check_current_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class ChangePassword:
     new: str
 
 
-async def change_password(command: ChangePassword, accounts: Accounts, check: PasswordCheck) -> None:
+async def change_password(deps: Deps, command: ChangePassword) -> None:
     """Raises USER_NOT_FOUND, BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
-    proof = await check.require_current(command.user_id, command.current, accounts)
-    await accounts.change_password(proof, await check.passwords.hash(command.new))
+    proof = await check_current_password(deps, command.user_id, command.current)
+    await deps.accounts.change_password(proof, await deps.passwords.hash(command.new))

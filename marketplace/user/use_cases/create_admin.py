@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from marketplace.user.domain import ADMIN, CUSTOMER, Account
-from marketplace.user.ports import Accounts
-from marketplace.user.use_cases.check_password import PasswordCheck
+from marketplace.user.deps import Deps
+from marketplace.user.domain.account import ADMIN, CUSTOMER, Account
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
-from souk.kernel.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +16,7 @@ class CreateAdmin:
     name: str
 
 
-async def create_admin(command: CreateAdmin, accounts: Accounts, check: PasswordCheck, clock: Clock) -> Account:
+async def create_admin(deps: Deps, command: CreateAdmin) -> Account:
     """The new account; raises EMAIL_TAKEN. An admin can buy things, too."""
     user = RegisterUser(command.email, command.password, command.name, roles=(ADMIN, CUSTOMER))
-    return await register_user(user, accounts, check, clock)
+    return await register_user(deps, user)

@@ -1,31 +1,19 @@
-"""The signing keys in memory, looked up anew now and then."""
+"""The signing keys, from memory, looked up anew now and then."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from marketplace.user.signing import SigningKey
-
-from marketplace.user.ports import Keys
-from souk.kernel.clock import Clock
+from marketplace.user.deps import Deps
+from marketplace.user.domain.signing import SigningKey
+from marketplace.user.use_cases.rotate_keys import rotate_keys
 
 FRESH = 30.0
 """Seconds; far less than the lead of a key, so that every replica knows it before it signs."""
 
-Rotate = Callable[[], Awaitable[Sequence[SigningKey]]]
 
-
-class CachedKeyRing:
-    """The port KeyRing. Lets the first key be made when there is none."""
-
-    def __init__(self, keys: Keys, rotate: Rotate, clock: Clock) -> None:
-        self._store = keys
-        self._rotate = rotate
-        self._clock = clock
-        self._keys: Sequence[SigningKey] = ()
-        self._looked_at = 0.0
-
-    async def keys(self) -> Sequence[SigningKey]:
-        now = self._clock.monotonic()
-        if not self._keys or now - self._looked_at >= FRESH:
-            self._keys = await self._store.all() or await self._rotate()
-            self._looked_at = now
-        return self._keys
+async def list_signing_keys(deps: Deps) -> Sequence[SigningKey]:
+    """At least one key: lets the first be made when there is none."""
+    known, now = deps.known_keys, deps.clock.monotonic()
+    if not known.keys or now - known.looked_at >= FRESH:
+        known.keys = await deps.keys.all() or await rotate_keys(deps)
+        known.looked_at = now
+    return known.keys

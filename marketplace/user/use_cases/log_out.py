@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from marketplace.user.refresh import parse
-
-from marketplace.user.ports import Sessions
+from marketplace.user.deps import Deps
+from marketplace.user.domain.refresh import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +14,8 @@ class LogOut:
     refresh_token: str
 
 
-async def log_out(command: LogOut, sessions: Sessions) -> None:
+async def log_out(deps: Deps, command: LogOut) -> None:
     """Ends the family if it is the caller's; there is nothing to say about any other."""
     presented = parse(command.refresh_token)
     if presented is not None:
-        await sessions.revoke(presented.family_id, command.user_id)
+        await deps.sessions.revoke(presented.family_id, command.user_id)

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from marketplace.user.domain import CUSTOMER, Account, email_taken
-from marketplace.user.ports import Accounts
-from marketplace.user.use_cases.check_password import PasswordCheck
-from souk.kernel.clock import Clock
+from marketplace.user.deps import Deps
+from marketplace.user.domain.account import CUSTOMER, Account, email_taken
+from marketplace.user.use_cases.check_password import count_taken_email, require_free_email
 from souk.kernel.ids import new_id
 
 
@@ -20,21 +19,21 @@ class RegisterUser:
     id: str | None = None
 
 
-async def register_user(command: RegisterUser, accounts: Accounts, check: PasswordCheck, clock: Clock) -> Account:
+async def register_user(deps: Deps, command: RegisterUser) -> Account:
     """The new account; raises EMAIL_TAKEN and TOO_MANY_ATTEMPTS.
 
     That an email is taken is said only after the slow hash, and not often: nobody reads from the answers,
     or from the time they take, who is registered here.
     """
-    await check.require_free_email()
+    await require_free_email(deps)
     account = Account(
-        id=command.id or new_id("U", clock),
+        id=command.id or new_id("U", deps.clock),
         email=command.email,
         name=command.name.strip(),
         roles=command.roles,
-        created_at=clock.now(),
+        created_at=deps.clock.now(),
     )
-    if not await accounts.add(account, await check.passwords.hash(command.password)):
-        await check.email_was_taken()
+    if not await deps.accounts.add(account, await deps.passwords.hash(command.password)):
+        await count_taken_email(deps)
         raise email_taken()
     return account

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 
-from marketplace.user.signing import Schedule, SigningKey, forgettable, next_start
-
-from marketplace.user.ports import Keys, Rotation, Signer
-from souk.kernel.clock import Clock
+from marketplace.user.deps import Deps
+from marketplace.user.domain.signing import Rotation, SigningKey, forgettable, next_start
 
 
-async def rotate_keys(keys: Keys, signer: Signer, schedule: Schedule, clock: Clock) -> Sequence[SigningKey]:
+async def rotate_keys(deps: Deps) -> Sequence[SigningKey]:
     """The keys from now on. May be called at any time, by any replica."""
 
     def plan(known: Sequence[SigningKey]) -> Rotation:
-        now = clock.now()
-        start = next_start(known, now, schedule)
-        add = () if start is None else (signer.make_key(start),)
-        return Rotation(add, forgettable(known, now, schedule))
+        now = deps.clock.now()
+        start = next_start(known, now, deps.schedule)
+        add = () if start is None else (deps.signer.make_key(start),)
+        return Rotation(add, forgettable(known, now, deps.schedule))
 
-    return await keys.rotate(plan)
+    return await deps.keys.rotate(plan)

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop.payment.v1 import payment_pb2 as pb
-
 from marketplace.payment.adapters.announcer import OutboxAnnouncer
-from marketplace.payment.adapters.in_process_provider import InProcessProvider
-from marketplace.payment.adapters.sandbox.bank import SandboxBank
 from marketplace.payment.card_store import SqlCards
-from marketplace.payment.domain import Status
 from marketplace.payment.ledger_store import SqlLedger
 from marketplace.payment.office import Office
+from marketplace.payment.use_cases.recover import recover
+from shop.payment.v1 import payment_pb2 as pb
+
+from marketplace.payment.adapters.in_process_provider import InProcessProvider
+from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from marketplace.payment.domain import Status
 from marketplace.payment.ports import CardProvider
 from marketplace.payment.service import service
 from marketplace.payment.servicer import PaymentServicer
 from marketplace.payment.store import SqlPayments
-from marketplace.payment.use_cases.recover import recover
 from souk.faults import INERT, Faults
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use

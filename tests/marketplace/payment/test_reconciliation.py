@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from marketplace.payment.comparison_store import SqlComparison
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
-from marketplace.payment.comparison_store import SqlComparison
 from marketplace.payment.domain import Status
 from marketplace.payment.service import service
 from marketplace.payment.use_cases.reconcile_provider import AGE, SWEEP, Difference, Pace, ReconcileProvider

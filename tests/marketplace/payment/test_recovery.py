@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from marketplace.payment.use_cases.recording import record_answer
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.domain import Status
 from marketplace.payment.ports import ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
-from marketplace.payment.use_cases.recording import record_answer
 from souk.faults import INERT, Faults
 from souk.kernel.errors import DomainError
 from souk.testing.service_host import AbortedError

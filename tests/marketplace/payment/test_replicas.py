@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from marketplace.payment.use_cases.recover import recover
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.domain import Status
-from marketplace.payment.use_cases.recover import recover
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.testing.service_host import AbortedError

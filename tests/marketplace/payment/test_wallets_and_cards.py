@@ -2,12 +2,12 @@ import asyncio
 import logging
 
 import pytest
+from marketplace.payment.use_cases.erase_cards import erase_cards
 from shop.payment.v1 import payment_pb2 as pb
 from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
 from marketplace.payment.demo import load_demo
-from marketplace.payment.use_cases.erase_cards import erase_cards
 from souk.kernel.errors import DomainError, InvalidArgument
 from souk.store.inbox import Inbox
 

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.service import UserServicer, build, service
+from marketplace.user.service import build, service
+from marketplace.user.servicer import UserServicer
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.runtime.service import Host, Parts

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.service import UserServicer
+from marketplace.user.servicer import UserServicer
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError, InvalidArgument
 from souk.testing.service_host import CallRecord

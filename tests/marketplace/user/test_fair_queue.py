@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace.user.fair_queue import FairQueue
 
 from marketplace.user.adapters.argon2_passwords import AT_ONCE, LONGEST_QUEUE, Argon2Passwords
+from marketplace.user.adapters.fair_queue import FairQueue
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
 

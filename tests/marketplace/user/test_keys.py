@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
-from marketplace.user.signing import Schedule, SigningKey, forgettable, next_start, signing_key
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.service import UserServicer, build, service
-from marketplace.user.settings import read
+from marketplace.user.domain.signing import Schedule, SigningKey, forgettable, next_start, signing_key
+from marketplace.user.service import build, service
+from marketplace.user.servicer import UserServicer
+from marketplace.user.settings import read_settings
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Parts
@@ -114,4 +115,4 @@ def test_whoever_verifies_knows_every_key_in_time(steps: list[int]) -> None:
 )
 def test_settings_that_make_no_sense_are_refused(values: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError):
-        read(values)
+        read_settings(values)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.service import UserServicer, build, service
+from marketplace.user.service import build, service
+from marketplace.user.servicer import UserServicer
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.runtime.service import Host

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace.user.refresh import Verdict, decide, open_family, parse
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.service import UserServicer, build, service
+from marketplace.user.domain.refresh import Verdict, decide, open_family, parse
+from marketplace.user.service import build, service
+from marketplace.user.servicer import UserServicer
 from souk.kernel.clock import MICROSECONDS, FakeClock
 from souk.kernel.errors import DomainError
 from souk.runtime.service import Host

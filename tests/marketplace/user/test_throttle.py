@@ -4,10 +4,10 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from marketplace.user.throttle import Counted
 from shop.user.v1 import user_pb2 as pb
 
-from marketplace.user.service import UserServicer
+from marketplace.user.domain.throttle import Counted
+from marketplace.user.servicer import UserServicer
 from marketplace.user.store.sessions import MOST_ADDRESSES
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
@@ -167,12 +167,12 @@ async def test_nothing_that_is_counted_stays(
     written = str([tuple(row) for table in ("login_failures", "known_addresses") for row in await rows(table)])
     assert "198.51" not in written
     assert "203.0" not in written
-    needs = user._servicer._needs  # type: ignore[attr-defined]
+    deps = user._servicer._deps  # type: ignore[attr-defined]
     clock.advance(301)
-    await needs.check.attempts.forget_old()
+    await deps.attempts.forget_old()
     assert await rows("login_failures") == []
     clock.advance(91 * 24 * 3_600)
-    await needs.sessions.forget_expired()
+    await deps.sessions.forget_expired()
     assert await rows("known_addresses") == []
 
 

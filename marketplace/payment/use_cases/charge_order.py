@@ -6,11 +6,12 @@ again, never money that nobody knows of.
 
 from dataclasses import dataclass, replace
 
-from marketplace.payment.domain import WALLET, Card, Payment, Purpose, Status
 from marketplace.payment.office import Office
+from marketplace.payment.use_cases.recording import post_charge
+
+from marketplace.payment.domain import WALLET, Card, Payment, Purpose, Status
 from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
 from marketplace.payment.use_cases.outcomes import declined, key_reused, too_many_tries
-from marketplace.payment.use_cases.recording import post_charge
 from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction

@@ -6,8 +6,10 @@ The provider is asked by key, so it does not matter how often, or after which cr
 import logging
 from dataclasses import replace
 
-from marketplace.payment.domain import Payment, Refund, Status
 from marketplace.payment.office import Office
+from marketplace.payment.use_cases.recording import record_answer, record_refund
+
+from marketplace.payment.domain import Payment, Refund, Status
 from marketplace.payment.ports import (
     ProviderAnswer,
     ProviderRefused,
@@ -16,7 +18,6 @@ from marketplace.payment.ports import (
     RefundVerdict,
     Verdict,
 )
-from marketplace.payment.use_cases.recording import record_answer, record_refund
 from souk.store.database import Transaction
 
 PROVIDER_TROUBLE = (ProviderSilent, ProviderUnavailable)

@@ -1,9 +1,9 @@
 """Erase the cards of an account that was deleted. Payments stay: they are the books."""
 
+from marketplace.payment.office import Office
 from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
-from marketplace.payment.office import Office
 from souk.store.database import Transaction
 from souk.store.inbox import Inbox
 

@@ -4,9 +4,10 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from marketplace.payment.domain import Payment, Purpose, Refund, Status
 from marketplace.payment.office import Office
 from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, make_refund, settle
+
+from marketplace.payment.domain import Payment, Purpose, Refund, Status
 from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction
 

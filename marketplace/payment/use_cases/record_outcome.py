@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from marketplace.payment.office import Office
+
 from marketplace.payment.domain import (
     REFUNDABLE,
     Event,
@@ -13,7 +15,6 @@ from marketplace.payment.domain import (
     receiving_account,
     wallet_account,
 )
-from marketplace.payment.office import Office
 from marketplace.payment.ports import ProviderAnswer, Verdict
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from marketplace.payment.domain import Card, Payment, Wallet
 from marketplace.payment.office import Office
+
+from marketplace.payment.domain import Card, Payment, Wallet
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import DomainError
 from souk.kernel.paging import PageAsked

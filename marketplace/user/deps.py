@@ -1,0 +1,45 @@
+"""What every use case of User works with, put together once by the composition root."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from marketplace.user.domain.signing import Schedule, SigningKey
+from marketplace.user.domain.throttle import Counted
+from marketplace.user.ports import Obligations, Passwords, Signer
+from marketplace.user.settings import TokenSettings
+from marketplace.user.store.accounts import AccountStore
+from marketplace.user.store.addresses import AddressStore
+from marketplace.user.store.attempts import AttemptStore
+from marketplace.user.store.keys import KeyStore
+from marketplace.user.store.sessions import SessionStore
+from souk.kernel.clock import Clock
+
+
+@dataclass(slots=True)
+class KnownKeys:
+    """The signing keys as this process last read them, and when that was, in monotonic seconds."""
+
+    keys: Sequence[SigningKey] = ()
+    looked_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The stores, the ports, what is set for tokens and keys, and the clock.
+
+    `counted` makes attempts out of what people type and where they are.
+    """
+
+    accounts: AccountStore
+    addresses: AddressStore
+    sessions: SessionStore
+    attempts: AttemptStore
+    keys: KeyStore
+    passwords: Passwords
+    obligations: Obligations
+    signer: Signer
+    counted: Counted
+    tokens: TokenSettings
+    schedule: Schedule
+    clock: Clock
+    known_keys: KnownKeys = field(default_factory=KnownKeys)

@@ -1,0 +1,1 @@
+"""Accounts, addresses, and the rules of logins, tokens and keys. No I/O."""

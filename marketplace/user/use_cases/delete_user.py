@@ -1,0 +1,31 @@
+"""Erasing one's account."""
+
+from dataclasses import dataclass
+
+from marketplace.user.deps import Deps
+from marketplace.user.domain.account import balance_left, orders_open
+from marketplace.user.use_cases.check_password import check_current_password
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteUser:
+    """Whose account, the password in force, and whether what the wallet holds is given up."""
+
+    user_id: str
+    password: str
+    forfeit_balance: bool = False
+
+
+async def delete_user(deps: Deps, command: DeleteUser) -> None:
+    """Erases the account with everything personal; for one that is gone there is nothing to do.
+
+    Raises BAD_CREDENTIALS, TOO_MANY_ATTEMPTS, ORDERS_OPEN, BALANCE_LEFT, and as Obligations does.
+    """
+    if await deps.accounts.find(command.user_id) is None:
+        return
+    proof = await check_current_password(deps, command.user_id, command.password)
+    if await deps.obligations.has_open_orders():
+        raise orders_open()
+    if not command.forfeit_balance and await deps.obligations.balance():
+        raise balance_left()
+    await deps.accounts.erase(proof)

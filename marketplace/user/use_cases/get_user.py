@@ -1,0 +1,21 @@
+"""Reading an account."""
+
+from dataclasses import dataclass
+
+from marketplace.user.deps import Deps
+from marketplace.user.domain.account import Account, unknown_user
+
+
+@dataclass(frozen=True, slots=True)
+class GetUser:
+    """Whose account."""
+
+    user_id: str
+
+
+async def get_user(deps: Deps, query: GetUser) -> Account:
+    """The account; raises USER_NOT_FOUND."""
+    account = await deps.accounts.find(query.user_id) if "\0" not in query.user_id else None
+    if account is None:
+        raise unknown_user()
+    return account

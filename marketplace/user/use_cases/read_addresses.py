@@ -1,0 +1,47 @@
+"""Reading a user's own addresses. Another's are answered as if they did not exist."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from marketplace.user.deps import Deps
+from marketplace.user.domain.account import is_id
+from marketplace.user.domain.address import Address, unknown_address
+from marketplace.user.store.addresses import Cursor
+from souk.kernel.paging import PageAsked
+
+
+@dataclass(frozen=True, slots=True)
+class GetAddress:
+    """Whose address, and which."""
+
+    user_id: str
+    address_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListAddresses:
+    """A page of a user's addresses."""
+
+    user_id: str
+    page: PageAsked
+
+
+async def get_address(deps: Deps, query: GetAddress) -> Address:
+    """One of the user's addresses; raises ADDRESS_NOT_FOUND."""
+    found = await deps.addresses.find(query.user_id, query.address_id) if is_id(query.address_id) else None
+    if found is None:
+        raise unknown_address()
+    return found
+
+
+async def list_addresses(deps: Deps, query: ListAddresses) -> tuple[Sequence[Address], str | None]:
+    """A page, the oldest first, and the token of the next one."""
+    found = await deps.addresses.list(query.user_id, _cursor(query.page), query.page.size + 1)
+    return query.page.cut(found, lambda address: (address.created_at, address.id))
+
+
+def _cursor(page: PageAsked) -> Cursor | None:
+    if page.after is None:
+        return None
+    created_at, address_id = page.after
+    return Cursor(int(created_at), str(address_id))
