@@ -1,13 +1,20 @@
-"""Differences between the provider's record and the book, as numbers for Prometheus.
+"""What Payment does of itself, and what it counts meanwhile.
 
-souk_payment_provider_differences_total{kind}    differences that were found
+souk_payment_provider_differences_total{kind}    differences between the provider's record and the book
 souk_payment_failed_refunds                      refunds that the provider keeps failing to make
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
-from marketplace.payment.use_cases.reconcile_provider import Difference
+from marketplace.payment.deps import Deps
+from marketplace.payment.use_cases.reconcile_provider import Difference, ReconcileProvider, reconcile_provider
+from marketplace.payment.use_cases.recover_payments import BATCH, recover_payments
 from souk.telemetry.metrics import Collector, MeasuredAtScrape, counter
+
+RECOVERY_INTERVAL = 1.0
+"""Seconds between two looks for what was begun and left."""
 
 
 class Differences:
@@ -28,3 +35,25 @@ class Differences:
         text = "Refunds that the card provider keeps failing to make; ask for them again."
         gauge = MeasuredAtScrape("souk_payment_failed_refunds", text, (), lambda: [({}, float(failed_refunds()))])
         return (self._counter, gauge)
+
+
+def tasks(deps: Deps, reconcile: ReconcileProvider, interval: float) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """The tasks by their names; each runs until it is cancelled. `interval` is in seconds."""
+    return {
+        "recover payments": partial(recover_for_ever, deps),
+        "reconcile the card provider": partial(reconcile_for_ever, deps, reconcile, interval),
+    }
+
+
+async def recover_for_ever(deps: Deps) -> None:
+    """Ends what was begun and left, at start and from then on, until it is cancelled."""
+    while True:
+        if await recover_payments(deps) < BATCH:
+            await asyncio.sleep(RECOVERY_INTERVAL)
+
+
+async def reconcile_for_ever(deps: Deps, command: ReconcileProvider, interval: float) -> None:
+    """Compares this book with the provider's record, until it is cancelled."""
+    while True:
+        await reconcile_provider(deps, command)
+        await asyncio.sleep(interval)

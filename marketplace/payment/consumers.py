@@ -1,23 +1,33 @@
-"""Erase the cards of an account that was deleted. Payments stay: they are the books."""
+"""What follows from the events that Payment hears: erased accounts. Payments stay: they are the books."""
 
-from marketplace.payment.office import Office
+from collections.abc import Mapping
+from functools import partial
+
 from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
+from marketplace.payment.deps import Deps
+from souk.events.consumer import Handler
+from souk.runtime.service import Subscription
 from souk.store.database import Transaction
-from souk.store.inbox import Inbox
 
-CONSUMER = "erase-cards"
+ERASE_CARDS = "erase-cards"
+SUBSCRIPTIONS = (Subscription(ERASE_CARDS, (UserDeleted.DESCRIPTOR.full_name,)),)
 
 
-async def erase_cards(event: Event, office: Office, inbox: Inbox) -> None:
-    """Handles shop.user.v1.UserDeleted, once."""
+def consumers(deps: Deps) -> Mapping[str, Handler]:
+    """The handlers by the names of their consumers."""
+    return {ERASE_CARDS: partial(erase_cards, deps)}
+
+
+async def erase_cards(deps: Deps, event: Event) -> None:
+    """Erases the cards of an account that was deleted, once."""
     user_id = UserDeleted.FromString(event.payload).user_id
 
     async def work(tx: Transaction) -> None:
-        if await inbox.first_time(tx, CONSUMER, event.id):
+        if await deps.inbox.first_time(tx, ERASE_CARDS, event.id):
             # A card that is saved at the same time comes before, and goes too, or after, and is refused.
-            await office.erased.erase(tx, user_id)
-            await office.cards.erase(tx, user_id)
+            await deps.erased.erase(tx, user_id)
+            await deps.cards.erase(tx, user_id)
 
-    await office.run(work)
+    await deps.run(work)

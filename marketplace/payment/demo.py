@@ -1,7 +1,6 @@
 """Demo data: a card and a wallet with money for the demo user. Loading it again changes nothing."""
 
-from marketplace.payment.office import Office
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.use_cases.save_card import SaveCard, save_card
 from marketplace.payment.use_cases.top_up_wallet import TopUpWallet, top_up_wallet
 
@@ -12,7 +11,7 @@ MONEY = 500_000
 CURRENCY = "EUR"
 
 
-async def load_demo(office: Office) -> None:
+async def load_demo(deps: Deps) -> None:
     """Saves the card, and tops the wallet up with it: the bank's book and the ledger agree."""
-    await save_card(SaveCard(USER, TOKEN, is_default=True, id=CARD), office)
-    await top_up_wallet(TopUpWallet(USER, "demo-wallet", MONEY, CURRENCY, TOKEN), office)
+    await save_card(deps, SaveCard(USER, TOKEN, is_default=True, id=CARD))
+    await top_up_wallet(deps, TopUpWallet(USER, "demo-wallet", MONEY, CURRENCY, TOKEN))

@@ -1,15 +1,22 @@
 """What every use case of Payment works with, put together once by the composition root."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
-from marketplace.payment.failing_cards import FailingCards
-from marketplace.payment.key_locks import KeyLocks
-from marketplace.payment.ports import Announcer, CardProvider, Cards, Ledger, Payments
+from marketplace.payment.domain import FailingCards
+from marketplace.payment.ports import CardProvider
+from marketplace.payment.store.cards import CardStore
+from marketplace.payment.store.comparison import ComparisonStore
+from marketplace.payment.store.ledger import LedgerStore
+from marketplace.payment.store.payments import PaymentStore
 from souk.faults import Faults
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.store.database import Database, Work
 from souk.store.erased_subjects import ErasedSubjects
+from souk.store.inbox import Inbox
+from souk.store.outbox import Outbox
 
 T = TypeVar("T")
 
@@ -17,21 +24,37 @@ GRACE = 10 * MICROSECONDS
 """How long after its intent a charge is left to whoever recorded it."""
 
 
+class KeyLocks:
+    """Lets calls with the same key go one after the other in this process; between processes the database decides."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, key: str) -> asyncio.Lock:
+        """The lock of a key; it lives as long as somebody refers to it."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+
 @dataclass(frozen=True, slots=True)
-class Office:
-    """The ports, the clock, the locks by key, and who tries cards that fail."""
+class Deps:
+    """The stores and what is told of them, the provider, the clock, the locks by key, and who tries cards that fail."""
 
     database: Database
-    payments: Payments
-    ledger: Ledger
-    cards: Cards
-    announcer: Announcer
+    outbox: Outbox
     provider: CardProvider
     clock: Clock
     faults: Faults
+    payments: PaymentStore = field(default_factory=PaymentStore)
+    ledger: LedgerStore = field(default_factory=LedgerStore)
+    cards: CardStore = field(default_factory=CardStore)
+    comparison: ComparisonStore = field(default_factory=ComparisonStore)
     locks: KeyLocks = field(default_factory=KeyLocks)
     failures: FailingCards = field(default_factory=FailingCards)
     erased: ErasedSubjects = field(default_factory=ErasedSubjects)
+    inbox: Inbox = field(default_factory=Inbox)
 
     async def run(self, work: Work[T]) -> T:
         """Runs a transaction. Each of them is guarded by what it locks and writes: docs/decisions/0002-isolation.md."""

@@ -3,6 +3,7 @@
 Amounts are integer minor units; times are microseconds since 1970.
 """
 
+from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -16,6 +17,11 @@ BANK = "bank"
 SALES = "sales"
 SUSPENSE = "suspense"
 """Where a top-up that came after its cancellation waits to be given back."""
+MOST_REFUSED = 20
+"""Refused tries of one customer within REFUSED_SPAN; further ones are refused here, without asking the provider."""
+REFUSED_SPAN = 60.0
+"""Seconds."""
+_MOST_CUSTOMERS = 10_000
 
 
 class Status(Enum):
@@ -194,6 +200,33 @@ class Wallet:
 
     balance: int
     currency: str
+
+
+class FailingCards:
+    """How often a customer may try cards that the provider refuses to charge: a budget for each, in this process.
+
+    Time is an argument, in seconds that never go back.
+    """
+
+    def __init__(self, most: int = MOST_REFUSED, span: float = REFUSED_SPAN) -> None:
+        self._most = most
+        self._span = span
+        self._refused: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def note(self, customer: str, now: float) -> None:
+        """The provider has refused a try of this customer."""
+        times = self._refused.setdefault(customer, deque(maxlen=self._most))
+        times.append(now)
+        self._refused.move_to_end(customer)
+        if len(self._refused) > _MOST_CUSTOMERS:
+            self._refused.popitem(last=False)
+
+    def wait(self, customer: str, now: float) -> float:
+        """Seconds until this customer may try again; 0 for whoever has not used the budget up."""
+        times = self._refused.get(customer)
+        if times is None or len(times) < self._most:
+            return 0.0
+        return max(0.0, times[0] + self._span - now)
 
 
 def attempt_key(name: str, attempt: int) -> str:

@@ -1,14 +1,8 @@
-"""Messages of the contract to commands and back; what is wrong beyond the contract's limits is said here."""
+"""Payments, cards and wallets as messages of the contract."""
 
-from marketplace.payment.use_cases.charge import Charge
 from shop.payment.v1 import payment_pb2 as pb
 
-from marketplace.payment.domain import Card, Payment, Status, Wallet
-from marketplace.payment.use_cases.cancel_charge import CancelCharge, Cancelled
-from marketplace.payment.use_cases.refund_charge import RefundCharge
-from marketplace.payment.use_cases.refund_payment import RefundPayment
-from marketplace.payment.use_cases.top_up_wallet import TopUpWallet
-from souk.kernel.errors import InvalidArgument, Violation
+from marketplace.payment.domain import Card, Payment, Refund, Status, Wallet
 
 _STATUSES = {
     Status.PENDING: pb.PAYMENT_STATUS_PENDING,
@@ -18,35 +12,6 @@ _STATUSES = {
     Status.PARTIALLY_REFUNDED: pb.PAYMENT_STATUS_PARTIALLY_REFUNDED,
     Status.REFUNDED: pb.PAYMENT_STATUS_REFUNDED,
 }
-
-
-def to_charge(request: pb.ChargeRequest) -> Charge:
-    """The command; raises InvalidArgument when it does not say what to charge."""
-    kind = request.source.WhichOneof("source")
-    if kind is None:
-        raise InvalidArgument([Violation("source", "must be a card or the wallet")])
-    card_id = request.source.card.payment_method_id if kind == "card" else None
-    return Charge(request.key, request.order_id, request.user_id, request.amount, request.currency, card_id)
-
-
-def to_cancel(request: pb.CancelChargeRequest) -> CancelCharge:
-    """The command."""
-    return CancelCharge(request.key, request.order_id)
-
-
-def to_top_up(request: pb.TopUpWalletRequest, user_id: str) -> TopUpWallet:
-    """The command."""
-    return TopUpWallet(user_id, request.idempotency_key, request.amount, request.currency, request.card_token)
-
-
-def to_refund_payment(request: pb.RefundPaymentRequest, caller: str) -> RefundPayment:
-    """The command."""
-    return RefundPayment(caller, request.idempotency_key, request.id, request.amount, request.reason)
-
-
-def to_refund_charge(request: pb.RefundChargeRequest) -> RefundCharge:
-    """The command."""
-    return RefundCharge(request.key, request.payment_id, request.reason)
 
 
 def to_payment(payment: Payment) -> pb.Payment:
@@ -74,10 +39,10 @@ def to_order_charge(payment: Payment) -> pb.OrderCharge:
     return pb.OrderCharge(payment_id=payment.id, key=payment.key, order_id=payment.order_id)
 
 
-def to_cancelled(cancelled: Cancelled) -> pb.CancelChargeResponse:
-    """Where an undo stands."""
-    status = _STATUSES[cancelled.status] if cancelled.status else pb.PAYMENT_STATUS_UNSPECIFIED
-    return pb.CancelChargeResponse(status=status, settled=cancelled.settled)
+def to_cancelled(status: Status | None, *, settled: bool) -> pb.CancelChargeResponse:
+    """Where an undo stands; None where there never was a charge."""
+    shown = _STATUSES[status] if status else pb.PAYMENT_STATUS_UNSPECIFIED
+    return pb.CancelChargeResponse(status=shown, settled=settled)
 
 
 def to_source(card_id: str | None) -> pb.ChargeSource:
@@ -95,3 +60,16 @@ def to_method(card: Card) -> pb.PaymentMethod:
 def to_wallet(wallet: Wallet) -> pb.Wallet:
     """A wallet as the contract shows it."""
     return pb.Wallet(balance=wallet.balance, currency=wallet.currency)
+
+
+def payment_refunded(payment: Payment, refund: Refund) -> pb.PaymentRefunded:
+    """What others are told when money of an order was given back."""
+    return pb.PaymentRefunded(
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        user_id=payment.user_id,
+        amount=refund.amount,
+        refunded_total=payment.refunded,
+        currency=payment.currency,
+        refund_id=refund.id,
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Setting
 
-CAN_BE_SET = (
+SETTINGS = (
     Setting(
         "provider_url",
         "Where the card provider listens: http://, https:// or unix:/path/of/a/socket.",
@@ -41,41 +41,62 @@ CAN_BE_SET = (
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentSettings:
-    """`provider_url` is where the card provider listens: http://, https:// or unix:/path/of/a/socket; empty for
-    the sandbox in this process.
+class ProviderSettings:
+    """`url` is where the card provider listens: http://, https:// or unix:/path/of/a/socket; empty for the sandbox
+    in this process.
 
-    `provider_timeout` is how long it may take to answer, in seconds: longer than its slowest card
-    (3 s), and shorter than a charge's try (5 s), so that there is time to ask again by key.
+    `timeout` is how long it may take to answer, in seconds: longer than its slowest card (3 s), and
+    shorter than a charge's try (5 s), so that there is time to ask again by key.
 
-    `provider_key_file` is a file that holds the provider's API key; it is read when it is needed first, and
-    again after the provider has refused it. Default: none, and no key is sent.
-
-    `reconcile` says what happens to a charge in the provider's record that no payment stands behind: `refund`
-    (default) gives it back; `report` only counts and logs it, for a provider's account that others use too.
-    `reconcile_interval` is how often the record is looked at, in seconds.
+    `key_file` is a file that holds the provider's API key; it is read when it is needed first, and again
+    after the provider has refused it. Default: none, and no key is sent.
     """
 
-    provider_url: str = ""
-    provider_timeout: float = 4.0
-    provider_key_file: str = ""
+    url: str = ""
+    timeout: float = 4.0
+    key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """What happens to a charge in the provider's record that no payment stands behind.
+
+    It is given back; with `report_only` it is only counted and logged, for a provider's account that others
+    use too. `interval` is how often the record is looked at, in seconds.
+    """
+
     report_only: bool = False
-    reconcile_interval: float = 10.0
+    interval: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettings:
+    """The settings of the service, read once."""
+
+    provider: ProviderSettings
+    reconcile: ReconcileSettings
 
 
 def read_settings(values: Mapping[str, str]) -> PaymentSettings:
     """The settings; raises ConfigurationError, in one line, for a value that is none."""
-    default = PaymentSettings()
-    reconcile = values.get("reconcile", "refund")
-    if reconcile not in ("refund", "report"):
-        raise ConfigurationError(f"payment: reconcile must be refund or report, not {reconcile!r}")
-    return PaymentSettings(
-        provider_url=values.get("provider_url", default.provider_url),
-        provider_timeout=_seconds(values, "provider_timeout", default.provider_timeout, 60.0),
-        provider_key_file=values.get("provider_key_file", default.provider_key_file),
-        report_only=reconcile == "report",
-        reconcile_interval=_seconds(values, "reconcile_interval", default.reconcile_interval, 86_400.0),
+    return PaymentSettings(_provider(values), _reconcile(values))
+
+
+def _provider(values: Mapping[str, str]) -> ProviderSettings:
+    default = ProviderSettings()
+    return ProviderSettings(
+        url=values.get("provider_url", default.url),
+        timeout=_seconds(values, "provider_timeout", default.timeout, 60.0),
+        key_file=values.get("provider_key_file", default.key_file),
     )
+
+
+def _reconcile(values: Mapping[str, str]) -> ReconcileSettings:
+    what = values.get("reconcile", "refund")
+    if what not in ("refund", "report"):
+        raise ConfigurationError(f"payment: reconcile must be refund or report, not {what!r}")
+    interval = _seconds(values, "reconcile_interval", ReconcileSettings().interval, 86_400.0)
+    return ReconcileSettings(what == "report", interval)
 
 
 def _seconds(values: Mapping[str, str], name: str, default: float, most: float) -> float:

@@ -19,7 +19,7 @@ from souk.resilience.breaker import Breaker, BreakerSettings, Permit
 
 T = TypeVar("T")
 
-SETTINGS = BreakerSettings(
+BREAKER = BreakerSettings(
     failure_rate=0.5, window=20, minimum_calls=10, probes=2, open_for=Backoff(5.0, 30.0, jitter=0.0)
 )
 """Silence is a failure, and that nobody can be reached. Whatever is answered is none."""

@@ -31,8 +31,8 @@ _PAGE = f"""
 """
 
 
-class SqlCards:
-    """Implements `ports.Cards` on either engine."""
+class CardStore:
+    """Saved cards."""
 
     async def insert(self, tx: Transaction, card: Card) -> None:
         """Saves a card."""
@@ -57,7 +57,7 @@ class SqlCards:
         return _maybe(await tx.fetch_one(_OLDEST, user_id))
 
     async def set_default(self, tx: Transaction, user_id: str, card_id: str) -> None:
-        """Unsets first: there is never more than one."""
+        """Makes a card the default, and every other one not: there is never more than one."""
         await tx.execute(_UNSET, user_id, False)
         await tx.execute(_SET, card_id, True)
 
@@ -71,7 +71,7 @@ class SqlCards:
         await tx.execute(_ERASE, user_id)
 
     async def page(self, tx: Transaction, user_id: str, after: tuple[int, str] | None, limit: int) -> list[Card]:
-        """A user's cards, the default first."""
+        """A user's cards: the default (rank 0), then the others (rank 1) by id, behind `after`."""
         rank, card_id = after or (-1, "")
         return [_to_card(row) for row in await tx.fetch(_PAGE, user_id, rank, card_id, limit)]
 

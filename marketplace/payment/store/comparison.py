@@ -1,13 +1,22 @@
 """How far the provider's record has been compared with this book, in SQL. The database's clock judges."""
 
+from dataclasses import dataclass
+
 from marketplace.payment.domain import Payment
-from marketplace.payment.ports import Position
-from marketplace.payment.store import COLUMNS, to_payment
+from marketplace.payment.store.payments import COLUMNS, to_payment
 from souk.store.database import Transaction
 
 
-class SqlComparison:
-    """Implements `ports.Comparison` on either engine."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Behind which key of the provider's record, and behind which payment of ours, the comparison goes on."""
+
+    record: str
+    ours: str
+
+
+class ComparisonStore:
+    """How far the record has been compared. Times are in microseconds; the database's clock judges."""
 
     async def claim(self, tx: Transaction, interval: int, sweep: int) -> Position | None:
         """The position, for whoever is the first after `interval`; every `sweep` it is the beginning of the record."""

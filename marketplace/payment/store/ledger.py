@@ -20,25 +20,28 @@ _CLAIM = """
 _WALLET = "SELECT balance, currency FROM wallets WHERE user_id = $1"
 
 
-class SqlLedger:
-    """Implements `ports.Ledger` on either engine."""
+class LedgerStore:
+    """Double-entry books: only added to; a transaction's postings sum to zero."""
 
     async def lock(self, tx: Transaction, user_id: str) -> None:
-        """Keeps other top-ups of a user's wallet waiting."""
+        """Keeps other top-ups of a user's wallet waiting until the transaction ends."""
         await tx.lock(f"wallet:{user_id}")
 
     async def transfer(
         self, tx: Transaction, transaction_id: str, source: str, target: str, payment: Payment, amount: int, now: int
     ) -> None:
-        """Two postings in one statement: they sum to zero by construction."""
+        """Moves an amount between two accounts, in the currency of the payment. An id is used once.
+
+        Two postings in one statement: they sum to zero by construction.
+        """
         await tx.write(_POST, transaction_id, source, target, payment.currency, amount, now)
 
     async def debit_wallet(self, tx: Transaction, user_id: str, amount: int, currency: str) -> bool:
-        """One conditional update."""
+        """Takes from a wallet if it has that much in that currency."""
         return await tx.execute(_DEBIT, user_id, amount, currency) == 1
 
     async def credit_wallet(self, tx: Transaction, user_id: str, amount: int, currency: str) -> None:
-        """Adds to a wallet; raises RuntimeError if it holds another currency, which nothing leads to."""
+        """Adds to a wallet, which has that currency or has never been used; raises RuntimeError if not."""
         if await tx.execute(_CREDIT, user_id, amount, currency, True) != 1:
             raise RuntimeError("a wallet that was used has changed its currency")
 
@@ -48,7 +51,7 @@ class SqlLedger:
         return _to_wallet(await tx.fetch_one(f"{_WALLET} {tx.dialect.for_update}", user_id))
 
     async def wallet(self, tx: Transaction, user_id: str) -> Wallet:
-        """The wallet as it is."""
+        """The wallet as it is; an empty one for whoever never had any."""
         return _to_wallet(await tx.fetch_one(_WALLET, user_id))
 
 

@@ -75,11 +75,11 @@ _LAST = "\x7f"
 """Sorts behind every id."""
 
 
-class SqlPayments:
-    """Implements `ports.Payments` on either engine."""
+class PaymentStore:
+    """Charges and refunds. What `find` returns stays as it is until the transaction ends."""
 
     async def insert(self, tx: Transaction, payment: Payment, next_try_at: int | None) -> bool:
-        """One statement; a concurrent insert of the same key is waited for."""
+        """Records a charge under a new key; False when the key is known, or being recorded by another."""
         p = payment
         who = (p.id, p.key, p.purpose.value, p.order_id, p.user_id)
         what = (p.amount, p.currency, p.source, p.method, p.status.value, p.cancelled, p.decline_reason)
@@ -95,13 +95,13 @@ class SqlPayments:
         return _maybe(await tx.fetch_one(f"{_FIND_BY_KEY} {tx.dialect.for_update}", key))
 
     async def update(self, tx: Transaction, payment: Payment, next_try_at: int | None = None) -> None:
-        """Records what became of a charge."""
+        """Records what became of a charge, and when it is due for recovery, if ever."""
         p = payment
         changes = (p.status.value, p.cancelled, p.decline_reason, p.refunded, p.promised, next_try_at)
         await tx.write(_UPDATE, p.id, *changes, p.attempt, p.released, p.shared)
 
     async def capture(self, tx: Transaction, payment: Payment) -> bool:
-        """One conditional update."""
+        """PENDING to CAPTURED; False when it is not PENDING, or was cancelled, released or tried anew since."""
         return await tx.execute(_CAPTURE, payment.id, payment.cancelled, payment.attempt, likely=1) == 1
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
@@ -109,11 +109,11 @@ class SqlPayments:
         return _maybe(await tx.fetch_one(_GET, payment_id, user_id))
 
     async def page(self, tx: Transaction, user_id: str, before: str | None, limit: int) -> list[Payment]:
-        """Charges of a user's orders, the newest first: ids sort by time."""
+        """Charges of a user's orders, the newest first, behind the id `before`."""
         return [to_payment(row) for row in await tx.fetch(_PAGE, user_id, before or _LAST, limit)]
 
     async def standing(self, tx: Transaction, after: str, age: int, limit: int) -> list[Payment]:
-        """Charges of orders that are captured, not undone, and older than `age` by the database's clock."""
+        """Charges of orders that are captured, not undone, and older than `age`, by their ids behind `after`."""
         rows = await tx.fetch(_STANDING.format(columns=COLUMNS, now=tx.dialect.now), after, age, limit)
         return [to_payment(row) for row in rows]
 
@@ -122,12 +122,12 @@ class SqlPayments:
         return [to_payment(row) for row in await tx.fetch(_OPEN_TOP_UPS, user_id)]
 
     async def spent_from_wallet(self, tx: Transaction, user_id: str) -> int:
-        """Charges by the wallet that are not given back."""
+        """What may come back to a user's wallet: its charges that are not given back."""
         row = await tx.fetch_one(_SPENT_FROM_WALLET, user_id)
         return int(row["spent"]) if row else 0
 
     async def claim(self, tx: Transaction, now: int, limit: int) -> list[Payment]:
-        """Charges that are due, put off."""
+        """Charges that are due; each is put off, longer each time, so that no other replica takes it."""
         return await _claim(tx, _DUE, _PUT_OFF, to_payment, now, limit)
 
     async def insert_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
@@ -138,13 +138,13 @@ class SqlPayments:
         )
 
     async def find_refund(self, tx: Transaction, key: str) -> Refund | None:
-        """A refund by its key, locked; concurrent ones with that key wait."""
+        """A refund by its key, locked."""
         await tx.lock(f"refund:{key}")
         row = await tx.fetch_one(_FIND_REFUND, key)
         return None if row is None else _to_refund(row)
 
     async def update_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
-        """Records what the provider says of a refund that is not done."""
+        """Records what the provider says of a refund that is not done, and when it is due, if ever."""
         await tx.execute(_UPDATE_REFUND, refund.id, refund.attempt, refund.pending, next_try_at)
 
     async def finish_refund(self, tx: Transaction, refund_id: str) -> bool:
@@ -156,7 +156,7 @@ class SqlPayments:
         return [_to_refund(row) for row in await tx.fetch(_OPEN_REFUNDS, payment_id)]
 
     async def claim_refunds(self, tx: Transaction, now: int, limit: int) -> list[Refund]:
-        """Refunds that are due, put off."""
+        """Refunds that are due, put off like charges."""
         return await _claim(tx, _REFUNDS_DUE, _PUT_OFF_REFUND, _to_refund, now, limit)
 
 

@@ -6,11 +6,10 @@ tells of the refund: the order was never confirmed, and has no refunded total to
 
 from dataclasses import dataclass, replace
 
-from marketplace.payment.office import Office
-from marketplace.payment.use_cases.recording import undo
-from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, settle
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Status
+from marketplace.payment.use_cases.record_outcome import undo
+from marketplace.payment.use_cases.settle_payment import PROVIDER_TROUBLE, settle_payment
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction
 
@@ -31,32 +30,32 @@ class Cancelled:
     settled: bool
 
 
-async def cancel_charge(command: CancelCharge, office: Office) -> Cancelled:
+async def cancel_charge(deps: Deps, command: CancelCharge) -> Cancelled:
     """Where the undo stands. It may be asked for any number of times."""
-    payment = await office.run(lambda tx: _cancel(tx, office, command))
-    office.faults.point("payment.cancel.recorded")
-    if not _settled(payment) and not office.locks.of(command.key).locked():
-        payment = await _try_to_settle(payment, office)
+    payment = await deps.run(lambda tx: _cancel(deps, tx, command))
+    deps.faults.point("payment.cancel.recorded")
+    if not _settled(payment) and not deps.locks.of(command.key).locked():
+        payment = await _try_to_settle(deps, payment)
     return Cancelled(None if payment.status is Status.BLOCKED else payment.status, _settled(payment))
 
 
-async def _cancel(tx: Transaction, office: Office, command: CancelCharge) -> Payment:
-    tombstone = _tombstone(command, office)
-    if await office.payments.insert(tx, tombstone, None):
+async def _cancel(deps: Deps, tx: Transaction, command: CancelCharge) -> Payment:
+    tombstone = _tombstone(deps, command)
+    if await deps.payments.insert(tx, tombstone, None):
         return tombstone
-    found = await office.payments.find_by_key(tx, command.key)
+    found = await deps.payments.find_by_key(tx, command.key)
     assert found is not None, "a key that could not be inserted is there"
     if found.cancelled or found.status in (Status.DECLINED, Status.BLOCKED, Status.REFUNDED):
         return found
     cancelled = replace(found, cancelled=True)
-    due = office.recovery_time() if found.status is Status.PENDING else None
-    await office.payments.update(tx, cancelled, due)
-    return await undo(tx, office, cancelled)
+    due = deps.recovery_time() if found.status is Status.PENDING else None
+    await deps.payments.update(tx, cancelled, due)
+    return await undo(deps, tx, cancelled)
 
 
-async def _try_to_settle(payment: Payment, office: Office) -> Payment:
+async def _try_to_settle(deps: Deps, payment: Payment) -> Payment:
     try:
-        return await settle(payment, office)
+        return await settle_payment(deps, payment)
     except PROVIDER_TROUBLE:
         return payment
 
@@ -67,9 +66,9 @@ def _settled(payment: Payment) -> bool:
     return payment.status is not Status.PENDING
 
 
-def _tombstone(command: CancelCharge, office: Office) -> Payment:
+def _tombstone(deps: Deps, command: CancelCharge) -> Payment:
     return Payment(
-        id=new_id("PAY", office.clock),
+        id=new_id("PAY", deps.clock),
         key=command.key,
         purpose=Purpose.ORDER,
         order_id=command.order_id,
@@ -79,6 +78,6 @@ def _tombstone(command: CancelCharge, office: Office) -> Payment:
         source="",
         method="",
         status=Status.BLOCKED,
-        created_at=office.clock.now(),
+        created_at=deps.clock.now(),
         cancelled=True,
     )

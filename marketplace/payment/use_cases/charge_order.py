@@ -6,12 +6,11 @@ again, never money that nobody knows of.
 
 from dataclasses import dataclass, replace
 
-from marketplace.payment.office import Office
-from marketplace.payment.use_cases.recording import post_charge
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import WALLET, Card, Payment, Purpose, Status
 from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
 from marketplace.payment.use_cases.outcomes import declined, key_reused, too_many_tries
+from marketplace.payment.use_cases.record_outcome import post_charge
 from souk.kernel.errors import DomainError
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction
@@ -21,7 +20,7 @@ _CARD = "card/"
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class ChargeOrder:
     """Charge an amount for an order; `card_id` is a saved card, or None for the wallet."""
 
     key: str
@@ -41,55 +40,53 @@ class Intent:
     first_try: bool
 
 
-async def charge(command: Charge, office: Office) -> Payment:
+async def charge_order(deps: Deps, command: ChargeOrder) -> Payment:
     """The payment, captured now or by an earlier call with the same key.
 
     Raises DomainError with PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, CHARGE_CANCELLED or
     IDEMPOTENCY_KEY_REUSED, and OutcomeUnknown.
     """
-    async with office.locks.of(command.key):
+    async with deps.locks.of(command.key):
         if command.card_id is None:
-            payment = await office.run(lambda tx: _by_wallet(tx, office, command))
+            payment = await deps.run(lambda tx: _by_wallet(deps, tx, command))
         else:
-            payment = await _by_card(command, office)
+            payment = await _by_card(deps, command)
     return _answer(payment)
 
 
-async def _by_card(command: Charge, office: Office) -> Payment:
-    card = await office.database.read(
-        lambda tx: office.cards.find(tx, command.card_id or "", command.user_id), single=True
-    )
-    intent = await office.run(lambda tx: _record_intent(tx, office, command, card))
-    office.faults.point("payment.charge.intent-recorded")
+async def _by_card(deps: Deps, command: ChargeOrder) -> Payment:
+    card = await deps.database.read(lambda tx: deps.cards.find(tx, command.card_id or "", command.user_id), single=True)
+    intent = await deps.run(lambda tx: _record_intent(deps, tx, command, card))
+    deps.faults.point("payment.charge.intent-recorded")
     payment = intent.payment
     if payment.status is not Status.PENDING or payment.cancelled:
         return payment
-    payment = await charge_card(payment, intent.token, office, first_try=intent.first_try)
-    await settle_if_cancelled(payment, office)
+    payment = await charge_card(deps, payment, intent.token, first_try=intent.first_try)
+    await settle_if_cancelled(deps, payment)
     return payment
 
 
-async def _record_intent(tx: Transaction, office: Office, command: Charge, card: Card | None) -> Intent:
-    wanted = _payment(command, office, card)
-    if office.failures.wait(wanted.user_id, office.clock.monotonic()) > 0:
-        require_budget(wanted, office, await office.payments.find_by_key(tx, wanted.key))
-    if card is not None and await office.payments.insert(tx, wanted, office.recovery_time()):
+async def _record_intent(deps: Deps, tx: Transaction, command: ChargeOrder, card: Card | None) -> Intent:
+    wanted = _payment(deps, command, card)
+    if deps.failures.wait(wanted.user_id, deps.clock.monotonic()) > 0:
+        require_budget(deps, wanted, await deps.payments.find_by_key(tx, wanted.key))
+    if card is not None and await deps.payments.insert(tx, wanted, deps.recovery_time()):
         return Intent(wanted, card.token, first_try=True)
-    found = await _known(tx, office, wanted)
+    found = await _known(deps, tx, wanted)
     if found is None:
         raise declined(CARD_GONE)
-    return await reopen(tx, office, found, card.token if card else "")
+    return await reopen(deps, tx, found, card.token if card else "")
 
 
-def require_budget(wanted: Payment, office: Office, found: Payment | None) -> None:
+def require_budget(deps: Deps, wanted: Payment, found: Payment | None) -> None:
     """Refuses a new try of a customer whose cards have failed too often; what is under way goes on."""
     if found is None or found.released or found.status is Status.VOIDED:
-        seconds = office.failures.wait(wanted.user_id, office.clock.monotonic())
+        seconds = deps.failures.wait(wanted.user_id, deps.clock.monotonic())
         if seconds > 0:
             raise too_many_tries(seconds)
 
 
-async def reopen(tx: Transaction, office: Office, found: Payment, token: str) -> Intent:
+async def reopen(deps: Deps, tx: Transaction, found: Payment, token: str) -> Intent:
     """The intent of a charge that is known: tried again if the try before surely came to nothing.
 
     Without its card it cannot be tried again, and is cancelled instead.
@@ -100,43 +97,43 @@ async def reopen(tx: Transaction, office: Office, found: Payment, token: str) ->
         raise declined(CARD_GONE)
     if not token:
         found = replace(found, cancelled=True)
-        await office.payments.update(tx, found, office.clock.now())
+        await deps.payments.update(tx, found, deps.clock.now())
         return Intent(found, token, first_try=False)
     unasked = found.released or found.status is Status.VOIDED
     if unasked or not found.shared:
         found = found.anew() if unasked else replace(found, shared=True)
-        await office.payments.update(tx, found, office.recovery_time())
+        await deps.payments.update(tx, found, deps.recovery_time())
     return Intent(found, token, first_try=unasked)
 
 
-async def _by_wallet(tx: Transaction, office: Office, command: Charge) -> Payment:
+async def _by_wallet(deps: Deps, tx: Transaction, command: ChargeOrder) -> Payment:
     """One transaction: there is nobody outside to ask."""
-    payment = replace(_payment(command, office, None), status=Status.CAPTURED)
-    if not await office.payments.insert(tx, payment, None):
-        found = await _known(tx, office, payment)
+    payment = replace(_payment(deps, command, None), status=Status.CAPTURED)
+    if not await deps.payments.insert(tx, payment, None):
+        found = await _known(deps, tx, payment)
         assert found is not None, "a key that could not be inserted is there"
         return found
-    if await office.ledger.debit_wallet(tx, payment.user_id, payment.amount, payment.currency):
-        await post_charge(tx, office, payment)
+    if await deps.ledger.debit_wallet(tx, payment.user_id, payment.amount, payment.currency):
+        await post_charge(deps, tx, payment)
         return payment
-    wallet = await office.ledger.wallet(tx, payment.user_id)
+    wallet = await deps.ledger.wallet(tx, payment.user_id)
     other_currency = wallet.currency not in ("", payment.currency)
     reason = "currency_mismatch" if other_currency else "insufficient_funds"
     payment = replace(payment, status=Status.DECLINED, decline_reason=reason)
-    await office.payments.update(tx, payment)
+    await deps.payments.update(tx, payment)
     return payment
 
 
-async def _known(tx: Transaction, office: Office, wanted: Payment) -> Payment | None:
-    found = await office.payments.find_by_key(tx, wanted.key)
+async def _known(deps: Deps, tx: Transaction, wanted: Payment) -> Payment | None:
+    found = await deps.payments.find_by_key(tx, wanted.key)
     if found is not None and found.status is not Status.BLOCKED and not found.same_request(wanted):
         raise key_reused()
     return found
 
 
-def _payment(command: Charge, office: Office, card: Card | None) -> Payment:
+def _payment(deps: Deps, command: ChargeOrder, card: Card | None) -> Payment:
     return Payment(
-        id=new_id("PAY", office.clock),
+        id=new_id("PAY", deps.clock),
         key=command.key,
         purpose=Purpose.ORDER,
         order_id=command.order_id,
@@ -146,7 +143,7 @@ def _payment(command: Charge, office: Office, card: Card | None) -> Payment:
         source=WALLET if command.card_id is None else f"{_CARD}{command.card_id}",
         method=card.label if card else WALLET,
         status=Status.PENDING,
-        created_at=office.clock.now(),
+        created_at=deps.clock.now(),
     )
 
 

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from marketplace.payment.office import Office
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.use_cases.resolve_method import card_not_found
 from souk.store.database import Transaction
 
@@ -19,20 +18,20 @@ class ForgetCard:
     card_id: str
 
 
-async def forget_card(command: ForgetCard, office: Office) -> None:
+async def forget_card(deps: Deps, command: ForgetCard) -> None:
     """Hides the card; of a default, the oldest one left takes its place.
 
     Raises PAYMENT_METHOD_NOT_FOUND and Unauthenticated.
     """
 
     async def work(tx: Transaction) -> None:
-        await office.erased.require_known(tx, command.user_id)
-        card = await office.cards.find(tx, command.card_id, command.user_id)
+        await deps.erased.require_known(tx, command.user_id)
+        card = await deps.cards.find(tx, command.card_id, command.user_id)
         if card is None or card.forgotten:
             raise card_not_found()
-        await office.cards.forget(tx, card, FORGOTTEN_KEPT)
-        heir = await office.cards.oldest(tx, command.user_id) if card.is_default else None
+        await deps.cards.forget(tx, card, FORGOTTEN_KEPT)
+        heir = await deps.cards.oldest(tx, command.user_id) if card.is_default else None
         if heir is not None:
-            await office.cards.set_default(tx, command.user_id, heir.id)
+            await deps.cards.set_default(tx, command.user_id, heir.id)
 
-    await office.run(work)
+    await deps.run(work)

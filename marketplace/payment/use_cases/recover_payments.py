@@ -4,10 +4,9 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from marketplace.payment.office import Office
-from marketplace.payment.use_cases.settle import PROVIDER_TROUBLE, make_refund, settle
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Payment, Purpose, Refund, Status
+from marketplace.payment.use_cases.settle_payment import PROVIDER_TROUBLE, make_refund, settle_payment
 from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction
 
@@ -20,51 +19,51 @@ PATIENCE = 24 * 3_600 * MICROSECONDS
 _log = logging.getLogger(__name__)
 
 
-async def recover(office: Office) -> int:
+async def recover_payments(deps: Deps) -> int:
     """Looks once at what is due, and returns how much that was.
 
     Each is put off before it is tried, longer each time, so one that fails comes back by itself.
     """
-    now = office.clock.now()
-    payments = await office.run(lambda tx: office.payments.claim(tx, now, BATCH))
-    await asyncio.gather(*(_attempt(payment, office) for payment in payments))
-    refunds = await office.run(lambda tx: office.payments.claim_refunds(tx, now, BATCH))
-    await asyncio.gather(*(_attempt_refund(refund, office) for refund in refunds))
+    now = deps.clock.now()
+    payments = await deps.run(lambda tx: deps.payments.claim(tx, now, BATCH))
+    await asyncio.gather(*(_attempt(deps, payment) for payment in payments))
+    refunds = await deps.run(lambda tx: deps.payments.claim_refunds(tx, now, BATCH))
+    await asyncio.gather(*(_attempt_refund(deps, refund) for refund in refunds))
     return len(payments) + len(refunds)
 
 
-async def _attempt(payment: Payment, office: Office) -> None:
+async def _attempt(deps: Deps, payment: Payment) -> None:
     try:
-        if await _is_left(payment, office):
-            payment = await _give_up(payment, office)
-        await settle(payment, office)
+        if await _is_left(deps, payment):
+            payment = await _give_up(deps, payment)
+        await settle_payment(deps, payment)
     except PROVIDER_TROUBLE as error:
         _log.warning("payment %s is not settled yet: %s", payment.id, error)
 
 
-async def _attempt_refund(refund: Refund, office: Office) -> None:
+async def _attempt_refund(deps: Deps, refund: Refund) -> None:
     try:
-        await make_refund(refund, office)
+        await make_refund(deps, refund)
     except PROVIDER_TROUBLE as error:
         _log.warning("refund %s is not made yet: %s", refund.id, error)
 
 
-async def _is_left(payment: Payment, office: Office) -> bool:
+async def _is_left(deps: Deps, payment: Payment) -> bool:
     """Whether a top-up has no outcome and nobody waits for one. Its key may be used again all the same."""
-    waited = office.clock.now() - payment.created_at
+    waited = deps.clock.now() - payment.created_at
     open_ = payment.status is Status.PENDING and not (payment.cancelled or payment.released)
     if payment.purpose is not Purpose.TOP_UP or not open_ or waited < ABSENT:
         return False
-    return waited >= PATIENCE or await office.provider.find(payment.provider_key) is None
+    return waited >= PATIENCE or await deps.provider.find(payment.provider_key) is None
 
 
-async def _give_up(payment: Payment, office: Office) -> Payment:
+async def _give_up(deps: Deps, payment: Payment) -> Payment:
     async def work(tx: Transaction) -> Payment:
-        found = await office.payments.find(tx, payment.id)
+        found = await deps.payments.find(tx, payment.id)
         assert found is not None, "payments are never deleted"
         if found.status is Status.PENDING:
             found = replace(found, released=True)
-            await office.payments.update(tx, found, office.recovery_time())
+            await deps.payments.update(tx, found, deps.recovery_time())
         return found
 
-    return await office.run(work)
+    return await deps.run(work)

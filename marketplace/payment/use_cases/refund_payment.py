@@ -6,12 +6,11 @@ leaves its key unused.
 
 from dataclasses import dataclass
 
-from marketplace.payment.office import Office
-from marketplace.payment.use_cases.recording import promise
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Refund, Status
-from marketplace.payment.use_cases.make_promised_refunds import make_promised_refunds
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, in_progress, key_reused
+from marketplace.payment.use_cases.record_outcome import promise
+from marketplace.payment.use_cases.settle_payment import make_promised_refunds
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
 
@@ -35,41 +34,41 @@ class Refunded:
     replayed: bool
 
 
-async def refund_payment(command: RefundPayment, office: Office) -> Refunded:
+async def refund_payment(deps: Deps, command: RefundPayment) -> Refunded:
     """The payment once the money is given back.
 
     Raises DomainError with PAYMENT_NOT_FOUND, NOT_REFUNDABLE, REFUND_TOO_LARGE,
     IDEMPOTENCY_KEY_REUSED, or REQUEST_IN_PROGRESS while the provider is in the way.
     """
     key = f"admin/{command.caller}/{command.key}"
-    async with office.locks.of(key):
-        recorded = await office.run(lambda tx: _promise(tx, office, command, key))
-        office.faults.point("payment.refund.promised")
+    async with deps.locks.of(key):
+        recorded = await deps.run(lambda tx: _promise(deps, tx, command, key))
+        deps.faults.point("payment.refund.promised")
         try:
-            payment = await make_promised_refunds(recorded.payment, office)
+            payment = await make_promised_refunds(deps, recorded.payment)
         except OutcomeUnknown as error:
             raise in_progress() from error
     return Refunded(payment, recorded.replayed)
 
 
-async def _promise(tx: Transaction, office: Office, command: RefundPayment, key: str) -> Refunded:
-    known = await office.payments.find_refund(tx, key)
+async def _promise(deps: Deps, tx: Transaction, command: RefundPayment, key: str) -> Refunded:
+    known = await deps.payments.find_refund(tx, key)
     if known is not None and not _same(known, command):
         raise key_reused()
-    payment = await order_payment(tx, office, command.payment_id)
+    payment = await order_payment(deps, tx, command.payment_id)
     if known is not None:
         return Refunded(payment, replayed=True)
     if payment.status not in (*REFUNDABLE, Status.REFUNDED):
         raise not_refundable()
     if command.amount > payment.left:
         raise DomainError("REFUND_TOO_LARGE", f"only {payment.left} of it can still be refunded")
-    payment, _ = await promise(tx, office, payment, key, command.amount, command.reason)
+    payment, _ = await promise(deps, tx, payment, key, command.amount, command.reason)
     return Refunded(payment, replayed=False)
 
 
-async def order_payment(tx: Transaction, office: Office, payment_id: str) -> Payment:
+async def order_payment(deps: Deps, tx: Transaction, payment_id: str) -> Payment:
     """The payment of an order, locked; raises PAYMENT_NOT_FOUND."""
-    payment = await office.payments.find(tx, payment_id)
+    payment = await deps.payments.find(tx, payment_id)
     if payment is None or payment.purpose is not Purpose.ORDER or payment.status is Status.BLOCKED:
         raise DomainError("PAYMENT_NOT_FOUND", "the payment does not exist")
     return payment

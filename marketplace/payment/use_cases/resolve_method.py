@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from marketplace.payment.office import Office
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import WALLET
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
@@ -19,21 +18,21 @@ class ResolveMethod:
     payment_method: str
 
 
-async def resolve_method(query: ResolveMethod, office: Office) -> str | None:
+async def resolve_method(deps: Deps, query: ResolveMethod) -> str | None:
     """The id of the card to charge, or None for the wallet; raises PAYMENT_METHOD_NOT_FOUND."""
     if query.payment_method == WALLET:
         return None
 
     async def work(tx: Transaction) -> str:
         if query.payment_method == DEFAULT_CARD:
-            card = await office.cards.default(tx, query.user_id)
+            card = await deps.cards.default(tx, query.user_id)
         else:
-            card = await office.cards.find(tx, query.payment_method, query.user_id)
+            card = await deps.cards.find(tx, query.payment_method, query.user_id)
         if card is None or card.forgotten:
             raise card_not_found()
         return card.id
 
-    return await office.database.read(work, single=True)
+    return await deps.database.read(work, single=True)
 
 
 def card_not_found() -> DomainError:

@@ -1,17 +1,23 @@
-"""Save a card by its token. The first becomes the default."""
+"""Save a card by its token. The first becomes the default.
 
+A client sends a token of the provider in place of a card, never a number.
+"""
+
+import hashlib
+import re
 from dataclasses import dataclass
 
-from marketplace.payment.office import Office
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Card
-from marketplace.payment.use_cases.card_token import face_of
-from souk.kernel.errors import DomainError
+from marketplace.payment.ports import CardFace
+from souk.kernel.errors import DomainError, InvalidArgument, Violation
 from souk.kernel.ids import new_id
 from souk.store.database import Transaction
 
 MOST_CARDS = 20
 """Cards that an account may have at once."""
+_SEPARATORS = re.compile(r"[\s.\-]")
+_NUMBER = re.compile(r"\d{12,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +30,47 @@ class SaveCard:
     id: str = ""
 
 
-async def save_card(command: SaveCard, office: Office) -> Card:
+async def save_card(deps: Deps, command: SaveCard) -> Card:
     """The saved card; raises InvalidArgument for no token of the provider, TOO_MANY_CARDS and Unauthenticated."""
-    face = face_of(command.token, office)
+    face = face_of(deps, command.token)
 
     async def work(tx: Transaction) -> Card:
-        await office.erased.require_known(tx, command.user_id)
-        known = await office.cards.find(tx, command.id, command.user_id) if command.id else None
+        await deps.erased.require_known(tx, command.user_id)
+        known = await deps.cards.find(tx, command.id, command.user_id) if command.id else None
         if known is not None:
             return known
-        if await office.cards.count(tx, command.user_id) >= MOST_CARDS:
+        if await deps.cards.count(tx, command.user_id) >= MOST_CARDS:
             raise DomainError("TOO_MANY_CARDS", f"an account has at most {MOST_CARDS} saved cards")
-        is_default = command.is_default or await office.cards.default(tx, command.user_id) is None
+        is_default = command.is_default or await deps.cards.default(tx, command.user_id) is None
         card = Card(
-            id=command.id or new_id("PM", office.clock),
+            id=command.id or new_id("PM", deps.clock),
             user_id=command.user_id,
             token=command.token,
             brand=face.brand,
             last4=face.last4,
             is_default=is_default,
             forgotten=False,
-            created_at=office.clock.now(),
+            created_at=deps.clock.now(),
         )
         if is_default:
-            await office.cards.set_default(tx, command.user_id, card.id)
-        await office.cards.insert(tx, card)
+            await deps.cards.set_default(tx, command.user_id, card.id)
+        await deps.cards.insert(tx, card)
         return card
 
-    return await office.run(work)
+    return await deps.run(work)
+
+
+def face_of(deps: Deps, token: str) -> CardFace:
+    """The card behind a token; raises InvalidArgument, and never repeats what was sent."""
+    if _NUMBER.search(_SEPARATORS.sub("", token)):
+        detail = "a card number is never accepted; send the provider's token"
+        raise InvalidArgument([Violation("card_token", detail)])
+    face = deps.provider.face_of(token)
+    if face is None:
+        raise InvalidArgument([Violation("card_token", "is not a token of the card provider")])
+    return face
+
+
+def digest_of(token: str) -> str:
+    """Tells tokens apart without keeping them."""
+    return hashlib.sha256(token.encode()).hexdigest()[:32]

@@ -6,9 +6,7 @@ The provider is asked by key, so it does not matter how often, or after which cr
 import logging
 from dataclasses import replace
 
-from marketplace.payment.office import Office
-from marketplace.payment.use_cases.recording import record_answer, record_refund
-
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Payment, Refund, Status
 from marketplace.payment.ports import (
     ProviderAnswer,
@@ -18,6 +16,8 @@ from marketplace.payment.ports import (
     RefundVerdict,
     Verdict,
 )
+from marketplace.payment.use_cases.outcomes import OutcomeUnknown
+from marketplace.payment.use_cases.record_outcome import record_answer, record_refund
 from souk.store.database import Transaction
 
 PROVIDER_TROUBLE = (ProviderSilent, ProviderUnavailable)
@@ -27,62 +27,75 @@ MOST_ATTEMPTS = 5
 _log = logging.getLogger(__name__)
 
 
-async def settle(payment: Payment, office: Office) -> Payment:
+async def settle_payment(deps: Deps, payment: Payment) -> Payment:
     """The payment once the provider has said what became of it and every open refund is made.
 
     Raises ProviderSilent or ProviderUnavailable: then it is tried again later.
     """
     if payment.status is Status.PENDING:
-        payment = await _settle_charge(payment, office)
-    payment, refunds = await _standing(payment, office)
+        payment = await _settle_charge(deps, payment)
+    payment, refunds = await _standing(deps, payment)
     for refund in refunds:
-        payment = await make_refund(refund, office)
+        payment = await make_refund(deps, refund)
     return payment
 
 
-async def _standing(payment: Payment, office: Office) -> tuple[Payment, list[Refund]]:
+async def make_promised_refunds(deps: Deps, payment: Payment) -> Payment:
+    """The payment with every promised refund made, for somebody who waits for it.
+
+    Raises OutcomeUnknown when the provider is in the way: the promise stands, and recovery keeps it.
+    """
+    if payment.promised == payment.refunded:
+        return payment
+    try:
+        return await settle_payment(deps, payment)
+    except PROVIDER_TROUBLE as error:
+        raise OutcomeUnknown(str(error)) from error
+
+
+async def _standing(deps: Deps, payment: Payment) -> tuple[Payment, list[Refund]]:
     """The payment at the moment at which its open refunds are read: another replica may have made some meanwhile."""
 
     async def read(tx: Transaction) -> tuple[Payment, list[Refund]]:
-        now = await office.payments.get(tx, payment.id, payment.user_id)
-        return now or payment, await office.payments.open_refunds(tx, payment.id)
+        now = await deps.payments.get(tx, payment.id, payment.user_id)
+        return now or payment, await deps.payments.open_refunds(tx, payment.id)
 
-    return await office.database.read(read)
+    return await deps.database.read(read)
 
 
-async def make_refund(refund: Refund, office: Office) -> Payment:
-    """Gives back what was promised; raises as `settle` does, also while the provider has not made it."""
-    verdict = await office.provider.find_refund(refund.provider_key) if refund.pending else None
+async def make_refund(deps: Deps, refund: Refund) -> Payment:
+    """Gives back what was promised; raises as `settle_payment` does, also while the provider has not made it."""
+    verdict = await deps.provider.find_refund(refund.provider_key) if refund.pending else None
     if verdict is None:
-        verdict = await office.provider.refund(refund.provider_key, refund.charge_key, refund.amount)
-    office.faults.point("payment.refund.provider-answered")
+        verdict = await deps.provider.refund(refund.provider_key, refund.charge_key, refund.amount)
+    deps.faults.point("payment.refund.provider-answered")
     if verdict is RefundVerdict.MADE:
-        return await office.run(lambda tx: record_refund(tx, office, refund))
+        return await deps.run(lambda tx: record_refund(deps, tx, refund))
     failed = verdict is RefundVerdict.FAILED
-    await office.run(lambda tx: _keep_open(tx, office, refund, failed=failed))
+    await deps.run(lambda tx: _keep_open(deps, tx, refund, failed=failed))
     raise ProviderRefused(f"the card provider says of the refund: {verdict.value}")
 
 
-async def _keep_open(tx: Transaction, office: Office, refund: Refund, *, failed: bool) -> None:
+async def _keep_open(deps: Deps, tx: Transaction, refund: Refund, *, failed: bool) -> None:
     """A pending refund is asked about again; a failed one anew, and after so many attempts only on demand."""
     attempt = refund.attempt + 1 if failed else refund.attempt
-    due = None if failed and attempt % MOST_ATTEMPTS == 0 else office.recovery_time()
+    due = None if failed and attempt % MOST_ATTEMPTS == 0 else deps.recovery_time()
     if due is None:
         _log.error("refund %s has failed %d times at the card provider; nobody tries it again", refund.id, attempt)
-    await office.payments.update_refund(tx, replace(refund, attempt=attempt, pending=not failed), due)
+    await deps.payments.update_refund(tx, replace(refund, attempt=attempt, pending=not failed), due)
 
 
-async def _settle_charge(payment: Payment, office: Office) -> Payment:
-    answer = await _ask(payment, office)
+async def _settle_charge(deps: Deps, payment: Payment) -> Payment:
+    answer = await _ask(deps, payment)
     if answer is None or answer.verdict is Verdict.PROCESSING:
         return payment
-    office.faults.point("payment.settle.provider-answered")
+    deps.faults.point("payment.settle.provider-answered")
     final = answer
-    return await office.run(lambda tx: record_answer(tx, office, payment, final))
+    return await deps.run(lambda tx: record_answer(deps, tx, payment, final))
 
 
-async def _ask(payment: Payment, office: Office) -> ProviderAnswer | None:
+async def _ask(deps: Deps, payment: Payment) -> ProviderAnswer | None:
     """A charge that was cancelled, or given up, is blocked in the same breath as it is asked for."""
     if payment.cancelled or payment.released:
-        return await office.provider.void(payment.provider_key)
-    return await office.provider.find(payment.provider_key)
+        return await deps.provider.void(payment.provider_key)
+    return await deps.provider.find(payment.provider_key)

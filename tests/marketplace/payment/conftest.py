@@ -5,20 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketplace.payment.adapters.announcer import OutboxAnnouncer
-from marketplace.payment.card_store import SqlCards
-from marketplace.payment.ledger_store import SqlLedger
-from marketplace.payment.office import Office
-from marketplace.payment.use_cases.recover import recover
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Status
 from marketplace.payment.ports import CardProvider
 from marketplace.payment.service import service
 from marketplace.payment.servicer import PaymentServicer
-from marketplace.payment.store import SqlPayments
+from marketplace.payment.use_cases.recover_payments import recover_payments
 from souk.faults import INERT, Faults
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
@@ -35,7 +31,7 @@ REFUNDED, PARTLY = pb.PAYMENT_STATUS_REFUNDED, pb.PAYMENT_STATUS_PARTIALLY_REFUN
 class Till:
     """The servicer with short calls for tests, and a look into every book."""
 
-    office: Office
+    deps: Deps
     servicer: Any
     bank: SandboxBank
     clock: FakeClock
@@ -96,7 +92,7 @@ class Till:
     async def recover(self, seconds: float = 7_200) -> None:
         """Lets time pass, and recovery look until nothing is due."""
         self.clock.advance(seconds)
-        while await recover(self.office):
+        while await recover_payments(self.deps):
             pass
 
     async def status(self, key: str) -> Status:
@@ -104,7 +100,7 @@ class Till:
         return Status(found["status"])
 
     async def rows(self, sql: str, *values: Any) -> list[Any]:
-        return await self.office.database.read(lambda tx: tx.fetch(sql, *values))
+        return await self.deps.database.read(lambda tx: tx.fetch(sql, *values))
 
     async def account(self, account: str, currency: str = "EUR") -> int:
         sql = "SELECT SUM(amount) AS total FROM postings WHERE account = $1 AND currency = $2"
@@ -151,17 +147,14 @@ async def open_till(
     """Payment as one process runs it; leaving and entering again is a restart."""
     async with service_host(service, folder, clock=clock, postgres_url=url) as host:
         bank = await SandboxBank.open(folder, clock, _nobody_waits)
-        office = Office(
+        deps = Deps(
             database=host.database,
-            payments=SqlPayments(),
-            ledger=SqlLedger(),
-            cards=SqlCards(),
-            announcer=OutboxAnnouncer(host.outbox),
+            outbox=host.outbox,
             provider=wrap(InProcessProvider(bank, TIMEOUT)),
             clock=clock,
             faults=faults,
         )
-        yield Till(office, HeldToContract(PaymentServicer(office)), bank, clock)
+        yield Till(deps, HeldToContract(PaymentServicer(deps)), bank, clock)
         await bank.close()
 
 

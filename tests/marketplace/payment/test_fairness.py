@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from marketplace.payment.adapters.guarded_provider import SETTINGS, GuardedProvider
-from marketplace.payment.failing_cards import MOST, SPAN, FailingCards
+from marketplace.payment.adapters.guarded_provider import BREAKER, GuardedProvider
+from marketplace.payment.domain import MOST_REFUSED, REFUSED_SPAN, FailingCards
 from marketplace.payment.ports import ProviderSilent, ProviderUnavailable
 from marketplace.payment.service import service
 from souk.kernel.clock import FakeClock
@@ -43,7 +43,7 @@ async def guarded(till: Any, tmp_path: Path, clock: FakeClock) -> AsyncIterator[
     made: list[Any] = []
 
     def wrap(provider: Any) -> Any:
-        made[:] = [Counting(provider), Breaker(SETTINGS)]
+        made[:] = [Counting(provider), Breaker(BREAKER)]
         return GuardedProvider(made[0], made[1], clock)
 
     async with till(tmp_path, clock, wrap=wrap) as desk:
@@ -92,16 +92,16 @@ async def test_that_nobody_is_there_counts_whoever_asks(guarded: Any) -> None:
 async def test_a_customer_whose_cards_fail_has_a_budget_and_is_told_when_to_come_back(guarded: Any) -> None:
     desk, provider, _ = guarded
     card = await desk.card("tok_error")
-    for n in range(MOST):
+    for n in range(MOST_REFUSED):
         assert (await reason_of(desk.charge(f"k{n}", card)))[0] == "PAYMENT_UNAVAILABLE"
     asked = provider.charges
     refused = [await reason_of(desk.charge("k-new", card)), await reason_of(desk.charge("k0", card))]
     refused += [await reason_of(desk.top_up("t-new", 100))]
-    assert refused == [("PAYMENT_UNAVAILABLE", SPAN)] * 3
+    assert refused == [("PAYMENT_UNAVAILABLE", REFUSED_SPAN)] * 3
     assert provider.charges == asked
-    assert len(await desk.rows("SELECT id FROM payments")) == MOST, "what is refused leaves nothing behind"
+    assert len(await desk.rows("SELECT id FROM payments")) == MOST_REFUSED, "what is refused leaves nothing behind"
     assert await desk.top_up("t", 100, user="U-2") == 100
-    desk.clock.advance(SPAN + 1)
+    desk.clock.advance(REFUSED_SPAN + 1)
     assert await desk.top_up("t-new", 100) == 100
 
 
@@ -110,7 +110,7 @@ async def test_what_is_under_way_goes_on_without_a_budget(guarded: Any) -> None:
     provider.silent = True
     assert (await reason_of(desk.top_up("unknown", 100)))[0] == "REQUEST_IN_PROGRESS"
     provider.silent = False
-    for n in range(MOST):
+    for n in range(MOST_REFUSED):
         await reason_of(desk.top_up(f"t{n}", 100, "tok_error"))
     assert await desk.top_up("unknown", 100) == 100
 
@@ -120,7 +120,7 @@ def test_budgets_are_of_a_bounded_number_of_customers() -> None:
     for n in range(10_001):
         cards.note(f"U-{n}", 0.0)
     assert cards.wait("U-0", 1.0) == 0.0
-    assert cards.wait("U-1", 1.0) == SPAN - 1.0
+    assert cards.wait("U-1", 1.0) == REFUSED_SPAN - 1.0
 
 
 async def test_recovery_needs_no_permit_of_live_requests(tmp_path: Path, clock: FakeClock) -> None:
@@ -147,4 +147,4 @@ async def test_recovery_needs_no_permit_of_live_requests(tmp_path: Path, clock: 
 
 
 async def test_replacing_the_provider_keeps_the_locks(desk: Any) -> None:
-    assert replace(desk.office, provider=desk.office.provider).locks is desk.office.locks
+    assert replace(desk.deps, provider=desk.deps.provider).locks is desk.deps.locks

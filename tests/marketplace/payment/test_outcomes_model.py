@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from marketplace.payment.key_locks import KeyLocks
+from marketplace.payment.deps import KeyLocks
 from marketplace.payment.ports import ProviderRefused, ProviderSilent, ProviderUnavailable
 from marketplace.payment.servicer import PaymentServicer
 from souk.faults import Faults
@@ -96,8 +96,8 @@ class Outcomes(RuleBasedStateMachine):
         wrap = lambda provider: Moody(provider, self.moods)  # noqa: E731
         self.context = self.open_till(Path(self.folder.name), self.clock, self.faults, wrap)
         self.desk = self.runner.run(self.context.__aenter__())
-        other = replace(self.desk.office, locks=KeyLocks())
-        self.other = replace(self.desk, office=other, servicer=HeldToContract(PaymentServicer(other)))
+        other = replace(self.desk.deps, locks=KeyLocks())
+        self.other = replace(self.desk, deps=other, servicer=HeldToContract(PaymentServicer(other)))
 
     def stop(self) -> None:
         self.runner.run(self.context.__aexit__(None, None, None))

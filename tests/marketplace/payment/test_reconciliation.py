@@ -6,13 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from marketplace.payment.comparison_store import SqlComparison
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
 from marketplace.payment.domain import Status
 from marketplace.payment.service import service
-from marketplace.payment.use_cases.reconcile_provider import AGE, SWEEP, Difference, Pace, ReconcileProvider
+from marketplace.payment.use_cases.reconcile_provider import (
+    AGE,
+    SWEEP,
+    Difference,
+    ReconcileProvider,
+    reconcile_provider,
+)
 from souk.kernel.clock import MICROSECONDS, FakeClock
 from souk.testing.service_host import service_host
 
@@ -26,11 +31,11 @@ class Reconciling:
         self.desk = desk
         self.found: Counter[Difference] = Counter()
         count = lambda difference: self.found.update([difference])  # noqa: E731
-        self.reconcile = ReconcileProvider(desk.office, SqlComparison(), Pace(1, report_only), count)
+        self.command = ReconcileProvider(count, interval=1, report_only=report_only)
 
     async def look(self, seconds: float = 3 * MINUTE) -> dict[Difference, int]:
         self.desk.clock.advance(seconds)
-        await self.reconcile.look()
+        await reconcile_provider(self.desk.deps, self.command)
         return dict(self.found)
 
 
@@ -82,8 +87,8 @@ async def test_only_reporting_gives_nothing_back(desk: Any) -> None:
 async def test_a_charge_that_the_book_calls_void_is_given_back(compared: Reconciling, status: Status) -> None:
     desk = compared.desk
     payment = (await desk.charge("k", await desk.card("tok_visa"))).payment_id
-    await desk.office.database.run(lambda tx: tx.execute("DELETE FROM postings"))
-    await desk.office.database.run(
+    await desk.deps.database.run(lambda tx: tx.execute("DELETE FROM postings"))
+    await desk.deps.database.run(
         lambda tx: tx.execute("UPDATE payments SET status = $2 WHERE id = $1", payment, status.value)
     )
     assert await compared.look() == {Difference.VOID: 1}
@@ -94,10 +99,8 @@ async def test_a_charge_that_the_book_calls_void_is_given_back(compared: Reconci
 async def test_what_is_under_way_is_left_alone_and_what_is_left_is_recorded(compared: Reconciling) -> None:
     desk = compared.desk
     payment = (await desk.charge("k", await desk.card("tok_visa"))).payment_id
-    await desk.office.database.run(lambda tx: tx.execute("DELETE FROM postings"))
-    await desk.office.database.run(
-        lambda tx: tx.execute("UPDATE payments SET status = 'PENDING' WHERE id = $1", payment)
-    )
+    await desk.deps.database.run(lambda tx: tx.execute("DELETE FROM postings"))
+    await desk.deps.database.run(lambda tx: tx.execute("UPDATE payments SET status = 'PENDING' WHERE id = $1", payment))
     await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
     assert await compared.look(AGE / MICROSECONDS / 2) == {}
     assert await desk.status("k") is Status.PENDING
@@ -129,10 +132,10 @@ async def test_a_charge_that_is_lost_without_a_trace_is_given_back(compared: Rec
     desk = compared.desk
     card = await desk.card("tok_visa")
     await desk.charge("o", card)
-    payment = await desk.office.database.run(lambda tx: desk.office.payments.find_by_key(tx, "o"))
+    payment = await desk.deps.database.run(lambda tx: desk.deps.payments.find_by_key(tx, "o"))
     void = replace(payment, status=Status.VOIDED)
-    await desk.office.database.run(lambda tx: desk.office.payments.update(tx, void))
-    await desk.office.database.run(lambda tx: tx.execute("DELETE FROM postings"))
+    await desk.deps.database.run(lambda tx: desk.deps.payments.update(tx, void))
+    await desk.deps.database.run(lambda tx: tx.execute("DELETE FROM postings"))
     await desk.charge("o2", card)
     assert await compared.look() == {Difference.VOID: 1}
     assert await desk.bank.taken("EUR") == 1_000
@@ -141,7 +144,7 @@ async def test_a_charge_that_is_lost_without_a_trace_is_given_back(compared: Rec
 async def test_one_of_the_replicas_looks_at_a_time(desk: Any) -> None:
     both = [Reconciling(desk), Reconciling(desk)]
     for one in both:
-        one.reconcile._pace = Pace(60 * MICROSECONDS)
+        one.command = replace(one.command, interval=60 * MICROSECONDS)
     await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
     await asyncio.gather(*(one.look() for one in both))
     assert sum((one.found for one in both), Counter()) == {Difference.UNKNOWN: 1}

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from marketplace.payment.use_cases.recording import record_answer
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.domain import Status
 from marketplace.payment.ports import ProviderAnswer, ProviderSilent, ProviderUnavailable, Verdict
+from marketplace.payment.use_cases.record_outcome import record_answer
 from souk.faults import INERT, Faults
 from souk.kernel.errors import DomainError
 from souk.testing.service_host import AbortedError
@@ -273,10 +273,10 @@ async def test_a_late_success_of_another_replica_is_given_back(start) -> None:
         with pytest.raises(DomainError, match="PAYMENT_UNAVAILABLE"):
             await desk.charge("k", card)
         moody[0].mood = ""
-        payment = await desk.office.database.run(lambda tx: desk.office.payments.find_by_key(tx, "k"))
+        payment = await desk.deps.database.run(lambda tx: desk.deps.payments.find_by_key(tx, "k"))
         await desk.bank.charge(payment.id, "tok_visa", 1_000, "EUR")
         answer = ProviderAnswer(Verdict.CHARGED)
-        await desk.office.database.run(lambda tx: record_answer(tx, desk.office, payment, answer))
+        await desk.deps.database.run(lambda tx: record_answer(desk.deps, tx, payment, answer))
         await desk.recover(11)
         assert await desk.status("k") is Status.REFUNDED
         await desk.reconcile()
@@ -295,7 +295,7 @@ async def test_a_pending_charge_without_its_card_is_cancelled(start) -> None:
         await _crash(desk.charge("k", await desk.card("tok_visa")))
     async with start() as desk:
         card = (await desk.rows("SELECT id FROM cards"))[0]["id"]
-        await desk.office.database.run(lambda tx: desk.office.cards.erase(tx, "U-1"))
+        await desk.deps.database.run(lambda tx: desk.deps.cards.erase(tx, "U-1"))
         with pytest.raises(DomainError, match="CHARGE_CANCELLED"):
             await desk.charge("k", card)
         await desk.recover()

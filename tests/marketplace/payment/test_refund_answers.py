@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketplace.payment.use_cases.settle import MOST_ATTEMPTS
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.ports import RefundVerdict
+from marketplace.payment.use_cases.settle_payment import MOST_ATTEMPTS
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.testing.service_host import AbortedError

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketplace.payment.use_cases.recover import recover
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.domain import Status
+from marketplace.payment.use_cases.recover_payments import recover_payments
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.testing.service_host import AbortedError
@@ -107,7 +107,7 @@ async def test_what_one_left_is_ended_once_by_whoever_looks(replicas: list[Till]
         with pytest.raises(AbortedError):
             await one.charge(f"k{n}", card)
     clock.advance(3_600)
-    await asyncio.gather(*(recover(till.office) for till in (two, one, two)))
+    await asyncio.gather(*(recover_payments(till.deps) for till in (two, one, two)))
     assert {await two.status(f"k{n}") for n in range(6)} == {Status.CAPTURED}
     assert await charges_at_the_bank(one) == 6
 
@@ -138,17 +138,17 @@ async def test_a_wallet_takes_one_currency_whoever_tops_it_up_at_once(replicas: 
 
 async def test_orders_in_plenty_do_not_collide(replicas: list[Till]) -> None:
     card = await replicas[0].card("tok_visa")
-    before = sum(till.office.database.tries_again for till in replicas)
+    before = sum(till.deps.database.tries_again for till in replicas)
     for start in range(0, 60, 20):
         keys = range(start, start + 20)
         await asyncio.gather(
             *(replicas[n % 2].charge(f"k{n}", card, order=f"O-{n}") for n in keys), recover_both(replicas)
         )
-    assert sum(till.office.database.tries_again for till in replicas) == before
+    assert sum(till.deps.database.tries_again for till in replicas) == before
 
 
 async def recover_both(replicas: list[Till]) -> None:
-    await asyncio.gather(*(recover(till.office) for till in replicas))
+    await asyncio.gather(*(recover_payments(till.deps) for till in replicas))
 
 
 async def test_cards_saved_at_two_replicas_stay_below_the_cap(replicas: list[Till]) -> None:

@@ -6,7 +6,7 @@ from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.sandbox.bank import FILE
 from marketplace.payment.service import service
-from marketplace.payment.settings import PaymentSettings, read_settings
+from marketplace.payment.settings import PaymentSettings, ProviderSettings, ReconcileSettings, read_settings
 from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import ConfigurationError
@@ -71,9 +71,10 @@ async def test_it_refuses_to_start_on_the_book_of_another_bank(tmp_path) -> None
 
 
 def test_settings_have_defaults_and_refuse_nonsense() -> None:
-    assert read_settings({}) == PaymentSettings("", 4.0)
+    assert read_settings({}) == PaymentSettings(ProviderSettings("", 4.0), ReconcileSettings())
     values = {"provider_url": "http://bank", "provider_timeout": "0.5", "reconcile": "report"}
-    assert read_settings(values) == PaymentSettings("http://bank", 0.5, report_only=True)
+    provider = ProviderSettings("http://bank", 0.5)
+    assert read_settings(values) == PaymentSettings(provider, ReconcileSettings(report_only=True))
     for wrong in ("soon", "0", "-1", "61", "nan"):
         with pytest.raises(ConfigurationError):
             read_settings({"provider_timeout": wrong})

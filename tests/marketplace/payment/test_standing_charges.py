@@ -23,7 +23,7 @@ async def test_what_is_captured_and_not_undone_stands(desk: Till) -> None:
     await desk.cancel("undone")
     await desk.cancel("never")
     # PostgreSQL's clock, which judges their age, is not the test's.
-    await desk.office.run(lambda tx: tx.execute("UPDATE payments SET created_at = 0"))
+    await desk.deps.run(lambda tx: tx.execute("UPDATE payments SET created_at = 0"))
     assert sorted(await standing(desk)) == ["a", "partly", "wallet"]
     first = (await standing(desk, size=1))[0]
     (row,) = await desk.rows("SELECT id FROM payments WHERE key = $1", first)

@@ -2,14 +2,13 @@ import asyncio
 import logging
 
 import pytest
-from marketplace.payment.use_cases.erase_cards import erase_cards
 from shop.payment.v1 import payment_pb2 as pb
 from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
+from marketplace.payment.consumers import erase_cards
 from marketplace.payment.demo import load_demo
 from souk.kernel.errors import DomainError, InvalidArgument
-from souk.store.inbox import Inbox
 
 
 async def _cards(desk, user: str = "U-1") -> list[tuple[str, bool]]:
@@ -144,9 +143,9 @@ async def test_the_cards_of_a_deleted_user_are_erased_once(desk) -> None:
     await desk.card("tok_visa")
     await desk.card("tok_visa", "U-2")
     event = Event(id="EVT-1", payload=UserDeleted(user_id="U-1").SerializeToString())
-    await erase_cards(event, desk.office, Inbox())
+    await erase_cards(desk.deps, event)
     assert [row["user_id"] for row in await desk.rows("SELECT user_id FROM cards")] == ["U-2"]
-    await erase_cards(event, desk.office, Inbox())
+    await erase_cards(desk.deps, event)
     for call in (desk.card("tok_visa"), desk.top_up("again", 500)):
         with pytest.raises(DomainError, match="UNAUTHENTICATED"):
             await call
@@ -160,7 +159,7 @@ async def test_a_write_beside_the_erasure_comes_before_or_is_refused(desk, write
         user = f"U-{number}"
         event = Event(id=f"EVT-{number}", payload=UserDeleted(user_id=user).SerializeToString())
         wish = desk.card("tok_visa", user) if write == "card" else desk.top_up("k", 500, user=user)
-        pair = [wish, erase_cards(event, desk.office, Inbox())]
+        pair = [wish, erase_cards(desk.deps, event)]
         both = await asyncio.gather(*(pair if number % 2 else reversed(pair)), return_exceptions=True)
         errors = [one for one in both if isinstance(one, Exception)]
         assert all(isinstance(error, DomainError) and error.reason == "UNAUTHENTICATED" for error in errors)
@@ -202,7 +201,7 @@ async def test_payments_of_others_are_not_found(desk) -> None:
 
 async def test_demo_data_is_loaded_once(desk) -> None:
     for _ in range(2):
-        await load_demo(desk.office)
+        await load_demo(desk.deps)
     assert await desk.balance("U-demo") == 500_000
     assert await _cards(desk, "U-demo") == [("PM-demo", True)]
 

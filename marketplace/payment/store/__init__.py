@@ -1,0 +1,1 @@
+"""All SQL of the service, a file a part of the books."""
