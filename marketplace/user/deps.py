@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from marketplace.user.adapters.es256_signer import Es256Signer
 from marketplace.user.domain.signing import Schedule, SigningKey
 from marketplace.user.domain.throttle import Counted
-from marketplace.user.ports import Obligations, Passwords, Signer
+from marketplace.user.ports import Obligations, Passwords
 from marketplace.user.settings import TokenSettings
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
@@ -37,7 +38,7 @@ class Deps:
     keys: KeyStore
     passwords: Passwords
     obligations: Obligations
-    signer: Signer
+    signer: Es256Signer
     counted: Counted
     tokens: TokenSettings
     schedule: Schedule

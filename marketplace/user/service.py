@@ -7,7 +7,6 @@ from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.adapters.argon2_passwords import Argon2Passwords
 from marketplace.user.adapters.es256_signer import Es256Signer
-from marketplace.user.adapters.sealed_keys import SealedKeys
 from marketplace.user.adapters.service_obligations import ServiceObligations
 from marketplace.user.background import tasks
 from marketplace.user.demo import load_demo
@@ -20,6 +19,7 @@ from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
+from marketplace.user.store.sealed_keys import SealedKeys
 from marketplace.user.store.sessions import SessionStore
 from souk.runtime.service import Host, Parts, Service
 

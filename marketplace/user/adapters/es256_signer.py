@@ -13,22 +13,25 @@ CURVE = "P-256"
 
 
 class Es256Signer:
-    """The port Signer. Keys are parsed once; there are never more than a few."""
+    """Makes keys and signs claims. Keys are parsed once; there are never more than a few."""
 
     def __init__(self) -> None:
         self._parsed: dict[str, ECKey] = {}
 
     def make_key(self, signs_from: int) -> SigningKey:
+        """A new key."""
         kid = secrets.token_hex(8)
         jwk = ECKey.generate_key(CURVE).as_dict(private=True)
         return SigningKey(kid, json.dumps(jwk), signs_from)
 
     def public(self, key: SigningKey) -> dict[str, str]:
+        """Its public half, as a JSON Web Key."""
         jwk = self._key(key).as_dict(private=False)
         members = {name: str(jwk[name]) for name in ("kty", "crv", "x", "y")}
         return {**members, "kid": key.kid, "use": "sig", "alg": ALGORITHM}
 
     def sign(self, claims: dict[str, object], key: SigningKey) -> str:
+        """A JSON Web Token (RFC 7519)."""
         header = {"alg": ALGORITHM, "typ": "JWT", "kid": key.kid}
         return jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
 

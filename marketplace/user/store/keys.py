@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from marketplace.user.domain.signing import Rotation, SigningKey
-from marketplace.user.ports import Seal
+from marketplace.user.store.sealed_keys import SealedKeys
 from souk.kernel.errors import ConfigurationError
 from souk.store.database import Database, Row, Transaction
 
@@ -22,7 +22,7 @@ OTHER_SECRET = (
 class KeyStore:
     """Where signing keys are kept, for every replica: sealed."""
 
-    def __init__(self, database: Database, seal: Seal) -> None:
+    def __init__(self, database: Database, seal: SealedKeys) -> None:
         self._database = database
         self._seal = seal
 

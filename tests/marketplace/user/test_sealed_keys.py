@@ -12,8 +12,8 @@ from joserfc.jwk import ECKey
 from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.adapters.es256_signer import Es256Signer
-from marketplace.user.adapters.sealed_keys import SealedKeys
 from marketplace.user.service import build, service
+from marketplace.user.store.sealed_keys import SealedKeys
 from souk.kernel.clock import FakeClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Host

@@ -14,19 +14,22 @@ _KEY = 32
 
 
 class SealedKeys:
-    """The port Seal. What it sealed can be opened under the same secret and the same name alone."""
+    """Makes texts unreadable for whoever has not the secret; `name` says what a text is, and is part of the seal."""
 
     def __init__(self, secret: bytes) -> None:
         self._cipher = AESGCM(HKDF(SHA256(), _KEY, salt=None, info=b"signing keys at rest").derive(secret))
 
     def is_sealed(self, text: str) -> bool:
+        """Whether `close` made it."""
         return text.startswith(_MARK)
 
     def close(self, name: str, text: str) -> str:
+        """The text, sealed."""
         nonce = urandom(_NONCE)
         return _MARK + urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), name.encode())).decode()
 
     def open(self, name: str, text: str) -> str | None:
+        """What was sealed under that name; None when it was under another name or secret, or has changed."""
         try:
             sealed = urlsafe_b64decode(text.removeprefix(_MARK))
             return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], name.encode()).decode()
