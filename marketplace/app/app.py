@@ -1,7 +1,7 @@
 """The marketplace, as one application. Each service is a folder beside this one, and a wheel of its own.
 
 To follow an order from here: its route is in `contracts/shop/order/v1/order.proto`, and the gateway
-calls `order/service.py`, which calls `order/use_cases/place_order.py`.
+calls `order/servicer.py`, which calls `order/use_cases/place_order.py`.
 """
 
 from marketplace.inventory.service import service as inventory

@@ -22,7 +22,7 @@ from shop.product.v1 import product_pb2
 from shop.user.v1 import user_pb2
 
 import souk.gateway
-from marketplace.product.demo_catalogue import PRODUCTS
+from marketplace.product.demo import PRODUCTS
 from marketplace.user.demo import ADDRESS_ID, HOME
 from souk.descriptors.comments import comments_of
 from souk.descriptors.contract import contract_of
