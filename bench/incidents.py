@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from bench.load import Load, load
 from bench.refusals import Refusals, refusals
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
-from souk.rpc.call import CallFailed
-from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.call import Call, CallFailed, Invoke, Reply
 from souk.runtime.calls.channels import open_calls
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.layout import Places
@@ -95,6 +94,15 @@ class _Seen:
     failed: int = 0
     made: int = 0
 
+    def layer(self, inner: Invoke) -> Invoke:
+        """Around each try, once its instance is chosen."""
+
+        def invoke(call: Call) -> Awaitable[Reply]:
+            self.tries.append((time.monotonic(), call.instance))
+            return inner(call)
+
+        return invoke
+
 
 def _dead(section: Section, system: FleetSystem, seconds: float) -> None:
     progress("incidents: kill -9 of one of two")
@@ -113,24 +121,15 @@ def _dead(section: Section, system: FleetSystem, seconds: float) -> None:
 async def _call_and_kill(system: FleetSystem, seen: _Seen, pid: int, seconds: float) -> float:
     clock = SystemClock()
     settings = Settings(data=system.data, registry=f"unix:{Places(system.data).registry}", instance="bench")
-    unary: Callable[..., Any] = ConnectTransport.unary
-
-    def watched(self: ConnectTransport, call: Any) -> Any:
-        seen.tries.append((time.monotonic(), call.instance))
-        return unary(self, call)
-
-    ConnectTransport.unary = watched  # type: ignore[method-assign]  # watched from outside, while it is measured
     secret = (system.data / "secret").read_bytes()
-    try:
-        async with open_calls(secret, (), settings, clock) as calls, asyncio.TaskGroup() as tasks:
-            stub, until = product_pb2_grpc.ProductServiceStub(calls.of("order")("product")), time.monotonic() + seconds
-            for _ in range(16):
-                tasks.create_task(_ask(stub, seen, until))
-            await asyncio.sleep(seconds / 3)
-            os.kill(pid, signal.SIGKILL)
-            return time.monotonic()
-    finally:
-        ConnectTransport.unary = unary  # type: ignore[method-assign]  # watched from outside, while it is measured
+    watched = open_calls(secret, (), settings, clock, each_try=(seen.layer,))
+    async with watched as calls, asyncio.TaskGroup() as tasks:
+        stub, until = product_pb2_grpc.ProductServiceStub(calls.of("order")("product")), time.monotonic() + seconds
+        for _ in range(16):
+            tasks.create_task(_ask(stub, seen, until))
+        await asyncio.sleep(seconds / 3)
+        os.kill(pid, signal.SIGKILL)
+        return time.monotonic()
 
 
 async def _ask(stub: Any, seen: _Seen, until: float) -> None:

@@ -13,7 +13,6 @@ from typing import TypeVar
 import orjson
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue
-from google.rpc import status_pb2
 from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1 import payment_pb2
@@ -25,6 +24,7 @@ from marketplace.order.messages import order_cancelled, order_message, unavailab
 from marketplace.order.ports import Charge, Payments, Stock
 from marketplace.order.store.orders import OrderStore
 from souk.kernel.errors import DomainError
+from souk.kernel.status_codec import decode_status
 from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
 from souk.saga.runner import SagaRunner
 from souk.store.database import Transaction
@@ -187,7 +187,4 @@ def refusal_of(refusal: Refusal) -> DomainError:
 
 
 def _detail(status: bytes, message: M) -> M:
-    for detail in status_pb2.Status.FromString(status).details:
-        if detail.Is(message.DESCRIPTOR):
-            detail.Unpack(message)
-    return message
+    return next((detail for detail in decode_status(status).details if isinstance(detail, type(message))), message)

@@ -57,10 +57,8 @@ async def build(host: Host) -> Parts:
 
 def _runner(host: Host, orders: OrderStore, payments: Payments, settings: PlacingSettings) -> SagaRunner:
     def run(sagas: tuple[Saga, ...]) -> SagaRunner:
-        saga_settings = SagaSettings()
-        return SagaRunner(
-            host.database, sagas, host.clock, host.instance, saga_settings, host.faults, service=host.name
-        )
+        owner, numbers = host.instance, SagaSettings()
+        return SagaRunner(host.database, sagas, host.clock, owner, numbers, host.faults, service=host.name)
 
     return OrderSagas(orders, InventoryStock(host.channel("inventory")), payments, settings.deadline, run).runner
 

@@ -50,7 +50,6 @@ def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fl
         caller=guard.caller,
         callee=guard.callee,
         method=guard.method,
-        instance=guard.instance,
         state=STATES[seen.state],
         calls=seen.calls,
         failed=seen.failed,

@@ -4,12 +4,12 @@ A process is only taken for ours when its number, its start and its command line
 """
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from souk.kernel import private_files
 from souk.telemetry.proc import Identity, identity
 
 
@@ -89,8 +89,5 @@ class ProcessesFile:
                 self._write()
 
     def _write(self) -> None:
-        aside = self._path.with_suffix(".new")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(encode(self._boot, list(self._started.values())))
-        aside.replace(self._path)
+        content = encode(self._boot, list(self._started.values())).encode()
+        private_files.replace(self._path, content, aside=self._path.with_suffix(".new"), durable=False)

@@ -1,10 +1,10 @@
 """Passwords that the supervisor made up, kept for the next start in a file that only its owner reads."""
 
 import json
-import os
 import secrets
 from pathlib import Path
 
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 
 _BYTES = 24
@@ -28,13 +28,8 @@ class Credentials:
         return self._passwords[role]
 
     def _write(self) -> None:
-        aside = self._path.with_suffix(".new")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(self._passwords, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path)
+        content = json.dumps(self._passwords, indent=1).encode()
+        private_files.replace(self._path, content, aside=self._path.with_suffix(".new"))
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from souk.backing.postgres_binaries import binaries_for
 from souk.backing.run_as import User, give_to, hand_over, make_for, require_reachable
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.layout import fits
 from souk.runtime.data.postgres_version import data_version
@@ -31,7 +32,6 @@ STOP_SIGNAL, KILL_SIGNAL = signal.SIGINT, signal.SIGQUIT
 _SOCKET_LINE, _READY_LINE = 4, 7
 _PID_FILE = "postmaster.pid"
 _SOCKET_FILES = ".s.PGSQL.*"
-_PRIVATE = 0o600
 _FULL = os.strerror(errno.ENOSPC)
 _TELLING = re.compile(r"\b(error|FATAL|PANIC):", re.IGNORECASE)
 _WITH_IO_METHOD = 18
@@ -195,7 +195,6 @@ def _initialise(binaries: Path, data: Path, password: str, user: User | None) ->
 def _tell(path: Path, password: str, user: User | None) -> None:
     """Writes a password where only that user reads it."""
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(private_files.create(path), "w") as file:
         file.write(password)
         give_to(user, file.fileno())

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from souk.backing.postgres_binaries import candidates
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 
 PATIENCE = 10.0
@@ -46,7 +47,7 @@ async def connect(url: str) -> AsyncIterator[Any]:
 async def dump(url: str, snapshot: str, target: Path) -> None:
     """Writes what a snapshot sees of a database."""
     os.makedirs(target.parent, exist_ok=True, mode=0o700)
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    private_files.create_empty(target)
     words = ("--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}", f"--file={target}")
     await _run(dumping("pg_dump"), url, *words)
 

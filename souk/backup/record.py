@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data import manifest
 from souk.runtime.data.manifest import Manifest
@@ -43,9 +44,7 @@ def described(path: Path) -> dict[str, Any]:
 
 def write(backup: Path, record: Record) -> None:
     """Writes it last: a backup without it is not whole."""
-    path = backup / FILE
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(asdict(record), indent=1))
+    private_files.replace(backup / FILE, json.dumps(asdict(record), indent=1).encode())
 
 
 def read(backup: Path) -> Record:

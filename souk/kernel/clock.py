@@ -29,24 +29,6 @@ class SystemClock:
         return time.monotonic()
 
 
-class FakeClock:
-    """A clock that a test moves."""
-
-    def __init__(self, now: int = 1_800_000_000 * MICROSECONDS, monotonic: float = 1_000.0) -> None:
-        self._now, self._monotonic = now, monotonic
-
-    def now(self) -> int:
-        return self._now
-
-    def monotonic(self) -> float:
-        return self._monotonic
-
-    def advance(self, seconds: float) -> None:
-        """Moves both readings forward."""
-        self._now += round(seconds * MICROSECONDS)
-        self._monotonic += seconds
-
-
 def to_datetime(microseconds: int) -> datetime:
     """The UTC date of a reading of `Clock.now`."""
     return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC)

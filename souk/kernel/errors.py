@@ -14,7 +14,12 @@
     ├── Overloaded            too much at once in this process; may work later
     ├── VersionConflict       an event stream is further than its writer knew
     ├── LeaseLost             another replica has taken over; the loser stops
-    └── PoisonedEvent         a consumer can never handle this event; it is to be parked
+    ├── PoisonedEvent         a consumer can never handle this event; it is to be parked
+    ├── IllegalTransition     a state machine's table has no such way: a mistake in the code
+    ├── RegistryAway          discovery: the registry cannot be asked; the last known instances stay
+    │   └── Unreached         there was no connection, so nothing was asked
+    ├── Problem               the gateway: a request ends with this problem document (RFC 9457)
+    └── ClientGone            the gateway: the client closed before its request was whole
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway
 application/problem+json (RFC 9457). StoreUnavailable, Overloaded and CallerTokenRefused leave a service as

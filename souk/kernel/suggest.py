@@ -3,8 +3,14 @@
 import difflib
 from collections.abc import Iterable
 
-_LIKE = 0.6
+LIKE = 0.6
 """What is less like a name than this was not meant by it."""
+
+
+def nearest(name: str, known: Iterable[str], like: float = LIKE) -> str:
+    """The known name that is most like it; empty when none is at least `like` (0 is nothing, 1 the same) it."""
+    found = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=like)
+    return found[0] if found else ""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
@@ -15,7 +21,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 def meant(name: str, known: Iterable[str]) -> str:
     """What is said behind that: the name that is like it, or those that there are."""
     names = sorted(set(known))
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=_LIKE)
-    if nearest:
-        return f"; the nearest is {nearest[0]!r}"
+    if found := nearest(name, names):
+        return f"; the nearest is {found!r}"
     return f"; there are {', '.join(names)}" if names else ""

@@ -12,13 +12,11 @@ from urllib.parse import quote
 
 import grpc
 import grpc.aio
-from google.protobuf.any_pb2 import Any
-from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from souk.kernel.errors import DomainError, InvalidArgument
+from souk.kernel.status_codec import decode_status, encode_status
 
 STATUS_KEY = "grpc-status-details-bin"
 _TEXT_LIMIT = 1_500  # as it travels: a character may take twelve octets
@@ -47,13 +45,12 @@ def shortened(text: str) -> str:
 
 def encode(error: DomainError, code: grpc.StatusCode, domain: str) -> bytes:
     """The google.rpc.Status of a refusal, serialised."""
-    status = status_pb2.Status(code=code.value[0], message=shortened(error.detail))
-    for message in _messages(error, domain):
-        status.details.add().Pack(message)
-        # Peers other than ours get it in base64, which is a third larger.
-        if len(status.details) > 1 and len(quote(status.message, _PLAIN)) + status.ByteSize() * 4 / 3 > _LIMIT:
-            del status.details[-1]
-    return bytes(status.SerializeToString())
+    return encode_status(code.value[0], shortened(error.detail), _messages(error, domain), _fits)
+
+
+def _fits(status: status_pb2.Status) -> bool:
+    # Peers other than ours get it in base64, which is a third larger.
+    return bool(len(quote(status.message, _PLAIN)) + status.ByteSize() * 4 / 3 <= _LIMIT)
 
 
 def _messages(error: DomainError, domain: str) -> Iterator[Message]:
@@ -89,7 +86,7 @@ def details_of(trailing: Iterable[tuple[str, str | bytes]]) -> StatusDetails:
 def decode(raw: bytes) -> StatusDetails:
     """Reads a serialised google.rpc.Status. Details of unknown types are passed over."""
     try:
-        messages = [found for each in status_pb2.Status.FromString(raw).details if (found := _unpack(each)) is not None]
+        messages = decode_status(raw).details
     except DecodeError:
         return NO_DETAILS
     info = next((m for m in messages if isinstance(m, error_details_pb2.ErrorInfo)), error_details_pb2.ErrorInfo())
@@ -97,13 +94,3 @@ def decode(raw: bytes) -> StatusDetails:
     own = (error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo)
     rest = tuple(message for message in messages if not isinstance(message, own))
     return StatusDetails(info.reason, info.domain, rest, None if delay is None else delay.ToNanoseconds() / 1e9)
-
-
-def _unpack(packed: Any) -> Message | None:
-    try:
-        kind = GetMessageClass(Default().FindMessageTypeByName(packed.TypeName()))
-    except KeyError:
-        return None
-    message: Message = kind()
-    packed.Unpack(message)
-    return message

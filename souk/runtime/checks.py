@@ -13,13 +13,13 @@ it is.
 """
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from souk.descriptors.contract import Access, Contract, contract_of
 from souk.gateway.app import OWN_PATHS
 from souk.gateway.http.routes import Template
 from souk.kernel.errors import ConfigurationError
+from souk.kernel.suggest import nearest
 from souk.rpc.server.dispatcher import implements
 from souk.runtime.config.settings import Settings
 from souk.runtime.service import Service
@@ -108,8 +108,8 @@ class Reachable:
         """Raises ConfigurationError when nobody of the callee's name can be there."""
         if self._names is None or callee in self._names:
             return
-        nearest = get_close_matches(callee, self._names, n=1)
-        hint = f"did it mean {nearest[0]!r}? " if nearest else ""
+        near = nearest(callee, self._names)
+        hint = f"did it mean {near!r}? " if near else ""
         raise ConfigurationError(
             f"{caller} opens a channel to {callee!r}, which is not a service of this system: {hint}"
             f"there are {', '.join(sorted(self._names))}"

@@ -15,7 +15,7 @@ Decision. The state alone says what is to be done (`to_do`, `to_undo`), so a rep
 database goes on exactly as the one that wrote it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from souk.kernel.errors import Outcome
 from souk.saga.definition import Refusal, Saga
@@ -115,7 +115,7 @@ class _Draft:
         state = STEP.next(old.state, event)
         # A step counts anew when it goes back: its back-off and its limit are the undo's.
         turns = state in _OPEN_UNDO and old.state not in _OPEN_UNDO
-        tries = 0 if turns or event is StepEvent.RETRY else old.tries + tried
+        tries = 0 if turns else old.tries + tried
         self.steps[place] = StepRun(state, tries, result or old.result, note)
         if state is StepState.UNDOING and self.saga.steps[place].undo is None:
             self.step(place, StepEvent.UNDONE)
@@ -241,10 +241,14 @@ def resumed(saga: Saga, run: Run) -> Run:
     return draft.decision().run
 
 
-def retried(saga: Saga, run: Run) -> Run:
-    """The run after an operator asked for its parked steps to be tried again."""
-    draft = _Draft(saga, run)
-    for place, step in enumerate(run.steps):
-        if step.state in _PARKED:
-            draft.step(place, StepEvent.RETRY)
-    return draft.decision().run
+def retried(run: Run) -> Run:
+    """The run after an operator asked for its parked steps to be tried again: their tries count from nothing.
+
+    It needs no definition, so that an operator's command can ask for it without the services' code. No phase
+    changes: a parked undo and one that is under way hold the outcome up alike.
+    """
+    return replace(run, steps=tuple(_retried(step) if step.state in _PARKED else step for step in run.steps))
+
+
+def _retried(step: StepRun) -> StepRun:
+    return StepRun(STEP.next(step.state, StepEvent.RETRY), result=step.result)

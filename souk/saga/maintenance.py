@@ -6,12 +6,16 @@ No definition of a saga is needed: the records say it all.
 from dataclasses import dataclass
 
 from souk.kernel.clock import MICROSECONDS
+from souk.saga import machine
 from souk.saga.definition import SagaRef
-from souk.saga.states import STEP, StepEvent, StepState
+from souk.saga.states import StepState
+from souk.saga.store import SagaStore
 from souk.store.database import Row, Transaction
 
 _KEY = "subject = $1 AND saga = $2 AND attempt = $3"
 UNKNOWN_STEP = "the program does not know this step: start the version that does, until the saga has ended"
+OPERATOR = "operator"
+"""The owner of a run between an operator's command and the runner that goes on with it."""
 _STATES = (StepState.PARKED.value, StepState.UNDO_PARKED.value)
 
 
@@ -69,25 +73,21 @@ async def counts(tx: Transaction) -> dict[tuple[str, str], int]:
 async def retry(tx: Transaction, ref: SagaRef) -> bool:
     """Leaves a run's parked steps to be tried again by whichever runner looks next; false when it has none.
 
-    What `SagaRunner.retry_parked` does, but for the driving: the lease is over, and the next epoch
-    stops whoever drives other steps of the run.
+    An owner that works on other steps of the run loses its lease. Raises LookupError without such a run.
     """
-    key = (ref.subject, ref.name, ref.attempt)
-    rows = await tx.fetch(f"SELECT step, state FROM souk_saga_step WHERE {_KEY} AND state IN ($4, $5)", *key, *_STATES)
-    if not rows:
+    store = SagaStore({ref.name: await _recorded_steps(tx, ref)}, OPERATOR, lease=0.0)
+    if not (await store.progress(tx, ref)).parked:
         return False
-    await tx.execute(
-        f"""UPDATE souk_saga_run SET active = TRUE, parked = FALSE, lease_until = 0, epoch = epoch + 1,
-                revision = revision + 1, changed_at = {tx.dialect.now} WHERE {_KEY}""",
-        *key,
-    )
-    states = {row["step"]: STEP.next(StepState(row["state"]), StepEvent.RETRY) for row in rows}
-    await tx.execute_many(
-        f"""UPDATE souk_saga_step SET state = $5, tries = 0, note = '', changed_at = {tx.dialect.now}
-            WHERE {_KEY} AND step = $4""",
-        [(*key, step, state.value) for step, state in states.items()],
-    )
+    held = await store.take(tx, ref)
+    await store.record(tx, held, held.revision, held.run, machine.retried(held.run))
+    await store.let_go(tx, held)
     return True
+
+
+async def _recorded_steps(tx: Transaction, ref: SagaRef) -> list[str]:
+    """The names of the steps that are recorded, which are all that an operator's retry can change."""
+    sql = f"SELECT step FROM souk_saga_step WHERE {_KEY} ORDER BY step"
+    return [row["step"] for row in await tx.fetch(sql, ref.subject, ref.name, ref.attempt)]
 
 
 async def forget(tx: Transaction, older_than: float, limit: int) -> int:

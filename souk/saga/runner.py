@@ -55,7 +55,8 @@ class SagaRunner:
     ) -> None:
         self._sagas = {saga.name: saga for saga in sagas}
         self._settings = settings or SagaSettings()
-        self._store = SagaStore(self._sagas, owner, self._settings.lease)
+        self._steps = {name: [step.name for step in saga.steps] for name, saga in self._sagas.items()}
+        self._store = SagaStore(self._steps, owner, self._settings.lease)
         self._tools = Tools(database, self._store, clock, service, self._settings, faults)
         self._watch = Watch(database, self._store, clock, self._settings.poll)
         self._drives: dict[SagaRef, Drive] = {}
@@ -120,21 +121,6 @@ class SagaRunner:
         """Steps that wait for an operator, the oldest run first."""
         return await self._tools.database.read(lambda tx: maintenance.parked(tx, limit))
 
-    async def retry_parked(self, ref: SagaRef) -> bool:
-        """Tries a run's parked steps again, here; false when it has none. Raises LookupError without such a run."""
-
-        async def retry(tx: Transaction) -> bool:
-            if not (await self._store.progress(tx, ref)).parked:
-                return False
-            # A drive that works on other steps of the run loses its lease, and this one goes on with them.
-            held = await self._store.take(tx, ref)
-            run = machine.retried(self._sagas[ref.name], held.run)
-            await self._store.record(tx, held, held.revision, held.run, run)
-            tx.after_commit(lambda: self._resume(replace(held, revision=held.revision + 1), run))
-            return True
-
-        return await self._tools.database.run(retry)
-
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many runs are open, by saga and phase, for metrics; with a parked step the phase is `parked`."""
         return await self._tools.database.read(maintenance.counts)
@@ -173,8 +159,8 @@ class SagaRunner:
         self._tools.faults.point(start_point(held.ref.name, AFTER))
         self._drive(held)
 
-    def _resume(self, held: Held, run: machine.Run) -> None:
-        after = machine.resumed(self._sagas[held.ref.name], run)
+    def _resume(self, held: Held) -> None:
+        after = machine.resumed(self._sagas[held.ref.name], held.run)
         self._drive(replace(held, run=after))
 
     def _drive(self, held: Held) -> None:
@@ -221,7 +207,7 @@ class SagaRunner:
         claimed = await self._tools.database.run(self._claim)
         for held in claimed:
             log.info("saga taken over", saga=held.ref.name, subject=held.ref.subject, attempt=held.ref.attempt)
-            self._resume(held, held.run)
+            self._resume(held)
         return len(claimed)
 
     async def _forget(self) -> None:
@@ -238,7 +224,7 @@ class SagaRunner:
         if self._tools.clock.monotonic() < self._next_look:
             return
         self._next_look = self._tools.clock.monotonic() + self._settings.lease
-        found = await self._tools.database.run(partial(unknown_steps.mark, sagas=self._sagas))
+        found = await self._tools.database.run(partial(unknown_steps.mark, steps=self._steps))
         if found.keys() - self._unknown.keys():
             log.error(
                 "open sagas with steps that this program does not know are not taken over; see `souk parked`",

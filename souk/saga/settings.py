@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass
 
+from souk.resilience.backoff import Backoff
+
 
 @dataclass(frozen=True, slots=True)
 class SagaSettings:
@@ -36,6 +38,4 @@ class SagaSettings:
 
     def pause_after(self, tries: int, chance: random.Random) -> float:
         """The pause after so many tries: exponential, the upper half of it random."""
-        # Bounded before it is raised to a power: after-pivot tries have no end.
-        longest = min(self.longest_pause, self.pause * 2.0 ** min(max(tries - 1, 0), 32))
-        return longest * (0.5 + chance.random() / 2)
+        return Backoff(self.pause, self.longest_pause).delay(tries, chance)

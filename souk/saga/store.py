@@ -12,7 +12,7 @@ from itertools import chain
 
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import LeaseLost
-from souk.saga.definition import Refusal, Saga, SagaRef
+from souk.saga.definition import Refusal, SagaRef
 from souk.saga.machine import ENDED, Run, StepRun
 from souk.saga.states import Phase, StepState
 from souk.saga.unknown_steps import has_unknown, known_steps
@@ -84,10 +84,10 @@ class Held:
 
 
 class SagaStore:
-    """All SQL of sagas. `lease` is in seconds."""
+    """All SQL of sagas. `steps` are the names of each saga's steps, in order; `lease` is in seconds."""
 
-    def __init__(self, sagas: Mapping[str, Saga], owner: str, lease: float) -> None:
-        self._sagas = sagas
+    def __init__(self, steps: Mapping[str, Sequence[str]], owner: str, lease: float) -> None:
+        self._step_names = steps
         self._owner = owner
         self._lease = round(lease * MICROSECONDS)
 
@@ -136,6 +136,11 @@ class SagaStore:
         sql = f"UPDATE souk_saga_run SET lease_until = {until} WHERE {_RUN} AND epoch = $5"
         return await tx.execute(sql, *_key(held.ref), self._lease, held.epoch) > 0
 
+    async def let_go(self, tx: Transaction, held: Held) -> None:
+        """Ends the lease of one run, so that others need not wait for its end."""
+        sql = f"UPDATE souk_saga_run SET lease_until = 0 WHERE {_RUN} AND epoch = $4"
+        await tx.execute(sql, *_key(held.ref), held.epoch)
+
     async def release(self, tx: Transaction) -> None:
         """Ends all leases of this owner, so that others need not wait for their end."""
         await tx.execute("UPDATE souk_saga_run SET lease_until = 0 WHERE active AND owner = $1", self._owner)
@@ -145,13 +150,13 @@ class SagaStore:
 
         They stay locked until the transaction ends, where the engine locks rows.
         """
-        known = known_steps(self._sagas)
-        names, steps = _marks(2, len(self._sagas)), _marks(2 + len(self._sagas), len(known))
+        known = known_steps(self._step_names)
+        names, steps = _marks(2, len(self._step_names)), _marks(2 + len(self._step_names), len(known))
         rows = await tx.fetch(
             f"""SELECT subject, saga, attempt FROM souk_saga_run r
                 WHERE active AND lease_until < {tx.dialect.now} AND saga IN ({names}) AND NOT {has_unknown(steps)}
                 ORDER BY lease_until LIMIT $1 {tx.dialect.skip_locked}""",
-            *(limit, *self._sagas, *known),
+            *(limit, *self._step_names, *known),
         )
         return [_ref(row) for row in rows]
 
@@ -188,9 +193,9 @@ class SagaStore:
         return await tx.fetch_one(sql, subject) is not None
 
     async def _write_steps(self, tx: Transaction, ref: SagaRef, steps: Iterable[tuple[int, StepRun]]) -> None:
-        names = self._sagas[ref.name].steps
+        names = self._step_names[ref.name]
         rows: list[tuple[Value, ...]] = [
-            (names[place].name, step.state.value, step.tries, step.result, step.note)
+            (names[place], step.state.value, step.tries, step.result, step.note)
             for place, step in steps
             if step.state is not StepState.WAITING
         ]
@@ -208,7 +213,7 @@ class SagaStore:
     async def _steps(self, tx: Transaction, ref: SagaRef) -> tuple[StepRun, ...]:
         sql = f"SELECT step, state, tries, result, note FROM souk_saga_step WHERE {_RUN}"
         rows = {row["step"]: row for row in await tx.fetch(sql, *_key(ref))}
-        return _in_order(rows, [step.name for step in self._sagas[ref.name].steps])
+        return _in_order(rows, self._step_names[ref.name])
 
 
 def _marks(first: int, count: int) -> str:

@@ -3,18 +3,18 @@
 They are left as they are, so that the version that knows them can go on, and marked, so that an operator sees them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from souk.saga.definition import Saga, SagaRef
+from souk.saga.definition import SagaRef
 from souk.store.database import Transaction, Value
 
 _OF_RUN = "s.subject = r.subject AND s.saga = r.saga AND s.attempt = r.attempt"
 _MARK = "UPDATE souk_saga_run SET unknown_step = $4 WHERE subject = $1 AND saga = $2 AND attempt = $3"
 
 
-def known_steps(sagas: Mapping[str, Saga]) -> list[Value]:
-    """Every step of these sagas, with the saga's name."""
-    return [f"{name}/{step.name}" for name, saga in sagas.items() for step in saga.steps]
+def known_steps(steps: Mapping[str, Sequence[str]]) -> list[Value]:
+    """Every step of these sagas, with the saga's name; `steps` are their names by saga."""
+    return [f"{saga}/{name}" for saga, names in steps.items() for name in names]
 
 
 def has_unknown(marks: str) -> str:
@@ -22,9 +22,9 @@ def has_unknown(marks: str) -> str:
     return f"EXISTS (SELECT 1 FROM souk_saga_step s WHERE {_OF_RUN} AND s.saga || '/' || s.step NOT IN ({marks}))"
 
 
-async def mark(tx: Transaction, sagas: Mapping[str, Saga]) -> dict[SagaRef, str]:
+async def mark(tx: Transaction, steps: Mapping[str, Sequence[str]]) -> dict[SagaRef, str]:
     """Marks such runs, and takes the mark off others; returns them with the first unknown step of each."""
-    found = await _unknown(tx, sagas)
+    found = await _unknown(tx, steps)
     rows = await tx.fetch("SELECT subject, saga, attempt, unknown_step FROM souk_saga_run WHERE unknown_step <> ''")
     marked = {SagaRef(row["saga"], row["subject"], row["attempt"]): row["unknown_step"] for row in rows}
     changes = {**dict.fromkeys(marked.keys() - found.keys(), ""), **dict(found.items() - marked.items())}
@@ -33,8 +33,8 @@ async def mark(tx: Transaction, sagas: Mapping[str, Saga]) -> dict[SagaRef, str]
     return found
 
 
-async def _unknown(tx: Transaction, sagas: Mapping[str, Saga]) -> dict[SagaRef, str]:
-    known = known_steps(sagas)
+async def _unknown(tx: Transaction, steps: Mapping[str, Sequence[str]]) -> dict[SagaRef, str]:
+    known = known_steps(steps)
     marks = ", ".join(f"${number}" for number in range(1, len(known) + 1))
     rows = await tx.fetch(
         f"""SELECT r.subject, r.saga, r.attempt, MIN(s.step) AS step

@@ -1,6 +1,24 @@
-"""Clocks of other machines, for tests of what must not depend on whose clock it is."""
+"""A clock that a test moves, and clocks of other machines, for what must not depend on whose clock it is."""
 
 from souk.kernel.clock import MICROSECONDS, SystemClock
+
+
+class FakeClock:
+    """A clock that a test moves."""
+
+    def __init__(self, now: int = 1_800_000_000 * MICROSECONDS, monotonic: float = 1_000.0) -> None:
+        self._now, self._monotonic = now, monotonic
+
+    def now(self) -> int:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Moves both readings forward."""
+        self._now += round(seconds * MICROSECONDS)
+        self._monotonic += seconds
 
 
 class OtherMachine(SystemClock):

@@ -15,7 +15,7 @@ from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.admin.client import connection
 from souk.admin.process_servicer import KEPT, Inspected, RequestRate, controlling
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.kernel.errors import Outcome
 from souk.resilience.breaker import Breaker
 from souk.rpc.call import CallFailed
@@ -27,6 +27,7 @@ from souk.runtime.calls.breaker_registry import Breakers
 from souk.telemetry.health import Health
 from souk.telemetry.proc import family_bytes, resident_bytes
 from souk.telemetry.traffic import Traffic
+from souk.testing.clocks import FakeClock
 from souk.testing.probe import probe_pb2, probe_pb2_grpc
 from tests.audited import audited
 

@@ -15,8 +15,9 @@ from souk.discovery.embedded.server import EmbeddedRegistry, serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Registry
 from souk.discovery.static import FixedRegistry
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.runtime.calls.metrics import measure_directory
+from souk.testing.clocks import FakeClock
 from souk.testing.registry_embedded import EmbeddedHarness
 from souk.testing.registry_harness import PATIENCE, another_process, eventually
 

@@ -20,8 +20,9 @@ from souk.discovery.external.leases import RegistryAway
 from souk.discovery.external.url_options import options_of
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+from souk.testing.clocks import FakeClock
 from souk.testing.registry_harness import eventually, watching
 
 SCHEMES = ("consul", "etcd", "eureka")

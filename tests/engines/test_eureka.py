@@ -9,7 +9,8 @@ import pytest
 
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance, Registry
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
+from souk.testing.clocks import FakeClock
 from souk.testing.registry_claims_suite import ClaimSuite
 from souk.testing.registry_engines import EngineHarness, eureka
 from souk.testing.registry_harness import PATIENCE, eventually, opened, watching

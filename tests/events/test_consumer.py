@@ -12,7 +12,6 @@ from soukapi.v1.event_pb2 import DeliverRequest, Event
 from souk.descriptors.contract import Reason
 from souk.events.consumer import EventSinkServicer, is_away
 from souk.events.envelope import unpack
-from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, current, use
 from souk.kernel.errors import (
     DomainError,
@@ -27,6 +26,7 @@ from souk.kernel.errors import (
     Unauthenticated,
 )
 from souk.rpc.call import CallFailed
+from souk.testing.clocks import FakeClock
 
 EVENTS = [Event(id=f"e{n}", traceparent=f"00-{n}") for n in range(4)]
 

@@ -19,13 +19,14 @@ from shop.user.v1 import user_pb2
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
 from souk.gateway.settings import GatewaySettings
-from souk.kernel.clock import MICROSECONDS, FakeClock, SystemClock
+from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.kernel.context import CallContext, current
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
 from souk.rpc.in_process.transport import InProcess
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.telemetry.health import Health
+from souk.testing.clocks import FakeClock
 
 SERVICES = {
     "order": order_pb2.DESCRIPTOR.services_by_name["OrderService"],

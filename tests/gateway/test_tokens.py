@@ -11,7 +11,8 @@ from joserfc import jws
 
 from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.settings import GatewaySettings
-from souk.kernel.clock import MICROSECONDS, FakeClock
+from souk.kernel.clock import MICROSECONDS
+from souk.testing.clocks import FakeClock
 from tests.properties import examples
 
 ME = "/api/v1/users/me"

@@ -1,5 +1,5 @@
-from souk.kernel.clock import FakeClock
 from souk.kernel.ids import new_id
+from souk.testing.clocks import FakeClock
 
 
 def test_an_id_has_its_prefix_and_26_characters() -> None:

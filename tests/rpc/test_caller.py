@@ -2,12 +2,13 @@
 
 import pytest
 
-from souk.kernel.clock import MICROSECONDS, FakeClock
+from souk.kernel.clock import MICROSECONDS
 from souk.kernel.context import Caller
 from souk.kernel.errors import CallerTokenRefused, ConfigurationError, PermissionDenied, Unauthenticated
 from souk.rpc.caller_token import TOLERANCE, CallerTokens
 from souk.rpc.client.outgoing import method_of
 from souk.rpc.server.admission import Admission
+from souk.testing.clocks import FakeClock
 from souk.testing.probe import probe_pb2
 
 KEY = b"k" * 32

@@ -9,7 +9,7 @@ import pytest
 from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse
 
 from souk.descriptors.contract import Method, Policy, Reason
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import Outcome
 from souk.resilience.backoff import Backoff
@@ -31,9 +31,9 @@ from souk.rpc.client.layers import (
     traced,
     verdict,
     with_deadline,
-    with_fallback,
     with_try_timeout,
 )
+from souk.testing.clocks import FakeClock
 
 Code = grpc.StatusCode
 OK = Reply(b"ok")
@@ -93,20 +93,6 @@ class TestDeadline:
         callee, clock = Callee(), FakeClock()
         await with_try_timeout(clock)(callee)(call(clock, seconds=seconds))
         assert callee.calls[0].deadline == clock.monotonic() + seen
-
-
-class TestFallback:
-    @pytest.mark.parametrize("answered", [True, False])
-    async def test_it_answers_or_leaves_the_failure(self, answered):
-        async def answer(call, error):
-            return Reply(b"instead") if answered else None
-
-        invoke = with_fallback(answer)(Callee(failure()))
-        if answered:
-            assert (await invoke(call())).message == b"instead"
-        else:
-            with pytest.raises(CallFailed):
-                await invoke(call())
 
 
 class TestTrace:

@@ -137,7 +137,7 @@ def test_a_parked_undo_holds_up_no_other_and_an_operator_retries_it() -> None:
     assert run.parked
     assert not run.active
     assert not run.ended
-    run = machine.retried(of, run)
+    run = machine.retried(run)
     assert run.to_undo == (0,)
     assert run.steps[0].tries == 0
 
@@ -152,7 +152,7 @@ def test_after_the_pivot_nothing_goes_back() -> None:
     assert states(parked) == "done done done parked"
     assert parked.parked
     assert not parked.active
-    assert states(machine.retried(of, parked)) == "done done done doubtful"
+    assert states(machine.retried(parked)) == "done done done doubtful"
 
 
 def test_a_saga_that_only_goes_forward_is_committed_from_the_start() -> None:
@@ -239,12 +239,18 @@ class SagaHistory(RuleBasedStateMachine):
     def crash(self) -> None:
         if self.run.to_do is not None:
             self.may_have_happened.add(self.run.to_do)
-        self.run = machine.resumed(self.saga, self.run)
+        self.run = machine.resumed(self.saga, self.taken_over())
+
+    def taken_over(self) -> Run:
+        return self.run
 
     @precondition(lambda self: self.run.parked)
     @rule()
     def operator(self) -> None:
-        self.run = machine.retried(self.saga, self.run)
+        self.run = self.retried()
+
+    def retried(self) -> Run:
+        return machine.retried(self.run)
 
     @invariant()
     def it_is_never_forgotten(self) -> None:

@@ -81,6 +81,11 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         await each.close()
 
 
+async def retry(bench: Bench, ref: SagaRef) -> bool:
+    """What `souk parked retry` does."""
+    return await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
+
+
 def select(sql: str) -> Work[list[Row]]:
     return lambda tx: tx.fetch(sql)
 
@@ -270,9 +275,10 @@ async def test_an_undo_that_fails_too_often_is_parked_until_an_operator_retries_
     assert (parked.ref, parked.step, parked.state) == (ref, "reserve", StepState.UNDO_PARKED)
     assert (parked.tries, parked.note) == (3, "UNAVAILABLE")
     assert await runner.counts() == {("place", "parked"): 1}
-    assert await runner.retry_parked(ref)
+    assert await retry(bench, ref)
+    bench.go(runner)
     await bench.at_rest(runner, ref, Outcome.REJECTED)
-    assert not await runner.retry_parked(ref)
+    assert not await retry(bench, ref)
     assert await runner.parked() == []
 
 
@@ -290,7 +296,8 @@ async def test_a_refusal_after_the_pivot_is_parked(bench: Bench) -> None:
     assert (await runner.wait(ref, soon())).outcome is Outcome.COMMITTED
     progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.1)
     assert (progress.parked, progress.ended) == (True, False)
-    assert await runner.retry_parked(ref)
+    assert await retry(bench, ref)
+    bench.go(runner)
     await bench.at_rest(runner, ref, Outcome.COMMITTED)
 
 
@@ -455,7 +462,8 @@ async def test_a_hook_that_fails_for_good_parks_its_step_until_an_operator_retri
     assert parked.note == "not recorded: RuntimeError"
     assert parked.tries >= 4
     mended.append(True)
-    assert await runner.retry_parked(ref)
+    assert await retry(bench, ref)
+    bench.go(runner)
     await bench.at_rest(runner, ref, Outcome.COMMITTED if forward else Outcome.REJECTED)
 
 
@@ -522,8 +530,8 @@ async def test_what_is_parked_can_be_left_to_the_next_start(bench: Bench) -> Non
     while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
         pass
     await runner.close()
-    assert await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
-    assert not await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
+    assert await retry(bench, ref)
+    assert not await retry(bench, ref)
     assert await bench.shop.database.read(maintenance.counts) == {("place", "turned_back"): 1}
     restarted = bench.runner("B")
     bench.go(restarted)
@@ -537,7 +545,7 @@ async def test_a_step_refused_after_the_pivot_is_tried_again_at_the_next_start(b
     while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
         pass
     await runner.close()
-    assert await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
+    assert await retry(bench, ref)
     restarted = bench.runner("B")
     bench.go(restarted)
     await bench.at_rest(restarted, ref, Outcome.COMMITTED)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from souk.kernel.clock import MICROSECONDS, FakeClock
+from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Dialect
 from souk.store.database_clock import DatabaseClock
+from souk.testing.clocks import FakeClock
 
 HOUR = 3_600.0
 

@@ -15,7 +15,7 @@ import pytest
 
 from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import BACKING_OFF, ENGINE, FAILED, GATEWAY, READY, SERVICE, STOPPED, ProcessView
-from souk.kernel.clock import Clock, FakeClock, SystemClock
+from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.process.command import Command
 from souk.supervisor import fleet as fleet_module
@@ -27,6 +27,7 @@ from souk.supervisor.process_spec import Blueprint, Ground
 from souk.supervisor.replica_set import Part
 from souk.supervisor.starting import START_LIMIT, Turns
 from souk.telemetry.proc import boot
+from souk.testing.clocks import FakeClock
 
 PATIENCE = 20.0
 WELL = ("/bin/sh", "-c", "echo ready tiny 127.0.0.1:$$; exec sleep 600")

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from souk.kernel.clock import FakeClock
 from souk.telemetry import health as module
 from souk.telemetry.health import Health
+from souk.testing.clocks import FakeClock
 
 
 @pytest.fixture

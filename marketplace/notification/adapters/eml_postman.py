@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import os
 import re
-import secrets
 from binascii import b2a_qp
 from collections.abc import Callable, Sequence
 from contextvars import Context
@@ -19,14 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marketplace.notification.domain import Contact, Letter
+from souk.kernel import private_files
 from souk.kernel.clock import to_datetime
 
 SENDER = "Souk <orders@souk.invalid>"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _ADDRESS = re.compile(r"[!-~]+@[!-~]+")
 _LONGEST_LINE = 70
-_PRIVATE_FILE = 0o600
-_PRIVATE_FOLDER = 0o700
 
 
 class _Mail(NamedTuple):
@@ -150,33 +148,11 @@ def _error_of(step: Callable[[], None]) -> OSError | None:
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:
-    # Few and plain calls: next to a busy event loop, each waits for its turn to go on.
-    aside = folder / f".{name}.{secrets.token_hex(4)}"
-    descriptor = _create(aside)
     try:
-        _write_durably(descriptor, content)
-        os.replace(aside, folder / name)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def _create(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        return os.open(path, flags, _PRIVATE_FILE)
+        private_files.replace(folder / name, content)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-        return os.open(path, flags, _PRIVATE_FILE)
-
-
-def _write_durably(descriptor: int, content: bytes) -> None:
-    try:
-        while content:
-            content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        folder.mkdir(parents=True, exist_ok=True, mode=private_files.PRIVATE_FOLDER)
+        private_files.replace(folder / name, content)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
+from souk.kernel import private_files
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.process.http.server import serving
@@ -72,10 +73,8 @@ def api_key_in(book: Path) -> str:
     """The key in the book's folder, made if there is none; only its owner can read it."""
     file = book / KEY_FILE
     if not file.exists():  # the folder is this process's alone
-        unfinished = file.with_suffix(".new")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(f"sk_sandbox_{secrets.token_urlsafe(32)}\n", encoding="ascii")
-        unfinished.rename(file)
+        made_up = f"sk_sandbox_{secrets.token_urlsafe(32)}\n".encode("ascii")
+        private_files.replace(file, made_up, aside=file.with_suffix(".new"), durable=False)
     return file.read_text(encoding="ascii").strip()
 
 

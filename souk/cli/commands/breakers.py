@@ -127,7 +127,7 @@ def _until(breaker: fleet_pb2.BreakerStatus, now: float) -> str:
 
 def _guarded(breaker: fleet_pb2.BreakerStatus) -> str:
     method = f"/{breaker.method}" if breaker.method else ""
-    return f"{breaker.callee}{method}" + (f"@{breaker.instance}" if breaker.instance else "")
+    return f"{breaker.callee}{method}"
 
 
 def state(breaker: fleet_pb2.BreakerStatus) -> str:
@@ -142,7 +142,6 @@ def document(breaker: fleet_pb2.BreakerStatus) -> dict[str, Any]:
         "caller": breaker.caller,
         "callee": breaker.callee,
         "method": breaker.method,
-        "instance": breaker.instance,
         "state": state(breaker),
         "calls": breaker.calls,
         "failed": breaker.failed,

@@ -1,7 +1,7 @@
 """Names as JSON shows them: lowerCamelCase fields, enum values without their prefix."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -15,6 +15,12 @@ def lower_camel(path: str) -> str:
     if "_" not in path:
         return path
     return _WORD_START.sub(lambda match: match[1].upper(), path)
+
+
+def camel_meant(name: str, known: Container[str]) -> str:
+    """What is said behind an unknown name whose JSON name is known: `; did you mean pageSize?`."""
+    camel = lower_camel(name)
+    return f"; did you mean {camel}?" if camel != name and camel in known else ""
 
 
 @cache

@@ -14,7 +14,7 @@ import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from souk.descriptors.protojson.names import lower_camel, map_entry, must_be_given
+from souk.descriptors.protojson.names import camel_meant, lower_camel, map_entry, must_be_given
 from souk.descriptors.protojson.scalars import Read, scalar_reader, text_reader
 from souk.descriptors.protojson.walk import MAX_DEPTH, Place, Walk
 from souk.descriptors.protojson.well_known import READERS, is_wrapper
@@ -95,13 +95,10 @@ class _Object:
         return arguments
 
     def _refuse_unknown(self, key: str, walk: Walk, here: Place) -> None:
-        meant = lower_camel(key)
         if any(key == lower_camel(name) for name in self._elsewhere):
             walk.refuse(here, key, "is given by the path, not by the body")
-        elif meant != key and meant in self._fields:
-            walk.refuse(here, key, f"is not a field; did you mean {meant}?")
         else:
-            walk.refuse(here, key, "is not a field")
+            walk.refuse(here, key, f"is not a field{camel_meant(key, self._fields)}")
 
     def _check_presence(self, arguments: Mapping[str, object], walk: Walk, here: Place) -> None:
         for key, (name, _) in self._fields.items():

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from souk.kernel.errors import ConfigurationError
+from souk.kernel.suggest import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def options_of(url: SplitResult, port: int, path: str = "", defaults: Mapping[st
 def _given(url: SplitResult, known: Mapping[str, str]) -> Mapping[str, str]:
     given = dict(parse_qsl(url.query, keep_blank_values=True))
     for name in sorted(given.keys() - known.keys()):
-        near = get_close_matches(name, known, 1) or sorted(known)
-        raise ConfigurationError(f"the registry's URL has no option {name!r}; there is {', '.join(near)}")
+        near = nearest(name, known) or ", ".join(sorted(known))
+        raise ConfigurationError(f"the registry's URL has no option {name!r}; there is {near}")
     return {**known, **given}
 
 

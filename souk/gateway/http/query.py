@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from souk.descriptors.protojson.names import lower_camel, must_be_given
+from souk.descriptors.protojson.names import camel_meant, must_be_given
 from souk.descriptors.protojson.scalars import Read, text_reader
 from souk.descriptors.protojson.walk import ROOT, Walk
 from souk.descriptors.protojson.well_known import READERS
@@ -54,9 +54,7 @@ def _read_pair(pair: str, fields: Mapping[str, QueryField], arguments: dict[str,
         return
     known = fields.get(label)
     if known is None:
-        hint = lower_camel(label)
-        meant = f"; did you mean {hint}?" if hint != label and hint in fields else ""
-        walk.refuse(ROOT, label, f"is not a query parameter{meant}")
+        walk.refuse(ROOT, label, f"is not a query parameter{camel_meant(label, fields)}")
     elif known.field.is_repeated:
         arguments.setdefault(known.field.name, []).append(known.read(text, walk, ROOT, label))
     elif known.field.name in arguments:

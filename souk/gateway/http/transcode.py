@@ -63,11 +63,6 @@ class Transcoder:
         """Whether the rule has a body at all."""
         return self._body is not None
 
-    @property
-    def replays(self) -> bool:
-        """Whether an answer may be a stored one."""
-        return self._key is not None
-
     def key_of(self, request: Message) -> str:
         """The idempotency key of a request; empty when the method has none."""
         return getattr(request, self._key[0]) if self._key is not None else ""

@@ -1,6 +1,6 @@
 """The layers around the calls to one service, in order.
 
-Outermost first: trace, deadline, fallback, retry, per-try time-out, bulkhead, breaker, balancer; then the
+Outermost first: trace, deadline, retry, per-try time-out, bulkhead, breaker, balancer; then the
 transport, which ends a call at its deadline and when it is cancelled.
 """
 
@@ -18,7 +18,6 @@ from souk.resilience.bulkhead import Bulkhead
 from souk.resilience.retry import Retry
 from souk.rpc.call import Call, Invoke, Layer, Reply
 from souk.rpc.client.layers import (
-    Answer,
     Ended,
     balanced,
     guarded,
@@ -26,7 +25,6 @@ from souk.rpc.client.layers import (
     retried,
     traced,
     with_deadline,
-    with_fallback,
     with_try_timeout,
 )
 
@@ -50,7 +48,6 @@ def standard_layers(
     retry: Retry | None = None,
     guards: GuardsOf | None = None,
     balancer: Balancer | None = None,
-    fallback: Answer | None = None,
     ended: Ended | None = None,
 ) -> list[Layer]:
     """The layers around the calls to `service`, outermost first; without a balancer the transport chooses.
@@ -60,7 +57,6 @@ def standard_layers(
     layers = [
         traced(clock, ended) if ended else None,
         with_deadline(clock),
-        with_fallback(fallback) if fallback else None,
         retried(retry or Retry(now=clock.monotonic()), clock),
         with_try_timeout(clock),
         protected(service, clock, guards or sharing(Bulkhead())),

@@ -22,9 +22,6 @@ from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, not_sent
 Ended: TypeAlias = Callable[[Call, float, CallFailed | None], None]
 """Told of each call: how many seconds it took, and how it failed if it did."""
 
-Answer: TypeAlias = Callable[[Call, CallFailed], Awaitable[Reply | None]]
-"""What to answer in place of a failure; None for nothing."""
-
 _Code = grpc.StatusCode
 _TRANSIENT = frozenset(
     {_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.RESOURCE_EXHAUSTED, _Code.ABORTED, _Code.INTERNAL, _Code.UNKNOWN}
@@ -75,24 +72,6 @@ def with_deadline(clock: Clock) -> Layer:
             if call.deadline <= clock.monotonic():
                 raise not_sent("the deadline had passed before the call was sent", _Code.DEADLINE_EXCEEDED)
             return await inner(call)
-
-        return invoke
-
-    return layer
-
-
-def with_fallback(answer: Answer) -> Layer:
-    """Answers in place of what failed."""
-
-    def layer(inner: Invoke) -> Invoke:
-        async def invoke(call: Call) -> Reply:
-            try:
-                return await inner(call)
-            except CallFailed as error:
-                reply = await answer(call, error)
-                if reply is None:
-                    raise
-                return reply
 
         return invoke
 

@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
+from souk.resilience.backoff import Backoff
 from souk.rpc.call import Status
 from souk.rpc.connect.client_connection import Connection
 from souk.rpc.connect.reply import ConnectReply
@@ -20,7 +21,7 @@ CONNECTIONS = 256
 """How many may be open to one address; further calls wait."""
 IDLE = 15.0
 """Seconds for which a connection is kept that nobody uses."""
-_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.1, 1.0
+_BACKOFF = Backoff(initial=0.1, cap=1.0)
 
 
 class Pool:
@@ -42,7 +43,7 @@ class Pool:
         self._waiting: deque[ConnectReply] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._heads: dict[str, str] = {}
-        self._backoff = 0.0
+        self._failures = 0
         self._retry_at = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
@@ -174,7 +175,7 @@ class Pool:
             self._failed(for_calls)
             connection.abort()
             return
-        self._backoff = 0.0
+        self._failures = 0
         self._open.add(connection)
         self.free(connection)
 
@@ -195,8 +196,8 @@ class Pool:
     def _failed(self, for_calls: bool) -> None:
         if not (for_calls or self._waiting):
             return
-        self._backoff = min(max(self._backoff * 2, _FIRST_BACKOFF), _LONGEST_BACKOFF)
-        pause = self._backoff * random.uniform(0.8, 1.2)
+        self._failures += 1
+        pause = _BACKOFF.longest(self._failures) * random.uniform(0.8, 1.2)
         self._retry_at = self._clock.monotonic() + pause
         self._give_up()
 

@@ -37,13 +37,12 @@ _SET: Mapping[Mode, Callable[[Breaker, float], None]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A breaker, and what it stands between: `method` and `instance` say that it watches that one alone."""
+    """A breaker, and what it stands between: `method` says that it watches that one alone."""
 
     caller: str
     callee: str
     breaker: Breaker
     method: str = ""
-    instance: str = ""
 
     def meant(self, callee: str, caller: str) -> bool:
         """Whether it is one of those between `caller`, anybody if empty, and `callee`."""
@@ -72,21 +71,17 @@ class Breakers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._guards: dict[tuple[str, str, str, str], Guard] = {}
+        self._guards: dict[tuple[str, str, str], Guard] = {}
         self._orders = Orders()
 
-    def add(self, caller: str, callee: str, breaker: Breaker, *, method: str = "", instance: str = "") -> Breaker:
+    def add(self, caller: str, callee: str, breaker: Breaker, *, method: str = "") -> Breaker:
         """Shows a breaker from now on, in place of another between the same; gives it back."""
-        guard = Guard(caller, callee, breaker, method, instance)
-        self._guards[caller, callee, method, instance] = guard
+        guard = Guard(caller, callee, breaker, method)
+        self._guards[caller, callee, method] = guard
         for mode, ordered, by in self._orders:
             if guard.meant(ordered, by):
                 self._put(guard, mode)
         return breaker
-
-    def drop(self, caller: str, callee: str, *, method: str = "", instance: str = "") -> None:
-        """Shows it no longer, if it was shown."""
-        self._guards.pop((caller, callee, method, instance), None)
 
     def __iter__(self) -> Iterator[Guard]:
         return iter([self._guards[place] for place in sorted(self._guards)])

@@ -38,7 +38,7 @@ from souk.rpc.transport import Transport
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.runtime.calls.clock_skew import ClockSkew
 from souk.runtime.calls.dependencies import is_there
-from souk.runtime.calls.metrics import CallMetrics
+from souk.runtime.calls.metrics import CallMetrics, measure_directory
 from souk.runtime.calls.peer_clocks import PeerClocks
 from souk.runtime.calls.service_address import close_to_others, service_address
 from souk.runtime.config.resilience import Protection, read_resilience
@@ -68,11 +68,18 @@ class Calls:
 
     `registry` counts what is called; `breakers` are those around the calls; `health` tells of what this process
     depends on, each service elsewhere among it; `skew` compares its clock with others,
-    those of `peers` among them.
+    those of `peers` among them. `each_try` are layers around each try at an instance in another process, for those
+    who watch them.
     """
 
     def __init__(
-        self, secret: bytes, hosted: Sequence[str], discovery: Registry, settings: Settings, clock: Clock
+        self,
+        secret: bytes,
+        hosted: Sequence[str],
+        discovery: Registry,
+        settings: Settings,
+        clock: Clock,
+        each_try: Sequence[Layer] = (),
     ) -> None:
         self.registry: CollectorRegistry = process_registry()
         self.discovery = discovery
@@ -80,11 +87,13 @@ class Calls:
         self.breakers = Breakers(clock)
         self.health = Health(clock)
         self._metrics = CallMetrics(self.registry)
+        measure_directory(self.registry, self.directory)
         self._secret = secret
         self._resilience = read_resilience(settings.resilience)
         self._about = settings
         self._tls = None if settings.tls is None else MutualTls(settings.tls)
         self._clock = clock
+        self._each_try = each_try
         self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
         self._here = {name: InProcess(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
         self._elsewhere: dict[str, Elsewhere] = {}
@@ -173,7 +182,7 @@ class Calls:
         if here is not None:
             return here, layers()
         there = self._there(callee)
-        return there, [there.found, *layers(balancer=there.balancer(protection.new_balancer))]
+        return there, [there.found, *layers(balancer=there.balancer(protection.new_balancer)), *self._each_try]
 
     def _guards(self, protection: Protection, caller: str, callee: str) -> GuardsOf:
         """A breaker for each method; a bulkhead for the service, and for each method that its contract isolates."""
@@ -201,12 +210,14 @@ class Calls:
 
 
 @asynccontextmanager
-async def open_calls(secret: bytes, hosted: Sequence[str], settings: Settings, clock: Clock) -> AsyncIterator[Calls]:
+async def open_calls(
+    secret: bytes, hosted: Sequence[str], settings: Settings, clock: Clock, each_try: Sequence[Layer] = ()
+) -> AsyncIterator[Calls]:
     """Calls among services, closed with the block."""
     discovery: Registry = FixedRegistry(settings.addresses)
     if settings.registry is not None:
         discovery = await open_registry(settings.registry, clock)
-    calls = Calls(secret, hosted, discovery, settings, clock)
+    calls = Calls(secret, hosted, discovery, settings, clock, each_try)
     try:
         async with supervised(clock) as supervisor:
             supervisor.start("health", calls.health.run)

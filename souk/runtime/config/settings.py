@@ -6,7 +6,6 @@ and from variables `SOUK_*`. A service's own settings are named by its `Service.
 otherwise be a setting that silently does nothing.
 """
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from souk.kernel.errors import ConfigurationError
+from souk.kernel.suggest import nearest
 from souk.rpc.tls import Certificates
 from souk.runtime.config import parsers as values
 from souk.runtime.config.entry_points import loadable_services
@@ -257,8 +257,9 @@ def read(
     own: dict[str, dict[str, str]] = {}
     for variable in sorted(name for name in environment if name.startswith(PREFIX)):
         if variable not in known:
-            nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.0)[0]
-            raise ConfigurationError(f"{variable} is not a setting; the nearest is {nearest}")
+            raise ConfigurationError(
+                f"{variable} is not a setting; the nearest is {nearest(variable, known, like=0.0)}"
+            )
         service, name = known[variable]
         if service:
             own.setdefault(service, {})[name] = environment[variable]

@@ -5,7 +5,6 @@ knows both of every service. While a process has the file, DATA/<service>/souk.r
 kill it is found with the same file, and in a copy that was made of a running system with another.
 """
 
-import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -13,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data import manifest
 from souk.runtime.data.manifest import Manifest
@@ -21,7 +21,6 @@ from souk.telemetry.logs import logger
 MARKER = "souk.running"
 UNFINISHED = "souk.restoring"
 """Is in a data directory while a backup is restored into it."""
-_PRIVATE = 0o600
 _log = logger("hosting")
 
 
@@ -155,6 +154,4 @@ def _short(kept: Manifest) -> int:
 
 def mark(path: Path, marker: Path) -> None:
     """Writes down which file is in use; the marker goes when the process ends as it should."""
-    descriptor = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(_identity(path))
+    private_files.replace(marker, _identity(path).encode(), durable=False)

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 from souk.store.sqlite.directory_lock import lock_directory
 
 SECRET_SIZE = 32
-_PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -103,7 +103,7 @@ def installation_secret(folder: Path) -> bytes:
         raise unusable(folder, error) from None
     aside = folder / f".secret-{secrets.token_hex(8)}"
     try:
-        _write_durably(aside, secrets.token_bytes(SECRET_SIZE))
+        private_files.write(private_files.create(aside), secrets.token_bytes(SECRET_SIZE))
         try:
             os.link(aside, path)
         except FileExistsError:
@@ -120,11 +120,3 @@ def _read_secret(path: Path) -> bytes:
     if len(found) != SECRET_SIZE:
         raise ConfigurationError(f"{path} is damaged; remove it to have a new one made")
     return found
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

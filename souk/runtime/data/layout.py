@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from souk.kernel import private_files
 from souk.runtime.data.directory import make
 
 LONGEST_SOCKET = 100
@@ -99,9 +100,8 @@ class Places:
         make(self.run)
         self.forget_sockets()
         if not fits(self.run, longest_name):
-            elsewhere = self.run / "where"
-            elsewhere.touch(mode=0o600)
-            elsewhere.write_text(tempfile.mkdtemp(prefix="souk-run-"))
+            folder = tempfile.mkdtemp(prefix="souk-run-")
+            private_files.replace(self.run / "where", folder.encode(), durable=False)
 
     def forget_sockets(self) -> None:
         """Removes sockets, and the folder elsewhere if there is one; nobody listens on them any more."""

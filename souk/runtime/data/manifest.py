@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.directory import unusable
 from souk.runtime.data.postgres_version import data_version
@@ -32,7 +33,6 @@ FILES, OWN, GIVEN = "files", "own", "given"
 ON_A_SERVER = frozenset({OWN, GIVEN})
 """What a process of a fleet knows of its database."""
 PROGRAM = version("souk-platform")
-_PRIVATE = 0o600
 _ROLE = "souk_"
 _log = logger("hosting")
 
@@ -89,17 +89,8 @@ def _release(text: str) -> tuple[int, ...]:
 
 def write(data: Path, manifest: Manifest) -> None:
     """Puts a manifest in the place of the one that is there: whole or not at all, whatever happens meanwhile."""
-    aside = data / f".{FILE}-{secrets.token_hex(4)}"
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(asdict(manifest), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(data / FILE)
-        finally:
-            aside.unlink(missing_ok=True)
+        private_files.replace(data / FILE, json.dumps(asdict(manifest), indent=2).encode())
     except OSError as error:
         raise unusable(data, error) from None
 

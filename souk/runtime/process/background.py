@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreUnavailable
+from souk.resilience.backoff import Backoff
 from souk.telemetry.logs import logger
 
 Work = Callable[[], Awaitable[None]]
@@ -23,7 +24,7 @@ class Supervisor:
 
     def __init__(self, clock: Clock, first_delay: float = FIRST_DELAY, longest_delay: float = LONGEST_DELAY) -> None:
         self._clock = clock
-        self._first, self._longest = first_delay, longest_delay
+        self._backoff = Backoff(first_delay, longest_delay, jitter=0.0)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._log = logger("supervisor")
 
@@ -34,19 +35,19 @@ class Supervisor:
         self._tasks[name] = asyncio.create_task(self._watch(name, work), name=name)
 
     async def _watch(self, name: str, work: Work) -> None:
-        delay = self._first
+        failures = 0
         while True:
             began = self._clock.monotonic()
             try:
                 await work()
             except Exception as error:
-                if self._clock.monotonic() - began > self._longest:
-                    delay = self._first
+                ran_well = self._clock.monotonic() - began > self._backoff.cap
+                failures = 1 if ran_well else failures + 1
+                delay = self._backoff.longest(failures)
                 self._tell(name, error, delay)
             else:
                 return
             await asyncio.sleep(delay)
-            delay = min(delay * 2, self._longest)
 
     def _tell(self, name: str, error: Exception, delay: float) -> None:
         if isinstance(error, StoreUnavailable):

@@ -4,10 +4,10 @@ Why SERIALIZABLE, and what it costs: docs/decisions/0002-isolation.md.
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ import asyncpg
 from souk.faults import INERT, Faults
 from souk.kernel.errors import ForeignAwait, SoukError
 from souk.kernel.transaction_guard import in_transaction
+from souk.resilience.backoff import Backoff
 from souk.store.database import Dialect, Value, Work
 from souk.store.listeners import Listeners, call_all
 from souk.store.postgres.connection import Borrowed, drop, roll_back, undisturbed, unlock
@@ -39,8 +40,8 @@ T = TypeVar("T")
 _BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 _BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_FIRST_PAUSE = 0.001
-_LONGEST_PAUSE = 0.064
+_AGAIN = Backoff(initial=0.001, cap=0.064)
+_CHANCE = Random()
 _LOCK = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
 
 
@@ -140,7 +141,7 @@ class PostgresDatabase:
     async def _retrying(self, attempt: Callable[[], Awaitable[T]], how: "_Attempt") -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
-        until, pause = self._loop.time() + self._patience, _FIRST_PAUSE
+        until, collisions = self._loop.time() + self._patience, 0
         while True:
             try:
                 return await attempt()
@@ -153,8 +154,8 @@ class PostgresDatabase:
                 self.tries_again += 1
                 if self._loop.time() > until:
                     raise translate(collision.cause, self._name) from collision.cause
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                collisions += 1
+                await asyncio.sleep(_AGAIN.delay(collisions, _CHANCE))
 
     async def _attempt(self, work: Work[T], how: "_Attempt") -> T:
         async with self._connected() as connection:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
+from souk.resilience.backoff import Backoff
 from souk.store.listeners import Listeners, call_all
 from souk.store.postgres.errors import DRIVER_ERRORS
 
@@ -18,8 +19,7 @@ CHANNEL = "souk"
 
 _TOGETHER = 0.01
 """Seconds for which notifications are gathered after some were sent."""
-_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_AWAY = Backoff(initial=0.1, cap=5.0, jitter=0.0)
 
 
 class PostgresListener:
@@ -78,13 +78,13 @@ class PostgresListener:
             call_all(self._listeners.all(), self._name)
 
     async def _listen_again(self) -> None:
-        pause = _PAUSE
+        tries = 0
         while True:
             try:
                 return await self._listen()
             except DRIVER_ERRORS:  # still away; whoever listens also polls
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                tries += 1
+                await asyncio.sleep(_AWAY.longest(tries))
 
     def _on_lost(self, connection: Any) -> None:
         self._lost.set()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from souk.faults import EXIT_STATUS, INERT, Faults
+from souk.kernel import private_files
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError, ForeignAwait, SoukError, StoreUnavailable
 from souk.kernel.transaction_guard import in_transaction
@@ -36,7 +37,6 @@ _WRITER = (
 )
 _READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 1000", "PRAGMA temp_store = MEMORY")
 _CACHED_STATEMENTS = 512
-_PRIVATE = 0o600
 
 
 def _exit(reason: str) -> None:
@@ -138,7 +138,7 @@ def _make_private(path: Path) -> None:
     One that is there is not touched: to close it would drop the locks that this process has on it.
     """
     with suppress(OSError):  # SQLite, which is next, says it better
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE))
+        private_files.create_empty(path)
 
 
 def _connect(path: Path, clock: Clock, pragmas: tuple[str, ...]) -> sqlite3.Connection:

@@ -21,6 +21,7 @@ from typing import Any
 
 from souk.faults import Faults
 from souk.kernel.errors import StoreError, StoreUnavailable
+from souk.resilience.backoff import Backoff
 from souk.store.database import Work
 from souk.store.listeners import Listeners, call_all
 from souk.store.sqlite.commit_thread import CommitThread
@@ -30,8 +31,7 @@ from souk.store.sqlite.transaction import SqliteTransaction
 from souk.store.work_runner import run_inline
 
 _LONGEST_GATHERING = 0.005  # seconds of the event loop; whoever is left is in the next batch
-_BUSY_PAUSE = 0.005
-_LONGEST_PAUSE = 0.1
+_BUSY = Backoff(initial=0.005, cap=0.1, jitter=0.0)
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class GroupCommit:
         self._waiting.append(member)
         if not self._busy:
             self._busy = True
-            self._loop.call_soon(self._begin, self._loop.time() + self._patience, _BUSY_PAUSE)
+            self._loop.call_soon(self._begin, self._loop.time() + self._patience)
         return member.future
 
     async def close(self) -> None:
@@ -112,12 +112,12 @@ class GroupCommit:
             await self._idle[-1]
         await self._thread.stop(self._connection.close)
 
-    def _begin(self, until: float, pause: float) -> None:
+    def _begin(self, until: float, tries: int = 1) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             if code_of(error) == sqlite3.SQLITE_BUSY and self._loop.time() < until:
-                self._loop.call_later(pause, self._begin, until, min(2 * pause, _LONGEST_PAUSE))
+                self._loop.call_later(_BUSY.longest(tries), self._begin, until, tries + 1)
                 return
             self._batch, self._waiting = list(self._waiting), deque()
             self._end_batch(translate(error, self._name))
@@ -188,7 +188,7 @@ class GroupCommit:
         for member in batch:
             member.settle(failure)
         if self._waiting:
-            self._loop.call_soon(self._begin, self._loop.time() + self._patience, _BUSY_PAUSE)
+            self._loop.call_soon(self._begin, self._loop.time() + self._patience)
         else:
             self._rest()
 

@@ -8,10 +8,10 @@ import pytest
 from shop.inventory.v1 import inventory_pb2 as pb
 
 from marketplace.inventory.service import service
-from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
 from souk.runtime.service import Host
+from souk.testing.clocks import FakeClock
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
 

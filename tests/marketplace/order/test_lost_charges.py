@@ -21,9 +21,9 @@ from marketplace.order.use_cases.find_lost_charges import (
     Loss,
     find_lost_charges,
 )
-from souk.kernel.clock import FakeClock
 from souk.kernel.context import current
 from souk.kernel.errors import ConfigurationError, DomainError
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import service_host
 
 Shop = Any

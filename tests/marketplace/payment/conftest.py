@@ -16,9 +16,9 @@ from marketplace.payment.service import service
 from marketplace.payment.servicer import PaymentServicer
 from marketplace.payment.use_cases.recover_payments import recover_payments
 from souk.faults import INERT, Faults
-from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
+from souk.testing.clocks import FakeClock
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
 

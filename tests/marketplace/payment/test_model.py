@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 )
 
 from souk.faults import Faults
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
+from souk.testing.clocks import FakeClock
 from tests.properties import examples
 
 TOKENS = ["tok_visa", "tok_visa", "tok_timeout", "tok_declined", "tok_error"]

@@ -19,8 +19,8 @@ from marketplace.payment.deps import KeyLocks
 from marketplace.payment.ports import ProviderRefused, ProviderSilent, ProviderUnavailable
 from marketplace.payment.servicer import PaymentServicer
 from souk.faults import Faults
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import AbortedError, HeldToContract
 from tests.properties import examples
 

@@ -29,9 +29,10 @@ from marketplace.payment.ports import (
     RefundVerdict,
     Verdict,
 )
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.resilience.breaker import Breaker, BreakerSettings
 from souk.runtime.process.http.server import serving
+from souk.testing.clocks import FakeClock
 
 CHARGED, VOIDED = ProviderAnswer(Verdict.CHARGED), ProviderAnswer(Verdict.VOIDED)
 PROCESSING = ProviderAnswer(Verdict.PROCESSING)

@@ -18,7 +18,8 @@ from marketplace.payment.use_cases.reconcile_provider import (
     ReconcileProvider,
     reconcile_provider,
 )
-from souk.kernel.clock import MICROSECONDS, FakeClock
+from souk.kernel.clock import MICROSECONDS
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import service_host
 
 MINUTE = 60.0

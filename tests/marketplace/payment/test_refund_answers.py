@@ -9,8 +9,8 @@ from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.ports import RefundVerdict
 from marketplace.payment.use_cases.settle_payment import MOST_ATTEMPTS
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import AbortedError
 
 

@@ -11,8 +11,8 @@ from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.domain import Status
 from marketplace.payment.use_cases.recover_payments import recover_payments
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import AbortedError
 
 Till = Any

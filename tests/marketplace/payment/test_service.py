@@ -7,9 +7,9 @@ from shop.payment.v1 import payment_pb2 as pb
 from marketplace.payment.adapters.sandbox.bank import FILE
 from marketplace.payment.service import service
 from marketplace.payment.settings import PaymentSettings, ProviderSettings, ReconcileSettings, read_settings
-from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import ConfigurationError
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 
 

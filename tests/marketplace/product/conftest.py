@@ -9,8 +9,8 @@ from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.service import service
 from marketplace.product.servicer import ProductServicer
-from souk.kernel.clock import FakeClock
 from souk.runtime.service import Host, Parts
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import HeldToContract, service_host
 
 

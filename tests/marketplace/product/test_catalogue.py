@@ -6,9 +6,9 @@ import pytest
 from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.servicer import ProductServicer
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError, InvalidArgument
 from souk.runtime.service import Host, Parts
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()

@@ -13,12 +13,12 @@ from marketplace.product.service import service
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store.products import ProductStore
 from marketplace.product.store.words import query_words
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.store.cache.read_cache import ReadCache
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
 from souk.store.postgres.database import PostgresDatabase
+from souk.testing.clocks import FakeClock
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, service_host
 

@@ -12,9 +12,9 @@ from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
-from souk.kernel.clock import FakeClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.runtime.service import Host, Parts
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, HeldToContract, service_host
 
 CONTEXT: Any = CallRecord()

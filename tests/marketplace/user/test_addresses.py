@@ -6,8 +6,8 @@ import pytest
 from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.servicer import UserServicer
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError, InvalidArgument
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()

@@ -14,9 +14,9 @@ from marketplace.user.domain.signing import Schedule, SigningKey, forgettable, n
 from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
 from marketplace.user.settings import read_settings
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Parts
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 
 CONTEXT: Any = CallRecord()

@@ -10,12 +10,12 @@ from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.runtime.service import Host
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
 from souk.store.postgres.database import PostgresDatabase
+from souk.testing.clocks import FakeClock
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord
 

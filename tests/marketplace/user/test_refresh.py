@@ -12,9 +12,10 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.domain.refresh import Verdict, decide, open_family, parse
 from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
-from souk.kernel.clock import MICROSECONDS, FakeClock
+from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import DomainError
 from souk.runtime.service import Host
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 
 CONTEXT: Any = CallRecord()

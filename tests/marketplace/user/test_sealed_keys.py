@@ -14,9 +14,9 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.adapters.es256_signer import Es256Signer
 from marketplace.user.service import build, service
 from marketplace.user.store.sealed_keys import SealedKeys
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.service import Host
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 from souk.testing.system import embedded
 

@@ -9,9 +9,9 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.domain.throttle import Counted
 from marketplace.user.servicer import UserServicer
 from marketplace.user.store.sessions import MOST_ADDRESSES
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import DomainError
 from souk.runtime.service import Host, Parts
+from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()

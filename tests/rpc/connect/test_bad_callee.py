@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from souk.rpc.client.channel import Channel
@@ -17,6 +17,7 @@ from souk.rpc.connect.pool import CONNECTIONS, IDLE, Pool
 from souk.rpc.connect.server import serve_connect
 from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.server.dispatcher import Dispatcher
+from souk.testing.clocks import FakeClock
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
 from souk.testing.raw_peer import OK, RawServer, answering, raw_server, request

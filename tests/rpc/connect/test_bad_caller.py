@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.rpc.connect.server import IDLE, SLOW, ConnectServer, serve_connect
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import MESSAGE_LIMIT
+from souk.testing.clocks import FakeClock
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.rpc_probe import Probe
 

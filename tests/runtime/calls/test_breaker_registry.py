@@ -2,9 +2,9 @@
 
 import pytest
 
-from souk.kernel.clock import FakeClock
 from souk.resilience.breaker import Breaker, State
 from souk.runtime.calls.breaker_registry import Breakers, Mode
+from souk.testing.clocks import FakeClock
 
 
 @pytest.fixture
@@ -58,10 +58,9 @@ def test_all_scopes_between_the_two_are_meant(breakers: Breakers) -> None:
     meant = [
         breakers.add("order", "payment", Breaker()),
         breakers.add("order", "payment", Breaker(), method="Charge"),
-        breakers.add("order", "payment", Breaker(), instance="127.0.0.1:1"),
     ]
     others = [breakers.add("user", "payment", Breaker()), breakers.add("order", "inventory", Breaker())]
-    assert len(breakers.set(Mode.FORCED_OPEN, "payment", "order")) == 3
+    assert len(breakers.set(Mode.FORCED_OPEN, "payment", "order")) == 2
     assert {breaker.state for breaker in meant} == {State.FORCED_OPEN}
     assert {breaker.state for breaker in others} == {State.CLOSED}
 
@@ -73,13 +72,6 @@ def test_what_was_set_holds_for_breakers_that_are_made_later(breakers: Breakers)
     assert breakers.add("user", "payment", Breaker()).state is State.DISABLED
     breakers.set(Mode.AUTO, "payment")
     assert breakers.add("user", "payment", Breaker(), method="Charge").state is State.CLOSED
-
-
-def test_one_that_is_dropped_is_shown_no_more(breakers: Breakers) -> None:
-    breakers.add("order", "payment", Breaker(), instance="127.0.0.1:1")
-    breakers.drop("order", "payment", instance="127.0.0.1:1")
-    breakers.drop("order", "payment", instance="127.0.0.1:1")
-    assert list(breakers) == []
 
 
 def test_they_are_told_in_order_of_their_names(breakers: Breakers) -> None:

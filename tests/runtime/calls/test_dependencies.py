@@ -6,7 +6,7 @@ import pytest
 
 from souk.discovery.directory import Directory
 from souk.discovery.static import FixedRegistry
-from souk.kernel.clock import FakeClock, SystemClock
+from souk.kernel.clock import SystemClock
 from souk.kernel.errors import StoreUnavailable
 from souk.resilience.breaker import Breaker
 from souk.runtime.calls.breaker_registry import Breakers
@@ -14,6 +14,7 @@ from souk.runtime.calls.dependencies import answers, has_room, is_there
 from souk.store.database import Work
 from souk.store.sqlite.database import SqliteDatabase
 from souk.telemetry.health import Health
+from souk.testing.clocks import FakeClock
 
 CLOCK = FakeClock()
 

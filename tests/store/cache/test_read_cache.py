@@ -6,9 +6,9 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from redis.exceptions import ConnectionError as RedisAwayError
 
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import StoreUnavailable
 from souk.store.cache.read_cache import CacheSettings, ReadCache
+from souk.testing.clocks import FakeClock
 from souk.testing.valkey import redis, valkey_server
 
 __all__ = ["redis", "valkey_server"]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from souk.faults import Faults
-from souk.kernel.clock import FakeClock
 from souk.kernel.errors import ConfigurationError, DomainError, StoreCorrupt, StoreError, StoreUnavailable
 from souk.store.database import Transaction
 from souk.store.sqlite.database import SqliteDatabase
 from souk.store.sqlite.errors import translate
+from souk.testing.clocks import FakeClock
 
 
 async def _put(tx: Transaction, name: str, size: int = 1) -> str:

@@ -671,7 +671,7 @@ class BreakerStatus(_message.Message):
     method: _builtins.str
     """The one method that it watches, such as "Charge"; empty for all."""
     instance: _builtins.str
-    """The one instance of the callee that it watches; empty for all."""
+    """Always empty: a breaker watches a method of all instances, and the balancer takes out a bad instance."""
     state: Global___BreakerState.ValueType
     """What it does with calls."""
     calls: _builtins.int

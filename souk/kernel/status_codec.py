@@ -1,0 +1,50 @@
+"""google.rpc.Status as bytes, and back: how a refusal travels between services, and how it is stored.
+
+Source: google/rpc/status.proto.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import status_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedStatus:
+    """A status's text, and its details; those of types that this program does not know are left out."""
+
+    text: str
+    details: tuple[Message, ...]
+
+
+def encode_status(
+    code: int, text: str, details: Iterable[Message], fits: Callable[[status_pb2.Status], bool] = lambda status: True
+) -> bytes:
+    """The status, serialised the same each time. Details behind the first are left out where it no longer `fits`."""
+    status = status_pb2.Status(code=code, message=text)
+    for detail in details:
+        status.details.add().Pack(detail)
+        if len(status.details) > 1 and not fits(status):
+            del status.details[-1]
+    return bytes(status.SerializeToString(deterministic=True))
+
+
+def decode_status(raw: bytes) -> DecodedStatus:
+    """Reads a serialised status. Raises DecodeError for what is none."""
+    status = status_pb2.Status.FromString(raw)
+    return DecodedStatus(
+        status.message, tuple(found for each in status.details if (found := _unpack(each)) is not None)
+    )
+
+
+def _unpack(packed: Any) -> Message | None:
+    try:
+        kind = GetMessageClass(Default().FindMessageTypeByName(packed.TypeName()))
+    except KeyError:
+        return None
+    message: Message = kind()
+    return message if packed.Unpack(message) else None

@@ -1,0 +1,109 @@
+"""The rules of a saga as production runs them: every decision is recorded, and an operator's retry is the command's."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import precondition, rule
+
+from souk.kernel.errors import LeaseLost, Outcome
+from souk.saga import machine, maintenance
+from souk.saga.definition import SagaRef
+from souk.saga.machine import Decision, Run
+from souk.saga.store import Held, SagaStore
+from souk.store.database import Work
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
+from souk.store.sqlite.database import SqliteDatabase
+from tests.properties import examples
+from tests.saga.test_machine import SagaHistory
+
+REF = SagaRef("s", "O-1", 1)
+LEASE = 3_600.0
+
+
+class RecordedHistory(SagaHistory):
+    """A history whose run lies in SQLite: an operator and a new owner know what is recorded, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.folder = TemporaryDirectory()
+        self.database = self.loop.run(SqliteDatabase.open(Path(self.folder.name) / "shop.db"))
+        self.loop.run(migrate(self.database, platform_migrations(), PLATFORM))
+        self.held: Held | None = None
+        self.writes = 0
+
+    def teardown(self) -> None:
+        self.loop.run(self.database.close())
+        self.loop.close()
+        self.folder.cleanup()
+
+    def transact(self, work: Work[Any]) -> Any:
+        return self.loop.run(self.database.run(work))
+
+    def take(self, decision: Decision) -> None:
+        if self.held is None:
+            self.store = SagaStore({REF.name: [step.name for step in self.saga.steps]}, "runner", LEASE)
+            self.held = Held(REF, 1, 0, b"input", "U-1", "", 60.0, decision.run)
+            self.transact(partial(self.store.insert, held=self.held))
+        else:
+            assert self.record(decision.run)
+        self.recorded = decision.run
+        super().take(decision)
+
+    def record(self, run: Run) -> bool:
+        held, revision = self.held, self.writes
+        self.writes += 1
+        return self.transact(partial(self.store.record, held=held, revision=revision, old=self.run, new=run))
+
+    def taken_over(self) -> Run:
+        self.held = self.transact(partial(self.store.take, ref=REF))
+        self.writes = self.held.revision
+        assert self.held.run == self.recorded
+        return self.held.run
+
+    def retried(self) -> Run:
+        self.recorded = machine.retried(self.recorded)
+        assert self.transact(partial(maintenance.retry, ref=REF))
+        with pytest.raises(LeaseLost):
+            self.record(self.run)
+        assert self.transact(partial(self.store.abandoned, limit=1)) == [REF]
+        return machine.resumed(self.saga, self.taken_over())
+
+    @precondition(lambda self: not self.run.parked)
+    @rule()
+    def operator_without_a_cause(self) -> None:
+        assert not self.transact(partial(maintenance.retry, ref=REF))
+        assert self.transact(partial(self.store.renew, held=self.held))
+
+
+RecordedHistory.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)
+TestRecordedHistory = RecordedHistory.TestCase
+
+
+@pytest.fixture
+def history() -> Iterator[RecordedHistory]:
+    history = RecordedHistory()
+    yield history
+    history.teardown()
+
+
+def test_an_operator_retries_a_parked_step(history: RecordedHistory) -> None:
+    history.begin(pivot=0, undo=False)
+    history.answer(outcome=Outcome.REFUSED, late=False, final=True, weary=False)
+    history.operator()
+    assert (history.run.to_do, history.run.steps[0].tries) == (0, 0)
+
+
+def test_an_operator_retries_a_parked_undo(history: RecordedHistory) -> None:
+    history.begin(pivot=3, undo=True)
+    history.answer(outcome=Outcome.DONE, late=False, final=False, weary=False)
+    history.deadline()
+    history.take(machine.undo_failed(history.saga, history.run, 0, "DOWN", park=True))
+    history.operator()
+    assert (history.run.to_undo, history.run.steps[0].tries) == ((0, 1), 0)
