@@ -20,7 +20,7 @@ from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
 from souk.rpc.client.layer_stack import standard_layers
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 
 _CLOCK = SystemClock()
@@ -97,7 +97,9 @@ def _local(layers: Sequence[Layer]) -> Call:
     dispatcher = Dispatcher(CallerTokens(_KEY, "order", _CLOCK), _CLOCK)
     dispatcher.add(Orders(), order_pb2.DESCRIPTOR.services_by_name["OrderService"])
     tokens = CallerTokens(_KEY, "bench", _CLOCK)
-    channel = Channel(InProcess(dispatcher, _CLOCK), tokens=tokens, audience="order", layers=layers, clock=_CLOCK)
+    channel = Channel(
+        InProcessTransport(dispatcher, _CLOCK), tokens=tokens, audience="order", layers=layers, clock=_CLOCK
+    )
     return _stub(channel)
 
 

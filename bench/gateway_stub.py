@@ -22,7 +22,7 @@ from souk.hosting.monolith import monolith
 from souk.kernel.clock import SystemClock
 from souk.runtime.config.settings import Settings
 from souk.runtime.process.signals import StopSignals
-from souk.runtime.service import App, Host, Parts, Service
+from souk.runtime.service import App, Service, ServiceContext, ServiceParts
 
 _TIME = Timestamp(seconds=1_780_000_000, nanos=123_456_000)
 
@@ -67,11 +67,11 @@ class _Users(_Rest):
 
 
 def _app(key: dict[str, str]) -> App:
-    async def orders(host: Host) -> Parts:
-        return Parts(_Orders())
+    async def orders(host: ServiceContext) -> ServiceParts:
+        return ServiceParts(_Orders())
 
-    async def users(host: Host) -> Parts:
-        return Parts(_Users(key))
+    async def users(host: ServiceContext) -> ServiceParts:
+        return ServiceParts(_Users(key))
 
     services = (
         Service("order", order_pb2.DESCRIPTOR.services_by_name["OrderService"], orders),

@@ -24,7 +24,7 @@ from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
 from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.grpc.server import serve
-from souk.rpc.grpc.transport import Remote
+from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.server.dispatcher import Dispatcher
 
 KINDS = ("grpc", "connect")
@@ -106,7 +106,7 @@ async def _turn(kind: str, process: _Process, calls: int, at_once: int) -> Hop:
 @asynccontextmanager
 async def _stub(kind: str, address: str) -> AsyncIterator[Any]:
     clock = SystemClock()
-    transport = Remote(lambda: [address]) if kind == "grpc" else ConnectTransport(lambda: [address])
+    transport = GrpcTransport(lambda: [address]) if kind == "grpc" else ConnectTransport(lambda: [address])
     channel = Channel(transport, tokens=CallerTokens(_KEY, "bench", clock), audience="order", clock=clock)
     yield order_pb2_grpc.OrderServiceStub(channel)
     await transport.close()

@@ -42,9 +42,9 @@ def _recorded(kind: str, original: Any) -> Any:
 
 
 def _record_calls() -> None:
-    from souk.rpc.connect.client_connection import Connection
+    from souk.rpc.connect.client_connection import ClientConnection
 
-    original = Connection._answered
+    original = ClientConnection._answered
 
     def answered(self: Any, reply: Any) -> None:
         octets = len(self._reader.body) + sum(len(name) + len(value) for name, value in self._reader.headers)
@@ -53,7 +53,7 @@ def _record_calls() -> None:
         _calls.append((time.monotonic(), sys.argv[-1], call.method.full_name, sent, octets))
         original(self, reply)
 
-    Connection._answered = answered  # type: ignore[method-assign]  # watched from outside, while it is measured
+    ClientConnection._answered = answered  # type: ignore[method-assign]  # watched from outside, while it is measured
 
 
 def _write(folder: str) -> None:

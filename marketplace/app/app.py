@@ -10,20 +10,20 @@ from marketplace.order.service import service as order
 from marketplace.payment.service import service as payment
 from marketplace.product.service import service as product
 from marketplace.user.service import service as user
-from souk.runtime.service import App, Companion, Identity
+from souk.runtime.service import App, Emulator, TokenIssuer
 
 app = App(
     name="marketplace",
     services=(product, user, inventory, payment, order, notification),
-    identity=Identity(
+    identity=TokenIssuer(
         issuer="souk",
         audience="souk",
         keys_method="/shop.user.v1.UserService/ListSigningKeys",
         roles_method="/shop.user.v1.UserService/GetRoles",
     ),
-    companions=(
+    emulators=(
         # Replicas of Payment share a bank. Its book is where a single Payment keeps it.
-        Companion(
+        Emulator(
             name="sandbox-bank",
             service="payment",
             setting="provider_url",

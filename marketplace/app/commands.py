@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from marketplace.app.client import Client, RefusedByApi
-from marketplace.app.walk import OrderNotPlaced, Told, Walk, Wish
+from marketplace.app.walk import OrderNotPlaced, Purchase, Walk, WalkStep
 
 DEMO_EMAIL = "demo@souk.test"
 DEMO_PASSWORD = "demo-password"  # public: api.md
@@ -34,7 +34,7 @@ def order(
 ) -> None:  # fmt: skip
     """Places one order on a running system and shows each step with its time."""
     client = Client(url.rstrip("/"))
-    walk = Walk(client, Wish(email, password, product, quantity, address, payment_method), data)
+    walk = Walk(client, Purchase(email, password, product, quantity, address, payment_method), data)
     try:
         if as_json:
             click.echo(json.dumps({"url": client.url, "steps": [asdict(step) for step in walk.steps()]}))
@@ -61,7 +61,7 @@ def _print(url: str, walk: Walk) -> None:
     console.print(f"Done: {total:.0f} ms in all, as the client saw it.")
 
 
-def _print_step(console: Console, number: int, step: Told) -> None:
+def _print_step(console: Console, number: int, step: WalkStep) -> None:
     took = f"{step.milliseconds:7.1f} ms" if step.milliseconds else " " * 10
     console.print(f"{number:2}  [cyan]{step.service:<13}[/]{took}  {escape(step.said)}")
     for line in step.details:

@@ -19,7 +19,7 @@ MAILS_READ = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Purchase:
     """What to order, and as whom."""
 
     email: str
@@ -32,7 +32,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WalkStep:
     """One step: which service, what happened, how long it took, and what was written where."""
 
     service: str
@@ -49,30 +49,30 @@ class OrderNotPlaced(SoukError):
 class Walk:
     """The steps in order; each is told as it ends."""
 
-    def __init__(self, client: Client, wish: Wish, data: Path | None = None) -> None:
-        self._client, self._wish, self._data = client, wish, data
+    def __init__(self, client: Client, purchase: Purchase, data: Path | None = None) -> None:
+        self._client, self._purchase, self._data = client, purchase, data
         self._order: dict[str, Any] = {}
         self._took = 0.0
 
-    def steps(self) -> Iterator[Told]:
+    def steps(self) -> Iterator[WalkStep]:
         """Makes the walk. Raises RefusedByApi, OrderNotPlaced, or ConfigurationError when nobody is there."""
         yield self._sign_in()
-        product = self._call("GET", f"/api/v1/products/{self._wish.product}")
+        product = self._call("GET", f"/api/v1/products/{self._purchase.product}")
         price = shown(product["price"], product["currency"])
-        yield self._told("product", f"{self._wish.product} {product['name']!r} costs {price}")
+        yield self._step("product", f"{self._purchase.product} {product['name']!r} costs {price}")
         before = self._stock()
-        yield self._told("inventory", f"{before} of it can be had")
-        yield self._place(product["price"])
+        yield self._step("inventory", f"{before} of it can be had")
+        yield self._place_order(product["price"])
         yield self._history()
         payment = self._call("GET", f"/api/v1/payments/{self._order['paymentId']}")
         charged = shown(payment["amount"], payment["currency"])
-        yield self._told(
+        yield self._step(
             "payment",
             f"{payment['id']} is {payment['status']}: {charged}",
             wrote=self._in(payment="the charge, and two lines of the ledger"),
         )
         after = self._stock()
-        yield self._told(
+        yield self._step(
             "inventory",
             f"{after} can be had now, {before - after} fewer",
             wrote=self._in(inventory="the reservation, and what is left"),
@@ -80,12 +80,12 @@ class Walk:
         yield self._repeat(product["price"])
         yield self._mail()
 
-    def _sign_in(self) -> Told:
-        credentials = {"email": self._wish.email, "password": self._wish.password}
+    def _sign_in(self) -> WalkStep:
+        credentials = {"email": self._purchase.email, "password": self._purchase.password}
         self._client.token = self._call("POST", "/api/v1/auth/token", credentials)["accessToken"]
-        return self._told("user", f"signed in as {self._wish.email}", wrote=self._in(user="a session"))
+        return self._step("user", f"signed in as {self._purchase.email}", wrote=self._in(user="a session"))
 
-    def _place(self, price: int) -> Told:
+    def _place_order(self, price: int) -> WalkStep:
         self._order = self._call("POST", "/api/v1/orders", self._request(price))
         took = self._took
         self._await_outcome()
@@ -93,9 +93,9 @@ class Walk:
         if order["status"] != "CONFIRMED":
             raise OrderNotPlaced(f"{order['id']} is {order['status']}: {order.get('reason', 'no reason given')}")
         total = shown(order["total"], order["currency"])
-        said = f"{order['id']} is CONFIRMED: {self._wish.quantity} x {self._wish.product}, {total}"
+        text = f"{order['id']} is CONFIRMED: {self._purchase.quantity} x {self._purchase.product}, {total}"
         wrote = self._in(order="the order's events, its saga, its key, and an event for others")
-        return Told("order", said, took, wrote)
+        return WalkStep("order", text, took, wrote)
 
     def _await_outcome(self) -> None:
         until = time.monotonic() + LONGEST_WAIT
@@ -103,27 +103,27 @@ class Walk:
             time.sleep(POLL)
             self._order = self._call("GET", f"/api/v1/orders/{self._order['id']}")
 
-    def _history(self) -> Told:
+    def _history(self) -> WalkStep:
         events = self._call("GET", f"/api/v1/orders/{self._order['id']}/events?pageSize=100")["events"]
         lines = tuple(f"{event['sequence']}. {event['type']} at {event['time']}" for event in events)
-        return self._told("order", f"its log holds {len(events)} events", details=lines)
+        return self._step("order", f"its log holds {len(events)} events", details=lines)
 
-    def _repeat(self, price: int) -> Told:
+    def _repeat(self, price: int) -> WalkStep:
         began = time.monotonic()
         answer = self._client.call("POST", "/api/v1/orders", self._request(price))
         self._took = (time.monotonic() - began) * 1000
         if answer.body.get("id") != self._order["id"]:
             raise OrderNotPlaced(f"the same key gave a second order, {answer.body.get('id')}")
         replayed = answer.headers.get("idempotent-replayed", "false")
-        return self._told("order", f"the same request again is the same order (Idempotent-Replayed: {replayed})")
+        return self._step("order", f"the same request again is the same order (Idempotent-Replayed: {replayed})")
 
-    def _mail(self) -> Told:
+    def _mail(self) -> WalkStep:
         """Notification hears of the order later, and nobody waits for it: so does the walk, for a moment."""
         began = time.monotonic()
         while not (letters := self._letters()) and self._data is not None and time.monotonic() < began + MAIL_WAIT:
             time.sleep(POLL / 10)
         wrote = tuple(f"the mail in {path}" for path in letters)
-        return Told("notification", "the buyer is written to, from the order's event", wrote=wrote)
+        return WalkStep("notification", "the buyer is written to, from the order's event", wrote=wrote)
 
     def _letters(self) -> list[Path]:
         """The mails of the mailbox that speak of this order."""
@@ -135,14 +135,14 @@ class Walk:
 
     def _request(self, price: int) -> dict[str, Any]:
         return {
-            "items": [{"productId": self._wish.product, "quantity": self._wish.quantity, "price": price}],
-            "shippingAddressId": self._wish.address,
-            "paymentMethod": self._wish.payment_method,
-            "idempotencyKey": self._wish.key,
+            "items": [{"productId": self._purchase.product, "quantity": self._purchase.quantity, "price": price}],
+            "shippingAddressId": self._purchase.address,
+            "paymentMethod": self._purchase.payment_method,
+            "idempotencyKey": self._purchase.key,
         }
 
     def _stock(self) -> int:
-        return int(self._call("GET", f"/api/v1/stock/{self._wish.product}")["available"])
+        return int(self._call("GET", f"/api/v1/stock/{self._purchase.product}")["available"])
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         began = time.monotonic()
@@ -150,8 +150,8 @@ class Walk:
         self._took = (time.monotonic() - began) * 1000
         return answer.body
 
-    def _told(self, service: str, said: str, wrote: tuple[str, ...] = (), details: tuple[str, ...] = ()) -> Told:
-        return Told(service, said, self._took, wrote, details)
+    def _step(self, service: str, text: str, wrote: tuple[str, ...] = (), details: tuple[str, ...] = ()) -> WalkStep:
+        return WalkStep(service, text, self._took, wrote, details)
 
     def _in(self, **written: str) -> tuple[str, ...]:
         """What was written, and in which service's database."""

@@ -11,29 +11,29 @@ from marketplace.inventory.deps import Deps
 from marketplace.inventory.ports import NoHints, ShortageHints
 from marketplace.inventory.servicer import InventoryServicer
 from marketplace.inventory.store.stock import StockStore
-from souk.runtime.service import Host, Parts, Service
+from souk.runtime.service import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "deps_of", "service"]
 
 
-def deps_of(host: Host) -> Deps:
+def deps_of(context: ServiceContext) -> Deps:
     """What the use cases work with in a process."""
-    return Deps(host.database, StockStore(), host.outbox, _hints(host), host.clock)
+    return Deps(context.database, StockStore(), context.outbox, _hints(context), context.clock)
 
 
-async def build(host: Host) -> Parts:
+async def build(context: ServiceContext) -> ServiceParts:
     """Puts the service together."""
-    deps = deps_of(host)
-    return Parts(servicer=InventoryServicer(deps), tasks=tasks(deps), demo=partial(load_demo, deps))
+    deps = deps_of(context)
+    return ServiceParts(servicer=InventoryServicer(deps), tasks=tasks(deps), demo=partial(load_demo, deps))
 
 
-def _hints(host: Host) -> ShortageHints:
-    if host.redis is None:
+def _hints(context: ServiceContext) -> ShortageHints:
+    if context.redis is None:
         return NoHints()
     # Here, because Redis is an optional extra.
     from marketplace.inventory.adapters.redis_hints import RedisHints
 
-    return RedisHints(host.redis, host.clock)
+    return RedisHints(context.redis, context.clock)
 
 
 service = Service(

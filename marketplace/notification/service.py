@@ -8,17 +8,17 @@ from marketplace.notification.consumers import SUBSCRIPTIONS, consumers
 from marketplace.notification.deps import Deps
 from marketplace.notification.ports import Postman
 from marketplace.notification.servicer import NotificationServicer
-from souk.runtime.service import Host, Parts, Service
+from souk.runtime.service import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 
 MAILBOX = "mailbox"
 
 
-async def build(host: Host, postman: Postman | None = None) -> Parts:
+async def build(context: ServiceContext, postman: Postman | None = None) -> ServiceParts:
     """Puts the service together; letters go into the folder `mailbox` unless another postman comes."""
-    deps = Deps(UserContacts(host.channel("user")), postman or EmlPostman(host.folder / MAILBOX))
-    return Parts(servicer=NotificationServicer(), consumers=consumers(deps))
+    deps = Deps(UserContacts(context.channel("user")), postman or EmlPostman(context.folder / MAILBOX))
+    return ServiceParts(servicer=NotificationServicer(), consumers=consumers(deps))
 
 
 service = Service(

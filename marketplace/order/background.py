@@ -12,7 +12,7 @@ from marketplace.order.settings import LostChargeSettings
 from marketplace.order.use_cases.find_lost_charges import FindLostCharges, Loss, find_lost_charges
 from souk.telemetry.metrics import Collector, counter
 
-LOOK_EVERY = 60.0
+CHECK_EVERY = 60.0
 """Seconds between two looks for charges without an order."""
 ERASE_EVERY = 60.0
 """Seconds from one look for late addresses to the next."""
@@ -60,5 +60,5 @@ async def erase_late_addresses(deps: Deps) -> None:
 async def compare_for_ever(deps: Deps, command: FindLostCharges) -> None:
     """Compares Payment's book with the orders, until it is cancelled."""
     while True:
-        await asyncio.sleep(LOOK_EVERY)  # first: at a start there is enough to do
+        await asyncio.sleep(CHECK_EVERY)  # first: at a start there is enough to do
         await find_lost_charges(deps, command)

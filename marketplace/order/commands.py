@@ -28,5 +28,5 @@ def rebuild(data: Path | None) -> None:
 
 async def _rebuild(data: Path | None) -> int:
     async with offline(service, data) as order:
-        host = order.host
-        return await host.database.run(OrderStore(host.outbox, host.clock).rebuild)
+        context = order.context
+        return await context.database.run(OrderStore(context.outbox, context.clock).rebuild)

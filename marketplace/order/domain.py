@@ -111,12 +111,12 @@ class Order:
 def apply(order: Order, event: Event, time: int) -> Order:
     """The order after `event`; IllegalTransition if its state does not allow it."""
     status = LIFE.next(order.status, type(event).__name__)
-    seen = time if is_seen(event) else order.updated_at
+    updated_at = time if is_visible(event) else order.updated_at
     changes = _changes(order, event, time)
-    return replace(order, status=status, version=order.version + 1, updated_at=seen, last_at=time, **changes)
+    return replace(order, status=status, version=order.version + 1, updated_at=updated_at, last_at=time, **changes)
 
 
-def is_seen(event: Event) -> bool:
+def is_visible(event: Event) -> bool:
     """Whether an order looks other than before; how its saga goes on is seen in its history alone."""
     return not isinstance(event, StockReserved | StockCommitted)
 
@@ -204,8 +204,10 @@ def ship(order: Order) -> list[Event]:
     if order.status is Status.SHIPPED:
         return []
     if order.status is not Status.CONFIRMED or order.cancel_requested:
-        wish = " and about to be cancelled" if order.cancel_requested else ""
-        raise DomainError("NOT_SHIPPABLE", f"only a confirmed order can be shipped; this one is {order.status}{wish}")
+        command = " and about to be cancelled" if order.cancel_requested else ""
+        raise DomainError(
+            "NOT_SHIPPABLE", f"only a confirmed order can be shipped; this one is {order.status}{command}"
+        )
     if order.total and order.refunded_total >= order.total:
         raise DomainError("NOT_SHIPPABLE", "all of its money was given back; cancel it, so that its stock comes back")
     return [OrderShipped()]

@@ -31,7 +31,7 @@ from souk.store.database import Transaction
 
 M = TypeVar("M", bound=Message)
 
-PLACE, CANCEL = "place-order", "cancel-order"
+PLACE_ORDER, CANCEL = "place-order", "cancel-order"
 RESERVE, CHARGE = "reserve stock", "charge payment"
 
 
@@ -72,25 +72,27 @@ Run = Callable[[tuple[Saga, ...]], SagaRunner]
 
 
 class OrderSagas:
-    """The steps, with what they need. `run` makes the runner of both; `place_deadline` is in seconds."""
+    """The steps, with what they need. `run` makes the runner of both; `place_order_deadline` is in seconds."""
 
-    def __init__(self, orders: OrderStore, stock: Stock, payments: Payments, place_deadline: float, run: Run) -> None:
+    def __init__(
+        self, orders: OrderStore, stock: Stock, payments: Payments, place_order_deadline: float, run: Run
+    ) -> None:
         self._orders = orders
         self._stock = stock
         self._payments = payments
-        self.sagas = self._sagas(place_deadline)
+        self.sagas = self._sagas(place_order_deadline)
         self.runner = run(self.sagas)
 
-    def _sagas(self, place_deadline: float) -> tuple[Saga, ...]:
+    def _sagas(self, place_order_deadline: float) -> tuple[Saga, ...]:
         place_order = Saga(
-            PLACE,
+            PLACE_ORDER,
             Step(RESERVE, do=self._reserve, undo=self._release, record=self._reserved),
             Step(CHARGE, do=self._charge, undo=self._cancel_charge, outcome_waits=False),
             Step("confirm order", record=self._confirm, pivot=True),
             Step("commit stock", do=self._commit_stock),
             rejected=self._reject,
             ended=self._placed,
-            deadline=place_deadline,
+            deadline=place_order_deadline,
         )
         cancel_order = Saga(
             CANCEL,
@@ -110,7 +112,7 @@ class OrderSagas:
         await self._stock.release(call.key)
 
     async def _reserved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
-        order = await self._orders.load_lately(tx, call.ref.subject)
+        order = await self._orders.load_recent(tx, call.ref.subject)
         await self._orders.change(tx, order, [StockReserved(call.ref.attempt)])
 
     async def _charge(self, call: StepCall) -> StringValue:
@@ -125,7 +127,7 @@ class OrderSagas:
             await self._payments.cancel(call.key, call.ref.subject)
 
     async def _confirm(self, tx: Transaction, call: StepCall, result: bytes) -> None:
-        order = await self._orders.load_lately(tx, call.ref.subject)
+        order = await self._orders.load_recent(tx, call.ref.subject)
         payment_id = StringValue.FromString(call.results[CHARGE]).value
         order = await self._orders.change(tx, order, domain.confirm(order, payment_id))
         await self._orders.answer(tx, order, order_message(order))
@@ -134,7 +136,7 @@ class OrderSagas:
         await self._stock.commit(call.keys[RESERVE])
 
     async def _reject(self, tx: Transaction, call: StepCall, refusal: Refusal) -> None:
-        order = await self._orders.load_lately(tx, call.ref.subject)
+        order = await self._orders.load_recent(tx, call.ref.subject)
         error = refusal_of(refusal)
         final = refusal.final and refusal.reason == error.reason
         order = await self._orders.change(tx, order, domain.reject(order, error.reason, final=final))
@@ -142,7 +144,7 @@ class OrderSagas:
             await self._orders.answer(tx, order, error if final else order_cancelled())
 
     async def _placed(self, tx: Transaction, call: StepCall) -> None:
-        order = await self._orders.load_lately(tx, call.ref.subject)
+        order = await self._orders.load_recent(tx, call.ref.subject)
         after = await self._orders.change(tx, order, domain.finish_placing(order))
         if after.status is domain.Status.CANCELLING:
             await begin_cancelling(self.runner, tx, after)
@@ -154,11 +156,11 @@ class OrderSagas:
             await self._payments.refund(call.key, payment_id, "order cancelled")
 
     async def _return_stock(self, call: StepCall) -> None:
-        placed = replace(call.ref, name=PLACE)
+        placed = replace(call.ref, name=PLACE_ORDER)
         await self._stock.take_back(reservation_key(placed))
 
     async def _cancelled(self, tx: Transaction, call: StepCall) -> None:
-        order = await self._orders.load_lately(tx, call.ref.subject)
+        order = await self._orders.load_recent(tx, call.ref.subject)
         await self._orders.change(tx, order, domain.finish_cancelling(order))
 
 

@@ -19,7 +19,7 @@ from marketplace.order.saga import OrderSagas
 from marketplace.order.servicer import OrderServicer
 from marketplace.order.settings import SETTINGS, PlacingSettings, read_settings
 from marketplace.order.store.orders import OrderStore
-from souk.runtime.service import Host, Parts, Service
+from souk.runtime.service import Service, ServiceContext, ServiceParts
 from souk.saga.definition import Saga
 from souk.saga.runner import SagaRunner
 from souk.saga.settings import SagaSettings
@@ -30,22 +30,22 @@ DRAIN = 2.0
 """Seconds that running sagas may go on at the end; what is left then is resumed at the next start."""
 
 
-async def build(host: Host) -> Parts:
+async def build(context: ServiceContext) -> ServiceParts:
     """Puts the service together."""
-    settings = read_settings(host.settings)
-    orders = OrderStore(host.outbox, host.clock)
-    payments = ServicePayments(host.channel("payment"))
+    settings = read_settings(context.settings)
+    orders = OrderStore(context.outbox, context.clock)
+    payments = ServicePayments(context.channel("payment"))
     deps = Deps(
-        database=host.database,
+        database=context.database,
         orders=orders,
-        catalogue=ProductCatalogue(host.channel("product")),
-        addresses=UserAddressBook(host.channel("user")),
+        catalogue=ProductCatalogue(context.channel("product")),
+        addresses=UserAddressBook(context.channel("user")),
         payments=payments,
-        runner=_runner(host, orders, payments, settings.placing),
-        clock=host.clock,
+        runner=_runner(context, orders, payments, settings.placing),
+        clock=context.clock,
     )
     lost = LostCharges()
-    return Parts(
+    return ServiceParts(
         servicer=OrderServicer(deps),
         consumers=consumers(deps),
         tasks=tasks(deps, settings.lost_charges, lost),
@@ -55,12 +55,12 @@ async def build(host: Host) -> Parts:
     )
 
 
-def _runner(host: Host, orders: OrderStore, payments: Payments, settings: PlacingSettings) -> SagaRunner:
+def _runner(context: ServiceContext, orders: OrderStore, payments: Payments, settings: PlacingSettings) -> SagaRunner:
     def run(sagas: tuple[Saga, ...]) -> SagaRunner:
-        owner, numbers = host.instance, SagaSettings()
-        return SagaRunner(host.database, sagas, host.clock, owner, numbers, host.faults, service=host.name)
+        owner, numbers = context.instance, SagaSettings()
+        return SagaRunner(context.database, sagas, context.clock, owner, numbers, context.faults, service=context.name)
 
-    return OrderSagas(orders, InventoryStock(host.channel("inventory")), payments, settings.deadline, run).runner
+    return OrderSagas(orders, InventoryStock(context.channel("inventory")), payments, settings.deadline, run).runner
 
 
 service = Service(

@@ -24,28 +24,28 @@ from marketplace.payment.use_cases.reconcile_provider import ReconcileProvider
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
-from souk.runtime.service import Host, Parts, Service
+from souk.runtime.service import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 
 
-async def build(host: Host) -> Parts:
+async def build(context: ServiceContext) -> ServiceParts:
     """Puts the service together."""
-    settings = read_settings(host.settings)
+    settings = read_settings(context.settings)
     breaker, in_background = Breaker(BREAKER), Breaker(BREAKER)
-    bank = await _provider(host, settings.provider)
+    bank = await _provider(context, settings.provider)
     deps = Deps(
-        database=host.database,
-        outbox=host.outbox,
-        provider=GuardedProvider(bank, breaker, host.clock),
-        clock=host.clock,
-        faults=host.faults,
+        database=context.database,
+        outbox=context.outbox,
+        provider=GuardedProvider(bank, breaker, context.clock),
+        clock=context.clock,
+        faults=context.faults,
     )
     # What nobody waits for has a breaker of its own: it takes no probe of the one around live requests.
-    background = replace(deps, provider=GuardedProvider(bank, in_background, host.clock))
+    background = replace(deps, provider=GuardedProvider(bank, in_background, context.clock))
     differences = Differences()
     reconcile = _reconcile(settings.reconcile, differences)
-    return Parts(
+    return ServiceParts(
         servicer=PaymentServicer(deps),
         consumers=consumers(deps),
         tasks={
@@ -58,12 +58,12 @@ async def build(host: Host) -> Parts:
     )
 
 
-async def _provider(host: Host, settings: ProviderSettings) -> CardProvider:
+async def _provider(context: ServiceContext, settings: ProviderSettings) -> CardProvider:
     if settings.url:
         return HttpProvider(settings.url, settings.timeout, ApiKey(settings.key_file))
-    bank = await SandboxBank.open(host.folder, host.clock)
+    bank = await SandboxBank.open(context.folder, context.clock)
     try:
-        await require_same_book(host.database, await bank.identity())
+        await require_same_book(context.database, await bank.identity())
     except ConfigurationError:
         await bank.close()
         raise

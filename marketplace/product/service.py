@@ -11,19 +11,19 @@ from marketplace.product.deps import Deps
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.settings import SETTINGS, read_settings
 from marketplace.product.store.products import ProductStore
-from souk.runtime.service import Host, Parts, Service
+from souk.runtime.service import Service, ServiceContext, ServiceParts
 from souk.store.cache.read_cache import ReadCache
 
 __all__ = ["build", "service"]
 
 
-async def build(host: Host) -> Parts:
+async def build(context: ServiceContext) -> ServiceParts:
     """Puts the service together."""
-    settings = read_settings(host.settings)
-    alone = host.database.dialect.name == "sqlite"
-    cache = ReadCache(host.name, host.clock, host.redis, alone=alone, settings=settings.cache)
-    deps = Deps(ProductStore(host.database, host.outbox), cache, host.clock)
-    return Parts(
+    settings = read_settings(context.settings)
+    alone = context.database.dialect.name == "sqlite"
+    cache = ReadCache(context.name, context.clock, context.redis, alone=alone, settings=settings.cache)
+    deps = Deps(ProductStore(context.database, context.outbox), cache, context.clock)
+    return ServiceParts(
         servicer=ProductServicer(deps),
         consumers=consumers(deps),
         tasks={"catalogue cache": cache.run},

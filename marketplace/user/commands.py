@@ -52,4 +52,4 @@ def _password() -> str:
 
 async def _create(command: CreateAdmin, data: Path | None) -> Account:
     async with offline(service, data, new=True) as user:
-        return await create_admin(deps_of(user.host), command)
+        return await create_admin(deps_of(user.context), command)

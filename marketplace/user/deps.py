@@ -21,7 +21,7 @@ class KnownKeys:
     """The signing keys as this process last read them, and when that was, in monotonic seconds."""
 
     keys: Sequence[SigningKey] = ()
-    looked_at: float = 0.0
+    read_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,35 +21,39 @@ from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.sealed_keys import SealedKeys
 from marketplace.user.store.sessions import SessionStore
-from souk.runtime.service import Host, Parts, Service
+from souk.runtime.service import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "deps_of", "service"]
 
 
-def deps_of(host: Host, passwords: Passwords | None = None, obligations: Obligations | None = None) -> Deps:
+def deps_of(
+    context: ServiceContext, passwords: Passwords | None = None, obligations: Obligations | None = None
+) -> Deps:
     """What the use cases work with in a process."""
-    settings = read_settings(host.settings)
+    settings = read_settings(context.settings)
     return Deps(
-        accounts=AccountStore(host.database, host.outbox),
-        addresses=AddressStore(host.database),
-        sessions=SessionStore(host.database, host.clock),
-        attempts=AttemptStore(host.database, host.clock),
-        keys=KeyStore(host.database, SealedKeys(host.secret)),
+        accounts=AccountStore(context.database, context.outbox),
+        addresses=AddressStore(context.database),
+        sessions=SessionStore(context.database, context.clock),
+        attempts=AttemptStore(context.database, context.clock),
+        keys=KeyStore(context.database, SealedKeys(context.secret)),
         passwords=passwords or Argon2Passwords(),
-        obligations=obligations or ServiceObligations(host.channel),
+        obligations=obligations or ServiceObligations(context.channel),
         signer=Es256Signer(),
-        counted=Counted(host.secret),
+        counted=Counted(context.secret),
         tokens=settings.tokens,
         schedule=settings.keys,
-        clock=host.clock,
+        clock=context.clock,
     )
 
 
-async def build(host: Host, passwords: Passwords | None = None, obligations: Obligations | None = None) -> Parts:
+async def build(
+    context: ServiceContext, passwords: Passwords | None = None, obligations: Obligations | None = None
+) -> ServiceParts:
     """Puts the service together; a test may bring a cheaper way to hash passwords, and stand for others."""
-    deps = deps_of(host, passwords, obligations)
+    deps = deps_of(context, passwords, obligations)
     await deps.keys.seal_all()
-    return Parts(servicer=UserServicer(deps), tasks=tasks(deps), demo=partial(load_demo, deps))
+    return ServiceParts(servicer=UserServicer(deps), tasks=tasks(deps), demo=partial(load_demo, deps))
 
 
 service = Service(

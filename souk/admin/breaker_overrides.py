@@ -14,21 +14,21 @@ from souk.admin.messages import MODE_NUMBERS, MODES
 from souk.admin.process_status import Supervised, View, answering
 from souk.kernel.errors import DomainError, InvalidArgument, Violation
 from souk.kernel.suggest import unknown
-from souk.runtime.calls.breaker_registry import Orders
+from souk.runtime.calls.breaker_registry import ModeOverrides
 
 EVERY = 0.25
 """Seconds between two looks for new processes, once something was ordered."""
 _NO_REQUEST = fleet_pb2.ListBreakersRequest()
 
 
-class StandingOrders:
+class BreakerOverrides:
     """See the module."""
 
     def __init__(self, fleet: Supervised) -> None:
         self._fleet = fleet
-        self._orders = Orders()
+        self._overrides = ModeOverrides()
         self._given = asyncio.Event()
-        self._told: set[tuple[str, int | None]] = set()
+        self._informed: set[tuple[str, int | None]] = set()
 
     async def breakers(self) -> fleet_pb2.ListBreakersResponse:
         """Those of every process, and which processes did not answer."""
@@ -43,9 +43,9 @@ class StandingOrders:
         if request.mode not in MODES:
             raise InvalidArgument([Violation("mode", "must be given")])
         _check(request, (await self.breakers()).breakers)
-        self._orders.put(MODES[request.mode], request.callee, request.caller)
+        self._overrides.put(MODES[request.mode], request.callee, request.caller)
         answers = await ask_all(self._alive(), lambda process: process.SetBreaker(request))
-        self._told = {_key(view) for view, answer in answers if answer}
+        self._informed = {_key(view) for view, answer in answers if answer}
         self._given.set()
         return fleet_pb2.SetBreakerResponse(
             breakers=[breaker for _, answer in answers if answer for breaker in answer.breakers],
@@ -56,14 +56,14 @@ class StandingOrders:
         """Tells processes that are new, until it is cancelled."""
         await self._given.wait()
         while True:
-            new = [view for view in self._alive() if _key(view) not in self._told]
+            new = [view for view in self._alive() if _key(view) not in self._informed]
             for view, answer in await ask_all(new, self._tell):
                 if answer:
-                    self._told.add(_key(view))
+                    self._informed.add(_key(view))
             await asyncio.sleep(EVERY)
 
     async def _tell(self, process: "fleet_pb2_grpc.ProcessAsyncStub") -> bool:
-        for mode, callee, caller in self._orders:
+        for mode, callee, caller in self._overrides:
             request = fleet_pb2.SetBreakerRequest(mode=MODE_NUMBERS[mode], callee=callee, caller=caller)
             await process.SetBreaker(request)
         return True

@@ -17,7 +17,7 @@ from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import View, answering
 from souk.admin.unix_socket import target
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.store.sqlite.directory_lock import is_held
 from souk.telemetry.proc import boot
 
@@ -48,7 +48,7 @@ def runs(data: Path) -> bool:
 
 
 def _control_socket(data: Path) -> Path:
-    path = Places(data.resolve()).control
+    path = DataLayout(data.resolve()).control
     try:
         with socket.socket(socket.AF_UNIX) as trial:
             trial.connect(str(path))
@@ -67,17 +67,17 @@ def _nothing_runs(data: Path) -> str:
     if left:
         return f"the supervisor on {data} was killed, and what it left is ending: {left}; ask again in a moment"
     # What has the data of a fleet alone would otherwise start as one process, without that data.
-    fleet = Places(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
+    fleet = DataLayout(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
     up = "souk up --topology fleet" if fleet else "souk up"
     return f"no system runs on {data}; start one with `{up} --data {data}`, or name another with --data"
 
 
 def _left(data: Path) -> str:
     """The names of what a supervisor that was killed has left, and still runs."""
-    places = Places(data.resolve())
-    if not places.processes.exists():
+    layout = DataLayout(data.resolve())
+    if not layout.processes.exists():
         return ""
-    return ", ".join(one.name for one in ProcessesFile(places.processes, boot()).left_behind())
+    return ", ".join(one.name for one in ProcessesFile(layout.processes, boot()).left_behind())
 
 
 def not_ours(data: Path) -> str:
@@ -88,7 +88,7 @@ def not_ours(data: Path) -> str:
 
 
 def _owner(data: Path) -> str:
-    for folder in (Places(data.resolve()).run, data, *data.absolute().parents):
+    for folder in (DataLayout(data.resolve()).run, data, *data.absolute().parents):
         try:
             found = os.stat(folder).st_uid
         except OSError:

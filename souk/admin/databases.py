@@ -16,7 +16,7 @@ from souk.backing.postgres_roles import PREFIX, PostgresServer, is_template
 from souk.backing.postgres_server import socket_of
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.data.postgres_version import data_version
 from souk.telemetry.logs import logger
 
@@ -28,7 +28,7 @@ _log = logger("hosting")
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class DatabaseLocator:
     """What the settings say, or the `server` on which a fleet made a database for each service."""
 
     settings: Settings
@@ -52,23 +52,23 @@ class Whereabouts:
         return replace(self.settings, postgres=self.server.service_url(service), postgres_pool=POOL)
 
 
-def whereabouts(settings: Settings) -> Whereabouts:
+def locate_databases(settings: Settings) -> DatabaseLocator:
     """Finds them. Raises ConfigurationError, in one line, when they are a fleet's and cannot be reached now."""
-    places = Places(settings.data.resolve())
-    if places.data.is_dir() and not os.access(places.data, os.R_OK | os.X_OK):
+    layout = DataLayout(settings.data.resolve())
+    if layout.data.is_dir() and not os.access(layout.data, os.R_OK | os.X_OK):
         raise ConfigurationError(not_ours(settings.data))
     if settings.postgres is not None:
-        return _on_a_given_server(settings, settings.postgres, places)
-    if settings.topology != FLEET and not places.processes.parent.is_dir():
-        return Whereabouts(settings)
-    socket = socket_of(places.postgres)
+        return _on_a_given_server(settings, settings.postgres, layout)
+    if settings.topology != FLEET and not layout.processes.parent.is_dir():
+        return DatabaseLocator(settings)
+    socket = socket_of(layout.postgres)
     if socket is not None:
         url = f"postgresql:///postgres?host={quote(str(socket))}"
-        return Whereabouts(settings, PostgresServer(url, Credentials(places.credentials), ours=True))
-    if settings.topology != FLEET and any(places.data.glob("*.db")):
+        return DatabaseLocator(settings, PostgresServer(url, Credentials(layout.credentials), ours=True))
+    if settings.topology != FLEET and any(layout.data.glob("*.db")):
         _log.warning("this is about the files of a system of one process; a fleet that is stopped has data here, too")
-        return Whereabouts(settings)
-    raise ConfigurationError(_away(settings, places))
+        return DatabaseLocator(settings)
+    raise ConfigurationError(_away(settings, layout))
 
 
 def nothing_kept(data: Path) -> str:
@@ -79,15 +79,15 @@ def nothing_kept(data: Path) -> str:
     )
 
 
-def _on_a_given_server(settings: Settings, url: str, places: Places) -> Whereabouts:
-    if is_template(url) or not places.credentials.exists():
-        return Whereabouts(settings)
-    return Whereabouts(settings, PostgresServer(url, Credentials(places.credentials), ours=False))
+def _on_a_given_server(settings: Settings, url: str, layout: DataLayout) -> DatabaseLocator:
+    if is_template(url) or not layout.credentials.exists():
+        return DatabaseLocator(settings)
+    return DatabaseLocator(settings, PostgresServer(url, Credentials(layout.credentials), ours=False))
 
 
-def _away(settings: Settings, places: Places) -> str:
+def _away(settings: Settings, layout: DataLayout) -> str:
     data = settings.data
-    if data_version(places.postgres) is None and places.processes.exists():
+    if data_version(layout.postgres) is None and layout.processes.exists():
         return (
             f"the fleet on {data} keeps its data on your own PostgreSQL server; "
             "set SOUK_POSTGRES to it, as for `souk up`"

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from google.protobuf.descriptor import ServiceDescriptor
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
-from souk.admin.breaker_overrides import StandingOrders
+from souk.admin.breaker_overrides import BreakerOverrides
 from souk.admin.client import ask_all, status
 from souk.admin.log_tail import Logs
 from souk.admin.messages import process
@@ -35,7 +35,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
 
     def __init__(self, fleet: Supervised) -> None:
         self._fleet = fleet
-        self._orders = StandingOrders(fleet)
+        self._overrides = BreakerOverrides(fleet)
         self._works: set[asyncio.Task[None]] = set()
 
     async def ListProcesses(  # noqa: N802
@@ -59,10 +59,10 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         self, request: fleet_pb2.RestartServiceRequest, context: Context
     ) -> AsyncIterator[fleet_pb2.RestartServiceResponse]:
         """See the contract."""
-        told: asyncio.Queue[str | None] = asyncio.Queue()
-        work = self._begin(self._fleet.restart(request.service, told.put_nowait))
-        work.add_done_callback(lambda ended: told.put_nowait(None))
-        while (line := await told.get()) is not None:
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
+        work = self._begin(self._fleet.restart(request.service, lines.put_nowait))
+        work.add_done_callback(lambda ended: lines.put_nowait(None))
+        while (line := await lines.get()) is not None:
             yield fleet_pb2.RestartServiceResponse(line=line)
         with self._refusals(request.service):
             await work
@@ -101,17 +101,17 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         self, request: fleet_pb2.ListBreakersRequest, context: Context
     ) -> fleet_pb2.ListBreakersResponse:
         """See the contract."""
-        return await self._orders.breakers()
+        return await self._overrides.breakers()
 
     async def SetBreaker(  # noqa: N802
         self, request: fleet_pb2.SetBreakerRequest, context: Context
     ) -> fleet_pb2.SetBreakerResponse:
         """See the contract."""
-        return await self._orders.give(request)
+        return await self._overrides.give(request)
 
     async def keep_orders(self) -> None:
         """Tells new processes what was said of breakers, until it is cancelled."""
-        await self._orders.keep()
+        await self._overrides.keep()
 
     async def close(self) -> None:
         """Ends what is still being done."""

@@ -122,6 +122,6 @@ def _timed(name: str, lines: list[str]) -> Iterator[tuple[str, Line]]:
     """Lines with their times; one that tells none stays behind the one before it."""
     time = ""
     for line in lines:
-        told = _TIME.search(line)
-        time = told.group(1) if told else time
+        stamp = _TIME.search(line)
+        time = stamp.group(1) if stamp else time
         yield time, (name, line)

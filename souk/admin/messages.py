@@ -3,7 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1 import fleet_pb2
 
-from souk.admin.process_status import COMPANION, ENGINE, GATEWAY, NO_LOG, SERVICE, SYSTEM, View
+from souk.admin.process_status import EMULATOR, ENGINE, GATEWAY, NO_LOG, SERVICE, SYSTEM, View
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.resilience.breaker import State
 from souk.runtime.calls.breaker_registry import Guard, Mode
@@ -19,7 +19,7 @@ MODES: dict[fleet_pb2.BreakerMode.ValueType, Mode] = {
 MODE_NUMBERS = {mode: number for number, mode in MODES.items()}
 KINDS: dict[str, fleet_pb2.ProcessKind.ValueType] = {
     kind: fleet_pb2.ProcessKind.Value(f"PROCESS_KIND_{kind.upper()}")
-    for kind in (SERVICE, GATEWAY, COMPANION, ENGINE, SYSTEM)
+    for kind in (SERVICE, GATEWAY, EMULATOR, ENGINE, SYSTEM)
 }
 
 
@@ -44,20 +44,20 @@ def process(view: View, status: fleet_pb2.GetStatusResponse | None) -> fleet_pb2
 def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fleet_pb2.BreakerStatus:
     """A breaker of `process`, which runs since `began` by the clock that breakers go by."""
     now = clock.monotonic()
-    seen = guard.breaker.snapshot(now)
+    snapshot = guard.breaker.snapshot(now)
     return fleet_pb2.BreakerStatus(
         process=process,
         caller=guard.caller,
         callee=guard.callee,
         method=guard.method,
-        state=STATES[seen.state],
-        calls=seen.calls,
-        failed=seen.failed,
-        slow=seen.slow,
-        failure_rate=seen.failure_rate,
-        refused=seen.refused,
-        since=_date(began if seen.since is None else seen.since, clock),
-        until=None if seen.until is None else _date(seen.until, clock),
+        state=STATES[snapshot.state],
+        calls=snapshot.calls,
+        failed=snapshot.failed,
+        slow=snapshot.slow,
+        failure_rate=snapshot.failure_rate,
+        refused=snapshot.refused,
+        since=_date(began if snapshot.since is None else snapshot.since, clock),
+        until=None if snapshot.until is None else _date(snapshot.until, clock),
     )
 
 

@@ -12,7 +12,7 @@ from souk.admin.process_servicer import Inspected, inspecting
 from souk.admin.process_status import NO_LOG, READY, SYSTEM, ProcessView, View
 from souk.admin.unix_socket import serving
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.telemetry.logs import logger
 
 
@@ -68,12 +68,12 @@ async def controlling_system(data: Path, inspected: Inspected, address: str, log
     It takes requests at `address`, and logs to `log`, if that is a file. Where no socket can be made, it goes
     on without, and says so in the log.
     """
-    places = _places(data)
+    layout = _layout(data)
     async with AsyncExitStack() as stack:
         try:
-            places.prepare_run(len(places.control.name) + 1)
-            stack.callback(places.forget_sockets)
-            await _serve(places.control, inspected, address, log, stack)
+            layout.prepare_run(len(layout.control.name) + 1)
+            stack.callback(layout.forget_sockets)
+            await _serve(layout.control, inspected, address, log, stack)
         except (ConfigurationError, OSError) as error:
             logger("control").warning("no command can see this system", reason=str(error))
         yield
@@ -86,5 +86,5 @@ async def _serve(path: Path, inspected: Inspected, address: str, log: Path | Non
     await stack.enter_async_context(serving(path, servicers, inspected.clock))
 
 
-def _places(data: Path) -> Places:
-    return Places(data.resolve())
+def _layout(data: Path) -> DataLayout:
+    return DataLayout(data.resolve())

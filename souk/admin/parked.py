@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from souk.admin.databases import Whereabouts, nothing_kept, whereabouts
+from souk.admin.databases import DatabaseLocator, locate_databases, nothing_kept
 from souk.events import relay
 from souk.events import store as event_store
 from souk.faults import INERT
@@ -32,7 +32,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedStep:
+class ParkedStepView:
     """A saga's step, `undo` if it is going back; `since` is in microseconds. All parked steps of a run share `id`."""
 
     service: str
@@ -61,7 +61,7 @@ class ParkedEvent:
     since: int
 
 
-Parked = ParkedStep | ParkedEvent
+Parked = ParkedStepView | ParkedEvent
 
 
 class Parking:
@@ -87,17 +87,17 @@ class Parking:
                 continue
             done.add((one.service, one.id))
             database = self._databases[one.service]
-            if isinstance(one, ParkedStep):
+            if isinstance(one, ParkedStepView):
                 await database.run(partial(maintenance.retry, ref=SagaRef(one.saga, one.subject, one.attempt)))
             else:
                 await relay.replay(database, one.id)
 
 
-def _step(service: str, step: maintenance.ParkedStep) -> ParkedStep:
+def _step(service: str, step: maintenance.ParkedStep) -> ParkedStepView:
     name, subject, attempt = step.ref.name, step.ref.subject, step.ref.attempt
     undo = step.state is StepState.UNDO_PARKED
     run_id = f"{name}:{subject}:{attempt}"
-    return ParkedStep(service, run_id, name, subject, attempt, step.step, undo, step.tries, step.note, step.since)
+    return ParkedStepView(service, run_id, name, subject, attempt, step.step, undo, step.tries, step.note, step.since)
 
 
 def _event(service: str, parked: event_store.Parked) -> ParkedEvent:
@@ -113,7 +113,7 @@ async def parking(settings: Settings, services: Iterable[Service], clock: Clock)
     On PostgreSQL, where a system may go on working, those of `services` instead. Raises
     ConfigurationError, in one line, when one cannot be used.
     """
-    where = whereabouts(settings)
+    where = locate_databases(settings)
     async with AsyncExitStack() as stack:
         if where.in_files:
             manifest.require_fit(settings.data, manifest.FILES)
@@ -146,7 +146,7 @@ async def _in_files(files: dict[str, Path], clock: Clock, stack: AsyncExitStack)
 
 
 async def _on_servers(
-    where: Whereabouts, services: Iterable[Service], clock: Clock, stack: AsyncExitStack
+    where: DatabaseLocator, services: Iterable[Service], clock: Clock, stack: AsyncExitStack
 ) -> dict[str, Database]:
     known = [service for service in services if service.migrations is not None and where.has(service.name)]
     if where.server is None:

@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from souk.kernel import private_files
-from souk.telemetry.proc import Identity, identity
+from souk.telemetry.proc import ProcessIdentity, identity
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process that was started under a name; `kind` is service, gateway, companion or engine."""
+    """A process that was started under a name; `kind` is service, gateway, companion (an emulator) or engine."""
 
     name: str
     kind: str
     signal: int
-    process: Identity
+    process: ProcessIdentity
 
 
 def encode(boot: str, started: list[Started]) -> str:
@@ -43,13 +43,13 @@ def _started(entry: dict[str, object]) -> Started:
     process = entry["process"]
     if not isinstance(process, dict):
         raise TypeError("a process is an object")
-    known = Identity(int(process["pid"]), int(process["started"]), tuple(map(str, process["command"])))
+    known = ProcessIdentity(int(process["pid"]), int(process["started"]), tuple(map(str, process["command"])))
     return Started(str(entry["name"]), str(entry["kind"]), int(str(entry["signal"])), known)
 
 
-def surviving(started: list[Started], look: Callable[[int], Identity | None] = identity) -> list[Started]:
+def surviving(started: list[Started], identify: Callable[[int], ProcessIdentity | None] = identity) -> list[Started]:
     """Those that still run, and are the same."""
-    return [one for one in started if look(one.process.pid) == one.process]
+    return [one for one in started if identify(one.process.pid) == one.process]
 
 
 class ProcessesFile:

@@ -58,39 +58,41 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
 
     async def GetStatus(self, request: fleet_pb2.GetStatusRequest, context: Context) -> fleet_pb2.GetStatusResponse:  # noqa: N802
         """See the contract."""
-        seen = self._inspected
+        inspected = self._inspected
         return fleet_pb2.GetStatusResponse(
-            service=seen.service,
-            instance=seen.instance,
-            version=seen.version,
+            service=inspected.service,
+            instance=inspected.instance,
+            version=inspected.version,
             pid=os.getpid(),
-            uptime=_duration(seen.clock.monotonic() - self._began),
-            requests_served=seen.traffic.served,
-            requests_in_flight=seen.traffic.running,
+            uptime=_duration(inspected.clock.monotonic() - self._began),
+            requests_served=inspected.traffic.served,
+            requests_in_flight=inspected.traffic.running,
             requests_per_second=self._rate(),
-            registry_away=seen.away(),
+            registry_away=inspected.away(),
             resident_bytes=resident_bytes(),
-            metrics_address=seen.metrics_address,
-            checks=[health_check(check) for check in seen.health.checks()],
+            metrics_address=inspected.metrics_address,
+            checks=[health_check(check) for check in inspected.health.checks()],
         )
 
     async def ListBreakers(  # noqa: N802
         self, request: fleet_pb2.ListBreakersRequest, context: Context
     ) -> fleet_pb2.ListBreakersResponse:
         """See the contract."""
-        seen = self._inspected
+        inspected = self._inspected
         return fleet_pb2.ListBreakersResponse(
-            breakers=[breaker_status(guard, seen.instance, self._began, seen.clock) for guard in seen.breakers]
+            breakers=[
+                breaker_status(guard, inspected.instance, self._began, inspected.clock) for guard in inspected.breakers
+            ]
         )
 
     async def SetBreaker(self, request: fleet_pb2.SetBreakerRequest, context: Context) -> fleet_pb2.SetBreakerResponse:  # noqa: N802
         """See the contract."""
-        seen = self._inspected
+        inspected = self._inspected
         if request.mode not in MODES:
             raise InvalidArgument([Violation("mode", "must be given")])
-        changed = seen.breakers.set(MODES[request.mode], request.callee, request.caller)
+        changed = inspected.breakers.set(MODES[request.mode], request.callee, request.caller)
         return fleet_pb2.SetBreakerResponse(
-            breakers=[breaker_status(guard, seen.instance, self._began, seen.clock) for guard in changed]
+            breakers=[breaker_status(guard, inspected.instance, self._began, inspected.clock) for guard in changed]
         )
 
 
@@ -104,13 +106,13 @@ def _duration(seconds: float) -> Duration:
 async def inspecting(inspected: Inspected) -> AsyncIterator[ProcessControl]:
     """A servicer whose rate of requests is measured inside the block."""
     rate = RequestRate(inspected.traffic, inspected.clock)
-    looking = asyncio.create_task(rate.run(), name="request rate")
+    sampling = asyncio.create_task(rate.run(), name="request rate")
     try:
         yield ProcessControl(inspected, rate)
     finally:
-        looking.cancel()
+        sampling.cancel()
         with suppress(asyncio.CancelledError):
-            await looking
+            await sampling
 
 
 @asynccontextmanager
@@ -128,29 +130,29 @@ async def controlling(path: Path | None, inspected: Inspected) -> AsyncIterator[
 
 EVERY = 1.0
 KEPT = 6
-"""Looks that are kept: the rate is that of the time between the oldest and now."""
+"""Samples that are kept: the rate is that of the time between the oldest and now."""
 
 
 class RequestRate:
-    """Looks at a count again and again; see `run`."""
+    """Samples a count again and again; see `run`."""
 
     def __init__(self, traffic: Traffic, clock: Clock) -> None:
         self._traffic, self._clock = traffic, clock
-        self._seen: deque[tuple[float, int]] = deque(maxlen=KEPT)
-        self.look()
+        self._samples: deque[tuple[float, int]] = deque(maxlen=KEPT)
+        self.sample()
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Remembers what has been served by now."""
-        self._seen.append((self._clock.monotonic(), self._traffic.served))
+        self._samples.append((self._clock.monotonic(), self._traffic.served))
 
     def __call__(self) -> float:
         """The rate as of now."""
-        then, served = self._seen[0]
+        then, served = self._samples[0]
         passed = self._clock.monotonic() - then
         return (self._traffic.served - served) / passed if passed > 0 else 0.0
 
     async def run(self) -> None:
-        """Looks until it is cancelled."""
+        """Samples until it is cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            self.look()
+            self.sample()

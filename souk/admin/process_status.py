@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-SERVICE, GATEWAY, COMPANION, ENGINE = "service", "gateway", "companion", "engine"
+SERVICE, GATEWAY, EMULATOR, ENGINE = "service", "gateway", "companion", "engine"
 """Kinds of processes."""
 
 STARTING, READY, DRAINING, BACKING_OFF, STOPPED, FAILED = (

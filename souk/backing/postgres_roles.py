@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from souk.backing.credentials import Credentials
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.parsers import postgres_server
-from souk.runtime.config.settings import SERVICE_PLACE
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER
 
 PREFIX = "souk_"
 """Of databases and roles: `user` and `order` alone would have to be quoted wherever they are written."""
@@ -21,7 +21,7 @@ PATIENCE = 10.0
 
 def is_template(url: str) -> bool:
     """Whether a URL is that of each service's database, rather than an administrator's."""
-    return SERVICE_PLACE in url
+    return SERVICE_PLACEHOLDER in url
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class PostgresServer:
         """The URL of a service's database, with its own role and password."""
         role = PREFIX + service
         parts = urlsplit(self.url)
-        place = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=f"{role}:{self.credentials.password(role)}@{place}", path=f"/{role}").geturl()
+        server = parts.netloc.rpartition("@")[2]
+        return parts._replace(netloc=f"{role}:{self.credentials.password(role)}@{server}", path=f"/{role}").geturl()
 
     async def provide(self, services: Sequence[str]) -> int:
         """Makes what is missing; returns how many connections the server takes in all.
@@ -57,7 +57,7 @@ class PostgresServer:
         except driver.InsufficientPrivilegeError:
             raise ConfigurationError(
                 f"--postgres: {urlsplit(self.url).username!r} may not make roles and databases; give a user who may, "
-                f"or the URL of databases that are there, with {SERVICE_PLACE} for the service's name"
+                f"or the URL of databases that are there, with {SERVICE_PLACEHOLDER} for the service's name"
             ) from None
         except driver.PostgresError as error:
             raise ConfigurationError(f"PostgreSQL: {_line(error)}") from error
@@ -97,7 +97,7 @@ class PostgresServer:
         elif name not in self.credentials:
             raise ConfigurationError(
                 f"PostgreSQL on {postgres_server(self.url)} has a role {name} already, and its password is not known "
-                f"here; give the data directory that it was made from, or a URL with {SERVICE_PLACE} in it"
+                f"here; give the data directory that it was made from, or a URL with {SERVICE_PLACEHOLDER} in it"
             )
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
             await self._make_database(connection, name)

@@ -24,7 +24,7 @@ from souk.runtime.data.layout import fits
 from souk.runtime.data.postgres_version import data_version
 from souk.runtime.process.command import Command
 from souk.runtime.process.launcher import tied
-from souk.telemetry.proc import Identity, identity, kernel
+from souk.telemetry.proc import ProcessIdentity, identity, kernel
 
 SUPERUSER = "postgres"
 STOP_SIGNAL, KILL_SIGNAL = signal.SIGINT, signal.SIGQUIT
@@ -98,7 +98,7 @@ class PostgresCluster:
         lines = _pid_file(self.data)
         return _is_ready(lines) and lines[0].strip() == str(pid)
 
-    def process(self) -> Identity | None:
+    def process(self) -> ProcessIdentity | None:
         """The server that works on this data, whoever started it."""
         return _process(self.data, _pid_file(self.data))
 
@@ -128,7 +128,7 @@ def _is_ready(lines: list[str]) -> bool:
     return len(lines) > _READY_LINE and lines[_READY_LINE].strip() == "ready"
 
 
-def _process(data: Path, lines: list[str]) -> Identity | None:
+def _process(data: Path, lines: list[str]) -> ProcessIdentity | None:
     pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
     found = identity(pid) if pid else None
     return found if found is not None and str(data) in found.command else None
@@ -183,12 +183,12 @@ def _initialise(binaries: Path, data: Path, password: str, user: User | None) ->
     aside = data.with_name(f"{data.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     make_for(user, aside)
-    told = data.with_name(f".{data.name}.password")
+    password_file = data.with_name(f".{data.name}.password")
     try:
-        _tell(told, password, user)
-        initdb(binaries, aside, user, "--auth=scram-sha-256", f"--pwfile={told}")
+        _tell(password_file, password, user)
+        initdb(binaries, aside, user, "--auth=scram-sha-256", f"--pwfile={password_file}")
     finally:
-        told.unlink(missing_ok=True)
+        password_file.unlink(missing_ok=True)
     aside.replace(data)
 
 

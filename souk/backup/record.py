@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class BackupRecord:
     """`manifest` is that of the data directory; `files` maps paths in the backup to digest and octets.
 
     `made_at` is the instant that was copied, in UTC; writers waited `waited` seconds for it.
@@ -42,12 +42,12 @@ def described(path: Path) -> dict[str, Any]:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "octets": path.stat().st_size}
 
 
-def write(backup: Path, record: Record) -> None:
+def write(backup: Path, record: BackupRecord) -> None:
     """Writes it last: a backup without it is not whole."""
     private_files.replace(backup / FILE, json.dumps(asdict(record), indent=1).encode())
 
 
-def read(backup: Path) -> Record:
+def read(backup: Path) -> BackupRecord:
     """Raises ConfigurationError for what is no backup, a damaged one, or one of a newer version."""
     try:
         document = json.loads((backup / FILE).read_text())
@@ -65,15 +65,15 @@ def read(backup: Path) -> Record:
     return found
 
 
-def _parsed(kept: Manifest, document: dict[str, Any]) -> Record:
+def _parsed(kept: Manifest, document: dict[str, Any]) -> BackupRecord:
     files = {
         str(name): {"sha256": str(one["sha256"]), "octets": int(one["octets"])}
         for name, one in document["files"].items()
     }
-    return Record(kept, str(document["made_at"]), float(document["waited"]), files, int(document["format"]))
+    return BackupRecord(kept, str(document["made_at"]), float(document["waited"]), files, int(document["format"]))
 
 
-def check(backup: Path, record: Record, progress: Callable[[str], None]) -> None:
+def check(backup: Path, record: BackupRecord, progress: Callable[[str], None]) -> None:
     """Raises ConfigurationError, which names the first file that is missing, other than it was, or too many."""
     there = {str(path.relative_to(backup)) for path in backup.rglob("*") if path.is_file()} - {FILE}
     for name in sorted(there - record.files.keys()):

@@ -17,26 +17,26 @@ from souk.backing.credentials import Credentials
 from souk.backing.postgres_roles import PostgresServer, is_template
 from souk.backup import record
 from souk.backup.dumps import bring_back, dumping
-from souk.backup.record import Record
+from souk.backup.record import BackupRecord
 from souk.backup.source import copy_file, reading
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import SERVICE_PLACE, Settings
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER, Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import UNFINISHED, path_of
 from souk.runtime.data.directory import held, make, unusable
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.data.manifest import Manifest
 from souk.supervisor.backing_processes import Engines
 from souk.supervisor.fleet import Fleet
-from souk.supervisor.process_spec import Ground
+from souk.supervisor.process_spec import SupervisorContext
 from souk.telemetry.proc import boot
 
 Progress = Callable[[str], None]
 _LEFT_ALONE = frozenset({"lost+found", "souk.lock"})
 
 
-async def restore_backup(backup: Path, settings: Settings, clock: Clock, progress: Progress) -> Record:
+async def restore_backup(backup: Path, settings: Settings, clock: Clock, progress: Progress) -> BackupRecord:
     """Checks a backup and brings it back; returns what it holds.
 
     Raises ConfigurationError, in one line, when it is damaged or of a newer version, the data directory is not
@@ -59,14 +59,14 @@ async def restore_backup(backup: Path, settings: Settings, clock: Clock, progres
     return found
 
 
-def check_backup(backup: Path, progress: Progress) -> Record:
+def check_backup(backup: Path, progress: Progress) -> BackupRecord:
     """Only checks it."""
     found = record.read(backup)
     _check(backup, found, progress)
     return found
 
 
-def _check(backup: Path, found: Record, progress: Progress) -> None:
+def _check(backup: Path, found: BackupRecord, progress: Progress) -> None:
     with reading(backup):
         record.check(backup, found, progress)
 
@@ -85,7 +85,7 @@ def _require_server(kept: Manifest, settings: Settings) -> None:
         dumping("pg_restore")
 
 
-async def _restored(backup: Path, found: Record, settings: Settings, clock: Clock, progress: Progress) -> None:
+async def _restored(backup: Path, found: BackupRecord, settings: Settings, clock: Clock, progress: Progress) -> None:
     data = settings.data
     await asyncio.to_thread(_copy, backup / "data", data)
     progress(f"copied {sum(1 for name in found.files if name.startswith('data/'))} files")
@@ -124,28 +124,28 @@ def _copy(source: Path, data: Path) -> None:
 @asynccontextmanager
 async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncIterator[Mapping[str, str]]:
     """A new database for each service, on the given server, or on one of the fleet's own that runs meanwhile."""
-    places = Places(settings.data.resolve())
+    layout = DataLayout(settings.data.resolve())
     names = sorted(kept.services)
-    make(places.processes.parent)
+    make(layout.processes.parent)
     if settings.postgres is not None:
-        async with _on_given(settings.postgres, Credentials(places.credentials), names) as urls:
+        async with _on_given(settings.postgres, Credentials(layout.credentials), names) as urls:
             yield urls
         return
     async with AsyncExitStack() as stack:
-        places.prepare()
-        stack.callback(places.forget_sockets)
-        record_ = ProcessesFile(places.processes, boot())
+        layout.prepare()
+        stack.callback(layout.forget_sockets)
+        record_ = ProcessesFile(layout.processes, boot())
         fleet = Fleet()
         stack.push_async_callback(fleet.end)
-        ground = Ground(clock, record_, places.log, lambda view: None, lambda name, lines: None)
-        yield (await Engines(settings, places, ground, fleet).databases(names)).urls
+        context = SupervisorContext(clock, record_, layout.log, lambda view: None, lambda name, lines: None)
+        yield (await Engines(settings, layout, context, fleet).databases(names)).urls
 
 
 @asynccontextmanager
 async def _on_given(url: str, credentials: Credentials, names: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
     """Databases that are there, or those that an administrator makes; these are gone again when the block fails."""
     if is_template(url):
-        yield {name: url.replace(SERVICE_PLACE, name) for name in names}
+        yield {name: url.replace(SERVICE_PLACEHOLDER, name) for name in names}
         return
     server = PostgresServer(url, credentials, ours=False)
     try:

@@ -30,8 +30,8 @@ def conceal(flags: Mapping[str, str | None]) -> None:
             f"command line; put the URL into {variable}, or into a file and use --{name} @FILE",
             err=True,
         )
-    told = {f"{PREFIX}{name.upper()}": value for name, value in secret.items()}
-    os.execve(sys.executable, (sys.executable, *kept), {**inherited(), **told})
+    variables = {f"{PREFIX}{name.upper()}": value for name, value in secret.items()}
+    os.execve(sys.executable, (sys.executable, *kept), {**inherited(), **variables})
 
 
 def without(words: Sequence[str], flags: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ NOBODY_READS = 128 + signal.SIGPIPE
 """What a shell says of a program that SIGPIPE has ended."""
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """Imports a command when it is asked for, and names the nearest to an unknown one.
 
     `own` says in which module each command of the platform is; others are found by entry point.

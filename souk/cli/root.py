@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import click
 
-from souk.cli.group import Commands, example
+from souk.cli.group import CommandGroup, example
 from souk.kernel.errors import ConfigurationError, StoreError
 from souk.telemetry.logs import LogSettings, configure
 
@@ -34,7 +34,7 @@ _OWN = {
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     own={name: f"{__package__}.commands.{module}" for name, module in _OWN.items()},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=example(

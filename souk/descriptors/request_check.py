@@ -79,20 +79,20 @@ class _Check:
     def require(self, message: Message) -> None:
         """Raises InvalidArgument with every violation."""
         found: list[Violation] = []
-        self.look(message, "", found)
+        self.collect(message, "", found)
         if found:
             raise InvalidArgument(found[:MAX_VIOLATIONS])
 
-    def look(self, message: Message, prefix: str, found: list[Violation]) -> None:
+    def collect(self, message: Message, prefix: str, found: list[Violation]) -> None:
         """Adds what is wrong to `found`, under `prefix`."""
         for name, optional, fits, detail in self._values:
             if not fits(getattr(message, name)) and not (optional and not message.HasField(name)):
                 found.append(Violation(prefix + name, detail))
         for of_items in self._lists:
-            of_items.look(getattr(message, of_items.name), prefix, found)
+            of_items.collect(getattr(message, of_items.name), prefix, found)
         for name, nested in self._messages:
             if message.HasField(name):
-                nested.look(getattr(message, name), f"{prefix}{name}.", found)
+                nested.collect(getattr(message, name), f"{prefix}{name}.", found)
 
 
 class _List:
@@ -113,20 +113,20 @@ class _List:
         self._fits, self._detail, self._nested = fits, detail, nested
         self.limited = not (count is None and fits is None and nested is None)
 
-    def look(self, items: Any, prefix: str, found: list[Violation]) -> None:
+    def collect(self, items: Any, prefix: str, found: list[Violation]) -> None:
         """Adds what is wrong with the number of items, or with each."""
         if self._count is not None and not self._count[0] <= len(items) <= self._count[1]:
             found.append(Violation(prefix + self.name, self._count_detail))
         elif self._nested is not None:
-            self._look_into(self._nested, items, prefix, found)
+            self._collect_nested(self._nested, items, prefix, found)
         elif self._fits is not None:
-            wrong = (place for place, item in enumerate(items) if not self._fits(item))
-            for place, _ in zip(wrong, range(MAX_VIOLATIONS), strict=False):
-                found.append(Violation(f"{prefix}{self.name}[{place}]", self._detail))
+            wrong = (index for index, item in enumerate(items) if not self._fits(item))
+            for index, _ in zip(wrong, range(MAX_VIOLATIONS), strict=False):
+                found.append(Violation(f"{prefix}{self.name}[{index}]", self._detail))
 
-    def _look_into(self, nested: _Check, items: Any, prefix: str, found: list[Violation]) -> None:
-        for place, item in enumerate(items):
-            nested.look(item, f"{prefix}{self.name}[{place}].", found)
+    def _collect_nested(self, nested: _Check, items: Any, prefix: str, found: list[Violation]) -> None:
+        for index, item in enumerate(items):
+            nested.collect(item, f"{prefix}{self.name}[{index}].", found)
             if len(found) >= MAX_VIOLATIONS:
                 break
 

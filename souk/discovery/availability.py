@@ -13,7 +13,7 @@ QUICK = Backoff(initial=0.05, cap=0.5)
 """A registry that comes back is found before the grace that it gives is over."""
 
 
-class Reach:
+class Availability:
     """What one adapter's streams and polls have learned of their registry.
 
     `expected` are the errors by which an adapter sees that the registry is away; any other is told in

@@ -52,10 +52,10 @@ class Memory:
 
     def hear(self, life: str, settled: bool, instances: Iterable[Instance]) -> dict[str, Instance]:
         """Takes all that a life of the registry knows; returns what is to be believed."""
-        heard = by_id(instances)
+        listed = by_id(instances)
         if life != self._life:
             self._life, self._unconfirmed = life, self.known
-        kept = {} if settled else {name: one for name, one in self._unconfirmed.items() if name not in heard}
+        kept = {} if settled else {name: one for name, one in self._unconfirmed.items() if name not in listed}
         self._unconfirmed = kept
-        self.known = by_id([*kept.values(), *heard.values()])
+        self.known = by_id([*kept.values(), *listed.values()])
         return self.known

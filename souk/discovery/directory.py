@@ -16,8 +16,8 @@ from souk.telemetry.logs import logger
 
 _log = logger("discovery")
 
-LOOK = 0.5
-"""Seconds between two looks at whether the registry is there; only the log depends on it."""
+POLL_EVERY = 0.5
+"""Seconds between two checks of whether the registry is there; only the log depends on it."""
 
 Listener = Callable[[tuple[Instance, ...]], None]
 
@@ -28,7 +28,7 @@ class Directory:
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
         self._clock = clock
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _ServiceEntry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._away_since: float | None = None
 
@@ -67,12 +67,12 @@ class Directory:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _entry(self, service: str) -> "_Entry":
+    def _entry(self, service: str) -> "_ServiceEntry":
         entry = self._entries.get(service)
         if entry is None:
-            entry = self._entries[service] = _Entry()
+            entry = self._entries[service] = _ServiceEntry()
             if not self._tasks:
-                self._start(self._look(), "registry's absence")
+                self._start(self._poll(), "registry's absence")
             self._start(self._watch_again(service, entry), f"instances of {service}")
         return entry
 
@@ -80,24 +80,24 @@ class Directory:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
 
-    async def _watch_again(self, service: str, entry: "_Entry") -> None:
+    async def _watch_again(self, service: str, entry: "_ServiceEntry") -> None:
         """A watch that fails is a mistake in its adapter; it must not leave a service without news."""
         while True:
             try:
                 return await self._watch(service, entry)
             except Exception:
                 _log.exception("a watch failed", service=service)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_EVERY)
 
-    async def _watch(self, service: str, entry: "_Entry") -> None:
+    async def _watch(self, service: str, entry: "_ServiceEntry") -> None:
         async with aclosing(self._registry.watch(service)) as changes:
             async for change in changes:
                 entry.take(applied(entry.known, change))
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while True:
             self._say(self._registry.away)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_EVERY)
 
     def _say(self, away: str) -> None:
         """Says in the log when the registry goes away and when it is back, once each."""
@@ -110,7 +110,7 @@ class Directory:
             _log.info("registry is back", away_seconds=seconds)
 
 
-class _Entry:
+class _ServiceEntry:
     """One service."""
 
     def __init__(self) -> None:

@@ -73,7 +73,7 @@ Change: TypeAlias = Joined | Changed | Left
 
 
 class Registration(Protocol):
-    """An instance's place in the registry, renewed until it leaves."""
+    """An instance's registration, renewed until it leaves."""
 
     async def set_healthy(self, healthy: bool) -> None:
         """Whether it takes calls. It does, unless it says otherwise."""
@@ -84,7 +84,7 @@ class Registration(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Gives the place up; returns when the registry knows, or has been away for a moment. May be repeated."""
+        """Leaves; returns when the registry knows, or has been away for a moment. May be repeated."""
         ...
 
 

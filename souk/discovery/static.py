@@ -8,7 +8,7 @@ from souk.discovery.registry import Change, Instance, checked
 from souk.discovery.watch_fanout import Tell, Watches
 
 
-class FixedRegistry:
+class StaticRegistry:
     """The port's `Registry` over a list; never away. Whoever registers is not heard: the list says all."""
 
     def __init__(self, addresses: Mapping[str, Sequence[str]]) -> None:

@@ -1,4 +1,4 @@
-"""Many watches over one look at the registry a service."""
+"""Many watches over one watch of the registry for each service."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -32,11 +32,11 @@ class Watches:
         if followed is None:
             followed = self._followed[service] = _Followed(service, self._follow)
         wake = followed.join()
-        told: Known = {}
+        delivered: Known = {}
         try:
             while await wake.wait() and not self._closed:
                 wake.clear()
-                for change in differences(told, told := followed.latest):
+                for change in differences(delivered, delivered := followed.latest):
                     yield change
         finally:
             if followed.part(wake):

@@ -98,10 +98,10 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         for event in request.events:
             keys.setdefault(event.key, []).append(event)
         ended: dict[str, DeliveryResult] = {}
-        places = asyncio.Semaphore(self._at_once)
+        permits = asyncio.Semaphore(self._at_once)
         async with asyncio.TaskGroup() as tasks:
             for events in keys.values():
-                tasks.create_task(self._in_order(request.consumer, handler, events, ended, places))
+                tasks.create_task(self._in_order(request.consumer, handler, events, ended, permits))
         return DeliverResponse(results=[ended[event.id] for event in request.events if event.id in ended])
 
     async def _in_order(
@@ -110,10 +110,10 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         handler: Handler,
         events: Sequence[Event],
         ended: dict[str, DeliveryResult],
-        places: asyncio.Semaphore,
+        permits: asyncio.Semaphore,
     ) -> None:
         for event in events:
-            async with places:
+            async with permits:
                 if ended and not self._time_for_another():
                     return
                 result = await self._handle(consumer, handler, event)

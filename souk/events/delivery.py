@@ -1,4 +1,4 @@
-"""One consumer's way out of the outbox. A lane that is stuck delays no other.
+"""One consumer's way out of the outbox. A delivery that is stuck delays no other.
 
 Order is kept per key because a partition is left alone, for this consumer, from an event that must
 be sent again until that event has ended; the other partitions go on meanwhile.
@@ -14,7 +14,7 @@ from soukapi.v1.event_pb2 import DeliveryResult
 from souk.events import store
 from souk.events.broker import Broker, Route
 from souk.events.leases import Leases
-from souk.events.store import Pending, Record
+from souk.events.store import DeliveryRecord, Pending
 from souk.faults import Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
@@ -26,11 +26,11 @@ _log = logger("events")
 
 
 @dataclass(frozen=True, slots=True)
-class LaneSettings:
+class DeliverySettings:
     """At most `batch` events or `batch_bytes` of payload go at once. Times are in seconds.
 
     An event that a handler fails on is parked after `max_failures` tries. The database is asked
-    every `poll` seconds even if nothing wakes the lane.
+    every `poll` seconds even if nothing wakes the delivery.
     """
 
     batch: int = 100
@@ -52,7 +52,7 @@ class _Away(Exception):
     """The consumer's service is away; the cause says how."""
 
 
-class Lane:
+class Delivery:
     """Delivers to the consumer of `route` whatever is pending in the partitions held."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Lane:
         leases: Leases,
         owner: str,
         clock: Clock,
-        settings: LaneSettings,
+        settings: DeliverySettings,
         random: Random,
         faults: Faults,
     ) -> None:
@@ -120,10 +120,10 @@ class Lane:
 
     def _cut(self, batch: list[Pending]) -> list[Pending]:
         size = 0
-        for place, pending in enumerate(batch):
+        for index, pending in enumerate(batch):
             size += len(pending.event.payload)
-            if place and size > self._settings.batch_bytes:
-                return batch[:place]
+            if index and size > self._settings.batch_bytes:
+                return batch[:index]
         return batch
 
     async def _hand_over(self, batch: list[Pending], epochs: dict[int, int]) -> None:
@@ -139,8 +139,8 @@ class Lane:
         self._faults.point("relay.handled")
         await self._record(self._judge(batch, ended), batch, epochs)
 
-    def _judge(self, batch: list[Pending], ended: Mapping[str, DeliveryResult]) -> Record:
-        what, again = Record(), dict[int, int]()
+    def _judge(self, batch: list[Pending], ended: Mapping[str, DeliveryResult]) -> DeliveryRecord:
+        what, again = DeliveryRecord(), dict[int, int]()
         for pending in batch:
             result = ended.get(pending.event.id)
             if result is None:
@@ -160,7 +160,7 @@ class Lane:
                 self._rest(partition, again[partition] or (rest.tries + 1 if rest else 1))
         return what
 
-    async def _record(self, what: Record, batch: list[Pending], epochs: dict[int, int]) -> None:
+    async def _record(self, what: DeliveryRecord, batch: list[Pending], epochs: dict[int, int]) -> None:
         partitions = {pending.seq: pending.partition for pending in batch}
 
         async def work(tx: Transaction) -> set[int]:

@@ -42,7 +42,7 @@ class Leases:
         before = set(self._held)
         # Guarded by the lock that it takes first.
         held, share = await self._database.run(self._renew, guarded=True)
-        # In place: a lane may have looked at it just now.
+        # In place: a delivery may have read it just now.
         self._held.clear()
         self._held.update(held)
         # Counted from before the request: the database's lease began later than that.
@@ -95,7 +95,7 @@ class Leases:
         chosen = sorted(set(self._held) - set(busy))[: max(surplus, 0)]
         if not chosen:
             return
-        # First here, so that no lane starts on them; only then where others can see it.
+        # First here, so that no delivery starts on them; only then where others can see it.
         self.forget(chosen)
 
         async def work(tx: Transaction) -> None:

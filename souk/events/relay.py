@@ -16,7 +16,7 @@ import grpc.aio
 
 from souk.events import store
 from souk.events.broker import Broker, Route, SubscriptionLike
-from souk.events.delivery import Lane, LaneSettings, wait
+from souk.events.delivery import Delivery, DeliverySettings, wait
 from souk.events.direct import DirectBroker
 from souk.events.leases import Leases
 from souk.events.store import Parked, Unrouted
@@ -42,7 +42,7 @@ class RelaySettings:
     everybody had them, inbox marks for `inbox_retention`; `sweep` is how often old ones are deleted.
     """
 
-    lane: LaneSettings = field(default_factory=LaneSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
     lease: float = 10.0
     poll: float = 1.0
     linger: float = 0.005
@@ -79,11 +79,13 @@ class Relay:
         self._settings = settings or RelaySettings()
         broker = broker or DirectBroker(source, channel_of, clock)
         self._leases = Leases(database, owner, clock, self._settings.lease)
-        routes = [Route(service, heard.consumer, tuple(heard.types)) for service, heard in subscriptions]
+        routes = [
+            Route(service, subscription.consumer, tuple(subscription.types)) for service, subscription in subscriptions
+        ]
         self._consumers = _by_type(routes)
         chance = random or Random()
-        self._lanes = [
-            Lane(route, database, broker, self._leases, owner, clock, self._settings.lane, chance, faults)
+        self._deliveries = [
+            Delivery(route, database, broker, self._leases, owner, clock, self._settings.delivery, chance, faults)
             for route in routes
         ]
         self._published = asyncio.Event()
@@ -95,8 +97,8 @@ class Relay:
             listening.callback(self._database.listen(REPLAYED, self._wake))
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    for lane in self._lanes:
-                        tasks.create_task(lane.run(), name=f"relay to {lane.route.name}")
+                    for delivery in self._deliveries:
+                        tasks.create_task(delivery.run(), name=f"relay to {delivery.route.name}")
                     tasks.create_task(self._again(self._renew, self._settings.lease / 3), name="relay leases")
                     tasks.create_task(self._again(self._sweep, self._settings.sweep), name="relay sweep")
                     tasks.create_task(self._route_forever(), name="relay routes")
@@ -106,11 +108,11 @@ class Relay:
 
     async def lag(self) -> dict[str, float]:
         """For each consumer, as "service/consumer", the age in seconds of its oldest event that is due."""
-        return await self._database.read(lambda tx: store.lag(tx, self._heard()))
+        return await self._database.read(lambda tx: store.lag(tx, self._subscribed_types()))
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """How many events are `pending` and `parked`, by consumer and state."""
-        return await self._database.read(lambda tx: store.counts(tx, self._heard()))
+        return await self._database.read(lambda tx: store.counts(tx, self._subscribed_types()))
 
     async def parked(self, limit: int = 1_000) -> list[Parked]:
         """The parked events, oldest first."""
@@ -120,12 +122,12 @@ class Relay:
         """Sends a parked event again; see `replay`."""
         return await replay(self._database, event_id, consumer)
 
-    def _heard(self) -> dict[str, tuple[str, ...]]:
-        return {lane.route.name: lane.route.types for lane in self._lanes}
+    def _subscribed_types(self) -> dict[str, tuple[str, ...]]:
+        return {delivery.route.name: delivery.route.types for delivery in self._deliveries}
 
     def _wake(self) -> None:
-        for lane in self._lanes:
-            lane.wake()
+        for delivery in self._deliveries:
+            delivery.wake()
 
     async def _again(self, work: Callable[[], Awaitable[None]], every: float) -> None:
         while True:
@@ -136,7 +138,7 @@ class Relay:
             await asyncio.sleep(every)
 
     async def _renew(self) -> None:
-        if await self._leases.renew(lambda: frozenset().union(*(lane.busy for lane in self._lanes))):
+        if await self._leases.renew(lambda: frozenset().union(*(delivery.busy for delivery in self._deliveries))):
             self._published.set()
             self._wake()
 
@@ -165,9 +167,9 @@ class Relay:
 
     def _wake_for(self, events: Sequence[Unrouted]) -> None:
         woken = {name for event in events for name in self._consumers.get(event.type, ())}
-        for lane in self._lanes:
-            if lane.route.name in woken:
-                lane.wake()
+        for delivery in self._deliveries:
+            if delivery.route.name in woken:
+                delivery.wake()
 
     async def _sweep(self) -> None:
         """Deletes what is old, in small transactions."""

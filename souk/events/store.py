@@ -42,16 +42,16 @@ class Parked:
 
 
 @dataclass(slots=True)
-class Record:
+class DeliveryRecord:
     """What is to be recorded of one batch: sequence numbers, with reasons where there are any."""
 
     delivered: list[int] = field(default_factory=list)
     parked: dict[int, str] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
 
-    def without(self, numbers: Collection[int]) -> "Record":
+    def without(self, numbers: Collection[int]) -> "DeliveryRecord":
         """The same, but for the events of these numbers."""
-        return Record(
+        return DeliveryRecord(
             [seq for seq in self.delivered if seq not in numbers],
             {seq: reason for seq, reason in self.parked.items() if seq not in numbers},
             {seq: reason for seq, reason in self.failed.items() if seq not in numbers},
@@ -108,7 +108,7 @@ async def lost(tx: Transaction, owner: str, epochs: Mapping[int, int]) -> set[in
     return set(epochs) - {row["partition"] for row in rows if row["epoch"] == epochs[row["partition"]]}
 
 
-async def record(tx: Transaction, consumer: str, what: Record) -> None:
+async def record(tx: Transaction, consumer: str, what: DeliveryRecord) -> None:
     """Records how the events of a batch ended for a consumer."""
     change = f"UPDATE souk_outbox_delivery SET changed_at = {tx.dialect.now}"
     if what.delivered:

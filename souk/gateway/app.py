@@ -14,7 +14,7 @@ from souk.gateway.endpoint import Endpoint, Pipeline
 from souk.gateway.http.problem import Problem, internal, method_not_allowed, not_found
 from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
 from souk.gateway.http.routes import Router
-from souk.gateway.http.transcode import Answer, Transcoder
+from souk.gateway.http.transcode import HttpAnswer, Transcoder
 from souk.gateway.limits import RateLimiter, Unlimited
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
@@ -105,10 +105,10 @@ class Gateway:
         await _send(request, answer, send, close=not whole)
         self._log.finished(request, request.route, answer.status, self._clock.monotonic() - started)
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> HttpAnswer:
         request.check_size()
         if request.path == "*" and request.method == "OPTIONS":  # about the server as such (RFC 9110, 9.3.7)
-            return Answer(204, [(b"allow", _ALLOW)])
+            return HttpAnswer(204, [(b"allow", _ALLOW)])
         found = self.routes.find(request.path)
         if found is None:
             raise not_found()
@@ -116,14 +116,14 @@ class Gateway:
         endpoint = leaf.endpoints.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
             if request.method == "OPTIONS":
-                return Answer(204, [(b"allow", leaf.allow.encode())])
+                return HttpAnswer(204, [(b"allow", leaf.allow.encode())])
             raise method_not_allowed(leaf.allow)
         request.route = endpoint.route
         return await endpoint.handle(request, variables)
 
 
-def _problem_answer(problem: Problem, request: Request) -> Answer:
-    return Answer(problem.status, problem.all_headers(), problem.document(request.request_id))
+def _problem_answer(problem: Problem, request: Request) -> HttpAnswer:
+    return HttpAnswer(problem.status, problem.all_headers(), problem.document(request.request_id))
 
 
 def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock: Clock) -> Identity:
@@ -133,7 +133,7 @@ def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock
     return Identity(issuer, keys, partial(backend.roles, issuer.roles_method), settings, clock)
 
 
-async def _send(request: Request, answer: Answer, send: Send, *, close: bool) -> None:
+async def _send(request: Request, answer: HttpAnswer, send: Send, *, close: bool) -> None:
     headers = [
         *answer.headers,
         (b"x-request-id", request.request_id.encode()),

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from souk.gateway.auth.identity import Identity
 from souk.gateway.backend import Backend
 from souk.gateway.http.request import Request
-from souk.gateway.http.transcode import Answer, Transcoder
+from souk.gateway.http.transcode import HttpAnswer, Transcoder
 from souk.gateway.limits import RateLimiter, admit
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext
 
-Handle = Callable[[Request, Sequence[str]], Awaitable[Answer]]
+Handle = Callable[[Request, Sequence[str]], Awaitable[HttpAnswer]]
 """Answers a request; the second argument are the path's variables, still encoded. Raises Problem."""
 
 
@@ -33,7 +33,7 @@ class Pipeline:
     backend: Backend
     clock: Clock
 
-    async def __call__(self, request: Request, variables: Sequence[str]) -> Answer:
+    async def __call__(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         transcoder, method = self.transcoder, self.transcoder.method
         trace = request.trace.traceparent
         caller = await self.identity.authorise(request.header(b"authorization"), method, trace)

@@ -10,7 +10,7 @@ from souk.descriptors.protojson.writer import dumps
 from souk.gateway.docs.page import page_of
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
-from souk.gateway.http.transcode import JSON, Answer
+from souk.gateway.http.transcode import JSON, HttpAnswer
 from souk.kernel.clock import to_datetime
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import CONTENT_TYPE, exposition
@@ -29,24 +29,24 @@ class Meta:
     ) -> None:
         self._ready, self._registry, self._document, self._health = ready, registry, document, health
 
-    async def root(self, request: Request, variables: Sequence[str]) -> Answer:
+    async def root(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         """Leads a browser to the page for people, and says to programs where to go on."""
         if "text/html" in request.header(b"accept"):
-            return Answer(303, [(b"location", b"/docs"), (b"vary", b"accept"), _FRESH])
-        return Answer(200, [JSON, (b"vary", b"accept"), _FRESH], b'{"docs":"/docs","openapi":"/openapi.json"}')
+            return HttpAnswer(303, [(b"location", b"/docs"), (b"vary", b"accept"), _FRESH])
+        return HttpAnswer(200, [JSON, (b"vary", b"accept"), _FRESH], b'{"docs":"/docs","openapi":"/openapi.json"}')
 
-    async def healthz(self, request: Request, variables: Sequence[str]) -> Answer:
+    async def healthz(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         """The process runs."""
-        return Answer(200, [JSON, _FRESH], b'{"status":"ok"}')
+        return HttpAnswer(200, [JSON, _FRESH], b'{"status":"ok"}')
 
-    async def readyz(self, request: Request, variables: Sequence[str]) -> Answer:
+    async def readyz(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         """This process takes requests. With `?verbose`, also what it depends on, how that is, and since when."""
         ready = await self._ready()
         if VERBOSE in request.query.split(b"&"):
-            return Answer(200 if ready else 503, [JSON, _FRESH], dumps(self._in_full(ready)))
+            return HttpAnswer(200 if ready else 503, [JSON, _FRESH], dumps(self._in_full(ready)))
         if not ready:
             raise Problem(503, "NOT_READY", "the system is starting or stopping, or a service it needs is unavailable")
-        return Answer(200, [JSON, _FRESH], b'{"status":"ready"}')
+        return HttpAnswer(200, [JSON, _FRESH], b'{"status":"ready"}')
 
     def _in_full(self, ready: bool) -> dict[str, Any]:
         """Without the details of a check: they may name hosts and paths, and anyone may ask."""
@@ -56,18 +56,18 @@ class Meta:
         ]
         return {"status": "ready" if ready else "not ready", "checks": checks}
 
-    async def metrics(self, request: Request, variables: Sequence[str]) -> Answer:
+    async def metrics(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         """Prometheus' text format."""
-        return Answer(200, [(b"content-type", CONTENT_TYPE.encode()), _FRESH], exposition(self._registry))
+        return HttpAnswer(200, [(b"content-type", CONTENT_TYPE.encode()), _FRESH], exposition(self._registry))
 
-    async def openapi(self, request: Request, variables: Sequence[str]) -> Answer:
+    async def openapi(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         """OpenAPI 3.1."""
-        return Answer(200, [JSON, _FRESH], self._openapi)
+        return HttpAnswer(200, [JSON, _FRESH], self._openapi)
 
-    async def docs(self, request: Request, variables: Sequence[str]) -> Answer:
+    async def docs(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         """The same for people."""
         body, headers = self._page
-        return Answer(200, [*headers, _FRESH], body)
+        return HttpAnswer(200, [*headers, _FRESH], body)
 
     @cached_property
     def _openapi(self) -> bytes:

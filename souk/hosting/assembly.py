@@ -1,6 +1,6 @@
 """One service, put into this process: its directory, its database, its parts.
 
-The same code serves a system of one process and a service that is a process of its own; `Ground`
+The same code serves a system of one process and a service that is a process of its own; `AssemblyContext`
 says what differs.
 """
 
@@ -21,7 +21,7 @@ from souk.events.relay import Relay
 from souk.faults import Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError
-from souk.runtime.calls.backlog import Waiting
+from souk.runtime.calls.backlog import Backlog
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import answers, has_room, is_same, tells_time, watched_in
 from souk.runtime.calls.metrics import StoreRetries
@@ -31,8 +31,8 @@ from souk.runtime.data.database_file import enter, whole_file
 from souk.runtime.data.databases import open_database, require_a_database_each
 from souk.runtime.data.directory import held, installation_secret, make
 from souk.runtime.data.redis import open_redis
-from souk.runtime.process.background import Supervisor, supervised
-from souk.runtime.service import Host, Parts, Service, Subscription
+from souk.runtime.process.background import BackgroundTasks, supervised
+from souk.runtime.service import Service, ServiceContext, ServiceParts, Subscription
 from souk.store.database import Database
 from souk.store.database_clock import DatabaseClock
 from souk.store.idempotency import sweep_for_ever
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 
 NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
 
-Heard = Sequence[tuple[str, Subscription]]
+Subscriptions = Sequence[tuple[str, Subscription]]
 """What is heard in the whole system: pairs of a service's name and a subscription of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class AssemblyContext:
     """What every service of this process stands on.
 
     `channels(name)` is how the service of that name reaches others; `instance` is unique to this run
@@ -71,27 +71,27 @@ class Hosted:
     """A service that is in this process."""
 
     service: Service
-    host: Host
-    parts: Parts
+    context: ServiceContext
+    parts: ServiceParts
 
-    def start(self, supervisor: Supervisor, heard: Heard, waiting: Waiting) -> None:
+    def start(self, background: BackgroundTasks, subscriptions: Subscriptions, backlog: Backlog) -> None:
         """Starts its own work, the relay of what it publishes, and the count of what waits."""
         name = self.service.name
         for task, work in self.parts.tasks.items():
-            supervisor.start(f"{name}: {task}", work)
+            background.start(f"{name}: {task}", work)
         if self.service.migrations is not None:
             relay = Relay(
-                self.host.database,
-                heard,
-                self.host.channel,
-                self.host.instance,
-                self.host.clock,
+                self.context.database,
+                subscriptions,
+                self.context.channel,
+                self.context.instance,
+                self.context.clock,
                 source=name,
-                faults=self.host.faults,
+                faults=self.context.faults,
             )
-            supervisor.start(f"{name}: relay", relay.run)
-            supervisor.start(f"{name}: old keys", lambda: sweep_for_ever(self.host.database))
-            supervisor.start(f"{name}: what waits", lambda: waiting.watch(name, relay, self.parts.sagas))
+            background.start(f"{name}: relay", relay.run)
+            background.start(f"{name}: old keys", lambda: sweep_for_ever(self.context.database))
+            background.start(f"{name}: what waits", lambda: backlog.watch(name, relay, self.parts.sagas))
 
 
 def secret_of(settings: Settings) -> bytes:
@@ -99,16 +99,16 @@ def secret_of(settings: Settings) -> bytes:
     return installation_secret(settings.data) if settings.secret is None else settings.secret.encode()
 
 
-def heard_in(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Heard:
+def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Subscriptions:
     """Every subscription of these services, and what `besides` says: types by "service/consumer"."""
     types: dict[tuple[str, str], dict[str, None]] = {}
     for service in services:
-        for heard in service.subscriptions:
-            types.setdefault((service.name, heard.consumer), {}).update(dict.fromkeys(heard.types))
+        for subscriptions in service.subscriptions:
+            types.setdefault((service.name, subscriptions.consumer), {}).update(dict.fromkeys(subscriptions.types))
     for route, named in besides.items():
         name, _, consumer = route.partition("/")
         types.setdefault((name, consumer), {}).update(dict.fromkeys(named))
-    return [(name, Subscription(consumer, tuple(heard))) for (name, consumer), heard in types.items()]
+    return [(name, Subscription(consumer, tuple(subscriptions))) for (name, consumer), subscriptions in types.items()]
 
 
 @contextmanager
@@ -121,11 +121,11 @@ def _folder(service: Service, settings: Settings) -> Iterator[Path]:
         yield make(settings.data / service.name)
 
 
-async def _clock(database: Database | None, ground: Ground) -> Clock:
+async def _clock(database: Database | None, assembly: AssemblyContext) -> Clock:
     """What a service tells the date by: a server's clock, which its replicas share; a file's is this machine's."""
-    if database is None or ground.settings.postgres is None:
-        return ground.clock
-    clock = DatabaseClock(ground.clock, database)
+    if database is None or assembly.settings.postgres is None:
+        return assembly.clock
+    clock = DatabaseClock(assembly.clock, database)
     try:
         await clock.ask()
     except StoreError as error:
@@ -142,35 +142,35 @@ def _file(service: Service, settings: Settings) -> AbstractContextManager[None]:
 
 
 @asynccontextmanager
-async def hosted(service: Service, ground: Ground) -> AsyncIterator[Hosted]:
+async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[Hosted]:
     """Opens a service's directory and database, migrates, and builds it; closes with the block.
 
     Raises ConfigurationError, in one line, for what is wrong with the directory or the database.
     """
-    with _folder(service, ground.settings) as folder:
+    with _folder(service, assembly.settings) as folder:
         database = None
         if service.migrations is not None:
-            database = await open_database(service, ground.settings, ground.clock, ground.faults)
+            database = await open_database(service, assembly.settings, assembly.clock, assembly.faults)
         try:
-            clock = await _clock(database, ground)
-            if _in_a_file(service, ground.settings):
-                enter(ground.settings.data, service.name)
-            host = Host(
+            clock = await _clock(database, assembly)
+            if _in_a_file(service, assembly.settings):
+                enter(assembly.settings.data, service.name)
+            context = ServiceContext(
                 name=service.name,
                 own_database=database,
                 outbox=Outbox(service.name, clock),
-                channel=ground.channels(service.name),
+                channel=assembly.channels(service.name),
                 clock=clock,
                 folder=folder,
-                instance=ground.instance,
-                secret=hmac.digest(ground.secret, f"service {service.name}".encode(), "sha256"),
-                settings=ground.settings.services.get(service.name, {}),
-                faults=ground.faults,
-                redis=ground.redis,
+                instance=assembly.instance,
+                secret=hmac.digest(assembly.secret, f"service {service.name}".encode(), "sha256"),
+                settings=assembly.settings.services.get(service.name, {}),
+                faults=assembly.faults,
+                redis=assembly.redis,
             )
-            parts = await service.build(host)
+            parts = await service.build(context)
             require_servicer(service, parts.servicer)
-            yield Hosted(service, host, parts)
+            yield Hosted(service, context, parts)
         finally:
             if database is not None:
                 await database.close()
@@ -191,7 +191,11 @@ class Assembled:
 
 @asynccontextmanager
 async def assembled(
-    services: Sequence[Service], heard: Heard, settings: Settings, clock: Clock, callees: Reachable = ANYBODY
+    services: Sequence[Service],
+    subscriptions: Subscriptions,
+    settings: Settings,
+    clock: Clock,
+    callees: Reachable = ANYBODY,
 ) -> AsyncIterator[Assembled]:
     """Puts services together and runs their background work; takes them apart at the end.
 
@@ -207,8 +211,8 @@ async def assembled(
         await stack.enter_async_context(opened)
         calls = await stack.enter_async_context(open_calls(secret_of(settings), names, settings, clock))
         redis = await opened.enter_async_context(open_redis(settings.redis))
-        ground = replace(_ground(settings, clock, calls, callees), redis=redis)
-        found = tuple([await opened.enter_async_context(hosted(service, ground)) for service in services])
+        assembly = replace(_assembly_context(settings, clock, calls, callees), redis=redis)
+        found = tuple([await opened.enter_async_context(hosted(service, assembly)) for service in services])
         calls.health.watch("disk", has_room(settings.data))
         calls.health.watch("data directory", is_same(watched_in(settings, services)), blocks=True)
         for one in found:
@@ -216,26 +220,26 @@ async def assembled(
             for collector in one.parts.collectors:
                 calls.registry.register(collector)
             _watch_database(one, calls)
-        kept = {one.service.name: one.host.database for one in found if one.service.migrations is not None}
+        kept = {one.service.name: one.context.database for one in found if one.service.migrations is not None}
         calls.registry.register(StoreRetries(kept))
-        await stack.enter_async_context(_working(found, heard, Waiting(calls.registry), clock))
+        await stack.enter_async_context(_working(found, subscriptions, Backlog(calls.registry), clock))
         yield Assembled(found, calls)
 
 
 def _watch_database(one: Hosted, calls: Calls) -> None:
-    name, clock = f"{one.service.name}'s database", one.host.clock
+    name, clock = f"{one.service.name}'s database", one.context.clock
     if isinstance(clock, DatabaseClock):
         calls.health.watch(name, tells_time(clock))
         calls.skew.watch(name, lambda: clock.ahead)
     elif one.service.migrations is not None:
-        calls.health.watch(name, answers(one.host.database))
+        calls.health.watch(name, answers(one.context.database))
 
 
-def _ground(settings: Settings, clock: Clock, calls: Calls, callees: Reachable) -> Ground:
+def _assembly_context(settings: Settings, clock: Clock, calls: Calls, callees: Reachable) -> AssemblyContext:
     if settings.faults:
         logger("hosting").warning("armed to die at a named point: for tests only", faults=dict(settings.faults))
     channels = partial(_channels, calls, callees)
-    return Ground(settings, clock, Faults(settings.faults), uuid4().hex, channels, secret_of(settings))
+    return AssemblyContext(settings, clock, Faults(settings.faults), uuid4().hex, channels, secret_of(settings))
 
 
 def _channels(calls: Calls, callees: Reachable, caller: str) -> Callable[[str], grpc.aio.Channel]:
@@ -249,10 +253,12 @@ def _channels(calls: Calls, callees: Reachable, caller: str) -> Callable[[str], 
 
 
 @asynccontextmanager
-async def _working(services: Sequence[Hosted], heard: Heard, waiting: Waiting, clock: Clock) -> AsyncIterator[None]:
-    async with supervised(clock) as supervisor:
+async def _working(
+    services: Sequence[Hosted], subscriptions: Subscriptions, backlog: Backlog, clock: Clock
+) -> AsyncIterator[None]:
+    async with supervised(clock) as background:
         for one in services:
-            one.start(supervisor, heard, waiting)
+            one.start(background, subscriptions, backlog)
         try:
             yield
         finally:

@@ -25,7 +25,7 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
     registry may be away. Raises ConfigurationError, in one line, for contracts that no route can be made of.
     """
     contracts = [contract_of(service.contract) for service in app.services]
-    calls.look_for(method.service for one in contracts for method in one.methods.values() if method.http)
+    calls.watch_services(method.service for one in contracts for method in one.methods.values() if method.http)
     try:
         return Gateway(
             contracts=contracts,
@@ -46,7 +46,7 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
 Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-class Door:
+class DrainingApp:
     """What stands between the HTTP server and the gateway: an ASGI application that counts requests."""
 
     def __init__(self, application: Application) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from souk.admin.monolith_servicer import controlling_system
 from souk.admin.process_servicer import Inspected
-from souk.hosting.assembly import Hosted, assembled, heard_in
-from souk.hosting.gateway_app import Door, gateway
+from souk.hosting.assembly import Hosted, assembled, subscriptions_of
+from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.kernel.clock import Clock
 from souk.runtime.checks import reachable
 from souk.runtime.config.settings import Settings
@@ -28,7 +28,7 @@ from souk.runtime.service import App
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningSystem:
     """A system that is up, and where."""
 
     url: str
@@ -36,7 +36,7 @@ class Running:
 
 
 @asynccontextmanager
-async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[RunningSystem]:
     """Brings the whole system up; it is ready when this gives, and closed when the block ends.
 
     Raises ConfigurationError, in one line, when a port, a directory or a file is not as it must be.
@@ -48,32 +48,32 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         databases = manifest.FILES if settings.postgres is None else manifest.GIVEN
         require_complete(settings.data)
         manifest.claim(settings.data, manifest.MONOLITH, databases)
-        heard = heard_in(app.services, settings.subscriptions)
+        subscriptions = subscriptions_of(app.services, settings.subscriptions)
         system = await stack.enter_async_context(
-            assembled(app.services, heard, settings, clock, reachable(app.services, settings))
+            assembled(app.services, subscriptions, settings, clock, reachable(app.services, settings))
         )
         if databases == manifest.GIVEN:
             manifest.record(settings.data, kept)
         readiness = Readiness(system.calls.health)
-        door = Door(gateway(app, system.calls, settings, clock, readiness))
-        await stack.enter_async_context(serving(door, listener, settings.drain, limits=settings.http_limits))
+        draining = DrainingApp(gateway(app, system.calls, settings, clock, readiness))
+        await stack.enter_async_context(serving(draining, listener, settings.drain, limits=settings.http_limits))
         metrics = await stack.enter_async_context(
             scraped(settings.metrics_port, system.calls.registry, readiness, settings.http_limits)
         )
-        seen = Inspected(
+        inspected = Inspected(
             service=app.name,
             instance=app.name,
             breakers=system.calls.breakers,
-            traffic=door.traffic,
+            traffic=draining.traffic,
             clock=clock,
             health=system.calls.health,
             version=settings.version,
             metrics_address=metrics,
         )
         await stack.enter_async_context(
-            controlling_system(settings.data, seen, address_of(listener), settings.log_file)
+            controlling_system(settings.data, inspected, address_of(listener), settings.log_file)
         )
         if settings.demo:
             await system.load_demo()
         stack.enter_context(readiness.on())
-        yield Running(f"http://{address_of(listener)}", system.hosted)
+        yield RunningSystem(f"http://{address_of(listener)}", system.hosted)

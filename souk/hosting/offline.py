@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from souk.admin.databases import nothing_kept, whereabouts
+from souk.admin.databases import locate_databases, nothing_kept
 from souk.faults import INERT
-from souk.hosting.assembly import Ground, Hosted, hosted, secret_of
+from souk.hosting.assembly import AssemblyContext, Hosted, hosted, secret_of
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.client.channel import Channel
-from souk.rpc.grpc.transport import Remote
+from souk.rpc.grpc.transport import GrpcTransport
 from souk.runtime.config.settings import from_environment
 from souk.runtime.data import manifest
 from souk.runtime.data.directory import make_closed
@@ -35,19 +35,19 @@ async def offline(service: Service, data: Path | None, *, new: bool = False) -> 
     when a system of one process has the directory, and, unless `new`, when there is no data yet.
     """
     settings, clock = from_environment({"data": data}), SystemClock()
-    where = whereabouts(settings)
+    where = locate_databases(settings)
     if where.in_files:
         manifest.require_fit(settings.data, manifest.FILES)
     if where.in_files and not new and not (settings.data / f"{service.name}.db").exists():
         raise ConfigurationError(nothing_kept(settings.data))
     _require_directory(settings.data, named=data is not None)
-    nowhere = Remote(tuple, clock)
+    nowhere = GrpcTransport(tuple, clock)
     own = where.of(service.name)
-    ground = Ground(
+    assembly = AssemblyContext(
         own, clock, INERT, f"souk-{service.name}", lambda caller: lambda name: Channel(nowhere), secret_of(settings)
     )
     try:
-        async with hosted(service, ground) as opened:
+        async with hosted(service, assembly) as opened:
             yield opened
     finally:
         await nowhere.close(0)

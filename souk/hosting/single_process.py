@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from souk.admin.process_servicer import Inspected, controlling
-from souk.hosting.assembly import Heard, assembled, secret_of
-from souk.hosting.gateway_app import NAME, Door, gateway
+from souk.hosting.assembly import Subscriptions, assembled, secret_of
+from souk.hosting.gateway_app import NAME, DrainingApp, gateway
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import has_room, is_same
@@ -30,7 +30,7 @@ SETTLING = 5.0
 
 @asynccontextmanager
 async def service_process(
-    service: Service, heard: Heard, settings: Settings, clock: Clock, app: App | None = None
+    service: Service, subscriptions: Subscriptions, settings: Settings, clock: Clock, app: App | None = None
 ) -> AsyncIterator[str]:
     """Serves one service, where its settings say; gives its address, unix:PATH or host:port, once it takes calls.
 
@@ -40,7 +40,7 @@ async def service_process(
     async with AsyncExitStack() as stack:
         make_closed(settings.data)
         manifest.require_fit(settings.data, manifest.FILES if settings.postgres is None else manifest.ON_A_SERVER)
-        process = await stack.enter_async_context(assembled((service,), heard, settings, clock, callees))
+        process = await stack.enter_async_context(assembled((service,), subscriptions, settings, clock, callees))
         if settings.demo:
             await process.load_demo()
         calls = process.calls
@@ -48,11 +48,11 @@ async def service_process(
         metrics = await stack.enter_async_context(
             scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
         )
-        seen = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
-        await stack.enter_async_context(controlling(settings.control, seen))
-        here = await stack.enter_async_context(calls.listening(service.name, seen.instance, settings.drain))
+        inspected = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
+        await stack.enter_async_context(controlling(settings.control, inspected))
+        here = await stack.enter_async_context(calls.listening(service.name, inspected.instance, settings.drain))
         await stack.enter_async_context(
-            present(calls.discovery, service.name, seen.instance, here.address, settings, here.speaks)
+            present(calls.discovery, service.name, inspected.instance, here.address, settings, here.speaks)
         )
         stack.enter_context(readiness.on())
         yield here.address
@@ -73,14 +73,14 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         calls.health.watch("disk", has_room(settings.data))
         calls.health.watch("data directory", is_same([settings.data]), blocks=True)
         readiness = Readiness(calls.health, _settled(app, calls, settings, clock))
-        door = Door(gateway(app, calls, settings, clock, readiness))
+        draining = DrainingApp(gateway(app, calls, settings, clock, readiness))
         metrics = await stack.enter_async_context(
             scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
         )
-        seen = _inspected(NAME, calls, door.traffic, settings, clock, metrics)
-        await stack.enter_async_context(controlling(settings.control, seen))
+        inspected = _inspected(NAME, calls, draining.traffic, settings, clock, metrics)
+        await stack.enter_async_context(controlling(settings.control, inspected))
         await stack.enter_async_context(
-            serving(door, listener, settings.drain, shared=shared, limits=settings.http_limits)
+            serving(draining, listener, settings.drain, shared=shared, limits=settings.http_limits)
         )
         stack.enter_context(readiness.on())
         yield address_of(listener)

@@ -13,7 +13,7 @@ from random import Random
 from souk.resilience.backoff import Backoff
 from souk.resilience.choices import Choice, two_choices
 
-__all__ = ["Balancer", "BalancerSettings", "Choice", "EjectionSettings", "Instance", "Member"]
+__all__ = ["BalancedInstance", "Balancer", "BalancerMember", "BalancerSettings", "Choice", "EjectionSettings"]
 
 _LEAST_SHARE = 0.1
 """Of its weight, for one that has just joined: without any calls it would never warm up."""
@@ -49,7 +49,7 @@ class BalancerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class BalancerMember:
     """Where an instance is, and what is known of it. `weight` is its share of calls beside others."""
 
     address: str
@@ -57,7 +57,7 @@ class Member:
     weight: int = 1
 
 
-class Instance:
+class BalancedInstance:
     """One instance, as its caller sees it."""
 
     __slots__ = (
@@ -72,7 +72,7 @@ class Instance:
         "zone",
     )
 
-    def __init__(self, member: Member, joined: float) -> None:
+    def __init__(self, member: BalancerMember, joined: float) -> None:
         self.address = member.address
         self.joined = joined
         self.outstanding = 0
@@ -81,7 +81,7 @@ class Instance:
         self.ejected_until = float("-inf")
         self.described(member)
 
-    def described(self, member: Member) -> "Instance":
+    def described(self, member: BalancerMember) -> "BalancedInstance":
         """Takes over what is newly known of it."""
         self.zone, self.weight = member.zone, member.weight
         self.share = float(member.weight)
@@ -94,20 +94,20 @@ class Balancer:
     def __init__(self, choice: Choice | None = None, settings: BalancerSettings | None = None) -> None:
         self._choice = choice or two_choices(Random())
         self._settings = settings or BalancerSettings()
-        self._instances: dict[str, Instance] = {}
-        self._warming: list[Instance] = []
+        self._instances: dict[str, BalancedInstance] = {}
+        self._warming: list[BalancedInstance] = []
 
-    def update(self, members: Collection[Member], now: float) -> None:
+    def update(self, members: Collection[BalancerMember], now: float) -> None:
         """Says where the instances are now; those that stay keep their history."""
         known, self._instances = self._instances, {}
         first = not known  # nobody is there who could take more meanwhile
         for member in self._subset(members):
             old = known.get(member.address)
-            instance = old.described(member) if old else Instance(member, float("-inf") if first else now)
+            instance = old.described(member) if old else BalancedInstance(member, float("-inf") if first else now)
             self._instances[member.address] = instance
         self._warming = [one for one in self._instances.values() if self._is_warming(one, now)]
 
-    def pick(self, now: float, avoid: Collection[str] = ()) -> Instance | None:
+    def pick(self, now: float, avoid: Collection[str] = ()) -> BalancedInstance | None:
         """An instance to call, and counts the call; None if there is none at all.
 
         It is one that is not ejected and not to be avoided; if there is none, at least not ejected.
@@ -125,7 +125,7 @@ class Balancer:
         instance.outstanding += 1
         return instance
 
-    def ended(self, instance: Instance, now: float, failed: bool | None) -> None:
+    def ended(self, instance: BalancedInstance, now: float, failed: bool | None) -> None:
         """A call to `instance` has ended; `failed` is None if that says nothing about it."""
         instance.outstanding -= 1
         if failed is False:
@@ -143,7 +143,7 @@ class Balancer:
         """Those among which is chosen, ejected ones included."""
         return list(self._instances)
 
-    def _eject(self, instance: Instance, now: float) -> None:
+    def _eject(self, instance: BalancedInstance, now: float) -> None:
         ejection = self._settings.ejection
         if len(self.ejected(now)) + 1 > ejection.most * len(self._instances):
             return
@@ -153,12 +153,12 @@ class Balancer:
         instance.failures = 0
         instance.ejected_until = now + ejection.ejected_for.longest(instance.ejections)
 
-    def _near(self, able: list[Instance]) -> list[Instance]:
+    def _near(self, able: list[BalancedInstance]) -> list[BalancedInstance]:
         near = [instance for instance in able if instance.zone == self._settings.zone]
         known = sum(instance.zone == self._settings.zone for instance in self._instances.values())
         return near if near and len(near) >= self._settings.enough * known else able
 
-    def _is_warming(self, instance: Instance, now: float) -> bool:
+    def _is_warming(self, instance: BalancedInstance, now: float) -> bool:
         return now - instance.joined < self._settings.warm_up
 
     def _warm(self, now: float) -> None:
@@ -167,7 +167,7 @@ class Balancer:
             instance.share = instance.weight * min(1.0, max(_LEAST_SHARE, part))
         self._warming = [instance for instance in self._warming if self._is_warming(instance, now)]
 
-    def _subset(self, members: Collection[Member]) -> Iterable[Member]:
+    def _subset(self, members: Collection[BalancerMember]) -> Iterable[BalancerMember]:
         settings = self._settings
         if len(members) <= settings.subset:
             return members

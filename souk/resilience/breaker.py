@@ -18,7 +18,7 @@ from random import Random
 
 from souk.resilience.breaker_machine import MACHINE, BreakerEvent, Kind, Permit, Snapshot, State, Trigger
 from souk.resilience.breaker_settings import TEXTBOOK, BreakerSettings
-from souk.resilience.breaker_states import Closed, Disabled, ForcedOpen, HalfOpen, Open, Visit
+from souk.resilience.breaker_states import Closed, Disabled, ForcedOpen, HalfOpen, Open, StateBehaviour
 
 __all__ = ["Breaker", "BreakerEvent", "BreakerSettings", "Kind", "Permit", "Snapshot", "State", "Trigger"]
 
@@ -35,7 +35,7 @@ class Breaker:
         self._openings = 0
         self.refused = 0
         self._since: float | None = None
-        self._visit: Visit = Closed(self, State.CLOSED)
+        self._behaviour: StateBehaviour = Closed(self, State.CLOSED)
 
     @classmethod
     def textbook(cls) -> "Breaker":
@@ -45,15 +45,15 @@ class Breaker:
     @property
     def state(self) -> State:
         """The state as of the last call; an open breaker turns half open when it is asked for a permit."""
-        return self._visit.state
+        return self._behaviour.state
 
     def acquire(self, now: float) -> Permit | None:
         """A permit for one call, or None if it is not to be made."""
-        return self._visit.acquire(now)
+        return self._behaviour.acquire(now)
 
     def retry_after(self, now: float) -> float:
         """In how many seconds it is worth asking again; 0 where nobody knows."""
-        return max(0.0, self._visit.until - now)
+        return max(0.0, self._behaviour.until - now)
 
     def reset(self, now: float) -> None:
         """Closes it, with an empty window."""
@@ -79,45 +79,45 @@ class Breaker:
 
     def snapshot(self, now: float) -> Snapshot:
         """The numbers of now."""
-        visit, window = self._visit, self._visit.window
+        behaviour, window = self._behaviour, self._behaviour.window
         window.evict(now)
-        known = window.calls >= visit.minimum
+        known = window.calls >= behaviour.minimum
         return Snapshot(
-            visit.state,
+            behaviour.state,
             window.calls,
             window.failed,
             window.slow,
             window.failed / window.calls if known else None,
             window.slow / window.calls if known else None,
             self.refused,
-            visit.outstanding(now),
+            behaviour.outstanding(now),
             self._since,
-            visit.until or None,
+            behaviour.until or None,
         )
 
     def move(self, trigger: Trigger, now: float) -> None:
         """Goes where the table says; IllegalTransition if it says nothing."""
-        before = self._visit.state
+        before = self._behaviour.state
         state = MACHINE.next(before, trigger)
         if state is State.OPEN:
             self._openings += 1
         elif state is State.CLOSED:
             self._openings = 0
-        self._visit, self._since = self._enter(state, now), now
+        self._behaviour, self._since = self._enter(state, now), now
         self.tell(Kind.CHANGED, now, trigger, before)
 
     def tell(self, kind: Kind, now: float, trigger: Trigger | None = None, before: State | None = None) -> None:
         """Tells the listeners."""
         if self.listeners:
-            event = BreakerEvent(kind, now, self._visit.state, trigger, before)
+            event = BreakerEvent(kind, now, self._behaviour.state, trigger, before)
             for listener in tuple(self.listeners):
                 listener(event)
 
-    def is_in(self, visit: Visit) -> bool:
-        """Whether the breaker is still where `visit` began."""
-        return self._visit is visit
+    def is_in(self, behaviour: StateBehaviour) -> bool:
+        """Whether the breaker is still where `behaviour` began."""
+        return self._behaviour is behaviour
 
-    def _enter(self, state: State, now: float) -> Visit:
+    def _enter(self, state: State, now: float) -> StateBehaviour:
         if state is State.OPEN:
             return Open(self, now + self.settings.open_for.delay(self._openings, self._random))
         if state is State.FORCED_OPEN:

@@ -1,4 +1,4 @@
-"""What a breaker does while it is in a state; each visit to a state is an object of its own."""
+"""What a breaker does while it is in a state; each time that it enters one is an object of its own."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ from souk.resilience.window import FAILED, SLOW, CountWindow, Window
 
 
 class Owner(Protocol):
-    """The breaker, as its visits see it."""
+    """The breaker, as its states see it."""
 
     settings: BreakerSettings
     refused: int
@@ -19,10 +19,10 @@ class Owner(Protocol):
     def acquire(self, now: float) -> Permit | None: ...
     def move(self, trigger: Trigger, now: float) -> None: ...
     def tell(self, kind: Kind, now: float) -> None: ...
-    def is_in(self, visit: "Visit") -> bool: ...
+    def is_in(self, behaviour: "StateBehaviour") -> bool: ...
 
 
-class Visit:
+class StateBehaviour:
     """The time from entering a state to leaving it. This one lets nothing through."""
 
     __slots__ = ("minimum", "owner", "state", "until", "window")
@@ -55,7 +55,7 @@ class Visit:
             self.owner.move(settled, now)
 
 
-class Closed(Visit):
+class Closed(StateBehaviour):
     """Also METRICS_ONLY. It is its own permit: there is nothing to give back, and none to be made."""
 
     __slots__ = ("_slow_after", "_trips")
@@ -90,7 +90,7 @@ class Closed(Visit):
         self.owner.tell(Kind.IGNORED, now)
 
 
-class Open(Visit):
+class Open(StateBehaviour):
     """Refuses until its interval is over; the first to ask then makes the breaker half open."""
 
     __slots__ = ()
@@ -106,7 +106,7 @@ class Open(Visit):
         return self.owner.acquire(now)
 
 
-class ForcedOpen(Visit):
+class ForcedOpen(StateBehaviour):
     """Refuses."""
 
     __slots__ = ()
@@ -115,7 +115,7 @@ class ForcedOpen(Visit):
         super().__init__(owner, State.FORCED_OPEN, CountWindow(1), 1)
 
 
-class Disabled(Visit):
+class Disabled(StateBehaviour):
     """Lets everything through and forgets it."""
 
     __slots__ = ()
@@ -137,7 +137,7 @@ class Disabled(Visit):
         """Nothing."""
 
 
-class HalfOpen(Visit):
+class HalfOpen(StateBehaviour):
     """Leases a few permits. Those held and those whose result is known are never more than `probes`."""
 
     __slots__ = ("_ends", "_leases")
@@ -148,7 +148,7 @@ class HalfOpen(Visit):
         super().__init__(owner, State.HALF_OPEN, CountWindow(settings.probes), minimum)
         self._ends = None if settings.half_open_for is None else now + settings.half_open_for
         # In the order in which they expire, since all last equally long.
-        self._leases: dict[Probe, None] = {}
+        self._leases: dict[ProbePermit, None] = {}
 
     def acquire(self, now: float) -> Permit | None:
         """See `Breaker.acquire`."""
@@ -157,7 +157,7 @@ class HalfOpen(Visit):
             return self.owner.acquire(now)
         if self.outstanding(now) + self.window.calls >= self.owner.settings.probes:
             return super().acquire(now)
-        probe = Probe(self, now + self.owner.settings.probe_lease)
+        probe = ProbePermit(self, now + self.owner.settings.probe_lease)
         self._leases[probe] = None
         return probe
 
@@ -170,7 +170,7 @@ class HalfOpen(Visit):
             self.owner.tell(Kind.EXPIRED, now)
         return len(self._leases)
 
-    def give_back(self, probe: "Probe", now: float, kind: Kind, outcome: int | None) -> None:
+    def give_back(self, probe: "ProbePermit", now: float, kind: Kind, outcome: int | None) -> None:
         """Ends a lease, once, with what the call said; None if it said nothing."""
         if probe not in self._leases:
             return
@@ -181,26 +181,26 @@ class HalfOpen(Visit):
         self.judge(now, Trigger.RECOVERED)
 
 
-class Probe:
+class ProbePermit:
     """A leased permit."""
 
-    __slots__ = ("_visit", "expires")
+    __slots__ = ("_behaviour", "expires")
 
-    def __init__(self, visit: HalfOpen, expires: float) -> None:
-        self._visit = visit
+    def __init__(self, behaviour: HalfOpen, expires: float) -> None:
+        self._behaviour = behaviour
         self.expires = expires
 
     def succeed(self, now: float, took: float = 0.0) -> None:
         """See `Permit.succeed`."""
-        self._visit.give_back(self, now, Kind.SUCCEEDED, self._slow(took))
+        self._behaviour.give_back(self, now, Kind.SUCCEEDED, self._slow(took))
 
     def fail(self, now: float, took: float = 0.0) -> None:
         """See `Permit.fail`."""
-        self._visit.give_back(self, now, Kind.FAILED, FAILED | self._slow(took))
+        self._behaviour.give_back(self, now, Kind.FAILED, FAILED | self._slow(took))
 
     def ignore(self, now: float) -> None:
         """See `Permit.ignore`."""
-        self._visit.give_back(self, now, Kind.IGNORED, None)
+        self._behaviour.give_back(self, now, Kind.IGNORED, None)
 
     def _slow(self, took: float) -> int:
-        return SLOW if took >= self._visit.owner.settings.slow_after else 0
+        return SLOW if took >= self._behaviour.owner.settings.slow_after else 0

@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 W = TypeVar("W", bound=Hashable)
 
 
-class Entry(Enum):
+class Arrival(Enum):
     """What becomes of a call that arrives."""
 
     RUN = "run"
@@ -71,16 +71,16 @@ class Bulkhead(Generic[W]):
         self._held[caller] = held + 1
         return True
 
-    def arrive(self, waiter: W, caller: CallingParty = ANYBODY) -> Entry:
+    def arrive(self, waiter: W, caller: CallingParty = ANYBODY) -> Arrival:
         """Enters, or queues as `waiter`, or neither."""
         if self.try_enter(caller):
-            return Entry.RUN
+            return Arrival.RUN
         own = len(self._queues.get(caller, ()))
         if self.waiting >= self._most_waiting or (caller.limited and own >= self._user_waiting):
-            return Entry.FULL
+            return Arrival.FULL
         self._queues.setdefault(caller, {})[waiter] = None
         self._callers[waiter] = caller
-        return Entry.WAIT
+        return Arrival.WAIT
 
     def give_up(self, waiter: W) -> bool:
         """No longer waits; false if `waiter` was let in meanwhile, and so has to leave."""

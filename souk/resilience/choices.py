@@ -42,10 +42,10 @@ def at_random(random: Random) -> Choice:
 
     def choose(candidates: Sequence[Candidate]) -> int:
         left = random.random() * sum(candidate.share for candidate in candidates)
-        for place, candidate in enumerate(candidates):
+        for index, candidate in enumerate(candidates):
             left -= candidate.share
             if left < 0:
-                return place
+                return index
         return len(candidates) - 1
 
     return choose
@@ -60,8 +60,8 @@ def round_robin() -> Choice:
             del credit[gone]
         for candidate in candidates:
             credit[candidate.address] = credit.get(candidate.address, 0.0) + candidate.share
-        place = max(range(len(candidates)), key=lambda at: credit[candidates[at].address])
-        credit[candidates[place].address] -= sum(candidate.share for candidate in candidates)
-        return place
+        index = max(range(len(candidates)), key=lambda at: credit[candidates[at].address])
+        credit[candidates[index].address] -= sum(candidate.share for candidate in candidates)
+        return index
 
     return choose

@@ -39,14 +39,14 @@ class CountWindow:
 
     def record(self, now: float, outcome: int) -> None:
         """See `Window.record`."""
-        place = self._next
-        self._next = place + 1 if place + 1 < self._size else 0
+        index = self._next
+        self._next = index + 1 if index + 1 < self._size else 0
         if self.calls < self._size:
             self.calls += 1
         # A slot that no call was in yet holds 0, which takes nothing off the sums.
-        gone = self._ring[place]
+        gone = self._ring[index]
         if gone != outcome:
-            self._ring[place] = outcome
+            self._ring[index] = outcome
             self.failed += (outcome & FAILED) - (gone & FAILED)
             self.slow += (outcome >> 1) - (gone >> 1)
 

@@ -11,23 +11,23 @@ from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
-from souk.resilience.balancer import Balancer, Member
+from souk.resilience.balancer import Balancer, BalancerMember
 from souk.rpc.call import Call, Invoke, Reply
 from souk.rpc.connect.transport import ConnectTransport
-from souk.rpc.grpc.transport import Remote
+from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.tls import MutualTls
-from souk.rpc.transport import Wire
+from souk.rpc.transport import Stream
 from souk.telemetry.logs import logger
 
 _log = logger("hosting")
 
 CONNECT = "connect"
 """The key under which an instance tells its port, or the address of its socket, for the Connect protocol."""
-FIRST_LOOK = 1.0
+FIRST_LOOKUP = 1.0
 """Seconds that the first calls wait for the registry's first answer."""
 
 
-class Elsewhere:
+class DiscoveredTransport:
     """A transport to the instances of one service in other processes.
 
     A call whose instance nobody has chosen goes to each in turn. Without `connect` all go by gRPC.
@@ -47,7 +47,7 @@ class Elsewhere:
         self._clock = clock
         self._instances: dict[str, Instance] = {}
         self._by_connect = connect
-        self._grpc = Remote(self._addresses, clock, tls=tls, service=service)
+        self._grpc = GrpcTransport(self._addresses, clock, tls=tls, service=service)
         self._transport = ConnectTransport(
             self._addresses,
             clock,
@@ -56,7 +56,7 @@ class Elsewhere:
             tls=tls,
             service=service,
         )
-        self._looking: asyncio.Task[object] | None = None
+        self._lookup: asyncio.Task[object] | None = None
         self._balancers: list[Balancer] = []
         directory.on_change(service, self._changed)
         self._changed(directory.instances(service))
@@ -73,7 +73,7 @@ class Elsewhere:
 
         async def invoke(call: Call) -> Reply:
             if not self._instances:
-                await self._look(call.deadline - self._clock.monotonic())
+                await self._await_lookup(call.deadline - self._clock.monotonic())
             return await inner(call)
 
         return invoke
@@ -92,7 +92,7 @@ class Elsewhere:
         transport = self._transport if self._connect_address(address) else self._grpc
         return await transport.date(address, patience)
 
-    def stream(self, call: Call, *, one_request: bool) -> Wire:
+    def stream(self, call: Call, *, one_request: bool) -> Stream:
         """Begins a call of another shape."""
         return self._transport.stream(call, one_request=one_request)
 
@@ -102,16 +102,16 @@ class Elsewhere:
 
     async def close(self, grace: float | None = None) -> None:
         """Lets running calls end for `grace` seconds; further calls are not sent."""
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._lookup is not None:
+            self._lookup.cancel()
         await self._transport.close(grace)
 
-    async def _look(self, seconds: float) -> None:
-        if self._looking is None:
-            self._looking = asyncio.ensure_future(self._directory.known(self._service, FIRST_LOOK))
-        if not self._looking.done():
-            await asyncio.wait({self._looking}, timeout=max(0.0, seconds))
-            if self._looking.done() and not self._instances:
+    async def _await_lookup(self, seconds: float) -> None:
+        if self._lookup is None:
+            self._lookup = asyncio.ensure_future(self._directory.known(self._service, FIRST_LOOKUP))
+        if not self._lookup.done():
+            await asyncio.wait({self._lookup}, timeout=max(0.0, seconds))
+            if self._lookup.done() and not self._instances:
                 # A service starts without the others: calls to them are not sent, and whoever asks is told so.
                 _log.warning(
                     "the address of a service is not known: set SOUK_REGISTRY or SOUK_ADDRESSES", service=self._service
@@ -130,10 +130,10 @@ class Elsewhere:
 
     def _connect_address(self, address: str) -> str:
         instance = self._instances.get(address)
-        said = "" if instance is None or not self._by_connect else instance.metadata.get(CONNECT, "")
+        offered = "" if instance is None or not self._by_connect else instance.metadata.get(CONNECT, "")
         if socket_path(address):
-            return said if socket_path(said) else ""
-        return f"{address.rpartition(':')[0]}:{said}" if said.isdigit() else ""
+            return offered if socket_path(offered) else ""
+        return f"{address.rpartition(':')[0]}:{offered}" if offered.isdigit() else ""
 
-    def _members(self) -> list[Member]:
-        return [Member(one.address, one.zone, one.weight) for one in self._instances.values()]
+    def _members(self) -> list[BalancerMember]:
+        return [BalancerMember(one.address, one.zone, one.weight) for one in self._instances.values()]

@@ -14,7 +14,7 @@ import grpc
 
 from souk.kernel.errors import ConfigurationError
 
-_LOOK = 1.0
+_CHECK_EVERY = 1.0
 """Seconds after which files are looked at again."""
 
 Stamp = tuple[tuple[int, int], ...]
@@ -35,17 +35,17 @@ class MutualTls:
 
     def __init__(self, files: Certificates) -> None:
         self._files = files
-        self._looked, self._seen = time.monotonic(), self._stamped()
-        self._client = (self._seen, self._context(ssl.Purpose.SERVER_AUTH))
-        self._served = self._seen
+        self._checked_at, self._stamp = time.monotonic(), self._stamped()
+        self._client = (self._stamp, self._context(ssl.Purpose.SERVER_AUTH))
+        self._served = self._stamp
 
     @property
     def stamp(self) -> Stamp:
         """Changes when a file does."""
         now = time.monotonic()
-        if now - self._looked >= _LOOK:
-            self._looked, self._seen = now, self._stamped()
-        return self._seen
+        if now - self._checked_at >= _CHECK_EVERY:
+            self._checked_at, self._stamp = now, self._stamped()
+        return self._stamp
 
     def client(self) -> ssl.SSLContext:
         """For the next connection to a service."""

@@ -20,7 +20,7 @@ MESSAGE_LIMIT = 4 * 1024 * 1024
 EXPIRED = Status(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
 
-class Wire(Protocol):
+class Stream(Protocol):
     """The caller's end of one stream. One task may send while another receives."""
 
     async def send(self, message: bytes) -> bool:
@@ -67,7 +67,7 @@ class Transport(Protocol):
         """Makes a unary call; an `Invoke`. Cancelling what it returns cancels the call."""
         ...
 
-    def stream(self, call: Call, *, one_request: bool) -> Wire:
+    def stream(self, call: Call, *, one_request: bool) -> Stream:
         """Begins a call of another shape. With `one_request` it sends `call.request`, and nothing after it."""
         ...
 

@@ -6,7 +6,7 @@
 | two services of one name, two methods at one path | require_sound |
 | a servicer without a method of its contract | require_servicer |
 | a channel to a service that cannot be there | Reachable |
-| a database without migrations | Host.database, and open_database for an empty folder |
+| a database without migrations | ServiceContext.database, and open_database for an empty folder |
 
 A foreign contract, which says nothing of Souk's, is held to nothing: it was written for `grpc.aio`, and is served as
 it is.

@@ -1,7 +1,7 @@
 """What a service is, to whoever puts it into a process.
 
-A service says what it needs by its `build` function, its one composition root: it is given a Host
-and answers with its Parts. Nothing of it runs at import.
+A service says what it needs by its `build` function, its one composition root: it is given a ServiceContext
+and answers with its ServiceParts. Nothing of it runs at import.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class ServiceContext:
     """What a service is given.
 
     `channel(name)` is a gRPC channel to the service of that name, wherever it runs. `folder` is the
@@ -76,7 +76,7 @@ async def nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ServiceParts:
     """What a service gives: its servicer, its consumers by name, and its own work.
 
     A task runs from start until it is cancelled; one that fails is started again with back-off.
@@ -112,19 +112,19 @@ class Service:
 
     `migrations` is the folder of its numbered SQL files; None for a stateless service. `settings`
     are what can be set for it, named in small letters: `provider_delay` of the service `payment` is
-    the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `Host.settings["provider_delay"]`.
+    the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `ServiceContext.settings["provider_delay"]`.
     """
 
     name: str
     contract: ServiceDescriptor
-    build: Callable[[Host], Awaitable[Parts]]
+    build: Callable[[ServiceContext], Awaitable[ServiceParts]]
     migrations: Traversable | None = None
     subscriptions: tuple[Subscription, ...] = ()
     settings: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class TokenIssuer:
     """Where the gateway learns who may call: full names of methods, such as `/shop.user.v1.UserService/GetRoles`."""
 
     issuer: str
@@ -134,7 +134,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Companion:
+class Emulator:
     """A program beside a fleet that stands for something outside the system, such as a bank in development.
 
     It is started unless `setting` of `service` says where the real thing is; otherwise that setting becomes
@@ -156,5 +156,5 @@ class App:
 
     name: str
     services: tuple[Service, ...]
-    identity: Identity
-    companions: tuple[Companion, ...] = ()
+    identity: TokenIssuer
+    emulators: tuple[Emulator, ...] = ()

@@ -123,7 +123,7 @@ class Saga:
             raise ValueError(f"saga {name!r}: steps need names of their own")
         self.name = name
         self.steps = steps
-        self.pivot = next((place for place, step in enumerate(steps) if step.pivot), 0)
+        self.pivot = next((index for index, step in enumerate(steps) if step.pivot), 0)
         self.rejected = rejected
         self.ended = ended
         self.deadline = deadline

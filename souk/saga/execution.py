@@ -17,12 +17,11 @@ from souk.kernel.errors import LeaseLost, Outcome, StoreUnavailable, VersionConf
 from souk.saga import machine
 from souk.saga.definition import Saga, StepCall
 from souk.saga.fault_points import AFTER, BEFORE, DO, RECORDED, UNDO, UNDONE, point
-from souk.saga.machine import Answer, Decision, Run
+from souk.saga.machine import Decision, Run, StepAnswer
 from souk.saga.settings import SagaSettings
 from souk.saga.states import Phase, StepState
 from souk.saga.step_call import ask
-from souk.saga.store import CHANNEL, Held, Progress, SagaStore, progress_of
-from souk.saga.store import Outcome as SagaOutcome
+from souk.saga.store import CHANNEL, Held, SagaOutcome, SagaProgress, SagaStore, progress_of
 from souk.store.database import Database, Transaction
 
 log = structlog.get_logger("souk.saga")
@@ -32,7 +31,7 @@ Participant = Callable[[StepCall], Awaitable[Message | None]]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every drive of a runner works with."""
+    """What every execution of a runner works with."""
 
     database: Database
     store: SagaStore
@@ -43,23 +42,23 @@ class Tools:
     chance: random.Random = field(default_factory=random.Random)
 
 
-def step_call(saga: Saga, held: Held, run: Run, place: int | None) -> StepCall:
-    """What the step at `place` is given, or a hook of the whole saga."""
+def step_call(saga: Saga, held: Held, run: Run, index: int | None) -> StepCall:
+    """What the step at `index` is given, or a hook of the whole saga."""
     ref = held.ref
     prefix = f"{ref.subject}:{ref.attempt}"
     keys = {step.name: f"{prefix}:{step.slug}" for step in saga.steps}
     recorded = zip(saga.steps, run.steps, strict=True)
     results = {step.name: was.result for step, was in recorded if was.state is StepState.DONE or was.result}
-    key = prefix if place is None else keys[saga.steps[place].name]
+    key = prefix if index is None else keys[saga.steps[index].name]
     return StepCall(ref, key, held.input, held.on_behalf_of, results, keys)
 
 
 async def run_hooks(tx: Transaction, saga: Saga, held: Held, decision: Decision) -> None:
     """Calls the hooks that a decision asks for, and wakes whoever waits for what they commit."""
     run = decision.run
-    for place in decision.records:
-        if (record := saga.steps[place].record) is not None:
-            await record(tx, step_call(saga, held, run, place), run.steps[place].result)
+    for index in decision.records:
+        if (record := saga.steps[index].record) is not None:
+            await record(tx, step_call(saga, held, run, index), run.steps[index].result)
     if decision.rejected and saga.rejected is not None and run.refusal is not None:
         await saga.rejected(tx, step_call(saga, held, run, None), run.refusal)
     if decision.ended:
@@ -68,7 +67,7 @@ async def run_hooks(tx: Transaction, saga: Saga, held: Held, decision: Decision)
         await tx.notify(CHANNEL)
 
 
-class Drive:
+class SagaExecution:
     """One run in this owner's hands. It is kept in memory; the lease's epoch guards every write."""
 
     def __init__(self, saga: Saga, held: Held, tools: Tools) -> None:
@@ -82,7 +81,7 @@ class Drive:
         self._tell()
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> SagaProgress:
         """How far it is, as far as it is committed."""
         return progress_of(self.run)
 
@@ -109,56 +108,58 @@ class Drive:
         self.stopped.set()
         self.decided.set()
 
-    async def _forward(self, place: int) -> None:
+    async def _forward(self, index: int) -> None:
         if self._late():
-            await self._write(place, lambda run: machine.deadline_passed(self._saga, run))
+            await self._write(index, lambda run: machine.deadline_passed(self._saga, run))
             return
-        answer = await self._try(place)
-        late, weary = self._late(), self._weary(place, answer)
-        decide = partial(machine.answered, self._saga, place=place, answer=answer, late=late, weary=weary)
-        await self._write(place, decide, RECORDED)
-        if self.run.to_do == place:
-            await self._pause(self.run.steps[place].tries)
+        answer = await self._try(index)
+        late, tries_exhausted = self._late(), self._tries_exhausted(index, answer)
+        decide = partial(
+            machine.answered, self._saga, index=index, answer=answer, late=late, tries_exhausted=tries_exhausted
+        )
+        await self._write(index, decide, RECORDED)
+        if self.run.to_do == index:
+            await self._pause(self.run.steps[index].tries)
 
-    async def _back(self, places: tuple[int, ...]) -> None:
+    async def _back(self, indexes: tuple[int, ...]) -> None:
         """Undoes all at once: one that cannot get through holds up no other."""
         try:
             async with asyncio.TaskGroup() as undos:
-                for place in places:
-                    undos.create_task(self._undo(place))
+                for index in indexes:
+                    undos.create_task(self._undo(index))
         except* LeaseLost as lost:
             raise lost.exceptions[0] from None
 
-    async def _undo(self, place: int) -> None:
-        while self.run.steps[place].state is StepState.UNDOING:
-            answer = await self._try_undo(place)
+    async def _undo(self, index: int) -> None:
+        while self.run.steps[index].state is StepState.UNDOING:
+            answer = await self._try_undo(index)
             if answer.outcome is Outcome.DONE:
-                await self._write(place, lambda run: machine.undone(self._saga, run, place), UNDONE)
+                await self._write(index, lambda run: machine.undone(self._saga, run, index), UNDONE)
                 return
             note = answer.refusal.reason if answer.refusal else ""
-            park = self._weary(place, answer)
-            await self._write(place, partial(machine.undo_failed, self._saga, place=place, note=note, park=park))
+            park = self._tries_exhausted(index, answer)
+            await self._write(index, partial(machine.undo_failed, self._saga, index=index, note=note, park=park))
             if not park:
-                await self._pause(self.run.steps[place].tries)
+                await self._pause(self.run.steps[index].tries)
 
-    async def _try(self, place: int) -> Answer:
-        step = self._saga.steps[place]
+    async def _try(self, index: int) -> StepAnswer:
+        step = self._saga.steps[index]
         assert step.do is not None, "the machine asks for no local step"
         limit = min(step.try_timeout, self._left()) if self.run.phase is Phase.RUNNING else step.try_timeout
-        return await self._ask(place, DO, step.do, limit)
+        return await self._ask(index, DO, step.do, limit)
 
-    async def _try_undo(self, place: int) -> Answer:
-        step = self._saga.steps[place]
+    async def _try_undo(self, index: int) -> StepAnswer:
+        step = self._saga.steps[index]
         assert step.undo is not None, "the machine undoes no step that has no undo"
-        return await self._ask(place, UNDO, step.undo, step.try_timeout)
+        return await self._ask(index, UNDO, step.undo, step.try_timeout)
 
-    def _weary(self, place: int, answer: Answer) -> bool:
+    def _tries_exhausted(self, index: int, answer: StepAnswer) -> bool:
         """Whether an operator must look: it was tried often, and the participant is not merely away."""
-        tries = self.run.steps[place].tries + 1
+        tries = self.run.steps[index].tries + 1
         return tries >= self._tools.settings.park_after and answer.outcome is not Outcome.NOT_SENT
 
-    async def _ask(self, place: int, what: str, call: Participant, limit: float) -> Answer:
-        name, tools = self._saga.steps[place].name, self._tools
+    async def _ask(self, index: int, what: str, call: Participant, limit: float) -> StepAnswer:
+        name, tools = self._saga.steps[index].name, self._tools
         tools.faults.point(point(self._saga.name, name, what, BEFORE))
         if self.silent_for >= tools.settings.lease:
             # The loop stood still, or nobody keeps our leases: somebody else may be at it.
@@ -167,17 +168,17 @@ class Drive:
             self.renewed()
         deadline = tools.clock.monotonic() + limit
         with acting_as(tools.service, on_behalf_of=self.held.on_behalf_of, deadline=deadline, one_try=True):
-            answer = await ask(name, call(step_call(self._saga, self.held, self.run, place)), limit)
+            answer = await ask(name, call(step_call(self._saga, self.held, self.run, index)), limit)
         tools.faults.point(point(self._saga.name, name, what, AFTER))
         return answer
 
-    async def _write(self, place: int, decide: Callable[[Run], Decision], result: str = "") -> None:
+    async def _write(self, index: int, decide: Callable[[Run], Decision], result: str = "") -> None:
         """Records a decision about a step; `result` names the step's in it, for fault points. Raises LeaseLost.
 
         What a participant answered is never dropped: the transaction is run until it commits. If a hook
         never lets it, the step is parked instead; a retry asks the participant again, by the same key.
         """
-        about = (place, result) if result else None
+        about = (index, result) if result else None
         async with self._lock:
             decision = decide(self.run)
             for tries in count(1):
@@ -188,7 +189,7 @@ class Drive:
                     raise
                 except Exception as error:
                     if self._hopeless(error, tries):
-                        decision = self._parked(place, error, tries)
+                        decision = self._parked(index, error, tries)
                     await self._after_failed_write(error, tries)
             self.run, self._revision = decision.run, self._revision + 1
             self.renewed()
@@ -199,10 +200,10 @@ class Drive:
         """Whether an operator must look: it failed often, and the database is not merely away."""
         return tries >= self._tools.settings.park_after and not isinstance(error, StoreUnavailable)
 
-    def _parked(self, place: int, error: Exception, tries: int) -> Decision:
-        ref, step, note = self.held.ref, self._saga.steps[place].name, f"not recorded: {type(error).__name__}"
+    def _parked(self, index: int, error: Exception, tries: int) -> Decision:
+        ref, step, note = self.held.ref, self._saga.steps[index].name, f"not recorded: {type(error).__name__}"
         log.error("saga step parked", saga=ref.name, subject=ref.subject, step=step, reason=note)
-        return machine.not_recorded(self._saga, self.run, place, note, tries=tries)
+        return machine.not_recorded(self._saga, self.run, index, note, tries=tries)
 
     async def _after_failed_write(self, error: Exception, tries: int) -> None:
         if isinstance(error, VersionConflict) and tries <= self._tools.settings.conflict_tries:
@@ -222,9 +223,9 @@ class Drive:
     def _strike(self, decision: Decision, about: tuple[int, str] | None, when: str) -> None:
         if not self._tools.faults.armed:
             return
-        places = [(place, RECORDED) for place in decision.records] or ([about] if about else [])
-        for place, what in places:
-            self._tools.faults.point(point(self._saga.name, self._saga.steps[place].name, what, when))
+        indexes = [(index, RECORDED) for index in decision.records] or ([about] if about else [])
+        for index, what in indexes:
+            self._tools.faults.point(point(self._saga.name, self._saga.steps[index].name, what, when))
 
     async def _pause(self, tries: int) -> None:
         pause = self._tools.settings.pause_after(tries, self._tools.chance)

@@ -66,13 +66,13 @@ class Run:
 
     @property
     def to_do(self) -> int | None:
-        """The place of the step to be asked, if one is."""
-        return next((place for place, step in enumerate(self.steps) if step.state in _ASKING), None)
+        """The index of the step to be asked, if one is."""
+        return next((index for index, step in enumerate(self.steps) if step.state in _ASKING), None)
 
     @property
     def to_undo(self) -> tuple[int, ...]:
-        """The places of the steps to be undone, in any order or at once."""
-        return tuple(place for place, step in enumerate(self.steps) if step.state is StepState.UNDOING)
+        """The indexes of the steps to be undone, in any order or at once."""
+        return tuple(index for index, step in enumerate(self.steps) if step.state is StepState.UNDOING)
 
     @property
     def active(self) -> bool:
@@ -81,7 +81,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StepAnswer:
     """How one try of a step ended; `refusal` says why, unless it is DONE."""
 
     outcome: Outcome
@@ -93,7 +93,7 @@ class Answer:
 class Decision:
     """The run as it is to be recorded, and the hooks to call in the same transaction, in this order.
 
-    `records` are the places of the steps whose `record` is due.
+    `records` are the indexes of the steps whose `record` is due.
     """
 
     run: Run
@@ -110,47 +110,47 @@ class _Draft:
         self.steps = list(run.steps)
         self.records: list[int] = []
 
-    def step(self, place: int, event: StepEvent, *, tried: int = 0, result: bytes = b"", note: str = "") -> None:
-        old = self.steps[place]
+    def step(self, index: int, event: StepEvent, *, tried: int = 0, result: bytes = b"", note: str = "") -> None:
+        old = self.steps[index]
         state = STEP.next(old.state, event)
         # A step counts anew when it goes back: its back-off and its limit are the undo's.
         turns = state in _OPEN_UNDO and old.state not in _OPEN_UNDO
         tries = 0 if turns else old.tries + tried
-        self.steps[place] = StepRun(state, tries, result or old.result, note)
-        if state is StepState.UNDOING and self.saga.steps[place].undo is None:
-            self.step(place, StepEvent.UNDONE)
+        self.steps[index] = StepRun(state, tries, result or old.result, note)
+        if state is StepState.UNDOING and self.saga.steps[index].undo is None:
+            self.step(index, StepEvent.UNDONE)
 
     def go_on(self, *, late: bool) -> None:
         """Does the local steps that come next, and registers the first that is not."""
-        for place, step in enumerate(self.saga.steps):
-            if self.steps[place].state is not StepState.WAITING:
+        for index, step in enumerate(self.saga.steps):
+            if self.steps[index].state is not StepState.WAITING:
                 continue
             if step.do is not None:
                 if late and self.phase is Phase.RUNNING:
                     self.turn_back(too_late(step.name))
                 else:
-                    self.step(place, StepEvent.REGISTER)
+                    self.step(index, StepEvent.REGISTER)
                 return
-            self.done(place, StepEvent.DONE)
+            self.done(index, StepEvent.DONE)
         self.phase = RUN.next(self.phase, PhaseEvent.ALL_DONE)
 
-    def done(self, place: int, event: StepEvent, *, tried: int = 0, result: bytes = b"") -> None:
-        self.step(place, event, tried=tried, result=result)
-        self.records.append(place)
-        if place == self.saga.pivot and self.phase is Phase.RUNNING:
+    def done(self, index: int, event: StepEvent, *, tried: int = 0, result: bytes = b"") -> None:
+        self.step(index, event, tried=tried, result=result)
+        self.records.append(index)
+        if index == self.saga.pivot and self.phase is Phase.RUNNING:
             self.phase = RUN.next(self.phase, PhaseEvent.PIVOT)
 
     def turn_back(self, refusal: Refusal) -> None:
         self.phase, self.refusal = RUN.next(self.phase, PhaseEvent.TURN_BACK), refusal
-        for place, step in enumerate(self.steps):
-            done_and_undoable = step.state is StepState.DONE and self.saga.steps[place].undo is not None
+        for index, step in enumerate(self.steps):
+            done_and_undoable = step.state is StepState.DONE and self.saga.steps[index].undo is not None
             if done_and_undoable or step.state in _ASKING:
-                self.step(place, StepEvent.TAKE_BACK)
+                self.step(index, StepEvent.TAKE_BACK)
 
     def decision(self) -> Decision:
         """Settles the phase once the undos allow it."""
         before = self.phase
-        open_undos = [self.saga.steps[place] for place, step in enumerate(self.steps) if step.state in _OPEN_UNDO]
+        open_undos = [self.saga.steps[index] for index, step in enumerate(self.steps) if step.state in _OPEN_UNDO]
         if self.phase is Phase.TURNED_BACK and not any(step.outcome_waits for step in open_undos):
             self.phase = RUN.next(self.phase, PhaseEvent.SETTLED)
         if self.phase is Phase.REJECTED and not open_undos:
@@ -174,29 +174,31 @@ def begin(saga: Saga) -> Decision:
     return draft.decision()
 
 
-def answered(saga: Saga, run: Run, place: int, answer: Answer, *, late: bool, weary: bool = False) -> Decision:
-    """One try of the step at `place` has ended; `weary` says that there were enough of them."""
+def answered(
+    saga: Saga, run: Run, index: int, answer: StepAnswer, *, late: bool, tries_exhausted: bool = False
+) -> Decision:
+    """One try of the step at `index` has ended; `tries_exhausted` says that there were enough of them."""
     draft = _Draft(saga, run)
-    event = _event(run, answer, weary=weary)
+    event = _event(run, answer, tries_exhausted=tries_exhausted)
     if event is StepEvent.DONE:
-        draft.done(place, event, tried=1, result=answer.result)
+        draft.done(index, event, tried=1, result=answer.result)
         draft.go_on(late=late)
         return draft.decision()
-    refusal = answer.refusal or Refusal(saga.steps[place].name, answer.outcome.name)
-    draft.step(place, event, tried=1, note=refusal.reason)
+    refusal = answer.refusal or Refusal(saga.steps[index].name, answer.outcome.name)
+    draft.step(index, event, tried=1, note=refusal.reason)
     if run.phase is Phase.RUNNING:
-        if draft.steps[place].state is not StepState.DOUBTFUL:
+        if draft.steps[index].state is not StepState.DOUBTFUL:
             draft.turn_back(refusal)
         elif late:
             draft.turn_back(too_late(refusal.step))
     return draft.decision()
 
 
-def _event(run: Run, answer: Answer, *, weary: bool) -> StepEvent:
+def _event(run: Run, answer: StepAnswer, *, tries_exhausted: bool) -> StepEvent:
     if run.phase is Phase.RUNNING:
         return _BEFORE_PIVOT[answer.outcome]
     final = answer.refusal is not None and answer.refusal.final
-    if answer.outcome is Outcome.REFUSED and not final and not weary:
+    if answer.outcome is Outcome.REFUSED and not final and not tries_exhausted:
         return StepEvent.DELAYED
     return _AFTER_PIVOT[answer.outcome]
 
@@ -208,28 +210,28 @@ def deadline_passed(saga: Saga, run: Run) -> Decision:
     return draft.decision()
 
 
-def undone(saga: Saga, run: Run, place: int) -> Decision:
-    """The undo of the step at `place` is acknowledged."""
+def undone(saga: Saga, run: Run, index: int) -> Decision:
+    """The undo of the step at `index` is acknowledged."""
     draft = _Draft(saga, run)
-    draft.step(place, StepEvent.UNDONE, tried=1)
+    draft.step(index, StepEvent.UNDONE, tried=1)
     return draft.decision()
 
 
-def undo_failed(saga: Saga, run: Run, place: int, note: str, *, park: bool) -> Decision:
-    """The undo of the step at `place` failed; `park` says that an operator must look."""
+def undo_failed(saga: Saga, run: Run, index: int, note: str, *, park: bool) -> Decision:
+    """The undo of the step at `index` failed; `park` says that an operator must look."""
     draft = _Draft(saga, run)
-    draft.step(place, StepEvent.PARK if park else StepEvent.UNDO_FAILED, tried=1, note=note)
+    draft.step(index, StepEvent.PARK if park else StepEvent.UNDO_FAILED, tried=1, note=note)
     return draft.decision()
 
 
-def not_recorded(saga: Saga, run: Run, place: int, note: str, *, tries: int) -> Decision:
-    """What became of the step at `place` could not be recorded in so many tries: an operator must look.
+def not_recorded(saga: Saga, run: Run, index: int, note: str, *, tries: int) -> Decision:
+    """What became of the step at `index` could not be recorded in so many tries: an operator must look.
 
     Nothing else is decided, and no hook is called. A retry asks the participant again.
     """
     draft = _Draft(saga, run)
-    undoing = run.steps[place].state is StepState.UNDOING
-    draft.step(place, StepEvent.PARK if undoing else StepEvent.BLOCKED, tried=tries, note=note)
+    undoing = run.steps[index].state is StepState.UNDOING
+    draft.step(index, StepEvent.PARK if undoing else StepEvent.BLOCKED, tried=tries, note=note)
     return draft.decision()
 
 

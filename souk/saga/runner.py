@@ -22,15 +22,15 @@ from souk.kernel.context import current
 from souk.kernel.errors import LeaseLost, StoreError
 from souk.saga import machine, maintenance, unknown_steps
 from souk.saga.definition import Saga, SagaRef
-from souk.saga.execution import Drive, Tools, run_hooks
+from souk.saga.execution import SagaExecution, Tools, run_hooks
 from souk.saga.fault_points import AFTER, BEFORE, fault_points, start_point
 from souk.saga.maintenance import ParkedStep
 from souk.saga.settings import SagaSettings
-from souk.saga.store import Held, Outcome, Progress, SagaStore
+from souk.saga.store import Held, SagaOutcome, SagaProgress, SagaStore
 from souk.saga.waiters import Watch
 from souk.store.database import Database, Transaction
 
-__all__ = ["Outcome", "Progress", "SagaRunner", "SagaSettings", "fault_points"]
+__all__ = ["SagaOutcome", "SagaProgress", "SagaRunner", "SagaSettings", "fault_points"]
 
 log = structlog.get_logger("souk.saga")
 
@@ -59,10 +59,10 @@ class SagaRunner:
         self._store = SagaStore(self._steps, owner, self._settings.lease)
         self._tools = Tools(database, self._store, clock, service, self._settings, faults)
         self._watch = Watch(database, self._store, clock, self._settings.poll)
-        self._drives: dict[SagaRef, Drive] = {}
-        self._tasks: dict[Drive, asyncio.Task[None]] = {}
+        self._drives: dict[SagaRef, SagaExecution] = {}
+        self._tasks: dict[SagaExecution, asyncio.Task[None]] = {}
         self._closed = False
-        self._next_sweep = self._next_look = clock.monotonic()
+        self._next_sweep = self._next_check = clock.monotonic()
         self._unknown: dict[SagaRef, str] = {}
 
     async def start(
@@ -89,31 +89,31 @@ class SagaRunner:
         tx.after_commit(lambda: self._started(held))
         return ref
 
-    async def wait(self, ref: SagaRef, until: float) -> Progress:
+    async def wait(self, ref: SagaRef, until: float) -> SagaProgress:
         """Returns once the outcome is committed, or at `until` (monotonic seconds) with RUNNING.
 
         Works wherever the run is driven. A saga that only goes forward is COMMITTED from its start:
         use `wait_ended`. Raises LookupError without such a run.
         """
-        if (drive := self._drives.get(ref)) is not None:
-            await self._until(drive.decided, until)
-            if drive.progress.outcome is not Outcome.RUNNING or self._tools.clock.monotonic() >= until:
-                return drive.progress
-        return await self._watch.wait(ref, until, lambda progress: progress.outcome is not Outcome.RUNNING)
+        if (execution := self._drives.get(ref)) is not None:
+            await self._until(execution.decided, until)
+            if execution.progress.outcome is not SagaOutcome.RUNNING or self._tools.clock.monotonic() >= until:
+                return execution.progress
+        return await self._watch.wait(ref, until, lambda progress: progress.outcome is not SagaOutcome.RUNNING)
 
-    async def wait_ended(self, ref: SagaRef, until: float) -> Progress:
+    async def wait_ended(self, ref: SagaRef, until: float) -> SagaProgress:
         """Returns once nothing is left to do, forward or back, or at `until` with `ended` false."""
-        if (drive := self._drives.get(ref)) is not None:
-            await self._until(drive.stopped, until)
-            if drive.progress.ended or self._tools.clock.monotonic() >= until:
-                return drive.progress
+        if (execution := self._drives.get(ref)) is not None:
+            await self._until(execution.stopped, until)
+            if execution.progress.ended or self._tools.clock.monotonic() >= until:
+                return execution.progress
         return await self._watch.wait(ref, until, lambda progress: progress.ended)
 
     async def open(self, tx: Transaction, subject: str) -> bool:
         """Whether some run of `subject` has not ended: a step, or an undo, is still to be done."""
         return await self._store.open(tx, subject)
 
-    async def progress(self, tx: Transaction, ref: SagaRef) -> Progress:
+    async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
         """How far a run is, as `tx` sees it. Raises LookupError without such a run."""
         return await self._store.progress(tx, ref)
 
@@ -157,50 +157,50 @@ class SagaRunner:
 
     def _started(self, held: Held) -> None:
         self._tools.faults.point(start_point(held.ref.name, AFTER))
-        self._drive(held)
+        self._execution(held)
 
     def _resume(self, held: Held) -> None:
         after = machine.resumed(self._sagas[held.ref.name], held.run)
-        self._drive(replace(held, run=after))
+        self._execution(replace(held, run=after))
 
-    def _drive(self, held: Held) -> None:
+    def _execution(self, held: Held) -> None:
         if self._closed or not held.run.active:
             return
-        drive = Drive(self._sagas[held.ref.name], held, self._tools)
-        self._drives[held.ref] = drive
+        execution = SagaExecution(self._sagas[held.ref.name], held, self._tools)
+        self._drives[held.ref] = execution
         # An empty context: nothing of the request that started it, neither caller nor deadline.
-        self._tasks[drive] = asyncio.get_running_loop().create_task(self._go(drive), context=Context())
+        self._tasks[execution] = asyncio.get_running_loop().create_task(self._go(execution), context=Context())
 
-    async def _go(self, drive: Drive) -> None:
-        ref = drive.held.ref
+    async def _go(self, execution: SagaExecution) -> None:
+        ref = execution.held.ref
         try:
-            await drive.go()
+            await execution.go()
         except LeaseLost:
             log.info("saga taken over by another owner", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
         except Exception:
             # The lease runs out, and whoever takes over reads afresh.
             log.exception("saga left", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
         finally:
-            del self._tasks[drive]
-            if self._drives.get(ref) is drive:
+            del self._tasks[execution]
+            if self._drives.get(ref) is execution:
                 del self._drives[ref]
-            drive.stop()
+            execution.stop()
 
     async def _renew(self) -> None:
-        silent = [drive for drive in self._tasks if drive.silent_for >= self._settings.lease / 3]
-        silent.sort(key=lambda drive: (drive.held.ref.subject, drive.held.ref.name))
+        silent = [execution for execution in self._tasks if execution.silent_for >= self._settings.lease / 3]
+        silent.sort(key=lambda execution: (execution.held.ref.subject, execution.held.ref.name))
         at_once = self._settings.claim_at_once
         for start in range(0, len(silent), at_once):
             await self._renew_some(silent[start : start + at_once])
 
-    async def _renew_some(self, drives: list[Drive]) -> None:
+    async def _renew_some(self, drives: list[SagaExecution]) -> None:
         async def renew(tx: Transaction) -> list[bool]:
-            return [await self._store.renew(tx, drive.held) for drive in drives]
+            return [await self._store.renew(tx, execution.held) for execution in drives]
 
-        for drive, ours in zip(drives, await self._tools.database.run(renew), strict=True):
+        for execution, ours in zip(drives, await self._tools.database.run(renew), strict=True):
             if ours:
-                drive.renewed()
-            elif (task := self._tasks.get(drive)) is not None:
+                execution.renewed()
+            elif (task := self._tasks.get(execution)) is not None:
                 task.cancel()
 
     async def _take_over(self) -> int:
@@ -221,9 +221,9 @@ class SagaRunner:
 
     async def _mark_unknown(self) -> None:
         """Says which runs are left to another version, in one line and only when others are found."""
-        if self._tools.clock.monotonic() < self._next_look:
+        if self._tools.clock.monotonic() < self._next_check:
             return
-        self._next_look = self._tools.clock.monotonic() + self._settings.lease
+        self._next_check = self._tools.clock.monotonic() + self._settings.lease
         found = await self._tools.database.run(partial(unknown_steps.mark, steps=self._steps))
         if found.keys() - self._unknown.keys():
             log.error(

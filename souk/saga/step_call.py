@@ -11,7 +11,7 @@ from souk.kernel.errors import FORBIDDEN, UNAUTHENTICATED, Outcome
 from souk.rpc.call import CallFailed, failure_of
 from souk.rpc.status import STATUS_KEY
 from souk.saga.definition import Refusal
-from souk.saga.machine import Answer
+from souk.saga.machine import StepAnswer
 
 log = structlog.get_logger("souk.saga")
 
@@ -19,7 +19,7 @@ GRACE = 0.25
 """How much longer than its deadline a call may take to say that it is over, in seconds."""
 
 
-async def ask(step: str, call: Awaitable[Message | None], limit: float) -> Answer:
+async def ask(step: str, call: Awaitable[Message | None], limit: float) -> StepAnswer:
     """Awaits `call` for `limit` seconds. Whatever it raises is an answer: UNKNOWN unless it says more."""
     try:
         async with asyncio.timeout(limit + GRACE):
@@ -27,7 +27,7 @@ async def ask(step: str, call: Awaitable[Message | None], limit: float) -> Answe
     except grpc.aio.AioRpcError as error:
         failed = failure_of(error)
         outcome = _outcome(failed)
-        return Answer(outcome, refusal=_refusal(step, failed, sent=outcome is not Outcome.NOT_SENT))
+        return StepAnswer(outcome, refusal=_refusal(step, failed, sent=outcome is not Outcome.NOT_SENT))
     except TimeoutError:
         return _unknown(step, "TIMEOUT")
     except asyncio.CancelledError:
@@ -39,7 +39,7 @@ async def ask(step: str, call: Awaitable[Message | None], limit: float) -> Answe
     except Exception as error:
         log.exception("saga step failed in its own code", step=step)
         return _unknown(step, type(error).__name__)
-    return Answer(Outcome.DONE, b"" if reply is None else reply.SerializeToString())
+    return StepAnswer(Outcome.DONE, b"" if reply is None else reply.SerializeToString())
 
 
 def _outcome(failed: CallFailed) -> Outcome:
@@ -49,8 +49,8 @@ def _outcome(failed: CallFailed) -> Outcome:
     return Outcome.NOT_SENT if turned_away else failed.outcome
 
 
-def _unknown(step: str, reason: str) -> Answer:
-    return Answer(Outcome.UNKNOWN, refusal=Refusal(step, reason))
+def _unknown(step: str, reason: str) -> StepAnswer:
+    return StepAnswer(Outcome.UNKNOWN, refusal=Refusal(step, reason))
 
 
 def _refusal(step: str, failed: CallFailed, *, sent: bool) -> Refusal:

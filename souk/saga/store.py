@@ -24,7 +24,7 @@ CHANNEL = "souk_saga"
 _RUN = "subject = $1 AND saga = $2 AND attempt = $3"
 
 
-class Outcome(Enum):
+class SagaOutcome(Enum):
     """What a saga came to, as far as it is committed."""
 
     RUNNING = "running"
@@ -33,37 +33,37 @@ class Outcome(Enum):
 
 
 _OUTCOMES = {
-    Phase.RUNNING: Outcome.RUNNING,
-    Phase.TURNED_BACK: Outcome.RUNNING,
-    Phase.COMMITTED: Outcome.COMMITTED,
-    Phase.COMPLETED: Outcome.COMMITTED,
-    Phase.REJECTED: Outcome.REJECTED,
-    Phase.COMPENSATED: Outcome.REJECTED,
+    Phase.RUNNING: SagaOutcome.RUNNING,
+    Phase.TURNED_BACK: SagaOutcome.RUNNING,
+    Phase.COMMITTED: SagaOutcome.COMMITTED,
+    Phase.COMPLETED: SagaOutcome.COMMITTED,
+    Phase.REJECTED: SagaOutcome.REJECTED,
+    Phase.COMPENSATED: SagaOutcome.REJECTED,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SagaProgress:
     """How far a run is.
 
     `refusal` is why it was REJECTED. `ended` says that nothing is left to do; `parked` that some
     step waits for an operator.
     """
 
-    outcome: Outcome
+    outcome: SagaOutcome
     refusal: Refusal | None = None
     ended: bool = False
     parked: bool = False
 
 
-def progress_of(run: Run) -> Progress:
+def progress_of(run: Run) -> SagaProgress:
     """How far `run` is."""
     return _progress(run.phase, run.refusal, parked=run.parked)
 
 
-def _progress(phase: Phase, refusal: Refusal | None, *, parked: bool) -> Progress:
+def _progress(phase: Phase, refusal: Refusal | None, *, parked: bool) -> SagaProgress:
     outcome = _OUTCOMES[phase]
-    return Progress(outcome, refusal if outcome is Outcome.REJECTED else None, phase in ENDED, parked)
+    return SagaProgress(outcome, refusal if outcome is SagaOutcome.REJECTED else None, phase in ENDED, parked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class SagaStore:
                 WHERE {_RUN} AND epoch = $9 AND revision = $10""",
             *_key(held.ref),
             *(new.phase.value, new.active, new.parked, new.ended, self._lease, held.epoch, revision),
-            likely=1,
+            expect_rows=1,
         )
         if not changed:
             # Within an epoch one owner writes, one write at a time: a newer revision is this one.
@@ -126,8 +126,8 @@ class SagaStore:
             return False
         if new.refusal is not None and old.refusal is None:
             await self._write_refusal(tx, held.ref, new.refusal)
-        changes = (place for place, step in enumerate(new.steps) if step != old.steps[place])
-        await self._write_steps(tx, held.ref, ((place, new.steps[place]) for place in changes))
+        changes = (index for index, step in enumerate(new.steps) if step != old.steps[index])
+        await self._write_steps(tx, held.ref, ((index, new.steps[index]) for index in changes))
         return True
 
     async def renew(self, tx: Transaction, held: Held) -> bool:
@@ -176,7 +176,7 @@ class SagaStore:
         origin = row["input"], row["on_behalf_of"], row["traceparent"]
         return Held(ref, row["epoch"], row["revision"], *origin, left, run)
 
-    async def progress(self, tx: Transaction, ref: SagaRef) -> Progress:
+    async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
         """How far a run is. Raises LookupError without such a run."""
         row = await tx.fetch_one(
             f"""SELECT phase, parked, refused_step, reason, detail, status, sent, final
@@ -195,8 +195,8 @@ class SagaStore:
     async def _write_steps(self, tx: Transaction, ref: SagaRef, steps: Iterable[tuple[int, StepRun]]) -> None:
         names = self._step_names[ref.name]
         rows: list[tuple[Value, ...]] = [
-            (names[place], step.state.value, step.tries, step.result, step.note)
-            for place, step in steps
+            (names[index], step.state.value, step.tries, step.result, step.note)
+            for index, step in steps
             if step.state is not StepState.WAITING
         ]
         if rows:

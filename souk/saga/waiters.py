@@ -9,12 +9,12 @@ import structlog
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
 from souk.saga.definition import SagaRef
-from souk.saga.store import CHANNEL, Progress, SagaStore
+from souk.saga.store import CHANNEL, SagaProgress, SagaStore
 from souk.store.database import Database, Transaction
 
 log = structlog.get_logger("souk.saga")
 
-Enough = Callable[[Progress], bool]
+Enough = Callable[[SagaProgress], bool]
 
 
 class Watch:
@@ -22,19 +22,19 @@ class Watch:
 
     def __init__(self, database: Database, store: SagaStore, clock: Clock, poll: float) -> None:
         self._database, self._store, self._clock, self._poll = database, store, clock, poll
-        self._waiting: dict[asyncio.Future[Progress], tuple[SagaRef, Enough]] = {}
+        self._waiting: dict[asyncio.Future[SagaProgress], tuple[SagaRef, Enough]] = {}
         self._poller: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
-    async def wait(self, ref: SagaRef, until: float, enough: Enough) -> Progress:
+    async def wait(self, ref: SagaRef, until: float, enough: Enough) -> SagaProgress:
         """How far `ref` is once that is enough, or at `until`. Raises LookupError without such a run."""
         progress = await self._database.read(lambda tx: self._store.progress(tx, ref), single=True)
         if enough(progress):
             return progress
-        news: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
+        news: asyncio.Future[SagaProgress] = asyncio.get_running_loop().create_future()
         self._waiting[news] = ref, enough
         if self._poller is None or self._poller.done():
-            self._poller = asyncio.create_task(self._look())
+            self._poller = asyncio.create_task(self._keep_polling())
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(until - self._clock.monotonic()):
@@ -49,22 +49,22 @@ class Watch:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
 
-    async def _look(self) -> None:
+    async def _keep_polling(self) -> None:
         stop_listening = self._database.listen(CHANNEL, self._wake.set)
         try:
             while self._waiting:
                 self._wake.clear()
-                await self._look_once()
+                await self._poll_once()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._poll):
                         await self._wake.wait()
         finally:
             stop_listening()
 
-    async def _look_once(self) -> None:
+    async def _poll_once(self) -> None:
         refs = {ref for ref, _ in self._waiting.values()}
 
-        async def progress(tx: Transaction) -> dict[SagaRef, Progress]:
+        async def progress(tx: Transaction) -> dict[SagaRef, SagaProgress]:
             return {ref: await self._store.progress(tx, ref) for ref in refs}
 
         try:

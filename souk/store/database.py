@@ -63,10 +63,10 @@ class Transaction(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    async def execute(self, sql: str, *values: Value, likely: int | None = None) -> int:
+    async def execute(self, sql: str, *values: Value, expect_rows: int | None = None) -> int:
         """Runs one statement; returns how many rows it changed.
 
-        `likely` is how many that is nearly always. It may be told without asking, so that the
+        `expect_rows` is how many that is nearly always. It may be told without asking, so that the
         transaction needs fewer round trips; where it turns out wrong, the work is called again.
         """
         ...

@@ -48,12 +48,12 @@ class Meaning:
     server: Server
     advice: str = ""
 
-    def error(self, name: str, said: str) -> StoreError:
-        """The error of Souk's tree for the database `name`; `said` is the engine's own text, which may be empty."""
+    def error(self, name: str, message: str) -> StoreError:
+        """The error of Souk's tree for the database `name`; `message` is the engine's own text, which may be empty."""
         if self.server is Server.WELL:
-            return StoreError(f"database {name}: {said}")
+            return StoreError(f"database {name}: {message}")
         kind = StoreCorrupt if self.server is Server.DAMAGED else StoreUnavailable
-        line, advice = " ".join(said.split()), f" ({self.advice})" if self.advice else ""
+        line, advice = " ".join(message.split()), f" ({self.advice})" if self.advice else ""
         return kind(f"database {name} {self.server.value}{': ' if line else ''}{line}{advice}")
 
 

@@ -57,7 +57,7 @@ class EventStore:
         for version, event in enumerate(events, expected_version + 1):
             metadata = orjson.dumps(event.metadata).decode()
             values = (stream, version, event.type, event.payload, metadata, event.time)
-            if not await tx.execute(_APPEND, *values, likely=1):
+            if not await tx.execute(_APPEND, *values, expect_rows=1):
                 raise VersionConflict(f"stream {stream} is not at version {version - 1}")
         return expected_version + len(events)
 

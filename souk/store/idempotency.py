@@ -134,7 +134,7 @@ class Idempotency:
             "INSERT INTO souk_idempotency (caller, method, idempotency_key, fingerprint, subject, created_at)"
             f" VALUES ($1, $2, $3, $4, $5, {tx.dialect.now}) ON CONFLICT DO NOTHING",
             *(scope.caller, scope.method, scope.key, fingerprint, subject),
-            likely=1,
+            expect_rows=1,
         )
         return written == 1
 
@@ -144,7 +144,7 @@ class Idempotency:
             f"UPDATE souk_idempotency SET reply = $4, status = $5, finished_at = {tx.dialect.now}"
             " WHERE caller = $1 AND method = $2 AND idempotency_key = $3 AND finished_at IS NULL",
             *(scope.caller, scope.method, scope.key, reply.message, reply.status),
-            likely=1,
+            expect_rows=1,
         )
         if written != 1:
             raise StoreError(f"the key of {scope.method} is not bound, or has its final answer")
@@ -161,14 +161,14 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[M]):
+class IdempotentAnswer(Generic[M]):
     """What `once` gives: the response, and whether it is the one of an earlier request."""
 
     message: M
     replayed: bool
 
 
-async def once(database: Database, scope: Scope, fingerprint: str, work: Work[M], kind: type[M]) -> Answer[M]:
+async def once(database: Database, scope: Scope, fingerprint: str, work: Work[M], kind: type[M]) -> IdempotentAnswer[M]:
     """Runs `work` and stores its response under the key, in one transaction; a repeat is given that response.
 
     For writes that end inside their transaction. When `work` raises, nothing is stored and the key
@@ -176,14 +176,14 @@ async def once(database: Database, scope: Scope, fingerprint: str, work: Work[M]
     """
     keys = Idempotency()
 
-    async def keyed(tx: Transaction) -> Answer[M]:
+    async def keyed(tx: Transaction) -> IdempotentAnswer[M]:
         known = await keys.find(tx, scope)
         if known is not None:
             return _replayed(known, fingerprint, kind)
         await keys.insert(tx, scope, fingerprint, subject="")
         message = await work(tx)
         await keys.finish(tx, scope, StoredReply.done(message))
-        return Answer(message, replayed=False)
+        return IdempotentAnswer(message, replayed=False)
 
     return await database.run(keyed)
 
@@ -199,8 +199,8 @@ async def sweep_for_ever(database: Database) -> None:
         await asyncio.sleep(SWEEP_EVERY)
 
 
-def _replayed(known: KeyRecord, fingerprint: str, kind: type[M]) -> Answer[M]:
+def _replayed(known: KeyRecord, fingerprint: str, kind: type[M]) -> IdempotentAnswer[M]:
     known.require(fingerprint)
     if known.reply is None:
         raise DomainError(IN_PROGRESS, "this request is still in progress", retry_after=1.0)
-    return Answer(known.reply.replay(kind), replayed=True)
+    return IdempotentAnswer(known.reply.replay(kind), replayed=True)

@@ -18,7 +18,7 @@ class Inbox:
             INSERT INTO souk_inbox (consumer, event_id, handled_at) VALUES ($1, $2, {tx.dialect.now})
             ON CONFLICT (consumer, event_id) DO NOTHING
         """
-        return await tx.execute(sql, consumer, event_id, likely=1) == 1
+        return await tx.execute(sql, consumer, event_id, expect_rows=1) == 1
 
     async def forget(self, tx: Transaction, older_than: float, limit: int) -> int:
         """Drops up to `limit` marks older than `older_than` seconds; returns how many went.

@@ -1,105 +1,107 @@
-"""The processes that work on top of the engines: companions, services, gateways."""
+"""The processes that work on top of the engines: emulators, services, gateways."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from souk.admin.process_status import COMPANION, GATEWAY, SERVICE
+from souk.admin.process_status import EMULATOR, GATEWAY, SERVICE
 from souk.runtime.config.settings import Settings
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
 from souk.runtime.service import App
 from souk.supervisor.backing_processes import Databases
 from souk.supervisor.fleet import Fleet
-from souk.supervisor.launch import Commands, Placed, Surroundings, placed
+from souk.supervisor.launch import EmulatorProcess, LaunchCommands, Surroundings, needed_emulators
 from souk.supervisor.output.log_filter import without
 from souk.supervisor.output.readiness import ready_line
-from souk.supervisor.process_spec import Blueprint, Ground
-from souk.supervisor.replica_set import Part
+from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
+from souk.supervisor.replica_set import ReplicaSet
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
-    """What the staff stands on: where its databases, Redis, its registry and the public socket are, and the
-    commands that start it."""
+class LaunchContext:
+    """What the app's processes are launched with: databases, Redis, the registry and the public socket, and the
+    commands that start them."""
 
     databases: Databases
     redis: str = field(repr=False)
     registry: str = field(repr=False)
     public: int
-    commands: Commands
+    commands: LaunchCommands
 
 
-class Staff:
-    """Makes the parts of a fleet that are processes of the app, and starts them."""
+class AppProcesses:
+    """Makes the replica sets of a fleet that are processes of the app, and starts them."""
 
     def __init__(
         self,
         app: App,
         settings: Settings,
         inherited: Mapping[str, str],
-        places: Places,
-        ground: Ground,
+        layout: DataLayout,
+        context: SupervisorContext,
         fleet: Fleet,
-        grounds: Grounds,
+        launch: LaunchContext,
     ) -> None:
-        self._app, self._places, self._ground, self._fleet, self._grounds = app, places, ground, fleet, grounds
-        self._companions = placed(app.companions, settings, places)
-        given = {name: text for one in self._companions for name, text in one.settings(places.data).items()}
-        self._around = Surroundings(inherited, settings, places.data, grounds.registry, grounds.redis, given)
+        self._app, self._layout, self._context, self._fleet, self._launch = app, layout, context, fleet, launch
+        self._emulators = needed_emulators(app.emulators, settings, layout)
+        given = {name: text for one in self._emulators for name, text in one.settings(layout.data).items()}
+        self._around = Surroundings(inherited, settings, layout.data, launch.registry, launch.redis, given)
 
     async def start(self, wanted: Mapping[str, int]) -> None:
         """Starts so many of each, and returns when all of them take calls, however long it takes.
 
         The gateways come last, so that who is served finds the services: but not later than each has tried once.
         """
-        parts = [
-            *(self._companion(one) for one in self._companions),
+        replica_sets = [
+            *(self._emulator(one) for one in self._emulators),
             *(self._service(service.name, wanted[service.name]) for service in self._app.services),
         ]
         gateway = self._gateway(wanted[GATEWAY])
-        for part in (*parts, gateway):
-            self._fleet.add(part)
-        for part in parts:
-            part.begin()
-        await asyncio.gather(*(part.attempted() for part in parts))
+        for replica_set in (*replica_sets, gateway):
+            self._fleet.add(replica_set)
+        for replica_set in replica_sets:
+            replica_set.begin()
+        await asyncio.gather(*(replica_set.attempted() for replica_set in replica_sets))
         gateway.begin()
-        await asyncio.gather(*(part.ready() for part in (*parts, gateway)))
+        await asyncio.gather(*(replica_set.ready() for replica_set in (*replica_sets, gateway)))
 
-    def _companion(self, one: Placed) -> Part:
-        name = one.companion.name
+    def _emulator(self, one: EmulatorProcess) -> ReplicaSet:
+        name = one.emulator.name
 
         async def command() -> Command:
             one.socket.unlink(missing_ok=True)
-            return one.command(self._places.data, self._around.inherited)
+            return one.command(self._layout.data, self._around.inherited)
 
         # Where it listens is told with its state.
         shown = without(bytes(one.socket))
-        blueprint = Blueprint(name, name, COMPANION, command, one.readiness, shown=shown)
-        return Part(name, COMPANION, 1, lambda number: blueprint, self._ground)
+        spec = ProcessSpec(name, name, EMULATOR, command, one.readiness, shown=shown)
+        return ReplicaSet(name, EMULATOR, 1, lambda number: spec, self._context)
 
-    def _service(self, name: str, replicas: int) -> Part:
-        own = {**self._grounds.databases.settings_of(name), **self._around.where_services_listen}
-        return Part(name, SERVICE, replicas, lambda number: self._serving(name, SERVICE, number, own), self._ground)
+    def _service(self, name: str, replicas: int) -> ReplicaSet:
+        own = {**self._launch.databases.settings_of(name), **self._around.where_services_listen}
+        return ReplicaSet(
+            name, SERVICE, replicas, lambda number: self._serving(name, SERVICE, number, own), self._context
+        )
 
-    def _gateway(self, replicas: int) -> Part:
-        public = self._grounds.public
+    def _gateway(self, replicas: int) -> ReplicaSet:
+        public = self._launch.public
         own = {"LISTEN_FD": str(public)}
-        return Part(
+        return ReplicaSet(
             GATEWAY,
             GATEWAY,
             replicas,
             lambda number: self._serving(GATEWAY, GATEWAY, number, own, public),
-            self._ground,
+            self._context,
         )
 
-    def _serving(self, name: str, kind: str, number: int, own: Mapping[str, str], *descriptors: int) -> Blueprint:
+    def _serving(self, name: str, kind: str, number: int, own: Mapping[str, str], *descriptors: int) -> ProcessSpec:
         instance = f"{name}-{number}"
-        control = self._places.of(instance)
+        control = self._layout.of(instance)
         environment = self._around.of(instance, control, own)
 
         async def command() -> Command:
             control.unlink(missing_ok=True)
-            return self._grounds.commands.of(name, environment, *descriptors)
+            return self._launch.commands.of(name, environment, *descriptors)
 
-        return Blueprint(name, instance, kind, command, ready_line(name), control=str(control))
+        return ProcessSpec(name, instance, kind, command, ready_line(name), control=str(control))

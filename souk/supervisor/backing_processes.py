@@ -1,4 +1,4 @@
-"""The engines under a fleet, as parts of it; and where each service's database is, on ours or on a given server."""
+"""The engines under a fleet, and where each service's database is, on ours or on a given server."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from souk.backing.postgres_server import (
     cluster_in,
 )
 from souk.backing.run_as import engine_user, let_pass
-from souk.runtime.config.settings import SERVICE_PLACE, Settings
-from souk.runtime.data.layout import Places
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER, Settings
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
 from souk.runtime.service import Service
 from souk.supervisor import orphans
-from souk.supervisor.capacity import Connections, own_connections, shared_connections
+from souk.supervisor.capacity import ConnectionBudget, own_connections, shared_connections
 from souk.supervisor.fleet import Fleet
 from souk.supervisor.output.log_filter import News, postgres_news, valkey_news
-from souk.supervisor.output.readiness import Looks, Says
-from souk.supervisor.process_spec import Blueprint, Ground
-from souk.supervisor.replica_set import Part
+from souk.supervisor.output.readiness import LineProbe, PollProbe
+from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
+from souk.supervisor.replica_set import ReplicaSet
 
 POSTGRES, VALKEY = "postgres", "valkey"
 NO_DATABASE = "postgresql://nobody@localhost/none"
@@ -39,12 +39,12 @@ class Databases:
     """Where each service's database is, by the service's name, and how many connections all may open."""
 
     urls: Mapping[str, str] = field(repr=False)
-    connections: Connections | None = None
+    connections: ConnectionBudget | None = None
 
     def settings_of(self, service: str) -> dict[str, str]:
         """What a process of a service is told."""
-        told = {"POSTGRES": self.urls.get(service, NO_DATABASE)}
-        return told if self.connections is None else {**told, "POSTGRES_POOL": str(self.connections.pool)}
+        values = {"POSTGRES": self.urls.get(service, NO_DATABASE)}
+        return values if self.connections is None else {**values, "POSTGRES_POOL": str(self.connections.pool)}
 
     def admit(self, replicas: Mapping[str, int]) -> None:
         """Raises ConfigurationError when so many processes of each part could ask for too many connections."""
@@ -52,44 +52,46 @@ class Databases:
             self.connections.require_room(sum(replicas[name] for name in self.urls if name in replicas))
 
 
-def postgres_part(cluster: PostgresCluster, credentials: Credentials, connections: Connections, ground: Ground) -> Part:
+def postgres_set(
+    cluster: PostgresCluster, credentials: Credentials, connections: ConnectionBudget, context: SupervisorContext
+) -> ReplicaSet:
     """A PostgreSQL server; its data directory is made at its first start."""
 
     async def command() -> Command:
         await asyncio.to_thread(cluster.prepare, credentials.password(SUPERUSER))
         return cluster.command(connections.most)
 
-    blueprint = Blueprint(
+    spec = ProcessSpec(
         service=POSTGRES,
         instance=POSTGRES,
         kind=ENGINE,
         command=command,
-        readiness=Looks(cluster.answers, str(cluster.socket)),
+        readiness=PollProbe(cluster.answers, str(cluster.socket)),
         stop_signal=STOP_SIGNAL,
         kill_signal=KILL_SIGNAL,
         shown=News(postgres_news),
     )
-    return Part(POSTGRES, ENGINE, 1, lambda number: blueprint, ground)
+    return ReplicaSet(POSTGRES, ENGINE, 1, lambda number: spec, context)
 
 
-def valkey_part(places: Places, ground: Ground) -> Part:
+def valkey_set(layout: DataLayout, context: SupervisorContext) -> ReplicaSet:
     """A Valkey server. Raises ConfigurationError when none is installed."""
     program = valkey.find_valkey()
 
     async def command() -> Command:
-        return valkey.command(program, places.valkey, places.valkey_socket)
+        return valkey.command(program, layout.valkey, layout.valkey_socket)
 
-    readiness = Says(valkey.READY, str(places.valkey_socket))
-    blueprint = Blueprint(VALKEY, VALKEY, ENGINE, command, readiness, shown=News(valkey_news))
-    return Part(VALKEY, ENGINE, 1, lambda number: blueprint, ground)
+    readiness = LineProbe(valkey.READY, str(layout.valkey_socket))
+    spec = ProcessSpec(VALKEY, VALKEY, ENGINE, command, readiness, shown=News(valkey_news))
+    return ReplicaSet(VALKEY, ENGINE, 1, lambda number: spec, context)
 
 
 class Engines:
     """Starts what a fleet stands on, or uses what it was given."""
 
-    def __init__(self, settings: Settings, places: Places, ground: Ground, fleet: Fleet) -> None:
-        self._settings, self._places, self._ground, self._fleet = settings, places, ground, fleet
-        self._credentials = Credentials(places.credentials)
+    def __init__(self, settings: Settings, layout: DataLayout, context: SupervisorContext, fleet: Fleet) -> None:
+        self._settings, self._layout, self._context, self._fleet = settings, layout, context, fleet
+        self._credentials = Credentials(layout.credentials)
 
     async def start(self, services: Sequence[Service], wanted: Mapping[str, int]) -> tuple[Databases, str]:
         """Returns, once they take calls, the services' databases and Redis's URL.
@@ -100,7 +102,7 @@ class Engines:
         processes = sum(wanted[name] for name in names)
         # Whatever can be refused is, before anything starts.
         cluster = None if self._settings.postgres is not None else await self._cluster()
-        valkey_ = None if self._settings.redis is not None else valkey_part(self._places, self._ground)
+        valkey_ = None if self._settings.redis is not None else valkey_set(self._layout, self._context)
         return await asyncio.gather(self._databases(cluster, names, processes), self._redis(valkey_))
 
     async def databases(self, names: Sequence[str]) -> Databases:
@@ -109,16 +111,16 @@ class Engines:
 
     async def _cluster(self) -> PostgresCluster:
         user = await asyncio.to_thread(engine_user, self._settings.postgres_user)
-        let_pass(self._places.data, user)
-        cluster = await asyncio.to_thread(cluster_in, self._places.postgres, user)
+        let_pass(self._layout.data, user)
+        cluster = await asyncio.to_thread(cluster_in, self._layout.postgres, user)
         await self._end_stray(cluster)
         return cluster
 
-    async def _redis(self, engine: Part | None) -> str:
+    async def _redis(self, engine: ReplicaSet | None) -> str:
         if engine is None:
             return self._settings.redis or ""
         await self._bring_up(engine)
-        return f"unix://{self._places.valkey_socket}"
+        return f"unix://{self._layout.valkey_socket}"
 
     async def _databases(self, cluster: PostgresCluster | None, names: Sequence[str], processes: int) -> Databases:
         pool = self._settings.postgres_pool
@@ -126,7 +128,7 @@ class Engines:
             given = self._settings.postgres or ""
             return await given_databases(given, self._credentials, processes, pool, names)
         connections = own_connections(processes, pool)
-        await self._bring_up(postgres_part(cluster, self._credentials, connections, self._ground))
+        await self._bring_up(postgres_set(cluster, self._credentials, connections, self._context))
         return await own_databases(cluster, self._credentials, connections, names)
 
     async def _end_stray(self, cluster: PostgresCluster) -> None:
@@ -135,14 +137,14 @@ class Engines:
         if process is not None:
             await orphans.end([Started(POSTGRES, ENGINE, STOP_SIGNAL, process)])
 
-    async def _bring_up(self, engine: Part) -> None:
+    async def _bring_up(self, engine: ReplicaSet) -> None:
         self._fleet.add(engine)
         engine.begin()
         await engine.come_up()
 
 
 async def own_databases(
-    cluster: PostgresCluster, credentials: Credentials, connections: Connections, services: Sequence[str]
+    cluster: PostgresCluster, credentials: Credentials, connections: ConnectionBudget, services: Sequence[str]
 ) -> Databases:
     """Sees to a database for each of `services` on a server of ours, which must be ready."""
     server = PostgresServer(cluster.url(SUPERUSER, credentials.password(SUPERUSER)), credentials, ours=True)
@@ -158,7 +160,7 @@ async def given_databases(
     Raises ConfigurationError, in one line, when they cannot be made.
     """
     if is_template(url):
-        return Databases({name: url.replace(SERVICE_PLACE, name) for name in services})
+        return Databases({name: url.replace(SERVICE_PLACEHOLDER, name) for name in services})
     server = PostgresServer(url, credentials, ours=False)
     most = await server.provide(services)
     return Databases({name: server.service_url(name) for name in services}, shared_connections(processes, pool, most))

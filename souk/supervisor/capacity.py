@@ -50,7 +50,7 @@ def next_number(taken: Collection[int]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class ConnectionBudget:
     """How connections to PostgreSQL are shared: `pool` a process, `most` on the server."""
 
     pool: int
@@ -69,12 +69,12 @@ class Connections:
             )
 
 
-def own_connections(processes: int, pool: int) -> Connections:
+def own_connections(processes: int, pool: int) -> ConnectionBudget:
     """What a server of our own is started with, with room to grow."""
-    return Connections(pool, (processes + ROOM) * (pool + BESIDE_POOL) + RESERVED)
+    return ConnectionBudget(pool, (processes + ROOM) * (pool + BESIDE_POOL) + RESERVED)
 
 
-def shared_connections(processes: int, pool: int, most: int) -> Connections:
+def shared_connections(processes: int, pool: int, most: int) -> ConnectionBudget:
     """What fits on a server that has `most` connections: a smaller pool, if need be."""
     fitting = (most - RESERVED) // max(processes, 1) - BESIDE_POOL
-    return Connections(max(LEAST_POOL, min(pool, fitting)), most)
+    return ConnectionBudget(max(LEAST_POOL, min(pool, fitting)), most)

@@ -17,17 +17,17 @@ from souk.runtime.process.launcher import require_program, tied
 _CHUNK = 65536
 _LONGEST_LINE = 1 << 20
 
-Said = Callable[[list[bytes]], None]
+OnOutput = Callable[[list[bytes]], None]
 """Takes whole lines, without their ends."""
 
 
-class Child:
-    """A process that was started. `said` gets what it writes to standard output and standard error."""
+class ChildProcess:
+    """A process that was started. `on_output` gets what it writes to standard output and standard error."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", said: Said) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", on_output: OnOutput) -> None:
         assert process.stdout is not None
         self.pid = process.pid
-        self._process, self._output, self._said = process, process.stdout, said
+        self._process, self._output, self._on_output = process, process.stdout, on_output
         self._rest = b""
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
@@ -37,7 +37,7 @@ class Child:
         self._loop.add_reader(self._pidfd, self._end)
 
     @classmethod
-    def start(cls, command: Command, said: Said, stop_signal: int = signal.SIGTERM) -> "Child":
+    def start(cls, command: Command, on_output: OnOutput, stop_signal: int = signal.SIGTERM) -> "ChildProcess":
         """Starts a process, which gets `stop_signal` when this one ends; raises OSError when the system refuses."""
         require_program(command.words[0], command.environment)
         # With nothing that would make `subprocess` fork where it can vfork: gRPC does not survive a fork.
@@ -50,7 +50,7 @@ class Child:
             stderr=subprocess.STDOUT,
             pass_fds=command.descriptors,
         )
-        return cls(process, said)
+        return cls(process, on_output)
 
     @property
     def runs(self) -> bool:
@@ -83,7 +83,7 @@ class Child:
         if len(self._rest) > _LONGEST_LINE:
             lines, self._rest = [*lines, self._rest], b""
         if lines:
-            self._said(lines)
+            self._on_output(lines)
 
     def _end(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -99,4 +99,4 @@ class Child:
         self._loop.remove_reader(self._output.fileno())
         self._output.close()
         if self._rest:
-            self._said(self._rest.rstrip(b"\n").split(b"\n"))
+            self._on_output(self._rest.rstrip(b"\n").split(b"\n"))

@@ -13,7 +13,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import MARKER, mark, require_complete, require_original
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.data.postgres_version import data_version
 from souk.telemetry.logs import logger
 
@@ -39,24 +39,24 @@ class ClaimedData:
 
 
 @contextmanager
-def claimed(places: Places, settings: Settings) -> Iterator[ClaimedData]:
+def claimed(layout: DataLayout, settings: Settings) -> Iterator[ClaimedData]:
     """Checks the directory, which is held, and writes its manifest.
 
     Raises ConfigurationError, in one line, when it is another system's, not whole, or a careless copy.
     """
     own = settings.postgres is None
-    require_complete(places.data)
-    kept = manifest.claim(places.data, manifest.FLEET, manifest.OWN if own else manifest.GIVEN)
-    original, marker = places.postgres / "PG_VERSION", places.processes.parent / MARKER
+    require_complete(layout.data)
+    kept = manifest.claim(layout.data, manifest.FLEET, manifest.OWN if own else manifest.GIVEN)
+    original, marker = layout.postgres / "PG_VERSION", layout.processes.parent / MARKER
     if own:
-        if kept.services and data_version(places.postgres) is None:
+        if kept.services and data_version(layout.postgres) is None:
             raise ConfigurationError(
-                f"{places.data} is not whole: {places.postgres} is missing, and a new one would be empty; "
+                f"{layout.data} is not whole: {layout.postgres} is missing, and a new one would be empty; "
                 "bring it back, or restore a backup with `souk restore`"
             )
         require_original(original, marker)
     try:
-        yield ClaimedData(places.data, original if own else None, marker)
+        yield ClaimedData(layout.data, original if own else None, marker)
     finally:
         with suppress(OSError):
             marker.unlink(missing_ok=True)

@@ -13,15 +13,15 @@ from pathlib import Path
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import LOOPBACK, PREFIX, Settings
 from souk.runtime.data.directory import make
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
-from souk.runtime.service import Companion, Service
+from souk.runtime.service import Emulator, Service
 from souk.supervisor.capacity import require_known
-from souk.supervisor.output.readiness import Readiness, accepts
+from souk.supervisor.output.readiness import ReadinessProbe, accepts
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
+class LaunchCommands:
     """The words that were `given` for services, by name; they are started in `folder`."""
 
     given: Mapping[str, tuple[str, ...]]
@@ -36,12 +36,12 @@ class Commands:
 
 def fitting(
     given: Mapping[str, tuple[str, ...]], services: Iterable[Service], inherited: Mapping[str, str]
-) -> Commands:
+) -> LaunchCommands:
     """The commands that were given, started where this process was.
 
     Raises ConfigurationError, in one line, for a service that is not there, or a program that is not.
     """
-    commands, known = Commands(given, Path.cwd()), [service.name for service in services]
+    commands, known = LaunchCommands(given, Path.cwd()), [service.name for service in services]
     for name, (program, *_) in given.items():
         require_known(name, known)
         if shutil.which(program, path=inherited.get("PATH")) is None:
@@ -64,7 +64,7 @@ class Surroundings:
     """What every process of a fleet is told.
 
     `inherited` are the supervisor's own variables. `given` are settings of services, by name, that stand
-    for companions.
+    for emulators.
     """
 
     inherited: Mapping[str, str] = field(repr=False)
@@ -82,7 +82,7 @@ class Surroundings:
     def of(self, instance: str, control: Path, own: Mapping[str, str]) -> dict[str, str]:
         """The variables of one process; `own` are settings, by name, that it alone has."""
         kept = {name: text for name, text in self.inherited.items() if name not in DECIDED_HERE}
-        told = {
+        variables = {
             "DATA": str(self.data),
             "REGISTRY": self.registry,
             "REDIS": self.redis,
@@ -94,38 +94,38 @@ class Surroundings:
             **own,
         }
         if self.settings.metrics_port is not None:
-            told["METRICS_PORT"] = "0"  # one port cannot be everybody's; `souk ps --json` tells where each is
-        return {**kept, **{PREFIX + name: text for name, text in told.items()}}
+            variables["METRICS_PORT"] = "0"  # one port cannot be everybody's; `souk ps --json` tells where each is
+        return {**kept, **{PREFIX + name: text for name, text in variables.items()}}
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A companion, and the path of the socket on which it is to listen."""
+class EmulatorProcess:
+    """An emulator, and the path of the socket on which it is to listen."""
 
-    companion: Companion
+    emulator: Emulator
     socket: Path
 
     def settings(self, data: Path) -> dict[str, str]:
         """What its service is told: where it is, and what else the service needs to know of it."""
-        service, folder = self.companion.service, data / self.companion.service
-        told = {self.companion.setting: self.companion.url, **self.companion.settings}
+        service, folder = self.emulator.service, data / self.emulator.service
+        values = {self.emulator.setting: self.emulator.url, **self.emulator.settings}
         return {
-            f"{service}_{name}".upper(): text.format(socket=self.socket, folder=folder) for name, text in told.items()
+            f"{service}_{name}".upper(): text.format(socket=self.socket, folder=folder) for name, text in values.items()
         }
 
     @property
-    def readiness(self) -> Readiness:
+    def readiness(self) -> ReadinessProbe:
         """It listens."""
         return accepts(self.socket)
 
     def command(self, data: Path, environment: Mapping[str, str]) -> Command:
         """How it is started. What it says goes into its log and must not wait in a buffer."""
-        folder = make(data / self.companion.service)
-        words = (argument.format(socket=self.socket, folder=folder) for argument in self.companion.arguments)
+        folder = make(data / self.emulator.service)
+        words = (argument.format(socket=self.socket, folder=folder) for argument in self.emulator.arguments)
         return Command((sys.executable, *words), {**environment, "PYTHONUNBUFFERED": "1"})
 
 
-def placed(companions: tuple[Companion, ...], settings: Settings, places: Places) -> list[Placed]:
+def needed_emulators(emulators: tuple[Emulator, ...], settings: Settings, layout: DataLayout) -> list[EmulatorProcess]:
     """Those that are needed: whose setting does not say where the real thing is."""
-    needed = [one for one in companions if one.setting not in settings.services.get(one.service, {})]
-    return [Placed(one, places.of(one.name)) for one in needed]
+    needed = [one for one in emulators if one.setting not in settings.services.get(one.service, {})]
+    return [EmulatorProcess(one, layout.of(one.name)) for one in needed]

@@ -1,4 +1,4 @@
-"""A place in the fleet for one process, which is started again whenever it dies.
+"""One process of the fleet, kept alive: it is started again whenever it dies.
 
 starting -> ready -> (dies) -> backing off -> starting ...
                   -> (asked) -> draining -> stopped
@@ -16,59 +16,59 @@ from souk.admin.process_status import BACKING_OFF, DRAINING, ENGINE, FAILED, REA
 from souk.kernel.errors import SoukError
 from souk.resilience.backoff import Backoff
 from souk.runtime.process.command import Command
-from souk.supervisor.child_process import Child
+from souk.supervisor.child_process import ChildProcess
 from souk.supervisor.output.process_log import Journal
-from souk.supervisor.process_spec import Blueprint, Ground
-from souk.supervisor.starting import Progress
+from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
+from souk.supervisor.starting import StartProgress
 from souk.telemetry.proc import cpu_seconds
 
-_LOOK = 0.02
+_POLL_EVERY = 0.02
 _WATCH = 0.5
-"""Seconds between two looks at whether a process that starts gets on."""
+"""Seconds between two checks of whether a process that starts gets on."""
 
 
 def _nothing() -> None:
     """There is no turn to give back."""
 
 
-class Slot:
+class ManagedProcess:
     """Keeps one process alive, from `start` until `stop`."""
 
-    def __init__(self, blueprint: Blueprint, ground: Ground) -> None:
-        self.blueprint, self._ground = blueprint, ground
-        self._log = ground.log_of(blueprint.instance)
-        self._journal = Journal(self._log, ground.log_limits.full, ground.log_limits.kept)
+    def __init__(self, spec: ProcessSpec, context: SupervisorContext) -> None:
+        self.spec, self._context = spec, context
+        self._log = context.log_of(spec.instance)
+        self._journal = Journal(self._log, context.log_limits.full, context.log_limits.kept)
         self._restarts = Restarts()
         self._state, self._why, self._address, self._started_at = STARTING, "", "", 0
         self._ready_since = 0.0
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._life: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._attempted = asyncio.Event()
-        self._progress = Progress(ground.clock.monotonic())
+        self._progress = StartProgress(context.clock.monotonic())
         self._turn: Callable[[], None] = _nothing
 
     @property
     def view(self) -> ProcessView:
         """The process as it is now."""
-        blueprint, child = self.blueprint, self._child
+        spec, child = self.spec, self._child
         return ProcessView(
-            service=blueprint.service,
-            instance=blueprint.instance,
-            kind=blueprint.kind,
+            service=spec.service,
+            instance=spec.instance,
+            kind=spec.kind,
             state=self._state,
             pid=child.pid if child is not None and child.runs else None,
             address=self._address,
             restarts=self._restarts.count,
             started_at=self._started_at,
-            control=blueprint.control,
+            control=spec.control,
             log=self._log,
             why=self._why,
         )
 
     def start(self) -> None:
         """Keeps a process from now on."""
-        self._life = asyncio.create_task(self._live(), name=self.blueprint.instance)
+        self._life = asyncio.create_task(self._live(), name=self.spec.instance)
 
     async def ready(self) -> None:
         """Waits until it takes calls."""
@@ -81,7 +81,7 @@ class Slot:
     def idle_for(self) -> float:
         """Seconds since the process that starts has got on; 0 while it waits for its turn."""
         runs = self._child is not None and self._child.runs
-        return self._ground.clock.monotonic() - self._progress.at if runs else 0.0
+        return self._context.clock.monotonic() - self._progress.at if runs else 0.0
 
     async def stop(self, limit: float) -> None:
         """Asks the process to end, kills it after `limit` seconds, and starts no other."""
@@ -95,17 +95,17 @@ class Slot:
         self._set(STOPPED)
 
     def close(self) -> None:
-        """Gives the log back; the place is not used any more."""
+        """Closes the log; the process is not managed any more."""
         self._journal.close()
 
     def kill(self) -> None:
         """Ends the process at once, without asking, and without waiting."""
         if self._child is not None:
-            self._child.send(self.blueprint.kill_signal)
+            self._child.send(self.spec.kill_signal)
 
-    async def _drain(self, child: Child, limit: float) -> None:
+    async def _drain(self, child: ChildProcess, limit: float) -> None:
         self._set(DRAINING)
-        child.send(self.blueprint.stop_signal)
+        child.send(self.spec.stop_signal)
         try:
             await asyncio.wait_for(child.ended(), limit)
         except TimeoutError:
@@ -120,89 +120,89 @@ class Slot:
                 state, well_for, why = FAILED, 0.0, str(error)
             self._ready.clear()
             self._attempted.set()
-            delay = self._restarts.died(well_for, self._ground.random)
+            delay = self._restarts.died(well_for, self._context.random)
             self._set(state, why)
             await asyncio.sleep(delay)
 
     async def _one_life(self) -> tuple[str, float, str]:
         """From a start to a death: the state after it, how long it took calls, and why it died."""
         self._set(STARTING, self._why)
-        self._turn = await self._ground.turns.turn()
+        self._turn = await self._context.turns.turn()
         try:
-            return await self._until_its_end(await self.blueprint.command())
+            return await self._until_its_end(await self.spec.command())
         finally:
             self._turn()
 
     async def _until_its_end(self, command: Command) -> tuple[str, float, str]:
         self._journal.forget()
-        longest = inf if self.blueprint.kind == ENGINE else self._ground.longest_start
-        self._progress = Progress(self._ground.clock.monotonic(), longest)
+        longest = inf if self.spec.kind == ENGINE else self._context.longest_start
+        self._progress = StartProgress(self._context.clock.monotonic(), longest)
         self._ready_since = 0.0
-        child = self._child = Child.start(command, self._hear, self.blueprint.stop_signal)
-        self._started_at = self._ground.clock.now()
+        child = self._child = ChildProcess.start(command, self._on_lines, self.spec.stop_signal)
+        self._started_at = self._context.clock.now()
         await self._keep_record(child, command)
         ended = asyncio.ensure_future(child.ended())
-        looking = asyncio.ensure_future(self._look(child))
+        polling = asyncio.ensure_future(self._poll(child))
         try:
             why = await self._given_up(child, ended)
             if why:
                 child.send(signal.SIGKILL)
             status = await ended
         finally:
-            looking.cancel()
+            polling.cancel()
         return BACKING_OFF, self._well_for(), why or self._reason(status)
 
-    async def _given_up(self, child: Child, ended: "asyncio.Future[int]") -> str:
+    async def _given_up(self, child: ChildProcess, ended: "asyncio.Future[int]") -> str:
         """Watches its start; says why it is not waited for, if it neither becomes ready nor ends in time."""
         while not self._ready.is_set() and child.runs:
-            now = self._ground.clock.monotonic()
+            now = self._context.clock.monotonic()
             self._progress.worked(cpu_seconds(child.pid), now)
             if why := self._progress.given_up(now):
                 return why
             await asyncio.wait({ended}, timeout=_WATCH)
         return ""
 
-    async def _keep_record(self, child: Child, command: Command) -> None:
+    async def _keep_record(self, child: ChildProcess, command: Command) -> None:
         """Records what was started; what cannot be recorded is ended at once, and raised as OSError."""
-        record, blueprint = self._ground.record, self.blueprint
+        record, spec = self._context.record, self.spec
         try:
-            record.add(blueprint.instance, blueprint.kind, blueprint.stop_signal, child.pid, command.words)
+            record.add(spec.instance, spec.kind, spec.stop_signal, child.pid, command.words)
         except OSError as error:
             child.send(signal.SIGKILL)
             await child.ended()
             raise OSError(f"its start cannot be recorded: {(error.strerror or str(error)).lower()}") from error
         child.when_ended(lambda: record.remove(child.pid))
 
-    async def _look(self, child: Child) -> None:
+    async def _poll(self, child: ChildProcess) -> None:
         while not self._ready.is_set():
-            address = self.blueprint.readiness.seen(child.pid)
+            address = self.spec.readiness.poll(child.pid)
             if address is not None:
                 self._is_ready(address)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), _LOOK)
+                await asyncio.wait_for(self._ready.wait(), _POLL_EVERY)
 
-    def _hear(self, lines: list[bytes]) -> None:
+    def _on_lines(self, lines: list[bytes]) -> None:
         self._journal.write(lines)
-        self._progress.made(self._ground.clock.monotonic())
-        heard = [(line, self.blueprint.readiness.heard(line)) for line in lines]
+        self._progress.made(self._context.clock.monotonic())
+        matched = [(line, self.spec.readiness.on_line(line)) for line in lines]
         # That it is ready is told as its state.
-        shown = self.blueprint.shown([line for line, address in heard if address is None])
+        shown = self.spec.shown([line for line, address in matched if address is None])
         if shown:
-            self._ground.said(self.blueprint.instance, shown)
+            self._context.on_output(self.spec.instance, shown)
         if not self._ready.is_set() and self._life is not None:
-            address = next((address for _, address in heard if address is not None), None)
+            address = next((address for _, address in matched if address is not None), None)
             if address is not None:
                 self._is_ready(address)
 
     def _is_ready(self, address: str) -> None:
-        self._address, self._ready_since = address, self._ground.clock.monotonic()
+        self._address, self._ready_since = address, self._context.clock.monotonic()
         self._ready.set()
         self._attempted.set()
         self._turn()
         self._set(READY)
 
     def _well_for(self) -> float:
-        return self._ground.clock.monotonic() - self._ready_since if self._ready_since else 0.0
+        return self._context.clock.monotonic() - self._ready_since if self._ready_since else 0.0
 
     def _reason(self, status: int) -> str:
         if status < 0:
@@ -213,7 +213,7 @@ class Slot:
         if state not in {READY, DRAINING}:
             self._address = ""
         self._state, self._why = state, why
-        self._ground.told(self.view)
+        self._context.on_state(self.view)
 
 
 BACKOFF = Backoff(initial=0.1, cap=10.0, factor=2.0, jitter=0.2)
@@ -223,7 +223,7 @@ WELL = 30.0
 
 @dataclass(slots=True)
 class Restarts:
-    """The history of one place: `count` deaths in all, `in_a_row` of them without having been well between."""
+    """The history of a managed process: `count` deaths in all, `in_a_row` of them without having been well between."""
 
     count: int = 0
     in_a_row: int = 0

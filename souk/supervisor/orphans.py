@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from souk.admin.process_record import Started, surviving
 from souk.admin.process_status import ENGINE
-from souk.telemetry.proc import Child, children
+from souk.telemetry.proc import ProcEntry, children
 
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER."""
@@ -34,7 +34,7 @@ async def collect() -> None:
 
     Whoever started a child collects it at once; what was seen ended at two looks is nobody's.
     """
-    before: set[Child] = set()
+    before: set[ProcEntry] = set()
     while True:
         ended = {child for child in children(os.getpid()) if child.state == _ENDED}
         for child in ended & before:
@@ -55,7 +55,7 @@ async def end_all() -> None:
         await asyncio.sleep(_POLL)
 
 
-def _collect(child: Child) -> None:
+def _collect(child: ProcEntry) -> None:
     with suppress(ChildProcessError):
         os.waitpid(child.pid, os.WNOHANG)
 

@@ -39,14 +39,14 @@ def _has_terminal() -> bool:
 def _go_behind() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    front = os.getpid()
+    parent = os.getpid()
     supervisor = os.fork()
     if supervisor:
         os._exit(_wait_for(supervisor))
     os.setpgid(0, 0)
     # Whoever kills the process in front means the fleet: it is then asked to end.
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
-    if os.getppid() != front:
+    if os.getppid() != parent:
         os._exit(1)
 
 

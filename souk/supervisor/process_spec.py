@@ -12,13 +12,13 @@ from souk.admin.process_status import ProcessView
 from souk.kernel.clock import Clock
 from souk.runtime.process.command import Command
 from souk.supervisor.output.log_filter import Shown, everything
-from souk.supervisor.output.readiness import Readiness
+from souk.supervisor.output.readiness import ReadinessProbe
 from souk.supervisor.starting import Turns
 from souk.telemetry.turning_file import LogLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Blueprint:
+class ProcessSpec:
     """How a process is made, known to be ready, and asked to end.
 
     `command` is asked for at each start; it may prepare what the process needs, and raise OSError or
@@ -29,7 +29,7 @@ class Blueprint:
     instance: str
     kind: str
     command: Callable[[], Awaitable[Command]]
-    readiness: Readiness
+    readiness: ReadinessProbe
     stop_signal: int = signal.SIGTERM
     kill_signal: int = signal.SIGKILL
     control: str = ""
@@ -37,18 +37,18 @@ class Blueprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What every place stands on.
+class SupervisorContext:
+    """What every managed process shares.
 
-    `told` hears each change of a place's state, `said` what is shown of each process. `turns` says when one may start.
+    `on_state` gets each change of a process, `on_output` what is shown of it; `turns` says who may start.
     A start may take `longest_start` seconds; that of an engine, which may have much to recover, as long as it gets on.
     """
 
     clock: Clock
     record: ProcessesFile
     log_of: Callable[[str], Path]
-    told: Callable[[ProcessView], None]
-    said: Callable[[str, list[bytes]], None]
+    on_state: Callable[[ProcessView], None]
+    on_output: Callable[[str, list[bytes]], None]
     random: Random = field(default_factory=Random)
     turns: Turns = field(default_factory=Turns)
     log_limits: LogLimits = field(default_factory=LogLimits)

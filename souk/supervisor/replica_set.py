@@ -6,8 +6,8 @@ from collections.abc import Callable
 from souk.admin.process_status import READY, STOPPED, ProcessView
 from souk.kernel.errors import ConfigurationError
 from souk.supervisor.capacity import next_number
-from souk.supervisor.managed_process import Slot
-from souk.supervisor.process_spec import Blueprint, Ground
+from souk.supervisor.managed_process import ManagedProcess
+from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
 
 READY_LIMIT = 60.0
 """Seconds without progress after which whoever asked for a new process is told that it does not come up."""
@@ -19,65 +19,65 @@ DRAIN_LIMIT = 25.0
 """Seconds a process is given to finish what it does, when it alone is asked to end."""
 
 
-class Part:
-    """`replicas` processes, numbered from 1; `blueprint` says how the process of a number is made."""
+class ReplicaSet:
+    """`replicas` processes, numbered from 1; `spec` says how the process of a number is made."""
 
     def __init__(
-        self, name: str, kind: str, replicas: int, blueprint: Callable[[int], Blueprint], ground: Ground
+        self, name: str, kind: str, replicas: int, spec: Callable[[int], ProcessSpec], context: SupervisorContext
     ) -> None:
         self.name, self.kind = name, kind
-        self._blueprint, self._ground = blueprint, ground
+        self._spec_of, self._context = spec, context
         self._stopped = False
         self._changing = asyncio.Lock()
-        self._slots: dict[int, Slot] = {}
+        self._processes: dict[int, ManagedProcess] = {}
         for _ in range(replicas):
             self._make()
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._processes)
 
     @property
     def views(self) -> list[ProcessView]:
         """Its processes, by number."""
-        return [slot.view for _, slot in sorted(self._slots.items())]
+        return [process.view for _, process in sorted(self._processes.items())]
 
     def begin(self) -> None:
         """Starts every process, and waits for none."""
-        for slot in self._slots.values():
-            slot.start()
+        for process in self._processes.values():
+            process.start()
 
     async def ready(self) -> None:
         """Waits until every process takes calls, however long it takes."""
-        await asyncio.gather(*(slot.ready() for slot in self._slots.values()))
+        await asyncio.gather(*(process.ready() for process in self._processes.values()))
 
     async def attempted(self) -> None:
         """Waits until every process has taken calls once, or died."""
-        await asyncio.gather(*(slot.attempted() for slot in self._slots.values()))
+        await asyncio.gather(*(process.attempted() for process in self._processes.values()))
 
     async def come_up(self) -> None:
         """Waits until every process takes calls; raises ConfigurationError when one does not come up."""
-        await asyncio.gather(*(_come_up(slot) for slot in self._slots.values()))
+        await asyncio.gather(*(_come_up(process) for process in self._processes.values()))
 
     async def scale(self, replicas: int) -> None:
         """Returns when the new ones are ready, or the surplus has drained."""
         async with self._changing:
-            new = [self._make() for _ in range(replicas - len(self._slots))]
+            new = [self._make() for _ in range(replicas - len(self._processes))]
             if self._stopped:
-                await asyncio.gather(*(slot.stop(0) for slot in new))
+                await asyncio.gather(*(process.stop(0) for process in new))
             else:
                 await self._bring_up(new)
-            surplus = sorted(self._slots)[replicas:]
+            surplus = sorted(self._processes)[replicas:]
             await asyncio.gather(*(self._dismiss(number, DRAIN_LIMIT) for number in surplus))
 
     async def roll(self, progress: Callable[[str], None]) -> None:
         """Replaces the processes one by one: a new one is ready before an old one drains."""
         async with self._changing:
             self._require_started()
-            for number in sorted(self._slots):
+            for number in sorted(self._processes):
                 new = self._make()
                 await self._bring_up([new])
                 progress(f"{new.view.instance} is ready on {new.view.address}")
-                old = self._slots[number].view.instance
+                old = self._processes[number].view.instance
                 await self._dismiss(number, DRAIN_LIMIT)
                 progress(f"{old} has drained and stopped")
 
@@ -91,7 +91,7 @@ class Part:
             progress(f"{self.name} is ready")
 
     async def stop(self, limit: float = DRAIN_LIMIT) -> None:
-        """Ends every process; they stay in their places until `start`."""
+        """Ends every process; they are kept, stopped, until `start`."""
         async with self._changing:
             self._stopped = True
             await self._halt(limit)
@@ -106,41 +106,41 @@ class Part:
     async def end(self, limit: float) -> None:
         """Ends every process for good, whatever else is being done."""
         await self._halt(limit)
-        for slot in self._slots.values():
-            slot.close()
+        for process in self._processes.values():
+            process.close()
 
     def kill(self) -> None:
         """Ends every process at once."""
-        for slot in self._slots.values():
-            slot.kill()
+        for process in self._processes.values():
+            process.kill()
 
-    def _make(self) -> Slot:
-        number = next_number(self._slots)
-        slot = self._slots[number] = Slot(self._blueprint(number), self._ground)
-        return slot
+    def _make(self) -> ManagedProcess:
+        number = next_number(self._processes)
+        process = self._processes[number] = ManagedProcess(self._spec_of(number), self._context)
+        return process
 
     async def _dismiss(self, number: int, limit: float) -> None:
-        slot = self._slots[number]
-        await slot.stop(limit)
-        del self._slots[number]
-        slot.close()
-        self._ground.told(slot.view)
+        process = self._processes[number]
+        await process.stop(limit)
+        del self._processes[number]
+        process.close()
+        self._context.on_state(process.view)
 
     async def _halt(self, limit: float) -> None:
-        await asyncio.gather(*(slot.stop(limit) for slot in self._slots.values()))
+        await asyncio.gather(*(process.stop(limit) for process in self._processes.values()))
 
     async def _go_on(self) -> None:
         self.begin()
         await self.come_up()
 
-    async def _bring_up(self, new: list[Slot]) -> None:
+    async def _bring_up(self, new: list[ManagedProcess]) -> None:
         """Starts new ones; takes them away again if one of them does not come up."""
-        for slot in new:
-            slot.start()
+        for process in new:
+            process.start()
         try:
-            await asyncio.gather(*(_come_up(slot) for slot in new))
+            await asyncio.gather(*(_come_up(process) for process in new))
         except BaseException:
-            numbers = [number for number, slot in self._slots.items() if slot in new]
+            numbers = [number for number, process in self._processes.items() if process in new]
             await asyncio.gather(*(self._dismiss(number, 0) for number in numbers))
             raise
 
@@ -149,17 +149,19 @@ class Part:
             raise ConfigurationError(f"{self.name} is stopped; start it with `souk start {self.name}`")
 
 
-async def _come_up(slot: Slot) -> None:
+async def _come_up(process: ManagedProcess) -> None:
     """Waits until it takes calls; raises ConfigurationError when it dies again and again, or takes too long."""
-    ready = asyncio.ensure_future(slot.ready())
-    deaths = slot.view.restarts
+    ready = asyncio.ensure_future(process.ready())
+    deaths = process.view.restarts
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
         while not ready.done():
             await asyncio.wait({ready}, timeout=0.1)
-            view, took = slot.view, loop.time() - began
-            hopeless = min(took, slot.idle_for()) > READY_LIMIT or (took > GIVE_UP and view.restarts - deaths >= TRIES)
+            view, took = process.view, loop.time() - began
+            hopeless = min(took, process.idle_for()) > READY_LIMIT or (
+                took > GIVE_UP and view.restarts - deaths >= TRIES
+            )
             if hopeless and view.state not in {READY, STOPPED}:
                 raise ConfigurationError(f"{view.instance} does not start: {view.why or 'it takes too long'}")
     finally:

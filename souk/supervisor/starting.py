@@ -17,7 +17,7 @@ LONGEST_TURN = 15.0
 
 
 @dataclass(slots=True)
-class Progress:
+class StartProgress:
     """Whether a process that starts gets on: it writes a line, or it works. Pure; `now` is seconds.
 
     However well it gets on, it may take `longest` seconds: what works for ever is not known from what is slow.

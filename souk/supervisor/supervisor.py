@@ -1,10 +1,10 @@
 """The whole system as a fleet of processes: `souk up --topology fleet`.
 
-    data directory -> what an earlier supervisor left -> public socket -> engines -> databases, companions
+    data directory -> what an earlier supervisor left -> public socket -> engines -> databases, emulators
                    -> registry, control -> services, then gateways -> /readyz -> ready
 
 It ends in the other order: the public socket closes, gateways finish what runs, then services, then
-companions, then engines.
+emulators, then engines.
 """
 
 import os
@@ -22,19 +22,19 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.checks import require_sound
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.directory import held, installation_secret
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.background import supervised
 from souk.runtime.process.sockets import address_of, listen
 from souk.runtime.service import App
 from souk.supervisor import orphans
-from souk.supervisor.app_processes import Grounds, Staff
+from souk.supervisor.app_processes import AppProcesses, LaunchContext
 from souk.supervisor.backing_processes import Engines
 from souk.supervisor.capacity import replicas
 from souk.supervisor.claimed_data import claimed
 from souk.supervisor.fleet import Fleet
 from souk.supervisor.launch import fitting
 from souk.supervisor.output.readiness import answers_ready
-from souk.supervisor.process_spec import Ground
+from souk.supervisor.process_spec import SupervisorContext
 from souk.telemetry.proc import boot
 
 
@@ -45,7 +45,7 @@ class Screen(Protocol):
         """The state of a process has changed."""
         ...
 
-    def said(self, instance: str, lines: list[bytes]) -> None:
+    def output(self, instance: str, lines: list[bytes]) -> None:
         """A process wrote these lines."""
         ...
 
@@ -79,43 +79,43 @@ async def supervised_fleet(
     orphans.adopt()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(orphans.end_all)
-        places = Places(stack.enter_context(held(settings.data)).resolve())
-        data = stack.enter_context(claimed(places, settings))
-        record = ProcessesFile(places.processes, boot())
-        await _clean_up(places, record, screen)
+        layout = DataLayout(stack.enter_context(held(settings.data)).resolve())
+        data = stack.enter_context(claimed(layout, settings))
+        record = ProcessesFile(layout.processes, boot())
+        await _clean_up(layout, record, screen)
         listener = stack.enter_context(listen(settings.bind, settings.port))
-        places.prepare()
-        stack.callback(places.forget_sockets)
-        ground = Ground(
+        layout.prepare()
+        stack.callback(layout.forget_sockets)
+        context = SupervisorContext(
             clock,
             record,
-            places.log,
-            _told(fleet, screen),
-            screen.said,
+            layout.log,
+            _on_state(fleet, screen),
+            screen.output,
             log_limits=settings.log_limits,
             longest_start=settings.start_limit,
         )
         background = await stack.enter_async_context(supervised(clock))
         background.start("orphans", orphans.collect)
         stack.push_async_callback(fleet.end)
-        databases, redis = await Engines(settings, places, ground, fleet).start(app.services, wanted)
+        databases, redis = await Engines(settings, layout, context, fleet).start(app.services, wanted)
         data.opened(databases.urls)
         fleet.admit = databases.admit
-        installation_secret(places.data)
+        installation_secret(layout.data)
         registry = settings.registry
         if registry is None:
-            registry = (await stack.enter_async_context(serving_registry(places.registry, clock))).url
+            registry = (await stack.enter_async_context(serving_registry(layout.registry, clock))).url
         # Once more, before the registry: services leave it as they drain.
         stack.push_async_callback(fleet.end)
-        await stack.enter_async_context(controlling_fleet(places.control, fleet, clock))
+        await stack.enter_async_context(controlling_fleet(layout.control, fleet, clock))
         stack.callback(listener.close)
-        grounds = Grounds(databases, redis, registry, listener.fileno(), commands)
-        await Staff(app, settings, inherited, places, ground, fleet, grounds).start(wanted)
+        launch = LaunchContext(databases, redis, registry, listener.fileno(), commands)
+        await AppProcesses(app, settings, inherited, layout, context, fleet, launch).start(wanted)
         await answers_ready(address_of(listener))
         yield RunningFleet(f"http://{address_of(listener)}", fleet)
 
 
-def _told(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
+def _on_state(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
     def tell(view: ProcessView) -> None:
         screen.state(view)
         fleet.tell()
@@ -123,7 +123,7 @@ def _told(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
     return tell
 
 
-async def _clean_up(places: Places, record: ProcessesFile, screen: Screen) -> None:
+async def _clean_up(layout: DataLayout, record: ProcessesFile, screen: Screen) -> None:
     """Ends what a supervisor that was killed has left, so that its ports and its data are free."""
     left = record.left_behind()
     if left:

@@ -70,14 +70,14 @@ class Health:
         """Whether nothing that blocks is wrong."""
         return all(check.well or not check.blocks for check in self._checks.values())
 
-    async def look(self) -> None:
+    async def check_all(self) -> None:
         """Asks every probe once."""
         await asyncio.gather(*(self._ask(name, *found) for name, found in list(self._probes.items())))
 
     async def run(self) -> None:
         """Asks the probes until it is cancelled."""
         while True:
-            await self.look()
+            await self.check_all()
             await asyncio.sleep(EVERY)
 
     async def _ask(self, name: str, probe: Probe, blocks: bool) -> None:

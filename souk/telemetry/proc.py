@@ -14,7 +14,7 @@ _STATE, _PARENT, _STARTED, _TIMES = 0, 1, 19, slice(11, 15)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProcessIdentity:
     """A process: its number, when it started (clock ticks after boot), and its command line."""
 
     pid: int
@@ -22,7 +22,7 @@ class Identity:
     command: tuple[str, ...]
 
 
-def identity(pid: int) -> Identity | None:
+def identity(pid: int) -> ProcessIdentity | None:
     """The process of that number; None if there is none, or it has ended and only waits to be collected."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
@@ -34,11 +34,11 @@ def identity(pid: int) -> Identity | None:
     if fields[_STATE] in {"Z", "X"}:
         return None
     words = command.removesuffix(b"\0").split(b"\0")
-    return Identity(pid, int(fields[_STARTED]), tuple(word.decode(errors="replace") for word in words))
+    return ProcessIdentity(pid, int(fields[_STARTED]), tuple(word.decode(errors="replace") for word in words))
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ProcEntry:
     """A process that another is the parent of; `state` is a letter, Z for one that has ended."""
 
     pid: int
@@ -46,14 +46,14 @@ class Child:
     state: str
 
 
-def children(parent: int) -> list[Child]:
+def children(parent: int) -> list[ProcEntry]:
     """The processes whose parent is `parent`, those that have ended and wait to be collected among them."""
     found = []
     for folder in _PROC.glob("[0-9]*"):
         with suppress(OSError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(fields[_PARENT]) == parent:
-                found.append(Child(int(folder.name), int(fields[_STARTED]), fields[_STATE]))
+                found.append(ProcEntry(int(folder.name), int(fields[_STARTED]), fields[_STATE]))
     return found
 
 

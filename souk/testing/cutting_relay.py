@@ -115,11 +115,11 @@ class CuttingRelay:
                 if server in ready and not _pass_on(server, client):
                     return
                 if client in ready:
-                    seen = client.recv(_MOST, socket.MSG_PEEK)
-                    if self._armed is not None and self.marker in seen:
+                    peeked = client.recv(_MOST, socket.MSG_PEEK)
+                    if self._armed is not None and self.marker in peeked:
                         self._cut(client, server)
                         return
-                    if not _pass_on(client, server, len(seen)):
+                    if not _pass_on(client, server, len(peeked)):
                         return
         except OSError:
             return

@@ -46,7 +46,7 @@ class EventsSuite:
         async with running(world.relay(("mail", "all"))):
             await world.publish(*range(50, 60))
             await listener.has(*range(60))
-        assert {event.source for event in listener.heard} == {"source"}
+        assert {event.source for event in listener.received} == {"source"}
 
     async def test_an_event_dies_with_its_transaction(self, world: World) -> None:
         listener = Listener()
@@ -187,7 +187,7 @@ class EventsSuite:
 
         listener.react = choke
         await world.services.start("mail", {"all": listener})
-        settings = RelaySettings(lane=QUICK.lane, linger=0.0, sweep=0.02, sweep_batch=3, retention=0.0)
+        settings = RelaySettings(delivery=QUICK.delivery, linger=0.0, sweep=0.02, sweep_batch=3, retention=0.0)
         await world.publish(1, key="poison")
         await world.publish(*range(10))
 
@@ -208,7 +208,7 @@ class EventsSuite:
             await world.database.run(lambda tx: world.outbox.publish(tx, "k", StringValue(value="x" * 1_000_000)))
         one = world.relay(("mail", "all"), types=(StringValue.DESCRIPTOR.full_name,))
         async with running(one):
-            await listener.until(lambda: len(listener.heard) == 6)
+            await listener.until(lambda: len(listener.received) == 6)
 
 
 async def _is_up_to_date(relay: Relay, consumer: str) -> bool:

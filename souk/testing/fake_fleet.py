@@ -14,7 +14,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker import Breaker
 from souk.runtime.calls.breaker_registry import Breakers
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 
@@ -47,12 +47,12 @@ class FakeFleet:
 
     async def add(self, service: str, instance: str, pid: int | None = None) -> FakeProcess:
         """One process more, which answers on its control socket."""
-        places = Places(self.data)
+        layout = DataLayout(self.data)
         breakers = Breakers(CLOCK)
         inspected = Inspected(
             service, instance, breakers, Traffic(), CLOCK, self.health, version="1.2.3", away=lambda: self.away
         )
-        path = places.of(instance)
+        path = layout.of(instance)
         await self.stack.enter_async_context(controlling(path, inspected))
         view = replace(_view(self.data, service, instance), control=str(path), pid=pid or os.getpid())
         self.views.append(view)
@@ -106,7 +106,7 @@ def _view(data: Path, service: str, instance: str) -> ProcessView:
         restarts=0,
         started_at=CLOCK.now(),
         control="",
-        log=Places(data).log(instance),
+        log=DataLayout(data).log(instance),
         why="",
     )
 
@@ -114,10 +114,10 @@ def _view(data: Path, service: str, instance: str) -> ProcessView:
 @asynccontextmanager
 async def fake_fleet(data: Path) -> AsyncIterator[FakeFleet]:
     """A fleet on a data directory, which can be operated there."""
-    places = Places(data)
-    places.prepare()
+    layout = DataLayout(data)
+    layout.prepare()
     async with AsyncExitStack() as stack:
-        stack.callback(places.forget_sockets)
+        stack.callback(layout.forget_sockets)
         fleet = FakeFleet(data, stack)
-        await stack.enter_async_context(controlling_fleet(places.control, fleet, CLOCK))
+        await stack.enter_async_context(controlling_fleet(layout.control, fleet, CLOCK))
         yield fleet

@@ -11,7 +11,7 @@ from pathlib import Path
 from souk.backing.credentials import Credentials
 from souk.backing.postgres_server import STOP_SIGNAL, SUPERUSER, PostgresCluster, cluster_in
 from souk.backing.run_as import engine_user, let_pass
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.launcher import as_user
 from souk.supervisor.backing_processes import own_databases
 from souk.supervisor.capacity import own_connections
@@ -31,16 +31,16 @@ class FleetData:
 
     def start(self, services: Sequence[str]) -> None:
         """Starts PostgreSQL as a fleet does, with a database for each of `services`."""
-        places = Places(self.data)
-        places.prepare()
-        places.processes.write_text("{}")
+        layout = DataLayout(self.data)
+        layout.prepare()
+        layout.processes.write_text("{}")
         user = engine_user()
         let_pass(self.data, user)
-        cluster, credentials = cluster_in(places.postgres, user), Credentials(places.credentials)
+        cluster, credentials = cluster_in(layout.postgres, user), Credentials(layout.credentials)
         cluster.prepare(credentials.password(SUPERUSER))
         connections = own_connections(len(services), _POOL)
         command = cluster.command(connections.most)
-        with places.log("postgres").open("ab") as log:
+        with layout.log("postgres").open("ab") as log:
             self._server = subprocess.Popen(
                 (*as_user(command.user), *command.words), env=dict(command.environment), cwd="/", stdout=log, stderr=log
             )
@@ -59,15 +59,17 @@ class FleetData:
         until = time.monotonic() + _LIMIT
         while not cluster.answers(server.pid):
             if server.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"PostgreSQL did not start: {Places(self.data).log('postgres').read_text()[-500:]}")
+                raise RuntimeError(
+                    f"PostgreSQL did not start: {DataLayout(self.data).log('postgres').read_text()[-500:]}"
+                )
             time.sleep(0.01)
 
 
 @contextmanager
 def fleet_data(folder: Path) -> Iterator[FleetData]:
     """A directory in a place that PostgreSQL can reach; its server is ended with the block."""
-    with reachable(folder) as place:
-        data = place / "data"
+    with reachable(folder) as reached:
+        data = reached / "data"
         data.mkdir(mode=0o700)
         kept = FleetData(data)
         try:

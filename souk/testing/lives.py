@@ -32,7 +32,7 @@ START_LIMIT = 30.0
 STOP_LIMIT = 30.0
 
 
-class LaterClock(SystemClock):
+class AheadClock(SystemClock):
     """The machine's clock, `later` seconds ahead in telling the date."""
 
     def __init__(self, later: float) -> None:
@@ -59,7 +59,7 @@ def live(settings: Settings, later: float, log: Path, ready: Connection, prelude
     prelude()
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
-        async with monolith(entry_points.app(settings.app), settings, LaterClock(later)) as system:
+        async with monolith(entry_points.app(settings.app), settings, AheadClock(later)) as system:
             is_up.set()
             ready.send(system.url)
             await stop.wait()
@@ -135,7 +135,7 @@ class Nursery:
         mouth.close()
         life = Life(process, "", log)
         try:
-            life.url = _heard(ear, life, armed=bool(faults))
+            life.url = _ready_url(ear, life, armed=bool(faults))
             yield life
         finally:
             life.kill()
@@ -143,7 +143,7 @@ class Nursery:
             process.close()
 
 
-def _heard(ear: Connection, life: Life, *, armed: bool) -> str:
+def _ready_url(ear: Connection, life: Life, *, armed: bool) -> str:
     try:
         if ear.poll(START_LIMIT):
             return str(ear.recv())

@@ -36,7 +36,7 @@ local all all scram-sha-256
 """
 
 
-class PostgresServer:
+class TemporaryPostgres:
     """A server of its own, reached over a socket in its own directory; no port, no password."""
 
     def __init__(self, binaries: Path) -> None:
@@ -157,12 +157,12 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[TemporaryPostgres]:
     """One server for the session; skips when none is installed."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL is installed")
-    server = PostgresServer(binaries)
+    server = TemporaryPostgres(binaries)
     try:
         server.start()
         yield server
@@ -171,7 +171,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-async def postgres_url(postgres_server: PostgresServer) -> AsyncIterator[str]:
+async def postgres_url(postgres_server: TemporaryPostgres) -> AsyncIterator[str]:
     """An empty database for one test."""
     url = await postgres_server.create_database()
     yield url

@@ -70,18 +70,18 @@ class Watcher:
     known: dict[str, Instance] = field(default_factory=dict)
     ended: bool = False
     wrong: str = ""
-    _heard: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def follow(self, registry: Registry, service: str) -> None:
         """Watches until the registry is closed or the task is cancelled."""
         async with aclosing(registry.watch(service)) as changes:
             async for change in changes:
-                async with self._heard:
+                async with self._changed:
                     self._take(change)
-                    self._heard.notify_all()
-        async with self._heard:
+                    self._changed.notify_all()
+        async with self._changed:
             self.ended = True
-            self._heard.notify_all()
+            self._changed.notify_all()
 
     def _take(self, change: Change) -> None:
         before = self.known.get(change.instance.id)
@@ -98,8 +98,8 @@ class Watcher:
     async def until(self, check: Callable[["Watcher"], bool]) -> None:
         """Waits until `check` holds; it is looked at after each change."""
         try:
-            async with asyncio.timeout(PATIENCE), self._heard:
-                await self._heard.wait_for(lambda: self.wrong or check(self))
+            async with asyncio.timeout(PATIENCE), self._changed:
+                await self._changed.wait_for(lambda: self.wrong or check(self))
         except TimeoutError:
             raise AssertionError(f"never told; known is {self.known}, after {self.changes}") from None
         assert not self.wrong, self.wrong

@@ -13,7 +13,7 @@ from soukapi.v1.event_pb2_grpc import add_EventSinkServicer_to_server
 
 from souk.events.broker import Broker, Route
 from souk.events.consumer import EventSinkServicer, Handler
-from souk.events.delivery import LaneSettings
+from souk.events.delivery import DeliverySettings
 from souk.events.envelope import unpack
 from souk.events.relay import Relay, RelaySettings
 from souk.faults import INERT, Faults
@@ -32,7 +32,7 @@ class Listener:
     """A handler that remembers what it heard; `react` may raise instead."""
 
     react: Callable[[Event], None] = lambda event: None
-    heard: list[Event] = field(default_factory=list)
+    received: list[Event] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def __call__(self, event: Event) -> None:
@@ -41,12 +41,12 @@ class Listener:
         finally:
             async with self._changed:
                 self._changed.notify_all()
-        self.heard.append(event)
+        self.received.append(event)
 
     @property
     def numbers(self) -> list[int]:
         """The payloads, in the order in which they were handled."""
-        return [unpack(event, Int64Value).value for event in self.heard]
+        return [unpack(event, Int64Value).value for event in self.received]
 
     async def until(self, check: Callable[[], bool], seconds: float = 10.0) -> None:
         """Waits until `check` holds; it is looked at after each event."""
@@ -102,7 +102,7 @@ class Services:
             await self.stop(name)
 
 
-QUICK = RelaySettings(lane=LaneSettings(backoff=Backoff(0.01, 0.05), poll=0.1), poll=0.1, linger=0.0, lease=5.0)
+QUICK = RelaySettings(delivery=DeliverySettings(backoff=Backoff(0.01, 0.05), poll=0.1), poll=0.1, linger=0.0, lease=5.0)
 """Settings that do not keep a test waiting."""
 
 
@@ -116,7 +116,7 @@ class World:
 
     def relay(
         self,
-        *heard: tuple[str, str],
+        *consumers: tuple[str, str],
         owner: str = "relay-1",
         settings: RelaySettings = QUICK,
         broker: Broker | None = None,
@@ -127,7 +127,7 @@ class World:
         """A relay to these (service, consumer); it does not run yet."""
         return Relay(
             self.database,
-            [(service, Route(service, consumer, types)) for service, consumer in heard],
+            [(service, Route(service, consumer, types)) for service, consumer in consumers],
             self.services.channel,
             owner,
             clock or SystemClock(),

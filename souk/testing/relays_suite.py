@@ -113,16 +113,16 @@ class RelaysSuite:
         listener = Listener()
         await world.services.start("mail", {"all": listener})
         keys = [f"key-{n}" for n in range(6)]
-        settings = RelaySettings(lane=QUICK.lane, poll=0.05, linger=0.0, lease=0.3)
+        settings = RelaySettings(delivery=QUICK.delivery, poll=0.05, linger=0.0, lease=0.3)
         async with running(world.relay(("mail", "all"), owner="a", settings=settings)):
             for number in range(5):
                 await asyncio.gather(*(world.publish(number, key=key) for key in keys))
             async with running(world.relay(("mail", "all"), owner="b", settings=settings)):
                 for number in range(5, 20):
                     await asyncio.gather(*(world.publish(number, key=key) for key in keys))
-                await listener.until(lambda: len(listener.heard) >= 20 * len(keys))
+                await listener.until(lambda: len(listener.received) >= 20 * len(keys))
         for key in keys:
-            assert [Int64Value.FromString(e.payload).value for e in listener.heard if e.key == key] == [*range(20)]
+            assert [Int64Value.FromString(e.payload).value for e in listener.received if e.key == key] == [*range(20)]
 
     async def test_crash_between_handling_and_recording_delivers_again(self, world: World) -> None:
         listener = Listener()
@@ -150,7 +150,7 @@ class RelaysSuite:
 
             await world.database.run(work)
             await tries(event)
-            if len(tries.heard) <= 2:
+            if len(tries.received) <= 2:
                 raise StoreUnavailable("after it took effect")
 
         await world.services.start("mail", {"all": handle})

@@ -91,15 +91,15 @@ class HandlerSuite:
 
     async def test_nothing_of_its_caller_but_what_was_sent(self, probe: "ProbeAsyncStub") -> None:
         MARK.set("the caller's")
-        seen = (await probe.Unary(pb.Ask(what="mark-context", key="the handler's"))).seen
-        assert (seen["before"], MARK.get()) == ("", "the caller's")
-        assert seen["task"] != str(id(asyncio.current_task()))
+        described = (await probe.Unary(pb.Ask(what="mark-context", key="the handler's"))).seen
+        assert (described["before"], MARK.get()) == ("", "the caller's")
+        assert described["task"] != str(id(asyncio.current_task()))
 
     async def test_it_sees_its_call(self, probe: "ProbeAsyncStub") -> None:
-        seen = (await probe.Unary(pb.Ask(what="describe"))).seen
-        assert seen["peer"] != ""
+        described = (await probe.Unary(pb.Ask(what="describe"))).seen
+        assert described["peer"] != ""
         same = ("code", "details", "cancelled", "done", "identities")
-        assert [seen[name] for name in same] == ["None", "", "False", "False", "None"]
+        assert [described[name] for name in same] == ["None", "", "False", "False", "None"]
 
 
 class RefusalSuite:
@@ -162,11 +162,11 @@ class RefusalSuite:
         assert (error.reason, error.messages) == ("OUT_OF_STOCK", ())
 
     @pytest.mark.parametrize("count", [0, 1])
-    @pytest.mark.parametrize("place", ["initial", "trailing", "abort", "refuse"])
+    @pytest.mark.parametrize("position", ["initial", "trailing", "abort", "refuse"])
     async def test_metadata_that_cannot_be_sent_is_internal(
-        self, probe: "ProbeAsyncStub", place: str, count: int
+        self, probe: "ProbeAsyncStub", position: str, count: int
     ) -> None:
-        error = await failure(probe.Unary(pb.Ask(what="wrong-metadata", key=place, count=count), timeout=5))
+        error = await failure(probe.Unary(pb.Ask(what="wrong-metadata", key=position, count=count), timeout=5))
         assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "Invalid metadata")
 
     async def test_other_metadata_may_take_its_place(self, probe: "ProbeAsyncStub") -> None:
@@ -175,9 +175,9 @@ class RefusalSuite:
         assert await call.code() is grpc.StatusCode.OK
 
     async def test_no_call_is_without_a_deadline(self, probe: "ProbeAsyncStub") -> None:
-        seen = (await probe.Unary(pb.Ask(what="describe"))).seen
-        assert 19 < float(seen["remaining"]) <= 20.5
-        assert 19 < float(seen["deadline"]) <= 20.5
+        described = (await probe.Unary(pb.Ask(what="describe"))).seen
+        assert 19 < float(described["remaining"]) <= 20.5
+        assert 19 < float(described["deadline"]) <= 20.5
 
     @pytest.mark.parametrize("timeout", [0, -1])
     async def test_a_deadline_that_has_passed(self, probe: "ProbeAsyncStub", timeout: float) -> None:

@@ -141,8 +141,8 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         )
 
     async def _metadata(self, request: pb.Ask, context: Context) -> pb.Answer:
-        seen = [(key, value) for key, value in context.invocation_metadata() or () if key != "user-agent"]
-        return pb.Answer(seen={str(place): repr(pair) for place, pair in enumerate(seen)})
+        pairs = [(key, value) for key, value in context.invocation_metadata() or () if key != "user-agent"]
+        return pb.Answer(seen={str(position): repr(pair) for position, pair in enumerate(pairs)})
 
     async def _mark_context(self, request: pb.Ask, context: Context) -> pb.Answer:
         before = MARK.get()

@@ -38,11 +38,11 @@ async def failure(call: object) -> grpc.aio.AioRpcError:
     return raised.value
 
 
-async def pairs_seen(probe: "ProbeAsyncStub", metadata: object) -> list[str]:
+async def received_pairs(probe: "ProbeAsyncStub", metadata: object) -> list[str]:
     """What of the given metadata arrives, in order."""
     answer = await probe.Unary(pb.Ask(what="metadata"), metadata=metadata)  # type: ignore[arg-type]  # the stub wants one class
-    seen = [answer.seen[str(place)] for place in range(len(answer.seen))]
-    return [pair for pair in seen if not any(other in pair for other in OTHERS)]
+    pairs = [answer.seen[str(index)] for index in range(len(answer.seen))]
+    return [pair for pair in pairs if not any(other in pair for other in OTHERS)]
 
 
 class MessageSuite:
@@ -132,21 +132,21 @@ class MetadataSuite:
 
     async def test_pairs_arrive(self, probe: "ProbeAsyncStub") -> None:
         given = (("raw-bin", b"\x00\xff"), ("a_b.c-9", ""), ("s", " x "))
-        assert sorted(await pairs_seen(probe, given)) == sorted(repr(pair) for pair in given)
+        assert sorted(await received_pairs(probe, given)) == sorted(repr(pair) for pair in given)
 
     async def test_values_of_a_key_arrive_in_order(self, probe: "ProbeAsyncStub") -> None:
-        seen = await pairs_seen(probe, (("b", "1"), ("a", "2"), ("b", "3"), ("b", "2")))
-        assert [pair for pair in seen if "'b'" in pair] == ["('b', '1')", "('b', '3')", "('b', '2')"]
+        pairs = await received_pairs(probe, (("b", "1"), ("a", "2"), ("b", "3"), ("b", "2")))
+        assert [pair for pair in pairs if "'b'" in pair] == ["('b', '1')", "('b', '3')", "('b', '2')"]
 
     async def test_octets_under_a_text_key_arrive_as_text(self, probe: "ProbeAsyncStub") -> None:
-        assert await pairs_seen(probe, (("a", b"text"),)) == ["('a', 'text')"]
+        assert await received_pairs(probe, (("a", b"text"),)) == ["('a', 'text')"]
 
     async def test_metadata_may_be_given_as_such(self, probe: "ProbeAsyncStub") -> None:
-        assert await pairs_seen(probe, grpc.aio.Metadata(("a", "1"), ("a", "2"))) == ["('a', '1')", "('a', '2')"]
+        assert await received_pairs(probe, grpc.aio.Metadata(("a", "1"), ("a", "2"))) == ["('a', '1')", "('a', '2')"]
 
     @pytest.mark.parametrize("key", ["grpc-timeout", "te", "content-type"])
     async def test_what_grpc_writes_itself_is_dropped(self, probe: "ProbeAsyncStub", key: str) -> None:
-        assert await pairs_seen(probe, ((key, "1"), ("a", "1"))) == ["('a', '1')"]
+        assert await received_pairs(probe, ((key, "1"), ("a", "1"))) == ["('a', '1')"]
 
     @pytest.mark.parametrize("key", ["Upper", "a b", "", ":path", "a~", "ä"])
     async def test_a_wrong_key_is_refused(self, probe: "ProbeAsyncStub", key: str) -> None:

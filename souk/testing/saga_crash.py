@@ -35,7 +35,7 @@ DEADLINE = 60.0
 _ARGUMENT_ERROR = 2
 
 
-class LaterClock(SystemClock):
+class NextLifeClock(SystemClock):
     """The clock of the next life: the lease of the last one is over."""
 
     def now(self) -> int:
@@ -64,7 +64,7 @@ async def first_life(folder: Path, scenario: str, point: str, idempotent: bool) 
 
 async def next_life(folder: Path, scenario: str, idempotent: bool) -> list[str]:
     """Starts again on what is there, waits until all is at rest, and looks."""
-    clock = LaterClock()
+    clock = NextLifeClock()
     shop = await Shop.open(folder, clock=clock, idempotent=idempotent)
     if scenario == "declined":
         _prepare(shop, scenario)
@@ -98,17 +98,17 @@ def live(life: Callable[[], Coroutine[None, None, object]]) -> tuple[int, str]:
             os._exit(status)
     os.close(mouth)
     with os.fdopen(ear) as pipe:
-        said = pipe.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+        output = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output
 
 
 def crash(folder: Path, scenario: str, point: str, *, idempotent: bool) -> dict[str, object]:
     """Two lives of one saga; `violations` is empty if the second put everything right."""
     folder.mkdir(parents=True)
     status, _ = live(lambda: first_life(folder, scenario, point, idempotent))
-    again, said = live(lambda: next_life(folder, scenario, idempotent))
+    again, output = live(lambda: next_life(folder, scenario, idempotent))
     known = status in (0, EXIT_STATUS) and again == 0
-    found = json.loads(said) if known else [f"a life ended with {status}, the next with {again}"]
+    found = json.loads(output) if known else [f"a life ended with {status}, the next with {again}"]
     return {"case": f"{scenario}:{point}", "struck": status == EXIT_STATUS, "violations": found}
 
 

@@ -25,7 +25,7 @@ from souk.kernel.errors import Outcome as CallOutcome
 from souk.rpc.call import CallFailed, not_sent
 from souk.rpc.status import STATUS_KEY, encode
 from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
-from souk.saga.runner import Outcome, Progress, SagaRunner
+from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner
 from souk.store.database import Database, Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
@@ -224,7 +224,7 @@ class Shop:
         await tx.execute("INSERT INTO story SELECT $1, count(*), $2 FROM story WHERE subject = $1", subject, what)
 
 
-async def violations(shop: Shop, progress: Progress | None, subject: str = "O-1") -> list[str]:
+async def violations(shop: Shop, progress: SagaProgress | None, subject: str = "O-1") -> list[str]:
     """What is wrong with a subject at rest; `progress` is None when its saga was never recorded."""
     effects = [participant.effects(subject) for participant in shop.participants]
     story = await shop.story(subject)
@@ -233,7 +233,7 @@ async def violations(shop: Shop, progress: Progress | None, subject: str = "O-1"
     found = [] if progress.ended else ["it has not ended"]
     if len(set(story)) != len(story) or story[-1] != "ended":
         found.append(f"the hooks did not run once and in order: {story}")
-    committed = progress.outcome is Outcome.COMMITTED
+    committed = progress.outcome is SagaOutcome.COMMITTED
     if any(what.startswith("confirmed") for what in story) is not committed:
         found.append(f"the outcome is {progress.outcome}, the story {story}")
     if effects != ([1, 1, 1] if committed else [0, 0, 0]):

@@ -1,7 +1,7 @@
-"""A Host for one service under test: a migrated database of its own, and nothing around it.
+"""A ServiceContext for one service under test: a migrated database of its own, and nothing around it.
 
-    async with service_host(service, folder, clock=clock) as host:
-        parts = await service.build(host)
+    async with service_host(service, folder, clock=clock) as context:
+        parts = await service.build(context)
 
 Opening a second one on the same folder after the first was left is a restart.
 """
@@ -21,7 +21,7 @@ from souk.descriptors.request_check import require_within_limits
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import DomainError, InvalidArgument
-from souk.runtime.service import Host, Service
+from souk.runtime.service import Service, ServiceContext
 from souk.store.database import Database
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
@@ -43,8 +43,8 @@ async def service_host(
     faults: Faults = INERT,
     postgres_url: str | None = None,
     redis: Redis | None = None,
-) -> AsyncIterator[Host]:
-    """A host whose database, a SQLite file unless a URL says otherwise, is closed at the end."""
+) -> AsyncIterator[ServiceContext]:
+    """A ServiceContext whose database, a SQLite file unless a URL says otherwise, is closed at the end."""
     clock = clock or SystemClock()
     database: Database
     if postgres_url is None:
@@ -55,7 +55,7 @@ async def service_host(
         await migrate(database, platform_migrations(), PLATFORM)
         if service.migrations is not None:
             await migrate(database, service.migrations, service.name)
-        yield Host(
+        yield ServiceContext(
             name=service.name,
             own_database=database,
             outbox=Outbox(service.name, clock),

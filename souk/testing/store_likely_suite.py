@@ -14,7 +14,7 @@ TAKE = "UPDATE item SET amount = amount - 1 WHERE name = $1 AND amount > 0"
 
 async def take(tx: Transaction, name: str) -> bool:
     """Takes one of an item; False when there is none."""
-    return await tx.execute(TAKE, name, likely=1) == 1
+    return await tx.execute(TAKE, name, expect_rows=1) == 1
 
 
 class LikelySuite(StoreFixtures):
@@ -25,10 +25,10 @@ class LikelySuite(StoreFixtures):
         async def work(tx: Transaction) -> list[int]:
             insert = "INSERT INTO item (name, amount) VALUES ($1, $2)"
             return [
-                await tx.execute(insert, "a", 1, likely=1),
-                await tx.execute("INSERT INTO thing (id, t) VALUES ($1, $2)", 1, "x", likely=1),
-                await tx.execute("UPDATE item SET amount = amount + 1 WHERE name = $1", "a", likely=1),
-                await tx.execute("UPDATE item SET amount = amount + 1 WHERE name = $1", "nobody", likely=0),
+                await tx.execute(insert, "a", 1, expect_rows=1),
+                await tx.execute("INSERT INTO thing (id, t) VALUES ($1, $2)", 1, "x", expect_rows=1),
+                await tx.execute("UPDATE item SET amount = amount + 1 WHERE name = $1", "a", expect_rows=1),
+                await tx.execute("UPDATE item SET amount = amount + 1 WHERE name = $1", "nobody", expect_rows=0),
             ]
 
         assert await database.run(work, guarded=guarded) == [1, 1, 1, 0]
@@ -53,8 +53,8 @@ class LikelySuite(StoreFixtures):
 
         async def work(tx: Transaction) -> int:
             tries.append(len(tries))
-            await tx.execute("INSERT INTO thing (id, t) VALUES ($1, $2)", len(tries), "x", likely=1)
-            return await tx.execute(TAKE, "nothing", likely=1)
+            await tx.execute("INSERT INTO thing (id, t) VALUES ($1, $2)", len(tries), "x", expect_rows=1)
+            return await tx.execute(TAKE, "nothing", expect_rows=1)
 
         assert await database.run(work, guarded=True) == 0
         rows = await database.read(lambda tx: tx.fetch("SELECT id FROM thing"))
@@ -116,7 +116,7 @@ class LikelySuite(StoreFixtures):
 
     async def test_an_error_of_another_statement_is_that_error(self, database: Database) -> None:
         async def work(tx: Transaction) -> None:
-            await tx.execute("INSERT INTO thing (id, t) VALUES ($1, $2)", 1, "x", likely=1)
+            await tx.execute("INSERT INTO thing (id, t) VALUES ($1, $2)", 1, "x", expect_rows=1)
             await tx.write("INSERT INTO item (name, amount) VALUES ($1, $2)", "a", None)
 
         with pytest.raises(StoreError):

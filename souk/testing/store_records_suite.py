@@ -11,7 +11,7 @@ from soukapi.v1.event_pb2 import Event
 from souk.kernel.errors import ConfigurationError, DomainError, StoreError, VersionConflict
 from souk.store.database import Database, Transaction
 from souk.store.event_store import EventStore, NewEvent
-from souk.store.idempotency import Answer, Idempotency, Scope, StoredReply, once
+from souk.store.idempotency import Idempotency, IdempotentAnswer, Scope, StoredReply, once
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.testing.store_suite import Opened, StoreFixtures, increment, put
 
@@ -81,11 +81,11 @@ class EventStoreSuite(_Migrated):
     async def test_all_events_in_pages(self, store: Database) -> None:
         for stream in ("a", "b", "c"):
             await store.run(lambda tx: self.events.append(tx, stream, 0, [_event(1), _event(2)]))  # noqa: B023
-        seen, after = [], 0
+        read, after = [], 0
         while page := await store.read(lambda tx: self.events.read_all(tx, after=after, limit=4)):  # noqa: B023
-            seen += [(event.stream, event.version) for event in page]
+            read += [(event.stream, event.version) for event in page]
             after = page[-1].position
-        assert seen == [(stream, version) for stream in ("a", "b", "c") for version in (1, 2)]
+        assert read == [(stream, version) for stream in ("a", "b", "c") for version in (1, 2)]
 
 
 class IdempotencySuite(_Migrated):
@@ -157,7 +157,7 @@ class IdempotencySuite(_Migrated):
             await self._once(store, "1:one", 1)
         assert refused.value.reason == "REQUEST_IN_PROGRESS"
 
-    async def _once(self, store: Database, of: str, value: int, scope: Scope = SCOPE) -> Answer[Int64Value]:
+    async def _once(self, store: Database, of: str, value: int, scope: Scope = SCOPE) -> IdempotentAnswer[Int64Value]:
         async def work(tx: Transaction) -> Int64Value:
             return Int64Value(value=value)
 

@@ -63,8 +63,8 @@ class TransactionSuite(StoreFixtures):
     @pytest.mark.parametrize("guarded", [False, True])
     async def test_no_update_is_lost(self, database: Database, other: Database, guarded: bool) -> None:
         await database.run(lambda tx: put(tx, "counter"))
-        seen = await asyncio.gather(*(way.run(increment, guarded=guarded) for way in (database, other) * 25))
-        assert sorted(seen) == list(range(1, 51))
+        values = await asyncio.gather(*(way.run(increment, guarded=guarded) for way in (database, other) * 25))
+        assert sorted(values) == list(range(1, 51))
         assert await amount_of(database, "counter") == 50
 
     async def test_no_write_skew(self, database: Database, other: Database) -> None:
@@ -108,7 +108,7 @@ class TransactionSuite(StoreFixtures):
         for write in (
             lambda tx: put(tx, "a"),
             lambda tx: tx.write(insert, "a", 1),
-            lambda tx: tx.execute(insert, "a", 1, likely=1),
+            lambda tx: tx.execute(insert, "a", 1, expect_rows=1),
             lambda tx: tx.execute_many(insert, [("a", 1)]),
         ):
             for single in (True, False):

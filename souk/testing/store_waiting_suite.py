@@ -44,31 +44,31 @@ class AfterCommitSuite(StoreFixtures):
     async def test_callbacks_run_on_the_loop_once_the_commit_is_durable(
         self, database: Database, other: Database
     ) -> None:
-        seen: list[int] = []
+        threads: list[int] = []
         reads: list[asyncio.Future[list[str]]] = []
 
         async def work(tx: Transaction) -> None:
             await put(tx, "a")
-            tx.after_commit(lambda: seen.append(threading.get_ident()))
+            tx.after_commit(lambda: threads.append(threading.get_ident()))
             tx.after_commit(lambda: reads.append(asyncio.ensure_future(names_in(other))))
 
         await database.run(work)
-        assert seen == [threading.get_ident()]
+        assert threads == [threading.get_ident()]
         assert await reads[0] == ["a"]
 
     async def test_nothing_leaves_a_transaction_that_is_rolled_back(self, database: Database) -> None:
-        heard: list[str] = []
+        notified: list[str] = []
 
         async def work(tx: Transaction) -> None:
-            tx.after_commit(lambda: heard.append("callback"))
+            tx.after_commit(lambda: notified.append("callback"))
             await tx.notify("channel")
             await _refuse(tx)
 
-        database.listen("channel", lambda: heard.append("notified"))
+        database.listen("channel", lambda: notified.append("notified"))
         with pytest.raises(DomainError):
             await database.run(work)
         await database.run(lambda tx: put(tx, "a"))
-        assert heard == []
+        assert notified == []
 
     async def test_a_callback_that_fails_takes_nobody_with_it(self, database: Database) -> None:
         reported: list[object] = []
@@ -88,17 +88,17 @@ class AfterCommitSuite(StoreFixtures):
 
     async def test_callbacks_do_not_act_for_whoever_committed(self, database: Database) -> None:
         marks: list[str] = []
-        heard = asyncio.Event()
+        notified = asyncio.Event()
 
         async def work(tx: Transaction) -> None:
             tx.after_commit(lambda: marks.append(_mark.get()))
             await tx.notify("channel")
 
         database.listen("channel", lambda: marks.append(_mark.get()))
-        database.listen("channel", heard.set)
+        database.listen("channel", notified.set)
         _mark.set("caller")
         await database.run(work)
-        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.wait_for(notified.wait(), 5)
         assert marks == ["none", "none"]
 
     async def test_callbacks_are_called_once_however_often_the_work_ran(
@@ -115,9 +115,9 @@ class AfterCommitSuite(StoreFixtures):
         assert sorted(called) == list(range(1, 21))
 
     async def test_a_notification_wakes_those_who_listen_until_they_stop(self, database: Database) -> None:
-        woken, heard = asyncio.Event(), list[str]()
-        stop = database.listen("gone", lambda: heard.append("gone"))
-        database.listen("other", lambda: heard.append("other"))
+        woken, notified = asyncio.Event(), list[str]()
+        stop = database.listen("gone", lambda: notified.append("gone"))
+        database.listen("other", lambda: notified.append("other"))
         database.listen("it's me", woken.set)
         stop()
         stop()
@@ -128,7 +128,7 @@ class AfterCommitSuite(StoreFixtures):
 
         await database.run(work)
         await asyncio.wait_for(woken.wait(), 5)
-        assert heard == []
+        assert notified == []
 
     async def test_a_read_has_no_commit(self, database: Database) -> None:
         async def after_commit(tx: Transaction) -> None:

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from souk.runtime.config import entry_points
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 
 GATEWAY = "gateway"
 LOOPBACK = "127.0.0.1"
@@ -55,15 +55,15 @@ class Process:
         self._leader = leader
         self.command = (sys.executable, "-m", "souk.cli", *arguments)
         self._ready = re.compile(ready)
-        self._said, self._log = folder / f"{name}.out", folder / f"{name}.log"
+        self._stdout, self._log = folder / f"{name}.out", folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def spawn(self, settings: Mapping[str, str]) -> None:
         """Starts it; nothing of the settings of this process is inherited."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
-        with self._said.open("wb") as said, self._log.open("ab") as log:
+        with self._stdout.open("wb") as stdout, self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command, env={**kept, **settings}, stdout=said, stderr=log, start_new_session=self._leader
+                self.command, env={**kept, **settings}, stdout=stdout, stderr=log, start_new_session=self._leader
             )
 
     def await_ready(self) -> re.Match[str]:
@@ -75,7 +75,7 @@ class Process:
         return match
 
     def _match(self) -> re.Match[str] | None:
-        return self._ready.search(self.said)
+        return self._ready.search(self.stdout)
 
     @property
     def status(self) -> int | None:
@@ -112,13 +112,13 @@ class Process:
             raise AssertionError(f"{self.name} did not end within {limit:g} s\n{self.output()}") from None
 
     @property
-    def said(self) -> str:
+    def stdout(self) -> str:
         """What it wrote to standard output since it was started last."""
-        return self._said.read_text(errors="replace")
+        return self._stdout.read_text(errors="replace")
 
     def output(self) -> str:
         """The end of what it said and logged."""
-        texts = [path.read_text(errors="replace") for path in (self._said, self._log) if path.exists()]
+        texts = [path.read_text(errors="replace") for path in (self._stdout, self._log) if path.exists()]
         return f"--- {self.name}\n{''.join(texts)[-_LOG_SHOWN:]}"
 
 
@@ -190,7 +190,7 @@ def _running(system: System, faults: Mapping[str, int] | None) -> Iterator[Syste
     finally:
         system.kill()
         # Where its sockets were, if its directory has a long name: nobody will come to clean up.
-        Places(system.data.absolute()).forget_sockets()
+        DataLayout(system.data.absolute()).forget_sockets()
 
 
 @contextmanager
@@ -228,8 +228,8 @@ def fleet(
     arguments: Sequence[str] = (),
 ) -> Iterator[System]:
     """The system as a fleet on engines of its own; all of it killed at the end, if it still runs."""
-    with reachable(folder) as place:
-        data, logs = _folders(place)
+    with reachable(folder) as reached:
+        data, logs = _folders(reached)
         up = fleet_process(data, logs, r"is ready on (?P<url>http://\S+)", *arguments)
         with _running(System("fleet", data, [up], settings or {}), faults) as system:
             yield system
@@ -247,12 +247,12 @@ def reachable(folder: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         yield folder
         return
-    place = Path(tempfile.mkdtemp(prefix="souk-fleet-"))
-    place.chmod(0o711)
+    reached = Path(tempfile.mkdtemp(prefix="souk-fleet-"))
+    reached.chmod(0o711)
     try:
-        yield place
+        yield reached
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(reached, ignore_errors=True)
 
 
 def _serving(name: str, port: int, data: Path, logs: Path) -> Process:

@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from souk.admin.databases import Whereabouts, whereabouts
+from souk.admin.databases import DatabaseLocator, locate_databases
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.testing.fleet_data import FleetData, fleet_data
 
 SERVICES = ("order", "user")
@@ -29,32 +29,32 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetData]:
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     """What a fleet that is stopped leaves."""
-    places = Places(tmp_path)
-    places.processes.parent.mkdir()
-    places.processes.write_text("{}")
-    places.credentials.write_text(json.dumps({"souk_order": "o-password"}))
-    places.postgres.mkdir()
-    (places.postgres / "PG_VERSION").write_text("18\n")
+    layout = DataLayout(tmp_path)
+    layout.processes.parent.mkdir()
+    layout.processes.write_text("{}")
+    layout.credentials.write_text(json.dumps({"souk_order": "o-password"}))
+    layout.postgres.mkdir()
+    (layout.postgres / "PG_VERSION").write_text("18\n")
     return tmp_path
 
 
 def refused(settings: Settings) -> str:
     with pytest.raises(ConfigurationError) as raised:
-        whereabouts(settings)
+        locate_databases(settings)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
 
 def test_where_no_fleet_was_they_are_files(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
-    found = whereabouts(settings)
-    assert found == Whereabouts(settings)
+    found = locate_databases(settings)
+    assert found == DatabaseLocator(settings)
     assert found.in_files
     assert found.of("order") is settings
 
 
 async def test_a_fleets_own_are_entered_as_the_service(running: FleetData) -> None:
-    found = whereabouts(Settings(data=running.data))
+    found = locate_databases(Settings(data=running.data))
     assert not found.in_files
     for service in SERVICES:
         url = found.of(service).postgres
@@ -68,16 +68,16 @@ async def test_a_fleets_own_are_entered_as_the_service(running: FleetData) -> No
 
 def test_its_directory_may_be_said_as_it_is_seen_from_here(running: FleetData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(running.data.parent)
-    assert whereabouts(Settings(data=Path("data"))).of("order").postgres == running.urls["order"]
+    assert locate_databases(Settings(data=Path("data"))).of("order").postgres == running.urls["order"]
 
 
 def test_a_password_is_never_made_up_here(running: FleetData) -> None:
-    before = Places(running.data).credentials.read_text()
-    found = whereabouts(Settings(data=running.data))
+    before = DataLayout(running.data).credentials.read_text()
+    found = locate_databases(Settings(data=running.data))
     assert not found.has("payment")
     with pytest.raises(ConfigurationError, match="has no database of 'payment'"):
         found.of("payment")
-    assert Places(running.data).credentials.read_text() == before
+    assert DataLayout(running.data).credentials.read_text() == before
 
 
 def test_of_a_fleet_that_is_stopped_it_is_said_how_to_start_it(stopped: Path) -> None:
@@ -87,7 +87,7 @@ def test_of_a_fleet_that_is_stopped_it_is_said_how_to_start_it(stopped: Path) ->
 
 
 def test_a_number_that_is_another_process_now_is_no_server(stopped: Path) -> None:
-    pid_file = Places(stopped).postgres / "postmaster.pid"
+    pid_file = DataLayout(stopped).postgres / "postmaster.pid"
     pid_file.write_text(f"{os.getpid()}\n{stopped}\n0\n5432\n{stopped}\n\n0 0\nready\n")
     assert "does not run" in refused(Settings(data=stopped))
 
@@ -100,7 +100,7 @@ def test_a_fleet_that_is_meant_and_never_ran_is_no_files(tmp_path: Path) -> None
 def test_files_beside_a_stopped_fleet_are_meant_and_that_is_said(stopped: Path) -> None:
     (stopped / "order.db").touch()
     with capture_logs() as said:
-        assert whereabouts(Settings(data=stopped)).in_files
+        assert locate_databases(Settings(data=stopped)).in_files
     assert "a fleet that is stopped has data here, too" in said[0]["event"]
 
 
@@ -110,7 +110,7 @@ def test_of_a_server_that_the_fleet_was_given_only_the_user_knows(stopped: Path)
 
 
 def test_an_administrators_url_is_used_with_the_fleets_passwords(stopped: Path) -> None:
-    found = whereabouts(Settings(data=stopped, postgres="postgresql://admin:pw@h:1/postgres"))
+    found = locate_databases(Settings(data=stopped, postgres="postgresql://admin:pw@h:1/postgres"))
     assert found.of("order").postgres == "postgresql://souk_order:o-password@h:1/souk_order"
     assert found.has("order")
     assert not found.has("user")
@@ -119,4 +119,4 @@ def test_an_administrators_url_is_used_with_the_fleets_passwords(stopped: Path) 
 def test_what_is_said_of_the_databases_wins(running: FleetData, stopped: Path) -> None:
     for data in (running.data, stopped):
         settings = Settings(data=data, postgres=TEMPLATE)
-        assert whereabouts(settings) == Whereabouts(settings)
+        assert locate_databases(settings) == DatabaseLocator(settings)

@@ -12,9 +12,9 @@ import pytest
 from souk.admin.process_record import ProcessesFile, Started, decode, encode, surviving
 from souk.admin.process_status import ENGINE, SERVICE
 from souk.supervisor import orphans
-from souk.telemetry.proc import Identity, boot, identity
+from souk.telemetry.proc import ProcessIdentity, boot, identity
 
-ORDER = Started("order-1", SERVICE, signal.SIGTERM, Identity(4711, 99, ("souk", "serve", "order")))
+ORDER = Started("order-1", SERVICE, signal.SIGTERM, ProcessIdentity(4711, 99, ("souk", "serve", "order")))
 WAITS = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print(flush=True); signal.pause()"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
 
@@ -44,10 +44,10 @@ def test_a_record_of_another_boot_says_nothing() -> None:
 
 @pytest.mark.parametrize(
     "now",
-    [None, Identity(4711, 100, ORDER.process.command), Identity(4711, 99, ("somebody", "else"))],
+    [None, ProcessIdentity(4711, 100, ORDER.process.command), ProcessIdentity(4711, 99, ("somebody", "else"))],
     ids=["gone", "started later", "another command"],
 )
-def test_a_number_that_was_given_to_another_is_not_ours(now: Identity | None) -> None:
+def test_a_number_that_was_given_to_another_is_not_ours(now: ProcessIdentity | None) -> None:
     assert surviving([ORDER], lambda pid: now) == []
     assert surviving([ORDER], lambda pid: ORDER.process) == [ORDER]
 

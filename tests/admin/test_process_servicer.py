@@ -21,7 +21,7 @@ from souk.resilience.breaker import Breaker
 from souk.rpc.call import CallFailed
 from souk.rpc.client.channel import Channel
 from souk.rpc.client.layer_stack import Guards, standard_layers
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Context, Dispatcher
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.telemetry.health import Health
@@ -88,11 +88,11 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     for _ in range(3 * KEPT):
         traffic.served += 10
         clock.advance(1.0)
-        rate.look()
+        rate.sample()
     assert rate() == 10.0
     for _ in range(KEPT):
         clock.advance(1.0)
-        rate.look()
+        rate.sample()
     assert rate() == 0.0
 
 
@@ -139,7 +139,7 @@ async def test_one_that_is_forced_open_sends_nothing_and_comes_back(
     dispatcher.add(Echo(), probe_pb2.DESCRIPTOR.services_by_name["Probe"])
     breaker = inspected.breakers.add("order", "probe", Breaker())
     layers = standard_layers("probe", SYSTEM, guards=lambda method: Guards(breaker=breaker))
-    probe = probe_pb2_grpc.ProbeStub(Channel(InProcess(dispatcher), layers=layers, clock=SYSTEM))
+    probe = probe_pb2_grpc.ProbeStub(Channel(InProcessTransport(dispatcher), layers=layers, clock=SYSTEM))
 
     async def force(mode: fleet_pb2.BreakerMode.ValueType) -> None:
         await process.SetBreaker(fleet_pb2.SetBreakerRequest(callee="probe", mode=mode))

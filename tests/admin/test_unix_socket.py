@@ -20,7 +20,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.runtime.data.directory import private
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 from souk.testing.fake_fleet import fake_fleet
@@ -129,7 +129,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
 async def test_another_user_is_refused(crossroads: Path) -> None:
     async with fake_fleet(crossroads) as fleet:
         order = await fleet.add("order", "order-1")
-        for path in (order.view.control, str(Places(crossroads).control)):
+        for path in (order.view.control, str(DataLayout(crossroads).control)):
             status, said = await as_somebody_else(crossroads, path)
             assert status == 1
             assert said[1:] == [

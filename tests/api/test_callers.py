@@ -14,7 +14,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 
 KEY = b"k" * 32
@@ -62,7 +62,7 @@ async def outcome(method: Method, service: str, subject: str, **fields: str) -> 
     own = [each for each in contract_of(contract).methods.values() if each.unary]
     dispatcher = Dispatcher(CallerTokens(KEY, "callee", SystemClock()))
     dispatcher.add(Handler(own), contract)
-    transport = InProcess(dispatcher)
+    transport = InProcessTransport(dispatcher)
     tokens = CallerTokens(KEY, service, SystemClock())
     channel = Channel(transport, tokens=tokens, audience="callee")
     call = channel.unary_unary(method.full_name, method.input.SerializeToString, method.output.FromString)

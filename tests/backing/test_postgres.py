@@ -19,7 +19,7 @@ from souk.backing.run_as import NAME, engine_user, hand_over, let_pass, require_
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.postgres_version import data_version
 from souk.telemetry.proc import kernel
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import reachable
 
 SERVICES = ("order", "user")
@@ -43,7 +43,7 @@ async def outcome(url: str, sql: str = "SELECT 1") -> str:
 
 
 @pytest.fixture
-async def server(postgres_server: PostgresServer, tmp_path: Path):  # noqa: F811
+async def server(postgres_server: TemporaryPostgres, tmp_path: Path):  # noqa: F811
     yield Server(postgres_server.url(), Credentials(tmp_path / "credentials.json"), ours=False)
     for service in SERVICES:
         await postgres_server.drop_service_database(f"souk_{service}")
@@ -84,7 +84,7 @@ async def test_a_role_of_somebody_else_is_not_taken_over(server: Server, tmp_pat
 
 async def test_an_administrator_need_not_be_a_superuser(
     server: Server,
-    postgres_server: PostgresServer,  # noqa: F811
+    postgres_server: TemporaryPostgres,  # noqa: F811
 ) -> None:
     await outcome(server.url, "CREATE ROLE keeper LOGIN CREATEROLE CREATEDB PASSWORD 'k'")
     url = postgres_server.service_url("keeper", "k").replace("/keeper?", "/postgres?")
@@ -97,7 +97,7 @@ async def test_an_administrator_need_not_be_a_superuser(
         await outcome(server.url, "DROP ROLE keeper")
 
 
-async def test_who_may_not_make_databases_is_told_so(server: Server, postgres_server: PostgresServer) -> None:  # noqa: F811
+async def test_who_may_not_make_databases_is_told_so(server: Server, postgres_server: TemporaryPostgres) -> None:  # noqa: F811
     await outcome(server.url, "CREATE ROLE guest LOGIN PASSWORD 'g'")
     url = postgres_server.service_url("guest", "g").replace("/guest?", "/postgres?")
     try:

@@ -21,7 +21,7 @@ from souk.backing.postgres_roles import PREFIX
 from souk.backup import record
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config import entry_points
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import System, embedded, fleet, fleet_process, reachable, until
 from tests.crash.test_full_disk import small_disk
 from tests.market.books import Books
@@ -226,7 +226,7 @@ def fleet_without_mail(folder: Path) -> Iterator[System]:
 
 
 @pytest.fixture
-def given(postgres_server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:  # noqa: F811
+def given(postgres_server: TemporaryPostgres) -> Iterator[tuple[TemporaryPostgres, str]]:  # noqa: F811
     """A server with an empty database for each service, and their URL."""
     empty_databases(postgres_server)
     yield postgres_server, postgres_server.service_url("{service}", PASSWORD)
@@ -239,14 +239,14 @@ async def on_each(work: Callable[[str], Coroutine[Any, Any, None]]) -> None:
         await work(name)
 
 
-def empty_databases(server: PostgresServer) -> None:
+def empty_databases(server: TemporaryPostgres) -> None:
     asyncio.run(on_each(server.drop_service_database))
     asyncio.run(on_each(lambda name: server.create_service_database(name, PASSWORD)))
 
 
 @pytest.mark.full
 @pytest.mark.xdist_group("fleet")
-def test_databases_on_a_given_server(given: tuple[PostgresServer, str], tmp_path: Path) -> None:
+def test_databases_on_a_given_server(given: tuple[TemporaryPostgres, str], tmp_path: Path) -> None:
     server, url = given
     made, on_server = tmp_path / "made", {"SOUK_POSTGRES": url, "SOUK_POSTGRES_POOL": "4"}
     backed_up_at_work(lambda folder: embedded(folder, settings=on_server), tmp_path, made, **on_server)

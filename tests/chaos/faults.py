@@ -14,7 +14,7 @@ import asyncpg
 import redis.asyncio
 
 from souk.backing.postgres_roles import PREFIX
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from tests.chaos.bank import Bank
 from tests.market.operator import Operator
 from tests.market.rows import superuser_url
@@ -130,7 +130,7 @@ class FlushValkey(Fault):
     name, longest = "Valkey emptied", 0.5
 
     async def inject(self) -> str:
-        async with redis.asyncio.Redis(unix_socket_path=str(Places(self.target.data).valkey_socket)) as client:
+        async with redis.asyncio.Redis(unix_socket_path=str(DataLayout(self.target.data).valkey_socket)) as client:
             with suppress(redis.RedisError):
                 await client.flushall()
         return "valkey"

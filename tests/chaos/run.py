@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.testing.system import System, fleet_process
 from tests.chaos.bank import Bank
 from tests.chaos.clients import CARDS, Client, Market, read_catalogue
@@ -81,7 +81,7 @@ async def _fleet(folder: Path, logs: Path, settings: dict[str, str]) -> AsyncIte
         yield system
     finally:
         system.kill()
-        Places(data).forget_sockets()
+        DataLayout(data).forget_sockets()
 
 
 async def _strike(plan: Plan, system: System, bank: Bank, clocks: Path, tell: Tell) -> Report:

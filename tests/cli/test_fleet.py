@@ -15,7 +15,7 @@ from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import ENGINE, SERVICE
 from souk.resilience.breaker import State
 from souk.runtime.data.directory import held
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.telemetry.proc import boot
 from souk.testing.fake_fleet import FakeFleet, FakeProcess, fake_fleet
 from souk.testing.processes import Ended, run, start, system
@@ -59,7 +59,7 @@ async def test_on_a_terminal_states_are_coloured(fleet: FakeFleet, order: FakePr
     data = ("--data", str(fleet.data))
     assert b"\x1b[32mready" in await asyncio.to_thread(on_a_terminal, "ps", *data)
     assert b"\x1b[31mforced open" in await asyncio.to_thread(on_a_terminal, "breakers", *data)
-    Places(fleet.data).log("order-1").write_text("a line\n")
+    DataLayout(fleet.data).log("order-1").write_text("a line\n")
     assert b"order-1 |\x1b[0m a line" in await asyncio.to_thread(on_a_terminal, "logs", "order", *data)
 
 
@@ -189,7 +189,7 @@ async def test_stop_and_start(fleet: FakeFleet, order: FakeProcess) -> None:
 
 async def test_logs_of_all_processes_of_a_service_are_in_order_of_time(fleet: FakeFleet, order: FakeProcess) -> None:
     await fleet.add("order", "order-2")
-    first, second = (Places(fleet.data).log(name) for name in ("order-1", "order-2"))
+    first, second = (DataLayout(fleet.data).log(name) for name in ("order-1", "order-2"))
     first.write_text(
         'ready order 127.0.0.1:1\n{"timestamp":"2026-01-01T00:00:01Z"}\n{"timestamp":"2026-01-01T00:00:03Z"}\n'
     )
@@ -206,7 +206,7 @@ async def test_logs_of_all_processes_of_a_service_are_in_order_of_time(fleet: Fa
 
 
 async def test_logs_follow(fleet: FakeFleet, order: FakeProcess) -> None:
-    log = Places(fleet.data).log("order-1")
+    log = DataLayout(fleet.data).log("order-1")
     log.write_text("one\ntwo\n")
     process = await start("logs", "order", "-f", "-n", "1", "--data", str(fleet.data))
     assert process.stdout is not None
@@ -307,13 +307,13 @@ async def test_without_a_system_it_is_said_what_to_do(tmp_path: Path, arguments:
 
 
 async def test_one_that_starts_or_ends_or_lost_its_supervisor_is_not_said_not_to_run(tmp_path: Path) -> None:
-    places = Places(tmp_path)
-    places.prepare()
+    layout = DataLayout(tmp_path)
+    layout.prepare()
     with held(tmp_path):
         fails(await run("ps", "--data", str(tmp_path)), f"the system on {tmp_path} is starting, or ending; ask again")
     left = await asyncio.create_subprocess_exec("sleep", "60")
     try:
-        ProcessesFile(places.processes, boot()).add("order-1", SERVICE, signal.SIGTERM, left.pid, ("sleep", "60"))
+        ProcessesFile(layout.processes, boot()).add("order-1", SERVICE, signal.SIGTERM, left.pid, ("sleep", "60"))
         fails(await run("ps", "--data", str(tmp_path)), "was killed, and what it left is ending: order-1; ask again")
     finally:
         left.kill()
@@ -321,7 +321,7 @@ async def test_one_that_starts_or_ends_or_lost_its_supervisor_is_not_said_not_to
 
 
 async def test_of_a_fleet_that_is_stopped_the_next_start_is_one_of_a_fleet(tmp_path: Path) -> None:
-    Places(tmp_path).prepare()
+    DataLayout(tmp_path).prepare()
     fails(await run("ps", "--data", str(tmp_path)), f"start one with `souk up --topology fleet --data {tmp_path}`")
     (tmp_path / "order.db").touch()
     fails(await run("ps", "--data", str(tmp_path)), f"start one with `souk up --data {tmp_path}`")
@@ -329,8 +329,8 @@ async def test_of_a_fleet_that_is_stopped_the_next_start_is_one_of_a_fleet(tmp_p
 
 async def test_what_a_killed_system_left_is_no_system(tmp_path: Path) -> None:
     async with fake_fleet(tmp_path):
-        os.link(Places(tmp_path).control, tmp_path / "kept")
-    (tmp_path / "kept").rename(Places(tmp_path).control)
+        os.link(DataLayout(tmp_path).control, tmp_path / "kept")
+    (tmp_path / "kept").rename(DataLayout(tmp_path).control)
     fails(await run("ps", "--data", str(tmp_path)), "no system runs on")
 
 

@@ -68,7 +68,7 @@ def test_states_are_said_once_and_logs_go_elsewhere(capsys: pytest.CaptureFixtur
     screen = LinesScreen(log)
     for view in (replace(ORDER, state=STARTING), ORDER, ORDER, DEAD):
         screen.state(view)
-    screen.said("order-2", [b"one", b"two \xff"])
+    screen.output("order-2", [b"one", b"two \xff"])
     assert capsys.readouterr().out.splitlines() == [
         "order-2 is ready on 127.0.0.1:9102 (pid 4711)",
         "order-1 has died (no [bold]figs) and is started again; deaths so far: 3",
@@ -95,8 +95,8 @@ async def test_a_flood_of_logs_does_not_hide_the_table() -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     screen = TableScreen(console, Fleet())
     async with screen.live():
-        screen.said("order-2", [b"line %d" % number for number in range(MOST_LINES * 3)])
-        screen.said("order-2", [RECORD])
+        screen.output("order-2", [b"line %d" % number for number in range(MOST_LINES * 3)])
+        screen.output("order-2", [RECORD])
         await asyncio.sleep(0)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()

@@ -11,7 +11,7 @@ from souk.events.relay import Relay
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import PoisonedEvent
 from souk.saga.definition import Saga, SagaRef, Step
-from souk.saga.runner import Outcome, SagaRunner, SagaSettings
+from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.testing.processes import Ended, run, service
 from souk.testing.relaying import Listener, World, eventually, running
 from souk.testing.saga_suite import REFUSE, VANISH, Shop
@@ -88,7 +88,7 @@ async def test_all_of_it_is_tried_again_at_the_next_start(tmp_path: Path) -> Non
     async with running(world.relay(("mail", "all"))):
         await listener.has(7)
     progress = await runner.wait_ended(SagaRef("place", "O-1", 1), CLOCK.monotonic() + PATIENCE)
-    assert (progress.outcome, progress.ended, progress.parked) == (Outcome.REJECTED, True, False)
+    assert (progress.outcome, progress.ended, progress.parked) == (SagaOutcome.REJECTED, True, False)
     running_sagas.cancel()
     await asyncio.gather(running_sagas, return_exceptions=True)
     await world.services.close()

@@ -9,9 +9,9 @@ import pytest
 
 from souk.runtime.config import entry_points
 from souk.saga.definition import SagaRef
-from souk.saga.runner import Outcome, SagaRunner
+from souk.saga.runner import SagaOutcome, SagaRunner
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.processes import Ended, run
 from souk.testing.relaying import Listener, World, running
 from souk.testing.saga_suite import Shop
@@ -22,7 +22,7 @@ SERVICES = [service.name for service in entry_points.app(None).services if servi
 
 
 @pytest.fixture
-async def server(postgres_server: PostgresServer) -> AsyncIterator[PostgresServer]:  # noqa: F811
+async def server(postgres_server: TemporaryPostgres) -> AsyncIterator[TemporaryPostgres]:  # noqa: F811
     """With a database and a role for each service."""
     for name in SERVICES:
         await postgres_server.create_service_database(name, PASSWORD)
@@ -31,11 +31,11 @@ async def server(postgres_server: PostgresServer) -> AsyncIterator[PostgresServe
         await postgres_server.drop_service_database(name)
 
 
-async def parked(server: PostgresServer, *arguments: str) -> Ended:
+async def parked(server: TemporaryPostgres, *arguments: str) -> Ended:
     return await run("parked", *arguments, settings={"SOUK_POSTGRES": server.service_url("{service}", PASSWORD)})
 
 
-async def test_it_is_listed_and_tried_again_while_the_system_runs(server: PostgresServer, tmp_path: Path) -> None:
+async def test_it_is_listed_and_tried_again_while_the_system_runs(server: TemporaryPostgres, tmp_path: Path) -> None:
     database = await PostgresDatabase.open(server.service_url("order", PASSWORD))
     shop = await Shop.open(tmp_path, database=database)
     await park_an_undo(shop)
@@ -51,7 +51,7 @@ async def test_it_is_listed_and_tried_again_while_the_system_runs(server: Postgr
         assert (await parked(server, "retry", "--all")).out.startswith("2 will be tried again")
         await listener.has(7)
         progress = await runner.wait_ended(SagaRef("place", "O-1", 1), CLOCK.monotonic() + PATIENCE)
-    assert (progress.outcome, progress.ended) == (Outcome.REJECTED, True)
+    assert (progress.outcome, progress.ended) == (SagaOutcome.REJECTED, True)
     assert (await parked(server)).out == "nothing is parked\n"
     at_work.cancel()
     await asyncio.gather(at_work, return_exceptions=True)
@@ -59,7 +59,7 @@ async def test_it_is_listed_and_tried_again_while_the_system_runs(server: Postgr
     await shop.close()
 
 
-async def test_a_database_that_is_not_there_is_said_in_one_line(postgres_server: PostgresServer) -> None:  # noqa: F811
+async def test_a_database_that_is_not_there_is_said_in_one_line(postgres_server: TemporaryPostgres) -> None:  # noqa: F811
     ended = await parked(postgres_server)
     assert (ended.status, ended.err.count("\n")) == (1, 1)
     assert "SOUK_POSTGRES" in ended.err

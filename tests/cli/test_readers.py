@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from souk.cli.group import NOBODY_READS
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.testing.fake_fleet import fake_fleet
 from souk.testing.processes import PATIENCE
 from souk.testing.system import free_port
@@ -63,7 +63,7 @@ async def test_what_serves_goes_on(tmp_path: Path, tiny: Mapping[str, str], argu
 async def test_what_does_one_thing_ends_quietly(tmp_path: Path) -> None:
     async with fake_fleet(tmp_path) as fleet:
         await fleet.add("order", "order-1")
-        Places(tmp_path).log("order-1").write_text("a line\n" * ENDLESS)
+        DataLayout(tmp_path).log("order-1").write_text("a line\n" * ENDLESS)
         data = ("--data", str(tmp_path))
         for words in (
             ("logs", "order", "-f", "-n", "100000", *data),

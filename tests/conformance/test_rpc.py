@@ -13,8 +13,8 @@ from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
 from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.grpc.server import serve
-from souk.rpc.grpc.transport import LIMITS, Remote
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.grpc.transport import LIMITS, GrpcTransport
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe.probe_pb2 import DESCRIPTOR
 from souk.testing.probe.probe_pb2_grpc import ProbeStub, add_ProbeServicer_to_server
@@ -52,7 +52,7 @@ def addresses() -> Iterator[tuple[str, str]]:
 class TestInProcess(Calls, RefusalSuite, HeldSuite):
     @pytest.fixture
     async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
-        transport = InProcess(dispatcher())
+        transport = InProcessTransport(dispatcher())
         yield ProbeStub(Channel(transport, tokens=tokens("test")))
         await transport.close()
 
@@ -61,7 +61,7 @@ class TestLoopback(Calls, RefusalSuite, HeldSuite):
     @pytest.fixture
     async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
         server = await serve(dispatcher())
-        transport = Remote(lambda: [server.address])
+        transport = GrpcTransport(lambda: [server.address])
         yield ProbeStub(Channel(transport, tokens=tokens("test")))
         await transport.close()
         await server.stop()
@@ -70,7 +70,7 @@ class TestLoopback(Calls, RefusalSuite, HeldSuite):
 class TestSeparateProcess(Calls, RefusalSuite, HeldSuite):
     @pytest.fixture
     async def probe(self, addresses: tuple[str, str]) -> AsyncIterator["ProbeAsyncStub"]:
-        transport = Remote(lambda: [addresses[0]])
+        transport = GrpcTransport(lambda: [addresses[0]])
         yield ProbeStub(Channel(transport, tokens=tokens("test")))
         await transport.close()
 
@@ -80,7 +80,7 @@ class TestConnect(Calls, RefusalSuite, HeldSuite):
     async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
         made = dispatcher()
         server, streams = await serve_connect(made), await serve(made)
-        transport = ConnectTransport(lambda: [server.address], streams=Remote(lambda: [streams.address]))
+        transport = ConnectTransport(lambda: [server.address], streams=GrpcTransport(lambda: [streams.address]))
         yield ProbeStub(Channel(transport, tokens=tokens("test")))
         await transport.close()
         await server.stop()
@@ -90,7 +90,7 @@ class TestConnect(Calls, RefusalSuite, HeldSuite):
 class TestConnectSeparateProcess(Calls, RefusalSuite, HeldSuite):
     @pytest.fixture
     async def probe(self, addresses: tuple[str, str]) -> AsyncIterator["ProbeAsyncStub"]:
-        transport = ConnectTransport(lambda: [addresses[1]], streams=Remote(lambda: [addresses[0]]))
+        transport = ConnectTransport(lambda: [addresses[1]], streams=GrpcTransport(lambda: [addresses[0]]))
         yield ProbeStub(Channel(transport, tokens=tokens("test")))
         await transport.close()
 
@@ -104,7 +104,7 @@ class TestSockets(Calls, RefusalSuite, HeldSuite):
         with TemporaryDirectory() as folder:
             server = await serve_connect(made, f"unix:{folder}/rpc.sock")
             streams = await serve(made, f"unix:{folder}/grpc 100%.sock")
-            transport = ConnectTransport(lambda: [server.address], streams=Remote(lambda: [streams.address]))
+            transport = ConnectTransport(lambda: [server.address], streams=GrpcTransport(lambda: [streams.address]))
             yield ProbeStub(Channel(transport, tokens=tokens("test")))
             await transport.close()
             await server.stop()
@@ -116,7 +116,7 @@ class TestGrpcSocket(Calls, RefusalSuite, HeldSuite):
     async def probe(self) -> AsyncIterator["ProbeAsyncStub"]:
         with TemporaryDirectory() as folder:
             server = await serve(dispatcher(), f"unix:{folder}/grpc.sock")
-            transport = Remote(lambda: [server.address])
+            transport = GrpcTransport(lambda: [server.address])
             yield ProbeStub(Channel(transport, tokens=tokens("test")))
             await transport.close()
             await server.stop()

@@ -24,7 +24,7 @@ from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
 from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.grpc.server import serve
-from souk.rpc.grpc.transport import Remote
+from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import Transport
 from souk.runtime.process.http.server import serving
@@ -140,7 +140,7 @@ class TestGrpc(SendingSuite):
     async def sender(self) -> AsyncIterator[CallSender]:
         probe, dispatcher = probing()
         server = await serve(dispatcher)
-        async for sender in call_sender(probe, server.address, Remote):
+        async for sender in call_sender(probe, server.address, GrpcTransport):
             yield sender
         await server.stop()
 

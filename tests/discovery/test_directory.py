@@ -14,7 +14,7 @@ from souk.discovery.directory import Directory
 from souk.discovery.embedded.server import EmbeddedRegistry, serving_registry
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Registry
-from souk.discovery.static import FixedRegistry
+from souk.discovery.static import StaticRegistry
 from souk.kernel.clock import SystemClock
 from souk.runtime.calls.metrics import measure_directory
 from souk.testing.clocks import FakeClock
@@ -95,7 +95,7 @@ async def test_it_waits_for_the_first(registry: Scripted, directory: Directory) 
 async def test_it_says_once_that_the_registry_is_away_and_once_that_it_is_back(
     registry: Scripted, directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("souk.discovery.directory.LOOK", 0.001)
+    monkeypatch.setattr("souk.discovery.directory.POLL_EVERY", 0.001)
     with structlog.testing.capture_logs() as said:
         registry.tell(Joined(ONE))
         assert await directory.known("order", PATIENCE) == (ONE,)
@@ -125,7 +125,7 @@ async def test_its_figures(registry: Scripted, directory: Directory) -> None:
 
 
 async def test_a_fixed_registry_never_changes() -> None:
-    fixed = FixedRegistry({"order": ["127.0.0.1:1", "127.0.0.1:2"]})
+    fixed = StaticRegistry({"order": ["127.0.0.1:1", "127.0.0.1:2"]})
     directory = Directory(fixed, SystemClock())
     assert await directory.known("order", PATIENCE) == (ONE, TWO)
     registration = await fixed.register(Instance("order", "order-3", "127.0.0.1:3"))

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from souk.discovery.availability import Reach
+from souk.discovery.availability import Availability
 from souk.discovery.diff import Known
-from souk.discovery.external.backend import Hearing
+from souk.discovery.external.backend import WatchFeed
 from souk.discovery.external.consul import doubtful, latest, next_index, raise_if_hidden
 from souk.discovery.external.etcd import apply
 from souk.discovery.external.http_api import Api
@@ -195,10 +195,10 @@ def test_etcd_values_that_others_wrote_are_passed_over() -> None:
 class TestHearing:
     """What is believed of a registry that has just come back."""
 
-    def hearing(self) -> tuple[Hearing, FakeClock, list[Known]]:
+    def hearing(self) -> tuple[WatchFeed, FakeClock, list[Known]]:
         told: list[Known] = []
         clock = FakeClock()
-        return Hearing(told.append, Reach(()), clock, 10.0), clock, told
+        return WatchFeed(told.append, Availability(()), clock, 10.0), clock, told
 
     def test_one_that_is_missing_is_kept_until_it_must_have_registered_again(self) -> None:
         hearing, clock, told = self.hearing()

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from souk.discovery.availability import Reach
-from souk.discovery.external.backend import Hearing
+from souk.discovery.availability import Availability
+from souk.discovery.external.backend import WatchFeed
 from souk.discovery.external.etcd import EtcdBackend
 from souk.discovery.external.url_options import options_of
 from souk.discovery.open import open_registry
@@ -92,7 +92,7 @@ class TestEtcd(RegistrySuite, ClaimSuite):
         now = (await call(harness, "kv/range", key=key(service, "")))["header"]["revision"]
         await call(harness, "kv/compaction", revision=now)
         backend = EtcdBackend(options_of(urlsplit(harness.url), 2379, "/souk"))
-        hearing = Hearing(lambda known: None, Reach(()), SystemClock(), 1.0)
+        hearing = WatchFeed(lambda known: None, Availability(()), SystemClock(), 1.0)
         span = {"key": key(service, ""), "range_end": key(service, "~"), "start_revision": 1}
         await backend._watch(span, {}, hearing)
         await backend.close()

@@ -14,7 +14,7 @@ from souk.runtime.process.launcher import as_user
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.testing.engines import engine_path, free_port
-from souk.testing.postgres import PostgresServer, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.engines
 
@@ -35,7 +35,7 @@ min_pool_size = {least}
 
 @pytest.fixture
 async def pooler(
-    postgres_server: PostgresServer,  # noqa: F811
+    postgres_server: TemporaryPostgres,  # noqa: F811
     postgres_url: str,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Pooler]:

@@ -18,7 +18,7 @@ from souk.store.outbox import PARTITIONS, partition_of
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.clocks import AHEAD, BEHIND, TRUE
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.relaying import QUICK, World, eventually, running
 from souk.testing.relays_suite import Gate
 
@@ -66,7 +66,7 @@ class Cut:
 @pytest.fixture(params=["sqlite", "postgres"])
 async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
+        server: TemporaryPostgres = request.getfixturevalue("postgres_server")
         database: Database = await PostgresDatabase.open(await server.create_database())
     else:
         database = await SqliteDatabase.open(tmp_path / "events.db", clock=TRUE)
@@ -79,7 +79,7 @@ async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
 
 def lasting(seconds: float) -> RelaySettings:
     """Settings with leases of so many seconds."""
-    return RelaySettings(lane=QUICK.lane, poll=QUICK.poll, linger=0.0, lease=seconds)
+    return RelaySettings(delivery=QUICK.delivery, poll=QUICK.poll, linger=0.0, lease=seconds)
 
 
 async def shares(world: World) -> dict[str, int]:

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from marketplace.app.app import app
-from souk.hosting.assembly import heard_in
+from souk.hosting.assembly import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.runtime.config.settings import Settings
-from souk.testing.lives import LaterClock
+from souk.testing.lives import AheadClock
 
 SECRET = "a secret of all processes, which is long enough"
 CREDENTIALS = {"email": "demo@souk.test", "password": "demo-password"}
@@ -24,7 +24,7 @@ async def gateway_before_user(data: Path, ahead: float) -> AsyncIterator[httpx.A
     """A gateway with the true time, and a User whose clock is ahead, each as a process of its own would be."""
     about = Settings(data=data, host="127.0.0.1", port=0, demo=True, secret=SECRET)
     user = next(service for service in app.services if service.name == "user")
-    async with service_process(user, heard_in(app.services), about, LaterClock(ahead)) as address:
+    async with service_process(user, subscriptions_of(app.services), about, AheadClock(ahead)) as address:
         known = Settings(data=data, host="127.0.0.1", port=0, secret=SECRET, addresses={"user": (address,)})
         async with (
             gateway_process(app, known, SystemClock()) as front,

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from souk.backing.postgres_roles import PREFIX
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.testing.system import until
 from tests.fleet.conftest import Bazaar
 from tests.market.buyers import Crowd, counted
@@ -34,7 +34,7 @@ def _restart_postgres(bazaar: Bazaar) -> None:
 
 
 def _flush_valkey(bazaar: Bazaar) -> None:
-    with redis.Redis(unix_socket_path=str(Places(bazaar.system.data).valkey_socket)) as client:
+    with redis.Redis(unix_socket_path=str(DataLayout(bazaar.system.data).valkey_socket)) as client:
         client.flushall()
 
 

@@ -23,7 +23,7 @@ from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.kernel.context import CallContext, current
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.telemetry.health import Health
 from souk.testing.clocks import FakeClock
@@ -229,7 +229,7 @@ async def world() -> AsyncIterator[World]:
     dispatcher = Dispatcher(tokens, clock)
     for name, descriptor in SERVICES.items():
         dispatcher.add(services.servicer(name), descriptor)
-    transport = InProcess(dispatcher, clock)
+    transport = InProcessTransport(dispatcher, clock)
 
     def channel_of(service: str) -> Channel:
         asked.append(service)

@@ -17,11 +17,11 @@ from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
-from souk.runtime.service import App, Host, Identity, Parts, Service
+from souk.runtime.service import App, Service, ServiceContext, ServiceParts, TokenIssuer
 from souk.supervisor.fleet import Fleet
 from souk.supervisor.supervisor import supervised_fleet
 
-Build = Callable[[Host], Any]
+Build = Callable[[ServiceContext], Any]
 
 
 def contract(
@@ -68,12 +68,12 @@ class Users:
         return Greeter().Greet
 
 
-async def build(host: Host) -> Parts:
-    return Parts(Greeter())
+async def build(host: ServiceContext) -> ServiceParts:
+    return ServiceParts(Greeter())
 
 
-async def build_users(host: Host) -> Parts:
-    return Parts(Users())
+async def build_users(host: ServiceContext) -> ServiceParts:
+    return ServiceParts(Users())
 
 
 USER = Service("user", user_pb2.DESCRIPTOR.services_by_name["UserService"], build_users)
@@ -83,7 +83,7 @@ def app(*services: Service) -> App:
     return App(
         name="shop",
         services=(USER, *services),
-        identity=Identity(
+        identity=TokenIssuer(
             issuer="souk",
             audience="souk",
             keys_method="/shop.user.v1.UserService/ListSigningKeys",
@@ -173,7 +173,7 @@ async def test_a_foreign_servicer_may_lack_methods_as_under_grpc_aio(tmp_path: P
         assert running.url
 
 
-async def calls_usr(host: Host) -> Parts:
+async def calls_usr(host: ServiceContext) -> ServiceParts:
     host.channel("usr")
     return await build(host)
 
@@ -201,7 +201,7 @@ async def test_somebody_whom_the_settings_know_or_may_know_is_called(
         assert up.url
 
 
-async def keeps(host: Host) -> Parts:
+async def keeps(host: ServiceContext) -> ServiceParts:
     assert host.database
     return await build(host)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.processes import Ended, run, service, system
 
 Tiny = Mapping[str, str]
@@ -17,14 +17,14 @@ USER = "user"
 
 
 @pytest.fixture
-def server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:  # noqa: F811
+def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  # noqa: F811
     """A server with that service's database."""
     asyncio.run(postgres_server.create_service_database(USER, PASSWORD))
     yield postgres_server
     asyncio.run(postgres_server.drop_service_database(USER))
 
 
-def put(server: PostgresServer, tiny: Tiny) -> dict[str, str]:
+def put(server: TemporaryPostgres, tiny: Tiny) -> dict[str, str]:
     return {**tiny, "SOUK_POSTGRES": server.service_url("{service}", PASSWORD)}
 
 
@@ -37,7 +37,7 @@ async def up(data: Path, url: str, tiny: Tiny) -> str:
     return ended.err
 
 
-async def test_a_system_keeps_nothing_in_files(server: PostgresServer, tmp_path: Path, tiny: Tiny) -> None:
+async def test_a_system_keeps_nothing_in_files(server: TemporaryPostgres, tmp_path: Path, tiny: Tiny) -> None:
     async with system(tmp_path / "data", "--demo", settings=put(server, tiny)) as one:
         assert await one.end() == 0
     assert list((tmp_path / "data").glob("*.db")) == []
@@ -46,23 +46,23 @@ async def test_a_system_keeps_nothing_in_files(server: PostgresServer, tmp_path:
     await rows.close()
 
 
-async def test_a_service_of_its_own_uses_it_too(server: PostgresServer, tmp_path: Path, tiny: Tiny) -> None:
+async def test_a_service_of_its_own_uses_it_too(server: TemporaryPostgres, tmp_path: Path, tiny: Tiny) -> None:
     async with service(USER, tmp_path / "data", settings=put(server, tiny)) as one:
         assert await one.end() == 0
     assert list((tmp_path / "data").glob("*.db")) == []
 
 
-async def test_a_wrong_password(server: PostgresServer, tmp_path: Path, tiny: Tiny) -> None:
+async def test_a_wrong_password(server: TemporaryPostgres, tmp_path: Path, tiny: Tiny) -> None:
     url = server.service_url("{service}", f"not-{PASSWORD}")
     assert 'password authentication failed for user "user"' in await up(tmp_path, url, tiny)
 
 
-async def test_a_database_that_is_not_there(server: PostgresServer, tmp_path: Path, tiny: Tiny) -> None:
+async def test_a_database_that_is_not_there(server: TemporaryPostgres, tmp_path: Path, tiny: Tiny) -> None:
     url = server.service_url("{service}", PASSWORD).replace("/{service}?", "/no-{service}?")
     assert 'database "no-user" does not exist' in await up(tmp_path, url, tiny)
 
 
-async def test_a_database_of_somebody_else(server: PostgresServer, tmp_path: Path, tiny: Tiny) -> None:
+async def test_a_database_of_somebody_else(server: TemporaryPostgres, tmp_path: Path, tiny: Tiny) -> None:
     await server.create_service_database("stranger", PASSWORD)
     try:
         url = server.service_url("{service}", PASSWORD).replace("{service}:", "stranger:")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from souk.runtime.config import entry_points
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.system import System, embedded, until
 from tests.market.api import Api, log_in, wish
 
@@ -20,7 +20,7 @@ SERVICES = [service.name for service in entry_points.app(None).services if servi
 
 
 @pytest.fixture
-def server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:  # noqa: F811
+def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  # noqa: F811
     async def each(work) -> None:
         for name in SERVICES:
             await work(name)
@@ -31,7 +31,7 @@ def server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:  # noqa
 
 
 @pytest.fixture
-def system(server: PostgresServer, tmp_path: Path) -> Iterator[System]:
+def system(server: TemporaryPostgres, tmp_path: Path) -> Iterator[System]:
     with embedded(tmp_path, settings={"SOUK_POSTGRES": server.service_url("{service}", PASSWORD)}) as system:
         yield system
 
@@ -45,7 +45,7 @@ def charges(buyer: Api, order_id: str) -> int:
     return sum(payment["orderId"] == order_id for payment in payments)
 
 
-async def entering(server: PostgresServer, role: str, database: str) -> str:
+async def entering(server: TemporaryPostgres, role: str, database: str) -> str:
     """How a role's try to enter a database ends."""
     url = server.service_url(role, PASSWORD).replace(f"/{role}?", f"/{database}?")
     try:
@@ -55,7 +55,7 @@ async def entering(server: PostgresServer, role: str, database: str) -> str:
     return "entered"
 
 
-def test_an_order_outlives_the_process(server: PostgresServer, system: System) -> None:
+def test_an_order_outlives_the_process(server: TemporaryPostgres, system: System) -> None:
     body = wish(("P-101", 2, 1_200))
     with demo(system) as buyer:
         first = buyer.ok("POST", ORDERS, 201, json=body)

@@ -18,7 +18,7 @@ from souk.admin.client import connection, operating
 from souk.cli.commands import breakers, ps
 from souk.cli.root import cli
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.testing.system import until
 
 LIMIT = 120.0
@@ -70,7 +70,7 @@ class Operator:
         """Whether a process has noticed that its registry is away; it is asked itself, whatever the supervisor does."""
 
         async def ask() -> str:
-            async with connection(str(Places(self.data).of(instance))) as channel:
+            async with connection(str(DataLayout(self.data).of(instance))) as channel:
                 stub = fleet_pb2_grpc.ProcessStub(channel)
                 status = await stub.GetStatus(fleet_pb2.GetStatusRequest(), timeout=LIMIT)
                 return str(status.registry_away)
@@ -127,7 +127,7 @@ class Operator:
     @property
     def registry(self) -> str:
         """The URL of the registry that the supervisor serves."""
-        return f"unix:{Places(self.data).registry}"
+        return f"unix:{DataLayout(self.data).registry}"
 
 
 def _slowly(look: Callable[[], bool]) -> Callable[[], bool]:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from souk.resilience.backoff import Backoff
-from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings, Member
+from souk.resilience.balancer import Balancer, BalancerMember, BalancerSettings, EjectionSettings
 from souk.resilience.choices import at_random, round_robin, two_choices
 
 SETTINGS = BalancerSettings(EjectionSettings(failures=3, ejected_for=Backoff(10.0, 40.0, jitter=0.0), most=0.5))
@@ -14,7 +14,7 @@ SETTINGS = BalancerSettings(EjectionSettings(failures=3, ejected_for=Backoff(10.
 
 def balancer(*addresses, choice=None):
     balancer = Balancer(choice or round_robin(), SETTINGS)
-    balancer.update([Member(address) for address in addresses], 0.0)
+    balancer.update([BalancerMember(address) for address in addresses], 0.0)
     return balancer
 
 
@@ -100,10 +100,10 @@ def test_never_more_than_a_part_is_ejected():
 def test_instances_that_stay_keep_their_history():
     two = balancer("a", "b")
     fail(two, "a", 3)
-    two.update([Member("a"), Member("b"), Member("c")], 0.0)
+    two.update([BalancerMember("a"), BalancerMember("b"), BalancerMember("c")], 0.0)
     assert two.ejected(0.0) == ["a"]
-    two.update([Member("c")], 0.0)
-    two.update([Member("a"), Member("c")], 0.0)
+    two.update([BalancerMember("c")], 0.0)
+    two.update([BalancerMember("a"), BalancerMember("c")], 0.0)
     assert two.ejected(0.0) == []
 
 
@@ -121,8 +121,8 @@ def choice(request):
 
 def test_one_that_joins_others_gets_its_share_slowly(choice):
     balancer = Balancer(choice, BalancerSettings(warm_up=10.0))
-    balancer.update([Member("a"), Member("b")], 0.0)
-    balancer.update([Member("a"), Member("b"), Member("new")], 100.0)
+    balancer.update([BalancerMember("a"), BalancerMember("b")], 0.0)
+    balancer.update([BalancerMember("a"), BalancerMember("b"), BalancerMember("new")], 100.0)
     held = [balancer.pick(100.0) for _ in range(60)]
     assert 0 < sum(instance.address == "new" for instance in held) <= 6
     for instance in held:
@@ -133,26 +133,31 @@ def test_one_that_joins_others_gets_its_share_slowly(choice):
 
 def test_the_first_instances_need_not_warm_up(choice):
     balancer = Balancer(choice, BalancerSettings(warm_up=10.0))
-    balancer.update([Member("a")], 0.0)
+    balancer.update([BalancerMember("a")], 0.0)
     assert balancer.pick(0.0).share == 1.0
 
 
 def test_a_weight_is_a_share_of_the_calls(choice):
     balancer = Balancer(choice)
-    balancer.update([Member("a", weight=1), Member("b", weight=3)], 0.0)
+    balancer.update([BalancerMember("a", weight=1), BalancerMember("b", weight=3)], 0.0)
     picked = Counter(balancer.pick(0.0).address for _ in range(400))
     assert 260 <= picked["b"] <= 340
 
 
 def test_turns_are_spread_evenly():
     balancer = Balancer(round_robin())
-    balancer.update([Member("a", weight=2), Member("b"), Member("c")], 0.0)
+    balancer.update([BalancerMember("a", weight=2), BalancerMember("b"), BalancerMember("c")], 0.0)
     assert "".join(balancer.pick(0.0).address for _ in range(8)) == "abcaabca"
 
 
 def zones(**settings):
     balancer = Balancer(round_robin(), BalancerSettings(SETTINGS.ejection, zone="here", **settings))
-    members = [Member("a", "here"), Member("b", "here"), Member("c", "here"), Member("d", "there")]
+    members = [
+        BalancerMember("a", "here"),
+        BalancerMember("b", "here"),
+        BalancerMember("c", "here"),
+        BalancerMember("d", "there"),
+    ]
     balancer.update(members, 0.0)
     return balancer
 
@@ -168,13 +173,13 @@ def test_the_same_zone_is_preferred_while_enough_of_it_is_well():
 
 def test_without_anybody_in_the_zone_others_are_called():
     balancer = Balancer(round_robin(), BalancerSettings(zone="elsewhere"))
-    balancer.update([Member("a", "here"), Member("b", "there")], 0.0)
+    balancer.update([BalancerMember("a", "here"), BalancerMember("b", "there")], 0.0)
     assert set(counts(balancer, 10)) == {"a", "b"}
 
 
 def subset_of(name, addresses):
     balancer = Balancer(round_robin(), BalancerSettings(subset=5, name=name))
-    balancer.update([Member(address) for address in addresses], 0.0)
+    balancer.update([BalancerMember(address) for address in addresses], 0.0)
     return set(balancer.addresses())
 
 

@@ -5,13 +5,13 @@ from collections import Counter
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from souk.resilience.bulkhead import Bulkhead, CallingParty, Entry
+from souk.resilience.bulkhead import Arrival, Bulkhead, CallingParty
 
 
 def test_runs_then_queues_then_turns_away_and_lets_in_in_order():
     bulkhead = Bulkhead(running=2, waiting=2)
     entries = [bulkhead.arrive(name) for name in "abcde"]
-    assert entries == [Entry.RUN, Entry.RUN, Entry.WAIT, Entry.WAIT, Entry.FULL]
+    assert entries == [Arrival.RUN, Arrival.RUN, Arrival.WAIT, Arrival.WAIT, Arrival.FULL]
     assert [bulkhead.leave() for _ in range(4)] == ["c", "d", None, None]
     assert (bulkhead.running, bulkhead.waiting) == (0, 0)
 
@@ -48,15 +48,15 @@ def test_callers_take_turns_however_many_calls_one_of_them_has_waiting():
 def test_a_user_holds_so_many_places_and_no_more_though_others_are_free():
     bulkhead = Bulkhead(running=10, waiting=10, user_running=2, user_waiting=1)
     entries = [bulkhead.arrive(number, MANY) for number in range(4)]
-    assert entries == [Entry.RUN, Entry.RUN, Entry.WAIT, Entry.FULL]
-    assert bulkhead.arrive("other", FEW) is Entry.RUN
+    assert entries == [Arrival.RUN, Arrival.RUN, Arrival.WAIT, Arrival.FULL]
+    assert bulkhead.arrive("other", FEW) is Arrival.RUN
     assert bulkhead.leave(FEW) is None, "the one who waits is at his limit"
     assert bulkhead.leave(MANY) == 2
 
 
 def test_a_services_own_work_is_a_caller_without_a_limit_of_its_own():
     bulkhead = Bulkhead(running=5, waiting=5, user_running=1, user_waiting=1)
-    assert [bulkhead.arrive(number, SERVICE) for number in range(6)] == [Entry.RUN] * 5 + [Entry.WAIT]
+    assert [bulkhead.arrive(number, SERVICE) for number in range(6)] == [Arrival.RUN] * 5 + [Arrival.WAIT]
 
 
 class BulkheadModel(RuleBasedStateMachine):
@@ -78,11 +78,11 @@ class BulkheadModel(RuleBasedStateMachine):
         own = sum(one == caller for one, _ in self.queue)
         room = len(self.running) < self.RUNNING and not self.at_limit(caller)
         full = len(self.queue) >= self.WAITING or (caller.limited and own >= self.USER_WAITING)
-        expected = Entry.RUN if room else Entry.FULL if full else Entry.WAIT
+        expected = Arrival.RUN if room else Arrival.FULL if full else Arrival.WAIT
         assert self.bulkhead.arrive(self.count, caller) is expected
-        if expected is Entry.RUN:
+        if expected is Arrival.RUN:
             self.running.append((caller, self.count))
-        elif expected is Entry.WAIT:
+        elif expected is Arrival.WAIT:
             self.queue.append((caller, self.count))
 
     @rule(place=st.integers(0, 3))
@@ -134,7 +134,7 @@ class TurnsModel(RuleBasedStateMachine):
     @rule(caller=st.sampled_from(CALLERS))
     def arrive(self, caller):
         self.count += 1
-        if self.bulkhead.arrive(self.count, caller) is Entry.WAIT:
+        if self.bulkhead.arrive(self.count, caller) is Arrival.WAIT:
             if caller not in self.waiting.values():
                 self.turns[caller].clear()
             self.waiting[self.count] = caller

@@ -14,8 +14,8 @@ from souk.kernel.transaction_guard import guard
 from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, failure_of, not_sent
 from souk.rpc.client.channel import Channel
 from souk.rpc.grpc.server import serve
-from souk.rpc.grpc.transport import Remote
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.grpc.transport import GrpcTransport
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.metadata import InvalidMetadata
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
@@ -33,14 +33,14 @@ def dispatcher() -> Dispatcher:
 
 
 @pytest.fixture
-async def transport() -> AsyncIterator[InProcess]:
-    made = InProcess(dispatcher())
+async def transport() -> AsyncIterator[InProcessTransport]:
+    made = InProcessTransport(dispatcher())
     yield made
     await made.close()
 
 
 @pytest.fixture
-def probe(transport: InProcess) -> ProbeStub:
+def probe(transport: InProcessTransport) -> ProbeStub:
     return ProbeStub(Channel(transport, tokens=tokens("order")))
 
 
@@ -63,7 +63,7 @@ class TestContext:
             seen = (await probe.Internal(DESCRIBE)).seen
         assert (seen["subject"], seen["service"]) == ("U-2", "order")
 
-    async def test_without_a_token_a_call_is_refused(self, transport: InProcess) -> None:
+    async def test_without_a_token_a_call_is_refused(self, transport: InProcessTransport) -> None:
         with pytest.raises(CallFailed) as raised:
             await ProbeStub(Channel(transport)).Internal(DESCRIBE)
         assert (raised.value.code(), raised.value.reason) == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
@@ -102,19 +102,19 @@ class TestRefusals:
         with pytest.raises(InvalidMetadata):
             probe.Unary(DESCRIBE, metadata=(("souk-caller", "forged"),))
 
-    async def test_a_closed_channel(self, transport: InProcess) -> None:
+    async def test_a_closed_channel(self, transport: InProcessTransport) -> None:
         async with Channel(transport) as channel:
             stub = ProbeStub(channel)
         with pytest.raises(grpc.aio.UsageError):
             stub.Unary(DESCRIBE)
 
-    async def test_an_unknown_contract(self, transport: InProcess) -> None:
+    async def test_an_unknown_contract(self, transport: InProcessTransport) -> None:
         with pytest.raises(ConfigurationError):
             Channel(transport).unary_unary("/no.such.Service/Method")
 
 
 class TestNotSent:
-    async def test_in_process_after_the_end(self, transport: InProcess, probe: ProbeStub) -> None:
+    async def test_in_process_after_the_end(self, transport: InProcessTransport, probe: ProbeStub) -> None:
         hanging = probe.Unary(pb.Ask(what="hang", key="k"))
         stream = probe.Down(pb.Ask(count=1, what="hang", key="s"))
         await probe.Unary(pb.Ask(what="wait-for", notes=["began k"]))
@@ -130,7 +130,7 @@ class TestNotSent:
                 await call
             assert raised.value.outcome is Outcome.NOT_SENT
 
-    async def test_a_process_ends_gently(self, transport: InProcess, probe: ProbeStub) -> None:
+    async def test_a_process_ends_gently(self, transport: InProcessTransport, probe: ProbeStub) -> None:
         waiting = probe.Unary(pb.Ask(what="wait-for", notes=["go"]))
         happening = probe.Unary(pb.Ask(what="happen", notes=["go"]))
         await transport.close(grace=5)
@@ -138,7 +138,7 @@ class TestNotSent:
 
     @pytest.mark.parametrize("addresses", [[], ["127.0.0.1:1"]])
     async def test_no_instance_or_no_connection(self, addresses: list[str]) -> None:
-        transport = Remote(lambda: addresses)
+        transport = GrpcTransport(lambda: addresses)
         probe = ProbeStub(Channel(transport))
         for call in (probe.Unary(DESCRIBE), probe.Down(DESCRIBE).read(), probe.Up(iter([DESCRIBE]))):
             with pytest.raises(CallFailed) as raised:
@@ -148,7 +148,7 @@ class TestNotSent:
 
     async def test_an_instance_that_comes_back_is_found(self) -> None:
         server = await serve(dispatcher())
-        transport = Remote(lambda: [server.address])
+        transport = GrpcTransport(lambda: [server.address])
         probe = ProbeStub(Channel(transport, tokens=tokens("order")))
         await probe.Unary(DESCRIBE)
         await server.stop()
@@ -173,7 +173,7 @@ class TestNotSent:
 
             return layer
 
-        transport = Remote(lambda: [server.address for server in servers])
+        transport = GrpcTransport(lambda: [server.address for server in servers])
         probe = ProbeStub(Channel(transport))
         for _ in range(2):
             await probe.Unary(pb.Ask(what="happen", notes=["seen"]))
@@ -187,7 +187,7 @@ class TestNotSent:
 
 
 class TestLayers:
-    async def test_the_first_is_outermost(self, transport: InProcess) -> None:
+    async def test_the_first_is_outermost(self, transport: InProcessTransport) -> None:
         seen: list[str] = []
 
         def named(name: str) -> Layer:
@@ -204,7 +204,7 @@ class TestLayers:
         assert (await probe.Unary(pb.Ask(what="echo", count=2))).number == 2
         assert seen == ["retry", "breaker"]
 
-    async def test_a_layer_may_answer_refuse_or_try_again(self, transport: InProcess) -> None:
+    async def test_a_layer_may_answer_refuse_or_try_again(self, transport: InProcessTransport) -> None:
         tries: list[bytes] = []
 
         def again(inner: Invoke) -> Invoke:
@@ -224,7 +224,7 @@ class TestLayers:
         assert (raised.value.outcome, await call.code()) == (Outcome.NOT_SENT, grpc.StatusCode.UNAVAILABLE)
         assert tries == [pb.Ask(what="fail").SerializeToString()] * 2
 
-    async def test_cancelling_goes_through_layers(self, transport: InProcess) -> None:
+    async def test_cancelling_goes_through_layers(self, transport: InProcessTransport) -> None:
         def through(inner: Invoke) -> Invoke:
             async def invoke(call: Call) -> Reply:
                 return await inner(call)
@@ -248,7 +248,7 @@ class TestServicers:
 
         made = Dispatcher(None)
         made.add(Plain(), pb.DESCRIPTOR.services_by_name["Foreign"])
-        assert (await ForeignStub(Channel(InProcess(made))).Unary(pb.Ask(count=4))).number == 4
+        assert (await ForeignStub(Channel(InProcessTransport(made))).Unary(pb.Ask(count=4))).number == 4
 
     async def test_a_handler_that_is_cancelled_while_it_writes_ends_within_its_call(self) -> None:
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -264,7 +264,7 @@ class TestServicers:
 
         made = Dispatcher(tokens("probe"))
         made.add(Endless(), PROBE)
-        call = ProbeStub(Channel(InProcess(made), tokens=tokens("order"))).Down(DESCRIBE)
+        call = ProbeStub(Channel(InProcessTransport(made), tokens=tokens("order"))).Down(DESCRIBE)
         await call.read()
         call.cancel()
         assert await asyncio.wait_for(ended, 5) == "order"

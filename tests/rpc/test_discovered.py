@@ -19,7 +19,7 @@ from souk.rpc.call import CallFailed
 from souk.rpc.client.channel import Channel
 from souk.rpc.client.layer_stack import standard_layers
 from souk.rpc.connect.server import serve_connect
-from souk.rpc.discovered import CONNECT, Elsewhere
+from souk.rpc.discovered import CONNECT, DiscoveredTransport
 from souk.rpc.grpc.server import serve
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.runtime.config.resilience import Protection
@@ -94,14 +94,14 @@ async def directory(fleet: Fleet) -> AsyncIterator[Directory]:
 
 
 @pytest.fixture
-async def elsewhere(directory: Directory) -> AsyncIterator[Elsewhere]:
-    elsewhere = Elsewhere("probe", directory, CLOCK)
+async def elsewhere(directory: Directory) -> AsyncIterator[DiscoveredTransport]:
+    elsewhere = DiscoveredTransport("probe", directory, CLOCK)
     yield elsewhere
     await elsewhere.close(0)
 
 
 @pytest.fixture
-def stub(elsewhere: Elsewhere):
+def stub(elsewhere: DiscoveredTransport):
     balancer = elsewhere.balancer(Protection(balancer=BalancerSettings()).new_balancer)
     layers = [elsewhere.found, *standard_layers("probe", CLOCK, balancer=balancer)]
     return ProbeStub(Channel(elsewhere, tokens=tokens("test"), layers=layers))
@@ -190,7 +190,7 @@ async def test_one_that_speaks_grpc_alone_is_called_by_grpc(fleet, stub, directo
 
 
 async def test_who_prefers_grpc_calls_by_grpc(fleet, directory):
-    elsewhere = Elsewhere("probe", directory, CLOCK, connect=False)
+    elsewhere = DiscoveredTransport("probe", directory, CLOCK, connect=False)
     balancer = elsewhere.balancer(Protection().new_balancer)
     layers = [elsewhere.found, *standard_layers("probe", CLOCK, balancer=balancer)]
     await fleet.join("a")

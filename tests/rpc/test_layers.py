@@ -13,7 +13,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import Outcome
 from souk.resilience.backoff import Backoff
-from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings, Member
+from souk.resilience.balancer import Balancer, BalancerMember, BalancerSettings, EjectionSettings
 from souk.resilience.breaker import Breaker, BreakerSettings, State
 from souk.resilience.breaker_settings import TEXTBOOK
 from souk.resilience.bulkhead import ANYBODY, Bulkhead
@@ -23,14 +23,14 @@ from souk.rpc.call import Call, CallFailed, Reply, not_sent
 from souk.rpc.client.layer_stack import Guards, standard_layers, wrapped
 from souk.rpc.client.layers import (
     Shed,
-    balanced,
-    guarded,
-    in_bulkhead,
     leave,
-    retried,
-    traced,
     verdict,
+    with_balancer,
+    with_breaker,
+    with_bulkhead,
     with_deadline,
+    with_retry,
+    with_tracing,
     with_try_timeout,
 )
 from souk.testing.clocks import FakeClock
@@ -99,7 +99,7 @@ class TestTrace:
     async def test_every_end_is_told(self):
         told = []
         error = failure()
-        invoke = traced(FakeClock(), lambda call, took, error: told.append(error))(Callee(OK, error))
+        invoke = with_tracing(FakeClock(), lambda call, took, error: told.append(error))(Callee(OK, error))
         await invoke(call())
         with pytest.raises(CallFailed):
             await invoke(call())
@@ -108,7 +108,7 @@ class TestTrace:
 
 class TestRetry:
     def wrap(self, callee, clock=None):
-        return retried(Retry(QUICK), clock or SystemClock())(callee)
+        return with_retry(Retry(QUICK), clock or SystemClock())(callee)
 
     @pytest.mark.parametrize(
         ("options", "tries"),
@@ -149,8 +149,8 @@ class TestRetry:
     async def test_it_goes_elsewhere_first(self):
         callee = Callee(failure(), failure())
         balancer = Balancer(round_robin())
-        balancer.update([Member("a"), Member("b"), Member("c")], 0.0)
-        invoke = self.wrap(balanced(balancer, "x", SystemClock())(callee))
+        balancer.update([BalancerMember("a"), BalancerMember("b"), BalancerMember("c")], 0.0)
+        invoke = self.wrap(with_balancer(balancer, "x", SystemClock())(callee))
         assert await invoke(call()) == OK
         assert {call.instance for call in callee.calls} == {"a", "b", "c"}
 
@@ -166,7 +166,7 @@ class TestBulkhead:
     async def test_queues_and_lets_in(self):
         callee, policy = Callee(), Bulkhead(running=2, waiting=10)
         callee.pause.clear()
-        invoke = in_bulkhead(policy, "x", SystemClock())(callee)
+        invoke = with_bulkhead(policy, "x", SystemClock())(callee)
         tasks = [asyncio.ensure_future(invoke(call())) for _ in range(6)]
         await callee.reached.wait()
         await asyncio.sleep(0)
@@ -179,19 +179,19 @@ class TestBulkhead:
         policy = Bulkhead(running=1, waiting=0)
         policy.try_enter()
         with pytest.raises(Shed):
-            await in_bulkhead(policy, "x", SystemClock())(Callee())(call())
+            await with_bulkhead(policy, "x", SystemClock())(Callee())(call())
 
     async def test_waits_until_the_deadline(self):
         policy = Bulkhead(running=1, waiting=1)
         policy.try_enter()
         with pytest.raises(CallFailed) as failed:
-            await in_bulkhead(policy, "x", SystemClock())(Callee())(call(seconds=0.02))
+            await with_bulkhead(policy, "x", SystemClock())(Callee())(call(seconds=0.02))
         assert (failed.value.outcome, policy.waiting) == (Outcome.NOT_SENT, 0)
 
     async def test_a_user_who_asks_for_much_delays_himself(self):
         callee, policy = Callee(), Bulkhead(running=2, waiting=10, user_running=1, user_waiting=3)
         callee.pause.clear()
-        invoke = in_bulkhead(policy, "x", SystemClock())(callee)
+        invoke = with_bulkhead(policy, "x", SystemClock())(callee)
 
         def asked(user: str) -> asyncio.Future:
             with use(CallContext(caller=Caller(user, service="gateway"))):
@@ -211,7 +211,7 @@ class TestBulkhead:
     async def test_cancelling_gives_the_place_back(self):
         callee, policy = Callee(), Bulkhead(running=1, waiting=1)
         callee.pause.clear()
-        invoke = in_bulkhead(policy, "x", SystemClock())(callee)
+        invoke = with_bulkhead(policy, "x", SystemClock())(callee)
         first = asyncio.ensure_future(invoke(call()))
         await callee.reached.wait()
         second = asyncio.ensure_future(invoke(call()))
@@ -225,7 +225,7 @@ class TestBulkhead:
     async def test_a_place_given_to_one_who_leaves_is_passed_on(self, cancelled_first):
         policy = Bulkhead(running=1, waiting=5)
         policy.try_enter()
-        invoke = in_bulkhead(policy, "x", SystemClock())(Callee())
+        invoke = with_bulkhead(policy, "x", SystemClock())(Callee())
         leaver, other = (asyncio.ensure_future(invoke(call())) for _ in range(2))
         await asyncio.sleep(0)
         assert policy.waiting == 2
@@ -251,7 +251,7 @@ def half_open(clock, **options):
 class TestBreaker:
     async def test_refuses_without_sending_and_says_when_to_come_back(self):
         clock, callee = FakeClock(), Callee(*[failure() for _ in range(4)])
-        invoke = guarded(Breaker(TEXTBOOK), "x", clock)(callee)
+        invoke = with_breaker(Breaker(TEXTBOOK), "x", clock)(callee)
         for _ in range(4):
             with pytest.raises(CallFailed):
                 await invoke(call(clock))
@@ -286,7 +286,7 @@ class TestBreaker:
                 raise error
             return OK
 
-        invoke = guarded(breaker, "x", clock)(callee)
+        invoke = with_breaker(breaker, "x", clock)(callee)
         if error is None:
             await invoke(call(clock))
         else:
@@ -298,7 +298,7 @@ class TestBreaker:
         clock, callee = FakeClock(), Callee()
         breaker = half_open(clock)
         callee.pause.clear()
-        task = asyncio.ensure_future(guarded(breaker, "x", clock)(callee)(call(clock)))
+        task = asyncio.ensure_future(with_breaker(breaker, "x", clock)(callee)(call(clock)))
         await callee.reached.wait()
         assert breaker.acquire(clock.monotonic()) is None
         task.cancel()
@@ -309,15 +309,15 @@ class TestBreaker:
 class TestBalancer:
     async def test_without_instances_nothing_is_sent(self):
         with pytest.raises(CallFailed) as failed:
-            await balanced(Balancer(), "x", FakeClock())(Callee())(call())
+            await with_balancer(Balancer(), "x", FakeClock())(Callee())(call())
         assert failed.value.outcome is Outcome.NOT_SENT
 
     async def test_failures_eject_and_cancelling_does_not(self):
         clock = FakeClock()
         balancer = Balancer(round_robin(), BalancerSettings(EjectionSettings(failures=1)))
-        balancer.update([Member("a"), Member("b")], 0.0)
+        balancer.update([BalancerMember("a"), BalancerMember("b")], 0.0)
         callee = Callee(asyncio.CancelledError(), failure())
-        invoke = balanced(balancer, "x", clock)(callee)
+        invoke = with_balancer(balancer, "x", clock)(callee)
         with pytest.raises(asyncio.CancelledError):
             await invoke(call(clock))
         assert balancer.ejected(clock.monotonic()) == []
@@ -340,7 +340,7 @@ class TestTogether:
     async def test_a_call_goes_through_all_of_them(self):
         clock, callee, told = SystemClock(), Callee(failure()), []
         balancer, breaker, bulkhead = Balancer(), Breaker(), Bulkhead()
-        balancer.update([Member("a"), Member("b")], 0.0)
+        balancer.update([BalancerMember("a"), BalancerMember("b")], 0.0)
         layers = standard_layers(
             "x",
             clock,
@@ -379,7 +379,7 @@ class TestTogether:
         balancer, bulkhead = Balancer(), Bulkhead(running=1)
         fake = FakeClock(monotonic=clock.monotonic() - 1_000.0)
         breaker = half_open(fake)
-        balancer.update([Member("a")], 0.0)
+        balancer.update([BalancerMember("a")], 0.0)
         callee.pause.clear()
         layers = standard_layers("x", clock, balancer=balancer, guards=lambda method: Guards(bulkhead, breaker))
         invoke = wrapped(callee, layers)

@@ -15,7 +15,7 @@ from souk.rpc.client.channel import Channel
 from souk.rpc.connect.server import serve_connect
 from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.grpc.server import serve
-from souk.rpc.grpc.transport import Remote
+from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.tls import Certificates, MutualTls
 from souk.testing.certificates import Authority
@@ -45,7 +45,7 @@ async def serving(protocol: str, tls: MutualTls | None) -> AsyncIterator[str]:
 
 
 async def ask(protocol: str, address: str, tls: MutualTls | None) -> pb.Answer:
-    kind: Callable[..., Any] = ConnectTransport if protocol == "connect" else Remote
+    kind: Callable[..., Any] = ConnectTransport if protocol == "connect" else GrpcTransport
     transport = kind(lambda: [address], tls=tls, service="probe")
     try:
         return await ProbeStub(Channel(transport, tokens=tokens("test"))).Unary(ASK, timeout=5)

@@ -13,7 +13,7 @@ import pytest
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import Outcome
 from souk.resilience.backoff import Backoff
-from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings, Member
+from souk.resilience.balancer import Balancer, BalancerMember, BalancerSettings, EjectionSettings
 from souk.resilience.breaker import Breaker
 from souk.resilience.breaker_settings import TEXTBOOK
 from souk.resilience.choices import round_robin
@@ -21,9 +21,9 @@ from souk.resilience.retry import Retry, RetrySettings
 from souk.rpc.call import CallFailed, Layer
 from souk.rpc.client.channel import Channel
 from souk.rpc.client.layer_stack import Guards, standard_layers
-from souk.rpc.client.layers import Shed, traced
+from souk.rpc.client.layers import Shed, with_tracing
 from souk.rpc.connect.transport import ConnectTransport
-from souk.rpc.grpc.transport import Remote
+from souk.rpc.grpc.transport import GrpcTransport
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
 from souk.testing.raw_peer import raw_server, request
@@ -106,7 +106,7 @@ class Way:
     """One transport: its peers, and stubs that call them."""
 
     serve: Callable[[bytes], object]
-    transport: type[Remote] | type[ConnectTransport]
+    transport: type[GrpcTransport] | type[ConnectTransport]
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def peer(self, answer: bytes) -> Peer:
@@ -122,7 +122,7 @@ class Way:
         return ProbeStub(self.channel(layers, *peers))
 
 
-@pytest.fixture(params=[(by_grpc, Remote), (by_connect, ConnectTransport)], ids=["grpc", "connect"])
+@pytest.fixture(params=[(by_grpc, GrpcTransport), (by_connect, ConnectTransport)], ids=["grpc", "connect"])
 async def way(request: pytest.FixtureRequest) -> AsyncIterator[Way]:
     way = Way(*request.param)
     async with way.stack:
@@ -131,7 +131,7 @@ async def way(request: pytest.FixtureRequest) -> AsyncIterator[Way]:
 
 @pytest.fixture
 async def grpc_way() -> AsyncIterator[Way]:
-    way = Way(by_grpc, Remote)
+    way = Way(by_grpc, GrpcTransport)
     async with way.stack:
         yield way
 
@@ -171,7 +171,7 @@ async def test_the_instance_is_ejected_and_the_others_answer(way: Way) -> None:
     bad, good = await way.peer(NOISE), await way.peer(GOOD)
     ejection = EjectionSettings(failures=2, ejected_for=Backoff(3_600.0, jitter=0.0))
     balancer = Balancer(round_robin(), BalancerSettings(ejection))
-    balancer.update([Member(bad.address), Member(good.address)], CLOCK.monotonic())
+    balancer.update([BalancerMember(bad.address), BalancerMember(good.address)], CLOCK.monotonic())
     stub = way.stub(standard_layers("probe", CLOCK, balancer=balancer), bad, good)
     ends = await asyncio.gather(*(stub.Unary(ASK) for _ in range(4)), return_exceptions=True)
     assert sum(isinstance(end, CallFailed) and unreadable(end) for end in ends) == 2
@@ -183,7 +183,7 @@ async def test_the_instance_is_ejected_and_the_others_answer(way: Way) -> None:
 async def test_what_may_be_tried_again_is_tried_elsewhere(way: Way) -> None:
     bad, good = await way.peer(NOISE), await way.peer(GOOD)
     balancer = Balancer(round_robin())
-    balancer.update([Member(bad.address), Member(good.address)], CLOCK.monotonic())
+    balancer.update([BalancerMember(bad.address), BalancerMember(good.address)], CLOCK.monotonic())
     retry = Retry(RetrySettings(tries=2, backoff=Backoff(0.001, jitter=0.0)), now=CLOCK.monotonic())
     stub = way.stub(standard_layers("probe", CLOCK, balancer=balancer, retry=retry), bad, good)
     for _ in range(4):
@@ -193,7 +193,7 @@ async def test_what_may_be_tried_again_is_tried_elsewhere(way: Way) -> None:
 
 async def test_whoever_counts_calls_sees_a_failure(way: Way) -> None:
     ends: list[CallFailed | None] = []
-    stub = way.stub([traced(CLOCK, lambda call, took, error: ends.append(error))], await way.peer(NOISE))
+    stub = way.stub([with_tracing(CLOCK, lambda call, took, error: ends.append(error))], await way.peer(NOISE))
     error = await failure(stub.Unary(ASK))
     assert ends == [error]
 

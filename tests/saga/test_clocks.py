@@ -9,12 +9,12 @@ import pytest
 
 from souk.kernel.clock import Clock
 from souk.saga.definition import SagaRef
-from souk.saga.runner import Outcome, SagaRunner, SagaSettings
+from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.store.database import Database, Transaction, Work
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.clocks import AHEAD, BEHIND, TRUE
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import PATIENCE, Shop, violations
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Bench:
 
     async def all_is_well(self, runner: SagaRunner, ref: SagaRef) -> None:
         progress = await runner.wait_ended(ref, runner._tools.clock.monotonic() + PATIENCE)
-        assert progress.outcome is Outcome.COMMITTED
+        assert progress.outcome is SagaOutcome.COMMITTED
         assert await violations(self.shop, progress, ref.subject) == []
 
     async def close(self) -> None:
@@ -110,7 +110,7 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
     async def bench(clock: Clock) -> Bench:
         if request.param == "postgres":
-            server: PostgresServer = request.getfixturevalue("postgres_server")
+            server: TemporaryPostgres = request.getfixturevalue("postgres_server")
             database: Database = await PostgresDatabase.open(await server.create_database())
         else:
             database = await SqliteDatabase.open(tmp_path / "shop.db", clock=clock)

@@ -9,13 +9,13 @@ from souk.kernel.errors import Outcome
 from souk.kernel.state_machine import IllegalTransition
 from souk.saga import machine
 from souk.saga.definition import Refusal, Saga, Step
-from souk.saga.machine import Answer, Decision, Run
+from souk.saga.machine import Decision, Run, StepAnswer
 from souk.saga.states import RUN, STEP, Phase, StepEvent, StepState, diagram
 from tests.properties import examples
 
-DONE, REFUSED = Answer(Outcome.DONE, b"result"), Answer(Outcome.REFUSED, refusal=Refusal("b", "NO", final=True))
-NOT_NOW = Answer(Outcome.REFUSED, refusal=Refusal("b", "PROVIDER_ERROR"))
-NOT_SENT, UNKNOWN = Answer(Outcome.NOT_SENT), Answer(Outcome.UNKNOWN)
+DONE, REFUSED = StepAnswer(Outcome.DONE, b"result"), StepAnswer(Outcome.REFUSED, refusal=Refusal("b", "NO", final=True))
+NOT_NOW = StepAnswer(Outcome.REFUSED, refusal=Refusal("b", "PROVIDER_ERROR"))
+NOT_SENT, UNKNOWN = StepAnswer(Outcome.NOT_SENT), StepAnswer(Outcome.UNKNOWN)
 
 
 async def _call(*_: object) -> None:
@@ -39,7 +39,7 @@ def states(run: Run) -> str:
     return " ".join(step.state for step in run.steps)
 
 
-def play(*answers: Answer, late: bool = False, of: Saga | None = None) -> Decision:
+def play(*answers: StepAnswer, late: bool = False, of: Saga | None = None) -> Decision:
     """Answers each step that is asked, in turn."""
     of = of or saga()
     decision = machine.begin(of)
@@ -147,7 +147,7 @@ def test_after_the_pivot_nothing_goes_back() -> None:
     for answer in (NOT_SENT, UNKNOWN, NOT_NOW):
         after = machine.answered(of, play(DONE, DONE).run, 3, answer, late=True).run
         assert (after.phase, after.to_do) == (Phase.COMMITTED, 3)
-    assert machine.answered(of, play(DONE, DONE).run, 3, NOT_NOW, late=True, weary=True).run.parked
+    assert machine.answered(of, play(DONE, DONE).run, 3, NOT_NOW, late=True, tries_exhausted=True).run.parked
     parked = play(DONE, DONE, REFUSED).run
     assert states(parked) == "done done done parked"
     assert parked.parked
@@ -211,14 +211,14 @@ class SagaHistory(RuleBasedStateMachine):
         self.ends += decision.ended
 
     @precondition(lambda self: self.run.to_do is not None)
-    @rule(outcome=st.sampled_from(Outcome), late=st.booleans(), final=st.booleans(), weary=st.booleans())
-    def answer(self, outcome: Outcome, late: bool, final: bool, weary: bool) -> None:
-        place = self.run.to_do
-        assert place is not None
+    @rule(outcome=st.sampled_from(Outcome), late=st.booleans(), final=st.booleans(), tries_exhausted=st.booleans())
+    def answer(self, outcome: Outcome, late: bool, final: bool, tries_exhausted: bool) -> None:
+        index = self.run.to_do
+        assert index is not None
         if outcome in (Outcome.DONE, Outcome.UNKNOWN):
-            self.may_have_happened.add(place)
-        answer = Answer(outcome, b"r", Refusal("b", "NO", final=final))
-        self.take(machine.answered(self.saga, self.run, place, answer, late=late, weary=weary))
+            self.may_have_happened.add(index)
+        answer = StepAnswer(outcome, b"r", Refusal("b", "NO", final=final))
+        self.take(machine.answered(self.saga, self.run, index, answer, late=late, tries_exhausted=tries_exhausted))
 
     @precondition(lambda self: self.run.phase is Phase.RUNNING)
     @rule()
@@ -228,12 +228,12 @@ class SagaHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.run.to_undo)
     @rule(data=st.data(), failure=st.sampled_from(["", "failed", "parked"]))
     def undo(self, data: st.DataObject, failure: str) -> None:
-        place = data.draw(st.sampled_from(self.run.to_undo))
+        index = data.draw(st.sampled_from(self.run.to_undo))
         if failure:
-            self.take(machine.undo_failed(self.saga, self.run, place, "DOWN", park=failure == "parked"))
+            self.take(machine.undo_failed(self.saga, self.run, index, "DOWN", park=failure == "parked"))
         else:
-            self.may_have_happened.discard(place)
-            self.take(machine.undone(self.saga, self.run, place))
+            self.may_have_happened.discard(index)
+            self.take(machine.undone(self.saga, self.run, index))
 
     @rule()
     def crash(self) -> None:
@@ -267,13 +267,13 @@ class SagaHistory(RuleBasedStateMachine):
         if self.run.phase is Phase.COMPLETED:
             assert {step.state for step in self.run.steps} == {StepState.DONE}
         if self.run.phase is Phase.COMPENSATED:
-            assert not {place for place in self.may_have_happened if self.saga.steps[place].undo is not None}
+            assert not {index for index in self.may_have_happened if self.saga.steps[index].undo is not None}
 
     @invariant()
     def a_rejection_waits_for_what_it_must(self) -> None:
         if self.run.phase is Phase.REJECTED:
-            waits = [place for place in self.may_have_happened if self.saga.steps[place].undo is not None]
-            assert not any(self.saga.steps[place].outcome_waits for place in waits)
+            waits = [index for index in self.may_have_happened if self.saga.steps[index].undo is not None]
+            assert not any(self.saga.steps[index].outcome_waits for index in waits)
 
     @invariant()
     def what_is_committed_stays_committed(self) -> None:

@@ -15,11 +15,11 @@ from souk.kernel.errors import LeaseLost, StoreUnavailable, VersionConflict
 from souk.rpc.status import decode
 from souk.saga import maintenance
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
-from souk.saga.runner import Outcome, SagaRunner, SagaSettings
+from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.saga.states import StepState
 from souk.store.database import Row, Transaction, Work
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, TURNED_AWAY, VANISH, Shop, violations
 
 CLOCK = SystemClock()
@@ -47,7 +47,7 @@ class Bench:
     def go(self, runner: SagaRunner) -> None:
         self.tasks.append(asyncio.create_task(runner.run()))
 
-    async def at_rest(self, runner: SagaRunner, ref: SagaRef, outcome: Outcome) -> None:
+    async def at_rest(self, runner: SagaRunner, ref: SagaRef, outcome: SagaOutcome) -> None:
         progress = await runner.wait_ended(ref, soon())
         assert progress.outcome is outcome
         assert await violations(self.shop, progress, ref.subject) == []
@@ -71,7 +71,7 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     async def bench(**options: Any) -> Bench:
         database = None
         if request.param == "postgres":
-            server: PostgresServer = request.getfixturevalue("postgres_server")
+            server: TemporaryPostgres = request.getfixturevalue("postgres_server")
             database = await PostgresDatabase.open(await server.create_database())
         made.append(Bench(await Shop.open(tmp_path, database=database, **options)))
         return made[-1]
@@ -114,8 +114,8 @@ async def test_a_saga_that_goes_well_costs_four_transactions(bench: Bench) -> No
     runner = bench.runner()
     async with counted(bench.shop) as commits:
         ref = await bench.shop.start(runner)
-        assert (await runner.wait(ref, soon())).outcome is Outcome.COMMITTED
-        await bench.at_rest(runner, ref, Outcome.COMMITTED)
+        assert (await runner.wait(ref, soon())).outcome is SagaOutcome.COMMITTED
+        await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
     assert commits == [4]
     assert await bench.shop.story() == ["placed", "reserved", "confirmed: did O-1:1:charge", "ended"]
 
@@ -125,7 +125,7 @@ async def test_it_acts_as_its_service_for_the_user_and_not_as_the_request_that_s
     request = CallContext(deadline=1.0, caller=Caller(subject="U-9", service="gateway"), idempotency_key="K")
     with use(request):
         ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
     context = bench.shop.stock.contexts[0]
     assert context.caller == Caller(subject="U-1", service="order")
     assert context.idempotency_key == ""
@@ -139,10 +139,10 @@ async def test_the_outcome_is_told_at_the_pivot(bench: Bench) -> None:
     runner = bench.runner()
     ref = await bench.shop.start(runner)
     progress = await runner.wait(ref, soon())
-    assert (progress.outcome, progress.ended) == (Outcome.COMMITTED, False)
+    assert (progress.outcome, progress.ended) == (SagaOutcome.COMMITTED, False)
     assert await bench.shop.database.read(lambda tx: runner.open(tx, "O-1"))
     dispatch.set()
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
     assert not await bench.shop.database.read(lambda tx: runner.open(tx, "O-1"))
 
 
@@ -168,7 +168,7 @@ async def test_refused(bench: Bench) -> None:
     assert progress.refusal is not None
     assert (progress.refusal.step, progress.refusal.reason, progress.refusal.final) == ("charge", "NO", True)
     assert decode(progress.refusal.status).reason == "NO"
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     assert ("undo", "O-1:1:charge") not in bench.shop.bank.calls
     assert await bench.shop.story() == ["placed", "reserved", "rejected: charge NO", "ended"]
 
@@ -177,7 +177,7 @@ async def test_not_sent_goes_back_and_leaves_that_step_alone(bench: Bench) -> No
     bench.shop.bank.does.append(NOT_SENT)
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     progress = await runner.wait(ref, soon())
     assert progress.refusal is not None
     assert not progress.refusal.sent
@@ -189,7 +189,7 @@ async def test_unknown_is_asked_again_under_the_same_key(bench: Bench, first: st
     bench.shop.bank.does.extend([first, VANISH])
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
     assert bench.shop.bank.calls == [("do", "O-1:1:charge")] * 3
 
 
@@ -198,7 +198,7 @@ async def test_unknown_until_the_deadline_is_undone(make: Make) -> None:
     bench.shop.bank.does.extend([LOST, *[VANISH] * 1000])
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     assert (await bench.shop.story())[2] == "rejected: charge DEADLINE_EXCEEDED"
 
 
@@ -207,7 +207,7 @@ async def test_a_try_that_takes_too_long_is_unknown(make: Make) -> None:
     bench.shop.stock.does.append(asyncio.Event())
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     assert bench.shop.stock.calls == [("do", "O-1:1:reserve"), ("undo", "O-1:1:reserve")]
 
 
@@ -220,7 +220,7 @@ async def test_a_client_that_goes_away_changes_nothing(bench: Bench) -> None:
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)
     gate.set()
-    await bench.at_rest(runner, SagaRef("place", "O-1", 1), Outcome.COMMITTED)
+    await bench.at_rest(runner, SagaRef("place", "O-1", 1), SagaOutcome.COMMITTED)
 
 
 async def _request(shop: Shop, runner: SagaRunner) -> None:
@@ -232,8 +232,8 @@ async def test_waiting_ends_at_its_time_with_running(bench: Bench) -> None:
     runner = bench.runner()
     ref = await bench.shop.start(runner)
     progress = await runner.wait(ref, CLOCK.monotonic() + 0.02)
-    assert progress.outcome is Outcome.RUNNING
-    assert (await bench.runner("B").wait(ref, CLOCK.monotonic() + 0.02)).outcome is Outcome.RUNNING
+    assert progress.outcome is SagaOutcome.RUNNING
+    assert (await bench.runner("B").wait(ref, CLOCK.monotonic() + 0.02)).outcome is SagaOutcome.RUNNING
 
 
 async def test_an_undo_that_is_blocked_delays_neither_the_other_nor_the_outcome(bench: Bench) -> None:
@@ -243,10 +243,10 @@ async def test_an_undo_that_is_blocked_delays_neither_the_other_nor_the_outcome(
     runner = bench.runner()
     ref = await bench.shop.start(runner)
     progress = await runner.wait(ref, soon())
-    assert (progress.outcome, progress.ended) == (Outcome.REJECTED, False)
+    assert (progress.outcome, progress.ended) == (SagaOutcome.REJECTED, False)
     assert bench.shop.stock.effects("O-1") == 0
     bank_is_back.set()
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
 
 
 async def test_the_outcome_waits_for_the_release_of_stock(bench: Bench) -> None:
@@ -259,9 +259,9 @@ async def test_the_outcome_waits_for_the_release_of_stock(bench: Bench) -> None:
         bench.shop.stock.called.clear()
         await bench.shop.stock.called.wait()
     progress = await bench.shop.database.read(lambda tx: runner.progress(tx, ref))
-    assert (progress.outcome, progress.refusal) == (Outcome.RUNNING, None)
+    assert (progress.outcome, progress.refusal) == (SagaOutcome.RUNNING, None)
     stock_is_back.set()
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
 
 
 async def test_an_undo_that_fails_too_often_is_parked_until_an_operator_retries_it(bench: Bench) -> None:
@@ -270,14 +270,14 @@ async def test_an_undo_that_fails_too_often_is_parked_until_an_operator_retries_
     runner = bench.runner(settings=SagaSettings(pause=0.001, poll=0.02, park_after=3))
     ref = await bench.shop.start(runner)
     progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.2)
-    assert (progress.outcome, progress.parked) == (Outcome.RUNNING, True)
+    assert (progress.outcome, progress.parked) == (SagaOutcome.RUNNING, True)
     (parked,) = await runner.parked()
     assert (parked.ref, parked.step, parked.state) == (ref, "reserve", StepState.UNDO_PARKED)
     assert (parked.tries, parked.note) == (3, "UNAVAILABLE")
     assert await runner.counts() == {("place", "parked"): 1}
     assert await retry(bench, ref)
     bench.go(runner)
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     assert not await retry(bench, ref)
     assert await runner.parked() == []
 
@@ -286,19 +286,19 @@ async def test_after_the_pivot_it_is_tried_until_it_is_done(bench: Bench) -> Non
     bench.shop.depot.does.extend([NOT_SENT, VANISH, LOST, NOT_SENT])
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
 
 
 async def test_a_refusal_after_the_pivot_is_parked(bench: Bench) -> None:
     bench.shop.depot.does.append(REFUSE)
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    assert (await runner.wait(ref, soon())).outcome is Outcome.COMMITTED
+    assert (await runner.wait(ref, soon())).outcome is SagaOutcome.COMMITTED
     progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.1)
     assert (progress.parked, progress.ended) == (True, False)
     assert await retry(bench, ref)
     bench.go(runner)
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
 
 
 async def test_another_replica_sees_the_outcome(bench: Bench) -> None:
@@ -309,7 +309,7 @@ async def test_another_replica_sees_the_outcome(bench: Bench) -> None:
     waits = [asyncio.create_task(other.wait(ref, soon())) for _ in range(3)]
     await asyncio.sleep(0)
     gate.set()
-    assert {progress.outcome for progress in await asyncio.gather(*waits)} == {Outcome.COMMITTED}
+    assert {progress.outcome for progress in await asyncio.gather(*waits)} == {SagaOutcome.COMMITTED}
 
 
 async def test_who_leaves_while_another_replica_works_is_not_waited_for(bench: Bench) -> None:
@@ -336,7 +336,7 @@ async def test_who_leaves_while_another_replica_works_is_not_waited_for(bench: B
     await asyncio.sleep(3 * QUICK.poll)
     assert len(reads) == looked, "nobody waits, nobody looks"
     gate.set()
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
 
 
 async def test_an_abandoned_run_is_taken_over_and_the_loser_stops(bench: Bench) -> None:
@@ -347,14 +347,14 @@ async def test_an_abandoned_run_is_taken_over_and_the_loser_stops(bench: Bench) 
     await bench.shop.bank.called.wait()
     # Nobody keeps A's lease, as if its loop had stood still.
     bench.go(winner)
-    await bench.at_rest(winner, ref, Outcome.COMMITTED)
+    await bench.at_rest(winner, ref, SagaOutcome.COMMITTED)
     (drive,) = loser._tasks
     with pytest.raises(LeaseLost):
         await bench.shop.database.run(lambda tx: loser._store.record(tx, drive.held, 1, drive.run, drive.run))
     loser_may_go_on.set()
     assert (await loser.wait_ended(ref, soon())).ended
     await drive.stopped.wait()
-    await bench.at_rest(loser, ref, Outcome.COMMITTED)
+    await bench.at_rest(loser, ref, SagaOutcome.COMMITTED)
 
 
 async def test_a_lease_that_is_over_is_looked_at_before_the_next_call(bench: Bench) -> None:
@@ -364,7 +364,7 @@ async def test_a_lease_that_is_over_is_looked_at_before_the_next_call(bench: Ben
     await bench.shop.bank.called.wait()
     (drive,) = loser._tasks
     bench.go(winner)
-    await bench.at_rest(winner, ref, Outcome.COMMITTED)
+    await bench.at_rest(winner, ref, SagaOutcome.COMMITTED)
     await drive.stopped.wait()
     assert len(bench.shop.bank.calls) == 2
 
@@ -378,7 +378,7 @@ async def test_a_lease_is_kept_while_a_call_takes_long(bench: Bench) -> None:
     ref = await bench.shop.start(keeper)
     await asyncio.sleep(2 * QUICK.lease)
     gate.set()
-    await bench.at_rest(keeper, ref, Outcome.COMMITTED)
+    await bench.at_rest(keeper, ref, SagaOutcome.COMMITTED)
     assert len(bench.shop.bank.calls) == 1
 
 
@@ -390,7 +390,7 @@ async def test_a_runner_that_closes_hands_its_runs_over_at_once(bench: Bench) ->
     await first.close()
     second = bench.runner("B")
     bench.go(second)
-    await bench.at_rest(second, ref, Outcome.COMMITTED)
+    await bench.at_rest(second, ref, SagaOutcome.COMMITTED)
 
 
 async def test_a_hook_may_start_the_next_saga_in_its_transaction(bench: Bench) -> None:
@@ -464,7 +464,7 @@ async def test_a_hook_that_fails_for_good_parks_its_step_until_an_operator_retri
     mended.append(True)
     assert await retry(bench, ref)
     bench.go(runner)
-    await bench.at_rest(runner, ref, Outcome.COMMITTED if forward else Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED if forward else SagaOutcome.REJECTED)
 
 
 async def test_a_database_that_is_away_parks_nothing(bench: Bench) -> None:
@@ -495,7 +495,7 @@ async def test_a_commit_whose_answer_was_lost_is_not_repeated(bench: Bench) -> N
     bench.shop.database.run = deaf  # type: ignore[method-assign]
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
     assert len(lost) == 1
     assert await bench.shop.story() == ["placed", "reserved", "confirmed: did O-1:1:charge", "ended"]
 
@@ -535,7 +535,7 @@ async def test_what_is_parked_can_be_left_to_the_next_start(bench: Bench) -> Non
     assert await bench.shop.database.read(maintenance.counts) == {("place", "turned_back"): 1}
     restarted = bench.runner("B")
     bench.go(restarted)
-    await bench.at_rest(restarted, ref, Outcome.REJECTED)
+    await bench.at_rest(restarted, ref, SagaOutcome.REJECTED)
 
 
 async def test_a_step_refused_after_the_pivot_is_tried_again_at_the_next_start(bench: Bench) -> None:
@@ -548,7 +548,7 @@ async def test_a_step_refused_after_the_pivot_is_tried_again_at_the_next_start(b
     assert await retry(bench, ref)
     restarted = bench.runner("B")
     bench.go(restarted)
-    await bench.at_rest(restarted, ref, Outcome.COMMITTED)
+    await bench.at_rest(restarted, ref, SagaOutcome.COMMITTED)
 
 
 async def test_what_an_old_run_carried_is_dropped_and_how_it_ended_is_kept(bench: Bench) -> None:
@@ -578,7 +578,7 @@ async def test_turned_away_before_the_pivot_is_as_not_sent(bench: Bench) -> None
     bench.shop.bank.does.append(TURNED_AWAY)
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     refusal = (await runner.wait(ref, soon())).refusal
     assert refusal is not None
     assert (refusal.sent, refusal.final) == (False, False)
@@ -589,7 +589,7 @@ async def test_turned_away_after_the_pivot_parks_nothing(bench: Bench) -> None:
     bench.shop.depot.does.extend([TURNED_AWAY] * 8)
     runner = bench.runner(settings=replace(QUICK, park_after=4))
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.COMMITTED)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
     assert len(bench.shop.depot.calls) == 9
 
 
@@ -598,5 +598,5 @@ async def test_an_undo_that_is_turned_away_parks_nothing(bench: Bench) -> None:
     bench.shop.stock.undoes.extend([TURNED_AWAY] * 8)
     runner = bench.runner(settings=replace(QUICK, park_after=4))
     ref = await bench.shop.start(runner)
-    await bench.at_rest(runner, ref, Outcome.REJECTED)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     assert len([what for what, _ in bench.shop.stock.calls if what == "undo"]) == 9

@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 from souk.kernel.clock import SystemClock
 from souk.saga import maintenance
 from souk.saga.definition import Saga, SagaRef, Step
-from souk.saga.runner import Outcome, SagaRunner, SagaSettings
+from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 from souk.testing.saga_suite import PATIENCE, Shop, violations
 
 CLOCK = SystemClock()
@@ -25,7 +25,7 @@ QUICK = SagaSettings(lease=0.3, claim=0.02, poll=0.02, pause=0.002, longest_paus
 async def shop(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
     database = None
     if request.param == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
+        server: TemporaryPostgres = request.getfixturevalue("postgres_server")
         database = await PostgresDatabase.open(await server.create_database())
     shop = await Shop.open(tmp_path, database=database)
     yield shop
@@ -79,7 +79,7 @@ async def test_it_is_left_alone_and_said_and_the_rest_goes_on(shop: Shop, versio
         await until_marked(after)
         if version is renamed:
             other = await shop.start(after, "O-2")
-            assert (await after.wait_ended(other, CLOCK.monotonic() + PATIENCE)).outcome is Outcome.COMMITTED
+            assert (await after.wait_ended(other, CLOCK.monotonic() + PATIENCE)).outcome is SagaOutcome.COMMITTED
         await asyncio.sleep(3 * QUICK.lease)  # several looks later
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
@@ -101,7 +101,7 @@ async def test_the_version_that_knows_it_ends_it(shop: Shop) -> None:
             await until_marked(one)
         else:
             progress = await one.wait_ended(ref, CLOCK.monotonic() + PATIENCE)
-            assert progress.outcome is Outcome.COMMITTED
+            assert progress.outcome is SagaOutcome.COMMITTED
             assert await violations(shop, progress) == []
             assert await one.parked() == []
         work.cancel()

@@ -23,8 +23,8 @@ from souk.supervisor import managed_process as slot_module
 from souk.supervisor import replica_set as part_module
 from souk.supervisor.fleet import Fleet
 from souk.supervisor.output.readiness import ready_line
-from souk.supervisor.process_spec import Blueprint, Ground
-from souk.supervisor.replica_set import Part
+from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
+from souk.supervisor.replica_set import ReplicaSet
 from souk.supervisor.starting import START_LIMIT, Turns
 from souk.telemetry.proc import boot
 from souk.testing.clocks import FakeClock
@@ -53,20 +53,20 @@ class Watched:
     def __post_init__(self) -> None:
         self.record = ProcessesFile(self.folder / "processes.json", boot())
 
-    def add(self, name: str, kind: str = SERVICE, replicas: int = 1, words: tuple[str, ...] = WELL) -> Part:
+    def add(self, name: str, kind: str = SERVICE, replicas: int = 1, words: tuple[str, ...] = WELL) -> ReplicaSet:
         log = lambda one: self.folder / f"{one}.log"  # noqa: E731 - it is a parameter
         limits: dict[str, Any] = {"turns": self.turns, "longest_start": self.longest_start}
-        ground = Ground(self.clock, self.record, log, self._tell, self._hear, **limits)
+        context = SupervisorContext(self.clock, self.record, log, self._tell, self._hear, **limits)
 
         async def command() -> Command:
             return Command(words, os.environ)
 
-        def blueprint(number: int) -> Blueprint:
-            return Blueprint(name, f"{name}-{number}", kind, command, ready_line("tiny"))
+        def spec(number: int) -> ProcessSpec:
+            return ProcessSpec(name, f"{name}-{number}", kind, command, ready_line("tiny"))
 
-        part = self.fleet.add(Part(name, kind, replicas, blueprint, ground))
-        part.begin()
-        return part
+        replica_set = self.fleet.add(ReplicaSet(name, kind, replicas, spec, context))
+        replica_set.begin()
+        return replica_set
 
     def _tell(self, view: ProcessView) -> None:
         self.told.append((view.instance, view.state))
@@ -258,10 +258,10 @@ async def test_only_so_many_start_at_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 async def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
     async with running(tmp_path) as watched:
-        part = watched.add("tiny", words=STUBBORN)
+        replica_set = watched.add("tiny", words=STUBBORN)
         await watched.until({"tiny-1": READY})
         pid = watched.pids["tiny-1"]
-        await part.stop(0.2)
+        await replica_set.stop(0.2)
         assert not runs(pid)
         assert watched.states == {"tiny-1": STOPPED}
 

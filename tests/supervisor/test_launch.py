@@ -8,12 +8,12 @@ from soukapi.v1 import event_pb2
 
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import read
-from souk.runtime.service import Host, Parts, Service
-from souk.supervisor.launch import Commands, fitting
+from souk.runtime.service import Service, ServiceContext, ServiceParts
+from souk.supervisor.launch import LaunchCommands, fitting
 
 
-async def build(host: Host) -> Parts:
-    return Parts(servicer=object())
+async def build(host: ServiceContext) -> ServiceParts:
+    return ServiceParts(servicer=object())
 
 
 MAILS = Service("mails", event_pb2.DESCRIPTOR.services_by_name["EventSink"], build)
@@ -31,14 +31,14 @@ def test_what_is_no_command_is_refused(text: str) -> None:
 
 
 def test_a_service_that_has_one_is_started_by_it_where_the_operator_is() -> None:
-    commands = Commands({"mails": ("node", "main.js")}, Path("/here"))
+    commands = LaunchCommands({"mails": ("node", "main.js")}, Path("/here"))
     command = commands.of("mails", {"SOUK_INSTANCE": "mails-1"}, 7)
     assert (command.words, command.folder, command.descriptors) == (("node", "main.js"), Path("/here"), ())
     assert command.environment == {"SOUK_INSTANCE": "mails-1"}
 
 
 def test_others_are_ours() -> None:
-    command = Commands({"mails": ("node",)}, Path("/here")).of("gateway", {}, 7)
+    command = LaunchCommands({"mails": ("node",)}, Path("/here")).of("gateway", {}, 7)
     assert command.words == (sys.executable, "-m", "souk.cli", "serve", "gateway")
     assert command.descriptors == (7,)
 

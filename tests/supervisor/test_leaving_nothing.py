@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.testing.system import START_LIMIT, STOP_LIMIT, free_port, reachable, until
 
 pytestmark = pytest.mark.xdist_group("a fleet")
@@ -84,7 +84,7 @@ def test_what_cannot_be_recorded_does_not_run_and_a_reader_that_goes_away_change
     until(fleet.answers, START_LIMIT, "it comes up though nobody reads what it says")
     assert "user: restarted" in fleet.souk("restart", "user"), "it goes on after it said that it is ready"
     # From now on the record cannot be written.
-    Places(fleet.data).processes.with_suffix(".new").mkdir()
+    DataLayout(fleet.data).processes.with_suffix(".new").mkdir()
     (service,) = [one for one in fleet.processes() if one.cmdline()[-2:] == ["serve", "user"]]
     service.kill()
     until(lambda: "its start cannot be recorded" in fleet.souk("ps"), STOP_LIMIT, "it says why it does not start")

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from souk.backing.postgres_server import SUPERUSER
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 from souk.testing.system import START_LIMIT, STOP_LIMIT, System, fleet, fleet_process, reachable, until
 from tests.market.api import log_in, wish
 
@@ -117,9 +117,9 @@ def test_nothing_but_the_gateway_listens_on_tcp(system: System) -> None:
 
 
 def test_the_sockets_of_services_are_their_owners_alone(system: System) -> None:
-    places = Places(system.data)
-    assert stat.S_IMODE(places.run_folder().stat().st_mode) == 0o700
-    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in places.run_folder().glob("*.sock")}
+    layout = DataLayout(system.data)
+    assert stat.S_IMODE(layout.run_folder().stat().st_mode) == 0o700
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in layout.run_folder().glob("*.sock")}
     assert {f"{name}-1.{protocol}.sock" for name in SERVICES for protocol in ("grpc", "rpc")} <= found.keys()
     assert set(found.values()) == {0o600}
 
@@ -127,8 +127,8 @@ def test_the_sockets_of_services_are_their_owners_alone(system: System) -> None:
 def test_what_is_private_is_private(system: System) -> None:
     rights = {path.name: stat.S_IMODE(path.stat().st_mode) for path in system.data.iterdir()}
     assert {name for name, mode in rights.items() if mode & 0o077} == set()
-    places = Places(system.data)
-    for path in (places.control, places.registry, places.credentials, places.of("order-1")):
+    layout = DataLayout(system.data)
+    for path in (layout.control, layout.registry, layout.credentials, layout.of("order-1")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(system.data.stat().st_mode) == (0o711 if os.geteuid() == 0 else 0o700)
 
@@ -248,10 +248,10 @@ def test_a_crash_loop_is_seen_and_can_be_stopped(tmp_path: Path) -> None:
         up = fleet_process(place / "data", place, r"payment-1 has died \(souk: payment: provider_timeout must be")
         up.spawn({"SOUK_PAYMENT_PROVIDER_TIMEOUT": "never"})
         up.await_ready()
-        until(lambda: "gateway-1 is ready" in up.said, START_LIMIT, "the rest comes up")
-        until(lambda: "deaths so far: 2" in up.said, START_LIMIT, "it is tried again")
-        address = next(line for line in up.said.splitlines() if line.startswith("gateway-1 is ready")).split()[4]
+        until(lambda: "gateway-1 is ready" in up.stdout, START_LIMIT, "the rest comes up")
+        until(lambda: "deaths so far: 2" in up.stdout, START_LIMIT, "it is tried again")
+        address = next(line for line in up.stdout.splitlines() if line.startswith("gateway-1 is ready")).split()[4]
         assert httpx.get(f"http://{address}/readyz").status_code == 503
         up.send(signal.SIGTERM)
         assert up.await_end() == 0
-        assert "marketplace is ready" not in up.said
+        assert "marketplace is ready" not in up.stdout

@@ -60,7 +60,7 @@ async def test_a_probe_tells_by_its_answer_or_by_what_it_raises(health: Health) 
     health.watch("database", probe)
     found = []
     while answers:
-        await health.look()
+        await health.check_all()
         found.append(only(health).detail)
     assert found == ["", "away", "refused", "ValueError", ""]
 
@@ -77,5 +77,5 @@ async def test_a_probe_that_hangs_holds_up_no_other(health: Health, monkeypatch:
 
     health.watch("hangs", hangs)
     health.watch("answers", answers)
-    await health.look()
+    await health.check_all()
     assert [check.detail for check in health.checks()] == ["no answer within 0.01 s", "away"]

@@ -11,7 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 from shop.user.v1 import user_pb2 as pb
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
 
-from souk.runtime.service import App, Host, Identity, Parts, Service, Setting
+from souk.runtime.service import App, Service, ServiceContext, ServiceParts, Setting, TokenIssuer
 from souk.store.database import Transaction
 
 
@@ -28,8 +28,8 @@ for _method in pb.DESCRIPTOR.services_by_name["UserService"].methods:
 
 
 class Tiny(Unused):
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
 
     async def ListSigningKeys(self, request: pb.ListSigningKeysRequest, context: Any) -> pb.SigningKeys:
         return pb.SigningKeys()
@@ -42,8 +42,8 @@ class Tiny(Unused):
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Any) -> pb.Token:
         if request.password == "wait-for-me":
-            (self._host.folder / "waiting").touch()
-            while not (self._host.folder / "go").exists():
+            (self._context.folder / "waiting").touch()
+            while not (self._context.folder / "go").exists():
                 await asyncio.sleep(0.01)
         return pb.Token(token_type="Bearer", expires_in=await self._count())
 
@@ -53,22 +53,22 @@ class Tiny(Unused):
             assert row is not None
             return int(row["logins"])
 
-        return await self._host.database.run(work)
+        return await self._context.database.run(work)
 
 
-async def build(host: Host) -> Parts:
-    servicer = Tiny(host)
+async def build(context: ServiceContext) -> ServiceParts:
+    servicer = Tiny(context)
 
     async def demo() -> None:
         async def work(tx: Transaction) -> None:
             await tx.execute("INSERT INTO tiny_demo (name) VALUES ('one') ON CONFLICT (name) DO NOTHING")
 
-        await host.database.run(work)
+        await context.database.run(work)
 
     async def drain() -> None:
-        (host.folder / "drained").touch()
+        (context.folder / "drained").touch()
 
-    return Parts(servicer=servicer, demo=demo, drain=drain)
+    return ServiceParts(servicer=servicer, demo=demo, drain=drain)
 
 
 service = Service(
@@ -82,7 +82,7 @@ service = Service(
 app = App(
     name="tiny",
     services=(service,),
-    identity=Identity(
+    identity=TokenIssuer(
         issuer="souk",
         audience="souk",
         keys_method="/shop.user.v1.UserService/ListSigningKeys",

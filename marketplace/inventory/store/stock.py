@@ -63,7 +63,7 @@ class StockStore:
             reservation.state.value,
             reservation.expires_at,
             now,
-            likely=1,
+            expect_rows=1,
         )
         return inserted == 1
 
@@ -76,14 +76,14 @@ class StockStore:
         """Records what became of a reservation."""
         await tx.write(_UPDATE, key, state.value, expires_at)
 
-    async def look(self, tx: Transaction, key: str) -> Reservation | None:
+    async def peek(self, tx: Transaction, key: str) -> Reservation | None:
         """The reservation as it is for now, without a lock."""
         row = await tx.fetch_one(_FIND, key)
         return None if row is None else _to_reservation(row)
 
-    async def pass_on(self, tx: Transaction, seen: Reservation, state: State) -> bool:
-        """Takes a reservation to another state, and locks it; False when it is not as `seen` any more."""
-        return await tx.execute(_PASS_ON, seen.key, seen.state.value, state.value, likely=1) == 1
+    async def pass_on(self, tx: Transaction, known: Reservation, state: State) -> bool:
+        """Takes a reservation to another state, and locks it; False when it is not as `known` any more."""
+        return await tx.execute(_PASS_ON, known.key, known.state.value, state.value, expect_rows=1) == 1
 
     async def hold(self, tx: Transaction, items: Sequence[Item]) -> dict[str, int]:
         """Reserves what it can and returns what is available of each product that is short.
@@ -100,7 +100,7 @@ class StockStore:
         return short
 
     async def _hold(self, tx: Transaction, item: Item) -> bool:
-        return await tx.execute(_HOLD, item.product_id, item.quantity, likely=1) == 1
+        return await tx.execute(_HOLD, item.product_id, item.quantity, expect_rows=1) == 1
 
     async def _settled(self, tx: Transaction, item: Item) -> int | None:
         """What there is of a short item; None if stock came back just now and could be held after all."""
@@ -123,7 +123,7 @@ class StockStore:
 
         One statement, without locks.
         """
-        marks = ", ".join(f"${place}" for place in range(2, len(items) + 2))
+        marks = ", ".join(f"${number}" for number in range(2, len(items) + 2))
         sql = f"""
             SELECT '' AS product_id, count(*) AS available FROM reservations WHERE key = $1
             UNION ALL SELECT product_id, available FROM stock WHERE product_id IN ({marks})

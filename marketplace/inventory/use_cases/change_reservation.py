@@ -25,16 +25,16 @@ async def change(deps: Deps, tx: Transaction, found: Reservation, action: Action
     return Reservation(found.key, found.order_id, found.items, decision.state, found.expires_at)
 
 
-async def change_seen(deps: Deps, tx: Transaction, seen: Reservation, action: Action) -> Reservation | None:
+async def change_peeked(deps: Deps, tx: Transaction, peeked: Reservation, action: Action) -> Reservation | None:
     """As `change`, of a reservation that was seen without a lock; None when that is not possible."""
-    decision = decide(seen.state, action)
-    if isinstance(decision, Refused) or decision.state is seen.state:
+    decision = decide(peeked.state, action)
+    if isinstance(decision, Refused) or decision.state is peeked.state:
         return None
-    if not await deps.stock.pass_on(tx, seen, decision.state):
+    if not await deps.stock.pass_on(tx, peeked, decision.state):
         return None
     for move in decision.moves:
-        await make(deps, tx, seen.items, move)
-    return replace(seen, state=decision.state)
+        await make(deps, tx, peeked.items, move)
+    return replace(peeked, state=decision.state)
 
 
 async def make(deps: Deps, tx: Transaction, items: Sequence[Item], move: Move) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Reservation
-from marketplace.inventory.use_cases.change_reservation import change, change_seen
+from marketplace.inventory.use_cases.change_reservation import change, change_peeked
 from souk.kernel.errors import DomainError
 from souk.store.database import Transaction
 
@@ -23,10 +23,10 @@ async def commit_reservation(deps: Deps, command: CommitReservation) -> Reservat
     RESERVATION_NOT_FOUND.
     """
 
-    seen = await deps.database.read(lambda tx: deps.stock.look(tx, command.key), single=True)
+    peeked = await deps.database.read(lambda tx: deps.stock.peek(tx, command.key), single=True)
 
     async def work(tx: Transaction) -> Reservation:
-        if seen is not None and (sold := await change_seen(deps, tx, seen, Action.COMMIT)) is not None:
+        if peeked is not None and (sold := await change_peeked(deps, tx, peeked, Action.COMMIT)) is not None:
             return sold
         found = await deps.stock.find(tx, command.key)
         if found is None:

@@ -55,7 +55,7 @@ class OrderStore:
         """The fold of its events; a NEW order when there are none."""
         return domain.fold(order_id, await self.history(tx, order_id))
 
-    async def load_lately(self, tx: Transaction, order_id: str) -> Order:
+    async def load_recent(self, tx: Transaction, order_id: str) -> Order:
         """As it stands, or stood a moment ago: for whoever appends what follows from it, and hears of a conflict."""
         return self._orders.get(order_id) or await self.load(tx, order_id)
 
@@ -91,7 +91,7 @@ class OrderStore:
         after = order
         for event in events:
             after = domain.apply(after, event, time)
-        if any(map(domain.is_seen, events)):
+        if any(map(domain.is_visible, events)):
             await self._show(tx, after, new=not order.version)
         tx.after_commit(partial(self._orders.keep, after.id, after))
         if _standing(order) != _standing(after) and (message := published(after)) is not None:
@@ -194,7 +194,7 @@ class OrderStore:
             f" SELECT $1, $2, $3 WHERE {KNOWN.format('$2')}"
             " ON CONFLICT (order_id) DO UPDATE SET address = excluded.address",
             *(order.id, order.user_id, address),
-            likely=1,
+            expect_rows=1,
         )
         if not kept:
             raise erased()

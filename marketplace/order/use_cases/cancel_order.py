@@ -6,7 +6,7 @@ from marketplace.order import domain
 from marketplace.order.deps import Deps
 from marketplace.order.domain import Order, Status
 from marketplace.order.messages import order_cancelled
-from marketplace.order.saga import CANCEL, PLACE, begin_cancelling
+from marketplace.order.saga import CANCEL, PLACE_ORDER, begin_cancelling
 from marketplace.order.use_cases.place_order import answer_by
 from souk.saga.definition import SagaRef
 from souk.store.database import Transaction
@@ -43,7 +43,7 @@ async def cancel_order(deps: Deps, command: CancelOrder) -> Order:
 async def _rest(deps: Deps, order: Order) -> Order:
     """Follows the sagas: placing must end before cancelling begins."""
     until = answer_by(deps.clock)
-    placing, cancelling = (SagaRef(name, order.id, order.attempt) for name in (PLACE, CANCEL))
+    placing, cancelling = (SagaRef(name, order.id, order.attempt) for name in (PLACE_ORDER, CANCEL))
     if order.status is Status.PENDING:
         await deps.runner.wait(placing, until)
         order = await _load(deps, order)

@@ -17,7 +17,7 @@ from marketplace.order.deps import Deps
 from marketplace.order.domain import Order, Status
 from marketplace.order.events import OrderPlaced, RejectionMadeFinal
 from marketplace.order.messages import order_message
-from marketplace.order.saga import PLACE, Placing, refusal_of
+from marketplace.order.saga import PLACE_ORDER, Placing, refusal_of
 from marketplace.order.use_cases.check_order import Checked, PlaceOrder, check_request, check_with_others
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.context import current
@@ -58,7 +58,7 @@ async def place_order(deps: Deps, command: PlaceOrder) -> Answer:
     until = answer_by(deps.clock)
     with _one_of_few(deps, command):
         while True:
-            record, order = await _look(deps, command)
+            record, order = await _find(deps, command)
             if record is not None:
                 record.require(command.fingerprint)
             try:
@@ -67,7 +67,7 @@ async def place_order(deps: Deps, command: PlaceOrder) -> Answer:
                 continue
 
 
-async def _look(deps: Deps, command: PlaceOrder) -> tuple[KeyRecord | None, Order]:
+async def _find(deps: Deps, command: PlaceOrder) -> tuple[KeyRecord | None, Order]:
     """The key, and the order that it drives further."""
     record = await deps.database.read(lambda tx: deps.orders.find_key(tx, command.user_id, command.key), single=True)
     if record is None or record.reply is not None:
@@ -90,7 +90,7 @@ async def _advance(deps: Deps, command: PlaceOrder, record: KeyRecord | None, or
         return _answer(record.reply, replayed=True)
     if order.status is Status.REJECTED:
         return await _wait(deps, await _next_attempt(deps, command, order), until, replayed=False)
-    return await _wait(deps, SagaRef(PLACE, order.id, order.attempt), until, replayed=True)
+    return await _wait(deps, SagaRef(PLACE_ORDER, order.id, order.attempt), until, replayed=True)
 
 
 async def _first_attempt(deps: Deps, command: PlaceOrder) -> SagaRef:
@@ -166,7 +166,7 @@ async def _start(deps: Deps, tx: Transaction, order: Order, checked: Checked) ->
     placing = Placing(
         order.user_id, order.items, order.total, order.currency, checked.source, deps.clock.now() + RESERVATION
     )
-    return await deps.runner.start(tx, PLACE, order.id, order.attempt, placing.pack(), order.user_id)
+    return await deps.runner.start(tx, PLACE_ORDER, order.id, order.attempt, placing.pack(), order.user_id)
 
 
 async def _wait(deps: Deps, ref: SagaRef, until: float, *, replayed: bool) -> Answer:

@@ -84,7 +84,7 @@ class PaymentStore:
         who = (p.id, p.key, p.purpose.value, p.order_id, p.user_id)
         what = (p.amount, p.currency, p.source, p.method, p.status.value, p.cancelled, p.decline_reason)
         rest = (p.refunded, p.promised, p.created_at, p.attempt, p.released, p.shared, next_try_at)
-        return await tx.execute(_INSERT, *who, *what, *rest, likely=1) == 1
+        return await tx.execute(_INSERT, *who, *what, *rest, expect_rows=1) == 1
 
     async def find(self, tx: Transaction, payment_id: str) -> Payment | None:
         """A charge by its id, locked."""
@@ -102,7 +102,7 @@ class PaymentStore:
 
     async def capture(self, tx: Transaction, payment: Payment) -> bool:
         """PENDING to CAPTURED; False when it is not PENDING, or was cancelled, released or tried anew since."""
-        return await tx.execute(_CAPTURE, payment.id, payment.cancelled, payment.attempt, likely=1) == 1
+        return await tx.execute(_CAPTURE, payment.id, payment.cancelled, payment.attempt, expect_rows=1) == 1
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
         """A charge of a user's order, to be shown."""

@@ -13,7 +13,7 @@ FRESH = 30.0
 async def list_signing_keys(deps: Deps) -> Sequence[SigningKey]:
     """At least one key: lets the first be made when there is none."""
     known, now = deps.known_keys, deps.clock.monotonic()
-    if not known.keys or now - known.looked_at >= FRESH:
+    if not known.keys or now - known.read_at >= FRESH:
         known.keys = await deps.keys.all() or await rotate_keys(deps)
-        known.looked_at = now
+        known.read_at = now
     return known.keys

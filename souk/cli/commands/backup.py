@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from souk.backup.making import make_backup
-from souk.backup.record import Record
+from souk.backup.record import BackupRecord
 from souk.backup.restoring import check_backup, restore_backup
 from souk.cli.group import example
 from souk.kernel.clock import SystemClock
@@ -79,7 +79,7 @@ def restore(directory: Path, data: Path | None, check: bool, as_json: bool) -> N
     _report(_run(restore_backup(directory, settings, SystemClock(), _progress)), settings.data, as_json)
 
 
-def _run(work: Coroutine[Any, Any, Record]) -> Record:
+def _run(work: Coroutine[Any, Any, BackupRecord]) -> BackupRecord:
     os.umask(0o077)  # whatever is made is its owner's alone
     return asyncio.run(until_stopped(work))
 
@@ -88,7 +88,7 @@ def _progress(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _report(found: Record, where: Path, as_json: bool) -> None:
+def _report(found: BackupRecord, where: Path, as_json: bool) -> None:
     if as_json:
         summary = {name: value for name, value in asdict(found).items() if name != "files"}
         click.echo(json.dumps({"directory": str(where), "octets": found.octets, "files": len(found.files), **summary}))

@@ -88,24 +88,24 @@ def _words(name: str) -> Mapping[str, str]:
 
 def _files(words: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     name = words["name"]
-    places = {
+    targets = {
         "contract.proto.tmpl": Path("contracts/shop") / name / "v1" / f"{name}.proto",
         "package": Path("marketplace") / name,
         "tests": Path("tests/marketplace") / name,
     }
     top = files("souk.cli") / "templates" / "service"
-    for entry, place in places.items():
-        for inner, template in _templates(top / entry, place):
+    for entry, target in targets.items():
+        for inner, template in _templates(top / entry, target):
             path = Path(str(inner).removesuffix(".tmpl").replace("NAME", name))
             yield path, Template(template).safe_substitute(words)
 
 
-def _templates(entry: Traversable, place: Path) -> Iterator[tuple[Path, str]]:
+def _templates(entry: Traversable, target: Path) -> Iterator[tuple[Path, str]]:
     if entry.is_file():
-        yield place, entry.read_text("utf-8")
+        yield target, entry.read_text("utf-8")
         return
     for inner in entry.iterdir():
-        yield from _templates(inner, place / inner.name)
+        yield from _templates(inner, target / inner.name)
 
 
 def _entries(root: Path, name: str) -> Iterator[tuple[Path, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from souk.admin.parked import Parked, ParkedStep, Parking, parking
+from souk.admin.parked import Parked, ParkedStepView, Parking, parking
 from souk.cli.group import example
 from souk.kernel.clock import SystemClock, to_datetime
 from souk.runtime.config import entry_points
@@ -105,12 +105,12 @@ def _since(one: Parked) -> str:
 
 
 def _document(one: Parked) -> dict[str, Any]:
-    kind = "step" if isinstance(one, ParkedStep) else "event"
+    kind = "step" if isinstance(one, ParkedStepView) else "event"
     return {"kind": kind, **asdict(one), "since": _since(one)}
 
 
 def _line(one: Parked) -> str:
-    if isinstance(one, ParkedStep):
+    if isinstance(one, ParkedStepView):
         what = f"{'undo of ' if one.undo else ''}{one.step!r}"
     else:
         what = f"{one.type} for {one.consumer}"

@@ -23,7 +23,7 @@ COLUMNS = ("service", "instance", "state", "pid", "address", "req/s", "running",
 RIGHT = frozenset({"pid", "req/s", "running", "memory", "restarts", "up"})
 DISPENSABLE = ("note", "address", "service", "running", "memory", "req/s")
 """What is left out where there is no room, in this order; notes then stand below the table."""
-_TELLING = ("state", "pid", "address", "restarts", "note")
+_KEY_COLUMNS = ("state", "pid", "address", "restarts", "note")
 """What makes a row worth telling again."""
 _KIND = "PROCESS_KIND_"
 _ANSWERING = (fleet_pb2.PROCESS_KIND_SERVICE, fleet_pb2.PROCESS_KIND_GATEWAY, fleet_pb2.PROCESS_KIND_SYSTEM)
@@ -49,7 +49,7 @@ def ps(data: Path | None, as_json: bool, watch: bool) -> None:
     and was started again, `note` why it is not ready, or which dependency is unavailable, and since when.
     """
 
-    async def look(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> None:
+    async def follow(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> None:
         if watch:
             await _watch(fleet, as_json)
         elif as_json:
@@ -57,7 +57,7 @@ def ps(data: Path | None, as_json: bool, watch: bool) -> None:
         else:
             show_processes(await _listed(fleet))
 
-    operate(data, look)
+    operate(data, follow)
 
 
 async def _listed(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> Sequence[fleet_pb2.FleetProcess]:
@@ -72,14 +72,14 @@ async def _watch(fleet: "fleet_pb2_grpc.FleetAsyncStub", as_json: bool) -> None:
             while True:
                 live.update(drawn(await _listed(fleet), console.width), refresh=True)
                 await asyncio.sleep(EVERY)
-    told: dict[str, list[str]] = {}
+    printed: dict[str, list[str]] = {}
     while True:
         for process in await _listed(fleet):
-            seen = row(process)
-            telling = [seen[name] for name in _TELLING]
-            if told.get(process.instance) != telling:
-                told[process.instance] = telling
-                say(json.dumps(document(process)) if as_json else "  ".join(seen[name] or "-" for name in COLUMNS))
+            cells = row(process)
+            key = [cells[name] for name in _KEY_COLUMNS]
+            if printed.get(process.instance) != key:
+                printed[process.instance] = key
+                say(json.dumps(document(process)) if as_json else "  ".join(cells[name] or "-" for name in COLUMNS))
         await asyncio.sleep(EVERY)
 
 

@@ -10,7 +10,7 @@ import click
 
 from souk.cli.group import example
 from souk.cli.output.terminal import say, start_logging
-from souk.hosting.assembly import heard_in
+from souk.hosting.assembly import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points
@@ -71,6 +71,6 @@ def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
     clock = SystemClock()
     if name == GATEWAY:
         return gateway_process(entry_points.app(settings.app), settings, clock)
-    heard = heard_in(entry_points.loadable_services(), settings.subscriptions)
+    subscriptions = subscriptions_of(entry_points.loadable_services(), settings.subscriptions)
     service = entry_points.service(name, GATEWAY)
-    return service_process(service, heard, settings, clock, entry_points.app_with(name, settings.app))
+    return service_process(service, subscriptions, settings, clock, entry_points.app_with(name, settings.app))

@@ -14,7 +14,7 @@ from souk.cli.commands.up_fleet import up_fleet
 from souk.cli.concealing import conceal
 from souk.cli.group import example, listed
 from souk.cli.output.terminal import say, start_logging
-from souk.hosting.monolith import Running, monolith
+from souk.hosting.monolith import RunningSystem, monolith
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config import entry_points, parsers
@@ -102,7 +102,7 @@ def _refuse_processes(settings: Settings) -> None:
         raise ConfigurationError("SOUK_COMMANDS says how processes of a fleet are started: use --topology fleet")
 
 
-def _announce(app: App, settings: Settings, system: Running, took: float) -> None:
+def _announce(app: App, settings: Settings, system: RunningSystem, took: float) -> None:
     names = ", ".join(service.name for service in app.services)
     say(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in one process")
     log = f"; log in {settings.log_file}" if settings.log_file else ""

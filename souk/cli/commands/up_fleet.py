@@ -66,7 +66,7 @@ async def _screen(settings: Settings, fleet: Fleet) -> AsyncIterator[Screen]:
     if not sys.stdout.isatty():
         yield LinesScreen(start_logging(settings))
         return
-    elsewhere = None if settings.log_file is None else LinesScreen(start_logging(settings)).said
+    elsewhere = None if settings.log_file is None else LinesScreen(start_logging(settings)).output
     screen = TableScreen(Console(), fleet, elsewhere)
     async with screen.live():
         if elsewhere is None:

@@ -30,8 +30,8 @@ def in_short(line: bytes) -> str:
     if not isinstance(record, dict) or "event" not in record:
         return line.decode(errors="replace")
     time = str(record.get("timestamp", ""))[11:19]
-    told = {name: value for name, value in record.items() if name not in _QUIET and value not in ("", None)}
-    values = " ".join(f"{name}={value}" for name, value in told.items())
+    shown = {name: value for name, value in record.items() if name not in _QUIET and value not in ("", None)}
+    values = " ".join(f"{name}={value}" for name, value in shown.items())
     exception = _exception(str(record.get("exception") or ""))
     text = f"{time} {record.get('level', ''):<7} {record['event']} {values} {exception}"
     return " ".join(text.split("\n")).rstrip()
@@ -71,7 +71,7 @@ class LinesScreen:
             self._shown[view.instance] = line
             say(line)
 
-    def said(self, instance: str, lines: list[bytes]) -> None:
+    def output(self, instance: str, lines: list[bytes]) -> None:
         """Each line behind its prefix."""
         before = prefix(instance, self._coloured)
         self._log.write("".join(f"{before}{line.decode(errors='replace')}\n" for line in lines))

@@ -22,7 +22,7 @@ REFRESH = 0.5
 ASK = 1.0
 MOST_LINES = 60
 """Lines of logs that are shown between two refreshes; nobody reads more, and the files have them all."""
-Said = Callable[[str, list[bytes]], None]
+OnProcessOutput = Callable[[str, list[bytes]], None]
 _COLUMNS = ("service", "instance", "state", "pid", "port", "requests/s", "restarts", "")
 _NUMBERS = frozenset({"pid", "port", "requests/s", "restarts"})
 _STYLES = {READY: "green", BACKING_OFF: "red", FAILED: "red"}
@@ -77,7 +77,7 @@ class _OwnLog(io.TextIOBase):
 class TableScreen:
     """Shows a fleet on `console` inside `live`, and its logs, unless `elsewhere` takes them."""
 
-    def __init__(self, console: Console, fleet: Fleet, elsewhere: Said | None = None) -> None:
+    def __init__(self, console: Console, fleet: Fleet, elsewhere: OnProcessOutput | None = None) -> None:
         self._console, self._fleet, self._elsewhere = console, fleet, elsewhere
         self._waiting: deque[Text] = deque(maxlen=MOST_LINES)
         self._left_out = 0
@@ -91,7 +91,7 @@ class TableScreen:
     def state(self, view: ProcessView) -> None:
         """The table shows it at the next refresh."""
 
-    def said(self, instance: str, lines: list[bytes]) -> None:
+    def output(self, instance: str, lines: list[bytes]) -> None:
         """Each line behind its prefix, in short, at the next refresh."""
         if self._elsewhere is not None:
             self._elsewhere(instance, lines)

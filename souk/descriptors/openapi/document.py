@@ -119,14 +119,14 @@ class _Writer:
             found += [self._parameter(field, "query") for field in open_fields if _fits_query(field)]
         return found
 
-    def _parameter(self, field: FieldDescriptor, place: str) -> Schema:
+    def _parameter(self, field: FieldDescriptor, location: str) -> Schema:
         schema = self.schemas.parameter(field)
-        if place == "path" and schema.get("type") == "string":
+        if location == "path" and schema.get("type") == "string":
             schema["minLength"] = 1
-        required = place == "path" or must_be_given(field)
+        required = location == "path" or must_be_given(field)
         comment = self.schemas.comment(field.full_name)
         example = self.examples.parameter(field, required=required)
-        return {"name": field.json_name, "in": place, "required": required, **comment, "schema": schema, **example}
+        return {"name": field.json_name, "in": location, "required": required, **comment, "schema": schema, **example}
 
     def _body(self, method: Method, rule: HttpRule) -> Schema | None:
         message = cast(Descriptor, method.input.DESCRIPTOR)

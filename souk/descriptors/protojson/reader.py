@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from souk.descriptors.protojson.names import camel_meant, lower_camel, map_entry, must_be_given
 from souk.descriptors.protojson.scalars import Read, scalar_reader, text_reader
-from souk.descriptors.protojson.walk import MAX_DEPTH, Place, Walk
+from souk.descriptors.protojson.walk import MAX_DEPTH, JsonLocation, Walk
 from souk.descriptors.protojson.well_known import READERS, is_wrapper
 from souk.kernel.errors import InvalidArgument, Violation
 
@@ -29,8 +29,8 @@ class JsonReader:
     """
 
     def __init__(self, message: Descriptor, elsewhere: Collection[str] = (), waived: Collection[str] = ()) -> None:
-        known: dict[str, _Object] = {}
-        self._root = _Object(known, frozenset(elsewhere), frozenset(waived))
+        known: dict[str, _ObjectReader] = {}
+        self._root = _ObjectReader(known, frozenset(elsewhere), frozenset(waived))
         self._root.compile(message)
 
     @property
@@ -53,13 +53,16 @@ class JsonReader:
         return arguments  # type: ignore[no-any-return]  # a reader of messages
 
 
-class _Object:
+class _ObjectReader:
     """Reads one message out of one object."""
 
     __slots__ = ("_elsewhere", "_fields", "_known", "_oneofs", "_waived", "required")
 
     def __init__(
-        self, known: "dict[str, _Object]", elsewhere: frozenset[str] = frozenset(), waived: frozenset[str] = frozenset()
+        self,
+        known: "dict[str, _ObjectReader]",
+        elsewhere: frozenset[str] = frozenset(),
+        waived: frozenset[str] = frozenset(),
     ) -> None:
         self._known, self._elsewhere, self._waived = known, elsewhere, waived
         self._fields: dict[str, tuple[str, Read]] = {}
@@ -74,10 +77,10 @@ class _Object:
         groups = (frozenset(field.name for field in oneof.fields) for oneof in message.oneofs)
         self._oneofs = tuple(group for group in groups if len(group) > 1)
 
-    def __call__(self, value: object, walk: Walk, parent: Place | None, label: str | int) -> Any:
+    def __call__(self, value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> Any:
         if type(value) is not dict:
             return walk.refuse(parent, label, "must be an object")
-        here: Place = (parent, label, parent[2] + 1 if parent else 1)
+        here: JsonLocation = (parent, label, parent[2] + 1 if parent else 1)
         if here[2] > MAX_DEPTH:
             return walk.refuse(parent, label, "is nested too deeply")
         walk.keys += len(value)
@@ -94,13 +97,13 @@ class _Object:
             self._check_presence(arguments, walk, here)
         return arguments
 
-    def _refuse_unknown(self, key: str, walk: Walk, here: Place) -> None:
+    def _refuse_unknown(self, key: str, walk: Walk, here: JsonLocation) -> None:
         if any(key == lower_camel(name) for name in self._elsewhere):
             walk.refuse(here, key, "is given by the path, not by the body")
         else:
             walk.refuse(here, key, f"is not a field{camel_meant(key, self._fields)}")
 
-    def _check_presence(self, arguments: Mapping[str, object], walk: Walk, here: Place) -> None:
+    def _check_presence(self, arguments: Mapping[str, object], walk: Walk, here: JsonLocation) -> None:
         for key, (name, _) in self._fields.items():
             if name in self.required and name not in arguments:
                 walk.refuse(here, key, "must be given")
@@ -110,7 +113,7 @@ class _Object:
                     walk.refuse(here, key, "must not be given together with its alternatives")
 
 
-def field_reader(field: FieldDescriptor, known: dict[str, _Object]) -> Read:
+def field_reader(field: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
     """Reads one field, with all its repetitions."""
     if entry := map_entry(field):
         return _map_reader(*entry, known)
@@ -118,7 +121,7 @@ def field_reader(field: FieldDescriptor, known: dict[str, _Object]) -> Read:
     return _list_reader(one) if field.is_repeated else one
 
 
-def _value_reader(field: FieldDescriptor, known: dict[str, _Object]) -> Read:
+def _value_reader(field: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
     message = field.message_type
     if message is None:
         return scalar_reader(field)
@@ -127,16 +130,16 @@ def _value_reader(field: FieldDescriptor, known: dict[str, _Object]) -> Read:
     if is_wrapper(message):
         return _wrapper_reader(message)
     if message.full_name not in known:
-        known[message.full_name] = nested = _Object(known)
+        known[message.full_name] = nested = _ObjectReader(known)
         nested.compile(message)
     return known[message.full_name]
 
 
 def _list_reader(one: Read) -> Read:
-    def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+    def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         if type(value) is not list:
             return walk.refuse(parent, label, "must be an array")
-        here: Place = (parent, label, parent[2] if parent else 0)
+        here: JsonLocation = (parent, label, parent[2] if parent else 0)
         items: list[object] = []
         for index, item in enumerate(value):
             items.append(one(item, walk, here, index))
@@ -150,24 +153,24 @@ def _list_reader(one: Read) -> Read:
 def _wrapper_reader(message: Descriptor) -> Read:
     one, wrapper = scalar_reader(message.fields_by_name["value"]), GetMessageClass(message)
 
-    def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+    def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         found = one(value, walk, parent, label)
         return wrapper() if found is None else wrapper(value=found)
 
     return read
 
 
-def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _Object]) -> Read:
+def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
     read_key, read_value = text_reader(key), _value_reader(value, known)
     # The constructor takes a map of messages only as messages, where it takes a list also as dicts.
     nested = value.message_type
-    wrap = GetMessageClass(nested) if nested and isinstance(read_value, _Object) else None
+    wrap = GetMessageClass(nested) if nested and isinstance(read_value, _ObjectReader) else None
 
-    def read(given: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+    def read(given: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         if type(given) is not dict:
             return walk.refuse(parent, label, "must be an object")
         walk.keys += len(given)
-        here: Place = (parent, label, parent[2] if parent else 0)
+        here: JsonLocation = (parent, label, parent[2] if parent else 0)
         found = {read_key(name, walk, here, name): read_value(item, walk, here, name) for name, item in given.items()}
         if wrap is None or walk.violations:
             return found
@@ -193,14 +196,14 @@ class _Pairs(list[tuple[str, Any]]):
     """An object as its pairs, in the order of the text."""
 
 
-def _search(value: object, walk: Walk, parent: Place | None, label: str | int) -> None:
-    here: Place = (parent, label, 0)
+def _search(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> None:
+    here: JsonLocation = (parent, label, 0)
     if isinstance(value, _Pairs):
-        seen: set[str] = set()
+        earlier: set[str] = set()
         for name, item in value:
-            if name in seen:
+            if name in earlier:
                 walk.refuse(here, name, "occurs more than once")
-            seen.add(name)
+            earlier.add(name)
             _search(item, walk, here, name)
     elif isinstance(value, list):
         for index, item in enumerate(value):

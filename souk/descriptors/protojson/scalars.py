@@ -16,9 +16,9 @@ from typing import TypeAlias
 from google.protobuf.descriptor import FieldDescriptor
 
 from souk.descriptors.protojson.names import enum_names
-from souk.descriptors.protojson.walk import LONGEST_NAME, Place, Walk
+from souk.descriptors.protojson.walk import LONGEST_NAME, JsonLocation, Walk
 
-Read: TypeAlias = Callable[[object, Walk, Place | None, str | int], object]
+Read: TypeAlias = Callable[[object, Walk, JsonLocation | None, str | int], object]
 """(value, walk, parent, label) -> what the message's constructor takes."""
 
 SAFE_INTEGER = 2**53 - 1
@@ -38,19 +38,19 @@ INTEGER_RANGES = {
 FLOATS = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
 
 
-def read_string(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+def read_string(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
     """A string."""
     if type(value) is str and "\0" not in value:
         return value
     return walk.refuse(parent, label, "must not contain U+0000" if isinstance(value, str) else "must be a string")
 
 
-def read_bool(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+def read_bool(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
     """true or false."""
     return value if type(value) is bool else walk.refuse(parent, label, "must be true or false")
 
 
-def read_bytes(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+def read_bytes(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
     """Standard base64 with padding (RFC 4648, section 4)."""
     try:
         if isinstance(value, str):
@@ -63,7 +63,7 @@ def read_bytes(value: object, walk: Walk, parent: Place | None, label: str | int
 def integer_reader(low: int, high: int) -> Read:
     """An integer from `low` to `high`, however JSON writes it: 2, 2.0 or 2e0."""
 
-    def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+    def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         if type(value) is float and value.is_integer():
             value = int(value)
         if type(value) is int:
@@ -78,7 +78,7 @@ def integer_reader(low: int, high: int) -> Read:
 def float_reader(largest: float) -> Read:
     """A finite number."""
 
-    def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+    def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         if type(value) is not float and type(value) is not int:
             return walk.refuse(parent, label, "must be a number")
         if not math.isfinite(value) or abs(value) > largest:
@@ -93,7 +93,7 @@ def enum_reader(field: FieldDescriptor) -> Read:
     numbers = {name: number for number, name in enum_names(field.enum_type).items()}
     wrong = f"must be one of {', '.join(numbers)}"
 
-    def read(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+    def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         number = numbers.get(value) if isinstance(value, str) else None
         return number if number is not None else walk.refuse(parent, label, wrong)
 
@@ -122,7 +122,7 @@ def text_reader(field: FieldDescriptor) -> Read:
     if parse is None:
         return read
 
-    def read_text(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+    def read_text(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         return read(parse(value) if isinstance(value, str) else value, walk, parent, label)
 
     return read_text

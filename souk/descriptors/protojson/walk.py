@@ -1,6 +1,6 @@
 """The state of reading one JSON value: where the reader is and what it found wrong.
 
-A place is a chain of tuples `(parent, label, depth)`; a label is a field's name, an index, or a map's
+A location is a chain of tuples `(parent, label, depth)`; a label is a field's name, an index, or a map's
 key. Chains cost next to nothing while all is well, and become a path only when something is wrong.
 """
 
@@ -17,10 +17,10 @@ MAX_VIOLATIONS = 100
 LONGEST_NAME = 100
 """Characters of a client's own name that an answer repeats."""
 
-Place: TypeAlias = tuple[Any, str | int, int]
-"""`parent` is a Place or None."""
+JsonLocation: TypeAlias = tuple[Any, str | int, int]
+"""`parent` is a JsonLocation or None."""
 
-ROOT: Place = (None, "", 0)
+ROOT: JsonLocation = (None, "", 0)
 
 
 class Walk:
@@ -36,15 +36,15 @@ class Walk:
         self.full = False
         self.violations: list[Violation] = []
 
-    def refuse(self, parent: Place | None, label: str | int, detail: str) -> Any:
+    def refuse(self, parent: JsonLocation | None, label: str | int, detail: str) -> Any:
         """Records that the value at `label` under `parent` is wrong; None, for the reader to return."""
         if not self.full:
             self.violations.append(Violation(path_of(parent, label), detail))
             self.full = len(self.violations) >= MAX_VIOLATIONS
 
 
-def path_of(parent: Place | None, label: str | int) -> str:
-    """A place as text, such as `items[0].quantity`; the request itself is `body`."""
+def path_of(parent: JsonLocation | None, label: str | int) -> str:
+    """A location as text, such as `items[0].quantity`; the request itself is `body`."""
     labels = [label]
     while parent is not None:
         labels.append(parent[1])

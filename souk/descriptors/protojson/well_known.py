@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from souk.descriptors.protojson.scalars import SAFE_INTEGER, Read
-from souk.descriptors.protojson.walk import MAX_DEPTH, Place, Walk
+from souk.descriptors.protojson.walk import MAX_DEPTH, JsonLocation, Walk
 
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -70,7 +70,7 @@ WRITERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def read_timestamp(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+def read_timestamp(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
     """RFC 3339 with any offset."""
     match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     try:
@@ -82,7 +82,7 @@ def read_timestamp(value: object, walk: Walk, parent: Place | None, label: str |
     return walk.refuse(parent, label, "must be a time such as 2030-01-31T12:00:00Z")
 
 
-def read_duration(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+def read_duration(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
     """Seconds with an s."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None or int(match[2]) > _LONGEST_DURATION:
@@ -91,7 +91,7 @@ def read_duration(value: object, walk: Walk, parent: Place | None, label: str | 
     return Duration(seconds=sign * int(match[2]), nanos=sign * int((match[3] or "0").ljust(9, "0")))
 
 
-def read_struct(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+def read_struct(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
     """Any JSON object."""
     if type(value) is not dict:
         return walk.refuse(parent, label, "must be an object")
@@ -99,7 +99,7 @@ def read_struct(value: object, walk: Walk, parent: Place | None, label: str | in
     return found.struct_value if found is not None else None
 
 
-def read_list(value: object, walk: Walk, parent: Place | None, label: str | int) -> object:
+def read_list(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
     """Any JSON array."""
     if type(value) is not list:
         return walk.refuse(parent, label, "must be an array")
@@ -107,10 +107,10 @@ def read_list(value: object, walk: Walk, parent: Place | None, label: str | int)
     return found.list_value if found is not None else None
 
 
-def _checked(value: object, walk: Walk, parent: Place | None, label: str | int) -> Any:
+def _checked(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> Any:
     if not isinstance(value, dict | list):
         return _leaf(value, walk, parent, label)
-    here: Place = (parent, label, parent[2] + 1 if parent else 1)
+    here: JsonLocation = (parent, label, parent[2] + 1 if parent else 1)
     if here[2] > MAX_DEPTH:
         return walk.refuse(parent, label, "is nested too deeply")
     if isinstance(value, list):
@@ -123,7 +123,7 @@ def _checked(value: object, walk: Walk, parent: Place | None, label: str | int) 
     return Value(struct_value=Struct(fields={name: item for name, item in members.items() if item is not None}))
 
 
-def _leaf(value: object, walk: Walk, parent: Place | None, label: str | int) -> Any:
+def _leaf(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> Any:
     match value:
         case None:
             return Value(null_value=0)  # type: ignore[arg-type]  # the stub wants an enum

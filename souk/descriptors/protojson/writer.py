@@ -33,7 +33,7 @@ def writer_of(message: Descriptor) -> Convert:
         return WRITERS[message.full_name]
     if is_wrapper(message):
         return _wrapper_writer(message)
-    return _Object(message)
+    return _ObjectWriter(message)
 
 
 def _wrapper_writer(message: Descriptor) -> Convert:
@@ -41,7 +41,7 @@ def _wrapper_writer(message: Descriptor) -> Convert:
     return lambda wrapper: convert(wrapper.value) if convert else wrapper.value
 
 
-class _Object:
+class _ObjectWriter:
     """Writes one message as one object, its fields in the order of the contract."""
 
     __slots__ = ("_converted", "_descriptor", "_get", "_names", "_optional")

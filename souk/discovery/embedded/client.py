@@ -14,10 +14,10 @@ import grpc.aio
 from soukapi.v1.registry_pb2 import WatchRequest
 from soukapi.v1.registry_pb2_grpc import RegistryStub
 
-from souk.discovery.availability import Reach
+from souk.discovery.availability import Availability
 from souk.discovery.diff import Memory
 from souk.discovery.embedded.registration import EmbeddedRegistration, from_wire
-from souk.discovery.embedded.secret import secret_in, told
+from souk.discovery.embedded.secret import secret_in, secret_metadata
 from souk.discovery.registry import Change, Instance, checked
 from souk.discovery.watch_fanout import Tell, Watches
 from souk.kernel.clock import Clock
@@ -42,22 +42,22 @@ class EmbeddedRegistryClient:
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub: Any = RegistryStub(self._channel)
         self._silence = silence
-        self._told = told(secret)
-        self._reach = Reach((grpc.aio.AioRpcError, TimeoutError, ConnectionError), _line)
+        self._metadata = secret_metadata(secret)
+        self._availability = Availability((grpc.aio.AioRpcError, TimeoutError, ConnectionError), _line)
         self._watches = Watches(self._follow)
         self._registrations: list[EmbeddedRegistration] = []
 
     @property
     def away(self) -> str:
         """Why the registry cannot be reached; empty when it can."""
-        return self._reach.away
+        return self._availability.away
 
     async def register(self, instance: Instance) -> EmbeddedRegistration:
         """Announces an instance; returns once the registry knows it, or turned out to be away."""
-        begin = partial(self._stub.Register, metadata=self._told)
-        registration = EmbeddedRegistration(checked(instance), begin, self._reach, self._silence)
+        begin = partial(self._stub.Register, metadata=self._metadata)
+        registration = EmbeddedRegistration(checked(instance), begin, self._availability, self._silence)
         self._registrations = [one for one in self._registrations if not one.left] + [registration]
-        await registration.told()
+        await registration.announced()
         return registration
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
@@ -71,17 +71,17 @@ class EmbeddedRegistryClient:
         await self._channel.close()
 
     async def _follow(self, service: str, tell: Tell) -> None:
-        await self._reach.keep(partial(self._listen, service, tell, Memory()))
+        await self._availability.keep(partial(self._listen, service, tell, Memory()))
 
     async def _listen(self, service: str, tell: Tell, memory: Memory) -> None:
-        call = self._stub.Watch(WatchRequest(service=service), metadata=self._told)
+        call = self._stub.Watch(WatchRequest(service=service), metadata=self._metadata)
         try:
             while True:
                 async with asyncio.timeout(self._silence):
                     answer = await call.read()
                 if answer is grpc.aio.EOF:
                     raise ConnectionError("the registry has stopped")
-                self._reach.found()
+                self._availability.found()
                 tell(memory.hear(answer.life, answer.settled, map(from_wire, answer.instances)))
         finally:
             call.cancel()

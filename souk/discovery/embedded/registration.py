@@ -1,4 +1,4 @@
-"""An instance's place in the registry that comes with Souk: one stream, opened again when it breaks;
+"""An instance's registration in the registry that comes with Souk: one stream, opened again when it breaks;
 and instances as the registry's contract carries them."""
 
 import asyncio
@@ -9,7 +9,7 @@ from typing import Any
 import grpc.aio
 from soukapi.v1.registry_pb2 import RegisteredInstance, RegisterRequest
 
-from souk.discovery.availability import Reach
+from souk.discovery.availability import Availability
 from souk.discovery.registry import Instance, checked
 
 PATIENCE = 1.0
@@ -19,16 +19,18 @@ PATIENCE = 1.0
 class EmbeddedRegistration:
     """Says again and again who is there, until it leaves; `begin` begins a call of `Register`."""
 
-    def __init__(self, instance: Instance, begin: Callable[[], Any], reach: Reach, silence: float) -> None:
+    def __init__(
+        self, instance: Instance, begin: Callable[[], Any], availability: Availability, silence: float
+    ) -> None:
         self._leaving = asyncio.Event()
         self._instance, self._healthy = instance, True
-        self._begin, self._reach, self._silence = begin, reach, silence
-        self._speak, self._heard = asyncio.Event(), asyncio.Event()
-        self._task = asyncio.ensure_future(reach.keep(self._stay))
+        self._begin, self._availability, self._silence = begin, availability, silence
+        self._speak, self._acknowledged = asyncio.Event(), asyncio.Event()
+        self._task = asyncio.ensure_future(availability.keep(self._stay))
 
     @property
     def left(self) -> bool:
-        """Whether it has given the place up, or is about to."""
+        """Whether it has left, or is about to."""
         return self._leaving.is_set()
 
     async def set_healthy(self, healthy: bool) -> None:
@@ -42,7 +44,7 @@ class EmbeddedRegistration:
         await self._say()
 
     async def leave(self) -> None:
-        """Gives the place up."""
+        """Leaves the registry."""
         self._leaving.set()
         self._speak.set()
         try:
@@ -51,26 +53,26 @@ class EmbeddedRegistration:
             self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def told(self) -> None:
+    async def announced(self) -> None:
         """Waits until the registry knows what was said last, or turns out to be away."""
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._heard.wait()
+                await self._acknowledged.wait()
         except TimeoutError:
             return
 
     async def _say(self) -> None:
-        self._heard.clear()
+        self._acknowledged.clear()
         self._speak.set()
-        if not self._reach.away and not self.left:
-            await self.told()
+        if not self._availability.away and not self.left:
+            await self.announced()
 
     async def _stay(self) -> None:
         if not self.left:  # otherwise the stream that broke has left already
             await self._hold(self._begin())
 
     async def _hold(self, call: Any) -> None:
-        """Keeps the place by one stream, until it leaves or the stream breaks."""
+        """Keeps the registration by one stream, until it leaves or the stream breaks."""
         call.add_done_callback(lambda _: self._speak.set())
         try:
             while not self.left:
@@ -80,7 +82,7 @@ class EmbeddedRegistration:
             await call.read()
         finally:
             call.cancel()
-            self._heard.set()
+            self._acknowledged.set()
 
     async def _exchange(self, call: Any) -> float:
         """Says what is to be said; returns the seconds of the lease."""
@@ -92,9 +94,9 @@ class EmbeddedRegistration:
             answer = await call.read()
         if answer is grpc.aio.EOF:
             raise ConnectionError("the registry has stopped")
-        self._reach.found()
+        self._availability.found()
         if not self._speak.is_set():
-            self._heard.set()
+            self._acknowledged.set()
         return float(answer.lease.ToMilliseconds() / 1_000)
 
     async def _until_next(self, seconds: float) -> None:

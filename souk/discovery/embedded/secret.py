@@ -34,12 +34,12 @@ def secret_in(url: SplitResult) -> str:
     return checked(unquote(url.password or ""))
 
 
-def with_secret(place: str, secret: str) -> str:
-    """A place, host:port or a socket's path, after the secret in an URL."""
-    return f":{quote(secret, safe='')}@{place}" if secret else place
+def with_secret(address: str, secret: str) -> str:
+    """An address, host:port or a socket's path, after the secret in an URL."""
+    return f":{quote(secret, safe='')}@{address}" if secret else address
 
 
-def told(secret: str) -> tuple[tuple[str, str], ...]:
+def secret_metadata(secret: str) -> tuple[tuple[str, str], ...]:
     """The metadata of each call."""
     return ((KEY, f"Bearer {secret}"),) if secret else ()
 

@@ -25,7 +25,7 @@ from soukapi.v1.registry_pb2 import RegisterRequest, RegisterResponse, WatchRequ
 
 from souk.discovery.embedded import secret as registry_secret
 from souk.discovery.embedded.registration import from_wire, to_wire
-from souk.discovery.embedded.table import Place, Table
+from souk.discovery.embedded.table import Table, TableRegistration
 from souk.discovery.registry import Instance, checked
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
@@ -89,18 +89,18 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
     ) -> None:
         """Keeps one instance while its stream lives."""
         await self._admit(context)
-        place = Place(self._table)
+        registration = TableRegistration(self._table)
         lease = Duration()
         lease.FromMilliseconds(round(self._settings.lease * 1_000))
         try:
             while (request := await self._next(context)) is not None:
                 try:
-                    place.say(checked(from_wire(request.instance)), request.healthy)
+                    registration.put(checked(from_wire(request.instance)), request.healthy)
                 except ConfigurationError as error:
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
                 await context.write(RegisterResponse(lease=lease))
         finally:
-            place.leave()
+            registration.leave()
 
     async def Watch(  # type: ignore[override]  # noqa: N802
         self, request: WatchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -111,7 +111,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         with self._table.listening(request.service, changed.set):
             while not self._closed.done():  # one that stops tells nobody that everybody has left
                 changed.clear()
-                await context.write(self._seen(request.service))
+                await context.write(self._snapshot(request.service))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pause()):
                         await changed.wait()
@@ -149,7 +149,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the registry stops")
         await context.abort(grpc.StatusCode.ABORTED, "the lease ran out")
 
-    def _seen(self, service: str) -> WatchResponse:
+    def _snapshot(self, service: str) -> WatchResponse:
         return WatchResponse(
             life=self._life,
             settled=self._clock.monotonic() >= self._settles_at,

@@ -9,17 +9,17 @@ from souk.discovery.registry import Instance
 from souk.kernel.errors import ConfigurationError
 
 
-class Place:
+class TableRegistration:
     """One registration's claim on an id. A later claim takes it over; the earlier one then counts no more."""
 
     def __init__(self, table: "Table") -> None:
         self._table = table
-        self._entry: _Entry | None = None
+        self._entry: _TableEntry | None = None
 
-    def say(self, instance: Instance, healthy: bool) -> None:
+    def put(self, instance: Instance, healthy: bool) -> None:
         """Registers, changes, or only repeats what was said. Raises ConfigurationError for another id or service."""
         if self._entry is None:
-            self._entry = _Entry(instance, healthy)
+            self._entry = _TableEntry(instance, healthy)
             self._table.take(self._entry)
         elif (self._entry.instance.service, self._entry.instance.id) != (instance.service, instance.id):
             raise ConfigurationError(f"instance {instance.id!r} cannot be registered in the place of another")
@@ -34,7 +34,7 @@ class Place:
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
+class _TableEntry:
     instance: Instance
     healthy: bool
 
@@ -43,7 +43,7 @@ class Table:
     """Instances by service and id, and who wants to hear of changes."""
 
     def __init__(self) -> None:
-        self._services: defaultdict[str, dict[str, _Entry]] = defaultdict(dict)
+        self._services: defaultdict[str, dict[str, _TableEntry]] = defaultdict(dict)
         self._listeners: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
 
     def instances(self, service: str) -> tuple[Instance, ...]:
@@ -66,17 +66,17 @@ class Table:
             if not self._listeners[service]:
                 del self._listeners[service]
 
-    def take(self, entry: _Entry) -> None:
+    def take(self, entry: _TableEntry) -> None:
         """Gives an id to a claim, whoever had it."""
         self._services[entry.instance.service][entry.instance.id] = entry
         self._notify(entry.instance.service)
 
-    def changed(self, entry: _Entry) -> None:
+    def changed(self, entry: _TableEntry) -> None:
         """A claim says something else, which counts if the id is its own."""
         if self._is_held(entry):
             self._notify(entry.instance.service)
 
-    def drop(self, entry: _Entry) -> None:
+    def drop(self, entry: _TableEntry) -> None:
         """Frees the id of a claim, if it is its own."""
         if self._is_held(entry):
             del self._services[entry.instance.service][entry.instance.id]
@@ -87,7 +87,7 @@ class Table:
         for service in list(self._listeners):
             self._notify(service)
 
-    def _is_held(self, entry: _Entry) -> bool:
+    def _is_held(self, entry: _TableEntry) -> bool:
         return self._services.get(entry.instance.service, {}).get(entry.instance.id) is entry
 
     def _notify(self, service: str) -> None:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from typing import Protocol
 
-from souk.discovery.availability import Reach
+from souk.discovery.availability import Availability
 from souk.discovery.diff import Memory
-from souk.discovery.external.leases import Claim, Claims, RegistryAway
+from souk.discovery.external.leases import LeaseBackend, LeasedRegistration, RegistryAway
 from souk.discovery.registry import Change, Instance, checked
 from souk.discovery.watch_fanout import Tell, Watches
 from souk.kernel.clock import Clock
@@ -15,15 +15,15 @@ UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 """How an answer that is JSON, and not what it should be, is noticed."""
 
 
-class Hearing:
+class WatchFeed:
     """What one watched service is said to have.
 
     For `grace` seconds after the registry may have forgotten something, an instance that is missing is
     kept: its process is just about to register again.
     """
 
-    def __init__(self, tell: Tell, reach: Reach, clock: Clock, grace: float) -> None:
-        self._tell, self._reach, self._clock, self._grace = tell, reach, clock, grace
+    def __init__(self, tell: Tell, availability: Availability, clock: Clock, grace: float) -> None:
+        self._tell, self._availability, self._clock, self._grace = tell, availability, clock, grace
         self._memory = Memory()
         self._life = 0
         self._settled_at: float | None = None
@@ -31,7 +31,7 @@ class Hearing:
     def hear(self, instances: Iterable[Instance], in_doubt: Iterable[str] = ()) -> None:
         """All that the registry knows at this moment. Those `in_doubt`, by id, it holds to be dead, and it
         may be mistaken if it has just come back."""
-        self._reach.found()
+        self._availability.found()
         now = self._clock.monotonic()
         if self._settled_at is None:
             self._settled_at = now + (self._grace if self._life else 0.0)
@@ -53,13 +53,13 @@ class Hearing:
         return longest if left <= 0 else min(left + 0.01, longest)
 
 
-class Backend(Claims, Protocol):
+class RegistryBackend(LeaseBackend, Protocol):
     """What an adapter does."""
 
     grace: float
     """Seconds after which everybody who lives must have been seen by a registry that forgot."""
 
-    async def listen(self, service: str, hearing: Hearing) -> None:
+    async def listen(self, service: str, feed: WatchFeed) -> None:
         """Tells all healthy instances of a service, and again after each change, until it fails."""
         ...
 
@@ -71,24 +71,24 @@ class Backend(Claims, Protocol):
 class BackedRegistry:
     """The port's `Registry` over a backend."""
 
-    def __init__(self, backend: Backend, clock: Clock, lease: float) -> None:
+    def __init__(self, backend: RegistryBackend, clock: Clock, lease: float) -> None:
         self._backend, self._clock, self._lease = backend, clock, lease
-        self._reach = Reach((RegistryAway, *UNREADABLE), _line)
+        self._availability = Availability((RegistryAway, *UNREADABLE), _line)
         self._watches = Watches(self._follow)
-        self._claims: list[Claim] = []
+        self._registrations: list[LeasedRegistration] = []
 
     @property
     def away(self) -> str:
         """Why the registry cannot be reached; empty when it can."""
-        return self._reach.away
+        return self._availability.away
 
-    async def register(self, instance: Instance) -> Claim:
+    async def register(self, instance: Instance) -> LeasedRegistration:
         """Announces an instance; returns once the registry knows it, or turned out to be away."""
         self._backend.check(checked(instance))
-        claim = Claim(instance, self._backend, self._reach, self._lease)
-        self._claims = [one for one in self._claims if not one.left] + [claim]
-        await claim.told()
-        return claim
+        registration = LeasedRegistration(instance, self._backend, self._availability, self._lease)
+        self._registrations = [one for one in self._registrations if not one.left] + [registration]
+        await registration.announced()
+        return registration
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
         """Changes among a service's instances."""
@@ -96,20 +96,20 @@ class BackedRegistry:
 
     async def close(self) -> None:
         """Leaves with every registration and ends every watch."""
-        await asyncio.gather(*(claim.leave() for claim in self._claims))
+        await asyncio.gather(*(registration.leave() for registration in self._registrations))
         await self._watches.close()
         await self._backend.close()
 
     async def _follow(self, service: str, tell: Tell) -> None:
-        hearing = Hearing(tell, self._reach, self._clock, self._backend.grace)
+        feed = WatchFeed(tell, self._availability, self._clock, self._backend.grace)
 
         async def attempt() -> None:
             try:
-                await self._backend.listen(service, hearing)
+                await self._backend.listen(service, feed)
             finally:
-                hearing.forgot()
+                feed.forgot()
 
-        await self._reach.keep(attempt)
+        await self._availability.keep(attempt)
 
 
 def _line(error: Exception) -> str:

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote
 
-from souk.discovery.external.backend import BackedRegistry, Hearing
+from souk.discovery.external.backend import BackedRegistry, WatchFeed
 from souk.discovery.external.http_api import CALL, Api
 from souk.discovery.external.labels import CLAIM, labelled, labels
 from souk.discovery.external.leases import RegistryAway
-from souk.discovery.external.url_options import Options, options_of
+from souk.discovery.external.url_options import UrlOptions, options_of
 from souk.discovery.registry import Instance
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -36,7 +36,7 @@ LONGEST_LABEL = 512
 class ConsulBackend:
     """A Consul agent."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: UrlOptions) -> None:
         token = {"X-Consul-Token": options.password} if options.password else {}
         self._api = Api("Consul", options, token)
         self._lease = options.lease
@@ -93,11 +93,11 @@ class ConsulBackend:
         if await self.owns(claim, instance):
             await self._api.call("PUT", f"/v1/agent/service/deregister/{instance.id}", allowed=(404,))
 
-    async def listen(self, service: str, hearing: Hearing) -> None:
+    async def listen(self, service: str, feed: WatchFeed) -> None:
         """One blocking query after the other."""
         index = 0
         while True:
-            wait = hearing.settles_in(WAIT)
+            wait = feed.settles_in(WAIT)
             reply = await self._api.call(
                 "GET",
                 f"/v1/health/service/{quote(service, safe='')}",
@@ -105,13 +105,11 @@ class ConsulBackend:
                 patience=wait * 17 / 16 + CALL,  # Consul adds up to a sixteenth
             )
             raise_if_hidden(reply.headers)
-            seen, index = index, next_index(index, reply.headers)
-            if index < seen:
-                hearing.forgot()
+            previous, index = index, next_index(index, reply.headers)
+            if index < previous:
+                feed.forgot()
             entries = latest([one for one in reply.body if one["Service"].get("Port")])  # 0 is left out by Consul
-            hearing.hear(
-                (_instance(service, one) for one in entries if passes(one)), map(_id, filter(doubtful, entries))
-            )
+            feed.hear((_instance(service, one) for one in entries if passes(one)), map(_id, filter(doubtful, entries)))
             await asyncio.sleep(PAUSE)
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ import dns.rdatatype
 import dns.resolver
 from dns.rdtypes.IN.SRV import SRV
 
-from souk.discovery.availability import Reach
+from souk.discovery.availability import Availability
 from souk.discovery.diff import Known, by_id
 from souk.discovery.registry import HEAVIEST, Change, Instance, checked
 from souk.discovery.static import Unheard
@@ -64,13 +64,13 @@ class DnsRegistry:
     def __init__(self, resolver: dns.asyncresolver.Resolver, settings: DnsSettings) -> None:
         self._resolver = resolver
         self._settings = settings
-        self._reach = Reach((dns.exception.DNSException, OSError))
+        self._availability = Availability((dns.exception.DNSException, OSError))
         self._watches = Watches(self._follow)
 
     @property
     def away(self) -> str:
         """Why no server answers; empty when one does."""
-        return self._reach.away
+        return self._availability.away
 
     async def register(self, instance: Instance) -> Unheard:
         """Does nothing: whoever fills the zone decides who is there. Kubernetes does, by readiness."""
@@ -85,12 +85,12 @@ class DnsRegistry:
         await self._watches.close()
 
     async def _follow(self, service: str, tell: Tell) -> None:
-        await self._reach.keep(partial(self._poll, service, tell))
+        await self._availability.keep(partial(self._poll, service, tell))
 
     async def _poll(self, service: str, tell: Tell) -> None:
         while True:
             known, seconds = await self._ask(service)
-            self._reach.found()
+            self._availability.found()
             tell(known)
             await asyncio.sleep(min(max(seconds, SOONEST), LATEST))
 

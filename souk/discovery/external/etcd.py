@@ -17,10 +17,10 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import SplitResult
 
-from souk.discovery.external.backend import BackedRegistry, Hearing
-from souk.discovery.external.http_api import Api, Reply
+from souk.discovery.external.backend import BackedRegistry, WatchFeed
+from souk.discovery.external.http_api import Api, ApiReply
 from souk.discovery.external.leases import RegistryAway
-from souk.discovery.external.url_options import Options, options_of
+from souk.discovery.external.url_options import UrlOptions, options_of
 from souk.discovery.registry import Instance
 from souk.kernel.clock import Clock
 
@@ -35,8 +35,8 @@ Known = dict[str, Instance]
 class EtcdBackend:
     """An etcd server, or the members of a cluster."""
 
-    def __init__(self, options: Options) -> None:
-        self._gateway = Gateway(options)
+    def __init__(self, options: UrlOptions) -> None:
+        self._gateway = EtcdClient(options)
         self._prefix = f"{options.path}/services"
         self._ttl = max(1, math.ceil(options.lease))
         self.grace = options.lease + options.settle
@@ -79,7 +79,7 @@ class EtcdBackend:
         if lease:
             await self._gateway.call("/v3/lease/revoke", {"ID": lease}, allowed=(404,))
 
-    async def listen(self, service: str, hearing: Hearing) -> None:
+    async def listen(self, service: str, feed: WatchFeed) -> None:
         """Lists and follows, again and again."""
         within = f"{self._prefix}/{service}/"
         # "0" comes after "/": the range holds all keys that begin with `within`.
@@ -88,25 +88,25 @@ class EtcdBackend:
             reply = await self._gateway.call("/v3/kv/range", span)
             known: Known = {}
             apply([{"kv": kv} for kv in reply.body.get("kvs", [])], known)
-            hearing.hear(known.values())
-            await self._watch({**span, "start_revision": int(reply.body["header"]["revision"]) + 1}, known, hearing)
+            feed.hear(known.values())
+            await self._watch({**span, "start_revision": int(reply.body["header"]["revision"]) + 1}, known, feed)
 
     async def close(self) -> None:
         """Closes every connection."""
         await self._gateway.close()
 
-    async def _watch(self, span: Mapping[str, Any], known: Known, hearing: Hearing) -> None:
+    async def _watch(self, span: Mapping[str, Any], known: Known, feed: WatchFeed) -> None:
         """Applies events to what is known until it is time to list again."""
         stream = self._gateway.watch(span)
         try:
             while True:
-                async with asyncio.timeout(hearing.settles_in(SILENCE)):
+                async with asyncio.timeout(feed.settles_in(SILENCE)):
                     result = await anext(stream)
                 if result.get("canceled"):
                     return
                 if result.get("events"):
                     apply(result["events"], known)
-                    hearing.hear(known.values())
+                    feed.hear(known.values())
         except TimeoutError:
             return
         finally:
@@ -154,7 +154,7 @@ UNAUTHENTICATED = 401
 """A token that ran out, or none yet."""
 
 
-class Gateway:
+class EtcdClient:
     """etcd's API as JSON over HTTP: every etcd serves it beside gRPC, at the same port (since 3.4 under /v3). Calls
     with a token, which is asked for when etcd wants one.
 
@@ -162,12 +162,12 @@ class Gateway:
     and none of them comes back by itself from a compaction or a stream that broke.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: UrlOptions) -> None:
         self._api = Api("etcd", options)
         self._options = options
         self._token: dict[str, str] = {}
 
-    async def call(self, path: str, body: Mapping[str, Any], allowed: tuple[int, ...] = ()) -> Reply:
+    async def call(self, path: str, body: Mapping[str, Any], allowed: tuple[int, ...] = ()) -> ApiReply:
         """Calls; an answer that is neither a success nor in `allowed` is a RegistryAway."""
         wanted = (*allowed, UNAUTHENTICATED) if self._options.user else allowed
         if self._options.user and not self._token:
@@ -192,8 +192,8 @@ class Gateway:
         await self._api.close()
 
     async def _authenticate(self) -> None:
-        said = {"name": self._options.user, "password": self._options.password}
-        reply = await self._api.call("POST", "/v3/auth/authenticate", json=said)
+        credentials = {"name": self._options.user, "password": self._options.password}
+        reply = await self._api.call("POST", "/v3/auth/authenticate", json=credentials)
         self._token = {"Authorization": str(reply.body["token"])}
 
 

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote
 
-from souk.discovery.external.backend import BackedRegistry, Hearing
+from souk.discovery.external.backend import BackedRegistry, WatchFeed
 from souk.discovery.external.http_api import Api
 from souk.discovery.external.labels import CLAIM, labelled, labels
-from souk.discovery.external.url_options import Options, options_of
+from souk.discovery.external.url_options import UrlOptions, options_of
 from souk.discovery.registry import Instance
 from souk.kernel.clock import Clock
 
@@ -33,13 +33,13 @@ FOREIGN_PORT = "gRPC_port"
 class EurekaBackend:
     """A Eureka server."""
 
-    def __init__(self, options: Options, clock: Clock) -> None:
+    def __init__(self, options: UrlOptions, clock: Clock) -> None:
         self._api = Api("Eureka", options, _authorization(options))
         self._apps = f"{options.path}/apps"
         self._lease, self._poll = options.lease, options.poll
         self.grace = options.lease + options.settle
         self._clock = clock
-        self._said: dict[str, int] = {}
+        self._dirty_at: dict[str, int] = {}
         self._confirmed = False
 
     def check(self, instance: Instance) -> None:
@@ -47,7 +47,7 @@ class EurekaBackend:
 
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
         """Registers, or says something else."""
-        said = max(self._clock.now() // 1_000, await self._last(claim, instance) + 1)
+        dirty_at = max(self._clock.now() // 1_000, await self._last(claim, instance) + 1)
         host, _, port = instance.address.rpartition(":")
         described = {
             "instanceId": instance.id,
@@ -63,14 +63,14 @@ class EurekaBackend:
                 "durationInSecs": max(1, math.ceil(self._lease)),
             },
             "metadata": labels(instance, claim),
-            "lastDirtyTimestamp": str(said),
+            "lastDirtyTimestamp": str(dirty_at),
         }
         await self._api.call("POST", self._app(instance.service), json={"instance": described})
-        self._said[claim] = said
+        self._dirty_at[claim] = dirty_at
 
     async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
         """Sends a heartbeat."""
-        params = {"status": _status(healthy), "lastDirtyTimestamp": str(self._said.get(claim, 0))}
+        params = {"status": _status(healthy), "lastDirtyTimestamp": str(self._dirty_at.get(claim, 0))}
         reply = await self._api.call("PUT", self._one(instance), params=params, allowed=(404,))
         return reply.status != 404
 
@@ -83,16 +83,16 @@ class EurekaBackend:
         """Cancels the lease."""
         if await self.owns(claim, instance):
             await self._api.call("DELETE", self._one(instance), allowed=(404,))
-        self._said.pop(claim, None)
+        self._dirty_at.pop(claim, None)
 
-    async def listen(self, service: str, hearing: Hearing) -> None:
+    async def listen(self, service: str, feed: WatchFeed) -> None:
         """Polls."""
         while True:
             reply = await self._api.call("GET", self._app(service), allowed=(404,))
             if reply.status == 404:
                 await self._confirm()
-            hearing.hear(_instances(service, reply.body))
-            await asyncio.sleep(hearing.settles_in(self._poll))
+            feed.hear(_instances(service, reply.body))
+            await asyncio.sleep(feed.settles_in(self._poll))
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -107,8 +107,8 @@ class EurekaBackend:
     async def _last(self, claim: str, instance: Instance) -> int:
         """The time of what was said last of this id. Eureka does not believe what is older: where clocks differ, or
         jump back, an instance that has just come would not be heard."""
-        if claim in self._said:
-            return self._said[claim]
+        if claim in self._dirty_at:
+            return self._dirty_at[claim]
         reply = await self._api.call("GET", self._one(instance), allowed=(404,))
         return 0 if reply.status == 404 else int(reply.body["instance"]["lastDirtyTimestamp"])
 
@@ -123,7 +123,7 @@ def _status(healthy: bool) -> str:
     return "UP" if healthy else "DOWN"
 
 
-def _authorization(options: Options) -> Mapping[str, str]:
+def _authorization(options: UrlOptions) -> Mapping[str, str]:
     if not options.user:
         return {}
     return {"Authorization": "Basic " + base64.b64encode(f"{options.user}:{options.password}".encode()).decode()}

@@ -11,7 +11,7 @@ import httpx
 
 from souk.discovery.external.leases import RegistryAway
 from souk.discovery.external.tls import context_of
-from souk.discovery.external.url_options import Options
+from souk.discovery.external.url_options import UrlOptions
 
 CALL = 5.0
 """Seconds for a call that does not wait."""
@@ -28,7 +28,7 @@ class Unreached(RegistryAway):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """An answer below 500; `body` is its JSON, or None without one."""
 
     status: int
@@ -43,7 +43,7 @@ class Api:
     within the same call; after any other failure the next call goes to the next.
     """
 
-    def __init__(self, name: str, options: Options, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, options: UrlOptions, headers: Mapping[str, str] | None = None) -> None:
         self._names = [f"{name} at {address}" for address in options.addresses]
         self._origins = options.origins
         self._at = 0
@@ -72,10 +72,10 @@ class Api:
         headers: Mapping[str, str] | None = None,
         allowed: tuple[int, ...] = (),
         patience: float = CALL,
-    ) -> Reply:
+    ) -> ApiReply:
         """Calls; an answer that is neither a success nor in `allowed` is a failure."""
 
-        async def ask(at: int) -> Reply:
+        async def ask(at: int) -> ApiReply:
             answer = await self._client.request(
                 method,
                 f"{self._origins[at]}{path}",
@@ -86,7 +86,7 @@ class Api:
             )
             self._check(at, answer, allowed)
             body = answer.json() if answer.is_success and answer.content.strip() else None
-            return Reply(answer.status_code, answer.headers, body)
+            return ApiReply(answer.status_code, answer.headers, body)
 
         return await self._in_turn(ask)
 
@@ -135,11 +135,11 @@ class Api:
         if answer.is_success or answer.status_code in allowed:
             return
         text = answer.text[:120] if answer.is_stream_consumed else ""
-        said = ": ".join(filter(None, (f"{answer.status_code} {answer.reason_phrase}", text)))
+        line = ": ".join(filter(None, (f"{answer.status_code} {answer.reason_phrase}", text)))
         if answer.status_code not in _REFUSED:
-            raise RegistryAway(f"{self._names[at]} answers {said}")
+            raise RegistryAway(f"{self._names[at]} answers {line}")
         who = "what the registry's URL has" if self._options.password else "a call without"
-        raise RegistryAway(f"{self._names[at]} refuses {who} as password or token: {said}")
+        raise RegistryAway(f"{self._names[at]} refuses {who} as password or token: {line}")
 
     @contextmanager
     def _understood(self, at: int) -> Generator[None, None, None]:

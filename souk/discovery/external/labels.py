@@ -26,14 +26,14 @@ def labelled(service: str, id: str, address: str, found: Mapping[str, str], weig
     """The instance of a map; of one that others have written, whatever they say of themselves."""
     ours = CLAIM in found
     metadata = {_plain(name) if ours else name: str(text) for name, text in found.items() if name not in _OWN}
-    said = found.get("weight", "")
+    weight_text = found.get("weight", "")
     return Instance(
         service=service,
         id=id,
         address=address,
         version=found.get("version", ""),
         zone=found.get("zone", ""),
-        weight=max(1, min(HEAVIEST, int(said) if said.isdecimal() else weight)),
+        weight=max(1, min(HEAVIEST, int(weight_text) if weight_text.isdecimal() else weight)),
         metadata=metadata,
     )
 

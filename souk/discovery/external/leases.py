@@ -7,7 +7,7 @@ from random import Random
 from secrets import token_hex
 from typing import Protocol
 
-from souk.discovery.availability import Reach
+from souk.discovery.availability import Availability
 from souk.discovery.registry import Instance, checked
 from souk.kernel.errors import SoukError
 
@@ -19,7 +19,7 @@ class RegistryAway(SoukError):
     """The registry has not answered, or not as it should; the message is a line for operators."""
 
 
-class Claims(Protocol):
+class LeaseBackend(Protocol):
     """What an adapter does for one claim, which is text of its own for each registration.
 
     A later claim takes an id over; what the earlier one says then counts no more. Every failure is a
@@ -47,16 +47,16 @@ class Claims(Protocol):
         ...
 
 
-class Claim:
-    """The port's `Registration` over an adapter's claims."""
+class LeasedRegistration:
+    """The port's `Registration`, kept alive by an adapter's leases."""
 
-    def __init__(self, instance: Instance, claims: Claims, reach: Reach, lease: float) -> None:
+    def __init__(self, instance: Instance, leases: LeaseBackend, availability: Availability, lease: float) -> None:
         self._instance, self._healthy = instance, True
-        self._claims, self._reach, self._lease = claims, reach, lease
+        self._leases, self._availability, self._lease = leases, availability, lease
         self._claim = token_hex(8)
         self._random = Random()
         self._announced: tuple[Instance, bool] | None = None
-        self._speak, self._heard = asyncio.Event(), asyncio.Event()
+        self._speak, self._acknowledged = asyncio.Event(), asyncio.Event()
         self._telling = asyncio.Lock()
         self.left = False
         self._task = asyncio.ensure_future(self._stay())
@@ -69,12 +69,12 @@ class Claim:
     async def update(self, instance: Instance) -> None:
         """Says something else about the same instance."""
         changed = checked(replace(instance, service=self._instance.service, id=self._instance.id))
-        self._claims.check(changed)
+        self._leases.check(changed)
         self._instance = changed
         await self._say()
 
     async def leave(self) -> None:
-        """Gives the place up."""
+        """Leaves the registry."""
         if not self.left:
             self.left = True
             try:
@@ -85,21 +85,21 @@ class Claim:
                 self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def told(self) -> None:
+    async def announced(self) -> None:
         """Waits until the registry knows what was said last, or turns out to be away."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                await self._heard.wait()
+                await self._acknowledged.wait()
 
     async def _say(self) -> None:
-        self._heard.clear()
+        self._acknowledged.clear()
         self._speak.set()
-        if not self._reach.away and not self.left:
-            await self.told()
+        if not self._availability.away and not self.left:
+            await self.announced()
 
     async def _stay(self) -> None:
         while True:
-            await self._reach.keep(self._tell)
+            await self._availability.keep(self._tell)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lease / 3 * self._random.uniform(0.8, 1.0)):
                     await self._speak.wait()
@@ -111,22 +111,22 @@ class Claim:
             async with self._telling:
                 if not self.left:
                     await self._exchange(self._instance, self._healthy)
-                    self._reach.found()
+                    self._availability.found()
         finally:
             if not self._speak.is_set():
-                self._heard.set()
+                self._acknowledged.set()
 
     async def _exchange(self, instance: Instance, healthy: bool) -> None:
-        said = (instance, healthy)
-        if self._announced == said and await self._claims.renew(self._claim, instance, healthy):
+        announcement = (instance, healthy)
+        if self._announced == announcement and await self._leases.renew(self._claim, instance, healthy):
             return
-        if self._announced is None or await self._claims.owns(self._claim, instance):
-            await self._claims.announce(self._claim, instance, healthy)
-            self._announced = said
+        if self._announced is None or await self._leases.owns(self._claim, instance):
+            await self._leases.announce(self._claim, instance, healthy)
+            self._announced = announcement
 
     async def _withdraw(self) -> None:
         async with self._telling:
             try:
-                await self._claims.withdraw(self._claim, self._instance)
+                await self._leases.withdraw(self._claim, self._instance)
             except Exception as error:  # its lease runs out
-                self._reach.lost(error)
+                self._availability.lost(error)

@@ -4,11 +4,11 @@ import ssl
 
 import httpx
 
-from souk.discovery.external.url_options import Options
+from souk.discovery.external.url_options import UrlOptions
 from souk.kernel.errors import ConfigurationError
 
 
-def context_of(options: Options) -> ssl.SSLContext | bool:
+def context_of(options: UrlOptions) -> ssl.SSLContext | bool:
     """Checks the registry's certificate, and shows this side's own where there is one; False without TLS.
 
     The files are read once. Raises ConfigurationError for one that cannot be used.

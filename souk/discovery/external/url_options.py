@@ -9,7 +9,7 @@ from souk.kernel.suggest import nearest
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class UrlOptions:
     """Where a registry is, and how it is to be used.
 
     `addresses` are host:port, of one server or of the members of a cluster. `lease`, `poll` and `settle` are
@@ -42,11 +42,11 @@ _DEFAULTS = {"lease": "10", "settle": "0", "tls": "false", **dict.fromkeys(_FILE
 
 def hosts_of(url: SplitResult) -> list[tuple[str, int | None]]:
     """The hosts of an URL, which commas divide, and their ports. Raises ValueError for a port that is none."""
-    places = [urlsplit(f"//{place}") for place in url.netloc.rpartition("@")[2].split(",")]
-    return [(place.hostname or "", place.port) for place in places]
+    hosts = [urlsplit(f"//{host}") for host in url.netloc.rpartition("@")[2].split(",")]
+    return [(host.hostname or "", host.port) for host in hosts]
 
 
-def options_of(url: SplitResult, port: int, path: str = "", defaults: Mapping[str, str] | None = None) -> Options:
+def options_of(url: SplitResult, port: int, path: str = "", defaults: Mapping[str, str] | None = None) -> UrlOptions:
     """Reads `scheme://user:password@host:port,host:port/path?lease=10&tls=true`. `port` and `path` are the
     defaults, and `defaults` those of an adapter that has other options, or has them otherwise.
 
@@ -58,7 +58,7 @@ def options_of(url: SplitResult, port: int, path: str = "", defaults: Mapping[st
     given = _given(url, {**_DEFAULTS, **(defaults or {})})
     tls = _flag(given)
     ca, cert, key = _files(given, tls)
-    return Options(
+    return UrlOptions(
         addresses=tuple(f"[{host}]:{own or port}" if ":" in host else f"{host}:{own or port}" for host, own in hosts),
         path=url.path.rstrip("/") or path,
         tls=tls,

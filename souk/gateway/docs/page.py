@@ -84,8 +84,8 @@ def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, A
 
 def _more(operation: Schema) -> str:
     """What the description says beyond its first sentence, which is the summary."""
-    said: str = operation.get("description", "")
-    return said.removeprefix(operation["summary"]).removeprefix(".").strip()
+    description: str = operation.get("description", "")
+    return description.removeprefix(operation["summary"]).removeprefix(".").strip()
 
 
 def _parameter(parameter: Schema) -> str:

@@ -11,9 +11,9 @@ _CODE = re.compile(r"`([^`]+)`")
 _WIDEST = 2**53 - 1
 
 
-def text(said: str) -> str:
+def text(description: str) -> str:
     """A description as HTML: of Markdown it knows `code`."""
-    return _CODE.sub(r"<code>\1</code>", escape(said))
+    return _CODE.sub(r"<code>\1</code>", escape(description))
 
 
 def reference(schema: Schema) -> str:
@@ -47,11 +47,11 @@ def _limits(schema: Schema) -> Iterator[str]:
         yield f"{schema.get('minLength', 0)} to {schema['maxLength']} characters"
 
 
-def row(name: str, schema: Schema, where: str, said: str) -> str:
+def row(name: str, schema: Schema, where: str, description: str) -> str:
     """One field or parameter."""
     return (
         f"<tr><th><code>{escape(name)}</code></th><td>{type_of(schema)}</td>"
-        f"<td>{escape(where)}</td><td>{text(said)}</td></tr>"
+        f"<td>{escape(where)}</td><td>{text(description)}</td></tr>"
     )
 
 

@@ -19,10 +19,10 @@ def client_address(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv
         return here
     for hop in _backwards(scope["headers"]):
         known = _address(here)
-        said = _address(hop)
-        if known is None or said is None or not any(known in network for network in trusted):
+        forwarded = _address(hop)
+        if known is None or forwarded is None or not any(known in network for network in trusted):
             return here
-        here = str(said)
+        here = str(forwarded)
     return here
 
 

@@ -33,7 +33,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """A whole HTTP answer; `body` has its length, and no more, written into the headers later."""
 
     status: int
@@ -94,20 +94,20 @@ class Transcoder:
             raise invalid(error.violations) from None
         return read if self.rule.body == "*" else {self.rule.body: read}
 
-    def answer(self, reply: Message, *, replayed: bool = False) -> Answer:
+    def answer(self, reply: Message, *, replayed: bool = False) -> HttpAnswer:
         """The answer that a reply is."""
         policy = self.method.policy
         headers: Headers = [_REPLAYED] if replayed else []
         if policy.no_store:
             headers.append(_NO_STORE)
         if isinstance(reply, Empty):
-            return Answer(204 if policy.success_status == 200 else policy.success_status, headers)
+            return HttpAnswer(204 if policy.success_status == 200 else policy.success_status, headers)
         written = self._write(reply)
         if self._location is not None:
             headers.append((b"location", self._location(written)))
         headers.append(JSON)
         status = self._states(written) if self._states is not None else policy.success_status
-        return Answer(status, headers, dumps(written))
+        return HttpAnswer(status, headers, dumps(written))
 
 
 @dataclass(frozen=True, slots=True)

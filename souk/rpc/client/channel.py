@@ -21,7 +21,7 @@ from souk.rpc.client.outgoing import Outgoing, method_of
 from souk.rpc.client.stream_calls import Requests, StreamStreamCall, StreamUnaryCall, UnaryStreamCall
 from souk.rpc.client.unary_call import UnaryCall, started
 from souk.rpc.metadata import Given
-from souk.rpc.transport import Transport, Wire
+from souk.rpc.transport import Stream, Transport
 
 Encode: TypeAlias = Callable[[Any], bytes]
 
@@ -58,7 +58,7 @@ class Channel(grpc.aio.Channel):
         return self._invoke
 
     @property
-    def stream(self) -> Callable[..., Wire]:
+    def stream(self) -> Callable[..., Stream]:
         """Begins any other call. Raises UsageError once the channel is closed."""
         self._raise_if_closed()
         return self._transport.stream
@@ -191,8 +191,8 @@ class StreamUnary(_Multi, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
         compression: grpc.Compression | None = None,
     ) -> StreamUnaryCall:
         call = self._call(None, b"", timeout, metadata, wait_for_ready)
-        wire = self._channel.stream(call, one_request=False)
-        made = StreamUnaryCall(call, wire, self._clock, self._encode)
+        stream_ = self._channel.stream(call, one_request=False)
+        made = StreamUnaryCall(call, stream_, self._clock, self._encode)
         made.feed(request_iterator)
         return made
 
@@ -210,7 +210,7 @@ class StreamStream(_Multi, grpc.aio.StreamStreamMultiCallable[Any, Any]):
         compression: grpc.Compression | None = None,
     ) -> StreamStreamCall:
         call = self._call(None, b"", timeout, metadata, wait_for_ready)
-        wire = self._channel.stream(call, one_request=False)
-        made = StreamStreamCall(call, wire, self._clock, self._encode)
+        stream_ = self._channel.stream(call, one_request=False)
+        made = StreamStreamCall(call, stream_, self._clock, self._encode)
         made.feed(request_iterator)
         return made

@@ -19,12 +19,12 @@ from souk.resilience.retry import Retry
 from souk.rpc.call import Call, Invoke, Layer, Reply
 from souk.rpc.client.layers import (
     Ended,
-    balanced,
-    guarded,
-    in_bulkhead,
-    retried,
-    traced,
+    with_balancer,
+    with_breaker,
+    with_bulkhead,
     with_deadline,
+    with_retry,
+    with_tracing,
     with_try_timeout,
 )
 
@@ -55,12 +55,12 @@ def standard_layers(
     `guards` gives those of a method; without it each has a breaker of its own, and they share a bulkhead.
     """
     layers = [
-        traced(clock, ended) if ended else None,
+        with_tracing(clock, ended) if ended else None,
         with_deadline(clock),
-        retried(retry or Retry(now=clock.monotonic()), clock),
+        with_retry(retry or Retry(now=clock.monotonic()), clock),
         with_try_timeout(clock),
         protected(service, clock, guards or sharing(Bulkhead())),
-        balanced(balancer, service, clock) if balancer else None,
+        with_balancer(balancer, service, clock) if balancer else None,
     ]
     return [layer for layer in layers if layer is not None]
 
@@ -80,7 +80,7 @@ def protected(service: str, clock: Clock, guards: GuardsOf) -> Layer:
             guarding = methods.get(call.method.full_name)
             if guarding is None:
                 own = guards(call.method)
-                layers = (in_bulkhead(own.bulkhead, service, clock), guarded(own.breaker, service, clock))
+                layers = (with_bulkhead(own.bulkhead, service, clock), with_breaker(own.breaker, service, clock))
                 guarding = methods[call.method.full_name] = wrapped(inner, layers)
             return guarding(call)
 

@@ -15,7 +15,7 @@ from souk.kernel.context import current
 from souk.kernel.errors import Outcome
 from souk.resilience.balancer import Balancer
 from souk.resilience.breaker import Breaker
-from souk.resilience.bulkhead import Bulkhead, CallingParty, Entry
+from souk.resilience.bulkhead import Arrival, Bulkhead, CallingParty
 from souk.resilience.retry import Failure, Retry
 from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, not_sent
 
@@ -45,7 +45,7 @@ class Shed(CallFailed):
         self.retry_after = retry_after
 
 
-def traced(clock: Clock, ended: Ended) -> Layer:
+def with_tracing(clock: Clock, ended: Ended) -> Layer:
     """Tells how each call ended, all tries together."""
 
     def layer(inner: Invoke) -> Invoke:
@@ -78,7 +78,7 @@ def with_deadline(clock: Clock) -> Layer:
     return layer
 
 
-def retried(policy: Retry, clock: Clock) -> Layer:
+def with_retry(policy: Retry, clock: Clock) -> Layer:
     """Tries again, elsewhere if there is an elsewhere."""
 
     def layer(inner: Invoke) -> Invoke:
@@ -130,7 +130,7 @@ def with_try_timeout(clock: Clock) -> Layer:
     return layer
 
 
-def in_bulkhead(policy: Bulkhead[asyncio.Future[None]], service: str, clock: Clock) -> Layer:
+def with_bulkhead(policy: Bulkhead[asyncio.Future[None]], service: str, clock: Clock) -> Layer:
     """Waits for room until the deadline, in turn with other callers.
 
     Requests of a user, what a service does by itself on his behalf, and a service's own work are three callers.
@@ -154,7 +154,7 @@ def in_bulkhead(policy: Bulkhead[asyncio.Future[None]], service: str, clock: Clo
 
 async def _queue(policy: Bulkhead[asyncio.Future[None]], party: CallingParty, service: str, seconds: float) -> None:
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    if policy.arrive(waiter, party) is Entry.FULL:
+    if policy.arrive(waiter, party) is Arrival.FULL:
         raise Shed(f"too many calls to {service} wait already")
     try:
         async with asyncio.timeout(seconds):
@@ -175,7 +175,7 @@ def leave(policy: Bulkhead[asyncio.Future[None]], party: CallingParty) -> None:
         waiter.set_result(None)
 
 
-def guarded(policy: Breaker, service: str, clock: Clock) -> Layer:
+def with_breaker(policy: Breaker, service: str, clock: Clock) -> Layer:
     """Asks the breaker; gives every permit back, however the call ends."""
 
     def layer(inner: Invoke) -> Invoke:
@@ -206,7 +206,7 @@ def guarded(policy: Breaker, service: str, clock: Clock) -> Layer:
     return layer
 
 
-def balanced(policy: Balancer, service: str, clock: Clock) -> Layer:
+def with_balancer(policy: Balancer, service: str, clock: Clock) -> Layer:
     """Chooses an instance, and watches how it does."""
 
     def layer(inner: Invoke) -> Invoke:
@@ -233,7 +233,7 @@ def balanced(policy: Balancer, service: str, clock: Clock) -> Layer:
 
 
 def _tried(error: CallFailed) -> frozenset[str]:
-    """Where the failed try went, as `balanced` has written it down."""
+    """Where the failed try went, as `with_balancer` has written it down."""
     instance = vars(error).get("instance")
     return frozenset({instance}) if isinstance(instance, str) else frozenset()
 

@@ -10,7 +10,7 @@ import grpc.aio
 from souk.kernel.clock import Clock
 from souk.rpc.call import UNREADABLE, Call, CallFailed, Status, decoded, failed
 from souk.rpc.client.unary_call import CANCELLED
-from souk.rpc.transport import Wire
+from souk.rpc.transport import Stream
 
 Requests: TypeAlias = AsyncIterable[Any] | Iterable[Any]
 
@@ -23,58 +23,58 @@ _STYLE = "The iterator and read/write APIs may not be mixed on a single RPC."
 class StreamingCall(grpc.aio.Call):
     """What the three shapes share. One that nobody holds any more is cancelled."""
 
-    def __init__(self, call: Call, wire: Wire, clock: Clock) -> None:
+    def __init__(self, call: Call, stream_: Stream, clock: Clock) -> None:
         self._call = call
-        self._wire = wire
+        self._stream = stream_
         self._clock = clock
 
     def __del__(self) -> None:
-        if hasattr(self, "_wire"):
-            self._wire.cancel(_COLLECTED)
+        if hasattr(self, "_stream"):
+            self._stream.cancel(_COLLECTED)
 
     def cancel(self) -> bool:
-        return self._wire.cancel(CANCELLED)
+        return self._stream.cancel(CANCELLED)
 
     def cancelled(self) -> bool:
-        ended = self._wire.ended()
+        ended = self._stream.ended()
         return ended is not None and ended.code is grpc.StatusCode.CANCELLED
 
     def done(self) -> bool:
-        return self._wire.ended() is not None
+        return self._stream.ended() is not None
 
     def time_remaining(self) -> float | None:
         return max(self._call.deadline - self._clock.monotonic(), 0.0)
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        self._wire.add_done_callback(lambda: callback(self))
+        self._stream.add_done_callback(lambda: callback(self))
 
     async def wait_for_connection(self) -> None:
-        await self._wire.connected()
+        await self._stream.connected()
         if self.done():
             await self._raise_for_status()
 
     async def initial_metadata(self) -> grpc.aio.Metadata:
-        return grpc.aio.Metadata.from_tuple(await self._wire.initial_metadata())
+        return grpc.aio.Metadata.from_tuple(await self._stream.initial_metadata())
 
     async def trailing_metadata(self) -> grpc.aio.Metadata:
-        return grpc.aio.Metadata.from_tuple((await self._wire.status()).trailing)
+        return grpc.aio.Metadata.from_tuple((await self._stream.status()).trailing)
 
     async def code(self) -> grpc.StatusCode:
-        return (await self._wire.status()).code
+        return (await self._stream.status()).code
 
     async def details(self) -> str:
-        return (await self._wire.status()).details
+        return (await self._stream.status()).details
 
     async def debug_error_string(self) -> str:
         """Nothing beyond the details."""
         return await self.details()
 
     async def _raise_for_status(self) -> None:
-        status = await self._wire.status()
+        status = await self._stream.status()
         if status.details == CANCELLED and status.code is grpc.StatusCode.CANCELLED:
             raise asyncio.CancelledError
         if status.code is not grpc.StatusCode.OK:
-            raise failed(self._call.method, status, await self._wire.initial_metadata())
+            raise failed(self._call.method, status, await self._stream.initial_metadata())
 
 
 class Receiving(StreamingCall):
@@ -105,7 +105,7 @@ class Receiving(StreamingCall):
 
     async def _next(self) -> Any:
         try:
-            message = await self._wire.receive()
+            message = await self._stream.receive()
         except asyncio.CancelledError:
             self.cancel()
             raise
@@ -115,7 +115,7 @@ class Receiving(StreamingCall):
         try:
             return decoded(self._call, message)
         except CallFailed:
-            self._wire.cancel(UNREADABLE.details)
+            self._stream.cancel(UNREADABLE.details)
             raise
 
 
@@ -130,7 +130,7 @@ class Sending(StreamingCall):
         """Sends what an iterator yields, if there is one."""
         if requests is not None:
             feeder = self._feeder = asyncio.get_running_loop().create_task(self._feed(requests))
-            self._wire.add_done_callback(feeder.cancel)
+            self._stream.add_done_callback(feeder.cancel)
 
     async def write(self, request: Any) -> None:
         self._raise_if_fed()
@@ -166,7 +166,7 @@ class Sending(StreamingCall):
 
     async def _send(self, request: Any) -> bool:
         try:
-            return await self._wire.send(self._encode(request))
+            return await self._stream.send(self._encode(request))
         except asyncio.CancelledError:
             self.cancel()
             raise
@@ -174,7 +174,7 @@ class Sending(StreamingCall):
     async def _close(self) -> None:
         if not (self._half_closed or self.done()):
             self._half_closed = True
-            await self._wire.close_sending()
+            await self._stream.close_sending()
 
 
 class UnaryStreamCall(Receiving, grpc.aio.UnaryStreamCall[Any, Any]):
@@ -184,8 +184,8 @@ class UnaryStreamCall(Receiving, grpc.aio.UnaryStreamCall[Any, Any]):
 class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
     """A stream there, one message back."""
 
-    def __init__(self, call: Call, wire: Wire, clock: Clock, encode: Callable[[Any], bytes]) -> None:
-        super().__init__(call, wire, clock)
+    def __init__(self, call: Call, stream_: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
+        super().__init__(call, stream_, clock)
         self._encode = encode
         self._response: asyncio.Future[bytes | None] | None = None
 
@@ -194,7 +194,7 @@ class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
 
     async def _answer(self) -> Any:
         if self._response is None:
-            self._response = asyncio.ensure_future(self._wire.receive())
+            self._response = asyncio.ensure_future(self._stream.receive())
         try:
             message = await asyncio.shield(self._response)
             await self._raise_for_status()
@@ -209,8 +209,8 @@ class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
 class StreamStreamCall(Sending, Receiving, grpc.aio.StreamStreamCall[Any, Any]):
     """A stream each way."""
 
-    def __init__(self, call: Call, wire: Wire, clock: Clock, encode: Callable[[Any], bytes]) -> None:
-        super().__init__(call, wire, clock)
+    def __init__(self, call: Call, stream_: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
+        super().__init__(call, stream_, clock)
         self._encode = encode
 
 

@@ -105,10 +105,10 @@ def started(replying: Awaitable[Reply]) -> asyncio.Future[Reply]:
     if isinstance(replying, asyncio.Future):
         return replying
     replied = asyncio.get_running_loop().create_task(cast("Coroutine[Any, Any, Reply]", replying))
-    replied.add_done_callback(_seen)
+    replied.add_done_callback(_retrieved)
     return replied
 
 
-def _seen(replied: asyncio.Future[Reply]) -> None:
+def _retrieved(replied: asyncio.Future[Reply]) -> None:
     if not replied.cancelled():
         replied.exception()

@@ -29,18 +29,18 @@ LOST = Status(_Code.UNAVAILABLE, "the connection was lost before the answer was 
 _TOO_MUCH_METADATA = Status(_Code.RESOURCE_EXHAUSTED, f"received metadata size exceeds hard limit (vs. {LIMIT})")
 
 
-class Home(Protocol):
+class ConnectionPool(Protocol):
     """What a connection needs of its pool."""
 
     def head(self, path: str) -> str:
         """The first lines of a request."""
         ...
 
-    def free(self, connection: "Connection") -> None:
+    def free(self, connection: "ClientConnection") -> None:
         """It can take another call."""
         ...
 
-    def gone(self, connection: "Connection") -> None:
+    def gone(self, connection: "ClientConnection") -> None:
         """It can take no more."""
         ...
 
@@ -49,11 +49,11 @@ class Home(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One connection. `since` is when it began to wait."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
         self._reader = ResponseReader(MESSAGE_LIMIT)
         self._reply: ConnectReply | None = None
         self._calls = 0
@@ -83,12 +83,12 @@ class Connection(asyncio.Protocol):
         call = reply.call
         try:
             head = (
-                f"{self._home.head(call.method.full_name)}{_timeout(remaining)}"
+                f"{self._pool.head(call.method.full_name)}{_timeout(remaining)}"
                 f"content-length: {len(call.request)}\r\n{lines(call.metadata)}\r\n"
             ).encode("ascii")
         except (InvalidMetadata, UnicodeEncodeError):
             reply.fail(Status(_Code.INTERNAL, "Invalid metadata", sent=False))
-            self._home.free(self)
+            self._pool.free(self)
             return
         self._reply = reply
         self._calls += 1
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Ends it, with whatever is under way."""
         self._reply = None
-        self._home.gone(self)
+        self._pool.gone(self)
         self._transport.abort()
 
     def fail(self, status: Status) -> None:
@@ -139,13 +139,13 @@ class Connection(asyncio.Protocol):
         if self._calls > 1 and reader.status == _REQUEST_TIMEOUT and not (reader.body or reader.keep_alive):
             self.abort()
             reply.lost()
-            self._home.again(reply)
+            self._pool.again(reply)
             return
         self._reply = None
         settle(reply, reader)
         if reader.keep_alive and not reader.surplus and not self._clogged:
             reader.next()
-            self._home.free(self)
+            self._pool.free(self)
         else:
             self.abort()
 

@@ -44,8 +44,8 @@ def decode(http_status: int, body: bytes, trailing: Pairs) -> Status:
     error = _error(body)
     named = error.get("code")
     code = (BY_NAME.get(named) if isinstance(named, str) else None) or inferred(http_status)
-    said = error.get("message", "" if error else f"HTTP status {http_status}")
-    message = said if isinstance(said, str) else ""
+    text = error.get("message", "" if error else f"HTTP status {http_status}")
+    message = text if isinstance(text, str) else ""
     details = error.get("details")
     if details and not any(key == STATUS_KEY for key, _ in trailing):
         # As with a status that cannot be read: there are no details then.

@@ -11,7 +11,7 @@ from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.backoff import Backoff
 from souk.rpc.call import Status
-from souk.rpc.connect.client_connection import Connection
+from souk.rpc.connect.client_connection import ClientConnection
 from souk.rpc.connect.reply import ConnectReply
 from souk.rpc.tls import MutualTls
 
@@ -38,8 +38,8 @@ class Pool:
         self._host = "localhost" if socket_path(address) else address
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._idle: list[Connection] = []
-        self._open: set[Connection] = set()
+        self._idle: list[ClientConnection] = []
+        self._open: set[ClientConnection] = set()
         self._waiting: deque[ConnectReply] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._heads: dict[str, str] = {}
@@ -123,7 +123,7 @@ class Pool:
             )
         return head
 
-    def free(self, connection: Connection) -> None:
+    def free(self, connection: ClientConnection) -> None:
         while self._waiting and self._waiting[0].done():
             self._waiting.popleft()
         if self._closed or (self._waiting and not connection.alive):
@@ -136,7 +136,7 @@ class Pool:
         connection.since = self._clock.monotonic()
         self._idle.append(connection)
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -179,17 +179,17 @@ class Pool:
         self._open.add(connection)
         self.free(connection)
 
-    async def _connection(self) -> Connection:
+    async def _connection(self) -> ClientConnection:
         path = socket_path(self.address)
         if path:
-            transport, connection = await self._loop.create_unix_connection(lambda: Connection(self), path)
+            transport, connection = await self._loop.create_unix_connection(lambda: ClientConnection(self), path)
             if transport.get_extra_info("peername") is None:  # asyncio takes a full backlog for a connection
                 raise ConnectionRefusedError
         else:
             host, _, port = self.address.rpartition(":")
             context, name = (None, None) if self._tls is None else (self._tls.client(), self._service)
             _, connection = await self._loop.create_connection(
-                lambda: Connection(self), host.strip("[]"), int(port), ssl=context, server_hostname=name
+                lambda: ClientConnection(self), host.strip("[]"), int(port), ssl=context, server_hostname=name
             )
         return connection
 

@@ -13,7 +13,7 @@ from souk.rpc.connect.errors import HTTP_STATUS, encode
 from souk.rpc.connect.headers import lines, pairs_of
 from souk.rpc.metadata import InvalidMetadata
 from souk.rpc.server.dispatcher import Served
-from souk.rpc.server.handler_context import CallerEnd, LocalContext
+from souk.rpc.server.handler_context import CallerEnd, HandlerContext
 from souk.rpc.server.handling import NO_METHOD, too_much_metadata
 from souk.rpc.transport import EXPIRED
 
@@ -46,7 +46,7 @@ class Refused(Exception):
         self.headers = headers
 
 
-class ServedContext(LocalContext):
+class ServedContext(HandlerContext):
     """One call as its handler sees it. `agent` is how the caller calls itself."""
 
     def __init__(self, call: Call, clock: Clock, caller: CallerEnd, peer: str, agent: str) -> None:

@@ -20,7 +20,7 @@ from souk.rpc.call import Call, Pairs, Status
 from souk.rpc.connect import request
 from souk.rpc.connect.request import Find, Refused, ServedContext
 from souk.rpc.dates import Dating
-from souk.rpc.in_process.reply import Running
+from souk.rpc.in_process.reply import RunningHandler
 from souk.rpc.metadata import LIMIT
 from souk.rpc.server.dispatcher import Served
 from souk.rpc.server.handling import handle
@@ -33,7 +33,7 @@ _DISCARDED = 2 * MESSAGE_LIMIT
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Home(Protocol):
+class ConnectionServer(Protocol):
     """What a connection needs of its server."""
 
     clock: Clock
@@ -55,17 +55,17 @@ class Home(Protocol):
 class ServerConnection(asyncio.Protocol):
     """One connection. `since` is when it began to do what it does: to wait, to read or to write."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, server: ConnectionServer) -> None:
+        self._server = server
         self._reader = RequestReader(MESSAGE_LIMIT)
-        self._running: Running | None = None
+        self._running: RunningHandler | None = None
         self._handling = False
         self._leaving = False
         self._initial: Pairs = ()
         self._discarded = 0
-        self._told = False  # that the body may come
+        self._continued = False  # that the body may come
         self._asked = False
-        self.since = home.clock.monotonic()
+        self.since = server.clock.monotonic()
         self.stuck = False
 
     @property
@@ -91,11 +91,11 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._peer = _peer(transport.get_extra_info("peername"))
-        if not self._home.welcome(self):
+        if not self._server.welcome(self):
             self.leave(request.goodbye(503))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._home.gone(self)
+        self._server.gone(self)
         self._leaving = True
         if self._running is not None:
             self._running.stop()
@@ -112,7 +112,7 @@ class ServerConnection(asyncio.Protocol):
             self._read(data)
 
     def pause_writing(self) -> None:
-        self.stuck, self.since = True, self._home.clock.monotonic()
+        self.stuck, self.since = True, self._server.clock.monotonic()
         if not self._leaving:
             self._transport.pause_reading()  # who does not read answers asks for no more
 
@@ -144,8 +144,8 @@ class ServerConnection(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         reader = self._reader
         if not reader.began:
-            self.since = self._home.clock.monotonic()
-            self._told = False
+            self.since = self._server.clock.monotonic()
+            self._continued = False
         try:
             if reader.feed(data):
                 self._whole()
@@ -163,43 +163,43 @@ class ServerConnection(asyncio.Protocol):
 
     def _coming(self) -> None:
         """The head is complete, the body is not: who may not call is refused before it is taken."""
-        if self._told:
+        if self._continued:
             return
         self._reader.expected()
         try:
-            request.admit(self._reader, self._home.find)
+            request.admit(self._reader, self._server.find)
         except Refused as refused:
             self.leave(self._refusal(refused, keep_alive=False))
             return
         if (self._reader.header(b"expect") or b"").lower() == b"100-continue":
             self._transport.write(_CONTINUE)
-        self._told = True
+        self._continued = True
 
     def _refuse(self, status: Status, http_status: int) -> None:
         """Refuses what was not read to its end."""
         self.leave(self._refusal(Refused(status, http_status), keep_alive=False))
 
     def _refusal(self, refused: Refused, *, keep_alive: bool) -> bytes:
-        date = self._home.dating.now()
+        date = self._server.dating.now()
         return request.refusal(refused.status, (), keep_alive, date, refused.http_status, refused.headers)
 
     def _whole(self) -> None:
         self._asked = True
         try:
-            served, call, agent = request.asked(self._reader, self._home.find, self._home.clock)
+            served, call, agent = request.asked(self._reader, self._server.find, self._server.clock)
         except Refused as refused:
             self._answer(self._refusal(refused, keep_alive=self._keeps_alive()))
         else:
             self._start(served, call, agent)
 
     def _start(self, served: Served, call: Call, agent: str) -> None:
-        home = self._home
-        context = ServedContext(call, home.clock, self, self._peer, agent)
+        server = self._server
+        context = ServedContext(call, server.clock, self, self._peer, agent)
         self._handling = True
         self._initial = ()
         task = asyncio.get_running_loop().create_task(handle(served, call.request, context), context=Context())
-        home.running[task] = context
-        task.add_done_callback(home.running.__delitem__)
+        server.running[task] = context
+        task.add_done_callback(server.running.__delitem__)
 
         def expire() -> None:
             running = self._running
@@ -207,7 +207,7 @@ class ServerConnection(asyncio.Protocol):
             if running is not None:
                 running.stop()
 
-        self._running = Running(context, task, min(call.deadline - home.clock.monotonic(), _LONGEST), expire)
+        self._running = RunningHandler(context, task, min(call.deadline - server.clock.monotonic(), _LONGEST), expire)
 
     # The call tells its caller's end.
 
@@ -221,14 +221,14 @@ class ServerConnection(asyncio.Protocol):
         self._handling = False
         if self._leaving:
             return
-        keep_alive, date = self._keeps_alive(), self._home.dating.now()
+        keep_alive, date = self._keeps_alive(), self._server.dating.now()
         if status.code is grpc.StatusCode.OK:
             self._answer(request.answer(message or b"", self._initial, status.trailing, keep_alive, date))
         else:
             self._answer(request.refusal(status, self._initial, keep_alive, date))
 
     def _keeps_alive(self) -> bool:
-        return self._reader.keep_alive and not (self._reader.surplus or self._home.draining)
+        return self._reader.keep_alive and not (self._reader.surplus or self._server.draining)
 
     def _answer(self, octets: bytes) -> None:
         if not self._keeps_alive():
@@ -236,7 +236,7 @@ class ServerConnection(asyncio.Protocol):
             return
         self._transport.write(octets)
         self._reader.next()
-        self.since = self._home.clock.monotonic()
+        self.since = self._server.clock.monotonic()
 
     def _end(self, octets: bytes) -> None:
         if self._reader.surplus:

@@ -14,11 +14,11 @@ from souk.rpc.call import Call, Reply, Status
 from souk.rpc.connect.pool import CONNECT_TIMEOUT, Pool
 from souk.rpc.connect.reply import ConnectReply, refused
 from souk.rpc.dates import ASKED
-from souk.rpc.in_process.reply import LocalWire
+from souk.rpc.in_process.reply import InProcessStream
 from souk.rpc.server.handler_context import too_large
 from souk.rpc.server.handling import too_much_metadata
 from souk.rpc.tls import MutualTls
-from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Transport, Wire
+from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Stream, Transport
 
 _SWEEP = 1.0
 _NO_STREAMS = Status(grpc.StatusCode.UNIMPLEMENTED, "streams are not called over Connect", sent=False)
@@ -70,11 +70,11 @@ class ConnectTransport:
             refusal = too_large("SERVER", call.request)
         if refusal is not None:
             return refused(call, refusal.code, refusal.details, sent=True)
-        place = self._connect_address(address)
-        if not place:
+        target = self._connect_address(address)
+        if not target:
             return self._otherwise(call, address)
         reply = ConnectReply(call, remaining)
-        (self._pools.get(place) or self._pool(place, call.method.service)).send(reply)
+        (self._pools.get(target) or self._pool(target, call.method.service)).send(reply)
         return reply
 
     def _otherwise(self, call: Call, address: str) -> Awaitable[Reply]:
@@ -83,20 +83,20 @@ class ConnectTransport:
             return self._streams.unary(call._replace(instance=address))
         return refused(call, grpc.StatusCode.UNAVAILABLE, f"this instance of {call.method.service} speaks no Connect")
 
-    def stream(self, call: Call, *, one_request: bool) -> Wire:
+    def stream(self, call: Call, *, one_request: bool) -> Stream:
         """Begins a call of another shape, by the other transport."""
         if self._streams is not None:
             return self._streams.stream(call, one_request=one_request)
-        wire = LocalWire()
-        wire.finished(_NO_STREAMS, None)
-        return wire
+        stream_ = InProcessStream()
+        stream_.finished(_NO_STREAMS, None)
+        return stream_
 
     async def date(self, address: str, patience: float) -> str:
         """The date that an instance answers with within `patience` seconds; empty if it does not."""
-        place = "" if self._closed else self._connect_address(address)
-        if not place:
+        target = "" if self._closed else self._connect_address(address)
+        if not target:
             return ""
-        pool = self._pool(place, ASKED.service)
+        pool = self._pool(target, ASKED.service)
         if not await pool.reached():
             return ""
         reply = ConnectReply(Call(ASKED, b"", (), self._clock.monotonic() + patience), patience)
@@ -106,17 +106,17 @@ class ConnectTransport:
 
     def warm(self, address: str) -> None:
         """Begins to connect to an instance, so that the first call need not wait for it."""
-        place = "" if self._closed else self._connect_address(address)
-        if place:
-            self._pool(place, "").connect()
+        target = "" if self._closed else self._connect_address(address)
+        if target:
+            self._pool(target, "").connect()
 
     async def ready(self) -> None:
         """Waits until one of the addresses is connected."""
         while not self._closed:
             address = self._choose("", frozenset())
-            place = self._connect_address(address) if address else ""
-            if place:
-                pool = self._pool(place, "")
+            target = self._connect_address(address) if address else ""
+            if target:
+                pool = self._pool(target, "")
                 pool.connect()
                 if pool.connected:
                     return
@@ -151,11 +151,11 @@ class ConnectTransport:
         self._turn += 1
         return fresh[self._turn % len(fresh)] if fresh else ""
 
-    def _pool(self, place: str, service: str) -> Pool:
-        pool = self._pools.get(place)
+    def _pool(self, target: str, service: str) -> Pool:
+        pool = self._pools.get(target)
         if pool is None:
             self._sweep()
-            pool = self._pools[place] = Pool(place, self._service or service, self._clock, self._tls)
+            pool = self._pools[target] = Pool(target, self._service or service, self._clock, self._tls)
         return pool
 
     def _sweep(self) -> None:
@@ -164,10 +164,10 @@ class ConnectTransport:
             self._sweeper.cancel()
             self._sweeper = None
         known = {self._connect_address(address) for address in self._addresses()}
-        for place, pool in list(self._pools.items()):
-            if place in known or pool.busy:
+        for target, pool in list(self._pools.items()):
+            if target in known or pool.busy:
                 pool.trim()
             else:
-                self._pools.pop(place).leave()
+                self._pools.pop(target).leave()
         if not self._closed:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)

@@ -24,7 +24,7 @@ class Connects(Protocol):
     def remaining(self, call: Call) -> float: ...
 
 
-class RemoteWire:
+class GrpcStream:
     """A stream by grpc.aio, in its reading and writing style. One task follows it from begin to end."""
 
     def __init__(self, transport: Connects, call: Call, one_request: bool) -> None:

@@ -14,10 +14,10 @@ from souk.kernel.addresses import grpc_target, socket_path
 from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Reply, Status, failed, not_sent, reply_to
 from souk.rpc.dates import ASKED, DATE
-from souk.rpc.grpc.stream import RemoteWire
+from souk.rpc.grpc.stream import GrpcStream
 from souk.rpc.metadata import LIMIT, first
 from souk.rpc.tls import MutualTls
-from souk.rpc.transport import MESSAGE_LIMIT, Wire
+from souk.rpc.transport import MESSAGE_LIMIT, Stream
 
 CONNECT_TIMEOUT = 1.0
 """Seconds that a call waits for a connection, if its deadline lets it."""
@@ -37,7 +37,7 @@ _OPTIONS = (
 )
 
 
-class Connection:
+class GrpcConnection:
     """One address."""
 
     def __init__(self, address: str, tls: MutualTls | None = None, service: str = "", *, apart: bool = False) -> None:
@@ -73,7 +73,7 @@ class Connection:
         return True
 
 
-class Remote:
+class GrpcTransport:
     """A transport to the instances of one service.
 
     `addresses` names those that are known at the moment. A call for which no layer has chosen an
@@ -91,7 +91,7 @@ class Remote:
         self._addresses = addresses
         self._tls, self._service = tls, service
         self._clock = clock or SystemClock()
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, GrpcConnection] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._turn = 0
         self._closed = False
@@ -109,9 +109,9 @@ class Remote:
             raise failed(call.method, status, tuple(error.initial_metadata() or ())) from None
         return reply_to(call, message, tuple(await made.initial_metadata()), tuple(await made.trailing_metadata()))
 
-    def stream(self, call: Call, *, one_request: bool) -> Wire:
+    def stream(self, call: Call, *, one_request: bool) -> Stream:
         """Begins a call of another shape."""
-        return RemoteWire(self, call, one_request)
+        return GrpcStream(self, call, one_request)
 
     async def ready(self) -> None:
         """Waits until one of the addresses is connected."""
@@ -137,13 +137,13 @@ class Remote:
         kept = self._connections.get(address)
         if kept is not None and kept.channel.get_state() is grpc.ChannelConnectivity.READY:
             return await self._date(kept, patience)
-        apart = Connection(address, self._tls, self._service, apart=True)
+        apart = GrpcConnection(address, self._tls, self._service, apart=True)
         try:
             return await self._date(apart, patience)
         finally:
             await apart.channel.close()
 
-    async def _date(self, connection: Connection, patience: float) -> str:
+    async def _date(self, connection: GrpcConnection, patience: float) -> str:
         try:
             async with asyncio.timeout(patience):
                 if not await connection.wait_ready(False):
@@ -163,7 +163,7 @@ class Remote:
         """Seconds until the call's deadline."""
         return call.deadline - self._clock.monotonic()
 
-    async def connected(self, call: Call) -> Connection:
+    async def connected(self, call: Call) -> GrpcConnection:
         """A connection that is ready. Raises CallFailed, NOT_SENT, when there is none in time."""
         remaining = self.remaining(call)
         if remaining <= 0:
@@ -191,14 +191,14 @@ class Remote:
         self._turn += 1
         return fresh[self._turn % len(fresh)] if fresh else ""
 
-    def _connection(self, address: str) -> Connection:
+    def _connection(self, address: str) -> GrpcConnection:
         connection = self._connections.get(address)
         if connection is not None and self._tls is not None and connection.stamp != self._tls.stamp:
             self._let_go(address)  # it would show the old certificate when it connects again
             connection = None
         if connection is None:
             self._forget_unknown()
-            connection = self._connections[address] = Connection(address, self._tls, self._service)
+            connection = self._connections[address] = GrpcConnection(address, self._tls, self._service)
         return connection
 
     def _forget_unknown(self) -> None:

@@ -7,17 +7,17 @@ import grpc
 
 from souk.rpc.call import Call, Pairs, Reply, Status, failed
 from souk.rpc.message_pipe import Pipe
-from souk.rpc.server.handler_context import LocalContext, too_large
+from souk.rpc.server.handler_context import HandlerContext, too_large
 from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT
 
 
-class Running:
+class RunningHandler:
     """A handler that a caller can stop, by will or by deadline."""
 
     __slots__ = ("_context", "_task", "_timer")
 
     def __init__(
-        self, context: LocalContext, task: asyncio.Task[None], remaining: float, expired: Callable[[], object]
+        self, context: HandlerContext, task: asyncio.Task[None], remaining: float, expired: Callable[[], object]
     ) -> None:
         self._context = context
         self._task = task
@@ -41,11 +41,11 @@ class LocalReply(asyncio.Future[Reply]):
         super().__init__()
         self._method = call.method
         self._initial: Pairs = ()
-        self._running: Running | None = None
+        self._running: RunningHandler | None = None
 
-    def start(self, context: LocalContext, task: asyncio.Task[None], remaining: float) -> None:
+    def start(self, context: HandlerContext, task: asyncio.Task[None], remaining: float) -> None:
         """The handler is on its way."""
-        self._running = Running(context, task, remaining, self._expire)
+        self._running = RunningHandler(context, task, remaining, self._expire)
 
     def began(self, initial: Pairs) -> None:
         self._initial = initial
@@ -77,7 +77,7 @@ class LocalReply(asyncio.Future[Reply]):
             running.stop()
 
 
-class LocalWire:
+class InProcessStream:
     """A stream. Its status shows once all messages before it were received, as in grpc.aio."""
 
     def __init__(self) -> None:
@@ -87,12 +87,12 @@ class LocalWire:
         self._initial: asyncio.Future[Pairs] = loop.create_future()
         self._status: asyncio.Future[Status] = loop.create_future()
         self._coming: Status | None = None
-        self._running: Running | None = None
+        self._running: RunningHandler | None = None
         self._callbacks: list[Callable[[], object]] = []
 
-    def start(self, context: LocalContext, task: asyncio.Task[None], remaining: float) -> None:
+    def start(self, context: HandlerContext, task: asyncio.Task[None], remaining: float) -> None:
         """The handler is on its way."""
-        self._running = Running(context, task, remaining, self._expire)
+        self._running = RunningHandler(context, task, remaining, self._expire)
 
     # From the callee.
 

@@ -8,20 +8,20 @@ import grpc
 
 from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Reply, Status
-from souk.rpc.in_process.reply import LocalReply, LocalWire
+from souk.rpc.in_process.reply import InProcessStream, LocalReply
 from souk.rpc.server.dispatcher import Dispatcher, Served
-from souk.rpc.server.handler_context import LocalContext, too_large
+from souk.rpc.server.handler_context import HandlerContext, too_large
 from souk.rpc.server.handling import NO_METHOD, STOPPED, handle, too_much_metadata
-from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Wire
+from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT, Stream
 
 
-class InProcess:
+class InProcessTransport:
     """A transport to a dispatcher in the same process. Several channels may share it."""
 
     def __init__(self, dispatcher: Dispatcher, clock: Clock | None = None) -> None:
         self._dispatcher = dispatcher
         self._clock = clock or SystemClock()
-        self._running: dict[asyncio.Task[None], LocalContext] = {}
+        self._running: dict[asyncio.Task[None], HandlerContext] = {}
         self._stopped = False
 
     def unary(self, call: Call) -> asyncio.Future[Reply]:
@@ -29,20 +29,20 @@ class InProcess:
         reply = LocalReply(call)
         served = self._served(call, reply)
         if served is not None:
-            context = LocalContext(call, self._clock, reply)
+            context = HandlerContext(call, self._clock, reply)
             reply.start(context, self._start(served, call.request, context), self._remaining(call))
         return reply
 
-    def stream(self, call: Call, *, one_request: bool) -> Wire:
+    def stream(self, call: Call, *, one_request: bool) -> Stream:
         """Begins a call of another shape."""
-        wire = LocalWire()
-        served = self._served(call, wire)
+        stream_ = InProcessStream()
+        served = self._served(call, stream_)
         if served is not None:
-            requests = wire.requests if call.method.client_streaming else None
-            context = LocalContext(call, self._clock, wire, requests, wire.responses)
+            requests = stream_.requests if call.method.client_streaming else None
+            context = HandlerContext(call, self._clock, stream_, requests, stream_.responses)
             request = context.messages() if call.method.client_streaming else call.request
-            wire.start(context, self._start(served, request, context), self._remaining(call))
-        return wire
+            stream_.start(context, self._start(served, request, context), self._remaining(call))
+        return stream_
 
     async def ready(self) -> None:
         """A process is always connected to itself."""
@@ -61,7 +61,7 @@ class InProcess:
     def _remaining(self, call: Call) -> float:
         return call.deadline - self._clock.monotonic()
 
-    def _served(self, call: Call, end: LocalReply | LocalWire) -> Served | None:
+    def _served(self, call: Call, end: LocalReply | InProcessStream) -> Served | None:
         served = self._dispatcher.find(call.method.full_name)
         refusal = self._refusal(call, served)
         if refusal is None:
@@ -83,7 +83,7 @@ class InProcess:
             return too_large("SERVER", call.request)
         return None
 
-    def _start(self, served: Served, request: Any, context: LocalContext) -> asyncio.Task[None]:
+    def _start(self, served: Served, request: Any, context: HandlerContext) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(handle(served, request, context), context=Context())
         self._running[task] = context
         task.add_done_callback(self._running.__delitem__)

@@ -247,5 +247,5 @@ def is_passing(error: BaseException) -> bool:
 
 def _unexpected_code(context: Context) -> grpc.StatusCode:
     # As grpc.aio does: a code that the handler has set before it failed stands.
-    said = context.code()
-    return grpc.StatusCode.UNKNOWN if said in (None, grpc.StatusCode.OK) else said
+    code = context.code()
+    return grpc.StatusCode.UNKNOWN if code in (None, grpc.StatusCode.OK) else code

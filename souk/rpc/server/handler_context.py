@@ -27,7 +27,7 @@ class CallerEnd(Protocol):
     def finished(self, status: Status, message: bytes | None) -> None: ...
 
 
-class LocalContext(grpc.aio.ServicerContext[Any, Any]):
+class HandlerContext(grpc.aio.ServicerContext[Any, Any]):
     """One call as its handler sees it. `requests` and `responses` are None where a single message goes."""
 
     def __init__(

@@ -9,7 +9,7 @@ import grpc.aio
 from souk.rpc.call import Call, Status
 from souk.rpc.metadata import LIMIT, size
 from souk.rpc.server.dispatcher import Served, is_passing
-from souk.rpc.server.handler_context import LocalContext
+from souk.rpc.server.handler_context import HandlerContext
 from souk.telemetry.logs import logger
 
 STOPPED = "the service has stopped"
@@ -34,7 +34,7 @@ def _tell_late(method: str, error: Exception) -> None:
         _log.error("a call failed after it was answered", method=method, exc_info=error)
 
 
-async def handle(served: Served, request: Any, context: LocalContext) -> None:
+async def handle(served: Served, request: Any, context: HandlerContext) -> None:
     """Runs the handler, and ends the call whatever becomes of it."""
     try:
         context.complete(await served.serve(request, context))

@@ -28,8 +28,8 @@ _log = logger("hosting")
 
 
 @dataclass(slots=True)
-class Seen:
-    """What was seen of one service at the last look."""
+class BacklogSnapshot:
+    """What was counted of one service last."""
 
     runs: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lag: Mapping[str, float] = field(default_factory=dict)
@@ -37,11 +37,11 @@ class Seen:
     parked: frozenset[Hashable] = frozenset()
 
 
-class Waiting:
+class Backlog:
     """Shows in `registry` what waits in the services that are watched."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._seen: dict[str, Seen] = {}
+        self._snapshots: dict[str, BacklogSnapshot] = {}
         gauges = (
             ("souk_saga_runs", "Open runs of sagas.", ("saga", "phase"), self._runs),
             ("souk_outbox_lag_seconds", "Age of the oldest event that is due.", ("consumer",), self._lag),
@@ -51,41 +51,41 @@ class Waiting:
             measure(registry, name, text, ("service", *labels), read)
 
     async def watch(self, service: str, relay: Relay, sagas: SagaRunner | None, every: float = EVERY) -> None:
-        """Looks at a service again and again, until it is cancelled."""
-        seen = self._seen.setdefault(service, Seen())
+        """Counts what waits in a service again and again, until it is cancelled."""
+        snapshot = self._snapshots.setdefault(service, BacklogSnapshot())
         while True:
             try:
-                await self._look(service, seen, relay, sagas)
+                await self._count(service, snapshot, relay, sagas)
             except StoreError as error:
                 _log.warning("what waits cannot be counted", service=service, error=str(error))
             await asyncio.sleep(every)
 
-    async def _look(self, service: str, seen: Seen, relay: Relay, sagas: SagaRunner | None) -> None:
-        seen.lag, seen.events = await relay.lag(), await relay.counts()
+    async def _count(self, service: str, snapshot: BacklogSnapshot, relay: Relay, sagas: SagaRunner | None) -> None:
+        snapshot.lag, snapshot.events = await relay.lag(), await relay.counts()
         parked: dict[Hashable, dict[str, object]] = {}
         for event in await relay.parked(MOST_NAMED):
-            place = event.consumer, event.event.id
-            parked[place] = {"consumer": place[0], "event_id": place[1], "reason": event.reason}
+            key = event.consumer, event.event.id
+            parked[key] = {"consumer": key[0], "event_id": key[1], "reason": event.reason}
         if sagas is not None:
-            seen.runs = await sagas.counts()
+            snapshot.runs = await sagas.counts()
             for step in await sagas.parked(MOST_NAMED):
                 ref = {"saga": step.ref.name, "subject": step.ref.subject, "attempt": step.ref.attempt}
                 parked[step.ref, step.step] = {**ref, "step": step.step, "reason": step.note}
-        for new in parked.keys() - seen.parked:
+        for new in parked.keys() - snapshot.parked:
             _log.warning("parked: waits for an operator; see `souk parked`", service=service, **parked[new])
-        seen.parked = frozenset(parked)
+        snapshot.parked = frozenset(parked)
 
     def _runs(self) -> Iterator[Sample]:
-        for service, seen in self._seen.items():
-            for (saga, phase), runs in seen.runs.items():
+        for service, snapshot in self._snapshots.items():
+            for (saga, phase), runs in snapshot.runs.items():
                 yield {"service": service, "saga": saga, "phase": phase}, runs
 
     def _lag(self) -> Iterator[Sample]:
-        for service, seen in self._seen.items():
-            for consumer, seconds in seen.lag.items():
+        for service, snapshot in self._snapshots.items():
+            for consumer, seconds in snapshot.lag.items():
                 yield {"service": service, "consumer": consumer}, seconds
 
     def _events(self) -> Iterator[Sample]:
-        for service, seen in self._seen.items():
-            for (consumer, state), events in seen.events.items():
+        for service, snapshot in self._snapshots.items():
+            for (consumer, state), events in snapshot.events.items():
                 yield {"service": service, "consumer": consumer, "state": state}, events

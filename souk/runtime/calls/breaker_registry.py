@@ -49,21 +49,21 @@ class Guard:
         return self.callee == callee and caller in {"", self.caller}
 
 
-class Orders:
+class ModeOverrides:
     """What was ordered last, by callee and caller; what is for everybody is in place of what was for one."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, str], Mode] = {}
+        self._modes: dict[tuple[str, str], Mode] = {}
 
     def put(self, mode: Mode, callee: str, caller: str) -> None:
         """Remembers an order; an empty caller is everybody."""
         if not caller:
-            self._said = {said: kept for said, kept in self._said.items() if said[0] != callee}
-        self._said.pop((callee, caller), None)  # the later order comes last
-        self._said[callee, caller] = mode
+            self._modes = {pair: kept for pair, kept in self._modes.items() if pair[0] != callee}
+        self._modes.pop((callee, caller), None)  # the later order comes last
+        self._modes[callee, caller] = mode
 
     def __iter__(self) -> Iterator[tuple[Mode, str, str]]:
-        return iter([(mode, callee, caller) for (callee, caller), mode in self._said.items()])
+        return iter([(mode, callee, caller) for (callee, caller), mode in self._modes.items()])
 
 
 class Breakers:
@@ -72,23 +72,23 @@ class Breakers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._guards: dict[tuple[str, str, str], Guard] = {}
-        self._orders = Orders()
+        self._overrides = ModeOverrides()
 
     def add(self, caller: str, callee: str, breaker: Breaker, *, method: str = "") -> Breaker:
         """Shows a breaker from now on, in place of another between the same; gives it back."""
         guard = Guard(caller, callee, breaker, method)
         self._guards[caller, callee, method] = guard
-        for mode, ordered, by in self._orders:
+        for mode, ordered, by in self._overrides:
             if guard.meant(ordered, by):
                 self._put(guard, mode)
         return breaker
 
     def __iter__(self) -> Iterator[Guard]:
-        return iter([self._guards[place] for place in sorted(self._guards)])
+        return iter([self._guards[key] for key in sorted(self._guards)])
 
     def set(self, mode: Mode, callee: str, caller: str = "") -> list[Guard]:
         """Sets every breaker between `caller`, anybody if empty, and `callee`; gives those that there are."""
-        self._orders.put(mode, callee, caller)
+        self._overrides.put(mode, callee, caller)
         found = [guard for guard in self if guard.meant(callee, caller)]
         for guard in found:
             self._put(guard, mode)

@@ -18,7 +18,7 @@ from souk.descriptors.contract import Method
 from souk.discovery.directory import Directory
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Registry
-from souk.discovery.static import FixedRegistry
+from souk.discovery.static import StaticRegistry
 from souk.events.consumer import EventSinkServicer
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
@@ -29,9 +29,9 @@ from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
 from souk.rpc.client.layer_stack import Guards, GuardsOf, standard_layers
 from souk.rpc.connect.server import CONNECTIONS, serve_connect
-from souk.rpc.discovered import CONNECT, Elsewhere
+from souk.rpc.discovered import CONNECT, DiscoveredTransport
 from souk.rpc.grpc.server import serve
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.tls import MutualTls
 from souk.rpc.transport import Transport
@@ -45,7 +45,7 @@ from souk.runtime.config.resilience import Protection, read_resilience
 from souk.runtime.config.settings import Settings
 from souk.runtime.process.background import supervised
 from souk.runtime.process.open_files import for_clients
-from souk.runtime.service import Parts, Service
+from souk.runtime.service import Service, ServiceParts
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
 from souk.telemetry.traffic import Traffic
@@ -95,9 +95,9 @@ class Calls:
         self._clock = clock
         self._each_try = each_try
         self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
-        self._here = {name: InProcess(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
-        self._elsewhere: dict[str, Elsewhere] = {}
-        self.peers = PeerClocks(self._elsewhere, clock)
+        self._here = {name: InProcessTransport(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
+        self._discovered: dict[str, DiscoveredTransport] = {}
+        self.peers = PeerClocks(self._discovered, clock)
         self.skew = ClockSkew(self.registry, self.peers.ahead)
         self.health.watch("clock", self.skew.probe, blocks=True)
 
@@ -117,12 +117,12 @@ class Calls:
 
         return channel
 
-    def look_for(self, names: Iterable[str]) -> None:
+    def watch_services(self, names: Iterable[str]) -> None:
         """Watches these services in the registry, and compares clocks with them, from now on."""
         for name in set(names) - self._here.keys():
             self._there(name)
 
-    def serve(self, service: Service, parts: Parts) -> None:
+    def serve(self, service: Service, parts: ServiceParts) -> None:
         """Takes calls for a service, and events for its consumers, from now on."""
         dispatcher = self._dispatchers[service.name]
         dispatcher.add(parts.servicer, service.contract)
@@ -160,7 +160,7 @@ class Calls:
 
     async def close(self) -> None:
         """Lets running calls end, and takes no more."""
-        transports: list[Transport] = [*self._here.values(), *self._elsewhere.values()]
+        transports: list[Transport] = [*self._here.values(), *self._discovered.values()]
         for transport in transports:
             await transport.close(GRACE)
         await self.directory.close()
@@ -201,12 +201,14 @@ class Calls:
         balancer = replace(protection.balancer, zone=about.zone, name=about.instance or "")
         return replace(protection, balancer=balancer)
 
-    def _there(self, name: str) -> Elsewhere:
-        if name not in self._elsewhere:
+    def _there(self, name: str) -> DiscoveredTransport:
+        if name not in self._discovered:
             self.health.watch(name, is_there(name, self.directory, self.breakers))
             connect = self._about.hop == CONNECT
-            self._elsewhere[name] = Elsewhere(name, self.directory, self._clock, connect=connect, tls=self._tls)
-        return self._elsewhere[name]
+            self._discovered[name] = DiscoveredTransport(
+                name, self.directory, self._clock, connect=connect, tls=self._tls
+            )
+        return self._discovered[name]
 
 
 @asynccontextmanager
@@ -214,14 +216,14 @@ async def open_calls(
     secret: bytes, hosted: Sequence[str], settings: Settings, clock: Clock, each_try: Sequence[Layer] = ()
 ) -> AsyncIterator[Calls]:
     """Calls among services, closed with the block."""
-    discovery: Registry = FixedRegistry(settings.addresses)
+    discovery: Registry = StaticRegistry(settings.addresses)
     if settings.registry is not None:
         discovery = await open_registry(settings.registry, clock)
     calls = Calls(secret, hosted, discovery, settings, clock, each_try)
     try:
-        async with supervised(clock) as supervisor:
-            supervisor.start("health", calls.health.run)
-            supervisor.start("clocks of peers", calls.peers.run)
+        async with supervised(clock) as background:
+            background.start("health", calls.health.run)
+            background.start("clocks of peers", calls.peers.run)
             yield calls
     finally:
         await calls.close()

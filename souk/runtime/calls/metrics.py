@@ -46,11 +46,11 @@ class CallMetrics:
 
         def tell(call: Call, seconds: float, error: CallFailed | None) -> None:
             outcome = DONE if error is None else error.outcome.value
-            place = (call.method.full_name, outcome)
-            child = children.get(place)
+            key = (call.method.full_name, outcome)
+            child = children.get(key)
             if child is None:
                 method = call.method
-                child = children[place] = self._seconds.labels(caller, method.service, method.name, outcome)
+                child = children[key] = self._seconds.labels(caller, method.service, method.name, outcome)
             child.observe(seconds)
 
         return tell

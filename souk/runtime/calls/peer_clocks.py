@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from souk.discovery.registry import Instance
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.rpc.dates import RESOLUTION, seconds_of
-from souk.rpc.discovered import Elsewhere
+from souk.rpc.discovered import DiscoveredTransport
 
 EVERY = 5.0
 """Seconds after which an instance is asked again."""
@@ -23,7 +23,7 @@ _ROUND = 1.0
 class PeerClocks:
     """By how much this process is ahead of each instance in `elsewhere`, as it answered last."""
 
-    def __init__(self, elsewhere: Mapping[str, Elsewhere], clock: Clock) -> None:
+    def __init__(self, elsewhere: Mapping[str, DiscoveredTransport], clock: Clock) -> None:
         self._elsewhere = elsewhere
         self._clock = clock
         # By instance: its date at the zero of this process's monotonic clock, which nobody sets.
@@ -51,12 +51,12 @@ class PeerClocks:
         due = [one for one in known if self._asked.get(one[1].id, since) <= since]
         await asyncio.gather(*(self._read(there, instance) for there, instance in due))
 
-    def _known(self) -> Iterator[tuple[Elsewhere, Instance]]:
+    def _known(self) -> Iterator[tuple[DiscoveredTransport, Instance]]:
         for there in list(self._elsewhere.values()):
             for instance in there.instances:
                 yield there, instance
 
-    async def _read(self, there: Elsewhere, instance: Instance) -> None:
+    async def _read(self, there: DiscoveredTransport, instance: Instance) -> None:
         asked_at = self._asked[instance.id] = self._clock.monotonic()
         date = seconds_of(await there.date(instance.address, PATIENCE))
         if date is None:

@@ -14,7 +14,7 @@ from souk.kernel.addresses import LONGEST_PATH, socket_path, unix_address
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import LOOPBACK, Settings
 from souk.runtime.data.directory import private
-from souk.runtime.data.layout import Places
+from souk.runtime.data.layout import DataLayout
 
 ON_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PROTOCOLS = ("grpc", "rpc")
@@ -56,7 +56,7 @@ def service_address(instance: str, settings: Settings) -> Iterator[Address]:
 @contextmanager
 def _folder(instance: str, settings: Settings) -> Iterator[Path]:
     """The folder of sockets of the data directory, or one of this process where its path would be too long."""
-    folder = Places(settings.data.resolve()).run_folder()
+    folder = DataLayout(settings.data.resolve()).run_folder()
     longest = len(bytes(folder / f"{instance}.{PROTOCOLS[0]}.sock"))
     if longest <= LONGEST_PATH and "," not in str(folder):  # gRPC takes no comma
         yield private(folder)

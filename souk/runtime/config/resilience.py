@@ -107,84 +107,84 @@ def read_resilience(path: Path | None) -> Resilience:
         raise ConfigurationError(f"SOUK_RESILIENCE: {path}: {error}") from None
 
 
-def _protection(base: Protection, table: Any, place: str) -> Protection:
+def _protection(base: Protection, table: Any, path: str) -> Protection:
     parts = {"breaker": _breaker, "retry": _retry, "bulkhead": _bulkhead, "balancer": _balancer}
-    for name, part in _table(table, place).items():
-        read = parts[_known(name, parts, place)]
-        base = read(base, _table(part, f"{place}.{name}"), f"{place}.{name}")
+    for name, part in _table(table, path).items():
+        read = parts[_known(name, parts, path)]
+        base = read(base, _table(part, f"{path}.{name}"), f"{path}.{name}")
     return base
 
 
-def _breaker(base: Protection, table: Table, place: str) -> Protection:
+def _breaker(base: Protection, table: Table, path: str) -> Protection:
     values = dict(table)
     preset = values.pop("preset", None)
-    settings = base.breaker if preset is None else PRESETS[_known(preset, PRESETS, f"{place}.preset")]
+    settings = base.breaker if preset is None else PRESETS[_known(preset, PRESETS, f"{path}.preset")]
     first, longest = values.pop("open_for", None), values.pop("longest_open_for", None)
     if first is not None or longest is not None:
-        initial = _number(first, f"{place}.open_for") if first is not None else settings.open_for.initial
-        cap = _number(longest, f"{place}.longest_open_for") if longest is not None else settings.open_for.cap
+        initial = _number(first, f"{path}.open_for") if first is not None else settings.open_for.initial
+        cap = _number(longest, f"{path}.longest_open_for") if longest is not None else settings.open_for.cap
         settings = replace(settings, open_for=Backoff(initial, max(initial, cap), jitter=0.0))
-    return replace(base, breaker=_replaced(settings, values, place))
+    return replace(base, breaker=_replaced(settings, values, path))
 
 
-def _retry(base: Protection, table: Table, place: str) -> Protection:
-    return replace(base, retry=_replaced(base.retry, table, place))
+def _retry(base: Protection, table: Table, path: str) -> Protection:
+    return replace(base, retry=_replaced(base.retry, table, path))
 
 
-def _bulkhead(base: Protection, table: Table, place: str) -> Protection:
+def _bulkhead(base: Protection, table: Table, path: str) -> Protection:
     known: dict[str, Any] = {name: getattr(base, name) for name in _BULKHEAD}
     for name, value in table.items():
-        known[_known(name, known, place)] = _whole(value, f"{place}.{name}")
+        known[_known(name, known, path)] = _whole(value, f"{path}.{name}")
     return replace(base, **known)
 
 
-def _balancer(base: Protection, table: Table, place: str) -> Protection:
+def _balancer(base: Protection, table: Table, path: str) -> Protection:
     values = dict(table)
-    choice = _known(values.pop("choice", base.choice), CHOICES, f"{place}.choice")
+    choice = _known(values.pop("choice", base.choice), CHOICES, f"{path}.choice")
     ejection = base.balancer.ejection
     if "ejection_failures" in values:
-        failures = _whole(values.pop("ejection_failures"), f"{place}.ejection_failures")
+        failures = _whole(values.pop("ejection_failures"), f"{path}.ejection_failures")
         ejection = EjectionSettings(failures, ejection.ejected_for, ejection.most)
-    balancer = _replaced(replace(base.balancer, ejection=ejection), values, place)
+    balancer = _replaced(replace(base.balancer, ejection=ejection), values, path)
     return replace(base, balancer=balancer, choice=choice)
 
 
-def _replaced(settings: S, values: Table, place: str) -> S:
+def _replaced(settings: S, values: Table, path: str) -> S:
     """Settings with other values, each of the kind that it has."""
     kinds = {one.name: type(getattr(settings, one.name)) for one in fields(settings) if one.name not in _NESTED}
     readers = {bool: _flag, int: _whole}
     changed: dict[str, Any] = {
-        name: readers.get(kinds[_known(name, kinds, place)], _number)(value, f"{place}.{name}")
+        name: readers.get(kinds[_known(name, kinds, path)], _number)(value, f"{path}.{name}")
         for name, value in values.items()
     }
     return replace(settings, **changed)
 
 
-def _known(name: Any, names: Mapping[str, Any], place: str) -> str:
+def _known(name: Any, names: Mapping[str, Any], path: str) -> str:
     if name in names:
         return str(name)
-    raise ValueError(f"{place} has no {name!r}{meant(str(name), names)}")
+    raise ValueError(f"{path} has no {name!r}{meant(str(name), names)}")
 
 
-def _table(value: Any, place: str) -> Table:
+def _table(value: Any, path: str) -> Table:
     if not isinstance(value, dict):
-        raise TypeError(f"{place} must be a table, as in [{place}.breaker]")
+        raise TypeError(f"{path} must be a table, as in [{path}.breaker]")
     return value
 
 
-def _whole(value: Any, place: str) -> int:
+def _whole(value: Any, path: str) -> int:
     if type(value) is not int or value < 1:
-        raise ValueError(f"{place} must be a whole number from 1")
+        raise ValueError(f"{path} must be a whole number from 1")
     return value
 
 
-def _number(value: Any, place: str) -> float:
+def _number(value: Any, path: str) -> float:
     if type(value) not in (int, float) or not 0 <= value < float("inf"):
-        raise ValueError(f"{place} must be a number from 0")
+        raise ValueError(f"{path} must be a number from 0")
     return float(value)
 
 
-def _flag(value: Any, place: str) -> bool:
+def _flag(value: Any, path: str) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"{place} must be true or false")
+        raise TypeError(f"{path} must be true or false")
     return value

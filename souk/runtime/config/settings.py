@@ -27,7 +27,7 @@ PREFIX = "SOUK_"
 LOOPBACK = "127.0.0.1"
 TOPOLOGIES = ("monolith", "fleet")
 HOPS = ("connect", "grpc")
-SERVICE_PLACE = "{service}"
+SERVICE_PLACEHOLDER = "{service}"
 """Stands for a service's name in the URL of its database."""
 _HIDDEN = ("secret", "postgres", "redis", "registry")
 

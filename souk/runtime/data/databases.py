@@ -10,7 +10,7 @@ from souk.faults import Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
 from souk.runtime.config.parsers import postgres_server
-from souk.runtime.config.settings import SERVICE_PLACE, Settings
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER, Settings
 from souk.runtime.service import Service
 from souk.saga import maintenance as sagas
 from souk.store.database import Database, Transaction
@@ -24,9 +24,9 @@ _log = logger("hosting")
 def require_a_database_each(services: Iterable[Service], settings: Settings) -> None:
     """Raises ConfigurationError when several services would share a database."""
     kept = [service.name for service in services if service.migrations is not None]
-    if settings.postgres is not None and SERVICE_PLACE not in settings.postgres and len(kept) > 1:
+    if settings.postgres is not None and SERVICE_PLACEHOLDER not in settings.postgres and len(kept) > 1:
         raise ConfigurationError(
-            f"SOUK_POSTGRES must have {SERVICE_PLACE} in place of the database's name: "
+            f"SOUK_POSTGRES must have {SERVICE_PLACEHOLDER} in place of the database's name: "
             f"{', '.join(kept)} own a database each"
         )
 
@@ -44,8 +44,8 @@ async def open_database(service: Service, settings: Settings, clock: Clock, faul
         path = settings.data / f"{service.name}.db"
         where, database = str(path), await _sqlite(path, clock, faults)
     else:
-        url = settings.postgres.replace(SERVICE_PLACE, service.name)
-        where, database = _place(url), await _postgres(url, settings.postgres_pool, faults)
+        url = settings.postgres.replace(SERVICE_PLACEHOLDER, service.name)
+        where, database = _described(url), await _postgres(url, settings.postgres_pool, faults)
     try:
         await migrate(database, platform_migrations(), PLATFORM)
         await migrate(database, service.migrations, service.name)
@@ -101,7 +101,7 @@ async def _postgres(url: str, most: int, faults: Faults) -> Database:
         raise ConfigurationError("SOUK_POSTGRES: the driver cannot read this URL") from None
 
 
-def _place(url: str) -> str:
+def _described(url: str) -> str:
     return f"database {urlsplit(url).path.lstrip('/')} on {postgres_server(url)}"
 
 

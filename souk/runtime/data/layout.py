@@ -1,4 +1,4 @@
-"""Where a fleet keeps what, below its data directory. The supervisor and its commands agree on it here.
+"""Where a fleet keeps its files, below its data directory. The supervisor and its commands agree on it here.
 
 DATA/fleet/processes.json     what was started, for the next start after a crash
 DATA/fleet/credentials.json   passwords of database roles
@@ -24,8 +24,8 @@ LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The places of one data directory, which must be absolute."""
+class DataLayout:
+    """The paths below one data directory, which must be absolute."""
 
     data: Path
 

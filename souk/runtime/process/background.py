@@ -15,7 +15,7 @@ FIRST_DELAY = 0.1
 LONGEST_DELAY = 30.0
 
 
-class Supervisor:
+class BackgroundTasks:
     """Runs background work, and starts again, with back-off, what fails.
 
     Work that returns has ended. Work that ran for longer than the longest delay before it failed
@@ -69,10 +69,10 @@ class Supervisor:
 
 
 @asynccontextmanager
-async def supervised(clock: Clock) -> AsyncIterator[Supervisor]:
+async def supervised(clock: Clock) -> AsyncIterator[BackgroundTasks]:
     """A supervisor that stops with the block."""
-    supervisor = Supervisor(clock)
+    background = BackgroundTasks(clock)
     try:
-        yield supervisor
+        yield background
     finally:
-        await supervisor.stop()
+        await background.stop()

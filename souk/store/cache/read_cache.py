@@ -5,7 +5,7 @@
 - Readers of one key who come at once wait for one load (request coalescing).
 - What is older than `fresh` is answered at once and loaded anew meanwhile (stale-while-revalidate, RFC 5861).
 - Whoever changes something calls `changed()` after the commit: everything read before counts as stale from
-  then on, and nobody gets it without waiting for a new load. Other replicas notice within `LOOK`.
+  then on, and nobody gets it without waiting for a new load. Other replicas notice within `REFRESH_EVERY`.
 - While the database is away, what was known is answered for `lost` seconds more (stale-if-error).
 
 All of that hangs on a version, a random word: what was loaded belongs to the version that was current when
@@ -35,8 +35,8 @@ from souk.telemetry.logs import logger
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
 
-LOOK = 0.25
-"""Seconds between two looks at the version."""
+REFRESH_EVERY = 0.25
+"""Seconds between two reads of the version."""
 _STAMP = 8
 _REMEMBERED = 64
 """Versions of ours that came before the current one."""
@@ -59,7 +59,7 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[M]):
+class CacheEntry(Generic[M]):
     """An answer, the version it belongs to, and when it was loaded, on the monotonic clock."""
 
     message: M
@@ -82,7 +82,7 @@ class ReadCache:
         self._alone = alone and redis is None
         self._version, self._sure_at = secrets.token_hex(8), float("-inf")
         self._superseded: deque[str] = deque(maxlen=_REMEMBERED)
-        self._entries: BoundedMemory[Entry[Message]] = BoundedMemory(self._settings.octets)
+        self._entries: BoundedMemory[CacheEntry[Message]] = BoundedMemory(self._settings.octets)
         self._loads: dict[tuple[str, bytes], asyncio.Task[Message]] = {}
         self._untold = False
 
@@ -113,10 +113,10 @@ class ReadCache:
         if self._shared is None:
             return
         while True:
-            await self.look()
-            await asyncio.sleep(LOOK)
+            await self.refresh()
+            await asyncio.sleep(REFRESH_EVERY)
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Learns once."""
         if self._untold:
             await self._tell()
@@ -131,17 +131,17 @@ class ReadCache:
         self._version, self._sure_at = found, asked
 
     async def _tell(self) -> None:
-        told, asked = self._version, self._clock.monotonic()
-        if self._shared is not None and await self._shared.announce(told) and self._version == told:
+        announced, asked = self._version, self._clock.monotonic()
+        if self._shared is not None and await self._shared.announce(announced) and self._version == announced:
             self._untold, self._sure_at = False, asked
 
-    def _known(self, key: bytes, kind: type[M]) -> Entry[M] | None:
+    def _known(self, key: bytes, kind: type[M]) -> CacheEntry[M] | None:
         entry = self._entries.get(key)
         if entry is None or not isinstance(entry.message, kind):
             return None
-        return Entry(entry.message, entry.version, entry.loaded)
+        return CacheEntry(entry.message, entry.version, entry.loaded)
 
-    def _may_answer(self, entry: Entry[M], age: float, now: float) -> bool:
+    def _may_answer(self, entry: CacheEntry[M], age: float, now: float) -> bool:
         if entry.version != self._version:
             return False
         return age < (self._settings.stale if self._is_sure(now) else self._settings.unsure)
@@ -151,12 +151,12 @@ class ReadCache:
         return self._alone or now - self._sure_at <= self._settings.unsure
 
     def _load(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> "asyncio.Task[M]":
-        place = (self._version, key)  # one that began before a change is not for those who come after it
-        running = self._loads.get(place)
+        version_key = (self._version, key)  # one that began before a change is not for those who come after it
+        running = self._loads.get(version_key)
         if running is None:
             work = self._filled(key, kind, load, self._version)
-            running = self._loads[place] = asyncio.get_running_loop().create_task(work, context=Context())
-            running.add_done_callback(lambda _: self._loads.__delitem__(place))
+            running = self._loads[version_key] = asyncio.get_running_loop().create_task(work, context=Context())
+            running.add_done_callback(lambda _: self._loads.__delitem__(version_key))
         return running  # type: ignore[return-value]  # one key has one kind
 
     async def _filled(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]], version: str) -> M:
@@ -170,7 +170,7 @@ class ReadCache:
             if shared is not None:
                 await shared.keep(version, key, message)
         if key not in self._entries or version == self._version:
-            self._entries.set(key, Entry(message, version, began - age), message.ByteSize())
+            self._entries.set(key, CacheEntry(message, version, began - age), message.ByteSize())
         return message
 
 
@@ -207,7 +207,7 @@ class _Shared:
 
     async def find(self, version: str, key: bytes, kind: type[M]) -> tuple[M | None, float]:
         """What another replica has loaded, and its age in seconds."""
-        found = await self._ask(lambda: self._redis.get(self._place(version, key)))
+        found = await self._ask(lambda: self._redis.get(self._redis_key(version, key)))
         if not isinstance(found, bytes) or len(found) < _STAMP:
             return None, 0.0
         try:
@@ -220,9 +220,9 @@ class _Shared:
     async def keep(self, version: str, key: bytes, message: Message) -> None:
         """Shows others what was loaded."""
         value = self._clock.now().to_bytes(_STAMP) + message.SerializeToString()
-        await self._ask(lambda: self._redis.set(self._place(version, key), value, ex=self._seconds))
+        await self._ask(lambda: self._redis.set(self._redis_key(version, key), value, ex=self._seconds))
 
-    def _place(self, version: str, key: bytes) -> str:
+    def _redis_key(self, version: str, key: bytes) -> str:
         return f"{self._prefix}:{version}:{hashlib.blake2b(key, digest_size=16).hexdigest()}"
 
     def _is_there(self) -> bool:

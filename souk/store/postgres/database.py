@@ -77,7 +77,7 @@ class PostgresDatabase:
         self._listeners = listeners
         self._patience = patience
         self._faults = faults
-        self._hearing: PostgresListener | None = None
+        self._listener: PostgresListener | None = None
         self.tries_again = 0
         """How often a transaction was run again because it had collided with another."""
         self._loop = asyncio.get_running_loop()
@@ -118,19 +118,19 @@ class PostgresDatabase:
         return self._listeners.add(channel, callback)
 
     async def close(self) -> None:
-        if self._hearing is not None:
-            await self._hearing.stop()
+        if self._listener is not None:
+            await self._listener.stop()
         await self._pool.close()
 
     async def _start(self, sessions: Sessions) -> None:
         # A wake-up may be lost in a crash, so it need not wait for the disk.
-        self._hearing = PostgresListener(
+        self._listener = PostgresListener(
             lambda: sessions.connect("SET synchronous_commit = off"), self._listeners, self._name
         )
         try:
             async with self._connected() as connection:
                 await sessions.require_own(connection, self._name)
-            await self._hearing.start()
+            await self._listener.start()
         except DRIVER_ERRORS as error:
             await self._pool.close()
             raise refused(error, self._name) from error
@@ -176,9 +176,9 @@ class PostgresDatabase:
         except BaseException as error:
             if tx.begun:
                 await undisturbed(roll_back(connection))
-            if tx.unsent.assumed and isinstance(error, Exception):
+            if tx.batch.assumed and isinstance(error, Exception):
                 # Whatever follows from what is only likely is not so yet.
-                raise WrongAssumption(tx.unsent.assumed) from error
+                raise WrongAssumption(tx.batch.assumed) from error
             raise
         await undisturbed(self._commit(connection, tx))
         return result
@@ -216,8 +216,8 @@ class PostgresDatabase:
 
     async def _commit(self, connection: Connection, tx: PostgresTransaction) -> None:
         """COMMIT; or the one statement that is all of the transaction, and commits by itself."""
-        assumed = tx.unsent.assumed
-        last = Statement("COMMIT", ()) if tx.begun else tx.unsent.taken(strict=True) if tx.unsent else None
+        assumed = tx.batch.assumed
+        last = Statement("COMMIT", ()) if tx.begun else tx.batch.taken(strict=True) if tx.batch else None
         self._faults.point("store.commit")
         if last is not None:
             try:
@@ -228,8 +228,8 @@ class PostgresDatabase:
                 await self._not_committed(connection, tx, error)
         self._faults.point("store.committed")
         call_all(tx.callbacks, self._name)
-        if tx.channels and self._hearing is not None:
-            self._hearing.tell(tx.channels)
+        if tx.channels and self._listener is not None:
+            self._listener.tell(tx.channels)
 
     async def _not_committed(self, connection: Connection, tx: PostgresTransaction, error: BaseException) -> NoReturn:
         if may_run_again(error):
@@ -256,7 +256,7 @@ class PostgresDatabase:
 
 
 async def _whole(work: Work[T], tx: PostgresTransaction, how: "_Attempt") -> T:
-    """The work, and what it wrote and left unsent, unless that is all there is and may commit by itself."""
+    """The work, and what it wrote and left in its batch, unless that is all there is and may commit by itself."""
     result = await work(tx)
     if tx.begun or not how.guarded:
         await tx.flush()

@@ -64,7 +64,7 @@ def translate(error: BaseException, name: str, *, reading: bool = False) -> Stor
     meaning = meaning_of(error)
     if meaning.server is Server.READ_ONLY and reading:
         return StoreError(f"database {name} is read-only here: a read may not write")
-    return meaning.error(name, _said(error))
+    return meaning.error(name, _text_of(error))
 
 
 def refused(error: BaseException, name: str) -> SoukError:
@@ -76,7 +76,7 @@ def refused(error: BaseException, name: str) -> SoukError:
     return ConfigurationError(str(failure)) if meaning_of(error).server in wrong else failure
 
 
-def _said(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     """The engine's text; not the driver's of a URL, which quotes it, and so its password."""
     if isinstance(error, asyncpg.ClientConfigurationError | asyncpg.TargetServerAttributeNotMatched):
         return ""

@@ -69,7 +69,7 @@ class PostgresListener:
         self._lost.clear()
         self._connection = await self._connect()
         self._connection.add_termination_listener(self._on_lost)
-        await self._connection.add_listener(CHANNEL, self._on_heard)
+        await self._connection.add_listener(CHANNEL, self._on_notify)
 
     async def _stay(self) -> None:
         while True:
@@ -89,7 +89,7 @@ class PostgresListener:
     def _on_lost(self, connection: Any) -> None:
         self._lost.set()
 
-    def _on_heard(self, connection: Any, pid: int, channel: str, payload: object) -> None:
+    def _on_notify(self, connection: Any, pid: int, channel: str, payload: object) -> None:
         if pid != connection.get_server_pid():  # who listens here has been told already
             call_all(self._listeners.of([str(payload)]), self._name)
 

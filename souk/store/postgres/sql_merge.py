@@ -41,7 +41,7 @@ def go_together(earlier: Sequence[str], later: str) -> bool:
 
 
 @lru_cache(_REMEMBERED)
-def together(statements: Sequence[str], values: Sequence[int]) -> str:
+def sql_merge(statements: Sequence[str], values: Sequence[int]) -> str:
     """One statement; `values` says how many each has, and its parameters are numbered on."""
     parts, before = [], 0
     for sql, count in zip(statements, values, strict=True):
@@ -54,17 +54,19 @@ def together(statements: Sequence[str], values: Sequence[int]) -> str:
 
 
 @lru_cache(_REMEMBERED)
-def counted(statements: Sequence[str], values: Sequence[int], likely: Sequence[int | None], *, strict: bool) -> str:
-    """One statement that counts the rows of each of which something is `likely`, in columns c0, c1, ...
+def counted(
+    statements: Sequence[str], values: Sequence[int], expect_rows: Sequence[int | None], *, strict: bool
+) -> str:
+    """One statement that counts the rows of each of which something is `expect_rows`, in columns c0, c1, ...
 
     `strict`: it fails instead, with NOT_LIKELY, where one has changed another number, and nothing is changed.
     """
     parts, before = [], 0
-    for number, (sql, count, asked) in enumerate(zip(statements, values, likely, strict=True)):
-        told = "" if asked is None else " RETURNING 1"
-        parts.append(f"w{number} AS ({_moved(sql, before)}{told})")
+    for number, (sql, count, asked) in enumerate(zip(statements, values, expect_rows, strict=True)):
+        returning = "" if asked is None else " RETURNING 1"
+        parts.append(f"w{number} AS ({_moved(sql, before)}{returning})")
         before += count
-    asked_for = [(number, asked) for number, asked in enumerate(likely) if asked is not None]
+    asked_for = [(number, asked) for number, asked in enumerate(expect_rows) if asked is not None]
     if strict:
         as_likely = " AND ".join(f"{_count(number)} = {asked}" for number, asked in asked_for)
         # The text cannot be cast: so the statement fails, but only once it is reached.

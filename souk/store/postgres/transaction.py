@@ -12,7 +12,7 @@ from souk.kernel.errors import StoreError
 from souk.store.database import Dialect, Row, Value
 from souk.store.postgres.errors import DRIVER_ERRORS, is_about_data, may_run_again, translate
 from souk.store.postgres.sql_merge import can_be_counted, changed_table
-from souk.store.postgres.write_batch import Statement, Unsent, WrongAssumption
+from souk.store.postgres.write_batch import Statement, WriteBatch, WrongAssumption
 from souk.store.read_only import ReadOnly
 
 R = TypeVar("R")
@@ -88,7 +88,7 @@ class PostgresTransaction:
         self.collision: BaseException | None = None
         self.callbacks: list[Callable[[], None]] = []
         self.channels: set[str] = set()
-        self.unsent = Unsent()
+        self.batch = WriteBatch()
         self.begun = False
         """Whether BEGIN was sent, or is on its way."""
 
@@ -96,11 +96,11 @@ class PostgresTransaction:
     def dialect(self) -> Dialect:
         return DIALECT
 
-    async def execute(self, sql: str, *values: Value, likely: int | None = None) -> int:
-        if likely is not None and can_be_counted(sql) and self._assuming(sql):
-            await self._put_off(Statement(sql, values, likely))
-            return likely
-        sql, values = await self._with_unsent(sql, values)
+    async def execute(self, sql: str, *values: Value, expect_rows: int | None = None) -> int:
+        if expect_rows is not None and can_be_counted(sql) and self._assuming(sql):
+            await self._put_off(Statement(sql, values, expect_rows))
+            return expect_rows
+        sql, values = await self._with_batch(sql, values)
         return changed_rows(await self._call(lambda: self._connection.execute(sql, *values)))
 
     async def write(self, sql: str, *values: Value) -> None:
@@ -111,15 +111,15 @@ class PostgresTransaction:
 
     async def flush(self) -> None:
         """Sends what was written and not yet sent."""
-        if not self.unsent:
+        if not self.batch:
             return
-        assumed = self.unsent.assumed
-        sql, values, _ = self.unsent.taken()
+        assumed = self.batch.assumed
+        sql, values, _ = self.batch.taken()
         if not assumed:
             await self._call(lambda: self._connection.execute(sql, *values))
             return
         counts = await self._call(lambda: self._connection.fetchrow(sql, *values), assumed)
-        if counts is None or tuple(counts) != tuple(one.likely for one in assumed):
+        if counts is None or tuple(counts) != tuple(one.expect_rows for one in assumed):
             raise self._wrong(assumed)
 
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
@@ -130,12 +130,12 @@ class PostgresTransaction:
         await self._call(lambda: self._connection.executemany(sql, rows))
 
     async def fetch(self, sql: str, *values: Value) -> list[Row]:
-        sql, values = await self._with_unsent(sql, values)
+        sql, values = await self._with_batch(sql, values)
         rows: list[Any] = await self._call(lambda: self._connection.fetch(sql, *values))
         return rows
 
     async def fetch_one(self, sql: str, *values: Value) -> Row | None:
-        sql, values = await self._with_unsent(sql, values)
+        sql, values = await self._with_batch(sql, values)
         return await self._call(lambda: self._connection.fetchrow(sql, *values))
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -163,20 +163,20 @@ class PostgresTransaction:
 
     async def _put_off(self, statement: Statement) -> None:
         self._require_open()
-        if not self.unsent.takes(statement.sql):
+        if not self.batch.takes(statement.sql):
             await self.flush()
-        self.unsent.add(statement)
+        self.batch.add(statement)
 
-    async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
-        """The statement in one with what is unsent; that goes first where they may not be one."""
+    async def _with_batch(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
+        """The statement in one with what is in the batch; that goes first where they may not be one."""
         self._require_open()
-        if not self.unsent:
+        if not self.batch:
             return sql, values
-        if self.unsent.assumed or not self.unsent.takes(sql):
+        if self.batch.assumed or not self.batch.takes(sql):
             await self.flush()
             return sql, values
-        self.unsent.add(Statement(sql, values))
-        both = self.unsent.taken()
+        self.batch.add(Statement(sql, values))
+        both = self.batch.taken()
         return both.sql, both.values
 
     def _wrong(self, assumed: Sequence[Statement]) -> WrongAssumption:
@@ -221,11 +221,11 @@ class PostgresSingleRead(PostgresSnapshot):
     reading = False  # not even PostgreSQL's: that it is read-only is news of the server
     _asked = False
 
-    async def _with_unsent(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
+    async def _with_batch(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
         # PostgreSQL takes statements that change data only at the beginning, or behind a WITH there.
         if not _READS.match(sql):
             self._ended = self._ended or StoreError("a single read is a SELECT")
-        return await super()._with_unsent(sql, values)
+        return await super()._with_batch(sql, values)
 
     async def _call(self, statement: Callable[[], Awaitable[R]], assumed: Sequence[Statement] = ()) -> R:
         if self._asked:

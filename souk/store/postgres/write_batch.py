@@ -1,6 +1,6 @@
 """What a transaction of PostgreSQL has written and not yet sent: statements that can go as one.
 
-Of some it is assumed how many rows they change (`likely`). An assumption that turns out wrong starts the
+Of some it is assumed how many rows they change (`expect_rows`). An assumption that turns out wrong starts the
 transaction again, so a statement is not assumed anything of for a while after that: where stock runs out,
 most of them would be wrong.
 """
@@ -9,21 +9,21 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from souk.store.database import Value
-from souk.store.postgres.sql_merge import counted, go_together, together
+from souk.store.postgres.sql_merge import counted, go_together, sql_merge
 
 DOUBT = 1.0
 """Seconds."""
 
 
 class Statement(NamedTuple):
-    """One statement; `likely` is how many rows the work took it to change, None if it does not care."""
+    """One statement; `expect_rows` is how many rows the work took it to change, None if it does not care."""
 
     sql: str
     values: tuple[Value, ...]
-    likely: int | None = None
+    expect_rows: int | None = None
 
 
-class Unsent:
+class WriteBatch:
     """Statements that go together, in the order in which they were written."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Unsent:
     @property
     def assumed(self) -> tuple[Statement, ...]:
         """Those of which something was assumed."""
-        return tuple(one for one in self._statements if one.likely is not None)
+        return tuple(one for one in self._statements if one.expect_rows is not None)
 
     def takes(self, sql: str) -> bool:
         """Whether a statement may go in one with all of them."""
@@ -54,11 +54,11 @@ class Unsent:
 def _one(every: Sequence[Statement], *, strict: bool) -> Statement:
     sqls = tuple(one.sql for one in every)
     counts = tuple(len(one.values) for one in every)
-    likely = tuple(one.likely for one in every)
+    expect_rows = tuple(one.expect_rows for one in every)
     values = tuple(value for one in every for value in one.values)
-    if all(asked is None for asked in likely):
-        return Statement(together(sqls, counts), values)
-    return Statement(counted(sqls, counts, likely, strict=strict), values)
+    if all(asked is None for asked in expect_rows):
+        return Statement(sql_merge(sqls, counts), values)
+    return Statement(counted(sqls, counts, expect_rows, strict=strict), values)
 
 
 class WrongAssumption(BaseException):

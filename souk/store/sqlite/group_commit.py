@@ -35,7 +35,7 @@ _BUSY = Backoff(initial=0.005, cap=0.1, jitter=0.0)
 
 
 @dataclass(slots=True)
-class Member:
+class BatchMember:
     """One transaction of a batch. Its work runs in the context of whoever asked for it."""
 
     work: Work[Any]
@@ -87,8 +87,8 @@ class GroupCommit:
         self._strike = strike
         self._loop = asyncio.get_running_loop()
         self._thread = CommitThread(path.name)
-        self._waiting: deque[Member] = deque()
-        self._batch: list[Member] = []
+        self._waiting: deque[BatchMember] = deque()
+        self._batch: list[BatchMember] = []
         self._busy = False
         self._closed = False
         self._idle: list[asyncio.Future[None]] = []
@@ -97,7 +97,7 @@ class GroupCommit:
         """Puts `work` into the next batch; the future is done once that batch has ended."""
         if self._closed:
             raise StoreUnavailable(f"database {self._name} is closed")
-        member = Member(work, self._loop.create_future())
+        member = BatchMember(work, self._loop.create_future())
         self._waiting.append(member)
         if not self._busy:
             self._busy = True
@@ -147,7 +147,7 @@ class GroupCommit:
             self._connection.execute("ROLLBACK TO member")
         # It is not released: COMMIT does that for all of them, and a statement less for each counts.
 
-    def _run(self, member: Member) -> None:
+    def _run(self, member: BatchMember) -> None:
         tx = member.tx = SqliteTransaction(self._connection, self._name, self._faults)
         try:
             member.result = run_inline(member.work, tx)
@@ -192,7 +192,7 @@ class GroupCommit:
         else:
             self._rest()
 
-    def _announce(self, batch: list[Member]) -> None:
+    def _announce(self, batch: list[BatchMember]) -> None:
         kept = [member.tx for member in batch if member.error is None and member.tx is not None]
         call_all([callback for tx in kept for callback in tx.callbacks], self._name)
         call_all(self._listeners.of({channel for tx in kept for channel in tx.channels}), self._name)

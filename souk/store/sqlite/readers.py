@@ -23,8 +23,8 @@ T = TypeVar("T")
 THREADS = max(1, min(2, (os.cpu_count() or 1) - 1))
 LONGEST_READ = 1.0
 """Seconds, with the wait for a thread, after which such a read is given up."""
-_BETWEEN_LOOKS = 10_000
-"""Instructions of SQLite's virtual machine between two looks at the time: well below a millisecond."""
+_STEPS_BETWEEN_CHECKS = 10_000
+"""Instructions of SQLite's virtual machine between two checks of the time: well below a millisecond."""
 
 
 class LongReads:
@@ -64,7 +64,7 @@ class LongReads:
             self._free.append(connection)
 
     def _on(self, connection: sqlite3.Connection, work: Work[T], until: float) -> T:
-        connection.set_progress_handler(lambda: self._clock.monotonic() >= until, _BETWEEN_LOOKS)
+        connection.set_progress_handler(lambda: self._clock.monotonic() >= until, _STEPS_BETWEEN_CHECKS)
         tx = SqliteSnapshot(connection, self._name, INERT)
         try:
             connection.execute("BEGIN")

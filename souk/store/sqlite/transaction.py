@@ -68,7 +68,7 @@ class SqliteTransaction:
     def dialect(self) -> Dialect:
         return DIALECT
 
-    async def execute(self, sql: str, *values: Value, likely: int | None = None) -> int:
+    async def execute(self, sql: str, *values: Value, expect_rows: int | None = None) -> int:
         return self._call(sql, values, _changed)
 
     async def write(self, sql: str, *values: Value) -> None:

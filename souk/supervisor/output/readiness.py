@@ -12,62 +12,62 @@ from typing import Protocol
 from souk.kernel.addresses import unix_address
 
 
-class Readiness(Protocol):
+class ReadinessProbe(Protocol):
     """Both answer with the address at which the process takes calls, or None while it does not."""
 
-    def heard(self, line: bytes) -> str | None:
+    def on_line(self, line: bytes) -> str | None:
         """It wrote this line."""
         ...
 
-    def seen(self, pid: int) -> str | None:
-        """Time has passed; look at it."""
+    def poll(self, pid: int) -> str | None:
+        """Time has passed; checks the process."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class LineProbe:
     """It says so, in a line that `pattern` finds; its group `address` is the address, unless that is known."""
 
     pattern: re.Pattern[bytes]
     address: str = ""
 
-    def heard(self, line: bytes) -> str | None:
+    def on_line(self, line: bytes) -> str | None:
         found = self.pattern.search(line)
         if found is None:
             return None
         return self.address or found["address"].decode()
 
-    def seen(self, pid: int) -> str | None:
+    def poll(self, pid: int) -> str | None:
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """It answers at `address`, when asked by `look` with its pid."""
+class PollProbe:
+    """It answers at `address`, when asked by `check` with its pid."""
 
-    look: Callable[[int], bool]
+    check: Callable[[int], bool]
     address: str
 
-    def heard(self, line: bytes) -> str | None:
+    def on_line(self, line: bytes) -> str | None:
         return None
 
-    def seen(self, pid: int) -> str | None:
-        return self.address if self.look(pid) else None
+    def poll(self, pid: int) -> str | None:
+        return self.address if self.check(pid) else None
 
 
-def ready_line(service: str) -> Says:
+def ready_line(service: str) -> LineProbe:
     """What `souk serve` prints."""
-    return Says(re.compile(rb"^ready " + re.escape(service.encode()) + rb" (?P<address>\S+)$"))
+    return LineProbe(re.compile(rb"^ready " + re.escape(service.encode()) + rb" (?P<address>\S+)$"))
 
 
-def accepts(path: Path) -> Looks:
+def accepts(path: Path) -> PollProbe:
     """Somebody listens at a unix socket."""
 
-    def look(pid: int) -> bool:
+    def check(pid: int) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(path)) == 0
 
-    return Looks(look, unix_address(path))
+    return PollProbe(check, unix_address(path))
 
 
 _EVERY = 0.05

@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from souk.discovery.external.url_options import Options, options_of
+from souk.discovery.external.url_options import UrlOptions, options_of
 from souk.discovery.open import open_registry
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.testing.certificates import Authority
 
 
-def of(url: str) -> Options:
+def of(url: str) -> UrlOptions:
     return options_of(urlsplit(url), 8500, "/base")
 
 

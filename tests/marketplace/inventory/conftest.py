@@ -10,7 +10,7 @@ from shop.inventory.v1 import inventory_pb2 as pb
 from marketplace.inventory.service import service
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
-from souk.runtime.service import Host
+from souk.runtime.service import ServiceContext
 from souk.testing.clocks import FakeClock
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
@@ -23,7 +23,7 @@ class Shop:
     """The servicer with short calls for tests."""
 
     servicer: Any
-    host: Host
+    host: ServiceContext
     clock: FakeClock
     parts: Any
 

@@ -15,9 +15,9 @@ from souk.kernel.context import Caller, current
 from souk.kernel.errors import DomainError
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
-from souk.runtime.service import Host, Parts
+from souk.runtime.service import ServiceContext, ServiceParts
 
 
 class FakeUser(UserServiceServicer):
@@ -43,13 +43,13 @@ def users() -> FakeUser:
 
 
 @pytest.fixture
-def host(tmp_path: Path, users: FakeUser) -> Host:
+def host(tmp_path: Path, users: FakeUser) -> ServiceContext:
     key = b"k" * 32
     dispatcher = Dispatcher(CallerTokens(key, "user", SystemClock()))
     dispatcher.add(users, user.DESCRIPTOR.services_by_name["UserService"])
-    channel = Channel(InProcess(dispatcher), tokens=CallerTokens(key, "notification", SystemClock()))
+    channel = Channel(InProcessTransport(dispatcher), tokens=CallerTokens(key, "notification", SystemClock()))
     nothing: Any = SimpleNamespace()
-    return Host(
+    return ServiceContext(
         name=service.name,
         own_database=None,
         outbox=nothing,
@@ -62,7 +62,7 @@ def host(tmp_path: Path, users: FakeUser) -> Host:
 
 
 @pytest.fixture
-async def parts(host: Host) -> Parts:
+async def parts(host: ServiceContext) -> ServiceParts:
     return await build(host)
 
 

@@ -22,7 +22,7 @@ from marketplace.notification.service import service
 from marketplace.notification.templates import TEMPLATES
 from souk.events.envelope import Event
 from souk.kernel.errors import DomainError, InvalidArgument, PoisonedEvent
-from souk.runtime.service import Parts
+from souk.runtime.service import ServiceParts
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()
@@ -48,7 +48,9 @@ def forms(message: EmailMessage) -> tuple[str, str]:
     return plain.get_content(), html.get_content()
 
 
-async def test_a_confirmed_order_is_mailed(parts: Parts, tmp_path: Path, placed: order.Order, users: Any) -> None:
+async def test_a_confirmed_order_is_mailed(
+    parts: ServiceParts, tmp_path: Path, placed: order.Order, users: Any
+) -> None:
     await parts.consumers["mails"](event_of(order.OrderConfirmed(user_id="U-1", order=placed)))
     ((name, message),) = mailbox(tmp_path).items()
     assert name == "EVT-1.eml"
@@ -66,7 +68,7 @@ async def test_a_confirmed_order_is_mailed(parts: Parts, tmp_path: Path, placed:
     assert (caller.service, caller.subject) == ("notification", "")
 
 
-async def test_a_repeat_is_the_same_file_byte_by_byte(parts: Parts, tmp_path: Path, placed: order.Order) -> None:
+async def test_a_repeat_is_the_same_file_byte_by_byte(parts: ServiceParts, tmp_path: Path, placed: order.Order) -> None:
     event = event_of(order.OrderShipped(user_id="U-1", order=placed))
     written = set()
     for _ in range(2):
@@ -86,7 +88,9 @@ def payloads(placed: order.Order) -> list[Message]:
     ]
 
 
-async def test_every_subscription_has_a_template_that_works(parts: Parts, tmp_path: Path, placed: order.Order) -> None:
+async def test_every_subscription_has_a_template_that_works(
+    parts: ServiceParts, tmp_path: Path, placed: order.Order
+) -> None:
     heard = set(service.subscriptions[0].types)
     assert heard == set(TEMPLATES) == {payload.DESCRIPTOR.full_name for payload in payloads(placed)}
     for number, payload in enumerate(payloads(placed)):
@@ -99,7 +103,7 @@ async def test_every_subscription_has_a_template_that_works(parts: Parts, tmp_pa
 
 
 async def test_an_erased_user_is_not_written_to(
-    parts: Parts, tmp_path: Path, placed: order.Order, caplog: pytest.LogCaptureFixture
+    parts: ServiceParts, tmp_path: Path, placed: order.Order, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
         await parts.consumers["mails"](event_of(order.OrderConfirmed(user_id="U-gone", order=placed)))
@@ -107,7 +111,7 @@ async def test_an_erased_user_is_not_written_to(
     assert "EVT-1" in caplog.text
 
 
-async def test_an_event_is_sent_again_while_user_is_away(parts: Parts, users: Any, placed: order.Order) -> None:
+async def test_an_event_is_sent_again_while_user_is_away(parts: ServiceParts, users: Any, placed: order.Order) -> None:
     users.error = RuntimeError("no database")
     with pytest.raises(grpc.aio.AioRpcError):
         await parts.consumers["mails"](event_of(order.OrderConfirmed(user_id="U-1", order=placed)))
@@ -121,13 +125,15 @@ async def test_an_event_is_sent_again_while_user_is_away(parts: Parts, users: An
         Event(id="E", type="shop.order.v1.OrderConfirmed"),
     ],
 )
-async def test_what_can_never_be_written_is_parked(parts: Parts, event: Event) -> None:
+async def test_what_can_never_be_written_is_parked(parts: ServiceParts, event: Event) -> None:
     with pytest.raises(PoisonedEvent):
         await parts.consumers["mails"](event)
 
 
 @pytest.mark.parametrize("event_id", ["../../etc/passwd", "a/b", "", "x" * 300, ".hidden"])
-async def test_an_id_cannot_leave_the_mailbox(parts: Parts, tmp_path: Path, placed: order.Order, event_id: str) -> None:
+async def test_an_id_cannot_leave_the_mailbox(
+    parts: ServiceParts, tmp_path: Path, placed: order.Order, event_id: str
+) -> None:
     await parts.consumers["mails"](event_of(order.OrderConfirmed(user_id="U-1", order=placed), event_id))
     ((name, _),) = mailbox(tmp_path).items()
     assert len(name) == 68
@@ -145,7 +151,7 @@ async def test_an_id_cannot_leave_the_mailbox(parts: Parts, tmp_path: Path, plac
     ],
 )
 async def test_every_name_reaches_the_header_as_it_is(
-    parts: Parts, tmp_path: Path, users: Any, placed: order.Order, name: str
+    parts: ServiceParts, tmp_path: Path, users: Any, placed: order.Order, name: str
 ) -> None:
     users.contacts["U-1"] = user.Contact(email="m@example.com", name=name)
     await parts.consumers["mails"](event_of(order.OrderConfirmed(user_id="U-1", order=placed)))
@@ -157,7 +163,9 @@ async def test_every_name_reaches_the_header_as_it_is(
     assert str(make_header(decode_header(line.decode()))).replace('"', "").startswith(name.replace('"', ""))
 
 
-async def test_a_message_can_be_rendered_without_sending(parts: Parts, tmp_path: Path, placed: order.Order) -> None:
+async def test_a_message_can_be_rendered_without_sending(
+    parts: ServiceParts, tmp_path: Path, placed: order.Order
+) -> None:
     servicer: Any = parts.servicer
     payload = order.OrderConfirmed(user_id="U-1", order=placed).SerializeToString()
     request = pb.RenderMessageRequest(event_type="shop.order.v1.OrderConfirmed", payload=payload, name="<i>")

@@ -31,7 +31,7 @@ from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError, Outcome
 from souk.rpc.call import CallFailed, Status, failed
 from souk.rpc.status import STATUS_KEY, encode
-from souk.runtime.service import Host
+from souk.runtime.service import ServiceContext
 from souk.saga.definition import Saga
 from souk.saga.runner import SagaRunner, SagaSettings
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
@@ -159,7 +159,7 @@ class Reading:
 class Shop:
     """The use cases with short calls for tests; `placing` is what orders are placed with."""
 
-    host: Host
+    host: ServiceContext
     others: Participants
     runner: SagaRunner
     deps: Deps

@@ -17,22 +17,22 @@ from souk.testing.fleet_data import fleet_data
 
 async def _placed(folder: Path) -> list[Row]:
     async with offline(service, folder, new=True) as order:
-        store = OrderStore(order.host.outbox, order.host.clock)
+        store = OrderStore(order.context.outbox, order.context.clock)
 
         async def place(tx: Transaction) -> list[Row]:
             placed = OrderPlaced("U-1", (Item("P-1", 2, 5),), 10, "EUR", "ADDR-1", "card")
             await store.change(tx, Order("ORD-1"), [placed])
             return await tx.fetch("SELECT id, user_id, status, created_at, body FROM orders")
 
-        rows = await order.host.database.run(place)
-        await order.host.database.run(lambda tx: tx.execute("DELETE FROM orders"))
+        rows = await order.context.database.run(place)
+        await order.context.database.run(lambda tx: tx.execute("DELETE FROM orders"))
         return [tuple(row) for row in rows]
 
 
 async def _rows(folder: Path) -> list[Row]:
     async with offline(service, folder, new=True) as order:
         sql = "SELECT id, user_id, status, created_at, body FROM orders"
-        return [tuple(row) for row in await order.host.database.read(lambda tx: tx.fetch(sql))]
+        return [tuple(row) for row in await order.context.database.read(lambda tx: tx.fetch(sql))]
 
 
 def _rebuilt(data: Path) -> None:

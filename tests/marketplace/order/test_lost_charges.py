@@ -49,7 +49,7 @@ class Finding:
     def state(self, key: str) -> str:
         return str(self.shop.others.charged[key])
 
-    async def look(self) -> dict[Loss, int]:
+    async def check(self) -> dict[Loss, int]:
         await find_lost_charges(self.deps, self.command)
         return dict(self.found)
 
@@ -67,7 +67,7 @@ async def placed(shop: Shop, key: str = "key-1") -> pb.Order:
 
 async def test_the_charge_of_an_order_stays_whatever_becomes_of_it(shop: Shop, finding: Finding) -> None:
     orders = [await placed(shop, f"key-{n}") for n in range(3)]
-    assert await finding.look() == {}
+    assert await finding.check() == {}
     assert shop.others.count("cancel") == 0
     assert {finding.state(f"{order.id}:1:charge-payment") for order in orders} == {"captured"}
 
@@ -77,10 +77,10 @@ async def test_a_charge_without_an_order_is_given_back_and_counted(
 ) -> None:
     await placed(shop)
     key = finding.book("ORD-GONE")
-    assert await finding.look() == {Loss.UNKNOWN: 1}
+    assert await finding.check() == {Loss.UNKNOWN: 1}
     assert finding.state(key) == "undone"
     assert f"no order stands behind charge PAY-{key} of order ORD-GONE (unknown): it is given back" in caplog.text
-    assert await finding.look() == {Loss.UNKNOWN: 1}
+    assert await finding.check() == {Loss.UNKNOWN: 1}
     assert shop.others.count("cancel") == 1
 
 
@@ -94,12 +94,12 @@ async def test_a_saga_under_way_keeps_its_charge(shop: Shop, finding: Finding) -
     (charge,) = [key for name, key in shop.others.calls if name == "charge"]
     finding.book(charge.partition(":")[0])
     for _ in range(3):
-        assert await finding.look() == {}
+        assert await finding.check() == {}
     gate.set()
     answer = await placing
     assert isinstance(answer.reply, pb.Order)
     assert answer.reply.payment_id == f"PAY-{charge}"
-    assert await finding.look() == {}
+    assert await finding.check() == {}
     assert (finding.state(charge), shop.others.count("cancel")) == ("captured", 0)
 
 
@@ -110,7 +110,7 @@ async def test_the_charge_of_an_attempt_that_ended_without_it_is_given_back(
     await shop.place()
     order = await placed(shop)
     first, later = finding.book(order.id, 1), finding.book(order.id, 3)
-    assert await finding.look() == {Loss.ENDED: 1, Loss.UNKNOWN: 1}
+    assert await finding.check() == {Loss.ENDED: 1, Loss.UNKNOWN: 1}
     assert (finding.state(first), finding.state(later)) == ("undone", "undone")
     assert finding.state(f"{order.id}:2:charge-payment") == "captured"
 
@@ -120,7 +120,7 @@ async def test_the_charge_of_a_rejected_order_is_given_back(shop: Shop, finding:
     await shop.place()
     (order_id,) = {key.partition(":")[0] for name, key in shop.others.calls if name == "reserve"}
     key = finding.book(order_id)
-    assert await finding.look() == {Loss.ENDED: 1}
+    assert await finding.check() == {Loss.ENDED: 1}
     assert finding.state(key) == "undone"
 
 
@@ -131,7 +131,7 @@ async def test_the_charge_of_a_cancelled_order_is_given_back(shop: Shop, finding
         while (await shop.order(order.id)).status != pb.ORDER_STATUS_CANCELLED:
             await asyncio.sleep(0.01)
     key = finding.book(order.id)
-    assert await finding.look() == {Loss.CANCELLED: 1}
+    assert await finding.check() == {Loss.CANCELLED: 1}
     assert finding.state(key) == "undone"
 
 
@@ -144,43 +144,43 @@ async def test_many_unknown_orders_mean_that_orders_were_lost(
     (order_id,) = {key.partition(":")[0] for name, key in shop.others.calls if name == "reserve"}
     ended = finding.book(order_id)
     unknown = [finding.book(f"ORD-{n:03}") for n in range(MOST_UNKNOWN + 1)]
-    assert await finding.look() == {Loss.UNKNOWN: MOST_UNKNOWN + 1, Loss.ENDED: 1}
+    assert await finding.check() == {Loss.UNKNOWN: MOST_UNKNOWN + 1, Loss.ENDED: 1}
     assert {finding.state(key) for key in unknown} == {"captured"}
     assert finding.state(ended) == "undone"
     assert "are orders missing?" in caplog.text
     finding.clock.advance(WHOLE_BOOK)
-    await finding.look()
+    await finding.check()
     assert {finding.state(key) for key in unknown} == {"captured"}
 
 
 async def test_the_whole_book_is_gone_through_once_a_day_and_what_is_new_between(shop: Shop, finding: Finding) -> None:
     await placed(shop)
-    await finding.look()
+    await finding.check()
     early = finding.book("ORD-000")  # its id sorts before what was seen
     late = finding.book("ORD-ZZZ")
-    assert await finding.look() == {Loss.UNKNOWN: 1}
+    assert await finding.check() == {Loss.UNKNOWN: 1}
     assert (finding.state(early), finding.state(late)) == ("captured", "undone")
     finding.clock.advance(WHOLE_BOOK)
-    assert await finding.look() == {Loss.UNKNOWN: 2}
+    assert await finding.check() == {Loss.UNKNOWN: 2}
     assert finding.state(early) == "undone"
 
 
 async def test_while_payment_is_away_nothing_is_passed_over(shop: Shop, finding: Finding, lost_answer: Any) -> None:
     keys = [finding.book("ORD-1"), finding.book("ORD-2")]
     shop.others.fail["standing"] = [lost_answer()]
-    assert await finding.look() == {}
+    assert await finding.check() == {}
     shop.others.fail["cancel"] = [lost_answer()]
-    assert await finding.look() == {}
-    assert await finding.look() == {Loss.UNKNOWN: 2}
+    assert await finding.check() == {}
+    assert await finding.check() == {Loss.UNKNOWN: 2}
     assert {finding.state(key) for key in keys} == {"undone"}
 
 
 async def test_all_pages_are_gone_through(shop: Shop) -> None:
     finding = Finding(shop, report_only=True)
     keys = [finding.book(f"ORD-{n:03}") for n in range(2 * AT_ONCE + 1)]
-    assert await finding.look() == {Loss.UNKNOWN: len(keys)}
+    assert await finding.check() == {Loss.UNKNOWN: len(keys)}
     assert {finding.state(key) for key in keys} == {"captured"}
-    assert await finding.look() == {Loss.UNKNOWN: len(keys)}, "each was seen once"
+    assert await finding.check() == {Loss.UNKNOWN: len(keys)}, "each was seen once"
 
 
 def test_what_happens_to_them_can_be_set() -> None:
@@ -211,7 +211,7 @@ class PaymentAtTheOtherEnd:
 
 
 async def test_the_service_looks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("marketplace.order.background.LOOK_EVERY", 0)
+    monkeypatch.setattr("marketplace.order.background.CHECK_EVERY", 0)
     payment = PaymentAtTheOtherEnd()
     async with service_host(service, tmp_path) as host:
         parts = await build(replace(host, channel=lambda name: cast(Any, payment)))

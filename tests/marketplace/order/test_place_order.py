@@ -17,7 +17,7 @@ from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
-from souk.saga.runner import Outcome, Progress, SagaRunner
+from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner
 
 Shop = Any
 
@@ -294,9 +294,9 @@ class Impatient:
         self.start, self.open, self.progress = runner.start, runner.open, runner.progress
         self._runner = runner
 
-    async def wait(self, ref: SagaRef, until: float) -> Progress:
+    async def wait(self, ref: SagaRef, until: float) -> SagaProgress:
         await self._runner.wait(ref, until)
-        return Progress(Outcome.RUNNING)
+        return SagaProgress(SagaOutcome.RUNNING)
 
 
 async def test_a_rejection_in_the_last_moment_is_no_success(shop: Shop) -> None:

@@ -212,7 +212,7 @@ async def at_rest(shop: Shop) -> None:
     await asyncio.gather(*shop.others.late)
 
 
-async def look(shop: Shop) -> None:
+async def check(shop: Shop) -> None:
     """Every order against what the participants know of it, and its key's answer against both."""
     world: Weather = shop.others
     shown = (await shop.read.page("U-1", pb.ListOrdersRequest(page_size=100))).orders
@@ -243,10 +243,10 @@ async def test_at_rest_everything_is_in_its_place(
         comparing = tasks.create_task(compare(shop))
         await asyncio.gather(*(wishes(shop, random, buyer) for buyer in range(6)))
         await at_rest(shop)
-        await look(shop)
+        await check(shop)
         first = {key: await answer(shop, key) for key in KEYS}
         await at_rest(shop)
-        await look(shop)
+        await check(shop)
         final = {key: reply for key, reply in first.items() if reply is not None}
         assert {key: await answer(shop, key) for key in final} == final, "one outcome a key"
         comparing.cancel()
@@ -268,7 +268,7 @@ async def test_a_replica_that_leaves_in_the_storm_is_no_loss(
         await one.runner.close()
         await storm
         await at_rest(two)
-        await look(two)
+        await check(two)
         taking_over.cancel()
         await asyncio.gather(taking_over, return_exceptions=True)
 

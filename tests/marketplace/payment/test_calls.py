@@ -11,7 +11,7 @@ from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 
 KEY = b"a key that only this test knows, and nobody else"
@@ -22,7 +22,7 @@ async def payment(desk):
     clock = SystemClock()
     dispatcher = Dispatcher(CallerTokens(KEY, "payment", clock))
     dispatcher.add(desk.servicer, service.contract)
-    transport = InProcess(dispatcher)
+    transport = InProcessTransport(dispatcher)
     async with Channel(transport, tokens=CallerTokens(KEY, "order", clock)) as channel:
         with acting_as("order", on_behalf_of="U-1", deadline=clock.monotonic() + 20):
             yield PaymentServiceStub(channel)

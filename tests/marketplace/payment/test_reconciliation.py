@@ -34,7 +34,7 @@ class Reconciling:
         count = lambda difference: self.found.update([difference])  # noqa: E731
         self.command = ReconcileProvider(count, interval=1, report_only=report_only)
 
-    async def look(self, seconds: float = 3 * MINUTE) -> dict[Difference, int]:
+    async def check(self, seconds: float = 3 * MINUTE) -> dict[Difference, int]:
         self.desk.clock.advance(seconds)
         await reconcile_provider(self.desk.deps, self.command)
         return dict(self.found)
@@ -62,8 +62,8 @@ async def test_a_book_that_agrees_has_no_difference(compared: Reconciling) -> No
     await desk.cancel("k1")
     await desk.cancel("never")
     for _ in range(3):
-        assert await compared.look() == {}
-    assert await compared.look(SWEEP / MICROSECONDS + 1) == {}
+        assert await compared.check() == {}
+    assert await compared.check(SWEEP / MICROSECONDS + 1) == {}
 
 
 async def test_a_charge_without_a_payment_is_given_back_and_counted_once(compared: Reconciling) -> None:
@@ -71,15 +71,15 @@ async def test_a_charge_without_a_payment_is_given_back_and_counted_once(compare
     await desk.charge("k", await desk.card("tok_visa"))
     await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
     await desk.bank.charge("PAY-lost/2", "tok_visa", 50, "USD")
-    assert await compared.look() == {Difference.UNKNOWN: 2}
+    assert await compared.check() == {Difference.UNKNOWN: 2}
     assert (await desk.bank.taken("EUR"), await desk.bank.taken("USD")) == (1_000, 0)
-    await compared.look()
-    assert await compared.look(SWEEP / MICROSECONDS + 1) == {Difference.UNKNOWN: 2}
+    await compared.check()
+    assert await compared.check(SWEEP / MICROSECONDS + 1) == {Difference.UNKNOWN: 2}
 
 
 async def test_only_reporting_gives_nothing_back(desk: Any) -> None:
     await desk.bank.charge("PAY-of-another", "tok_visa", 900, "EUR")
-    assert await Reconciling(desk, report_only=True).look() == {Difference.UNKNOWN: 1}
+    assert await Reconciling(desk, report_only=True).check() == {Difference.UNKNOWN: 1}
     assert await desk.bank.taken("EUR") == 900
     await desk.bank.refund("r", "PAY-of-another", 900)
 
@@ -92,7 +92,7 @@ async def test_a_charge_that_the_book_calls_void_is_given_back(compared: Reconci
     await desk.deps.database.run(
         lambda tx: tx.execute("UPDATE payments SET status = $2 WHERE id = $1", payment, status.value)
     )
-    assert await compared.look() == {Difference.VOID: 1}
+    assert await compared.check() == {Difference.VOID: 1}
     assert await desk.bank.taken("EUR") == 0
     assert await desk.status("k") is (Status.REFUNDED if status is Status.VOIDED else Status.DECLINED)
 
@@ -103,9 +103,9 @@ async def test_what_is_under_way_is_left_alone_and_what_is_left_is_recorded(comp
     await desk.deps.database.run(lambda tx: tx.execute("DELETE FROM postings"))
     await desk.deps.database.run(lambda tx: tx.execute("UPDATE payments SET status = 'PENDING' WHERE id = $1", payment))
     await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
-    assert await compared.look(AGE / MICROSECONDS / 2) == {}
+    assert await compared.check(AGE / MICROSECONDS / 2) == {}
     assert await desk.status("k") is Status.PENDING
-    assert await compared.look(AGE / MICROSECONDS) == {Difference.UNDECIDED: 1, Difference.UNKNOWN: 1}
+    assert await compared.check(AGE / MICROSECONDS) == {Difference.UNDECIDED: 1, Difference.UNKNOWN: 1}
     assert await desk.status("k") is Status.CAPTURED
 
 
@@ -121,7 +121,7 @@ async def test_what_cannot_be_made_good_is_counted(compared: Reconciling) -> Non
     await bank.run(lambda tx: tx.execute("UPDATE charges SET refunded = 5 WHERE key = $1", ids["more"]))
     await bank.run(lambda tx: tx.execute("UPDATE charges SET refunded = 0 WHERE key = $1", ids["less"]))
     await bank.run(lambda tx: tx.execute("DELETE FROM charges WHERE key = $1", ids["missing"]))
-    found = await compared.look()
+    found = await compared.check()
     assert found == {Difference.AMOUNT: 1, Difference.REFUNDED: 2, Difference.MISSING: 1}
     for column, key in (("amount = 1000", "amount"), ("refunded = 0", "more"), ("refunded = 300", "less")):
         await bank.run(lambda tx, s=f"UPDATE charges SET {column} WHERE key = $1", k=ids[key]: tx.execute(s, k))
@@ -138,7 +138,7 @@ async def test_a_charge_that_is_lost_without_a_trace_is_given_back(compared: Rec
     await desk.deps.database.run(lambda tx: desk.deps.payments.update(tx, void))
     await desk.deps.database.run(lambda tx: tx.execute("DELETE FROM postings"))
     await desk.charge("o2", card)
-    assert await compared.look() == {Difference.VOID: 1}
+    assert await compared.check() == {Difference.VOID: 1}
     assert await desk.bank.taken("EUR") == 1_000
 
 
@@ -147,7 +147,7 @@ async def test_one_of_the_replicas_looks_at_a_time(desk: Any) -> None:
     for one in both:
         one.command = replace(one.command, interval=60 * MICROSECONDS)
     await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
-    await asyncio.gather(*(one.look() for one in both))
+    await asyncio.gather(*(one.check() for one in both))
     assert sum((one.found for one in both), Counter()) == {Difference.UNKNOWN: 1}
 
 
@@ -155,7 +155,7 @@ async def test_both_engines_know_the_statements(till: Any, tmp_path: Any, postgr
     async with till(tmp_path, FakeClock(), url=postgres_url) as desk:
         await desk.charge("k", await desk.card("tok_visa"))
         await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
-        assert await Reconciling(desk).look() == {Difference.UNKNOWN: 1}
+        assert await Reconciling(desk).check() == {Difference.UNKNOWN: 1}
         await desk.reconcile()
 
 

@@ -9,7 +9,7 @@ from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.service import service
 from marketplace.product.servicer import ProductServicer
-from souk.runtime.service import Host, Parts
+from souk.runtime.service import ServiceContext, ServiceParts
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import HeldToContract, service_host
 
@@ -20,18 +20,18 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def host(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Host]:
+async def host(tmp_path: Path, clock: FakeClock) -> AsyncIterator[ServiceContext]:
     async with service_host(service, tmp_path, clock=clock) as host:
         yield host
 
 
 @pytest.fixture
-async def parts(host: Host) -> Parts:
+async def parts(host: ServiceContext) -> ServiceParts:
     return await service.build(host)
 
 
 @pytest.fixture
-def product(parts: Parts) -> ProductServicer:
+def product(parts: ServiceParts) -> ProductServicer:
     assert isinstance(parts.servicer, ProductServicer)
     return cast(ProductServicer, HeldToContract(parts.servicer))
 

@@ -7,14 +7,14 @@ from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.servicer import ProductServicer
 from souk.kernel.errors import DomainError, InvalidArgument
-from souk.runtime.service import Host, Parts
+from souk.runtime.service import ServiceContext, ServiceParts
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()
 
 
-async def published(host: Host) -> list[tuple[str, str, bytes]]:
+async def published(host: ServiceContext) -> list[tuple[str, str, bytes]]:
     rows = await host.database.read(lambda tx: tx.fetch("SELECT type, key, payload FROM souk_outbox ORDER BY seq"))
     return [(row["type"].rpartition(".")[2], row["key"], row["payload"]) for row in rows]
 
@@ -31,7 +31,7 @@ async def test_an_id_is_made_up_unless_it_is_given(product: ProductServicer, mug
     assert (await product.CreateProduct(mug, CONTEXT)).id.startswith("P-")
 
 
-async def test_an_id_is_taken_once(product: ProductServicer, mug: Any, host: Host) -> None:
+async def test_an_id_is_taken_once(product: ProductServicer, mug: Any, host: ServiceContext) -> None:
     await product.CreateProduct(mug, CONTEXT)
     with pytest.raises(DomainError) as caught:
         await product.CreateProduct(mug, CONTEXT)
@@ -95,7 +95,9 @@ async def test_a_picture_can_be_taken_away(product: ProductServicer, mug: Any) -
     assert not changed.HasField("image_url")
 
 
-async def test_a_change_is_checked_and_nothing_happens(product: ProductServicer, mug: Any, host: Host) -> None:
+async def test_a_change_is_checked_and_nothing_happens(
+    product: ProductServicer, mug: Any, host: ServiceContext
+) -> None:
     before = await product.CreateProduct(mug, CONTEXT)
     with pytest.raises(InvalidArgument):
         await product.UpdateProduct(pb.UpdateProductRequest(id="P-1", price=-1), CONTEXT)
@@ -125,7 +127,7 @@ async def test_unknown_products_are_not_found(product: ProductServicer, product_
         assert caught.value.reason == "PRODUCT_NOT_FOUND"
 
 
-async def test_every_change_is_told_in_order(product: ProductServicer, mug: Any, host: Host) -> None:
+async def test_every_change_is_told_in_order(product: ProductServicer, mug: Any, host: ServiceContext) -> None:
     await product.CreateProduct(mug, CONTEXT)
     changed = await product.UpdateProduct(pb.UpdateProductRequest(id="P-1", name="Cup"), CONTEXT)
     await product.UpdateProduct(pb.UpdateProductRequest(id="P-1", name="Cup"), CONTEXT)
@@ -151,7 +153,7 @@ async def test_a_batch_is_at_most_100(product: ProductServicer) -> None:
         await product.BatchGetProducts(pb.BatchGetProductsRequest(ids=["P-1"] * 101), CONTEXT)
 
 
-async def test_the_demo_can_be_loaded_again(product: ProductServicer, parts: Parts) -> None:
+async def test_the_demo_can_be_loaded_again(product: ProductServicer, parts: ServiceParts) -> None:
     await parts.demo()
     await product.UpdateProduct(pb.UpdateProductRequest(id="P-102", price=1), CONTEXT)
     await product.DeleteProduct(pb.DeleteProductRequest(id="P-103"), CONTEXT)

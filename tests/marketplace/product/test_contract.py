@@ -13,7 +13,7 @@ from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
-from souk.rpc.in_process.transport import InProcess
+from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 
 KEY = b"k" * 32
@@ -25,7 +25,9 @@ BUYER = CallContext(caller=Caller(subject="U-1", roles=frozenset({"customer"}), 
 def stub(product: ProductServicer) -> ProductServiceStub:
     dispatcher = Dispatcher(CallerTokens(KEY, "product", SystemClock()))
     dispatcher.add(product, service.contract)
-    return ProductServiceStub(Channel(InProcess(dispatcher), tokens=CallerTokens(KEY, "gateway", SystemClock())))
+    return ProductServiceStub(
+        Channel(InProcessTransport(dispatcher), tokens=CallerTokens(KEY, "gateway", SystemClock()))
+    )
 
 
 async def test_only_an_admin_changes_the_catalogue(stub: ProductServiceStub, mug: pb.CreateProductRequest) -> None:

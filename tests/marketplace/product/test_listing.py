@@ -15,7 +15,7 @@ from marketplace.product.servicer import ProductServicer
 from marketplace.product.store.products import ProductStore
 from marketplace.product.store.words import folded, query_words, words_of
 from souk.kernel.errors import InvalidArgument
-from souk.runtime.service import Parts
+from souk.runtime.service import ServiceParts
 from souk.testing.service_host import CallRecord, service_host
 from tests.properties import examples
 
@@ -67,7 +67,7 @@ async def test_names_sort_without_case(product: ProductServicer) -> None:
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_every_sort_meets_every_product_once(product: ProductServicer, parts: Parts, sort: str) -> None:
+async def test_every_sort_meets_every_product_once(product: ProductServicer, parts: ServiceParts, sort: str) -> None:
     await parts.demo()
     found = await walk(product.ListProducts, pb.ListProductsRequest(sort=sort, page_size=7))
     assert len(found) == 64
@@ -99,7 +99,7 @@ async def test_nonsense_is_refused(product: ProductServicer, request_: Any, fiel
     assert caught.value.violations[0].field == field
 
 
-async def test_a_token_belongs_to_its_query(product: ProductServicer, parts: Parts) -> None:
+async def test_a_token_belongs_to_its_query(product: ProductServicer, parts: ServiceParts) -> None:
     await parts.demo()
     listed = await product.ListProducts(pb.ListProductsRequest(category="toys", page_size=2), CONTEXT)
     searched = await product.SearchProducts(pb.SearchProductsRequest(q="set", page_size=2), CONTEXT)
@@ -150,7 +150,7 @@ async def test_a_changed_product_is_found_by_its_new_words_alone(product: Produc
     assert await ids(product.SearchProducts, pb.SearchProductsRequest(q="samovar")) == ["x"]
 
 
-async def test_search_pages_meet_every_match_once(product: ProductServicer, parts: Parts) -> None:
+async def test_search_pages_meet_every_match_once(product: ProductServicer, parts: ServiceParts) -> None:
     await parts.demo()
     request = pb.SearchProductsRequest(q="a", page_size=100)
     whole = [item.id for item in (await product.SearchProducts(request, CONTEXT)).products]

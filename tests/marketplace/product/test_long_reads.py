@@ -11,7 +11,7 @@ from marketplace.product.servicer import ProductServicer
 from marketplace.product.store import search
 from marketplace.product.store.products import ProductStore
 from marketplace.product.store.search import MOST_RANKED
-from souk.runtime.service import Host
+from souk.runtime.service import ServiceContext
 from souk.store.database import Database, Dialect, Transaction, Work
 from tests.marketplace.product.test_listing import CONTEXT
 
@@ -24,7 +24,7 @@ _INDEX = "INSERT INTO product_search (rowid, name, category, description) SELECT
 
 
 @pytest.fixture
-async def large(host: Host, product: ProductServicer) -> ProductServicer:
+async def large(host: ServiceContext, product: ProductServicer) -> ProductServicer:
     async def fill(tx: Transaction) -> None:
         await tx.execute(_PRODUCTS, SIZE)
         await tx.execute(_INDEX)
@@ -52,14 +52,14 @@ class Threads:
 
 
 @pytest.mark.parametrize("sort", ["name", "-price", "createdAt"])
-async def test_a_list_does_not_run_on_the_event_loop(large: ProductServicer, host: Host, sort: str) -> None:
+async def test_a_list_does_not_run_on_the_event_loop(large: ProductServicer, host: ServiceContext, sort: str) -> None:
     threads = Threads(host.database)
     store = ProductStore(cast(Database, threads), host.outbox)
     assert await store.list(Listing(sort, "late", None, None), None, 10)
     assert threading.get_ident() not in threads.seen
 
 
-async def test_a_search_does_not_run_on_the_event_loop(large: ProductServicer, host: Host) -> None:
+async def test_a_search_does_not_run_on_the_event_loop(large: ProductServicer, host: ServiceContext) -> None:
     threads = Threads(host.database)
     assert await ProductStore(cast(Database, threads), host.outbox).search(["t"], None, None, 10)
     assert threading.get_ident() not in threads.seen
@@ -79,7 +79,7 @@ async def test_so_many_matches_are_ranked_and_of_a_category_its_own(large: Produ
     assert await found(category="late") == SIZE - 1_400
 
 
-async def test_the_index_is_asked_once_for_a_category(large: ProductServicer, host: Host) -> None:
+async def test_the_index_is_asked_once_for_a_category(large: ProductServicer, host: ServiceContext) -> None:
     sql, values = search.page_of_matches("sqlite", "id", ["t"], "late", None, 10)
     plan = await host.database.read(lambda tx: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", *values))
     (asked,) = [row["detail"] for row in plan if "product_search" in row["detail"]]

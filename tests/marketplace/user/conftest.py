@@ -13,7 +13,7 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
 from souk.kernel.context import CallContext, Caller, use
-from souk.runtime.service import Host, Parts
+from souk.runtime.service import ServiceContext, ServiceParts
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, HeldToContract, service_host
 
@@ -65,18 +65,18 @@ def passwords() -> PlainPasswords:
 
 
 @pytest.fixture
-async def host(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Host]:
+async def host(tmp_path: Path, clock: FakeClock) -> AsyncIterator[ServiceContext]:
     async with service_host(service, tmp_path, clock=clock) as host:
         yield host
 
 
 @pytest.fixture
-async def parts(host: Host, passwords: PlainPasswords, obligations: Free) -> Parts:
+async def parts(host: ServiceContext, passwords: PlainPasswords, obligations: Free) -> ServiceParts:
     return await build(host, passwords, obligations)
 
 
 @pytest.fixture
-def user(parts: Parts) -> UserServicer:
+def user(parts: ServiceParts) -> UserServicer:
     assert isinstance(parts.servicer, UserServicer)
     return cast(UserServicer, HeldToContract(parts.servicer))
 

@@ -8,7 +8,7 @@ from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.servicer import UserServicer
 from souk.kernel.errors import DomainError, InvalidArgument
-from souk.runtime.service import Host, Parts
+from souk.runtime.service import ServiceContext, ServiceParts
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()
@@ -94,7 +94,7 @@ async def test_an_email_of_another_cannot_be_taken_over(user: UserServicer, mina
 
 
 async def test_erasing_leaves_nothing_personal_and_is_told_once(
-    user: UserServicer, mina: pb.User, acting: Any, host: Host
+    user: UserServicer, mina: pb.User, acting: Any, host: ServiceContext
 ) -> None:
     login = pb.CreateTokenRequest(email=mina.email, password="correct horse")
     with acting(mina.id, await user.CreateToken(login, CONTEXT)):
@@ -132,7 +132,7 @@ async def test_services_learn_roles_and_contact(user: UserServicer, mina: pb.Use
             await user.GetContact(pb.GetContactRequest(user_id=unknown), CONTEXT)
 
 
-async def test_the_demo_can_be_loaded_again(user: UserServicer, parts: Parts, acting: Any) -> None:
+async def test_the_demo_can_be_loaded_again(user: UserServicer, parts: ServiceParts, acting: Any) -> None:
     await parts.demo()
     with acting("U-demo"):
         await user.UpdateMe(pb.UpdateMeRequest(name="Somebody"), CONTEXT)

@@ -15,7 +15,7 @@ from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
 from marketplace.user.settings import read_settings
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.service import Parts
+from souk.runtime.service import ServiceParts
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 
@@ -24,7 +24,7 @@ HOUR = 3_600
 MONTH = 30 * 24 * HOUR
 
 
-async def keep_house(parts: Parts) -> None:
+async def keep_house(parts: ServiceParts) -> None:
     """One round of the background task, which sleeps after it."""
     (work,) = parts.tasks.values()
     round_and_sleep: Any = work()
@@ -48,7 +48,9 @@ async def signs(user: UserServicer) -> str:
     return header["kid"]
 
 
-async def test_a_key_goes_through_its_life(user: UserServicer, parts: Parts, mina: pb.User, clock: FakeClock) -> None:
+async def test_a_key_goes_through_its_life(
+    user: UserServicer, parts: ServiceParts, mina: pb.User, clock: FakeClock
+) -> None:
     (old,) = await published(user)
     assert await signs(user) == old
     await keep_house(parts)

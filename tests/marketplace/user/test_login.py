@@ -16,7 +16,7 @@ from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import DomainError, InvalidArgument, Overloaded
-from souk.runtime.service import Host
+from souk.runtime.service import ServiceContext
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 
@@ -136,7 +136,7 @@ async def test_a_queue_that_is_long_enough_turns_away(monkeypatch: pytest.Monkey
     "error", [VerificationError("Memory allocation error"), RuntimeError("can't start new thread")]
 )
 async def test_a_password_that_cannot_be_hashed_is_not_a_wrong_one(
-    host: Host, mina: pb.User, monkeypatch: pytest.MonkeyPatch, error: Exception
+    host: ServiceContext, mina: pb.User, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fails(password_hash: str, password: str) -> bool:
         raise error
@@ -208,7 +208,7 @@ async def test_the_throttle_and_the_keys_survive_a_restart(tmp_path: Path, clock
     assert keys[0] == keys[1]
 
 
-async def test_no_email_is_written_down_with_a_failure(user: UserServicer, host: Host) -> None:
+async def test_no_email_is_written_down_with_a_failure(user: UserServicer, host: ServiceContext) -> None:
     await reasons(user, UNKNOWN, 1)
     (row,) = await host.database.read(lambda tx: tx.fetch("SELECT account FROM login_failures"))
     assert "nobody" not in row["account"]

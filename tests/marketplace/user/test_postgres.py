@@ -11,7 +11,7 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
 from souk.kernel.errors import DomainError
-from souk.runtime.service import Host
+from souk.runtime.service import ServiceContext
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
 from souk.store.postgres.database import PostgresDatabase
@@ -42,7 +42,9 @@ async def replicas(
         await migrate(database, platform_migrations(), PLATFORM)
         await migrate(database, service.migrations, service.name)
         nothing: Any = None
-        host = Host("user", database, Outbox("user", clock), nothing, clock, tmp_path, f"replica-{number}", b"s" * 32)
+        host = ServiceContext(
+            "user", database, Outbox("user", clock), nothing, clock, tmp_path, f"replica-{number}", b"s" * 32
+        )
         parts = await build(host, passwords, obligations)
         assert isinstance(parts.servicer, UserServicer)
         servicers.append(parts.servicer)

@@ -14,7 +14,7 @@ from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import DomainError
-from souk.runtime.service import Host
+from souk.runtime.service import ServiceContext
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 
@@ -117,7 +117,7 @@ async def test_a_family_that_is_not_used_ends(user: UserServicer, first: str, cl
     assert await refused(user, second)
 
 
-async def test_only_digests_are_stored(user: UserServicer, first: str, host: Host) -> None:
+async def test_only_digests_are_stored(user: UserServicer, first: str, host: ServiceContext) -> None:
     second = await refresh(user, first)
     (row,) = await host.database.read(lambda tx: tx.fetch("SELECT * FROM refresh_families"))
     for token in (first, second):

@@ -15,7 +15,7 @@ from marketplace.user.adapters.es256_signer import Es256Signer
 from marketplace.user.service import build, service
 from marketplace.user.store.sealed_keys import SealedKeys
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.service import Host
+from souk.runtime.service import ServiceContext
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord, service_host
 from souk.testing.system import embedded
@@ -23,17 +23,17 @@ from souk.testing.system import embedded
 CONTEXT: Any = CallRecord()
 
 
-async def published(host: Host, passwords: Any) -> list[str]:
+async def published(host: ServiceContext, passwords: Any) -> list[str]:
     servicer: Any = (await build(host, passwords)).servicer
     return [key.x for key in (await servicer.ListSigningKeys(pb.ListSigningKeysRequest(), CONTEXT)).keys]
 
 
-async def kept(host: Host) -> list[str]:
+async def kept(host: ServiceContext) -> list[str]:
     rows = await host.database.read(lambda tx: tx.fetch("SELECT private_jwk FROM signing_keys"))
     return [row["private_jwk"] for row in rows]
 
 
-async def test_no_private_key_is_written_down(host: Host, passwords: Any) -> None:
+async def test_no_private_key_is_written_down(host: ServiceContext, passwords: Any) -> None:
     assert await published(host, passwords)
     (text,) = await kept(host)
     assert not any(sign in text for sign in ('"d"', "kty", "{"))
@@ -53,14 +53,14 @@ async def test_keys_of_an_earlier_version_are_sealed_at_start_and_go_on(
             assert "kty" not in text
 
 
-async def test_another_secret_is_one_line(host: Host, passwords: Any) -> None:
+async def test_another_secret_is_one_line(host: ServiceContext, passwords: Any) -> None:
     await published(host, passwords)
     with pytest.raises(ConfigurationError, match="another secret") as caught:
         await build(replace(host, secret=b"x" * 32), passwords)
     assert "\n" not in str(caught.value)
 
 
-async def test_a_key_under_another_name_is_not_taken_for_it(host: Host, passwords: Any) -> None:
+async def test_a_key_under_another_name_is_not_taken_for_it(host: ServiceContext, passwords: Any) -> None:
     await published(host, passwords)
     await host.database.run(lambda tx: tx.execute("UPDATE signing_keys SET kid = 'other'"))
     with pytest.raises(ConfigurationError):

@@ -10,7 +10,7 @@ from marketplace.user.domain.throttle import Counted
 from marketplace.user.servicer import UserServicer
 from marketplace.user.store.sessions import MOST_ADDRESSES
 from souk.kernel.errors import DomainError
-from souk.runtime.service import Host, Parts
+from souk.runtime.service import ServiceContext, ServiceParts
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import CallRecord
 
@@ -62,7 +62,7 @@ async def test_many_strangers_lock_an_account_but_not_where_its_owner_has_been(
     assert await log_in(user, acting, ELSEWHERE) == "ok"
 
 
-async def test_strangers_do_not_lock_out_the_admin(user: UserServicer, parts: Parts, acting: Any) -> None:
+async def test_strangers_do_not_lock_out_the_admin(user: UserServicer, parts: ServiceParts, acting: Any) -> None:
     await parts.demo()
     admin = pb.CreateTokenRequest(email="admin@souk.test", password="admin-password")
     with acting(address=HOME):
@@ -154,7 +154,7 @@ async def test_asking_for_emails_by_changing_ones_own_is_counted_too(
 
 
 async def test_nothing_that_is_counted_stays(
-    user: UserServicer, mina: pb.User, acting: Any, host: Host, parts: Parts, clock: FakeClock
+    user: UserServicer, mina: pb.User, acting: Any, host: ServiceContext, parts: ServiceParts, clock: FakeClock
 ) -> None:
     async def rows(table: str) -> list[Any]:
         return await host.database.read(lambda tx: tx.fetch(f"SELECT * FROM {table}"))

@@ -20,7 +20,7 @@ from souk.http1.reader import (
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import Outcome
 from souk.rpc.call import Call, CallFailed
-from souk.rpc.connect.client_connection import Connection
+from souk.rpc.connect.client_connection import ClientConnection
 from souk.rpc.connect.reply import ConnectReply
 from souk.rpc.connect.server import ConnectServer
 from souk.rpc.connect.server_connection import ServerConnection
@@ -119,10 +119,10 @@ class _Pool:
     def head(self, path: str) -> str:
         return f"POST {path} HTTP/1.1\r\n"
 
-    def free(self, connection: Connection) -> None:
+    def free(self, connection: ClientConnection) -> None:
         self.freed += 1
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         self.left += 1
 
     def again(self, reply: ConnectReply) -> None:
@@ -137,7 +137,7 @@ def test_a_caller_knows_how_its_call_ended(came: list[bytes], used: bool) -> Non
 
 async def _call(came: list[bytes], used: bool) -> None:
     pool, transport = _Pool(), MemoryTransport()
-    connection = Connection(pool)
+    connection = ClientConnection(pool)
     connection.connection_made(transport)
     if used:
         first = ConnectReply(_a_call(), 5)

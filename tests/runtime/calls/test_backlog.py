@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from souk.events.relay import Relay
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import PoisonedEvent
-from souk.runtime.calls.backlog import Waiting
+from souk.runtime.calls.backlog import Backlog
 from souk.saga.runner import SagaRunner, SagaSettings
 from souk.testing.relaying import Listener, World, eventually, running
 from souk.testing.saga_suite import REFUSE, Shop
@@ -35,7 +35,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 @asynccontextmanager
 async def watched(relay: Relay, runner: SagaRunner | None) -> AsyncIterator[CollectorRegistry]:
     registry = CollectorRegistry()
-    task = asyncio.create_task(Waiting(registry).watch("order", relay, runner, every=0.01))
+    task = asyncio.create_task(Backlog(registry).watch("order", relay, runner, every=0.01))
     yield registry
     task.cancel()
     with suppress(asyncio.CancelledError):

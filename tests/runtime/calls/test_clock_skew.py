@@ -13,13 +13,13 @@ from prometheus_client import CollectorRegistry
 from shop.inventory.v1 import inventory_pb2, inventory_pb2_grpc
 
 from marketplace.app.app import app
-from souk.hosting.assembly import Assembled, assembled, heard_in
+from souk.hosting.assembly import Assembled, assembled, subscriptions_of
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.kernel.context import acting_as
 from souk.runtime.calls.clock_skew import ClockSkew
 from souk.runtime.config.settings import Settings
-from souk.testing.lives import LaterClock
-from souk.testing.postgres import PostgresServer, postgres_server  # noqa: F401 - fixture
+from souk.testing.lives import AheadClock
+from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 
 PASSWORD = "pw-0815"
 OFF = [3_700.0, -3_700.0]
@@ -28,7 +28,7 @@ TRUE = SystemClock()
 
 
 @pytest.fixture
-def server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:  # noqa: F811
+def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  # noqa: F811
     async def each(work) -> None:
         for service in KEEPING:
             await work(service.name)
@@ -39,18 +39,20 @@ def server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:  # noqa
 
 
 @asynccontextmanager
-async def started(server: PostgresServer, data: Path, ahead: float) -> AsyncIterator[Assembled]:
+async def started(server: TemporaryPostgres, data: Path, ahead: float) -> AsyncIterator[Assembled]:
     settings = Settings(data=data, postgres=server.service_url("{service}", PASSWORD))
     services = [replace(service, subscriptions=()) for service in KEEPING]
-    async with assembled(services, heard_in(services), settings, LaterClock(ahead)) as system:
+    async with assembled(services, subscriptions_of(services), settings, AheadClock(ahead)) as system:
         yield system
 
 
 @pytest.mark.parametrize("ahead", OFF)
-async def test_every_service_goes_by_its_databases_clock(server: PostgresServer, tmp_path: Path, ahead: float) -> None:
+async def test_every_service_goes_by_its_databases_clock(
+    server: TemporaryPostgres, tmp_path: Path, ahead: float
+) -> None:
     async with started(server, tmp_path, ahead) as system:
         for one in system.hosted:
-            assert abs(one.host.clock.now() - TRUE.now()) < 60 * MICROSECONDS, one.service.name
+            assert abs(one.context.clock.now() - TRUE.now()) < 60 * MICROSECONDS, one.service.name
         await keeps_a_reservation(system)
         await is_not_ready(system, ahead)
 
@@ -79,12 +81,12 @@ async def keeps_a_reservation(system: Assembled) -> None:
 
 async def states(system: Assembled) -> dict[str, str]:
     one = next(one for one in system.hosted if one.service.name == "inventory")
-    rows = await one.host.database.read(lambda tx: tx.fetch("SELECT key, state FROM reservations"))
+    rows = await one.context.database.read(lambda tx: tx.fetch("SELECT key, state FROM reservations"))
     return {row["key"]: row["state"] for row in rows}
 
 
 async def is_not_ready(system: Assembled, ahead: float) -> None:
-    await system.calls.health.look()
+    await system.calls.health.check_all()
     assert not system.calls.health.ready
     check = next(check for check in system.calls.health.checks() if check.name == "clock")
     where = "ahead of" if ahead > 0 else "behind"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from souk.discovery.directory import Directory
-from souk.discovery.static import FixedRegistry
+from souk.discovery.static import StaticRegistry
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import StoreUnavailable
 from souk.resilience.breaker import Breaker
@@ -31,7 +31,7 @@ async def test_a_database_answers_or_says_why_it_does_not(tmp_path: Path) -> Non
     health = Health(CLOCK)
     health.watch("here", answers(database))
     health.watch("away", answers(Away()))  # type: ignore[arg-type]  # only what is asked of it
-    await health.look()
+    await health.check_all()
     await database.close()
     assert {check.name: check.detail for check in health.checks()} == {
         "here": "",
@@ -47,12 +47,12 @@ async def test_a_disk_has_room_or_is_full(tmp_path: Path, least: int, full: bool
 async def test_a_directory_that_is_gone_is_wrong(tmp_path: Path) -> None:
     health = Health(CLOCK)
     health.watch("disk", has_room(tmp_path / "gone"))
-    await health.look()
+    await health.check_all()
     assert "No such file" in health.checks()[0].detail
 
 
 async def test_a_service_is_there_while_it_has_an_instance_and_its_breaker_lets_calls_through() -> None:
-    registry = FixedRegistry({"payment": ("127.0.0.1:9101",)})
+    registry = StaticRegistry({"payment": ("127.0.0.1:9101",)})
     directory, breakers = Directory(registry, SystemClock()), Breakers(CLOCK)
     breaker = breakers.add("order", "payment", Breaker())
     probe = is_there("payment", directory, breakers)

@@ -15,9 +15,9 @@ from souk.rpc.connect.server import serve_connect
 from souk.rpc.connect.transport import ConnectTransport
 from souk.rpc.dates import seconds_of
 from souk.rpc.grpc.server import serve
-from souk.rpc.grpc.transport import Remote
+from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.server.dispatcher import Dispatcher
-from souk.testing.lives import LaterClock
+from souk.testing.lives import AheadClock
 from souk.testing.processes import SoukProcess, service
 
 CLOCK = Path(__file__).parents[2] / "chaos" / "clock"
@@ -114,12 +114,12 @@ async def test_who_is_off_takes_himself_out_and_comes_back_and_no_other(
 
 @pytest.mark.parametrize("protocol", ["connect", "grpc"])
 async def test_an_answer_has_its_date_by_either_protocol(protocol: str) -> None:
-    clock = LaterClock(OFF)
+    clock = AheadClock(OFF)
     by_connect = protocol == "connect"
     server: Any = await (
         serve_connect(Dispatcher(None), clock=clock) if by_connect else serve(Dispatcher(None), clock=clock)
     )
-    transport = (ConnectTransport if by_connect else Remote)(lambda: [server.address])
+    transport = (ConnectTransport if by_connect else GrpcTransport)(lambda: [server.address])
     try:
         date = seconds_of(await transport.date(server.address, LIMIT))
         assert date == pytest.approx(SystemClock().now() / MICROSECONDS + OFF, abs=30)

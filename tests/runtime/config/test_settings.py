@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 from soukapi.v1 import event_pb2
 
-from souk.hosting.assembly import heard_in
+from souk.hosting.assembly import subscriptions_of
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.parsers import postgres_server
 from souk.runtime.config.settings import read
-from souk.runtime.service import Host, Parts, Service, Setting, Subscription
+from souk.runtime.service import Service, ServiceContext, ServiceParts, Setting, Subscription
 
 
-async def build(host: Host) -> Parts:
-    return Parts(servicer=object())
+async def build(host: ServiceContext) -> ServiceParts:
+    return ServiceParts(servicer=object())
 
 
 ORDER = Service(
@@ -140,7 +140,7 @@ def test_who_hears_what_elsewhere_is_read() -> None:
 def test_what_is_said_is_heard_besides_what_is_declared() -> None:
     declared = replace(ORDER, subscriptions=(Subscription("refunds", ("b.v1.Refunded",)),))
     said = {"order/refunds": ("b.v1.Refunded", "b.v1.Lost"), "notification/mails": ("a.v1.Placed",)}
-    assert heard_in([declared], said) == [
+    assert subscriptions_of([declared], said) == [
         ("order", Subscription("refunds", ("b.v1.Refunded", "b.v1.Lost"))),
         ("notification", Subscription("mails", ("a.v1.Placed",))),
     ]

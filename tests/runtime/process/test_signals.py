@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import StoreUnavailable
-from souk.runtime.process.background import Supervisor, supervised
+from souk.runtime.process.background import BackgroundTasks, supervised
 from souk.runtime.process.signals import StopSignals, live
 
 
@@ -20,10 +20,10 @@ async def test_work_that_fails_is_started_again() -> None:
             raise ValueError("not yet")
         well.set()
 
-    supervisor = Supervisor(SystemClock(), first_delay=0.001)
-    supervisor.start("work", work)
+    background = BackgroundTasks(SystemClock(), first_delay=0.001)
+    background.start("work", work)
     await asyncio.wait_for(well.wait(), 5)
-    await supervisor.stop()
+    await background.stop()
     assert tries == 3
 
 
@@ -37,10 +37,10 @@ async def test_that_a_database_is_away_is_told_without_a_traceback(error: Except
         well.set()
 
     with capture_logs() as said:
-        supervisor = Supervisor(SystemClock(), first_delay=0.001)
-        supervisor.start("work", work)
+        background = BackgroundTasks(SystemClock(), first_delay=0.001)
+        background.start("work", work)
         await asyncio.wait_for(well.wait(), 5)
-        await supervisor.stop()
+        await background.stop()
     assert said[0].get("exc_info") is told
     assert said[0]["log_level"] == ("error" if told else "warning")
 
@@ -56,17 +56,17 @@ async def test_work_is_cancelled_and_awaited_at_the_end() -> None:
             await asyncio.sleep(0)
             ended = True
 
-    async with supervised(SystemClock()) as supervisor:
-        supervisor.start("work", work)
+    async with supervised(SystemClock()) as background:
+        background.start("work", work)
         await asyncio.sleep(0)
     assert ended
 
 
 async def test_two_tasks_of_one_name_are_a_mistake() -> None:
-    async with supervised(SystemClock()) as supervisor:
-        supervisor.start("work", asyncio.Event().wait)
+    async with supervised(SystemClock()) as background:
+        background.start("work", asyncio.Event().wait)
         with pytest.raises(ValueError, match="already"):
-            supervisor.start("work", asyncio.Event().wait)
+            background.start("work", asyncio.Event().wait)
 
 
 async def test_the_first_signal_asks_and_the_second_insists() -> None:

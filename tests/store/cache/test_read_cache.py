@@ -169,7 +169,7 @@ class TestReplicas:
     async def caches(self, clock, redis):
         caches = [cache_of(clock, redis) for _ in range(2)]
         for cache in caches:
-            await cache.look()
+            await cache.refresh()
         return caches
 
     async def test_what_one_has_loaded_the_other_need_not(self, caches, source):
@@ -181,7 +181,7 @@ class TestReplicas:
         await value(other, source)
         source.text = "second"
         await one.changed()
-        await other.look()
+        await other.refresh()
         assert await value(other, source) == "second"
 
     async def test_a_change_that_redis_missed_is_told_when_it_is_back(self, caches, source, redis, clock):
@@ -191,10 +191,10 @@ class TestReplicas:
         source.text = "second"
         await one.changed()
         redis.away = False
-        await one.look()
-        await other.look()
+        await one.refresh()
+        await other.refresh()
         assert await value(other, source) == "second"
-        await one.look()
+        await one.refresh()
         assert await value(one, source) == "second"
 
     async def test_who_cannot_be_sure_loads_what_is_older_than_a_moment(self, caches, source, redis, clock):
@@ -211,10 +211,10 @@ class TestReplicas:
         await value(one, source)
         source.text = "second"
         redis.kept.clear()
-        await one.look()
-        await other.look()
+        await one.refresh()
+        await other.refresh()
         await one.changed()
-        await other.look()
+        await other.refresh()
         assert [await value(cache, source) for cache in caches] == ["second", "second"]
 
     async def test_garbage_in_redis_is_a_miss(self, caches, source, redis):
@@ -240,7 +240,7 @@ class TestReplicas:
             return answer
 
         redis.set = changed_meanwhile
-        await one.look()
+        await one.refresh()
         assert redis.kept["souk:cache:test:version"] != found
         assert await value(one, source) == "second"
 
@@ -248,8 +248,8 @@ class TestReplicas:
 async def test_a_server_that_refuses_writes_gives_nothing_from_before_a_change(clock, source, redis):
     """A replica answers reads with what it has: no entry may be taken from it, as nobody can say what has changed."""
     one, other = cache_of(clock, redis), cache_of(clock, redis)
-    await one.look()
-    await other.look()
+    await one.refresh()
+    await other.refresh()
     assert [await value(cache, source) for cache in (one, other)] == ["first"] * 2
     assert source.loads == 1
     await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -260,12 +260,12 @@ async def test_a_server_that_refuses_writes_gives_nothing_from_before_a_change(c
         for cache in (one, other, one, other):
             clock.advance(1.1)
             assert await value(cache, source) == "second"  # also before it looks at the version
-            await cache.look()
+            await cache.refresh()
     finally:
         await redis.execute_command("REPLICAOF", "NO", "ONE")
     clock.advance(1.1)
-    await one.look()  # the change is told as soon as it can be
-    await other.look()
+    await one.refresh()  # the change is told as soon as it can be
+    await other.refresh()
     loads = source.loads
     assert [await value(cache, source) for cache in (one, other)] == ["second"] * 2
     assert source.loads <= loads + 1  # they share what was loaded again
@@ -273,8 +273,8 @@ async def test_a_server_that_refuses_writes_gives_nothing_from_before_a_change(c
 
 async def test_a_server_without_enough_replicas_gives_nothing_from_before_a_change(clock, source, redis):
     one, other = cache_of(clock, redis), cache_of(clock, redis)
-    await one.look()
-    await other.look()
+    await one.refresh()
+    await other.refresh()
     assert [await value(cache, source) for cache in (one, other)] == ["first"] * 2
     await redis.config_set("min-replicas-to-write", "1")
     try:
@@ -283,7 +283,7 @@ async def test_a_server_without_enough_replicas_gives_nothing_from_before_a_chan
         for _ in range(2):
             clock.advance(1.1)
             assert await value(other, source) == "second"
-            await other.look()
+            await other.refresh()
     finally:
         await redis.config_set("min-replicas-to-write", "0")
 
@@ -291,15 +291,15 @@ async def test_a_server_without_enough_replicas_gives_nothing_from_before_a_chan
 async def test_a_server_that_falls_back_to_an_older_version_is_told_of_the_change_again(clock, source):
     memory = Memory()
     one, other = cache_of(clock, memory), cache_of(clock, memory)
-    await one.look()
-    await other.look()
+    await one.refresh()
+    await other.refresh()
     before = dict(memory.kept)
     assert await value(other, source) == "first"
     source.text = "second"
     await one.changed()
     memory.kept.update(before)  # a replica that had not heard of it is the server now
-    await one.look()
-    await other.look()
+    await one.refresh()
+    await other.refresh()
     assert [await value(cache, source) for cache in (one, other)] == ["second"] * 2
 
 

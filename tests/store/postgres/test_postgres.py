@@ -13,7 +13,7 @@ from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.postgres.errors import translate
 from souk.store.postgres.transaction import changed_rows
-from souk.testing.postgres import PostgresServer, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
 
 
 async def _put(tx: Transaction, name: str, amount: int = 0) -> None:
@@ -40,7 +40,7 @@ async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noq
 
 
 class TestConnections:
-    async def test_a_database_that_is_not_there(self, postgres_server: PostgresServer):  # noqa: F811
+    async def test_a_database_that_is_not_there(self, postgres_server: TemporaryPostgres):  # noqa: F811
         with pytest.raises(ConfigurationError, match="database nowhere refuses the connection"):
             await PostgresDatabase.open(postgres_server.url("nowhere"))
         with pytest.raises(StoreUnavailable, match="database x cannot be reached"):
@@ -64,7 +64,7 @@ class TestConnections:
         await database.run(lambda tx: tx.notify("channel"))
         await asyncio.wait_for(woken.wait(), 5)
 
-    async def test_a_lost_server_is_unavailable_and_comes_back(self, postgres_server: PostgresServer):  # noqa: F811
+    async def test_a_lost_server_is_unavailable_and_comes_back(self, postgres_server: TemporaryPostgres):  # noqa: F811
         url = await postgres_server.create_database()
         database = await _open(url, patience=2)
         await database.run(lambda tx: _put(tx, "before"))
@@ -253,7 +253,7 @@ class TestAlone:
 
         async def work(tx: Transaction) -> int:
             ran.append("work")
-            return await tx.execute("UPDATE item SET amount = amount - 2 WHERE amount >= 2", likely=1)
+            return await tx.execute("UPDATE item SET amount = amount - 2 WHERE amount >= 2", expect_rows=1)
 
         waiting = asyncio.ensure_future(database.run(work, guarded=True))
         await _until_somebody_waits(holder)

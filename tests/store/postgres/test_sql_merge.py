@@ -7,7 +7,7 @@ import pytest
 from souk.kernel.errors import StoreError
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.store.postgres.sql_merge import can_be_counted, changed_table, counted, go_together, together
+from souk.store.postgres.sql_merge import can_be_counted, changed_table, counted, go_together, sql_merge
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 SAVE, SHOW, COUNT = (
@@ -29,8 +29,8 @@ async def postgres(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noq
 
 def test_parameters_are_numbered_on() -> None:
     moved = "UPDATE b SET x = $4 WHERE id = $3"
-    assert together((SAVE, SHOW), (2, 2)) == f"WITH w0 AS ({SAVE}) {moved}"
-    assert together((SAVE,), (2,)) == SAVE
+    assert sql_merge((SAVE, SHOW), (2, 2)) == f"WITH w0 AS ({SAVE}) {moved}"
+    assert sql_merge((SAVE,), (2,)) == SAVE
 
 
 def test_the_table_that_is_changed() -> None:
@@ -98,7 +98,7 @@ ADD_ONE, ADD_TWO = (f"INSERT INTO {table} (id, n) VALUES ($1, $2) ON CONFLICT DO
 
 
 async def both(tx: Transaction) -> list[int]:
-    return [await tx.execute(ADD_ONE, "a", 1, likely=1), await tx.execute(ADD_TWO, "a", 1, likely=1)]
+    return [await tx.execute(ADD_ONE, "a", 1, expect_rows=1), await tx.execute(ADD_TWO, "a", 1, expect_rows=1)]
 
 
 async def test_a_guarded_transaction_that_reads_nothing_is_one_statement(postgres, sent) -> None:

@@ -18,7 +18,7 @@ _SILENT = 10.0
 _log = logger("http")
 
 
-class Connection(Protocol):
+class WatchedConnection(Protocol):
     """What is watched."""
 
     def check(self, now: float) -> None:
@@ -30,7 +30,7 @@ class Connection(Protocol):
         ...
 
 
-class Connections(ServerState):
+class HttpServerState(ServerState):
     """uvicorn's state of a server, with limits. `draining` is set once each answer ends its connection."""
 
     def __init__(self, limits: HttpLimits) -> None:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from souk.gateway.http.problem import Problem
 from souk.http1.framing import fault
-from souk.runtime.process.http.connections import Connections
+from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.gathering import Gathering
 from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, TOO_MANY, TOO_SLOW, goodbye, malformed, octets_of, unsound
@@ -35,7 +35,7 @@ class WebProtocol(HttpToolsProtocol):
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._all = cast("Connections", server_state)
+        self._all = cast("HttpServerState", server_state)
         self._limits = self._all.limits
         self._since = self.loop.time()
         self._asked = self._in_head = self._in_body = False

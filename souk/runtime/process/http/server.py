@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from souk.runtime.process.http.connections import Connections
+from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.limits import LINGER, HttpLimits
 from souk.runtime.process.http.protocol import WebProtocol
 
@@ -25,7 +25,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, limits: HttpLimits) -> None:
         super().__init__(config)
-        self.server_state = self.connections = Connections(limits)
+        self.server_state = self.connections = HttpServerState(limits)
         self.answers = asyncio.Event()
 
     @contextmanager
