@@ -77,7 +77,7 @@ def _app(key: dict[str, str]) -> App:
         Service("order", order_pb2.DESCRIPTOR.services_by_name["OrderService"], orders),
         Service("user", user_pb2.DESCRIPTOR.services_by_name["UserService"], users),
     )
-    return App("bench", services, marketplace.identity)
+    return App("bench", services, marketplace.token_issuer)
 
 
 async def _serve(data: Path, port: int) -> None:

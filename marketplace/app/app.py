@@ -15,7 +15,7 @@ from souk.runtime.service import App, Emulator, TokenIssuer
 app = App(
     name="marketplace",
     services=(product, user, inventory, payment, order, notification),
-    identity=TokenIssuer(
+    token_issuer=TokenIssuer(
         issuer="souk",
         audience="souk",
         keys_method="/shop.user.v1.UserService/ListSigningKeys",

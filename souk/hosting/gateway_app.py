@@ -30,7 +30,7 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
         return Gateway(
             contracts=contracts,
             channel_of=calls.of(NAME),
-            issuer=app.identity,
+            issuer=app.token_issuer,
             settings=GatewaySettings(
                 title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies, metrics=settings.demo
             ),

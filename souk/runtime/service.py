@@ -156,5 +156,5 @@ class App:
 
     name: str
     services: tuple[Service, ...]
-    identity: TokenIssuer
+    token_issuer: TokenIssuer
     emulators: tuple[Emulator, ...] = ()

@@ -47,7 +47,7 @@ class Databases:
         return values if self.connections is None else {**values, "POSTGRES_POOL": str(self.connections.pool)}
 
     def admit(self, replicas: Mapping[str, int]) -> None:
-        """Raises ConfigurationError when so many processes of each part could ask for too many connections."""
+        """Raises ConfigurationError when so many processes of each could ask for too many connections."""
         if self.connections is not None:
             self.connections.require_room(sum(replicas[name] for name in self.urls if name in replicas))
 

@@ -29,7 +29,7 @@ def do(folder: Path, *command: object) -> str:
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     contracts = [contract_of(service.contract) for service in app.services]
-    return openapi_of(contracts, app.name.capitalize(), app.identity.keys_method)
+    return openapi_of(contracts, app.name.capitalize(), app.token_issuer.keys_method)
 
 
 @pytest.fixture(scope="module")

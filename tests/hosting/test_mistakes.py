@@ -83,7 +83,7 @@ def app(*services: Service) -> App:
     return App(
         name="shop",
         services=(USER, *services),
-        identity=TokenIssuer(
+        token_issuer=TokenIssuer(
             issuer="souk",
             audience="souk",
             keys_method="/shop.user.v1.UserService/ListSigningKeys",

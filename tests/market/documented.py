@@ -17,7 +17,7 @@ from souk.descriptors.openapi.document import openapi_of
 def document() -> dict[str, Any]:
     """The API's description, out of its contracts."""
     contracts = [contract_of(service.contract) for service in app.services]
-    described = openapi_of(contracts, app.name.capitalize(), app.identity.keys_method)
+    described = openapi_of(contracts, app.name.capitalize(), app.token_issuer.keys_method)
     plain: dict[str, Any] = json.loads(json.dumps(described))
     return plain
 

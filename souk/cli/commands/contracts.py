@@ -51,7 +51,7 @@ def openapi() -> None:
     """Prints the OpenAPI 3.1 document of the public API."""
     app = _app()
     contracts = [contract_of(service.contract) for service in app.services]
-    click.echo(json.dumps(openapi_of(contracts, app.name.capitalize(), app.identity.keys_method), indent=2))
+    click.echo(json.dumps(openapi_of(contracts, app.name.capitalize(), app.token_issuer.keys_method), indent=2))
 
 
 def _app() -> App:

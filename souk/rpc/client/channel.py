@@ -191,8 +191,8 @@ class StreamUnary(_Multi, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
         compression: grpc.Compression | None = None,
     ) -> StreamUnaryCall:
         call = self._call(None, b"", timeout, metadata, wait_for_ready)
-        stream_ = self._channel.stream(call, one_request=False)
-        made = StreamUnaryCall(call, stream_, self._clock, self._encode)
+        stream = self._channel.stream(call, one_request=False)
+        made = StreamUnaryCall(call, stream, self._clock, self._encode)
         made.feed(request_iterator)
         return made
 
@@ -210,7 +210,7 @@ class StreamStream(_Multi, grpc.aio.StreamStreamMultiCallable[Any, Any]):
         compression: grpc.Compression | None = None,
     ) -> StreamStreamCall:
         call = self._call(None, b"", timeout, metadata, wait_for_ready)
-        stream_ = self._channel.stream(call, one_request=False)
-        made = StreamStreamCall(call, stream_, self._clock, self._encode)
+        stream = self._channel.stream(call, one_request=False)
+        made = StreamStreamCall(call, stream, self._clock, self._encode)
         made.feed(request_iterator)
         return made

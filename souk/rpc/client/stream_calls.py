@@ -23,9 +23,9 @@ _STYLE = "The iterator and read/write APIs may not be mixed on a single RPC."
 class StreamingCall(grpc.aio.Call):
     """What the three shapes share. One that nobody holds any more is cancelled."""
 
-    def __init__(self, call: Call, stream_: Stream, clock: Clock) -> None:
+    def __init__(self, call: Call, stream: Stream, clock: Clock) -> None:
         self._call = call
-        self._stream = stream_
+        self._stream = stream
         self._clock = clock
 
     def __del__(self) -> None:
@@ -184,8 +184,8 @@ class UnaryStreamCall(Receiving, grpc.aio.UnaryStreamCall[Any, Any]):
 class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
     """A stream there, one message back."""
 
-    def __init__(self, call: Call, stream_: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
-        super().__init__(call, stream_, clock)
+    def __init__(self, call: Call, stream: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
+        super().__init__(call, stream, clock)
         self._encode = encode
         self._response: asyncio.Future[bytes | None] | None = None
 
@@ -209,8 +209,8 @@ class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
 class StreamStreamCall(Sending, Receiving, grpc.aio.StreamStreamCall[Any, Any]):
     """A stream each way."""
 
-    def __init__(self, call: Call, stream_: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
-        super().__init__(call, stream_, clock)
+    def __init__(self, call: Call, stream: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
+        super().__init__(call, stream, clock)
         self._encode = encode
 
 

@@ -87,9 +87,9 @@ class ConnectTransport:
         """Begins a call of another shape, by the other transport."""
         if self._streams is not None:
             return self._streams.stream(call, one_request=one_request)
-        stream_ = InProcessStream()
-        stream_.finished(_NO_STREAMS, None)
-        return stream_
+        stream = InProcessStream()
+        stream.finished(_NO_STREAMS, None)
+        return stream
 
     async def date(self, address: str, patience: float) -> str:
         """The date that an instance answers with within `patience` seconds; empty if it does not."""

@@ -35,14 +35,14 @@ class InProcessTransport:
 
     def stream(self, call: Call, *, one_request: bool) -> Stream:
         """Begins a call of another shape."""
-        stream_ = InProcessStream()
-        served = self._served(call, stream_)
+        stream = InProcessStream()
+        served = self._served(call, stream)
         if served is not None:
-            requests = stream_.requests if call.method.client_streaming else None
-            context = HandlerContext(call, self._clock, stream_, requests, stream_.responses)
+            requests = stream.requests if call.method.client_streaming else None
+            context = HandlerContext(call, self._clock, stream, requests, stream.responses)
             request = context.messages() if call.method.client_streaming else call.request
-            stream_.start(context, self._start(served, request, context), self._remaining(call))
-        return stream_
+            stream.start(context, self._start(served, request, context), self._remaining(call))
+        return stream
 
     async def ready(self) -> None:
         """A process is always connected to itself."""
