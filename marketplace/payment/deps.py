@@ -1,9 +1,7 @@
 """What every use case of Payment works with, put together once by the composition root."""
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 from marketplace.payment.domain import FailingCards
 from marketplace.payment.ports import CardProvider
@@ -13,6 +11,7 @@ from marketplace.payment.store.ledger import LedgerStore
 from marketplace.payment.store.payments import PaymentStore
 from souk.faults import Faults
 from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.key_locks import KeyLocks
 from souk.store.database import Database, Work
 from souk.store.erased_subjects import ErasedSubjects
 from souk.store.inbox import Inbox
@@ -22,20 +21,6 @@ T = TypeVar("T")
 
 GRACE = 10 * MICROSECONDS
 """How long after its intent a charge is left to whoever recorded it."""
-
-
-class KeyLocks:
-    """Lets calls with the same key go one after the other in this process; between processes the database decides."""
-
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    def of(self, key: str) -> asyncio.Lock:
-        """The lock of a key; it lives as long as somebody refers to it."""
-        lock = self._locks.get(key)
-        if lock is None:
-            lock = self._locks[key] = asyncio.Lock()
-        return lock
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 Amounts are integer minor units; times are microseconds since 1970.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, replace
 from enum import Enum
+
+from cachetools import FIFOCache
 
 from souk.kernel.state_machine import StateMachine
 
@@ -211,15 +213,13 @@ class FailingCards:
     def __init__(self, most: int = MOST_REFUSED, span: float = REFUSED_SPAN) -> None:
         self._most = most
         self._span = span
-        self._refused: OrderedDict[str, deque[float]] = OrderedDict()
+        self._refused: FIFOCache[str, deque[float]] = FIFOCache(_MOST_CUSTOMERS)
 
     def note(self, customer: str, now: float) -> None:
         """The provider has refused a try of this customer."""
-        times = self._refused.setdefault(customer, deque(maxlen=self._most))
+        times = self._refused.get(customer) or deque(maxlen=self._most)
         times.append(now)
-        self._refused.move_to_end(customer)
-        if len(self._refused) > _MOST_CUSTOMERS:
-            self._refused.popitem(last=False)
+        self._refused[customer] = times  # behind all others: whoever was refused the longest ago is forgotten first
 
     def wait(self, customer: str, now: float) -> float:
         """Seconds until this customer may try again; 0 for whoever has not used the budget up."""

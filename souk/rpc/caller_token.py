@@ -12,16 +12,13 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
-from typing import TypeVar
 
 import orjson
+from cachetools import FIFOCache
 
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.context import Caller
 from souk.kernel.errors import CallerTokenRefused, ConfigurationError
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 CALLER_KEY = "souk-caller"
 LIFETIME = 30.0
@@ -59,8 +56,8 @@ class CallerTokens:
         self._service = service
         self._clock = clock
         self._lifetime = round(lifetime * MICROSECONDS)
-        self._signed: dict[tuple[Caller, str, str], tuple[int, str]] = {}
-        self._verified: dict[str, _Token] = {}
+        self._signed: FIFOCache[tuple[Caller, str, str], tuple[int, str]] = FIFOCache(_CACHED)
+        self._verified: FIFOCache[str, _Token] = FIFOCache(_CACHED)
 
     def sign(self, caller: Caller, audience: str, method: str) -> str:
         """A token for a call of `method` (its full name) that this service makes to `audience` for `caller`."""
@@ -69,7 +66,7 @@ class CallerTokens:
         if cached is not None and cached[0] - self._lifetime // 2 <= now < cached[0]:
             return cached[1]
         token = self._new(_Token(caller, audience, method, now, now + self._lifetime))
-        _keep(self._signed, purpose, (now + self._lifetime // 2, token))
+        self._signed[purpose] = now + self._lifetime // 2, token
         return token
 
     def verify(self, token: str, method: str) -> Caller:
@@ -77,7 +74,7 @@ class CallerTokens:
         read = self._verified.get(token)
         if read is None:
             read = self._read(token)
-            _keep(self._verified, token, read)
+            self._verified[token] = read
         if read.audience != self._service:
             raise CallerTokenRefused(f"the caller token is for {read.audience!r}, and this is {self._service!r}")
         if read.method != method:
@@ -120,9 +117,3 @@ def _not_now(read: _Token, now: int) -> CallerTokenRefused:
 
 def _text(octets: bytes) -> str:
     return urlsafe_b64encode(octets).rstrip(b"=").decode()
-
-
-def _keep(cache: dict[K, V], key: K, value: V) -> None:
-    cache[key] = value
-    if len(cache) > _CACHED:
-        del cache[next(iter(cache))]

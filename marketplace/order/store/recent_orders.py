@@ -2,6 +2,8 @@
 
 from typing import Generic, TypeVar
 
+from cachetools import FIFOCache
+
 V = TypeVar("V")
 MOST = 1_024
 
@@ -10,8 +12,7 @@ class RecentOrders(Generic[V]):
     """Something of the last orders by their ids, at most `most`. What is gone from here is still in the database."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._values: dict[str, V] = {}
+        self._values: FIFOCache[str, V] = FIFOCache(most)
 
     def get(self, key: str) -> V | None:
         """The value, if it is here still."""
@@ -19,10 +20,7 @@ class RecentOrders(Generic[V]):
 
     def keep(self, key: str, value: V) -> None:
         """Keeps a value; the one that was kept the longest makes room for it."""
-        self._values.pop(key, None)
         self._values[key] = value
-        if len(self._values) > self._most:
-            del self._values[next(iter(self._values))]
 
     def drop(self, key: str) -> None:
         """Forgets a value that turned out to be old."""

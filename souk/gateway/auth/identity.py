@@ -7,12 +7,12 @@ neither `none` nor a public key used as an HMAC secret is ever tried (RFC 8725, 
 import hashlib
 import math
 from base64 import urlsafe_b64decode
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
+from cachetools import LRUCache
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -65,8 +65,8 @@ class Identity:
         self, issuer: Issuer, keys: SigningKeys, roles_of: RolesOf, settings: GatewaySettings, clock: Clock
     ) -> None:
         self._issuer, self._keys, self._roles_of = issuer, keys, roles_of
-        self._clock, self._limit = clock, settings.verified_tokens
-        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._clock = clock
+        self._verified: LRUCache[bytes, _Verified] = LRUCache(settings.verified_tokens)
 
     async def authorise(self, authorization: str, method: Method, traceparent: str) -> Caller:
         """The caller of `method`. Raises Problem 401 and 403."""
@@ -96,7 +96,7 @@ class Identity:
         verified = self._remembered(digest)
         if verified is None:
             verified = await self._verify(token)
-            self._remember(digest, verified)
+            self._verified[digest] = verified
         if verified.expires <= self._clock.now() / MICROSECONDS:
             self._verified.pop(digest, None)
             raise unauthenticated("the token has expired", invalid_token=True)
@@ -109,13 +109,7 @@ class Identity:
         if not self._keys.holds(verified.kid, verified.key):
             del self._verified[digest]
             return None
-        self._verified.move_to_end(digest)
         return verified
-
-    def _remember(self, digest: bytes, verified: _Verified) -> None:
-        self._verified[digest] = verified
-        if len(self._verified) > self._limit:
-            self._verified.popitem(last=False)
 
     async def _verify(self, token: str) -> _Verified:
         kid = _kid(token)

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from marketplace.payment.deps import KeyLocks
 from marketplace.payment.ports import ProviderRefused, ProviderSilent, ProviderUnavailable
 from marketplace.payment.servicer import PaymentServicer
 from souk.faults import Faults
 from souk.kernel.errors import DomainError
+from souk.kernel.key_locks import KeyLocks
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import AbortedError, HeldToContract
 from tests.properties import examples
