@@ -8,7 +8,7 @@ MINUTES ?= 5
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels settings decisions clean
+.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels settings decisions sdk clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -52,6 +52,9 @@ settings: setup-dev ## writes docs/settings.md from the settings
 
 decisions: setup-dev ## writes the index of docs/decisions
 	@exec $(BIN)/python tools/decisions.py
+
+sdk: setup-dev ## writes docs/sdk.md from souk/sdk
+	@exec $(BIN)/python tools/sdk_page.py
 
 clean: ## removes what was set up and built, but no data
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

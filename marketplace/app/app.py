@@ -10,7 +10,7 @@ from marketplace.order.service import service as order
 from marketplace.payment.service import service as payment
 from marketplace.product.service import service as product
 from marketplace.user.service import service as user
-from souk.runtime.service import App, Emulator, TokenIssuer
+from souk.sdk import App, Emulator, TokenIssuer
 
 app = App(
     name="marketplace",

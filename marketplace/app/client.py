@@ -6,7 +6,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from souk.kernel.errors import ConfigurationError, SoukError
+from souk.sdk import ConfigurationError, SoukError
 
 TIMEOUT = 15.0
 

@@ -8,8 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from marketplace.app.client import Client
-from souk.kernel.currencies import shown
-from souk.kernel.errors import SoukError
+from souk.sdk import SoukError, format_amount
 
 PENDING = "PENDING"
 LONGEST_WAIT = 70.0
@@ -58,14 +57,14 @@ class Walk:
         """Makes the walk. Raises RefusedByApi, OrderNotPlaced, or ConfigurationError when nobody is there."""
         yield self._sign_in()
         product = self._call("GET", f"/api/v1/products/{self._purchase.product}")
-        price = shown(product["price"], product["currency"])
+        price = format_amount(product["price"], product["currency"])
         yield self._step("product", f"{self._purchase.product} {product['name']!r} costs {price}")
         before = self._stock()
         yield self._step("inventory", f"{before} of it can be had")
         yield self._place_order(product["price"])
         yield self._history()
         payment = self._call("GET", f"/api/v1/payments/{self._order['paymentId']}")
-        charged = shown(payment["amount"], payment["currency"])
+        charged = format_amount(payment["amount"], payment["currency"])
         yield self._step(
             "payment",
             f"{payment['id']} is {payment['status']}: {charged}",
@@ -92,7 +91,7 @@ class Walk:
         order = self._order
         if order["status"] != "CONFIRMED":
             raise OrderNotPlaced(f"{order['id']} is {order['status']}: {order.get('reason', 'no reason given')}")
-        total = shown(order["total"], order["currency"])
+        total = format_amount(order["total"], order["currency"])
         text = f"{order['id']} is CONFIRMED: {self._purchase.quantity} x {self._purchase.product}, {total}"
         wrote = self._in(order="the order's events, its saga, its key, and an event for others")
         return WalkStep("order", text, took, wrote)

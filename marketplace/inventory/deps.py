@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from marketplace.inventory.ports import ShortageHints
 from marketplace.inventory.store.stock import StockStore
 from marketplace.inventory.store.turns import Turns
-from souk.kernel.clock import Clock
-from souk.store.database import Database
-from souk.store.outbox import Outbox
+from souk.sdk import Clock, Database, Outbox
 
 
 @dataclass(frozen=True, slots=True)

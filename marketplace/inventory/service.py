@@ -11,7 +11,7 @@ from marketplace.inventory.deps import Deps
 from marketplace.inventory.ports import NoHints, ShortageHints
 from marketplace.inventory.servicer import InventoryServicer
 from marketplace.inventory.store.stock import StockStore
-from souk.runtime.service import Service, ServiceContext, ServiceParts
+from souk.sdk import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "deps_of", "service"]
 

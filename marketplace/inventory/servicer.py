@@ -16,9 +16,7 @@ from marketplace.inventory.use_cases.get_stock import GetStock, get_stock
 from marketplace.inventory.use_cases.release_reservation import ReleaseReservation, release_reservation
 from marketplace.inventory.use_cases.reserve_stock import ReserveStock, reserve_stock
 from marketplace.inventory.use_cases.return_stock import ReturnStock, return_stock
-from souk.kernel.clock import MICROSECONDS
-from souk.kernel.context import current
-from souk.kernel.errors import InvalidArgument, Violation
+from souk.sdk import MICROSECONDS, InvalidArgument, Violation, current
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -6,9 +6,7 @@ from functools import partial
 from marketplace.notification.deps import Deps
 from marketplace.notification.templates import TEMPLATES
 from marketplace.notification.use_cases.mail_event import MailEvent, mail_event
-from souk.events.consumer import Handler
-from souk.events.envelope import Event
-from souk.runtime.service import Subscription
+from souk.sdk import Event, Handler, Subscription
 
 MAILS = "mails"
 SUBSCRIPTIONS = (Subscription(MAILS, tuple(TEMPLATES)),)

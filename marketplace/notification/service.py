@@ -8,7 +8,7 @@ from marketplace.notification.consumers import SUBSCRIPTIONS, consumers
 from marketplace.notification.deps import Deps
 from marketplace.notification.ports import Postman
 from marketplace.notification.servicer import NotificationServicer
-from souk.runtime.service import Service, ServiceContext, ServiceParts
+from souk.sdk import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 

@@ -9,7 +9,7 @@ from shop.order.v1 import order_pb2 as order
 from shop.payment.v1 import payment_pb2 as payment
 
 from marketplace.notification.domain import Content, Line
-from souk.kernel.currencies import shown
+from souk.sdk import format_amount
 
 _WHY_REJECTED = {
     "OUT_OF_STOCK": "something in it is sold out",
@@ -95,8 +95,8 @@ def _refunded(event: payment.PaymentRefunded) -> Content:
         subject=f"A refund for your order {event.order_id}",
         opening="We have given money back to you.",
         lines=(
-            Line("This refund", shown(event.amount, event.currency)),
-            Line("Refunded in all", shown(event.refunded_total, event.currency)),
+            Line("This refund", format_amount(event.amount, event.currency)),
+            Line("Refunded in all", format_amount(event.refunded_total, event.currency)),
         ),
         closing="It may take your bank a few days to show it.",
     )
@@ -104,10 +104,10 @@ def _refunded(event: payment.PaymentRefunded) -> Content:
 
 def _lines(placed: order.Order) -> tuple[Line, ...]:
     items = (
-        Line(f"{item.quantity} x {item.product_id}", shown(item.quantity * item.price, placed.currency))
+        Line(f"{item.quantity} x {item.product_id}", format_amount(item.quantity * item.price, placed.currency))
         for item in placed.items
     )
-    return (*items, Line("Total", shown(placed.total, placed.currency)))
+    return (*items, Line("Total", format_amount(placed.total, placed.currency)))
 
 
 _ALL = (

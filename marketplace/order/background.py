@@ -10,7 +10,7 @@ from functools import partial
 from marketplace.order.deps import Deps
 from marketplace.order.settings import LostChargeSettings
 from marketplace.order.use_cases.find_lost_charges import FindLostCharges, Loss, find_lost_charges
-from souk.telemetry.metrics import Collector, counter
+from souk.sdk import Collector, counter
 
 CHECK_EVERY = 60.0
 """Seconds between two looks for charges without an order."""

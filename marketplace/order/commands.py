@@ -7,7 +7,7 @@ import click
 
 from marketplace.order.service import service
 from marketplace.order.store.orders import OrderStore
-from souk.hosting.offline import offline
+from souk.sdk import offline
 
 
 @click.group()

@@ -9,10 +9,7 @@ from soukapi.v1.event_pb2 import Event
 
 from marketplace.order import domain
 from marketplace.order.deps import Deps
-from souk.events.consumer import Handler
-from souk.runtime.service import Subscription
-from souk.store.database import Transaction
-from souk.store.event_store import decide
+from souk.sdk import Handler, Subscription, Transaction, decide
 
 REFUNDS, ERASURE = "refunds", "erasure"
 SUBSCRIPTIONS = (

@@ -5,10 +5,7 @@ from dataclasses import dataclass, field
 
 from marketplace.order.ports import AddressBook, Catalogue, Payments
 from marketplace.order.store.orders import OrderStore
-from souk.kernel.clock import Clock
-from souk.saga.runner import SagaRunner
-from souk.store.database import Database
-from souk.store.inbox import Inbox
+from souk.sdk import Clock, Database, Inbox, SagaRunner
 
 
 @dataclass(frozen=True, slots=True)

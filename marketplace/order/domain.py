@@ -26,8 +26,7 @@ from marketplace.order.events import (
     StockCommitted,
     StockReserved,
 )
-from souk.kernel.errors import DomainError
-from souk.kernel.state_machine import StateMachine
+from souk.sdk import DomainError, StateMachine
 
 
 class Status(StrEnum):

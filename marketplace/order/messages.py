@@ -10,8 +10,7 @@ from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.domain import Order, Status
 from marketplace.order.events import Event, Item, to_json
-from souk.kernel.clock import MICROSECONDS
-from souk.kernel.errors import DomainError
+from souk.sdk import MICROSECONDS, DomainError
 
 _STATUS: dict[Status, pb.OrderStatus.ValueType] = {
     status: pb.OrderStatus.Value(f"ORDER_STATUS_{status}") for status in Status if status is not Status.NEW

@@ -23,11 +23,7 @@ from marketplace.order.events import Item, StockReserved
 from marketplace.order.messages import order_cancelled, order_message, unavailable
 from marketplace.order.ports import Charge, Payments, Stock
 from marketplace.order.store.orders import OrderStore
-from souk.kernel.errors import DomainError
-from souk.kernel.status_codec import decode_status
-from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
-from souk.saga.runner import SagaRunner
-from souk.store.database import Transaction
+from souk.sdk import DomainError, Refusal, Saga, SagaRef, SagaRunner, Step, StepCall, Transaction, decode_status
 
 M = TypeVar("M", bound=Message)
 

@@ -19,10 +19,7 @@ from marketplace.order.saga import OrderSagas
 from marketplace.order.servicer import OrderServicer
 from marketplace.order.settings import SETTINGS, PlacingSettings, read_settings
 from marketplace.order.store.orders import OrderStore
-from souk.runtime.service import Service, ServiceContext, ServiceParts
-from souk.saga.definition import Saga
-from souk.saga.runner import SagaRunner
-from souk.saga.settings import SagaSettings
+from souk.sdk import Saga, SagaRunner, SagaSettings, Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 

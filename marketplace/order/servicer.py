@@ -19,10 +19,7 @@ from marketplace.order.use_cases.read_orders import (
     list_order_events,
     list_orders,
 )
-from souk.kernel.context import current
-from souk.kernel.errors import DomainError
-from souk.kernel.paging import page_of
-from souk.store.idempotency import fingerprint
+from souk.sdk import DomainError, current, fingerprint, page_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _REPLAYED = (("idempotent-replayed", "true"),)

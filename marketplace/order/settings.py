@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from souk.kernel.errors import ConfigurationError
-from souk.runtime.service import Setting
+from souk.sdk import ConfigurationError, Setting
 
 SETTINGS = (
     Setting("saga_deadline", "How long placing an order may take before all of it is undone.", "60", "seconds"),

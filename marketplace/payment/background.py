@@ -11,7 +11,7 @@ from functools import partial
 from marketplace.payment.deps import Deps
 from marketplace.payment.use_cases.reconcile_provider import Difference, ReconcileProvider, reconcile_provider
 from marketplace.payment.use_cases.recover_payments import BATCH, recover_payments
-from souk.telemetry.metrics import Collector, MeasuredAtScrape, counter
+from souk.sdk import Collector, MeasuredAtScrape, counter
 
 RECOVERY_INTERVAL = 1.0
 """Seconds between two looks for what was begun and left."""

@@ -7,9 +7,7 @@ from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
 from marketplace.payment.deps import Deps
-from souk.events.consumer import Handler
-from souk.runtime.service import Subscription
-from souk.store.database import Transaction
+from souk.sdk import Handler, Subscription, Transaction
 
 ERASE_CARDS = "erase-cards"
 SUBSCRIPTIONS = (Subscription(ERASE_CARDS, (UserDeleted.DESCRIPTOR.full_name,)),)

@@ -9,13 +9,7 @@ from marketplace.payment.store.cards import CardStore
 from marketplace.payment.store.comparison import ComparisonStore
 from marketplace.payment.store.ledger import LedgerStore
 from marketplace.payment.store.payments import PaymentStore
-from souk.faults import Faults
-from souk.kernel.clock import MICROSECONDS, Clock
-from souk.kernel.key_locks import KeyLocks
-from souk.store.database import Database, Work
-from souk.store.erased_subjects import ErasedSubjects
-from souk.store.inbox import Inbox
-from souk.store.outbox import Outbox
+from souk.sdk import MICROSECONDS, Clock, Database, ErasedSubjects, Faults, Inbox, KeyLocks, Outbox, Work
 
 T = TypeVar("T")
 

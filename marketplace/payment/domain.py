@@ -9,7 +9,7 @@ from enum import Enum
 
 from cachetools import FIFOCache
 
-from souk.kernel.state_machine import StateMachine
+from souk.sdk import StateMachine
 
 MAX_MONEY = 2**53 - 1
 """Beyond it a JSON number is no longer exact."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from souk.kernel.errors import SoukError
+from souk.sdk import SoukError
 
 
 class ProviderUnavailable(SoukError):

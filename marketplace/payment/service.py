@@ -21,10 +21,7 @@ from marketplace.payment.servicer import PaymentServicer
 from marketplace.payment.settings import SETTINGS, ProviderSettings, ReconcileSettings, read_settings
 from marketplace.payment.store.provider_book import require_same_book
 from marketplace.payment.use_cases.reconcile_provider import ReconcileProvider
-from souk.kernel.clock import MICROSECONDS
-from souk.kernel.errors import ConfigurationError
-from souk.resilience.breaker import Breaker
-from souk.runtime.service import Service, ServiceContext, ServiceParts
+from souk.sdk import MICROSECONDS, Breaker, ConfigurationError, Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 

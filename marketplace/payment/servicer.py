@@ -33,9 +33,7 @@ from marketplace.payment.use_cases.refund_payment import RefundPayment, refund_p
 from marketplace.payment.use_cases.resolve_method import ResolveMethod, resolve_method
 from marketplace.payment.use_cases.save_card import SaveCard, save_card
 from marketplace.payment.use_cases.top_up_wallet import TopUpWallet, top_up_wallet
-from souk.kernel.context import current
-from souk.kernel.errors import InvalidArgument, Violation
-from souk.kernel.paging import page_of, page_size_of
+from souk.sdk import InvalidArgument, Violation, current, page_of, page_size_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

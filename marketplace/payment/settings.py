@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from souk.kernel.errors import ConfigurationError
-from souk.runtime.service import Setting
+from souk.sdk import ConfigurationError, Setting
 
 SETTINGS = (
     Setting(

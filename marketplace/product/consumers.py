@@ -7,8 +7,7 @@ from shop.product.v1 import product_pb2 as pb
 from soukapi.v1.event_pb2 import Event
 
 from marketplace.product.deps import Deps
-from souk.events.consumer import Handler
-from souk.runtime.service import Subscription
+from souk.sdk import Handler, Subscription
 
 CACHE = "catalogue-cache"
 """The consumer that hears of changes whose own process died before it could say that the cache is stale."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from marketplace.product.deps import Deps
 from marketplace.product.domain import Product
-from souk.kernel.clock import MICROSECONDS
+from souk.sdk import MICROSECONDS
 
 _FIRST_NUMBER = 101
 

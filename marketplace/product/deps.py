@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from marketplace.product.store.products import ProductStore
-from souk.kernel.clock import Clock
-from souk.store.cache.read_cache import ReadCache
+from souk.sdk import Clock, ReadCache
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from souk.kernel.errors import DomainError
+from souk.sdk import DomainError
 
 PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
 PRODUCT_EXISTS = "PRODUCT_EXISTS"

@@ -11,8 +11,7 @@ from marketplace.product.deps import Deps
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.settings import SETTINGS, read_settings
 from marketplace.product.store.products import ProductStore
-from souk.runtime.service import Service, ServiceContext, ServiceParts
-from souk.store.cache.read_cache import ReadCache
+from souk.sdk import ReadCache, Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 

@@ -25,7 +25,7 @@ from marketplace.product.use_cases.read_products import (
     search_products,
 )
 from marketplace.product.use_cases.update_product import UpdateProduct, update_product
-from souk.kernel.paging import ANYBODY, page_of
+from souk.sdk import SHARED_LIST, page_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 M = TypeVar("M", bound=Message)
@@ -57,11 +57,11 @@ class ProductServicer(ProductServiceServicer):
             max_price=_given(request, "max_price"),
         )
         key = str if listing.sort.endswith("name") else int
-        query = ListProducts(listing, page_of(request, (key, str), caller=ANYBODY))
+        query = ListProducts(listing, page_of(request, (key, str), caller=SHARED_LIST))
         return _page(*await list_products(self._deps, query))
 
     async def _search(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse:
-        page = page_of(request, (int, str), caller=ANYBODY)
+        page = page_of(request, (int, str), caller=SHARED_LIST)
         query = SearchProducts(request.q, _given(request, "category"), page)
         return _page(*await search_products(self._deps, query))
 

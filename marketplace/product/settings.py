@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from souk.kernel.errors import ConfigurationError
-from souk.runtime.service import Setting
-from souk.store.cache.read_cache import CacheSettings
+from souk.sdk import CacheSettings, ConfigurationError, Setting
 
 SETTINGS = (
     Setting(

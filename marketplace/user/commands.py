@@ -10,9 +10,7 @@ from shop.user.v1 import user_pb2 as pb
 from marketplace.user.domain.account import Account
 from marketplace.user.service import deps_of, service
 from marketplace.user.use_cases.create_admin import CreateAdmin, create_admin
-from souk.descriptors.request_check import require_within_limits
-from souk.hosting.offline import offline
-from souk.kernel.errors import DomainError, InvalidArgument
+from souk.sdk import DomainError, InvalidArgument, offline, require_within_limits
 
 
 @click.group()

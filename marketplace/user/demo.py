@@ -4,7 +4,7 @@ from marketplace.user.deps import Deps
 from marketplace.user.domain.account import ADMIN, CUSTOMER
 from marketplace.user.domain.address import Address, PostalAddress
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
-from souk.kernel.errors import DomainError
+from souk.sdk import DomainError
 
 USERS = (
     RegisterUser("demo@souk.test", "demo-password", "Mina Demo", (CUSTOMER,), "U-demo"),

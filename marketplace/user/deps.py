@@ -13,7 +13,7 @@ from marketplace.user.store.addresses import AddressStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.sessions import SessionStore
-from souk.kernel.clock import Clock
+from souk.sdk import Clock
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.sealed_keys import SealedKeys
 from marketplace.user.store.sessions import SessionStore
-from souk.runtime.service import Service, ServiceContext, ServiceParts
+from souk.sdk import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "deps_of", "service"]
 

@@ -29,9 +29,7 @@ from marketplace.user.use_cases.read_addresses import GetAddress, ListAddresses,
 from marketplace.user.use_cases.refresh_token import RefreshToken, refresh_token
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
 from marketplace.user.use_cases.update_user import UpdateUser, update_user
-from souk.kernel.context import current
-from souk.kernel.errors import Violation
-from souk.kernel.paging import page_of
+from souk.sdk import Violation, current, page_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from marketplace.user.domain.signing import Schedule
-from souk.kernel.clock import MICROSECONDS
-from souk.kernel.errors import ConfigurationError
-from souk.runtime.service import Setting
+from souk.sdk import MICROSECONDS, ConfigurationError, Setting
 
 _MINUTE = 60
 _HOUR = 3_600

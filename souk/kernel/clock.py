@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 MICROSECONDS = 1_000_000
+"""In a second."""
 
 
 class Clock(Protocol):

@@ -20,7 +20,7 @@ DECIMALS = {code: decimals for decimals, codes in _BY_DECIMALS.items() for code 
 _USUAL = 2
 
 
-def shown(minor: int, currency: str) -> str:
+def format_amount(minor: int, currency: str) -> str:
     """An amount in minor units as it is written, such as "1,234.50 EUR" for 123450 and "1,234 JPY" for 1234.
 
     An unknown code, of a book from before they were checked, is shown with two decimals.

@@ -78,7 +78,7 @@ class Violation:
 
 
 class InvalidArgument(DomainError):
-    """The request is wrong in itself; lists every violation."""
+    """The request breaks a rule of its contract, whatever the state of the system; lists every violation."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__(INVALID_REQUEST, "; ".join(f"{v.field}: {v.detail}" for v in violations))

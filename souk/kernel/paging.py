@@ -27,7 +27,7 @@ DEFAULT_PAGE_SIZE = 20
 _MAX_TOKEN_LENGTH = 4_096
 _INT64 = 2**63
 
-ANYBODY = ""
+SHARED_LIST = ""
 """The caller of a list that is the same for everybody."""
 _OWN_FIELDS = ("page_size", "page_token")
 

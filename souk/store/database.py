@@ -31,6 +31,7 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 Value = int | str | bytes | bool | float | None
+"""What a statement can be given for a parameter, and what a column can hold."""
 
 
 class Row(Protocol):
@@ -107,6 +108,7 @@ class Transaction(Protocol):
 
 
 Work = Callable[[Transaction], Awaitable[T]]
+"""What runs inside one transaction; it may be called again, so it does everything through the transaction."""
 
 
 class Database(Protocol):

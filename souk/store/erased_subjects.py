@@ -8,16 +8,16 @@ in its own database, and whatever writes such data looks there in its own transa
   deletes the data.
 - `require_known` is called by a writer before it writes. Both hold one lock of that user, so a write
   that comes at the same time commits before the erasure, and is deleted by it, or after it, and is refused.
-- `KNOWN` is a condition for a statement that may not wait for a lock. Where transactions run side by
+- `IS_NOT_ERASED` is a condition for a statement that may not wait for a lock. Where transactions run side by
   side it can miss an erasure at the same moment: then the service deletes again, now and then.
 """
 
 from souk.kernel.errors import Unauthenticated
 from souk.store.database import Transaction
 
-KNOWN = "NOT EXISTS (SELECT 1 FROM souk_erased_subjects WHERE subject = {})"
+IS_NOT_ERASED = "NOT EXISTS (SELECT 1 FROM souk_erased_subjects WHERE subject = {})"
 """A condition in SQL, true while the subject that the braces name is not erased."""
-ALL = "SELECT subject FROM souk_erased_subjects"
+ALL_ERASED = "SELECT subject FROM souk_erased_subjects"
 """All who were erased, for a condition with IN."""
 
 _IS_ERASED = "SELECT subject FROM souk_erased_subjects WHERE subject = $1"
@@ -39,10 +39,10 @@ class ErasedSubjects:
         """Raises Unauthenticated for somebody who was erased; nobody is erased until this transaction ends."""
         await tx.lock(_lock(subject))
         if await tx.fetch_one(_IS_ERASED, subject) is not None:
-            raise erased()
+            raise account_erased()
 
 
-def erased() -> Unauthenticated:
+def account_erased() -> Unauthenticated:
     """The refusal of somebody whose account is gone: the token was theirs, and is worth nothing now."""
     return Unauthenticated("the account of this token was deleted")
 

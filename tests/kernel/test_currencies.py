@@ -6,7 +6,7 @@ from shop.product.v1 import product_pb2
 from soukapi.v1 import policy_pb2
 
 from souk.descriptors import limits
-from souk.kernel.currencies import DECIMALS, shown
+from souk.kernel.currencies import DECIMALS, format_amount
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from souk.kernel.currencies import DECIMALS, shown
     ],
 )
 def test_an_amount_shows_its_minor_units(minor: int, currency: str, text: str) -> None:
-    assert shown(minor, currency) == text
+    assert format_amount(minor, currency) == text
 
 
 def test_the_table_holds_codes_once() -> None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from redis.exceptions import RedisError
 
 from marketplace.inventory.domain import Item
-from souk.kernel.clock import Clock
-from souk.telemetry.logs import logger
+from souk.sdk import Clock, logger
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

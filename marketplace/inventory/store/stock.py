@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from marketplace.inventory.domain import MAX_PIECES, Adjustment, Item, Move, Reservation, State
-from souk.store.database import Row, Transaction
+from souk.sdk import Row, Transaction
 
 _INSERT = """
     INSERT INTO reservations (key, order_id, items, state, expires_at, created_at)

@@ -8,7 +8,7 @@ only a few per product wait there, and the rest here, in order.
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from souk.kernel.key_locks import KeyLocks
+from souk.sdk import KeyLocks
 
 AT_ONCE = 3
 """In the database at once, of one product, from one process: one works, others stand ready."""

@@ -12,8 +12,7 @@ from shop.inventory.v1 import inventory_pb2
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import MAX_PIECES, Adjustment
 from marketplace.inventory.messages import stock_changed
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
-from souk.store.database import Transaction
+from souk.sdk import DomainError, InvalidArgument, Transaction, Violation
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from shop.inventory.v1 import inventory_pb2
 
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Item, Move, Refused, Reservation, decide
-from souk.kernel.errors import DomainError
-from souk.store.database import Transaction
+from souk.sdk import DomainError, Transaction
 
 
 async def change(deps: Deps, tx: Transaction, found: Reservation, action: Action) -> Reservation:

@@ -7,7 +7,7 @@ which its saga ends one way or the other.
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, State
 from marketplace.inventory.use_cases.change_reservation import change
-from souk.store.database import Transaction
+from souk.sdk import Transaction
 
 BATCH = 100
 

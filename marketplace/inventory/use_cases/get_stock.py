@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from marketplace.inventory.deps import Deps
-from souk.kernel.errors import DomainError
+from souk.sdk import DomainError
 
 
 @dataclass(frozen=True, slots=True)

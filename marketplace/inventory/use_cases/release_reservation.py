@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Reservation, State
 from marketplace.inventory.use_cases.change_reservation import change
-from souk.store.database import Transaction
+from souk.sdk import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Item, Move, Reservation, State, in_product_order
 from marketplace.inventory.use_cases.change_reservation import OutOfStock, change, make, out_of_stock
-from souk.kernel.errors import DomainError
-from souk.store.database import Transaction
+from souk.sdk import DomainError, Transaction
 
 
 @dataclass(frozen=True, slots=True)

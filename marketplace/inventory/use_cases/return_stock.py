@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.domain import Action, Reservation
 from marketplace.inventory.use_cases.change_reservation import change
-from souk.kernel.errors import DomainError
-from souk.store.database import Transaction
+from souk.sdk import DomainError, Transaction
 
 
 @dataclass(frozen=True, slots=True)

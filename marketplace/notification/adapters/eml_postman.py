@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marketplace.notification.domain import Contact, Letter
-from souk.kernel import private_files
-from souk.kernel.clock import to_datetime
+from souk.sdk import private_files, to_datetime
 
 SENDER = "Souk <orders@souk.invalid>"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")

@@ -5,8 +5,7 @@ from shop.user.v1.user_pb2 import GetContactRequest
 from shop.user.v1.user_pb2_grpc import UserServiceStub
 
 from marketplace.notification.domain import Contact
-from souk.kernel.context import acting_as, current
-from souk.rpc.call import failure_of
+from souk.sdk import acting_as, current, failure_of
 
 USER_NOT_FOUND = "USER_NOT_FOUND"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from marketplace.notification.deps import Deps
 from marketplace.notification.domain import Letter, render
 from marketplace.notification.templates import UnreadablePayloadError, draft
-from souk.kernel.errors import PoisonedEvent
+from souk.sdk import PoisonedEvent
 
 _log = logging.getLogger(__name__)
 

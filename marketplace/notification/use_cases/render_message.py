@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.notification.domain import UNKNOWN_TEMPLATE, Rendered, render
 from marketplace.notification.templates import UnreadablePayloadError, draft
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.sdk import DomainError, InvalidArgument, Violation
 
 
 @dataclass(frozen=True, slots=True)

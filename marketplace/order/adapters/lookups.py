@@ -9,8 +9,7 @@ from shop.user.v1 import user_pb2
 from shop.user.v1.user_pb2_grpc import UserServiceStub
 
 from marketplace.order.ports import Address, Price
-from souk.kernel.context import acting_as, current
-from souk.rpc.call import CallFailed
+from souk.sdk import CallFailed, acting_as, current
 
 
 class ProductCatalogue:

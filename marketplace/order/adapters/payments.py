@@ -7,7 +7,7 @@ from shop.payment.v1 import payment_pb2 as pb
 from shop.payment.v1.payment_pb2_grpc import PaymentServiceStub
 
 from marketplace.order.ports import Charge, StandingCharge
-from souk.rpc.call import CallFailed
+from souk.sdk import CallFailed
 
 
 class ServicePayments:

@@ -8,7 +8,7 @@ from shop.inventory.v1 import inventory_pb2 as pb
 from shop.inventory.v1.inventory_pb2_grpc import InventoryServiceStub
 
 from marketplace.order.events import Item
-from souk.kernel.clock import MICROSECONDS
+from souk.sdk import MICROSECONDS
 
 
 class InventoryStock:

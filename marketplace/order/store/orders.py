@@ -15,13 +15,25 @@ from marketplace.order.domain import Order
 from marketplace.order.events import Event, from_json, to_json
 from marketplace.order.messages import order_message, published
 from marketplace.order.store.recent_orders import RecentOrders
-from souk.kernel.clock import Clock
-from souk.kernel.errors import DomainError, VersionConflict
-from souk.store.database import Row, Transaction
-from souk.store.erased_subjects import ALL, KNOWN, ErasedSubjects, erased
-from souk.store.event_store import EventStore, NewEvent, RecordedEvent
-from souk.store.idempotency import Idempotency, KeyRecord, Scope, StoredReply
-from souk.store.outbox import Outbox
+from souk.sdk import (
+    ALL_ERASED,
+    IS_NOT_ERASED,
+    Clock,
+    DomainError,
+    ErasedSubjects,
+    EventStore,
+    Idempotency,
+    KeyRecord,
+    NewEvent,
+    Outbox,
+    RecordedEvent,
+    Row,
+    Scope,
+    StoredReply,
+    Transaction,
+    VersionConflict,
+    account_erased,
+)
 
 PLACE_ORDER = "/shop.order.v1.OrderService/PlaceOrder"
 
@@ -191,13 +203,13 @@ class OrderStore:
         """
         kept = await tx.execute(
             "INSERT INTO order_address (order_id, user_id, address)"
-            f" SELECT $1, $2, $3 WHERE {KNOWN.format('$2')}"
+            f" SELECT $1, $2, $3 WHERE {IS_NOT_ERASED.format('$2')}"
             " ON CONFLICT (order_id) DO UPDATE SET address = excluded.address",
             *(order.id, order.user_id, address),
             expect_rows=1,
         )
         if not kept:
-            raise erased()
+            raise account_erased()
 
     async def require_buyer(self, tx: Transaction, user_id: str) -> None:
         """Raises Unauthenticated for a buyer who was erased."""
@@ -210,7 +222,7 @@ class OrderStore:
 
     async def erase_late(self, tx: Transaction) -> int:
         """Forgets the addresses that orders kept in the very moment of an erasure; returns how many."""
-        return await tx.execute(f"DELETE FROM order_address WHERE user_id IN ({ALL})")
+        return await tx.execute(f"DELETE FROM order_address WHERE user_id IN ({ALL_ERASED})")
 
     async def _scope(self, tx: Transaction, order_id: str) -> Scope:
         if (known := self._scopes.get(order_id)) is not None:

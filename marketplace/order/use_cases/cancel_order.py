@@ -8,9 +8,7 @@ from marketplace.order.domain import Order, Status
 from marketplace.order.messages import order_cancelled
 from marketplace.order.saga import CANCEL, PLACE_ORDER, begin_cancelling
 from marketplace.order.use_cases.place_order import answer_by
-from souk.saga.definition import SagaRef
-from souk.store.database import Transaction
-from souk.store.event_store import decide
+from souk.sdk import SagaRef, Transaction, decide
 
 
 @dataclass(frozen=True, slots=True)

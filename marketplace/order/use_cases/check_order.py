@@ -13,8 +13,7 @@ from marketplace.order.domain import total_of
 from marketplace.order.events import Item
 from marketplace.order.messages import unavailable
 from marketplace.order.ports import Address, Price
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
-from souk.rpc.call import CallFailed
+from souk.sdk import CallFailed, DomainError, InvalidArgument, Violation
 
 T = TypeVar("T")
 MAX_AMOUNT = 2**53 - 1

@@ -14,9 +14,7 @@ from functools import partial
 from marketplace.order.deps import Deps
 from marketplace.order.domain import Order, Status
 from marketplace.order.ports import StandingCharge
-from souk.kernel.context import acting_as
-from souk.rpc.call import CallFailed
-from souk.store.database import Transaction
+from souk.sdk import CallFailed, Transaction, acting_as
 
 AT_ONCE = 100
 """Charges that are asked for at once."""

@@ -7,8 +7,7 @@ from marketplace.order import domain
 from marketplace.order.deps import Deps
 from marketplace.order.domain import Order
 from marketplace.order.events import Event
-from souk.store.database import Transaction
-from souk.store.event_store import decide
+from souk.sdk import Transaction, decide
 
 
 @dataclass(frozen=True, slots=True)

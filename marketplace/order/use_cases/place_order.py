@@ -19,13 +19,7 @@ from marketplace.order.events import OrderPlaced, RejectionMadeFinal
 from marketplace.order.messages import order_message
 from marketplace.order.saga import PLACE_ORDER, Placing, refusal_of
 from marketplace.order.use_cases.check_order import Checked, PlaceOrder, check_request, check_with_others
-from souk.kernel.clock import MICROSECONDS, Clock
-from souk.kernel.context import current
-from souk.kernel.errors import DomainError
-from souk.kernel.ids import new_id
-from souk.saga.definition import SagaRef
-from souk.store.database import Transaction
-from souk.store.idempotency import KeyRecord, StoredReply
+from souk.sdk import MICROSECONDS, Clock, DomainError, KeyRecord, SagaRef, StoredReply, Transaction, current, new_id
 
 __all__ = ["RESERVATION", "Answer", "PlaceOrder", "answer_by", "place_order"]
 

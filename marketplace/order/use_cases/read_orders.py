@@ -7,8 +7,7 @@ from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.deps import Deps
 from marketplace.order.messages import event_message
-from souk.kernel.paging import PageAsked
-from souk.store.database import Transaction
+from souk.sdk import PageAsked, Transaction
 
 
 @dataclass(frozen=True, slots=True)

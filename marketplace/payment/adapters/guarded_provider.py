@@ -13,9 +13,7 @@ from marketplace.payment.ports import (
     ProviderUnavailable,
     RefundVerdict,
 )
-from souk.kernel.clock import Clock
-from souk.resilience.backoff import Backoff
-from souk.resilience.breaker import Breaker, BreakerSettings, Permit
+from souk.sdk import Backoff, Breaker, BreakerSettings, Clock, Permit
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from marketplace.payment.ports import (
     RefundVerdict,
     Verdict,
 )
-from souk.http1.client import HttpClient, NoAnswer, NotSent
+from souk.sdk import HttpClient, NoAnswer, NotSent
 
 NOTHING_WAS_DONE = frozenset(
     {"invalid_request", "invalid_token", "key_reused", "not_found", "not_refundable", "provider_error", "unauthorized"}

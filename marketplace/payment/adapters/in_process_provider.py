@@ -14,7 +14,7 @@ from marketplace.payment.ports import (
     ProviderSilent,
     RefundVerdict,
 )
-from souk.kernel.errors import StoreError
+from souk.sdk import StoreError
 
 T = TypeVar("T")
 

@@ -22,14 +22,8 @@ from pathlib import Path
 
 from marketplace.payment.adapters.sandbox.app import SandboxApp
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
-from souk.kernel import private_files
-from souk.kernel.clock import SystemClock
-from souk.kernel.errors import ConfigurationError
-from souk.runtime.process.http.server import serving
-from souk.runtime.process.open_files import raise_limit
-from souk.runtime.process.sockets import BACKLOG
-from souk.store.sqlite.directory_lock import lock_directory
-from souk.telemetry.logs import LogSettings, configure
+from souk.sdk import ConfigurationError, SystemClock, private_files
+from souk.sdk.emulator import BACKLOG, LogSettings, configure, lock_directory, raise_limit, serving
 
 KEY_FILE = "provider-key"
 DRAIN = 2.0

@@ -1,7 +1,7 @@
 """Saved cards in SQL."""
 
 from marketplace.payment.domain import Card
-from souk.store.database import Row, Transaction
+from souk.sdk import Row, Transaction
 
 _COLUMNS = "id, user_id, token, brand, last4, is_default, forgotten, created_at"
 _INSERT = f"INSERT INTO cards ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"

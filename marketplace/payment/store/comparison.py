@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.payment.domain import Payment
 from marketplace.payment.store.payments import COLUMNS, to_payment
-from souk.store.database import Transaction
+from souk.sdk import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The ledger and the wallets in SQL."""
 
 from marketplace.payment.domain import Payment, Wallet
-from souk.store.database import Row, Transaction
+from souk.sdk import Row, Transaction
 
 _POST = """
     INSERT INTO postings (transaction_id, account, currency, amount, created_at)

@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from marketplace.payment.domain import Payment, Purpose, Refund, Status
-from souk.kernel.clock import MICROSECONDS
-from souk.resilience.backoff import Backoff
-from souk.store.database import Row, Transaction
+from souk.sdk import MICROSECONDS, Backoff, Row, Transaction
 
 T = TypeVar("T", Payment, Refund)
 

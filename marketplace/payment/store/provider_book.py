@@ -1,7 +1,6 @@
 """In which bank's book the charges are, in SQL."""
 
-from souk.kernel.errors import ConfigurationError
-from souk.store.database import Database, Transaction
+from souk.sdk import ConfigurationError, Database, Transaction
 
 _BIND = "INSERT INTO provider_book (only_one, book) VALUES (1, $1) ON CONFLICT (only_one) DO NOTHING"
 _BOUND = "SELECT book FROM provider_book"

@@ -10,8 +10,7 @@ from marketplace.payment.deps import Deps
 from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Status
 from marketplace.payment.use_cases.record_outcome import undo
 from marketplace.payment.use_cases.settle_payment import PROVIDER_TROUBLE, settle_payment
-from souk.kernel.ids import new_id
-from souk.store.database import Transaction
+from souk.sdk import Transaction, new_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from marketplace.payment.ports import ProviderAnswer, ProviderRefused, ProviderS
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, unavailable
 from marketplace.payment.use_cases.record_outcome import record_answer, record_release
 from marketplace.payment.use_cases.settle_payment import PROVIDER_TROUBLE, settle_payment
-from souk.kernel.errors import SoukError
+from souk.sdk import SoukError
 
 
 async def charge_card(deps: Deps, payment: Payment, token: str, *, first_try: bool) -> Payment:

@@ -11,9 +11,7 @@ from marketplace.payment.domain import WALLET, Card, Payment, Purpose, Status
 from marketplace.payment.use_cases.charge_card import charge_card, settle_if_cancelled
 from marketplace.payment.use_cases.outcomes import declined, key_reused, too_many_tries
 from marketplace.payment.use_cases.record_outcome import post_charge
-from souk.kernel.errors import DomainError
-from souk.kernel.ids import new_id
-from souk.store.database import Transaction
+from souk.sdk import DomainError, Transaction, new_id
 
 CARD_GONE = "card_not_available"
 _CARD = "card/"

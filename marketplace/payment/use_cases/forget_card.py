@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.payment.deps import Deps
 from marketplace.payment.use_cases.resolve_method import card_not_found
-from souk.store.database import Transaction
+from souk.sdk import Transaction
 
 FORGOTTEN_KEPT = 100
 """Cards that a user has forgotten last, and that an order under way may still be charged to."""

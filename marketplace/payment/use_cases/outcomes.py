@@ -5,7 +5,7 @@ from math import ceil
 from shop.payment.v1 import payment_pb2
 
 from marketplace.payment.ports import ProviderUnavailable
-from souk.kernel.errors import DomainError, SoukError
+from souk.sdk import DomainError, SoukError
 
 RETRY_AFTER = 2.0
 """Seconds after which asking again is worth while, when nobody knows better."""

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Card, Payment, Wallet
-from souk.kernel.clock import MICROSECONDS
-from souk.kernel.errors import DomainError
-from souk.kernel.paging import PageAsked
+from souk.sdk import MICROSECONDS, DomainError, PageAsked
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from marketplace.payment.ports import ProviderAnswer, ProviderCharge, RefundVerd
 from marketplace.payment.store.comparison import Position
 from marketplace.payment.use_cases.record_outcome import record_answer
 from marketplace.payment.use_cases.settle_payment import PROVIDER_TROUBLE, settle_payment
-from souk.kernel.clock import MICROSECONDS
+from souk.sdk import MICROSECONDS
 
 AT_ONCE = 100
 """Entries of the record that are asked for at once."""

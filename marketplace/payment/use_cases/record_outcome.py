@@ -16,8 +16,7 @@ from marketplace.payment.domain import (
 )
 from marketplace.payment.messages import payment_refunded
 from marketplace.payment.ports import ProviderAnswer, Verdict
-from souk.kernel.ids import new_id
-from souk.store.database import Transaction
+from souk.sdk import Transaction, new_id
 
 
 async def record_answer(deps: Deps, tx: Transaction, payment: Payment, answer: ProviderAnswer) -> Payment:

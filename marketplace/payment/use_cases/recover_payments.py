@@ -7,8 +7,7 @@ from dataclasses import replace
 from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Payment, Purpose, Refund, Status
 from marketplace.payment.use_cases.settle_payment import PROVIDER_TROUBLE, make_refund, settle_payment
-from souk.kernel.clock import MICROSECONDS
-from souk.store.database import Transaction
+from souk.sdk import MICROSECONDS, Transaction
 
 BATCH = 50
 ABSENT = 60 * MICROSECONDS

@@ -8,7 +8,7 @@ from marketplace.payment.use_cases.outcomes import key_reused
 from marketplace.payment.use_cases.record_outcome import promise
 from marketplace.payment.use_cases.refund_payment import not_refundable, order_payment
 from marketplace.payment.use_cases.settle_payment import make_promised_refunds
-from souk.store.database import Transaction
+from souk.sdk import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from marketplace.payment.domain import REFUNDABLE, Payment, Purpose, Refund, Sta
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, in_progress, key_reused
 from marketplace.payment.use_cases.record_outcome import promise
 from marketplace.payment.use_cases.settle_payment import make_promised_refunds
-from souk.kernel.errors import DomainError
-from souk.store.database import Transaction
+from souk.sdk import DomainError, Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.payment.deps import Deps
 from marketplace.payment.domain import WALLET
-from souk.kernel.errors import DomainError
-from souk.store.database import Transaction
+from souk.sdk import DomainError, Transaction
 
 DEFAULT_CARD = "card"
 

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Card
 from marketplace.payment.ports import CardFace
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
-from souk.kernel.ids import new_id
-from souk.store.database import Transaction
+from souk.sdk import DomainError, InvalidArgument, Transaction, Violation, new_id
 
 MOST_CARDS = 20
 """Cards that an account may have at once."""

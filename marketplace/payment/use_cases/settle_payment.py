@@ -18,7 +18,7 @@ from marketplace.payment.ports import (
 )
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown
 from marketplace.payment.use_cases.record_outcome import record_answer, record_refund
-from souk.store.database import Transaction
+from souk.sdk import Transaction
 
 PROVIDER_TROUBLE = (ProviderSilent, ProviderUnavailable)
 MOST_ATTEMPTS = 5

@@ -12,9 +12,7 @@ from marketplace.payment.use_cases.charge_card import charge_card, settle_if_can
 from marketplace.payment.use_cases.charge_order import Intent, reopen, require_budget
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown, declined, in_progress, key_reused
 from marketplace.payment.use_cases.save_card import digest_of, face_of
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
-from souk.kernel.ids import new_id
-from souk.store.database import Transaction
+from souk.sdk import DomainError, InvalidArgument, Transaction, Violation, new_id
 
 ABANDONED = "abandoned"
 """Of a top-up that was cancelled: no call of today does that, but books from before may have one."""

@@ -8,8 +8,7 @@ from marketplace.product.domain import Change, Cursor, Listed, Listing, Product
 from marketplace.product.messages import to_message
 from marketplace.product.store import search
 from marketplace.product.store.words import folded
-from souk.store.database import Database, Row, Transaction, Value
-from souk.store.outbox import Outbox
+from souk.sdk import Database, Outbox, Row, Transaction, Value
 
 _COLUMNS = "id, name, description, category, price, currency, image_url, created_at, updated_at"
 _ADD = f"""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from marketplace.product.domain import Cursor, Product
 from marketplace.product.store.words import folded
-from souk.store.database import Transaction, Value
+from souk.sdk import Transaction, Value
 
 _SQLITE_FORGET = "DELETE FROM product_search WHERE rowid = (SELECT number FROM products WHERE id = $1)"
 _SQLITE_INDEX = """

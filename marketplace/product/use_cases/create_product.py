@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.product.deps import Deps
 from marketplace.product.domain import PRODUCT_EXISTS, Product
-from souk.kernel.errors import DomainError
-from souk.kernel.ids import new_id
+from souk.sdk import DomainError, new_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from marketplace.product.deps import Deps
 from marketplace.product.domain import Cursor, Listed, Listing, Product, is_product_id, unknown_product
 from marketplace.product.store.words import query_words
-from souk.kernel.paging import PageAsked
+from souk.sdk import PageAsked
 
 Page = tuple[list[Product], str | None]
 """A page of products, and the token of the next one."""

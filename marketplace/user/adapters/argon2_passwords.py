@@ -20,8 +20,7 @@ from argon2.exceptions import HashingError, InvalidHashError, VerificationError,
 
 from marketplace.user.adapters.fair_queue import FairQueue
 from marketplace.user.domain.account import too_many_attempts
-from souk.kernel.context import current
-from souk.kernel.errors import DomainError, Overloaded
+from souk.sdk import DomainError, Overloaded, current
 
 T = TypeVar("T")
 

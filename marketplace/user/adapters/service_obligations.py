@@ -9,7 +9,7 @@ from shop.payment.v1 import payment_pb2
 from shop.payment.v1.payment_pb2_grpc import PaymentServiceStub
 
 from marketplace.user.domain.account import service_unavailable
-from souk.rpc.call import CallFailed
+from souk.sdk import CallFailed
 
 _PAGE = 100
 _OPEN = (order_pb2.ORDER_STATUS_PENDING, order_pb2.ORDER_STATUS_CONFIRMED, order_pb2.ORDER_STATUS_CANCELLING)

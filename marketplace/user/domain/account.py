@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from souk.kernel.errors import DomainError, InvalidArgument, Unauthenticated, Violation
+from souk.sdk import DomainError, InvalidArgument, Unauthenticated, Violation
 
 EMAIL_TAKEN = "EMAIL_TAKEN"
 BAD_CREDENTIALS = "BAD_CREDENTIALS"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.sdk import DomainError, InvalidArgument, Violation
 
 ADDRESS_NOT_FOUND = "ADDRESS_NOT_FOUND"
 TOO_MANY_ADDRESSES = "TOO_MANY_ADDRESSES"

@@ -18,8 +18,7 @@ import secrets
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from souk.kernel.clock import MICROSECONDS, Clock
-from souk.kernel.ids import new_id
+from souk.sdk import MICROSECONDS, Clock, new_id
 
 GRACE = 10 * MICROSECONDS
 _SECRET_SIZE = 32

@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from souk.kernel.clock import MICROSECONDS
+from souk.sdk import MICROSECONDS
 
 WINDOW = 300 * MICROSECONDS
 _ONE_SITE = 64

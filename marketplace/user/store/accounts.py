@@ -13,8 +13,7 @@ from marketplace.user.domain.account import (
     ended_session,
     unknown_user,
 )
-from souk.store.database import Database, Row, Transaction
-from souk.store.outbox import Outbox
+from souk.sdk import Database, Outbox, Row, Transaction
 
 _COLUMNS = "id, email, name, roles, created_at"
 _ADD = """

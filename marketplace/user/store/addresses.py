@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marketplace.user.domain.address import FIELDS, MOST_ADDRESSES, Address, Change, PostalAddress, too_many_addresses
-from souk.store.database import Database, Row, Transaction, Value
+from souk.sdk import Database, Row, Transaction, Value
 
 _COLUMNS = ", ".join(("id", "user_id", *FIELDS, "created_at"))
 _ADD = f"INSERT INTO addresses ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"

@@ -1,9 +1,7 @@
 """Wrong passwords in SQL: they outlive a restart, and count for every replica."""
 
 from marketplace.user.domain.throttle import WINDOW, Attempt, seconds_to_wait
-from souk.kernel.clock import Clock
-from souk.kernel.ids import new_id
-from souk.store.database import Database, Transaction, Value
+from souk.sdk import Clock, Database, Transaction, Value, new_id
 
 _FAILED = "SELECT at FROM login_failures WHERE {} ORDER BY at DESC LIMIT 1 OFFSET {}"
 _ADD = "INSERT INTO login_failures (id, account, address, user_id, at) VALUES ($1, $2, $3, $4, $5)"

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 from marketplace.user.domain.signing import Rotation, SigningKey
 from marketplace.user.store.sealed_keys import SealedKeys
-from souk.kernel.errors import ConfigurationError
-from souk.store.database import Database, Row, Transaction
+from souk.sdk import ConfigurationError, Database, Row, Transaction
 
 _ALL = "SELECT kid, private_jwk, signs_from FROM signing_keys"
 _ADD = "INSERT INTO signing_keys (kid, private_jwk, signs_from) VALUES ($1, $2, $3)"

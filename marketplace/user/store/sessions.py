@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from marketplace.user.domain.refresh import Decision, Family
-from souk.kernel.clock import MICROSECONDS, Clock
-from souk.store.database import Database, Row, Transaction
+from souk.sdk import MICROSECONDS, Clock, Database, Row, Transaction
 
 _COLUMNS = "id, user_id, family_key, current_digest, previous_digest, rotated_at, expires_at"
 _ADD = f"INSERT INTO refresh_families ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import is_id, unknown_user
 from marketplace.user.domain.address import Address, PostalAddress, changed, checked, unknown_address
-from souk.kernel.ids import new_id
+from souk.sdk import new_id
 
 
 @dataclass(frozen=True, slots=True)

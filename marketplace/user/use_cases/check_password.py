@@ -13,7 +13,7 @@ from marketplace.user.domain.account import (
     unknown_user,
 )
 from marketplace.user.domain.throttle import Attempt
-from souk.kernel.context import current
+from souk.sdk import current
 
 WRONG = "email or password is wrong"
 WRONG_CURRENT = "the current password is wrong"

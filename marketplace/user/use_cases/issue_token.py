@@ -6,7 +6,7 @@ from marketplace.user.deps import Deps
 from marketplace.user.domain.account import Account, Token
 from marketplace.user.domain.signing import signing_key
 from marketplace.user.use_cases.list_signing_keys import list_signing_keys
-from souk.kernel.clock import MICROSECONDS
+from souk.sdk import MICROSECONDS
 
 ISSUER = "souk"
 AUDIENCE = "souk"

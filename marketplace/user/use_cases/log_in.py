@@ -7,7 +7,7 @@ from marketplace.user.domain.account import Token, bad_credentials
 from marketplace.user.domain.refresh import open_family
 from marketplace.user.use_cases.check_password import WRONG, check_password
 from marketplace.user.use_cases.issue_token import issue_token
-from souk.kernel.context import current
+from souk.sdk import current
 
 
 @dataclass(frozen=True, slots=True)

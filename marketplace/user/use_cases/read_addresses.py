@@ -7,7 +7,7 @@ from marketplace.user.deps import Deps
 from marketplace.user.domain.account import is_id
 from marketplace.user.domain.address import Address, unknown_address
 from marketplace.user.store.addresses import Cursor
-from souk.kernel.paging import PageAsked
+from souk.sdk import PageAsked
 
 
 @dataclass(frozen=True, slots=True)

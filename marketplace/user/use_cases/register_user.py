@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import CUSTOMER, Account, email_taken
 from marketplace.user.use_cases.check_password import count_taken_email, require_free_email
-from souk.kernel.ids import new_id
+from souk.sdk import new_id
 
 
 @dataclass(frozen=True, slots=True)

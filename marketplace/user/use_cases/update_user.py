@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import EMAIL_TAKEN, Account, Proof, changed, unknown_user
 from marketplace.user.use_cases.check_password import check_current_password, count_taken_email, require_free_email
-from souk.kernel.errors import DomainError, InvalidArgument, Violation
+from souk.sdk import DomainError, InvalidArgument, Violation
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import socket
 from souk.kernel.errors import ConfigurationError
 
 BACKLOG = 2048
+"""How many connections may wait to be accepted."""
 
 
 def listen(host: str, port: int) -> socket.socket:

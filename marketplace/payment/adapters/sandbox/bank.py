@@ -8,11 +8,8 @@ from pathlib import Path
 from marketplace.payment.adapters.sandbox.cards import CARDS
 from marketplace.payment.adapters.sandbox.store import Book, Entry
 from marketplace.payment.ports import ProviderAnswer, ProviderCharge, RefundVerdict, Verdict
-from souk.kernel.clock import MICROSECONDS, Clock
-from souk.kernel.ids import new_id
-from souk.store.database import Database, Transaction
-from souk.store.migrations import migrate
-from souk.store.sqlite.database import SqliteDatabase
+from souk.sdk import MICROSECONDS, Clock, Database, Transaction, new_id
+from souk.sdk.emulator import SqliteDatabase, migrate
 
 FILE = "sandbox-bank.db"
 FOR_EVER = 365 * 86_400.0

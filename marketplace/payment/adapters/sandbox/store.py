@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from souk.store.database import Transaction
+from souk.sdk import Transaction
 
 _INSERT = """
     INSERT INTO charges (key, token, amount, currency, verdict, reason, refunded, settles_at)

@@ -1,0 +1,155 @@
+"""All that a service may import of the platform.
+
+Everything else under `souk` may change from one version to the next; import-linter lets no service import it.
+docs/sdk.md is generated from this list: `make sdk` writes it.
+"""
+
+from souk.descriptors.request_check import require_within_limits
+from souk.events.consumer import Handler
+from souk.events.envelope import Event
+from souk.faults import Faults
+from souk.hosting.offline import offline
+from souk.http1.client import HttpClient, NoAnswer, NotSent
+from souk.kernel import private_files
+from souk.kernel.clock import MICROSECONDS, Clock, SystemClock, to_datetime
+from souk.kernel.context import CallContext, Caller, acting_as, current, use
+from souk.kernel.currencies import format_amount
+from souk.kernel.errors import (
+    ConfigurationError,
+    DomainError,
+    InvalidArgument,
+    Overloaded,
+    PoisonedEvent,
+    SoukError,
+    StoreError,
+    Unauthenticated,
+    VersionConflict,
+    Violation,
+)
+from souk.kernel.ids import new_id
+from souk.kernel.key_locks import KeyLocks
+from souk.kernel.paging import SHARED_LIST, PageAsked, page_of, page_size_of
+from souk.kernel.state_machine import StateMachine
+from souk.kernel.status_codec import decode_status
+from souk.resilience.backoff import Backoff
+from souk.resilience.breaker import Breaker, BreakerSettings, Permit
+from souk.rpc.call import CallFailed, failure_of
+from souk.runtime.service import (
+    App,
+    Emulator,
+    Service,
+    ServiceContext,
+    ServiceParts,
+    Setting,
+    Subscription,
+    TokenIssuer,
+)
+from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
+from souk.saga.runner import SagaRunner
+from souk.saga.settings import SagaSettings
+from souk.store.cache.read_cache import CacheSettings, ReadCache
+from souk.store.database import Database, Row, Transaction, Value, Work
+from souk.store.erased_subjects import ALL_ERASED, IS_NOT_ERASED, ErasedSubjects, account_erased
+from souk.store.event_store import EventStore, NewEvent, RecordedEvent, decide
+from souk.store.idempotency import Idempotency, KeyRecord, Scope, StoredReply, fingerprint
+from souk.store.inbox import Inbox
+from souk.store.outbox import Outbox
+from souk.telemetry.logs import logger
+from souk.telemetry.metrics import Collector, MeasuredAtScrape, counter
+
+__all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
+    # A service and its app
+    "App",
+    "Emulator",
+    "Faults",
+    "Handler",
+    "Service",
+    "ServiceContext",
+    "ServiceParts",
+    "Setting",
+    "Subscription",
+    "TokenIssuer",
+    "offline",
+    # Calls: who is calling, and what came of a call
+    "CallContext",
+    "CallFailed",
+    "Caller",
+    "acting_as",
+    "current",
+    "failure_of",
+    "use",
+    # Refusals and errors
+    "ConfigurationError",
+    "DomainError",
+    "InvalidArgument",
+    "Overloaded",
+    "PoisonedEvent",
+    "SoukError",
+    "StoreError",
+    "Unauthenticated",
+    "VersionConflict",
+    "Violation",
+    "decode_status",
+    "require_within_limits",
+    # Data: the database, keys, events, caches
+    "ALL_ERASED",
+    "CacheSettings",
+    "Database",
+    "ErasedSubjects",
+    "EventStore",
+    "IS_NOT_ERASED",
+    "Idempotency",
+    "KeyRecord",
+    "NewEvent",
+    "ReadCache",
+    "RecordedEvent",
+    "Row",
+    "Scope",
+    "StoredReply",
+    "Transaction",
+    "Value",
+    "Work",
+    "account_erased",
+    "decide",
+    "fingerprint",
+    # Events
+    "Event",
+    "Inbox",
+    "Outbox",
+    # Sagas
+    "Refusal",
+    "Saga",
+    "SagaRef",
+    "SagaRunner",
+    "SagaSettings",
+    "Step",
+    "StepCall",
+    # Resilience
+    "Backoff",
+    "Breaker",
+    "BreakerSettings",
+    "Permit",
+    # Time, identifiers, pages, money, states, locks, files
+    "Clock",
+    "KeyLocks",
+    "MICROSECONDS",
+    "PageAsked",
+    "SHARED_LIST",
+    "StateMachine",
+    "SystemClock",
+    "format_amount",
+    "new_id",
+    "page_of",
+    "page_size_of",
+    "private_files",
+    "to_datetime",
+    # Telemetry
+    "Collector",
+    "MeasuredAtScrape",
+    "counter",
+    "logger",
+    # HTTP to what is outside the system
+    "HttpClient",
+    "NoAnswer",
+    "NotSent",
+]

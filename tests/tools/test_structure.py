@@ -1,0 +1,62 @@
+"""The code stays divided as docs/map.md says: no class name twice, no crowded folder, no circle, one surface."""
+
+import configparser
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_FILES = 16
+
+
+def _load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("structure", ROOT / "tools" / "structure.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["structure"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+STRUCTURE = _load()
+
+
+@pytest.fixture(scope="module")
+def tree() -> object:
+    return STRUCTURE.Tree(ROOT)
+
+
+def test_no_class_name_stands_twice(tree: object) -> None:
+    assert STRUCTURE.class_names_twice(tree) == {}
+
+
+def test_no_folder_has_too_many_files(tree: object) -> None:
+    folders = Counter(module.path.parent.relative_to(ROOT) for module in tree.within("souk", "marketplace"))  # type: ignore[attr-defined]  # loaded by its path
+    assert {folder: files for folder, files in folders.items() if files > MOST_FILES} == {}
+
+
+def test_no_file_imports_itself_through_others(tree: object) -> None:
+    assert tree.circles() == []  # type: ignore[attr-defined]  # loaded by its path
+
+
+def test_services_import_the_sdk_alone(tree: object) -> None:
+    assert {name.partition(".emulator")[0] for name in STRUCTURE.platform_modules(tree)} == {"souk.sdk"}
+
+
+def test_import_linter_forbids_services_every_other_package() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    forbidden = set(contracts["importlinter:contract:sdk"]["forbidden_modules"].split())
+    parts = {path.stem for path in (ROOT / "souk").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert forbidden == {f"souk.{name}" for name in parts - {"__init__", "sdk"}}
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    found = [group for group in STRUCTURE._components(graph) if len(group) > 1]
+    assert sorted(map(sorted, found)) == [["a", "b", "c"], ["d", "e"]]
