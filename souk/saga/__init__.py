@@ -1,1 +1,29 @@
-"""Steps over several services that end, all done or all undone."""
+"""Sagas: steps over several services that end either all done or all undone.
+
+    start(tx) --commit--> SagaExecution --asks--> machine: what next?  -- pure, no I/O
+                              |  ^                    |
+                              |  '--- Decision -------'
+                              v
+                  StepCall to a participant          every result is recorded
+                  (do or undo, with its key)         in SagaStore, under a lease
+
+Parts:
+
+- `definition.py`: a `Saga` is a list of `Step`s with `do` and `undo`; one of them is the pivot, after which the saga
+  only goes forward.
+- `machine.py` and `states.py`: what happens next, as pure functions over the recorded run. Everything that must be
+  right under crash and race is decided here, and tested by a model.
+- `execution.py`: drives one run. It makes the calls that the machine asks for and records what came of them.
+- `runner.py`: `SagaRunner` starts runs, waits for them, and takes over those whose owner died.
+- `store.py`: all SQL. A write is conditional on the lease's epoch, so an owner that lost its lease changes nothing.
+- `maintenance.py`: what operators ask: which steps are parked, and to try them again. `unknown_steps.py` keeps runs of
+  another version of the program from being touched.
+
+How one order goes: the service writes the order and the saga's first record in one transaction, and waits for the
+outcome. An execution asks Inventory to reserve, Payment to charge, then records the pivot together with the order's
+confirmation, then asks Inventory to commit. When the process dies in between, the lease ends, another process takes
+the run over, and asks the same step again under the same key. A step that is refused before the pivot turns the run
+round: every step that may have happened is undone. A step that can go neither way is parked for an operator.
+
+Source: Garcia-Molina and Salem, "Sagas" (1987); Chris Richardson, "Pattern: Saga".
+"""

@@ -95,14 +95,14 @@ def history() -> Iterator[RecordedHistory]:
 
 def test_an_operator_retries_a_parked_step(history: RecordedHistory) -> None:
     history.begin(pivot=0, undo=False)
-    history.answer(outcome=Outcome.REFUSED, late=False, final=True, weary=False)
+    history.answer(outcome=Outcome.REFUSED, late=False, final=True, tries_exhausted=False)
     history.operator()
     assert (history.run.to_do, history.run.steps[0].tries) == (0, 0)
 
 
 def test_an_operator_retries_a_parked_undo(history: RecordedHistory) -> None:
     history.begin(pivot=3, undo=True)
-    history.answer(outcome=Outcome.DONE, late=False, final=False, weary=False)
+    history.answer(outcome=Outcome.DONE, late=False, final=False, tries_exhausted=False)
     history.deadline()
     history.take(machine.undo_failed(history.saga, history.run, 0, "DOWN", park=True))
     history.operator()

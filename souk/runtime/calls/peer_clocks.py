@@ -21,10 +21,10 @@ _ROUND = 1.0
 
 
 class PeerClocks:
-    """By how much this process is ahead of each instance in `elsewhere`, as it answered last."""
+    """By how much this process is ahead of each instance in `discovered`, as it answered last."""
 
-    def __init__(self, elsewhere: Mapping[str, DiscoveredTransport], clock: Clock) -> None:
-        self._elsewhere = elsewhere
+    def __init__(self, discovered: Mapping[str, DiscoveredTransport], clock: Clock) -> None:
+        self._discovered = discovered
         self._clock = clock
         # By instance: its date at the zero of this process's monotonic clock, which nobody sets.
         self._origins: dict[str, float] = {}
@@ -52,7 +52,7 @@ class PeerClocks:
         await asyncio.gather(*(self._read(there, instance) for there, instance in due))
 
     def _known(self) -> Iterator[tuple[DiscoveredTransport, Instance]]:
-        for there in list(self._elsewhere.values()):
+        for there in list(self._discovered.values()):
             for instance in there.instances:
                 yield there, instance
 
