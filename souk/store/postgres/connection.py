@@ -46,6 +46,8 @@ class Borrowed:
         reuse = meaning_of(error.__cause__).reuse if isinstance(error, StoreError) and error.__cause__ else Reuse.KEEP
         if reuse is not Reuse.KEEP:
             drop(self._connection)
+        if isinstance(error, asyncio.CancelledError):
+            await undisturbed(end_implicit_transaction(self._connection))
         if reuse is Reuse.DISCARD_ALL:
             await self._pool.expire_connections()
         with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
@@ -63,6 +65,18 @@ async def roll_back(connection: Connection) -> None:
     """Also after a BEGIN that was cancelled on its way, which the server may have done."""
     try:
         await connection.execute("ROLLBACK")
+    except DRIVER_ERRORS:
+        drop(connection)
+
+
+async def end_implicit_transaction(connection: Connection) -> None:
+    """Ends what a statement began that was cancelled after it was prepared, and before it was run.
+
+    Preparing begins a transaction on the server, which lasts until the driver's next message ends it: the next
+    BEGIN would be refused, because the transaction has already seen the data. Any simple query ends it.
+    """
+    try:
+        await connection.execute("SELECT 1")
     except DRIVER_ERRORS:
         drop(connection)
 
