@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PageAsked:
-    """The page that a request asks for: `size` rows after the row with the sort key `after`; None for the first page."""
+    """The page that a request asks for: `size` rows after the row whose sort key is `after` (None: the first page)."""
 
     size: int
     after: tuple[Part, ...] | None
