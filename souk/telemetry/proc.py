@@ -89,7 +89,7 @@ def resident_bytes(statm: Path = _PROC / "self/statm") -> int:
 
 
 def family_bytes(pid: int) -> int:
-    """Returns the bytes of memory of a process and its descendants, each with its part of shared memory (Linux: Pss)."""
+    """Returns the bytes of memory of a process and its descendants, each with its share of shared memory (Pss)."""
     return _share(pid) + sum(family_bytes(child) for child in _children(pid))
 
 
