@@ -126,7 +126,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether a request can be sent: the connection is open, and poll(2) finds nothing to read, and no end of it."""
+        """Whether a request can be sent: the connection is open, and poll(2) finds neither octets nor its end."""
         return not self._transport.is_closing() and not self._poll.poll(0)
 
     def ask(self, wanted: bytes) -> "asyncio.Future[Answer]":
