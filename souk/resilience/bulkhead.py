@@ -41,7 +41,7 @@ ANYBODY = CallingParty()
 
 
 class Bulkhead(Generic[W]):
-    """Lets `running` calls run and `waiting` calls wait, of one user at most `user_running` and `user_waiting`.
+    """Lets `running` calls run and `waiting` calls wait; of one user at most `user_running` and `user_waiting`.
 
     For each call that was let in, `leave` is called once. A waiting call is let in by the `leave` of another call,
     or it ends its wait with `give_up`.
@@ -91,7 +91,7 @@ class Bulkhead(Generic[W]):
         return True
 
     def leave(self, caller: CallingParty = ANYBODY) -> W | None:
-        """Records that a running call of `caller` has ended; returns the waiter that runs from now on, if there is one."""
+        """Records that a running call of `caller` has ended; returns the waiter that runs from now on, if any."""
         self.running -= 1
         held = self._held.pop(caller) - 1
         if held:
@@ -105,7 +105,7 @@ class Bulkhead(Generic[W]):
         waiter = next(iter(self._queues[following]))
         self._forget(waiter)
         if following in self._queues:
-            self._queues[following] = self._queues.pop(following)  # its next turn comes after those of all other callers
+            self._queues[following] = self._queues.pop(following)  # its next turn is after all others'
         self.try_enter(following)
         return waiter
 
