@@ -1,6 +1,6 @@
 """A small HTTP/1.1 client that keeps its connections (RFC 9112), for a provider that is called for each order.
 
-Measured in a fleet: with it, instead of httpx, an order takes half of the CPU in Payment.
+Measured in a fleet: an order takes half as much CPU in Payment with this client as with httpx.
 """
 
 import asyncio

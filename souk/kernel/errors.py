@@ -22,8 +22,8 @@
     └── ClientGone            the gateway: the client closed the connection before its request was complete
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway
-application/problem+json (RFC 9457). StoreUnavailable, Overloaded and CallerTokenRefused leave a service as
-UNAVAILABLE, every other error as UNKNOWN, without its text.
+application/problem+json (RFC 9457). StoreUnavailable and Overloaded leave a service as UNAVAILABLE without their
+text, CallerTokenRefused as UNAVAILABLE with what is wrong, every other error as UNKNOWN without its text.
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ Guarantees, the same for every adapter and proved by `souk.testing.store_suite`:
   awaits anything else, `run` raises ForeignAwait; a channel call inside it raises, too.
 - `run(fn, guarded=True)` may serialise less: only transactions that write the same row or the same
   unique key. The caller promises that every decision that `fn` bases on a read is guarded by such a
-  write, or by `tx.lock`. It is for rows under much load; why and where: docs/decisions/0002-isolation.md.
+  write, or by `tx.lock`. It is for code under heavy load; why and where: docs/decisions/0002-isolation.md.
 - `read(fn)` calls `fn(tx)` on a consistent snapshot that includes every transaction whose `run` had returned.
 - `read(fn, single=True)` is for an `fn` of one statement: a statement is a snapshot by itself and needs no
   transaction around it. A second statement raises StoreError.
