@@ -1,6 +1,6 @@
-"""Named points at which a test makes a process die.
+"""Fault points: named places in the code at which a test kills the process.
 
-They are inert until a development setting arms one. An armed point ends the process at once, as
+They do nothing until a development setting arms one. An armed point ends the process at once, as
 `kill -9` would: no cleanup runs, no buffer is flushed.
 """
 
@@ -17,14 +17,17 @@ def _die() -> None:
 
 @dataclass
 class Faults:
-    """`armed` maps a point's name to the number of times it is passed before it strikes (0: at once)."""
+    """The fault points of a process: `armed` maps a point's name to how often it is passed before it strikes.
+
+    0 means the first time. `strike` is what an armed point calls; it ends the process.
+    """
 
     armed: Mapping[str, int] = field(default_factory=dict)
     strike: Callable[[], None] = _die
     _passed: dict[str, int] = field(default_factory=dict)
 
     def point(self, name: str) -> None:
-        """Strikes if `name` is armed and its turn has come; else does nothing."""
+        """Calls `strike` if the point `name` is armed and was passed as often as it says; else does nothing."""
         if not self.armed or name not in self.armed:
             return
         passed = self._passed.get(name, 0)

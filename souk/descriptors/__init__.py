@@ -1,1 +1,1 @@
-"""Reads the contracts: methods, HTTP rules, policies."""
+"""Reads contracts: methods, HTTP rules, policies, limits of fields, and their JSON and OpenAPI forms."""

@@ -1,8 +1,8 @@
-"""A contract, read: methods with their policies, reasons and HTTP rules.
+"""Reads a contract into Python: its methods with their policies, reasons and HTTP rules.
 
-Everything that Souk does by contract (routes, retry, breaker, limits, caller checks) reads it from
-here, so nothing is said twice. A foreign service, whose contract says nothing of Souk's, reads as
-defaults: access UNSPECIFIED, five seconds, no reasons of its own.
+Everything that Souk does by contract (routes, retry, breaker, limits, caller checks) takes it from here, so no
+rule is written twice. A foreign service, whose contract has none of Souk's options, gets the defaults: access
+UNSPECIFIED, a time-out of five seconds, no reasons of its own.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from souk.kernel.errors import FORBIDDEN, INVALID_REQUEST, UNAUTHENTICATED
 
 DEFAULT_TIMEOUT = 5.0
 ANY_SERVICE = "*"
-"""In a list of services: every service of the installation."""
+"""The entry in a list of services that stands for every service of the installation."""
 
 M = TypeVar("M", bound=Message)
 
@@ -35,7 +35,7 @@ class Access(IntEnum):
     """Who may call a method."""
 
     UNSPECIFIED = policy_pb2.ACCESS_UNSPECIFIED
-    """The contract does not say: a foreign service. The gateway never routes it."""
+    """The contract does not say, as in a foreign service. The gateway never routes the method."""
     INTERNAL = policy_pb2.ACCESS_INTERNAL
     """Other services only."""
     ANYONE = policy_pb2.ACCESS_ANYONE
@@ -45,7 +45,7 @@ class Access(IntEnum):
 
 
 class RateClass(IntEnum):
-    """What kind of load a method is, for rate limits."""
+    """The kind of load that a method causes, for rate limits."""
 
     READ = policy_pb2.RATE_CLASS_READ
     WRITE = policy_pb2.RATE_CLASS_WRITE
@@ -54,11 +54,11 @@ class RateClass(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One way in which a method may refuse.
+    """One reason for which a method may refuse.
 
-    `final`: a retry with the same key can end in no other way. `breaker_failure`: a circuit breaker
+    `final` means that a retry with the same key gets the same refusal. `breaker_failure` means that a circuit breaker
     counts it as a failure of the callee. `detail` is the message that always comes with it, if there is one.
-    `meaning` and `remedy` say to whoever calls what it means, and what to do; empty in a foreign contract.
+    `meaning` and `remedy` tell the caller what it means and what to do; they are empty in a foreign contract.
     """
 
     name: str
@@ -99,7 +99,7 @@ STANDARD_REASONS: Mapping[str, Reason] = {
         ),
     )
 }
-"""Reasons that every method may answer with, without listing them."""
+"""The reasons with which every method may refuse, without listing them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class HttpRule:
 
 @dataclass(frozen=True, slots=True)
 class SuccessState:
-    """The HTTP status of a success whose `field` has `value`, as JSON shows it."""
+    """The HTTP status of a successful answer in which `field` has the value `value`, as JSON shows it."""
 
     field: str
     value: str
@@ -122,7 +122,7 @@ class SuccessState:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a contract says of one method. Time-outs are in seconds; policy.proto says what each field means."""
+    """The policy that a contract gives one method. Time-outs are in seconds; policy.proto explains each field."""
 
     access: Access = Access.UNSPECIFIED
     roles: frozenset[str] = frozenset()
@@ -144,10 +144,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Method:
-    """One method. `full_name` is its gRPC path, such as "/shop.order.v1.OrderService/PlaceOrder".
+    """One method of a contract. `full_name` is its gRPC path, such as "/shop.order.v1.OrderService/PlaceOrder".
 
-    `service` is the name by which its service is discovered. `idempotent`: the contract says that a
-    second call does no harm. `reasons` holds the standard ones, too.
+    `service` is the name by which its service is discovered. `idempotent` means that, by the contract, a second
+    call does no harm. `reasons` includes the standard reasons.
     """
 
     full_name: str
@@ -169,13 +169,13 @@ class Method:
 
     @property
     def unary(self) -> bool:
-        """Whether it takes one message and answers with one."""
+        """Whether the method takes one message and answers with one."""
         return not (self.client_streaming or self.server_streaming)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contract:
-    """A service's methods by full name and its own reasons by name."""
+    """The contract of one service: its methods by full name, and its own reasons by name."""
 
     name: str
     full_name: str
@@ -187,8 +187,9 @@ class Contract:
 def contract_of(service: ServiceDescriptor) -> Contract:
     """Reads a service's contract.
 
-    Raises ValueError when a method lists a reason that the service does not have, or a reason a detail that
-    is no message; and when an internal method does not name its callers, or a subject that is no field.
+    Raises ValueError when a method lists a reason that its service does not have; when a reason's detail is not a
+    message; when an internal method names no callers, or another method names some; and when a method's subject
+    field is not a field of its request, or its requests are a stream.
     """
     options = _options(service, descriptor_pb2.ServiceOptions).Extensions[policy_pb2.service]
     reasons = {reason.name: _reason(reason, service) for reason in options.reasons}
@@ -198,7 +199,7 @@ def contract_of(service: ServiceDescriptor) -> Contract:
 
 
 def _options(descriptor: MethodDescriptor | ServiceDescriptor, kind: type[M]) -> M:
-    # A foreign descriptor may live in a pool of its own, which knows no extension of ours.
+    # A foreign descriptor may be in a pool of its own, which does not know Souk's extensions.
     return kind.FromString(descriptor.GetOptions().SerializeToString())
 
 

@@ -1,4 +1,4 @@
-"""Limits of a field as its contract says them (soukapi.v1.field): as a test, in words, and as JSON Schema."""
+"""The limits of a field in its contract (soukapi.v1.field): as a test, in words, and as JSON Schema."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,24 +16,26 @@ from souk.kernel.currencies import DECIMALS
 Fits: TypeAlias = Callable[[Any], bool]
 
 NO_NUL = r"^[^\x00]*$"
-"""What PostgreSQL cannot store is refused."""
+"""The pattern of text without U+0000, which PostgreSQL cannot store."""
 
 KEY = FieldPolicy(min_length=1, max_length=255, format=policy_pb2.FORMAT_ASCII)
-"""What every idempotency key is, once there is one."""
+"""The limits of an idempotency key that is given."""
 
 _BLANK = (
     r" \xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200b\u200e\u200f\u202f\u205f-\u2065"
     r"\u2800\u3000\u3164\ufeff\uffa0\ufff0-\ufff8"
 )
-"""Nobody sees them: spaces, soft hyphens, fillers, marks of direction. They may stand in a line, and are none."""
+"""Invisible characters: spaces, soft hyphens, fillers, marks of direction. A line must not consist of them alone."""
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb"
-"""Ends of lines, and what turns round the text behind it, wherever it is shown: in no line."""
+"""Line ends, and characters that reverse the direction of the text after them; a line may not contain them."""
 _JOINER, _VARIANT = r"\u200c\u200d", r"\ufe00-\ufe0f"
-"""They belong to the character before them, as Persian, Malayalam and emoji need; without one they are nothing."""
+"""Joiners and variation selectors belong to the character before them (Persian, Malayalam, emoji); alone they are
+not allowed."""
 _VISIBLE = rf"[^{_BLANK}{_CONTROL}{_JOINER}{_VARIANT}][{_VARIANT}]*[{_JOINER}]?"
 _BEYOND = re.compile("[\U000e0000-\U000e0fff]")
 _VARIANTS_BEYOND = re.compile("[\U000e0100-\U000e01ef]")
-"""Beyond the BMP, where a pattern of ECMA 262 needs another notation: tags in no line, variants like the others."""
+"""Characters beyond the BMP, where a pattern of ECMA 262 needs another notation: a line may contain no tags, and
+variation selectors as those above."""
 _ATOM = r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 
@@ -51,7 +53,7 @@ _WORDS: Mapping[int, str] = {
     policy_pb2.FORMAT_EMAIL: "an email address",
     policy_pb2.FORMAT_CURRENCY: "the code of a currency (ISO 4217), such as EUR",
 }
-_LONGEST_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1; JSON Schema's format "email" says it, too
+_LONGEST_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1; JSON Schema's format "email" has this limit, too
 _ANY_LENGTH = 2**31
 _ANY_INTEGER = (-(2**63), 2**64)
 _TEXT = ("min_length", "max_length", "format", "pattern")
@@ -60,8 +62,8 @@ _ITEMS = ("min_items", "max_items")
 
 @cache
 def policy_of(field: FieldDescriptor) -> FieldPolicy:
-    """A field's limits. Raises ValueError for limits that its type cannot have."""
-    # A foreign descriptor may live in a pool of its own, which knows no extension of ours.
+    """Reads a field's limits. Raises ValueError for limits that its type cannot have."""
+    # A foreign descriptor may be in a pool of its own, which does not know Souk's extensions.
     options = descriptor_pb2.FieldOptions.FromString(field.GetOptions().SerializeToString())
     policy: FieldPolicy = options.Extensions[policy_pb2.field]
     if wrong := _misplaced(policy, field):
@@ -86,14 +88,14 @@ def _misplaced(policy: FieldPolicy, field: FieldDescriptor) -> str:
 
 
 def counted(policy: FieldPolicy) -> tuple[int, int] | None:
-    """Fewest and most items; None when any number will do."""
+    """Returns the fewest and the most items of a repeated field; None if their number is not limited."""
     if not policy.min_items and not policy.max_items:
         return None
     return policy.min_items, policy.max_items or _ANY_LENGTH
 
 
 def test_of(policy: FieldPolicy) -> Fits | None:
-    """Whether one value of a field is within its limits; None when it has none."""
+    """Returns the test whether one value of a field is within its limits; None if it has no limits."""
     given = {found.name for found, _ in policy.ListFields()}
     if given & {"minimum", "maximum"}:
         low, high = _range(policy)
@@ -111,7 +113,7 @@ def _text_test(policy: FieldPolicy) -> Fits:
     if not policy.pattern and not policy.format:
         return lambda text: low <= len(text) <= high and "\0" not in text
     matches = re.compile(_pattern(policy)).fullmatch
-    # The length goes first: what is too long is not searched.
+    # The length is tested first, so that the pattern never runs over a text that is too long.
     if policy.format == policy_pb2.FORMAT_EMAIL:
         return lambda text: low <= len(text) <= high and bool(matches(text)) and text.find("@") <= _LONGEST_LOCAL_PART
     if policy.format == policy_pb2.FORMAT_LINE:
@@ -120,12 +122,15 @@ def _text_test(policy: FieldPolicy) -> Fits:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text is a line that the pattern, which goes from character to character, need not be asked about."""
+    """Whether a text is visible ASCII, and so certainly a line; this saves the slow pattern."""
     return text.isascii() and text.isprintable() and not text.isspace()
 
 
 def _within(text: str) -> str:
-    """The text as far as the pattern of a line can tell; with a control character where it cannot be one."""
+    """Returns the text with characters beyond the BMP replaced by ones that the pattern of a line knows.
+
+    Variation selectors become one of the BMP; tags become a control character, which no line may contain.
+    """
     if not _BEYOND.search(text):
         return text
     shown = _VARIANTS_BEYOND.sub("\ufe00", text)
@@ -137,7 +142,7 @@ def _pattern(policy: FieldPolicy) -> str:
 
 
 def in_words(policy: FieldPolicy) -> str:
-    """What a violation says of one value."""
+    """Returns the text of a violation by one value."""
     if policy.message:
         return policy.message
     if policy.HasField("minimum") or policy.HasField("maximum"):
@@ -148,7 +153,7 @@ def in_words(policy: FieldPolicy) -> str:
 
 
 def items_in_words(policy: FieldPolicy) -> str:
-    """What a violation says of the number of items."""
+    """Returns the text of a violation by the number of items."""
     return f"must hold {_span(policy.min_items, policy.max_items or _ANY_LENGTH, 0)} items"
 
 
@@ -159,7 +164,7 @@ def _span(low: int, high: int, least: int, most: int = _ANY_LENGTH) -> str:
 
 
 def keywords(policy: FieldPolicy, field: FieldDescriptor) -> dict[str, Any]:
-    """The limits of one value as JSON Schema's keywords, NUL included."""
+    """Returns the limits of one value as JSON Schema's keywords; they also exclude U+0000 from text."""
     if field.type in INTEGER_RANGES:
         low, high = INTEGER_RANGES[field.type]
         narrow = _range(policy)
@@ -177,6 +182,6 @@ def keywords(policy: FieldPolicy, field: FieldDescriptor) -> dict[str, Any]:
 
 
 def items_keywords(policy: FieldPolicy) -> dict[str, int]:
-    """The limits of a repeated field as JSON Schema's keywords."""
+    """Returns the limits of a repeated field's length as JSON Schema's keywords."""
     limits = {"minItems": policy.min_items, "maxItems": policy.max_items}
     return {name: limit for name, limit in limits.items() if limit}

@@ -1,8 +1,8 @@
-"""Whether a request is within the limits that its contract says: compiled once a message type.
+"""Checks whether a request is within the limits of its contract; compiled once for each message type.
 
-It runs in the service that is called, before the handler: so every caller is held to the contract,
-the gateway or not. What no limit can say (duplicates, sums, names of things that do not exist) is
-left to the service. Maps are not looked into, nor are the messages of a client's stream.
+It runs in the called service, before the handler, so that it holds for every caller, not only for the
+gateway. What limits cannot express (duplicates, sums, references to things that do not exist) is left to the
+service. The content of maps is not checked, nor are the messages of a client's stream.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,10 @@ from souk.kernel.errors import InvalidArgument, Violation
 
 
 def decoder_of(method: Method) -> Callable[[bytes], Message]:
-    """Reads the method's encoded request. What it gives raises InvalidArgument: for octets that are no such message,
-    and with everything that is beyond the limits."""
+    """Returns the function that decodes and checks the method's requests.
+
+    It raises InvalidArgument for octets that are no such message, and with every violation of the limits.
+    """
     parse = method.input.FromString
     check = _check_of(cast(Descriptor, method.input.DESCRIPTOR))
     message_name = method.input.DESCRIPTOR.full_name
@@ -39,7 +41,7 @@ def decoder_of(method: Method) -> Callable[[bytes], Message]:
 
 
 def require_within_limits(request: Message) -> None:
-    """Raises InvalidArgument, for whoever takes a request in another way than by a call."""
+    """Raises InvalidArgument unless the request is within its limits; for requests that did not arrive by a call."""
     _check_of(cast(Descriptor, request.DESCRIPTOR)).require(request)
 
 
@@ -51,7 +53,7 @@ def _check_of(message: Descriptor) -> "_Check":
 
 
 class _Check:
-    """The limits of one message: of its single values, of its lists, and of messages in it."""
+    """The limits of one message: of its single values, its lists, and the messages in it."""
 
     __slots__ = ("_lists", "_messages", "_values", "trivial")
 
@@ -62,7 +64,7 @@ class _Check:
         self.trivial = False
 
     def compile(self, message: Descriptor, known: "dict[str, _Check]") -> None:
-        """Apart from the constructor, because a message may hold itself."""
+        """Reads the limits of the fields; not in the constructor, because a message may contain itself."""
         for field in message.fields:
             policy = policy_of(field)
             test, nested = test_of(policy), _nested(field, known)
@@ -84,7 +86,7 @@ class _Check:
             raise InvalidArgument(found[:MAX_VIOLATIONS])
 
     def collect(self, message: Message, prefix: str, found: list[Violation]) -> None:
-        """Adds what is wrong to `found`, under `prefix`."""
+        """Adds the violations to `found`; `prefix` goes before the names of the fields."""
         for name, optional, fits, detail in self._values:
             if not fits(getattr(message, name)) and not (optional and not message.HasField(name)):
                 found.append(Violation(prefix + name, detail))
@@ -96,7 +98,7 @@ class _Check:
 
 
 class _List:
-    """The limits of one repeated field. Items are looked at only while their number is right."""
+    """The limits of one repeated field. Items are checked only if their number is within the limits."""
 
     __slots__ = ("_count", "_count_detail", "_detail", "_fits", "_nested", "limited", "name")
 
@@ -114,7 +116,7 @@ class _List:
         self.limited = not (count is None and fits is None and nested is None)
 
     def collect(self, items: Any, prefix: str, found: list[Violation]) -> None:
-        """Adds what is wrong with the number of items, or with each."""
+        """Adds the violation by the number of items, or else those by each item, to `found`."""
         if self._count is not None and not self._count[0] <= len(items) <= self._count[1]:
             found.append(Violation(prefix + self.name, self._count_detail))
         elif self._nested is not None:

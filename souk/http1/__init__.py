@@ -1,1 +1,1 @@
-"""HTTP/1.1: its reader, and a client."""
+"""HTTP/1.1: a reader of messages, and a client."""

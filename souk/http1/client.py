@@ -1,6 +1,6 @@
-"""Requests over kept connections (RFC 9112), for a provider that is asked with each order.
+"""A small HTTP/1.1 client that keeps its connections (RFC 9112), for a provider that is called for each order.
 
-Measured in a fleet: without httpx an order takes half of the CPU in Payment.
+Measured in a fleet: an order takes half as much CPU in Payment with this client as with httpx.
 """
 
 import asyncio
@@ -14,27 +14,27 @@ from souk.http1.reader import BodyTooLarge, HeadTooLarge, Malformed, ResponseRea
 from souk.kernel.addresses import socket_path
 
 KEPT = 64
-"""Connections that are kept while nobody uses them."""
+"""The number of idle connections that are kept."""
 
 LONGEST_ANSWER = 4 * 1024 * 1024
-"""Octets of an answer's body."""
+"""The most octets that the body of an answer may have."""
 
 Answer = tuple[int, bytes]
-"""The status and the body."""
+"""The status and the body of an answer."""
 
 
 class NotSent(Exception):
-    """No octet of the request was handed to a connection, so nothing was asked."""
+    """No octet of the request was handed to a connection, so the server cannot have seen it."""
 
 
 class NoAnswer(Exception):
-    """The request may have arrived; its answer did not."""
+    """The request may have reached the server, but no complete answer came."""
 
 
 class HttpClient:
-    """Asks the server at `url`: http, https, or unix:PATH for a socket.
+    """Sends requests to the server at `url`: http, https, or unix:PATH for a socket.
 
-    A connection, and an answer, may each take `timeout` seconds.
+    `timeout` is in seconds; it limits the making of a connection, and the wait for an answer, each by itself.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -48,7 +48,11 @@ class HttpClient:
         self._closed = False
 
     async def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        """Sends a request whose repetition does no harm; raises NotSent or NoAnswer."""
+        """Sends a request and returns its answer. Raises NotSent or NoAnswer.
+
+        The request must be harmless to repeat: when a kept connection ends before its answer begins, the request is
+        sent again on another.
+        """
         wanted = _request(method, f"{self._prefix}{path}", self._authority, body, headers)
         handed_over = False
         while self._idle:
@@ -57,7 +61,7 @@ class HttpClient:
                 handed_over = True
                 try:
                     return await self._ask(connection, wanted)
-                except _Stale:  # the server has closed it meanwhile: once more, on another
+                except _Stale:  # the server has closed the connection meanwhile: try again on another
                     continue
             connection.abort()
         try:
@@ -65,17 +69,17 @@ class HttpClient:
         except _Stale as error:
             raise NoAnswer("the connection was lost") from error
         except NotSent as error:
-            # The server may have read, and done, what an earlier connection was given before it ended.
+            # The server may have read and done the request that was sent on an earlier connection.
             if handed_over:
                 raise NoAnswer(f"the connection was lost, and there is no other: {error}") from error
             raise
 
     async def close(self) -> None:
-        """Closes what is kept; further requests are not sent."""
+        """Closes the idle connections; further requests raise NotSent."""
         self._closed = True
         while self._idle:
             self._idle.pop().abort()
-        await asyncio.sleep(0)  # else the loop may be closed before it has closed the connections
+        await asyncio.sleep(0)  # lets the loop close the connections, before the loop itself is closed
 
     async def _connect(self) -> "_Connection":
         if self._closed:
@@ -108,11 +112,11 @@ class HttpClient:
 
 
 class _Stale(Exception):
-    """The connection ended before anything of an answer came."""
+    """The connection ended before any octet of an answer came."""
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time."""
+    """A connection that carries one request at a time."""
 
     def __init__(self) -> None:
         self._reader = ResponseReader(LONGEST_ANSWER)
@@ -122,7 +126,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked: it is open, and nothing has come, not even its end (the kernel is asked)."""
+        """Whether a request can be sent: the connection is open, and poll(2) finds neither octets nor its end."""
         return not self._transport.is_closing() and not self._poll.poll(0)
 
     def ask(self, wanted: bytes) -> "asyncio.Future[Answer]":
@@ -140,7 +144,7 @@ class _Connection(asyncio.Protocol):
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.done():  # nobody has asked for it
+        if self._answer is None or self._answer.done():  # no request is waiting for these octets
             self.reusable = False
             self.abort()
             return

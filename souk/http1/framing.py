@@ -1,7 +1,7 @@
-"""What the parser of HTTP/1.1 lets pass and a strict server must not (RFC 9112; RFC 9110, 7.2).
+"""Checks of a request's head that the parser of HTTP/1.1 does not make (RFC 9112; RFC 9110, 7.2).
 
-Whoever reads a message otherwise than the peer behind or before it can be made to take one request for two.
-So what could be read in two ways is refused, and the connection ends.
+Two programs on one path that read a message differently can be made to take one request for two (request
+smuggling). So a message that could be read in two ways is refused, and the connection ends.
 """
 
 import re
@@ -15,9 +15,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def fault(version: str, headers: Headers) -> tuple[int, str] | None:
-    """The HTTP status and the reason to refuse a request's head; None for one that is sound.
+    """Returns the HTTP status and the reason with which to refuse a request's head; None if the head is sound.
 
-    Names are in lower case, values without white space around them.
+    The names in `headers` are in lower case, the values without white space around them.
     """
     if version not in VERSIONS:
         return _UNSUPPORTED, "only HTTP/1.1 and HTTP/1.0 are understood"

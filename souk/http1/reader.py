@@ -1,10 +1,10 @@
-"""Messages of HTTP/1.1 out of octets (RFC 9112): a state machine without I/O, and its bounds.
+"""Reads messages of HTTP/1.1 from octets (RFC 9112): a state machine without I/O, with limits.
 
     feed -> ... -> complete -> next -> feed
 
-httptools finds the parts; what a peer may make it keep is bounded here, before, in and after the body. Octets
-after a complete message are not read: this side of Connect has one request under way on a connection.
-Values of headers are trimmed here, once (RFC 9110, 5.5).
+httptools finds the parts of a message; this module limits what a peer can make it keep before, in and after the
+body. Octets after a complete message are not read, because a connection has one request under way at a time.
+The values of headers are trimmed here, once (RFC 9110, 5.5).
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ import httptools
 from souk.http1.framing import fault
 
 HEAD_LIMIT = 65_536
-"""Octets of a message's head, names and punctuation included; and of whatever else is no body."""
+"""The most octets of a message's head, with names and punctuation; also of anything else outside the body."""
 _HEADERS = 256
 _SLICE = 16 * 1024
-"""Octets that are fed at a time: the limits are looked at between."""
+"""The number of octets that are parsed at a time; the limits are checked after each slice."""
 
 
 class Malformed(Exception):
-    """This is no HTTP/1.1, or none that is understood; `http_status` says so."""
+    """The octets are not HTTP/1.1, or use a part of it that is not supported. `http_status` is for the refusal."""
 
     def __init__(self, detail: str, http_status: int = 400) -> None:
         super().__init__(detail)
@@ -29,11 +29,11 @@ class Malformed(Exception):
 
 
 class HeadTooLarge(Exception):
-    """The head of a message is over its limit."""
+    """The head of a message is larger than its limit."""
 
 
 class BodyTooLarge(Exception):
-    """The body of a message is over its limit; `octets` as announced, or as far as they came."""
+    """The body of a message is larger than its limit; `octets` is its announced size, or how much of it has come."""
 
     def __init__(self, octets: int) -> None:
         super().__init__(f"a body of {octets} octets")
@@ -41,7 +41,10 @@ class BodyTooLarge(Exception):
 
 
 class Reader:
-    """What both directions share. A body may have `limit` octets. `surplus`: something came after the message."""
+    """What requests and answers have in common. A body may have at most `limit` octets.
+
+    `surplus` is set when octets came after the end of the message.
+    """
 
     def __init__(self, parser: type[Any], limit: int) -> None:
         self._parser, self._limit = parser(self), limit
@@ -59,7 +62,10 @@ class Reader:
         self._wrong: Malformed | HeadTooLarge | None = None
 
     def feed(self, data: bytes) -> bool:
-        """Reads on; true once a message is complete. Raises Malformed, HeadTooLarge or BodyTooLarge."""
+        """Parses more octets; returns whether the message is complete.
+
+        Raises Malformed, HeadTooLarge or BodyTooLarge.
+        """
         if len(data) <= _SLICE:
             return self._feed(data)
         for start in range(0, len(data), _SLICE):
@@ -71,7 +77,7 @@ class Reader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # The parser has passed over the body of what asks for another protocol.
+            # The message asks for another protocol, and the parser has skipped its body.
             if not self.surplus:
                 raise Malformed("another protocol is asked for") from None
         except httptools.HttpParserError as error:
@@ -85,15 +91,15 @@ class Reader:
         return self.complete
 
     def next(self) -> None:
-        """Forgets the message."""
+        """Forgets the message, so that the next one can be read."""
         self._clear()
 
     def header(self, name: bytes) -> bytes | None:
-        """The first value under a name in lower case."""
+        """Returns the first value of a header; `name` is in lower case. None if there is no such header."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
     def expected(self) -> None:
-        """Raises BodyTooLarge when the body that is announced is too large."""
+        """Raises BodyTooLarge if the message announces a body over the limit."""
         announced = self.header(b"content-length")
         if announced is not None and int(announced) > self._limit:
             raise BodyTooLarge(int(announced))
@@ -110,7 +116,7 @@ class Reader:
         if self._fields > _HEADERS:
             self._wrong = HeadTooLarge()
             raise self._wrong
-        # After the head they are trailers of a chunked body, which Connect does not use.
+        # Headers after the head are trailers of a chunked body, which neither Connect nor the client uses.
         if not (self.in_body or self.surplus):
             self.headers.append((name, value.strip(b" \t")))
 
@@ -136,7 +142,7 @@ class Reader:
 
 
 class RequestReader(Reader):
-    """Reads requests."""
+    """Reads requests, and refuses heads that `framing.fault` finds wrong."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(httptools.HttpRequestParser, limit)
@@ -153,7 +159,7 @@ class RequestReader(Reader):
 
     @property
     def path(self) -> str:
-        """The target without its query; what is no ASCII cannot be a method's path."""
+        """The request's target without its query; a path with octets beyond ASCII matches no method."""
         return self._target.partition(b"?")[0].decode("latin-1")
 
     def on_url(self, part: bytes) -> None:
@@ -171,7 +177,7 @@ class RequestReader(Reader):
 
 
 class ResponseReader(Reader):
-    """Reads answers; those that only tell of progress (1xx) are passed over."""
+    """Reads answers; interim answers (1xx) are skipped."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(httptools.HttpResponseParser, limit)

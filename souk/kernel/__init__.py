@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, context, clock. Imports nothing of Souk."""
+"""The lowest layer, which every other package may import: errors, call context, clock. It imports nothing of Souk."""

@@ -1,4 +1,4 @@
-"""Where a process takes calls: `host:port`, or `unix:/absolute/path` for a socket on the same machine."""
+"""Addresses at which a process takes calls: `host:port`, or `unix:/absolute/path` for a socket on the same machine."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -9,21 +9,21 @@ LONGEST_PATH = 107
 
 
 def unix_address(path: Path) -> str:
-    """The address of a socket at an absolute path."""
+    """Returns the address of a socket at an absolute path."""
     return f"{UNIX}{path}"
 
 
 def socket_path(address: str) -> str:
-    """The path of the unix socket; empty for host:port."""
+    """Returns the path of the unix socket that an address names; empty for host:port."""
     return address.removeprefix(UNIX) if address.startswith(UNIX) else ""
 
 
 def grpc_target(address: str) -> str:
-    """The address as gRPC takes it: it decodes percent signs in a path."""
+    """Returns the address in gRPC's form: the path is percent-encoded, because gRPC decodes percent signs in it."""
     path = socket_path(address)
     return f"{UNIX}{quote(path)}" if path else address
 
 
 def cannot_listen(address: str) -> str:
-    """What is said when nobody can listen there."""
+    """Returns the error message for an address on which no process can listen."""
     return f"cannot listen on {address}: {'is its path too long' if socket_path(address) else 'is the port taken'}?"

@@ -1,27 +1,27 @@
-"""Time. Nothing else in Souk reads it."""
+"""The clock. No other module of Souk reads the time."""
 
 import time
 from datetime import UTC, datetime
 from typing import Protocol
 
 MICROSECONDS = 1_000_000
-"""In a second."""
+"""The number of microseconds in a second."""
 
 
 class Clock(Protocol):
-    """Two readings: one to tell the date by, one to measure durations with."""
+    """A clock with two readings: one for dates, and one for durations and deadlines."""
 
     def now(self) -> int:
-        """Microseconds since 1970-01-01 UTC; may jump."""
+        """Returns microseconds since 1970-01-01 UTC; the value may jump."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back, from an arbitrary start; deadlines are points on it."""
+        """Returns seconds since an arbitrary start; the value never goes back. Deadlines are times of this clock."""
         ...
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """Reads the machine's clocks."""
 
     def now(self) -> int:
         return time.time_ns() // 1_000
@@ -31,5 +31,5 @@ class SystemClock:
 
 
 def to_datetime(microseconds: int) -> datetime:
-    """The UTC date of a reading of `Clock.now`."""
+    """Converts a reading of `Clock.now` to a date in UTC."""
     return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC)

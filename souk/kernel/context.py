@@ -1,8 +1,8 @@
-"""What travels with a call: deadline, caller, trace, idempotency key.
+"""The call context: deadline, caller, trace and idempotency key, which travel with a call.
 
-It is held in one context variable, because generated stubs have no argument for it. A handler
-starts in a fresh context that holds only what came with its call; channels read it to pass on
-deadline, caller and trace.
+One context variable holds it, because generated stubs have no argument for it. A handler starts in a
+fresh context that holds only what came with its call. Channels read the context to pass on deadline,
+caller and trace.
 """
 
 from contextlib import AbstractContextManager
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking.
+    """The caller of a call: a service, an end user, or both.
 
-    `subject` is the end user's id, empty for nobody. `service` is the service that makes the call,
-    on behalf of the subject if there is one; the gateway counts as a service. `session` names the login
-    that the subject's token came of, `address` is where the client of the gateway is; both are empty
-    where nobody knows, such as in work of a service's own.
+    `subject` is the end user's id; it is empty when the call is for no user. `service` is the service that
+    makes the call, on behalf of the subject if there is one; the gateway counts as a service. `session` names
+    the login that issued the subject's token, and `address` is the network address of the gateway's client.
+    Both are empty when they are not known, such as in a service's background work.
     """
 
     subject: str = ""
@@ -33,9 +33,10 @@ NOBODY = Caller()
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """`deadline` is a point on the monotonic clock, in seconds; None means none was given.
+    """The context of one call.
 
-    `one_try`: whoever makes the call tries again by himself, so channels do not. It does not travel.
+    `deadline` is a time of the monotonic clock, in seconds; None means that the call has none. `one_try` means
+    that the calling code retries by itself, so channels do not retry. It is not sent with the call.
     """
 
     deadline: float | None = None
@@ -50,12 +51,12 @@ _current: ContextVar[CallContext] = ContextVar("souk_call", default=_EMPTY)
 
 
 def current() -> CallContext:
-    """The context of the call that is being handled; an empty one outside of any."""
+    """Returns the context of the call that is being handled; outside of a call, an empty context."""
     return _current.get()
 
 
 class _Use:
-    # Not a generator of contextlib, which costs three times as much, several times a call.
+    # Not a generator of contextlib: that costs three times as much, and one call enters several contexts.
     __slots__ = ("_context", "_token")
 
     def __init__(self, context: CallContext) -> None:
@@ -70,16 +71,17 @@ class _Use:
 
 
 def use(context: CallContext) -> AbstractContextManager[CallContext]:
-    """Makes `context` the current one inside the block."""
+    """Makes `context` the current context inside the block."""
     return _Use(context)
 
 
 def acting_as(
     service: str, *, on_behalf_of: str = "", deadline: float | None = None, one_try: bool = False
 ) -> AbstractContextManager[CallContext]:
-    """Makes calls as a service, on behalf of a recorded user: for sagas, relays and other own work.
+    """Makes the calls inside the block as a service, on behalf of a recorded user if `on_behalf_of` names one.
 
-    Work that is repeated until it is done asks for `one_try`.
+    It is for sagas, relays and other background work. Work that is itself repeated until it succeeds sets
+    `one_try`. The trace and the idempotency key of the current context stay.
     """
     caller = Caller(subject=on_behalf_of, service=service)
     now = current()

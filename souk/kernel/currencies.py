@@ -1,6 +1,6 @@
-"""The currencies of ISO 4217 with their minor units, and amounts of them for human eyes.
+"""The currencies of ISO 4217 with their minor units, and amounts formatted for people.
 
-Funds codes, precious metals and codes for tests (XTS, XXX) are not in it: nobody pays with them.
+Funds codes, precious metals and codes for tests (XTS, XXX) are left out: nobody pays with them.
 Source: ISO 4217, list one, with its amendments up to 2026-01-01 (XCG for ANG, BGN withdrawn).
 """
 
@@ -16,14 +16,14 @@ _BY_DECIMALS = {
     3: "BHD IQD JOD KWD LYD OMR TND",
 }
 DECIMALS = {code: decimals for decimals, codes in _BY_DECIMALS.items() for code in codes.split()}
-"""How many digits stand behind the point, by code."""
+"""The number of digits after the decimal point, by currency code."""
 _USUAL = 2
 
 
 def format_amount(minor: int, currency: str) -> str:
-    """An amount in minor units as it is written, such as "1,234.50 EUR" for 123450 and "1,234 JPY" for 1234.
+    """Formats an amount in minor units, such as "1,234.50 EUR" for 123450 and "1,234 JPY" for 1234.
 
-    An unknown code, of a book from before they were checked, is shown with two decimals.
+    An unknown code is shown with two decimals: accounts from before codes were checked may hold one.
     """
     decimals = DECIMALS.get(currency, _USUAL)
     units, rest = divmod(abs(minor), 10**decimals)

@@ -1,29 +1,29 @@
-"""The one tree of errors.
+"""The tree of all errors of the platform.
 
     SoukError
     ├── DomainError           a service refuses; carries a reason that its contract lists
-    │   ├── InvalidArgument   the request is wrong, field by field
-    │   ├── Unauthenticated   nobody has said who is calling
-    │   └── PermissionDenied  whoever is calling may not
-    ├── ConfigurationError    a setting, a directory or a port is wrong; said in one line at start
-    ├── StoreError            the database did not do it
-    │   ├── StoreUnavailable  away, full or locked: may work later
-    │   ├── StoreCorrupt      the file is not what it was
-    │   └── ForeignAwait      a transaction waited for something that is not its database
+    │   ├── InvalidArgument   the request is not valid; lists what is wrong, field by field
+    │   ├── Unauthenticated   the call has no valid token
+    │   └── PermissionDenied  the caller may not do this
+    ├── ConfigurationError    a setting, a directory or a port is wrong; reported in one line at the start
+    ├── StoreError            the database failed
+    │   ├── StoreUnavailable  the database is away, full or locked; it may work later
+    │   ├── StoreCorrupt      the database's file is damaged
+    │   └── ForeignAwait      a transaction waited for something other than its database
     ├── CallerTokenRefused    a call's token does not prove who calls: a fault of the system, not of the user
-    ├── Overloaded            too much at once in this process; may work later
-    ├── VersionConflict       an event stream is further than its writer knew
-    ├── LeaseLost             another replica has taken over; the loser stops
+    ├── Overloaded            this process has reached a limit; it may work later
+    ├── VersionConflict       an event stream has grown since its writer read it
+    ├── LeaseLost             another replica has taken over; the previous owner stops
     ├── PoisonedEvent         a consumer can never handle this event; it is to be parked
-    ├── IllegalTransition     a state machine's table has no such way: a mistake in the code
-    ├── RegistryAway          discovery: the registry cannot be asked; the last known instances stay
-    │   └── Unreached         there was no connection, so nothing was asked
+    ├── IllegalTransition     a state machine's table has no such transition: a mistake in the code
+    ├── RegistryAway          discovery: the registry does not answer; the last known instances stay
+    │   └── Unreached         there was no connection, so no request was sent
     ├── Problem               the gateway: a request ends with this problem document (RFC 9457)
-    └── ClientGone            the gateway: the client closed before its request was whole
+    └── ClientGone            the gateway: the client closed the connection before its request was complete
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway
-application/problem+json (RFC 9457). StoreUnavailable, Overloaded and CallerTokenRefused leave a service as
-UNAVAILABLE, everything else as UNKNOWN, without text.
+application/problem+json (RFC 9457). StoreUnavailable and Overloaded leave a service as UNAVAILABLE without their
+text, CallerTokenRefused as UNAVAILABLE with what is wrong, every other error as UNKNOWN without its text.
 """
 
 from collections.abc import Sequence
@@ -38,24 +38,24 @@ FORBIDDEN = "FORBIDDEN"
 
 
 class Outcome(Enum):
-    """How a call ended; everything above a channel depends on telling these apart."""
+    """How a call ended. Retries, breakers and sagas depend on telling these four apart."""
 
     DONE = "done"
-    """It answered."""
+    """The callee answered."""
     REFUSED = "refused"
-    """It answered with a reason that the method's contract lists; nothing was done."""
+    """The callee answered with a reason that the method's contract lists; nothing was done."""
     NOT_SENT = "not sent"
-    """It never left: breaker open, bulkhead full, no instance, connection never ready."""
+    """The call never left the caller: breaker open, bulkhead full, no instance, connection never ready."""
     UNKNOWN = "unknown"
-    """Anything else: it may or may not have happened."""
+    """Anything else: the callee may or may not have done it."""
 
 
 class SoukError(Exception):
-    """The root of the tree."""
+    """The root of all errors of the platform."""
 
 
 class DomainError(SoukError):
-    """A refusal with a stable `reason` out of the method's contract.
+    """A service's refusal, with a stable `reason` that the method's contract lists.
 
     `details` are typed messages that travel with the status and appear as members of the problem
     document; `retry_after` is in seconds.
@@ -71,14 +71,14 @@ class DomainError(SoukError):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong with one field; `field` is its path in the contract's names, as in `items[0].quantity`."""
+    """What is wrong with one field. `field` is its path in the contract's names, as in `items[0].quantity`."""
 
     field: str
     detail: str
 
 
 class InvalidArgument(DomainError):
-    """The request breaks a rule of its contract, whatever the state of the system; lists every violation."""
+    """The request breaks a rule of its contract, whatever the state of the system; `violations` lists what is wrong."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__(INVALID_REQUEST, "; ".join(f"{v.field}: {v.detail}" for v in violations))
@@ -86,7 +86,7 @@ class InvalidArgument(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """The call needs a caller and has none."""
+    """The call needs an authenticated caller and has none."""
 
     def __init__(self, detail: str = "this call needs a valid bearer token") -> None:
         super().__init__(UNAUTHENTICATED, detail)
@@ -104,7 +104,7 @@ class ConfigurationError(SoukError):
 
 
 class StoreError(SoukError):
-    """The database did not do it."""
+    """The database failed, or refused a statement."""
 
 
 class StoreUnavailable(StoreError):
@@ -112,28 +112,28 @@ class StoreUnavailable(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """The database's file is not what it was."""
+    """The database's file is damaged."""
 
 
 class ForeignAwait(StoreError):
-    """A transaction waited for something that is not its own database."""
+    """A transaction waited for something other than its own database."""
 
 
 class CallerTokenRefused(SoukError):
-    """A caller token is forged, for somebody else, or too far from this process's clock; the message says which."""
+    """A caller token is forged, for another service, or too far from this process's clock; the message says which."""
 
 
 class Overloaded(SoukError):
-    """A limit of this process was met: memory, threads, or a queue that is long enough; it may work later."""
+    """This process has reached a limit of memory, threads, or the length of a queue; it may work later."""
 
 
 class VersionConflict(SoukError):
-    """An event stream has grown since its writer read it: reload, fold, decide again."""
+    """An event stream has grown since its writer read it: the writer must load it, fold it and decide again."""
 
 
 class LeaseLost(SoukError):
-    """The epoch of this lease is over; whoever holds the next one goes on."""
+    """The epoch of this lease is over; the holder of the next epoch goes on with the work."""
 
 
 class PoisonedEvent(SoukError):
-    """This event can never be handled; the message says why. It is parked, not sent again."""
+    """A consumer can never handle this event; the message says why. The event is parked, not sent again."""

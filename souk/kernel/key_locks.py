@@ -1,13 +1,13 @@
-"""Calls with the same key go one after the other, or few at once, inside one process."""
+"""Locks by key: inside one process, work on the same key runs one after the other, or a few at once."""
 
 import asyncio
 from weakref import WeakValueDictionary
 
 
 class KeyLocks:
-    """A lock for each key that somebody holds or waits for, which lets `at_once` in, in the order in which they came.
+    """A semaphore for each key that is in use: it lets in `at_once` holders, in the order in which they came.
 
-    Between processes the database decides.
+    It excludes nothing between processes; there the database decides.
     """
 
     def __init__(self, at_once: int = 1) -> None:
@@ -16,11 +16,11 @@ class KeyLocks:
 
     @property
     def held(self) -> int:
-        """How many keys somebody holds or waits for."""
+        """The number of keys whose lock is in use."""
         return len(self._locks)
 
     def of(self, key: str) -> asyncio.Semaphore:
-        """The lock of a key; it lives as long as somebody refers to it."""
+        """Returns the lock of a key; it exists as long as something refers to it."""
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Semaphore(self._at_once)

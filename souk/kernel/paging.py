@@ -1,14 +1,14 @@
-"""Pages of a list: how many, and from where on.
+"""Pages of a list: the size of a page, and the row after which it begins.
 
     page = page_of(request, (int, str), caller="U-1")     # the sort key is an int and a str; the list is U-1's
-    rows = ... behind page.after, page.size + 1 of them
+    rows = ... after page.after, page.size + 1 of them
     shown, token = page.cut(rows, lambda row: (row.created_at, row.id))
 
-A page token is opaque to clients: the sort key of the last row shown (keyset paging) behind a digest of the list that
-it belongs to, as base64url of a JSON array. The digest is of the request without its page, and so of the method and of
-every filter and order, and of the caller: a token of another list is refused. It is not signed: whoever makes one
-up can begin only in another place of a list that they may read; a service treats what is in it as input.
-An empty token is as none, the first page (https://google.aip.dev/158).
+A page token is opaque to clients. It is base64url of a JSON array: a digest of the list that the token belongs to,
+then the sort key of the last row shown (keyset paging). The digest covers the caller and the request without its page,
+and so the method and every filter and order: a token of another list is refused. The token is not signed: with a
+made-up token a client can only begin at another row of a list that it may read, and a service treats the content as
+input. An empty token means the first page, as a missing one does (https://google.aip.dev/158).
 """
 
 import base64
@@ -28,7 +28,7 @@ _MAX_TOKEN_LENGTH = 4_096
 _INT64 = 2**63
 
 SHARED_LIST = ""
-"""The caller of a list that is the same for everybody."""
+"""The `caller` of a list that is the same for all callers."""
 _OWN_FIELDS = ("page_size", "page_token")
 
 Part = str | int
@@ -37,20 +37,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PageAsked:
-    """A page of `size` rows behind the one whose sort key is `after`; None for the first page."""
+    """The page that a request asks for: `size` rows after the row whose sort key is `after` (None: the first page)."""
 
     size: int
     after: tuple[Part, ...] | None
     list_digest: str
 
     def cut(self, found: Sequence[T], key: Callable[[T], tuple[Part, ...]]) -> tuple[Sequence[T], str | None]:
-        """What is shown of `size` + 1 rows, and the token of the next page; None when there is none."""
+        """Returns the rows to show of up to `size` + 1 found, and the token of the next page; None on the last page."""
         shown = found[: self.size]
         return shown, encode_token(self.list_digest, *key(shown[-1])) if len(found) > self.size else None
 
 
 def page_of(request: Message, kinds: Sequence[type[str] | type[int]], *, caller: str) -> PageAsked:
-    """What a request asks for; `kinds` are those of the sort key. Raises InvalidArgument for another list's token."""
+    """Reads the page that a request asks for; `kinds` are the types of the sort key's parts.
+
+    Raises InvalidArgument for a token of another list, and for a text that is no token.
+    """
     digest, size = _list_digest(request, caller), page_size_of(request)
     token: str = getattr(request, "page_token")  # noqa: B009 (Message has no such attribute statically)
     if not token:
@@ -73,7 +76,7 @@ def _list_digest(request: Message, caller: str) -> str:
 
 
 def page_size_of(message: Message) -> int:
-    """The request's `page_size`, or 20; which sizes there are is for the contract to say."""
+    """Returns the request's `page_size`, or 20 if it has none; the contract limits the sizes."""
     if not message.HasField("page_size"):
         return DEFAULT_PAGE_SIZE
     size: int = getattr(message, "page_size")  # noqa: B009 (Message has no such attribute statically)
@@ -81,15 +84,15 @@ def page_size_of(message: Message) -> int:
 
 
 def encode_token(*parts: Part) -> str:
-    """A URL-safe token that `decode_token` turns back into `parts`."""
+    """Makes a URL-safe token that `decode_token` turns back into `parts`."""
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
 def decode_token(token: str, kinds: Sequence[type[str] | type[int]]) -> tuple[Part, ...]:
-    """The parts of a token, which must be of these kinds; raises InvalidArgument for any other text.
+    """Returns the parts of a token, which must be of these types. Raises InvalidArgument for any other text.
 
-    Integers fit into 64 bits and strings hold neither NUL nor lone surrogates: a database takes them.
+    A database can store every part: integers fit into 64 bits, strings hold neither NUL nor lone surrogates.
     """
     try:
         parts = _parse(token)

@@ -1,4 +1,4 @@
-"""Files that only their owner can read, and files that are replaced whole or not at all."""
+"""Files that only their owner can read, and files that are replaced atomically."""
 
 import os
 import secrets
@@ -9,18 +9,18 @@ PRIVATE_FOLDER = 0o700
 
 
 def create(path: Path) -> int:
-    """Makes a file, and gives a descriptor to write to it. Raises FileExistsError for one that is there."""
+    """Creates a file and returns a descriptor to write to it. Raises FileExistsError if the file exists."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
 
 
 def create_empty(path: Path) -> None:
-    """Makes a file for others to fill. Raises FileExistsError for one that is there."""
+    """Creates an empty file for others to fill. Raises FileExistsError if the file exists."""
     os.close(create(path))
 
 
 def write(descriptor: int, content: bytes, *, durable: bool = True) -> None:
-    """Writes everything, waits for the disk where it is to be `durable`, and closes the descriptor."""
-    # Few and plain calls: next to a busy event loop, each waits for its turn to go on.
+    """Writes all of `content`, waits for the disk if it is to be `durable`, and closes the descriptor."""
+    # Few system calls: in a thread beside a busy event loop, each of them waits for the interpreter again.
     try:
         while content:
             content = content[os.write(descriptor, content) :]
@@ -31,10 +31,11 @@ def write(descriptor: int, content: bytes, *, durable: bool = True) -> None:
 
 
 def replace(path: Path, content: bytes, *, aside: Path | None = None, durable: bool = True) -> None:
-    """Puts a file in the place of what is there, whole or not at all, whatever happens meanwhile.
+    """Replaces the file at `path` atomically: whatever happens meanwhile, it has either the old or the new content.
 
-    It is written beside it first: under a name of its own, so that any number may write at once, or as `aside`, which
-    is one writer's, so that what an earlier one left is taken away. Raises OSError, and leaves nothing then.
+    The content goes to another file first, which is then renamed. Without `aside` that file has a random name, so any
+    number of writers may run at once. With `aside` it has that name, for a single writer, and what an earlier run left
+    there is removed. Raises OSError, and then leaves no other file behind.
     """
     if aside is None:
         aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -1,4 +1,4 @@
-"""A state machine is a table; its rules stand on top of it, and its diagram is drawn from it."""
+"""State machines as tables: the owner's rules use the table, and the diagram is drawn from it."""
 
 from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
@@ -10,11 +10,11 @@ E = TypeVar("E", bound=Hashable)
 
 
 class IllegalTransition(SoukError):
-    """The table has no way from this state by this event."""
+    """The table has no transition from this state by this event."""
 
 
 class StateMachine(Generic[S, E]):
-    """`table` maps (state, event) to the next state. What is not in it is illegal."""
+    """A state machine: `table` maps (state, event) to the next state. A transition that is not in it is illegal."""
 
     def __init__(self, name: str, initial: S, table: Mapping[tuple[S, E], S]) -> None:
         self.name = name
@@ -22,17 +22,17 @@ class StateMachine(Generic[S, E]):
         self._table = dict(table)
 
     def next(self, state: S, event: E) -> S:
-        """The state after `event`; IllegalTransition if there is none."""
+        """Returns the state after `event`. Raises IllegalTransition if the table has none."""
         try:
             return self._table[state, event]
         except KeyError:
             raise IllegalTransition(f"{self.name}: no {event} in {state}") from None
 
     def allows(self, state: S, event: E) -> bool:
-        """Whether the table has a way from `state` by `event`."""
+        """Whether the table has a transition from `state` by `event`."""
         return (state, event) in self._table
 
     def diagram(self) -> str:
-        """The table as a Mermaid state diagram."""
+        """Draws the table as a Mermaid state diagram."""
         lines = [f"    {source} --> {target}: {event}" for (source, event), target in self._table.items()]
         return "\n".join(["stateDiagram-v2", f"    [*] --> {self.initial}", *lines])

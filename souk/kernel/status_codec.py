@@ -1,4 +1,4 @@
-"""google.rpc.Status as bytes, and back: how a refusal travels between services, and how it is stored.
+"""Encodes google.rpc.Status as bytes and decodes it: the form in which a refusal is sent and stored.
 
 Source: google/rpc/status.proto.
 """
@@ -15,7 +15,7 @@ from google.rpc import status_pb2
 
 @dataclass(frozen=True, slots=True)
 class DecodedStatus:
-    """A status's text, and its details; those of types that this program does not know are left out."""
+    """The text and the details of a status; details of types that this program does not know are left out."""
 
     text: str
     details: tuple[Message, ...]
@@ -24,7 +24,10 @@ class DecodedStatus:
 def encode_status(
     code: int, text: str, details: Iterable[Message], fits: Callable[[status_pb2.Status], bool] = lambda status: True
 ) -> bytes:
-    """The status, serialised the same each time. Details behind the first are left out where it no longer `fits`."""
+    """Serialises a status, with the same bytes for the same content.
+
+    A detail after the first is left out if the status with it does not fit, as `fits` tells.
+    """
     status = status_pb2.Status(code=code, message=text)
     for detail in details:
         status.details.add().Pack(detail)
@@ -34,7 +37,7 @@ def encode_status(
 
 
 def decode_status(raw: bytes) -> DecodedStatus:
-    """Reads a serialised status. Raises DecodeError for what is none."""
+    """Reads a serialised status. Raises DecodeError for bytes that are no status."""
     status = status_pb2.Status.FromString(raw)
     return DecodedStatus(
         status.message, tuple(found for each in status.details if (found := _unpack(each)) is not None)

@@ -1,4 +1,4 @@
-"""Tells a channel that a database transaction is open, so that no remote call is made inside one."""
+"""Marks code that runs inside a database transaction, so that a channel can refuse remote calls there."""
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -7,12 +7,12 @@ _open: ContextVar[bool] = ContextVar("souk_transaction", default=False)
 
 
 def in_transaction() -> bool:
-    """Whether the running code is the work of a `Database.run` or `Database.read`."""
+    """Whether the running code is inside the work of a `Database.run` or `Database.read`."""
     return _open.get()
 
 
 class _Guard:
-    # Not a generator of contextlib, which costs three times as much, for every transaction.
+    # Not a generator of contextlib: that costs three times as much, and every transaction pays it.
     __slots__ = ("_token",)
 
     def __enter__(self) -> None:
@@ -23,5 +23,5 @@ class _Guard:
 
 
 def guard() -> AbstractContextManager[None]:
-    """Set by the store's adapters around the work of one transaction."""
+    """Returns a context manager that the store's adapters put around the work of one transaction."""
     return _Guard()

@@ -1,1 +1,1 @@
-"""Pure decisions: breaker, retry, bulkhead, balancer. Time is an argument; there is no I/O."""
+"""Breaker, retry, bulkhead and balancer as pure decisions: time is an argument, and there is no I/O."""

@@ -9,9 +9,9 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits of `initial` seconds, then `factor` times longer each, up to `cap`.
+    """The waits between tries: `initial` seconds, then each `factor` times longer, up to `cap` seconds.
 
-    `jitter` is the part of a wait that is left to chance: 0 is none of it, 1 all of it.
+    `jitter` is the part of a wait that is random: 0 is none of it, 1 all of it.
     """
 
     initial: float = 0.05
@@ -20,10 +20,10 @@ class Backoff:
     jitter: float = 0.5
 
     def longest(self, tries: int) -> float:
-        """The wait after so many failed tries (1 is the first), before jitter; in seconds."""
+        """Returns the wait in seconds after `tries` failed tries (1 is the first), before jitter."""
         # The exponent is bounded: a float overflows after a thousand tries.
         return min(self.cap, self.initial * self.factor ** min(max(tries - 1, 0), 64))
 
     def delay(self, tries: int, random: Random) -> float:
-        """The wait after so many failed tries, with jitter; in seconds."""
+        """Returns the wait in seconds after `tries` failed tries, with jitter."""
         return self.longest(tries) * (1 - self.jitter * random.random())

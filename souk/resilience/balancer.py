@@ -1,4 +1,4 @@
-"""Balancer: to which instance of a service a call goes, and which are left out for a while.
+"""Balancer: chooses the instance of a service for each call, and leaves out failing instances for a while.
 
 Pure: time is an argument, in seconds. Sources: Envoy, "Outlier detection" (consecutive failures), "Slow
 start" and "Zone aware routing"; David Thaler and Chinya Ravishankar, "Using Name-Based Mappings to
@@ -16,14 +16,14 @@ from souk.resilience.choices import Choice, two_choices
 __all__ = ["BalancedInstance", "Balancer", "BalancerMember", "BalancerSettings", "Choice", "EjectionSettings"]
 
 _LEAST_SHARE = 0.1
-"""Of its weight, for one that has just joined: without any calls it would never warm up."""
+"""The part of its weight that an instance has when it joins: without any calls it would never warm up."""
 
 
 @dataclass(frozen=True, slots=True)
 class EjectionSettings:
-    """After `failures` in a row an instance is left out for `ejected_for`, longer each time.
+    """When an instance is ejected: after `failures` in a row, for `ejected_for`, longer each time.
 
-    Never more than the part `most` of the instances is left out.
+    At most the fraction `most` of the instances is ejected at once.
     """
 
     failures: int = 5
@@ -33,11 +33,12 @@ class EjectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class BalancerSettings:
-    """One that joins others gets its whole share of calls only after `warm_up` seconds.
+    """How a balancer chooses.
 
-    With a `zone`, instances of the same zone are preferred while at least the part `enough` of them can
-    be called. Of more than `subset` instances a caller uses that many, which its `name` decides: each
-    caller others, and nearly the same ones when instances come and go.
+    An instance that joins others gets its whole share of calls only after `warm_up` seconds. With a `zone`,
+    instances of the same zone are preferred while at least the fraction `enough` of them is not ejected. If there
+    are more than `subset` instances, a caller uses only that many. Its `name` decides which: different callers use
+    different subsets, and a subset changes little when instances come and go.
     """
 
     ejection: EjectionSettings = field(default_factory=EjectionSettings)
@@ -50,7 +51,7 @@ class BalancerSettings:
 
 @dataclass(frozen=True, slots=True)
 class BalancerMember:
-    """Where an instance is, and what is known of it. `weight` is its share of calls beside others."""
+    """An instance as discovery describes it. `weight` is its share of calls relative to the other instances."""
 
     address: str
     zone: str = ""
@@ -58,7 +59,7 @@ class BalancerMember:
 
 
 class BalancedInstance:
-    """One instance, as its caller sees it."""
+    """One instance with the caller's record of it: calls under way, failures in a row, ejections."""
 
     __slots__ = (
         "address",
@@ -82,14 +83,14 @@ class BalancedInstance:
         self.described(member)
 
     def described(self, member: BalancerMember) -> "BalancedInstance":
-        """Takes over what is newly known of it."""
+        """Takes over the zone and the weight from a new description; returns the instance."""
         self.zone, self.weight = member.zone, member.weight
         self.share = float(member.weight)
         return self
 
 
 class Balancer:
-    """The instances of one service."""
+    """The instances of one service, and the choice among them."""
 
     def __init__(self, choice: Choice | None = None, settings: BalancerSettings | None = None) -> None:
         self._choice = choice or two_choices(Random())
@@ -98,9 +99,9 @@ class Balancer:
         self._warming: list[BalancedInstance] = []
 
     def update(self, members: Collection[BalancerMember], now: float) -> None:
-        """Says where the instances are now; those that stay keep their history."""
+        """Replaces the set of instances; those that stay keep their history."""
         known, self._instances = self._instances, {}
-        first = not known  # nobody is there who could take more meanwhile
+        first = not known  # the first instances do not warm up: no others could take the calls meanwhile
         for member in self._subset(members):
             old = known.get(member.address)
             instance = old.described(member) if old else BalancedInstance(member, float("-inf") if first else now)
@@ -108,9 +109,10 @@ class Balancer:
         self._warming = [one for one in self._instances.values() if self._is_warming(one, now)]
 
     def pick(self, now: float, avoid: Collection[str] = ()) -> BalancedInstance | None:
-        """An instance to call, and counts the call; None if there is none at all.
+        """Chooses an instance to call, and counts the call; None if there is no instance at all.
 
-        It is one that is not ejected and not to be avoided; if there is none, at least not ejected.
+        It is an instance that is neither ejected nor in `avoid`; if there is none, one that is not ejected; if all
+        are ejected, any of them.
         """
         able = [instance for instance in self._instances.values() if instance.ejected_until <= now]
         if self._settings.zone:
@@ -126,7 +128,7 @@ class Balancer:
         return instance
 
     def ended(self, instance: BalancedInstance, now: float, failed: bool | None) -> None:
-        """A call to `instance` has ended; `failed` is None if that says nothing about it."""
+        """Records that a call to `instance` has ended; `failed` is None if the end says nothing about the instance."""
         instance.outstanding -= 1
         if failed is False:
             instance.failures = 0
@@ -136,11 +138,11 @@ class Balancer:
                 self._eject(instance, now)
 
     def ejected(self, now: float) -> list[str]:
-        """The addresses that are left out."""
+        """Returns the addresses of the ejected instances."""
         return [instance.address for instance in self._instances.values() if instance.ejected_until > now]
 
     def addresses(self) -> list[str]:
-        """Those among which is chosen, ejected ones included."""
+        """Returns the addresses of the instances to choose from, including ejected ones."""
         return list(self._instances)
 
     def _eject(self, instance: BalancedInstance, now: float) -> None:
@@ -148,7 +150,7 @@ class Balancer:
         if len(self.ejected(now)) + 1 > ejection.most * len(self._instances):
             return
         if now - instance.ejected_until > ejection.ejected_for.cap:
-            instance.ejections = 0  # it was well for long
+            instance.ejections = 0  # the last ejection is long ago
         instance.ejections += 1
         instance.failures = 0
         instance.ejected_until = now + ejection.ejected_for.longest(instance.ejections)

@@ -1,14 +1,15 @@
-"""Circuit breaker: stops calling who does not answer, and finds out when they do again.
+"""Circuit breaker: stops the calls to a callee that fails, and finds out when it works again.
 
 Pure: time is an argument, in seconds that never go back. Not for several threads at once.
 
     permit = breaker.acquire(now)          None: refused; fail at once
-    permit.succeed(now, took)              exactly one of the three, whatever happened:
+    permit.succeed(now, took)              call exactly one of these three, however the call ended:
     permit.fail(now, took)
-    permit.ignore(now)                     cancelled, or it says nothing about the callee
+    permit.ignore(now)                     cancelled, or the end says nothing about the callee
 
-What a permit reports counts in the state that gave it: a call from before the breaker opened decides
-nothing after. Half open, permits are leases: each comes back once, at the latest when it expires.
+The result of a call counts only in the state that gave the permit: a call that began before the breaker opened
+decides nothing later. In the half-open state permits are leases: each is given back once, at the latest when it
+expires.
 
 Sources: Michael Nygard, "Release It!"; resilience4j, "CircuitBreaker".
 """
@@ -26,7 +27,7 @@ Listener = Callable[[BreakerEvent], None]
 
 
 class Breaker:
-    """See the module."""
+    """The breaker for one callee: gives permits for calls, and changes its state by their results."""
 
     def __init__(self, settings: BreakerSettings | None = None, *, random: Random | None = None) -> None:
         self.settings = settings or BreakerSettings()
@@ -39,7 +40,7 @@ class Breaker:
 
     @classmethod
     def textbook(cls) -> "Breaker":
-        """Opens after more than 3 consecutive failures, for 5 s, then lets one probe through."""
+        """Makes a breaker that opens after more than 3 consecutive failures, for 5 s, then lets one probe through."""
         return cls(TEXTBOOK)
 
     @property
@@ -48,15 +49,15 @@ class Breaker:
         return self._behaviour.state
 
     def acquire(self, now: float) -> Permit | None:
-        """A permit for one call, or None if it is not to be made."""
+        """Returns a permit for one call, or None if the call is not to be made."""
         return self._behaviour.acquire(now)
 
     def retry_after(self, now: float) -> float:
-        """In how many seconds it is worth asking again; 0 where nobody knows."""
+        """Returns the seconds after which `acquire` is worth calling again; 0 if that is not known."""
         return max(0.0, self._behaviour.until - now)
 
     def reset(self, now: float) -> None:
-        """Closes it, with an empty window."""
+        """Closes the breaker, with an empty window."""
         self._openings = 0
         self.move(Trigger.RESET, now)
 
@@ -69,16 +70,16 @@ class Breaker:
         self.move(Trigger.FORCE_OPEN, now)
 
     def observe(self, now: float) -> None:
-        """Only measures until `reset`."""
+        """Lets everything through until `reset`, and only measures."""
         self.move(Trigger.OBSERVE, now)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Calls `listener` with every event; returns how to stop."""
+        """Calls `listener` with every event; returns a function that stops it."""
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
     def snapshot(self, now: float) -> Snapshot:
-        """The numbers of now."""
+        """Returns the state and the numbers at `now`."""
         behaviour, window = self._behaviour, self._behaviour.window
         window.evict(now)
         known = window.calls >= behaviour.minimum
@@ -96,7 +97,7 @@ class Breaker:
         )
 
     def move(self, trigger: Trigger, now: float) -> None:
-        """Goes where the table says; IllegalTransition if it says nothing."""
+        """Moves to the state that the table gives for `trigger`. Raises IllegalTransition if it gives none."""
         before = self._behaviour.state
         state = MACHINE.next(before, trigger)
         if state is State.OPEN:
@@ -107,14 +108,14 @@ class Breaker:
         self.tell(Kind.CHANGED, now, trigger, before)
 
     def tell(self, kind: Kind, now: float, trigger: Trigger | None = None, before: State | None = None) -> None:
-        """Tells the listeners."""
+        """Sends an event to the listeners."""
         if self.listeners:
             event = BreakerEvent(kind, now, self._behaviour.state, trigger, before)
             for listener in tuple(self.listeners):
                 listener(event)
 
     def is_in(self, behaviour: StateBehaviour) -> bool:
-        """Whether the breaker is still where `behaviour` began."""
+        """Whether the breaker has not left the state since it entered it with `behaviour`."""
         return self._behaviour is behaviour
 
     def _enter(self, state: State, now: float) -> StateBehaviour:

@@ -1,4 +1,4 @@
-"""The breaker's states, the table of its transitions, and what it tells of itself."""
+"""The breaker's states, the table of its transitions, its events and its snapshots."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,17 +11,17 @@ class State(Enum):
     """What a breaker does with calls."""
 
     CLOSED = "closed"
-    """Lets all through, and watches."""
+    """Lets all calls through, and measures them."""
     OPEN = "open"
-    """Refuses all until its time is over."""
+    """Refuses all calls until its interval is over."""
     HALF_OPEN = "half open"
-    """Lets a few through, and judges by them."""
+    """Lets a few calls through, and decides by their results."""
     DISABLED = "disabled"
-    """Lets all through, and watches nothing."""
+    """Lets all calls through, and measures nothing."""
     FORCED_OPEN = "forced open"
-    """Refuses all until it is told otherwise."""
+    """Refuses all calls until an operator changes the state."""
     METRICS_ONLY = "metrics only"
-    """Lets all through, watches, and never opens."""
+    """Lets all calls through, measures them, and never opens."""
 
     def __str__(self) -> str:
         return self.name
@@ -61,7 +61,7 @@ MACHINE: StateMachine[State, Trigger] = StateMachine(
 
 
 class Kind(Enum):
-    """What a breaker tells its listeners."""
+    """The kinds of events that a breaker sends to its listeners."""
 
     CHANGED = "changed"
     SUCCEEDED = "succeeded"
@@ -73,7 +73,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BreakerEvent:
-    """Something that happened `at`; `trigger` and `before` tell of a change of state."""
+    """Something that happened at the time `at`; `trigger` and `before` (the old state) belong to a change of state."""
 
     kind: Kind
     at: float
@@ -84,10 +84,11 @@ class BreakerEvent:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Numbers of now. The rates are None until `minimum_calls` are in the window.
+    """The state of a breaker and its numbers at one time. The rates are None until `minimum_calls` are in the window.
 
-    `refused` counts since the breaker was made; `outstanding` are the probes under way. It is in its state
-    `since` that moment, None for since it was made; open `until` that one.
+    `refused` counts the refused calls since the breaker was made; `outstanding` is the number of probes under way.
+    `since` is when it entered its state, None if it has never changed it; `until` is when an open breaker's interval
+    ends, None in any other state.
     """
 
     state: State
@@ -103,16 +104,16 @@ class Snapshot:
 
 
 class Permit(Protocol):
-    """Leave to make one call. `took` is how long it took, in seconds."""
+    """The permission to make one call. `took` is how long the call took, in seconds."""
 
     def succeed(self, now: float, took: float = 0.0) -> None:
-        """The callee answered."""
+        """Records that the callee answered."""
         ...
 
     def fail(self, now: float, took: float = 0.0) -> None:
-        """The callee failed."""
+        """Records that the callee failed."""
         ...
 
     def ignore(self, now: float) -> None:
-        """It says nothing about the callee."""
+        """Records that the call's end says nothing about the callee."""
         ...

@@ -8,15 +8,16 @@ from souk.resilience.window import CountWindow, TimeWindow, Window
 
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """All times are in seconds, all rates between 0 and 1.
+    """When a breaker opens and closes. All times are in seconds, all rates between 0 and 1.
 
-    The breaker looks at the last `window` calls, or, with `by_time`, at those of the last `window`
-    seconds, once there are at least `minimum_calls`. It opens when the rate of failures reaches
-    `failure_rate`, or that of calls of at least `slow_after` reaches `slow_rate`.
+    The breaker measures the last `window` calls, or, with `by_time`, those of the last `window`
+    seconds, and decides once there are at least `minimum_calls`. It opens when the rate of failures reaches
+    `failure_rate`, or when the rate of calls that took at least `slow_after` reaches `slow_rate`.
 
-    It stays open for `open_for`, longer each time that the probes fail. Half open, it lets `probes`
-    calls through and judges by them. A probe that has not ended after `probe_lease` gives its permit
-    back; a breaker that is half open for `half_open_for` (None: for ever) opens again.
+    It stays open for `open_for`, longer each time that the probes fail. Half open, it lets `probes` calls
+    through and decides once `minimum_calls` of them have ended, or all of them if there are fewer. The permit
+    of a probe that has not ended after `probe_lease` is taken back. A breaker that is half open for
+    `half_open_for` (None: for ever) opens again.
     """
 
     failure_rate: float = 0.5
@@ -41,7 +42,7 @@ class BreakerSettings:
             raise ValueError("slow_after, probe_lease and open_for must be above 0")
 
     def new_window(self) -> Window:
-        """The window that the closed breaker looks at."""
+        """Makes the window that a closed breaker measures by."""
         return TimeWindow(self.window) if self.by_time else CountWindow(self.window)
 
 

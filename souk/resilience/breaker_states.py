@@ -1,4 +1,4 @@
-"""What a breaker does while it is in a state; each time that it enters one is an object of its own."""
+"""The behaviour of a breaker in each of its states; whenever it enters a state, it gets a new object."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ from souk.resilience.window import FAILED, SLOW, CountWindow, Window
 
 
 class Owner(Protocol):
-    """The breaker, as its states see it."""
+    """The parts of a breaker that its states use."""
 
     settings: BreakerSettings
     refused: int
@@ -23,7 +23,7 @@ class Owner(Protocol):
 
 
 class StateBehaviour:
-    """The time from entering a state to leaving it. This one lets nothing through."""
+    """The behaviour from entering a state to leaving it. This base class refuses every call."""
 
     __slots__ = ("minimum", "owner", "state", "until", "window")
 
@@ -35,17 +35,17 @@ class StateBehaviour:
         self.until = until
 
     def acquire(self, now: float) -> Permit | None:
-        """See `Breaker.acquire`."""
+        """Refuses the call; subclasses return permits (`Breaker.acquire`)."""
         self.owner.refused += 1
         self.owner.tell(Kind.REFUSED, now)
         return None
 
     def outstanding(self, now: float) -> int:
-        """How many leases are held."""
+        """Returns the number of leased permits that are held."""
         return 0
 
     def judge(self, now: float, settled: Trigger | None) -> None:
-        """Trips when a rate is reached; else, once there are enough calls, moves by `settled`."""
+        """Once there are enough calls, trips if a rate is reached, and else moves by `settled`, if it is not None."""
         window, settings = self.window, self.owner.settings
         if window.calls < self.minimum or not self.owner.is_in(self):
             return
@@ -56,7 +56,7 @@ class StateBehaviour:
 
 
 class Closed(StateBehaviour):
-    """Also METRICS_ONLY. It is its own permit: there is nothing to give back, and none to be made."""
+    """The behaviour of CLOSED and METRICS_ONLY. The object is its own permit, since no permit is ever given back."""
 
     __slots__ = ("_slow_after", "_trips")
 
@@ -66,11 +66,11 @@ class Closed(StateBehaviour):
         self._trips = state is State.CLOSED
 
     def acquire(self, now: float) -> Permit | None:
-        """See `Breaker.acquire`."""
+        """Permits every call."""
         return self
 
     def succeed(self, now: float, took: float = 0.0) -> None:
-        """See `Permit.succeed`."""
+        """Records a success, and trips if the rate of failed or slow calls is reached."""
         window = self.window
         window.record(now, SLOW if took >= self._slow_after else 0)
         if self.owner.listeners:
@@ -79,19 +79,19 @@ class Closed(StateBehaviour):
             self.judge(now, None)
 
     def fail(self, now: float, took: float = 0.0) -> None:
-        """See `Permit.fail`."""
+        """Records a failure, and trips if the rate of failed or slow calls is reached."""
         self.window.record(now, FAILED | SLOW if took >= self._slow_after else FAILED)
         self.owner.tell(Kind.FAILED, now)
         if self._trips:
             self.judge(now, None)
 
     def ignore(self, now: float) -> None:
-        """See `Permit.ignore`."""
+        """Only sends the event: the window does not count the call."""
         self.owner.tell(Kind.IGNORED, now)
 
 
 class Open(StateBehaviour):
-    """Refuses until its interval is over; the first to ask then makes the breaker half open."""
+    """Refuses calls until its interval is over; the first call after that makes the breaker half open."""
 
     __slots__ = ()
 
@@ -99,7 +99,7 @@ class Open(StateBehaviour):
         super().__init__(owner, State.OPEN, CountWindow(1), 1, until)
 
     def acquire(self, now: float) -> Permit | None:
-        """See `Breaker.acquire`."""
+        """Refuses the call, or, once the interval is over, moves the breaker to half open and asks it again."""
         if now < self.until:
             return super().acquire(now)
         self.owner.move(Trigger.WAITED, now)
@@ -107,7 +107,7 @@ class Open(StateBehaviour):
 
 
 class ForcedOpen(StateBehaviour):
-    """Refuses."""
+    """Refuses every call."""
 
     __slots__ = ()
 
@@ -116,7 +116,7 @@ class ForcedOpen(StateBehaviour):
 
 
 class Disabled(StateBehaviour):
-    """Lets everything through and forgets it."""
+    """Lets every call through and records nothing. The object is its own permit."""
 
     __slots__ = ()
 
@@ -124,21 +124,21 @@ class Disabled(StateBehaviour):
         super().__init__(owner, State.DISABLED, CountWindow(1), 1)
 
     def acquire(self, now: float) -> Permit | None:
-        """See `Breaker.acquire`."""
+        """Permits every call."""
         return self
 
     def succeed(self, now: float, took: float = 0.0) -> None:
-        """Nothing."""
+        """Records nothing."""
 
     def fail(self, now: float, took: float = 0.0) -> None:
-        """Nothing."""
+        """Records nothing."""
 
     def ignore(self, now: float) -> None:
-        """Nothing."""
+        """Records nothing."""
 
 
 class HalfOpen(StateBehaviour):
-    """Leases a few permits. Those held and those whose result is known are never more than `probes`."""
+    """Leases a few permits: those that are held and those whose result is known are together at most `probes`."""
 
     __slots__ = ("_ends", "_leases")
 
@@ -151,7 +151,10 @@ class HalfOpen(StateBehaviour):
         self._leases: dict[ProbePermit, None] = {}
 
     def acquire(self, now: float) -> Permit | None:
-        """See `Breaker.acquire`."""
+        """Leases a permit, or refuses if `probes` calls are under way or have ended.
+
+        After `half_open_for` it opens the breaker and asks it again.
+        """
         if self._ends is not None and now >= self._ends:
             self.owner.move(Trigger.GAVE_UP, now)
             return self.owner.acquire(now)
@@ -162,7 +165,7 @@ class HalfOpen(StateBehaviour):
         return probe
 
     def outstanding(self, now: float) -> int:
-        """How many leases are held; takes back those that have expired."""
+        """Takes back the leases that have expired; returns how many are still held."""
         for probe in list(self._leases):
             if probe.expires > now:
                 break
@@ -171,7 +174,7 @@ class HalfOpen(StateBehaviour):
         return len(self._leases)
 
     def give_back(self, probe: "ProbePermit", now: float, kind: Kind, outcome: int | None) -> None:
-        """Ends a lease, once, with what the call said; None if it said nothing."""
+        """Ends a lease, once, with the result of the call; `outcome` is None if the call says nothing of the callee."""
         if probe not in self._leases:
             return
         del self._leases[probe]
@@ -182,7 +185,7 @@ class HalfOpen(StateBehaviour):
 
 
 class ProbePermit:
-    """A leased permit."""
+    """A permit that a half-open breaker leases; it ends when the call ends, or at `expires`."""
 
     __slots__ = ("_behaviour", "expires")
 
@@ -191,15 +194,15 @@ class ProbePermit:
         self.expires = expires
 
     def succeed(self, now: float, took: float = 0.0) -> None:
-        """See `Permit.succeed`."""
+        """Ends the lease with a success."""
         self._behaviour.give_back(self, now, Kind.SUCCEEDED, self._slow(took))
 
     def fail(self, now: float, took: float = 0.0) -> None:
-        """See `Permit.fail`."""
+        """Ends the lease with a failure."""
         self._behaviour.give_back(self, now, Kind.FAILED, FAILED | self._slow(took))
 
     def ignore(self, now: float) -> None:
-        """See `Permit.ignore`."""
+        """Ends the lease without a result."""
         self._behaviour.give_back(self, now, Kind.IGNORED, None)
 
     def _slow(self, took: float) -> int:

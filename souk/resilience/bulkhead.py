@@ -1,10 +1,10 @@
-"""Bulkhead: so many calls to one service run, so many wait, the rest is turned away; and callers take turns.
+"""Bulkhead: limits how many calls to one service run at once and how many wait; it refuses the rest.
 
-Who waits is let in by rounds over the callers (Nagle, RFC 970: fair queuing), each caller's own calls in order,
-and a caller may be limited in what he holds. So one who sends a thousand calls delays himself.
+Waiting calls are let in by rounds over the callers (fair queuing: Nagle, RFC 970), each caller's own calls in
+order, and the running calls of one user are limited. So a caller that sends a thousand calls delays only itself.
 
-Pure: it decides who runs; whoever waits does so elsewhere, until the deadline. Sources: Michael
-Nygard, "Release It!"; resilience4j, "Bulkhead".
+Pure: it decides which calls run. The waiting itself, until the deadline, is done by the calling code. Sources:
+Michael Nygard, "Release It!"; resilience4j, "Bulkhead".
 """
 
 from collections.abc import Hashable
@@ -15,7 +15,7 @@ W = TypeVar("W", bound=Hashable)
 
 
 class Arrival(Enum):
-    """What becomes of a call that arrives."""
+    """What happens to a call that arrives: it runs, it waits, or it is refused."""
 
     RUN = "run"
     WAIT = "wait"
@@ -23,9 +23,9 @@ class Arrival(Enum):
 
 
 class CallingParty(NamedTuple):
-    """Whose calls take turns with those of others. A `limited` one holds at most so many places at once.
+    """A caller whose calls take turns with those of other callers: a service, and the user for whom it calls.
 
-    A tuple, for each call looks it up some times, and a data class would be hashed in Python each time.
+    It is a tuple, because each call looks it up several times, and a data class would be hashed in Python each time.
     """
 
     service: str = ""
@@ -33,7 +33,7 @@ class CallingParty(NamedTuple):
 
     @property
     def limited(self) -> bool:
-        """A user is; a service that works for itself works for all."""
+        """Whether the calls of this caller are limited: those for a user are, those of a service for itself are not."""
         return bool(self.user)
 
 
@@ -41,9 +41,10 @@ ANYBODY = CallingParty()
 
 
 class Bulkhead(Generic[W]):
-    """Lets `running` calls run and `waiting` calls wait, of one user at most `user_running` and `user_waiting`.
+    """Lets `running` calls run and `waiting` calls wait; of one user at most `user_running` and `user_waiting`.
 
-    Each call that was let in leaves once; each that waits is let in by somebody's `leave`, or gives up.
+    For each call that was let in, `leave` is called once. A waiting call is let in by the `leave` of another call,
+    or it ends its wait with `give_up`.
     """
 
     def __init__(
@@ -52,18 +53,18 @@ class Bulkhead(Generic[W]):
         self._most_running, self._most_waiting = running, waiting
         self._user_running, self._user_waiting = user_running, user_waiting
         self._queues: dict[CallingParty, dict[W, None]] = {}
-        """Those who wait, by caller; the callers in the order of their turns."""
+        """The waiting calls by caller, the callers in the order of their turns."""
         self._callers: dict[W, CallingParty] = {}
         self._held: dict[CallingParty, int] = {}
         self.running = 0
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of waiting calls."""
         return len(self._callers)
 
     def try_enter(self, caller: CallingParty = ANYBODY) -> bool:
-        """Enters if there is room at once."""
+        """Lets a call in if it may run at once; returns whether it was let in."""
         held = self._held.get(caller, 0)
         if self.running >= self._most_running or not self._may_run(caller, held):
             return False
@@ -72,7 +73,7 @@ class Bulkhead(Generic[W]):
         return True
 
     def arrive(self, waiter: W, caller: CallingParty = ANYBODY) -> Arrival:
-        """Enters, or queues as `waiter`, or neither."""
+        """Lets a call in, or queues it as `waiter`, or refuses it; returns which."""
         if self.try_enter(caller):
             return Arrival.RUN
         own = len(self._queues.get(caller, ()))
@@ -83,14 +84,14 @@ class Bulkhead(Generic[W]):
         return Arrival.WAIT
 
     def give_up(self, waiter: W) -> bool:
-        """No longer waits; false if `waiter` was let in meanwhile, and so has to leave."""
+        """Takes `waiter` out of the queue; returns False if it was let in meanwhile, and so must `leave`."""
         if waiter not in self._callers:
             return False
         self._forget(waiter)
         return True
 
     def leave(self, caller: CallingParty = ANYBODY) -> W | None:
-        """A running call of `caller` has ended. Returns who is let in for it: that one runs from now on."""
+        """Records that a running call of `caller` has ended; returns the waiter that runs from now on, if any."""
         self.running -= 1
         held = self._held.pop(caller) - 1
         if held:
@@ -104,7 +105,7 @@ class Bulkhead(Generic[W]):
         waiter = next(iter(self._queues[following]))
         self._forget(waiter)
         if following in self._queues:
-            self._queues[following] = self._queues.pop(following)  # its next turn comes after everybody's
+            self._queues[following] = self._queues.pop(following)  # its next turn is after all others'
         self.try_enter(following)
         return waiter
 

@@ -1,7 +1,7 @@
-"""How one of several instances is chosen. Pure: chance is an argument.
+"""Algorithms that choose one of several instances. Pure: randomness is an argument.
 
-Each is given candidates that it may call, with the share of calls that each can take at the moment.
-Source: Michael Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"; nginx, smooth
+Each gets the instances that may be called, with the share of calls that each can take at the moment.
+Sources: Michael Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"; nginx, smooth
 weighted round robin.
 """
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Candidate(Protocol):
-    """An instance as a choice sees it: calls under way, and the share of calls it can take beside others."""
+    """An instance to choose from: its calls under way, and the share of calls that it can take relative to others."""
 
     address: str
     outstanding: int
@@ -19,11 +19,11 @@ class Candidate(Protocol):
 
 
 Choice = Callable[[Sequence[Candidate]], int]
-"""Chooses one of at least one, by its place."""
+"""Chooses one of the candidates, of which there is at least one; returns its index."""
 
 
 def two_choices(random: Random) -> Choice:
-    """The less busy one of two at random, measured by what each can take."""
+    """Chooses the less busy of two random candidates: the one with fewer calls under way for its share."""
 
     def choose(candidates: Sequence[Candidate]) -> int:
         if len(candidates) == 1:
@@ -38,7 +38,7 @@ def two_choices(random: Random) -> Choice:
 
 
 def at_random(random: Random) -> Choice:
-    """Any, as often as its share says."""
+    """Chooses a random candidate, with a probability in proportion to its share."""
 
     def choose(candidates: Sequence[Candidate]) -> int:
         left = random.random() * sum(candidate.share for candidate in candidates)
@@ -52,7 +52,7 @@ def at_random(random: Random) -> Choice:
 
 
 def round_robin() -> Choice:
-    """One after the other, each as often as its share says, evenly spread."""
+    """Chooses one candidate after the other, each as often as its share says, evenly spread."""
     credit: dict[str, float] = {}
 
     def choose(candidates: Sequence[Candidate]) -> int:

@@ -1,7 +1,7 @@
-"""Whether a failed call is tried again, and when. Pure: time is an argument, in seconds.
+"""Retry: whether a failed call is tried again, and when. Pure: time is an argument, in seconds.
 
-A call is tried again only if a second try can do no harm, if trying can help, if its deadline leaves
-room, and if the budget allows: retries must not turn a callee's weakness into its overload.
+A call is tried again only if a second try can do no harm, if it can help, if the deadline leaves time
+for it, and if the budget allows it: retries must not overload a callee that is already weak.
 
 Sources: Finagle, "Retry Budgets"; Marc Brooker, "Exponential Backoff And Jitter".
 """
@@ -15,7 +15,10 @@ from souk.resilience.backoff import Backoff
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
-    """At most `tries` in all. The budget grows by `share` with each call and by `per_second`; it holds `burst`."""
+    """How often a call is tried: at most `tries` times in all, with the waits of `backoff` between them.
+
+    The budget of retries grows by `share` with each call and by `per_second` each second, up to `burst`.
+    """
 
     tries: int = 3
     backoff: Backoff = field(default_factory=lambda: Backoff(0.025, 1.0, jitter=1.0))
@@ -25,7 +28,7 @@ class RetrySettings:
 
 
 class RetryBudget:
-    """A bucket of tokens, one for each retry. It starts full."""
+    """A token bucket: each retry takes one token. It starts full."""
 
     def __init__(self, settings: RetrySettings, now: float) -> None:
         self._settings = settings
@@ -33,11 +36,11 @@ class RetryBudget:
         self._at = now
 
     def call_made(self) -> None:
-        """A first try was made."""
+        """Adds to the budget for a call that was made for the first time."""
         self._tokens = min(self._settings.burst, self._tokens + self._settings.share)
 
     def take(self, now: float) -> bool:
-        """Takes what one retry costs; false if it is not there."""
+        """Takes the token for one retry; returns False if there is none."""
         earned = max(0.0, now - self._at) * self._settings.per_second
         self._tokens = min(self._settings.burst, self._tokens + earned)
         self._at = max(self._at, now)
@@ -51,9 +54,9 @@ class RetryBudget:
 class Failure:
     """How a try failed.
 
-    `transient`: another try may end otherwise. `shed`: it was turned away on this side, by an open
-    breaker or a full bulkhead, which a retry would only press harder. `retry_after` is the callee's
-    advice.
+    `transient` means that another try may succeed. `shed` means that the caller's own process refused the
+    call, by an open breaker or a full bulkhead, which a retry would only load more. `retry_after` is the wait
+    that the callee advises, in seconds.
     """
 
     outcome: Outcome
@@ -63,7 +66,7 @@ class Failure:
 
 
 class Retry:
-    """The retries of the calls to one service."""
+    """Decides on the retries of the calls to one service."""
 
     def __init__(
         self, settings: RetrySettings | None = None, *, now: float = 0.0, random: Random | None = None
@@ -73,13 +76,13 @@ class Retry:
         self._random = random or Random()
 
     def call_made(self) -> None:
-        """A call was made for the first time."""
+        """Adds to the budget for a call that was made for the first time."""
         self._budget.call_made()
 
     def delay(self, now: float, deadline: float, tries: int, failure: Failure, *, harmless: bool) -> float | None:
-        """In how many seconds to try again after so many tries; None for not at all.
+        """Returns the seconds to wait before the next try, after `tries` tries; None for no further try.
 
-        `harmless`: the contract marks the method as idempotent, or the call carries a key.
+        `harmless` means that the contract marks the method as idempotent, or that the call carries a key.
         """
         if not harmless or tries >= self._settings.tries or not _may_help(failure):
             return None

@@ -1,4 +1,4 @@
-"""Sliding windows of calls: the last so many, or those of the last so many seconds.
+"""Sliding windows of calls, by count (the last N calls) or by time (the calls of the last N seconds).
 
 Source: resilience4j, "CircuitBreaker", count-based and time-based sliding window. Both keep sums, so
 recording and reading take constant time.
@@ -11,18 +11,18 @@ SLOW = 2
 
 
 class Window(Protocol):
-    """Sums over the calls in the window, as of the last `record` or `evict`."""
+    """A window with the sums over its calls, as of the last `record` or `evict`."""
 
     calls: int
     failed: int
     slow: int
 
     def record(self, now: float, outcome: int) -> None:
-        """Adds a call that ended at `now`; `outcome` is 0 or made of FAILED and SLOW."""
+        """Adds a call that ended at `now`; `outcome` is 0, FAILED, SLOW, or both."""
         ...
 
     def evict(self, now: float) -> None:
-        """Drops what is no longer in the window at `now`."""
+        """Removes the calls that are no longer in the window at `now`."""
         ...
 
 
@@ -38,12 +38,12 @@ class CountWindow:
         self.calls = self.failed = self.slow = 0
 
     def record(self, now: float, outcome: int) -> None:
-        """See `Window.record`."""
+        """Adds a call, in the place of the oldest one once the window is full."""
         index = self._next
         self._next = index + 1 if index + 1 < self._size else 0
         if self.calls < self._size:
             self.calls += 1
-        # A slot that no call was in yet holds 0, which takes nothing off the sums.
+        # An unused slot of the ring holds 0, which takes nothing off the sums.
         gone = self._ring[index]
         if gone != outcome:
             self._ring[index] = outcome
@@ -51,7 +51,7 @@ class CountWindow:
             self.slow += (outcome >> 1) - (gone >> 1)
 
     def evict(self, now: float) -> None:
-        """Time changes nothing here."""
+        """Does nothing: time does not change this window."""
 
 
 class TimeWindow:
@@ -66,7 +66,7 @@ class TimeWindow:
         self.calls = self.failed = self.slow = 0
 
     def record(self, now: float, outcome: int) -> None:
-        """See `Window.record`."""
+        """Adds a call to the second in which it ended."""
         self.evict(now)
         failed, slow = outcome & FAILED, outcome >> 1
         bucket = self._buckets[int(now) % self._size]
@@ -78,12 +78,12 @@ class TimeWindow:
         self.slow += slow
 
     def evict(self, now: float) -> None:
-        """See `Window.evict`."""
+        """Removes the seconds that are no longer in the window at `now`."""
         second = int(now)
         if second == self._newest:
             return
         if self._newest is not None:
-            # After a whole window without a call every bucket goes once, not more often.
+            # After a pause longer than the window, each bucket is emptied only once.
             first = max(self._newest + 1, second - self._size + 1)
             for gone in range(first, second + 1):
                 self._empty(self._buckets[gone % self._size])

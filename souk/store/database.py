@@ -1,28 +1,28 @@
-"""The database port: thin, over the drivers.
+"""The database port: a thin interface over the drivers.
 
 Guarantees, the same for every adapter and proved by `souk.testing.store_suite`:
 
-- `run(fn)` calls `fn(tx)` inside one read-write transaction and returns what it returned, once that
-  is durable. It is atomic and serialised against every other `run` that touches the same rows. The
-  function may be called again (busy, deadlock, serialisation failure), so all that it does is
-  through `tx`; it awaits nothing else (`ForeignAwait`), and a channel call inside it raises.
+- `run(fn)` calls `fn(tx)` inside one read-write transaction and returns its result once the transaction is
+  durable. The transaction is atomic, and serialised against every other `run` that touches the same rows.
+  `fn` may be called again (busy, deadlock, serialisation failure), so it must act only through `tx`. If it
+  awaits anything else, `run` raises ForeignAwait; a channel call inside it raises, too.
 - `run(fn, guarded=True)` may serialise less: only transactions that write the same row or the same
-  unique key. The caller promises that whatever `fn` decides on what it read is guarded by such a
-  write, or by `tx.lock`. It is for busy places; why and where: docs/decisions/0002-isolation.md.
-- `read(fn)` calls `fn(tx)` on a consistent snapshot that sees everything whose `run` had returned.
-- `read(fn, single=True)` is for an `fn` of one statement: that is a snapshot by itself, and is spared
-  the transaction around it. A second statement raises StoreError.
-- `read(fn, long=True)` is for what somebody outside can make long, such as a search: it holds up nothing else of
-  the process. SQLite gives it up after a second (StoreUnavailable), and calls `fn` on another thread.
-- An exception out of `fn` rolls back that transaction alone, and is raised to its caller.
+  unique key. The caller promises that every decision that `fn` bases on a read is guarded by such a
+  write, or by `tx.lock`. It is for code under heavy load; why and where: docs/decisions/0002-isolation.md.
+- `read(fn)` calls `fn(tx)` on a consistent snapshot that includes every transaction whose `run` had returned.
+- `read(fn, single=True)` is for an `fn` of one statement: a statement is a snapshot by itself and needs no
+  transaction around it. A second statement raises StoreError.
+- `read(fn, long=True)` is for reads that a client can make long, such as a search: it does not block the rest of
+  the process. SQLite ends it after a second (StoreUnavailable), and calls `fn` on another thread.
+- An exception from `fn` rolls back that transaction alone, and is raised to its caller.
 - `tx.after_commit(f)` calls `f()` on the event loop once the transaction is durable, never before
-  and never after a roll-back; in a fresh context, so that what it starts does not act for the caller.
+  and never after a roll-back. It runs in a fresh context, so that what it starts does not act for the caller.
 - Parameters are `$1`, `$2`, ... by number, in any order and as often as needed. Rows are read by
   column name. Values are int, str, bytes, bool, float and None; times are integer microseconds,
   money is integer minor units.
 
 SQL is written once where SQLite and PostgreSQL agree (`INSERT ... ON CONFLICT`, `RETURNING`,
-BIGINT, TEXT, BYTEA). What truly differs is in `Dialect`.
+BIGINT, TEXT, BYTEA). The differences are in `Dialect`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,24 +31,24 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 Value = int | str | bytes | bool | float | None
-"""What a statement can be given for a parameter, and what a column can hold."""
+"""The types of a statement's parameters and of a column's values."""
 
 
 class Row(Protocol):
-    """One row, by column name."""
+    """One row, whose values are read by column name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """SQL that differs between engines.
+    """The SQL that differs between engines.
 
-    `for_update` locks the selected rows until the transaction ends; `skip_locked` besides passes
-    over rows that somebody else holds. Both go at the end of a SELECT and are empty where a
-    transaction is alone anyway. `now` is the database's clock in microseconds since 1970. `hold` is a
-    condition that is true once the transaction holds the lock that the text in its braces names: of a
-    statement that reads nothing, since that sees the data as it was before the wait.
+    `for_update` locks the selected rows until the transaction ends; `skip_locked` also skips rows that another
+    transaction has locked. Both go at the end of a SELECT and are empty for an engine that runs one transaction at
+    a time. `now` is the database's clock in microseconds since 1970. `hold` is a condition that becomes true when
+    the transaction holds the lock that the SQL expression in its braces names. It is only for statements that read
+    nothing, because a statement sees the data as it was before the wait for the lock.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Dialect:
 
 
 class Transaction(Protocol):
-    """A transaction that is open."""
+    """An open transaction."""
 
     @property
     def dialect(self) -> Dialect: ...
@@ -67,15 +67,15 @@ class Transaction(Protocol):
     async def execute(self, sql: str, *values: Value, expect_rows: int | None = None) -> int:
         """Runs one statement; returns how many rows it changed.
 
-        `expect_rows` is how many that is nearly always. It may be told without asking, so that the
-        transaction needs fewer round trips; where it turns out wrong, the work is called again.
+        `expect_rows` is the number that it changes nearly always. An adapter may return this number without waiting
+        for the database, to save a round trip; if it turns out wrong, the work is called again.
         """
         ...
 
     async def write(self, sql: str, *values: Value) -> None:
-        """Runs one statement of which nobody asks what it did; its error may come later, at the commit at last.
+        """Runs one statement whose result is not needed; its error may come later, at the latest at the commit.
 
-        It is there for every statement after it, and may reach the database in one with the next.
+        Every later statement sees its effect. It may be sent to the database together with the next statement.
         """
         ...
 
@@ -84,35 +84,35 @@ class Transaction(Protocol):
         ...
 
     async def fetch(self, sql: str, *values: Value) -> list[Row]:
-        """All rows of a SELECT, or of a RETURNING."""
+        """Returns all rows of a SELECT, or of a RETURNING."""
         ...
 
     async def fetch_one(self, sql: str, *values: Value) -> Row | None:
-        """The first row, if there is one."""
+        """Returns the first row, or None if there is none."""
         ...
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Calls back on the event loop once the transaction is durable."""
+        """Calls `callback` on the event loop once the transaction is durable."""
         ...
 
     async def notify(self, channel: str) -> None:
-        """Wakes every `Database.listen(channel)`, in any process on this database, after the commit."""
+        """Wakes every `Database.listen(channel)` after the commit, in all processes that use this database."""
         ...
 
     async def lock(self, name: str) -> None:
-        """Holds a lock of that name until the transaction ends; others wait for it.
+        """Holds the lock of that name until the transaction ends; other transactions wait for it.
 
-        What is read after it is what the one before left. That may cost a new start of the transaction.
+        Later reads see what the previous holder committed. For that the transaction may have to start again.
         """
         ...
 
 
 Work = Callable[[Transaction], Awaitable[T]]
-"""What runs inside one transaction; it may be called again, so it does everything through the transaction."""
+"""The function that runs inside one transaction; it may be called again, so it must act only through `tx`."""
 
 
 class Database(Protocol):
-    """One service's database."""
+    """The database of one service; the module lists the guarantees."""
 
     @property
     def dialect(self) -> Dialect: ...
@@ -121,8 +121,8 @@ class Database(Protocol):
         """Runs `work` in a transaction; returns its result once it is durable.
 
         Raises StoreUnavailable when the database is away, full or locked for too long, StoreCorrupt
-        when its file is damaged, ForeignAwait when `work` waited for anything else, and whatever
-        `work` itself raised.
+        when its file is damaged, ForeignAwait when `work` awaited anything but its transaction, and any
+        exception that `work` raised.
         """
         ...
 
@@ -131,9 +131,9 @@ class Database(Protocol):
         ...
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls `callback` after each commit that notified `channel`; returns how to stop.
+        """Calls `callback` after each commit that notified `channel`; returns a function that stops it.
 
-        A wake-up may be lost when the connection is: whoever listens also polls, now and then.
+        A notification may be lost together with the connection, so a listener must also poll now and then.
         """
         ...
 

@@ -1,7 +1,8 @@
-"""The database's clock, in a process: what is decided by the date is decided by it, whatever the machine says.
+"""The database's clock, for use in a process: decisions by the date do not depend on the machine's own clock.
 
-It is asked now and then, and between two answers the process's monotonic clock goes on from the best of them:
-the one with the shortest round trip, whose half is how far it may be wrong.
+The database is asked for its time now and then. Between two answers the time goes on from the best answer by the
+process's monotonic clock. The best answer is the one with the shortest round trip, of which half is the greatest
+error.
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from souk.kernel.clock import MICROSECONDS, Clock
 from souk.store.database import Database, Transaction
 
 _LONGEST_USE = 60.0
-"""Seconds for which an answer is gone on from; by then the clocks may have drifted apart."""
+"""Seconds after which an answer gives way to any newer one, because the clocks may have drifted apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The database's date, in microseconds since 1970, at `at` on the monotonic clock, give or take `error` seconds."""
+    """The database's time `now`, in microseconds since 1970, when the monotonic clock was `at`; to `error` seconds."""
 
     now: int
     at: float
@@ -23,7 +24,7 @@ class _Reading:
 
 
 class DatabaseClock:
-    """Implements `Clock` for a service whose database is a server's. It has to be asked once before it is read."""
+    """Implements `Clock` by a database server's clock. `ask` must have been awaited once before the first reading."""
 
     def __init__(self, own: Clock, database: Database) -> None:
         self._own, self._database = own, database
@@ -37,11 +38,11 @@ class DatabaseClock:
 
     @property
     def ahead(self) -> float:
-        """How many seconds this process's date is ahead of the database's; negative when it is behind."""
+        """How many seconds the machine's clock is ahead of the database's; negative when it is behind."""
         return (self._own.now() - self.now()) / MICROSECONDS
 
     async def ask(self) -> None:
-        """Asks the database what time it is. Raises StoreError when it does not answer."""
+        """Asks the database for its time. Raises StoreError when it does not answer."""
         began = self._own.monotonic()
         now = await self._database.read(_now, single=True)
         ended = self._own.monotonic()
@@ -53,7 +54,7 @@ class DatabaseClock:
             self._best = new
 
     def _contradicts(self, best: _Reading, new: _Reading) -> bool:
-        """Whether the two cannot both be right: the database's clock was set, or this process stood still."""
+        """Whether the two readings cannot both be right: the database's clock was set, or this process was stopped."""
         return abs(new.now - self._at(new.at)) > (best.error + new.error) * MICROSECONDS
 
     def _at(self, at: float) -> int:

@@ -1,7 +1,7 @@
 """What an engine's error means: for the statement, for the connection, and for the server behind it.
 
-Each engine has one table of all its codes, `postgres/states.py` and `sqlite/codes.py`; what follows
-from a row of it is said here, once.
+Each engine has one table of all its codes, `postgres/states.py` and `sqlite/codes.py`. This module has the types
+of the tables' rows, and turns a row into an error of Souk.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from souk.kernel.errors import StoreCorrupt, StoreError, StoreUnavailable
 
 
 class StatementFate(Enum):
-    """What became of the statement."""
+    """What happened to the statement."""
 
     AGAIN = "nothing has happened, and a new try may succeed"
     UNDONE = "it failed, and the server has undone all of it"
@@ -19,7 +19,7 @@ class StatementFate(Enum):
 
 
 class Reuse(Enum):
-    """What becomes of the connection that the error came over."""
+    """What happens to the connection that reported the error."""
 
     KEEP = "it is as good as before"
     DISCARD = "it is closed"
@@ -27,7 +27,7 @@ class Reuse(Enum):
 
 
 class Server(Enum):
-    """How the server is; the value goes into the message, behind the database's name."""
+    """The state of the server; the value follows the database's name in the message."""
 
     WELL = "is well: the statement is wrong, or the data is other than it believes"
     BUSY = "is too busy"
@@ -41,7 +41,7 @@ class Server(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One row of a table. `advice` says what an operator does about it, or what the error is about."""
+    """One row of a table. `advice` tells an operator what to do, or what the error is about."""
 
     fate: StatementFate
     reuse: Reuse
@@ -49,7 +49,7 @@ class Meaning:
     advice: str = ""
 
     def error(self, name: str, message: str) -> StoreError:
-        """The error of Souk's tree for the database `name`; `message` is the engine's own text, which may be empty."""
+        """Makes Souk's error for the database `name`; `message` is the engine's own text, which may be empty."""
         if self.server is Server.WELL:
             return StoreError(f"database {name}: {message}")
         kind = StoreCorrupt if self.server is Server.DAMAGED else StoreUnavailable
@@ -58,5 +58,5 @@ class Meaning:
 
 
 def undone(about: str, *, reuse: Reuse = Reuse.KEEP) -> Meaning:
-    """The statement is at fault, and nobody else."""
+    """Makes the meaning of an error that is the statement's fault: the server is well and has undone the statement."""
     return Meaning(StatementFate.UNDONE, reuse, Server.WELL, about)

@@ -1,7 +1,7 @@
-"""Event sourcing: streams of immutable events, appended with an expected version.
+"""The event store: streams of immutable events, appended with an expected version (event sourcing).
 
-On VersionConflict the writer reloads, folds and decides again. Payloads hold references, never
-personal data, since no event is ever changed or erased.
+After a VersionConflict the writer loads the stream again, folds it and decides again. Payloads hold
+references, never personal data, because no event is ever changed or erased.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from souk.store.database import Database, Row, T, Transaction, Work
 
 _DECIDE_TRIES = 10
 _COLUMNS = "position, stream, version, type, payload, metadata, time"
-# One statement decides: the version before is there, and nobody has written this one.
+# One statement checks both: the previous version exists, and this version does not.
 _APPEND = """
     INSERT INTO souk_event_store (stream, version, type, payload, metadata, time)
     SELECT $1, CAST($2 AS BIGINT), $3, $4, $5, $6
@@ -25,7 +25,7 @@ _APPEND = """
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to append. `time` is in microseconds since 1970; `metadata` is anything that JSON can say."""
+    """An event to append. `time` is in microseconds since 1970; `metadata` is anything that JSON can express."""
 
     type: str
     payload: bytes
@@ -35,7 +35,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event that was appended. `version` counts from 1 in its stream, `position` grows over all streams."""
+    """An appended event. `version` counts from 1 in its stream; `position` grows over all streams."""
 
     position: int
     stream: str
@@ -52,7 +52,7 @@ class EventStore:
     async def append(self, tx: Transaction, stream: str, expected_version: int, events: Sequence[NewEvent]) -> int:
         """Appends to a stream whose last version is `expected_version`, 0 for a new one; returns the new last version.
 
-        Raises VersionConflict when the stream stands elsewhere; the transaction may go on after it.
+        Raises VersionConflict when the stream has another version; the transaction can still be used after that.
         """
         for version, event in enumerate(events, expected_version + 1):
             metadata = orjson.dumps(event.metadata).decode()
@@ -62,7 +62,7 @@ class EventStore:
         return expected_version + len(events)
 
     async def load(self, tx: Transaction, stream: str, *, after: int = 0) -> list[RecordedEvent]:
-        """The events of one stream in order, those with a version above `after`."""
+        """Returns the events of one stream with a version above `after`, in order."""
         rows = await tx.fetch(
             f"SELECT {_COLUMNS} FROM souk_event_store WHERE stream = $1 AND version > $2 ORDER BY version",
             *(stream, after),
@@ -70,10 +70,10 @@ class EventStore:
         return [_event(row) for row in rows]
 
     async def read_all(self, tx: Transaction, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
-        """The next events over all streams with a position above `after`: to rebuild a read model.
+        """Returns the next events of all streams with a position above `after`, to rebuild a read model.
 
-        Not for following a live system: positions are given when a row is written and may become
-        visible out of order. What follows events is fed by the outbox.
+        It is not for following a live system: a position is assigned when a row is written, so positions may
+        become visible out of order. Consumers that follow events get them from the outbox.
         """
         rows = await tx.fetch(
             f"SELECT {_COLUMNS} FROM souk_event_store WHERE position > $1 ORDER BY position LIMIT $2",
@@ -83,9 +83,10 @@ class EventStore:
 
 
 async def decide(database: Database, work: Work[T]) -> T:
-    """Runs `work`, which loads a stream, folds, decides and appends; again when the stream has grown meanwhile.
+    """Runs `work`, which loads a stream, folds, decides and appends; runs it again if the stream has grown meanwhile.
 
-    The expected version guards what it decides. Raises VersionConflict when that happens ten times in a row.
+    The transaction is guarded: the expected version protects the decision. Raises VersionConflict after ten
+    conflicts in a row.
     """
     for _ in range(_DECIDE_TRIES - 1):
         try:

@@ -1,8 +1,8 @@
-"""Idempotency keys: the same request, sent twice, is answered once and replayed.
+"""Idempotency keys: a request that is sent twice is done once, and its answer is replayed.
 
-A key lives in the scope of its caller and method. It is recorded in the transaction that records
-what it created, with a fingerprint of the request; its final answer is stored beside it, as the
-response message or as a google.rpc.Status, and is never replaced.
+A key belongs to its caller and method. It is recorded with a fingerprint of the request, in the
+transaction that records what the request created. Its final answer is stored with it, as the response
+message or as a google.rpc.Status, and is never replaced.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ IN_PROGRESS = "REQUEST_IN_PROGRESS"
 LONGEST_KEY = 255
 _VERSION = "1"
 REFUSED_KEPT = 24 * 3_600.0
-"""Seconds for which the key of a refused request that created nothing gives the same answer."""
+"""Seconds for which the key of a refused request that created nothing is kept, to replay its answer."""
 MOST_REFUSED = 1_000
-"""Such keys of one caller, at once: the newest are kept."""
+"""The most such keys that are kept of one caller: the newest."""
 SWEEP_EVERY = 60.0
-"""Seconds between two looks for keys whose time is over."""
+"""Seconds between two searches for keys whose time is over."""
 BATCH = 500
-"""Keys that are forgotten in one transaction."""
+"""The most keys that are deleted in one transaction."""
 _FORGET = """
     DELETE FROM souk_idempotency WHERE (caller, method, idempotency_key) IN (
         SELECT caller, method, idempotency_key FROM souk_idempotency
@@ -42,7 +42,7 @@ _log = logger("store")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose key it is, and for what: the caller's subject, the method's full name, the key itself.
+    """What identifies a key: the caller's subject, the method's full name, and the key itself.
 
     Raises InvalidArgument unless the key is 1 to 255 printable ASCII characters.
     """
@@ -57,11 +57,11 @@ class Scope:
 
 
 def fingerprint(message: Message, without: str = "") -> str:
-    """Versioned SHA-256 of a parsed request in canonical form, without the field that holds its key.
+    """Returns a versioned SHA-256 of a parsed request in canonical form, without the field that holds its key.
 
-    Fields in the order of their numbers, maps in the order of their keys, nothing unknown: the same
-    for two requests that mean the same. The version stands in front, so that another canonical form
-    can be told from another request.
+    The canonical form has fields in the order of their numbers, maps in the order of their keys, and no unknown
+    fields, so it is the same for two requests that mean the same. The version in front of the digest tells a
+    change of the canonical form from a different request.
     """
     canonical = type(message)()
     canonical.CopyFrom(message)
@@ -82,16 +82,16 @@ class StoredReply:
 
     @classmethod
     def done(cls, message: Message) -> "StoredReply":
-        """The method answered with `message`."""
+        """Makes the reply of a method that answered with `message`."""
         return cls(message=message.SerializeToString(deterministic=True))
 
     @classmethod
     def refused(cls, error: DomainError) -> "StoredReply":
-        """The method refused, for good."""
+        """Makes the reply of a method that refused finally."""
         return cls(status=pack_refusal(error))
 
     def replay(self, kind: type[M]) -> M:
-        """The response again; raises the DomainError again if it was one."""
+        """Returns the response again, or raises the DomainError again if the method refused."""
         if self.status is not None:
             raise unpack_refusal(self.status)
         return kind.FromString(self.message or b"")
@@ -99,7 +99,7 @@ class StoredReply:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A key that was used. `subject` names what it created; `reply` is None until the answer is final."""
+    """A recorded key. `subject` names what its request created; `reply` is None until the answer is final."""
 
     scope: Scope
     fingerprint: str
@@ -116,7 +116,7 @@ class Idempotency:
     """The keys of one database."""
 
     async def find(self, tx: Transaction, scope: Scope) -> KeyRecord | None:
-        """What is known of a key. Whoever goes on with it calls `require` on what it finds."""
+        """Returns the record of a key, or None. Call `require` on a record before its use."""
         row = await tx.fetch_one(
             "SELECT fingerprint, subject, reply, status FROM souk_idempotency"
             " WHERE caller = $1 AND method = $2 AND idempotency_key = $3",
@@ -129,7 +129,7 @@ class Idempotency:
         return KeyRecord(scope, row["fingerprint"], row["subject"], reply)
 
     async def insert(self, tx: Transaction, scope: Scope, fingerprint: str, subject: str) -> bool:
-        """Binds a key to a request; False when it was bound already, and then nothing changes."""
+        """Binds a key to a request; returns False, and changes nothing, if the key was already bound."""
         written = await tx.execute(
             "INSERT INTO souk_idempotency (caller, method, idempotency_key, fingerprint, subject, created_at)"
             f" VALUES ($1, $2, $3, $4, $5, {tx.dialect.now}) ON CONFLICT DO NOTHING",
@@ -139,7 +139,7 @@ class Idempotency:
         return written == 1
 
     async def finish(self, tx: Transaction, scope: Scope, reply: StoredReply) -> None:
-        """Stores the final answer; raises StoreError when the key is unknown or has one."""
+        """Stores the final answer. Raises StoreError when the key is not bound, or already has a final answer."""
         written = await tx.execute(
             f"UPDATE souk_idempotency SET reply = $4, status = $5, finished_at = {tx.dialect.now}"
             " WHERE caller = $1 AND method = $2 AND idempotency_key = $3 AND finished_at IS NULL",
@@ -150,29 +150,35 @@ class Idempotency:
             raise StoreError(f"the key of {scope.method} is not bound, or has its final answer")
 
     async def keep_newest_refused(self, tx: Transaction, caller: str, most: int = MOST_REFUSED) -> None:
-        """Forgets the oldest keys of a caller's requests that were refused and created nothing, if there are more."""
+        """Deletes the keys of a caller's requests that were refused and created nothing, except the `most` newest.
+
+        It deletes at most `BATCH` keys.
+        """
         await tx.execute(_FORGET.format(which="AND caller = $1", order="DESC", skip="OFFSET $3"), caller, BATCH, most)
 
     async def sweep_refused(self, tx: Transaction, older_than: float = REFUSED_KEPT, limit: int = BATCH) -> int:
-        """Forgets up to `limit` keys of requests that were refused and created nothing `older_than` seconds ago, by
-        the database's clock; returns how many."""
+        """Deletes up to `limit` keys of requests that were refused and created nothing; returns how many.
+
+        Only keys that were bound more than `older_than` seconds ago are deleted, by the database's clock, oldest first.
+        """
         statement = _FORGET.format(which=f"AND created_at < {tx.dialect.now} - $1", order="ASC", skip="")
         return await tx.execute(statement, round(older_than * 1_000_000), limit)
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer(Generic[M]):
-    """What `once` gives: the response, and whether it is the one of an earlier request."""
+    """The result of `once`: the response, and whether it is the replay of an earlier request's response."""
 
     message: M
     replayed: bool
 
 
 async def once(database: Database, scope: Scope, fingerprint: str, work: Work[M], kind: type[M]) -> IdempotentAnswer[M]:
-    """Runs `work` and stores its response under the key, in one transaction; a repeat is given that response.
+    """Runs `work` and stores its response under the key, in one transaction; a repeated request gets that response.
 
-    For writes that end inside their transaction. When `work` raises, nothing is stored and the key
-    stays free. Raises DomainError IDEMPOTENCY_KEY_REUSED when the key was used for another request.
+    It is for writes that end inside their transaction. When `work` raises, nothing is stored and the key
+    stays free. Raises DomainError IDEMPOTENCY_KEY_REUSED when the key was used for another request, and
+    REQUEST_IN_PROGRESS when the key is bound and has no final answer yet.
     """
     keys = Idempotency()
 
@@ -189,7 +195,7 @@ async def once(database: Database, scope: Scope, fingerprint: str, work: Work[M]
 
 
 async def sweep_for_ever(database: Database) -> None:
-    """Forgets the keys whose time is over, again and again, until it is cancelled."""
+    """Deletes the keys of refused requests whose time is over, every `SWEEP_EVERY` seconds, until it is cancelled."""
     while True:
         try:
             while await database.run(Idempotency().sweep_refused) == BATCH:

@@ -7,10 +7,10 @@ from souk.store.database import Transaction
 
 
 class Inbox:
-    """Which events the consumers of one database have handled."""
+    """Records which events the consumers of one database have handled."""
 
     async def first_time(self, tx: Transaction, consumer: str, event_id: str) -> bool:
-        """Whether `consumer` never handled this event; marks it as handled if `tx` commits.
+        """Returns whether `consumer` has not handled this event before; marks it as handled if `tx` commits.
 
         Concurrent deliveries of one event wait for each other; only one of them gets True.
         """
@@ -21,10 +21,10 @@ class Inbox:
         return await tx.execute(sql, consumer, event_id, expect_rows=1) == 1
 
     async def forget(self, tx: Transaction, older_than: float, limit: int) -> int:
-        """Drops up to `limit` marks older than `older_than` seconds; returns how many went.
+        """Deletes up to `limit` marks older than `older_than` seconds; returns how many.
 
-        An event that is delivered again after that is handled again: keep marks for longer than any
-        outbox keeps its events.
+        An event that is delivered again after that is handled again, so marks must be kept for longer than
+        any outbox keeps its events.
         """
         sql = f"""
             DELETE FROM souk_inbox WHERE (consumer, event_id) IN (

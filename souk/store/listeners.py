@@ -1,4 +1,4 @@
-"""Who is to be woken when a channel is notified, and how callbacks are called."""
+"""The callbacks that listen to channels, and how callbacks are called."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -6,13 +6,13 @@ from contextvars import Context
 
 
 class Listeners:
-    """Callbacks by channel; used on the event loop only."""
+    """Callbacks by channel; to be used on the event loop only."""
 
     def __init__(self) -> None:
         self._callbacks: dict[str, list[Callable[[], None]]] = {}
 
     def add(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Adds one callback; returns how to take it out again, which may be done twice."""
+        """Adds one callback; returns a function that removes it, which may be called twice."""
         callbacks = self._callbacks.setdefault(channel, [])
         callbacks.append(callback)
 
@@ -23,18 +23,18 @@ class Listeners:
         return stop
 
     def of(self, channels: Iterable[str]) -> list[Callable[[], None]]:
-        """The callbacks of these channels, as they stand now."""
+        """Returns the present callbacks of these channels."""
         return [callback for channel in channels for callback in self._callbacks.get(channel, ())]
 
     def all(self) -> list[Callable[[], None]]:
-        """Every callback: for wake-ups that may have been lost."""
+        """Returns every callback, for when notifications may have been lost."""
         return self.of(self._callbacks)
 
 
 def call_all(callbacks: Iterable[Callable[[], None]], database: str) -> None:
-    """Calls each on the event loop, in a fresh context: none of them acts for whoever committed.
+    """Calls each callback in a fresh context, so that none acts for the caller that committed; on the event loop only.
 
-    One that fails is reported to the loop's exception handler and takes no other with it.
+    The failure of a callback is reported to the loop's exception handler and does not stop the others.
     """
     for callback in callbacks:
         try:

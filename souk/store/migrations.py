@@ -1,11 +1,11 @@
-"""Migrations: numbered plain SQL, forward only, under a lock.
+"""Migrations: numbered files of plain SQL, applied forward only, under a lock.
 
     0001_orders.sql                                     the same for every engine
     0002_search.sqlite.sql, 0002_search.postgres.sql    where they differ
 
-Numbers start at 1 and have no gaps. A file that was applied never changes again: its checksum is
-compared at every start. All that is pending is applied in one transaction, so a database is never
-between two states. Several processes may start at once: the others wait, then find nothing to do.
+Numbers start at 1 and have no gaps. A file that was applied must never change: its checksum is
+compared at every start. All pending migrations are applied in one transaction, so a database is never
+between two states. If several processes start at once, one applies them, and the others wait and find nothing to do.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS souk_migrations (
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered file; `checksum` is the SHA-256 of its text, whatever the line ends."""
+    """One numbered file; `checksum` is the SHA-256 of its text with its line ends as LF."""
 
     number: int
     name: str
@@ -46,15 +46,15 @@ class Migration:
 
 
 def platform_migrations() -> Traversable:
-    """The folder of the platform's own tables; component PLATFORM."""
+    """Returns the folder of the migrations of the platform's own tables, the component PLATFORM."""
     return files("souk.store") / "migrations"
 
 
 async def migrate(database: Database, folder: Traversable, component: str) -> int:
     """Brings `component` up to the newest migration in `folder`; returns how many were applied.
 
-    Raises ConfigurationError when the numbers have gaps, when a file differs from what was applied,
-    or when the database is newer than the folder.
+    Raises ConfigurationError when the numbers have gaps or repeat, when a file differs from what was applied,
+    when the database is newer than the folder, or when a statement fails.
     """
     known = read_migrations(folder, database.dialect.name)
 
@@ -70,7 +70,10 @@ async def migrate(database: Database, folder: Traversable, component: str) -> in
 
 
 def read_migrations(folder: Traversable, engine: str) -> list[Migration]:
-    """The migrations of a folder for one engine, in order."""
+    """Reads the migrations of a folder for one engine, in order.
+
+    Raises ConfigurationError when their numbers have gaps or repeat.
+    """
     found: dict[int, Migration] = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         match = _FILE.fullmatch(file.name)
@@ -117,10 +120,10 @@ async def _apply(tx: Transaction, migration: Migration, component: str) -> None:
 
 
 def statements(sql: str) -> Iterator[str]:
-    """The single statements of a script.
+    """Splits a script into its statements.
 
-    SQLite's own scanner finds their ends; it knows comments, quotes and triggers, but not the
-    dollar quotes of PostgreSQL, so functions there are written with quoted bodies.
+    SQLite's own scanner finds the ends of statements. It knows comments, quotes and triggers, but not the
+    dollar quotes of PostgreSQL, so functions for PostgreSQL are written with quoted bodies.
     """
     start = 0
     for match in re.finditer(";", sql):

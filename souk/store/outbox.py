@@ -1,6 +1,6 @@
-"""The transactional outbox: an event commits with the state it speaks of, or not at all.
+"""The transactional outbox: an event commits together with the change of state that it reports, or not at all.
 
-A relay (`souk.events.relay`) hands the rows over to their consumers afterwards.
+A relay (`souk.events.relay`) delivers the rows to their consumers afterwards.
 Source: Chris Richardson, "Pattern: Transactional outbox".
 """
 
@@ -15,7 +15,7 @@ from souk.store.database import Transaction
 
 PARTITIONS = 64
 CHANNEL = "souk_outbox"
-"""What `publish` notifies, and a relay listens to."""
+"""The channel that `publish` notifies and a relay listens to."""
 MAX_PAYLOAD = 1 << 20
 
 _INSERT = """
@@ -26,19 +26,19 @@ _INSERT = """
 
 
 def partition_of(key: str) -> int:
-    """The partition of a key. It must never change: order within a key hangs on it."""
+    """Returns the partition of a key. It must never change: the order of a key's events depends on it."""
     return crc32(key.encode()) % PARTITIONS
 
 
 class Outbox:
-    """Where a service, `source`, publishes what happened in it."""
+    """The outbox of the service `source`, in which it publishes events."""
 
     def __init__(self, source: str, clock: Clock) -> None:
         self._source = source
         self._clock = clock
 
     async def publish(self, tx: Transaction, key: str, payload: Message, *, event_id: str | None = None) -> None:
-        """Writes an event in `tx`: it will reach every consumer of its type if `tx` commits, else nobody.
+        """Writes an event in `tx`: if `tx` commits, the event reaches every consumer of its type; else it reaches none.
 
         Events of one key reach each consumer in the order in which their transactions committed. An
         `event_id` that was published before is not published again. Raises ValueError for a payload
@@ -49,8 +49,8 @@ class Outbox:
             raise ValueError(
                 f"event {payload.DESCRIPTOR.full_name} is {len(data)} bytes long; the limit is {MAX_PAYLOAD}"
             )
-        # Sequence numbers are given before the commit: without the lock, two transactions with one
-        # key could commit in the other order than their numbers say.
+        # Sequence numbers are assigned before the commit: without the lock, two transactions with one
+        # key could commit in the opposite order of their numbers.
         await tx.write(
             _INSERT.format(hold=tx.dialect.hold.format("'souk_outbox:' || $4")),
             event_id or new_id("EVT", self._clock),

@@ -1,6 +1,6 @@
-"""A DomainError as a google.rpc.Status, so that it can be stored and raised again.
+"""Encodes a DomainError as a google.rpc.Status, so that it can be stored and raised again.
 
-Its gRPC code is not stored: the method's contract gives it for the reason, now as then.
+Its gRPC code is not stored: the method's contract gives the code for the reason.
 """
 
 from google.protobuf.message import DecodeError
@@ -11,14 +11,17 @@ from souk.kernel.status_codec import decode_status, encode_status
 
 
 def pack_refusal(error: DomainError) -> bytes:
-    """The bytes of a google.rpc.Status with the error's reason, detail and typed details."""
+    """Returns the bytes of a google.rpc.Status with the error's reason, detail and typed details."""
     return encode_status(
         code_pb2.UNKNOWN, error.detail, (error_details_pb2.ErrorInfo(reason=error.reason), *error.details)
     )
 
 
 def unpack_refusal(status: bytes) -> DomainError:
-    """The error again; details of types that this program does not know are left out."""
+    """Returns the error again; details of types that this program does not know are left out.
+
+    Raises StoreCorrupt for bytes that are no status.
+    """
     try:
         parsed = decode_status(status)
     except DecodeError as error:

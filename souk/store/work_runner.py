@@ -1,7 +1,7 @@
-"""Drives the work of a transaction, and tells when it waits for something foreign.
+"""Runs the work of a transaction, and detects when it awaits anything but its own database.
 
 A coroutine that awaits only what is ready never suspends, so SQLite's work runs to its end in one
-step on the event loop's thread. Measured per transaction of three statements, that costs a third of
+step on the event loop's thread. Measured with transactions of three statements, that costs a third of
 handing each statement to a thread.
 """
 
@@ -17,13 +17,13 @@ Steps = Generator[Any, Any, T]
 
 
 def begin(work: Work[T], tx: Transaction) -> Steps[T]:
-    """The steps of `work`, not yet taken."""
+    """Makes the generator of `work`'s steps; it has not started."""
     steps: Steps[T] = work(tx).__await__()
     return steps
 
 
 def run_inline(work: Work[T], tx: Transaction) -> T:
-    """Runs `work` to its end at once; raises ForeignAwait if it really waits."""
+    """Runs `work` to its end without suspending. Raises ForeignAwait if it suspends."""
     with guard():
         steps = begin(work, tx)
         try:
@@ -35,7 +35,10 @@ def run_inline(work: Work[T], tx: Transaction) -> T:
 
 
 class Driven:
-    """An awaitable that lets `work` wait only while `in_database()` says that it is inside its own transaction."""
+    """An awaitable that runs `work`, and raises ForeignAwait if it suspends while `in_database()` is false.
+
+    `in_database` tells whether the work is waiting for a statement of its own transaction.
+    """
 
     def __init__(self, work: Work[T], tx: Transaction, in_database: Callable[[], bool]) -> None:
         self._steps: Steps[Any] = begin(work, tx)
@@ -54,7 +57,7 @@ class Driven:
             sent, error = None, None
             try:
                 sent = yield waited_for
-            except BaseException as thrown:  # a cancellation, too, belongs to the work
+            except BaseException as thrown:  # a cancellation, too, is thrown into the work
                 error = thrown
 
     def _advance(self, sent: Any, error: BaseException | None) -> Any:
@@ -63,10 +66,10 @@ class Driven:
 
 
 def abandoned(steps: Steps[Any]) -> ForeignAwait:
-    """Ends work that waits for something foreign; returns the error to raise."""
+    """Ends work that awaited something other than its database; returns the error to raise."""
     try:
         steps.close()
-    except Exception as error:  # what its `finally` does no longer matters: all of it is rolled back
+    except Exception as error:  # an error in the work's `finally` no longer matters: all of it is rolled back
         return _foreign(error)
     return _foreign(None)
 

@@ -1,7 +1,7 @@
-"""A stream for logs that never holds up whoever writes to it.
+"""A log stream that never blocks the code that writes to it.
 
-Whoever reads a log through a pipe may hang, or be gone. Then lines are lost, and the next one that gets
-through says how many: a process that answers its callers is worth more than its log.
+The reader of a log's pipe may hang, or have ended. Then lines are lost, and before the next line that can be
+written a record says how many were: a process that answers its callers is worth more than its log.
 """
 
 import os
@@ -9,11 +9,11 @@ import select
 from typing import TextIO
 
 _PAGE = 4096
-"""Bytes that a pipe takes without a wait once poll(2) says that it takes any: PIPE_BUF of pipe(7)."""
+"""The number of bytes that a pipe takes without blocking once poll(2) says that it is writable: PIPE_BUF of pipe(7)."""
 
 
 class LogStream:
-    """Takes whole lines, and writes them to `stream` as long as there is room for them."""
+    """Takes whole lines, and writes each to `stream` if that is possible without blocking."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -25,7 +25,7 @@ class LogStream:
         self._torn = False
 
     def write(self, line: str) -> int:
-        """Writes a line with its end at once, or loses it."""
+        """Writes a line, which includes its line end, without waiting; a line that cannot be written is lost."""
         if self._descriptor is None:
             return self._stream.write(line)
         text = f"{_lost(self._lost)}{line}" if self._lost else line
@@ -36,12 +36,12 @@ class LogStream:
         return len(line)
 
     def flush(self) -> None:
-        """Nothing is kept back here."""
+        """Does nothing for a stream with a descriptor, since `write` buffers nothing there."""
         if self._descriptor is None:
             self._stream.flush()
 
     def _written(self, descriptor: int, text: str) -> bool:
-        """Whether all of it was; what was written in part is a torn line."""
+        """Writes the text without waiting; returns whether all of it was written. A part that was is a torn line."""
         rest = memoryview(text.encode("utf-8", "backslashreplace"))
         try:
             while rest:
@@ -59,7 +59,7 @@ def _lost(lines: int) -> str:
 
 
 def _descriptor_of(stream: TextIO) -> int | None:
-    """Where it writes to; None if that is in memory."""
+    """Returns the file descriptor of a stream; None for a stream in memory."""
     try:
         stream.flush()
         return stream.fileno()

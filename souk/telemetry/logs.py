@@ -1,8 +1,8 @@
 """Logs: one JSON object a line; on a terminal, short coloured lines.
 
-Whole messages never reach a log. A protobuf message is replaced by its type, a value under a name
-that speaks of a secret is struck out, and long text is cut. The trace of the call that is being
-handled is added by itself.
+Whole messages never reach a log. A protobuf message is replaced by the name of its type, a value whose name
+contains a word such as "password" or "token" is struck out, and long text is cut. The trace of the call that
+is being handled is added to each record.
 """
 
 import logging
@@ -29,14 +29,14 @@ _SHORT = frozenset({int, float, bool, type(None)})
 _KEEP_WHOLE = frozenset({"exception", "event"})
 _NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn")
 _NOISIER = ("asyncpg",)
-"""Their warnings are of what we are told, and tell, ourselves: a traceback each time that a database is away."""
+"""Loggers whose warnings repeat what Souk logs itself, with a traceback each time that a database is away."""
 
 Record = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`level` is the least that is written; `terminal` chooses lines for people."""
+    """Settings of the log: `level` is the lowest level that is written; `terminal` chooses lines for people."""
 
     level: str = "info"
     terminal: bool = False
@@ -65,14 +65,14 @@ def _harmless(name: str, value: object) -> object:
 
 
 def without_secrets(logger: object, method: str, record: Record) -> Record:
-    """A processor: no whole message, no secret, no endless text."""
+    """Replaces messages by their types, strikes out secrets and cuts long text; a processor of structlog."""
     for name, value in record.items():
         record[name] = _harmless(name, value)
     return record
 
 
 def with_trace(logger: object, method: str, record: Record) -> Record:
-    """A processor: the trace of the call that is being handled."""
+    """Adds the trace id of the call that is being handled; a processor of structlog."""
     trace = parse(current().traceparent)
     if trace is not None:
         record.setdefault("trace_id", trace.trace_id)
@@ -108,7 +108,7 @@ def _finish(settings: LogSettings) -> list[structlog.typing.Processor]:
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Sends structlog's records, and those of the standard library, to `stream` (stderr by default).
 
-    Whoever does not read them loses them, and holds nobody up.
+    Records that the reader of the stream does not take are lost; they never block the process (`LogStream`).
     """
     target = LogStream(sys.stderr if stream is None else stream)
     level = logging.getLevelName(settings.level.upper())
@@ -136,5 +136,5 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 
 def logger(part: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose records name the part of Souk they come from."""
+    """Returns a logger whose records name the part of Souk that they come from."""
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(part=part))

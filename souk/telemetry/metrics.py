@@ -1,4 +1,4 @@
-"""Numbers for Prometheus. The registry is always a parameter, so that two systems fit in one process."""
+"""Metrics for Prometheus. The registry is always a parameter, so that two systems fit in one process."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -25,9 +25,9 @@ Read = Callable[[], Iterable[Sample]]
 
 
 class MeasuredAtScrape(Collector):
-    """A gauge whose samples are read when somebody asks: the length of a queue, the state of a breaker.
+    """A gauge whose samples are read at each scrape, such as the length of a queue or the state of a breaker.
 
-    `read` answers `(labels, value)` pairs and must not block.
+    `read` returns `(labels, value)` pairs and must not block.
     """
 
     def __init__(self, name: str, help_text: str, labels: tuple[str, ...], read: Read) -> None:
@@ -50,12 +50,12 @@ def measure(registry: CollectorRegistry, name: str, help_text: str, labels: tupl
 
 
 def counter(name: str, help_text: str, labels: tuple[str, ...]) -> Counter:
-    """A number that only grows, by labels; it is in no registry yet."""
+    """Makes a counter with these labels; it is in no registry yet."""
     return Counter(name, help_text, labels, registry=None)
 
 
 def process_registry() -> CollectorRegistry:
-    """A registry that knows this process: its memory, CPU, open files, garbage collection."""
+    """Makes a registry with the metrics of this process: its memory, CPU, open files, garbage collection."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -64,5 +64,5 @@ def process_registry() -> CollectorRegistry:
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
-    """Everything in the registry, in Prometheus' text format (`CONTENT_TYPE`)."""
+    """Returns all metrics of the registry in Prometheus' text format (`CONTENT_TYPE`)."""
     return generate_latest(registry)

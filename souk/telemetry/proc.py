@@ -1,5 +1,5 @@
-"""What the kernel says of a process, in /proc: its memory, and enough to know it again after its number was given to
-another."""
+"""What the kernel tells of a process in /proc: its memory and CPU, and an identity that tells it from a later process
+with the same number."""
 
 import os
 import re
@@ -10,12 +10,12 @@ from pathlib import Path
 _PROC = Path("/proc")
 _KERNEL = re.compile(r"(\d+)\.(\d+)")
 _STATE, _PARENT, _STARTED, _TIMES = 0, 1, 19, slice(11, 15)
-"""Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5): 3, 4, 22, and 14 to 17)."""
+"""Positions of fields of /proc/PID/stat after the command's name (proc_pid_stat(5): fields 3, 4, 22, and 14 to 17)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process: its number, when it started (clock ticks after boot), and its command line."""
+    """The identity of a process: its number, when it started (clock ticks after boot), and its command line."""
 
     pid: int
     started: int
@@ -23,13 +23,13 @@ class ProcessIdentity:
 
 
 def identity(pid: int) -> ProcessIdentity | None:
-    """The process of that number; None if there is none, or it has ended and only waits to be collected."""
+    """Returns the process of that number; None if there is none, or if it has ended and waits to be collected."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
         command = (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
         return None
-    # The name stands in parentheses and may have some of its own.
+    # The command's name is in parentheses, and may contain parentheses.
     fields = stat.rpartition(")")[2].split()
     if fields[_STATE] in {"Z", "X"}:
         return None
@@ -39,7 +39,7 @@ def identity(pid: int) -> ProcessIdentity | None:
 
 @dataclass(frozen=True, slots=True)
 class ProcEntry:
-    """A process that another is the parent of; `state` is a letter, Z for one that has ended."""
+    """A child of another process. `started` is in clock ticks after boot; `state` is a letter, Z if it has ended."""
 
     pid: int
     started: int
@@ -47,7 +47,7 @@ class ProcEntry:
 
 
 def children(parent: int) -> list[ProcEntry]:
-    """The processes whose parent is `parent`, those that have ended and wait to be collected among them."""
+    """Lists the processes whose parent is `parent`, including those that have ended and wait to be collected."""
     found = []
     for folder in _PROC.glob("[0-9]*"):
         with suppress(OSError):
@@ -58,7 +58,7 @@ def children(parent: int) -> list[ProcEntry]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Seconds of CPU that a process and its descendants have used; 0 when there is none."""
+    """Returns the seconds of CPU that a process and its descendants have used; 0 when there is no such process."""
     folder = _PROC / str(pid)
     try:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -70,18 +70,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 def boot() -> str:
-    """Which boot of this machine it is: numbers and ticks of another mean nothing."""
+    """Returns the id of this boot of the machine: process numbers and ticks of another boot mean nothing."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def kernel() -> tuple[int, int]:
-    """Its version: the major and the minor number, zeros when it says neither."""
+    """Returns the kernel's version as major and minor number; zeros when it cannot be read from its text."""
     found = _KERNEL.match((_PROC / "sys/kernel/osrelease").read_text())
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def resident_bytes(statm: Path = _PROC / "self/statm") -> int:
-    """Memory that a process has in use, what it shares with others included."""
+    """Returns the bytes of memory that a process has in use, including what it shares with others."""
     try:
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -89,7 +89,7 @@ def resident_bytes(statm: Path = _PROC / "self/statm") -> int:
 
 
 def family_bytes(pid: int) -> int:
-    """Memory of a process and those it started; each one's share of what they share (Linux: Pss)."""
+    """Returns the bytes of memory of a process and its descendants, each with its share of shared memory (Pss)."""
     return _share(pid) + sum(family_bytes(child) for child in _children(pid))
 
 

@@ -1,6 +1,6 @@
-"""Trace context as the W3C writes it in `traceparent` (Trace Context, Recommendation of 2021).
+"""Reads and writes the header `traceparent` (W3C Trace Context, Recommendation of 2021).
 
-Pure: nothing is recorded here. A header that is not valid is treated as absent, as section 3.2.2
+Pure: no span is recorded here. A header that is not valid is treated as absent, as section 3.2.2
 demands.
 """
 
@@ -15,7 +15,7 @@ _SAMPLED = 0x01
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """One span's place in its trace: 32 and 16 lower-case hexadecimal digits."""
+    """The ids of a trace and of one of its spans: 32 and 16 lower-case hexadecimal digits."""
 
     trace_id: str
     span_id: str
@@ -23,23 +23,23 @@ class TraceContext:
 
     @property
     def traceparent(self) -> str:
-        """As a header's value."""
+        """The value of the header."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
     def child(self) -> "TraceContext":
-        """A new span in the same trace."""
+        """Makes a new span in the same trace."""
         return TraceContext(self.trace_id, _random_hex(8), self.sampled)
 
 
 def _random_hex(size: int) -> str:
-    # Ids need to be unlike, not secret: asking the operating system costs twenty times as much.
+    # Ids must be unique, not secret: asking the operating system for random bytes costs twenty times as much.
     while not (number := getrandbits(8 * size)):
         pass
     return f"{number:0{2 * size}x}"
 
 
 def new(*, sampled: bool = True) -> TraceContext:
-    """The first span of a new trace."""
+    """Makes the first span of a new trace."""
     return TraceContext(_random_hex(16), _random_hex(8), sampled)
 
 
@@ -57,7 +57,7 @@ def parse(header: str) -> TraceContext | None:
 
 
 def child_header(header: str) -> str:
-    """The `traceparent` of a new span under the one that `header` names, or of a new trace."""
+    """Returns the `traceparent` of a new span under the one that `header` names, or of a new trace."""
     found = _PLAIN.fullmatch(header)
     if found is None:
         return child_of(header).traceparent
@@ -65,6 +65,6 @@ def child_header(header: str) -> str:
 
 
 def child_of(header: str) -> TraceContext:
-    """A new span under the one that `header` names, or of a new trace when it names none."""
+    """Makes a new span under the one that `header` names, or in a new trace when it names none."""
     parent = parse(header)
     return new() if parent is None else parent.child()

@@ -1,8 +1,8 @@
-"""How many requests a process has answered, and how many it is working on."""
+"""Counts the requests that a process has answered, and those that it is working on."""
 
 
 class Traffic:
-    """Counts what runs inside `with` it. Cheap enough for every call, and for one thread only."""
+    """Counts the blocks that run as `with traffic:`. Cheap enough for every call, and for one thread only."""
 
     __slots__ = ("running", "served")
 

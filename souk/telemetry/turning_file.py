@@ -1,8 +1,8 @@
 """A log file that is rotated when it is full: NAME becomes NAME.1, what was NAME.1 becomes NAME.2, and so on.
 
-souk.log      being written, at most `full` octets
-souk.log.1    the one before
-souk.log.5    the oldest that is kept
+souk.log      the file that is being written, at most `full` octets
+souk.log.1    the file before it
+souk.log.5    the oldest file that is kept
 """
 
 import os
@@ -18,21 +18,22 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """A file of `megabytes` is rotated, and `kept` old ones are kept."""
+    """When a log file is rotated (after `megabytes`), and how many old files are kept (`kept`)."""
 
     megabytes: int = 10
     kept: int = 5
 
     @property
     def full(self) -> int:
-        """Octets of a file after which a new one is begun."""
+        """The number of octets after which a new file is begun."""
         return self.megabytes * _MEGABYTE
 
 
 class TurningFile:
-    """Appends to the file at `path`, which only its owner can read. What is no file, such as a pipe, is not turned.
+    """Appends to the file at `path`, which only its owner can read, and rotates it.
 
-    One that cannot be opened is tried again at the next write.
+    What is not a regular file, such as a pipe, is not rotated. A file that cannot be opened is tried again at the
+    next write.
     """
 
     def __init__(self, path: Path, full: int, kept: int) -> None:
@@ -40,13 +41,13 @@ class TurningFile:
         self._file, self._size = _CLOSED, 0
 
     def open(self) -> None:
-        """Opens it; raises OSError when that cannot be done."""
+        """Opens the file. Raises OSError when that fails."""
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
         found = os.fstat(self._file)
         self._size = found.st_size if stat.S_ISREG(found.st_mode) else -1
 
     def append(self, content: bytes) -> None:
-        """Adds whole lines; raises OSError when they cannot be written."""
+        """Appends whole lines, after a rotation if they would not fit. Raises OSError when they cannot be written."""
         if self._file == _CLOSED:
             self.open()
         if self._size > 0 and self._size + len(content) > self._full:
@@ -63,7 +64,7 @@ class TurningFile:
 
     def _turn_over(self) -> None:
         for number in range(self._kept, 0, -1):
-            with suppress(FileNotFoundError):  # there are not that many yet, or somebody cleared them away
+            with suppress(FileNotFoundError):  # there are not that many files yet, or some were deleted
                 self._numbered(number - 1).replace(self._numbered(number))
         self.close()
         self.open()
@@ -76,24 +77,27 @@ class TurningFile:
 
 
 class TurningLog:
-    """A text stream over it, as far as logs need one, without a descriptor: what went there would not be counted."""
+    """A text stream over a `TurningFile`, as far as logs need one.
+
+    It has no descriptor, because octets written to that would not count for the rotation.
+    """
 
     def __init__(self, file: TurningFile) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
-        """Appends lines. A disk that is full loses them: a log must not stop who writes it."""
+        """Appends lines; they are lost when they cannot be written, because a log must not stop the process."""
         with suppress(OSError):
             self._file.append(text.encode("utf-8", "backslashreplace"))
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back here."""
+        """Does nothing, since `write` buffers nothing."""
 
     def isatty(self) -> bool:
-        """It is a file."""
+        """Returns False: the stream is a file."""
         return False
 
     def fileno(self) -> int:
-        """Raises OSError: see above."""
+        """Raises OSError, since the stream has no descriptor."""
         raise OSError("a log that is rotated has no descriptor")

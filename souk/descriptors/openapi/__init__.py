@@ -1,1 +1,1 @@
-"""Contracts as an OpenAPI document."""
+"""Writes contracts as an OpenAPI document."""

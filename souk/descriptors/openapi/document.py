@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document of everything that contracts open to the outside.
+"""The OpenAPI 3.1 document of all methods that contracts open to the outside.
 
-It says what the gateway does and nothing else: each status is one that can happen, each `code` one
+It describes what the gateway does and nothing else: each status is one that can occur, and each `code` is one
 that can come with it.
 """
 
@@ -32,16 +32,17 @@ DESCRIPTION = (
 
 
 def openapi_of(contracts: Sequence[Contract], title: str, keys_method: str) -> dict[str, Any]:
-    """The document. Its callers are known by the keys that the method of the full name `keys_method` gives.
+    """Makes the document. `keys_method` is the full name of the method that returns the keys of access tokens.
 
-    The absence of that method's service is an answer, too. Raises KeyError when no contract has the method.
+    Calls that need a token also list the code for that method's service being unavailable. Raises KeyError when no
+    contract has the method.
     """
     schemas = Schemas(comments_of(contracts))
     methods = {name: method for contract in contracts for name, method in contract.methods.items()}
     examples = examples_of(contracts)
     writer = _Writer(schemas, Responses(schemas, examples, methods[keys_method].service), examples)
     operations = [(contract, method, rule) for contract in contracts for method, rule in _public(contract)]
-    # Answers first, so that they get the plain names and only the input's variant is named so.
+    # Answers first: they get the plain names, and only a request's variant is named "...Input".
     for _, method, _ in operations:
         if method.output is not Empty:
             schemas.answer(cast(Descriptor, method.output.DESCRIPTOR))
@@ -144,7 +145,7 @@ class _Writer:
 
 
 def _summary(method: Method, description: str) -> str:
-    """The first sentence; without any, the method's name in words."""
+    """Returns the first sentence of the description, or, if there is none, the method's name in words."""
     first = description.partition(". ")[0].removesuffix(".")
     return first or _WORDS.sub(" ", method.name).capitalize()
 

@@ -1,8 +1,8 @@
-"""Examples of messages as JSON shows them.
+"""Makes examples of messages in JSON.
 
 Values come from `examples.json` beside the contracts' comments: by the full name of a field, such as
-`shop.product.v1.Product.id`, or by its name alone for fields that mean the same everywhere. A field that neither
-names gets a value that its limits allow, so that a contract without examples has some, too.
+`shop.product.v1.Product.id`, or by its name alone for fields that mean the same everywhere. A field that has
+neither entry gets a value within its limits, so that a contract without `examples.json` has examples, too.
 """
 
 import sys
@@ -30,13 +30,13 @@ _WELL_KNOWN: Mapping[str, Any] = {
 
 
 class Examples:
-    """Makes an example of a message, always the same one."""
+    """Makes examples of messages; the same message always gives the same example."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
     def of(self, message: Any, *, request: bool = False, elsewhere: Collection[str] = ()) -> dict[str, Any]:
-        """The message; in a request `elsewhere` are fields that are not in the body."""
+        """Returns an example of a message; `elsewhere` names fields of a request that are not in its body."""
         fields = [field for field in message.fields if field.name not in elsewhere]
         return {
             field.json_name: self.value(field, request=request)
@@ -48,7 +48,7 @@ class Examples:
         if self._given(field) is not None:
             return True
         if field.full_name in self._values:
-            return False  # null: the example does without it
+            return False  # null in the file: the example leaves the field out
         return (
             must_be_given(field) or policy_of(field).min_items > 0
             if request
@@ -61,7 +61,7 @@ class Examples:
         return self._values.get(field.name)
 
     def value(self, field: FieldDescriptor, *, request: bool = False) -> Any:
-        """A value of a field, in a body, a path or a query."""
+        """Returns an example of a field's value, in a body, a path or a query."""
         given = self._given(field)
         if given is not None:
             return given
@@ -71,7 +71,7 @@ class Examples:
         return [one] if field.is_repeated else one
 
     def parameter(self, field: FieldDescriptor, *, required: bool) -> dict[str, Any]:
-        """The `example` of a parameter; an optional one that nobody gave an example has none."""
+        """Returns the `example` of a parameter; an optional parameter without an entry in the file has none."""
         return {"example": self.value(field)} if required or self._given(field) is not None else {}
 
     def _one(self, field: FieldDescriptor, *, request: bool) -> Any:
@@ -103,10 +103,10 @@ def _scalar(field: FieldDescriptor) -> Any:
 
 
 def examples_of(contracts: Iterable[Contract]) -> Examples:
-    """Those that came with the contracts' generated code; a foreign contract may have none."""
+    """Reads the examples that ship with the contracts' generated code; a foreign contract may have none."""
     found: dict[str, Any] = {}
     for package in sorted({contract.full_name.partition(".")[0] for contract in contracts}):
-        # As for comments: a contract's code is imported already.
+        # As for comments: a contract's code is already imported, and another package must not be.
         if package in sys.modules and (file := files(package) / FILE).is_file():
             found.update(orjson.loads(file.read_bytes()))
     return Examples(found)

@@ -1,4 +1,4 @@
-"""The codes that the gateway itself answers with, whatever is called: their status, meaning and remedy."""
+"""The codes that the gateway itself answers with, for any method: their status, meaning and remedy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a code means to whoever calls, and what to do about it."""
+    """The HTTP status of a code, its meaning for the client, and what the client can do."""
 
     status: int
     meaning: str
@@ -41,7 +41,7 @@ CODES: Mapping[str, Code] = {
 
 
 def unavailable(service: str) -> tuple[str, Code]:
-    """The code for a service that is away, and what it says."""
+    """Returns the name of the code for an unavailable service, and its meaning."""
     code = f"{service.upper().replace('-', '_')}_UNAVAILABLE"
     meaning = f"The {service} service is not available now, and nothing was done."
     return code, Code(503, meaning, "Send the same request again after `Retry-After`, with the same idempotency key.")

@@ -1,7 +1,7 @@
-"""JSON Schemas (2020-12, as in OpenAPI 3.1) of messages: exactly what the reader takes and the writer gives.
+"""JSON Schemas (2020-12, as in OpenAPI 3.1) of messages: exactly what the reader accepts and the writer writes.
 
-Requests and answers differ. A request must give every single scalar that is not `optional`, and
-nothing unknown; an answer always holds everything without presence, and may grow.
+Requests and answers differ. A request must contain every single scalar that is not `optional`, and no unknown
+field. An answer always contains every field without presence, and may get further fields later.
 """
 
 import re
@@ -40,7 +40,7 @@ _WIDE = (
 
 
 class Schemas:
-    """Collects the schemas of messages under short names, which stay unique."""
+    """Collects the schemas of messages under short, unique names."""
 
     def __init__(self, comments: Comments) -> None:
         self.components: dict[str, Schema] = {}
@@ -48,24 +48,27 @@ class Schemas:
         self._names: dict[tuple[str, bool, frozenset[str]], str] = {}
 
     def answer(self, message: Descriptor) -> Schema:
-        """A reference to the schema of an answer."""
+        """Returns a reference to the schema of an answer."""
         return self._reference(message, request=False)
 
     def request(self, message: Descriptor, elsewhere: Collection[str] = (), key: str = "") -> Schema:
-        """A reference to the schema of a body; `elsewhere` is not in it, `key` is the idempotency key."""
+        """Returns a reference to the schema of a request's body.
+
+        `elsewhere` names fields that are not in the body; `key` is the name of the idempotency key's field.
+        """
         return self._reference(message, request=True, elsewhere=frozenset(elsewhere), key=key)
 
     def members(self, message: Descriptor) -> Schema:
-        """The schema of an answer itself, for whoever makes it part of another; it gets no name."""
+        """Returns the schema of an answer itself, without a name, to be made part of another schema."""
         return self._object(message, False, frozenset(), "")
 
     def parameter(self, field: FieldDescriptor) -> Schema:
-        """The schema of a field in a path or a query."""
+        """Returns the schema of a field in a path or a query."""
         one = _well_known(field.message_type) if field.message_type else self.scalar(field, request=True)
         return {"type": "array", "items": one, **items_keywords(policy_of(field))} if field.is_repeated else one
 
     def comment(self, full_name: str) -> Schema:
-        """A description, if there is one."""
+        """Returns the description of a method, message or field; empty if there is no comment."""
         text = self._comments.get(full_name)
         return {"description": text} if text else {}
 
@@ -120,7 +123,7 @@ class Schemas:
         return self.scalar(field, request=request) if message is None else self._reference(message, request=request)
 
     def scalar(self, field: FieldDescriptor, *, request: bool = False) -> Schema:
-        """The schema of one scalar value."""
+        """Returns the schema of one scalar value."""
         if field.type in INTEGER_RANGES:
             return {"type": "integer", "format": _integer_format(field), **_range(field, request), **_default(field)}
         if field.type == FieldDescriptor.TYPE_ENUM:
@@ -132,7 +135,7 @@ class Schemas:
 
 
 def _qualified(message: Descriptor, name: str) -> str:
-    """Told from its namesakes by its package: OrderStockShortage of `shop.order.v1.StockShortage`."""
+    """Returns the name with that of its package before it: OrderStockShortage for `shop.order.v1.StockShortage`."""
     words = (word for word in message.file.package.split(".") if not _VERSION.fullmatch(word))
     return "".join((*[word.capitalize() for word in words][-1:], name))
 
@@ -147,7 +150,7 @@ _SCALARS: Mapping[int, Schema] = {
 
 
 def _map_key(key: FieldDescriptor) -> Schema:
-    """JSON has only names for keys, so other kinds are written as text."""
+    """Returns the schema of a map's keys: in JSON they are text, so numbers and booleans are written as text."""
     if key.type == FieldDescriptor.TYPE_BOOL:
         return {"enum": ["true", "false"]}
     return {"pattern": INTEGER_TEXT if key.type in INTEGER_RANGES else NO_NUL}
@@ -161,7 +164,7 @@ def _range(field: FieldDescriptor, request: bool) -> Schema:
 
 
 def _default(field: FieldDescriptor) -> Schema:
-    # Every list of the platform pages alike (souk.kernel.paging).
+    # Every list of the platform has the same default size of a page (souk.kernel.paging).
     return {"default": DEFAULT_PAGE_SIZE} if field.name == "page_size" else {}
 
 
@@ -184,7 +187,7 @@ def _well_known(message: Descriptor) -> Schema:
 
 
 def _alternatives(message: Descriptor) -> Schema:
-    """At most one of each group; `not both` for each pair, which every validator knows."""
+    """Allows at most one field of each oneof, as "not both" for each pair, which every validator understands."""
     groups = [[field.json_name for field in oneof.fields] for oneof in message.oneofs]
     pairs = [[a, b] for group in groups for i, a in enumerate(group) for b in group[i + 1 :]]
     return {"not": {"anyOf": [{"required": pair} for pair in pairs]}} if pairs else {}

@@ -1,7 +1,7 @@
-"""Problems in OpenAPI: one closed schema for each code, so that generated clients have a type for each.
+"""Problems in OpenAPI: one schema for each code, so that generated clients have a type for each.
 
-A schema is written out in full, not as a part of a general one: many generators cannot narrow a member that another
-schema has already given a type.
+Each schema is written out in full and does not extend a general one: many generators cannot narrow a member to which
+another schema has already given a type.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ _REQUEST_ID = "01JD4R0Y3K8Z6W5T2Q1N7M9P4B"
 
 
 class Problems:
-    """Collects the schemas of problems among those of messages, and what every code means."""
+    """Adds the schemas of problems to those of messages, and collects the meaning of every code."""
 
     def __init__(self, schemas: Schemas, examples: Examples) -> None:
         self.codes: dict[str, dict[str, Any]] = {name: _explained(code) for name, code in CODES.items()}
@@ -47,7 +47,7 @@ class Problems:
         self._names: dict[tuple[str, int, str], str] = {}
 
     def content(self, method: Method, status: int, codes: Sequence[str]) -> Schema:
-        """The content of an answer that is one of these problems, with an example of each."""
+        """Returns the content of an answer that is one of these problems, with an example of each."""
         references = {code: self._reference(method, status, code) for code in codes}
         schema: Schema = next(iter(references.values()))
         if len(references) > 1:

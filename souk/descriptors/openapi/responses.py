@@ -1,4 +1,4 @@
-"""The answers of an operation in OpenAPI: its successes by state, its reasons, and the gateway's own errors."""
+"""The answers of an operation in OpenAPI: its successes by state, its refusals, and the gateway's own errors."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ _STANDARD = {"UNAUTHENTICATED", "FORBIDDEN"}
 
 
 class Responses:
-    """Writes the answers of operations; problems that many share are collected as components."""
+    """Writes the answers of operations; problems that several operations share become components."""
 
     def __init__(self, schemas: Schemas, examples: Examples, identity: str) -> None:
         self.components: dict[str, Schema] = {}
@@ -50,7 +50,7 @@ class Responses:
         self._schemas, self._examples, self._identity = schemas, examples, identity
 
     def of(self, method: Method, *, has_body: bool) -> dict[str, Any]:
-        """Every answer that a method can have, by status."""
+        """Returns every answer that a method can have, by status."""
         found = {str(status): self._success(method, status) for status in _success_statuses(method)}
         for status, codes in sorted(_problems(method, self._identity, has_body=has_body).items()):
             found[str(status)] = self._problem(method, status, codes)
@@ -58,7 +58,7 @@ class Responses:
 
     def _problem(self, method: Method, status: int, codes: list[str]) -> Schema:
         response = _problem(status, codes, self.problems.content(method, status, codes))
-        # Of one code two services may bring different details.
+        # Two services may give different details with the same code.
         if len(codes) > 1 or ((reason := method.reasons.get(codes[0])) and reason.detail is not None):
             return response
         name = f"{codes[0]}_{status}"

@@ -1,1 +1,1 @@
-"""Messages as JSON, and back, as protobuf says it."""
+"""Writes messages as JSON and reads them, close to protobuf's own JSON mapping; the reader lists the differences."""

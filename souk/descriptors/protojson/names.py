@@ -1,4 +1,4 @@
-"""Names as JSON shows them: lowerCamelCase fields, enum values without their prefix."""
+"""Names in JSON: lowerCamelCase fields, enum values without their prefix."""
 
 import re
 from collections.abc import Container, Mapping
@@ -11,21 +11,24 @@ _INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def lower_camel(path: str) -> str:
-    """The JSON name of a field or of a path of fields: `shipping_address_id`, `items[0].product_id`."""
+    """Returns the JSON name of a field or of a path of fields, such as `items[0].product_id`."""
     if "_" not in path:
         return path
     return _WORD_START.sub(lambda match: match[1].upper(), path)
 
 
 def camel_meant(name: str, known: Container[str]) -> str:
-    """What is said behind an unknown name whose JSON name is known: `; did you mean pageSize?`."""
+    """Returns a hint for an unknown name whose JSON name is known: `; did you mean pageSize?`; else an empty text."""
     camel = lower_camel(name)
     return f"; did you mean {camel}?" if camel != name and camel in known else ""
 
 
 @cache
 def enum_names(enum: EnumDescriptor) -> Mapping[int, str]:
-    """JSON names by number: `ORDER_STATUS_CONFIRMED` of `OrderStatus` is CONFIRMED. Of aliases the first counts."""
+    """Returns an enum's JSON names by number: `ORDER_STATUS_CONFIRMED` of `OrderStatus` is CONFIRMED.
+
+    If several values have one number, the first gives the name.
+    """
     prefix = _INNER_CAPITAL.sub("_", enum.name).upper() + "_"
     stripped = all(value.name.startswith(prefix) and len(value.name) > len(prefix) for value in enum.values)
     names: dict[int, str] = {}
@@ -35,7 +38,7 @@ def enum_names(enum: EnumDescriptor) -> Mapping[int, str]:
 
 
 def map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor] | None:
-    """Key and value of a `map<,>`; None for any other field."""
+    """Returns the fields for key and value of a `map<,>`; None for any other field."""
     message = field.message_type
     if message is None or not message.GetOptions().map_entry:
         return None
@@ -43,7 +46,7 @@ def map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]
 
 
 def must_be_given(field: FieldDescriptor) -> bool:
-    """Whether a request has to name the field: a single scalar that the contract does not call `optional`.
+    """Whether a request must contain the field: a single scalar that the contract does not declare `optional`.
 
     Without this rule a forgotten price would be a price of zero.
     """

@@ -1,7 +1,7 @@
-"""JSON into messages, strictly: a request means one thing or it is refused with what is wrong.
+"""Reads JSON into messages, strictly: a request has exactly one meaning, or it is refused with what is wrong in it.
 
-Compiled once per message into one small function a field. Deliberate differences from proto3 JSON:
-64-bit integers are JSON numbers within 2^53-1; unknown fields, snake_case names, duplicate keys,
+A reader is compiled once for each message, into a small function for each field. It differs from proto3 JSON on
+purpose: 64-bit integers are JSON numbers within 2^53-1; unknown fields, snake_case names, duplicate keys,
 null, NaN and numbers in quotes are refused; enum values come without their prefix; a field that is
 neither `optional` nor repeated nor a message must be given.
 """
@@ -22,10 +22,10 @@ from souk.kernel.errors import InvalidArgument, Violation
 
 
 class JsonReader:
-    """Reads bodies for one message.
+    """Reads request bodies into one message.
 
-    `elsewhere` names fields that the body does not hold, because the path does; `waived` ones that
-    it may leave out although they must be given, because a header can give them.
+    `elsewhere` names the fields that are not in the body because the path contains them. `waived` names required
+    fields that the body may leave out, because a header can give them.
     """
 
     def __init__(self, message: Descriptor, elsewhere: Collection[str] = (), waived: Collection[str] = ()) -> None:
@@ -35,11 +35,14 @@ class JsonReader:
 
     @property
     def needs_body(self) -> bool:
-        """Whether a request without a body cannot be right."""
+        """Whether the body has required fields, so that a request without a body is refused."""
         return bool(self._root.required)
 
     def read(self, body: bytes) -> dict[str, Any]:
-        """The arguments for the message's constructor. Raises InvalidArgument, its fields named as in JSON."""
+        """Returns the arguments for the message's constructor.
+
+        Raises InvalidArgument with every violation, its fields named as in JSON.
+        """
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -54,7 +57,7 @@ class JsonReader:
 
 
 class _ObjectReader:
-    """Reads one message out of one object."""
+    """Reads one message from one JSON object."""
 
     __slots__ = ("_elsewhere", "_fields", "_known", "_oneofs", "_waived", "required")
 
@@ -70,7 +73,7 @@ class _ObjectReader:
         self.required: frozenset[str] = frozenset()
 
     def compile(self, message: Descriptor) -> None:
-        """Apart from the constructor, because a message may hold itself."""
+        """Makes the readers of the fields; not in the constructor, because a message may contain itself."""
         fields = [field for field in message.fields if field.name not in self._elsewhere]
         self._fields = {field.json_name: (field.name, field_reader(field, self._known)) for field in fields}
         self.required = frozenset(f.name for f in fields if must_be_given(f) and f.name not in self._waived)
@@ -114,7 +117,7 @@ class _ObjectReader:
 
 
 def field_reader(field: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
-    """Reads one field, with all its repetitions."""
+    """Returns the reader of one field: of a single value, a list or a map."""
     if entry := map_entry(field):
         return _map_reader(*entry, known)
     one = _value_reader(field, known)
@@ -162,7 +165,7 @@ def _wrapper_reader(message: Descriptor) -> Read:
 
 def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
     read_key, read_value = text_reader(key), _value_reader(value, known)
-    # The constructor takes a map of messages only as messages, where it takes a list also as dicts.
+    # A message's constructor takes dicts for a list of messages, but not for a map of messages.
     nested = value.message_type
     wrap = GetMessageClass(nested) if nested and isinstance(read_value, _ObjectReader) else None
 
@@ -180,20 +183,22 @@ def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _
 
 
 def refuse_duplicates(body: bytes, walk: Walk) -> None:
-    """Records every key given twice, which orjson silently takes the last of. Call it after a clean walk over the body.
+    """Records a violation for every duplicate key, of which orjson silently keeps the last.
+
+    Call it after a walk over the body that found no violations.
 
     RFC 8259 leaves the meaning of duplicates open, so that two readers of one body can disagree: one
     checks the first price, the other charges the second.
 
-    Every key has its colon, so as many colons as keys that were passed proves that there is no
-    duplicate. Only a body with more, duplicates or colons within strings, is parsed again slowly.
+    Every key has one colon. So if the body has as many colons as the walk counted keys, there is no duplicate. Only a
+    body with more colons, by duplicates or within strings, is parsed a second time by a slower parser.
     """
     if body.count(b":") != walk.keys:
         _search(json.loads(body.decode(), object_pairs_hook=_Pairs), walk, None, "")
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object as its pairs, in the order of the text."""
+    """A JSON object as a list of its pairs, in the order of the text."""
 
 
 def _search(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> None:

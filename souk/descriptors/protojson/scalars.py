@@ -1,9 +1,9 @@
-"""Reading scalars out of JSON, and out of the text of a path or a query.
+"""Reads scalars from JSON, and from the text of a path or a query.
 
 Types are exact: no number in quotes, no 1.5 for 1, no 0 for false. JSON has one kind of number, so
-1.0 and 1e3 are integers (as JSON Schema and proto3 JSON say). A 64-bit integer beyond 2^53-1 is
-refused, because half of the world's clients would round it. A string holds no U+0000, which
-PostgreSQL cannot store.
+1.0 and 1e3 are integers (as JSON Schema and proto3 JSON define it). A 64-bit integer beyond 2^53-1 is
+refused, because many clients would round it. A string with U+0000 is refused, because PostgreSQL
+cannot store it.
 """
 
 import base64
@@ -22,7 +22,8 @@ Read: TypeAlias = Callable[[object, Walk, JsonLocation | None, str | int], objec
 """(value, walk, parent, label) -> what the message's constructor takes."""
 
 SAFE_INTEGER = 2**53 - 1
-# Whatever is below rounds to a 32-bit float; what is written short may lie above the largest one.
+# Slightly above the largest 32-bit float, because a float that is written short may be rounded up; below this limit
+# every number rounds to a 32-bit float.
 _LARGEST_FLOAT = 3.40282356e38
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,19})", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
@@ -39,19 +40,19 @@ FLOATS = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
 
 
 def read_string(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """A string."""
+    """Reads a string."""
     if type(value) is str and "\0" not in value:
         return value
     return walk.refuse(parent, label, "must not contain U+0000" if isinstance(value, str) else "must be a string")
 
 
 def read_bool(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """true or false."""
+    """Reads true or false."""
     return value if type(value) is bool else walk.refuse(parent, label, "must be true or false")
 
 
 def read_bytes(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """Standard base64 with padding (RFC 4648, section 4)."""
+    """Reads standard base64 with padding (RFC 4648, section 4)."""
     try:
         if isinstance(value, str):
             return base64.b64decode(value.encode(), validate=True)
@@ -61,7 +62,7 @@ def read_bytes(value: object, walk: Walk, parent: JsonLocation | None, label: st
 
 
 def integer_reader(low: int, high: int) -> Read:
-    """An integer from `low` to `high`, however JSON writes it: 2, 2.0 or 2e0."""
+    """Returns a reader of integers from `low` to `high`, in any notation of JSON: 2, 2.0 or 2e0."""
 
     def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         if type(value) is float and value.is_integer():
@@ -76,7 +77,7 @@ def integer_reader(low: int, high: int) -> Read:
 
 
 def float_reader(largest: float) -> Read:
-    """A finite number."""
+    """Returns a reader of finite numbers whose absolute value is at most `largest`."""
 
     def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
         if type(value) is not float and type(value) is not int:
@@ -89,7 +90,7 @@ def float_reader(largest: float) -> Read:
 
 
 def enum_reader(field: FieldDescriptor) -> Read:
-    """One of an enum's names."""
+    """Returns a reader of an enum's names."""
     numbers = {name: number for number, name in enum_names(field.enum_type).items()}
     wrong = f"must be one of {', '.join(numbers)}"
 
@@ -101,7 +102,7 @@ def enum_reader(field: FieldDescriptor) -> Read:
 
 
 def scalar_reader(field: FieldDescriptor) -> Read:
-    """Reads one value of a scalar field."""
+    """Returns the reader of one value of a scalar field."""
     if field.type in INTEGER_RANGES:
         return integer_reader(*INTEGER_RANGES[field.type])
     if field.type in FLOATS:
@@ -116,7 +117,7 @@ def scalar_reader(field: FieldDescriptor) -> Read:
 
 
 def text_reader(field: FieldDescriptor) -> Read:
-    """Reads one value of a scalar field from the text that a path, a query or a map's key gives."""
+    """Returns the reader of one value of a scalar field from text: of a path, a query or a map's key."""
     read = scalar_reader(field)
     parse = _text_parser(field)
     if parse is None:

@@ -1,4 +1,4 @@
-"""The well-known types of protobuf whose JSON is not that of their fields."""
+"""Reads and writes the well-known types of protobuf that have a JSON form of their own."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ _LONGEST_DURATION = 315_576_000_000
 
 
 def write_timestamp(value: Timestamp) -> str:
-    """RFC 3339 in UTC, with 0, 3, 6 or 9 digits of the second."""
+    """Writes a time by RFC 3339 in UTC, with 0, 3, 6 or 9 digits of the second."""
     return datetime.fromtimestamp(value.seconds, UTC).isoformat()[:19] + _fraction(value.nanos) + "Z"
 
 
 def write_duration(value: Duration) -> str:
-    """Seconds with an s: `3.500s`."""
+    """Writes a duration as seconds with an s: `3.500s`."""
     sign = "-" if value.seconds < 0 or value.nanos < 0 else ""
     return f"{sign}{abs(value.seconds)}{_fraction(abs(value.nanos))}s"
 
@@ -39,17 +39,17 @@ def _fraction(nanos: int) -> str:
 
 
 def write_struct(struct: Struct) -> dict[str, Any]:
-    """A Struct as the object it stands for."""
+    """Writes a Struct as a JSON object."""
     return {name: write_value(value) for name, value in struct.fields.items()}
 
 
 def write_list(values: ListValue) -> list[Any]:
-    """A ListValue as the array it stands for."""
+    """Writes a ListValue as a JSON array."""
     return [write_value(value) for value in values.values]
 
 
 def write_value(value: Value) -> Any:
-    """A Value as what it stands for; a whole number is written without a fraction."""
+    """Writes a Value as the JSON value that it holds; a whole number is written without a fraction."""
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
         return write_struct(value.struct_value)
@@ -71,7 +71,7 @@ WRITERS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def read_timestamp(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """RFC 3339 with any offset."""
+    """Reads a time by RFC 3339, with any offset."""
     match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     try:
         if match is not None:
@@ -83,7 +83,7 @@ def read_timestamp(value: object, walk: Walk, parent: JsonLocation | None, label
 
 
 def read_duration(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """Seconds with an s."""
+    """Reads a duration in seconds with an s, such as `3.5s`."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None or int(match[2]) > _LONGEST_DURATION:
         return walk.refuse(parent, label, "must be a duration in seconds such as 3.5s")
@@ -92,7 +92,7 @@ def read_duration(value: object, walk: Walk, parent: JsonLocation | None, label:
 
 
 def read_struct(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """Any JSON object."""
+    """Reads any JSON object into a Struct."""
     if type(value) is not dict:
         return walk.refuse(parent, label, "must be an object")
     found = _checked(value, walk, parent, label)
@@ -100,7 +100,7 @@ def read_struct(value: object, walk: Walk, parent: JsonLocation | None, label: s
 
 
 def read_list(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """Any JSON array."""
+    """Reads any JSON array into a ListValue."""
     if type(value) is not list:
         return walk.refuse(parent, label, "must be an array")
     found = _checked(value, walk, parent, label)

@@ -1,4 +1,4 @@
-"""Messages into JSON: the counterpart of `json_reader`.
+"""Writes messages as JSON: the counterpart of `souk.descriptors.protojson.reader`.
 
 Zero values are written; a field with explicit presence is left out while it is not set; 64-bit
 integers are numbers.
@@ -22,13 +22,13 @@ Convert = Callable[[Any], Any]
 
 
 def dumps(value: object) -> bytes:
-    """JSON text. Raises TypeError for an integer beyond 2^53-1, rather than let clients round it."""
+    """Returns JSON text. Raises TypeError for an integer beyond 2^53-1, which many clients would round."""
     return orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
 
 
 @cache
 def writer_of(message: Descriptor) -> Convert:
-    """The function that turns messages of this type into what `dumps` takes; an object but for well-known types."""
+    """Returns the function that converts messages of this type for `dumps`: to a dict, except for well-known types."""
     if message.full_name in WRITERS:
         return WRITERS[message.full_name]
     if is_wrapper(message):
@@ -42,7 +42,7 @@ def _wrapper_writer(message: Descriptor) -> Convert:
 
 
 class _ObjectWriter:
-    """Writes one message as one object, its fields in the order of the contract."""
+    """Converts one message to a dict, its fields in the order of the contract."""
 
     __slots__ = ("_converted", "_descriptor", "_get", "_names", "_optional")
 
@@ -51,7 +51,7 @@ class _ObjectWriter:
         self._names: tuple[str, ...] | None = None
 
     def _compile(self) -> None:
-        # Late, because a message may hold itself.
+        # At the first use and not in the constructor, because a message may contain itself.
         fields = self._descriptor.fields
         self._get = _getter([field.name for field in fields])
         self._converted = tuple(
@@ -77,14 +77,14 @@ class _ObjectWriter:
 
 
 def _getter(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
-    """All fields by one call into C."""
+    """Returns a function that reads all these fields, by one call into C."""
     if len(names) > 1:
         return attrgetter(*names)
     return lambda message: tuple(getattr(message, name) for name in names)
 
 
 def _field_writer(field: FieldDescriptor) -> Convert | None:
-    """None when the value is JSON as it is."""
+    """Returns the conversion of a field's value; None if it needs none."""
     if entry := map_entry(field):
         return _map_writer(*entry)
     one = _value_writer(field)
@@ -121,7 +121,7 @@ def _scalar_writer(field: FieldDescriptor) -> Convert | None:
 
 
 def _enum_writer(names: Mapping[int, str]) -> Convert:
-    # A number that this side's contract does not know yet comes through as the number it is.
+    # A number that this program's version of the contract does not know is written as the number.
     return lambda number: names.get(number, number)
 
 
@@ -132,7 +132,7 @@ def _finite(value: float) -> float:
 
 
 def _shortest(value: float) -> float:
-    """The shortest decimal that is the same 32-bit float: 0.1, not 0.10000000149011612."""
+    """Returns the shortest decimal that is the same 32-bit float: 0.1, not 0.10000000149011612."""
     for digits in range(6, 9):
         short = float(f"{_finite(value):.{digits}g}")
         if abs(short - value) <= abs(value) * 2**-25:

@@ -1,1 +1,1 @@
-"""Reads, remembered."""
+"""A cache of reads, in the memory of the process and in Redis."""

@@ -1,12 +1,12 @@
-"""What was used lately, bounded by octets: what is asked for once goes before what is asked for again.
+"""A cache in memory, bounded by octets, that drops values read once before values read again.
 
-    new --> probation --asked for again--> protected
+    new --> probation ---- read again ----> protected
              |   ^                          |
              v   '------- too much ---------'
-            gone
+          dropped
 
-A segmented LRU (Karedla, Love, Wherry 1994): a flood of keys that are asked for once pushes out only others of
-their kind.
+A segmented LRU (Karedla, Love, Wherry 1994): many keys that are each read once push out only other keys of
+that kind.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 OVERHEAD = 512
-"""Octets that an entry counts for besides its own."""
+"""The octets that each entry counts in addition to its size."""
 _PROTECTED = 0.8
 _LARGEST = 16
-"""The part of all octets that one entry may have: a sixteenth."""
+"""One entry may take at most a sixteenth of all octets."""
 
 
 class BoundedMemory(Generic[V]):
-    """Values by key, together at most `octets` by the sizes that they are given with.
+    """Values by key, whose given sizes are together at most `octets`.
 
     Only a digest of a key is kept, so that long keys take no more than short ones.
     """
@@ -36,7 +36,7 @@ class BoundedMemory(Generic[V]):
 
     @property
     def octets(self) -> int:
-        """What all entries count for."""
+        """The octets that all entries count together."""
         return sum(self._octets.values())
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class BoundedMemory(Generic[V]):
         return digest in self._probation or digest in self._protected
 
     def get(self, key: bytes) -> V | None:
-        """The value, which is one that is asked for again from now on."""
+        """Returns the value, or None; the entry counts as read again from now on, and moves to the protected ones."""
         digest = _digest(key)
         if digest in self._protected:
             self._protected.move_to_end(digest)
@@ -63,7 +63,7 @@ class BoundedMemory(Generic[V]):
         return value
 
     def set(self, key: bytes, value: V, size: int) -> None:
-        """Keeps a value of `size` octets, in digest of what had the key; one that is too large is not kept."""
+        """Stores a value of `size` octets in place of the key's old value; a value that is too large is not stored."""
         digest, size = _digest(key), size + OVERHEAD
         segment = self._protected if digest in self._protected else self._probation
         if digest in segment:

@@ -1,19 +1,21 @@
-"""A cache for what is read far more often than it changes.
+"""A cache for data that is read far more often than it changes.
 
     memory of this process  ->  Redis, shared by replicas, if there is one  ->  the database
 
-- Readers of one key who come at once wait for one load (request coalescing).
-- What is older than `fresh` is answered at once and loaded anew meanwhile (stale-while-revalidate, RFC 5861).
-- Whoever changes something calls `changed()` after the commit: everything read before counts as stale from
-  then on, and nobody gets it without waiting for a new load. Other replicas notice within `REFRESH_EVERY`.
-- While the database is away, what was known is answered for `lost` seconds more (stale-if-error).
+- Concurrent readers of one key wait for one load (request coalescing).
+- An entry older than `fresh` is returned at once and loaded again in the background, up to an age of `stale`
+  (stale-while-revalidate, RFC 5861).
+- Code that changes something calls `changed()` after the commit. From then on no entry read before is returned
+  without waiting for a new load. Other replicas notice the change within `REFRESH_EVERY`.
+- While the database is away, known entries are returned up to an age of `lost` (stale-if-error).
 
-All of that hangs on a version, a random word: what was loaded belongs to the version that was current when
-the load began. Replicas find it in Redis. A Redis that is away, empty or wrong costs time: without knowing
-the version for sure, nothing older than `unsure` is answered without a new load, and nothing is taken from Redis:
-one that can be read and not written, such as a replica, would give what was true before a change. A change of
-which Redis could not be told is told as soon as it is back; if its process dies before, replicas learn of it after
-`fresh`. A Redis that falls back to a version that was changed here since is told of the change again.
+All of that depends on a version, a random word: an entry belongs to the version that was current when its load
+began. Replicas find the version in Redis. A Redis that is away, empty or wrong costs only time: while the current
+version is not certain, no entry older than `unsure` is returned without a new load, and no entry is taken from
+Redis, because a Redis that can be read but not written, such as a replica, would return data from before a change.
+A change that could not be written to Redis is written as soon as Redis is back; if the process dies before that,
+other replicas learn of the change after `fresh`. If Redis goes back to a version that this process has replaced,
+the process writes the new version again.
 """
 
 import asyncio
@@ -39,7 +41,7 @@ REFRESH_EVERY = 0.25
 """Seconds between two reads of the version."""
 _STAMP = 8
 _REMEMBERED = 64
-"""Versions of ours that came before the current one."""
+"""The number of earlier versions of this process that are remembered."""
 
 M = TypeVar("M", bound=Message)
 
@@ -48,8 +50,11 @@ _log = logger("cache")
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """Times in seconds; `octets` is what the answers that a process keeps may have together, serialised. In memory
-    they take about twice that."""
+    """Settings of a cache; the module explains the times, which are in seconds.
+
+    `octets` is the most that the entries of a process may have together, serialised. In memory they take about twice
+    that.
+    """
 
     fresh: float = 30.0
     stale: float = 300.0
@@ -60,7 +65,7 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry(Generic[M]):
-    """An answer, the version it belongs to, and when it was loaded, on the monotonic clock."""
+    """A cached answer, the version that it belongs to, and when it was loaded, on the monotonic clock."""
 
     message: M
     version: str
@@ -68,9 +73,9 @@ class CacheEntry(Generic[M]):
 
 
 class ReadCache:
-    """Answers by key. With `alone` no other process changes what is cached here.
+    """A cache of answers by key. `alone` means that no other process changes the cached data.
 
-    Messages that it gives out must not be changed. `run` has to run for as long as it is used with Redis.
+    Callers must not change the messages that it returns. With Redis, `run` must be running while it is used.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class ReadCache:
         self._untold = False
 
     async def read(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> M:
-        """The answer for `key`; raises what `load` raises, when nothing that is known may stand for it."""
+        """Returns the answer for `key`; raises what `load` raises if no cached entry may be returned instead."""
         now = self._clock.monotonic()
         entry = self._known(key, kind)
         age = now - entry.loaded if entry is not None else 0.0
@@ -103,13 +108,13 @@ class ReadCache:
             return entry.message
 
     async def changed(self) -> None:
-        """Makes everything stale that was read until now, here and, if Redis is there, in every replica."""
+        """Makes everything stale that was read until now, in this process and, through Redis, in every replica."""
         self._superseded.append(self._version)
         self._version, self._untold = secrets.token_hex(8), self._shared is not None
         await self._tell()
 
     async def run(self) -> None:
-        """Learns of changes that others made, until it is cancelled."""
+        """Learns of changes by other processes, until it is cancelled; returns at once without Redis."""
         if self._shared is None:
             return
         while True:
@@ -117,15 +122,15 @@ class ReadCache:
             await asyncio.sleep(REFRESH_EVERY)
 
     async def refresh(self) -> None:
-        """Learns once."""
+        """Reads the version from Redis once, or writes a change there that could not be written before."""
         if self._untold:
             await self._tell()
             return
         asked, before = self._clock.monotonic(), self._version
         found = await self._shared.version(before) if self._shared is not None else None
-        if found is None or self._version != before:  # it was changed here meanwhile
+        if found is None or self._version != before:  # Redis does not answer, or this process changed data meanwhile
             return
-        if found in self._superseded:  # a replica has become the server, and has lost the change
+        if found in self._superseded:  # a replica of Redis has become the primary, and has lost the change
             await self._tell()
             return
         self._version, self._sure_at = found, asked
@@ -147,11 +152,11 @@ class ReadCache:
         return age < (self._settings.stale if self._is_sure(now) else self._settings.unsure)
 
     def _is_sure(self, now: float) -> bool:
-        """Whether the version is known to be the current one."""
+        """Whether this process's version is certainly the current one."""
         return self._alone or now - self._sure_at <= self._settings.unsure
 
     def _load(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> "asyncio.Task[M]":
-        version_key = (self._version, key)  # one that began before a change is not for those who come after it
+        version_key = (self._version, key)  # a load that began before a change is not for readers after it
         running = self._loads.get(version_key)
         if running is None:
             work = self._filled(key, kind, load, self._version)
@@ -175,13 +180,14 @@ class ReadCache:
 
 
 def _heed(task: "asyncio.Task[M]") -> None:
-    """Whoever was answered from the cache does not wait for the load, but somebody should know that it failed."""
+    """Logs the failure of a load in the background, for which no reader waits."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.warning("could not be loaded anew", error=type(error).__name__)
 
 
 class _Shared:
-    """The part that replicas have in common. Every failure of Redis is a miss; it is left alone for a while then."""
+    """The part in Redis, which replicas share. A failure of Redis counts as a miss, and then Redis is not asked for a
+    while (`unsure` seconds)."""
 
     def __init__(self, name: str, redis: "Redis", settings: CacheSettings, clock: Clock) -> None:
         from redis.exceptions import RedisError  # here, because it is an optional extra
@@ -194,7 +200,7 @@ class _Shared:
         self._left_alone_until = float("-inf")
 
     async def version(self, own: str) -> str | None:
-        """The version of all replicas; `own` becomes it when there is none. None when Redis cannot say."""
+        """Returns the version of all replicas, which becomes `own` if there is none; None if Redis does not answer."""
         key = f"{self._prefix}:version"
         found = await self._ask(lambda: self._redis.set(key, own, nx=True, get=True))
         if found is None:
@@ -202,11 +208,11 @@ class _Shared:
         return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
 
     async def announce(self, version: str) -> bool:
-        """Says that there is a new version; whether Redis heard it."""
+        """Writes a new version for all replicas; returns whether Redis took it."""
         return bool(await self._ask(lambda: self._redis.set(f"{self._prefix}:version", version), insist=True))
 
     async def find(self, version: str, key: bytes, kind: type[M]) -> tuple[M | None, float]:
-        """What another replica has loaded, and its age in seconds."""
+        """Returns the answer that a replica has loaded, or None, and its age in seconds."""
         found = await self._ask(lambda: self._redis.get(self._redis_key(version, key)))
         if not isinstance(found, bytes) or len(found) < _STAMP:
             return None, 0.0
@@ -218,7 +224,7 @@ class _Shared:
         return message, max(0.0, age)
 
     async def keep(self, version: str, key: bytes, message: Message) -> None:
-        """Shows others what was loaded."""
+        """Stores an answer for the other replicas."""
         value = self._clock.now().to_bytes(_STAMP) + message.SerializeToString()
         await self._ask(lambda: self._redis.set(self._redis_key(version, key), value, ex=self._seconds))
 

@@ -1,1 +1,1 @@
-"""The database port over PostgreSQL."""
+"""The adapter of the database port for PostgreSQL."""

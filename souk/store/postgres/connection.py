@@ -1,4 +1,4 @@
-"""What is done to a connection of PostgreSQL, whatever becomes of who does it."""
+"""Steps on a connection of PostgreSQL that must be completed even if the task is cancelled or the connection fails."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -14,9 +14,9 @@ from souk.store.postgres.transaction import Connection
 
 
 class Borrowed:
-    """A connection of a pool, for the length of a block; one that an error says is no good does not go back.
+    """Borrows a connection from a pool for the length of a block; one that an error shows to be unusable is dropped.
 
-    Raises StoreUnavailable when there is none for `patience` seconds.
+    Raises StoreUnavailable when no connection is free within `patience` seconds.
     """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", name: str, patience: float) -> None:
@@ -25,7 +25,7 @@ class Borrowed:
 
     async def __aenter__(self) -> Connection:
         try:
-            if self._pool.get_idle_size():  # then nobody waits: a timer would cost as much as the rest
+            if self._pool.get_idle_size():  # no wait, so no timer: a timer would cost as much as all the rest
                 self._connection = await self._pool.acquire()
             else:
                 await self._wait_for_one()
@@ -50,7 +50,7 @@ class Borrowed:
             await undisturbed(end_implicit_transaction(self._connection))
         if reuse is Reuse.DISCARD_ALL:
             await self._pool.expire_connections()
-        with suppress(*DRIVER_ERRORS):  # then the pool has dropped it
+        with suppress(*DRIVER_ERRORS):  # after such an error the pool has dropped the connection
             await self._pool.release(self._connection)
 
 
@@ -62,7 +62,7 @@ async def unlock(connection: Connection) -> None:
 
 
 async def roll_back(connection: Connection) -> None:
-    """Also after a BEGIN that was cancelled on its way, which the server may have done."""
+    """Rolls back, or drops the connection if that fails; also after a cancelled BEGIN that the server may have run."""
     try:
         await connection.execute("ROLLBACK")
     except DRIVER_ERRORS:
@@ -101,4 +101,7 @@ async def undisturbed(step: Coroutine[Any, Any, None]) -> None:
 
 
 async def keep(connection: Any) -> None:
-    """Nothing to reset: no transaction leaves anything in its session. Saves a round trip each."""
+    """Resets nothing when a connection goes back to the pool: no transaction leaves anything in its session.
+
+    That saves a round trip for each transaction.
+    """

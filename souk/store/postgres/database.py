@@ -1,4 +1,4 @@
-"""PostgreSQL behind the port: SERIALIZABLE transactions over asyncpg, run again when they collide.
+"""The database port on PostgreSQL: SERIALIZABLE transactions over asyncpg, run again when they collide.
 
 Why SERIALIZABLE, and what it costs: docs/decisions/0002-isolation.md.
 """
@@ -36,7 +36,7 @@ from souk.store.work_runner import Driven
 
 T = TypeVar("T")
 
-# Not READ WRITE: a server that its operator has made read-only by default is to stay so.
+# Without READ WRITE: a server whose operator has made it read-only by default must stay read-only.
 _BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 _BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -46,7 +46,7 @@ _LOCK = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
 
 
 class _CollisionError(Exception):
-    """The transaction collided with another one, and may be run again."""
+    """The transaction collided with another one and may be run again; `cause` is the driver's error."""
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(str(cause))
@@ -55,7 +55,10 @@ class _CollisionError(Exception):
 
 @dataclass(slots=True)
 class _Attempt:
-    """How a transaction is tried: what the tries before it have taught."""
+    """How the next try of a transaction runs, by what earlier tries have shown.
+
+    `locks` are the advisory locks to take before it begins; `assuming` tells whether it may assume `expect_rows`.
+    """
 
     guarded: bool
     locks: set[str] = field(default_factory=set)
@@ -79,7 +82,7 @@ class PostgresDatabase:
         self._faults = faults
         self._listener: PostgresListener | None = None
         self.tries_again = 0
-        """How often a transaction was run again because it had collided with another."""
+        """How often transactions were run again because they had collided with others."""
         self._loop = asyncio.get_running_loop()
         self._doubts = Doubts(self._loop.time)
 
@@ -123,7 +126,7 @@ class PostgresDatabase:
         await self._pool.close()
 
     async def _start(self, sessions: Sessions) -> None:
-        # A wake-up may be lost in a crash, so it need not wait for the disk.
+        # A notification may be lost in a crash anyway, so it need not wait for the disk.
         self._listener = PostgresListener(
             lambda: sessions.connect("SET synchronous_commit = off"), self._listeners, self._name
         )
@@ -177,7 +180,7 @@ class PostgresDatabase:
             if tx.begun:
                 await undisturbed(roll_back(connection))
             if tx.batch.assumed and isinstance(error, Exception):
-                # Whatever follows from what is only likely is not so yet.
+                # The error may follow from an assumption that is wrong, so the work runs again without assumptions.
                 raise WrongAssumption(tx.batch.assumed) from error
             raise
         await undisturbed(self._commit(connection, tx))
@@ -199,7 +202,7 @@ class PostgresDatabase:
             return await self._drive(work, PostgresSingleRead(connection, self._name, INERT))
 
     async def _drive(self, work: Work[T], tx: PostgresTransaction) -> T:
-        """What came of the database goes before what the work made of it."""
+        """Runs the work; an error of the database takes precedence over what the work returned or raised after it."""
         try:
             result: T = await Driven(work, tx, tx.in_database)
         except Exception:
@@ -215,7 +218,7 @@ class PostgresDatabase:
         return result
 
     async def _commit(self, connection: Connection, tx: PostgresTransaction) -> None:
-        """COMMIT; or the one statement that is all of the transaction, and commits by itself."""
+        """Commits: by COMMIT, or by the one statement that is the whole transaction and commits by itself."""
         assumed = tx.batch.assumed
         last = Statement("COMMIT", ()) if tx.begun else tx.batch.taken(strict=True) if tx.batch else None
         self._faults.point("store.commit")
@@ -224,7 +227,7 @@ class PostgresDatabase:
                 await connection.execute(last.sql, *last.values, timeout=2 * self._patience)
             except DRIVER_ERRORS as error:
                 if assumed and is_about_data(error):
-                    raise WrongAssumption(assumed) from error  # that it was strict about, or what rests on it
+                    raise WrongAssumption(assumed) from error  # the strict check failed, or data that depends on it
                 await self._not_committed(connection, tx, error)
         self._faults.point("store.committed")
         call_all(tx.callbacks, self._name)
@@ -237,7 +240,7 @@ class PostgresDatabase:
                 await roll_back(connection)
             raise _CollisionError(error) from error
         if tx.begun or not is_refusal(error):
-            drop(connection)  # whether it was committed is not known here: never run it again
+            drop(connection)  # it is not known whether it was committed, so it must never run again
         raise translate(error, self._name) from error
 
     async def _execute(self, connection: Connection, sql: str, *values: Value) -> None:
@@ -250,13 +253,13 @@ class PostgresDatabase:
         return Borrowed(self._pool, self._name, self._patience)
 
     async def _hold(self, connection: Connection, locks: set[str]) -> None:
-        """Takes advisory locks, in one order; the transaction's snapshot is taken after the wait."""
+        """Takes the advisory locks in sorted order, before the transaction's snapshot is taken."""
         for name in sorted(locks):
             await self._execute(connection, _LOCK, name)
 
 
 async def _whole(work: Work[T], tx: PostgresTransaction, how: "_Attempt") -> T:
-    """The work, and what it wrote and left in its batch, unless that is all there is and may commit by itself."""
+    """Runs the work, then sends its write batch, unless the batch is the whole transaction and may commit by itself."""
     result = await work(tx)
     if tx.begun or not how.guarded:
         await tx.flush()

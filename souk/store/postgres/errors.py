@@ -1,6 +1,6 @@
-"""What the errors of PostgreSQL and of its driver mean to Souk. Total: every one becomes a StoreError.
+"""Translates the errors of PostgreSQL and of its driver. Total: every error becomes a StoreError.
 
-What the server says is looked up in `postgres_states`; what the driver says for itself is judged here.
+Errors of the server are looked up in `souk.store.postgres.states`; errors of the driver itself are classified here.
 """
 
 import ssl
@@ -20,19 +20,19 @@ DRIVER_ERRORS = (
     TypeError,
     OverflowError,
 )
-"""What the driver raises; a time-out is an OSError, the last three are about values it cannot encode."""
+"""All that the driver raises; a time-out is an OSError, the last three are about values that it cannot encode."""
 
 _STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 _VALUE = undone("a value that the driver cannot encode")
 
 
 def state_of(error: BaseException) -> str:
-    """The SQLSTATE; empty for an error that is not the server's."""
+    """Returns the SQLSTATE; empty for an error that is not the server's."""
     return str(getattr(error, "sqlstate", None) or "")
 
 
 def meaning_of(error: BaseException) -> Meaning:
-    """What it means for the statement, the connection and the server."""
+    """Returns what an error means for the statement, the connection and the server."""
     if isinstance(error, _STALE):
         return meaning_of_state("40001")
     if state := state_of(error):
@@ -50,17 +50,17 @@ def may_run_again(error: BaseException) -> bool:
 
 
 def is_about_data(error: BaseException) -> bool:
-    """Whether a value or a constraint stood in the way: of data that may be other than the work believes."""
+    """Whether a value or a constraint made it fail, possibly because the data is not as the work assumed."""
     return state_of(error).startswith(("22", "23"))
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the server says that the statement failed; then it has undone all of it."""
+    """Whether the server reports that the statement failed, and so has undone all of it."""
     return isinstance(error, asyncpg.PostgresError) and meaning_of(error).fate is not StatementFate.UNSURE
 
 
 def translate(error: BaseException, name: str, *, reading: bool = False) -> StoreError:
-    """The error of Souk's tree; `name` is the database's, for the message. `reading`: in a read-only transaction."""
+    """Makes Souk's error; `name` is the database's, for the message. `reading` means: in a read-only transaction."""
     meaning = meaning_of(error)
     if meaning.server is Server.READ_ONLY and reading:
         return StoreError(f"database {name} is read-only here: a read may not write")
@@ -68,7 +68,7 @@ def translate(error: BaseException, name: str, *, reading: bool = False) -> Stor
 
 
 def refused(error: BaseException, name: str) -> SoukError:
-    """What a failure to connect at start means: mostly a wrong setting."""
+    """Makes the error for a failure to connect at the start: mostly a ConfigurationError, for a wrong setting."""
     if isinstance(error, asyncpg.ClientConfigurationError):
         return StoreError("the driver cannot read this URL")
     failure = translate(error, name)
@@ -77,7 +77,7 @@ def refused(error: BaseException, name: str) -> SoukError:
 
 
 def _text_of(error: BaseException) -> str:
-    """The engine's text; not the driver's of a URL, which quotes it, and so its password."""
+    """Returns the engine's text; empty for the driver's text about a URL, which quotes the URL with its password."""
     if isinstance(error, asyncpg.ClientConfigurationError | asyncpg.TargetServerAttributeNotMatched):
         return ""
     if isinstance(error, asyncpg.PostgresError | ssl.SSLError) or not _lost(error):
@@ -88,6 +88,6 @@ def _text_of(error: BaseException) -> str:
 def _lost(error: BaseException) -> bool:
     if isinstance(error, OSError | asyncpg.InternalClientError):
         return True
-    # The driver's own complaints are about a connection that is gone or a pool that is closed,
-    # except those about values, which are ValueErrors besides.
+    # The driver's own errors are about a connection that is gone or a pool that is closed,
+    # except those about values, which are also ValueErrors.
     return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)

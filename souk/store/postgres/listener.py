@@ -1,7 +1,7 @@
-"""Hears notifications, and sends those of this process, on a connection of its own; finds its way back when it is lost.
+"""Receives notifications and sends those of this process, on a connection of its own; reconnects when it is lost.
 
-Not in the transactions that notify: PostgreSQL lets those commit one after the other, each with a wait
-for the disk of its own, in all databases of the server.
+Notifications are not sent in the transactions that cause them: PostgreSQL lets transactions with a NOTIFY commit
+only one after the other, in all databases of the server, and each waits for the disk by itself.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from souk.store.listeners import Listeners, call_all
 from souk.store.postgres.errors import DRIVER_ERRORS
 
 CHANNEL = "souk"
-"""PostgreSQL's channel for all of ours, which are named by the payload: one LISTEN serves them all."""
+"""PostgreSQL's channel for all channels of Souk, which the payload names: one LISTEN serves them all."""
 
 _TOGETHER = 0.01
-"""Seconds for which notifications are gathered after some were sent."""
+"""Seconds for which further notifications are collected after some were sent."""
 _AWAY = Backoff(initial=0.1, cap=5.0, jitter=0.0)
 
 
 class PostgresListener:
-    """Wakes listeners. After a lost connection it wakes all of them, for what they may have missed."""
+    """Wakes listeners when their channel is notified, and all of them after a lost connection, for what they missed."""
 
     def __init__(self, connect: Callable[[], Any], listeners: Listeners, name: str) -> None:
         self._connect = connect
@@ -36,7 +36,7 @@ class PostgresListener:
         self._sending: asyncio.Task[None] | None = None
 
     def tell(self, channels: set[str]) -> None:
-        """Wakes who listens to these channels: in this process at once, in others soon."""
+        """Wakes the listeners of these channels: in this process at once, in other processes soon."""
         call_all(self._listeners.of(channels), self._name)
         self._unsent |= channels
         if self._sending is None or self._sending.done():
@@ -45,17 +45,17 @@ class PostgresListener:
     async def _send(self) -> None:
         while self._unsent:
             channels, self._unsent = self._unsent, set()
-            with suppress(*DRIVER_ERRORS):  # whoever listens also polls
+            with suppress(*DRIVER_ERRORS):  # a lost notification does no harm: listeners also poll
                 await self._connection.execute(notification(channels))
             await asyncio.sleep(_TOGETHER)
 
     async def start(self) -> None:
-        """Connects, and keeps connected; raises what the driver raises when the first try fails."""
+        """Connects, and reconnects when the connection is lost; raises the driver's error if the first try fails."""
         await self._listen()
         self._task = asyncio.create_task(self._stay())
 
     async def stop(self) -> None:
-        """Sends what is unsent, and closes the connection."""
+        """Sends the notifications that are not yet sent, and closes the connection."""
         if self._sending is not None:
             await asyncio.gather(self._sending, return_exceptions=True)
         if self._task is not None:
@@ -82,7 +82,7 @@ class PostgresListener:
         while True:
             try:
                 return await self._listen()
-            except DRIVER_ERRORS:  # still away; whoever listens also polls
+            except DRIVER_ERRORS:  # still away; until then listeners poll
                 tries += 1
                 await asyncio.sleep(_AWAY.longest(tries))
 
@@ -90,12 +90,12 @@ class PostgresListener:
         self._lost.set()
 
     def _on_notify(self, connection: Any, pid: int, channel: str, payload: object) -> None:
-        if pid != connection.get_server_pid():  # who listens here has been told already
+        if pid != connection.get_server_pid():  # the listeners of this process were woken when it sent this
             call_all(self._listeners.of([str(payload)]), self._name)
 
 
 def notification(channels: set[str]) -> str:
-    """SQL that notifies these channels."""
+    """Returns the SQL that notifies these channels."""
     return ";".join(f"NOTIFY {CHANNEL}, {_quoted(channel)}" for channel in sorted(channels))
 
 

@@ -1,7 +1,7 @@
-"""How a connection to PostgreSQL is made, and that behind it is a session of its own.
+"""Makes connections to PostgreSQL, and checks that each has a session of its own.
 
-Every try reads the password file and the certificates that the URL names anew, so what was exchanged
-is used at the next connection. Of several hosts in the URL the one is taken that can be written to.
+Every try reads the password file and the certificates that the URL names again, so a replaced one is used for the
+next connection. If the URL names several hosts, the one that can be written to is used.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from souk.store.postgres.connection import keep
 from souk.store.postgres.errors import DRIVER_ERRORS
 
 _IDLE = 30.0
-"""Seconds until a connection that nobody needs is closed: each is a process of the server, with some 10 MB."""
+"""Seconds after which an idle connection is closed: each is a process of the server, with some 10 MB."""
 _ROUNDS = 5
 _A_POOLER = (
     "a pooler stands before it that gives a session to others between transactions. Souk needs sessions of its own, "
@@ -22,7 +22,7 @@ _A_POOLER = (
 )
 
 Session = Any
-"""A connection of the driver, or the pool's stand-in for one."""
+"""A connection of the driver, or the pool's proxy for one."""
 
 
 class Sessions:
@@ -35,14 +35,14 @@ class Sessions:
             "target_session_attrs": "read-write",
             "server_settings": {"application_name": "souk"},
         }
-        # Set in the session and not as it starts: a pooler refuses parameters at the start that it does not know.
-        # Transactions that are one statement find rows as they are once they hold them: read committed.
+        # Set by SQL in the session, not as start-up parameters: a pooler refuses those that it does not know.
+        # READ COMMITTED is for transactions of one statement: it sees the rows as they are once it has locked them.
         self._setting = (
             f"SET lock_timeout = {round(patience * 1000)}; SET default_transaction_isolation = 'read committed'"
         )
 
     async def pool(self, least: int, most: int) -> "asyncpg.Pool[asyncpg.Record]":
-        """A pool of `least` to `most` connections."""
+        """Makes a pool of `least` to `most` connections."""
         pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
             self._dsn,
             min_size=least,
@@ -55,7 +55,7 @@ class Sessions:
         return pool
 
     async def connect(self, setting: str = "") -> Session:
-        """One connection beside the pool; `setting` is SQL for its session."""
+        """Makes one connection outside the pool; `setting` is SQL to run in its session."""
         connection: Session = await asyncpg.connect(self._dsn, **self._options)
         await self._set(connection)
         if setting:
@@ -75,18 +75,18 @@ async def _shares(first: Session, connect: Callable[[], Awaitable[Session]]) -> 
     """Whether a pooler gives `first`'s session to others while it is idle."""
     try:
         if await _backend(first) == first.get_server_pid():
-            return False  # the server itself answers: who it said at the start is who works
+            return False  # no pooler: the backend that answers is the one that the start of the connection named
         second = await connect()
         try:
             return any([await _meet(first, second) for _ in range(_ROUNDS)])
         finally:
             second.terminate()
-    except DRIVER_ERRORS:  # such as a prepared statement that is not there any more
+    except DRIVER_ERRORS:  # such as a prepared statement that is gone, because the session is another one
         return True
 
 
 async def _meet(first: Session, second: Session) -> bool:
-    """Whether the two, one idle and one in a transaction, ever have the same session, or the idle one another."""
+    """Whether an idle connection and one in a transaction have the same session, or the idle one's session changes."""
     own = await _backend(first)
     async with second.transaction():
         return await _backend(second) == own or await _backend(first) != own

@@ -1,10 +1,10 @@
-"""Several statements of PostgreSQL as one, so that they need one round trip.
+"""Merges several statements of PostgreSQL into one, so that they need one round trip.
 
     INSERT INTO a ...; UPDATE b ...  ->  WITH w0 AS (INSERT INTO a ...) UPDATE b ...
 
-All of them see the data as it was before the first, and their order is not given: so only statements
-that change different tables go together, and none that names a table that another changes. Where somebody
-asks how many rows each changed, all of them go into the WITH, and a SELECT behind it counts. Pure.
+All merged statements see the data as it was before the first, and their order is not defined. So only statements
+that change different tables are merged, and none that names a table that another changes. To count the rows that
+each changed, all of them go into the WITH, and a SELECT after it counts. Pure.
 Source: PostgreSQL's manual, "Data-Modifying Statements in WITH".
 """
 
@@ -17,32 +17,32 @@ _RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 _PARAMETER = re.compile(r"\$(\d+)")
 _REMEMBERED = 1_024
 NOT_LIKELY = "not as many rows as likely"
-"""What a strict statement's error says."""
+"""The text that a strict statement's error contains."""
 
 
 @lru_cache(_REMEMBERED)
 def changed_table(sql: str) -> str:
-    """The table that a statement changes; empty for one that changes none, or says WITH itself."""
+    """Returns the table that a statement changes; empty if it changes none, or begins with WITH itself."""
     found = _CHANGES.match(sql)
     return found[1].lower() if found else ""
 
 
 @lru_cache(_REMEMBERED)
 def can_be_counted(sql: str) -> bool:
-    """Whether it changes a table and returns nothing, so that it can be asked to return its rows."""
+    """Whether a statement changes a table and has no RETURNING, so that one can be added to count its rows."""
     return bool(changed_table(sql)) and not _RETURNING.search(sql)
 
 
 @lru_cache(_REMEMBERED)
 def go_together(earlier: Sequence[str], later: str) -> bool:
-    """Whether `later` may be one with all the `earlier`, each of which changes a table."""
+    """Whether `later` may be merged with all of `earlier`, each of which changes a table."""
     own = changed_table(later)
     return bool(own) and not any(_names(later, changed_table(sql)) or _names(sql, own) for sql in earlier)
 
 
 @lru_cache(_REMEMBERED)
 def sql_merge(statements: Sequence[str], values: Sequence[int]) -> str:
-    """One statement; `values` says how many each has, and its parameters are numbered on."""
+    """Merges the statements; `values` is the number of parameters of each, which are renumbered one after the other."""
     parts, before = [], 0
     for sql, count in zip(statements, values, strict=True):
         parts.append(_moved(sql, before))
@@ -57,9 +57,10 @@ def sql_merge(statements: Sequence[str], values: Sequence[int]) -> str:
 def counted(
     statements: Sequence[str], values: Sequence[int], expect_rows: Sequence[int | None], *, strict: bool
 ) -> str:
-    """One statement that counts the rows of each of which something is `expect_rows`, in columns c0, c1, ...
+    """Merges the statements into one that counts the changed rows of each that has `expect_rows`.
 
-    `strict`: it fails instead, with NOT_LIKELY, where one has changed another number, and nothing is changed.
+    The columns are named cN by the position N of the statement. With `strict` the merged statement instead fails,
+    with NOT_LIKELY, if a statement changes another number of rows than expected; then nothing is changed.
     """
     parts, before = [], 0
     for number, (sql, count, asked) in enumerate(zip(statements, values, expect_rows, strict=True)):
@@ -69,7 +70,7 @@ def counted(
     asked_for = [(number, asked) for number, asked in enumerate(expect_rows) if asked is not None]
     if strict:
         as_likely = " AND ".join(f"{_count(number)} = {asked}" for number, asked in asked_for)
-        # The text cannot be cast: so the statement fails, but only once it is reached.
+        # The text cannot be cast to a number, so the statement fails, but only if the CASE reaches it.
         shown = f"CAST(CASE WHEN {as_likely} THEN '0' ELSE '{NOT_LIKELY}' END AS INTEGER)"
     else:
         shown = ", ".join(f"{_count(number)} AS c{number}" for number, _ in asked_for)

@@ -1,4 +1,4 @@
-"""Every SQLSTATE of PostgreSQL, and what it means. Total: a code that is not here has the meaning of its class.
+"""The meaning of every SQLSTATE of PostgreSQL. Total: a code that is not listed has the meaning of its class.
 
 Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -71,7 +71,7 @@ CLASSES: Mapping[str, Meaning] = {
     "P0": undone("a function failed"),
     "XX": undone("a fault of the server", reuse=_DISCARD),
 }
-"""By the first two characters."""
+"""The meanings of the classes, by the first two characters of the SQLSTATE."""
 
 CODES: Mapping[str, Meaning] = {
     "25006": READ_ONLY,
@@ -91,9 +91,9 @@ CODES: Mapping[str, Meaning] = {
     "XX001": Meaning(_UNDONE, _DISCARD, Server.DAMAGED, "restore it from a backup"),
     "XX002": Meaning(_UNDONE, _DISCARD, Server.DAMAGED, "its index has to be built anew: REINDEX DATABASE"),
 }
-"""Those that mean something else than their class."""
+"""The codes whose meaning differs from that of their class."""
 
 
 def meaning_of_state(state: str) -> Meaning:
-    """What a SQLSTATE means."""
+    """Returns the meaning of a SQLSTATE."""
     return CODES.get(state) or CLASSES.get(state[:2]) or UNLISTED

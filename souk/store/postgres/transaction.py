@@ -1,4 +1,4 @@
-"""One transaction of PostgreSQL."""
+"""The transactions of PostgreSQL: read-write, snapshot, and single read."""
 
 import asyncio
 import re
@@ -32,13 +32,14 @@ _UNCHANGING = ("SELECT", "SHOW")
 
 
 def changed_rows(tag: str) -> int:
-    """The number of rows in a command's tag, such as `UPDATE 3` or `INSERT 0 1`."""
+    """Returns the number of changed rows in a command's tag, such as `UPDATE 3` or `INSERT 0 1`."""
     command, _, count = tag.rpartition(" ")
     return int(count) if count.isdigit() and not command.startswith(_UNCHANGING) else 0
 
 
 async def begin(connection: Connection, sql: str) -> None:
-    """Begins a transaction; a hot standby, which has no serializable ones, says so as any read-only server does."""
+    """Begins a transaction. On a hot standby, which has no serializable transactions, it raises the error of a
+    read-only server."""
     try:
         await connection.execute(sql)
     except asyncpg.FeatureNotSupportedError as error:
@@ -46,9 +47,9 @@ async def begin(connection: Connection, sql: str) -> None:
 
 
 class NeedsLock(BaseException):
-    """The work asks for a lock that has to be held before the transaction begins.
+    """The work asks for a lock that must be held before the transaction begins.
 
-    Not an Exception, so that no work keeps it to itself.
+    It is not an Exception, so that no `except Exception` in the work swallows it.
     """
 
     def __init__(self, name: str) -> None:
@@ -57,11 +58,11 @@ class NeedsLock(BaseException):
 
 
 class PostgresTransaction:
-    """Implements `Transaction`. After a statement has failed every other one fails too.
+    """Implements `Transaction`. After a statement has failed, every later one fails, too.
 
-    What is written is sent as late as can be, in one with what follows, and BEGIN goes before the first
-    statement that is sent. Of statements that `assuming` accepts a number of rows that is likely is told
-    without asking, and looked at when they are sent.
+    Writes are sent as late as possible, merged with the next statement; BEGIN is sent before the first statement.
+    For a statement that `assuming` accepts, `execute` returns `expect_rows` at once; the real number is checked when
+    the statement is sent.
     """
 
     reading = False
@@ -110,7 +111,7 @@ class PostgresTransaction:
         await self._put_off(Statement(sql, values))
 
     async def flush(self) -> None:
-        """Sends what was written and not yet sent."""
+        """Sends the write batch. Raises WrongAssumption if a statement of it changed other than the expected rows."""
         if not self.batch:
             return
         assumed = self.batch.assumed
@@ -153,11 +154,11 @@ class PostgresTransaction:
             raise NeedsLock(name)
 
     def in_database(self) -> bool:
-        """Whether the work waits for one of this transaction's own statements."""
+        """Whether the work is waiting for one of this transaction's own statements."""
         return self._inside
 
     def end(self) -> StoreError | None:
-        """Lets nothing more through; returns the error of a statement, which the work may have swallowed."""
+        """Refuses every further statement; returns the error of a failed one, which the work may have swallowed."""
         failure, self._ended = self._ended, StoreError("the transaction has ended")
         return failure
 
@@ -168,7 +169,7 @@ class PostgresTransaction:
         self.batch.add(statement)
 
     async def _with_batch(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
-        """The statement in one with what is in the batch; that goes first where they may not be one."""
+        """Returns the statement merged with the write batch; if they cannot be merged, sends the batch first."""
         self._require_open()
         if not self.batch:
             return sql, values
@@ -193,7 +194,7 @@ class PostgresTransaction:
                 await begin(self._connection, self._begin)
             return await statement()
         except DRIVER_ERRORS as error:
-            if assumed and is_about_data(error):  # what was written rests on what is only likely
+            if assumed and is_about_data(error):  # the data may differ because an assumption is wrong
                 raise self._wrong(assumed) from error
             self.collision = error if may_run_again(error) else None
             self._ended = translate(error, self._name, reading=self.reading)
@@ -209,20 +210,20 @@ class PostgresTransaction:
 
 
 class PostgresSnapshot(ReadOnly, PostgresTransaction):
-    """The transaction of a `read`: nothing comes of it, so there is nothing to announce, to lock or to put off."""
+    """The transaction of a `read`: it commits nothing, so it refuses to notify, to lock and to write."""
 
     async def write(self, sql: str, *values: Value) -> None:
         raise StoreError("a read writes nothing")
 
 
 class PostgresSingleRead(PostgresSnapshot):
-    """A `read` of one statement, which is its own snapshot and its own transaction."""
+    """The transaction of a `read` of one statement, which is its own snapshot and needs no BEGIN."""
 
-    reading = False  # not even PostgreSQL's: that it is read-only is news of the server
+    reading = False  # there is no read-only transaction here: such an error means that the server is read-only
     _asked = False
 
     async def _with_batch(self, sql: str, values: tuple[Value, ...]) -> tuple[str, tuple[Value, ...]]:
-        # PostgreSQL takes statements that change data only at the beginning, or behind a WITH there.
+        # In PostgreSQL a statement that changes data begins with its verb or with WITH, so a SELECT changes none.
         if not _READS.match(sql):
             self._ended = self._ended or StoreError("a single read is a SELECT")
         return await super()._with_batch(sql, values)

@@ -1,8 +1,8 @@
-"""What a transaction of PostgreSQL has written and not yet sent: statements that can go as one.
+"""The write batch of a transaction of PostgreSQL: statements that are not yet sent and can be sent as one.
 
-Of some it is assumed how many rows they change (`expect_rows`). An assumption that turns out wrong starts the
-transaction again, so a statement is not assumed anything of for a while after that: where stock runs out,
-most of them would be wrong.
+For some statements the number of changed rows is assumed (`expect_rows`). A wrong assumption starts the
+transaction again, so after one nothing is assumed for that statement for a while: when stock runs out, most
+assumptions would be wrong.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from souk.store.database import Value
 from souk.store.postgres.sql_merge import counted, go_together, sql_merge
 
 DOUBT = 1.0
-"""Seconds."""
+"""Seconds for which nothing is assumed for a statement after a wrong assumption."""
 
 
 class Statement(NamedTuple):
-    """One statement; `expect_rows` is how many rows the work took it to change, None if it does not care."""
+    """One statement; `expect_rows` is how many rows it is assumed to change, None if nothing is assumed."""
 
     sql: str
     values: tuple[Value, ...]
@@ -24,7 +24,7 @@ class Statement(NamedTuple):
 
 
 class WriteBatch:
-    """Statements that go together, in the order in which they were written."""
+    """Statements that can be sent as one, in the order in which they were written."""
 
     def __init__(self) -> None:
         self._statements: list[Statement] = []
@@ -34,19 +34,22 @@ class WriteBatch:
 
     @property
     def assumed(self) -> tuple[Statement, ...]:
-        """Those of which something was assumed."""
+        """The statements whose number of changed rows was assumed."""
         return tuple(one for one in self._statements if one.expect_rows is not None)
 
     def takes(self, sql: str) -> bool:
-        """Whether a statement may go in one with all of them."""
+        """Whether a statement can be merged with all statements of the batch."""
         return go_together(tuple(one.sql for one in self._statements), sql)
 
     def add(self, statement: Statement) -> None:
-        """`takes` has said that it may."""
+        """Adds a statement for which `takes` has returned True."""
         self._statements.append(statement)
 
     def taken(self, *, strict: bool = False) -> Statement:
-        """All of them as one, and nothing is left. It counts what was assumed; `strict`: it fails where wrong."""
+        """Empties the batch and returns its statements as one.
+
+        If rows were assumed, that statement counts them; with `strict` it fails instead if an assumption is wrong.
+        """
         every, self._statements = self._statements, []
         return _one(every, strict=strict)
 
@@ -62,9 +65,9 @@ def _one(every: Sequence[Statement], *, strict: bool) -> Statement:
 
 
 class WrongAssumption(BaseException):
-    """One of these statements did not change as many rows as the work was told that it had.
+    """One of these statements did not change as many rows as `execute` has returned for it.
 
-    Not an Exception, so that no work keeps it to itself.
+    It is not an Exception, so that no `except Exception` in the work swallows it.
     """
 
     def __init__(self, statements: Sequence[Statement]) -> None:
@@ -73,16 +76,16 @@ class WrongAssumption(BaseException):
 
 
 class Doubts:
-    """Statements, by their text, of which an assumption was wrong lately."""
+    """The statements, by their text, for which an assumption was wrong within the last `DOUBT` seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._until: dict[str, float] = {}
 
     def about(self, sql: str) -> bool:
-        """Whether nothing is to be assumed of it."""
+        """Whether nothing may be assumed for this statement now."""
         return bool(self._until) and self._until.get(sql, 0.0) > self._now()
 
     def add(self, statements: Sequence[Statement]) -> None:
-        """Some of these have turned out wrong."""
+        """Records statements of which at least one had a wrong assumption."""
         self._until.update({one.sql: self._now() + DOUBT for one in statements})

@@ -1,1 +1,1 @@
-"""The database port over SQLite."""
+"""The adapter of the database port for SQLite."""

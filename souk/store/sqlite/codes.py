@@ -1,6 +1,6 @@
-"""Every result code of SQLite, and what it means. Total: an extended code that is not here has its primary's meaning.
+"""The meaning of every result code of SQLite. Total: an extended code that is not listed has that of its primary code.
 
-Source: https://sqlite.org/rescode.html. The connection is kept, but when the file under it is another.
+Source: https://sqlite.org/rescode.html. The connection is kept, except when its file was moved or deleted.
 """
 
 import sqlite3
@@ -60,7 +60,7 @@ PRIMARY: Mapping[int, Meaning] = {
     sqlite3.SQLITE_ROW: undone("a row"),
     sqlite3.SQLITE_DONE: undone("the end of the rows"),
 }
-"""By the low byte."""
+"""The meanings of the primary codes; a primary code is the low byte of its extended codes."""
 
 EXTENDED: Mapping[int, Meaning] = {
     sqlite3.SQLITE_READONLY_DBMOVED: _MOVED,
@@ -71,14 +71,14 @@ EXTENDED: Mapping[int, Meaning] = {
     sqlite3.SQLITE_IOERR_LOCK: _BUSY,
     sqlite3.SQLITE_IOERR_VNODE: _MOVED,
 }
-"""Those that mean something else than their primary code."""
+"""The extended codes whose meaning differs from that of their primary code."""
 
 
 def meaning_of_code(code: int) -> Meaning:
-    """What a primary or an extended code means."""
+    """Returns the meaning of a primary or an extended code."""
     return EXTENDED.get(code) or PRIMARY.get(code & _PRIMARY) or undone("a code that is not in the documentation")
 
 
 def primary(code: int) -> int:
-    """The primary code of an extended one."""
+    """Returns the primary code of an extended code."""
     return code & _PRIMARY

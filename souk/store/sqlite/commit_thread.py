@@ -1,7 +1,7 @@
 """The thread that waits for the disk, so that the event loop does not.
 
-One queue and one thread: a hand-over costs half of what an executor's does, and every transaction
-that runs alone pays it.
+It is one thread with one queue: a hand-over costs half of what an executor's costs, and every transaction
+that is alone in its batch pays for one.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ Done = Callable[[BaseException | None], None]
 
 
 class CommitThread:
-    """Runs one step after the other; says on the event loop how each ended. Starts with the first step."""
+    """Runs one step after the other and reports on the event loop how each ended. The first step starts the thread."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -24,13 +24,13 @@ class CommitThread:
         self._thread = Thread(target=self._run, name=f"commit-{name}", daemon=True)
 
     def submit(self, step: Step, done: Done) -> None:
-        """Runs `step` on the thread, then `done` on the loop with the error, or None."""
+        """Runs `step` on the thread, then calls `done` on the event loop with the step's error, or None."""
         if not self._thread.ident:
             self._thread.start()
         self._steps.put((step, done))
 
     async def stop(self, last: Step) -> None:
-        """Runs one last step; returns when the thread has ended, or raises what the step raised."""
+        """Runs one last step and waits for the thread to end; raises what the step raised."""
         ended: asyncio.Future[BaseException | None] = self._loop.create_future()
         self.submit(last, ended.set_result)
         self._steps.put(None)
@@ -47,5 +47,5 @@ class CommitThread:
                 step()
             except BaseException as raised:
                 error = raised
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            with suppress(RuntimeError):  # the loop is closed, so nothing waits for the result
                 self._loop.call_soon_threadsafe(done, error)

@@ -1,8 +1,8 @@
-"""SQLite behind the port: one file, one writer with group commit, reads on a connection of their own.
+"""The database port on SQLite: one file, one writer with group commit, reads on a connection of their own.
 
-Statements run on the event loop's thread, which is measured cheaper than handing them to another;
-only COMMIT, which waits for the disk, is handed over, and a read that says that it may be `long`. Other reads and the
-work of a transaction hold the loop while they run: keep them short, and page through what is long.
+Statements run on the event loop's thread, which measurements show to be cheaper than handing them to another thread.
+Only COMMIT, which waits for the disk, and reads marked as `long` run on other threads. Other reads and the work of a
+transaction block the event loop while they run: keep them short, and read long results in pages.
 """
 
 import os
@@ -48,8 +48,8 @@ def _exit(reason: str) -> None:
 class SqliteDatabase:
     """Implements `Database` on one file. Belongs to the event loop that opened it.
 
-    `notify` reaches the listeners of this object: the directory is locked (`lock_directory`), so no
-    other process has the file. `lock` is held by every transaction anyway, since there is one writer.
+    `notify` reaches only the listeners of this object, which suffices because the directory is locked
+    (`lock_directory`), so no other process has the file. `lock` does nothing, because there is one writer.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class SqliteDatabase:
         faults: Faults = INERT,
         strike: Callable[[str], None] = _exit,
     ) -> "SqliteDatabase":
-        """Opens the file, creating it if it is not there.
+        """Opens the file, creating it if it does not exist.
 
-        `patience` is how long, in seconds, a transaction waits for a lock that another process
-        holds. `strike` is called with a reason after the disk failed during a commit, and ends the
+        `patience` is how long, in seconds, a transaction waits for a lock that another process holds.
+        `strike` is called with a reason after the disk has failed during a commit, and is to end the
         process. Raises ConfigurationError when the file cannot be opened or is no database.
         """
         path, clock, listeners = Path(path), clock or SystemClock(), Listeners()
@@ -133,11 +133,11 @@ class SqliteDatabase:
 
 
 def _make_private(path: Path) -> None:
-    """Makes a file that only its owner reads; SQLite gives what it puts beside it the same mode.
+    """Creates a file that only its owner can read; SQLite gives the files that it adds beside it the same mode.
 
-    One that is there is not touched: to close it would drop the locks that this process has on it.
+    An existing file is not opened, since closing it would drop the locks that this process has on it.
     """
-    with suppress(OSError):  # SQLite, which is next, says it better
+    with suppress(OSError):  # SQLite, which opens the file next, reports a better error
         private_files.create_empty(path)
 
 

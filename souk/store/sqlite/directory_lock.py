@@ -1,4 +1,4 @@
-"""A directory of SQLite files belongs to one process at a time."""
+"""A lock by which a directory of SQLite files belongs to one process at a time."""
 
 import fcntl
 import os
@@ -10,23 +10,23 @@ _FILE = "souk.lock"
 
 
 class DirectoryLock:
-    """Held until `release`, or until the process ends, however it ends: the kernel lets go of it."""
+    """The lock on a directory, held until `release` or the end of the process, when the kernel releases it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Lets another process have the directory; may be called twice."""
+        """Releases the lock, so that another process can take the directory; may be called twice."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def lock_directory(path: Path) -> DirectoryLock:
-    """Takes the directory for this process.
+    """Locks the directory for this process.
 
-    Raises ConfigurationError when it is not writable, or when another process has it. The lock is
-    flock(2) on a file inside, so it also holds between two locks of one process.
+    Raises ConfigurationError when the directory is not writable, or when it is locked already. The lock is
+    flock(2) on a file inside, so a second lock by the same process fails, too.
     """
     try:
         descriptor = os.open(path / _FILE, os.O_RDWR | os.O_CREAT, 0o600)
@@ -44,7 +44,7 @@ def lock_directory(path: Path) -> DirectoryLock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has the directory, which may not be there, at this moment."""
+    """Whether a process holds the lock at this moment; False if the directory does not exist."""
     try:
         descriptor = os.open(path / _FILE, os.O_RDONLY)
     except OSError:

@@ -2,11 +2,11 @@
 
     idle --run--> gather: BEGIN, each member in its savepoint --> commit (on a thread) --> settle
                     ^                                                                        |
-                    '---------------------- whoever came in the meantime --------------------'
+                    '---------------- transactions that came in the meantime ----------------'
 
-Everything but the COMMIT happens on the event loop's thread, in callbacks that nobody can cancel.
-While the COMMIT runs nothing else touches the connection. Whatever a member ended with, an error
-too, leaves only after the COMMIT, because it may have been decided on what another member wrote.
+Everything but the COMMIT happens on the event loop's thread, in callbacks that cannot be cancelled.
+While the COMMIT runs, nothing else touches the connection. The result of a member, also an error, is
+delivered only after the COMMIT, because it may depend on what another member wrote.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ from souk.store.sqlite.same_file import identity_of
 from souk.store.sqlite.transaction import SqliteTransaction
 from souk.store.work_runner import run_inline
 
-_LONGEST_GATHERING = 0.005  # seconds of the event loop; whoever is left is in the next batch
+_LONGEST_GATHERING = 0.005  # seconds of the event loop; the rest goes into the next batch
 _BUSY = Backoff(initial=0.005, cap=0.1, jitter=0.0)
 
 
 @dataclass(slots=True)
 class BatchMember:
-    """One transaction of a batch. Its work runs in the context of whoever asked for it."""
+    """One transaction of a batch. Its work runs in the context of the code that submitted it."""
 
     work: Work[Any]
     future: asyncio.Future[Any]
@@ -46,11 +46,11 @@ class BatchMember:
     tx: SqliteTransaction | None = None
 
     def settle(self, failure: StoreError | None) -> None:
-        """Tells whoever still waits how it ended; a failure of the batch comes before the member's own."""
-        if self.future.done():  # cancelled: the transaction stands all the same
+        """Resolves the future with the result or the error; a failure of the batch comes before the member's own."""
+        if self.future.done():  # cancelled while waiting: the transaction is committed all the same
             return
         if failure is not None:
-            self.future.set_exception(type(failure)(*failure.args))  # raised in many tasks: one for each
+            self.future.set_exception(type(failure)(*failure.args))  # many tasks raise it, each a copy of its own
         elif self.error is not None:
             self.future.set_exception(self.error)
         else:
@@ -66,7 +66,7 @@ class _BatchError(Exception):
 
 
 class GroupCommit:
-    """The one writer of a SQLite file."""
+    """The only writer of a SQLite file: runs transactions in batches, each with one COMMIT."""
 
     def __init__(
         self,
@@ -94,7 +94,10 @@ class GroupCommit:
         self._idle: list[asyncio.Future[None]] = []
 
     def submit(self, work: Work[Any]) -> asyncio.Future[Any]:
-        """Puts `work` into the next batch; the future is done once that batch has ended."""
+        """Puts `work` into the next batch; the future is done once that batch has ended.
+
+        Raises StoreUnavailable when the writer is closed.
+        """
         if self._closed:
             raise StoreUnavailable(f"database {self._name} is closed")
         member = BatchMember(work, self._loop.create_future())
@@ -105,7 +108,7 @@ class GroupCommit:
         return member.future
 
     async def close(self) -> None:
-        """Lets the transactions that were asked for end, then closes the connection."""
+        """Waits for the submitted transactions to end, then closes the connection."""
         self._closed = True
         if self._busy:
             self._idle.append(self._loop.create_future())
@@ -133,25 +136,25 @@ class GroupCommit:
             self._thread.submit(self._commit, self._committed)
         except _BatchError as ended:
             self._end_batch(ended.failure)
-        except Exception as error:  # bookkeeping failed: nobody may be left waiting for this batch
+        except Exception as error:  # the batch itself failed: its members must not wait for ever
             self._end_batch(translate(error, self._name))
 
     def _run_next(self) -> None:
         member = self._waiting.popleft()
-        if member.future.done():  # cancelled before its turn: it never happens
+        if member.future.done():  # cancelled before its turn: it does not run
             return
         self._batch.append(member)
         self._connection.execute("SAVEPOINT member")
         member.context.run(self._run, member)
         if member.error is not None:
             self._connection.execute("ROLLBACK TO member")
-        # It is not released: COMMIT does that for all of them, and a statement less for each counts.
+        # The savepoint is not released: COMMIT releases all, which saves a statement for each member.
 
     def _run(self, member: BatchMember) -> None:
         tx = member.tx = SqliteTransaction(self._connection, self._name, self._faults)
         try:
             member.result = run_inline(member.work, tx)
-        except BaseException as error:  # whatever it is, it belongs to whoever asked for the work
+        except BaseException as error:  # of any kind: it is raised to the code that submitted the work
             member.error = error
         failure = tx.end()
         member.error = member.error or failure
@@ -165,7 +168,8 @@ class GroupCommit:
         self._faults.point("store.committed")
 
     def _require_same_file(self) -> None:
-        """What is committed to a file that was removed or replaced is lost, though it would be answered as done."""
+        """Raises StoreUnavailable if the file was removed or replaced: a commit to the old file would be lost, although
+        it would be reported as done."""
         if identity_of(self._path) != self._identity:
             raise StoreUnavailable(f"database {self._name} was removed or replaced while it is open")
 
@@ -174,8 +178,8 @@ class GroupCommit:
             self._end_batch(None)
             return
         if code_of(error) == sqlite3.SQLITE_IOERR:
-            # After a failed fsync nobody knows what is on the disk, and asking again may answer that
-            # all is well: only a new process, which reads the file anew, can tell.
+            # After a failed fsync it is not known what is on the disk, and a second fsync may report success.
+            # Only a new process, which reads the file again, can tell.
             self._strike(f"database {self._name}: the disk failed during a commit: {error}")
         self._end_batch(error if isinstance(error, StoreError) else translate(error, self._name))
 
@@ -199,7 +203,7 @@ class GroupCommit:
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):  # if it stays open, the next BEGIN says so
+            with contextlib.suppress(sqlite3.Error):  # if the transaction stays open, the next BEGIN fails
                 self._connection.execute("ROLLBACK")
 
     def _rest(self) -> None:

@@ -1,6 +1,7 @@
-"""Reads of SQLite that may take long: on threads and connections of their own, and each for a limited time.
+"""Long reads of SQLite: on threads and connections of their own, each for a limited time.
 
-SQLite lets Python's lock go while it works, so the event loop goes on meanwhile. One core is left to it.
+SQLite releases Python's interpreter lock while it works, so the event loop runs on meanwhile. One core is left to
+the event loop.
 """
 
 import asyncio
@@ -22,13 +23,16 @@ T = TypeVar("T")
 
 THREADS = max(1, min(2, (os.cpu_count() or 1) - 1))
 LONGEST_READ = 1.0
-"""Seconds, with the wait for a thread, after which such a read is given up."""
+"""Seconds after which a long read is ended, including the wait for a thread."""
 _STEPS_BETWEEN_CHECKS = 10_000
-"""Instructions of SQLite's virtual machine between two checks of the time: well below a millisecond."""
+"""Instructions of SQLite's virtual machine between two checks of the time; they take well below a millisecond."""
 
 
 class LongReads:
-    """Runs reads beside the event loop; `connect` opens a connection that only reads."""
+    """Runs reads on threads beside the event loop; `connect` opens a read-only connection.
+
+    A read may take `longest` seconds, including its wait for a thread.
+    """
 
     def __init__(
         self, name: str, connect: Callable[[], sqlite3.Connection], clock: Clock, longest: float = LONGEST_READ
@@ -41,14 +45,14 @@ class LongReads:
         self._free: list[sqlite3.Connection] = []
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returns. Raises StoreUnavailable when it takes too long."""
+        """Runs `work` and returns its result. Raises StoreUnavailable when it takes too long."""
         until = self._clock.monotonic() + self._longest
         context, loop = copy_context(), asyncio.get_running_loop()
         result: T = await loop.run_in_executor(self._pool, lambda: context.run(self._read, work, until))
         return result
 
     async def close(self) -> None:
-        """Waits for what runs, then closes the connections."""
+        """Waits for running reads, then closes the connections."""
         await asyncio.to_thread(self._pool.shutdown)
         while self._free:
             self._free.pop().close()
@@ -78,7 +82,7 @@ class LongReads:
 
 
 def finish(work: Work[T], tx: SqliteSnapshot) -> T:
-    """Runs a read to its end at once."""
+    """Runs the work of a read to its end on this thread, and raises the error of a statement, if one failed."""
     try:
         result = run_inline(work, tx)
     finally:

@@ -1,11 +1,11 @@
-"""Whether a path still leads to the file that was opened there."""
+"""Identifies files, to find out whether a path still leads to the file that was opened there."""
 
 import os
 from pathlib import Path
 
 
 def identity_of(path: Path | str) -> tuple[int, int] | None:
-    """The device and the inode that a path leads to now; None when nothing can be reached there."""
+    """Returns the device and the inode of the file at a path; None when there is none or it cannot be reached."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""One transaction of SQLite: statements run at once, on the caller's thread."""
+"""The transactions of SQLite; their statements run at once, on the calling thread."""
 
 import re
 import sqlite3
@@ -26,10 +26,10 @@ def _parameters(sql: str) -> int:
 
 
 def bind(sql: str, values: Sequence[Value]) -> dict[str, Value]:
-    """The values by the names that SQLite gives to `$1`, `$2`, ...
+    """Returns the values by the names that SQLite gives to `$1`, `$2`, ...
 
-    Never a sequence: SQLite numbers parameters by first appearance, so `$2 ... $1` would swap them
-    silently.
+    Values are never bound as a sequence: SQLite numbers parameters by their first appearance, so `$2 ... $1`
+    would swap them silently. Raises ValueError if the number of values is wrong.
     """
     if _parameters(sql) != len(values):
         raise ValueError(f"the statement has {_parameters(sql)} parameters and was given {len(values)} values")
@@ -52,7 +52,7 @@ def _first(cursor: sqlite3.Cursor) -> Row | None:
 
 
 class SqliteTransaction:
-    """Implements `Transaction`. After a statement has failed every other one fails too, as in PostgreSQL."""
+    """Implements `Transaction`. After a statement has failed, every later one fails, too, as in PostgreSQL."""
 
     reading = False
 
@@ -100,7 +100,7 @@ class SqliteTransaction:
         self._require_open()  # and nothing else: a SQLite file has one writer at a time
 
     def end(self) -> StoreError | None:
-        """Lets nothing more through; returns the error of a statement, which the work may have swallowed."""
+        """Refuses every further statement; returns the error of a failed one, which the work may have swallowed."""
         failure, self._ended = self._ended, StoreError("the transaction has ended")
         return failure
 
@@ -122,11 +122,11 @@ class SqliteTransaction:
 
 
 class SqliteSnapshot(ReadOnly, SqliteTransaction):
-    """The transaction of a `read`: nothing comes of it, so there is nothing to announce or to lock."""
+    """The transaction of a `read`: it commits nothing, so it refuses to notify and to lock."""
 
 
 class SqliteSingleRead(SqliteSnapshot):
-    """A `read` of one statement, which is its own snapshot."""
+    """The transaction of a `read` of one statement, which is its own snapshot."""
 
     _asked = False
 
