@@ -109,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
         self.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._reply is None:  # whatever it is, nobody has asked for it
+        if self._reply is None:  # data without a request
             self.abort()
             return
         try:

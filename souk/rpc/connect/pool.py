@@ -171,7 +171,7 @@ class Pool:
         except (OSError, TimeoutError):
             self._failed(for_calls)
             return
-        if not connection.alive:  # turned away at the door
+        if not connection.alive:  # the server has rejected it
             self._failed(for_calls)
             connection.abort()
             return
@@ -183,7 +183,7 @@ class Pool:
         path = socket_path(self.address)
         if path:
             transport, connection = await self._loop.create_unix_connection(lambda: ClientConnection(self), path)
-            if transport.get_extra_info("peername") is None:  # asyncio takes a full backlog for a connection
+            if transport.get_extra_info("peername") is None:  # asyncio mistakes a full backlog for a connection
                 raise ConnectionRefusedError
         else:
             host, _, port = self.address.rpartition(":")

@@ -56,7 +56,7 @@ class ConnectReply(asyncio.Future[Reply]):
             status = status._replace(sent=self._handed_over)
             self._carrier = None
             self.set_exception(failed(self.call.method, status, initial))
-            self.exception()  # else asyncio complains of a call that nobody awaited
+            self.exception()  # otherwise asyncio complains about a call that nobody awaits
 
     def cancel(self, msg: object = None) -> bool:
         if not super().cancel(msg):

@@ -63,7 +63,7 @@ class ServerConnection(asyncio.Protocol):
         self._leaving = False
         self._initial: Pairs = ()
         self._discarded = 0
-        self._continued = False  # that the body may come
+        self._continued = False  # whether the head was admitted, so that the body may come
         self._asked = False
         self.since = server.clock.monotonic()
         self.stuck = False
@@ -114,7 +114,7 @@ class ServerConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.stuck, self.since = True, self._server.clock.monotonic()
         if not self._leaving:
-            self._transport.pause_reading()  # who does not read answers asks for no more
+            self._transport.pause_reading()  # a peer that does not read answers must not send more requests
 
     def resume_writing(self) -> None:
         self.stuck = False
@@ -127,8 +127,8 @@ class ServerConnection(asyncio.Protocol):
             return
         self._leaving = True
         self._transport.write(last_words or request.goodbye())
-        if self._transport.can_write_eof():  # TLS has no half of a connection
-            with suppress(OSError):  # the peer may be gone, and the loop not know yet
+        if self._transport.can_write_eof():  # TLS cannot close one direction alone
+            with suppress(OSError):  # the peer may be gone, and the loop may not know it yet
                 self._transport.write_eof()
         asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
 

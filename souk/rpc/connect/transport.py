@@ -138,7 +138,7 @@ class ConnectTransport:
             await asyncio.wait(running, timeout=grace)
         for pool in pools:
             await pool.abort()
-        await asyncio.sleep(0)  # else the loop may be closed before it has closed the connections
+        await asyncio.sleep(0)  # otherwise the loop may be closed before it has closed the connections
         if self._streams is not None:
             await self._streams.close(grace)
 

@@ -60,7 +60,7 @@ class LocalReply(asyncio.Future[Reply]):
             self.set_result(Reply(message or b"", self._initial, status.trailing))
         else:
             self.set_exception(failed(self._method, status, self._initial))
-            self.exception()  # else asyncio complains of a call that nobody awaited
+            self.exception()  # otherwise asyncio complains about a call that nobody awaits
 
     def cancel(self, msg: object = None) -> bool:
         if not super().cancel(msg):

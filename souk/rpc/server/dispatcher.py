@@ -8,8 +8,8 @@ Each handler runs in a task and a context of its own. What it raises becomes a s
 |---|---|
 | `context.abort`, `abort_with_status` | the given one |
 | DomainError with a reason that the method's contract lists | the reason's code, google.rpc.ErrorInfo |
-| CallerTokenRefused | UNAVAILABLE with what is wrong, and the reason CALLER_TOKEN_REFUSED of the domain souk |
-| StoreUnavailable, Overloaded | UNAVAILABLE without text, logged: what was asked for may have happened |
+| CallerTokenRefused | UNAVAILABLE with the cause as text, and the reason CALLER_TOKEN_REFUSED of the domain souk |
+| StoreUnavailable, Overloaded | UNAVAILABLE without text, logged: the request may have taken effect |
 | anything else | UNKNOWN without text, logged with its trace |
 """
 
