@@ -92,7 +92,7 @@ class ConnectTransport:
         return stream
 
     async def date(self, address: str, patience: float) -> str:
-        """Asks an instance for its date, and waits `patience` seconds; empty if it does not answer."""
+        """Asks an instance for its date, and waits `patience` seconds once it is connected; empty without an answer."""
         target = "" if self._closed else self._connect_address(address)
         if not target:
             return ""
