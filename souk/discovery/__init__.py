@@ -1,1 +1,1 @@
-"""Where the instances of a service are."""
+"""Service discovery: registers instances of services and finds them, by one port with several adapters."""

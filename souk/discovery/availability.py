@@ -1,4 +1,4 @@
-"""Whether a registry can be reached, and the waits between tries."""
+"""Tracks whether a registry can be reached, and waits between tries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,14 +10,15 @@ from souk.telemetry.logs import logger
 _log = logger("discovery")
 
 QUICK = Backoff(initial=0.05, cap=0.5)
-"""A registry that comes back is found before the grace that it gives is over."""
+"""Short enough that a client finds a registry that has restarted before the registry's grace is over."""
 
 
 class Availability:
-    """What one adapter's streams and polls have learned of their registry.
+    """Whether one adapter's registry can be reached, as its streams and polls find.
 
-    `expected` are the errors by which an adapter sees that the registry is away; any other is told in
-    the log as well, for it is a mistake somewhere. `line` says what an error means.
+    `away` says why the registry cannot be reached; it is empty when it can. `expected` are the errors that
+    mean that the registry is away; any other error is a bug, and is logged with its trace. `line` turns an
+    error into one line of text.
     """
 
     def __init__(
@@ -34,18 +35,18 @@ class Availability:
         self._finds = 0
 
     def found(self) -> None:
-        """The registry has answered."""
+        """Notes that the registry has answered."""
         self.away = ""
         self._finds += 1
 
     def lost(self, error: Exception) -> None:
-        """The registry has not answered."""
+        """Notes that the registry has not answered, and why."""
         self.away = " ".join(self._line(error).split())[:200] or type(error).__name__
         if not isinstance(error, self._expected):
             _log.error("discovery failed unexpectedly", exc_info=error)
 
     async def keep(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Runs `attempt` until it returns: again with back-off whenever it fails."""
+        """Runs `attempt` until it returns; after a failure it runs it again, with back-off."""
         tries = 0
         while True:
             finds = self._finds

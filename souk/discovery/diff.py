@@ -1,4 +1,4 @@
-"""What changed between two moments."""
+"""Computes the changes between two sets of instances, and applies a change to one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ Known = Mapping[str, Instance]
 
 
 def by_id(instances: Iterable[Instance]) -> dict[str, Instance]:
-    """The instances in the order of their ids."""
+    """Returns the instances by id, in the order of their ids."""
     return {instance.id: instance for instance in sorted(instances, key=lambda one: one.id)}
 
 
 def differences(before: Known, after: Known) -> list[Change]:
-    """What must be told to someone who knows `before`: first what is there, then what is not there any more.
+    """Returns the changes that lead from `before` to `after`: first `Joined` and `Changed`, then `Left`.
 
-    In this order nobody sees a service without an instance while one is replaced by another.
+    In this order a watcher never sees a service without an instance while one instance replaces another.
     """
     changes: list[Change] = []
     for name, instance in after.items():
@@ -29,7 +29,7 @@ def differences(before: Known, after: Known) -> list[Change]:
 
 
 def applied(before: Known, change: Change) -> dict[str, Instance]:
-    """What is known after a change."""
+    """Returns the known instances after a change."""
     after = dict(before)
     if isinstance(change, Left):
         after.pop(change.instance.id, None)
@@ -40,10 +40,10 @@ def applied(before: Known, change: Change) -> dict[str, Instance]:
 
 @dataclass(slots=True)
 class Memory:
-    """What is known of a service across the lives of a registry that forgets.
+    """The known instances of a service, kept over restarts of a registry that forgets.
 
-    A registry that has just started does not know yet who is there. Until it has settled, an instance
-    that only an earlier life knew is kept.
+    A registry that has just started does not know all instances yet. Until it has settled, an instance
+    that was known only before the restart is kept.
     """
 
     known: dict[str, Instance] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Memory:
     _unconfirmed: dict[str, Instance] = field(default_factory=dict)
 
     def hear(self, life: str, settled: bool, instances: Iterable[Instance]) -> dict[str, Instance]:
-        """Takes all that a life of the registry knows; returns what is to be believed."""
+        """Takes all instances that the registry lists in one `life`, between two restarts; returns those to use."""
         listed = by_id(instances)
         if life != self._life:
             self._life, self._unconfirmed = life, self.known

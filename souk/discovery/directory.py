@@ -1,6 +1,6 @@
-"""Who can be called right now, for everybody in one process.
+"""The directory of one process: the instances of each service that can be called now.
 
-Static stability: what was known last stays known while the registry is away.
+Static stability: the last known instances stay in use while the registry is away.
 Source: Colm MacCarthaigh, "Static stability using Availability Zones" (Amazon Builders' Library).
 """
 
@@ -17,13 +17,14 @@ from souk.telemetry.logs import logger
 _log = logger("discovery")
 
 POLL_EVERY = 0.5
-"""Seconds between two checks of whether the registry is there; only the log depends on it."""
+"""Seconds between two checks of whether the registry is away, which are only for the log; also the wait before a
+failed watch begins again."""
 
 Listener = Callable[[tuple[Instance, ...]], None]
 
 
 class Directory:
-    """The last known instances of each service that anybody has asked for."""
+    """The last known instances of each service that was asked for in this process."""
 
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
@@ -34,23 +35,23 @@ class Directory:
 
     @property
     def away(self) -> str:
-        """Why the registry cannot be reached at the moment, in a line; empty when it can."""
+        """Why the registry cannot be reached now, in one line; empty when it can."""
         return self._registry.away
 
     def instances(self, service: str) -> tuple[Instance, ...]:
-        """The instances known last, in the order of their ids; begins to watch when first asked."""
+        """Returns the last known instances, in the order of their ids. The first call begins to watch the service."""
         return self._entry(service).instances
 
     def counts(self) -> dict[str, int]:
-        """How many instances are known, by service that anybody has asked for."""
+        """Counts the known instances of each service that was asked for."""
         return {service: len(entry.instances) for service, entry in self._entries.items()}
 
     def on_change(self, service: str, callback: Listener) -> None:
-        """Calls `callback` with all instances after each change, in the turn of the loop that brings it."""
+        """Calls `callback` with all instances after each change, in the same turn of the event loop."""
         self._entry(service).listeners.append(callback)
 
     async def known(self, service: str, timeout: float) -> tuple[Instance, ...]:
-        """Waits up to `timeout` seconds for an instance; returns those that are known then, perhaps none."""
+        """Waits up to `timeout` seconds for an instance. Returns the known instances, or none after the time-out."""
         entry = self._entry(service)
         try:
             async with asyncio.timeout(timeout):
@@ -62,7 +63,7 @@ class Directory:
         return entry.instances
 
     async def close(self) -> None:
-        """Ends the watches; the registry itself is its owner's to close."""
+        """Ends the watches. It does not close the registry; the registry's owner does that."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -81,7 +82,7 @@ class Directory:
         self._tasks.add(task)
 
     async def _watch_again(self, service: str, entry: "_ServiceEntry") -> None:
-        """A watch that fails is a mistake in its adapter; it must not leave a service without news."""
+        """Watches a service, and begins again when the watch fails, which is a bug in the adapter."""
         while True:
             try:
                 return await self._watch(service, entry)
@@ -100,7 +101,7 @@ class Directory:
             await asyncio.sleep(POLL_EVERY)
 
     def _say(self, away: str) -> None:
-        """Says in the log when the registry goes away and when it is back, once each."""
+        """Logs once when the registry goes away, and once when it is back."""
         if away and self._away_since is None:
             self._away_since = self._clock.monotonic()
             _log.warning("registry is unavailable; the last known instances stay in use", why=away)
@@ -111,7 +112,7 @@ class Directory:
 
 
 class _ServiceEntry:
-    """One service."""
+    """What the directory knows of one service."""
 
     def __init__(self) -> None:
         self.known: Known = {}
@@ -120,7 +121,7 @@ class _ServiceEntry:
         self.changed = asyncio.Event()
 
     def take(self, known: Known) -> None:
-        """Remembers, and tells everybody who listens, even when one of them fails."""
+        """Stores the known instances and calls every listener, even when one of them fails."""
         self.known = known
         self.instances = tuple(known[name] for name in sorted(known))
         self.changed.set()

@@ -17,7 +17,7 @@ ADAPTERS = {
     "eureka": "external.eureka",
     "dns": "external.dns",
 }
-"""The module of `souk.discovery` that stands for a scheme."""
+"""The module of `souk.discovery` for each scheme."""
 CLUSTERS = ("etcd",)
 """Schemes whose URL may name several hosts."""
 
@@ -27,16 +27,17 @@ class _Adapter(Protocol):
 
 
 async def open_registry(url: str, clock: Clock) -> Registry:
-    """The registry at `unix:PATH`, `grpc://host:port`, or one of consul, etcd, eureka and dns as their modules say.
+    """Opens the registry at `unix:PATH`, `grpc://host:port`, or an URL for consul, etcd, eureka or dns.
 
-    Does not wait for it: one that is away is found later. Raises ConfigurationError for an URL that
-    is none, and when the packages of an adapter are not installed; it quotes nothing that may be a password.
+    Each adapter's module describes its URL. It does not wait for a connection: a registry that is away is found
+    later. Raises ConfigurationError for an invalid URL, and when the packages of an adapter are not installed; the
+    message quotes nothing that may be a password.
     """
     try:
         parts = urlsplit(url)
         hosts = hosts_of(parts)
     except ValueError:
-        # Not even the reason: in an URL whose password has a slash, it takes half of that for the port.
+        # The reason is not quoted either: if the password has a slash, it contains half of the password as the port.
         raise ConfigurationError(
             "what is given is not the URL of a registry: it must read scheme://host:port"
         ) from None

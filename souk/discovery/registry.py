@@ -1,15 +1,15 @@
-"""The port of discovery: who offers a service, and where.
+"""The port of discovery: which instances offer a service, and at which addresses.
 
 Guarantees, the same for every adapter and proved by `souk.testing.registry_suite`:
 
-- An instance that registered is seen by every watcher of its service until it leaves, says that it is
-  not healthy, or its lease runs out because its process has died. It is seen once, whatever the number
-  of leases that were renewed or registrations that were repeated under its id.
-- A watch begins with a `Joined` for each instance that is there, and then tells of each change once, in
-  order. Changes that follow each other closely may be told as one.
-- A registry that goes away tells nothing: a watch goes on by itself, with back-off, and what was known
-  stays known (static stability). What changed meanwhile is told when it is back. A registration is
-  renewed by itself as well, also when the registry has forgotten everything.
+- Every watcher of a service knows a registered instance until the instance leaves, is set to not
+  healthy, or loses its lease because its process has died. A watcher knows it once, however often its lease
+  is renewed or its registration is repeated under the same id.
+- A watch begins with a `Joined` for each instance that is there, and then yields each change once, in
+  order. Changes that follow each other closely may be yielded as one.
+- While a registry is away a watch yields nothing: it goes on by itself, with back-off, and the known
+  instances stay known (static stability). Changes meanwhile are yielded when the registry is back. A
+  registration is renewed by itself as well, also when the registry has forgotten everything.
 - Text in an instance comes back as it was given. Names and ids are ASCII letters, digits, `-`, `_`, `.`.
 """
 
@@ -22,7 +22,7 @@ from souk.kernel.addresses import LONGEST_PATH, socket_path
 from souk.kernel.errors import ConfigurationError
 
 LONGEST_TEXT = 512
-"""Characters of one text in an instance: what Consul takes as a value of metadata."""
+"""The most characters of one text in an instance: what Consul accepts as a value of metadata."""
 
 HEAVIEST = 1_000
 
@@ -32,8 +32,8 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One process that offers a service. `id` is its own among all; `address` is where it takes calls by gRPC:
-    host:port, or unix:/absolute/path for those on the same machine.
+    """One process that offers a service. `id` is unique among all; `address` is where it takes calls by gRPC:
+    host:port, or unix:/absolute/path for callers on the same machine.
 
     `weight` is its share of calls beside others, 1 to 1,000. `metadata` is short text, such as the
     port of another protocol.
@@ -57,7 +57,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An instance goes on under the same id, with another address, version, zone, weight or metadata."""
+    """An instance has another address, version, zone, weight or metadata, under the same id."""
 
     instance: Instance
 
@@ -76,42 +76,42 @@ class Registration(Protocol):
     """An instance's registration, renewed until it leaves."""
 
     async def set_healthy(self, healthy: bool) -> None:
-        """Whether it takes calls. It does, unless it says otherwise."""
+        """Sets whether the instance takes calls. At first it does."""
         ...
 
     async def update(self, instance: Instance) -> None:
-        """Says something else about the same instance; its id and service stay."""
+        """Changes the instance's data; its id and service stay."""
         ...
 
     async def leave(self) -> None:
-        """Leaves; returns when the registry knows, or has been away for a moment. May be repeated."""
+        """Withdraws the instance; returns when the registry knows, or has been away for a moment. May be repeated."""
         ...
 
 
 class Registry(Protocol):
-    """Where instances register and are looked for."""
+    """Registers instances, and watches the instances of services."""
 
     async def register(self, instance: Instance) -> Registration:
-        """Announces an instance, and keeps its lease. Returns at once when the registry is away: it
-        will be told as soon as it is back. Raises ConfigurationError for what it can never hold."""
+        """Announces an instance, and renews its lease. Returns at once when the registry is away, and announces the
+        instance as soon as it is back. Raises ConfigurationError for an instance that it can never hold."""
         ...
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
-        """Changes among a service's instances, until the registry is closed; `aclose` ends the watch."""
+        """Yields the changes among a service's instances until the registry is closed; `aclose` ends the watch."""
         ...
 
     @property
     def away(self) -> str:
-        """Why the registry cannot be reached at the moment, in a line; empty when it can."""
+        """Why the registry cannot be reached now, in one line; empty when it can."""
         ...
 
     async def close(self) -> None:
-        """Leaves with every registration and ends every watch."""
+        """Withdraws every registration and ends every watch."""
         ...
 
 
 def is_address(text: str) -> bool:
-    """Whether it is host:port, or unix:/absolute/path that a socket can have."""
+    """Returns whether a text is host:port, or unix:/absolute/path with a path that a socket can have."""
     path = socket_path(text)
     if path:
         return path.startswith("/") and path.isprintable() and len(path.encode()) <= LONGEST_PATH
@@ -120,7 +120,7 @@ def is_address(text: str) -> bool:
 
 
 def checked(instance: Instance) -> Instance:
-    """The instance, if every registry can hold it. Raises ConfigurationError for one that none should."""
+    """Returns the instance if it is valid for the port. Raises ConfigurationError if it is not."""
     wrong = next(_wrong(instance), "")
     if wrong:
         raise ConfigurationError(f"instance {instance.id!r} of {instance.service!r} cannot be registered: {wrong}")

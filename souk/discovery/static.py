@@ -1,4 +1,4 @@
-"""Addresses that are known from the start and never change."""
+"""A registry of fixed addresses, which never change."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -9,7 +9,7 @@ from souk.discovery.watch_fanout import Tell, Watches
 
 
 class StaticRegistry:
-    """The port's `Registry` over a list; never away. Whoever registers is not heard: the list says all."""
+    """The port's `Registry` over a list of addresses. It is never away, and it ignores registrations."""
 
     def __init__(self, addresses: Mapping[str, Sequence[str]]) -> None:
         self._known: dict[str, Known] = {
@@ -22,15 +22,15 @@ class StaticRegistry:
 
     @property
     def away(self) -> str:
-        """Always empty."""
+        """Always empty: a list is never away."""
         return ""
 
     async def register(self, instance: Instance) -> "Unheard":
-        """Does nothing."""
+        """Only checks the instance: the list is not changed."""
         return Unheard(checked(instance))
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
-        """A `Joined` for each address, and nothing after that."""
+        """Yields a `Joined` for each address, and no changes after that."""
         return self._watches.watch(service)
 
     async def close(self) -> None:
@@ -43,7 +43,7 @@ class StaticRegistry:
 
 
 class Unheard:
-    """A registration where somebody else decides who is there."""
+    """A registration without effect, at a registry whose instances are given from outside."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -52,7 +52,7 @@ class Unheard:
         """Does nothing."""
 
     async def update(self, instance: Instance) -> None:
-        """Does nothing but refuse what no registry can hold."""
+        """Only checks the instance. Raises ConfigurationError if it is not valid."""
         self.instance = checked(instance)
 
     async def leave(self) -> None:

@@ -1,4 +1,4 @@
-"""Many watches over one watch of the registry for each service."""
+"""Shares one watch of the registry for each service among many watchers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -9,14 +9,14 @@ from souk.discovery.registry import Change
 Tell = Callable[[Known], None]
 
 Follow = Callable[[str, Tell], Awaitable[None]]
-"""Tells all instances of a service whenever they may have changed, for ever."""
+"""Passes all instances of a service to `Tell` whenever they may have changed, for ever."""
 
 
 class Watches:
-    """The watches of one adapter, which says by `follow` what it sees of a service.
+    """The watches of one adapter, which follows a service by `follow`.
 
-    A service is followed while anybody watches it. A slow watcher hears several changes as one, so
-    nothing grows while it waits.
+    A service is followed while it has watchers. A slow watcher gets several changes as one, so that
+    no queue grows while it waits.
     """
 
     def __init__(self, follow: Follow) -> None:
@@ -25,7 +25,7 @@ class Watches:
         self._closed = False
 
     async def watch(self, service: str) -> AsyncGenerator[Change, None]:
-        """The changes, beginning with what is there; ends when the adapter is closed."""
+        """Yields the changes, beginning with the present instances; ends when the adapter is closed."""
         if self._closed:
             return
         followed = self._followed.get(service)
@@ -53,7 +53,7 @@ class Watches:
 
 
 class _Followed:
-    """One service, and who watches it."""
+    """One service that is followed, and its watchers."""
 
     def __init__(self, service: str, follow: Follow) -> None:
         self.latest: Known = {}
@@ -70,14 +70,14 @@ class _Followed:
             wake.set()
 
     def join(self) -> asyncio.Event:
-        """An event that is set whenever there may be something to tell."""
+        """Adds a watcher; returns an event that is set whenever the instances may have changed."""
         wake = asyncio.Event()
         wake.set()
         self._wakes.add(wake)
         return wake
 
     def part(self, wake: asyncio.Event) -> bool:
-        """Whether nobody watches any more."""
+        """Removes a watcher; returns whether none is left."""
         self._wakes.discard(wake)
         return not self._wakes
 

@@ -1,15 +1,14 @@
-"""The broker port: how a relay gets events to a consumer.
+"""The broker port: how a relay hands events to a consumer.
 
 Guarantees that every adapter gives, proved by `souk.testing.events_suite`:
 
-- `hand_over` returns only for events that will not be lost any more: the consumer has handled them,
-  or a broker has stored them durably. Until then the relay sends them again, so it may be called
-  any number of times with the same events.
+- Durability: a result means that the event will not be lost any more: the consumer has handled it,
+  or a broker has stored it durably. Until then the relay sends the event again, so `hand_over` may be
+  called any number of times with the same events.
 - Order: events of one key are taken in the order of the list. The relay makes one call at a time
-  for each consumer, and never one for a later event of a key before an earlier one is answered.
-- The answer speaks of those events that were taken; the rest is to be sent again, and then also
-  whatever follows it in its key. It may be cancelled at any time, and then has either taken an
-  event or not.
+  for each consumer, and never sends a later event of a key before an earlier one is answered.
+- Partial answers: an event without a result is to be sent again, and so is every event that follows it
+  in its key. The call may be cancelled at any time; each event is then either taken or not.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from soukapi.v1.event_pb2 import DeliveryResult, Event
 
 
 class SubscriptionLike(Protocol):
-    """A consumer by name, and the full names of the events that it hears."""
+    """A consumer by name, and the full names of the event types that it subscribes to."""
 
     @property
     def consumer(self) -> str: ...
@@ -30,7 +29,7 @@ class SubscriptionLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A consumer in a service, and what it hears."""
+    """A consumer in a service, and the event types that it subscribes to."""
 
     service: str
     consumer: str
@@ -38,13 +37,16 @@ class Route:
 
     @property
     def name(self) -> str:
-        """Unique in the system, such as "notification/order-mails"."""
+        """The consumer's name in the system, which is unique, such as "notification/order-mails"."""
         return f"{self.service}/{self.consumer}"
 
 
 class Broker(Protocol):
-    """Gets events to a consumer; see the module for its guarantees."""
+    """Hands events to a consumer; the module's docstring states the guarantees."""
 
     async def hand_over(self, route: Route, events: Sequence[Event]) -> Sequence[DeliveryResult]:
-        """How those of `events` ended that did. Any exception means: away for now, send again."""
+        """Sends events; returns a result for each one that was taken.
+
+        Any exception means that the consumer is unavailable now and the events are to be sent again.
+        """
         ...

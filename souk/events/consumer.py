@@ -1,15 +1,15 @@
-"""The receiving end: hands events to their consumers, those of a key one by one and in order.
+"""The receiving end of events: passes them to their consumers, those of one key one by one and in order.
 
-A handler says how an event ended by how it returns:
+How a handler ends decides what becomes of the event:
 
-- it returns: handled;
-- PoisonedEvent: it can never be handled; the relay parks it with the reason, and goes on;
-- something it needs is away (the database, another service, its own time limit): the event is sent
-  again, for ever;
-- any other exception: a bug, perhaps. The event is sent again a few times, then parked.
+- it returns: the event is handled;
+- it raises PoisonedEvent: the event can never be handled; the relay parks it with the reason, and goes on;
+- something it needs is unavailable (the database, another service), or its time limit is over: the event is
+  sent again, without limit;
+- it raises any other exception: perhaps a bug. The event is sent again a few times, then parked.
 
-Deliveries may repeat. A consumer with a database asks `Inbox.first_time` in the transaction in which
-it acts; a stateless one derives the id of what it sends from the event's.
+Deliveries may repeat. A consumer with a database calls `Inbox.first_time` in the transaction in which
+it acts; a stateless one derives the ids of what it sends from the event's id.
 """
 
 import asyncio
@@ -39,13 +39,13 @@ from souk.kernel.errors import (
 from souk.telemetry.logs import logger
 
 Handler = Callable[[Event], Awaitable[None]]
-"""Handles one event; see the module for what its exceptions mean."""
+"""Handles one event; the module's docstring says what its exceptions mean."""
 
 UNKNOWN_CONSUMER = "UNKNOWN_CONSUMER"
 
 _AWAY = (StoreUnavailable, Overloaded, VersionConflict, LeaseLost, TimeoutError, ConnectionError)
 _SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""What this machine is short of, or what is wrong with its disk: also nothing about the event."""
+"""Errors of a machine that lacks a resource or has a bad disk; they are not the event's fault either."""
 _AWAY_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -58,7 +58,7 @@ _AWAY_CODES = frozenset(
 )
 _TURNED_AWAY = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 _OF_THE_PLATFORM = ("", UNAUTHENTICATED, FORBIDDEN)
-"""Reasons of a call that was turned away before anything looked at it: a clock is wrong, or a secret."""
+"""Reasons of a call that was rejected before its request was read: a clock or a secret is wrong."""
 
 _log = logger("events")
 
@@ -66,9 +66,9 @@ _log = logger("events")
 class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
     """Serves soukapi.v1.EventSink for the `consumers` of one service, by name.
 
-    Up to `at_once` keys of a delivery are handled at the same time. One event may take
-    `event_timeout` seconds; a delivery stops early when what is left of its deadline is less, so that
-    what was handled is always acknowledged.
+    Up to `at_once` keys of a delivery are handled at the same time. One event may take `event_timeout` seconds.
+    A delivery stops early when less than that is left to its deadline, so that the events that were handled are
+    always acknowledged.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
     async def Deliver(  # noqa: N802
         self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
     ) -> DeliverResponse:
-        """Handles the events of each key in order; stops, for that key, at the first that must be sent again."""
+        """Handles the events of each key in order; stops a key at its first event that must be sent again."""
         handler = self._consumers.get(request.consumer)
         if handler is None:
             raise DomainError(UNKNOWN_CONSUMER, f"there is no consumer {request.consumer!r} here")
@@ -128,7 +128,7 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         return deadline is None or deadline - self._clock.monotonic() >= self._event_timeout
 
     async def _handle(self, consumer: str, handler: Handler, event: Event) -> DeliveryResult | None:
-        """How the event ended; None when it is to be sent again however often that takes."""
+        """Handles one event; returns None when it is to be sent again without limit."""
         limit = self._clock.monotonic() + self._event_timeout
         deadline = min(limit, current().deadline or limit)
         try:
@@ -147,10 +147,10 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error says that something is away for now, and nothing about the event.
+    """Returns whether an error means that something is unavailable now, and is not the event's fault.
 
-    An event counts as failed only when its handler refuses it, has a bug, or is answered by another service that
-    looked at what it was asked.
+    An event counts as failed only when its handler refuses it or has a bug, or when another service has read the
+    handler's request and refused it.
     """
     if isinstance(error, DomainError):
         return error.retry_after is not None or isinstance(error, Unauthenticated | PermissionDenied)

@@ -1,7 +1,7 @@
-"""One consumer's way out of the outbox. A delivery that is stuck delays no other.
+"""Delivers events from the outbox to one consumer. A delivery that is stuck delays no other.
 
-Order is kept per key because a partition is left alone, for this consumer, from an event that must
-be sent again until that event has ended; the other partitions go on meanwhile.
+Order is kept for each key: when an event must be sent again, its partition waits, for this consumer, until that
+event is delivered or parked; the other partitions go on meanwhile.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ _log = logger("events")
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    """At most `batch` events or `batch_bytes` of payload go at once. Times are in seconds.
+    """The settings of a delivery. At most `batch` events or `batch_bytes` of payload are sent at once.
 
-    An event that a handler fails on is parked after `max_failures` tries. The database is asked
+    An event on which the handler fails is parked after `max_failures` tries. The database is asked
     every `poll` seconds even if nothing wakes the delivery.
     """
 
@@ -42,18 +42,18 @@ class DeliverySettings:
 
 @dataclass(slots=True)
 class _Rest:
-    """A partition that waits, after so many tries in a row, until a point on the monotonic clock."""
+    """The wait of a partition after `tries` failed tries in a row; `until` is on the monotonic clock, in seconds."""
 
     tries: int
     until: float
 
 
 class _Away(Exception):
-    """The consumer's service is away; the cause says how."""
+    """The consumer's service is unavailable; the cause of the exception says why."""
 
 
 class Delivery:
-    """Delivers to the consumer of `route` whatever is pending in the partitions held."""
+    """Delivers to the consumer of `route` the events that are pending in the partitions that are held."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Delivery:
         self.busy: frozenset[int] = frozenset()
 
     def wake(self) -> None:
-        """Says that there may be something to deliver."""
+        """Wakes the delivery, as there may be something to deliver."""
         self._awake.set()
 
     async def run(self) -> None:
@@ -100,7 +100,7 @@ class Delivery:
     async def _deliver_some(self) -> bool:
         epochs = dict(self._leases.held)
         batch = self._cut(await self._find(set(epochs) - self._resting_now()))
-        # The leases may have changed while the database was asked.
+        # The leases may have changed during the query.
         held = self._leases.held
         batch = [pending for pending in batch if held.get(pending.partition) == epochs[pending.partition]]
         if not batch:
@@ -133,7 +133,7 @@ class Delivery:
             if not ended.keys() <= {pending.event.id for pending in batch}:
                 raise ValueError("the consumer answered about other events than it was sent")
         except Exception as error:
-            # Whatever it is, it says nothing about these events: the consumer's service is away.
+            # No exception is the fault of these events: the consumer's service counts as unavailable.
             raise _Away from error
         self._away = 0
         self._faults.point("relay.handled")
@@ -196,7 +196,7 @@ class Delivery:
 
 
 async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Waits until the event is set, at most so long."""
+    """Waits until the event is set, at most `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

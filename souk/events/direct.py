@@ -1,6 +1,6 @@
-"""No broker: the relay calls the consumer's service over soukapi.v1.EventSink.
+"""Delivery without a broker: the relay calls the consumer's service over soukapi.v1.EventSink.
 
-The same code within a process and between processes; the channel makes the difference.
+The same code serves within a process and between processes; only the channel differs.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class DirectBroker:
         self._timeout = timeout
 
     async def hand_over(self, route: Route, events: Sequence[Event]) -> Sequence[DeliveryResult]:
-        """See `Broker.hand_over`."""
+        """Sends events in one call of `Deliver`; each result says how the handler ended for that event."""
         request = DeliverRequest(consumer=route.consumer, events=events)
         with acting_as(self._source, deadline=self._clock.monotonic() + self._timeout, one_try=True):
             response = await EventSinkStub(self._channel_of(route.service)).Deliver(request, timeout=self._timeout)

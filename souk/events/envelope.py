@@ -1,4 +1,4 @@
-"""The envelope of an event, `soukapi.v1.Event`: who, what, when, and the payload unopened."""
+"""The envelope of an event, `soukapi.v1.Event`: source, type, key, time, and the encoded payload."""
 
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 def event_of(row: Row) -> Event:
-    """The event that a row of the outbox holds."""
+    """Returns the event in a row of the outbox."""
     event = Event(
         id=row["id"],
         type=row["type"],
@@ -28,7 +28,7 @@ def event_of(row: Row) -> Event:
 
 
 def unpack(event: Event, kind: type[_M]) -> _M:
-    """The payload as a message of `kind`; raises PoisonedEvent when it is none."""
+    """Decodes the payload as a message of `kind`. Raises PoisonedEvent when it is none."""
     if event.type != kind.DESCRIPTOR.full_name:
         raise PoisonedEvent(f"expected {kind.DESCRIPTOR.full_name}, got {event.type}")
     try:

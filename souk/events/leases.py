@@ -1,7 +1,7 @@
-"""Leases on the outbox's partitions, shared evenly among the relays of one database.
+"""Leases on the outbox's partitions, which the relays of one database share evenly.
 
-Each take-over raises the partition's fencing epoch; what a relay records is refused under an epoch
-that is over. The database's clock judges. Source: Martin Kleppmann, "How to do distributed locking".
+Each take-over raises the partition's fencing epoch; a relay cannot record results under an older epoch.
+Leases are measured by the database's clock. Source: Martin Kleppmann, "How to do distributed locking".
 """
 
 from collections.abc import Callable, Collection
@@ -12,7 +12,7 @@ from souk.store.outbox import PARTITIONS
 
 
 class Leases:
-    """The partitions of one relay, `owner`; a lease lasts `duration` seconds unless renewed."""
+    """The leases of one relay, `owner`; a lease lasts `duration` seconds unless it is renewed."""
 
     def __init__(self, database: Database, owner: str, clock: Clock, duration: float) -> None:
         self._database = database
@@ -24,34 +24,34 @@ class Leases:
 
     @property
     def held(self) -> dict[int, int]:
-        """Epochs by partition; empty once the leases could not be renewed in time."""
+        """The epochs of the held partitions; empty when the leases could not be renewed in time."""
         return self._held if self._clock.monotonic() < self._until else {}
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Stops using partitions that turned out to be somebody else's."""
+        """Stops using partitions that another relay has taken over."""
         for partition in partitions:
             self._held.pop(partition, None)
 
     async def renew(self, busy: Callable[[], Collection[int]]) -> bool:
-        """Renews what is held, takes what is free, and gives up more than a fair share.
+        """Renews the held leases, takes free partitions, and gives up those beyond a fair share.
 
         Partitions that are `busy` are not given up, so that their order is kept. Returns whether
-        there are new ones.
+        new partitions were taken.
         """
         asked = self._clock.monotonic()
         before = set(self._held)
         # Guarded by the lock that it takes first.
         held, share = await self._database.run(self._renew, guarded=True)
-        # In place: a delivery may have read it just now.
+        # Changed in place, as a delivery may have read the same dict just now.
         self._held.clear()
         self._held.update(held)
-        # Counted from before the request: the database's lease began later than that.
+        # Counted from before the request, so that it ends before the lease in the database, which began later.
         self._until = asked + self._duration
         await self._give_up(len(held) - share, busy())
         return not before >= set(self._held)
 
     async def release(self) -> None:
-        """Gives up everything, so that the next relay need not wait for the leases to end."""
+        """Gives up all partitions, so that the next relay does not wait for the leases to end."""
         self._held.clear()
 
         async def work(tx: Transaction) -> None:
@@ -95,7 +95,7 @@ class Leases:
         chosen = sorted(set(self._held) - set(busy))[: max(surplus, 0)]
         if not chosen:
             return
-        # First here, so that no delivery starts on them; only then where others can see it.
+        # Forgotten here first, so that no delivery starts on them, and only then given up in the database.
         self.forget(chosen)
 
         async def work(tx: Transaction) -> None:
@@ -107,6 +107,6 @@ class Leases:
 
 
 async def end_leases(tx: Transaction) -> None:
-    """Of whoever worked on this database before: for one who knows that nobody does now."""
+    """Ends all leases on this database. Only for a process that knows that no other one uses it."""
     await tx.execute("UPDATE souk_outbox_lease SET owner = '', until = 0")
     await tx.execute("DELETE FROM souk_outbox_relay")

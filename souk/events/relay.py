@@ -1,8 +1,8 @@
-"""The relay: takes events out of one service's outbox and gets them to every consumer.
+"""The relay: takes events from one service's outbox and delivers them to every consumer.
 
-At least once, in order per key and consumer, for ever. Several relays may work on one database: each
-partition is leased to one. A consumer's service that is away parks nothing; a poisoned event is
-parked, and can be replayed.
+It delivers at least once, in order for each key and consumer, and never gives up. Several relays may work on one
+database: each partition is leased to one. While a consumer's service is unavailable no event is parked; a
+poisoned event is parked, and can be replayed.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ from souk.telemetry.logs import logger
 _log = logger("events")
 
 REPLAYED = "souk_outbox_replayed"
-"""Notified when a parked event became pending again."""
+"""The database channel that is notified when a parked event becomes pending again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """Times are in seconds.
+    """The settings of a relay. Times are in seconds.
 
-    After a wake-up the relay waits `linger` for more to come. Events are kept for `retention` after
-    everybody had them, inbox marks for `inbox_retention`; `sweep` is how often old ones are deleted.
+    After a wake-up the relay waits `linger` for more events. Events that every consumer has handled are kept until
+    they are `retention` old, and ids in the inbox for `inbox_retention`; `sweep` is how often old ones are deleted.
     """
 
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
@@ -54,10 +54,10 @@ class RelaySettings:
 
 
 class Relay:
-    """Relays the outbox of the service `source`.
+    """Relays the events in the outbox of the service `source`.
 
-    `subscriptions` pairs the name of a consumer's service with what it hears. `owner` is unique to
-    this run of this process. Without a `broker` it calls each consumer's service over
+    `subscriptions` pairs the name of a consumer's service with the consumer and its event types. `owner` is
+    unique to this run of this process. Without a `broker` the relay calls each consumer's service over
     `channel_of(name)`.
     """
 
@@ -91,7 +91,7 @@ class Relay:
         self._published = asyncio.Event()
 
     async def run(self) -> None:
-        """Relays until it is cancelled; then gives its partitions up."""
+        """Relays events until it is cancelled; then gives its partitions up."""
         with ExitStack() as listening:
             listening.callback(self._database.listen(CHANNEL, self._published.set))
             listening.callback(self._database.listen(REPLAYED, self._wake))
@@ -107,19 +107,19 @@ class Relay:
                     await self._leases.release()
 
     async def lag(self) -> dict[str, float]:
-        """For each consumer, as "service/consumer", the age in seconds of its oldest event that is due."""
+        """Returns, for each consumer as "service/consumer", the age in seconds of its oldest event that is due."""
         return await self._database.read(lambda tx: store.lag(tx, self._subscribed_types()))
 
     async def counts(self) -> dict[tuple[str, str], int]:
-        """How many events are `pending` and `parked`, by consumer and state."""
+        """Counts the events that are `pending` and `parked`, by consumer and state."""
         return await self._database.read(lambda tx: store.counts(tx, self._subscribed_types()))
 
     async def parked(self, limit: int = 1_000) -> list[Parked]:
-        """The parked events, oldest first."""
+        """Returns the parked events, oldest first."""
         return await parked(self._database, limit)
 
     async def replay(self, event_id: str, consumer: str | None = None) -> int:
-        """Sends a parked event again; see `replay`."""
+        """Sends a parked event again, to one consumer or to all; returns to how many."""
         return await replay(self._database, event_id, consumer)
 
     def _subscribed_types(self) -> dict[str, tuple[str, ...]]:
@@ -160,7 +160,7 @@ class Relay:
             return False
         events = await self._database.read(lambda tx: store.unrouted(tx, held, limit), single=True)
         if events:
-            # Each delivery is a row of its own, made once: who routes it at the same time adds nothing.
+            # Each delivery is a row of its own, made once: a relay that routes the event at the same time adds none.
             await self._database.run(lambda tx: store.route(tx, events, self._consumers), guarded=True)
             self._wake_for(events)
         return len(events) == limit
@@ -172,7 +172,7 @@ class Relay:
                 delivery.wake()
 
     async def _sweep(self) -> None:
-        """Deletes what is old, in small transactions."""
+        """Deletes old events and inbox ids, in small transactions."""
         settings, inbox = self._settings, Inbox()
         limit = settings.sweep_batch
         for sweep in (
@@ -184,14 +184,14 @@ class Relay:
 
 
 async def parked(database: Database, limit: int = 1_000) -> list[Parked]:
-    """The parked events of a database, oldest first."""
+    """Returns the parked events of a database, oldest first."""
     return await database.read(lambda tx: store.parked(tx, limit))
 
 
 async def replay(database: Database, event_id: str, consumer: str | None = None) -> int:
     """Sends a parked event again, to one consumer ("service/consumer") or to all; returns to how many.
 
-    It comes after events of its key that went out meanwhile.
+    It arrives after events of its key that were delivered meanwhile.
     """
 
     async def work(tx: Transaction) -> int:

@@ -1,4 +1,4 @@
-"""All SQL of the relay. Times are the database's, in microseconds."""
+"""All SQL of the relay. Times are by the database's clock, in microseconds."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _EVENT = "o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, o.payload, 
 
 @dataclass(frozen=True, slots=True)
 class Unrouted:
-    """An event that no relay has looked at yet."""
+    """An event that no relay has routed yet."""
 
     seq: int
     partition: int
@@ -22,7 +22,7 @@ class Unrouted:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An event that a consumer has not had yet; `failures` counts the tries that a bug ended."""
+    """An event that a consumer has not handled yet; `failures` counts the tries on which its handler failed."""
 
     seq: int
     partition: int
@@ -32,7 +32,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """An event that a consumer will not get until somebody replays it; `since` is in microseconds."""
+    """An event that a consumer does not get until it is replayed; `since` is in microseconds since 1970."""
 
     consumer: str
     event: Event
@@ -43,14 +43,14 @@ class Parked:
 
 @dataclass(slots=True)
 class DeliveryRecord:
-    """What is to be recorded of one batch: sequence numbers, with reasons where there are any."""
+    """The results of one batch to record: sequence numbers, with the reasons of parked and failed events."""
 
     delivered: list[int] = field(default_factory=list)
     parked: dict[int, str] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
 
     def without(self, numbers: Collection[int]) -> "DeliveryRecord":
-        """The same, but for the events of these numbers."""
+        """Returns a copy without the events of these sequence numbers."""
         return DeliveryRecord(
             [seq for seq in self.delivered if seq not in numbers],
             {seq: reason for seq, reason in self.parked.items() if seq not in numbers},
@@ -59,7 +59,7 @@ class DeliveryRecord:
 
 
 def _in(column: str, numbers: Collection[int], after: int) -> tuple[str, list[Value]]:
-    """`column IN ($n, ...)` and its values; padded, so that few different statements are prepared."""
+    """Returns `column IN ($n, ...)` and its values, padded so that few different statements are prepared."""
     values: list[Value] = [*sorted(numbers)]
     size = 1 << (len(values) - 1).bit_length()
     values += values[-1:] * (size - len(values))
@@ -67,7 +67,7 @@ def _in(column: str, numbers: Collection[int], after: int) -> tuple[str, list[Va
 
 
 async def unrouted(tx: Transaction, partitions: Collection[int], limit: int) -> list[Unrouted]:
-    """The first events of these partitions that nobody has routed."""
+    """Returns the first events of these partitions that are not routed yet."""
     among, values = _in("partition", partitions, 1)
     sql = f"SELECT seq, partition, type FROM souk_outbox WHERE NOT routed AND {among} ORDER BY seq LIMIT $1"
     return [Unrouted(row["seq"], row["partition"], row["type"]) for row in await tx.fetch(sql, limit, *values)]
@@ -87,7 +87,7 @@ async def route(tx: Transaction, events: Sequence[Unrouted], consumers: Mapping[
 
 
 async def pending(tx: Transaction, consumer: str, partitions: Collection[int], limit: int) -> list[Pending]:
-    """The consumer's first undelivered events out of these partitions, in order."""
+    """Returns the consumer's first pending events in these partitions, in order."""
     among, values = _in("d.partition", partitions, 2)
     sql = f"""
         SELECT d.failures, {_EVENT} FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
@@ -98,7 +98,7 @@ async def pending(tx: Transaction, consumer: str, partitions: Collection[int], l
 
 
 async def lost(tx: Transaction, owner: str, epochs: Mapping[int, int]) -> set[int]:
-    """Which of these partitions are no longer `owner`'s under these epochs; locks the leases."""
+    """Returns the partitions that `owner` no longer holds under these epochs; locks the leases."""
     among, values = _in("partition", epochs, 1)
     sql = f"""
         SELECT partition, epoch FROM souk_outbox_lease WHERE owner = $1 AND {among}
@@ -109,7 +109,7 @@ async def lost(tx: Transaction, owner: str, epochs: Mapping[int, int]) -> set[in
 
 
 async def record(tx: Transaction, consumer: str, what: DeliveryRecord) -> None:
-    """Records how the events of a batch ended for a consumer."""
+    """Records the results of a batch for a consumer."""
     change = f"UPDATE souk_outbox_delivery SET changed_at = {tx.dialect.now}"
     if what.delivered:
         among, values = _in("seq", what.delivered, 1)
@@ -123,7 +123,7 @@ async def record(tx: Transaction, consumer: str, what: DeliveryRecord) -> None:
 
 
 async def parked(tx: Transaction, limit: int) -> list[Parked]:
-    """The parked events, oldest first."""
+    """Returns the parked events, oldest first."""
     sql = f"""
         SELECT d.consumer, d.reason, d.failures, d.changed_at, {_EVENT}
         FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
@@ -146,7 +146,7 @@ async def replay(tx: Transaction, event_id: str, consumer: str | None) -> int:
 
 
 async def lag(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict[str, float]:
-    """For each consumer, given with its types, the age in seconds of its oldest event that is due."""
+    """Returns, for each consumer, given with its types, the age in seconds of its oldest event that is due."""
     now = f"{tx.dialect.now} AS now"
     waiting = await tx.fetch(f"SELECT type, MIN(time) AS time, {now} FROM souk_outbox WHERE NOT routed GROUP BY type")
     oldest = f"""
@@ -161,9 +161,9 @@ async def lag(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict
 
 
 async def counts(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict[tuple[str, str], int]:
-    """How many events are `pending` and `parked`, by consumer and state; zeros for those that are heard.
+    """Counts the events that are `pending` and `parked`, by consumer and state; subscribed consumers may have zeros.
 
-    Of consumers that nobody declares any more, what was routed to them is counted, too.
+    Events that were routed to a consumer that is no longer declared are counted as well.
     """
     found = {(consumer, state): 0 for consumer in consumers for state in (PENDING, PARKED)}
     # One state at a time: each has its own partial index.
@@ -178,7 +178,7 @@ async def counts(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> d
 
 
 async def sweep(tx: Transaction, retention: float, limit: int) -> int:
-    """Deletes up to `limit` events older than `retention` seconds that nobody waits for."""
+    """Deletes up to `limit` events older than `retention` seconds that every consumer has handled."""
     sql = f"""
         SELECT o.seq FROM souk_outbox o WHERE o.routed AND o.time < {tx.dialect.now} - $1 AND NOT EXISTS
             (SELECT 1 FROM souk_outbox_delivery d WHERE d.seq = o.seq AND d.state <> 'delivered')

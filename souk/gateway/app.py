@@ -1,4 +1,4 @@
-"""The gateway: a bare ASGI application. Read `Gateway._answer` first, then `endpoint.Pipeline`."""
+"""The gateway: an ASGI application without a framework. Read `Gateway._answer` first, then `endpoint.Pipeline`."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -23,17 +23,17 @@ from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 
 OWN_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
-"""Paths that are the gateway's own, and no contract's."""
+"""Paths that the gateway itself answers; no contract may have them."""
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _CLOSE = (b"connection", b"close")
 _ALLOW = b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
 
 class Gateway:
-    """REST and JSON outside, gRPC inside.
+    """An ASGI application that turns REST and JSON into calls of services.
 
-    Routes are the HTTP rules of `contracts` that are open to anyone or to callers. `channel_of` gives
-    the channel to a service by name. `issuer` says how callers are known. Raises ConfigurationError
+    Its routes are the HTTP rules of the methods in `contracts` that are open to anyone or to callers. `channel_of`
+    returns the channel to a service by name. `issuer` says how callers are identified. Raises ConfigurationError
     or ValueError for contracts that do not fit each other.
     """
 
@@ -81,7 +81,7 @@ class Gateway:
             self.routes.add("GET", path, Endpoint(path, handle))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI 3."""
+        """Handles one HTTP request, or the lifespan, by ASGI 3; closes websockets."""
         if scope["type"] == "http":
             await self._serve(Request(scope, receive, self.settings), send)
         elif scope["type"] == "lifespan":
@@ -149,7 +149,7 @@ async def _send(request: Request, answer: HttpAnswer, send: Send, *, close: bool
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """Nothing to do: whoever hosts the gateway starts and stops what it needs."""
+    """Confirms start and stop, and does no more: the host of the gateway starts and stops what it needs."""
     for _ in range(2):
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

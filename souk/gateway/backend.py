@@ -1,4 +1,4 @@
-"""Calls from the gateway into services, through whatever channel leads there."""
+"""Makes the gateway's calls of services, over the channel to each."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -21,9 +21,9 @@ ChannelOf = Callable[[str], grpc.aio.Channel]
 
 
 class Backend:
-    """Makes calls within the contract's time and with a caller; a call that fails is a Problem.
+    """Makes calls with the contract's time-out and with a caller. A call that fails raises a Problem.
 
-    Multicallables are made once a method. Each call is one try: a POST is for the client to repeat.
+    The callable of each method is made once and kept. The context of a call says whether the channel may retry it.
     """
 
     def __init__(self, contracts: Mapping[str, Contract], channel_of: ChannelOf, clock: Clock) -> None:
@@ -32,13 +32,13 @@ class Backend:
         self._stubs: dict[str, Any] = {}
 
     def method(self, full_name: str) -> Method:
-        """A method by its full name. Raises ConfigurationError when no contract has it."""
+        """Returns a method by its full name. Raises ConfigurationError when no contract has it."""
         if full_name not in self._methods:
             raise ConfigurationError(f"no service of this system has the method {full_name}")
         return self._methods[full_name]
 
     async def call(self, method: Method, request: Message, context: CallContext) -> tuple[Message, bool]:
-        """The reply, and whether it is a stored one. Raises Problem."""
+        """Makes a call; returns the reply, and whether it was stored under an idempotency key. Raises Problem."""
         stub = self._stubs.get(method.full_name) or self._stub(method)
         with use(context):
             call = stub(request, timeout=method.policy.timeout)
@@ -59,18 +59,18 @@ class Backend:
         return stub
 
     def _own(self, method: Method, traceparent: str = "") -> CallContext:
-        """For a call of the gateway's own."""
+        """Returns the context for a call that the gateway makes for itself."""
         return CallContext(self._clock.monotonic() + method.policy.timeout, ANONYMOUS, traceparent)
 
     async def signing_keys(self, full_name: str) -> Mapping[str, Any]:
-        """The JSON Web Key Set that a method answers."""
+        """Calls a method and returns its JSON Web Key Set. Raises Problem."""
         method = self.method(full_name)
         reply, _ = await self.call(method, method.input(), self._own(method))
         keys: Mapping[str, Any] = writer_of(cast(Descriptor, method.output.DESCRIPTOR))(reply)
         return keys
 
     async def roles(self, full_name: str, subject: str, traceparent: str) -> frozenset[str]:
-        """The roles that a user has now. Raises Problem: 403 when the user does not exist any more."""
+        """Returns the present roles of a user. Raises Problem: 403 when the user no longer exists."""
         method = self.method(full_name)
         try:
             reply, _ = await self.call(method, method.input(user_id=subject), self._own(method, traceparent))

@@ -1,4 +1,4 @@
-"""The pipeline of one method: who calls, how often, what is asked, the call, the answer."""
+"""The pipeline of one method: identity, rate limit, request, call, answer."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext
 
 Handle = Callable[[Request, Sequence[str]], Awaitable[HttpAnswer]]
-"""Answers a request; the second argument are the path's variables, still encoded. Raises Problem."""
+"""Answers a request; the second argument is the path's variables, still percent-encoded. Raises Problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a route leads to. `route` names it in logs and metrics."""
+    """The handler of a route. `route` names it in logs and metrics."""
 
     route: str
     handle: Handle
@@ -42,7 +42,7 @@ class Pipeline:
         admit(self.limiter, method.policy.rate_class, caller)
         body = await request.json_body() if transcoder.takes_body else b""
         message = transcoder.request(variables, request.query, body, request.header(b"idempotency-key"))
-        # Time for the call begins only now: a body that comes slowly has its own limit.
+        # The time for the call begins only now: the server limits the time for the body.
         deadline = self.clock.monotonic() + method.policy.timeout
         key, one_try = transcoder.key_of(message), request.method == "POST"
         context = CallContext(deadline, caller, trace, key, one_try=one_try)

@@ -1,4 +1,4 @@
-"""Where rate limits sit: after it is known who calls, before anything is read for them."""
+"""The port of rate limits, which apply once the caller is known and before the body is read."""
 
 from typing import Protocol
 
@@ -8,22 +8,22 @@ from souk.kernel.context import Caller
 
 
 class RateLimiter(Protocol):
-    """Counts calls. Must not block; shared state is the implementation's affair."""
+    """Counts calls and limits their rate. It must not block; how state is shared is up to the implementation."""
 
     def wait(self, kind: RateClass, who: str) -> float:
-        """Counts one call of `who`; 0 when it may go on, else the seconds after which it may be tried again."""
+        """Counts one call by `who`. Returns 0 when it may go on, else the seconds after which to try again."""
         ...
 
 
 class Unlimited:
-    """Counts nothing."""
+    """A rate limiter that limits nothing."""
 
     def wait(self, kind: RateClass, who: str) -> float:
         return 0.0
 
 
 def admit(limiter: RateLimiter, kind: RateClass, caller: Caller) -> None:
-    """Counts a call by its user, or by its address when nobody is known. Raises Problem 429."""
+    """Counts a call by its user, or by the client's address for an anonymous caller. Raises Problem 429."""
     seconds = limiter.wait(kind, caller.subject or caller.address)
     if seconds > 0:
         raise Problem(429, "RATE_LIMITED", "too many requests of this kind", retry_after=seconds)

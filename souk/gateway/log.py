@@ -1,4 +1,4 @@
-"""What is recorded of a request: one line, and a number. Neither query values nor bodies nor tokens."""
+"""Records each request: one line in the log and one observation, without query values, bodies or tokens."""
 
 from prometheus_client import CollectorRegistry, Histogram
 
@@ -8,10 +8,10 @@ from souk.telemetry.metrics import LATENCY_BUCKETS
 
 LONGEST_PATH = 200
 CLIENT_GONE = 499
-"""In log and metrics only: the client went away before its request was whole."""
+"""The status in log and metrics for a client that disconnected before its request was complete; never sent."""
 _READYZ = "/readyz"
 _WATCHED = frozenset({"/healthz", _READYZ, "/metrics"})
-"""Asked again and again by whoever watches the system."""
+"""Paths that monitoring asks for again and again."""
 
 
 class RequestLog:
@@ -29,8 +29,8 @@ class RequestLog:
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def finished(self, request: Request, route: str, status: int, seconds: float) -> None:
-        """One line, for debugging only if it was routine, and one observation. `route` is empty when there was none."""
-        # Methods are the client's own words until a route has matched: they may not become labels.
+        """Logs one line, at debug level if routine, and makes one observation. `route` is empty if none matched."""
+        # Until a route has matched, the method is any text of the client, which must not become a label.
         key = (request.method if route else "", route, status)
         child = self._children.get(key)
         if child is None:
@@ -49,10 +49,10 @@ class RequestLog:
         )
 
     def failed(self, request: Request) -> None:
-        """What went wrong on this side, with its traceback; call it while handling the exception."""
+        """Logs an internal error with its traceback; call it while handling the exception."""
         self._log.exception("request failed", path=request.path[:LONGEST_PATH], trace_id=request.trace.trace_id)
 
 
 def _is_routine(route: str, status: int) -> bool:
-    """Whether it was a look at the system that found nothing wrong; not to be ready yet is nothing wrong."""
+    """Returns whether a request was a monitoring request without a failure; not to be ready yet is no failure."""
     return route in _WATCHED and (status < 500 or (route == _READYZ and status == 503))

@@ -1,4 +1,4 @@
-"""What the gateway answers itself: health, metrics, the OpenAPI document and its page."""
+"""The endpoints that the gateway itself answers: health, metrics, the OpenAPI document and its page."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
@@ -22,7 +22,7 @@ _FRESH = (b"cache-control", b"no-cache")
 
 
 class Meta:
-    """Endpoints without a method behind them."""
+    """The endpoints that call no method of a service."""
 
     def __init__(
         self, ready: Ready, registry: CollectorRegistry, document: Callable[[], dict[str, Any]], health: Health
@@ -30,17 +30,17 @@ class Meta:
         self._ready, self._registry, self._document, self._health = ready, registry, document, health
 
     async def root(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
-        """Leads a browser to the page for people, and says to programs where to go on."""
+        """Redirects a browser to the page, and gives programs the paths of the page and the OpenAPI document."""
         if "text/html" in request.header(b"accept"):
             return HttpAnswer(303, [(b"location", b"/docs"), (b"vary", b"accept"), _FRESH])
         return HttpAnswer(200, [JSON, (b"vary", b"accept"), _FRESH], b'{"docs":"/docs","openapi":"/openapi.json"}')
 
     async def healthz(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
-        """The process runs."""
+        """Answers that the process runs."""
         return HttpAnswer(200, [JSON, _FRESH], b'{"status":"ok"}')
 
     async def readyz(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
-        """This process takes requests. With `?verbose`, also what it depends on, how that is, and since when."""
+        """Answers whether this process takes requests; with `?verbose` also the state of each check, and since when."""
         ready = await self._ready()
         if VERBOSE in request.query.split(b"&"):
             return HttpAnswer(200 if ready else 503, [JSON, _FRESH], dumps(self._in_full(ready)))
@@ -49,7 +49,7 @@ class Meta:
         return HttpAnswer(200, [JSON, _FRESH], b'{"status":"ready"}')
 
     def _in_full(self, ready: bool) -> dict[str, Any]:
-        """Without the details of a check: they may name hosts and paths, and anyone may ask."""
+        """Leaves out the details of a check: they may name hosts and paths, and anyone may ask."""
         checks = [
             {"name": one.name, "state": "ok" if one.well else "failing", "since": _rfc3339(one.since)}
             for one in self._health.checks()
@@ -57,15 +57,15 @@ class Meta:
         return {"status": "ready" if ready else "not ready", "checks": checks}
 
     async def metrics(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
-        """Prometheus' text format."""
+        """Answers with the metrics in Prometheus' text format."""
         return HttpAnswer(200, [(b"content-type", CONTENT_TYPE.encode()), _FRESH], exposition(self._registry))
 
     async def openapi(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
-        """OpenAPI 3.1."""
+        """Answers with the OpenAPI 3.1 document."""
         return HttpAnswer(200, [JSON, _FRESH], self._openapi)
 
     async def docs(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
-        """The same for people."""
+        """Answers with the OpenAPI document as a page for people."""
         body, headers = self._page
         return HttpAnswer(200, [*headers, _FRESH], body)
 

@@ -1,4 +1,4 @@
-"""What can be set at the gateway."""
+"""The settings of the gateway."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -11,14 +11,13 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """Sizes are in bytes, times in seconds.
+    """The settings of the gateway. Sizes are in bytes, times in seconds.
 
-    `max_drain` is how much of an unwanted body is read before it is refused. `jwks_refetch` is the
-    least time between two fetches of the verification keys on account of an unknown one,
-    `jwks_retry` after a fetch that failed, `jwks_age` the time after which they are fetched anyway,
-    so that a withdrawn key stops working. `trusted_proxies` are the networks whose word in
-    X-Forwarded-For is taken; nobody's by default. `metrics` says whether `/metrics` is one of its routes:
-    whoever reaches the gateway then reads them.
+    `max_drain` is how much of an unwanted body is read before the connection is closed. `jwks_refetch` is the
+    least time between two fetches of the verification keys for an unknown kid, `jwks_retry` the least time
+    after a failed fetch, and `jwks_age` the time after which the keys are fetched anyway, so that a withdrawn
+    key stops working. `trusted_proxies` are the networks whose X-Forwarded-For is believed; none by default.
+    `metrics` says whether `/metrics` is a route: all who reach the gateway can then read the metrics.
     """
 
     max_body: int = MEBIBYTE

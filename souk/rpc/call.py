@@ -1,7 +1,7 @@
-"""One call, as everything between a stub and a transport sees it.
+"""The types of one call: what passes between a stub, the layers around the call and a transport.
 
-A `Layer` wraps an `Invoke` in another: retry, breaker, bulkhead, balancer. Layers see encoded
-messages, so that a call can be tried again and nothing they hold can change under them.
+A `Layer` wraps an `Invoke` in another: retry, breaker, bulkhead, balancer. Layers work with encoded
+messages, so that a call can be tried again and no message changes while a layer holds it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,14 +16,14 @@ from souk.kernel.errors import Outcome
 from souk.rpc.status import NO_DETAILS, STATUS_KEY, StatusDetails, details_of
 
 Pairs: TypeAlias = tuple[tuple[str, str | bytes], ...]
-"""Metadata as it travels."""
+"""Metadata as it is sent: pairs of key and value."""
 
 Decode: TypeAlias = Callable[[bytes], Any]
-"""Reads an encoded message; raises for octets that are none."""
+"""Decodes a message. Raises for octets that are no message."""
 
 
 class Status(NamedTuple):
-    """How a call ended. `sent` is false when it provably never left."""
+    """How a call ended. `sent` is false when the call was provably never sent."""
 
     code: grpc.StatusCode
     details: str = ""
@@ -32,12 +32,12 @@ class Status(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What is asked. Immutable: a layer that wants another one uses `_replace`.
+    """One call to make. Immutable: a layer that needs another one uses `_replace`.
 
     `request` is the encoded message. `deadline` is a point on the monotonic clock, in seconds; a
     layer may only bring it nearer. `idempotency_key` is empty for a call without one. `instance` is
-    the address that a balancer has chosen, empty when the transport may choose; `avoid` are those
-    that earlier tries went to. `decode` reads the answer for whoever asked; None leaves it encoded.
+    the address that a balancer has chosen, empty when the transport may choose; `avoid` are the addresses
+    that earlier tries went to. `decode` reads the answer for the caller; None leaves it encoded.
     """
 
     method: Method
@@ -52,9 +52,9 @@ class Call(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What was answered: the encoded message, and the metadata before and after it.
+    """The answer to a call: the encoded message, and the metadata before and after it.
 
-    `decoded` is what the call's `decode` made of the message; None where nobody has read it yet.
+    `decoded` is what the call's `decode` made of the message; None where it has not been decoded yet.
     """
 
     message: bytes
@@ -67,15 +67,15 @@ Invoke: TypeAlias = Callable[[Call], Awaitable[Reply]]
 """Makes a call. Raises CallFailed, and nothing else but CancelledError; cancelling it cancels the call."""
 
 Layer: TypeAlias = Callable[[Invoke], Invoke]
-"""Wraps a way to make calls in another."""
+"""Wraps an `Invoke` in another one that adds one concern."""
 
 
 class CallFailed(grpc.aio.AioRpcError):
-    """A call that was not answered, raised by stubs; an ordinary gRPC error to whoever knows no more.
+    """The error that stubs raise for a call that was not answered. Code that only knows gRPC sees an `AioRpcError`.
 
-    `outcome` tells what is known of what happened; `reason` is the callee's own, empty unless
-    REFUSED; `final` says that a retry can end in no other way. `messages` are its typed details and
-    `retry_after` its advice in seconds.
+    `outcome` says whether the callee refused, was not asked, or may have acted. `reason` is the callee's own, empty
+    unless REFUSED; `final` says that a retry can end in no other way. `messages` are the typed details of the status,
+    and `retry_after` is its advice in seconds.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class CallFailed(grpc.aio.AioRpcError):
 
     @property
     def detail(self) -> str:
-        """What the callee says, for humans."""
+        """The callee's text for humans."""
         return self.details() or ""
 
     @property
     def status(self) -> bytes:
-        """The serialised google.rpc.Status that came with it; empty when there was none."""
+        """The serialised google.rpc.Status that came with the error; empty when there was none."""
         return next((v for k, v in self.trailing_metadata() or () if k == STATUS_KEY and isinstance(v, bytes)), b"")
 
     @property
@@ -114,7 +114,7 @@ class CallFailed(grpc.aio.AioRpcError):
 
     @property
     def breaker_failure(self) -> bool:
-        """Whether a circuit breaker counts it against the callee."""
+        """Whether a circuit breaker counts the error against the callee."""
         return self.refusal is None or self.refusal.breaker_failure
 
     def __str__(self) -> str:
@@ -122,7 +122,7 @@ class CallFailed(grpc.aio.AioRpcError):
 
 
 def failed(method: Method | None, status: Status, initial: Pairs = ()) -> CallFailed:
-    """The error for a status: REFUSED if it comes from the callee and the method's contract lists its reason."""
+    """Makes the error for a status: REFUSED if it comes from the callee and the method's contract lists its reason."""
     trailing = grpc.aio.Metadata.from_tuple(status.trailing)
     details = details_of(status.trailing)
     refusal = None
@@ -137,11 +137,11 @@ UNREADABLE = Status(grpc.StatusCode.INTERNAL, "Exception deserializing response!
 
 
 def reply_to(call: Call, message: bytes, initial: Pairs, trailing: Pairs) -> Reply:
-    """What came from another process as the reply to a call.
+    """Makes the reply to a call from what another process has answered.
 
-    It is read here, beneath every layer: an instance that answers octets which are no message has failed
-    this try, and breaker, ejection and retry have to know. Raises CallFailed, INTERNAL and UNKNOWN, for
-    those; what its metadata says of the failure is not believed.
+    The message is decoded here, beneath every layer: an instance that answers octets which are no message has
+    failed this try, and breaker, ejection and retry must count it. For such octets it raises CallFailed with the
+    code INTERNAL and the outcome UNKNOWN, and without the answer's metadata, which cannot be trusted then.
     """
     if call.decode is None:
         return Reply(message, initial, trailing)
@@ -149,7 +149,7 @@ def reply_to(call: Call, message: bytes, initial: Pairs, trailing: Pairs) -> Rep
 
 
 def decoded(call: Call, message: bytes) -> Any:
-    """The message as the caller reads it. Raises CallFailed when he cannot."""
+    """Decodes a message for the caller. Raises CallFailed when it is not readable."""
     try:
         return message if call.decode is None else call.decode(message)
     except Exception as error:
@@ -157,12 +157,12 @@ def decoded(call: Call, message: bytes) -> Any:
 
 
 def not_sent(details: str, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> CallFailed:
-    """The error for a call that never left: for layers and transports."""
+    """Makes the error for a call that was never sent; for layers and transports."""
     return CallFailed(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details, outcome=Outcome.NOT_SENT)
 
 
 def failure_of(error: grpc.aio.AioRpcError) -> CallFailed:
-    """Any gRPC error as a CallFailed; one that did not come through a Souk channel is UNKNOWN."""
+    """Turns any gRPC error into a CallFailed; one that did not come through a Souk channel is UNKNOWN."""
     if isinstance(error, CallFailed):
         return error
     initial, trailing = error.initial_metadata(), error.trailing_metadata()

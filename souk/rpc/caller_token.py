@@ -1,11 +1,11 @@
-"""The caller, as services tell each other: a short-lived token in the metadata `souk-caller`.
+"""The caller of a call, as one service proves it to another: a short-lived token in the metadata `souk-caller`.
 
-HMAC-SHA256 (RFC 2104) with a key that every process of an installation holds. It says who asks, which
-service is calling on their behalf, which service and method may take it, and when it was made. Only services
-hold the key, so a token is a service's word; the end user's own token stays at the gateway.
+It is signed by HMAC-SHA256 (RFC 2104) with a key that every process of an installation holds. It names the user,
+the service that calls on their behalf, the service and the method that may accept it, and when it was issued.
+Only services hold the key, so a service vouches for each token; the end user's own token stays at the gateway.
 
 A token that is refused is a fault of the system, never of the user: a clock that is off, another key, or
-somebody who plays back what was meant for another.
+a replay of a token that was meant for another callee.
 """
 
 import hmac
@@ -22,7 +22,7 @@ from souk.kernel.errors import CallerTokenRefused, ConfigurationError
 
 CALLER_KEY = "souk-caller"
 LIFETIME = 30.0
-"""Seconds for which a token is good."""
+"""Seconds for which a token is valid."""
 TOLERANCE = 60.0
 """Seconds by which the clocks of two processes may differ. A process that is off by more is not ready."""
 _TOLERATED = round(TOLERANCE * MICROSECONDS)
@@ -33,7 +33,7 @@ _MAC = 43  # base64 of 32 octets, without padding
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """What a token of ours says. Times are in microseconds since 1970."""
+    """The content of a token. Times are in microseconds since 1970."""
 
     caller: Caller
     audience: str
@@ -43,10 +43,10 @@ class _Token:
 
 
 class CallerTokens:
-    """Signs in the name of `service`, and verifies what others sign for it.
+    """Signs tokens in the name of `service`, and verifies the tokens that other services sign for it.
 
-    Both are cached: a token is signed once for half of `lifetime` (seconds), and read once; whom it is for
-    and its times are checked each time. Raises ConfigurationError for a key under 32 octets.
+    Both are cached: a signed token is used again for half of `lifetime` (seconds), and a received one is read
+    once; its audience, method and times are checked each time. Raises ConfigurationError for a key under 32 octets.
     """
 
     def __init__(self, key: bytes, service: str, clock: Clock, lifetime: float = LIFETIME) -> None:
@@ -60,7 +60,7 @@ class CallerTokens:
         self._verified: FIFOCache[str, _Token] = FIFOCache(_CACHED)
 
     def sign(self, caller: Caller, audience: str, method: str) -> str:
-        """A token for a call of `method` (its full name) that this service makes to `audience` for `caller`."""
+        """Signs a token for a call of `method` (its full name) that this service makes to `audience` for `caller`."""
         now, purpose = self._clock.now(), (caller, audience, method)
         cached = self._signed.get(purpose)
         if cached is not None and cached[0] - self._lifetime // 2 <= now < cached[0]:
@@ -70,7 +70,7 @@ class CallerTokens:
         return token
 
     def verify(self, token: str, method: str) -> Caller:
-        """Who is calling `method` of this service. Raises CallerTokenRefused, which says what is wrong."""
+        """Returns who is calling `method` of this service. Raises CallerTokenRefused, which says what is wrong."""
         read = self._verified.get(token)
         if read is None:
             read = self._read(token)

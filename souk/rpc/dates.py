@@ -1,4 +1,4 @@
-"""The date of an answer, by which who asked compares the two clocks (RFC 9110, 6.6.1)."""
+"""The date in an answer, by which the caller compares its clock with the callee's (RFC 9110, 6.6.1)."""
 
 from email.utils import formatdate, parsedate_to_datetime
 
@@ -8,19 +8,19 @@ from souk.descriptors.contract import Method, contract_of
 from souk.kernel.clock import MICROSECONDS, Clock
 
 DATE = "date"
-"""The header of HTTP, and the key in the trailing metadata of gRPC."""
+"""The name of the date: as a header in HTTP, and as a key in the trailing metadata of gRPC."""
 RESOLUTION = 1.0
-"""Seconds; a date is rounded down to them."""
+"""The resolution of a date in seconds: it is rounded down."""
 ASKED: Method = next(
     method
     for method in contract_of(health_pb2.DESCRIPTOR.services_by_name["Health"]).methods.values()
     if method.name == "Check"
 )
-"""What is called to be told a date: harmless, known to every server of gRPC; who refuses it has answered, too."""
+"""The method that is called for a date: it is harmless, every gRPC server knows it, and a refusal answers as well."""
 
 
 class Dating:
-    """Writes the date of a clock; anew only when it has changed."""
+    """Formats the date of a clock, once for each second."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class Dating:
         self._written = ""
 
     def now(self) -> str:
-        """The date of this moment."""
+        """Returns the present date in the format of HTTP."""
         second = self._clock.now() // MICROSECONDS
         if second != self._second:
             self._second, self._written = second, formatdate(second, usegmt=True)
@@ -36,7 +36,7 @@ class Dating:
 
 
 def seconds_of(date: str) -> float | None:
-    """Seconds since 1970 of a date; None for what is none."""
+    """Returns a date as seconds since 1970; None for a text that is no date."""
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):

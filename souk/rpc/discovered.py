@@ -1,7 +1,7 @@
-"""A service of other processes: where its instances are, which of them is called, and by what protocol.
+"""The transport to a service in other processes: it finds the instances, and calls each by a protocol it offers.
 
-The registry knows the instances; the balancer chooses one; a unary call goes by the Connect protocol to an
-instance that says that it speaks it, and else by gRPC, as streams do.
+The registry knows the instances and the balancer chooses one. A unary call goes by the Connect protocol to an
+instance that offers it, and otherwise by gRPC. Streams always go by gRPC.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from souk.telemetry.logs import logger
 _log = logger("hosting")
 
 CONNECT = "connect"
-"""The key under which an instance tells its port, or the address of its socket, for the Connect protocol."""
+"""The key in an instance's metadata for its port, or the address of its socket, for the Connect protocol."""
 FIRST_LOOKUP = 1.0
-"""Seconds that the first calls wait for the registry's first answer."""
+"""The most seconds that the first calls wait for the registry's first answer."""
 
 
 class DiscoveredTransport:
     """A transport to the instances of one service in other processes.
 
-    A call whose instance nobody has chosen goes to each in turn. Without `connect` all go by gRPC.
+    Calls for which no balancer has chosen an instance go to the instances in turn. Without `connect` all go by gRPC.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class DiscoveredTransport:
         self._changed(directory.instances(service))
 
     def balancer(self, make: Callable[[], Balancer]) -> Balancer:
-        """The one that `make` gives, which from now on always knows the instances."""
+        """Makes a balancer, and from now on tells it of every change of the instances."""
         balancer = make()
         self._balancers.append(balancer)
         balancer.update(self._members(), self._clock.monotonic())
         return balancer
 
     def found(self, inner: Invoke) -> Invoke:
-        """A layer: the first calls wait until the registry has said where the service is."""
+        """A layer: makes the first calls wait until the registry has answered for the service."""
 
         async def invoke(call: Call) -> Reply:
             if not self._instances:
@@ -84,16 +84,16 @@ class DiscoveredTransport:
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        """Those that are known at the moment."""
+        """The instances that are known at the moment."""
         return tuple(self._instances.values())
 
     async def date(self, address: str, patience: float) -> str:
-        """The date that an instance answers with within `patience` seconds; empty if it does not."""
+        """Asks an instance for its date, and waits `patience` seconds; empty if it does not answer."""
         transport = self._transport if self._connect_address(address) else self._grpc
         return await transport.date(address, patience)
 
     def stream(self, call: Call, *, one_request: bool) -> Stream:
-        """Begins a call of another shape."""
+        """Begins a call with a stream in it."""
         return self._transport.stream(call, one_request=one_request)
 
     async def ready(self) -> None:
@@ -101,7 +101,7 @@ class DiscoveredTransport:
         await self._transport.ready()
 
     async def close(self, grace: float | None = None) -> None:
-        """Lets running calls end for `grace` seconds; further calls are not sent."""
+        """Sends no further calls; running ones may end within `grace` seconds."""
         if self._lookup is not None:
             self._lookup.cancel()
         await self._transport.close(grace)
@@ -112,7 +112,7 @@ class DiscoveredTransport:
         if not self._lookup.done():
             await asyncio.wait({self._lookup}, timeout=max(0.0, seconds))
             if self._lookup.done() and not self._instances:
-                # A service starts without the others: calls to them are not sent, and whoever asks is told so.
+                # A service starts without the others: calls to them fail as not sent.
                 _log.warning(
                     "the address of a service is not known: set SOUK_REGISTRY or SOUK_ADDRESSES", service=self._service
                 )

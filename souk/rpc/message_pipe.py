@@ -1,4 +1,4 @@
-"""One direction of a stream inside a process: bounded, one writer, one reader."""
+"""One direction of a stream inside a process: a bounded queue with one writer and one reader."""
 
 import asyncio
 from collections import deque
@@ -6,11 +6,11 @@ from collections import deque
 CAPACITY = 65_535
 """Octets that may wait to be read, as HTTP/2's initial window (RFC 9113, 6.9.2)."""
 
-_FRAME = 5  # what gRPC adds to a message: so that empty ones count, too
+_FRAME = 5  # octets that gRPC adds to each message, so that empty messages count as well
 
 
 class Pipe:
-    """Encoded messages on their way. A writer waits while too much is unread."""
+    """A bounded queue of encoded messages. A writer waits while too many octets are unread."""
 
     __slots__ = ("_closed", "_loop", "_messages", "_unread", "_waiters")
 
@@ -23,11 +23,11 @@ class Pipe:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing more will come out of it."""
+        """Whether no more messages can be read."""
         return self._closed and not self._messages
 
     async def put(self, message: bytes) -> bool:
-        """Adds a message, once there is room; false when the pipe is closed."""
+        """Adds a message, once there is room. Returns false when the pipe is closed."""
         while self._unread >= CAPACITY and not self._closed:
             await self._changed()
         if self._closed:
@@ -41,7 +41,7 @@ class Pipe:
         self.close()
 
     async def get(self) -> bytes | None:
-        """Takes the next message, once there is one; None at the end."""
+        """Returns the next message, once there is one; None at the end."""
         while not self._messages:
             if self._closed:
                 return None
@@ -52,12 +52,12 @@ class Pipe:
         return message
 
     def close(self) -> None:
-        """Nothing more is written; what waits can still be read."""
+        """Closes the pipe for writing; messages that are in it can still be read."""
         self._closed = True
         self._wake()
 
     def discard(self) -> None:
-        """Closes it and forgets what waits."""
+        """Closes the pipe and drops the messages that are in it."""
         self._messages.clear()
         self.close()
 

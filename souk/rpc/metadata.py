@@ -1,8 +1,8 @@
-"""What metadata may hold, the same in every transport; the rules are gRPC's own.
+"""The rules for metadata, the same in every transport; they are gRPC's own.
 
 Keys are lower case letters, digits, `_`, `-` and `.`; values are printable ASCII, or octets under a
-key that ends in `-bin`. What gRPC writes itself is dropped. All pairs of one direction count
-against 8 KiB, each with 32 octets more than its key and value (RFC 9113, 6.5.2).
+key that ends in `-bin`. Keys that gRPC itself writes are dropped. All pairs of one direction may take
+8 KiB, where each counts 32 octets more than its key and value (RFC 9113, 6.5.2).
 """
 
 import re
@@ -31,11 +31,11 @@ _WRITTEN_BY_GRPC = frozenset(
 
 
 class InvalidMetadata(grpc.aio.InternalError):
-    """A key or value that gRPC does not carry; raised where the metadata was given."""
+    """A key or value that gRPC does not carry; raised to the code that gave the metadata."""
 
 
 def checked(given: Given) -> Pairs:
-    """The pairs as they will arrive. Raises InvalidMetadata, or TypeError for a value of the wrong type."""
+    """Returns the pairs as they will arrive. Raises InvalidMetadata, or TypeError for a value of the wrong type."""
     if not given:
         return ()
     return tuple(_pair(key, value) for key, value in given if key not in _WRITTEN_BY_GRPC)
@@ -57,7 +57,7 @@ def _pair(key: str, value: str | bytes) -> tuple[str, str | bytes]:
 
 
 def size(pairs: Pairs) -> int:
-    """What the pairs count against the limit, in octets."""
+    """Returns what the pairs count against the limit, in octets."""
     octets = 0
     for key, value in pairs:
         octets += len(key) + len(value) + _PAIR
@@ -65,5 +65,5 @@ def size(pairs: Pairs) -> int:
 
 
 def first(pairs: Iterable[tuple[str, str | bytes]], key: str) -> str:
-    """The first text under a key; empty if there is none."""
+    """Returns the first text under a key; empty if there is none."""
     return next((value for name, value in pairs if name == key and isinstance(value, str)), "")

@@ -1,8 +1,8 @@
-"""Refusals as they travel: google.rpc.Status with ErrorInfo, BadRequest and RetryInfo.
+"""Encodes and decodes refusals as google.rpc.Status with ErrorInfo, BadRequest and RetryInfo.
 
-The encoded status is metadata, and 8 KiB of it are what every gRPC peer takes unless it was told
-otherwise. Details that do not fit are left out, the reason never. So a contract whose details are
-lists limits their number and the length of what they name: 100 items of 55 octets fit.
+The encoded status is sent as metadata, and by default a gRPC peer accepts 8 KiB of that. Details that do not
+fit are left out, the reason never. So a contract whose details are lists must limit the number of items and
+the length of their names: 100 items of 55 octets fit.
 Source: google/rpc/error_details.proto and gRPC's richer error model.
 """
 
@@ -19,15 +19,15 @@ from souk.kernel.errors import DomainError, InvalidArgument
 from souk.kernel.status_codec import decode_status, encode_status
 
 STATUS_KEY = "grpc-status-details-bin"
-_TEXT_LIMIT = 1_500  # as it travels: a character may take twelve octets
-_LIMIT = 7_800  # text and status together, as they travel; the rest of 8 KiB is for keys and other pairs
+_TEXT_LIMIT = 1_500  # octets as sent: a character may take twelve
+_LIMIT = 7_800  # octets of text and status together, as sent; the rest of 8 KiB is for keys and other pairs
 _VIOLATIONS = 25
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # what gRPC sends as it is
 
 
 @dataclass(frozen=True, slots=True)
 class StatusDetails:
-    """What a status says beyond code and text. `retry_after` is in seconds."""
+    """The details of a status beyond code and text. `retry_after` is in seconds."""
 
     reason: str = ""
     domain: str = ""
@@ -39,17 +39,17 @@ NO_DETAILS = StatusDetails()
 
 
 def shortened(text: str) -> str:
-    """A status's text, short enough for the metadata that carries it."""
+    """Shortens a status's text to fit into the metadata that carries it."""
     return text if len(quote(text, _PLAIN)) <= _TEXT_LIMIT else text[:120] + "..."
 
 
 def encode(error: DomainError, code: grpc.StatusCode, domain: str) -> bytes:
-    """The google.rpc.Status of a refusal, serialised."""
+    """Returns the serialised google.rpc.Status of a refusal."""
     return encode_status(code.value[0], shortened(error.detail), _messages(error, domain), _fits)
 
 
 def _fits(status: status_pb2.Status) -> bool:
-    # Peers other than ours get it in base64, which is a third larger.
+    # Peers other than Souk get the status in base64, which is a third larger.
     return bool(len(quote(status.message, _PLAIN)) + status.ByteSize() * 4 / 3 <= _LIMIT)
 
 
@@ -65,7 +65,7 @@ def _messages(error: DomainError, domain: str) -> Iterator[Message]:
 
 
 def bad_request(error: InvalidArgument) -> Message:
-    """The violations of a wrong request; no more than fit."""
+    """Makes the BadRequest for a wrong request, with no more violations than fit."""
     request: Message = error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.detail[:100])
@@ -76,7 +76,7 @@ def bad_request(error: InvalidArgument) -> Message:
 
 
 def details_of(trailing: Iterable[tuple[str, str | bytes]]) -> StatusDetails:
-    """Reads the details of a status; a status without readable ones has none."""
+    """Reads the details of a status from its trailing metadata; unreadable details count as none."""
     for key, value in trailing:
         if key == STATUS_KEY and isinstance(value, bytes):
             return decode(value)
@@ -84,7 +84,7 @@ def details_of(trailing: Iterable[tuple[str, str | bytes]]) -> StatusDetails:
 
 
 def decode(raw: bytes) -> StatusDetails:
-    """Reads a serialised google.rpc.Status. Details of unknown types are passed over."""
+    """Reads a serialised google.rpc.Status. Details of unknown types are skipped."""
     try:
         messages = decode_status(raw).details
     except DecodeError:

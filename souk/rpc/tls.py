@@ -1,8 +1,8 @@
-"""Mutual TLS between services of different machines, by certificates that are given.
+"""Mutual TLS between services on different machines, with certificates that the operator provides.
 
 Each side shows a certificate that the authority of the installation signed. The caller goes on only when the
-callee's is made out to the service that is called, as a DNS name in it (`payment`); whatever the address is.
-The files are read again when they change: for the next connection, and for the next that is taken.
+callee's certificate has the called service as a DNS name in it (`payment`), whatever the address is.
+The files are read again when they change: for the next connection that is made, and the next that is accepted.
 """
 
 import ssl
@@ -15,15 +15,15 @@ import grpc
 from souk.kernel.errors import ConfigurationError
 
 _CHECK_EVERY = 1.0
-"""Seconds after which files are looked at again."""
+"""Seconds after which the files are checked for changes again."""
 
 Stamp = tuple[tuple[int, int], ...]
-"""When each file was written, and its size."""
+"""The modification time, in nanoseconds, and the size of each file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files: `cert`, what this process shows, with its chain; its `key`; and `ca`, who signs what it believes."""
+    """PEM files: `cert`, the certificate of this process with its chain; its `key`; `ca`, the authority it trusts."""
 
     cert: Path
     key: Path
@@ -31,7 +31,7 @@ class Certificates:
 
 
 class MutualTls:
-    """What this process shows and believes. Raises ConfigurationError, in one line, for files that cannot be used."""
+    """The TLS settings of this process. Raises ConfigurationError, in one line, for files that cannot be used."""
 
     def __init__(self, files: Certificates) -> None:
         self._files = files
@@ -41,36 +41,36 @@ class MutualTls:
 
     @property
     def stamp(self) -> Stamp:
-        """Changes when a file does."""
+        """A value that changes when one of the files changes."""
         now = time.monotonic()
         if now - self._checked_at >= _CHECK_EVERY:
             self._checked_at, self._stamp = now, self._stamped()
         return self._stamp
 
     def client(self) -> ssl.SSLContext:
-        """For the next connection to a service."""
+        """Returns the context for the next connection to a service."""
         stamp = self.stamp
         if self._client[0] != stamp:
             self._client = (stamp, self._context(ssl.Purpose.SERVER_AUTH))
         return self._client[1]
 
     def server(self) -> ssl.SSLContext:
-        """For connections that are taken; `renew` brings it up to date."""
+        """Makes a context for connections that a server accepts; `renew` brings it up to date."""
         return self._context(ssl.Purpose.CLIENT_AUTH)
 
     def renew(self, context: ssl.SSLContext) -> None:
-        """Lets a server's context show what the files hold now; an authority that is new is believed besides."""
+        """Loads changed files into a server's context; a new authority is trusted in addition to the old one."""
         if self.stamp != self._served:
             self._served = self.stamp
             self._load(context)
 
     def grpc_client(self) -> grpc.ChannelCredentials:
-        """For a channel of gRPC."""
+        """Returns the credentials for a gRPC channel."""
         files = self._files
         return grpc.ssl_channel_credentials(files.ca.read_bytes(), files.key.read_bytes(), files.cert.read_bytes())
 
     def grpc_server(self) -> grpc.ServerCredentials:
-        """For a server of gRPC, which asks again for each connection."""
+        """Returns the credentials for a gRPC server, which reads the files again for each connection."""
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(), self._configuration, require_client_authentication=True
         )

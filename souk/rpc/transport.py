@@ -1,10 +1,10 @@
-"""The port between a channel and what carries its calls.
+"""The port between a channel and the transport that carries its calls.
 
-Guarantees, the same for every adapter and proved by `souk.testing.rpc_suite`: messages arrive as
-they were when they were sent; a deadline ends the call at the caller and cancels the handler; so
-does cancelling; a handler runs in a task and a context of its own; a message of more than 4 MiB,
-and metadata of more than 8 KiB, ends the call with RESOURCE_EXHAUSTED; a writer waits for a slow
-reader; a failure says whether the call was sent at all.
+Guarantees, the same for every adapter and proved by `souk.testing.rpc_suite`: messages arrive as they were when
+they were sent; the deadline ends the call at the caller and cancels the handler, and so does cancelling the
+call; a handler runs in a task and a context of its own; a message of more than 4 MiB, and metadata of more than
+8 KiB, ends the call with RESOURCE_EXHAUSTED; a writer waits for a slow reader; a failure says whether the call
+was sent at all.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,35 +24,35 @@ class Stream(Protocol):
     """The caller's end of one stream. One task may send while another receives."""
 
     async def send(self, message: bytes) -> bool:
-        """Sends, once there is room; false when the call is over."""
+        """Sends a message, once there is room. Returns false when the call is over."""
         ...
 
     async def close_sending(self) -> None:
-        """Says that nothing more will be sent."""
+        """Tells the callee that no more messages will be sent."""
         ...
 
     async def receive(self) -> bytes | None:
-        """The next message; None when the call is over."""
+        """Waits for the next message; None when the call is over."""
         ...
 
     async def initial_metadata(self) -> Pairs:
-        """What the callee sent first; empty if it ended without."""
+        """Waits for the callee's initial metadata; empty if the call ended without."""
         ...
 
     async def status(self) -> Status:
-        """Waits for the end. It comes after the last message was received."""
+        """Waits for the end of the call, which comes after its last message was received."""
         ...
 
     async def connected(self) -> None:
-        """Returns once the call was sent, or is over."""
+        """Waits until the call was sent, or is over."""
         ...
 
     def ended(self) -> Status | None:
-        """The status, if the call is over."""
+        """Returns the status if the call is over, else None."""
         ...
 
     def cancel(self, details: str) -> bool:
-        """Ends the call; false when it was over."""
+        """Cancels the call. Returns false when it was over already."""
         ...
 
     def add_done_callback(self, callback: Callable[[], object]) -> None:
@@ -68,13 +68,13 @@ class Transport(Protocol):
         ...
 
     def stream(self, call: Call, *, one_request: bool) -> Stream:
-        """Begins a call of another shape. With `one_request` it sends `call.request`, and nothing after it."""
+        """Begins a call with a stream in it. With `one_request` it sends `call.request`, and nothing after it."""
         ...
 
     async def ready(self) -> None:
-        """Waits until a call would be sent."""
+        """Waits until a call could be sent."""
         ...
 
     async def close(self, grace: float | None = None) -> None:
-        """Lets running calls end for `grace` seconds, then cancels them; further calls are not sent."""
+        """Sends no further calls; running ones may end within `grace` seconds, and are then cancelled."""
         ...

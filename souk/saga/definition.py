@@ -1,4 +1,4 @@
-"""A saga reads as lines of step and undo.
+"""The definition of a saga: its steps in order, each with its undo.
 
     place_order = Saga(
         "place-order",
@@ -10,7 +10,7 @@
     )
 
 `do` and `undo` call a participant and may be called any number of times with the same key; `record`
-and the hooks write, in the very transaction that records the step's result.
+and the hooks write to the database, in the transaction that records the step's result.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ from souk.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class SagaRef:
-    """Names one run: an attempt of a saga for a subject, such as an order."""
+    """The name of one run: an attempt of a saga for a subject, such as an order."""
 
     name: str
     subject: str
@@ -32,12 +32,12 @@ class SagaRef:
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """What a step is given.
+    """The argument of a step's functions and of a saga's hooks.
 
     `key` is `<subject>:<attempt>:<step slug>`; participants keep it for ever. The hooks of a whole
     saga, `rejected` and `ended`, have no step: their key is `<subject>:<attempt>`. `input` is what the
     saga was started with, `results` the serialised results of the steps done so far, by step name.
-    `keys` are the keys of all steps by name, so that a later step can speak of an earlier one.
+    `keys` are the keys of all steps by name, so that a later step can refer to an earlier one.
     """
 
     ref: SagaRef
@@ -50,11 +50,11 @@ class StepCall:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a saga goes back.
+    """The reason for which a saga goes back.
 
-    `step` is where it turned. `reason`, `detail` and `status` (a serialised google.rpc.Status) are
-    the participant's; `sent` is false when the step was never sent (breaker open, no instance), and
-    `final` when the participant's contract says that no retry can end otherwise. A saga that ran
+    `step` is the step that failed. `reason`, `detail` and `status` (a serialised google.rpc.Status) are
+    the participant's. `sent` is false when the step was never sent (breaker open, no instance), and
+    `final` is true when the participant's contract says that no retry can end otherwise. A saga that ran
     out of time has the reason `DEADLINE_EXCEEDED`.
     """
 
@@ -75,13 +75,13 @@ Ended = Callable[[Transaction, StepCall], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step.
+    """One step of a saga.
 
-    `do` makes the call; without it the step is local and consists of `record` alone. `undo` takes
-    it back; of a step that never happened it must be a no-op that blocks a late `do`. `record`
-    writes what the result means, in the transaction that records it. What it decides there, as any
-    hook of a saga, is guarded by what it writes (see `souk.store.database`): it appends with an
-    expected version, updates on a condition, or takes a lock.
+    `do` makes the call; without it the step is local and consists of `record` alone. `undo` takes the call
+    back; for a step that never happened it must be a no-op that also blocks a late `do`. `record` writes what
+    the result means, in the transaction that records the result. As in any hook of a saga, its writes must
+    guard its decisions (see `souk.store.database`): it appends with an expected version, updates on a
+    condition, or takes a lock.
 
     From the step marked `pivot` on, the saga only goes forward: the transaction that records it as
     done is the commitment. A pivot that makes a call may still be refused, unless it is the first step.
@@ -99,21 +99,21 @@ class Step:
 
     @property
     def slug(self) -> str:
-        """The step's part of its key."""
+        """The part of the step's key that names the step."""
         return self.name.replace(" ", "-")
 
 
 async def _nothing(tx: Transaction, call: StepCall) -> None:
-    """The default of `ended`."""
+    """Does nothing; the default of `ended`."""
 
 
 class Saga:
-    """Steps in order, and what to write when they are refused.
+    """A saga: its steps in order, and the hooks that write its outcome.
 
     `rejected` writes the outcome of a saga that went back; it runs once, in the transaction that
-    commits the outcome. `ended` runs in the transaction in which nothing is left to do, forward or
+    commits the outcome. `ended` runs in the transaction after which nothing is left to do, forward or
     back. A saga without a pivot step, or whose first step is the pivot, only goes forward
-    (`forward_only`) and needs no `rejected`.
+    (`forward_only`) and needs no `rejected`. `deadline` is in seconds from the start.
     """
 
     def __init__(
@@ -132,5 +132,5 @@ class Saga:
 
     @property
     def forward_only(self) -> bool:
-        """Whether it never goes back."""
+        """Whether the saga never goes back."""
         return self.pivot == 0

@@ -1,4 +1,4 @@
-"""Drives one run to its end: makes the calls that the machine asks for, and records what came of them."""
+"""Drives one run of a saga to its end: makes the calls that the machine asks for, and records their answers."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ Participant = Callable[[StepCall], Awaitable[Message | None]]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every execution of a runner works with."""
+    """The dependencies that all executions of a runner share."""
 
     database: Database
     store: SagaStore
@@ -43,7 +43,7 @@ class Tools:
 
 
 def step_call(saga: Saga, held: Held, run: Run, index: int | None) -> StepCall:
-    """What the step at `index` is given, or a hook of the whole saga."""
+    """Makes the argument for the step at `index`; with None, the argument for a hook of the whole saga."""
     ref = held.ref
     prefix = f"{ref.subject}:{ref.attempt}"
     keys = {step.name: f"{prefix}:{step.slug}" for step in saga.steps}
@@ -54,7 +54,7 @@ def step_call(saga: Saga, held: Held, run: Run, index: int | None) -> StepCall:
 
 
 async def run_hooks(tx: Transaction, saga: Saga, held: Held, decision: Decision) -> None:
-    """Calls the hooks that a decision asks for, and wakes whoever waits for what they commit."""
+    """Calls the hooks that a decision asks for, and notifies the waiters of an outcome or an end."""
     run = decision.run
     for index in decision.records:
         if (record := saga.steps[index].record) is not None:
@@ -68,7 +68,7 @@ async def run_hooks(tx: Transaction, saga: Saga, held: Held, decision: Decision)
 
 
 class SagaExecution:
-    """One run in this owner's hands. It is kept in memory; the lease's epoch guards every write."""
+    """One run, driven by the owner of its lease. The run is kept in memory; the lease's epoch guards every write."""
 
     def __init__(self, saga: Saga, held: Held, tools: Tools) -> None:
         self.held = held
@@ -82,7 +82,7 @@ class SagaExecution:
 
     @property
     def progress(self) -> SagaProgress:
-        """How far it is, as far as it is committed."""
+        """The committed progress of the run."""
         return progress_of(self.run)
 
     @property
@@ -91,11 +91,11 @@ class SagaExecution:
         return self._tools.clock.monotonic() - self._written_at
 
     def renewed(self) -> None:
-        """The lease was extended by somebody else's hand."""
+        """Notes that the lease was extended, by this execution or by its runner."""
         self._written_at = self._tools.clock.monotonic()
 
     async def go(self) -> None:
-        """Goes on until nothing is left to do, or all that is left waits for an operator. Raises LeaseLost."""
+        """Drives the run until it has ended, or until only parked steps are left. Raises LeaseLost."""
         with use(CallContext(traceparent=self.held.traceparent)):
             while self.run.active:
                 if self.run.to_do is not None:
@@ -104,7 +104,7 @@ class SagaExecution:
                     await self._back(self.run.to_undo)
 
     def stop(self) -> None:
-        """Wakes everybody who waits here: there will be no more news."""
+        """Wakes all waiters, as this execution makes no more progress."""
         self.stopped.set()
         self.decided.set()
 
@@ -122,7 +122,7 @@ class SagaExecution:
             await self._pause(self.run.steps[index].tries)
 
     async def _back(self, indexes: tuple[int, ...]) -> None:
-        """Undoes all at once: one that cannot get through holds up no other."""
+        """Undoes all steps at once, so that an undo that cannot be sent delays no other."""
         try:
             async with asyncio.TaskGroup() as undos:
                 for index in indexes:
@@ -154,7 +154,7 @@ class SagaExecution:
         return await self._ask(index, UNDO, step.undo, step.try_timeout)
 
     def _tries_exhausted(self, index: int, answer: StepAnswer) -> bool:
-        """Whether an operator must look: it was tried often, and the participant is not merely away."""
+        """Whether to park the step: it was tried often enough, and this try was sent to the participant."""
         tries = self.run.steps[index].tries + 1
         return tries >= self._tools.settings.park_after and answer.outcome is not Outcome.NOT_SENT
 
@@ -162,7 +162,7 @@ class SagaExecution:
         name, tools = self._saga.steps[index].name, self._tools
         tools.faults.point(point(self._saga.name, name, what, BEFORE))
         if self.silent_for >= tools.settings.lease:
-            # The loop stood still, or nobody keeps our leases: somebody else may be at it.
+            # The event loop stood still, or the leases were not renewed: another owner may drive this run.
             if not await tools.database.run(lambda tx: tools.store.renew(tx, self.held)):
                 raise LeaseLost(f"{self.held.ref} is in other hands")
             self.renewed()
@@ -173,10 +173,10 @@ class SagaExecution:
         return answer
 
     async def _write(self, index: int, decide: Callable[[Run], Decision], result: str = "") -> None:
-        """Records a decision about a step; `result` names the step's in it, for fault points. Raises LeaseLost.
+        """Records a decision about a step; `result` names the step's fault points. Raises LeaseLost.
 
-        What a participant answered is never dropped: the transaction is run until it commits. If a hook
-        never lets it, the step is parked instead; a retry asks the participant again, by the same key.
+        A participant's answer is never dropped: the transaction is run until it commits. If a hook
+        fails too often, the step is parked instead; a retry calls the participant again, with the same key.
         """
         about = (index, result) if result else None
         async with self._lock:
@@ -197,7 +197,7 @@ class SagaExecution:
         self._strike(decision, about, AFTER)
 
     def _hopeless(self, error: Exception, tries: int) -> bool:
-        """Whether an operator must look: it failed often, and the database is not merely away."""
+        """Whether to park the step: the write failed often enough, and the database is available."""
         return tries >= self._tools.settings.park_after and not isinstance(error, StoreUnavailable)
 
     def _parked(self, index: int, error: Exception, tries: int) -> Decision:
@@ -215,7 +215,7 @@ class SagaExecution:
         await asyncio.sleep(self._tools.settings.pause_after(tries, self._tools.chance))
 
     async def _record(self, tx: Transaction, decision: Decision, about: tuple[int, str] | None) -> None:
-        # The lease is checked first: a loser runs no hook.
+        # The lease is checked first, so that an owner that lost it runs no hook.
         if await self._tools.store.record(tx, self.held, self._revision, self.run, decision.run):
             await run_hooks(tx, self._saga, self.held, decision)
         self._strike(decision, about, BEFORE)
@@ -237,7 +237,7 @@ class SagaExecution:
         return self._deadline - self._tools.clock.monotonic()
 
     def _late(self) -> bool:
-        """Whether the deadline has passed, where there is one: before the pivot."""
+        """Whether the deadline has passed; it counts only before the pivot."""
         return self.run.phase is Phase.RUNNING and self._left() <= 0
 
     def _tell(self) -> None:

@@ -1,4 +1,4 @@
-"""The names of the points at which a saga may be made to die (see `souk.faults`)."""
+"""The names of the fault points of a saga, at which a test can kill the process (see `souk.faults`)."""
 
 from souk.saga.definition import Saga
 
@@ -8,19 +8,19 @@ STARTED = "started"
 
 
 def point(saga: str, step: str, what: str, when: str) -> str:
-    """The name of one point, as in `place-order/reserve stock/do/before`."""
+    """Returns the name of one fault point, such as `place-order/reserve stock/do/before`."""
     return f"{saga}/{step}/{what}/{when}"
 
 
 def start_point(saga: str, when: str) -> str:
-    """The name of the point around the transaction that starts a run."""
+    """Returns the name of the fault point before or after the transaction that starts a run."""
     return f"{saga}/{STARTED}/{when}"
 
 
 def fault_points(saga: Saga) -> list[str]:
-    """All of a saga's points: around its start, each `do`, each `undo`, and each commit of their results.
+    """Returns all fault points of a saga: around its start, each `do`, each `undo`, and each commit of a result.
 
-    `recorded/before` and `undone/before` strike inside the transaction, with everything written.
+    `recorded/before` and `undone/before` strike inside the transaction, after all of its writes.
     """
     names = [start_point(saga.name, when) for when in (BEFORE, AFTER)]
     for step in saga.steps:

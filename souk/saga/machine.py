@@ -1,18 +1,19 @@
-"""What a saga does next: pure decisions over what is recorded of it.
+"""The saga machine: pure functions that decide from a recorded run what to do next.
 
 The rules that pick the events of the tables in `souk.saga.states`:
 
-- REFUSED before the pivot goes back. After it nothing can be given up: a refusal that is not final is
-  tried again, a final one, or one too many, is parked.
-- NOT_SENT before the pivot goes back, and that step has nothing to undo; after it, it is tried again.
-- UNKNOWN leaves the step in doubt. It is asked again under the same key until the answer is definite
-  or the deadline passes; then it is undone. A refusal of a step in doubt is undone too: an earlier
-  try may still be on its way, and only the undo blocks it.
-- Undos are independent. REJECTED commits once every undo that it waits for is acknowledged.
+- REFUSED before the pivot turns the saga back. After the pivot the step cannot be given up: it is tried again
+  if the refusal is not final; it is parked if the refusal is final or the tries are exhausted.
+- NOT_SENT before the pivot turns the saga back, and that step has nothing to undo. After the pivot the step is
+  tried again.
+- UNKNOWN leaves the step in doubt. It is tried again under the same key until the answer is definite; if the
+  deadline passes first, it is undone. A refusal of a step in doubt is undone as well: an earlier
+  try may still be under way, and only the undo blocks it.
+- Undos are independent. REJECTED is committed once every undo that it waits for is acknowledged.
 
-No time, no I/O: `late` says that the deadline has passed, and what is to be written comes back as a
-Decision. The state alone says what is to be done (`to_do`, `to_undo`), so a replica that reads it from the
-database goes on exactly as the one that wrote it.
+The functions read no clock and do no I/O: `late` says that the deadline has passed, and each returns what to
+write as a Decision. The state alone determines what is to be done (`to_do`, `to_undo`), so a replica that reads
+it from the database goes on exactly as the one that wrote it.
 """
 
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ _AFTER_PIVOT = _BEFORE_PIVOT | {Outcome.REFUSED: StepEvent.BLOCKED, Outcome.NOT_
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """What is recorded of one step; `tries` counts the calls of `do`, or of `undo` once it goes back."""
+    """The record of one step; `tries` counts the calls of `do`, or of `undo` once the step is being undone."""
 
     state: StepState = StepState.WAITING
     tries: int = 0
@@ -48,7 +49,7 @@ class StepRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is recorded of a saga's run; `refusal` says why it turned back."""
+    """The record of one run of a saga; `refusal` says why it turned back."""
 
     phase: Phase
     steps: tuple[StepRun, ...]
@@ -66,23 +67,23 @@ class Run:
 
     @property
     def to_do(self) -> int | None:
-        """The index of the step to be asked, if one is."""
+        """The index of the step to try, or None."""
         return next((index for index, step in enumerate(self.steps) if step.state in _ASKING), None)
 
     @property
     def to_undo(self) -> tuple[int, ...]:
-        """The indexes of the steps to be undone, in any order or at once."""
+        """The indexes of the steps to undo, in any order or at once."""
         return tuple(index for index, step in enumerate(self.steps) if step.state is StepState.UNDOING)
 
     @property
     def active(self) -> bool:
-        """Whether somebody has to work on it."""
+        """Whether a runner has to work on the run."""
         return self.to_do is not None or bool(self.to_undo)
 
 
 @dataclass(frozen=True, slots=True)
 class StepAnswer:
-    """How one try of a step ended; `refusal` says why, unless it is DONE."""
+    """The end of one try of a step; `refusal` says why it failed, unless the outcome is DONE."""
 
     outcome: Outcome
     result: bytes = b""
@@ -91,9 +92,9 @@ class StepAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The run as it is to be recorded, and the hooks to call in the same transaction, in this order.
+    """The run to record, and the hooks to call in the same transaction, in the order of the fields.
 
-    `records` are the indexes of the steps whose `record` is due.
+    `records` are the indexes of the steps whose `record` is to be called.
     """
 
     run: Run
@@ -113,7 +114,7 @@ class _Draft:
     def step(self, index: int, event: StepEvent, *, tried: int = 0, result: bytes = b"", note: str = "") -> None:
         old = self.steps[index]
         state = STEP.next(old.state, event)
-        # A step counts anew when it goes back: its back-off and its limit are the undo's.
+        # The count of tries starts again when the step is undone, as back-off and limit are then the undo's.
         turns = state in _OPEN_UNDO and old.state not in _OPEN_UNDO
         tries = 0 if turns else old.tries + tried
         self.steps[index] = StepRun(state, tries, result or old.result, note)
@@ -121,7 +122,7 @@ class _Draft:
             self.step(index, StepEvent.UNDONE)
 
     def go_on(self, *, late: bool) -> None:
-        """Does the local steps that come next, and registers the first that is not."""
+        """Completes the local steps that come next, and registers the first step that makes a call."""
         for index, step in enumerate(self.saga.steps):
             if self.steps[index].state is not StepState.WAITING:
                 continue
@@ -148,7 +149,7 @@ class _Draft:
                 self.step(index, StepEvent.TAKE_BACK)
 
     def decision(self) -> Decision:
-        """Settles the phase once the undos allow it."""
+        """Settles the phase as far as the open undos allow, and returns the decision."""
         before = self.phase
         open_undos = [self.saga.steps[index] for index, step in enumerate(self.steps) if step.state in _OPEN_UNDO]
         if self.phase is Phase.TURNED_BACK and not any(step.outcome_waits for step in open_undos):
@@ -161,12 +162,12 @@ class _Draft:
 
 
 def too_late(step: str) -> Refusal:
-    """The refusal of a saga that ran out of time at `step`."""
+    """Makes the refusal of a saga that ran out of time at `step`."""
     return Refusal(step, DEADLINE_EXCEEDED, "the saga ran out of time")
 
 
 def begin(saga: Saga) -> Decision:
-    """The first record of a run: its first call is registered before it is made."""
+    """Decides the first record of a run: its first call is registered before it is made."""
     draft = _Draft(saga, Run(Phase.RUNNING, tuple(StepRun() for _ in saga.steps)))
     if saga.forward_only:
         draft.phase = RUN.next(draft.phase, PhaseEvent.PIVOT)
@@ -177,7 +178,7 @@ def begin(saga: Saga) -> Decision:
 def answered(
     saga: Saga, run: Run, index: int, answer: StepAnswer, *, late: bool, tries_exhausted: bool = False
 ) -> Decision:
-    """One try of the step at `index` has ended; `tries_exhausted` says that there were enough of them."""
+    """Decides after a try of the step at `index`; `tries_exhausted` says that its limit of tries is reached."""
     draft = _Draft(saga, run)
     event = _event(run, answer, tries_exhausted=tries_exhausted)
     if event is StepEvent.DONE:
@@ -204,30 +205,30 @@ def _event(run: Run, answer: StepAnswer, *, tries_exhausted: bool) -> StepEvent:
 
 
 def deadline_passed(saga: Saga, run: Run) -> Decision:
-    """No time is left before the pivot: what is in doubt is undone with the rest."""
+    """Decides when the deadline passes before the pivot: the step in doubt is undone with the others."""
     draft = _Draft(saga, run)
     draft.turn_back(too_late(saga.steps[run.to_do or 0].name))
     return draft.decision()
 
 
 def undone(saga: Saga, run: Run, index: int) -> Decision:
-    """The undo of the step at `index` is acknowledged."""
+    """Decides after the undo of the step at `index` was acknowledged."""
     draft = _Draft(saga, run)
     draft.step(index, StepEvent.UNDONE, tried=1)
     return draft.decision()
 
 
 def undo_failed(saga: Saga, run: Run, index: int, note: str, *, park: bool) -> Decision:
-    """The undo of the step at `index` failed; `park` says that an operator must look."""
+    """Decides after the undo of the step at `index` failed; with `park` the step waits for an operator."""
     draft = _Draft(saga, run)
     draft.step(index, StepEvent.PARK if park else StepEvent.UNDO_FAILED, tried=1, note=note)
     return draft.decision()
 
 
 def not_recorded(saga: Saga, run: Run, index: int, note: str, *, tries: int) -> Decision:
-    """What became of the step at `index` could not be recorded in so many tries: an operator must look.
+    """Parks the step at `index`, as its result could not be recorded in `tries` tries.
 
-    Nothing else is decided, and no hook is called. A retry asks the participant again.
+    Nothing else is decided, and no hook is called. A retry calls the participant again.
     """
     draft = _Draft(saga, run)
     undoing = run.steps[index].state is StepState.UNDOING
@@ -236,7 +237,7 @@ def not_recorded(saga: Saga, run: Run, index: int, note: str, *, tries: int) -> 
 
 
 def resumed(saga: Saga, run: Run) -> Run:
-    """The run in new hands: whether the last try was made, nobody knows."""
+    """Returns the run for a new owner: the step under way becomes DOUBTFUL, as its last try may have been made."""
     draft = _Draft(saga, run)
     if run.to_do is not None:
         draft.step(run.to_do, StepEvent.UNKNOWN)
@@ -244,10 +245,10 @@ def resumed(saga: Saga, run: Run) -> Run:
 
 
 def retried(run: Run) -> Run:
-    """The run after an operator asked for its parked steps to be tried again: their tries count from nothing.
+    """Returns the run after an operator's retry: its parked steps are tried again, with their tries counted from zero.
 
-    It needs no definition, so that an operator's command can ask for it without the services' code. No phase
-    changes: a parked undo and one that is under way hold the outcome up alike.
+    It needs no definition of the saga, so that an operator's command works without the services' code. The phase
+    does not change: a parked undo and an undo under way both hold up the outcome.
     """
     return replace(run, steps=tuple(_retried(step) if step.state in _PARKED else step for step in run.steps))
 

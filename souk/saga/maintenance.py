@@ -1,6 +1,6 @@
-"""What is asked of recorded sagas from outside: by an operator, by metrics, by the clean-up.
+"""Queries and changes of recorded sagas for operators, metrics and the clean-up.
 
-No definition of a saga is needed: the records say it all.
+They need no definition of a saga, only the records.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from souk.store.database import Row, Transaction
 _KEY = "subject = $1 AND saga = $2 AND attempt = $3"
 UNKNOWN_STEP = "the program does not know this step: start the version that does, until the saga has ended"
 OPERATOR = "operator"
-"""The owner of a run between an operator's command and the runner that goes on with it."""
+"""The owner of a run from an operator's command until a runner takes it over."""
 _STATES = (StepState.PARKED.value, StepState.UNDO_PARKED.value)
 
 
 @dataclass(frozen=True, slots=True)
 class ParkedStep:
-    """A step that waits for an operator, and the reason that it last failed for.
+    """A step that waits for an operator; `note` is the reason of its last failure.
 
-    `since` is in microseconds of the database's clock.
+    `since` is in microseconds since 1970, by the database's clock.
     """
 
     ref: SagaRef
@@ -35,12 +35,12 @@ class ParkedStep:
 
 
 async def end_leases(tx: Transaction) -> None:
-    """Of whoever worked on this database before: for one who knows that nobody does now."""
+    """Ends all leases on this database. Only for a process that knows that no other one uses it."""
     await tx.execute("UPDATE souk_saga_run SET lease_until = 0 WHERE active")
 
 
 async def parked(tx: Transaction, limit: int) -> list[ParkedStep]:
-    """Steps that wait for an operator, the oldest run first; among them those that no running version knows."""
+    """Returns the steps that wait for an operator, the oldest run first; steps of an unknown version are included."""
     rows = await tx.fetch(
         """SELECT s.subject, s.saga, s.attempt, s.step, s.state, s.tries, s.note, s.changed_at, r.unknown_step
            FROM souk_saga_run r JOIN souk_saga_step s
@@ -61,7 +61,7 @@ def _note(row: Row) -> str:
 
 
 async def counts(tx: Transaction) -> dict[tuple[str, str], int]:
-    """How many runs are open, by saga and phase; those that wait for an operator count as `parked`."""
+    """Counts the open runs by saga and phase; runs that wait for an operator count as `parked`."""
     rows = await tx.fetch(
         """SELECT saga, count(*) AS runs,
                 CASE WHEN parked OR unknown_step <> '' THEN 'parked' ELSE phase END AS standing
@@ -71,9 +71,9 @@ async def counts(tx: Transaction) -> dict[tuple[str, str], int]:
 
 
 async def retry(tx: Transaction, ref: SagaRef) -> bool:
-    """Leaves a run's parked steps to be tried again by whichever runner looks next; false when it has none.
+    """Lets the next runner try a run's parked steps again. Returns false when the run has none.
 
-    An owner that works on other steps of the run loses its lease. Raises LookupError without such a run.
+    An owner that works on other steps of the run loses its lease. Raises LookupError if there is no such run.
     """
     store = SagaStore({ref.name: await _recorded_steps(tx, ref)}, OPERATOR, lease=0.0)
     if not (await store.progress(tx, ref)).parked:
@@ -85,16 +85,16 @@ async def retry(tx: Transaction, ref: SagaRef) -> bool:
 
 
 async def _recorded_steps(tx: Transaction, ref: SagaRef) -> list[str]:
-    """The names of the steps that are recorded, which are all that an operator's retry can change."""
+    """Returns the names of the recorded steps; an operator's retry can change no others."""
     sql = f"SELECT step FROM souk_saga_step WHERE {_KEY} ORDER BY step"
     return [row["step"] for row in await tx.fetch(sql, ref.subject, ref.name, ref.attempt)]
 
 
 async def forget(tx: Transaction, older_than: float, limit: int) -> int:
-    """Drops what up to `limit` runs carried that ended more than `older_than` seconds ago; returns how many.
+    """Drops the data of up to `limit` runs that ended more than `older_than` seconds ago; returns how many.
 
-    That is the input and the steps' results, which only steps read. The run itself stays, and how it
-    ended: its subject and attempt are used once, and an old attempt may still be asked about.
+    The data are the input and the steps' results, which only steps read. The run and its outcome stay:
+    a subject and attempt may be used only once, and the outcome of an old attempt may still be asked for.
     """
     rows = await tx.fetch(
         f"""SELECT subject, saga, attempt FROM souk_saga_run

@@ -1,8 +1,8 @@
-"""Runs sagas: starts them, waits for them, resumes what a dead replica left, and shows what is parked.
+"""Runs sagas: starts them, waits for them, resumes runs of dead replicas, and lists parked steps.
 
-    start(tx) -> recorded with the caller's own writes; after the commit the runner's own task drives it
-    wait(ref) -> the request only watches; that it goes away changes nothing
-    run()     -> takes over runs whose lease is over, and drops what old ones carried
+    start(tx) -> records a run with the caller's own writes; after the commit a task of the runner drives it
+    wait(ref) -> waits for the outcome; cancelling the wait does not affect the run
+    run()     -> renews leases, takes over runs whose lease is over, and drops the data of old runs
 
 Source: Garcia-Molina and Salem, "Sagas" (1987); Chris Richardson, "Pattern: Saga".
 """
@@ -38,8 +38,8 @@ log = structlog.get_logger("souk.saga")
 class SagaRunner:
     """Runs the sagas of one service, `service`, on that service's database.
 
-    Any number of runners, each with an `owner` of its own, may work on one database; a run is driven
-    by one of them at a time. Recorded means that it will end: all done, or all undone.
+    Any number of runners, each with an `owner` of its own, may work on one database; each run is driven
+    by one of them at a time. A run that is recorded will end: all its steps done, or all undone.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class SagaRunner:
         input: bytes,  # noqa: A002
         on_behalf_of: str = "",
     ) -> SagaRef:
-        """Records a new run in `tx`, first call and all; it is driven once `tx` has committed.
+        """Records a new run and its first call in `tx`; the run is driven once `tx` has committed.
 
-        `input` and the user whom it acts for go to every step. May be called in a hook of another
-        saga. The pair of subject and attempt is used once for each saga.
+        `input` and `on_behalf_of`, the user it acts for, are given to every step. May be called in a hook of
+        another saga. A pair of subject and attempt may be used once for each saga.
         """
         saga, faults = self._sagas[saga_name], self._tools.faults
         decision = machine.begin(saga)
@@ -90,10 +90,10 @@ class SagaRunner:
         return ref
 
     async def wait(self, ref: SagaRef, until: float) -> SagaProgress:
-        """Returns once the outcome is committed, or at `until` (monotonic seconds) with RUNNING.
+        """Waits until the outcome is committed, or until `until` (monotonic seconds), then with RUNNING.
 
-        Works wherever the run is driven. A saga that only goes forward is COMMITTED from its start:
-        use `wait_ended`. Raises LookupError without such a run.
+        It works in any replica. A saga that only goes forward is COMMITTED from its start:
+        use `wait_ended` for it. Raises LookupError if there is no such run.
         """
         if (execution := self._drives.get(ref)) is not None:
             await self._until(execution.decided, until)
@@ -102,7 +102,7 @@ class SagaRunner:
         return await self._watch.wait(ref, until, lambda progress: progress.outcome is not SagaOutcome.RUNNING)
 
     async def wait_ended(self, ref: SagaRef, until: float) -> SagaProgress:
-        """Returns once nothing is left to do, forward or back, or at `until` with `ended` false."""
+        """Waits until nothing is left to do, forward or back, or until `until`, then with `ended` false."""
         if (execution := self._drives.get(ref)) is not None:
             await self._until(execution.stopped, until)
             if execution.progress.ended or self._tools.clock.monotonic() >= until:
@@ -110,23 +110,23 @@ class SagaRunner:
         return await self._watch.wait(ref, until, lambda progress: progress.ended)
 
     async def open(self, tx: Transaction, subject: str) -> bool:
-        """Whether some run of `subject` has not ended: a step, or an undo, is still to be done."""
+        """Returns whether a run of `subject` has not ended: a step, or an undo, is still to be done."""
         return await self._store.open(tx, subject)
 
     async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
-        """How far a run is, as `tx` sees it. Raises LookupError without such a run."""
+        """Returns the progress of a run, as `tx` sees it. Raises LookupError if there is no such run."""
         return await self._store.progress(tx, ref)
 
     async def parked(self, limit: int = 100) -> list[ParkedStep]:
-        """Steps that wait for an operator, the oldest run first."""
+        """Returns the steps that wait for an operator, the oldest run first."""
         return await self._tools.database.read(lambda tx: maintenance.parked(tx, limit))
 
     async def counts(self) -> dict[tuple[str, str], int]:
-        """How many runs are open, by saga and phase, for metrics; with a parked step the phase is `parked`."""
+        """Counts the open runs by saga and phase, for metrics; runs that wait for an operator count as `parked`."""
         return await self._tools.database.read(maintenance.counts)
 
     async def run(self) -> None:
-        """Keeps this owner's leases and takes over what others abandoned, until it is cancelled; then closes."""
+        """Renews this owner's leases and takes over abandoned runs until it is cancelled; then closes the runner."""
         try:
             while True:
                 try:
@@ -143,7 +143,7 @@ class SagaRunner:
             raise
 
     async def close(self, grace: float = 0.0) -> None:
-        """Takes nothing new on, lets what runs go on for `grace` seconds, then leaves it to others."""
+        """Takes no new runs, lets the present ones go on for `grace` seconds, then leaves them to other runners."""
         self._closed = True
         tasks = list(self._tasks.values())
         if tasks and grace > 0:
@@ -168,7 +168,7 @@ class SagaRunner:
             return
         execution = SagaExecution(self._sagas[held.ref.name], held, self._tools)
         self._drives[held.ref] = execution
-        # An empty context: nothing of the request that started it, neither caller nor deadline.
+        # An empty context, so that the task has neither the caller nor the deadline of the request that started it.
         self._tasks[execution] = asyncio.get_running_loop().create_task(self._go(execution), context=Context())
 
     async def _go(self, execution: SagaExecution) -> None:
@@ -178,7 +178,7 @@ class SagaRunner:
         except LeaseLost:
             log.info("saga taken over by another owner", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
         except Exception:
-            # The lease runs out, and whoever takes over reads afresh.
+            # The lease runs out, and the runner that takes over reads the run from the database.
             log.exception("saga left", saga=ref.name, subject=ref.subject, attempt=ref.attempt)
         finally:
             del self._tasks[execution]
@@ -211,7 +211,7 @@ class SagaRunner:
         return len(claimed)
 
     async def _forget(self) -> None:
-        """Drops what old runs carried, a batch at a time, so that leases are seen to in between."""
+        """Drops the data of old runs, one batch at a time, so that leases are renewed in between."""
         if self._tools.clock.monotonic() < self._next_sweep:
             return
         settings = self._settings
@@ -220,7 +220,7 @@ class SagaRunner:
             self._next_sweep = self._tools.clock.monotonic() + settings.sweep
 
     async def _mark_unknown(self) -> None:
-        """Says which runs are left to another version, in one line and only when others are found."""
+        """Marks the runs that only another version can drive, and logs them in one line when new ones are found."""
         if self._tools.clock.monotonic() < self._next_check:
             return
         self._next_check = self._tools.clock.monotonic() + self._settings.lease

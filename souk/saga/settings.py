@@ -1,4 +1,4 @@
-"""The numbers of a saga runner."""
+"""The settings of a saga runner."""
 
 import random
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from souk.resilience.backoff import Backoff
 
 @dataclass(frozen=True, slots=True)
 class SagaSettings:
-    """Times in seconds.
+    """The settings of a saga runner. Times are in seconds.
 
     `lease` is how long a run stays with an owner that writes nothing; a crashed owner's runs are
-    taken over after it. `claim` is how often somebody looks for such runs, `claim_at_once` how many
-    are taken at a time, and `poll` how often a waiter looks whether another replica is done.
+    taken over after it. `claim` is how often a runner looks for such runs, `claim_at_once` how many
+    it takes at a time, and `poll` how often a waiter checks whether another replica is done.
 
     Pauses between tries double from `pause` to `longest_pause`, with jitter. `park_after` is how many
-    tries a step that may not be given up has (an undo, one refused after the pivot, or one whose hook
-    fails) before it is parked; while its participant or the database is merely away it never is.
-    `conflict_tries` is how often a transaction is run again at once because a hook met a
-    VersionConflict; after that, as after any other error, with pauses.
+    tries a step has that cannot be given up (an undo, a step refused after the pivot, or one whose hook
+    fails) before it is parked; it is never parked because its participant or the database is unavailable.
+    `conflict_tries` is how often a transaction is run again at once after a hook raised
+    VersionConflict; after that, as after any other error, it is run again with pauses.
 
-    What a run carries, its input and the results of its steps, is kept for `retention` after its end;
-    every `sweep` it is looked for what is older, `sweep_batch` runs in a transaction.
+    The data of a run, its input and the results of its steps, are kept for `retention` after its end;
+    every `sweep` older data are dropped, `sweep_batch` runs in a transaction.
     """
 
     lease: float = 10.0
@@ -37,5 +37,5 @@ class SagaSettings:
     sweep_batch: int = 500
 
     def pause_after(self, tries: int, chance: random.Random) -> float:
-        """The pause after so many tries: exponential, the upper half of it random."""
+        """Returns the pause after `tries` tries, in seconds: exponential, the upper half of it random."""
         return Backoff(self.pause, self.longest_pause).delay(tries, chance)

@@ -6,18 +6,18 @@ from souk.kernel.state_machine import StateMachine
 
 
 class StepState(StrEnum):
-    """Where a step stands."""
+    """The state of a step."""
 
     WAITING = "waiting"
     TRYING = "trying"
-    """Registered, undo and all; no try has ended yet, or none was sent."""
+    """Registered, so that it will be undone if need be; no try has ended yet, or none was sent."""
     DOUBTFUL = "doubtful"
-    """A try ended without an answer: it may have happened, or may still."""
+    """A try ended without an answer: it may have taken effect, or may still do so."""
     DONE = "done"
     REFUSED = "refused"
     NOT_SENT = "not_sent"
     PARKED = "parked"
-    """Refused where there is no way back; waits for an operator."""
+    """Refused after the pivot, or its result could not be recorded; waits for an operator."""
     UNDOING = "undoing"
     UNDO_PARKED = "undo_parked"
     """Its undo failed too often; waits for an operator."""
@@ -33,7 +33,7 @@ class StepEvent(StrEnum):
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
     BLOCKED = "blocked"
-    """Refused for good after the pivot."""
+    """Refused for good after the pivot, or its result could not be recorded."""
     DELAYED = "delayed"
     """Not sent, or refused for now, after the pivot."""
     TAKE_BACK = "take_back"
@@ -74,12 +74,12 @@ STEP = StateMachine[StepState, StepEvent](
 
 
 class Phase(StrEnum):
-    """Where a run stands as a whole."""
+    """The phase of a run as a whole."""
 
     RUNNING = "running"
     TURNED_BACK = "turned_back"
     REJECTED = "rejected"
-    """The outcome is committed; undos may still be open."""
+    """The rejection is committed; undos may still be open."""
     COMMITTED = "committed"
     """The pivot is passed; steps may still be open."""
     COMPENSATED = "compensated"
@@ -110,5 +110,5 @@ RUN = StateMachine[Phase, PhaseEvent](
 
 
 def diagram() -> str:
-    """Both tables as Mermaid diagrams."""
+    """Returns both tables as Mermaid diagrams."""
     return f"%% a run\n{RUN.diagram()}\n\n%% a step\n{STEP.diagram()}\n"

@@ -1,4 +1,4 @@
-"""One call to a participant, and what came of it."""
+"""Makes one call to a participant and turns its end into an answer."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -16,11 +16,11 @@ from souk.saga.machine import StepAnswer
 log = structlog.get_logger("souk.saga")
 
 GRACE = 0.25
-"""How much longer than its deadline a call may take to say that it is over, in seconds."""
+"""Seconds beyond its deadline that a call may take to end."""
 
 
 async def ask(step: str, call: Awaitable[Message | None], limit: float) -> StepAnswer:
-    """Awaits `call` for `limit` seconds. Whatever it raises is an answer: UNKNOWN unless it says more."""
+    """Awaits `call` for `limit` seconds. An exception becomes an answer: UNKNOWN unless it proves more."""
     try:
         async with asyncio.timeout(limit + GRACE):
             reply = await call
@@ -34,7 +34,7 @@ async def ask(step: str, call: Awaitable[Message | None], limit: float) -> StepA
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        # The call was cancelled from the other side; nobody cancelled us.
+        # The call was cancelled from the other side, and not this task.
         return _unknown(step, "CANCELLED")
     except Exception as error:
         log.exception("saga step failed in its own code", step=step)
@@ -43,8 +43,8 @@ async def ask(step: str, call: Awaitable[Message | None], limit: float) -> StepA
 
 
 def _outcome(failed: CallFailed) -> Outcome:
-    """A participant that turns the saga away at its entrance has not looked at the step: it decides nothing. What
-    has to be mended is a clock or a secret, so the step is as one that was not sent, and is never parked for it."""
+    """Returns the outcome of a failed call. UNAUTHENTICATED and FORBIDDEN count as NOT_SENT: the participant has
+    rejected the saga's service before it read the step. A clock or a secret is wrong then, so no step is parked."""
     turned_away = failed.outcome is Outcome.REFUSED and failed.reason in (UNAUTHENTICATED, FORBIDDEN)
     return Outcome.NOT_SENT if turned_away else failed.outcome
 

@@ -1,7 +1,7 @@
-"""What is recorded of sagas, in the database of the service that runs them.
+"""The records of sagas, in the database of the service that runs them.
 
 Every write by a run's owner is conditional on the lease's epoch and raises LeaseLost when another
-owner has taken over; the database's clock judges leases.
+owner has taken over. Leases are measured by the database's clock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,13 +19,13 @@ from souk.saga.unknown_steps import has_unknown, known_steps
 from souk.store.database import Row, Transaction, Value
 
 CHANNEL = "souk_saga"
-"""Notified when a run's outcome or end is committed."""
+"""The database channel that is notified when a run's outcome or end is committed."""
 
 _RUN = "subject = $1 AND saga = $2 AND attempt = $3"
 
 
 class SagaOutcome(Enum):
-    """What a saga came to, as far as it is committed."""
+    """The committed outcome of a saga, or RUNNING."""
 
     RUNNING = "running"
     COMMITTED = "committed"
@@ -44,9 +44,9 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class SagaProgress:
-    """How far a run is.
+    """The progress of a run.
 
-    `refusal` is why it was REJECTED. `ended` says that nothing is left to do; `parked` that some
+    `refusal` is why it was REJECTED. `ended` says that nothing is left to do; `parked` says that a
     step waits for an operator.
     """
 
@@ -57,7 +57,7 @@ class SagaProgress:
 
 
 def progress_of(run: Run) -> SagaProgress:
-    """How far `run` is."""
+    """Returns the progress of `run`."""
     return _progress(run.phase, run.refusal, parked=run.parked)
 
 
@@ -68,9 +68,9 @@ def _progress(phase: Phase, refusal: Refusal | None, *, parked: bool) -> SagaPro
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A run in its owner's hands, under a lease. `remaining` is the time to its deadline in seconds.
+    """A run that an owner holds under a lease. `remaining` is the time to its deadline in seconds.
 
-    `revision` is how many writes there had been when it came there.
+    `revision` is the number of writes to the run before the owner took it.
     """
 
     ref: SagaRef
@@ -92,7 +92,7 @@ class SagaStore:
         self._lease = round(lease * MICROSECONDS)
 
     async def insert(self, tx: Transaction, held: Held) -> None:
-        """Records a new run, in this owner's hands."""
+        """Records a new run, held by this owner."""
         run, ref, now = held.run, held.ref, tx.dialect.now
         await tx.write(
             f"""INSERT INTO souk_saga_run (subject, saga, attempt, phase, active, parked, ended, input, on_behalf_of,
@@ -105,9 +105,9 @@ class SagaStore:
         await self._write_steps(tx, ref, enumerate(run.steps))
 
     async def record(self, tx: Transaction, held: Held, revision: int, old: Run, new: Run) -> bool:
-        """Records what became of `old`, which stood at `revision`, and extends the lease.
+        """Records `new` in place of `old`, which is at `revision`, and extends the lease.
 
-        False when this very write exists already: it was committed, and only the answer was lost.
+        Returns false when this very write exists already: it was committed, and only the answer was lost.
         Raises LeaseLost.
         """
         now = tx.dialect.now
@@ -120,7 +120,7 @@ class SagaStore:
             expect_rows=1,
         )
         if not changed:
-            # Within an epoch one owner writes, one write at a time: a newer revision is this one.
+            # Within an epoch only one owner writes, one write at a time: a newer revision comes from this same write.
             if not await self.renew(tx, held):
                 raise LeaseLost(f"{held.ref} is in other hands")
             return False
@@ -131,24 +131,24 @@ class SagaStore:
         return True
 
     async def renew(self, tx: Transaction, held: Held) -> bool:
-        """Extends the lease; false when the run is in other hands."""
+        """Extends the lease. Returns false when another owner has the run."""
         until = f"{tx.dialect.now} + $4"
         sql = f"UPDATE souk_saga_run SET lease_until = {until} WHERE {_RUN} AND epoch = $5"
         return await tx.execute(sql, *_key(held.ref), self._lease, held.epoch) > 0
 
     async def let_go(self, tx: Transaction, held: Held) -> None:
-        """Ends the lease of one run, so that others need not wait for its end."""
+        """Ends the lease of one run, so that others do not wait until it runs out."""
         sql = f"UPDATE souk_saga_run SET lease_until = 0 WHERE {_RUN} AND epoch = $4"
         await tx.execute(sql, *_key(held.ref), held.epoch)
 
     async def release(self, tx: Transaction) -> None:
-        """Ends all leases of this owner, so that others need not wait for their end."""
+        """Ends all leases of this owner, so that others do not wait until they run out."""
         await tx.execute("UPDATE souk_saga_run SET lease_until = 0 WHERE active AND owner = $1", self._owner)
 
     async def abandoned(self, tx: Transaction, limit: int) -> list[SagaRef]:
-        """Runs with work to do and a lease that is over, the longest waiting first; only those whose steps are known.
+        """Returns runs with work to do and an expired lease, the longest waiting first, if all their steps are known.
 
-        They stay locked until the transaction ends, where the engine locks rows.
+        They stay locked until the transaction ends, if the database locks rows.
         """
         known = known_steps(self._step_names)
         names, steps = _marks(2, len(self._step_names)), _marks(2 + len(self._step_names), len(known))
@@ -161,7 +161,7 @@ class SagaStore:
         return [_ref(row) for row in rows]
 
     async def take(self, tx: Transaction, ref: SagaRef) -> Held:
-        """Takes a run over: the next epoch, in this owner's hands. Raises LookupError without such a run."""
+        """Takes a run over for this owner, in the next epoch. Raises LookupError if there is no such run."""
         now = tx.dialect.now
         row = await tx.fetch_one(
             f"""UPDATE souk_saga_run SET owner = $4, epoch = epoch + 1, lease_until = {now} + $5 WHERE {_RUN}
@@ -177,7 +177,7 @@ class SagaStore:
         return Held(ref, row["epoch"], row["revision"], *origin, left, run)
 
     async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
-        """How far a run is. Raises LookupError without such a run."""
+        """Returns the progress of a run. Raises LookupError if there is no such run."""
         row = await tx.fetch_one(
             f"""SELECT phase, parked, refused_step, reason, detail, status, sent, final
                 FROM souk_saga_run WHERE {_RUN}""",
@@ -188,7 +188,7 @@ class SagaStore:
         return _progress(Phase(row["phase"]), _refusal(row), parked=bool(row["parked"]))
 
     async def open(self, tx: Transaction, subject: str) -> bool:
-        """Whether some run of `subject` has not ended."""
+        """Returns whether a run of `subject` has not ended."""
         sql = "SELECT 1 AS one FROM souk_saga_run WHERE subject = $1 AND NOT ended LIMIT 1"
         return await tx.fetch_one(sql, subject) is not None
 
@@ -222,7 +222,7 @@ def _marks(first: int, count: int) -> str:
 
 @cache
 def _upsert(steps: int, now: str) -> str:
-    """Writes so many steps of a run in one statement."""
+    """Returns the statement that writes `steps` steps of a run."""
     rows = (", ".join(f"${number}" for number in range(4 + 5 * step, 9 + 5 * step)) for step in range(steps))
     return f"""
         INSERT INTO souk_saga_step (subject, saga, attempt, step, state, tries, result, note, changed_at)
@@ -232,7 +232,7 @@ def _upsert(steps: int, now: str) -> str:
 
 
 def _in_order(rows: Mapping[str, Row], names: Sequence[str]) -> tuple[StepRun, ...]:
-    """A step that is not recorded has not begun."""
+    """Returns the steps in the order of `names`; a step that is not recorded is WAITING."""
     if strangers := rows.keys() - set(names):
         raise LookupError(f"recorded steps that the saga no longer has: {sorted(strangers)}")
     known = {

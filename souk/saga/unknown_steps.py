@@ -1,6 +1,6 @@
-"""Open runs of another version of the program: their steps, or the whole saga, are not known here.
+"""Finds open runs of another version of the program: this one does not know their steps, or the whole saga.
 
-They are left as they are, so that the version that knows them can go on, and marked, so that an operator sees them.
+They are not driven, so that the version that knows them can go on, and are marked, so that an operator sees them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,17 @@ _MARK = "UPDATE souk_saga_run SET unknown_step = $4 WHERE subject = $1 AND saga 
 
 
 def known_steps(steps: Mapping[str, Sequence[str]]) -> list[Value]:
-    """Every step of these sagas, with the saga's name; `steps` are their names by saga."""
+    """Returns every step of these sagas as `saga/step`; `steps` are the step names by saga."""
     return [f"{saga}/{name}" for saga, names in steps.items() for name in names]
 
 
 def has_unknown(marks: str) -> str:
-    """SQL: whether the run `r` has a recorded step that is not among the values of these parameters."""
+    """Returns SQL for whether the run `r` has a recorded step that is not among the values of these parameters."""
     return f"EXISTS (SELECT 1 FROM souk_saga_step s WHERE {_OF_RUN} AND s.saga || '/' || s.step NOT IN ({marks}))"
 
 
 async def mark(tx: Transaction, steps: Mapping[str, Sequence[str]]) -> dict[SagaRef, str]:
-    """Marks such runs, and takes the mark off others; returns them with the first unknown step of each."""
+    """Marks runs with unknown steps, and unmarks all others; returns the marked ones, each with its first such step."""
     found = await _unknown(tx, steps)
     rows = await tx.fetch("SELECT subject, saga, attempt, unknown_step FROM souk_saga_run WHERE unknown_step <> ''")
     marked = {SagaRef(row["saga"], row["subject"], row["attempt"]): row["unknown_step"] for row in rows}

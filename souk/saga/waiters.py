@@ -1,4 +1,4 @@
-"""Waits for runs that somebody else drives: another replica, or nobody yet."""
+"""Waits for runs that this process does not drive: another replica does, or none yet."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Enough = Callable[[SagaProgress], bool]
 
 
 class Watch:
-    """One poller for all waiters of this process, woken by the database; it runs only while somebody waits."""
+    """One poller for all waiters of this process. The database wakes it, and it runs only while there are waiters."""
 
     def __init__(self, database: Database, store: SagaStore, clock: Clock, poll: float) -> None:
         self._database, self._store, self._clock, self._poll = database, store, clock, poll
@@ -27,7 +27,10 @@ class Watch:
         self._wake = asyncio.Event()
 
     async def wait(self, ref: SagaRef, until: float, enough: Enough) -> SagaProgress:
-        """How far `ref` is once that is enough, or at `until`. Raises LookupError without such a run."""
+        """Waits until the progress of `ref` is `enough`, or until `until` (monotonic seconds), and returns it.
+
+        Raises LookupError if there is no such run.
+        """
         progress = await self._database.read(lambda tx: self._store.progress(tx, ref), single=True)
         if enough(progress):
             return progress
@@ -39,12 +42,12 @@ class Watch:
             with suppress(TimeoutError):
                 async with asyncio.timeout(until - self._clock.monotonic()):
                     progress = await news
-        finally:  # also when whoever waits is cancelled: else it would be looked for until the end of days
+        finally:  # also when the waiter is cancelled: otherwise the poller would look for its run for ever
             self._waiting.pop(news, None)
         return progress
 
     async def close(self) -> None:
-        """Stops looking."""
+        """Stops the poller."""
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)

@@ -1,1 +1,1 @@
-"""The registry that a fleet brings along: its server, and the client of it."""
+"""The embedded registry that comes with Souk: its server and its client."""

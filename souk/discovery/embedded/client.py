@@ -1,4 +1,4 @@
-"""A client of the registry that comes with Souk, over one connection however much is watched.
+"""The client of the embedded registry, over one connection for all watches and registrations.
 
 unix:/run/souk/registry.sock   grpc://:SECRET@127.0.0.1:7100
 """
@@ -24,7 +24,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 
 SILENCE = 10.0
-"""Seconds without a word after which a registry that should repeat itself is held to be away."""
+"""Seconds without a message after which the registry counts as away; it repeats its messages more often."""
 
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -36,7 +36,7 @@ _OPTIONS = (
 
 
 class EmbeddedRegistryClient:
-    """The port's `Registry` over the contract `soukapi.v1.Registry`; every call tells the `secret`, if there is one."""
+    """The port's `Registry` over the contract `soukapi.v1.Registry`; every call carries the `secret`, if it is set."""
 
     def __init__(self, target: str, silence: float = SILENCE, secret: str = "") -> None:
         self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
@@ -53,7 +53,7 @@ class EmbeddedRegistryClient:
         return self._availability.away
 
     async def register(self, instance: Instance) -> EmbeddedRegistration:
-        """Announces an instance; returns once the registry knows it, or turned out to be away."""
+        """Announces an instance; returns once the registry knows it, or was found to be away."""
         begin = partial(self._stub.Register, metadata=self._metadata)
         registration = EmbeddedRegistration(checked(instance), begin, self._availability, self._silence)
         self._registrations = [one for one in self._registrations if not one.left] + [registration]
@@ -61,11 +61,11 @@ class EmbeddedRegistryClient:
         return registration
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
-        """Changes among a service's instances."""
+        """Yields the changes among a service's instances."""
         return self._watches.watch(service)
 
     async def close(self) -> None:
-        """Leaves with every registration and ends every watch."""
+        """Withdraws every registration and ends every watch."""
         await asyncio.gather(*(one.leave() for one in self._registrations))
         await self._watches.close()
         await self._channel.close()
@@ -102,6 +102,6 @@ async def open(url: SplitResult, clock: Clock) -> EmbeddedRegistryClient:  # noq
 
 
 def _quoted(url: SplitResult) -> str:
-    """The path of a socket as gRPC wants it, also when whoever wrote the URL did not quote it."""
+    """Returns the path of a socket, quoted as gRPC needs it, also if the URL is not quoted."""
     path = "".join((url.path, url.query and f"?{url.query}", url.fragment and f"#{url.fragment}"))
     return quote(path, safe="/%")

@@ -1,5 +1,5 @@
-"""An instance's registration in the registry that comes with Souk: one stream, opened again when it breaks;
-and instances as the registry's contract carries them."""
+"""An instance's registration in the embedded registry: one stream, opened again when it breaks;
+and the translation of instances to messages of the registry's contract."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from souk.discovery.availability import Availability
 from souk.discovery.registry import Instance, checked
 
 PATIENCE = 1.0
-"""Seconds that a caller waits for a registry that does not answer; it will be told later all the same."""
+"""Seconds that a caller waits for a registry that does not answer; the registry gets the change later."""
 
 
 class EmbeddedRegistration:
-    """Says again and again who is there, until it leaves; `begin` begins a call of `Register`."""
+    """Announces an instance again and again until it leaves; `begin` begins a call of `Register`."""
 
     def __init__(
         self, instance: Instance, begin: Callable[[], Any], availability: Availability, silence: float
@@ -30,21 +30,21 @@ class EmbeddedRegistration:
 
     @property
     def left(self) -> bool:
-        """Whether it has left, or is about to."""
+        """Whether the instance has left, or is leaving."""
         return self._leaving.is_set()
 
     async def set_healthy(self, healthy: bool) -> None:
-        """Whether it takes calls."""
+        """Sets whether the instance takes calls."""
         self._healthy = healthy
         await self._say()
 
     async def update(self, instance: Instance) -> None:
-        """Says something else about the same instance."""
+        """Changes the instance's data; its id and service stay."""
         self._instance = checked(replace(instance, service=self._instance.service, id=self._instance.id))
         await self._say()
 
     async def leave(self) -> None:
-        """Leaves the registry."""
+        """Withdraws the instance from the registry."""
         self._leaving.set()
         self._speak.set()
         try:
@@ -54,7 +54,7 @@ class EmbeddedRegistration:
         await asyncio.wait({self._task})
 
     async def announced(self) -> None:
-        """Waits until the registry knows what was said last, or turns out to be away."""
+        """Waits until the registry knows the last announcement, or is found to be away."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._acknowledged.wait()
@@ -85,7 +85,7 @@ class EmbeddedRegistration:
             self._acknowledged.set()
 
     async def _exchange(self, call: Any) -> float:
-        """Says what is to be said; returns the seconds of the lease."""
+        """Announces the instance as it is now; returns the lease in seconds."""
         self._speak.clear()
         if call.done():
             raise ConnectionError(await call.details())
@@ -108,7 +108,7 @@ class EmbeddedRegistration:
 
 
 def to_wire(instance: Instance) -> RegisteredInstance:
-    """The instance as a message."""
+    """Returns the message for an instance."""
     return RegisteredInstance(
         service=instance.service,
         id=instance.id,
@@ -121,7 +121,7 @@ def to_wire(instance: Instance) -> RegisteredInstance:
 
 
 def from_wire(message: RegisteredInstance) -> Instance:
-    """The instance in a message."""
+    """Returns the instance in a message."""
     return Instance(
         service=message.service,
         id=message.id,

@@ -1,4 +1,4 @@
-"""The secret of the registry that comes with Souk, as its URL has it and as calls tell it."""
+"""The secret of the embedded registry, in its URL and in the metadata of calls."""
 
 import hmac
 import secrets
@@ -10,7 +10,7 @@ import grpc.aio
 from souk.kernel.errors import ConfigurationError
 
 KEY = "authorization"
-"""The metadata that tells it, as a bearer token (RFC 6750)."""
+"""The key of the metadata that carries the secret, as a bearer token (RFC 6750)."""
 
 MISSING = "this registry has a secret, and the call has none: the URL must be grpc://:SECRET@host:port"
 WRONG = "the secret in the URL is not this registry's"
@@ -18,34 +18,34 @@ _BYTES = 24
 
 
 def made_up() -> str:
-    """One that nobody guesses; it needs no quoting."""
+    """Makes a random secret, which needs no quoting in an URL."""
     return secrets.token_urlsafe(_BYTES)
 
 
 def checked(secret: str) -> str:
-    """The secret. Raises ConfigurationError for one that metadata cannot carry."""
+    """Returns the secret. Raises ConfigurationError for one that metadata cannot carry."""
     if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
         raise ConfigurationError("the registry's secret must be printable ASCII")
     return secret
 
 
 def secret_in(url: SplitResult) -> str:
-    """The password of an URL; empty without one. Raises ConfigurationError for one that cannot be a secret."""
+    """Returns the password of an URL; empty without one. Raises ConfigurationError for one that cannot be a secret."""
     return checked(unquote(url.password or ""))
 
 
 def with_secret(address: str, secret: str) -> str:
-    """An address, host:port or a socket's path, after the secret in an URL."""
+    """Puts the secret before an address, host:port or a socket's path, as an URL has it."""
     return f":{quote(secret, safe='')}@{address}" if secret else address
 
 
 def secret_metadata(secret: str) -> tuple[tuple[str, str], ...]:
-    """The metadata of each call."""
+    """Returns the metadata for each call."""
     return ((KEY, f"Bearer {secret}"),) if secret else ()
 
 
 def objection(metadata: grpc.aio.Metadata | None, secret: str) -> str:
-    """Why a call is not let in; empty if it is. Compares in a time that says nothing of the secret."""
+    """Returns why a call is not admitted; empty if it is. The comparison takes constant time."""
     given = [str(text) for key, text in tuple(metadata or ()) if key == KEY]
     if not given:
         return MISSING

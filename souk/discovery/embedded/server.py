@@ -1,10 +1,10 @@
-"""The registry that comes with Souk: one process, in memory; the supervisor of a fleet serves it.
+"""The server of the embedded registry: one process, in memory; the supervisor of a fleet serves it.
 
-On a unix socket its owner alone reaches it. At a port anybody on the machine does, so whoever calls has to
-tell its secret, which is in its URL.
+On a unix socket only its owner reaches it. At a port every user of the machine does, so each caller must
+send the registry's secret, which is in its URL.
 
-A registration is a stream. While it lives and speaks within each lease the instance is there; a
-process that is killed breaks its stream, and everybody who watches knows within milliseconds.
+A registration is a stream. An instance is registered while its stream is open and sends a message within
+each lease. A process that is killed breaks its stream, and every watcher knows within milliseconds.
 """
 
 import asyncio
@@ -34,26 +34,26 @@ from souk.telemetry.logs import logger
 _log = logger("discovery")
 
 HUNG = 1.0
-"""A lease that ends so many seconds late says that this process has hung, and nothing of the instance."""
+"""Seconds of delay from which the end of a lease shows that this process has hung, and not the instance."""
 
 GRACE = 0.5
-"""Seconds within which streams end by themselves, without an error in their clients' logs."""
+"""Seconds that streams have at the stop to end by themselves, without an error in their clients' logs."""
 
 LONGEST_PATH = 100
-"""Bytes of a unix socket's path that every system takes."""
+"""The longest path of a unix socket, in bytes, that every system accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedSettings:
-    """Seconds: within `lease` an instance must speak; for `grace` after its start the registry is young,
-    and whoever knew more than it does goes on knowing it."""
+    """The settings of the registry, in seconds. An instance must send a message within each `lease`. For `grace` after
+    its start the registry is not settled, and clients keep the instances that they knew before."""
 
     lease: float = 10.0
     grace: float = 3.0
 
 
 class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
-    """The servicer, and the registry's view for the process that serves it. Without a `secret` all may call."""
+    """The servicer, and the view of the registry for its own process. Without a `secret` anyone may call."""
 
     def __init__(self, clock: Clock, settings: EmbeddedSettings | None = None, secret: str = "") -> None:
         self.url = ""
@@ -66,15 +66,15 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def instances(self, service: str) -> tuple[Instance, ...]:
-        """The healthy instances of a service, in the order of their ids."""
+        """Returns the healthy instances of a service, in the order of their ids."""
         return self._table.instances(service)
 
     def services(self) -> tuple[str, ...]:
-        """The services of which an instance is registered, healthy or not."""
+        """Returns the services that have a registered instance, healthy or not."""
         return self._table.services()
 
     async def until(self, service: str, check: Callable[[tuple[Instance, ...]], bool] = bool) -> tuple[Instance, ...]:
-        """Waits until the healthy instances of a service are as wanted, at least one by default; returns them."""
+        """Waits until `check` accepts the healthy instances of a service, by default at least one; returns them."""
         changed = asyncio.Event()
         with self._table.listening(service, changed.set):
             while not check(found := self.instances(service)):
@@ -82,12 +82,12 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
                 await changed.wait()
         return found
 
-    # Coroutines that write, not generators as the stub's types have it: grpc.aio leaves a generator
-    # that was cancelled between two messages to the garbage collector, and the instance with it.
+    # These are coroutines that write, and not generators as the stub's types have it: grpc.aio leaves a generator
+    # that was cancelled between two messages to the garbage collector, and so the instance would stay registered.
     async def Register(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterable[RegisterRequest], context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
-        """Keeps one instance while its stream lives."""
+        """Keeps one instance registered while its stream is open."""
         await self._admit(context)
         registration = TableRegistration(self._table)
         lease = Duration()
@@ -105,11 +105,11 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
     async def Watch(  # type: ignore[override]  # noqa: N802
         self, request: WatchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
-        """Tells who is there, after each change and from time to time."""
+        """Sends the healthy instances of a service, after each change and from time to time."""
         await self._admit(context)
         changed = asyncio.Event()
         with self._table.listening(request.service, changed.set):
-            while not self._closed.done():  # one that stops tells nobody that everybody has left
+            while not self._closed.done():  # a registry that stops must not report that all instances have left
                 changed.clear()
                 await context.write(self._snapshot(request.service))
                 with suppress(TimeoutError):
@@ -117,7 +117,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
                         await changed.wait()
 
     def close(self) -> None:
-        """Ends every stream. From now on what becomes of a registration is told to nobody."""
+        """Ends every stream. From now on watchers get no changes."""
         self._closed.set_result(None)
         self._table.wake()
 
@@ -128,7 +128,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
 
     async def _next(self, context: "grpc.aio.ServicerContext[Any, Any]") -> RegisterRequest | None:
         read = asyncio.ensure_future(context.read())
-        read.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever is cancelled reads it not
+        read.add_done_callback(lambda done: done.cancelled() or done.exception())  # a cancelled handler never awaits it
         try:
             while not read.done():
                 late = await self._wait(read)
@@ -139,7 +139,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
             read.cancel()
 
     async def _wait(self, read: "asyncio.Future[Any]") -> float:
-        """Waits for a message, the end of the lease, or that of the registry; returns how many seconds too long."""
+        """Waits for a message, the lease's end or the registry's stop. Returns the seconds since the lease's end."""
         due = self._clock.monotonic() + self._settings.lease
         await asyncio.wait({read, self._closed}, timeout=self._settings.lease, return_when=asyncio.FIRST_COMPLETED)
         return self._clock.monotonic() - due
@@ -165,11 +165,11 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
 async def serving_registry(
     where: Path | str, clock: Clock | None = None, settings: EmbeddedSettings | None = None, secret: str = ""
 ) -> AsyncIterator[EmbeddedRegistry]:
-    """Serves a registry on a unix socket (a Path) or at host:port (text), whose port 0 is any that is free.
+    """Serves a registry on a unix socket (a Path) or at host:port (text), where port 0 takes any free port.
 
-    Its `url` is what `open_registry` takes, with the secret in it. At host:port there always is one, made up
-    where none is given; give it where the registry is to be the same to its clients after a restart. Raises
-    ConfigurationError when it cannot listen there.
+    Its `url`, with the secret in it, is the argument for `open_registry`. At host:port there always is a secret; a
+    random one is made if none is given. Give one if clients are to reach the registry with the same URL after a
+    restart. Raises ConfigurationError when it cannot listen there.
     """
     if isinstance(where, str) and not secret:
         secret = registry_secret.made_up()
@@ -177,7 +177,7 @@ async def serving_registry(
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])  # two servers would share a port silently
     registry_pb2_grpc.add_RegistryServicer_to_server(registry, server)
     registry.url = _listen(server, where, secret)
-    # Each handler's context is a copy of the one that the server is started in.
+    # Each handler's context is a copy of the one in which the server is started, so that one is empty.
     await asyncio.get_running_loop().create_task(server.start(), context=Context())
     _log.debug("registry serves", where=str(where))
     try:

@@ -1,4 +1,4 @@
-"""What the embedded registry knows, in memory."""
+"""The table of instances of the embedded registry, in memory."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -10,14 +10,14 @@ from souk.kernel.errors import ConfigurationError
 
 
 class TableRegistration:
-    """One registration's claim on an id. A later claim takes it over; the earlier one then counts no more."""
+    """One registration's claim on an id. A later claim takes the id over; the earlier one then has no effect."""
 
     def __init__(self, table: "Table") -> None:
         self._table = table
         self._entry: _TableEntry | None = None
 
     def put(self, instance: Instance, healthy: bool) -> None:
-        """Registers, changes, or only repeats what was said. Raises ConfigurationError for another id or service."""
+        """Registers, changes or confirms the instance. Raises ConfigurationError for another id or service."""
         if self._entry is None:
             self._entry = _TableEntry(instance, healthy)
             self._table.take(self._entry)
@@ -28,7 +28,7 @@ class TableRegistration:
             self._table.changed(self._entry)
 
     def leave(self) -> None:
-        """Gives the id up, if it is still this claim's."""
+        """Gives the id up, if this claim still holds it."""
         if self._entry is not None:
             self._table.drop(self._entry)
 
@@ -40,24 +40,24 @@ class _TableEntry:
 
 
 class Table:
-    """Instances by service and id, and who wants to hear of changes."""
+    """Instances by service and id, and the listeners for changes."""
 
     def __init__(self) -> None:
         self._services: defaultdict[str, dict[str, _TableEntry]] = defaultdict(dict)
         self._listeners: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
 
     def instances(self, service: str) -> tuple[Instance, ...]:
-        """The healthy instances, in the order of their ids."""
+        """Returns the healthy instances of a service, in the order of their ids."""
         entries = self._services.get(service, {})
         return tuple(entry.instance for _, entry in sorted(entries.items()) if entry.healthy)
 
     def services(self) -> tuple[str, ...]:
-        """The services of which an instance is registered."""
+        """Returns the services that have a registered instance."""
         return tuple(sorted(name for name, entries in self._services.items() if entries))
 
     @contextmanager
     def listening(self, service: str, listener: Callable[[], None]) -> Iterator[None]:
-        """Calls `listener` after each change of the service, inside the block."""
+        """Calls `listener` after each change of the service, while the block runs."""
         self._listeners[service].append(listener)
         try:
             yield
@@ -67,17 +67,17 @@ class Table:
                 del self._listeners[service]
 
     def take(self, entry: _TableEntry) -> None:
-        """Gives an id to a claim, whoever had it."""
+        """Gives an id to a claim, and takes it from an earlier one."""
         self._services[entry.instance.service][entry.instance.id] = entry
         self._notify(entry.instance.service)
 
     def changed(self, entry: _TableEntry) -> None:
-        """A claim says something else, which counts if the id is its own."""
+        """Notifies the listeners of a claim's change, if the claim holds the id."""
         if self._is_held(entry):
             self._notify(entry.instance.service)
 
     def drop(self, entry: _TableEntry) -> None:
-        """Frees the id of a claim, if it is its own."""
+        """Frees the id of a claim, if the claim holds it."""
         if self._is_held(entry):
             del self._services[entry.instance.service][entry.instance.id]
             self._notify(entry.instance.service)

@@ -1,1 +1,1 @@
-"""Registries that others run: Consul, etcd, Eureka and DNS."""
+"""Adapters to external registries: Consul, etcd, Eureka and DNS."""

@@ -1,4 +1,4 @@
-"""A registry over a foreign system: an adapter says how it claims an id, and how it looks at a service."""
+"""A registry over an external system: a backend says how to claim an id, and how to follow a service."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -12,14 +12,14 @@ from souk.discovery.watch_fanout import Tell, Watches
 from souk.kernel.clock import Clock
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
-"""How an answer that is JSON, and not what it should be, is noticed."""
+"""The errors that reading a JSON answer raises when it has not the expected form."""
 
 
 class WatchFeed:
-    """What one watched service is said to have.
+    """Receives the instances that a registry lists for one watched service, and smooths them over its restarts.
 
-    For `grace` seconds after the registry may have forgotten something, an instance that is missing is
-    kept: its process is just about to register again.
+    For `grace` seconds after the registry may have forgotten instances, a missing instance is kept,
+    because its process is about to register again.
     """
 
     def __init__(self, tell: Tell, availability: Availability, clock: Clock, grace: float) -> None:
@@ -29,8 +29,8 @@ class WatchFeed:
         self._settled_at: float | None = None
 
     def hear(self, instances: Iterable[Instance], in_doubt: Iterable[str] = ()) -> None:
-        """All that the registry knows at this moment. Those `in_doubt`, by id, it holds to be dead, and it
-        may be mistaken if it has just come back."""
+        """Takes all healthy instances that the registry lists now. It holds those `in_doubt`, ids, to be dead; a
+        registry that has just come back may be wrong about them, so they are kept during the grace."""
         self._availability.found()
         now = self._clock.monotonic()
         if self._settled_at is None:
@@ -41,12 +41,12 @@ class WatchFeed:
         self._tell(self._memory.hear(str(self._life), settled, [*kept, *instances]))
 
     def forgot(self) -> None:
-        """The registry may have forgotten something, now or by the time when it answers again."""
+        """Notes that the registry may have forgotten instances, now or by the time when it answers again."""
         self._life += 1
         self._settled_at = None
 
     def settles_in(self, longest: float) -> float:
-        """Seconds until the registry is to be asked again because of what it may have forgotten, or `longest`."""
+        """Returns the seconds until the grace ends and the registry is to be asked again, at most `longest`."""
         if self._settled_at is None:
             return longest
         left = self._settled_at - self._clock.monotonic()
@@ -54,22 +54,22 @@ class WatchFeed:
 
 
 class RegistryBackend(LeaseBackend, Protocol):
-    """What an adapter does."""
+    """What an adapter to an external registry implements."""
 
     grace: float
-    """Seconds after which everybody who lives must have been seen by a registry that forgot."""
+    """Seconds after which a registry that forgot must know all living instances again."""
 
     async def listen(self, service: str, feed: WatchFeed) -> None:
-        """Tells all healthy instances of a service, and again after each change, until it fails."""
+        """Gives `feed` all healthy instances of a service, and again after each change, until it fails."""
         ...
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Closes all connections."""
         ...
 
 
 class BackedRegistry:
-    """The port's `Registry` over a backend."""
+    """The port's `Registry` over the backend of an external registry."""
 
     def __init__(self, backend: RegistryBackend, clock: Clock, lease: float) -> None:
         self._backend, self._clock, self._lease = backend, clock, lease
@@ -79,11 +79,11 @@ class BackedRegistry:
 
     @property
     def away(self) -> str:
-        """Why the registry cannot be reached; empty when it can."""
+        """Why the registry cannot be reached now, in one line; empty when it can."""
         return self._availability.away
 
     async def register(self, instance: Instance) -> LeasedRegistration:
-        """Announces an instance; returns once the registry knows it, or turned out to be away."""
+        """Announces an instance; returns once the registry knows it, or was found to be away."""
         self._backend.check(checked(instance))
         registration = LeasedRegistration(instance, self._backend, self._availability, self._lease)
         self._registrations = [one for one in self._registrations if not one.left] + [registration]
@@ -91,11 +91,11 @@ class BackedRegistry:
         return registration
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
-        """Changes among a service's instances."""
+        """Yields the changes among a service's instances."""
         return self._watches.watch(service)
 
     async def close(self) -> None:
-        """Leaves with every registration and ends every watch."""
+        """Withdraws every registration and ends every watch."""
         await asyncio.gather(*(registration.leave() for registration in self._registrations))
         await self._watches.close()
         await self._backend.close()

@@ -1,10 +1,10 @@
-"""Consul: consul://:TOKEN@127.0.0.1:8500?lease=10&settle=20&tls=false, the agent of this host.
+"""The adapter to Consul: consul://:TOKEN@127.0.0.1:8500?lease=10&settle=20&tls=false, the agent of this host.
 
-An instance is a service of the agent with one TTL check, its lease, which is critical while the instance
-says that it is not healthy. Consul itself removes what has been critical for longer (a minute at least).
-A watch is a blocking query; what passes every check, the host's own among them, is there. An agent that has
-just started holds every lease to have run out, and tries again after 15 s what it could not tell its servers:
-for one lease and `settle` seconds that is not believed.
+An instance is a service of the agent with one TTL check as its lease, which is critical while the instance
+is not healthy. Consul removes an instance that stays critical (six leases, at least a minute). A watch is a
+blocking query; an instance is available if it passes every check, the host's own checks included. An agent that
+has just started holds every lease to have run out, and retries after 15 s a report that its servers did not get:
+so for one lease and `settle` seconds such missing instances are kept.
 
 Source: Consul's HTTP API, "Blocking queries".
 """
@@ -24,9 +24,9 @@ from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 
 WAIT = 25.0
-"""Seconds that Consul may take to say that nothing has changed."""
+"""Seconds after which Consul answers a blocking query even if nothing has changed."""
 PAUSE = 0.02
-"""Seconds between two queries: the most that a service whose checks change all the time can cost."""
+"""Seconds between two queries, which limits the load by a service whose checks change all the time."""
 UNHEALTHY = "says that it is not healthy"
 MOST_LABELS = 64
 LONGEST_LABEL = 512
@@ -34,7 +34,7 @@ LONGEST_LABEL = 512
 
 
 class ConsulBackend:
-    """A Consul agent."""
+    """The backend for a Consul agent."""
 
     def __init__(self, options: UrlOptions) -> None:
         token = {"X-Consul-Token": options.password} if options.password else {}
@@ -43,7 +43,7 @@ class ConsulBackend:
         self.grace = options.lease + options.settle
 
     def check(self, instance: Instance) -> None:
-        """Consul holds less text than the port."""
+        """Raises ConfigurationError for more text than Consul holds, which is less than the port allows."""
         held = labels(instance, "")
         if len(held) > MOST_LABELS:
             raise ConfigurationError(f"Consul holds {MOST_LABELS} texts of an instance, and {instance.id} has more")
@@ -52,12 +52,12 @@ class ConsulBackend:
                 raise ConfigurationError(f"{name!r} of {instance.id} is longer than Consul can hold")
 
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
-        """Registers at the agent, in place of whatever has the id."""
+        """Registers the service at the agent, and replaces an earlier one with the same id."""
         host, _, port = instance.address.rpartition(":")
         await self._api.call(
             "PUT",
             "/v1/agent/service/register",
-            # Without it the check of an earlier claim would stay and become critical.
+            # Without this parameter the check of an earlier claim would stay and become critical.
             params={"replace-existing-checks": "true"},
             json={
                 "ID": instance.id,
@@ -78,23 +78,23 @@ class ConsulBackend:
         )
 
     async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
-        """Passes the check, or says that it is critical."""
+        """Reports the check as passing, or as critical."""
         path = f"/v1/agent/check/update/{_check(claim, instance)}"
         reply = await self._api.call("PUT", path, json={"Status": _status(healthy)}, allowed=(404,))
         return reply.status != 404
 
     async def owns(self, claim: str, instance: Instance) -> bool:
-        """Whether the agent's service is this claim's, or is not there."""
+        """Returns whether the agent's service belongs to this claim, or does not exist."""
         reply = await self._api.call("GET", f"/v1/agent/service/{instance.id}", allowed=(404,))
         return reply.status == 404 or reply.body["Meta"].get(CLAIM) == claim
 
     async def withdraw(self, claim: str, instance: Instance) -> None:
-        """Removes the service from the agent."""
+        """Removes the service from the agent, if it belongs to this claim."""
         if await self.owns(claim, instance):
             await self._api.call("PUT", f"/v1/agent/service/deregister/{instance.id}", allowed=(404,))
 
     async def listen(self, service: str, feed: WatchFeed) -> None:
-        """One blocking query after the other."""
+        """Follows a service by blocking queries, one after the other."""
         index = 0
         while True:
             wait = feed.settles_in(WAIT)
@@ -113,18 +113,18 @@ class ConsulBackend:
             await asyncio.sleep(PAUSE)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Closes all connections."""
         await self._api.close()
 
 
 def next_index(index: int, headers: Mapping[str, str]) -> int:
-    """What the next query waits for: 0, an answer at once, when Consul's index went back; never below 1 else."""
+    """Returns the index for the next query: 0, for an answer at once, if Consul's index went back, else at least 1."""
     found = max(1, int(headers["X-Consul-Index"]))
     return 0 if found < index else found
 
 
 def raise_if_hidden(headers: Mapping[str, str]) -> None:
-    """Raises RegistryAway when a token sees less than there is: who is missing then may not have left."""
+    """Raises RegistryAway when Consul filters the answer for this token: a missing instance may not have left."""
     if headers.get("X-Consul-Results-Filtered-By-ACLs") == "true":
         raise RegistryAway("Consul hides instances from this token: it needs service:read and node:read")
 
@@ -138,18 +138,18 @@ def _status(healthy: bool) -> str:
 
 
 def latest(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of two hosts with the same id, as when a process has moved, the one that passes, and the later one."""
+    """Keeps one entry for each id, as a process that moved has one on two hosts: a passing one, else the latest."""
     best = sorted(entries, key=lambda one: (passes(one), one["Service"]["ModifyIndex"]))
     return list({_id(one): one for one in best}.values())
 
 
 def passes(entry: dict[str, Any]) -> bool:
-    """Whether no check objects."""
+    """Returns whether all checks are passing."""
     return all(check["Status"] == "passing" for check in entry["Checks"])
 
 
 def doubtful(entry: dict[str, Any]) -> bool:
-    """Whether a check objects although the instance has not said so itself."""
+    """Returns whether a check fails although the instance did not report itself as not healthy."""
     return not passes(entry) and all(check["Notes"] != UNHEALTHY for check in entry["Checks"])
 
 
@@ -166,6 +166,6 @@ def _instance(service: str, entry: dict[str, Any]) -> Instance:
 
 
 async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
-    """Opens the agent at an URL; does not wait for it."""
+    """Opens the registry of the agent at an URL; does not wait for a connection."""
     options = options_of(url, 8500, defaults={"settle": "20"})
     return BackedRegistry(ConsulBackend(options), clock, options.lease)

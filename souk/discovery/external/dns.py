@@ -1,15 +1,15 @@
-"""Instances as the domain name system tells them: SRV and A records, as a Kubernetes headless service answers.
+"""The adapter to DNS: instances from SRV and A records, such as those of a Kubernetes headless service.
 
     dns://10.96.0.10:53/default.svc.cluster.local?port=50051&name={service}-service
 
-asks for `_grpc._tcp.NAME.default.svc.cluster.local` (SRV) and, where there is no such record and a port
-is given, for `NAME.default.svc.cluster.local` (A, else AAAA). NAME is the service's, put into `name` if
-that is given; `srv` names another port than `_grpc._tcp`. Without a host the system's servers are asked.
+asks for `_grpc._tcp.NAME.default.svc.cluster.local` (SRV) and, if there is no such record and a port
+is given, for `NAME.default.svc.cluster.local` (A, else AAAA). NAME is the service's name, put into `name` if
+that is given; `srv` gives another port name than `_grpc._tcp`. Without a host the system's servers are asked.
 
-Nothing is pushed: the records are asked for again when their time to live ends. An answer without
-records means that nobody is there; a server that fails or does not answer means nothing, and what is
-known stays. Only SRV records tell a weight (RFC 2782; of several priorities the first is used), none
-tell version, zone or metadata, and an instance that is not ready is left out by whoever fills the zone.
+DNS pushes nothing: the records are asked for again when their time to live ends. An answer without
+records means that there is no instance; when a server fails or does not answer, the known instances
+stay. Only SRV records have a weight (RFC 2782; of several priorities the first is used), and no record has
+version, zone or metadata. The system that fills the zone leaves out instances that are not ready.
 """
 
 import asyncio
@@ -37,20 +37,20 @@ from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 
 SOONEST, LATEST = 0.5, 30.0
-"""Seconds between two questions, whatever the records' time to live."""
+"""The least and the most seconds between two queries, whatever the records' time to live."""
 
 PATIENCE = 2.0
-"""Seconds that one question may take."""
+"""Seconds that one query may take."""
 
 _NOBODY = (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer)
 
 Answer: TypeAlias = "tuple[Known, float]"
-"""Instances, and for how many seconds that is so."""
+"""Instances, and the seconds for which they are valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class DnsSettings:
-    """Where names are, in `domain`; `port` is that of instances that only have an address."""
+    """The names to ask for, below `domain`; `port` is for instances that only have an address record."""
 
     domain: str
     port: int = 0
@@ -59,7 +59,7 @@ class DnsSettings:
 
 
 class DnsRegistry:
-    """The port's `Registry` over a resolver."""
+    """The port's `Registry` over a DNS resolver."""
 
     def __init__(self, resolver: dns.asyncresolver.Resolver, settings: DnsSettings) -> None:
         self._resolver = resolver
@@ -69,15 +69,15 @@ class DnsRegistry:
 
     @property
     def away(self) -> str:
-        """Why no server answers; empty when one does."""
+        """Why no server answers, in one line; empty when one does."""
         return self._availability.away
 
     async def register(self, instance: Instance) -> Unheard:
-        """Does nothing: whoever fills the zone decides who is there. Kubernetes does, by readiness."""
+        """Only checks the instance: the system that fills the zone decides, as Kubernetes does by readiness."""
         return Unheard(checked(instance))
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
-        """Changes among a service's instances, seen when a record's time to live ends."""
+        """Yields the changes among a service's instances, which show when a record's time to live ends."""
         return self._watches.watch(service)
 
     async def close(self) -> None:
@@ -129,7 +129,7 @@ class DnsRegistry:
         ), seconds
 
     async def _addresses(self, host: str) -> tuple[Sequence[str], float]:
-        """A host's addresses in order, and for how many seconds that is so."""
+        """Returns a host's addresses in order, and the seconds for which they are valid."""
         for kind in ("A", "AAAA"):
             records = await self._records(host, kind)
             if records is not None:
@@ -137,7 +137,7 @@ class DnsRegistry:
         return (), SOONEST
 
     async def _records(self, name: str, kind: str) -> dns.resolver.Answer | None:
-        """Records, or None when there are none; raises when nobody can say."""
+        """Returns the records, or None when there are none. Raises the resolver's error when no server can tell."""
         try:
             return await self._resolver.resolve(name, kind, search=False, lifetime=PATIENCE)
         except _NOBODY:
@@ -149,7 +149,7 @@ def _time_to_live(records: dns.resolver.Answer) -> float:
 
 
 def _id(record: SRV, alone: bool) -> str:
-    """A pod's own name, by which it is known again when its address has changed."""
+    """Returns the id of an instance: the host's name, which stays when its address changes, with the port if needed."""
     host = record.target.to_text(omit_final_dot=True).lower()
     return host if alone else f"{host}-{record.port}"
 
@@ -159,7 +159,7 @@ def _join(host: str, port: int) -> str:
 
 
 async def open(url: SplitResult, clock: Clock) -> DnsRegistry:  # noqa: A001 - an adapter's `open`
-    """Opens `dns://HOST:PORT/DOMAIN?port=&name=&srv=`."""
+    """Opens `dns://HOST:PORT/DOMAIN?port=&name=&srv=`. Raises ConfigurationError for an URL that is wrong."""
     return DnsRegistry(await _resolver(url), _settings(url))
 
 

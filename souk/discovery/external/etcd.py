@@ -1,8 +1,8 @@
-"""etcd v3: etcd://user:password@host:2379,host:2379/souk?lease=10&settle=0&tls=false, over its JSON gateway.
+"""The adapter to etcd v3: etcd://user:password@host:2379,host:2379/souk?lease=10&settle=0&tls=false, by its JSON API.
 
-An instance is the key `/souk/services/SERVICE/ID`, with JSON as its value, attached to a lease of its own; while it
-says that it is not healthy the key is not there, and the lease goes on. A watch lists, then follows a watch
-stream from the revision of the list; it lists again when that revision has been compacted, when the
+An instance is the key `/souk/services/SERVICE/ID`, with JSON as its value, attached to a lease of its own. While it
+is not healthy the key does not exist, and the lease goes on. A watch lists the keys, then follows a watch
+stream from the revision of the list. It lists again when that revision has been compacted, when the
 stream breaks, and after some silence.
 
 Source: etcd's API guarantees, "Watch APIs", and `api_grpc_gateway`.
@@ -25,15 +25,15 @@ from souk.discovery.registry import Instance
 from souk.kernel.clock import Clock
 
 SILENCE = 15.0
-"""Seconds without a word after which a watch lists again: a server that hangs is noticed, a lost event is found."""
+"""Seconds without an event after which a watch lists again, to notice a server that hangs and find lost events."""
 
 
 Known = dict[str, Instance]
-"""Instances by the gateway's text of their key."""
+"""Instances by their key, in base64 as the JSON API has it."""
 
 
 class EtcdBackend:
-    """An etcd server, or the members of a cluster."""
+    """The backend for an etcd server, or for the members of a cluster."""
 
     def __init__(self, options: UrlOptions) -> None:
         self._gateway = EtcdClient(options)
@@ -43,10 +43,10 @@ class EtcdBackend:
         self._leases: dict[str, str] = {}
 
     def check(self, instance: Instance) -> None:
-        """It holds whatever the port allows."""
+        """Accepts every instance: etcd holds all that the port allows."""
 
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
-        """Puts the key under the claim's lease, or takes it away."""
+        """Puts the key under the claim's lease, or deletes it when the instance is not healthy."""
         lease = self._leases.get(claim) or await self._grant(claim)
         key = self._key(instance)
         if not healthy:
@@ -59,7 +59,7 @@ class EtcdBackend:
             raise RegistryAway("etcd has lost the lease")
 
     async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
-        """Keeps the lease alive; one that ran out has taken its key along. Puts right a key that somebody removed."""
+        """Keeps the lease alive. Returns false when the lease, and with it the key, or the key alone is gone."""
         lease = self._leases.get(claim)
         if lease is None:
             return False
@@ -70,17 +70,17 @@ class EtcdBackend:
         return alive and not (healthy and await self._holder(instance) is None)
 
     async def owns(self, claim: str, instance: Instance) -> bool:
-        """Whether the key is under this claim's lease, or is not there."""
+        """Returns whether the key is under this claim's lease, or does not exist."""
         return await self._holder(instance) in (None, self._leases.get(claim))
 
     async def withdraw(self, claim: str, instance: Instance) -> None:
-        """Revokes the lease, and with it the key, unless that is under another by now."""
+        """Revokes the lease, and with it the key, unless the key is under another lease by now."""
         lease = self._leases.pop(claim, None)
         if lease:
             await self._gateway.call("/v3/lease/revoke", {"ID": lease}, allowed=(404,))
 
     async def listen(self, service: str, feed: WatchFeed) -> None:
-        """Lists and follows, again and again."""
+        """Lists the keys of a service and follows their changes, again and again."""
         within = f"{self._prefix}/{service}/"
         # "0" comes after "/": the range holds all keys that begin with `within`.
         span = {"key": binary(within), "range_end": binary(within[:-1] + "0")}
@@ -92,11 +92,11 @@ class EtcdBackend:
             await self._watch({**span, "start_revision": int(reply.body["header"]["revision"]) + 1}, known, feed)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Closes all connections."""
         await self._gateway.close()
 
     async def _watch(self, span: Mapping[str, Any], known: Known, feed: WatchFeed) -> None:
-        """Applies events to what is known until it is time to list again."""
+        """Applies events to the known instances until it is time to list again."""
         stream = self._gateway.watch(span)
         try:
             while True:
@@ -113,7 +113,7 @@ class EtcdBackend:
             await stream.aclose()
 
     async def _holder(self, instance: Instance) -> str | None:
-        """The lease of the key, "0" for none; None when the key is not there."""
+        """Returns the lease of the key, "0" for none; None when the key does not exist."""
         reply = await self._gateway.call("/v3/kv/range", {"key": self._key(instance)})
         return next((str(kv.get("lease", "0")) for kv in reply.body.get("kvs", [])), None)
 
@@ -127,7 +127,7 @@ class EtcdBackend:
 
 
 def apply(events: list[dict[str, Any]], known: Known) -> None:
-    """Changes what is known by key; an event without a type is a put."""
+    """Applies events to the known instances; an event without a type is a put."""
     for event in events:
         instance = None if event.get("type") == "DELETE" else instance_of(event["kv"].get("value", ""))
         if instance is None:
@@ -137,7 +137,7 @@ def apply(events: list[dict[str, Any]], known: Known) -> None:
 
 
 def instance_of(value: str) -> Instance | None:
-    """The instance in the gateway's text of a value; None when somebody has written something else."""
+    """Returns the instance in a value, in base64; None when the value is something else."""
     try:
         return Instance(**json.loads(text(value)))
     except (TypeError, ValueError):
@@ -145,21 +145,21 @@ def instance_of(value: str) -> Instance | None:
 
 
 async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
-    """Opens the cluster at an URL; does not wait for it."""
+    """Opens the registry of the cluster at an URL; does not wait for a connection."""
     options = options_of(url, 2379, "/souk")
     return BackedRegistry(EtcdBackend(options), clock, options.lease)
 
 
 UNAUTHENTICATED = 401
-"""A token that ran out, or none yet."""
+"""The HTTP status for a token that has expired, or that is missing."""
 
 
 class EtcdClient:
-    """etcd's API as JSON over HTTP: every etcd serves it beside gRPC, at the same port (since 3.4 under /v3). Calls
-    with a token, which is asked for when etcd wants one.
+    """A client of etcd's JSON API: every etcd serves it beside gRPC, at the same port (since 3.4 under /v3). If the
+    URL names a user it authenticates, and again when the token has expired.
 
-    Chosen over the Python clients that exist: their generated code is two major versions of protobuf behind,
-    and none of them comes back by itself from a compaction or a stream that broke.
+    It is used instead of the existing Python clients: their generated code is two major versions of protobuf behind,
+    and none of them recovers by itself from a compaction or a broken stream.
     """
 
     def __init__(self, options: UrlOptions) -> None:
@@ -168,7 +168,7 @@ class EtcdClient:
         self._token: dict[str, str] = {}
 
     async def call(self, path: str, body: Mapping[str, Any], allowed: tuple[int, ...] = ()) -> ApiReply:
-        """Calls; an answer that is neither a success nor in `allowed` is a RegistryAway."""
+        """Makes a call. Raises RegistryAway for an answer that is neither a success nor in `allowed`."""
         wanted = (*allowed, UNAUTHENTICATED) if self._options.user else allowed
         if self._options.user and not self._token:
             await self._authenticate()
@@ -179,7 +179,7 @@ class EtcdClient:
         return reply
 
     async def watch(self, span: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """What a watch stream tells, its creation included. Fails when the stream ends."""
+        """Yields the messages of a watch stream, its creation included. Raises RegistryAway when the stream ends."""
         async with self._api.lines("/v3/watch", {"create_request": span}, self._token) as lines:
             async for line in lines:
                 answer = json.loads(line)
@@ -188,7 +188,7 @@ class EtcdClient:
                 yield answer["result"]
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Closes all connections."""
         await self._api.close()
 
     async def _authenticate(self) -> None:
@@ -198,10 +198,10 @@ class EtcdClient:
 
 
 def binary(given: str) -> str:
-    """Text as the gateway wants bytes."""
+    """Encodes text as the JSON API has bytes: in base64."""
     return b64encode(given.encode()).decode()
 
 
 def text(given: str) -> str:
-    """Text out of the gateway's bytes."""
+    """Decodes text from base64."""
     return b64decode(given).decode()

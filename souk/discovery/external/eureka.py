@@ -1,13 +1,13 @@
-"""Eureka: eureka://user:password@host:8761/eureka?lease=10&poll=5&settle=30&tls=false.
+"""The adapter to Eureka: eureka://user:password@host:8761/eureka?lease=10&poll=5&settle=30&tls=false.
 
-An instance is UP, or DOWN while it says that it is not healthy. A watch asks every `poll` seconds for the one
-application: Eureka cannot push, and its delta covers all applications, so that asking for one costs less.
+An instance is UP, or DOWN while it is not healthy. A watch asks every `poll` seconds for one application:
+Eureka cannot push, and as its delta covers all applications, asking for one costs less.
 
-Eureka is slow by design. Its server answers out of a cache that it refreshes every 30 s
-(`eureka.server.response-cache-update-interval-ms`), looks for leases that ran out every 60 s
-(`eviction-interval-timer-in-ms`), gives each lease twice its time, and stops removing when many run out at
-once (`enable-self-preservation`). Set the first two to a second or less where Souk is to notice soon, and say
-the first as `settle` in seconds: a server that has just started may say for so long that nobody is there.
+Eureka is slow by design. Its server answers from a cache that it refreshes every 30 s
+(`eureka.server.response-cache-update-interval-ms`), looks for expired leases every 60 s
+(`eviction-interval-timer-in-ms`), gives each lease twice its time, and stops removing instances when many leases
+expire at once (`enable-self-preservation`). Set the first two to a second or less if Souk is to notice changes
+soon, and give the first, in seconds, as `settle`: for that time a server that has just started may list nobody.
 
 Source: Eureka REST operations (Netflix, Eureka wiki).
 """
@@ -27,11 +27,11 @@ from souk.discovery.registry import Instance
 from souk.kernel.clock import Clock
 
 FOREIGN_PORT = "gRPC_port"
-"""Where Spring's gRPC starters say the port, if it is not the one of HTTP."""
+"""The key in the metadata under which Spring's gRPC starters give the port, if it is not the one of HTTP."""
 
 
 class EurekaBackend:
-    """A Eureka server."""
+    """The backend for a Eureka server."""
 
     def __init__(self, options: UrlOptions, clock: Clock) -> None:
         self._api = Api("Eureka", options, _authorization(options))
@@ -43,10 +43,10 @@ class EurekaBackend:
         self._confirmed = False
 
     def check(self, instance: Instance) -> None:
-        """It holds whatever the port allows."""
+        """Accepts every instance: Eureka holds all that the port allows."""
 
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
-        """Registers, or says something else."""
+        """Registers the instance, or changes its data."""
         dirty_at = max(self._clock.now() // 1_000, await self._last(claim, instance) + 1)
         host, _, port = instance.address.rpartition(":")
         described = {
@@ -75,18 +75,18 @@ class EurekaBackend:
         return reply.status != 404
 
     async def owns(self, claim: str, instance: Instance) -> bool:
-        """Whether the server's instance is this claim's, or is not there."""
+        """Returns whether the server's instance belongs to this claim, or does not exist."""
         reply = await self._api.call("GET", self._one(instance), allowed=(404,))
         return reply.status == 404 or reply.body["instance"]["metadata"].get(CLAIM) == claim
 
     async def withdraw(self, claim: str, instance: Instance) -> None:
-        """Cancels the lease."""
+        """Cancels the lease, if the instance belongs to this claim."""
         if await self.owns(claim, instance):
             await self._api.call("DELETE", self._one(instance), allowed=(404,))
         self._dirty_at.pop(claim, None)
 
     async def listen(self, service: str, feed: WatchFeed) -> None:
-        """Polls."""
+        """Follows a service by polling."""
         while True:
             reply = await self._api.call("GET", self._app(service), allowed=(404,))
             if reply.status == 404:
@@ -95,18 +95,18 @@ class EurekaBackend:
             await asyncio.sleep(feed.settles_in(self._poll))
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Closes all connections."""
         await self._api.close()
 
     async def _confirm(self) -> None:
-        """Raises RegistryAway when there is no Eureka at this path: it answers 404 for an unknown service too."""
+        """Raises RegistryAway when there is no Eureka at this path, as it also answers 404 for an unknown service."""
         if not self._confirmed:
             await self._api.call("GET", f"{self._apps}/delta")
             self._confirmed = True
 
     async def _last(self, claim: str, instance: Instance) -> int:
-        """The time of what was said last of this id. Eureka does not believe what is older: where clocks differ, or
-        jump back, an instance that has just come would not be heard."""
+        """Returns the time of the last data of this id. Eureka ignores older data: if clocks differ or jump back, it
+        would ignore an instance that has just registered."""
         if claim in self._dirty_at:
             return self._dirty_at[claim]
         reply = await self._api.call("GET", self._one(instance), allowed=(404,))
@@ -132,7 +132,7 @@ def _authorization(options: UrlOptions) -> Mapping[str, str]:
 def _instances(service: str, body: Any) -> Iterator[Instance]:
     found = body["application"]["instance"] if body else []
     for one in found if isinstance(found, list) else [found]:
-        # Names of applications are in capitals, so that two services of ours may share one.
+        # Names of applications are in capitals, so that two services of Souk may share one.
         if one["status"] == "UP" and (CLAIM not in one["metadata"] or one["vipAddress"] == service):
             yield _instance(service, one)
 
@@ -145,6 +145,6 @@ def _instance(service: str, found: dict[str, Any]) -> Instance:
 
 
 async def open(url: SplitResult, clock: Clock) -> BackedRegistry:  # noqa: A001 - an adapter's `open`
-    """Opens the server at an URL; does not wait for it."""
+    """Opens the registry of the server at an URL; does not wait for a connection."""
     options = options_of(url, 8761, "/eureka", {"poll": "5", "settle": "30"})
     return BackedRegistry(EurekaBackend(options, clock), clock, options.lease)

@@ -1,4 +1,4 @@
-"""HTTP as registries speak it: JSON, one short call, or one that waits."""
+"""An HTTP client for the JSON APIs of registries, for short calls and for calls that wait."""
 
 import socket
 import ssl
@@ -14,9 +14,9 @@ from souk.discovery.external.tls import context_of
 from souk.discovery.external.url_options import UrlOptions
 
 CALL = 5.0
-"""Seconds for a call that does not wait."""
+"""Time-out in seconds of a call that does not wait."""
 CONNECT = 3.0
-"""Seconds for a connection."""
+"""Time-out in seconds for making a connection."""
 
 _REFUSED = (401, 403)
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Unreached(RegistryAway):
-    """There was no connection, so nothing was asked."""
+    """There was no connection, so no request was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class ApiReply:
 
 
 class Api:
-    """The HTTP API of one registry. Every failure is a RegistryAway.
+    """A client of the HTTP API of one registry. Every failure is a RegistryAway.
 
-    Of several addresses one is asked as long as it answers. Where it cannot be reached the others are asked
-    within the same call; after any other failure the next call goes to the next.
+    Of several addresses one is used as long as it answers. If it cannot be reached, the others are tried
+    within the same call; after any other failure the next call goes to the next address.
     """
 
     def __init__(self, name: str, options: UrlOptions, headers: Mapping[str, str] | None = None) -> None:
@@ -51,12 +51,12 @@ class Api:
         self._answered = False
         self._client = httpx.AsyncClient(
             headers={"Accept": "application/json", **(headers or {})},
-            # A registry is near: no proxy of the environment stands before it.
+            # A registry is near: no proxy that the environment names is used for it.
             trust_env=False,
             transport=httpx.AsyncHTTPTransport(
                 verify=context_of(options),
                 trust_env=False,
-                # Every watch waits on a connection of its own.
+                # Every watch takes a connection of its own.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
                 socket_options=_keep_alive(),
             ),
@@ -73,7 +73,7 @@ class Api:
         allowed: tuple[int, ...] = (),
         patience: float = CALL,
     ) -> ApiReply:
-        """Calls; an answer that is neither a success nor in `allowed` is a failure."""
+        """Makes a call within `patience` seconds. An answer that is neither a success nor in `allowed` is a failure."""
 
         async def ask(at: int) -> ApiReply:
             answer = await self._client.request(
@@ -94,7 +94,7 @@ class Api:
     async def lines(
         self, path: str, json: Any, headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[AsyncGenerator[str, None], None]:
-        """Posts, and gives the lines of an answer that does not end by itself."""
+        """Posts a request, and yields the lines of an answer that does not end by itself."""
         timeout = httpx.Timeout(CALL, connect=CONNECT, read=None)
         async with AsyncExitStack() as stack:
 
@@ -108,11 +108,11 @@ class Api:
             yield await self._in_turn(begin)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Closes all connections."""
         await self._client.aclose()
 
     async def _in_turn(self, ask: Callable[[int], Awaitable[T]]) -> T:
-        """Asks at the address that answered last, then at each of the others until one can be reached."""
+        """Asks the address that answered last, then each of the others until one can be reached."""
         for _ in self._origins[1:]:
             at = self._at
             try:
@@ -143,13 +143,13 @@ class Api:
 
     @contextmanager
     def _understood(self, at: int) -> Generator[None, None, None]:
-        """Says every failure as a RegistryAway, and turns to the next address."""
+        """Raises every failure as a RegistryAway, and turns to the next address."""
         try:
             yield
         except RegistryAway:
             self._turn_from(at)
             raise
-        # The other side refuses a certificate only when it has been asked, and httpx leaves that as it is.
+        # The server refuses a certificate only after the request was sent, and httpx does not wrap that SSLError.
         except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
             self._turn_from(at)
             kind = Unreached if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else RegistryAway
@@ -160,20 +160,20 @@ class Api:
             raise RegistryAway(f"{self._names[at]} answers what it should not: {error!r}") from error
 
     def _hint(self, error: Exception) -> str:
-        """What may be wrong where the other side ends the first connection without a word, or with a cryptic one."""
+        """Returns a hint for the message when a server ends the first connection without a clear error."""
         if self._answered or not self._options.tls or not isinstance(error, httpx.ReadError | ssl.SSLError):
             return ""
         shown = "does not take this certificate" if self._options.cert else "wants to see a certificate: cert=FILE"
         return f" (maybe it {shown})"
 
     def _turn_from(self, at: int) -> None:
-        # A call that fails late does not undo how far others have turned meanwhile.
+        # A call that fails late must not turn back an address that others have chosen meanwhile.
         if self._at == at:
             self._at = (at + 1) % len(self._origins)
 
 
 def _keep_alive() -> list[tuple[int, int, int]]:
-    """A peer that is cut off while a call waits is noticed within 25 s, by TCP."""
+    """Returns socket options by which TCP notices within 25 s that a peer is cut off while a call waits."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):

@@ -1,7 +1,7 @@
-"""An instance's version, zone and metadata in one map of text, as registries keep beside an address.
+"""Translates an instance's version, zone, weight and metadata to one map of text, as registries store it, and back.
 
-`version`, `zone` and `weight` are what other clients of these registries call them as well. Registries
-allow fewer characters in names than Souk does: one that is not allowed becomes `_` and its hexadecimal code.
+Other clients of these registries use the names `version`, `zone` and `weight` as well. Registries allow fewer
+characters in names than Souk does: a character that is not allowed becomes `_` and its hexadecimal code.
 """
 
 import re
@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from souk.discovery.registry import HEAVIEST, Instance
 
 CLAIM = "souk-claim"
-"""Names the registration that wrote a map, and tells that Souk did."""
+"""The key that names the registration that wrote a map; it also shows that Souk wrote the map."""
 _OWN = frozenset({"version", "zone", "weight", CLAIM})
 _ESCAPED = re.compile(r"_([0-9A-F]{2})")
 _TO_ESCAPE = re.compile(r"[^A-Za-z0-9_-]|_(?=[0-9A-F]{2})")
 
 
 def labels(instance: Instance, claim: str) -> dict[str, str]:
-    """The map of an instance."""
+    """Returns the map for an instance."""
     own = {"version": instance.version, "zone": instance.zone, "weight": str(instance.weight), CLAIM: claim}
     return {**{_escaped(name): text for name, text in instance.metadata.items()}, **own}
 
 
 def labelled(service: str, id: str, address: str, found: Mapping[str, str], weight: int = 1) -> Instance:  # noqa: A002
-    """The instance of a map; of one that others have written, whatever they say of themselves."""
+    """Returns the instance for a map. A map that Souk did not write is read as far as it has the same names."""
     ours = CLAIM in found
     metadata = {_plain(name) if ours else name: str(text) for name, text in found.items() if name not in _OWN}
     weight_text = found.get("weight", "")

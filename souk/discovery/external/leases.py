@@ -1,4 +1,4 @@
-"""Registrations that live by calls: announced, renewed before their lease is over, announced again when forgotten."""
+"""Registrations by calls: announced, renewed before their lease is over, announced again when it was forgotten."""
 
 import asyncio
 from contextlib import suppress
@@ -12,38 +12,38 @@ from souk.discovery.registry import Instance, checked
 from souk.kernel.errors import SoukError
 
 PATIENCE = 1.0
-"""Seconds that a caller waits for a registry that does not answer; it will be told later all the same."""
+"""Seconds that a caller waits for a registry that does not answer; the registry gets the change later."""
 
 
 class RegistryAway(SoukError):
-    """The registry has not answered, or not as it should; the message is a line for operators."""
+    """The registry has not answered, or not as expected; the message is one line for operators."""
 
 
 class LeaseBackend(Protocol):
-    """What an adapter does for one claim, which is text of its own for each registration.
+    """What an adapter does for one claim, a text that is unique for each registration.
 
-    A later claim takes an id over; what the earlier one says then counts no more. Every failure is a
+    A later claim takes an id over; the earlier one then has no effect. Every failure is a
     RegistryAway.
     """
 
     def check(self, instance: Instance) -> None:
-        """Raises ConfigurationError for what it can never hold."""
+        """Raises ConfigurationError for an instance that the registry can never hold."""
         ...
 
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
-        """Takes the id, whoever has it; or says anew what this claim says of itself."""
+        """Takes the id from any other claim, or updates the data of this claim."""
         ...
 
     async def renew(self, claim: str, instance: Instance, healthy: bool) -> bool:
-        """Renews the lease. False when the registry does not know this claim any more."""
+        """Renews the lease. Returns false when the registry does not know this claim any more."""
         ...
 
     async def owns(self, claim: str, instance: Instance) -> bool:
-        """Whether no other claim has taken the id over."""
+        """Returns whether no other claim has taken the id over."""
         ...
 
     async def withdraw(self, claim: str, instance: Instance) -> None:
-        """Gives the id up, if it is still this claim's."""
+        """Gives the id up, if this claim still holds it."""
         ...
 
 
@@ -62,19 +62,19 @@ class LeasedRegistration:
         self._task = asyncio.ensure_future(self._stay())
 
     async def set_healthy(self, healthy: bool) -> None:
-        """Whether it takes calls."""
+        """Sets whether the instance takes calls."""
         self._healthy = healthy
         await self._say()
 
     async def update(self, instance: Instance) -> None:
-        """Says something else about the same instance."""
+        """Changes the instance's data; its id and service stay."""
         changed = checked(replace(instance, service=self._instance.service, id=self._instance.id))
         self._leases.check(changed)
         self._instance = changed
         await self._say()
 
     async def leave(self) -> None:
-        """Leaves the registry."""
+        """Withdraws the instance from the registry."""
         if not self.left:
             self.left = True
             try:
@@ -86,7 +86,7 @@ class LeasedRegistration:
         await asyncio.wait({self._task})
 
     async def announced(self) -> None:
-        """Waits until the registry knows what was said last, or turns out to be away."""
+        """Waits until the registry knows the last announcement, or is found to be away."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._acknowledged.wait()
@@ -107,7 +107,7 @@ class LeasedRegistration:
     async def _tell(self) -> None:
         self._speak.clear()
         try:
-            # A call that has begun is not given up when the instance leaves, or it might arrive after the goodbye.
+            # A call that has begun is not cancelled when the instance leaves, or it might arrive after the withdrawal.
             async with self._telling:
                 if not self.left:
                     await self._exchange(self._instance, self._healthy)

@@ -1,4 +1,4 @@
-"""What a connection to a registry proves, to either side."""
+"""The TLS context for connections to an external registry."""
 
 import ssl
 
@@ -9,9 +9,9 @@ from souk.kernel.errors import ConfigurationError
 
 
 def context_of(options: UrlOptions) -> ssl.SSLContext | bool:
-    """Checks the registry's certificate, and shows this side's own where there is one; False without TLS.
+    """Makes a context that checks the registry's certificate and shows the client's own, if given; False without TLS.
 
-    The files are read once. Raises ConfigurationError for one that cannot be used.
+    The files are read once. Raises ConfigurationError for a file that cannot be used.
     """
     if not options.tls:
         return False

@@ -1,4 +1,4 @@
-"""What the URL of a foreign registry says."""
+"""Reads the URL of an external registry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from souk.kernel.suggest import nearest
 
 @dataclass(frozen=True, slots=True)
 class UrlOptions:
-    """Where a registry is, and how it is to be used.
+    """The addresses of a registry, and how to use it.
 
-    `addresses` are host:port, of one server or of the members of a cluster. `lease`, `poll` and `settle` are
-    seconds; `settle` is how much longer than a lease a registry that has come back may be mistaken about
-    who is there. `ca`, `cert` and `key` are paths of PEM files: who signs the registry's certificate, where
-    it is not one of those that everybody knows, and this side's own, with its key.
+    `addresses` are host:port, of one server or of the members of a cluster. `lease`, `poll` and `settle` are in
+    seconds; `settle` is how much longer than a lease a registry that has come back may list wrong instances.
+    `ca`, `cert` and `key` are paths of PEM files: the authority of the registry's certificate, if it is not a
+    public one, and the client's own certificate with its key.
     """
 
     addresses: tuple[str, ...]
@@ -32,7 +32,7 @@ class UrlOptions:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The beginning of every URL of its API, for each address."""
+        """The scheme, host and port of the API's URLs, for each address."""
         return tuple(f"http{'s' if self.tls else ''}://{address}" for address in self.addresses)
 
 
@@ -41,16 +41,16 @@ _DEFAULTS = {"lease": "10", "settle": "0", "tls": "false", **dict.fromkeys(_FILE
 
 
 def hosts_of(url: SplitResult) -> list[tuple[str, int | None]]:
-    """The hosts of an URL, which commas divide, and their ports. Raises ValueError for a port that is none."""
+    """Returns the hosts of an URL, separated by commas, and their ports. Raises ValueError for an invalid port."""
     hosts = [urlsplit(f"//{host}") for host in url.netloc.rpartition("@")[2].split(",")]
     return [(host.hostname or "", host.port) for host in hosts]
 
 
 def options_of(url: SplitResult, port: int, path: str = "", defaults: Mapping[str, str] | None = None) -> UrlOptions:
     """Reads `scheme://user:password@host:port,host:port/path?lease=10&tls=true`. `port` and `path` are the
-    defaults, and `defaults` those of an adapter that has other options, or has them otherwise.
+    defaults, and `defaults` are those of an adapter that has more options, or other values for them.
 
-    Raises ConfigurationError for a host that is missing, an option that nobody knows, and a value that is none.
+    Raises ConfigurationError for a missing host, an unknown option, and an invalid value.
     """
     hosts = hosts_of(url)
     if not all(host for host, _ in hosts):

@@ -1,1 +1,1 @@
-"""Who is calling: tokens, and the keys that they are signed with."""
+"""Identifies callers by their tokens, with the keys that verify them."""

@@ -1,6 +1,6 @@
-"""Who is calling: bearer tokens (RFC 6750) that are JWTs signed with ES256 (RFC 7519), and roles.
+"""Identifies callers by bearer tokens (RFC 6750) that are JWTs signed with ES256 (RFC 7519), and checks roles.
 
-The algorithm is pinned: a token that names another is refused before any key is looked at, so
+The algorithm is pinned: a token that names another is refused before a key is looked up, so
 neither `none` nor a public key used as an HMAC secret is ever tried (RFC 8725, section 3.1).
 """
 
@@ -31,14 +31,14 @@ SERVICE = "gateway"
 ANONYMOUS = Caller(service=SERVICE)
 
 UNREADABLE = (JoseError, ValueError, TypeError, OverflowError, RecursionError)
-"""What the readers of tokens raise for what is none; it was sent, so it is never an error on this side."""
+"""What the readers of tokens raise for an invalid token, which is always the client's error, never the gateway's."""
 
 RolesOf = Callable[[str, str], Awaitable[frozenset[str]]]
-"""The roles that a user has now; the second argument is the traceparent. Raises Problem when that cannot be told."""
+"""Returns the present roles of a user; the second argument is the traceparent. Raises Problem if it cannot."""
 
 
 class Issuer(Protocol):
-    """Who signs tokens, for whom, and the full names of the methods that give keys and roles."""
+    """The issuer and the audience of tokens, and the full names of the methods that return keys and roles."""
 
     @property
     def issuer(self) -> str: ...
@@ -59,7 +59,7 @@ class _Verified:
 
 
 class Identity:
-    """Turns an Authorization header into a Caller, and says what that caller may call."""
+    """Turns an Authorization header into a Caller, and checks what that caller may call."""
 
     def __init__(
         self, issuer: Issuer, keys: SigningKeys, roles_of: RolesOf, settings: GatewaySettings, clock: Clock
@@ -69,12 +69,15 @@ class Identity:
         self._verified: LRUCache[bytes, _Verified] = LRUCache(settings.verified_tokens)
 
     async def authorise(self, authorization: str, method: Method, traceparent: str) -> Caller:
-        """The caller of `method`. Raises Problem 401 and 403."""
+        """Returns the caller of `method`, if the caller may call it.
+
+        Raises Problem 401 or 403, or the one of a service that could not be asked for keys or roles.
+        """
         if method.policy.access is Access.ANYONE:
             return ANONYMOUS
         caller = await self.caller(authorization)
         if method.policy.roles:
-            # Asked anew and not taken from the token, so that who was demoted is out at once.
+            # Asked for at each call and not taken from the token, so that a user who loses a role loses it at once.
             caller = replace(caller, roles=await self._roles_of(caller.subject, traceparent))
             if not caller.roles & method.policy.roles:
                 raise forbidden()
@@ -83,7 +86,7 @@ class Identity:
         return caller
 
     async def caller(self, authorization: str) -> Caller:
-        """Whom a token names. Raises Problem 401."""
+        """Returns the caller that a token names. Raises Problem 401, or another one if the keys cannot be fetched."""
         scheme, _, token = authorization.partition(" ")
         token = token.strip(" ")
         if scheme.lower() != "bearer" or not token:
@@ -118,7 +121,7 @@ class Identity:
             raise _invalid()
         try:
             payload = jws.deserialize_compact(token, key, algorithms=[ALGORITHM]).payload
-            # By this reader, which knows neither lone surrogates nor endless nesting.
+            # Read by orjson, as it refuses lone surrogates and endless nesting.
             claims = orjson.loads(payload)
         except UNREADABLE:
             raise _invalid() from None
@@ -143,12 +146,12 @@ class Identity:
 
 
 def _invalid() -> Problem:
-    # One text for all: which check failed is of use only to whoever made the token up.
+    # One text for all checks: which one failed helps only a forger of tokens.
     return unauthenticated("the token is not valid", invalid_token=True)
 
 
 def _kid(token: str) -> str:
-    """The kid of a token that says ES256. Raises Problem."""
+    """Returns the kid of a token whose algorithm is ES256. Raises Problem for any other."""
     head = token.partition(".")[0]
     try:
         header = orjson.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))
@@ -163,7 +166,7 @@ def _kid(token: str) -> str:
 
 
 def _time(value: object) -> float:
-    """Seconds since 1970 (RFC 7519, NumericDate). Raises Problem."""
+    """Returns a NumericDate (RFC 7519) as seconds since 1970. Raises Problem for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _invalid()
     try:

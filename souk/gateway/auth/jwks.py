@@ -1,4 +1,4 @@
-"""The verification keys: fetched from the service that signs, kept, and fetched again when needed."""
+"""The keys that verify tokens: fetched from the service that signs, cached, and fetched again when needed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,15 +14,15 @@ from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
 
 Fetch = Callable[[], Awaitable[Mapping[str, Any]]]
-"""Answers a JSON Web Key Set (RFC 7517). Raises Problem when it cannot."""
+"""Fetches a JSON Web Key Set (RFC 7517). Raises Problem when it cannot."""
 
 
 class SigningKeys:
-    """Keys by kid.
+    """The verification keys by kid.
 
-    An unknown kid fetches anew at most once in `jwks_refetch` seconds, whoever asks and however
-    often, so that made-up tokens cannot be turned into load. Keys older than `jwks_age` are fetched
-    before they are used again; if that fails, the old ones stay.
+    An unknown kid causes a fetch at most once in `jwks_refetch` seconds, however many requests have one, so that
+    forged tokens cannot cause load. Keys older than `jwks_age` seconds are fetched again before they are used;
+    if that fails, the old ones stay.
     """
 
     def __init__(self, fetch: Fetch, settings: GatewaySettings, clock: Clock) -> None:
@@ -34,17 +34,17 @@ class SigningKeys:
         self._lock = asyncio.Lock()
 
     def holds(self, kid: str, key: ECKey) -> bool:
-        """Whether a kid still means this very key."""
+        """Returns whether a kid still names this same key."""
         known = self._keys.get(kid)
         return known is not None and known[1] is key
 
     @property
     def stale(self) -> bool:
-        """Whether the keys are to be fetched before they are used again."""
+        """Whether the keys must be fetched before they are used again."""
         return self._fetched is None or self._clock.monotonic() - self._fetched >= self._settings.jwks_age
 
     async def find(self, kid: str) -> ECKey | None:
-        """The key of that name. Raises Problem when it is unknown and the keys cannot be fetched."""
+        """Returns the key with a kid. Raises Problem when it is unknown and the keys cannot be fetched."""
         if kid not in self._keys:
             await self._refetch(kid)
         known = self._keys.get(kid)
@@ -53,17 +53,17 @@ class SigningKeys:
         return None if known is None else known[1]
 
     async def refresh(self) -> None:
-        """Fetches stale keys; tokens of keys that are gone are no longer believed.
+        """Fetches the keys if they are stale; tokens of withdrawn keys are refused from then on.
 
-        While one caller fetches, the others go on with the old keys: when the service that signs
-        hangs, only one request in a while hangs with it.
+        While one request fetches, the others go on with the old keys: when the service that signs
+        hangs, only one request at a time hangs with it.
         """
         if self.stale and not (self._keys and self._lock.locked()):
             await self._refetch(None)
 
     async def _refetch(self, wanted: str | None) -> None:
         async with self._lock:
-            # Whoever waited here while another fetched finds its answer.
+            # A request that waited here while another fetched uses the result of that fetch.
             if not self._may_try() or (wanted in self._keys and not self.stale):
                 return
             self._tried = self._clock.monotonic()
@@ -93,7 +93,7 @@ class SigningKeys:
 
 
 def _imported(jwk: Mapping[str, Any]) -> ECKey | None:
-    """Only P-256 keys that are meant to verify ES256 signatures (RFC 7517, section 4)."""
+    """Imports a P-256 key that is meant to verify ES256 signatures (RFC 7517, section 4); None for any other key."""
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or jwk.get("alg", "ES256") != "ES256":
         return None
     uses = jwk.get("key_ops", ["verify"])

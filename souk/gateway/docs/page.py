@@ -1,4 +1,4 @@
-"""The OpenAPI document as one page: rendered here, without a script it depends on and without the internet."""
+"""Renders the OpenAPI document as one HTML page, which needs neither its script nor the internet."""
 
 import hashlib
 from base64 import b64encode
@@ -15,7 +15,7 @@ _ASSETS = files("souk.gateway") / "assets"
 
 
 def page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
-    """The page and its headers: its own style and script may run and nothing else may be loaded."""
+    """Returns the page and its headers, which allow its own style and script and nothing else."""
     style, script = (_ASSETS.joinpath(name).read_text("utf-8") for name in ("docs.css", "docs.js"))
     title = escape(document["info"]["title"])
     html = (
@@ -83,7 +83,7 @@ def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, A
 
 
 def _more(operation: Schema) -> str:
-    """What the description says beyond its first sentence, which is the summary."""
+    """Returns the description without its first sentence, which is the summary."""
     description: str = operation.get("description", "")
     return description.removeprefix(operation["summary"]).removeprefix(".").strip()
 
@@ -125,12 +125,12 @@ def _code(code: str, name: str, schema: Schema) -> str:
 
 
 def _own_members(schema: Schema) -> list[str]:
-    """What a problem brings beyond what each has."""
+    """Returns the members of a problem beyond those that all problems have."""
     return [name for name in schema.get("properties", {}) if name not in _COMMON]
 
 
 def _problem_codes(response: Schema) -> Mapping[str, str]:
-    """The codes of a problem, each with the name of its schema."""
+    """Returns the codes of a problem, each with the name of its schema; empty for another response."""
     content = response.get("content", {}).get("application/problem+json")
     if content is None:
         return {}
@@ -140,7 +140,7 @@ def _problem_codes(response: Schema) -> Mapping[str, str]:
 
 
 def _codes(document: Mapping[str, Any]) -> Iterator[str]:
-    """A place for the `type` of each problem to lead to: what it means, and what to do."""
+    """Renders the target of each problem's `type`: what the code means, and what to do."""
     for code, found in document["x-codes"].items():
         yield (
             f'<tr id="{escape(code)}"><th><code>{escape(code)}</code></th><td>{found["status"]}</td>'

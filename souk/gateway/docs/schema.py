@@ -1,4 +1,4 @@
-"""Schemas of the OpenAPI document for people: one table a message, one phrase a type."""
+"""Renders schemas of the OpenAPI document for people: a table for each message, a phrase for each type."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,18 +12,18 @@ _WIDEST = 2**53 - 1
 
 
 def text(description: str) -> str:
-    """A description as HTML: of Markdown it knows `code`."""
+    """Renders a description as HTML. Of Markdown it knows only `code`."""
     return _CODE.sub(r"<code>\1</code>", escape(description))
 
 
 def reference(schema: Schema) -> str:
-    """A link to the schema that is referred to; empty when none is."""
+    """Renders a link to the schema that `$ref` names; empty without `$ref`."""
     name = escape(schema.get("$ref", "").rpartition("/")[2])
     return f'<a href="#{name}"><code>{name}</code></a>' if name else ""
 
 
 def type_of(schema: Schema) -> str:
-    """What a value may be."""
+    """Renders the type of a value with its limits."""
     if link := reference(schema):
         return link
     if "enum" in schema:
@@ -39,7 +39,7 @@ def type_of(schema: Schema) -> str:
 def _limits(schema: Schema) -> Iterator[str]:
     if schema.get("format") in ("date-time", "password", "uri-reference"):
         yield escape(schema["format"])
-    # The width of an integer is in the document; said of every field it would hide what matters.
+    # The width of an integer is in the document; repeated at each field it would hide what matters.
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and low >= 0:
         yield f"{low} or more" if high is None or high >= _WIDEST else f"{low} to {high}"
@@ -48,7 +48,7 @@ def _limits(schema: Schema) -> Iterator[str]:
 
 
 def row(name: str, schema: Schema, where: str, description: str) -> str:
-    """One field or parameter."""
+    """Renders one field or parameter as a row of a table."""
     return (
         f"<tr><th><code>{escape(name)}</code></th><td>{type_of(schema)}</td>"
         f"<td>{escape(where)}</td><td>{text(description)}</td></tr>"
@@ -56,7 +56,7 @@ def row(name: str, schema: Schema, where: str, description: str) -> str:
 
 
 def fields(schema: Schema) -> str:
-    """The fields of a message."""
+    """Renders the fields of a message as a table."""
     required = schema.get("required", ())
     rows = (
         row(name, field, "required" if name in required else "optional", field.get("description", ""))

@@ -1,4 +1,4 @@
-"""Where a client is: the address that is connected, or what a proxy that is trusted says of it."""
+"""Finds the address of a client: that of its connection, or the one that a trusted proxy has forwarded."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -8,10 +8,10 @@ FORWARDED = b"x-forwarded-for"
 
 
 def client_address(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """The nearest address on the way that is no trusted proxy's; empty when there is none.
+    """Returns the nearest address on the way that is not a trusted proxy's; empty when there is none.
 
-    Each proxy appends whom it was called by to X-Forwarded-For, so it is read from its end, and only as
-    far as trusted proxies vouch for it: whatever stands before that the client may have made up.
+    Each proxy appends the address of its caller to X-Forwarded-For, so the header is read from its end, and only as
+    far as trusted proxies have written it: the client may have forged the part before that.
     """
     client = scope.get("client")
     here = str(client[0]) if client else ""

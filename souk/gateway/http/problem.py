@@ -1,10 +1,9 @@
-"""What the gateway answers when it does not answer what was asked for (RFC 9457).
+"""The problems: the gateway's answers to requests that fail (RFC 9457).
 
-Every way in which a request can fail is a Problem: raised anywhere in the pipeline, written in one
-place. Nothing of a failure's own text leaves, unless its reason is one that the method's contract
-lists: then a failed call is answered as the contract says, with its details as members of the document. Everything
-else is one of three: the service is away, or talks nonsense, which is no better; the answer is late; or something is
-wrong on this side.
+Every failure of a request is a Problem: raised anywhere in the pipeline, written in one place. A failed call
+whose reason the method's contract lists is answered as the contract says, with its details as members of the
+document. The text of any other failure never leaves the gateway; it becomes one of three problems: the service
+is unavailable, or its answer cannot be read; the answer is late; or there is an internal error.
 """
 
 import math
@@ -31,7 +30,7 @@ _RESERVED = frozenset({"type", "title", "status", "detail", "code", "requestId",
 
 @dataclass(eq=False)
 class Problem(SoukError):
-    """An answer that is an error. `retry_after` is in seconds; 429 and 503 always have one."""
+    """An answer that is an error. `retry_after` is in seconds; 429 and 503 always send one, by default 1."""
 
     status: int
     code: str
@@ -42,7 +41,7 @@ class Problem(SoukError):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def document(self, request_id: str) -> bytes:
-        """As application/problem+json."""
+        """Returns the body of the answer, as application/problem+json."""
         document: dict[str, Any] = {
             "type": f"/docs#{self.code}",
             "title": self.code.replace("_", " ").capitalize(),
@@ -57,7 +56,7 @@ class Problem(SoukError):
         return dumps(document)
 
     def all_headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers that say more than the document does."""
+        """Returns the headers of the answer: the content type, no-store, its own headers and Retry-After."""
         headers = [(b"content-type", CONTENT_TYPE), (b"cache-control", b"no-store"), *self.headers]
         if self.status in _RETRYABLE or self.retry_after is not None:
             seconds = DEFAULT_RETRY_AFTER if self.retry_after is None else self.retry_after
@@ -66,55 +65,55 @@ class Problem(SoukError):
 
 
 def not_found() -> Problem:
-    """No route."""
+    """Makes the problem of a path without a route."""
     return Problem(404, "ROUTE_NOT_FOUND", "this path does not exist")
 
 
 def method_not_allowed(allow: str) -> Problem:
-    """A route, but not by this method."""
+    """Makes the problem of a path that has no route for the request's method."""
     return Problem(405, "METHOD_NOT_ALLOWED", f"this path takes {allow}", headers=((b"allow", allow.encode()),))
 
 
 def invalid(errors: Sequence[Violation]) -> Problem:
-    """A request that is wrong in itself; fields are named as in JSON."""
+    """Makes the problem of an invalid request; fields are named as in JSON."""
     return Problem(400, INVALID_REQUEST, "; ".join(f"{e.field}: {e.detail}" for e in errors)[:500], errors)
 
 
 def unauthenticated(detail: str = "this call needs a valid bearer token", *, invalid_token: bool = False) -> Problem:
-    """Nobody has said who is calling, or nobody believes it (RFC 6750, section 3)."""
+    """Makes the problem of a missing or an invalid token (RFC 6750, section 3)."""
     challenge = b'Bearer error="invalid_token"' if invalid_token else b"Bearer"
     return Problem(401, UNAUTHENTICATED, detail, headers=((b"www-authenticate", challenge),))
 
 
 def forbidden() -> Problem:
-    """The caller is known and may not."""
+    """Makes the problem of a known caller who lacks the permission."""
     return Problem(403, FORBIDDEN, "the caller may not do this")
 
 
 def unavailable(service: str, retry_after: float | None = None) -> Problem:
-    """A service is away; the code names it."""
+    """Makes the problem of an unavailable service, which the code names."""
     code = f"{service.upper().replace('-', '_')}_UNAVAILABLE"
     return Problem(503, code, f"the {service} service is not available now", retry_after=retry_after)
 
 
 def internal() -> Problem:
-    """Something is wrong on this side; the log says what."""
+    """Makes the problem of an internal error; only the log says what failed."""
     return Problem(500, "INTERNAL", "something went wrong in the server")
 
 
 def deadline_exceeded() -> Problem:
-    """No answer in time; it is open whether it happened."""
+    """Makes the problem of a late answer; the request may have been carried out."""
     return Problem(504, "DEADLINE_EXCEEDED", "the request took too long; it may still have been carried out")
 
 
 REPLAYED_HEADER = (b"idempotent-replayed", b"true")
 
 _NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS})
-"""Nobody is there, or what came back cannot be read: a service of ours that fails says UNKNOWN."""
+"""Codes of a call without a readable answer. A service of Souk that fails answers with UNKNOWN instead."""
 
 
 def problem_of(failed: CallFailed, method: Method) -> Problem:
-    """The Problem that a failed call of `method` is to its client."""
+    """Makes the Problem for a failed call of `method`."""
     if failed.refusal is not None:
         return _refused(failed, failed.refusal)
     if failed.outcome is Outcome.NOT_SENT or failed.code() in _NO_ANSWER:
@@ -150,7 +149,7 @@ def _headers(failed: CallFailed, reason: Reason) -> Iterator[tuple[bytes, bytes]
 
 
 def _members(messages: Iterable[Message]) -> dict[str, Any]:
-    """What the service itself says; the standard details (stack traces among them) never leave."""
+    """Returns the service's own details as members; standard ones, such as stack traces, never leave the gateway."""
     members: dict[str, Any] = {}
     for message in messages:
         if not message.DESCRIPTOR.full_name.startswith("google."):

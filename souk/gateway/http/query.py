@@ -1,4 +1,4 @@
-"""Query strings into fields: strict keys, strict types, one value for a single field."""
+"""Reads query strings into fields: with strict keys, strict types, and one value for each single field."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class QueryField:
 
 
 def query_fields(message: Descriptor, bound: Container[str]) -> Mapping[str, QueryField]:
-    """The fields by JSON name; messages have no place in a query, but for times and durations."""
+    """Returns the readable fields by JSON name; of messages, only times and durations can be in a query."""
     fields = [field for field in message.fields if field.name not in bound]
     readable = ((field, _reader(field)) for field in fields)
     return {field.json_name: QueryField(field, read) for field, read in readable if read is not None}
@@ -37,7 +37,7 @@ def _reader(field: FieldDescriptor) -> Read | None:
 
 
 def read_query(query: bytes, fields: Mapping[str, QueryField], arguments: dict[str, Any], walk: Walk) -> None:
-    """Fills `arguments` by field name; what is wrong goes to `walk`."""
+    """Fills `arguments` by field name, and adds errors to `walk`."""
     for pair in query.decode("latin-1").split("&"):
         if pair:
             _read_pair(pair, fields, arguments, walk)

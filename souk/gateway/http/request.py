@@ -1,4 +1,4 @@
-"""One HTTP request as the gateway sees it: the few headers that it reads, and the body on demand."""
+"""One HTTP request: the few headers that the gateway reads, and the body on demand."""
 
 import asyncio
 import re
@@ -33,9 +33,9 @@ _READ = frozenset(
 
 
 class Request:
-    """One request. Whatever it carries in reserved metadata (`souk-*`) is never looked at, so it ends here.
+    """One request. Its headers with reserved metadata (`souk-*`) are ignored, so they reach no service.
 
-    `route` and `subject` are filled by the pipeline, once they are known, for the log.
+    The pipeline sets `route` and `subject`, once they are known, for the log.
     """
 
     __slots__ = (
@@ -63,7 +63,7 @@ class Request:
         self._header: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in _READ:
-                # Two of a kind become a value that no check accepts.
+                # A repeated header becomes a value that no check accepts.
                 self._header[name] = value if name not in self._header else self._header[name] + b"\0" + value
         self._pending = b"transfer-encoding" in self._header or self._header.get(b"content-length", b"0") != b"0"
         self.trace = child_of(self.header(b"traceparent"))
@@ -71,22 +71,22 @@ class Request:
         self.request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self.trace.trace_id
 
     def header(self, name: bytes) -> str:
-        """A header that the gateway reads; empty when it was not sent."""
+        """Returns a header that the gateway reads; empty when it was not sent."""
         value = self._header.get(name)
         return "" if value is None else value.decode("latin-1")
 
     @property
     def client(self) -> str:
-        """The address of whoever asks, as far as it can be trusted."""
+        """The client's address, as far as it can be trusted."""
         return client_address(self.scope, self._settings.trusted_proxies)
 
     @property
     def has_body(self) -> bool:
-        """Whether a body was announced."""
+        """Whether a part of the body, or all of it, is still to be read."""
         return self._pending
 
     def check_size(self) -> None:
-        """Raises Problem 414 or 431 when there is too much of the target or of the headers."""
+        """Raises Problem 414 or 431 when the target or the headers are too large."""
         if len(self.path) + len(self.query) > self._settings.max_target:
             raise Problem(414, "URI_TOO_LONG", "the path and query are too long")
         headers = self.scope["headers"]
@@ -95,7 +95,10 @@ class Request:
             raise Problem(431, "HEADERS_TOO_LARGE", "the headers are too large")
 
     async def json_body(self) -> bytes:
-        """The body, at most 1 MiB of JSON. Raises Problem 400, 413 and 415; who is too slow is the server's affair."""
+        """Reads the body, at most `max_body` bytes of JSON. Raises Problem 400, 413 or 415.
+
+        It sets no time limit: the HTTP server deals with a client that sends too slowly.
+        """
         if not self._pending:
             return b""
         self._check_type()
@@ -141,9 +144,9 @@ class Request:
         return body
 
     async def drain(self) -> bool:
-        """Reads what is left of the body, up to a limit; False when there is still more.
+        """Reads the rest of the body, up to a limit. Returns False when there is still more.
 
-        A client that is still sending when the answer comes sees a broken connection, not the answer.
+        A client that is still sending when the answer comes would see a broken connection instead of the answer.
         """
         if not self._pending or self.header(b"expect"):
             return not self._pending
@@ -158,4 +161,4 @@ class Request:
 
 
 class ClientGone(SoukError):
-    """The client closed the connection before its request was whole; there is nobody to answer."""
+    """The client closed the connection before its request was complete, so there is no one to answer."""

@@ -1,4 +1,4 @@
-"""Which endpoint a path means: a trie of segments, compiled from the contracts' HTTP rules.
+"""Finds the endpoint of a path by a trie of segments, compiled from the contracts' HTTP rules.
 
 A literal segment beats a variable. A custom verb (`/orders/{id}:cancel`) begins at the last plain
 colon of the last segment, so a colon inside an id is written %3A. Segments are split before they are
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A path of a contract: literal segments and `{variables}`, and a custom verb or nothing."""
+    """A path of a contract: literal segments and `{variables}`, and a custom verb, which may be empty."""
 
     segments: tuple[str, ...]
     verb: str
 
     @classmethod
     def parse(cls, path: str) -> "Template":
-        """Raises ValueError for what is not one segment a variable, such as `{name=shelves/*}`."""
+        """Parses a path. Raises ValueError unless each variable is one segment: `{name=shelves/*}` is not supported."""
         if not path.startswith("/"):
             raise ValueError(f"a path begins with a slash: {path}")
         *segments, last = path[1:].split("/")
@@ -35,20 +35,20 @@ class Template:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Names of the fields that the path fills."""
+        """The names of the fields that the path fills."""
         return tuple(segment[1:-1] for segment in self.segments if segment.startswith("{"))
 
 
 @dataclass(slots=True)
 class Leaf(Generic[T]):
-    """What one path holds: its endpoints by HTTP method, and the names of its variables."""
+    """One path of the router: its endpoints by HTTP method, and the names of its variables."""
 
     variables: tuple[str, ...] = ()
     endpoints: dict[str, T] = field(default_factory=dict)
 
     @property
     def allow(self) -> str:
-        """The value of `Allow`: HEAD comes with GET, OPTIONS with all."""
+        """The value of the header `Allow`: GET implies HEAD, and OPTIONS is always allowed."""
         extra = {"OPTIONS", "HEAD"} if "GET" in self.endpoints else {"OPTIONS"}
         return ", ".join(sorted(self.endpoints.keys() | extra))
 
@@ -61,14 +61,14 @@ class _Node(Generic[T]):
 
 
 class Router(Generic[T]):
-    """Endpoints by method and path. Raises ValueError for two at one place."""
+    """The endpoints by method and path."""
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
         self._fixed: dict[str, Leaf[T]] = {}
 
     def add(self, method: str, path: str, endpoint: T) -> None:
-        """Places an endpoint."""
+        """Adds an endpoint. Raises ValueError for a second one at the same method and path."""
         template = Template.parse(path)
         node = self._root
         for segment in template.segments:
@@ -84,7 +84,7 @@ class Router(Generic[T]):
             self._fixed[path] = leaf
 
     def find(self, path: str) -> "tuple[Leaf[T], list[str]] | None":
-        """The leaf of a raw path and its variables, still encoded; None when there is none."""
+        """Returns the leaf of a raw path and its variables, still percent-encoded; None when there is none."""
         leaf = self._fixed.get(path)
         if leaf is not None:
             return leaf, []
@@ -127,14 +127,14 @@ def _endpoints(node: _Node[T]) -> Iterator[T]:
 
 
 def decoded(segment: str) -> str | None:
-    """A segment without percent-encoding; None when it is not encoded UTF-8."""
+    """Decodes a percent-encoded segment; None when it is not valid percent-encoded UTF-8."""
     if not segment.isascii():
         return None
     if "%" not in segment:
         return segment
     plain = segment.replace("%", "")
     octets = unquote_to_bytes(segment)
-    # Whatever is not two digits after a percent sign is left as it is by the decoder.
+    # The decoder leaves a percent sign without two hexadecimal digits as it is, which shows in the length.
     if len(octets) != len(plain.encode()) - segment.count("%"):
         return None
     try:

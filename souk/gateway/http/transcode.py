@@ -1,7 +1,7 @@
-"""Between HTTP and one method: path, query, headers and body into its request, its reply into an answer.
+"""Transcodes between HTTP and one method: path, query, headers and body to its request, its reply to an answer.
 
-Compiled once per HTTP rule. With `body: "*"` the body holds every field that the path does not; without
-a body the query holds them; with a field's name the body is that field and the query holds the rest.
+A transcoder is compiled once per HTTP rule. With `body: "*"` the body holds every field that the path does not
+hold. Without a body the query holds them. With a field's name the body is that field and the query holds the rest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A whole HTTP answer; `body` has its length, and no more, written into the headers later."""
+    """A complete HTTP answer. The gateway adds the content length and its own headers when it sends it."""
 
     status: int
     headers: Headers
@@ -42,7 +42,7 @@ class HttpAnswer:
 
 
 class Transcoder:
-    """One method under one HTTP rule. Raises ValueError at once when the rule does not fit the method."""
+    """The transcoder of one method under one HTTP rule. Raises ValueError when the rule does not fit the method."""
 
     def __init__(self, method: Method, rule: HttpRule) -> None:
         self.method, self.rule = method, rule
@@ -60,15 +60,15 @@ class Transcoder:
 
     @property
     def takes_body(self) -> bool:
-        """Whether the rule has a body at all."""
+        """Whether the rule has a body."""
         return self._body is not None
 
     def key_of(self, request: Message) -> str:
-        """The idempotency key of a request; empty when the method has none."""
+        """Returns the idempotency key of a request; empty when the method has none."""
         return getattr(request, self._key[0]) if self._key is not None else ""
 
     def request(self, variables: Sequence[str], query: bytes, body: bytes, key: str) -> Message:
-        """The method's request. Raises Problem 400 that names every field that is wrong."""
+        """Makes the method's request. Raises Problem 400, which names every field that is wrong."""
         arguments = self._read_body(body)
         walk = Walk()
         for variable, segment in zip(self._variables, variables, strict=True):
@@ -95,7 +95,7 @@ class Transcoder:
         return read if self.rule.body == "*" else {self.rule.body: read}
 
     def answer(self, reply: Message, *, replayed: bool = False) -> HttpAnswer:
-        """The answer that a reply is."""
+        """Makes the HTTP answer for a reply."""
         policy = self.method.policy
         headers: Headers = [_REPLAYED] if replayed else []
         if policy.no_store:
@@ -147,7 +147,7 @@ _is_key = cast(Fits, test_of(KEY))
 
 
 def _merge_key(name: str, label: str, header: str, arguments: dict[str, Any], walk: Walk) -> None:
-    """The header and the field are the same thing."""
+    """Sets the idempotency key from the header or the field, which must agree if both are given."""
     given = arguments.get(name, "")
     if header and given and header != given:
         walk.refuse(ROOT, label, "must be the same as the header Idempotency-Key")

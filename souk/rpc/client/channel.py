@@ -1,8 +1,8 @@
-"""The channel behind a stub: one for each service that is called, whatever carries the calls.
+"""The channel behind a stub: one for each service that is called, with any transport.
 
     stub -> Channel (deadline, caller, trace, key) -> layers, outermost first -> transport
 
-A plain generated stub works on it. No call is made without a deadline, and none inside a database
+A plain generated stub works with it. Every call has a deadline, and no call is made inside a database
 transaction.
 """
 
@@ -27,11 +27,11 @@ Encode: TypeAlias = Callable[[Any], bytes]
 
 
 class Channel(grpc.aio.Channel):
-    """Calls made by one service. The transport is closed by whoever made it.
+    """Makes the calls of one service to another. Closing it does not close the transport: its creator does that.
 
-    `tokens` sign in the service's name; without them calls carry no caller. `audience` is the name of the
-    service that is called; the contract's own by default. `layers` wrap unary
-    calls, the first outermost; streams pass by them.
+    `tokens` sign in the calling service's name; without them calls carry no caller. `audience` is the name of the
+    service that is called, by default the service of the contract. `layers` wrap unary calls, the first outermost;
+    streams do not go through them.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Channel(grpc.aio.Channel):
 
     @property
     def invoke(self) -> Invoke:
-        """Makes a unary call, through every layer. Raises UsageError once the channel is closed."""
+        """Makes a unary call through every layer. Raises UsageError once the channel is closed."""
         self._raise_if_closed()
         return self._invoke
 
     @property
     def stream(self) -> Callable[..., Stream]:
-        """Begins any other call. Raises UsageError once the channel is closed."""
+        """Begins a call with a stream in it. Raises UsageError once the channel is closed."""
         self._raise_if_closed()
         return self._transport.stream
 
@@ -100,11 +100,11 @@ class Channel(grpc.aio.Channel):
         return StreamStream(self, method, request_serializer, response_deserializer)
 
     async def close(self, grace: float | None = None) -> None:
-        """No more calls are made; those on their way go on."""
+        """Refuses further calls; those that are under way go on."""
         self._closed = True
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """READY until it is closed: whether a call can be sent is found out by each call."""
+        """Returns READY until the channel is closed: only a call itself shows whether it can be sent."""
         return grpc.ChannelConnectivity.SHUTDOWN if self._closed else grpc.ChannelConnectivity.READY
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
@@ -128,7 +128,7 @@ class Channel(grpc.aio.Channel):
 
 
 class _Multi:
-    """One method of a stub."""
+    """One method of a stub, which makes a call each time it is called."""
 
     def __init__(self, channel: Channel, path: str, encode: Encode | None, decode: Decode | None) -> None:
         self._channel = channel
@@ -162,7 +162,7 @@ class UnaryUnary(_Multi, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
 
 
 class UnaryStream(_Multi, grpc.aio.UnaryStreamMultiCallable[Any, Any]):
-    """A method that answers with a stream."""
+    """A method with one request and a stream of responses."""
 
     def __call__(
         self,
@@ -179,7 +179,7 @@ class UnaryStream(_Multi, grpc.aio.UnaryStreamMultiCallable[Any, Any]):
 
 
 class StreamUnary(_Multi, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
-    """A method that takes a stream."""
+    """A method with a stream of requests and one response."""
 
     def __call__(
         self,
@@ -198,7 +198,7 @@ class StreamUnary(_Multi, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
 
 
 class StreamStream(_Multi, grpc.aio.StreamStreamMultiCallable[Any, Any]):
-    """A method with a stream each way."""
+    """A method with a stream in each direction."""
 
     def __call__(
         self,

@@ -31,14 +31,14 @@ from souk.rpc.client.layers import (
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What keeps a callee's weakness away from its caller."""
+    """The bulkhead and the breaker that protect a caller from a callee that is slow or failing."""
 
     bulkhead: "Bulkhead[asyncio.Future[None]]" = field(default_factory=Bulkhead)
     breaker: Breaker = field(default_factory=Breaker)
 
 
 GuardsOf: TypeAlias = Callable[[Method], Guards]
-"""The guards of a method; asked once for each."""
+"""Gives the guards of a method; called once for each method."""
 
 
 def standard_layers(
@@ -50,9 +50,10 @@ def standard_layers(
     balancer: Balancer | None = None,
     ended: Ended | None = None,
 ) -> list[Layer]:
-    """The layers around the calls to `service`, outermost first; without a balancer the transport chooses.
+    """Makes the layers around the calls to `service`, outermost first.
 
-    `guards` gives those of a method; without it each has a breaker of its own, and they share a bulkhead.
+    Without a `balancer` the transport chooses the instance. `guards` gives the bulkhead and the breaker of a method;
+    without it each method has a breaker of its own, and all share one bulkhead.
     """
     layers = [
         with_tracing(clock, ended) if ended else None,
@@ -66,12 +67,12 @@ def standard_layers(
 
 
 def sharing(bulkhead: "Bulkhead[asyncio.Future[None]]") -> GuardsOf:
-    """A breaker for each method, and one bulkhead for all."""
+    """Gives each method a breaker of its own, and all methods the same bulkhead."""
     return lambda method: Guards(bulkhead)
 
 
 def protected(service: str, clock: Clock, guards: GuardsOf) -> Layer:
-    """Bulkhead and breaker, as `guards` gives them for each method when it is called first."""
+    """Adds bulkhead and breaker, which `guards` gives for each method at its first call."""
 
     def layer(inner: Invoke) -> Invoke:
         methods: dict[str, Invoke] = {}
@@ -90,5 +91,5 @@ def protected(service: str, clock: Clock, guards: GuardsOf) -> Layer:
 
 
 def wrapped(inner: Invoke, layers: Sequence[Layer]) -> Invoke:
-    """`inner` with layers around it, the first outermost."""
+    """Wraps `inner` in layers, the first outermost."""
     return reduce(lambda within, layer: layer(within), reversed(layers), inner)

@@ -1,4 +1,4 @@
-"""The layers around a call. Each is thin: the policy decides, the layer awaits.
+"""The layers around a call. Each is thin: its policy in `souk.resilience` decides, the layer awaits.
 
 `souk.rpc.client.layer_stack` puts them in order.
 """
@@ -20,7 +20,7 @@ from souk.resilience.retry import Failure, Retry
 from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, not_sent
 
 Ended: TypeAlias = Callable[[Call, float, CallFailed | None], None]
-"""Told of each call: how many seconds it took, and how it failed if it did."""
+"""Called at the end of each call with the seconds it took, and with its error if it failed."""
 
 _Code = grpc.StatusCode
 _TRANSIENT = frozenset(
@@ -30,14 +30,14 @@ _CALLEE_FAILED = frozenset(
     {_Code.UNAVAILABLE, _Code.RESOURCE_EXHAUSTED, _Code.INTERNAL, _Code.UNKNOWN, _Code.DATA_LOSS}
 )
 _WHOLE_TRY = 0.95
-"""The part of the per-try limit after which a time-out is the callee's, not its caller's, fault.
+"""The part of the per-try limit after which a time-out counts as the fault of the callee, not of the caller.
 
-Below 1, for a call that waited a moment in the bulkhead has a little less than its limit.
+It is below 1 because a call that waited a moment in the bulkhead has a little less than its limit.
 """
 
 
 class Shed(CallFailed):
-    """Turned away on this side, by an open breaker or a full bulkhead: NOT_SENT, and not to be retried."""
+    """A call that the caller's own open breaker or full bulkhead rejected: NOT_SENT, and not to be retried."""
 
     def __init__(self, details: str, retry_after: float | None = None) -> None:
         nothing = grpc.aio.Metadata()
@@ -46,7 +46,7 @@ class Shed(CallFailed):
 
 
 def with_tracing(clock: Clock, ended: Ended) -> Layer:
-    """Tells how each call ended, all tries together."""
+    """Reports to `ended` how each call ended, all its tries together."""
 
     def layer(inner: Invoke) -> Invoke:
         async def invoke(call: Call) -> Reply:
@@ -65,7 +65,7 @@ def with_tracing(clock: Clock, ended: Ended) -> Layer:
 
 
 def with_deadline(clock: Clock) -> Layer:
-    """Sends nothing whose deadline has passed. The transport ends what was sent."""
+    """Fails a call whose deadline has passed instead of sending it. The transport ends calls that were sent."""
 
     def layer(inner: Invoke) -> Invoke:
         async def invoke(call: Call) -> Reply:
@@ -79,7 +79,7 @@ def with_deadline(clock: Clock) -> Layer:
 
 
 def with_retry(policy: Retry, clock: Clock) -> Layer:
-    """Tries again, elsewhere if there is an elsewhere."""
+    """Retries a failed call as the policy decides, at another instance if there is one."""
 
     def layer(inner: Invoke) -> Invoke:
         async def invoke(call: Call) -> Reply:
@@ -110,7 +110,7 @@ def _failure(error: CallFailed) -> Failure:
 
 
 def _worst(last: CallFailed, doubtful: CallFailed | None) -> CallFailed:
-    """A last try that was not sent does not undo an earlier one that may have happened."""
+    """Chooses the error to raise: an earlier try that may have taken effect outweighs a last one that was not sent."""
     if doubtful is None or last.outcome is not Outcome.NOT_SENT:
         return last
     doubtful.retry_after = doubtful.retry_after or last.retry_after
@@ -118,7 +118,7 @@ def _worst(last: CallFailed, doubtful: CallFailed | None) -> CallFailed:
 
 
 def with_try_timeout(clock: Clock) -> Layer:
-    """Brings the deadline of one try as near as the contract says."""
+    """Limits each try to the per-try time-out of the contract."""
 
     def layer(inner: Invoke) -> Invoke:
         def invoke(call: Call) -> Awaitable[Reply]:
@@ -131,9 +131,9 @@ def with_try_timeout(clock: Clock) -> Layer:
 
 
 def with_bulkhead(policy: Bulkhead[asyncio.Future[None]], service: str, clock: Clock) -> Layer:
-    """Waits for room until the deadline, in turn with other callers.
+    """Waits for a slot in the bulkhead until the deadline, in turn with other callers.
 
-    Requests of a user, what a service does by itself on his behalf, and a service's own work are three callers.
+    A user's requests, what a service does by itself on that user's behalf, and a service's own work are three callers.
     """
 
     def layer(inner: Invoke) -> Invoke:
@@ -168,15 +168,15 @@ async def _queue(policy: Bulkhead[asyncio.Future[None]], party: CallingParty, se
 
 
 def leave(policy: Bulkhead[asyncio.Future[None]], party: CallingParty) -> None:
-    """A call has ended: lets in whose turn it is."""
+    """Frees the slot of a call that has ended, and lets in the waiter whose turn it is."""
     waiter = policy.leave(party)
-    # One that was cancelled finds out by itself that it was let in, and leaves.
+    # A waiter that was cancelled sees by itself that it was let in, and frees its slot.
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
 
 
 def with_breaker(policy: Breaker, service: str, clock: Clock) -> Layer:
-    """Asks the breaker; gives every permit back, however the call ends."""
+    """Makes a call only with a permit of the breaker, and gives every permit back, however the call ends."""
 
     def layer(inner: Invoke) -> Invoke:
         async def invoke(call: Call) -> Reply:
@@ -207,7 +207,7 @@ def with_breaker(policy: Breaker, service: str, clock: Clock) -> Layer:
 
 
 def with_balancer(policy: Balancer, service: str, clock: Clock) -> Layer:
-    """Chooses an instance, and watches how it does."""
+    """Chooses an instance for each call, and reports to the policy how the call ended."""
 
     def layer(inner: Invoke) -> Invoke:
         async def invoke(call: Call) -> Reply:
@@ -233,16 +233,16 @@ def with_balancer(policy: Balancer, service: str, clock: Clock) -> Layer:
 
 
 def _tried(error: CallFailed) -> frozenset[str]:
-    """Where the failed try went, as `with_balancer` has written it down."""
+    """Returns the instance of the failed try, which `with_balancer` has noted in the error."""
     instance = vars(error).get("instance")
     return frozenset({instance}) if isinstance(instance, str) else frozenset()
 
 
 def verdict(error: BaseException, took: float, limit: float) -> bool | None:
-    """Whether a failed call speaks against its callee; None if it says nothing.
+    """Returns whether a failed call counts against its callee; None if it proves nothing either way.
 
-    A refusal is an answer, unless its contract counts it. A time-out counts only when the callee had
-    the whole per-try `limit`; a caller that left, or had less time, proves nothing.
+    A refusal is an answer, unless the contract counts it as a failure. A time-out counts only when the callee had
+    the whole per-try `limit`; a caller that cancelled, or gave less time, proves nothing.
     """
     if not isinstance(error, CallFailed) or error.code() is _Code.DEADLINE_EXCEEDED:
         return True if took >= _WHOLE_TRY * limit else None

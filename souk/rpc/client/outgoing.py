@@ -1,4 +1,4 @@
-"""What a call takes along: deadline, caller, trace and idempotency key."""
+"""Adds to each call what travels with it: deadline, caller, trace and idempotency key."""
 
 from operator import attrgetter
 from typing import Any
@@ -17,9 +17,9 @@ from souk.telemetry.traces import child_header
 
 
 class Outgoing:
-    """Makes calls out of requests, in the name of one service, to the service `audience`.
+    """Turns requests into calls, in the name of one service, to the service `audience`.
 
-    Without `tokens` they carry no caller. An empty `audience` is the service of each method.
+    Without `tokens` the calls carry no caller. An empty `audience` means the service of each method.
     """
 
     def __init__(self, tokens: CallerTokens | None, clock: Clock, audience: str = "") -> None:
@@ -37,13 +37,13 @@ class Outgoing:
         wait_for_ready: bool | None,
         decode: Decode | None = None,
     ) -> Call:
-        """The call to make. `request` is None for a stream.
+        """Makes the call for a request. `request` is None for a stream of requests.
 
-        Its deadline is the nearest of `timeout` from now, or else the contract's, and the deadline
-        of the call that is being handled. Its key is the one in `metadata`, else the one in the
-        request's own field, else, where that field is empty, that of the call being handled.
+        Its deadline is `timeout` seconds from now, by default the contract's time-out, but not later than the
+        deadline of the call that is being handled. Its key is the one in `metadata`, else the one in the
+        request's own field, else, where that field is empty, the key of the call that is being handled.
 
-        Raises ForeignAwait inside a database transaction, InvalidMetadata for what gRPC does not carry.
+        Raises ForeignAwait inside a database transaction, and InvalidMetadata for metadata that gRPC does not carry.
         """
         if in_transaction():
             raise ForeignAwait(f"{method.full_name} was called inside a database transaction")
@@ -70,7 +70,7 @@ class Outgoing:
 
 
 def method_of(path: str) -> Method:
-    """The method of a gRPC path. Raises ConfigurationError when its generated code is not loaded."""
+    """Finds the method of a gRPC path. Raises ConfigurationError when its generated code is not loaded."""
     service = path.rpartition("/")[0].lstrip("/")
     try:
         return contract_of(Default().FindServiceByName(service)).methods[path]
@@ -87,7 +87,7 @@ def _given(metadata: Given) -> Pairs:
 
 
 def _key(method: Method, request: Any, given: Pairs, context: CallContext) -> tuple[str, bool]:
-    """The idempotency key, and whether it is the handled call's and has to be added."""
+    """Returns the idempotency key, and whether it comes from the call being handled and has to be added."""
     if given and (explicit := first(given, IDEMPOTENCY_KEY)):
         return explicit, False
     field = method.policy.idempotency_field

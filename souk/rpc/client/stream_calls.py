@@ -1,4 +1,4 @@
-"""What a stub answers at once for a call with a stream in it; equal to the call objects of grpc.aio."""
+"""The objects that a stub returns at once for a call with a stream in it; they behave as those of grpc.aio."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
@@ -21,7 +21,7 @@ _STYLE = "The iterator and read/write APIs may not be mixed on a single RPC."
 
 
 class StreamingCall(grpc.aio.Call):
-    """What the three shapes share. One that nobody holds any more is cancelled."""
+    """What calls with a stream in one direction or both share. A call is cancelled when it is garbage collected."""
 
     def __init__(self, call: Call, stream: Stream, clock: Clock) -> None:
         self._call = call
@@ -66,7 +66,7 @@ class StreamingCall(grpc.aio.Call):
         return (await self._stream.status()).details
 
     async def debug_error_string(self) -> str:
-        """Nothing beyond the details."""
+        """Returns the details; there is nothing more."""
         return await self.details()
 
     async def _raise_for_status(self) -> None:
@@ -78,7 +78,7 @@ class StreamingCall(grpc.aio.Call):
 
 
 class Receiving(StreamingCall):
-    """A call whose answer is a stream: iterate, or `read` until `grpc.aio.EOF`."""
+    """A call with a stream of responses: iterate over it, or `read` until `grpc.aio.EOF`."""
 
     _iterator: AsyncIterator[Any] | None = None
     _reads = False
@@ -120,14 +120,14 @@ class Receiving(StreamingCall):
 
 
 class Sending(StreamingCall):
-    """A call that takes a stream: an iterator given with the call, or `write` and `done_writing`."""
+    """A call with a stream of requests: give an iterator with the call, or `write` and then `done_writing`."""
 
     _encode: Callable[[Any], bytes]
     _feeder: asyncio.Task[None] | None = None
     _half_closed = False
 
     def feed(self, requests: Requests | None) -> None:
-        """Sends what an iterator yields, if there is one."""
+        """Sends what the iterator yields, if one is given."""
         if requests is not None:
             feeder = self._feeder = asyncio.get_running_loop().create_task(self._feed(requests))
             self._stream.add_done_callback(feeder.cancel)
@@ -161,7 +161,7 @@ class Sending(StreamingCall):
                         return
             await self._close()
         except Exception:
-            # As grpc.aio does: whoever waits for the call learns that it was cancelled.
+            # As grpc.aio does: code that awaits the call sees that it was cancelled.
             self.cancel()
 
     async def _send(self, request: Any) -> bool:
@@ -178,11 +178,11 @@ class Sending(StreamingCall):
 
 
 class UnaryStreamCall(Receiving, grpc.aio.UnaryStreamCall[Any, Any]):
-    """One message there, a stream back."""
+    """A call with one request and a stream of responses."""
 
 
 class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
-    """A stream there, one message back."""
+    """A call with a stream of requests and one response."""
 
     def __init__(self, call: Call, stream: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
         super().__init__(call, stream, clock)
@@ -207,7 +207,7 @@ class StreamUnaryCall(Sending, grpc.aio.StreamUnaryCall[Any, Any]):
 
 
 class StreamStreamCall(Sending, Receiving, grpc.aio.StreamStreamCall[Any, Any]):
-    """A stream each way."""
+    """A call with a stream in each direction."""
 
     def __init__(self, call: Call, stream: Stream, clock: Clock, encode: Callable[[Any], bytes]) -> None:
         super().__init__(call, stream, clock)

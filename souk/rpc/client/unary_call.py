@@ -1,4 +1,4 @@
-"""What a stub answers at once for a unary call; equal to grpc.aio's UnaryUnaryCall."""
+"""The object that a stub returns at once for a unary call; it behaves as grpc.aio's UnaryUnaryCall."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -14,9 +14,9 @@ CANCELLED = "Locally cancelled by application!"
 
 
 class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
-    """A unary call that is on its way.
+    """A unary call that is under way.
 
-    Its initial metadata comes with the answer, not before: until then a layer may try again.
+    Its initial metadata comes with the answer and not earlier, because until then a layer may try the call again.
     """
 
     def __init__(self, call: Call, replied: asyncio.Future[Reply], clock: Clock) -> None:
@@ -57,7 +57,7 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             self._replied.add_done_callback(lambda _: callback(self))
 
     async def wait_for_connection(self) -> None:
-        """Returns when the call has been answered: a layer may send it more than once."""
+        """Returns when the call has been answered, not earlier: a layer may send it more than once."""
         outcome = await self._outcome()
         if isinstance(outcome, CallFailed):
             raise outcome
@@ -83,11 +83,11 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         return outcome.detail if isinstance(outcome, CallFailed) else ""
 
     async def debug_error_string(self) -> str:
-        """Nothing beyond the details."""
+        """Returns the details; there is nothing more."""
         return await self.details()
 
     async def _outcome(self) -> Reply | CallFailed:
-        """How it ended. Whoever is cancelled while waiting for it leaves the call alone."""
+        """Waits for the end of the call. Cancelling this wait does not cancel the call."""
         if not self.done():
             await asyncio.wait([self._replied])
         if self.cancelled():
@@ -101,7 +101,7 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
 
 
 def started(replying: Awaitable[Reply]) -> asyncio.Future[Reply]:
-    """A reply that is on its way; its failure need not be awaited by anybody."""
+    """Starts a call and returns its future reply. asyncio does not complain when nobody awaits its failure."""
     if isinstance(replying, asyncio.Future):
         return replying
     replied = asyncio.get_running_loop().create_task(cast("Coroutine[Any, Any, Reply]", replying))

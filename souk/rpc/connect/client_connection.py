@@ -1,9 +1,9 @@
-"""The caller's end of a connection: one call at a time, and exact knowledge of what became of it.
+"""The caller's end of a Connect connection: it carries one call at a time, and knows exactly how each ended.
 
-What counts as an answer is a complete one. A connection that ends before leaves the call UNKNOWN;
-so does what is no answer. The one exception is 408 without a body on a connection that had waited:
-its peer ended it before it read the request (RFC 9110, 15.5.9), which is then sent anew. When that
-fails the call stays UNKNOWN: an octet of it was handed over.
+Only a complete answer counts. A connection that ends earlier leaves the call UNKNOWN, and so does an answer that
+is not valid. The one exception is 408 without a body on a connection that had carried a call before: the peer
+ended it before it read the request (RFC 9110, 15.5.9), so the request is sent again. If that fails, the call
+stays UNKNOWN, because octets of it were written.
 """
 
 import asyncio
@@ -33,24 +33,24 @@ class ConnectionPool(Protocol):
     """What a connection needs of its pool."""
 
     def head(self, path: str) -> str:
-        """The first lines of a request."""
+        """Returns the first lines of a request."""
         ...
 
     def free(self, connection: "ClientConnection") -> None:
-        """It can take another call."""
+        """Takes back a connection that can carry another call."""
         ...
 
     def gone(self, connection: "ClientConnection") -> None:
-        """It can take no more."""
+        """Forgets a connection that carries no more calls."""
         ...
 
     def again(self, reply: ConnectReply) -> None:
-        """The peer says that it has read no request; another connection is to take it."""
+        """Sends a call again over another connection, after the peer has said that it read no request."""
         ...
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection. `since` is when it began to wait."""
+    """One connection to a callee. `since` is when it became idle, in seconds of the monotonic clock."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -67,19 +67,19 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether it can take a call: it is open, and nothing has come, not even its end.
+        """Whether the connection can carry a call: it is open, and neither data nor its end has arrived.
 
-        The kernel is asked, for the loop may not yet have read what came.
+        It asks the kernel, because the event loop may not have read yet what arrived.
         """
         return not self._transport.is_closing() and not self._poll.poll(0)
 
     @property
     def reply(self) -> ConnectReply | None:
-        """The call that is under way."""
+        """The call that is under way, or None."""
         return self._reply
 
     def send(self, reply: ConnectReply, remaining: float) -> None:
-        """Writes a request. `remaining` is in seconds."""
+        """Writes a request. `remaining` is the time to the call's deadline, in seconds."""
         call = reply.call
         try:
             head = (
@@ -96,20 +96,20 @@ class ClientConnection(asyncio.Protocol):
         self._transport.write(head + call.request)
 
     def abort(self) -> None:
-        """Ends it, with whatever is under way."""
+        """Closes the connection at once, and forgets the call that is under way."""
         self._reply = None
         self._pool.gone(self)
         self._transport.abort()
 
     def fail(self, status: Status) -> None:
-        """Ends it, and the call that is under way with a status."""
+        """Closes the connection at once, and fails the call that is under way with a status."""
         reply = self._reply
         if reply is not None:
             reply.fail(status)
         self.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._reply is None:  # whatever it is, nobody has asked for it
+        if self._reply is None:  # data without a request
             self.abort()
             return
         try:
@@ -151,14 +151,14 @@ class ClientConnection(asyncio.Protocol):
 
 
 def _timeout(remaining: float) -> str:
-    """How long the callee has, rounded up: the caller is to be the first who gives up."""
+    """Returns the header that tells the callee its time-out, rounded up so that the caller gives up first."""
     if remaining == math.inf:
         return ""
     return f"connect-timeout-ms: {min(max(int(remaining * 1_000) + 1, 1), _LONGEST_TIMEOUT)}\r\n"
 
 
 def settle(reply: ConnectReply, reader: ResponseReader) -> None:
-    """Ends a call by its complete answer."""
+    """Ends a call with its complete answer."""
     reply.date = reader.header(b"date") or b""
     try:
         initial, trailing = split(reader.headers)
@@ -187,7 +187,7 @@ def _succeed(reply: ConnectReply, message: bytes, initial: Pairs, trailing: Pair
 
 
 def _unreadable(reader: ResponseReader, kind: bytes) -> Status | None:
-    """What is wrong with an answer whose body cannot be read; None if it can."""
+    """Returns the status of an answer whose body cannot be read; None if it can."""
     encoding = reader.header(b"content-encoding") or b"identity"
     if encoding != b"identity":
         return Status(_Code.INTERNAL, "the answer has an encoding that was not asked for")

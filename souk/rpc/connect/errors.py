@@ -1,9 +1,9 @@
-"""A status as Connect's JSON error, and back.
+"""Translates a status to Connect's JSON error, and back.
 
-google.rpc.Status travels as the error's details. One that they cannot show exactly (it says another
-code or text than the call, or names its types in another way) travels in the trailing metadata, too.
+google.rpc.Status is sent as the error's details. One that they cannot express exactly (its code or text differs
+from the call's, or it names its types in another way) is sent in the trailing metadata as well.
 
-Connect's codes: their names, the HTTP status of each, and the code of a status that came without one.
+The tables give the names of Connect's codes, the HTTP status of each, and the code for an HTTP status alone.
 Source: connectrpc.com/docs/protocol, "Error Codes" and "HTTP to Error Code".
 """
 
@@ -25,7 +25,7 @@ _TYPES = "type.googleapis.com/"
 
 
 def encode(status: Status) -> tuple[bytes, Pairs]:
-    """The body of an answer, and the trailing metadata that goes with it."""
+    """Returns the body of a failed call's answer, and the trailing metadata to send with it."""
     error: dict[str, Any] = {"code": NAMES[status.code]}
     if status.details:
         error["message"] = status.details.encode(errors="replace").decode()
@@ -40,7 +40,7 @@ def encode(status: Status) -> tuple[bytes, Pairs]:
 
 
 def decode(http_status: int, body: bytes, trailing: Pairs) -> Status:
-    """The status of an answer that is not 200. What its body does not say, HTTP says."""
+    """Reads the status of an answer that is not 200. The HTTP status fills in what the body leaves out."""
     error = _error(body)
     named = error.get("code")
     code = (BY_NAME.get(named) if isinstance(named, str) else None) or inferred(http_status)
@@ -48,7 +48,7 @@ def decode(http_status: int, body: bytes, trailing: Pairs) -> Status:
     message = text if isinstance(text, str) else ""
     details = error.get("details")
     if details and not any(key == STATUS_KEY for key, _ in trailing):
-        # As with a status that cannot be read: there are no details then.
+        # As with any status that cannot be read: the error then has no details.
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             trailing = (*trailing, (STATUS_KEY, _status(code, message, details)))
     return Status(code, message, trailing)
@@ -100,12 +100,12 @@ HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     _Code.DATA_LOSS: 500,
     _Code.UNAUTHENTICATED: 401,
 }
-"""With which HTTP status a code is answered; every code but OK."""
+"""The HTTP status for each code but OK."""
 
 NAMES: Mapping[grpc.StatusCode, str] = {
     code: "canceled" if code is _Code.CANCELLED else code.name.lower() for code in HTTP_STATUS
 }
-"""A code as Connect writes it."""
+"""Connect's name of each code."""
 
 BY_NAME: Mapping[str, grpc.StatusCode] = {name: code for code, name in NAMES.items()}
 
@@ -122,5 +122,5 @@ _INFERRED: Mapping[int, grpc.StatusCode] = {
 
 
 def inferred(http_status: int) -> grpc.StatusCode:
-    """The code of an answer that is no error of Connect's, such as a proxy's."""
+    """Returns the code for an answer that is not Connect's error, such as a proxy's."""
     return _INFERRED.get(http_status, _Code.UNKNOWN)

@@ -1,9 +1,9 @@
-"""Metadata as HTTP/1.1 headers, and back.
+"""Translates metadata to HTTP/1.1 headers, and back.
 
-Octets travel in base64 without padding, under keys that end in `-bin`. What HTTP/1.1 cannot carry
-as it is (a value with a space at an end, a key that HTTP or Connect takes for its own) travels in
-the header `souk-metadata-bin`, together with all other pairs of its direction; peers other than
-Souk then see what HTTP does carry.
+Octets are sent in base64 without padding, under keys that end in `-bin`. When HTTP/1.1 cannot carry a pair
+as it is (a value that begins or ends with a space, a key that HTTP or Connect reserves), all pairs of that
+direction are sent in the header `souk-metadata-bin` as well; peers other than Souk then see the headers that HTTP
+does carry.
 """
 
 from base64 import b64decode, b64encode
@@ -29,7 +29,7 @@ Raw = Iterable[tuple[bytes, bytes]]
 
 
 def lines(pairs: Pairs, prefix: str = "") -> str:
-    """The header lines of metadata, each with its end. Raises InvalidMetadata for what would break them."""
+    """Returns metadata as header lines, with line ends. Raises InvalidMetadata for a value that holds a line end."""
     block, exact = "", False
     for key, value in pairs:
         if key in _HTTPS_OWN or key.startswith(_RESERVED):
@@ -50,13 +50,13 @@ def lines(pairs: Pairs, prefix: str = "") -> str:
 
 @lru_cache(1_024)
 def key_of(name: bytes) -> str:
-    """A header's name in lower case; empty when no key of metadata may be called so."""
+    """Returns a header's name in lower case; empty when it is no valid key of metadata."""
     key = name.decode("latin-1").lower()
     return key if _KEY_LETTERS.issuperset(key) else ""
 
 
 def pair_of(key: str, value: bytes) -> tuple[str, str | bytes]:
-    """One pair of metadata. Raises InvalidMetadata when its value is none."""
+    """Returns one pair of metadata. Raises InvalidMetadata when the value is not valid for its key."""
     try:
         if key.endswith("-bin"):
             return key, unpacked(value)
@@ -69,7 +69,7 @@ def pair_of(key: str, value: bytes) -> tuple[str, str | bytes]:
 
 
 def pairs_of(received: Raw) -> Pairs:
-    """Metadata out of headers, without what is HTTP's or Connect's own. Raises InvalidMetadata."""
+    """Reads metadata from headers, without those that HTTP or Connect reserves. Raises InvalidMetadata."""
     pairs: list[tuple[str, str | bytes]] = []
     for name, value in received:
         key = key_of(name)
@@ -85,7 +85,7 @@ def pairs_of(received: Raw) -> Pairs:
 
 
 def split(received: Raw) -> tuple[Pairs, Pairs]:
-    """Initial and trailing metadata of an answer. Raises InvalidMetadata."""
+    """Splits the headers of an answer into initial and trailing metadata. Raises InvalidMetadata."""
     initial: list[tuple[bytes, bytes]] = []
     trailing: list[tuple[bytes, bytes]] = []
     for name, value in received:
@@ -97,7 +97,7 @@ def split(received: Raw) -> tuple[Pairs, Pairs]:
 
 
 def unpacked(value: bytes) -> bytes:
-    """Octets out of base64, with padding or without. Raises ValueError."""
+    """Decodes base64, with padding or without. Raises ValueError."""
     text = value.strip(b" \t").rstrip(b"=")
     return b64decode(text + b"=" * (-len(text) % 4), validate=True)
 

@@ -1,4 +1,4 @@
-"""Connections to one address: a call takes one that waits, or waits for one."""
+"""The pool of connections to one address: a call takes an idle one, or waits for one."""
 
 import asyncio
 import random
@@ -16,19 +16,19 @@ from souk.rpc.connect.reply import ConnectReply
 from souk.rpc.tls import MutualTls
 
 CONNECT_TIMEOUT = 1.0
-"""Seconds that a connection may take to be made."""
+"""Seconds that an attempt to connect may take."""
 CONNECTIONS = 256
-"""How many may be open to one address; further calls wait."""
+"""The most connections that may be open to one address; further calls wait."""
 IDLE = 15.0
-"""Seconds for which a connection is kept that nobody uses."""
+"""Seconds for which an idle connection is kept."""
 _BACKOFF = Backoff(initial=0.1, cap=1.0)
 
 
 class Pool:
     """The connections to one address, host:port or unix:PATH.
 
-    After a failure it waits a little before it tries again. With `tls` whoever is at host:port has to show that
-    he is the `service`.
+    After a failure it waits a little before it connects again. With `tls` the callee at host:port must show a
+    certificate of `service`.
     """
 
     def __init__(self, address: str, service: str, clock: Clock, tls: MutualTls | None = None) -> None:
@@ -50,12 +50,12 @@ class Pool:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection."""
+        """Whether a connection is open."""
         return bool(self._open)
 
     @property
     def busy(self) -> bool:
-        """Whether calls are under way or wait."""
+        """Whether calls are under way or waiting."""
         return bool(self._waiting) or len(self._open) > len(self._idle)
 
     @property
@@ -64,7 +64,7 @@ class Pool:
         return [connection.reply for connection in self._open if connection.reply is not None]
 
     def send(self, reply: ConnectReply) -> None:
-        """Sends a call over a connection that waits, else over the next that can take it."""
+        """Sends a call over an idle connection, or else over the next one that becomes free."""
         while self._idle:
             connection = self._idle.pop()
             if connection.alive:
@@ -75,28 +75,28 @@ class Pool:
         self._grow()
 
     def connect(self, *, for_calls: bool = True) -> None:
-        """Makes a connection, unless there is one or the last attempt failed just now.
+        """Begins to connect, unless a connection is open or the wait after a failed attempt is not over.
 
-        One that is not `for_calls`, and fails, delays no call.
+        An attempt that is not `for_calls` and fails delays no call.
         """
         if not (self._open or self._connecting) and self._clock.monotonic() >= self._retry_at:
             self._start(for_calls=for_calls)
 
     async def reached(self) -> bool:
-        """Whether there is a connection, once an attempt to make one has ended. One that fails delays no call."""
+        """Tries to connect once, and returns whether a connection is open. A failed attempt delays no call."""
         self.connect(for_calls=False)
         if self._connecting:
             await asyncio.wait(self._connecting)
         return self.connected
 
     def trim(self) -> None:
-        """Closes connections that have waited too long; the oldest are first."""
+        """Closes connections that have been idle too long; the oldest are first in the list."""
         limit = self._clock.monotonic() - IDLE
         while self._idle and self._idle[0].since < limit:
             self._idle.pop(0).abort()
 
     def leave(self) -> None:
-        """Makes and keeps no more connections; calls that are under way may end."""
+        """Makes and keeps no more connections and fails waiting calls; calls that are under way may end."""
         self._closed = True
         while self._idle:
             self._idle.pop().abort()
@@ -104,7 +104,7 @@ class Pool:
             self._waiting.popleft().fail(self._no_connection())
 
     async def abort(self) -> None:
-        """Ends what is under way."""
+        """Ends calls and attempts to connect that are under way."""
         for connection in list(self._open):
             connection.fail(Status(StatusCode.CANCELLED, "the channel was closed"))
         connecting = list(self._connecting)
@@ -112,7 +112,7 @@ class Pool:
             task.cancel()
         await asyncio.gather(*connecting, return_exceptions=True)
 
-    # For connections.
+    # Called by connections.
 
     def head(self, path: str) -> str:
         head = self._heads.get(path)
@@ -148,7 +148,7 @@ class Pool:
             self.send(reply)
 
     def _grow(self) -> None:
-        """Makes as many connections as calls wait, within the limit."""
+        """Makes as many connections as calls are waiting, within the limit."""
         while self._waiting and self._waiting[0].done():
             self._waiting.popleft()
         if self._closed:
@@ -171,7 +171,7 @@ class Pool:
         except (OSError, TimeoutError):
             self._failed(for_calls)
             return
-        if not connection.alive:  # turned away at the door
+        if not connection.alive:  # the server has rejected it
             self._failed(for_calls)
             connection.abort()
             return
@@ -183,7 +183,7 @@ class Pool:
         path = socket_path(self.address)
         if path:
             transport, connection = await self._loop.create_unix_connection(lambda: ClientConnection(self), path)
-            if transport.get_extra_info("peername") is None:  # asyncio takes a full backlog for a connection
+            if transport.get_extra_info("peername") is None:  # asyncio mistakes a full backlog for a connection
                 raise ConnectionRefusedError
         else:
             host, _, port = self.address.rpartition(":")
@@ -202,7 +202,7 @@ class Pool:
         self._give_up()
 
     def _give_up(self) -> None:
-        """Fails the calls that do not want to wait; for others there will be another attempt."""
+        """Fails the calls without `wait_for_ready`; for the others it schedules another attempt."""
         patient = [reply for reply in self._waiting if reply.call.wait_for_ready and not reply.done()]
         for reply in self._waiting:
             if not reply.call.wait_for_ready:

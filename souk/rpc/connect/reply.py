@@ -15,14 +15,14 @@ class Carrier(Protocol):
     """The connection that a call was written to."""
 
     def abort(self) -> None:
-        """Ends it, and so the handler."""
+        """Closes the connection, which cancels the handler."""
         ...
 
 
 class ConnectReply(asyncio.Future[Reply]):
-    """The answer to a call. Cancelling it cancels the handler. `deadline_in` is in seconds.
+    """The future answer to a call. Cancelling it cancels the handler. `deadline_in` is in seconds.
 
-    It is NOT_SENT until `sent`, and UNKNOWN from then on, whatever becomes of a second attempt.
+    A failure is NOT_SENT until `sent` was called, and UNKNOWN from then on, even if a second attempt is not sent.
     """
 
     def __init__(self, call: Call, deadline_in: float) -> None:
@@ -34,29 +34,29 @@ class ConnectReply(asyncio.Future[Reply]):
         self._timer = self.get_loop().call_later(min(deadline_in, _LONGEST), self._expire)
 
     def sent(self, carrier: Carrier) -> None:
-        """The request is about to be written."""
+        """Notes that the request is about to be written to a connection."""
         self._carrier = carrier
         self._handed_over = True
 
     def lost(self) -> None:
-        """Its connection ended, and another is to take it."""
+        """Notes that the connection has ended and that another one will carry the call."""
         self._carrier = None
 
     def succeed(self, reply: Reply) -> None:
-        """The answer is here."""
+        """Ends the call with its answer."""
         if not self.done():
             self._timer.cancel()
             self._carrier = None
             self.set_result(reply)
 
     def fail(self, status: Status, initial: Pairs = ()) -> None:
-        """The call has ended otherwise."""
+        """Ends the call with a status that is not OK."""
         if not self.done():
             self._timer.cancel()
             status = status._replace(sent=self._handed_over)
             self._carrier = None
             self.set_exception(failed(self.call.method, status, initial))
-            self.exception()  # else asyncio complains of a call that nobody awaited
+            self.exception()  # otherwise asyncio complains about a call that nobody awaits
 
     def cancel(self, msg: object = None) -> bool:
         if not super().cancel(msg):
@@ -78,7 +78,7 @@ def _let_go(carrier: Carrier | None) -> None:
 
 
 def refused(call: Call, code: grpc.StatusCode, details: str, *, sent: bool = False) -> asyncio.Future[Reply]:
-    """A reply to a call that is not made."""
+    """Makes the reply to a call that is not made."""
     reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     reply.set_exception(failed(call.method, Status(code, details, sent=sent)))
     reply.exception()

@@ -1,4 +1,4 @@
-"""One request of Connect: what it asks, or why it is refused; and the octets of its answer."""
+"""Reads one request of Connect, or refuses it, and encodes the answer."""
 
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ Find = Callable[[str], Served | None]
 
 
 class Refused(Exception):
-    """A request that no handler sees. `http_status` is 0 where the code's own is right."""
+    """A request that reaches no handler. With `http_status` 0 the HTTP status follows from the code."""
 
     def __init__(self, status: Status, http_status: int = 0, headers: str = "") -> None:
         super().__init__(status.details)
@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 class ServedContext(HandlerContext):
-    """One call as its handler sees it. `agent` is how the caller calls itself."""
+    """The handler's context of a call over Connect. `agent` is the caller's user agent."""
 
     def __init__(self, call: Call, clock: Clock, caller: CallerEnd, peer: str, agent: str) -> None:
         super().__init__(call, clock, caller)
@@ -65,7 +65,7 @@ class ServedContext(HandlerContext):
 
 
 def asked(reader: RequestReader, find: Find, clock: Clock) -> tuple[Served, Call, str]:
-    """The method, the call and the caller's name for itself. Raises Refused."""
+    """Returns the method, the call and the caller's user agent. Raises Refused."""
     headers, served = _named(reader, find)
     call = _call(reader, served, clock.monotonic() + _timeout(headers))
     if (refusal := too_much_metadata(call)) is not None:
@@ -76,9 +76,9 @@ def asked(reader: RequestReader, find: Find, clock: Clock) -> tuple[Served, Call
 
 
 def admit(reader: RequestReader, find: Find) -> None:
-    """Whether the caller may make the call, by its head alone. Raises Refused.
+    """Checks by the head of a request alone whether the caller may make the call. Raises Refused.
 
-    Whoever is handed the whole call asks the same again; here it is asked before a body is taken.
+    The dispatcher checks the same again for the whole call; this check comes before the body is read.
     """
     _, served = _named(reader, find)
     refusal = served.refusal(_metadata(reader))
@@ -123,7 +123,7 @@ def _check(headers: dict[bytes, bytes], served: Served | None) -> None:
 
 
 def _timeout(headers: dict[bytes, bytes]) -> float:
-    """Seconds that the caller gives; infinite if he does not say."""
+    """Returns the caller's time-out in seconds; infinite without one."""
     text = headers.get(b"connect-timeout-ms")
     if text is None:
         return math.inf
@@ -141,7 +141,7 @@ def _shown(value: bytes) -> str:
 
 
 def answer(message: bytes, initial: Pairs, trailing: Pairs, keep_alive: bool, date: str) -> bytes:
-    """The octets of a message's answer."""
+    """Encodes the answer with a message."""
     head = f"HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: {PROTO}\r\ncontent-length: {len(message)}\r\n"
     if initial or trailing:
         head += lines(initial) + lines(trailing, "trailer-")
@@ -151,7 +151,7 @@ def answer(message: bytes, initial: Pairs, trailing: Pairs, keep_alive: bool, da
 def refusal(
     status: Status, initial: Pairs, keep_alive: bool, date: str, http_status: int = 0, headers: str = ""
 ) -> bytes:
-    """The octets of any other answer."""
+    """Encodes the answer with a status that is not OK."""
     body, trailing = encode(status)
     http_status = http_status or HTTP_STATUS[status.code]
     phrase = _PHRASES.get(http_status, status.code.name.replace("_", " ").title())
@@ -162,6 +162,6 @@ def refusal(
 
 
 def goodbye(http_status: int = 408) -> bytes:
-    """Says that the connection ends, and that no request has been read (RFC 9110, 15.5.9)."""
+    """Encodes the answer that says that the connection ends and that no request has been read (RFC 9110, 15.5.9)."""
     phrase = _PHRASES[http_status]
     return f"HTTP/1.1 {http_status} {phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".encode()

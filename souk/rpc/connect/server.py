@@ -1,4 +1,4 @@
-"""A process's port for calls over Connect: a dispatcher behind connections."""
+"""The server of a process for calls over Connect: it accepts connections and passes calls to a dispatcher."""
 
 import asyncio
 from contextlib import suppress
@@ -18,21 +18,21 @@ from souk.rpc.tls import MutualTls
 
 LOOPBACK = "127.0.0.1:0"
 CONNECTIONS = 4_096
-"""How many may be open; further ones are turned away."""
+"""The most connections that may be open; further ones are rejected."""
 FIRST = 10.0
 """Seconds that a new connection may wait for its first request."""
 IDLE = 75.0
 """Seconds that a connection may wait for its next request; callers close theirs well before."""
 SLOW = 20.0
-"""Seconds that a request may take to come, or an answer to be read, once it began."""
+"""Seconds that a request may take to arrive, or an answer to be read, once it began."""
 LAST_CALLS = 0.3
-"""Seconds for which a server that leaves still takes what callers send who do not know yet."""
+"""Seconds for which a stopping server still serves callers that do not know yet that it stops."""
 _SWEEP = 1.0
 _BACKLOG = 1_024
 
 
 class ConnectServer:
-    """A server that is running. `address` is where it listens, with the port that it was given."""
+    """A Connect server that is running. `address` is where it listens, with the port that it got."""
 
     def __init__(
         self, dispatcher: Dispatcher, clock: Clock, connections: int = CONNECTIONS, tls: MutualTls | None = None
@@ -52,11 +52,11 @@ class ConnectServer:
 
     @property
     def port(self) -> int:
-        """The port alone."""
+        """The port number of the address."""
         return int(self.address.rpartition(":")[2])
 
     async def listen(self, address: str) -> None:
-        """Starts to take connections. Raises ConfigurationError when the port is taken, or there can be no socket."""
+        """Starts to accept connections. Raises ConfigurationError when the port is taken, or no socket can be made."""
         loop = asyncio.get_running_loop()
         try:
             self._listener = await self._bound(address, loop)
@@ -75,11 +75,10 @@ class ConnectServer:
         )
 
     async def stop(self, grace: float | None = None) -> None:
-        """Leaves; running requests may end within `grace` seconds.
+        """Drains and stops the server; running requests may end within `grace` seconds.
 
-        Every answer from now on ends its connection. For a moment what comes is still served, on
-        connections that were waiting and on new ones; then there are no new ones, and those that
-        wait are closed.
+        Every answer from now on ends its connection. For a moment requests are still served, on idle
+        connections and on new ones; then new connections are refused, and idle ones are closed.
         """
         if self.draining:
             await self.wait_closed()
@@ -93,23 +92,23 @@ class ConnectServer:
         await self._end()
 
     async def wait_closed(self) -> None:
-        """Waits until it was stopped."""
+        """Waits until the server has stopped."""
         await self._closed.wait()
 
     def welcome(self, connection: ServerConnection) -> bool:
-        """Counts a connection; false when there are too many."""
+        """Counts a connection. Returns false when there are too many."""
         self.connections.add(connection)
         self._empty.clear()
         return len(self.connections) <= self._most
 
     def gone(self, connection: ServerConnection) -> None:
-        """A connection has ended."""
+        """Forgets a connection that has ended."""
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()
 
     def sweep(self) -> None:
-        """Closes what waits too long, or is too slow; done every second."""
+        """Closes connections that are idle too long or too slow; called every second."""
         now = self.clock.monotonic()
         for connection in list(self.connections):
             took = now - connection.since
@@ -165,10 +164,10 @@ async def serve_connect(
     connections: int = CONNECTIONS,
     tls: MutualTls | None = None,
 ) -> ConnectServer:
-    """Starts to serve a dispatcher's unary methods at host:port or unix:PATH; port 0 is any that is free.
+    """Starts to serve a dispatcher's unary methods at host:port or unix:PATH; port 0 takes any free port.
 
-    It takes that many `connections`, and turns further ones away.
-    Raises ConfigurationError when the port is taken, or there can be no socket.
+    It accepts at most `connections` at once, and rejects further ones.
+    Raises ConfigurationError when the port is taken, or no socket can be made.
     """
     server = ConnectServer(dispatcher, clock or SystemClock(), connections, tls)
     await server.listen(address)

@@ -1,10 +1,10 @@
-"""The callee's end of a connection: one request after the other, each answered before the next is read.
+"""The callee's end of a Connect connection: it answers each request before it reads the next.
 
     waiting -> reading -> handling -> waiting ... -> leaving
 
-A connection that ends while a handler runs cancels it. Before this end closes one that waits, it
-says so with 408, which proves to a caller who is sending just then that no handler saw the request;
-and it listens for a while to what it no longer reads, for closing at once would destroy that answer.
+A connection that ends while a handler runs cancels the handler. Before the server closes an idle connection it
+sends 408, which proves to a caller that is just sending a request that no handler saw it. It then receives and
+discards data for a while, because closing at once would destroy that answer.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from souk.rpc.server.handling import handle
 from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT
 
 LINGER = 1.0
-"""Seconds for which a connection that was said goodbye is still listened to."""
+"""Seconds for which a connection still receives data, and discards it, after its last answer."""
 _LONGEST = 1e7  # seconds; for a call without a deadline
 _DISCARDED = 2 * MESSAGE_LIMIT
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -44,16 +44,16 @@ class ConnectionServer(Protocol):
     running: dict[asyncio.Task[None], ServedContext]
 
     def welcome(self, connection: "ServerConnection") -> bool:
-        """Whether there is room for it."""
+        """Counts a connection. Returns whether there is room for it."""
         ...
 
     def gone(self, connection: "ServerConnection") -> None:
-        """It has ended."""
+        """Forgets a connection that has ended."""
         ...
 
 
 class ServerConnection(asyncio.Protocol):
-    """One connection. `since` is when it began to do what it does: to wait, to read or to write."""
+    """One connection from a caller. `since` is when it began its present state: to wait, to read or to write."""
 
     def __init__(self, server: ConnectionServer) -> None:
         self._server = server
@@ -63,29 +63,29 @@ class ServerConnection(asyncio.Protocol):
         self._leaving = False
         self._initial: Pairs = ()
         self._discarded = 0
-        self._continued = False  # that the body may come
+        self._continued = False  # whether the head was admitted, so that the body may come
         self._asked = False
         self.since = server.clock.monotonic()
         self.stuck = False
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way, not even the first octet of a request."""
+        """Whether nothing is under way: not even the first octet of a request has arrived."""
         return not (self._handling or self._leaving or self._reader.began)
 
     @property
     def asked(self) -> bool:
-        """Whether a request has ever come."""
+        """Whether a request has ever arrived."""
         return self._asked
 
     @property
     def handling(self) -> bool:
-        """Whether a handler owes it an answer."""
+        """Whether a handler is running for it."""
         return self._handling
 
     @property
     def unread(self) -> int:
-        """Octets that the peer has yet to take."""
+        """Octets that are written but not sent to the peer yet."""
         return self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,7 +105,7 @@ class ServerConnection(asyncio.Protocol):
         if self._leaving:
             self._discard(data)
         elif self._handling:
-            # Not read before the answer is written; who sends requests ahead finds the connection closed.
+            # No request is read before the answer is written; a peer that pipelines finds the connection closed.
             self._reader.surplus = True
             self._discard(data)
         else:
@@ -114,7 +114,7 @@ class ServerConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.stuck, self.since = True, self._server.clock.monotonic()
         if not self._leaving:
-            self._transport.pause_reading()  # who does not read answers asks for no more
+            self._transport.pause_reading()  # a peer that does not read answers must not send more requests
 
     def resume_writing(self) -> None:
         self.stuck = False
@@ -122,18 +122,18 @@ class ServerConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def leave(self, last_words: bytes | None = None) -> None:
-        """Ends the connection, after having said so."""
+        """Writes a last answer, by default 408, and ends the connection."""
         if self._leaving or self._transport.is_closing():
             return
         self._leaving = True
         self._transport.write(last_words or request.goodbye())
-        if self._transport.can_write_eof():  # TLS has no half of a connection
-            with suppress(OSError):  # the peer may be gone, and the loop not know yet
+        if self._transport.can_write_eof():  # TLS cannot close one direction alone
+            with suppress(OSError):  # the peer may be gone, and the loop may not know it yet
                 self._transport.write_eof()
         asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
 
     def abort(self) -> None:
-        """Ends the connection without a word."""
+        """Ends the connection at once, without an answer."""
         self._transport.abort()
 
     def _discard(self, data: bytes) -> None:
@@ -162,7 +162,7 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(Status(grpc.StatusCode.RESOURCE_EXHAUSTED, detail), 0)
 
     def _coming(self) -> None:
-        """The head is complete, the body is not: who may not call is refused before it is taken."""
+        """Checks the caller when the head is complete and the body is not, so that a refusal comes before the body."""
         if self._continued:
             return
         self._reader.expected()
@@ -176,7 +176,7 @@ class ServerConnection(asyncio.Protocol):
         self._continued = True
 
     def _refuse(self, status: Status, http_status: int) -> None:
-        """Refuses what was not read to its end."""
+        """Refuses a request that was not read to its end, and ends the connection."""
         self.leave(self._refusal(Refused(status, http_status), keep_alive=False))
 
     def _refusal(self, refused: Refused, *, keep_alive: bool) -> bytes:
@@ -209,7 +209,7 @@ class ServerConnection(asyncio.Protocol):
 
         self._running = RunningHandler(context, task, min(call.deadline - server.clock.monotonic(), _LONGEST), expire)
 
-    # The call tells its caller's end.
+    # Called by the handler's context: the methods of CallerEnd.
 
     def began(self, initial: Pairs) -> None:
         self._initial = initial
@@ -248,7 +248,7 @@ class ServerConnection(asyncio.Protocol):
 
 
 def _peer(name: object) -> str:
-    """A peer as gRPC names it."""
+    """Names a peer as gRPC does."""
     if not isinstance(name, tuple):
         return "unix:"
     host, port = name[0], name[1]

@@ -1,7 +1,7 @@
-"""Calls over Connect: a transport to addresses, for unary calls; streams go by another.
+"""The transport for unary calls over Connect; streams go by another transport.
 
-A call is NOT_SENT as long as no octet of it was written; from then on what is not a complete answer
-is UNKNOWN.
+A call is NOT_SENT as long as no octet of it was written; from then on anything but a complete answer
+leaves it UNKNOWN.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ def _same(address: str) -> str:
 
 
 class ConnectTransport:
-    """A transport to the instances of one service.
+    """A transport to the instances of one service, by the Connect protocol.
 
-    `addresses` names those that are known at the moment, as balancers know them; `connect_address`
-    says where such an instance speaks Connect, as host:port, empty if it does not. Calls to those that
-    do not, and streams, go to `streams`, which is closed with this. With `tls` they are called over TLS, and
-    have to show that they are `service`.
+    `addresses` returns the addresses that are known at the moment, as balancers know them; `connect_address`
+    returns where such an instance serves Connect, as host:port, empty if it does not. Calls to instances without
+    Connect, and streams, go to the transport `streams`, which is closed with this one. With `tls` instances are
+    called over TLS, and must show a certificate of `service`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ConnectTransport:
         self._sweeper: asyncio.TimerHandle | None = None
 
     def unary(self, call: Call) -> Awaitable[Reply]:
-        """Makes a unary call. Where a connection waits it is written at once, without a task."""
+        """Makes a unary call. If a connection is idle the call is written at once, without a task."""
         remaining = call.deadline - self._clock.monotonic()
         if remaining <= 0:
             return refused(call, EXPIRED.code, EXPIRED.details)
@@ -78,13 +78,13 @@ class ConnectTransport:
         return reply
 
     def _otherwise(self, call: Call, address: str) -> Awaitable[Reply]:
-        """A call to an instance that does not speak Connect."""
+        """Makes a call to an instance that does not serve Connect."""
         if self._streams is not None:
             return self._streams.unary(call._replace(instance=address))
         return refused(call, grpc.StatusCode.UNAVAILABLE, f"this instance of {call.method.service} speaks no Connect")
 
     def stream(self, call: Call, *, one_request: bool) -> Stream:
-        """Begins a call of another shape, by the other transport."""
+        """Begins a call with a stream in it, by the other transport."""
         if self._streams is not None:
             return self._streams.stream(call, one_request=one_request)
         stream = InProcessStream()
@@ -92,7 +92,7 @@ class ConnectTransport:
         return stream
 
     async def date(self, address: str, patience: float) -> str:
-        """The date that an instance answers with within `patience` seconds; empty if it does not."""
+        """Asks an instance for its date, and waits `patience` seconds once it is connected; empty without an answer."""
         target = "" if self._closed else self._connect_address(address)
         if not target:
             return ""
@@ -105,7 +105,7 @@ class ConnectTransport:
         return reply.date.decode("latin-1")
 
     def warm(self, address: str) -> None:
-        """Begins to connect to an instance, so that the first call need not wait for it."""
+        """Begins to connect to an instance, so that the first call does not wait for a connection."""
         target = "" if self._closed else self._connect_address(address)
         if target:
             self._pool(target, "").connect()
@@ -126,7 +126,7 @@ class ConnectTransport:
             await asyncio.sleep(CONNECT_TIMEOUT / 50)
 
     async def close(self, grace: float | None = None) -> None:
-        """Further calls are not sent; running ones may end within `grace` seconds."""
+        """Sends no further calls; running ones may end within `grace` seconds."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -138,7 +138,7 @@ class ConnectTransport:
             await asyncio.wait(running, timeout=grace)
         for pool in pools:
             await pool.abort()
-        await asyncio.sleep(0)  # else the loop may be closed before it has closed the connections
+        await asyncio.sleep(0)  # otherwise the loop may be closed before it has closed the connections
         if self._streams is not None:
             await self._streams.close(grace)
 
@@ -159,7 +159,7 @@ class ConnectTransport:
         return pool
 
     def _sweep(self) -> None:
-        """Lets go of connections that wait for nothing, and of instances that have left."""
+        """Closes connections that are idle too long, and the pools of instances that have left."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

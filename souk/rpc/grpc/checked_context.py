@@ -1,6 +1,6 @@
-"""grpc.aio's servicer context, held to the rules of metadata that every transport has.
+"""A wrapper of grpc.aio's servicer context that applies the rules for metadata of every transport.
 
-What grpc.aio cannot encode (text under a key that ends in `-bin`) it never answers at all, and the
+When grpc.aio cannot encode metadata (text under a key that ends in `-bin`) it never answers the call, and the
 caller waits for its deadline. Here such a call ends with INTERNAL, as one with a wrong key does, and
 the log names the pair.
 """
@@ -20,7 +20,7 @@ _log = logger("rpc")
 
 
 class CheckedContext:
-    """One call as its handler sees it; all but what sends metadata is grpc.aio's own."""
+    """The handler's context of a call over gRPC; only the methods that send metadata differ from grpc.aio's."""
 
     __slots__ = ("_context", "_wrong")
 
@@ -32,24 +32,24 @@ class CheckedContext:
         return getattr(self._context, name)
 
     async def send_initial_metadata(self, initial_metadata: Given) -> None:
-        """Ends the call when the metadata cannot be sent."""
+        """Sends the initial metadata. Ends the call with INTERNAL when it cannot be sent."""
         pairs = _carried(initial_metadata)
         if pairs is None:
             await self._refuse()
         await self._context.send_initial_metadata(pairs)
 
     def set_trailing_metadata(self, trailing_metadata: Given) -> None:
-        """Metadata that cannot be sent decides how the call ends, unless other metadata takes its place."""
+        """Sets the trailing metadata. If it cannot be sent, and is not replaced, the call ends with INTERNAL."""
         pairs = _carried(trailing_metadata)
         self._wrong = tuple(trailing_metadata or ()) if pairs is None else ()
         self._context.set_trailing_metadata(pairs or ())
 
     def trailing_metadata(self) -> Any:
-        """What was set, whether it can be sent or not."""
+        """Returns the metadata that was set, whether it can be sent or not."""
         return self._wrong or self._context.trailing_metadata()
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Given = ()) -> NoReturn:
-        """As grpc.aio's, or INTERNAL."""
+        """Aborts as grpc.aio does, or with INTERNAL when the trailing metadata cannot be sent."""
         if given := tuple(trailing_metadata or ()):
             self.set_trailing_metadata(given)
         if self._wrong:
@@ -58,15 +58,15 @@ class CheckedContext:
         raise AssertionError("abort always raises")
 
     async def abort_with_status(self, status: grpc.Status) -> NoReturn:
-        """As grpc.aio's, or INTERNAL."""
+        """Aborts as grpc.aio does, or with INTERNAL when the trailing metadata cannot be sent."""
         await self.abort(status.code, status.details, status.trailing_metadata)
 
     def add_done_callback(self, callback: Any) -> None:
-        """The callback is given this context."""
+        """Calls back when the call is over, with this context."""
         self._context.add_done_callback(lambda _: callback(self))
 
     async def ended(self) -> None:
-        """The handler has returned: aborts a call whose trailing metadata cannot be sent."""
+        """Aborts a call whose trailing metadata cannot be sent; called when the handler has returned."""
         if self._wrong and not self._context.done():
             await self._refuse()
 

@@ -1,4 +1,4 @@
-"""A process's port for calls over the network: a dispatcher behind a grpc.aio server."""
+"""The server of a process for calls over gRPC: a grpc.aio server that passes calls to a dispatcher."""
 
 import asyncio
 from contextvars import Context
@@ -26,7 +26,7 @@ _OPTIONS = (*LIMITS, ("grpc.so_reuseport", 0))  # two servers would share a port
 
 
 class GrpcServer:
-    """A server that is running. `address` is where it listens, with the port that it was given."""
+    """A gRPC server that is running. `address` is where it listens, with the port that it got."""
 
     def __init__(self, server: grpc.aio.Server, address: str, health_service: health.aio.HealthServicer) -> None:
         self.address = address
@@ -35,26 +35,26 @@ class GrpcServer:
 
     @property
     def port(self) -> int:
-        """The port alone."""
+        """The port number of the address."""
         return int(self.address.rpartition(":")[2])
 
     async def set_healthy(self, healthy: bool) -> None:
-        """What `grpc.health.v1.Health` answers for the whole process."""
+        """Sets what `grpc.health.v1.Health` answers for the whole process."""
         status = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set("", status)
 
     async def stop(self, grace: float | None = None) -> None:
-        """Says that it is leaving and takes no more calls; running ones may end within `grace` seconds."""
+        """Reports that it stops and refuses further calls; running ones may end within `grace` seconds."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
 
     async def wait_closed(self) -> None:
-        """Waits until it was stopped."""
+        """Waits until the server has stopped."""
         await self._server.wait_for_termination()
 
 
 class DatedHealth(health.aio.HealthServicer):  # type: ignore[misc]  # it comes without types
-    """Health whose answers have a date, as all of HTTP's have."""
+    """The health service, with a date in its answers, as every answer of HTTP has one."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -70,9 +70,9 @@ class DatedHealth(health.aio.HealthServicer):  # type: ignore[misc]  # it comes 
 async def serve(
     dispatcher: Dispatcher, address: str = LOOPBACK, tls: MutualTls | None = None, clock: Clock | None = None
 ) -> GrpcServer:
-    """Starts to serve a dispatcher's methods, and health, at host:port or unix:PATH; port 0 is any that is free.
+    """Starts to serve a dispatcher's methods, and health, at host:port or unix:PATH; port 0 takes any free port.
 
-    Raises ConfigurationError when the port is taken, or there can be no socket.
+    Raises ConfigurationError when the port is taken, or no socket can be made.
     """
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers((_Handlers(dispatcher),))
@@ -86,14 +86,14 @@ async def serve(
             port = server.add_secure_port(target, tls.grpc_server())
     except RuntimeError as error:
         raise ConfigurationError(cannot_listen(address)) from error
-    # Each handler's context is a copy of the one that the server is started in.
+    # Each handler's context is a copy of the one in which the server is started, so that one is empty.
     await asyncio.get_running_loop().create_task(server.start(), context=Context())
     bound = address if socket_path(address) else f"{address.rpartition(':')[0]}:{port}"
     return GrpcServer(server, bound, health_service)
 
 
 class _Handlers(grpc.GenericRpcHandler):
-    """Finds methods as the dispatcher has them at the moment of the call."""
+    """Finds the handler of a method in the dispatcher at each call, so that methods may be added later."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -111,7 +111,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
 
 def _handler(served: Served) -> "Handler":
-    """The method as grpc.aio wants it. Unary messages are coded in the dispatcher, where errors are caught."""
+    """Makes grpc.aio's handler of a method. The dispatcher decodes and encodes unary messages, and catches errors."""
     method = served.method
     decode = method.input.FromString if method.client_streaming else None
     encode = method.output.SerializeToString if method.server_streaming else None

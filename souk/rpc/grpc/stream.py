@@ -1,4 +1,4 @@
-"""The caller's end of a stream over the network."""
+"""The caller's end of a stream over gRPC."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,21 +11,21 @@ from souk.rpc.call import Call, CallFailed, Pairs, Status
 
 
 class Connected(Protocol):
-    """A connection that is ready."""
+    """A gRPC connection that is ready."""
 
     @property
     def channel(self) -> grpc.aio.Channel: ...
 
 
 class Connects(Protocol):
-    """What a wire needs of its transport."""
+    """What a stream needs of its transport."""
 
     async def connected(self, call: Call) -> Connected: ...
     def remaining(self, call: Call) -> float: ...
 
 
 class GrpcStream:
-    """A stream by grpc.aio, in its reading and writing style. One task follows it from begin to end."""
+    """A stream of grpc.aio, by its read and write methods. One task makes the call and awaits its status."""
 
     def __init__(self, transport: Connects, call: Call, one_request: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -100,7 +100,7 @@ class GrpcStream:
             self._callbacks.append(callback)
 
     async def _begun(self) -> Any:
-        """The grpc.aio call; None when it was never made."""
+        """Waits for the grpc.aio call; None when it was never made."""
         return await asyncio.shield(self._made)
 
     def _raise_if_own(self) -> None:

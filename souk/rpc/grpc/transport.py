@@ -1,7 +1,7 @@
-"""Calls over the network: a transport to addresses, by grpc.aio.
+"""The transport for calls over gRPC, by grpc.aio.
 
-A call is sent over a connection that is ready. So a call without one was provably not sent, and
-whatever fails afterwards is UNKNOWN: `UNAVAILABLE` does not prove that nothing happened.
+A call is sent only over a connection that is ready. So a call without one was provably not sent, and
+a failure after that is UNKNOWN: `UNAVAILABLE` does not prove that nothing happened.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from souk.rpc.tls import MutualTls
 from souk.rpc.transport import MESSAGE_LIMIT, Stream
 
 CONNECT_TIMEOUT = 1.0
-"""Seconds that a call waits for a connection, if its deadline lets it."""
+"""The most seconds that a call waits for a connection, unless it waits for ready."""
 
 LIMITS = (
     ("grpc.max_metadata_size", LIMIT),
@@ -38,11 +38,11 @@ _OPTIONS = (
 
 
 class GrpcConnection:
-    """One address."""
+    """The gRPC channel to one address. With `apart` it shares no connection attempts with other channels."""
 
     def __init__(self, address: str, tls: MutualTls | None = None, service: str = "", *, apart: bool = False) -> None:
         self.address = address
-        # What is tried apart says nothing about the others: gRPC shares attempts among channels of one address.
+        # gRPC shares connection attempts among channels of one address; a failed attempt apart must not delay calls.
         options: Sequence[tuple[str, int | str]] = (*_OPTIONS, ("grpc.use_local_subchannel_pool", int(apart)))
         if tls is None or socket_path(address):
             self.channel = grpc.aio.insecure_channel(grpc_target(address), options=options)
@@ -53,18 +53,18 @@ class GrpcConnection:
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     def unary(self, path: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
-        """The method of that path, with encoded messages."""
+        """Returns the unary method of a path, which takes and returns encoded messages."""
         method = self._unary.get(path)
         if method is None:
             method = self._unary[path] = self.channel.unary_unary(path)
         return method
 
     def is_ready(self) -> bool:
-        """Whether it is connected; starts to connect when it is not."""
+        """Returns whether it is connected; starts to connect when it is not."""
         return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
 
     async def wait_ready(self, patient: bool) -> bool:
-        """Waits until it is connected; false when that failed and the caller is not `patient`."""
+        """Waits until it is connected. Returns false when the attempt failed and the caller is not `patient`."""
         while (state := self.channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
             failing = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and not patient
             if failing or state is grpc.ChannelConnectivity.SHUTDOWN:
@@ -74,10 +74,10 @@ class GrpcConnection:
 
 
 class GrpcTransport:
-    """A transport to the instances of one service.
+    """A transport to the instances of one service, by gRPC.
 
-    `addresses` names those that are known at the moment. A call for which no layer has chosen an
-    instance goes to each in turn. With `tls` they are called over TLS, and have to show that they are `service`.
+    `addresses` returns the addresses that are known at the moment. Calls for which no layer has chosen an instance
+    go to them in turn. With `tls` instances are called over TLS, and must show a certificate of `service`.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class GrpcTransport:
         return reply_to(call, message, tuple(await made.initial_metadata()), tuple(await made.trailing_metadata()))
 
     def stream(self, call: Call, *, one_request: bool) -> Stream:
-        """Begins a call of another shape."""
+        """Begins a call with a stream in it."""
         return GrpcStream(self, call, one_request)
 
     async def ready(self) -> None:
@@ -122,15 +122,15 @@ class GrpcTransport:
             await asyncio.sleep(CONNECT_TIMEOUT / 10)
 
     async def close(self, grace: float | None = None) -> None:
-        """Further calls are not sent; running ones may end within `grace` seconds."""
+        """Sends no further calls; running ones may end within `grace` seconds."""
         self._closed = True
         connections, self._connections = list(self._connections.values()), {}
         await asyncio.gather(*self._leaving, *(connection.channel.close(grace) for connection in connections))
 
     async def date(self, address: str, patience: float) -> str:
-        """The date that an instance answers with within `patience` seconds; empty if it does not.
+        """Asks an instance for its date, and waits `patience` seconds; empty if it does not answer.
 
-        Where nobody is connected it has a connection of its own: one that fails delays no call.
+        Without a ready connection it makes one of its own, so that a failed attempt delays no call.
         """
         if self._closed:
             return ""
@@ -155,16 +155,16 @@ class GrpcTransport:
         return first(tuple(await made.trailing_metadata()), DATE)
 
     def warm(self, address: str) -> None:
-        """Begins to connect, so that the first call need not wait for it."""
+        """Begins to connect to an instance, so that the first call does not wait for a connection."""
         if not self._closed:
             self._connection(address).is_ready()
 
     def remaining(self, call: Call) -> float:
-        """Seconds until the call's deadline."""
+        """Returns the seconds until the call's deadline."""
         return call.deadline - self._clock.monotonic()
 
     async def connected(self, call: Call) -> GrpcConnection:
-        """A connection that is ready. Raises CallFailed, NOT_SENT, when there is none in time."""
+        """Waits for a connection that is ready. Raises CallFailed, NOT_SENT, when there is none in time."""
         remaining = self.remaining(call)
         if remaining <= 0:
             raise not_sent("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -202,7 +202,7 @@ class GrpcTransport:
         return connection
 
     def _forget_unknown(self) -> None:
-        """Lets go of instances that have left; calls to them may still end."""
+        """Closes the connections to instances that have left; calls over them may still end."""
         known = set(self._addresses())
         for address in [address for address in self._connections if address not in known]:
             self._let_go(address)

@@ -1,4 +1,4 @@
-"""The caller's end of a call inside the process: a reply to wait for, or a wire to stream over."""
+"""The caller's end of a call inside the process: a future reply, or a stream."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from souk.rpc.transport import EXPIRED, MESSAGE_LIMIT
 
 
 class RunningHandler:
-    """A handler that a caller can stop, by will or by deadline."""
+    """A running handler, which its caller stops by cancelling or by the deadline."""
 
     __slots__ = ("_context", "_task", "_timer")
 
@@ -24,18 +24,18 @@ class RunningHandler:
         self._timer = task.get_loop().call_later(remaining, expired)
 
     def ended(self) -> None:
-        """The call is over; its deadline means nothing any more."""
+        """Stops the timer of the deadline, as the call is over."""
         self._timer.cancel()
 
     def stop(self) -> None:
-        """The caller no longer waits: cancels the handler."""
+        """Cancels the handler, as the caller no longer waits."""
         self._timer.cancel()
         self._context.abandon()
         self._task.cancel()
 
 
 class LocalReply(asyncio.Future[Reply]):
-    """The answer to a unary call. Cancelling it cancels the handler."""
+    """The future answer to a unary call. Cancelling it cancels the handler."""
 
     def __init__(self, call: Call) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class LocalReply(asyncio.Future[Reply]):
             self.set_result(Reply(message or b"", self._initial, status.trailing))
         else:
             self.set_exception(failed(self._method, status, self._initial))
-            self.exception()  # else asyncio complains of a call that nobody awaited
+            self.exception()  # otherwise asyncio complains about a call that nobody awaits
 
     def cancel(self, msg: object = None) -> bool:
         if not super().cancel(msg):
@@ -78,7 +78,7 @@ class LocalReply(asyncio.Future[Reply]):
 
 
 class InProcessStream:
-    """A stream. Its status shows once all messages before it were received, as in grpc.aio."""
+    """A stream inside the process. As in grpc.aio, its status is there once all messages before it were received."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ class InProcessStream:
         """The handler is on its way."""
         self._running = RunningHandler(context, task, remaining, self._expire)
 
-    # From the callee.
+    # Called by the handler's context: the methods of CallerEnd.
 
     def began(self, initial: Pairs) -> None:
         if not self._initial.done():
@@ -109,7 +109,7 @@ class InProcessStream:
         self._coming = status
         self._settle()
 
-    # From the caller.
+    # Called by the caller: the methods of Stream.
 
     async def send(self, message: bytes) -> bool:
         if len(message) > MESSAGE_LIMIT:
@@ -131,7 +131,7 @@ class InProcessStream:
         return await asyncio.shield(self._status)
 
     async def connected(self) -> None:
-        """A process is always connected to itself."""
+        """Returns at once: a process is always connected to itself."""
 
     def ended(self) -> Status | None:
         return self._status.result() if self._status.done() else None
@@ -149,7 +149,7 @@ class InProcessStream:
         self._stop(EXPIRED)
 
     def _stop(self, status: Status) -> bool:
-        """Ends the call without its callee."""
+        """Ends the call from the caller's side, and cancels the handler."""
         if self._status.done():
             return False
         running = self._running

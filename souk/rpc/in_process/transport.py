@@ -1,4 +1,4 @@
-"""Calls inside one process. Nothing is shared but encoded messages."""
+"""The transport for calls inside one process. Caller and handler share nothing but encoded messages."""
 
 import asyncio
 from contextvars import Context
@@ -34,7 +34,7 @@ class InProcessTransport:
         return reply
 
     def stream(self, call: Call, *, one_request: bool) -> Stream:
-        """Begins a call of another shape."""
+        """Begins a call with a stream in it."""
         stream = InProcessStream()
         served = self._served(call, stream)
         if served is not None:
@@ -45,10 +45,10 @@ class InProcessTransport:
         return stream
 
     async def ready(self) -> None:
-        """A process is always connected to itself."""
+        """Returns at once: a process is always connected to itself."""
 
     async def close(self, grace: float | None = None) -> None:
-        """Further calls are not sent; running ones may end within `grace` seconds."""
+        """Sends no further calls; running ones may end within `grace` seconds, and are then cancelled."""
         self._stopped = True
         if self._running and grace:
             await asyncio.wait(list(self._running), timeout=grace)
@@ -70,7 +70,7 @@ class InProcessTransport:
         return None
 
     def _refusal(self, call: Call, served: Served | None) -> Status | None:
-        """What ends a call before its handler is asked."""
+        """Returns the status of a call that must not reach its handler; None for one that may."""
         if self._stopped:
             return Status(grpc.StatusCode.UNAVAILABLE, STOPPED, sent=False)
         if call.deadline <= self._clock.monotonic():

@@ -1,1 +1,1 @@
-"""How a call is answered: who may call, and the servicer."""
+"""How a call is answered: the check of its caller, the dispatcher and the context of a handler."""

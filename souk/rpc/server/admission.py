@@ -1,14 +1,14 @@
-"""What came with a call, and whether its caller may make it; the same in every transport.
+"""Reads the context of a call from its metadata, and checks that its caller may make it; for every transport.
 
 | access | needs |
 |---|---|
 | ANYONE | nothing |
 | CALLER | a subject, one of the method's roles and all of its scopes |
 | INTERNAL | a service that the method names in its `callers` |
-| not said (a foreign contract) | a service, where callers can be verified at all |
+| not given (a foreign contract) | a service, if callers can be verified at all |
 
-Where the contract says which field of a request names the user it is about (`subject_field`), that user is the
-caller's, unless the service that calls may act for others (`acts_for`).
+If the contract says which field of a request names the user it is about (`subject_field`), that user must be the
+caller's subject, unless the calling service may act for others (`acts_for`).
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from souk.rpc.metadata import IDEMPOTENCY_KEY, TRACEPARENT
 
 
 class Admission:
-    """The gate of a process. Without `tokens` nobody can be verified, and every caller is nobody."""
+    """Admits calls to a process. Without `tokens` no caller can be verified, and every caller is NOBODY."""
 
     def __init__(self, tokens: CallerTokens | None, clock: Clock) -> None:
         self._tokens = tokens
@@ -33,9 +33,9 @@ class Admission:
     def admit(
         self, method: Method, metadata: Iterable[tuple[str, str | bytes]] | None, remaining: float | None
     ) -> CallContext:
-        """What the handler runs in; a call that came without a deadline gets the contract's.
+        """Returns the call context for the handler. A call without a deadline gets the contract's time-out.
 
-        Raises Unauthenticated, PermissionDenied, or CallerTokenRefused.
+        `remaining` is in seconds. Raises Unauthenticated, PermissionDenied, or CallerTokenRefused.
         """
         came = dict(metadata or ())
         caller = self._caller(came.get(CALLER_KEY), method.full_name)
@@ -66,7 +66,7 @@ class Admission:
 
 
 def check_subject(method: Method, caller: Caller, request: Message) -> None:
-    """Raises PermissionDenied when a request is about another user than its caller's, and may not be."""
+    """Raises PermissionDenied when a request is about another user and its caller may not act for others."""
     policy = method.policy
     if not policy.subject_field or _named(caller.service, policy.acts_for):
         return

@@ -1,15 +1,15 @@
-"""The callee's side of a call: one pipeline for every transport.
+"""The callee's side of a call: one pipeline for all transports.
 
     admit (deadline, caller, trace, key)  ->  check the request  ->  the servicer's method  ->  answer | status
 
-A handler is called in a task and a context of its own. What it raises becomes a status:
+Each handler runs in a task and a context of its own. What it raises becomes a status:
 
 | raised | status |
 |---|---|
-| `context.abort`, `abort_with_status` | as said |
+| `context.abort`, `abort_with_status` | the given one |
 | DomainError with a reason that the method's contract lists | the reason's code, google.rpc.ErrorInfo |
-| CallerTokenRefused | UNAVAILABLE with what is wrong, and the reason CALLER_TOKEN_REFUSED of the domain souk |
-| StoreUnavailable, Overloaded | UNAVAILABLE without text, logged: what was asked for may have happened |
+| CallerTokenRefused | UNAVAILABLE with the cause as text, and the reason CALLER_TOKEN_REFUSED of the domain souk |
+| StoreUnavailable, Overloaded | UNAVAILABLE without text, logged: the request may have taken effect |
 | anything else | UNKNOWN without text, logged with its trace |
 """
 
@@ -61,18 +61,18 @@ _PASSING = (
 )
 CALLER_TOKEN_REFUSED = "CALLER_TOKEN_REFUSED"
 PLATFORM = "souk"
-"""The domain of reasons that are no contract's."""
+"""The domain of reasons that belong to no contract."""
 
 _log = logger("rpc")
 
 
 class Served:
-    """One method, ready to be called by a transport.
+    """One method that a transport can call.
 
-    `refusal` says by a call's metadata alone why its caller may not make it; None if he may.
+    `refusal` takes a call's metadata and returns why its caller may not make the call; None if the caller may.
 
-    `serve` takes the encoded request, or for a client's stream an iterator of messages, and answers
-    with the encoded response; a stream of responses it writes to the context itself.
+    `serve` takes the encoded request, or an iterator of messages for a stream of requests, and returns the
+    encoded response; it writes a stream of responses to the context itself.
     """
 
     __slots__ = ("method", "refusal", "serve")
@@ -84,9 +84,9 @@ class Served:
 
 
 class Dispatcher:
-    """The methods that a process serves. Without `tokens` only methods that are open to anyone answer.
+    """Passes calls to the methods that a process serves. `traffic` counts the calls.
 
-    `traffic` counts the calls.
+    Without `tokens` callers cannot be verified, so only methods that are open to anyone answer.
     """
 
     def __init__(self, tokens: CallerTokens | None, clock: Clock | None = None) -> None:
@@ -95,17 +95,17 @@ class Dispatcher:
         self._served: dict[str, Served] = {}
 
     def add(self, servicer: object, *contracts: ServiceDescriptor) -> None:
-        """Serves every method of the contracts by the servicer's method of its name.
+        """Serves every method of the contracts by the servicer's method of the same name.
 
-        Raises ConfigurationError when one of them is not asynchronous. One that the servicer only
-        inherits from generated code answers UNIMPLEMENTED.
+        Raises ConfigurationError when one of the servicer's methods is not asynchronous. A method that the servicer
+        only inherits from generated code answers UNIMPLEMENTED.
         """
         for contract in contracts:
             for method in contract_of(contract).methods.values():
                 self._served[method.full_name] = self._serving(method, _behaviour(servicer, method))
 
     def find(self, full_name: str) -> Served | None:
-        """The method of that gRPC path, if this process serves it."""
+        """Returns the method of a gRPC path, or None if this process does not serve it."""
         return self._served.get(full_name)
 
     def _serving(self, method: Method, behaviour: Behaviour) -> Served:
@@ -146,7 +146,7 @@ class Dispatcher:
 
 
 def implements(servicer: object, method: Method) -> bool:
-    """Whether a servicer has that method of its own, and does not only inherit it from generated code."""
+    """Returns whether a servicer defines that method, and does not only inherit it from generated code."""
     behaviour = getattr(servicer, method.name, None)
     return behaviour is not None and not getattr(behaviour, "__module__", "").endswith("_pb2_grpc")
 
@@ -183,8 +183,8 @@ def _streaming(behaviour: Behaviour) -> Serve:
         return behaviour
 
     async def stream(request: Any, context: Context) -> None:
-        # Closed here, and not by the garbage collector: a handler that is cancelled while its answer is written
-        # ends within its own call.
+        # Closed here, and not by the garbage collector, so that a handler that is cancelled while its answer is
+        # written ends within its own call.
         async with aclosing(behaviour(request, context)) as responses:
             async for response in responses:
                 await context.write(response)
@@ -193,7 +193,7 @@ def _streaming(behaviour: Behaviour) -> Serve:
 
 
 def _is_cancelled() -> bool:
-    # A CancelledError that nobody sent is the handler's own, and would leave the caller without an answer.
+    # A CancelledError without a cancellation is the handler's own, and would leave the caller without an answer.
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -214,7 +214,7 @@ async def _end(method: Method, context: Context, error: BaseException) -> bytes 
 
 
 def _status(method: Method, error: DomainError) -> Status | None:
-    """What a refusal is to its caller; None for a reason that the method's contract does not list."""
+    """Returns the status for a refusal; None for a reason that the method's contract does not list."""
     reason = method.reasons.get(error.reason)
     if reason is None:
         return None
@@ -222,7 +222,7 @@ def _status(method: Method, error: DomainError) -> Status | None:
 
 
 async def _distrust(method: Method, context: Context, refused: CallerTokenRefused) -> None:
-    """Nothing was done, but no contract lists it: to who calls it is as if the service were away."""
+    """Aborts a call whose token is refused. No contract lists this reason, so the caller gets UNAVAILABLE."""
     _log.warning("a caller token was refused", method=method.full_name, peer=context.peer(), reason=str(refused))
     await context.abort(*_distrusted(refused)[:3])
 
@@ -233,7 +233,7 @@ def _distrusted(refused: CallerTokenRefused) -> Status:
 
 
 def _tell(method: Method, error: BaseException) -> None:
-    """What another service could not do is a line; what this one did not expect comes with its trace."""
+    """Logs a failed handler: one line if a call to another service failed, otherwise with the stack trace."""
     if isinstance(error, grpc.aio.AioRpcError):
         _log.warning("a call failed for what it needs", method=method.full_name, error=str(error))
     else:
@@ -241,11 +241,11 @@ def _tell(method: Method, error: BaseException) -> None:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error says that something is away, late or contended now, or refuses; and nothing of the code."""
+    """Returns whether an error is a refusal or a passing condition (absence, lateness, contention), not a bug."""
     return isinstance(error, _PASSING)
 
 
 def _unexpected_code(context: Context) -> grpc.StatusCode:
-    # As grpc.aio does: a code that the handler has set before it failed stands.
+    # As grpc.aio does: a code that the handler set before it failed is kept.
     code = context.code()
     return grpc.StatusCode.UNKNOWN if code in (None, grpc.StatusCode.OK) else code

@@ -1,4 +1,4 @@
-"""The servicer's context of a call inside the process. Behaves as that of grpc.aio, quirks included."""
+"""The handler's context of a call in process or over Connect. It behaves as grpc.aio's, quirks included."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
@@ -21,14 +21,14 @@ _log = logger("rpc")
 
 
 class CallerEnd(Protocol):
-    """What the caller's end is told: initial metadata, then the status with a unary answer's message."""
+    """Receives the answer for the caller: initial metadata, then the status with the message of a unary answer."""
 
     def began(self, initial: Pairs) -> None: ...
     def finished(self, status: Status, message: bytes | None) -> None: ...
 
 
 class HandlerContext(grpc.aio.ServicerContext[Any, Any]):
-    """One call as its handler sees it. `requests` and `responses` are None where a single message goes."""
+    """One call, for its handler. `requests` and `responses` are None where a single message is sent."""
 
     def __init__(
         self, call: Call, clock: Clock, caller: CallerEnd, requests: Pipe | None = None, responses: Pipe | None = None
@@ -46,17 +46,17 @@ class HandlerContext(grpc.aio.ServicerContext[Any, Any]):
         self._trailing: Pairs = ()
         self._callbacks: list[Callable[[Any], None]] = []
 
-    # For the transport.
+    # Called by the transport.
 
     def complete(self, message: bytes | None) -> None:
-        """The handler has returned: the status is what it has set, or OK."""
+        """Ends the call after the handler has returned, with the status that the handler set, or OK."""
         if message is not None and len(message) > MESSAGE_LIMIT:
             self.finish(too_large("CLIENT", message))
         else:
             self.finish(Status(self._code or grpc.StatusCode.OK, self._details, self._trailing), message)
 
     def finish(self, status: Status, message: bytes | None = None) -> None:
-        """Ends the call, once."""
+        """Ends the call with a status. Does nothing if the call is over."""
         if self._over:
             return
         self._over = True
@@ -70,13 +70,13 @@ class HandlerContext(grpc.aio.ServicerContext[Any, Any]):
         self._caller.finished(status, message)
 
     def abandon(self) -> None:
-        """The caller is gone: there is nobody to write to."""
+        """Discards the messages in both directions, as the caller no longer waits."""
         for pipe in (self._requests, self._responses):
             if pipe is not None:
                 pipe.discard()
 
     def call_back(self) -> None:
-        """Runs the handler's done callbacks, after it has ended."""
+        """Runs the handler's done callbacks after the handler has ended."""
         for callback in self._callbacks:
             try:
                 callback(self)
@@ -84,11 +84,11 @@ class HandlerContext(grpc.aio.ServicerContext[Any, Any]):
                 _log.exception("a done callback failed", method=self._call.method.full_name)
 
     async def messages(self) -> AsyncIterator[Any]:
-        """The caller's stream, for handlers that iterate."""
+        """Iterates over the caller's stream of requests."""
         while (message := await self.read()) is not grpc.aio.EOF:
             yield message
 
-    # For the handler.
+    # Called by the handler.
 
     async def read(self) -> Any:
         self._raise_if_over()
@@ -202,13 +202,13 @@ _TOO_MUCH_METADATA = Status(
 
 
 def too_large(receiver: str, message: bytes) -> Status:
-    """The status of a message over the limit, in gRPC's words; `receiver` is CLIENT or SERVER."""
+    """Returns the status for a message over the limit, in gRPC's words; `receiver` is CLIENT or SERVER."""
     text = f"{receiver}: Received message larger than max ({len(message)} vs. {MESSAGE_LIMIT})"
     return Status(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
 
 def _carried(status: Status) -> Status:
-    """The status as it would arrive: trailing metadata is subject to the rules."""
+    """Returns the status as it would arrive: INTERNAL or RESOURCE_EXHAUSTED if its metadata breaks the rules."""
     if not status.trailing:
         return status
     try:

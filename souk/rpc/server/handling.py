@@ -1,4 +1,4 @@
-"""A handler's run, from its request to its done callbacks; the same in process and over Connect."""
+"""Runs a handler, from its request to its done callbacks; the same in process and over Connect."""
 
 import asyncio
 from typing import Any
@@ -14,20 +14,20 @@ from souk.telemetry.logs import logger
 
 STOPPED = "the service has stopped"
 NO_METHOD = "Method not found!"
-_OWN_METADATA = 470  # what gRPC itself sends with a request: path, authority, time-out and the like
+_OWN_METADATA = 470  # octets that gRPC itself sends with a request: path, authority, time-out and the like
 
 _log = logger("rpc")
 
 
 def too_much_metadata(call: Call) -> Status | None:
-    """The status of a call with more metadata than gRPC takes; None if it has not."""
+    """Returns the status for a call with more metadata than gRPC accepts; None if it has no more."""
     if size(call.metadata) + len(call.method.full_name) + _OWN_METADATA <= LIMIT:
         return None
     return Status(grpc.StatusCode.RESOURCE_EXHAUSTED, f"received metadata size exceeds hard limit ({LIMIT})")
 
 
 def _tell_late(method: str, error: Exception) -> None:
-    """The caller has an answer, such as that it took too long: only a fault of the code is worth a trace."""
+    """Logs an error after the caller got an answer, such as DEADLINE_EXCEEDED. Only a bug gets a stack trace."""
     if is_passing(error):
         _log.info("a call ended after it was answered", method=method, error=type(error).__name__)
     else:
@@ -35,7 +35,7 @@ def _tell_late(method: str, error: Exception) -> None:
 
 
 async def handle(served: Served, request: Any, context: HandlerContext) -> None:
-    """Runs the handler, and ends the call whatever becomes of it."""
+    """Runs the handler, and ends the call however the handler ends."""
     try:
         context.complete(await served.serve(request, context))
     except grpc.aio.AbortError:
