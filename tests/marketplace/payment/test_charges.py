@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 from shop.payment.v1 import payment_pb2 as pb
@@ -114,16 +115,43 @@ async def test_a_captured_charge_is_undone_without_an_event(desk) -> None:
     assert await desk.bank.taken("EUR") == 0
 
 
-async def test_a_cancel_during_the_charge_gives_the_money_back(desk) -> None:
-    card = await desk.card("tok_timeout")
-    charging = asyncio.create_task(desk.charge("k", card))
-    while await desk.bank.taken("EUR") == 0:
-        await asyncio.sleep(0)
-    assert await desk.cancel("k") == (pb.PAYMENT_STATUS_PENDING, False)
-    with pytest.raises(DomainError, match="CHARGE_CANCELLED"):
-        await charging
-    assert await desk.status("k") is Status.REFUNDED
-    assert await desk.cancel("k") == (pb.PAYMENT_STATUS_REFUNDED, True)
+class Held:
+    """A provider whose answer to a charge is kept back, once it has charged."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.charged, self.go = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def charge(self, *what: Any) -> Any:
+        try:
+            return await self._inner.charge(*what)
+        finally:
+            self.charged.set()
+            await self.go.wait()
+
+
+async def test_a_cancel_during_the_charge_gives_the_money_back(till, tmp_path, clock, url) -> None:
+    made: list[Held] = []
+
+    def hold(provider: Any) -> Any:
+        made.append(Held(provider))
+        return made[0]
+
+    async with till(tmp_path, clock, wrap=hold, url=url) as desk:
+        card = await desk.card("tok_timeout")
+        charging = asyncio.create_task(desk.charge("k", card))
+        await asyncio.wait_for(made[0].charged.wait(), 30)
+        assert await desk.bank.taken("EUR") == 1_000
+        assert await desk.cancel("k") == (pb.PAYMENT_STATUS_PENDING, False)
+        made[0].go.set()
+        with pytest.raises(DomainError, match="CHARGE_CANCELLED"):
+            await charging
+        assert await desk.status("k") is Status.REFUNDED
+        assert await desk.cancel("k") == (pb.PAYMENT_STATUS_REFUNDED, True)
+        await desk.reconcile()
 
 
 async def test_a_forgotten_card_is_still_charged_for_its_order(desk) -> None:
