@@ -1,1 +1,2 @@
-"""Measures Souk on this machine: every figure beside its peer or its limit, in one run."""
+"""Benchmarks: measure Souk on this machine, and in the same run the peer or the limit that each figure is compared
+with."""

@@ -1,7 +1,7 @@
-"""`make bench`: measures this machine, and prints one table. Seven to eight minutes.
+"""`make bench`: measures Souk on this machine in seven to eight minutes, and prints one table.
 
-Every figure stands beside its peer or its limit, measured in the same run: compare ratios, not
-figures of other machines. Data lies on the disk of the checkout, in `var/`.
+Every figure is compared with its peer or its limit, measured in the same run: compare ratios, not
+figures of other machines. Data is on the disk of the checkout, in `var/`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ NAMES = ("orders", "gateway", "start", "calls", "breaker", "fleet", "incidents")
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long everything is measured: seconds a round, and rounds."""
+    """How much is measured: seconds of a round, rounds, and numbers of orders, calls and buyers."""
 
     seconds: float = 6.0
     rounds: int = 3
@@ -61,7 +61,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Runs the benchmarks and prints the table; returns the exit status."""
     arguments = _arguments()
     began = time.monotonic()
     (ROOT / "var").mkdir(exist_ok=True)

@@ -1,9 +1,9 @@
-"""What a breaker costs around a no-op, next to others.
+"""Measures what a breaker around a no-op costs, beside breakers of other libraries.
 
-Each is measured in turns with the bare no-op; the table shows the best of the turns. All are closed,
-in one thread, and succeed. Called plainly, the loop is included. Around an async no-op the bare await
-is taken off, so that a breaker for node stands beside those for Python: it is timed by a process of
-its own, in the same turns.
+Each is measured in turns with the bare no-op; the table shows the best of the turns. All breakers are closed, in one
+thread, and all calls succeed. Figures of synchronous calls include the loop. From figures of async calls the bare
+await is subtracted, so that a breaker for node can be compared with those for Python: a process of node measures it
+in the same turns.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Async = Callable[[], Awaitable[object]]
 
 
 def measure(*, calls: int, turns: int = 7) -> Section:
-    """A line for each; the ratio says how much more souk's costs. Without npm opossum is left out."""
+    """Measures each breaker; the ratio tells how much more souk's costs. Without npm opossum is left out."""
     progress("breaker: turns with others")
     section = Section("breaker")
     section.add(*_figures(_best_plain(calls, turns), SOUK))
@@ -57,7 +57,7 @@ def _best_plain(calls: int, turns: int) -> dict[str, float]:
 
 
 async def _best_async(calls: int, turns: int, opossum: Path | None) -> dict[str, float]:
-    """Seconds a call beyond the bare await, of Python's in this process and of node's in its own."""
+    """Gives the seconds of a call beyond the bare await: Python's breakers in this process, node's in another."""
     contenders = await _async_contenders()
     best = dict.fromkeys(contenders, float("inf"))
     beside: list[tuple[float, float]] = []
@@ -120,7 +120,8 @@ async def _async_loop(work: Async, calls: int) -> float:
 
 
 def _fired(folder: Path, calls: int) -> tuple[float, float]:
-    """Seconds a call through opossum, and of the bare await, as a process of node's measures them, warm."""
+    """Gives the seconds of a call through opossum, and of the bare await, as a process of node measures them after
+    warming up."""
     command = ("node", str(folder / "fire.js"), str(calls))
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     took: dict[str, float] = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""A buyer at a system: stock on every shelf, and loads of orders."""
+"""Makes loads of orders for a system, and fills its stock before."""
 
 import json
 import time
@@ -14,7 +14,7 @@ _SETTLING = 60.0
 
 
 def buying(system: System) -> "Buying":
-    """Fills the shelves; returns what makes loads of orders by the demo user."""
+    """Fills the stock; returns what makes loads of orders by the demo user."""
     admin = system.token("admin")
     for number in range(PRODUCTS):
         body = {"delta": STOCK, "reason": "bench", "idempotencyKey": f"bench-{time.time_ns()}"}
@@ -45,7 +45,7 @@ class Buying:
 
 
 def order_body(product: str, price: int) -> str:
-    """The request of `POST /api/v1/orders`, for two pieces, with a key of its own."""
+    """Gives the body of a `POST /api/v1/orders` for two pieces; KEY stands for its idempotency key."""
     return json.dumps(
         {
             "items": [{"productId": product, "quantity": 2, "price": price}],
@@ -57,7 +57,7 @@ def order_body(product: str, price: int) -> str:
 
 
 def settle(system: System) -> float:
-    """Waits until no more mail is written; returns how long the last one took, in seconds."""
+    """Waits until no more mails are written; returns the seconds until the last one was written."""
     began = last = time.monotonic()
     mails = system.mails()
     while time.monotonic() - last < 0.5 and last - began < _SETTLING:

@@ -1,4 +1,4 @@
-"""What a call costs: local, bare and with all its layers, and from process to process; beside the same over gRPC."""
+"""Measures what a call costs: in process, with and without layers, and between processes; each beside grpc.aio."""
 
 import asyncio
 import time
@@ -31,12 +31,12 @@ Call = Callable[[], Awaitable[Any]]
 
 
 def _served() -> Any:
-    """The same servicer as generated code wants it."""
+    """Makes the same servicer with the base class that generated code needs."""
     return type("Served", (Orders, order_pb2_grpc.OrderServiceServicer), {})()
 
 
 def measure(*, calls: int) -> Section:
-    """One call after the other, in turns; medians."""
+    """Measures calls, one after the other and in turns; gives medians."""
     progress("calls: one at a time")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         took = runner.run(_all(calls))

@@ -1,4 +1,4 @@
-"""What was measured, beside what, and how it is shown."""
+"""The figures of a run, what each is compared with, and the table that shows them."""
 
 import statistics
 import sys
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table: `value` in `unit`, and what it is measured against.
+    """One line of the table: `value` in `unit`, and what it is compared with.
 
-    `against` names the peer or the limit, and `ratio` is the figure divided by it. `aim` is what was
-    meant to be reached, and `reached` whether it was.
+    `against` names the peer or the limit, and `ratio` is the figure divided by that. `aim` is the goal of the
+    figure, and `reached` tells whether it was reached.
     """
 
     what: str
@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass(slots=True)
 class Section:
-    """The figures of one part of the run. `details` holds what only the JSON shows."""
+    """The figures of one part of the run. `details` are shown only in the JSON."""
 
     name: str
     figures: list[Figure] = field(default_factory=list)
@@ -34,32 +34,32 @@ class Section:
     details: dict[str, Any] = field(default_factory=dict)
 
     def add(self, *figures: Figure) -> None:
-        """Appends lines."""
+        """Appends figures."""
         self.figures.extend(figures)
 
 
 def at_least(aim: float, value: float, text: str) -> dict[str, Any]:
-    """The fields `aim` and `reached` of a figure that should not be smaller."""
+    """Gives the fields `aim` and `reached` of a figure that should be at least `aim`."""
     return {"aim": f"at least {text}", "reached": value >= aim}
 
 
 def below(aim: float, value: float, text: str) -> dict[str, Any]:
-    """The fields `aim` and `reached` of a figure that should be smaller."""
+    """Gives the fields `aim` and `reached` of a figure that should be below `aim`."""
     return {"aim": f"below {text}", "reached": value < aim}
 
 
 def median(values: Iterable[float]) -> float:
-    """The middle one."""
+    """Gives the median of values."""
     return statistics.median(values)
 
 
 def progress(text: str) -> None:
-    """One line about what is being measured now, on standard error."""
+    """Prints a line about what is being measured, on standard error."""
     print(f"  ... {text}", file=sys.stderr, flush=True)
 
 
 def as_json(sections: Iterable[Section]) -> list[dict[str, Any]]:
-    """Everything, for `--json`."""
+    """Gives all sections as JSON values, for `--json`."""
     return [asdict(section) for section in sections]
 
 
@@ -67,7 +67,7 @@ _HEAD = ("what", "measured", "ratio", "beside", "aim", "")
 
 
 def table(sections: Iterable[Section]) -> str:
-    """One table with a line for each figure; GitHub renders it, and a terminal shows it aligned."""
+    """Makes one table with a line for each figure; GitHub renders it, and a terminal shows it aligned."""
     rows = [_row(figure) for section in sections for figure in section.figures]
     widths = [max(len(row[column]) for row in (_HEAD, *rows)) for column in range(len(_HEAD))]
     lines = [_line(_HEAD, widths), _line(tuple("-" * width for width in widths), widths)]

@@ -1,4 +1,4 @@
-"""Orders of a fleet, beside the monolith's and beside the fleet's own limit, in turns."""
+"""Measures orders of a fleet, in turns with the monolith's and with the fleet's own limit."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ MOST_MEMORY = 900
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of one round; `spent` is CPU in ms an order by kind of process."""
+    """The results of one round; `spent` is CPU in ms for each order, by kind of process."""
 
     monolith: Sent
     monolith_cpu: float
@@ -26,7 +26,7 @@ class Round:
 
 
 def measure(folder: Path, *, seconds: float, rounds: int, recorded: int) -> Section:
-    """Starts both, and orders from them in turns."""
+    """Starts a monolith and a fleet, and measures orders of both in turns."""
     limit = FleetLimit.recorded(folder, recorded)
     with running(folder / "one") as one, running_fleet(folder / "many") as many:
         idle = many.memory

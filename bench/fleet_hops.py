@@ -1,4 +1,5 @@
-"""The calls of orders as bare hops: HTTP/1.1 over kept connections, as many and as long, to handlers that do nothing.
+"""The calls of orders as bare hops: as many HTTP/1.1 messages of the same sizes, over kept connections, to handlers
+that do nothing.
 
 python -m bench.fleet_hops serve
 python -m bench.fleet_hops call PORT ORDERS CLIENTS OUT:BACK...
@@ -101,7 +102,7 @@ async def _call(port: int, orders: int, clients: int, requests: list[bytes]) -> 
 
 
 def main() -> None:
-    """Serves, or calls."""
+    """Runs the server or the clients, as the first argument says."""
     mode, *rest = sys.argv[1:]
     if mode == "serve":
         uvloop.run(_serve())

@@ -1,9 +1,10 @@
-"""The limit of a fleet: the SQL of real orders on PostgreSQL and their bare hops, all at once, and nothing else.
+"""Measures the limit of a fleet: the SQL of real orders on PostgreSQL and their bare hops, concurrently, and nothing
+else.
 
-A fleet takes orders from 32 clients while every statement and every call is written down. Then the
-statements are played with the bare driver, a process and a pool a service, on a copy of the data that it
-began with (fsync and synchronous_commit as in the fleet), while two processes exchange as many bare
-messages of the same sizes. Without sagas, events, layers, domain, JSON or the bank.
+A fleet takes orders from 32 clients while every statement and every call is recorded. Then the statements are replayed
+with the bare driver, by a process with a pool for each service, on a copy of the data that the fleet began with (fsync
+and synchronous_commit as in the fleet), while two processes exchange as many bare messages of the same sizes. There
+are no sagas, events, layers, domain code, JSON or the bank.
 """
 
 import os
@@ -30,12 +31,12 @@ from souk.runtime.process.launcher import as_user
 _CONNECTIONS = 100
 _RECORDING = Path(__file__).parent / "recording"
 _EDGE = (700, 1_200)
-"""Octets of an order's request at the gateway, and of its answer."""
+"""Octets of an order's request at the gateway, and of its response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """What came of playing: orders a second, and milliseconds of CPU an order outside PostgreSQL."""
+    """The result of a replay: orders per second, and milliseconds of CPU for each order outside PostgreSQL."""
 
     per_second: float
     sql: float
@@ -44,7 +45,7 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class FleetLimit:
-    """What so many `orders` did between `began` and `ended`."""
+    """The recorded work of `orders` orders between `began` and `ended` (seconds, monotonic)."""
 
     folder: Path
     orders: int
@@ -53,7 +54,7 @@ class FleetLimit:
 
     @classmethod
     def recorded(cls, folder: Path, orders: int) -> "FleetLimit":
-        """Takes orders and records them; the data as it was before lies in `before`."""
+        """Records a fleet's work while it takes orders; the data from before is in `fleet-before`."""
         data, records = folder / "fleet-recorded", folder / "fleet-statements"
         records.mkdir()
         with running_fleet(data) as system:
@@ -67,7 +68,7 @@ class FleetLimit:
         return cls(folder, sent.answers, sent.began, ended)
 
     def play(self) -> Play:
-        """Plays all of it at once. Raises RuntimeError when that did not do what was recorded."""
+        """Replays statements and hops concurrently. Raises RuntimeError when a part of them fails."""
         with self._postgres() as url, ExitStack() as stack:
             hopping = _Hopping(stack, self._hops(), self.orders)
             players = [
@@ -85,7 +86,7 @@ class FleetLimit:
             return Play(self.orders / took, sum(spent[:-1]), spent[-1] + hopping.served() * 1000 / self.orders)
 
     def counts(self) -> dict[str, float]:
-        """Round trips to PostgreSQL of each service, and calls, an order."""
+        """Gives each service's round trips to PostgreSQL, and its calls, for each order."""
         found = {f"calls by {one.service}": float(len(one.calls)) / self.orders for one in self._recorded()}
         for one in self._recorded():
             timed = [each for each in one.statements if self.began <= each.began <= self.ended]
@@ -99,7 +100,7 @@ class FleetLimit:
         return [_EDGE, *hops(self._recorded(), self.began, self.ended, self.orders)]
 
     def _files(self) -> dict[str, list[Path]]:
-        """Files by service, of those that have a database."""
+        """Gives the files of records by service, for services that have a database."""
         found: dict[str, list[Path]] = {}
         for file in sorted((self.folder / "fleet-statements").glob("*.pickle")):
             one = read(file)
@@ -109,7 +110,7 @@ class FleetLimit:
 
     @contextmanager
     def _postgres(self) -> Iterator["_Url"]:
-        """A server on a copy of the data, as the fleet starts it."""
+        """Starts a server on a copy of the data, as the fleet starts it; gives the function that makes its URLs."""
         copy = self.folder / "fleet-played"
         shutil.rmtree(copy, ignore_errors=True)
         _copy(self.folder / "fleet-before", copy)
@@ -140,7 +141,7 @@ class _Url:
 
 
 class _Told:
-    """A process that says a line when it is ready, waits for one, and says another when it is done."""
+    """A process that prints a line when it is ready, waits for a line, and prints another when it is done."""
 
     def __init__(self, stack: ExitStack, module: str, *words: str) -> None:
         command = (sys.executable, "-m", module, *words)
@@ -162,7 +163,7 @@ class _Told:
 
 
 def bare_hops(sizes: Sequence[tuple[int, int]], rounds: int) -> float:
-    """How many times a second 32 clients do these hops, one after the other, with nothing else."""
+    """Gives how many times a second 32 clients can make these hops, one after the other, and do nothing else."""
     with ExitStack() as stack:
         hopping = _Hopping(stack, sizes, rounds)
         hopping.caller.line()
@@ -173,7 +174,7 @@ def bare_hops(sizes: Sequence[tuple[int, int]], rounds: int) -> float:
 
 
 class _Hopping:
-    """Both ends of the bare hops."""
+    """The server and the clients of the bare hops."""
 
     def __init__(self, stack: ExitStack, sizes: Sequence[tuple[int, int]], orders: int) -> None:
         self._server = _Told(stack, "bench.fleet_hops", "serve")
@@ -183,11 +184,11 @@ class _Hopping:
         self._server.go()
 
     def served(self) -> float:
-        """CPU seconds of the server; it ends."""
+        """Ends the server; returns its CPU seconds."""
         self._server.go()
         return float(self._server.line())
 
 
 def _copy(data: Path, to: Path) -> None:
-    """As it is, with its owners: PostgreSQL's files are its own user's."""
+    """Copies a data directory with the owners of its files: PostgreSQL's belong to its own user."""
     subprocess.run(("cp", "-a", str(data), str(to)), check=True)

@@ -1,4 +1,4 @@
-"""What `bench/recording/sitecustomize.py` wrote down of the processes of a fleet."""
+"""Reads what `bench/recording/sitecustomize.py` has recorded of the processes of a fleet."""
 
 import pickle
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Statement(NamedTuple):
-    """One statement: when it was given and answered (monotonic), where, and by which method of the driver."""
+    """One statement: when it was sent and answered (seconds, monotonic), where, and by which method of the driver."""
 
     began: float
     ended: float
@@ -19,7 +19,7 @@ class Statement(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call to another service, with the octets of its messages and their metadata."""
+    """One call to another service, with the octets of its messages and metadata there (`out`) and back."""
 
     time: float
     caller: str
@@ -29,7 +29,7 @@ class Call(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What one process did, in the order in which it began."""
+    """The statements and calls of one process; statements are in the order in which they began."""
 
     service: str
     statements: list[Statement]
@@ -37,14 +37,14 @@ class Recorded(NamedTuple):
 
 
 def read(file: Path) -> Recorded:
-    """One process."""
+    """Reads the record of one process."""
     service, statements, calls = pickle.loads(file.read_bytes())
     ordered = sorted((Statement(*one) for one in statements), key=lambda one: one.began)
     return Recorded(service, ordered, [Call(*one) for one in calls])
 
 
 def hops(recorded: Iterable[Recorded], began: float, ended: float, orders: int) -> list[tuple[int, int]]:
-    """The octets there and back of each call of an order, as they were on average."""
+    """Gives the average octets there and back of each call of an order."""
     by_method: dict[str, list[Call]] = {}
     for process in recorded:
         for call in process.calls:

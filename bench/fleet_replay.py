@@ -1,10 +1,10 @@
-"""Plays what one service of a fleet asked PostgreSQL, with the bare driver and nothing else.
+"""Replays the statements that one service of a fleet sent to PostgreSQL, with the bare driver and nothing else.
 
     python -m bench.fleet_replay FILE... URL BEGAN ENDED
 
-plays the statements that FILEs recorded, with one pool of connections. What came before BEGAN is played
-first; then a line is read, and what came until ENDED is played and timed. A transaction begins once all
-are done that were done before it began when they were recorded; otherwise as soon as a connection is free.
+replays the statements that FILEs recorded, with one pool of connections. Those from before BEGAN are replayed first;
+then a line is read, and those until ENDED are replayed and timed. A transaction begins as soon as a connection is
+free, but not before all transactions are done that had ended before it began in the record.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One transaction, or one statement alone."""
+    """A recorded transaction, or a single statement outside of one."""
 
     began: float
     ended: float
@@ -37,13 +37,13 @@ class Played:
 
 
 def transactions(statements: Sequence[Statement]) -> list[Played]:
-    """Every transaction that was not rolled back, and every read, by when it began."""
+    """Gives every transaction that was not rolled back, and every read, in the order in which they began."""
     open_: dict[int, list[Statement]] = {}
-    locks: dict[int, list[Statement]] = {}  # taken for the transaction that follows, on its connection
+    locks: dict[int, list[Statement]] = {}  # by connection: locks for the transaction that follows on it
     found: list[Played] = []
     for one in statements:
         if _UNLOCK in one.sql:
-            continue  # whoever took locks gives them back; see `Player`
+            continue  # `Player` releases the locks that it takes
         if one.connection not in open_ and _LOCK in one.sql:
             locks.setdefault(one.connection, []).append(one)
         elif one.sql.startswith("BEGIN"):
@@ -61,13 +61,13 @@ def transactions(statements: Sequence[Statement]) -> list[Played]:
 
 
 class Player:
-    """Plays on one pool."""
+    """Replays transactions on one pool."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
     async def play(self, every: Sequence[Played]) -> None:
-        """Returns when all of them are done."""
+        """Replays transactions; returns when all are done. Raises an error if more than 1 of 100 failed."""
         ends = sorted(range(len(every)), key=lambda number: every[number].ended)
         times = [every[number].ended for number in ends]
         place = {number: position for position, number in enumerate(ends)}
@@ -117,11 +117,11 @@ async def _statements(connection: Any, played: Played) -> None:
 
 
 async def _keep(connection: Any) -> None:
-    """A pool that asks nothing when a connection comes back."""
+    """Does nothing when a connection returns to the pool, which would otherwise send it a query."""
 
 
 async def main() -> None:
-    """Prints `ready`, and at the end the seconds that it took and the CPU seconds of this process."""
+    """Replays; prints `ready`, and at the end the seconds that it took and the CPU seconds of this process."""
     *files, url, began, ended = sys.argv[1:]
     every = transactions([one for file in files for one in read(Path(file)).statements])
     async with asyncpg.create_pool(url, min_size=POOL, max_size=POOL, reset=_keep) as pool:

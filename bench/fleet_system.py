@@ -1,4 +1,4 @@
-"""A fleet under measurement: `souk up --topology fleet --demo`, and what each of its processes uses."""
+"""A fleet that is measured: `souk up --topology fleet --demo`, with the CPU and memory of its processes."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ class FleetSystem(System):
 
     @property
     def memory(self) -> float:
-        """Resident in all of its processes, in MiB; what they share is counted in parts."""
+        """Resident memory of all its processes, in MiB; shared memory is divided among them (PSS)."""
         return float(sum(one.memory_full_info().pss for one in self._family())) / MEBIBYTE
 
     @property
@@ -33,7 +33,7 @@ class FleetSystem(System):
         return sum(self.usage().values())
 
     def usage(self) -> Usage:
-        """Seconds of CPU so far, by kind of process."""
+        """Gives the seconds of CPU so far, by kind of process."""
         found: defaultdict[str, float] = defaultdict(float)
         for one in self._family():
             try:
@@ -44,7 +44,7 @@ class FleetSystem(System):
         return found
 
     def souk(self, command: str, *words: str) -> str:
-        """Runs a command of the operators; returns what it wrote."""
+        """Runs a `souk` command on the fleet's data directory; returns its output."""
         done = subprocess.run(
             (sys.executable, "-m", "souk.cli", command, "--data", str(self.data), *words),
             capture_output=True,
@@ -54,7 +54,7 @@ class FleetSystem(System):
         return done.stdout
 
     def instances(self, service: str) -> list[dict[str, Any]]:
-        """The processes of a service as `souk ps` knows them."""
+        """Gives the processes of a service as `souk ps` lists them."""
         return [one for one in json.loads(self.souk("ps", "--json")) if one["service"] == service]
 
     def _family(self) -> list[psutil.Process]:
@@ -63,8 +63,8 @@ class FleetSystem(System):
 
 @contextmanager
 def running_fleet(data: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[FleetSystem]:
-    """A fleet with demo data in a directory, stopped with the block."""
-    # PostgreSQL does not run as root: its user must be let through.
+    """Starts a fleet with demo data in a directory, and stops it when the block ends."""
+    # PostgreSQL does not run as root: its user must be able to pass through the folder above.
     data.parent.chmod(0o711)
     words: Sequence[str] = ("--topology", "fleet", *options)
     with running(data, SOUK, words, environment or {}) as system:
@@ -72,7 +72,7 @@ def running_fleet(data: Path, *options: str, environment: Mapping[str, str] | No
 
 
 def spent(before: Usage, after: Usage, orders: int) -> dict[str, float]:
-    """Milliseconds of CPU an order between two looks, the dearest kind first."""
+    """Gives the milliseconds of CPU for each order between two readings, the largest first."""
     found = {kind: (seconds - before.get(kind, 0.0)) * 1000 / orders for kind, seconds in after.items()}
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 

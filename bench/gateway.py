@@ -1,9 +1,9 @@
-"""The gateway, beside express with http-proxy-middleware: one core each, the same load, in turns.
+"""Measures the gateway beside express with http-proxy-middleware: one core each, the same load, in turns.
 
-Both are sent the request of `POST /api/v1/orders`, with a token. Express passes it on to a plain
-server, which answers with an order; that server and the load have the other core. The gateway checks
-the token, reads the JSON strictly, makes the message, calls a servicer that answers with the same
-order, through the channel with all its layers and in its own process, and writes JSON, log and metrics.
+Both get the request of `POST /api/v1/orders`, with a token. Express passes it on to a plain server, which answers with
+an order; that server and the load generator use the other core. The gateway checks the token, parses the JSON strictly,
+makes the message, calls a servicer in its own process through a channel with all layers, which answers with the same
+order, and writes JSON, log and metrics.
 """
 
 import os
@@ -28,13 +28,13 @@ from bench.system import free_port
 
 EXPRESS = CACHE / "express"
 PACKAGES = "express 5 + http-proxy-middleware"
-_WARMING = 2.0  # seconds; a compiler at run time needs them
+_WARMING = 2.0  # seconds; node's compiler needs them
 _OURS, _THEIRS = "gateway: identity, JSON to message and back", f"{PACKAGES}, plain proxying"
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something that answers, and the load that it is given."""
+    """A server that is measured, and the load that it gets."""
 
     name: str
     process: psutil.Process
@@ -43,7 +43,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Requests a second, CPU in microseconds a request, p99 in milliseconds, cores of the load generator."""
+    """Requests per second, CPU in microseconds for each, p99 in milliseconds, cores that the load generator used."""
 
     rate: float
     cpu: float
@@ -52,7 +52,7 @@ class Round:
 
 
 def measure(folder: Path, *, seconds: float, rounds: int) -> Section:
-    """Figures of both, in turns. Without npm only the gateway is measured."""
+    """Measures both in turns. Without npm only the gateway is measured."""
     section = Section("gateway")
     with ExitStack() as stack:
         contenders = [stack.enter_context(_gateway(folder, seconds))]
@@ -84,7 +84,7 @@ def _report(section: Section, rounds: dict[str, list[Round]]) -> None:
     if theirs is None:
         section.add(_rate(_OURS, ours))
         return
-    # A ratio of each turn, for others use the machine, too, and not evenly.
+    # The median of each turn's ratio, because other programs use the machine unevenly.
     ratio = median(one.rate / other.rate for one, other in zip(ours, theirs, strict=True))
     cpu_ratio = median(one.cpu / other.cpu for one, other in zip(ours, theirs, strict=True))
     section.add(
@@ -100,12 +100,12 @@ def _rate(name: str, rounds: list[Round]) -> Figure:
 
 
 def all_cores() -> list[int]:
-    """Those that this process may use."""
+    """Gives the cores that this process may use."""
     return sorted(os.sched_getaffinity(0))
 
 
 def _cores() -> tuple[int, int]:
-    """One for what is measured, one for everything else."""
+    """Gives the core for the measured server, and the one for everything else."""
     cores = all_cores()
     return cores[0], cores[-1]
 
@@ -132,7 +132,7 @@ def _load(port: int, seconds: float, token: str) -> Load:
 
 @contextmanager
 def _started(command: Sequence[str], core: int, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process on one core, and the first line that it prints."""
+    """Starts a process on one core; gives it and the first line that it prints, and ends it after the block."""
     with log.open("a") as stream:
         pinned = ("taskset", "-c", str(core), *command)
         process = subprocess.Popen(pinned, stdout=subprocess.PIPE, stderr=stream, text=True)

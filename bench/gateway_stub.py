@@ -1,7 +1,7 @@
-"""The gateway before two services that do nothing: `python -m bench.gateway_stub DIRECTORY PORT`.
+"""Runs the gateway in front of two services that do nothing: `python -m bench.gateway_stub DIRECTORY PORT`.
 
-Everything else is real: identity, routes, JSON, the channel with its layers, log and metrics. Prints
-an access token once it serves.
+Everything else is real: tokens, routes, JSON, the channel with its layers, log and metrics. It prints an access token
+once it serves.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _TIME = Timestamp(seconds=1_780_000_000, nanos=123_456_000)
 
 
 def order() -> order_pb2.Order:
-    """What every request is answered with."""
+    """Gives the order that every request is answered with."""
     return order_pb2.Order(
         id="ORD-01J9ZK3V5W8Q2R4T6Y7U8I9O0P",
         status=order_pb2.ORDER_STATUS_CONFIRMED,
@@ -44,7 +44,7 @@ def order() -> order_pb2.Order:
 
 
 class _Rest:
-    """What a contract has besides, and nobody calls here."""
+    """Stands for the other methods of a contract, which are not called here."""
 
     def __getattr__(self, name: str) -> Any:
         return self._unused

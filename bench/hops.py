@@ -1,6 +1,6 @@
-"""What a hop between two processes costs: time, and CPU of the client's and the server's process apart.
+"""Measures what a hop between two processes costs: time, and CPU of the client's process and of the server's.
 
-python -m bench.hops grpc | connect        the server, on any free port; answers each line with its CPU seconds
+python -m bench.hops grpc | connect        runs the server on a free port; it answers each line with its CPU seconds
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _TURNS = 5
 
 
 class Orders:
-    """Answers with the same order each time."""
+    """A servicer that answers with the same order each time."""
 
     def __init__(self) -> None:
         self._order = order()
@@ -44,7 +44,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Seconds a call: how long it took, and CPU at either end."""
+    """Seconds for each call: how long it took, and the CPU of the client and of the server."""
 
     took: float
     client: float
@@ -52,12 +52,12 @@ class Hop:
 
     @property
     def cpu(self) -> float:
-        """Of both ends."""
+        """CPU seconds of client and server together."""
         return self.client + self.server
 
 
 def measure(calls: int, at_once: int) -> dict[str, Hop]:
-    """Each kind of hop, in turns; medians. So many callers are under way at once."""
+    """Measures each kind of hop in turns, with `at_once` concurrent callers; gives medians."""
     found: dict[str, list[Hop]] = {kind: [] for kind in KINDS}
     with _server("grpc") as grpc, _server("connect") as connect:
         for _ in range(_TURNS):

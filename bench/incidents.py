@@ -1,4 +1,4 @@
-"""A fleet on its bad days, and its catalogue: reads, a dead instance, an open breaker, a flash sale."""
+"""Measures a fleet's catalogue reads, and its behaviour with a dead instance, an open breaker and a flash sale."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ _NO_REDIS = "redis://127.0.0.1:1"
 
 
 def measure(folder: Path, *, seconds: float, buyers: int) -> Section:
-    """One fleet for all, and another one, without Redis, for the sale."""
+    """Measures one fleet in all of this, and another without Redis in the sale."""
     section = Section("incidents")
     with running_fleet(folder / "incidents", "--scale", "product=2,inventory=2") as system:
         _catalogue(section, system, seconds)
@@ -88,14 +88,14 @@ def _catalogue(section: Section, system: FleetSystem, seconds: float) -> None:
 
 @dataclass(slots=True)
 class _Seen:
-    """Every try: when, at which instance. And the calls that failed after all of their tries."""
+    """Every try with its time and its instance; the calls `made`, and those that failed after all tries."""
 
     tries: list[tuple[float, str]] = field(default_factory=list)
     failed: int = 0
     made: int = 0
 
     def layer(self, inner: Invoke) -> Invoke:
-        """Around each try, once its instance is chosen."""
+        """Wraps each try, once its instance is chosen, and notes it."""
 
         def invoke(call: Call) -> Awaitable[Reply]:
             self.tries.append((time.monotonic(), call.instance))
@@ -148,7 +148,7 @@ def _open_breaker(section: Section, system: FleetSystem, seconds: float) -> None
     order = buying(system)
     load(order(seconds=seconds / 2))
     system.souk("breakers", "--force", "payment=open")
-    # One client: how long an answer takes, not how many there can be.
+    # One client: this measures how long a response takes, not how many there can be.
     what = replace(order(seconds=seconds / 2), expect=503, clients=1, others=True)
     sent = load(what)
     system.souk("breakers", "--force", "payment=auto")
@@ -165,7 +165,7 @@ def _open_breaker(section: Section, system: FleetSystem, seconds: float) -> None
 
 
 def _sale(system: FleetSystem, buyers: int, how: str) -> float:
-    """Buyers answered each second, most of them too late."""
+    """Runs a sale with stock for one in ten buyers; returns how many buyers are answered per second."""
     progress(f"incidents: flash sale, {how}")
     admin = system.token("admin")
     standing = system.call("GET", f"/api/v1/stock/{FLASH}")["available"]

@@ -1,9 +1,9 @@
-"""The limit: the statements and commits of real orders, alone.
+"""Measures the limit of a monolith: only the statements and commits of real orders.
 
-A system takes orders from 32 clients while every statement of its databases is written down. Then the
-statements are played with the bare driver on a copy of the data that it began with: with a commit for
-each transaction, and with one for 32 of a file, as if 32 orders always met. Durable alike
-(`synchronous=FULL`), without gateway, calls, messages, saga, events or mail.
+A system takes orders from 32 clients while every statement of its databases is recorded. Then the statements are
+replayed with the bare driver on a copy of the data that the system began with: with a commit for each transaction, and
+with one for 32 of a file, as if 32 orders always met. Commits are as durable (`synchronous=FULL`); there are no
+gateway, calls, messages, sagas, events or mails.
 """
 
 import shutil
@@ -27,7 +27,7 @@ _FILE = "statements"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way of playing: what it is called, how many transactions share a commit, a thread a file or one for all."""
+    """One way to replay: `group` transactions share a commit; with `threads` each file has a thread of its own."""
 
     name: str
     group: int
@@ -44,7 +44,7 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The statements of so many `orders`, given between `began` and `ended`."""
+    """The recorded statements of `orders` orders, sent between `began` and `ended` (seconds, monotonic)."""
 
     folder: Path
     orders: int
@@ -53,7 +53,7 @@ class Limit:
 
     @classmethod
     def recorded(cls, folder: Path, orders: int) -> "Limit":
-        """Takes orders and records them; the databases as they were before lie in `before`."""
+        """Records a system's statements while it takes orders; the databases from before are in `before`."""
         with running(folder / "recorded") as system:
             buying(system)
         shutil.copytree(folder / "recorded", folder / "before")
@@ -64,7 +64,10 @@ class Limit:
         return cls(folder, sent.answers, sent.began, ended)
 
     def play(self, way: Way) -> float:
-        """Orders a second. Raises RuntimeError when playing did not do what was recorded."""
+        """Replays the statements; returns orders per second.
+
+        Raises RuntimeError when the replay did not confirm as many orders as were recorded.
+        """
         copy = self.folder / "played"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.folder / "before", copy)
@@ -77,7 +80,7 @@ class Limit:
         return self.orders / took
 
     def counts(self) -> dict[str, dict[str, float]]:
-        """For each database file, an order's share of transactions, statements and reads."""
+        """Gives, for each database file, the transactions, statements and reads of one order."""
         recorded = read(self.folder / _FILE)
         found: dict[str, Counter[str]] = {}
         for one in transactions(recorded):

@@ -1,7 +1,7 @@
-"""Load over HTTP/1.1 from a process of its own: `load(Load(...))`, or `python -m bench.load` in it.
+"""Load over HTTP/1.1 from a process of its own: `load(Load(...))` runs `python -m bench.load`.
 
-A closed loop: each client has one connection, kept alive, and sends its next request when the last
-one is answered. It shares the cores with what it measures, so it does little and says what it used.
+It is a closed loop: each client has one connection, kept alive, and sends its next request when the last
+one is answered. The generator shares the cores with what it measures, so it does little and reports its own CPU.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any
 import uvloop
 
 KEY = "@" * 32
-"""Stands in a request's body for a key that no other request has."""
+"""Stands in a request's body for a unique key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Load:
     expect: int = 200
     core: int | None = None
     paths: tuple[str, ...] = ()
-    """Asked for in turn, instead of `path`."""
+    """Paths that are requested in turn, instead of `path`."""
     others: bool = False
-    """Whether other answers than the expected one are counted, instead of ending the load."""
+    """Whether responses with another status than the expected one are counted, instead of failing the load."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What came of it. Latencies are in milliseconds, `cpu` is the load generator's share of a core."""
+    """The result of a load. Latencies are in milliseconds, `cpu` is the load generator's share of a core."""
 
     answers: int
     seconds: float
@@ -56,11 +56,12 @@ class Sent:
     began: float
     ended: float
     other: int = 0
-    """How many answers were not the expected one."""
+    """How many responses did not have the expected status."""
 
 
 def load(what: Load) -> Sent:
-    """Runs a load in a process of its own. Raises RuntimeError when an answer was not the expected one."""
+    """Runs a load in a process of its own. Raises RuntimeError when a response had another status than expected,
+    unless `others` are counted."""
     command = [sys.executable, "-m", "bench.load"]
     done = subprocess.run(command, input=json.dumps(asdict(what)), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -69,7 +70,7 @@ def load(what: Load) -> Sent:
 
 
 class _Run:
-    """Shared by all clients of a load."""
+    """The state that all clients of a load share."""
 
     def __init__(self, what: Load) -> None:
         self.expect = b"HTTP/1.1 %d" % what.expect
@@ -82,21 +83,21 @@ class _Run:
         self.done = asyncio.get_running_loop().create_future()
 
     def next(self) -> bytes | None:
-        """The next request, unless it is over."""
+        """Gives the next request, or None when the load is over."""
         if self.left <= 0 or time.perf_counter() >= self.until:
             return None
         self.left -= 1
         return next(self.requests)
 
     def leave(self) -> None:
-        """One client has ended."""
+        """Counts a client that has ended."""
         self.clients -= 1
         if not self.clients and not self.done.done():
             self.done.set_result(None)
 
 
 def _requests(what: Load) -> Iterator[bytes]:
-    """Whole requests, each with its own key."""
+    """Gives whole requests, each with its own key."""
     templates = [_request(what, path, body) for path in what.paths or (what.path,) for body in what.bodies]
     run = f"{time.time_ns():x}"
     for number in count():
@@ -112,7 +113,7 @@ def _request(what: Load, path: str, body: str) -> bytes:
 
 
 class _Client(asyncio.Protocol):
-    """One connection. Answers are expected whole, with a length, one after the other."""
+    """One connection. Responses must have a content-length, and come one after the other."""
 
     def __init__(self, run: _Run) -> None:
         self._run = run

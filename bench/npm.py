@@ -1,4 +1,4 @@
-"""Brings packages for node, once, into a folder that is not part of the checkout's history."""
+"""Installs packages for node, once, into a folder that git ignores."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ PATIENCE = 120.0
 
 
 def bring(name: str, package: str) -> Path | None:
-    """A copy of the folder of that name, with `package` and what else it asks for; None where that cannot be had."""
+    """Copies the folder `name`, and installs `package` and its other packages there; None if that is not possible."""
     if not (shutil.which("node") and shutil.which("npm")):
         return None
     folder = CACHE / name

@@ -1,7 +1,7 @@
-"""Orders through the whole HTTP path: gateway, six services, saga, every commit on the disk; beside their limit.
+"""Measures orders through the whole HTTP path (gateway, six services, saga, every commit on the disk) and their limit.
 
-Rounds of orders and of their statements alone take turns, so that whatever else the machine does
-meets both.
+Rounds of orders and rounds of only their statements alternate, so that other work of the machine slows
+both.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from bench.system import System, running
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of one round: `cpu` is the system's, in ms an order, `lag` seconds until the last email.
+    """The results of one round: `cpu` is the system's, in ms for each order, `lag` the seconds until the last email.
 
-    `limits` are the orders a second of each way to play the statements alone.
+    `limits` are the orders per second of each way to replay only the statements.
     """
 
     sent: Sent
@@ -28,7 +28,7 @@ class Round:
 
 
 def measure(folder: Path, *, seconds: float, rounds: int, recorded: int) -> Section:
-    """Starts a system on `folder`, and orders from it."""
+    """Starts a system in `folder`, and measures its orders."""
     limit = Limit.recorded(folder, recorded)
     with running(folder / "orders") as system:
         idle = system.memory

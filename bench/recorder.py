@@ -1,6 +1,6 @@
-"""`souk`, with every statement that its databases are given written down: `python -m bench.recorder FILE up ...`.
+"""Runs `souk` and records every statement for its databases: `python -m bench.recorder FILE up ...`.
 
-Each connection's statements are kept as they come, with their values, and written to FILE at the end.
+Each connection's statements are kept in order, with their values, and written to FILE at the end.
 """
 
 import pickle
@@ -14,19 +14,19 @@ from typing import Any
 
 Values = Mapping[str, Any] | list[Mapping[str, Any]]
 Statement = tuple[float, str, Values]
-"""When (monotonic), the SQL, and its values; a list of them when it was executed for many."""
+"""The time (seconds, monotonic), the SQL, and its values: a list of them for `executemany`."""
 
 
 @dataclass(slots=True)
 class Recorded:
-    """What one connection to the file at `path` was given."""
+    """The statements of one connection to the file at `path`."""
 
     path: str
     statements: list[Statement] = field(default_factory=list)
 
 
 def read(file: Path) -> list[Recorded]:
-    """What `main` wrote."""
+    """Reads the file that `main` has written."""
     return [Recorded(path, statements) for path, statements in pickle.loads(file.read_bytes())]
 
 
@@ -34,7 +34,7 @@ _ALL: list[Recorded] = []
 
 
 class _Recording(sqlite3.Connection):
-    """A connection that remembers."""
+    """A connection that records its statements."""
 
     def __init__(self, path: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(path, *arguments, **options)
@@ -56,7 +56,7 @@ def main() -> None:
     file, *arguments = sys.argv[1:]
     connect: Callable[..., sqlite3.Connection] = sqlite3.connect
     sqlite3.connect = lambda *given, **options: connect(*given, **{**options, "factory": _Recording})
-    from souk.cli.root import run  # after that, so that nobody has taken the other one
+    from souk.cli.root import run  # imported only now, so that no module has imported the original `connect`
 
     try:
         status = run(arguments)

@@ -1,4 +1,4 @@
-"""What it costs Inventory to refuse, once a product is sold out: asked by the same layers as Order asks it."""
+"""Measures what a refusal costs Inventory once a product is sold out, called through the same layers as Order's."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How many a second, and microseconds of CPU each in Inventory and in PostgreSQL."""
+    """Refusals per second, and microseconds of CPU for each in Inventory and in PostgreSQL."""
 
     per_second: float
     inventory: float
@@ -31,7 +31,7 @@ class Refusals:
 
 
 def refusals(system: FleetSystem, product: str, seconds: float) -> Refusals:
-    """Asks for a piece of a product that is sold out. Raises RuntimeError when there was one after all."""
+    """Measures reservations of a sold-out product. Raises RuntimeError when one succeeds."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         before = system.usage()
         refused = runner.run(_ask_all(system, product, seconds))

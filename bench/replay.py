@@ -1,10 +1,10 @@
-"""Plays recorded transactions again: the same SQL, values and commits, and nothing else.
+"""Replays recorded transactions: the same SQL, values and commits, and nothing else.
 
     python -m bench.replay FILE FROM TO BEGAN ENDED GROUP [threads]
 
-plays what FILE recorded of the databases in the directory FROM on those in TO, which is a copy of what
-FROM was. What came before BEGAN is played first, without being timed. GROUP transactions of a file
-share a commit. With `threads`, each file has a thread of its own.
+replays the statements that FILE recorded of the databases in the directory FROM on those in TO, which is a copy of
+FROM from before the record. Those from before BEGAN are replayed first, without being timed. GROUP transactions of
+a file share a commit. With `threads`, each file has a thread of its own.
 """
 
 import sqlite3
@@ -25,7 +25,7 @@ _OUTSIDE = ("PRAGMA ", "SELECT count(*) FROM sqlite_master")
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One transaction of one connection, by its number; one that only reads has no commit."""
+    """One transaction of the connection with this number; a transaction that only reads has no commit."""
 
     connection: int
     writes: bool
@@ -33,12 +33,12 @@ class Transaction:
 
     @property
     def time(self) -> float:
-        """When it began."""
+        """The time when it began, in seconds, monotonic."""
         return self.statements[0][0]
 
 
 def transactions(recorded: Sequence[Recorded]) -> list[Transaction]:
-    """Every transaction in the order in which they began; members of a shared commit are one each."""
+    """Gives every transaction, in the order in which they began; each member of a shared commit is one of its own."""
     return list(merge(*(_of(number, one) for number, one in enumerate(recorded)), key=lambda one: one.time))
 
 
@@ -56,7 +56,7 @@ def _of(number: int, one: Recorded) -> Iterator[Transaction]:
 
 
 class Player:
-    """Plays transactions on the files below `to`, each recorded connection on one of its own."""
+    """Replays transactions on the files below `to`, with a connection for each recorded connection."""
 
     def __init__(self, recorded: Sequence[Recorded], origin: Path, to: Path) -> None:
         self._recorded, self._origin, self._to = recorded, origin, to
@@ -66,7 +66,7 @@ class Player:
         self._members: dict[int, int] = {}
 
     def play(self, every: Iterable[Transaction], group: int) -> None:
-        """Plays in order; a commit for each `group` of a connection's transactions."""
+        """Replays transactions in order, with a commit after each `group` transactions of a connection."""
         for one in every:
             self._at = one.time
             connection = self._connections.get(one.connection) or self._open(one.connection)
@@ -83,7 +83,7 @@ class Player:
         recorded = self._recorded[number]
         path = self._to / Path(recorded.path).relative_to(self._origin)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        # The databases are told the time that it was, or every lease would have run out.
+        # The databases get the recorded time, or every lease would have expired.
         connection.create_function("souk_now", 0, lambda: int((self._epoch + self._at) * 1_000_000))
         for _, sql, _ in recorded.statements:
             if sql.startswith("PRAGMA "):
@@ -121,7 +121,7 @@ def _by_file(recorded: Sequence[Recorded], timed: Iterable[Transaction]) -> list
 
 
 def main() -> None:
-    """Prints the seconds that it took."""
+    """Replays, and prints the seconds that it took."""
     file, origin, to, began, ended, group, *threads = sys.argv[1:]
     recorded = read(Path(file))
     every = transactions(recorded)

@@ -1,4 +1,4 @@
-"""From the start of the process until `GET /readyz` answers 200: migrations and demo data included."""
+"""Measures a start, from that of the process until `GET /readyz` answers 200, migrations and demo data included."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from bench.system import running
 
 
 def measure(folder: Path, *, runs: int) -> Section:
-    """On a new directory, and again on the one that is there."""
+    """Measures starts on a new data directory, and again on the same one."""
     data = folder / "starting"
     new: list[float] = []
     again: list[float] = []

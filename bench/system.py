@@ -1,4 +1,4 @@
-"""The system under measurement: `souk up --demo`, as a process of its own."""
+"""The system that is measured: `souk up --demo`, as a process of its own."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ _NO_MORE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(slots=True)
 class System:
-    """A system that is ready. `started_in` is the time from its start until then, in seconds."""
+    """A system that is ready. `started_in` is how many seconds its start took."""
 
     port: int
     process: psutil.Process
@@ -35,7 +35,7 @@ class System:
 
     @property
     def memory(self) -> float:
-        """Resident, in MiB."""
+        """Resident memory, in MiB."""
         return float(self.process.memory_info().rss) / MEBIBYTE
 
     @property
@@ -45,7 +45,7 @@ class System:
         return float(times.user + times.system)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
-        """One request, with its JSON answer."""
+        """Sends a request; returns the JSON of its response."""
         client = Client(f"http://127.0.0.1:{self.port}", token)
         try:
             return client.call(method, path, body).body
@@ -53,17 +53,17 @@ class System:
             client.close()
 
     def token(self, user: str = "demo") -> str:
-        """The access token of one of the demo users."""
+        """Gets an access token of one of the demo users."""
         body = {"email": f"{user}@souk.test", "password": f"{user}-password"}
         return str(self.call("POST", "/api/v1/auth/token", body)["accessToken"])
 
     def mails(self) -> int:
-        """How many letters were written."""
+        """Gives how many mails were written."""
         return sum(1 for _ in (self.data / "notification" / "mailbox").glob("*.eml"))
 
 
 def free_port() -> int:
-    """A port that nobody has at this moment."""
+    """Gives a port that is free at this moment."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -71,7 +71,7 @@ def free_port() -> int:
 
 @contextmanager
 def process(command: Sequence[str], log: Path, environment: Mapping[str, str] = _NO_MORE) -> Iterator[psutil.Process]:
-    """A process that is asked to end with the block, and is waited for."""
+    """Starts a process; asks it to end when the block ends, and waits for that."""
     variables = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
     with log.open("ab") as stream:
         started = subprocess.Popen(command, stdout=stream, stderr=stream, env=variables)
@@ -90,7 +90,8 @@ def process(command: Sequence[str], log: Path, environment: Mapping[str, str] = 
 def running(
     data: Path, command: Sequence[str] = SOUK, options: Sequence[str] = (), environment: Mapping[str, str] = _NO_MORE
 ) -> Iterator[System]:
-    """A system with demo data in a directory, stopped with the block; its log lies beside that."""
+    """Starts a system with demo data in a directory, and stops it when the block ends; its log is beside the
+    directory."""
     port, log = free_port(), data.with_suffix(".log")
     arguments = ("up", "--demo", "--port", str(port), "--data", str(data), *options)
     began = time.monotonic()

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
-# Tests of one group (`xdist_group`) share what is dear to start, such as a whole system.
+# Tests of one group (`xdist_group`) run in one process and share what is slow to start, such as a whole system.
 SPREAD = ("-n", "2", "--dist", "loadgroup")
 NOTHING_COLLECTED = 5
 
@@ -27,7 +27,7 @@ STATIC: tuple[Stage, ...] = (
     ("floors", (str(BIN / "lint-imports"),)),
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
 )
-"""They change nothing, and run side by side."""
+"""Stages that change nothing, and so run concurrently."""
 TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, "-m", "not full and not engines")),)
 ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, "-m", "engines", "tests/engines")),)
 FULL: tuple[Stage, ...] = (
@@ -40,7 +40,7 @@ FULL: tuple[Stage, ...] = (
 
 
 def _stage(name: str, command: tuple[str, ...]) -> int:
-    """Runs a stage; its output is shown when it fails."""
+    """Runs a stage, and returns its exit status; prints its output when it fails."""
     began = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, check=False, text=True, capture_output=True)
     took = time.monotonic() - began
@@ -51,7 +51,7 @@ def _stage(name: str, command: tuple[str, ...]) -> int:
 
 
 def _tests(name: str, command: tuple[str, ...]) -> int:
-    """Runs pytest, whose own summary is the last that is printed and tells the time."""
+    """Runs pytest, and returns its exit status; its own summary is printed last and tells the time."""
     print(f"       {name}", flush=True)
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 

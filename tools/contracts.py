@@ -30,7 +30,7 @@ INTERRUPTED = 130
 
 
 class WrongContract(Exception):
-    """protoc refuses the contracts; the message is what it says, a line for each mistake."""
+    """protoc refuses the contracts; the message has a line for each mistake that it reports."""
 
 
 def _protoc(*arguments: str) -> None:
@@ -43,7 +43,7 @@ def _protoc(*arguments: str) -> None:
 
 
 def _mistakes(output: str) -> str:
-    """The lines of protoc that are no warnings, with files named from the top of the repository."""
+    """Gives the lines of protoc's output that are not warnings, with paths from the top of the repository."""
     lines = output.replace(f"{ROOT.parent}/", "").splitlines()
     return "\n".join(line for line in lines if line.strip() and ": warning: " not in line)
 
@@ -72,7 +72,7 @@ def generate(into: Path) -> None:
 
 
 def _write_comments(into: Path) -> None:
-    """One file a top-level package; sorted, so that a change of the contracts reads well as a change of it."""
+    """Writes one file for each top-level package, sorted, so that a change of the contracts gives a small diff."""
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.binpb"
         _protoc("--include_source_info", f"--descriptor_set_out={image}")
@@ -83,7 +83,7 @@ def _write_comments(into: Path) -> None:
 
 
 def replace_generated() -> None:
-    """Generates beside contracts/gen and, once all went well, puts the new tree in its place."""
+    """Generates into a folder beside contracts/gen and, if all went well, replaces contracts/gen by it."""
     for left in ROOT.glob(f"{ASIDE}*"):
         shutil.rmtree(left, ignore_errors=True)
     aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=ROOT))
@@ -113,7 +113,7 @@ def _buf(*arguments: str) -> None:
 
 
 def check() -> int:
-    """Returns how many things are wrong; each was printed."""
+    """Checks the contracts; prints what is wrong, and returns how many things are."""
     with tempfile.TemporaryDirectory() as folder:
         fresh, image = Path(folder) / "gen", _image(Path(folder) / "image.binpb")
         fresh.mkdir()
@@ -143,7 +143,7 @@ def _drift(fresh: Path) -> set[str]:
 
 
 def run(arguments: list[str]) -> int:
-    """Returns the exit status."""
+    """Runs a command of this tool; returns the exit status."""
     match arguments:
         case ["generate"]:
             replace_generated()
@@ -158,7 +158,7 @@ def run(arguments: list[str]) -> int:
 
 
 def main() -> int:
-    """Returns the exit status; a mistake in a contract is told in its own lines."""
+    """Runs the command line; returns the exit status. Prints a line for each mistake in a contract."""
     try:
         return run(sys.argv[1:])
     except WrongContract as mistakes:

@@ -17,7 +17,7 @@ One page for each thing that a newcomer would question: the choice, what was ref
 
 
 def index() -> str:
-    """The index's text."""
+    """Makes the text of the index."""
     lines = []
     for page in sorted(FOLDER.glob("[0-9]*.md")):
         title = re.sub(r"^# [0-9]+[.:]? *", "", page.read_text("utf-8").splitlines()[0])
@@ -26,7 +26,7 @@ def index() -> str:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Writes or checks the index; returns the exit status."""
     if sys.argv[1:] == ["check"]:
         if INDEX.read_text("utf-8") == index():
             return 0

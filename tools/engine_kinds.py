@@ -1,4 +1,4 @@
-"""The kinds of engines that tests use, and how one of each kind is brought to this machine."""
+"""The kinds of engines that tests use, and how an engine of each kind is installed on this machine."""
 
 import hashlib
 import os
@@ -15,35 +15,35 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "souk
 
 
 class LeftOut(Exception):
-    """The engine cannot be had on this machine; the message says why."""
+    """The engine cannot be installed on this machine; the message says why."""
 
 
 class BuildFailed(Exception):
-    """The engine could be had, and its build is broken; the message says where."""
+    """The engine's sources are available, but its build fails; the message says where."""
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
-    """The output of a command, which yields to whatever else runs. Raises CalledProcessError with all that was said."""
+    """Runs a command at low priority; returns its output. Raises CalledProcessError, which holds the output."""
     return subprocess.run(
         ("nice", *command), cwd=cwd, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ).stdout
 
 
 def needed(tool: str, hint: str) -> None:
-    """Raises LeftOut when a tool is not on the path."""
+    """Checks for a tool. Raises LeftOut when it is not on the path."""
     if shutil.which(tool) is None:
         raise LeftOut(f"needs {tool}, which is not on the path ({hint})")
 
 
 def last_lines(error: subprocess.CalledProcessError) -> str:
-    """What a failed command said last, in a line."""
+    """Gives the last lines of a failed command's output, as one line."""
     said = [line.strip() for line in error.stdout.splitlines() if line.strip()]
     return f"{' '.join(error.cmd[1:3])}: {' | '.join(said[-3:])[:600]}"
 
 
 @dataclass(frozen=True)
 class Engine(ABC):
-    """One engine; `takes` says what it costs to bring it."""
+    """One engine; `file` is its path in its folder, and `takes` says how long its installation takes."""
 
     name: str
     file: str
@@ -52,7 +52,7 @@ class Engine(ABC):
     @property
     @abstractmethod
     def version(self) -> str:
-        """The version that is brought, and what changes when it must be brought anew."""
+        """The version that is installed; when it changes, the engine is installed anew."""
 
     @abstractmethod
     def bring(self, folder: Path) -> None:
@@ -67,17 +67,20 @@ class Engine(ABC):
         return CACHE / f"{self.name}.why"
 
     def found(self) -> Path | None:
-        """Where it is, if it is here."""
+        """Gives the path of the engine, or None if it is not installed."""
         path = self.place / self.file
         return path if path.exists() else None
 
     def why_not(self) -> str:
-        """Why it is not here."""
+        """Gives the reason why the engine is not installed."""
         reason = self._why.read_text() if self._why.exists() else "not installed yet"
         return f"{self.name}: {reason} (make test-engines installs it)"
 
     def install(self) -> Path:
-        """Brings it; another one that does so at the same time does no harm."""
+        """Installs the engine, and returns its path. Several processes may do so at the same time.
+
+        Raises LeftOut or BuildFailed.
+        """
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{self.name}-") as aside:
             folder = Path(aside) / "done"
@@ -96,8 +99,8 @@ class Engine(ABC):
 
 @dataclass(frozen=True)
 class Debian(Engine):
-    """A program out of a Debian package: the system's, if it is installed, and else the file alone, so that
-    nothing is started and nobody needs to be root."""
+    """A program of a Debian package: the system's if it is installed, else only the file out of the package, so that
+    no service is started and root is not needed."""
 
     package: str = ""
 
@@ -129,7 +132,7 @@ class Debian(Engine):
 
 @dataclass(frozen=True)
 class DebianInstalled(Debian):
-    """A program whose package brings libraries along and starts nothing: installed, by root."""
+    """A program whose package needs libraries and starts no service: root installs the package."""
 
     def install(self) -> Path:
         if os.geteuid() != 0:
@@ -151,7 +154,7 @@ class DebianInstalled(Debian):
 
 @dataclass(frozen=True)
 class DebianOnLibraries(Debian):
-    """A program whose package would start a service: its file alone, and its libraries installed, by root."""
+    """A program whose package would start a service: only its file is taken, and root installs its libraries."""
 
     libraries: tuple[str, ...] = ()
 
@@ -168,7 +171,7 @@ class Built(Engine):
     """A program that is built from the manifests in engines/<name>/."""
 
     pinned: str = ""
-    """Finds the version in the manifest."""
+    """A regular expression whose group is the version in the manifest."""
     manifest: str = ""
 
     @property
@@ -187,7 +190,7 @@ class Built(Engine):
 
 @dataclass(frozen=True)
 class GoProgram(Built):
-    """The main package of a Go module that ours requires."""
+    """The main package of a Go module that the module in engines/<name>/ requires."""
 
     package: str = ""
 

@@ -52,7 +52,7 @@ ALL: tuple[Engine, ...] = (
 
 
 def install() -> int:
-    """Brings what is not here; the exit status."""
+    """Installs the engines that are missing; returns the exit status."""
     status = 0
     for engine in ALL:
         began = time.monotonic()
@@ -71,7 +71,7 @@ def install() -> int:
 
 
 def show() -> int:
-    """Prints all of them; the exit status."""
+    """Prints all engines; returns the exit status."""
     for engine in ALL:
         path = engine.found()
         print(f"{engine.name:8} {engine.version:18} {path or engine.why_not()}")
@@ -79,7 +79,7 @@ def show() -> int:
 
 
 def locate(name: str) -> int:
-    """Prints where an engine is; the exit status."""
+    """Prints the path of an engine; returns the exit status."""
     engine = next((one for one in ALL if one.name == name), None)
     if engine is None:
         print(f"there is no engine {name!r}: {', '.join(one.name for one in ALL)}", file=sys.stderr)
@@ -90,7 +90,7 @@ def locate(name: str) -> int:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Runs the command line; returns the exit status."""
     match sys.argv[1:]:
         case ["install"]:
             return install()

@@ -1,4 +1,4 @@
-"""What contracts say in comments. Generated code drops them; a descriptor set with source info keeps them."""
+"""Reads the comments of contracts. Generated code drops them; a descriptor set with source info keeps them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ _CHILDREN = {
     "service": ((2, "method", "leaf"),),
     "leaf": (),
 }
-"""Field numbers of descriptor.proto: by them source info names places."""
+"""Field numbers of descriptor.proto: the paths of source info consist of them."""
 
 
 def by_package(files: FileDescriptorSet) -> Mapping[str, Mapping[str, str]]:
-    """Leading comments by full name, such as `shop.order.v1.Order.total`, for each top-level package."""
+    """Gives, for each top-level package, the leading comments by full name, such as `shop.order.v1.Order.total`."""
     found: dict[str, dict[str, str]] = {}
     for file in files.file:
         found.setdefault(file.package.partition(".")[0], {}).update(_of_file(file))

@@ -25,13 +25,13 @@ FOREIGN = {
     "Collector": "Gives metrics when it is asked for them: `prometheus_client.registry.Collector`.",
     "Event": "The message `soukapi.v1.Event`: who tells of what and when, and the payload, unopened.",
 }
-"""Names that other projects or generated code explain."""
+"""The meanings of names that come from other projects or generated code."""
 _THEME = re.compile(r"^    # (.+)$")
 _NAME = re.compile(r'^    "(\w+)",$')
 
 
 def themes(module: ModuleType) -> Iterator[tuple[str, list[str]]]:
-    """The themes of a module's `__all__`, which are comments in it, each with its names."""
+    """Gives the themes of a module's `__all__`, which are comments in it, each with its names."""
     theme, names = "", []
     listed = inspect.getsource(module).partition("__all__ = [")[2]
     for line in listed.splitlines():
@@ -45,7 +45,7 @@ def themes(module: ModuleType) -> Iterator[tuple[str, list[str]]]:
 
 
 def described(module: ModuleType, name: str) -> tuple[str, str]:
-    """How a name is used, and the first paragraph of what its docstring says."""
+    """Gives how a name is used, and the first paragraph of its docstring."""
     thing = getattr(module, name)
     if name in FOREIGN:
         return f"class {name}", FOREIGN[name]
@@ -64,13 +64,13 @@ def _usage(name: str, thing: object) -> str:
 
 
 def _docstring(thing: object) -> str:
-    # Not inspect.getdoc: what a class inherits says nothing of its own.
+    # Not inspect.getdoc, which would give the docstring of a parent class.
     text = getattr(thing, "__doc__", None) or ""
     return "" if text.startswith(f"{getattr(thing, '__name__', '')}(") else inspect.cleandoc(text)
 
 
 def _constant_docstring(module: ModuleType, name: str) -> str:
-    """The text below an assignment, in the module that makes it."""
+    """Gives the text below a name's assignment, in the module that assigns it."""
     for line in ast.parse(inspect.getsource(module)).body:
         if isinstance(line, ast.ImportFrom) and name in {alias.name for alias in line.names} and line.module:
             return _below(importlib.import_module(line.module), name)
@@ -92,7 +92,7 @@ def _first_paragraph(text: str) -> str:
 
 
 def undocumented() -> list[str]:
-    """Names of the surface of which the code says nothing."""
+    """Gives the names of the surface that have no docstring."""
     found = []
     for path in MODULES:
         module = importlib.import_module(path)
@@ -101,7 +101,7 @@ def undocumented() -> list[str]:
 
 
 def page() -> str:
-    """The page's text."""
+    """Makes the text of the page."""
     lines = [INTRODUCTION]
     for path in MODULES:
         module = importlib.import_module(path)
@@ -115,7 +115,7 @@ def page() -> str:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Writes or checks the page; returns the exit status."""
     if sys.argv[1:] == ["check"]:
         if PAGE.read_text("utf-8") == page():
             return 0

@@ -27,12 +27,12 @@ EXTRAS = {"run": "fleet", "dev": "dev"}
 
 
 def distributions() -> list[Path]:
-    """The folders of Souk's distributions, those that others need first."""
+    """Gives the folders of Souk's distributions; those that others need come first."""
     return [ROOT, ROOT / "contracts", *sorted(path.parent for path in ROOT.glob("marketplace/*/pyproject.toml"))]
 
 
 def digest() -> str:
-    """Changes with whatever the set-up depends on."""
+    """Makes a digest of everything that the set-up depends on."""
     files = [CONSTRAINTS, Path(__file__), *(folder / "pyproject.toml" for folder in distributions())]
     found = hashlib.sha256(f"{ROOT}\n{sys.version}".encode())
     for file in files:
@@ -41,7 +41,8 @@ def digest() -> str:
 
 
 def _run(*command: str | Path) -> None:
-    """In a session of its own, so that Ctrl-C reaches this process alone, which then ends it without a traceback."""
+    """Runs a command in a session of its own, so that Ctrl-C reaches only this process, which then kills the command
+    without a traceback of it."""
     words = [str(part) for part in command]
     with subprocess.Popen(words, cwd=ROOT, start_new_session=True) as process:
         try:
@@ -123,7 +124,7 @@ def _set_up(kind: str) -> int:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Runs the command line; returns the exit status."""
     if sys.version_info < OLDEST:
         print(f"Souk needs Python 3.11 or later, and this is {sys.version.split()[0]}", file=sys.stderr)
         return 1
@@ -138,7 +139,7 @@ def main() -> int:
 
 
 def run() -> int:
-    """Returns the exit status; Ctrl-C is no accident, and shows no traceback."""
+    """Runs `main` and returns its exit status; Ctrl-C shows no traceback."""
     try:
         return main()
     except KeyboardInterrupt:

@@ -52,17 +52,17 @@ class Module:
         return ".".join(self.name.split(".")[:2])
 
     def functions(self) -> Iterator[int]:
-        """The lines of each function."""
+        """Gives the number of lines of each function."""
         for node in self.nodes:
             if isinstance(node, Function):
                 yield (node.end_lineno or node.lineno) - node.lineno + 1
 
     def classes(self) -> Iterator[str]:
-        """The names of its public and private classes, at whatever depth."""
+        """Gives the names of its public and private classes, at every depth."""
         return (node.name for node in self.nodes if isinstance(node, ast.ClassDef))
 
     def imports(self, known: dict[str, "Module"]) -> set[str]:
-        """The modules of the same checkout that it imports."""
+        """Gives the names of the modules of the same checkout that it imports."""
         found: set[str] = set()
         for node in self.nodes:
             if isinstance(node, ast.Import):
@@ -84,7 +84,7 @@ class Tree:
         self.imports = {name: module.imports(self.modules) for name, module in self.modules.items()}
 
     def within(self, *prefixes: str) -> list[Module]:
-        """The modules under one of the prefixes; `souk.testing` only where it is asked for by name."""
+        """Gives the modules under one of the prefixes; those of `souk.testing` only if it is one of the prefixes."""
         return [
             module
             for name, module in self.modules.items()
@@ -93,11 +93,11 @@ class Tree:
         ]
 
     def circles(self) -> list[list[str]]:
-        """Groups of files each of which imports, through others, each other one."""
+        """Gives the import cycles: groups of files each of which imports each other one, directly or through others."""
         return [sorted(group) for group in _components(self.imports) if len(group) > 1]
 
     def walks(self) -> dict[str, list[Path]]:
-        """The files that each walk of docs/map.md leads through, in order."""
+        """Gives the files that each walk of docs/map.md leads through, in order."""
         text = (self.root / "docs" / "map.md").read_text()
         parts = WALK.split(text)[1:]
         titles, bodies = parts[::2], [body.split("\n## ")[0] for body in parts[1::2]]
@@ -114,7 +114,7 @@ def _module(root: Path, path: Path) -> Module:
 
 
 def _components(graph: dict[str, set[str]]) -> Iterator[set[str]]:
-    """Tarjan's strongly connected components, without recursion."""
+    """Gives the strongly connected components of a graph, by Tarjan's algorithm without recursion."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -143,7 +143,7 @@ def _components(graph: dict[str, set[str]]) -> Iterator[set[str]]:
 
 
 def spread(figures: Iterable[int]) -> str:
-    """Median, 90th percentile and largest, as `5 / 14 / 36`."""
+    """Gives the median, the 90th percentile and the largest figure, as `5 / 14 / 36`."""
     ranked = sorted(figures)
     if not ranked:
         return "-"
@@ -151,7 +151,7 @@ def spread(figures: Iterable[int]) -> str:
 
 
 def class_names_twice(tree: Tree) -> dict[str, list[str]]:
-    """Class names that stand more than once in souk, with the files."""
+    """Gives the class names that are defined more than once in souk, with their files."""
     places: dict[str, list[str]] = defaultdict(list)
     for module in tree.within("souk"):
         for name in module.classes():
@@ -160,14 +160,14 @@ def class_names_twice(tree: Tree) -> dict[str, list[str]]:
 
 
 def platform_modules(tree: Tree) -> list[str]:
-    """Modules of the platform that services import; the app that lists them is no service."""
+    """Gives the modules of the platform that services import; the app, which lists the services, does not count."""
     services = [module for module in tree.within("marketplace") if module.package != "marketplace.app"]
     found = {name for module in services for name in tree.imports[module.name] if name.startswith("souk")}
     return sorted(found)
 
 
 def fullest_folder(tree: Tree) -> tuple[str, int]:
-    """The folder with most files, and how many; `souk/testing` left out."""
+    """Gives the folder with the most files, and their number; `souk/testing` is left out."""
     folders = Counter(module.path.parent for module in tree.within(*TOPS))
     folder, files = folders.most_common(1)[0]
     return folder.relative_to(tree.root).as_posix(), files
@@ -179,7 +179,7 @@ def _share(tree: Tree, top: str) -> str:
 
 
 def rows(tree: Tree) -> dict[str, str]:
-    """Every figure of a checkout, by its name."""
+    """Gives every figure of a checkout, by its name."""
     found: dict[str, str] = {}
     for top in TOPS:
         modules = tree.within(top)
@@ -218,7 +218,7 @@ def _table(columns: Sequence[tuple[str, dict[str, str]]]) -> str:
 
 
 def main() -> int:
-    """Prints the figures of each checkout, a column each."""
+    """Prints the figures of each checkout in a column of its own; returns the exit status."""
     parser = argparse.ArgumentParser(description="Counts how the code is divided.")
     parser.add_argument("checkouts", nargs="*", type=Path, default=[ROOT], help="this one if none is given")
     parser.add_argument("--json", action="store_true", help="as JSON")

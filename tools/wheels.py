@@ -13,7 +13,7 @@ from setup import ROOT, distributions
 
 
 def build(into: Path) -> list[Path]:
-    """The wheels, built into a folder. Raises CalledProcessError with what the build said."""
+    """Builds the wheels into a folder; returns their paths. Raises CalledProcessError with the output of the build."""
     for old in into.glob("souk_*.whl"):
         old.unlink()
     for folder in distributions():
@@ -23,7 +23,7 @@ def build(into: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Builds the wheels and prints their paths; returns the exit status."""
     into = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "dist"
     try:
         for wheel in build(into):

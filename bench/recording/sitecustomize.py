@@ -1,8 +1,8 @@
-"""Writes down what each process of a fleet asks its database and other services; Python imports it at start.
+"""Records each fleet process's statements for its database and its calls; Python imports this module at start.
 
-Where this folder is on PYTHONPATH and BENCH_RECORD names a folder, each process leaves `<pid>.pickle`
-there: `(name, statements, calls)`. A statement is (began, ended, connection, database, kind, sql,
-values), a call (began, caller, method, octets out, octets in); times are monotonic.
+If this folder is on PYTHONPATH and BENCH_RECORD names a folder, each process writes `<pid>.pickle` there:
+`(name, statements, calls)`. A statement is (began, ended, connection, database, kind, sql, values), a call
+(time of the answer, caller, method, octets out, octets in); times are monotonic.
 """
 
 import atexit
@@ -62,7 +62,7 @@ def _write(folder: str) -> None:
         (Path(folder) / f"{os.getpid()}.pickle").write_bytes(pickle.dumps((name, _statements, _calls)))
 
 
-# Only in services: the supervisor and the launcher of an engine have nothing to tell.
+# Only in services and gateways: the supervisor and the launcher of an engine have nothing to record.
 if _FOLDER and "serve" in sys.orig_argv:
     _record_statements()
     _record_calls()

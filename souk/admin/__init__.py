@@ -1,1 +1,1 @@
-"""What an operator asks of a running system, over private unix sockets."""
+"""How operators look at and control a running system, over private unix sockets."""

@@ -1,7 +1,7 @@
-"""The breakers of all processes of a fleet: what they are, and what was ordered of them.
+"""The breakers of all processes of a fleet, and the modes that an operator has set.
 
-What an operator ordered is told to processes that start later, too: a breaker that was forced open
-stays open when a process is replaced.
+A mode is also set in processes that start later: a breaker that was forced open stays open when a process is
+replaced.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from souk.kernel.suggest import unknown
 from souk.runtime.calls.breaker_registry import ModeOverrides
 
 EVERY = 0.25
-"""Seconds between two looks for new processes, once something was ordered."""
+"""Seconds between two checks for new processes, once a mode was set."""
 _NO_REQUEST = fleet_pb2.ListBreakersRequest()
 
 
 class BreakerOverrides:
-    """See the module."""
+    """Lists and sets the breakers of all processes of a fleet, and keeps what was set for new processes."""
 
     def __init__(self, fleet: Supervised) -> None:
         self._fleet = fleet
@@ -31,7 +31,7 @@ class BreakerOverrides:
         self._informed: set[tuple[str, int | None]] = set()
 
     async def breakers(self) -> fleet_pb2.ListBreakersResponse:
-        """Those of every process, and which processes did not answer."""
+        """Lists the breakers of every process, and the ready processes that did not answer."""
         answers = await ask_all(self._alive(), lambda process: process.ListBreakers(_NO_REQUEST))
         return fleet_pb2.ListBreakersResponse(
             breakers=[breaker for _, answer in answers if answer for breaker in answer.breakers],
@@ -39,7 +39,10 @@ class BreakerOverrides:
         )
 
     async def give(self, request: fleet_pb2.SetBreakerRequest) -> fleet_pb2.SetBreakerResponse:
-        """Sets breakers everywhere, from now on; raises DomainError when there are none of that name."""
+        """Sets breakers in every process, from now on.
+
+        Raises DomainError when there is no such breaker, and InvalidArgument without a mode.
+        """
         if request.mode not in MODES:
             raise InvalidArgument([Violation("mode", "must be given")])
         _check(request, (await self.breakers()).breakers)
@@ -53,7 +56,7 @@ class BreakerOverrides:
         )
 
     async def keep(self) -> None:
-        """Tells processes that are new, until it is cancelled."""
+        """Sets the modes in processes that are new, until it is cancelled."""
         await self._given.wait()
         while True:
             new = [view for view in self._alive() if _key(view) not in self._informed]
@@ -77,7 +80,7 @@ def _key(view: View) -> tuple[str, int | None]:
 
 
 def _silent(answers: Iterable[tuple[View, object | None]]) -> list[str]:
-    # One that is still starting, or ends, is not expected to answer.
+    # A process that is starting or ending is not expected to answer.
     return [view.instance for view, answer in answers if answer is None and view.state == "ready"]
 
 

@@ -1,4 +1,4 @@
-"""Asks the system that runs on a data directory; says in one line why it cannot be asked."""
+"""Calls the control sockets of the system on a data directory; says in one line why a call is not possible."""
 
 import asyncio
 import os
@@ -26,9 +26,10 @@ _Code = grpc.StatusCode
 
 @asynccontextmanager
 async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]":
-    """The system on a data directory; what it refuses inside the block is raised as ConfigurationError.
+    """Gives a stub of the system on a data directory.
 
-    So is that no system runs there, or that it is not this user's.
+    Raises ConfigurationError when no system runs there, when it is another user's, and for calls inside the block
+    that it refuses.
     """
     path = _control_socket(data)
     try:
@@ -39,7 +40,7 @@ async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]
 
 
 def runs(data: Path) -> bool:
-    """Whether a system of this user runs on a data directory."""
+    """Tells whether a system of this user runs on a data directory."""
     try:
         _control_socket(data)
     except ConfigurationError:
@@ -55,7 +56,7 @@ def _control_socket(data: Path) -> Path:
     except PermissionError:
         raise ConfigurationError(not_ours(data)) from None
     except OSError:
-        # Not there, or left by a system that was killed.
+        # There is no socket, or it was left by a system that was killed.
         raise ConfigurationError(_nothing_runs(data)) from None
     return path
 
@@ -66,14 +67,14 @@ def _nothing_runs(data: Path) -> str:
     left = _left(data)
     if left:
         return f"the supervisor on {data} was killed, and what it left is ending: {left}; ask again in a moment"
-    # What has the data of a fleet alone would otherwise start as one process, without that data.
+    # With a plain `souk up`, a directory that holds only a fleet's data would start as one process, without that data.
     fleet = DataLayout(data.resolve()).processes.parent.is_dir() and not any(data.glob("*.db"))
     up = "souk up --topology fleet" if fleet else "souk up"
     return f"no system runs on {data}; start one with `{up} --data {data}`, or name another with --data"
 
 
 def _left(data: Path) -> str:
-    """The names of what a supervisor that was killed has left, and still runs."""
+    """Gives the names of the processes that a killed supervisor has left and that still run."""
     layout = DataLayout(data.resolve())
     if not layout.processes.exists():
         return ""
@@ -81,7 +82,7 @@ def _left(data: Path) -> str:
 
 
 def not_ours(data: Path) -> str:
-    """What is said to another user than the one whose system it is."""
+    """Gives the message for a user to whom the system does not belong."""
     owner = _owner(data)
     who = owner if owner == "root" else f"{owner} or root"
     return f"the system on {data} is {owner}'s, and only {who} may operate it; ask as that user"
@@ -112,9 +113,9 @@ def _why(error: grpc.aio.AioRpcError, data: Path) -> str:
 
 
 PATIENCE = 2.0
-"""Seconds that a process is given to answer."""
-# Channels to one target share their connection, and so the pause after a failed attempt: a process
-# that has just come back would be thought away.
+"""Seconds that a process gets to answer."""
+# By default channels to one target share their connection, and so the pause after a failed attempt: a process
+# that has just come back would seem unreachable.
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
 T = TypeVar("T")
@@ -122,12 +123,12 @@ Ask = Callable[[Any], Awaitable[T]]
 
 
 def connection(path: str) -> grpc.aio.Channel:
-    """A channel to a control socket."""
+    """Opens a channel to a control socket."""
     return grpc.aio.insecure_channel(target(path), options=_OPTIONS)
 
 
 async def ask(view: View, question: Ask[T]) -> T | None:
-    """What a process answers; None when it does not."""
+    """Asks a process; returns its answer, or None when it does not answer."""
     if not answering(view):
         return None
     try:
@@ -138,11 +139,11 @@ async def ask(view: View, question: Ask[T]) -> T | None:
 
 
 async def ask_all(views: Iterable[View], question: Ask[T]) -> list[tuple[View, T | None]]:
-    """What each process answers, at once."""
+    """Asks all processes concurrently; returns each with its answer, or None."""
     asked = list(views)
     return list(zip(asked, await asyncio.gather(*(ask(view, question) for view in asked)), strict=True))
 
 
 async def status(process: "fleet_pb2_grpc.ProcessAsyncStub") -> fleet_pb2.GetStatusResponse:
-    """How a process does: a question for `ask`."""
+    """Gets the status of a process: a question for `ask`."""
     return await process.GetStatus(fleet_pb2.GetStatusRequest())

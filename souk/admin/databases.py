@@ -1,8 +1,8 @@
-"""Where the databases of a system are, for a command that opens them from outside.
+"""Finds the databases of a system for a command that opens them from outside.
 
-A system of one process has files in its data directory. A fleet has a PostgreSQL of its own, which runs while
-the fleet does and whose passwords lie in the directory, too. SOUK_POSTGRES says otherwise: with an
-administrator's URL it goes by the passwords that a fleet made up for that server.
+A system of one process has files in its data directory. A fleet has its own PostgreSQL, which runs while the fleet
+does; its passwords are in the directory as well. SOUK_POSTGRES names another server: with an administrator's URL, the
+passwords that a fleet has generated for that server are used.
 """
 
 import os
@@ -22,29 +22,29 @@ from souk.telemetry.logs import logger
 
 FLEET = "fleet"
 POOL = 2
-"""Connections of a command to each database; the fleet needs the others."""
+"""Connections of a command to each database; the fleet needs the rest."""
 
 _log = logger("hosting")
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLocator:
-    """What the settings say, or the `server` on which a fleet made a database for each service."""
+    """The databases that the settings name, or those on the `server` on which a fleet made one for each service."""
 
     settings: Settings
     server: PostgresServer | None = None
 
     @property
     def in_files(self) -> bool:
-        """Whether they are files, which a running system keeps to itself."""
+        """Whether the databases are files, which only one process may use: a running system locks them."""
         return self.server is None and self.settings.postgres is None
 
     def has(self, service: str) -> bool:
-        """Whether there can be a database of the service."""
+        """Tells whether there can be a database of the service."""
         return self.server is None or PREFIX + service in self.server.credentials
 
     def of(self, service: str) -> Settings:
-        """The settings under which a service finds its database; raises ConfigurationError when there is none."""
+        """Gives the settings with which a service opens its database. Raises ConfigurationError if there is none."""
         if self.server is None:
             return self.settings
         if not self.has(service):
@@ -53,7 +53,10 @@ class DatabaseLocator:
 
 
 def locate_databases(settings: Settings) -> DatabaseLocator:
-    """Finds them. Raises ConfigurationError, in one line, when they are a fleet's and cannot be reached now."""
+    """Finds the databases of a system.
+
+    Raises ConfigurationError, in one line, when they are a fleet's and cannot be reached now, or are another user's.
+    """
     layout = DataLayout(settings.data.resolve())
     if layout.data.is_dir() and not os.access(layout.data, os.R_OK | os.X_OK):
         raise ConfigurationError(not_ours(settings.data))
@@ -72,7 +75,7 @@ def locate_databases(settings: Settings) -> DatabaseLocator:
 
 
 def nothing_kept(data: Path) -> str:
-    """What is said of a directory in which no system has kept anything."""
+    """Gives the message for a directory in which no system has kept data."""
     return (
         f"no system has kept data in {data}; name another directory with --data, "
         "or set SOUK_POSTGRES to where the databases are"

@@ -1,4 +1,4 @@
-"""What a supervisor answers on its control socket: `soukapi.v1.Fleet`."""
+"""The servicer of a supervisor's control socket: `soukapi.v1.Fleet`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
@@ -31,7 +31,7 @@ _log = logger("control")
 
 
 class FleetControl(fleet_pb2_grpc.FleetServicer):
-    """Serves `soukapi.v1.Fleet`. What was begun goes on when whoever asked for it goes away."""
+    """Serves `soukapi.v1.Fleet`. An operation that has begun goes on when its client disconnects."""
 
     def __init__(self, fleet: Supervised) -> None:
         self._fleet = fleet
@@ -41,15 +41,15 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
     async def ListProcesses(  # noqa: N802
         self, request: fleet_pb2.ListProcessesRequest, context: Context
     ) -> fleet_pb2.ListProcessesResponse:
-        """See the contract."""
+        """Lists every process, with its own status if it answers."""
         answers = await ask_all(self._fleet.processes(), status)
-        # Linux counts memory by going through all of it.
+        # In a thread: reading a process's memory from the kernel takes long, as the kernel goes through all of it.
         return await asyncio.to_thread(_processes, answers)
 
     async def ScaleService(  # noqa: N802
         self, request: fleet_pb2.ScaleServiceRequest, context: Context
     ) -> fleet_pb2.ScaleServiceResponse:
-        """See the contract."""
+        """Sets the number of a service's processes; returns when new ones are ready, or the surplus has drained."""
         if request.replicas < 1:
             raise InvalidArgument([Violation("replicas", "must be at least 1; `souk stop` stops a service")])
         await self._do(request.service, self._fleet.scale(request.service, request.replicas))
@@ -58,7 +58,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
     async def RestartService(  # noqa: N802
         self, request: fleet_pb2.RestartServiceRequest, context: Context
     ) -> AsyncIterator[fleet_pb2.RestartServiceResponse]:
-        """See the contract."""
+        """Replaces a service's processes one by one, and sends a line for each step."""
         lines: asyncio.Queue[str | None] = asyncio.Queue()
         work = self._begin(self._fleet.restart(request.service, lines.put_nowait))
         work.add_done_callback(lambda ended: lines.put_nowait(None))
@@ -70,21 +70,21 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
     async def StopService(  # noqa: N802
         self, request: fleet_pb2.StopServiceRequest, context: Context
     ) -> fleet_pb2.StopServiceResponse:
-        """See the contract."""
+        """Drains and ends a service's processes."""
         await self._do(request.service, self._fleet.stop(request.service))
         return fleet_pb2.StopServiceResponse()
 
     async def StartService(  # noqa: N802
         self, request: fleet_pb2.StartServiceRequest, context: Context
     ) -> fleet_pb2.StartServiceResponse:
-        """See the contract."""
+        """Starts a service that was stopped; returns when it is ready."""
         await self._do(request.service, self._fleet.start(request.service))
         return fleet_pb2.StartServiceResponse()
 
     async def ReadLogs(  # noqa: N802
         self, request: fleet_pb2.ReadLogsRequest, context: Context
     ) -> AsyncIterator[fleet_pb2.ReadLogsResponse]:
-        """See the contract."""
+        """Sends the last lines of a service's or a process's logs, and with `follow` those that are written later."""
         logs = Logs()
         try:
             count = min(max(request.lines, 0), MOST_LINES)
@@ -100,21 +100,21 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
     async def ListBreakers(  # noqa: N802
         self, request: fleet_pb2.ListBreakersRequest, context: Context
     ) -> fleet_pb2.ListBreakersResponse:
-        """See the contract."""
+        """Lists the breakers of every process."""
         return await self._overrides.breakers()
 
     async def SetBreaker(  # noqa: N802
         self, request: fleet_pb2.SetBreakerRequest, context: Context
     ) -> fleet_pb2.SetBreakerResponse:
-        """See the contract."""
+        """Sets breakers in every process, and in those that start later."""
         return await self._overrides.give(request)
 
     async def keep_orders(self) -> None:
-        """Tells new processes what was said of breakers, until it is cancelled."""
+        """Sets the breakers of new processes as an operator has set them, until it is cancelled."""
         await self._overrides.keep()
 
     async def close(self) -> None:
-        """Ends what is still being done."""
+        """Cancels the operations that still run, and waits for their end."""
         works = list(self._works)
         for work in works:
             work.cancel()
@@ -133,7 +133,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
     def _ended(self, work: asyncio.Task[None]) -> None:
         self._works.discard(work)
         if not work.cancelled() and (error := work.exception()) is not None:
-            # Whoever asked is told, unless they have left.
+            # The client gets the error as well, unless it has disconnected.
             _log.info("an operator's command failed", reason=str(error))
 
     @contextmanager
@@ -145,7 +145,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
             raise DomainError("CANNOT_BE_DONE" if known else "UNKNOWN_SERVICE", str(error)) from error
 
     def _written_by(self, name: str) -> list[tuple[str, Path]]:
-        """The logs of a service, or of one process."""
+        """Gives the logs of a service, or of one process, by instance."""
         views = self._fleet.processes()
         found = {view.instance: view.log for view in views if name in (view.service, view.instance)}
         if not found:
@@ -167,7 +167,7 @@ def _names(views: Sequence[View]) -> list[str]:
 
 @asynccontextmanager
 async def controlled(fleet: Supervised) -> AsyncIterator[FleetControl]:
-    """A servicer over a supervisor; what it still does at the end of the block is given up."""
+    """Gives a servicer for a supervisor; operations that still run when the block ends are cancelled."""
     control = FleetControl(fleet)
     keeping = asyncio.create_task(control.keep_orders(), name="standing orders")
     try:

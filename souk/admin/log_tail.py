@@ -1,6 +1,6 @@
-"""The last lines of logs, and those that come after them, across a log's rotation.
+"""Reads the last lines of logs, and the lines that follow them, across a log's rotation.
 
-All of it blocks, for as long as a read from a file takes.
+Every function blocks for as long as its reads from files take.
 """
 
 import heapq
@@ -15,11 +15,11 @@ TURNED_OVER = ".1"
 _TIME = re.compile(r'"timestamp": ?"([^"]+)"')
 
 Line = tuple[str, str]
-"""Who wrote it, and what."""
+"""The name of the process that wrote a line, and the line."""
 
 
 class LogLines:
-    """Reads one log. It need not be there yet, and may be replaced by a new one at any time."""
+    """Reads one log. The file need not exist yet, and may be replaced by a new one at any time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -27,13 +27,13 @@ class LogLines:
         self._rest = b""
 
     def last(self, count: int) -> list[str]:
-        """The last whole lines, at most `count`; `further` goes on behind them."""
+        """Gives the last whole lines, at most `count`; `further` gives those after them."""
         found = self._last(count)
         missing = count - len(found)
         return [*self._before(missing), *found] if missing > 0 else found
 
     def _before(self, count: int) -> list[str]:
-        """The last lines of the log before this one, which was rotated when it was full."""
+        """Gives the last lines of the log before this one, which was rotated when it was full."""
         before = LogLines(self._path.with_name(self._path.name + TURNED_OVER))
         lines = before._last(count)
         before.close()
@@ -54,7 +54,7 @@ class LogLines:
         return lines[-count:] if count else []
 
     def further(self) -> list[str]:
-        """Whole lines that were written since."""
+        """Gives the whole lines that were written since the last call."""
         if self._file is None:
             self._open()
         lines = self._read()
@@ -65,7 +65,7 @@ class LogLines:
         return lines
 
     def close(self) -> None:
-        """Closes the file; what follows is read from the beginning."""
+        """Closes the file; a later call reads from the beginning."""
         if self._file is not None:
             self._file.close()
         self._file, self._rest = None, b""
@@ -80,13 +80,13 @@ class LogLines:
         return [] if self._file is None else self._whole(self._rest + self._file.read())
 
     def _whole(self, text: bytes) -> list[str]:
-        """The whole lines in `text`; keeps what comes behind them."""
+        """Gives the whole lines in `text`, and keeps the rest for later."""
         lines = text.split(b"\n")
         self._rest = lines.pop()
         return [line.decode(errors="replace").rstrip("\r") for line in lines]
 
     def _replaced(self, file: BinaryIO) -> bool:
-        """Whether the path names another file, or the same one emptied."""
+        """Tells whether the path names another file now, or the file was truncated."""
         try:
             now = self._path.stat()
         except FileNotFoundError:
@@ -95,18 +95,18 @@ class LogLines:
 
 
 class Logs:
-    """Reads several logs, each by the name of who writes it."""
+    """Reads several logs, each under the name of the process that writes it."""
 
     def __init__(self) -> None:
         self._logs: dict[str, LogLines] = {}
 
     def last(self, paths: Sequence[tuple[str, Path]], count: int) -> list[Line]:
-        """The last lines of each, in order of time as far as they tell it."""
+        """Gives the last `count` lines of each log, merged by their times if they have one."""
         found = [_timed(name, self._of(name, path).last(count)) for name, path in paths]
         return [line for _, line in heapq.merge(*found, key=lambda timed: timed[0])]
 
     def further(self, paths: Sequence[tuple[str, Path]]) -> list[Line]:
-        """What each has written since; a log that is new here is read from its beginning."""
+        """Gives the lines written to each log since the last call; a log that is new is read from its beginning."""
         return [(name, line) for name, path in paths for line in self._of(name, path).further()]
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class Logs:
 
 
 def _timed(name: str, lines: list[str]) -> Iterator[tuple[str, Line]]:
-    """Lines with their times; one that tells none stays behind the one before it."""
+    """Gives lines with their times; a line without one gets the time of the line before it."""
     time = ""
     for line in lines:
         stamp = _TIME.search(line)

@@ -1,4 +1,4 @@
-"""Processes and breakers, as the control contracts tell of them."""
+"""Makes the messages of the control contracts from processes, breakers and checks."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1 import fleet_pb2
@@ -24,7 +24,7 @@ KINDS: dict[str, fleet_pb2.ProcessKind.ValueType] = {
 
 
 def process(view: View, status: fleet_pb2.GetStatusResponse | None) -> fleet_pb2.FleetProcess:
-    """A process as its supervisor sees it, and as it says it is."""
+    """Makes the message of a process from its supervisor's view and, if it answers, from its own status."""
     return fleet_pb2.FleetProcess(
         service=view.service,
         instance=view.instance,
@@ -42,7 +42,7 @@ def process(view: View, status: fleet_pb2.GetStatusResponse | None) -> fleet_pb2
 
 
 def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fleet_pb2.BreakerStatus:
-    """A breaker of `process`, which runs since `began` by the clock that breakers go by."""
+    """Makes the message of a breaker of `process`, which began at `began` in seconds of the monotonic clock."""
     now = clock.monotonic()
     snapshot = guard.breaker.snapshot(now)
     return fleet_pb2.BreakerStatus(
@@ -62,14 +62,14 @@ def breaker_status(guard: Guard, process: str, began: float, clock: Clock) -> fl
 
 
 def health_check(check: Check) -> fleet_pb2.HealthCheck:
-    """What a process depends on, as it sees it."""
+    """Makes the message of a check of a dependency."""
     return fleet_pb2.HealthCheck(
         name=check.name, well=check.well, since=timestamp(check.since), detail=check.detail, blocks=check.blocks
     )
 
 
 def timestamp(microseconds: int) -> Timestamp:
-    """A reading of `Clock.now`."""
+    """Makes a Timestamp of a time of `Clock.now`, in microseconds since 1970."""
     found = Timestamp()
     found.FromMicroseconds(microseconds)
     return found

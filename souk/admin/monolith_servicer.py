@@ -1,4 +1,4 @@
-"""A system of one process, operated like a fleet: it can be looked at, and no part of it be stopped or multiplied."""
+"""Serves the control contracts for a system of one process: commands can inspect it, but not stop or scale parts."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +17,7 @@ from souk.telemetry.logs import logger
 
 
 class OneProcess:
-    """Stands for a supervisor. `control` is its own socket, `log` the file that takes its log, if one does."""
+    """Stands for a supervisor in a system of one process. `control` is its socket, `log` its log file or None."""
 
     def __init__(self, inspected: Inspected, address: str, control: Path, log: Path | None) -> None:
         self._view = ProcessView(
@@ -35,23 +35,23 @@ class OneProcess:
         )
 
     def processes(self) -> Sequence[View]:
-        """The one."""
+        """Gives the one process."""
         return (self._view,)
 
     async def scale(self, service: str, replicas: int) -> None:
-        """Refuses."""
+        """Refuses: raises ConfigurationError."""
         self._refuse()
 
     async def restart(self, service: str, progress: Callable[[str], None]) -> None:
-        """Refuses."""
+        """Refuses: raises ConfigurationError."""
         self._refuse()
 
     async def stop(self, service: str) -> None:
-        """Refuses."""
+        """Refuses: raises ConfigurationError."""
         self._refuse()
 
     async def start(self, service: str) -> None:
-        """Refuses."""
+        """Refuses: raises ConfigurationError."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:
@@ -63,10 +63,10 @@ class OneProcess:
 
 @asynccontextmanager
 async def controlling_system(data: Path, inspected: Inspected, address: str, log: Path | None) -> AsyncIterator[None]:
-    """Lets the owner of a data directory look at the system that is this process, inside the block.
+    """Lets the owner of a data directory inspect the system that is this process, inside the block.
 
-    It takes requests at `address`, and logs to `log`, if that is a file. Where no socket can be made, it goes
-    on without, and says so in the log.
+    The system takes requests at `address`, and logs to the file `log` if there is one. If no socket can be made, the
+    system goes on without one, and a warning is logged.
     """
     layout = _layout(data)
     async with AsyncExitStack() as stack:

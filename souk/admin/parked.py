@@ -1,6 +1,6 @@
-"""What is parked in the databases of a system, for an operator.
+"""Lists and retries what is parked in the databases of a system, for an operator.
 
-A fleet may go on working meanwhile, and must, where PostgreSQL is its own; SQLite files have to be free.
+A fleet may run meanwhile, and must if PostgreSQL is its own; SQLite files must not be in use.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -28,12 +28,12 @@ from souk.store.database import Database, Transaction
 from souk.store.sqlite.database import SqliteDatabase
 
 MOST = 10_000
-"""Steps and events of a service that are looked at, the oldest first."""
+"""Steps, and events, of a service that are listed, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParkedStepView:
-    """A saga's step, `undo` if it is going back; `since` is in microseconds. All parked steps of a run share `id`."""
+    """A saga's step, or with `undo` its undo; `since` is in microseconds. All parked steps of a run share `id`."""
 
     service: str
     id: str
@@ -65,13 +65,13 @@ Parked = ParkedStepView | ParkedEvent
 
 
 class Parking:
-    """What is parked in the databases of some services, by name; `at_work` when the system goes on meanwhile."""
+    """What is parked in the databases of services, by name; `at_work` if the system may run meanwhile."""
 
     def __init__(self, databases: dict[str, Database], at_work: bool) -> None:
         self._databases, self.at_work = databases, at_work
 
     async def all(self) -> list[Parked]:
-        """Everything, service by service, steps before events, the oldest first."""
+        """Lists what is parked, service by service, steps before events, the oldest first."""
         found: list[Parked] = []
         for service, database in self._databases.items():
             steps = await database.read(lambda tx: maintenance.parked(tx, MOST))
@@ -80,7 +80,7 @@ class Parking:
         return found
 
     async def retry(self, them: Iterable[Parked]) -> None:
-        """Lets them be tried again when the system next runs: their tries count from nothing."""
+        """Lets these be tried again, as soon as the system runs: their count of tries begins at zero."""
         done: set[tuple[str, str]] = set()
         for one in them:
             if (one.service, one.id) in done:
@@ -108,9 +108,9 @@ def _event(service: str, parked: event_store.Parked) -> ParkedEvent:
 
 @asynccontextmanager
 async def parking(settings: Settings, services: Iterable[Service], clock: Clock) -> AsyncIterator[Parking]:
-    """Opens the databases of a system: every file in its data directory, which is held meanwhile.
+    """Opens the databases of a system: every file in its data directory, which is locked inside the block.
 
-    On PostgreSQL, where a system may go on working, those of `services` instead. Raises
+    On PostgreSQL, where the system may run meanwhile, it opens those of `services` instead. Raises
     ConfigurationError, in one line, when one cannot be used.
     """
     where = locate_databases(settings)
@@ -160,7 +160,8 @@ async def _on_servers(
 
 @contextmanager
 def _alone(data: Path, services: Iterable[str]) -> Iterator[None]:
-    """Keeps out a system of one process, and services that are processes of their own."""
+    """Locks the data directory against a system of one process, and its folders against services in processes of their
+    own."""
     with ExitStack() as locks:
         locks.enter_context(held(data))
         for service in services:
@@ -170,5 +171,5 @@ def _alone(data: Path, services: Iterable[str]) -> Iterator[None]:
 
 
 async def _has_tables(tx: Transaction) -> bool:
-    """Whether it is a database of a service; a start that failed may leave an empty one."""
+    """Tells whether a file is a database of a service; a start that failed may leave an empty one."""
     return await tx.fetch_one("SELECT 1 AS one FROM sqlite_master WHERE name = 'souk_outbox_delivery'") is not None

@@ -1,6 +1,6 @@
-"""The record of what a supervisor started, by which the next one finds what was left behind.
+"""The record of the processes that a supervisor started, by which the next one finds those that were left behind.
 
-A process is only taken for ours when its number, its start and its command line agree.
+A process is taken for one of them only when its pid, its start time and its command line agree.
 """
 
 import json
@@ -15,7 +15,10 @@ from souk.telemetry.proc import ProcessIdentity, identity
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process that was started under a name; `kind` is service, gateway, companion (an emulator) or engine."""
+    """A process that was started under a name, and the signal that asks it to end.
+
+    `kind` is service, gateway, companion (an emulator) or engine.
+    """
 
     name: str
     kind: str
@@ -24,12 +27,12 @@ class Started:
 
 
 def encode(boot: str, started: list[Started]) -> str:
-    """The record's text."""
+    """Gives the text of the record."""
     return json.dumps({"boot": boot, "started": [asdict(one) for one in started]}, indent=1)
 
 
 def decode(text: str, boot: str) -> list[Started]:
-    """What the record says; nothing when it is damaged, or of another boot of the machine."""
+    """Reads the processes in the record; none if it is damaged, or from another boot of the machine."""
     try:
         found = json.loads(text)
         if found["boot"] != boot:
@@ -48,19 +51,19 @@ def _started(entry: dict[str, object]) -> Started:
 
 
 def surviving(started: list[Started], identify: Callable[[int], ProcessIdentity | None] = identity) -> list[Started]:
-    """Those that still run, and are the same."""
+    """Gives those that still run and are the same processes."""
     return [one for one in started if identify(one.process.pid) == one.process]
 
 
 class ProcessesFile:
-    """Keeps the record at `path` as it changes. It need not outlive the machine, so it is not synced."""
+    """Writes the record at `path` at each change. It need not survive a crash of the machine, so it is not synced."""
 
     def __init__(self, path: Path, boot: str) -> None:
         self._path, self._boot = path, boot
         self._started: dict[int, Started] = {}
 
     def left_behind(self) -> list[Started]:
-        """What an earlier supervisor started and nobody has ended."""
+        """Gives the processes that an earlier supervisor started and that still run."""
         try:
             text = self._path.read_text()
         except OSError:
@@ -68,13 +71,13 @@ class ProcessesFile:
         return surviving(decode(text, self._boot))
 
     def add(self, name: str, kind: str, signal: int, pid: int, words: tuple[str, ...]) -> None:
-        """A process was started by these words, and is asked to end by `signal`.
+        """Adds a process that was started by these words, and is asked to end by `signal`.
 
-        Raises OSError when that cannot be written down: then it is not recorded.
+        Raises OSError when the record cannot be written: then the process is not in it.
         """
         process = identity(pid)
         if process is not None:
-            # For a moment after its start a process has no command line yet.
+            # The words given: for a moment after its start a process has no command line yet.
             self._started[pid] = Started(name, kind, signal, replace(process, command=words))
             try:
                 self._write()
@@ -83,7 +86,8 @@ class ProcessesFile:
                 raise
 
     def remove(self, pid: int) -> None:
-        """It has ended. Where that cannot be written down, the record names one more, who is known to be gone."""
+        """Removes a process that has ended. If the record cannot be written it still names the process, which does no
+        harm: `left_behind` finds that it has ended."""
         if self._started.pop(pid, None) is not None:
             with suppress(OSError):
                 self._write()

@@ -1,4 +1,4 @@
-"""What a process says of itself on its control socket: `soukapi.v1.Process`."""
+"""The servicer of a process's control socket: `soukapi.v1.Process`."""
 
 import asyncio
 import os
@@ -31,10 +31,10 @@ def _nothing() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What is to be seen of this process.
+    """What operators can see of this process.
 
-    `traffic` counts its requests, `health` is what it depends on. `away` tells why the registry cannot be
-    reached, or the empty text. `metrics_address` is where its metrics can be read over HTTP, empty for nowhere.
+    `traffic` counts its requests, `health` has the checks of what it depends on. `away` gives the reason why the
+    registry cannot be reached, or "". `metrics_address` is where its metrics are served over HTTP, "" for nowhere.
     """
 
     service: str
@@ -57,7 +57,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
         self._began = inspected.clock.monotonic()
 
     async def GetStatus(self, request: fleet_pb2.GetStatusRequest, context: Context) -> fleet_pb2.GetStatusResponse:  # noqa: N802
-        """See the contract."""
+        """Gives the status of this process: its requests, its memory, and the checks of its dependencies."""
         inspected = self._inspected
         return fleet_pb2.GetStatusResponse(
             service=inspected.service,
@@ -77,7 +77,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
     async def ListBreakers(  # noqa: N802
         self, request: fleet_pb2.ListBreakersRequest, context: Context
     ) -> fleet_pb2.ListBreakersResponse:
-        """See the contract."""
+        """Lists the breakers of this process."""
         inspected = self._inspected
         return fleet_pb2.ListBreakersResponse(
             breakers=[
@@ -86,7 +86,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
         )
 
     async def SetBreaker(self, request: fleet_pb2.SetBreakerRequest, context: Context) -> fleet_pb2.SetBreakerResponse:  # noqa: N802
-        """See the contract."""
+        """Sets breakers of this process; returns those that it has set."""
         inspected = self._inspected
         if request.mode not in MODES:
             raise InvalidArgument([Violation("mode", "must be given")])
@@ -104,7 +104,7 @@ def _duration(seconds: float) -> Duration:
 
 @asynccontextmanager
 async def inspecting(inspected: Inspected) -> AsyncIterator[ProcessControl]:
-    """A servicer whose rate of requests is measured inside the block."""
+    """Gives a servicer, whose request rate is measured inside the block."""
     rate = RequestRate(inspected.traffic, inspected.clock)
     sampling = asyncio.create_task(rate.run(), name="request rate")
     try:
@@ -117,7 +117,7 @@ async def inspecting(inspected: Inspected) -> AsyncIterator[ProcessControl]:
 
 @asynccontextmanager
 async def controlling(path: Path | None, inspected: Inspected) -> AsyncIterator[None]:
-    """Answers on the private socket `path` inside the block; without a path nobody can ask.
+    """Serves on the private socket `path` inside the block; without a path it serves nothing.
 
     Raises ConfigurationError, in one line, when the socket cannot be made.
     """
@@ -130,11 +130,11 @@ async def controlling(path: Path | None, inspected: Inspected) -> AsyncIterator[
 
 EVERY = 1.0
 KEPT = 6
-"""Samples that are kept: the rate is that of the time between the oldest and now."""
+"""Samples that are kept: the rate is measured from the oldest sample until now."""
 
 
 class RequestRate:
-    """Samples a count again and again; see `run`."""
+    """Measures requests per second, from samples that `run` takes every EVERY seconds."""
 
     def __init__(self, traffic: Traffic, clock: Clock) -> None:
         self._traffic, self._clock = traffic, clock
@@ -142,11 +142,11 @@ class RequestRate:
         self.sample()
 
     def sample(self) -> None:
-        """Remembers what has been served by now."""
+        """Remembers how many requests were served so far."""
         self._samples.append((self._clock.monotonic(), self._traffic.served))
 
     def __call__(self) -> float:
-        """The rate as of now."""
+        """Gives the present rate, in requests per second."""
         then, served = self._samples[0]
         passed = self._clock.monotonic() - then
         return (self._traffic.served - served) / passed if passed > 0 else 0.0

@@ -1,6 +1,6 @@
-"""What a fleet tells of its processes, and what control needs of a supervisor, in its own words.
+"""The state of a fleet's processes, and the ports to a supervisor that the servicers here need.
 
-`souk.supervisor` has one, and a system of one process stands for one, too: `monolith_servicer`.
+`souk.supervisor.fleet` implements them, and `monolith_servicer` does for a system of one process.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,16 +14,16 @@ SERVICE, GATEWAY, EMULATOR, ENGINE = "service", "gateway", "companion", "engine"
 STARTING, READY, DRAINING, BACKING_OFF, STOPPED, FAILED = (
     "starting", "ready", "draining", "backing off", "stopped", "failed",
 )  # fmt: skip
-"""States of a process. `failed` could not even be started."""
+"""States of a process. `failed`: it could not even be started."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessView:
-    """A process as it is at this moment.
+    """The state of a process at one moment.
 
     `restarts` counts how often it was started again after it had died. `started_at` is in
-    microseconds since 1970, 0 before its first start. `control` is its control socket, "" where it has
-    none. `why` says why it is not ready, and is "" when it is.
+    microseconds since 1970, 0 before its first start. `control` is the path of its control socket, "" if it has
+    none. `why` is the reason why it is not ready, "" when it is.
     """
 
     service: str
@@ -42,11 +42,11 @@ class ProcessView:
 SYSTEM = "system"
 """The kind of a process that is the whole system."""
 NO_LOG = Path()
-"""The log of a process that keeps none."""
+"""The log of a process that writes no log file."""
 
 
 class View(Protocol):
-    """A process at this moment; see `ProcessView`."""
+    """The state of a process at one moment; see `ProcessView`."""
 
     @property
     def service(self) -> str: ...
@@ -73,23 +73,23 @@ class View(Protocol):
 
 
 def answering(view: View) -> bool:
-    """Whether a process can be asked: it is of ours, not an engine or what stands for the world outside."""
+    """Tells whether a process answers on a control socket: services and gateways do, engines and emulators do not."""
     return bool(view.control) and view.kind in {SERVICE, GATEWAY, SYSTEM}
 
 
 class Supervised(Protocol):
-    """A supervisor. What cannot be done raises ConfigurationError, in one line for people."""
+    """A supervisor. Its methods raise ConfigurationError, in one line for the operator, when they cannot do it."""
 
     def processes(self) -> Sequence[View]:
-        """Every process, engines and stopped services included."""
+        """Gives every process, engines and stopped services included."""
         ...
 
     async def scale(self, service: str, replicas: int) -> None:
-        """Returns when the new ones are ready, or the surplus has drained."""
+        """Sets the number of a service's processes; returns when new ones are ready, or the surplus has drained."""
         ...
 
     async def restart(self, service: str, progress: Callable[[str], None]) -> None:
-        """Replaces a service's processes one by one, and tells of each step."""
+        """Replaces a service's processes one by one, and calls `progress` with a line for each step."""
         ...
 
     async def stop(self, service: str) -> None:

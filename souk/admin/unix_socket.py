@@ -1,7 +1,7 @@
-"""A unix socket that nobody but its owner can open, and contracts served on it.
+"""Serves contracts on a unix socket that only its owner can open.
 
-What keeps others out is the rights: the socket is 0600 and lies in a folder that is 0700, so that there
-is no moment at which it could be opened. (gRPC shows no one the peer's credentials of a unix socket.)
+File modes keep other users out: the socket is 0600 and in a folder that is 0700, so that there is no moment
+at which they could open it. (gRPC does not show a server the peer's credentials of a unix socket.)
 """
 
 import os
@@ -21,17 +21,17 @@ from souk.runtime.data.directory import private
 
 _SOCKET = 0o600
 _GRACE = 0.5
-"""Seconds for an operator's question that is being answered when the process stops."""
+"""Seconds for a call that is being answered when the process stops."""
 
 
 def target(path: Path | str) -> str:
-    """A socket's path as gRPC takes it, whatever its folder is called."""
+    """Gives the gRPC target of a socket's path, whatever characters the path has."""
     return f"unix:{quote(str(path))}"
 
 
 @asynccontextmanager
 async def serving(path: Path, servicers: Mapping[ServiceDescriptor, object], clock: Clock) -> AsyncIterator[None]:
-    """Serves contracts on a socket inside the block; raises ConfigurationError, in one line, when it cannot."""
+    """Serves contracts on a socket inside the block. Raises ConfigurationError, in one line, when it cannot."""
     _require_short(path)
     private(path.parent)
     dispatcher = Dispatcher(None, clock)
@@ -49,7 +49,7 @@ async def serving(path: Path, servicers: Mapping[ServiceDescriptor, object], clo
 
 
 def _require_short(path: Path) -> None:
-    """What the system would refuse is refused in a line of ours: gRPC writes one of its own to standard error."""
+    """Checks the length of a path. Raises ConfigurationError before gRPC fails, which would write to standard error."""
     size = len(os.fsencode(path))
     if size > LONGEST_PATH:
         raise ConfigurationError(

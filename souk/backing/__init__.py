@@ -1,1 +1,1 @@
-"""Engines that Souk starts: PostgreSQL and Valkey."""
+"""The engines that Souk starts: PostgreSQL and Valkey."""

@@ -1,4 +1,4 @@
-"""Passwords that the supervisor made up, kept for the next start in a file that only its owner reads."""
+"""Passwords that the supervisor has generated, kept for the next start in a file that only its owner can read."""
 
 import json
 import secrets
@@ -21,7 +21,10 @@ class Credentials:
         return role in self._passwords
 
     def password(self, role: str) -> str:
-        """A role's password; made up, and on disk, before it is told for the first time. It needs no quoting."""
+        """Gives a role's password, generating it at the first call; it is on disk before it is returned.
+
+        It needs no quoting in URLs and in SQL.
+        """
         if role not in self._passwords:
             self._passwords[role] = secrets.token_urlsafe(_BYTES)
             self._write()

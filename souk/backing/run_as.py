@@ -1,7 +1,8 @@
-"""PostgreSQL refuses to run as root: then it runs as a user of its own, in a directory that others may pass through.
+"""The user that PostgreSQL runs as when root starts a fleet: PostgreSQL refuses to run as root.
 
-What one user's processes keep, every other process of that user can read. So it is a user that nothing else
-runs as: SOUK_POSTGRES_USER, or `souk-postgres`, which is made when it is missing.
+Processes of one user can read each other's files. So PostgreSQL gets a user that nothing else runs as:
+SOUK_POSTGRES_USER, or `souk-postgres`, which is created if it is missing. The data directory then lets that user
+pass through.
 """
 
 import os
@@ -20,15 +21,15 @@ _MAKE = (
     ("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false"),
     ("adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/bin/false"),
 )
-"""How a user is made, by Debian, Fedora and the like, and by busybox."""
+"""The commands that make a user: on Debian, Fedora and the like, and with busybox."""
 
 User = pwd.struct_passwd
 
 
 def engine_user(name: str | None = None) -> User | None:
-    """Who PostgreSQL runs as instead of root: the user `name`, or one of its own. None when this process is not root's.
+    """Gives the user that PostgreSQL runs as: `name`, or its default user; None when this process is not root's.
 
-    Raises ConfigurationError, in one line with the way out, when there is none and none can be made.
+    Raises ConfigurationError, in one line with the remedy, when there is no such user and none can be made.
     """
     if os.geteuid():
         return None
@@ -54,7 +55,7 @@ def _made() -> User:
             done = subprocess.run((program, *options, NAME), capture_output=True, text=True, check=False)
             why = done.stderr.strip().rpartition("\n")[2] or f"{program} ended with status {done.returncode}"
             break
-    # Whoever else starts a fleet at this moment may have made it.
+    # Another start of a fleet at this moment may have made the user.
     found = _named(NAME)
     if found is None:
         raise ConfigurationError(
@@ -65,26 +66,26 @@ def _made() -> User:
 
 
 def give_to(user: User | None, descriptor: int) -> None:
-    """Makes an open file that user's."""
+    """Gives an open file to this user; None changes nothing."""
     if user is not None:
         os.fchown(descriptor, user.pw_uid, user.pw_gid)
 
 
 def hand_over(folder: Path, user: User | None) -> None:
-    """Makes a folder, with all that is in it, that user's, if it is another's. Nobody may be at work in it."""
+    """Gives a folder and all that is in it to this user, if it is another's. No process may use it meanwhile."""
     if user is None or folder.lstat().st_uid == user.pw_uid:
         return
     for path, folders, files in os.walk(folder):
         for name in (*folders, *files):
             os.lchown(os.path.join(path, name), user.pw_uid, user.pw_gid)
-    # Last, so that a hand-over that was interrupted is done again.
+    # The folder comes last, so that a change that was interrupted is done again.
     os.lchown(folder, user.pw_uid, user.pw_gid)
 
 
 def let_pass(data: Path, user: User | None) -> None:
-    """Lets that user through our own data directory, without letting it list or read what is in it.
+    """Lets this user pass through our data directory, without listing or reading what is in it.
 
-    Raises ConfigurationError, in one line, when a folder above does not let it through: that one is not ours.
+    Raises ConfigurationError, in one line, when a folder above it does not let the user pass: we do not change that.
     """
     if user is not None:
         data.chmod(_PASS_THROUGH)
@@ -92,7 +93,7 @@ def let_pass(data: Path, user: User | None) -> None:
 
 
 def require_reachable(path: Path, user: User | None, what: str, otherwise: str) -> None:
-    """Raises ConfigurationError when that user may not enter a folder above `path`."""
+    """Checks a path. Raises ConfigurationError when this user may not enter a folder above it."""
     if user is None:
         return
     for folder in reversed(path.resolve().parents):
@@ -105,7 +106,7 @@ def require_reachable(path: Path, user: User | None, what: str, otherwise: str) 
 
 
 def make_for(user: User | None, folder: Path) -> None:
-    """Makes a folder that this user alone can read; None is the user of this process."""
+    """Makes a folder that only this user can read; None means the user of this process."""
     folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)

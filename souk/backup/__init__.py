@@ -1,1 +1,1 @@
-"""Consistent copies of a running system, and bringing them back."""
+"""Backup: makes consistent copies of a running system, checks them, and restores them."""

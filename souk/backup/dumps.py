@@ -1,4 +1,4 @@
-"""Databases on a PostgreSQL server, dumped and brought back by PostgreSQL's own programs."""
+"""Dumps and restores databases on a PostgreSQL server, by PostgreSQL's own programs."""
 
 import asyncio
 import importlib
@@ -18,7 +18,7 @@ PATIENCE = 10.0
 
 
 def dumping(program: str = "pg_dump") -> str:
-    """The path of a program of PostgreSQL. Raises ConfigurationError when it is not installed."""
+    """Finds a program of PostgreSQL; returns its path. Raises ConfigurationError when it is not installed."""
     found = next((folder / program for folder in candidates() if (folder / program).exists()), None)
     path = str(found) if found is not None else shutil.which(program)
     if path is None:
@@ -28,7 +28,7 @@ def dumping(program: str = "pg_dump") -> str:
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncIterator[Any]:
-    """A connection to a database; raises ConfigurationError, without a password, when there is none."""
+    """Connects to a database. Raises ConfigurationError, without a password, when it cannot be reached."""
     try:
         driver = importlib.import_module("asyncpg")
     except ModuleNotFoundError:
@@ -45,7 +45,7 @@ async def connect(url: str) -> AsyncIterator[Any]:
 
 
 async def dump(url: str, snapshot: str, target: Path) -> None:
-    """Writes what a snapshot sees of a database."""
+    """Writes a database, as an exported snapshot sees it, into the file `target`."""
     os.makedirs(target.parent, exist_ok=True, mode=0o700)
     private_files.create_empty(target)
     words = ("--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}", f"--file={target}")
@@ -53,7 +53,7 @@ async def dump(url: str, snapshot: str, target: Path) -> None:
 
 
 async def bring_back(url: str, source: Path) -> None:
-    """Fills an empty database; raises ConfigurationError when it is not empty."""
+    """Restores a dump into an empty database. Raises ConfigurationError when the database is not empty."""
     async with connect(url) as connection:
         if await connection.fetchval("SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1"):
             name = urlsplit(url).path.lstrip("/")
@@ -63,7 +63,7 @@ async def bring_back(url: str, source: Path) -> None:
 
 
 async def _run(program: str, url: str, *words: str) -> None:
-    """The password goes by the environment: everybody may read another's arguments."""
+    """Runs a program of PostgreSQL, with the password in its environment, because every user can read arguments."""
     parts = urlsplit(url)
     user, at, rest = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")

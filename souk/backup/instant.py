@@ -1,9 +1,9 @@
-"""One instant of all databases of a system that goes on working.
+"""Takes a snapshot of all databases of a running system at one instant.
 
-    lock every database against writers -> a snapshot of each -> let go of the locks -> copy the snapshots
+    lock every database against writers -> take a snapshot of each -> release the locks -> copy the snapshots
 
-No transaction spans two databases and none calls anybody, so that these locks cannot wait for each other in a
-circle. While all are held, nothing commits anywhere: the snapshots are what a power failure at that instant would
+No transaction spans two databases and none makes a call, so these locks cannot wait for each other in a circle.
+While all are held, nothing commits in any database: the snapshots are what a power failure at that instant would
 leave, and a system that is started on them goes on as after one.
 """
 
@@ -23,23 +23,23 @@ from souk.kernel.errors import ConfigurationError
 PATIENCE = 30.0
 """Seconds in which the instant must be found."""
 LONGEST_TRY = 2.0
-"""Seconds for which writers may wait at most, in one try: they give up after five."""
+"""Seconds for which writers wait at most in one try; they give up after five seconds."""
 SHORTEST = 0.02
-"""Seconds for which the locks are held at least: longer than the steps of the clock of file times."""
+"""Seconds for which the locks are held at least: longer than the resolution of file times."""
 _LOCK_TIMEOUT = "300ms"
-"""Shorter than PostgreSQL's deadlock_timeout: of us and a writer, it is us who step back."""
+"""Shorter than PostgreSQL's deadlock_timeout: in a deadlock with a writer, this transaction gives up first."""
 _PAUSE = 0.0005
 _PRIMARY = 0xFF
-"""The octet of an error code of SQLite that says what went wrong; the others say where."""
+"""Masks the octet of SQLite's extended error code that is the primary code."""
 _TABLES = "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """Snapshots, which last as long as the block that gives this.
+    """Snapshots, which last as long as the block of `one_instant`.
 
-    `files` are readers of SQLite files, by path; `servers` are ids of exported snapshots, by service. `at` is the
-    time, in seconds since 1970; writers waited `waited` seconds.
+    `files` are connections that read SQLite files at the instant, by path; `servers` are ids of exported snapshots,
+    by service. `at` is the instant, in seconds since 1970; writers waited for `waited` seconds.
     """
 
     files: Mapping[Path, sqlite3.Connection]
@@ -49,14 +49,14 @@ class Instant:
 
 
 class _Busy(Exception):
-    """Some writer has not ended in time."""
+    """A writer has not ended in time."""
 
 
 @asynccontextmanager
 async def one_instant(files: Sequence[Path], servers: Mapping[str, Any]) -> AsyncIterator[Instant]:
     """Takes a snapshot of these SQLite files, and of the databases to which `servers` are connections.
 
-    Raises ConfigurationError when writers did not let it for 30 seconds.
+    Raises ConfigurationError when no try to lock them all succeeds within PATIENCE seconds.
     """
     async with AsyncExitStack() as stack:
         until = time.monotonic() + PATIENCE
@@ -93,7 +93,7 @@ async def _tried(files: Sequence[Path], servers: Mapping[str, Any]) -> AsyncIter
 
 
 def _lock_file(path: Path, until: float) -> Callable[[], None]:
-    """Keeps writers out of a file; returns what lets them in again."""
+    """Locks a file against writers; returns the function that releases the lock."""
     connection = _connect(path)
     while True:
         try:
@@ -121,7 +121,7 @@ def _reader(path: Path, stack: ExitStack) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Not read-only: that could not read a file whose last writer was killed."""
+    """Connects to a file, with the right to write: read-only, a file whose last writer was killed cannot be read."""
     where = f"{path.absolute().as_uri()}?mode=rw"
     try:
         return sqlite3.connect(where, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
@@ -134,12 +134,12 @@ def _unreadable(path: Path, error: sqlite3.Error) -> ConfigurationError:
 
 
 async def _locked_servers(servers: Mapping[str, Any]) -> list[str]:
-    """Keeps writers out of the databases, and takes the snapshots; `_let_go` lets them in again."""
+    """Locks the databases against writers, and takes the snapshots; `_let_go` releases the locks."""
     try:
         for connection in servers.values():
             await _lock_server(connection)
         for connection in servers.values():
-            await connection.fetchval("SELECT 1")  # from here on the transaction sees what it sees now
+            await connection.fetchval("SELECT 1")  # the first query takes the transaction's snapshot
     except BaseException as error:
         for connection in servers.values():
             with contextlib.suppress(Exception):
@@ -160,7 +160,7 @@ async def _lock_server(connection: Any) -> None:
 
 
 async def _let_go(servers: Mapping[str, Any]) -> None:
-    """The locks belong to the savepoint, the snapshot to the transaction."""
+    """Releases the locks, which belong to the savepoint; the snapshots stay, as they belong to the transactions."""
     for connection in servers.values():
         await connection.execute("ROLLBACK TO SAVEPOINT writers_wait")
         await connection.execute("RELEASE SAVEPOINT writers_wait")

@@ -1,10 +1,10 @@
-"""`souk backup`: a consistent copy of a system that goes on working.
+"""Makes a backup (`souk backup`): a consistent copy of a running system.
 
     BACKUP/data/...             files of the data directory; SQLite files by SQLite's own online backup
     BACKUP/postgres/order.dump  databases on a PostgreSQL server, by pg_dump
-    BACKUP/backup.json          what it is, and a digest of every file
+    BACKUP/backup.json          the manifest of the data directory, and a digest of every file
 
-It is made beside, as BACKUP.partial, and renamed when it is whole.
+It is written into BACKUP.partial, which is renamed when it is complete.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from souk.store.sqlite.same_file import identity_of
 Progress = Callable[[str], None]
 _SQLITE = b"SQLite format 3\0"
 _ENGINES = frozenset({"postgres", "valkey", "run", "logs", "fleet", "lost+found"})
-"""Folders of the data directory that are not copied as files, or not at all."""
+"""Folders of the data directory that are not copied as files (PostgreSQL is dumped), or not at all."""
 _PAGES = 2_000
 _PRIVATE = 0o700
 
@@ -42,9 +42,9 @@ _PRIVATE = 0o700
 async def make_backup(
     settings: Settings, services: Iterable[Service], target: Path, progress: Progress
 ) -> BackupRecord:
-    """Copies the system on a data directory; returns what was copied.
+    """Copies the system on a data directory into `target`; returns the record of the backup.
 
-    Raises ConfigurationError, in one line, when there is none, it cannot be read, or `target` already exists.
+    Raises ConfigurationError, in one line, when there is no system, it cannot be read, or `target` already exists.
     """
     kept = _kept(settings, target)
     try:
@@ -60,9 +60,10 @@ async def make_backup(
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """An empty folder that this process alone uses, and that is gone afterwards, unless it was renamed.
+    """Gives an empty folder that this process alone uses, and removes it after the block unless it was renamed.
 
-    Raises ConfigurationError when another process makes the same backup. One that was killed has left its folder.
+    Raises ConfigurationError when another process makes the same backup. A process that was killed may have left the
+    folder; it is emptied then.
     """
     partial = target.with_name(f"{target.name}.partial")
     partial.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
@@ -131,7 +132,7 @@ async def _copied(
 async def _servers(
     settings: Settings, services: Iterable[Service], kept: manifest.Manifest
 ) -> AsyncIterator[tuple[dict[str, str], dict[str, Any]]]:
-    """URLs of, and connections to, the databases on a server, by service."""
+    """Gives the URLs of the databases on a server, and connections to them, by service."""
     if kept.databases == manifest.FILES:
         yield {}, {}
         return
@@ -163,21 +164,22 @@ def _copy_database(reader: sqlite3.Connection, target: Path) -> None:
     target.touch(mode=0o600)
     with closing(sqlite3.connect(target, isolation_level=None)) as copy:
         reader.backup(copy, pages=_PAGES)
-        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # no second file; who opens it next chooses again
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # no second file; the next start sets the mode again
         (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise ConfigurationError(f"the database {target.name} is damaged: {found}")
 
 
 def _copy_files(data: Path, partial: Path, instant: Instant) -> None:
-    """Copies what was in the folders at the instant: what was written later is done again by whoever goes on."""
+    """Copies files as they were at the instant: files that were written later are left out, as a system that starts on
+    the copy writes them again."""
     for path in _plain_files(data):
         if path not in instant.files:
             copy_if_there(path, _copy_of(path, data, partial), instant.at)
 
 
 def _databases(data: Path, kept: manifest.Manifest) -> list[Path]:
-    """The SQLite files, those that the manifest names surely among them."""
+    """Finds the SQLite files. Raises ConfigurationError when one that the manifest names is not among them."""
     found = sorted(
         path for path in regular_files(data, _ENGINES) if path.suffix == ".db" and begins_with(path, _SQLITE)
     )

@@ -1,4 +1,4 @@
-"""What a backup says of itself: BACKUP/backup.json, with a digest of every file."""
+"""The record of a backup: BACKUP/backup.json, with a digest of every file."""
 
 import hashlib
 import json
@@ -19,9 +19,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class BackupRecord:
-    """`manifest` is that of the data directory; `files` maps paths in the backup to digest and octets.
+    """The content of backup.json.
 
-    `made_at` is the instant that was copied, in UTC; writers waited `waited` seconds for it.
+    `manifest` is that of the data directory; `files` maps paths in the backup to digest and size in octets.
+    `made_at` is the instant that was copied, in UTC; writers waited for `waited` seconds.
     """
 
     manifest: Manifest
@@ -32,23 +33,26 @@ class BackupRecord:
 
     @property
     def octets(self) -> int:
-        """How large it is."""
+        """The size of all files, in octets."""
         return sum(int(one["octets"]) for one in self.files.values())
 
 
 def described(path: Path) -> dict[str, Any]:
-    """Digest and size of a file."""
+    """Gives the digest and the size of a file."""
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "octets": path.stat().st_size}
 
 
 def write(backup: Path, record: BackupRecord) -> None:
-    """Writes it last: a backup without it is not whole."""
+    """Writes the record; must be called last, because a backup without a record is not complete."""
     private_files.replace(backup / FILE, json.dumps(asdict(record), indent=1).encode())
 
 
 def read(backup: Path) -> BackupRecord:
-    """Raises ConfigurationError for what is no backup, a damaged one, or one of a newer version."""
+    """Reads the record of a backup.
+
+    Raises ConfigurationError when it is not a backup, is damaged, or was made by a newer version.
+    """
     try:
         document = json.loads((backup / FILE).read_text())
         kept = manifest.parsed(document.pop("manifest"))
@@ -74,7 +78,7 @@ def _parsed(kept: Manifest, document: dict[str, Any]) -> BackupRecord:
 
 
 def check(backup: Path, record: BackupRecord, progress: Callable[[str], None]) -> None:
-    """Raises ConfigurationError, which names the first file that is missing, other than it was, or too many."""
+    """Checks the files of a backup. Raises ConfigurationError, naming the first that is missing, changed or extra."""
     there = {str(path.relative_to(backup)) for path in backup.rglob("*") if path.is_file()} - {FILE}
     for name in sorted(there - record.files.keys()):
         raise ConfigurationError(f"the backup {backup} is damaged: {name} does not belong to it")

@@ -1,7 +1,7 @@
-"""`souk restore`: a backup, checked and put into an empty data directory.
+"""Checks a backup and restores it into an empty data directory (`souk restore`).
 
-While it goes on, DATA/souk.restoring is there, and no system starts on the directory. Whatever ends it before its
-end, but a kill, empties the directory again.
+During a restore the file DATA/souk.restoring exists, and no system starts on the directory. If the restore fails or
+is cancelled, the directory is emptied again; only a kill leaves it as it is.
 """
 
 import asyncio
@@ -37,10 +37,10 @@ _LEFT_ALONE = frozenset({"lost+found", "souk.lock"})
 
 
 async def restore_backup(backup: Path, settings: Settings, clock: Clock, progress: Progress) -> BackupRecord:
-    """Checks a backup and brings it back; returns what it holds.
+    """Checks a backup and restores it; returns its record.
 
-    Raises ConfigurationError, in one line, when it is damaged or of a newer version, the data directory is not
-    empty, or the databases on a given server are not.
+    Raises ConfigurationError, in one line, when the backup is damaged or of a newer version, the data directory is
+    not empty, or the databases on a given server are not.
     """
     found = record.read(backup)
     _require_empty(settings.data)
@@ -60,7 +60,7 @@ async def restore_backup(backup: Path, settings: Settings, clock: Clock, progres
 
 
 def check_backup(backup: Path, progress: Progress) -> BackupRecord:
-    """Only checks it."""
+    """Checks a backup without restoring it; returns its record. Raises ConfigurationError when it is damaged."""
     found = record.read(backup)
     _check(backup, found, progress)
     return found
@@ -100,7 +100,7 @@ async def _restored(backup: Path, found: BackupRecord, settings: Settings, clock
 
 
 def _openings(data: Path, kept: Manifest) -> dict[str, int]:
-    """How often each file was opened when it was copied."""
+    """Reads from each copied file how often it had been opened."""
     if kept.databases != manifest.FILES:
         return dict(kept.services)
     return {name: _opening(path_of(data, name)) for name in kept.services}
@@ -123,7 +123,8 @@ def _copy(source: Path, data: Path) -> None:
 
 @asynccontextmanager
 async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncIterator[Mapping[str, str]]:
-    """A new database for each service, on the given server, or on one of the fleet's own that runs meanwhile."""
+    """Gives the URL of a new database for each service, on the given server, or on the fleet's own PostgreSQL, which
+    runs inside the block."""
     layout = DataLayout(settings.data.resolve())
     names = sorted(kept.services)
     make(layout.processes.parent)
@@ -143,7 +144,8 @@ async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncI
 
 @asynccontextmanager
 async def _on_given(url: str, credentials: Credentials, names: Sequence[str]) -> AsyncIterator[Mapping[str, str]]:
-    """Databases that are there, or those that an administrator makes; these are gone again when the block fails."""
+    """Gives the URLs of existing databases, or of databases that it makes, which are removed again if the block
+    fails."""
     if is_template(url):
         yield {name: url.replace(SERVICE_PLACEHOLDER, name) for name in names}
         return

@@ -1,4 +1,5 @@
-"""Files of a data directory on which a system may be at work: what was listed may be gone when it is read."""
+"""Reads files of a data directory while a system may run on it: a file may be gone between its listing and its
+reading."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -13,9 +14,9 @@ _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 
 
 def regular_files(data: Path, without: Collection[str] = ()) -> Iterator[Path]:
-    """Regular files below a folder, which must be there, but not below folders of these names in it.
+    """Gives the regular files below an existing folder, but not those in its subfolders with the names `without`.
 
-    Folders below it may go meanwhile; so may files, before and after they are named here.
+    Folders and files below it may disappear meanwhile, also after they were given here.
     """
     with reading(data):
         yield from _below(data, without)
@@ -34,7 +35,8 @@ def _below(folder: Path, without: Collection[str] = ()) -> Iterator[Path]:
 
 @contextmanager
 def reading(data: Path) -> Iterator[None]:
-    """What goes wrong inside the block is said of what is read, not of where it is copied to."""
+    """Raises an OSError inside the block as a ConfigurationError that names the file that was read, and so not the
+    copy's."""
     try:
         yield
     except OSError as error:
@@ -43,7 +45,7 @@ def reading(data: Path) -> Iterator[None]:
 
 
 def begins_with(path: Path, head: bytes) -> bool:
-    """Whether a file is there and begins so."""
+    """Tells whether a file exists and begins with `head`."""
     with reading(path):
         try:
             with path.open("rb") as file:
@@ -53,7 +55,7 @@ def begins_with(path: Path, head: bytes) -> bool:
 
 
 def copy_if_there(path: Path, target: Path, until: float) -> None:
-    """Copies a file that is still there and was last written before `until`, in seconds since 1970."""
+    """Copies a file if it still exists and was not written after `until`, in seconds since 1970."""
     with reading(path):
         try:
             file = path.open("rb")
@@ -65,7 +67,7 @@ def copy_if_there(path: Path, target: Path, until: float) -> None:
 
 
 def copy_file(path: Path, target: Path) -> None:
-    """Copies a file, which must be there."""
+    """Copies a file, which must exist."""
     with reading(path):
         file = path.open("rb")
     with file:

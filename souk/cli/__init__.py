@@ -1,1 +1,1 @@
-"""The souk command."""
+"""The command `souk`."""

@@ -1,7 +1,7 @@
-"""Passwords on the command line: every user of the machine can read them there, as long as the process runs.
+"""Hides passwords that are given on the command line, where every user of the machine can read them while it runs.
 
-So a command that finds one takes it out: it becomes itself again, with the value in its environment, which its
-own user alone can read, and says what to do instead.
+A command that finds one removes it: it executes itself again (exec), with the value in its environment, which only
+its own user can read, and prints what to do instead.
 """
 
 import os
@@ -15,9 +15,9 @@ from souk.runtime.config.settings import PREFIX, inherited
 
 
 def conceal(flags: Mapping[str, str | None]) -> None:
-    """Takes the passwords in these flags, by name without dashes, out of the command line.
+    """Removes the passwords in these flags, by name without dashes, from the command line.
 
-    Returns if there are none; else this process begins anew.
+    Returns if there are none; otherwise this process executes itself again.
     """
     secret = {name: value for name, value in flags.items() if value is not None and _has_password(value)}
     kept = without(sys.orig_argv[1:], secret)
@@ -35,7 +35,7 @@ def conceal(flags: Mapping[str, str | None]) -> None:
 
 
 def without(words: Sequence[str], flags: Mapping[str, str]) -> list[str]:
-    """The words of a command line without these flags, which stand there as `--name value` or `--name=value`."""
+    """Gives the words of a command line without these flags, in the form `--name value` or `--name=value`."""
     kept: list[str] = []
     for word in words:
         name = kept[-1].removeprefix("--") if kept else ""
@@ -51,4 +51,4 @@ def _has_password(url: str) -> bool:
         parts = urlsplit(url)
         return bool(parts.password) or "password" in parse_qs(parts.query)
     except ValueError:
-        return False  # whoever reads it says what is wrong
+        return False  # the parser of the setting says what is wrong

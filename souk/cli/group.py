@@ -1,4 +1,4 @@
-"""The `souk` group: commands of the platform beside those that installed packages bring."""
+"""The `souk` group: the commands of the platform, and those of installed packages."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from souk.kernel.suggest import meant
 from souk.runtime.config import entry_points
 
 NOBODY_READS = 128 + signal.SIGPIPE
-"""What a shell says of a program that SIGPIPE has ended."""
+"""The exit status that a shell reports for a program that SIGPIPE has ended."""
 
 
 class CommandGroup(click.Group):
-    """Imports a command when it is asked for, and names the nearest to an unknown one.
+    """Imports a command only when it is used, and suggests the nearest name for an unknown one.
 
-    `own` says in which module each command of the platform is; others are found by entry point.
+    `own` maps each command of the platform to its module; other commands are found by entry point.
     """
 
     def __init__(self, *arguments: Any, own: Mapping[str, str], **more: Any) -> None:
@@ -27,11 +27,11 @@ class CommandGroup(click.Group):
         self._own = own
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Own commands and installed ones, sorted."""
+        """Gives the names of the platform's and of installed commands, sorted."""
         return sorted({*self._own, *entry_points.named(entry_points.COMMANDS)})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """An own command, or an installed one, which is imported only now."""
+        """Imports a command of the platform, or an installed one; None if there is none of this name."""
         if name in self._own:
             return cast(click.Command, getattr(import_module(self._own[name]), name))
         point = entry_points.named(entry_points.COMMANDS).get(name)
@@ -41,18 +41,18 @@ class CommandGroup(click.Group):
         return found if isinstance(found, click.Command) else None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does; a command that does one thing ends quietly when nobody reads what it says any more."""
+        """Invokes a command as click does, but ends quietly, with NOBODY_READS, when the output's reader has gone."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The interpreter must not fail again when it flushes.
+            # So that the interpreter does not fail again when it flushes.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(NOBODY_READS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but an unknown command is answered with the nearest."""
+        """Resolves a command as click does, but suggests the nearest name for an unknown one."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise click.UsageError(f"There is no command {name!r}{meant(name, self.list_commands(ctx))}.", ctx)
@@ -60,10 +60,10 @@ class CommandGroup(click.Group):
 
 
 def example(text: str) -> str:
-    """Examples, line by line, for below a command's help."""
+    """Gives the text of examples, one in a line, for the end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.strip().splitlines())
 
 
 def listed(title: str, words: Iterable[str]) -> str:
-    """A paragraph of words, for below a command's help."""
+    """Gives a paragraph that lists words, for the end of a command's help."""
     return f"\n\n{title}: {', '.join(words)}"

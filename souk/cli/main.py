@@ -1,13 +1,13 @@
-"""Where `souk` begins: before anything is loaded, Ctrl-C must end it without a word."""
+"""The entry point of `souk`: until everything is loaded, Ctrl-C ends it without a traceback."""
 
 import signal
 import sys
 
 
 def main() -> None:
-    """The console script."""
+    """Runs the console script `souk`, and exits with its status."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a background job of a shell
-        # Loading everything takes a moment, in which Python would show where it was.
+        # Imports take a moment; a Ctrl-C in it would show a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         from souk.cli.root import run
 

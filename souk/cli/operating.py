@@ -1,4 +1,4 @@
-"""What the commands that operate a running system share."""
+"""What the commands that operate a running system have in common."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from souk.admin.client import operating
 from souk.runtime.config.settings import from_environment
 
 PATIENCE = 10.0
-"""Seconds for an answer that needs no work."""
+"""Seconds for an answer that needs no change of the system."""
 LONG = 180.0
 """Seconds for processes to start or to end."""
 
@@ -24,9 +24,12 @@ T = TypeVar("T")
 
 
 def operate(data: Path | None, ask: "Callable[[fleet_pb2_grpc.FleetAsyncStub], Awaitable[T]]") -> T:
-    """Runs `ask` against the system on a data directory; raises ConfigurationError for what it refuses."""
+    """Runs `ask` against the system on a data directory; returns its result.
 
-    # Settings know those of every installed service, which takes a moment to import.
+    Raises ConfigurationError when no system runs there, or when it refuses the call.
+    """
+
+    # Only without a directory: to read settings, every installed service is imported, which takes a moment.
     where = from_environment().data if data is None else data
 
     async def asked() -> T:

@@ -1,4 +1,4 @@
-"""Every command of `souk`. Whatever goes wrong outside the code is said in one line, with exit status 1."""
+"""All commands of `souk`. An error that is not one of the code is reported in one line, with exit status 1."""
 
 import sys
 from importlib.metadata import version
@@ -56,8 +56,8 @@ def cli() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs a command line; returns the exit status."""
-    # Before anything is logged: unless told otherwise, structlog writes to standard output, where results go,
-    # and shows the local variables of every traceback. Commands that serve configure it again.
+    # Before anything is logged: by default structlog writes to standard output, where results go, and shows
+    # the local variables of every traceback. Commands that serve configure it again.
     configure(LogSettings(level="warning", terminal=sys.stderr.isatty()))
     try:
         status = cli.main(arguments, prog_name="souk", standalone_mode=False)

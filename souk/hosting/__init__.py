@@ -1,1 +1,1 @@
-"""Puts services into processes."""
+"""Puts services into processes: all in one, one in each, or the gateway alone."""

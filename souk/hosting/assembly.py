@@ -1,7 +1,7 @@
-"""One service, put into this process: its directory, its database, its parts.
+"""Puts services into this process: opens their directories and databases, builds them, and runs their work.
 
-The same code serves a system of one process and a service that is a process of its own; `AssemblyContext`
-says what differs.
+The same code serves a system of one process and a service in a process of its own; `AssemblyContext` holds what
+differs.
 """
 
 import asyncio
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 Subscriptions = Sequence[tuple[str, Subscription]]
-"""What is heard in the whole system: pairs of a service's name and a subscription of it."""
+"""All subscriptions of a system: pairs of a service's name and one of its subscriptions."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssemblyContext:
-    """What every service of this process stands on.
+    """What all services of this process share.
 
-    `channels(name)` is how the service of that name reaches others; `instance` is unique to this run
-    of this process; `secret` is the installation's; `redis` is closed by whoever opened it.
+    `channels(name)` gives the function by which the service of that name opens channels; `instance` is unique to
+    this run of this process; `secret` is the installation's; `redis` is closed by the code that opened it.
     """
 
     settings: Settings
@@ -68,14 +68,14 @@ class AssemblyContext:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A service that is in this process."""
+    """A service in this process, with its context and its parts."""
 
     service: Service
     context: ServiceContext
     parts: ServiceParts
 
     def start(self, background: BackgroundTasks, subscriptions: Subscriptions, backlog: Backlog) -> None:
-        """Starts its own work, the relay of what it publishes, and the count of what waits."""
+        """Starts its tasks, the relay of its events, the removal of old idempotency keys, and its backlog's count."""
         name = self.service.name
         for task, work in self.parts.tasks.items():
             background.start(f"{name}: {task}", work)
@@ -95,12 +95,12 @@ class Hosted:
 
 
 def secret_of(settings: Settings) -> bytes:
-    """What callers are signed with between services, and what a service derives its own secret from."""
+    """Gives the installation's secret: it signs caller tokens, and each service's own secret is derived from it."""
     return installation_secret(settings.data) if settings.secret is None else settings.secret.encode()
 
 
 def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Subscriptions:
-    """Every subscription of these services, and what `besides` says: types by "service/consumer"."""
+    """Gives every subscription of these services, and those in `besides`: types by "service/consumer"."""
     types: dict[tuple[str, str], dict[str, None]] = {}
     for service in services:
         for subscriptions in service.subscriptions:
@@ -113,7 +113,7 @@ def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence
 
 @contextmanager
 def _folder(service: Service, settings: Settings) -> Iterator[Path]:
-    """The service's directory: this process's alone, unless its replicas have a database in common."""
+    """Gives the service's directory, locked for this process unless the service's replicas share a database."""
     if settings.postgres is None:
         with held(settings.data / service.name) as folder, _file(service, settings):
             yield folder
@@ -122,7 +122,7 @@ def _folder(service: Service, settings: Settings) -> Iterator[Path]:
 
 
 async def _clock(database: Database | None, assembly: AssemblyContext) -> Clock:
-    """What a service tells the date by: a server's clock, which its replicas share; a file's is this machine's."""
+    """Gives a service's clock: its database server's, which its replicas share, or this machine's for a file."""
     if database is None or assembly.settings.postgres is None:
         return assembly.clock
     clock = DatabaseClock(assembly.clock, database)
@@ -143,9 +143,10 @@ def _file(service: Service, settings: Settings) -> AbstractContextManager[None]:
 
 @asynccontextmanager
 async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[Hosted]:
-    """Opens a service's directory and database, migrates, and builds it; closes with the block.
+    """Opens a service's directory and database, migrates, and builds the service; closes all when the block ends.
 
-    Raises ConfigurationError, in one line, for what is wrong with the directory or the database.
+    Raises ConfigurationError, in one line, when the directory or the database cannot be used, or the servicer lacks
+    a method.
     """
     with _folder(service, assembly.settings) as folder:
         database = None
@@ -178,7 +179,7 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """Services that work in this process, and the calls that lead to them."""
+    """Services that run in this process, and the calls that lead to them."""
 
     hosted: tuple[Hosted, ...]
     calls: Calls
@@ -197,15 +198,15 @@ async def assembled(
     clock: Clock,
     callees: Reachable = ANYBODY,
 ) -> AsyncIterator[Assembled]:
-    """Puts services together and runs their background work; takes them apart at the end.
+    """Builds services and runs their background work inside the block; drains and closes them when it ends.
 
-    The data directory must be there. `callees` are the services that can be called. Raises ConfigurationError,
+    The data directory must exist. `callees` are the services that can be called. Raises ConfigurationError,
     in one line, for a service or a directory that is not as it must be.
     """
     require_sound(services)
     require_a_database_each(services, settings)
     async with AsyncExitStack() as stack:
-        # Entered first to be left last: a handler may use its database until calls are over.
+        # Entered first, so that databases close last: a handler may use its database until calls have ended.
         names = tuple(service.name for service in services)
         opened = AsyncExitStack()
         await stack.enter_async_context(opened)

@@ -1,4 +1,4 @@
-"""The gateway, put before the services of an app."""
+"""Builds the gateway in front of the services of an app."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -15,14 +15,14 @@ from souk.runtime.service import App
 from souk.telemetry.traffic import Traffic
 
 NAME = "gateway"
-"""What the gateway calls itself when it calls services."""
+"""The gateway's name as a caller of services."""
 
 
 def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Readiness) -> Gateway:
-    """An ASGI application with every public route of the app's contracts.
+    """Makes an ASGI application with every public route of the app's contracts.
 
-    Every service that a route leads to is looked for from the start, not at its first request: by then the
-    registry may be away. Raises ConfigurationError, in one line, for contracts that no route can be made of.
+    Every service that a route leads to is watched in the registry from the start, not from its first request: by
+    then the registry may be unreachable. Raises ConfigurationError, in one line, when the contracts make no routes.
     """
     contracts = [contract_of(service.contract) for service in app.services]
     calls.watch_services(method.service for one in contracts for method in one.methods.values() if method.http)
@@ -47,13 +47,13 @@ Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class DrainingApp:
-    """What stands between the HTTP server and the gateway: an ASGI application that counts requests."""
+    """An ASGI application between the HTTP server and the gateway, which counts requests in `traffic`."""
 
     def __init__(self, application: Application) -> None:
         self.traffic = Traffic()
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """ASGI 3."""
+        """Counts a request and passes it on, as ASGI 3 specifies."""
         with self.traffic:
             await self._application(scope, receive, send)

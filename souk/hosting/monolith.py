@@ -1,10 +1,10 @@
-"""The whole system as one process: `souk up`.
+"""Runs the whole system as one process: `souk up`.
 
     socket -> data directory -> each service: database, migrations, parts -> background work
            -> gateway -> demo data -> ready
 
-It stops in the other order: the gateway takes nothing new and finishes what runs, services drain,
-background work is cancelled where it waits, calls end, databases close.
+It stops in the opposite order: the gateway takes no new requests and finishes those that run, services drain,
+background work is cancelled, calls end, databases close.
 """
 
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ from souk.runtime.service import App
 
 @dataclass(frozen=True, slots=True)
 class RunningSystem:
-    """A system that is up, and where."""
+    """A system that is up: its URL and its services."""
 
     url: str
     hosted: tuple[Hosted, ...]
@@ -37,7 +37,7 @@ class RunningSystem:
 
 @asynccontextmanager
 async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[RunningSystem]:
-    """Brings the whole system up; it is ready when this gives, and closed when the block ends.
+    """Starts the whole system, which is ready inside the block, and closes it when the block ends.
 
     Raises ConfigurationError, in one line, when a port, a directory or a file is not as it must be.
     """

@@ -1,4 +1,4 @@
-"""One service, opened by a command without the system around it."""
+"""Opens one service for a command, without the system around it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,8 @@ from souk.runtime.service import Service
 
 
 def _require_directory(data: Path, *, named: bool) -> None:
-    """Makes the data directory, but not one that was named: a slip of the finger would make another system."""
+    """Makes the default data directory if it is missing, but not one that was named: a typing error in its name would
+    make another system."""
     if named and not data.is_dir():
         raise ConfigurationError(
             f"there is no directory {data}; name the system's with --data, or make it first with `mkdir -m 700 {data}`"
@@ -28,11 +29,11 @@ def _require_directory(data: Path, *, named: bool) -> None:
 
 @asynccontextmanager
 async def offline(service: Service, data: Path | None, *, new: bool = False) -> AsyncIterator[Hosted]:
-    """Opens the service's part of a system, of the one on the data directory in the settings by default.
+    """Opens a service of the system on the directory `data`, or of that in the settings if `data` is None.
 
-    Its calls to other services are not sent, and nothing works in the background. A fleet may go on working
-    meanwhile, and must, where PostgreSQL is its own. Raises ConfigurationError, in one line, when it does not,
-    when a system of one process has the directory, and, unless `new`, when there is no data yet.
+    The service's calls to other services are not sent, and no background work runs. A fleet may run meanwhile, and
+    must if PostgreSQL is its own. Raises ConfigurationError, in one line, when such a fleet does not run, when a
+    system of one process holds the directory, and, unless `new`, when there is no data yet.
     """
     settings, clock = from_environment({"data": data}), SystemClock()
     where = locate_databases(settings)

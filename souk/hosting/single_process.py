@@ -1,7 +1,7 @@
-"""One part of the system as a process of its own: a service on gRPC, or the gateway: `souk serve`.
+"""Runs one service, or the gateway, as a process of its own: `souk serve`.
 
-A service is put together by the same code as in a system of one process; only how it reaches others
-differs, and that it is reached from outside.
+A service is assembled by the same code as in a system of one process; it differs only in that it calls services in
+other processes, and takes calls from them.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -25,16 +25,17 @@ from souk.runtime.service import App, Service
 from souk.telemetry.traffic import Traffic
 
 SETTLING = 5.0
-"""Seconds that a gateway waits, at its start, for every service to be known before it is ready without them."""
+"""Seconds that a gateway waits at its start for an instance of every service, before it is ready without them."""
 
 
 @asynccontextmanager
 async def service_process(
     service: Service, subscriptions: Subscriptions, settings: Settings, clock: Clock, app: App | None = None
 ) -> AsyncIterator[str]:
-    """Serves one service, where its settings say; gives its address, unix:PATH or host:port, once it takes calls.
+    """Serves one service at the address that its settings give.
 
-    `app` is the system that it belongs to, where that is known.
+    Gives that address, unix:PATH or host:port, once the service takes calls. `app` is the app that the service
+    belongs to, if that is known.
     """
     callees = ANYBODY if app is None else reachable(app.services, settings)
     async with AsyncExitStack() as stack:
@@ -60,7 +61,7 @@ async def service_process(
 
 @asynccontextmanager
 async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIterator[str]:
-    """Serves the gateway alone, before services in other processes; gives its address, as host:port."""
+    """Serves the gateway alone, with services in other processes behind it; gives its address, as host:port."""
     require_sound(app.services)
     async with AsyncExitStack() as stack:
         shared = settings.listen_fd is not None
@@ -68,7 +69,7 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
             listen(settings.bind, settings.port) if settings.listen_fd is None else inherited(settings.listen_fd)
         )
         make_closed(settings.data)
-        manifest.read(settings.data)  # a newer one is refused
+        manifest.read(settings.data)  # raises if a newer version wrote it
         calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
         calls.health.watch("disk", has_room(settings.data))
         calls.health.watch("data directory", is_same([settings.data]), blocks=True)
@@ -87,8 +88,8 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
 
 
 def _settled(app: App, calls: Calls, settings: Settings, clock: Clock) -> Callable[[], bool]:
-    """Whether the registry has had its time to say where everybody is. A service that is not there then does not
-    keep the gateway from serving the others."""
+    """Makes the function that tells whether the registry has had time to name the instances. A service of which none
+    is known after SETTLING seconds does not keep the gateway from serving the others."""
     until = clock.monotonic() + SETTLING
 
     def settled() -> bool:

@@ -1,1 +1,1 @@
-"""What any process of services needs."""
+"""What every process that serves services needs: settings, the data directory, calls, signals and HTTP."""

@@ -1,4 +1,4 @@
-"""What authors of services get wrong, found before anything is opened or served, and told in one line each.
+"""Checks for mistakes of services' authors, before anything is opened or served, each reported in one line.
 
 | mistake | found by |
 |---|---|
@@ -8,7 +8,7 @@
 | a channel to a service that cannot be there | Reachable |
 | a database without migrations | ServiceContext.database, and open_database for an empty folder |
 
-A foreign contract, which says nothing of Souk's, is held to nothing: it was written for `grpc.aio`, and is served as
+A foreign contract, which has no option of Souk's, is not checked: it was written for `grpc.aio`, and is served as
 it is.
 """
 
@@ -25,11 +25,14 @@ from souk.runtime.config.settings import Settings
 from souk.runtime.service import Service
 
 OUR_REGISTRIES = ("unix", "grpc")
-"""Schemes of the registry that comes with a fleet, in which only the app's own services are."""
+"""URL schemes of the registry that comes with a fleet; only the app's own services are in it."""
 
 
 def require_sound(services: Iterable[Service]) -> None:
-    """Raises ConfigurationError, in one line, when contracts do not say what they must, or do not fit each other."""
+    """Checks the contracts of services.
+
+    Raises ConfigurationError, in one line, when a contract lacks what it must state, or two do not fit each other.
+    """
     names: set[str] = set()
     paths: dict[tuple[str, tuple[str, ...], str], str] = {
         ("GET", tuple(path[1:].split("/")), ""): "the gateway itself" for path in OWN_PATHS
@@ -88,7 +91,7 @@ def _require_own_paths(contract: Contract, taken: dict[tuple[str, tuple[str, ...
 
 
 def require_servicer(service: Service, servicer: object) -> None:
-    """Raises ConfigurationError when a servicer lacks a method of its contract."""
+    """Checks a servicer. Raises ConfigurationError when it lacks a method of its contract."""
     contract = contract_of(service.contract)
     missing = [method.name for method in contract.methods.values() if not implements(servicer, method)]
     if missing and not _foreign(contract):
@@ -99,13 +102,13 @@ def require_servicer(service: Service, servicer: object) -> None:
 
 
 class Reachable:
-    """Which services can be there to be called, as far as can be known at start."""
+    """Which services can be called, as far as is known at start; `names` is None when that is not known."""
 
     def __init__(self, names: Sequence[str] | None) -> None:
         self._names = names
 
     def require(self, caller: str, callee: str) -> None:
-        """Raises ConfigurationError when nobody of the callee's name can be there."""
+        """Checks a channel. Raises ConfigurationError when there can be no service of the callee's name."""
         if self._names is None or callee in self._names:
             return
         near = nearest(callee, self._names)
@@ -117,11 +120,11 @@ class Reachable:
 
 
 ANYBODY = Reachable(None)
-"""Where a foreign registry, or nothing, says who is there."""
+"""Allows every name: for a foreign registry, which may know any service, or when nothing is known."""
 
 
 def reachable(services: Sequence[Service], settings: Settings) -> Reachable:
-    """Who can be called in a system of these services; ANYBODY where somebody else's registry knows more."""
+    """Gives the services that can be called in a system; ANYBODY if its registry is not the fleet's own."""
     if settings.registry is not None and urlsplit(settings.registry).scheme not in OUR_REGISTRIES:
         return ANYBODY
     listeners = (route.partition("/")[0] for route in settings.subscriptions)

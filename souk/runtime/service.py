@@ -1,7 +1,7 @@
-"""What a service is, to whoever puts it into a process.
+"""What a service declares, so that the platform can put it into a process.
 
-A service says what it needs by its `build` function, its one composition root: it is given a ServiceContext
-and answers with its ServiceParts. Nothing of it runs at import.
+Its `build` function is its one composition root: it gets a ServiceContext and returns its ServiceParts.
+Nothing of it runs at import.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A consumer by name, and the full names of the events that it hears."""
+    """A consumer by name, and the full names of the types of events that it takes."""
 
     consumer: str
     types: tuple[str, ...]
@@ -37,16 +37,16 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext:
-    """What a service is given.
+    """What a service gets when it is built.
 
     `channel(name)` is a gRPC channel to the service of that name, wherever it runs. `folder` is the
-    service's own directory; its replicas share it where the database is a server's. `instance` is unique to
+    service's own directory; its replicas share it if the database is on a server. `instance` is unique to
     this run of this process. `secret` is the service's own, the same in each of its processes and at every
     start of the installation: for what it encrypts, or digests under a key. `settings` are the service's own,
     by name, as text. `own_database` is None for a service without migrations, which has no `database` and
-    writes to no `outbox`. `clock` tells the date that the database's server does, so that replicas agree
-    whatever their machines say. `redis` is a server for what can be lost, if there is one; its commands end
-    within a quarter of a second, often in an error.
+    writes to no `outbox`. `clock` tells the date of the database's server, so that replicas agree
+    whatever their machines' clocks show. `redis` is a client of a server for data that may be lost, if there is
+    one; its commands end within a quarter of a second, often with an error.
     """
 
     name: str
@@ -72,18 +72,18 @@ class ServiceContext:
 
 
 async def nothing() -> None:
-    """A service without demo data, or with nothing to end."""
+    """Does nothing: the default for a service without demo data, or with nothing to drain."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceParts:
-    """What a service gives: its servicer, its consumers by name, and its own work.
+    """What a service returns when it is built: its servicer, its consumers by name, and its background tasks.
 
     A task runs from start until it is cancelled; one that fails is started again with back-off.
     `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
-    more, before the tasks are cancelled. The runs of `sagas` are counted in the metrics; to run them
-    is one of the tasks. `breakers` are those around what is outside the system, by its name. `collectors`
-    are numbers of its own, for the metrics of its process.
+    more, before the tasks are cancelled. The runs of `sagas` are counted in the metrics; a task of the service must
+    run them. `breakers` are those around what is outside the system, by its name. `collectors` are metrics of the
+    service's own, for the metrics of its process.
     """
 
     servicer: object
@@ -98,7 +98,7 @@ class ServiceParts:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Something that can be set: what it means, what it is unless set, and in which unit."""
+    """A setting: its name, its meaning, its default and its unit."""
 
     name: str
     meaning: str
@@ -108,10 +108,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service, as its wheel's entry point names it.
+    """One service, as the entry point of its wheel names it.
 
     `migrations` is the folder of its numbered SQL files; None for a stateless service. `settings`
-    are what can be set for it, named in small letters: `provider_delay` of the service `payment` is
+    are the service's own, named in small letters: `provider_delay` of the service `payment` is
     the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `ServiceContext.settings["provider_delay"]`.
     """
 
@@ -125,7 +125,10 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class TokenIssuer:
-    """Where the gateway learns who may call: full names of methods, such as `/shop.user.v1.UserService/GetRoles`."""
+    """The issuer and the audience of access tokens, and the methods that tell the gateway their keys and users' roles.
+
+    A method is its full name, such as `/shop.user.v1.UserService/GetRoles`.
+    """
 
     issuer: str
     audience: str
@@ -137,9 +140,10 @@ class TokenIssuer:
 class Emulator:
     """A program beside a fleet that stands for something outside the system, such as a bank in development.
 
-    It is started unless `setting` of `service` says where the real thing is; otherwise that setting becomes
-    `url`. `arguments` are those of Python. In both, {socket} is the path of a unix socket that only the owner
-    of the fleet can reach, and in `arguments` {folder} is the folder of the service.
+    It is started unless `setting` of `service` gives the address of the real system; if it is started, that setting
+    becomes `url`. `arguments` are the arguments of Python that start it, and `settings` are further settings of the
+    service. In all of them {socket} is the path of a unix socket that only the owner of the fleet can reach, and
+    {folder} is the folder of the service.
     """
 
     name: str
@@ -152,7 +156,7 @@ class Emulator:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Services that make one system, how its callers are known, and what development needs beside it."""
+    """The services that make one system, the issuer of its callers' tokens, and its emulators for development."""
 
     name: str
     services: tuple[Service, ...]

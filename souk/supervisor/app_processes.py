@@ -1,4 +1,4 @@
-"""The processes that work on top of the engines: emulators, services, gateways."""
+"""The processes of the app, which need the engines: emulators, services, gateways."""
 
 import asyncio
 from collections.abc import Mapping
@@ -49,9 +49,10 @@ class AppProcesses:
         self._around = Surroundings(inherited, settings, layout.data, launch.registry, launch.redis, given)
 
     async def start(self, wanted: Mapping[str, int]) -> None:
-        """Starts so many of each, and returns when all of them take calls, however long it takes.
+        """Starts the `wanted` number of processes of each name, and returns when all take calls, however long it takes.
 
-        The gateways come last, so that who is served finds the services: but not later than each has tried once.
+        The gateways start last, so that their requests find the services: as soon as each other process has taken
+        calls, or has died, once.
         """
         replica_sets = [
             *(self._emulator(one) for one in self._emulators),
@@ -73,7 +74,7 @@ class AppProcesses:
             one.socket.unlink(missing_ok=True)
             return one.command(self._layout.data, self._around.inherited)
 
-        # Where it listens is told with its state.
+        # The line with its address is not shown: its state shows the address.
         shown = without(bytes(one.socket))
         spec = ProcessSpec(name, name, EMULATOR, command, one.readiness, shown=shown)
         return ReplicaSet(name, EMULATOR, 1, lambda number: spec, self._context)

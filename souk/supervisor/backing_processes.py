@@ -1,4 +1,4 @@
-"""The engines under a fleet, and where each service's database is, on ours or on a given server."""
+"""The engines of a fleet, and the database of each service, on the fleet's own PostgreSQL or on a given server."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -31,23 +31,24 @@ from souk.supervisor.replica_set import ReplicaSet
 
 POSTGRES, VALKEY = "postgres", "valkey"
 NO_DATABASE = "postgresql://nobody@localhost/none"
-"""For a service without migrations, which never connects: having one tells it that replicas share its folder."""
+"""The URL for a service without migrations, which never connects: a URL tells it that its replicas share its folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """Where each service's database is, by the service's name, and how many connections all may open."""
+    """The URL of each service's database, by the service's name, and the connections that all processes may open."""
 
     urls: Mapping[str, str] = field(repr=False)
     connections: ConnectionBudget | None = None
 
     def settings_of(self, service: str) -> dict[str, str]:
-        """What a process of a service is told."""
+        """Gives the settings of a service's process, by name."""
         values = {"POSTGRES": self.urls.get(service, NO_DATABASE)}
         return values if self.connections is None else {**values, "POSTGRES_POOL": str(self.connections.pool)}
 
     def admit(self, replicas: Mapping[str, int]) -> None:
-        """Raises ConfigurationError when so many processes of each could ask for too many connections."""
+        """Checks a number of processes of each service. Raises ConfigurationError if they could need too many
+        connections."""
         if self.connections is not None:
             self.connections.require_room(sum(replicas[name] for name in self.urls if name in replicas))
 
@@ -55,7 +56,7 @@ class Databases:
 def postgres_set(
     cluster: PostgresCluster, credentials: Credentials, connections: ConnectionBudget, context: SupervisorContext
 ) -> ReplicaSet:
-    """A PostgreSQL server; its data directory is made at its first start."""
+    """Makes the replica set of a PostgreSQL server, whose data directory is made at its first start."""
 
     async def command() -> Command:
         await asyncio.to_thread(cluster.prepare, credentials.password(SUPERUSER))
@@ -75,7 +76,7 @@ def postgres_set(
 
 
 def valkey_set(layout: DataLayout, context: SupervisorContext) -> ReplicaSet:
-    """A Valkey server. Raises ConfigurationError when none is installed."""
+    """Makes the replica set of a Valkey server. Raises ConfigurationError when none is installed."""
     program = valkey.find_valkey()
 
     async def command() -> Command:
@@ -87,26 +88,26 @@ def valkey_set(layout: DataLayout, context: SupervisorContext) -> ReplicaSet:
 
 
 class Engines:
-    """Starts what a fleet stands on, or uses what it was given."""
+    """Starts the engines that a fleet needs, or uses the given servers."""
 
     def __init__(self, settings: Settings, layout: DataLayout, context: SupervisorContext, fleet: Fleet) -> None:
         self._settings, self._layout, self._context, self._fleet = settings, layout, context, fleet
         self._credentials = Credentials(layout.credentials)
 
     async def start(self, services: Sequence[Service], wanted: Mapping[str, int]) -> tuple[Databases, str]:
-        """Returns, once they take calls, the services' databases and Redis's URL.
+        """Starts the engines; returns, once they take connections, the services' databases and Redis's URL.
 
         Raises ConfigurationError, in one line, when an engine does not start or cannot be used.
         """
         names = [service.name for service in services if service.migrations is not None]
         processes = sum(wanted[name] for name in names)
-        # Whatever can be refused is, before anything starts.
+        # All that can be refused is refused before anything starts.
         cluster = None if self._settings.postgres is not None else await self._cluster()
         valkey_ = None if self._settings.redis is not None else valkey_set(self._layout, self._context)
         return await asyncio.gather(self._databases(cluster, names, processes), self._redis(valkey_))
 
     async def databases(self, names: Sequence[str]) -> Databases:
-        """Starts PostgreSQL alone, for a moment, and makes databases of these services on it."""
+        """Starts PostgreSQL alone, for a restore, and makes databases of these services on it."""
         return await self._databases(await self._cluster(), names, len(names))
 
     async def _cluster(self) -> PostgresCluster:
@@ -132,7 +133,7 @@ class Engines:
         return await own_databases(cluster, self._credentials, connections, names)
 
     async def _end_stray(self, cluster: PostgresCluster) -> None:
-        """Ends a server that still works on our data although no record tells of it."""
+        """Ends a server that still works on our data although the record does not name it."""
         process = cluster.process()
         if process is not None:
             await orphans.end([Started(POSTGRES, ENGINE, STOP_SIGNAL, process)])
@@ -146,7 +147,7 @@ class Engines:
 async def own_databases(
     cluster: PostgresCluster, credentials: Credentials, connections: ConnectionBudget, services: Sequence[str]
 ) -> Databases:
-    """Sees to a database for each of `services` on a server of ours, which must be ready."""
+    """Provides a database for each of `services` on the fleet's own server, which must be ready."""
     server = PostgresServer(cluster.url(SUPERUSER, credentials.password(SUPERUSER)), credentials, ours=True)
     await server.provide(services)
     return Databases({name: server.service_url(name) for name in services}, connections)
@@ -155,7 +156,7 @@ async def own_databases(
 async def given_databases(
     url: str, credentials: Credentials, processes: int, pool: int, services: Sequence[str]
 ) -> Databases:
-    """The databases at a given URL: an administrator's, or that of databases that are there.
+    """Provides the databases at a given URL: an administrator's, or a template of the URLs of existing databases.
 
     Raises ConfigurationError, in one line, when they cannot be made.
     """

@@ -1,7 +1,7 @@
-"""One operating-system process: its start, what it says, its end.
+"""One operating-system process: its start, its output, its end.
 
-It stays in the supervisor's process group, so that killing the group ends it. Nothing here waits
-on a thread: the end of a process is an event on its descriptor (pidfd_open(2)).
+It stays in the supervisor's process group, so that killing the group ends it. No thread waits for it:
+the end of a process is an event on its descriptor (pidfd_open(2)).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _CHUNK = 65536
 _LONGEST_LINE = 1 << 20
 
 OnOutput = Callable[[list[bytes]], None]
-"""Takes whole lines, without their ends."""
+"""Takes whole lines, without their line ends."""
 
 
 class ChildProcess:
@@ -38,9 +38,9 @@ class ChildProcess:
 
     @classmethod
     def start(cls, command: Command, on_output: OnOutput, stop_signal: int = signal.SIGTERM) -> "ChildProcess":
-        """Starts a process, which gets `stop_signal` when this one ends; raises OSError when the system refuses."""
+        """Starts a process, which gets `stop_signal` when this one ends. Raises OSError when that fails."""
         require_program(command.words[0], command.environment)
-        # With nothing that would make `subprocess` fork where it can vfork: gRPC does not survive a fork.
+        # No argument here may make `subprocess` fork instead of vfork: gRPC does not survive a fork.
         process = subprocess.Popen(
             (*tied(command.user, stop_signal), *command.words),
             env=dict(command.environment),
@@ -64,11 +64,11 @@ class ChildProcess:
                 self._process.send_signal(number)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
-        """Calls back once it has ended, whoever waits for it or not."""
+        """Calls `callback` once it has ended, whether or not `ended` is awaited."""
         self._ended.add_done_callback(lambda _: callback())
 
     async def ended(self) -> int:
-        """Waits for its end; returns its status, negative for the signal that ended it."""
+        """Waits for its end; returns its exit status, or the negative number of the signal that ended it."""
         return await asyncio.shield(self._ended)
 
     def _read(self) -> None:
@@ -92,7 +92,7 @@ class ChildProcess:
         self._ended.set_result(self._process.wait())
 
     def _read_the_rest(self) -> None:
-        """What it said last. A child of its own may still hold the other end, so there may be no end of file."""
+        """Reads its last output. A child of its own may still hold the pipe, so there may be no end of file."""
         with suppress(BlockingIOError):
             while chunk := os.read(self._output.fileno(), _CHUNK):
                 self._rest += chunk

@@ -1,7 +1,7 @@
-"""A data directory as a fleet's own: what its manifest must say, and whether its PostgreSQL's data is the original.
+"""Checks that a data directory is a fleet's own: by its manifest, and that its PostgreSQL's data is the original.
 
-DATA/fleet/souk.running names the inode of a file of PostgreSQL's data while the fleet runs. After a kill it is
-found with the same file, and in a copy that was made of a running fleet with another.
+DATA/fleet/souk.running names the inode of a file of PostgreSQL's data while the fleet runs. After a kill that is
+still the inode of the file; in a copy of a running fleet the file has another.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ _log = logger("fleet")
 
 @dataclass(frozen=True, slots=True)
 class ClaimedData:
-    """A directory that fits the fleet that starts on it."""
+    """A data directory that fits the fleet that starts on it."""
 
     data: Path
     original: Path | None
     marker: Path
 
     def opened(self, services: Iterable[str]) -> None:
-        """Writes down whose databases are there. On a full disk the fleet starts all the same."""
+        """Records which services have databases. If that fails, as on a full disk, it only logs a warning."""
         try:
             manifest.record(self.data, services)
             if self.original is not None:
@@ -40,9 +40,10 @@ class ClaimedData:
 
 @contextmanager
 def claimed(layout: DataLayout, settings: Settings) -> Iterator[ClaimedData]:
-    """Checks the directory, which is held, and writes its manifest.
+    """Checks the directory, which this process must hold, and writes its manifest.
 
-    Raises ConfigurationError, in one line, when it is another system's, not whole, or a careless copy.
+    Raises ConfigurationError, in one line, when it holds another kind of system, lacks files, or is a copy of a
+    running system.
     """
     own = settings.postgres is None
     require_complete(layout.data)

@@ -1,4 +1,4 @@
-"""Every process of a system, and what an operator may ask of them."""
+"""All processes of a system, and the commands that an operator may give them."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -9,15 +9,15 @@ from souk.supervisor.capacity import require_count, require_known
 from souk.supervisor.replica_set import ReplicaSet
 
 ENDING: tuple[tuple[str, float], ...] = ((GATEWAY, 13.0), (SERVICE, 19.0), (EMULATOR, 20.5), (ENGINE, 24.0))
-"""Who ends after whom, and how many seconds after the first signal what still runs of it is killed."""
+"""The kinds in the order in which they end; the seconds after the first signal when running processes are killed."""
 ABREAST = 1.5
-"""Seconds that a service is waited for before the next is asked to end beside it."""
+"""Seconds after which the next service is asked to end although the one before it still runs."""
 
 
 class Fleet:
     """The replica sets of a system, in the order in which they are listed and started.
 
-    `admit` raises ConfigurationError when so many processes of each cannot be.
+    `admit` raises ConfigurationError when there cannot be that many processes of each.
     """
 
     def __init__(self) -> None:
@@ -26,32 +26,32 @@ class Fleet:
         self._changed = asyncio.Event()
 
     def add(self, replica_set: ReplicaSet) -> ReplicaSet:
-        """One replica set more."""
+        """Adds a replica set, and returns it."""
         self._replica_sets[replica_set.name] = replica_set
         return replica_set
 
     def replica_sets(self, *kinds: str) -> list[ReplicaSet]:
-        """The replica sets of some kinds."""
+        """Gives the replica sets of these kinds."""
         return [replica_set for replica_set in self._replica_sets.values() if replica_set.kind in kinds]
 
     def processes(self) -> list[ProcessView]:
-        """Every process, in the order in which they are started."""
+        """Gives every process, in the order in which they are started."""
         return [view for replica_set in self._replica_sets.values() for view in replica_set.views]
 
     def changed(self) -> asyncio.Event:
-        """Is set when the state of a process changes next; ask anew for the change after it."""
+        """Gives an event that is set at the next change of a process; call again for the change after that."""
         return self._changed
 
     def tell(self) -> None:
-        """The state of a process has changed."""
+        """Sets the event of `changed`: the state of a process has changed."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     async def scale(self, service: str, replicas: int) -> None:
-        """Returns when the new processes are ready, or the surplus has drained.
+        """Sets the number of a service's processes; returns when new ones are ready, or the surplus has drained.
 
-        Raises ConfigurationError, in one line, for a service that is not there or is no service, for a
-        number that cannot be, and when a new one does not come up: then there are as many as before.
+        Raises ConfigurationError, in one line, for an unknown service, for an engine or an emulator, for a number
+        that is not possible, and when a new process does not come up: then there are as many as before.
         """
         replica_set = self._replica_set(service)
         if replica_set.kind not in {SERVICE, GATEWAY}:
@@ -63,24 +63,24 @@ class Fleet:
     async def restart(self, service: str, progress: Callable[[str], None]) -> None:
         """Replaces a service's processes, one at a time: a new one is ready before an old one drains.
 
-        What there is only one of, an engine or an emulator, stops and starts. Raises ConfigurationError
-        as `scale` does.
+        An engine or an emulator, of which there is only one, stops and starts. Raises ConfigurationError, in one
+        line, for an unknown or stopped service, and when a new process does not come up.
         """
         replica_set = self._replica_set(service)
         await (replica_set.roll if replica_set.kind in {SERVICE, GATEWAY} else replica_set.bounce)(progress)
 
     async def stop(self, service: str) -> None:
-        """Drains a service's processes; none of them is there until `start`."""
+        """Drains and ends a service's processes; none runs until `start`."""
         await self._replica_set(service).stop()
 
     async def start(self, service: str) -> None:
-        """Starts what was stopped; returns when it is ready."""
+        """Starts a service that was stopped; returns when it is ready."""
         await self._replica_set(service).start()
 
     async def end(self) -> None:
-        """Ends everything, gateways first and engines last; nothing is left after the last limit.
+        """Ends all processes, gateways first and engines last; none is left after the last limit of ENDING.
 
-        Called again it has nothing to do.
+        A second call does nothing.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -89,7 +89,7 @@ class Fleet:
         self._replica_sets.clear()
 
     def kill(self) -> None:
-        """Ends everything at once."""
+        """Kills all processes at once."""
         for replica_set in self._replica_sets.values():
             replica_set.kill()
 
@@ -99,7 +99,8 @@ class Fleet:
 
 
 async def _end_in_turn(replica_sets: Iterable[ReplicaSet], until: float) -> None:
-    """One after the other, as each may need those started before it; a slow one does not hold up the rest."""
+    """Ends replica sets one after the other, as each may need those started before it; a slow one delays the next by
+    at most ABREAST seconds."""
     loop = asyncio.get_running_loop()
     ending = []
     for replica_set in replica_sets:

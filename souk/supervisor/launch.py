@@ -1,7 +1,7 @@
-"""How a process of a service is started: by `souk serve`, or by the words that were given for it.
+"""How a process of a service is started: by `souk serve`, or by a command that was given for it.
 
-A program that was given, in whatever language, is a process of the fleet like the others. It reads the same
-variables, prints `ready NAME ADDRESS`, keeps its place in the registry, and ends on SIGTERM.
+A given program, in whatever language, is a process of the fleet like the others. It reads the same variables,
+prints `ready NAME ADDRESS`, keeps its registration in the registry, and ends on SIGTERM.
 """
 
 import shutil
@@ -22,13 +22,13 @@ from souk.supervisor.output.readiness import ReadinessProbe, accepts
 
 @dataclass(frozen=True, slots=True)
 class LaunchCommands:
-    """The words that were `given` for services, by name; they are started in `folder`."""
+    """The commands that were `given` for services, by name; they are started in `folder`."""
 
     given: Mapping[str, tuple[str, ...]]
     folder: Path
 
     def of(self, name: str, environment: Mapping[str, str], *descriptors: int) -> Command:
-        """How a process of a service, or of the gateway, is started."""
+        """Makes the command of a process of a service, or of the gateway."""
         if name in self.given:
             return Command(self.given[name], environment, self.folder)
         return Command((sys.executable, "-m", "souk.cli", "serve", name), environment, descriptors=descriptors)
@@ -37,9 +37,9 @@ class LaunchCommands:
 def fitting(
     given: Mapping[str, tuple[str, ...]], services: Iterable[Service], inherited: Mapping[str, str]
 ) -> LaunchCommands:
-    """The commands that were given, started where this process was.
+    """Checks the given commands, which start in this process's working directory.
 
-    Raises ConfigurationError, in one line, for a service that is not there, or a program that is not.
+    Raises ConfigurationError, in one line, for an unknown service, or a program that is not found.
     """
     commands, known = LaunchCommands(given, Path.cwd()), [service.name for service in services]
     for name, (program, *_) in given.items():
@@ -56,15 +56,15 @@ DECIDED_HERE = frozenset(
         "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE", "TOPOLOGY",
     )
 )  # fmt: skip
-"""Settings of the whole system; each of its processes is told what they mean for it."""
+"""Settings of the whole system, which its processes do not inherit: each gets its own values of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every process of a fleet is told.
+    """The environment variables of a fleet's processes.
 
-    `inherited` are the supervisor's own variables. `given` are settings of services, by name, that stand
-    for emulators.
+    `inherited` are the supervisor's own variables. `given` are the settings of services, by name, that emulators
+    need.
     """
 
     inherited: Mapping[str, str] = field(repr=False)
@@ -76,11 +76,12 @@ class Surroundings:
 
     @property
     def where_services_listen(self) -> Mapping[str, str]:
-        """At sockets, unless the registry is one that other machines read: then at ports of loopback."""
+        """The settings for where services listen: at sockets, or at ports of loopback if other machines read the
+        registry."""
         return {} if self.registry.startswith("unix:") else {"HOST": LOOPBACK}
 
     def of(self, instance: str, control: Path, own: Mapping[str, str]) -> dict[str, str]:
-        """The variables of one process; `own` are settings, by name, that it alone has."""
+        """Gives the variables of one process; `own` are settings, by name, that only this process gets."""
         kept = {name: text for name, text in self.inherited.items() if name not in DECIDED_HERE}
         variables = {
             "DATA": str(self.data),
@@ -94,19 +95,19 @@ class Surroundings:
             **own,
         }
         if self.settings.metrics_port is not None:
-            variables["METRICS_PORT"] = "0"  # one port cannot be everybody's; `souk ps --json` tells where each is
+            variables["METRICS_PORT"] = "0"  # processes cannot share a port; `souk ps --json` shows that of each
         return {**kept, **{PREFIX + name: text for name, text in variables.items()}}
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatorProcess:
-    """An emulator, and the path of the socket on which it is to listen."""
+    """An emulator, and the path of the socket on which it must listen."""
 
     emulator: Emulator
     socket: Path
 
     def settings(self, data: Path) -> dict[str, str]:
-        """What its service is told: where it is, and what else the service needs to know of it."""
+        """Gives the settings of its service: the emulator's URL, and the other settings that it comes with."""
         service, folder = self.emulator.service, data / self.emulator.service
         values = {self.emulator.setting: self.emulator.url, **self.emulator.settings}
         return {
@@ -115,17 +116,17 @@ class EmulatorProcess:
 
     @property
     def readiness(self) -> ReadinessProbe:
-        """It listens."""
+        """Probes whether it listens on its socket."""
         return accepts(self.socket)
 
     def command(self, data: Path, environment: Mapping[str, str]) -> Command:
-        """How it is started. What it says goes into its log and must not wait in a buffer."""
+        """Makes the command that starts it. Its output must not wait in a buffer before it reaches the log."""
         folder = make(data / self.emulator.service)
         words = (argument.format(socket=self.socket, folder=folder) for argument in self.emulator.arguments)
         return Command((sys.executable, *words), {**environment, "PYTHONUNBUFFERED": "1"})
 
 
 def needed_emulators(emulators: tuple[Emulator, ...], settings: Settings, layout: DataLayout) -> list[EmulatorProcess]:
-    """Those that are needed: whose setting does not say where the real thing is."""
+    """Gives the emulators that are needed: those whose setting does not name the real system."""
     needed = [one for one in emulators if one.setting not in settings.services.get(one.service, {})]
     return [EmulatorProcess(one, layout.of(one.name)) for one in needed]

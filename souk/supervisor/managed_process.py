@@ -1,4 +1,4 @@
-"""One process of the fleet, kept alive: it is started again whenever it dies.
+"""Keeps one process of the fleet alive: it is started again whenever it dies.
 
 starting -> ready -> (dies) -> backing off -> starting ...
                   -> (asked) -> draining -> stopped
@@ -24,11 +24,11 @@ from souk.telemetry.proc import cpu_seconds
 
 _POLL_EVERY = 0.02
 _WATCH = 0.5
-"""Seconds between two checks of whether a process that starts gets on."""
+"""Seconds between two checks of whether a starting process makes progress."""
 
 
 def _nothing() -> None:
-    """There is no turn to give back."""
+    """Does nothing: there is no turn to give back yet."""
 
 
 class ManagedProcess:
@@ -50,7 +50,7 @@ class ManagedProcess:
 
     @property
     def view(self) -> ProcessView:
-        """The process as it is now."""
+        """The present state of the process."""
         spec, child = self.spec, self._child
         return ProcessView(
             service=spec.service,
@@ -67,7 +67,7 @@ class ManagedProcess:
         )
 
     def start(self) -> None:
-        """Keeps a process from now on."""
+        """Keeps a process alive from now on."""
         self._life = asyncio.create_task(self._live(), name=self.spec.instance)
 
     async def ready(self) -> None:
@@ -79,7 +79,7 @@ class ManagedProcess:
         await self._attempted.wait()
 
     def idle_for(self) -> float:
-        """Seconds since the process that starts has got on; 0 while it waits for its turn."""
+        """Gives the seconds since the process last made progress in its start; 0 while it waits for its turn."""
         runs = self._child is not None and self._child.runs
         return self._context.clock.monotonic() - self._progress.at if runs else 0.0
 
@@ -99,7 +99,7 @@ class ManagedProcess:
         self._journal.close()
 
     def kill(self) -> None:
-        """Ends the process at once, without asking, and without waiting."""
+        """Sends the process its kill signal, and does not wait for its end."""
         if self._child is not None:
             self._child.send(self.spec.kill_signal)
 
@@ -125,7 +125,7 @@ class ManagedProcess:
             await asyncio.sleep(delay)
 
     async def _one_life(self) -> tuple[str, float, str]:
-        """From a start to a death: the state after it, how long it took calls, and why it died."""
+        """Runs the process from a start to a death; returns the state then, how long it took calls, and why it died."""
         self._set(STARTING, self._why)
         self._turn = await self._context.turns.turn()
         try:
@@ -153,7 +153,7 @@ class ManagedProcess:
         return BACKING_OFF, self._well_for(), why or self._reason(status)
 
     async def _given_up(self, child: ChildProcess, ended: "asyncio.Future[int]") -> str:
-        """Watches its start; says why it is not waited for, if it neither becomes ready nor ends in time."""
+        """Watches a start until the process is ready or has ended; returns why it is given up, or "" if it is not."""
         while not self._ready.is_set() and child.runs:
             now = self._context.clock.monotonic()
             self._progress.worked(cpu_seconds(child.pid), now)
@@ -163,7 +163,7 @@ class ManagedProcess:
         return ""
 
     async def _keep_record(self, child: ChildProcess, command: Command) -> None:
-        """Records what was started; what cannot be recorded is ended at once, and raised as OSError."""
+        """Records a started process. If that fails, it kills the process and raises OSError."""
         record, spec = self._context.record, self.spec
         try:
             record.add(spec.instance, spec.kind, spec.stop_signal, child.pid, command.words)
@@ -185,7 +185,7 @@ class ManagedProcess:
         self._journal.write(lines)
         self._progress.made(self._context.clock.monotonic())
         matched = [(line, self.spec.readiness.on_line(line)) for line in lines]
-        # That it is ready is told as its state.
+        # The line that says that it is ready is not shown: its state shows that.
         shown = self.spec.shown([line for line, address in matched if address is None])
         if shown:
             self._context.on_output(self.spec.instance, shown)
@@ -218,18 +218,19 @@ class ManagedProcess:
 
 BACKOFF = Backoff(initial=0.1, cap=10.0, factor=2.0, jitter=0.2)
 WELL = 30.0
-"""Seconds after which a process that takes calls is well: what happened before is forgotten."""
+"""Seconds of taking calls after which a process is well, and its earlier deaths in a row are forgotten."""
 
 
 @dataclass(slots=True)
 class Restarts:
-    """The history of a managed process: `count` deaths in all, `in_a_row` of them without having been well between."""
+    """The deaths of a managed process: `count` in all, `in_a_row` since it was last well."""
 
     count: int = 0
     in_a_row: int = 0
 
     def died(self, well_for: float, random: Random) -> float:
-        """Seconds to wait after a death. `well_for` is how long it took calls before it; 0 if it never did."""
+        """Counts a death, and gives the seconds to wait after it. `well_for` is how many seconds the process took calls
+        before; 0 if it never did."""
         self.count += 1
         self.in_a_row = 1 if well_for >= WELL else self.in_a_row + 1
         return BACKOFF.delay(self.in_a_row, random)

@@ -1,8 +1,8 @@
-"""What processes of the fleet have started themselves, and left behind: it comes to the supervisor.
+"""Orphans: processes that processes of the fleet have started and left behind.
 
-A process whose parent ends is given to the nearest ancestor that asked for that (PR_SET_CHILD_SUBREAPER of
-prctl(2)). So whatever was started below a supervisor is known to it as a child, recorded or not. What a
-supervisor that was killed has left behind is in its record, and ended by the next one.
+A process whose parent ends gets as its parent the nearest ancestor that asked for that (PR_SET_CHILD_SUBREAPER of
+prctl(2)). So the supervisor finds every orphan below it among its children, recorded or not. The processes that a
+killed supervisor has left behind are in its record, and the next supervisor ends them.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from souk.telemetry.proc import ProcEntry, children
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER."""
 EVERY = 5.0
-"""Seconds between two looks for orphans that have ended."""
+"""Seconds between two checks for orphans that have ended."""
 _POLL = 0.02
 _ENDED = "Z"
 
 
 def adopt() -> None:
-    """From now on this process is the parent of what its descendants leave behind."""
+    """Makes this process the parent of its descendants' orphans from now on."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1)
 
 
 async def collect() -> None:
-    """Collects orphans that have ended, until it is cancelled.
+    """Collects orphans that have ended (waits for them, so that no zombie stays), until it is cancelled.
 
-    Whoever started a child collects it at once; what was seen ended at two looks is nobody's.
+    The code that started a child collects it at once, so a child that had ended at two checks is an orphan.
     """
     before: set[ProcEntry] = set()
     while True:
@@ -44,7 +44,7 @@ async def collect() -> None:
 
 
 async def end_all() -> None:
-    """Kills every child of this process, and what those leave behind; returns when there is none."""
+    """Kills every child of this process, and the orphans of those; returns when there is none left."""
     while left := children(os.getpid()):
         for child in left:
             if child.state == _ENDED:
@@ -61,13 +61,13 @@ def _collect(child: ProcEntry) -> None:
 
 
 SERVICES_LIMIT = 2.0
-"""Seconds for services: what they answered is on disk, so nothing is lost by not waiting longer."""
+"""Seconds for services: what they have answered is on disk, so no longer wait is needed."""
 ENGINES_LIMIT = 20.0
-"""Seconds for engines, which write down what they have in memory."""
+"""Seconds for engines, which must write to disk what they have in memory."""
 
 
 async def end(left: Sequence[Started]) -> None:
-    """Asks them to end, services before the engines they stand on; kills what does not."""
+    """Asks processes to end, services before the engines that they need; kills those that do not end in time."""
     engines = [one for one in left if one.kind == ENGINE]
     await _end_in_time([one for one in left if one.kind != ENGINE], SERVICES_LIMIT)
     await _end_in_time(engines, ENGINES_LIMIT)

@@ -1,8 +1,8 @@
-"""The process group that a fleet is, so that killing the group ends every service and engine.
+"""Puts a fleet into one process group, so that killing the group ends every service and engine.
 
 On a terminal Ctrl-C goes to every process of the foreground group: PostgreSQL would shut down while
-services still drain. There the supervisor works in a group of its own, behind this process, which
-stays in the foreground, passes signals on and ends with it.
+services still drain. So on a terminal the supervisor is a copy of this process in a group of its own; this
+process stays in the foreground, passes signals on to the supervisor and ends when it does.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ _SET_DEATH_SIGNAL = 1
 
 
 def lead() -> None:
-    """Makes this process the leader of a group; on a terminal, a copy of it, and this one waits for the copy's end.
+    """Makes this process the leader of a group; on a terminal, forks a copy that leads one, and waits for its end.
 
     Call it before there are threads or event loops.
     """
@@ -44,7 +44,7 @@ def _go_behind() -> None:
     if supervisor:
         os._exit(_wait_for(supervisor))
     os.setpgid(0, 0)
-    # Whoever kills the process in front means the fleet: it is then asked to end.
+    # Killing the foreground process means the fleet: the supervisor then gets SIGTERM.
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)

@@ -1,4 +1,4 @@
-"""How a process of a fleet is made, and what every process of one stands on."""
+"""How a process of a fleet is started, and what all managed processes share."""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -19,10 +19,10 @@ from souk.telemetry.turning_file import LogLimits
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """How a process is made, known to be ready, and asked to end.
+    """How a process is started, known to be ready, and asked to end.
 
-    `command` is asked for at each start; it may prepare what the process needs, and raise OSError or
-    SoukError when it cannot be. `shown` chooses what others get to see of what it writes.
+    `command` is called at each start; it may prepare what the process needs, and raise OSError or SoukError when
+    that fails. `shown` chooses the lines of its output that are shown.
     """
 
     service: str
@@ -38,10 +38,11 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorContext:
-    """What every managed process shares.
+    """What all managed processes share.
 
-    `on_state` gets each change of a process, `on_output` what is shown of it; `turns` says who may start.
-    A start may take `longest_start` seconds; that of an engine, which may have much to recover, as long as it gets on.
+    `on_state` is called with each change of a process, `on_output` with its lines that are shown; `turns` limits how
+    many start at once. A start may take `longest_start` seconds; an engine, which may have much to recover, may take
+    as long as it makes progress.
     """
 
     clock: Clock

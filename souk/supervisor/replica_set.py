@@ -1,4 +1,4 @@
-"""All processes of one service, or of one engine."""
+"""A replica set: all processes of one service, or of one engine."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,17 +10,17 @@ from souk.supervisor.managed_process import ManagedProcess
 from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
 
 READY_LIMIT = 60.0
-"""Seconds without progress after which whoever asked for a new process is told that it does not come up."""
+"""Seconds without progress after which a command that started a new process fails."""
 TRIES = 3
 GIVE_UP = 5.0
-"""Deaths of a new process, and seconds, after which that is told earlier. PostgreSQL may have to wait for what is
-left of one that was killed."""
+"""The command fails earlier after this many deaths of the new process and this many seconds. A new PostgreSQL may have
+to wait for the rest of one that was killed."""
 DRAIN_LIMIT = 25.0
-"""Seconds a process is given to finish what it does, when it alone is asked to end."""
+"""Seconds that a process gets to finish its work, when it alone is asked to end."""
 
 
 class ReplicaSet:
-    """`replicas` processes, numbered from 1; `spec` says how the process of a number is made."""
+    """`replicas` processes, numbered from 1; `spec` gives the spec of the process with a number."""
 
     def __init__(
         self, name: str, kind: str, replicas: int, spec: Callable[[int], ProcessSpec], context: SupervisorContext
@@ -38,11 +38,11 @@ class ReplicaSet:
 
     @property
     def views(self) -> list[ProcessView]:
-        """Its processes, by number."""
+        """The state of each process, in the order of their numbers."""
         return [process.view for _, process in sorted(self._processes.items())]
 
     def begin(self) -> None:
-        """Starts every process, and waits for none."""
+        """Starts every process, without waiting."""
         for process in self._processes.values():
             process.start()
 
@@ -55,11 +55,14 @@ class ReplicaSet:
         await asyncio.gather(*(process.attempted() for process in self._processes.values()))
 
     async def come_up(self) -> None:
-        """Waits until every process takes calls; raises ConfigurationError when one does not come up."""
+        """Waits until every process takes calls. Raises ConfigurationError when one does not come up."""
         await asyncio.gather(*(_come_up(process) for process in self._processes.values()))
 
     async def scale(self, replicas: int) -> None:
-        """Returns when the new ones are ready, or the surplus has drained."""
+        """Sets the number of processes; returns when new ones are ready, or the surplus has drained.
+
+        Raises ConfigurationError when a new one does not come up: then there are as many as before.
+        """
         async with self._changing:
             new = [self._make() for _ in range(replicas - len(self._processes))]
             if self._stopped:
@@ -82,7 +85,7 @@ class ReplicaSet:
                 progress(f"{old} has drained and stopped")
 
     async def bounce(self, progress: Callable[[str], None]) -> None:
-        """Stops every process and starts it again, for what there may be only one of."""
+        """Stops every process and starts it again, for engines and emulators, of which there may be only one."""
         async with self._changing:
             self._require_started()
             await self._halt(DRAIN_LIMIT)
@@ -91,26 +94,26 @@ class ReplicaSet:
             progress(f"{self.name} is ready")
 
     async def stop(self, limit: float = DRAIN_LIMIT) -> None:
-        """Ends every process; they are kept, stopped, until `start`."""
+        """Ends every process; they stay listed as stopped until `start`."""
         async with self._changing:
             self._stopped = True
             await self._halt(limit)
 
     async def start(self) -> None:
-        """Starts what was stopped; returns when it is ready."""
+        """Starts the processes if they were stopped; returns when they are ready."""
         async with self._changing:
             if self._stopped:
                 self._stopped = False
                 await self._go_on()
 
     async def end(self, limit: float) -> None:
-        """Ends every process for good, whatever else is being done."""
+        """Ends every process for good, also while another command runs."""
         await self._halt(limit)
         for process in self._processes.values():
             process.close()
 
     def kill(self) -> None:
-        """Ends every process at once."""
+        """Kills every process at once."""
         for process in self._processes.values():
             process.kill()
 
@@ -134,7 +137,7 @@ class ReplicaSet:
         await self.come_up()
 
     async def _bring_up(self, new: list[ManagedProcess]) -> None:
-        """Starts new ones; takes them away again if one of them does not come up."""
+        """Starts new processes; removes them all again if one of them does not come up."""
         for process in new:
             process.start()
         try:
@@ -150,7 +153,7 @@ class ReplicaSet:
 
 
 async def _come_up(process: ManagedProcess) -> None:
-    """Waits until it takes calls; raises ConfigurationError when it dies again and again, or takes too long."""
+    """Waits until a process takes calls. Raises ConfigurationError when it dies repeatedly, or takes too long."""
     ready = asyncio.ensure_future(process.ready())
     deaths = process.view.restarts
     loop = asyncio.get_running_loop()

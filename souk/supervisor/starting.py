@@ -1,4 +1,4 @@
-"""How processes start on a machine that has much to do: a few at once, and each as long as it gets on, in limits."""
+"""How processes start on a busy machine: a few at once, and each for as long as it makes progress, up to a limit."""
 
 import asyncio
 import os
@@ -9,18 +9,18 @@ from math import inf
 START_LIMIT = 60.0
 """Seconds without progress after which a process that is not ready is started anew."""
 STEP = 0.1
-"""Seconds of CPU that are progress; what waits for something in vain uses far less in a minute."""
+"""Seconds of CPU that count as progress; a process that waits in vain uses far less in a minute."""
 A_CORE = 3
-"""Processes that start at once, for each core: each waits now and then, for a disk or for another."""
+"""Processes that start at once, for each core: each waits at times, for a disk or for another process."""
 LONGEST_TURN = 15.0
-"""Seconds after which the next may start beside one that is not ready: it may wait for others."""
+"""Seconds after which another may start although this one is not ready: it may be waiting for that other."""
 
 
 @dataclass(slots=True)
 class StartProgress:
-    """Whether a process that starts gets on: it writes a line, or it works. Pure; `now` is seconds.
+    """Whether a starting process makes progress: it writes a line, or uses CPU. Pure; `now` is in seconds.
 
-    However well it gets on, it may take `longest` seconds: what works for ever is not known from what is slow.
+    Even with progress it may take at most `longest` seconds: one that works for ever looks like one that is slow.
     """
 
     at: float
@@ -32,30 +32,30 @@ class StartProgress:
         self._began = self.at
 
     def made(self, now: float) -> None:
-        """It got on."""
+        """Notes progress."""
         self.at = now
 
     def worked(self, cpu: float, now: float) -> None:
-        """So many seconds of CPU it has used by now."""
+        """Notes the seconds of CPU that the process has used so far; STEP more of them are progress."""
         if cpu >= self._cpu + STEP:
             self._cpu = cpu
             self.made(now)
 
     def given_up(self, now: float) -> str:
-        """Why it is not waited for any longer; empty as long as it is."""
+        """Gives the reason why the start is given up; "" while it is not."""
         if now - self.at > START_LIMIT:
             return f"not ready, and no progress for {START_LIMIT:g} s"
         return f"not ready after {self.longest:g} s" if now - self._began > self.longest else ""
 
 
 class Turns:
-    """So many processes start at once: a machine on which all start together may finish none in time."""
+    """Limits how many processes start at once: if all start together, a machine may finish none in time."""
 
     def __init__(self, most: int | None = None) -> None:
         self._free = asyncio.Semaphore(most or A_CORE * len(os.sched_getaffinity(0)))
 
     async def turn(self) -> Callable[[], None]:
-        """Waits for a turn; returns how to give it back, which is also done after a while."""
+        """Waits for a turn; returns the function that gives it back, which also happens after LONGEST_TURN seconds."""
         await self._free.acquire()
         given_back = False
 

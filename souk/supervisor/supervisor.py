@@ -1,9 +1,9 @@
-"""The whole system as a fleet of processes: `souk up --topology fleet`.
+"""Runs the whole system as a fleet of processes: `souk up --topology fleet`.
 
-    data directory -> what an earlier supervisor left -> public socket -> engines -> databases, emulators
-                   -> registry, control -> services, then gateways -> /readyz -> ready
+    data directory -> what an earlier supervisor left -> public socket -> engines, databases
+                   -> registry, control -> emulators and services, then gateways -> /readyz -> ready
 
-It ends in the other order: the public socket closes, gateways finish what runs, then services, then
+It ends in the opposite order: the public socket closes, gateways finish running requests, then services end, then
 emulators, then engines.
 """
 
@@ -39,24 +39,24 @@ from souk.telemetry.proc import boot
 
 
 class Screen(Protocol):
-    """Where a fleet shows itself."""
+    """Shows a fleet to the user who started it."""
 
     def state(self, view: ProcessView) -> None:
-        """The state of a process has changed."""
+        """Shows a change of a process's state."""
         ...
 
     def output(self, instance: str, lines: list[bytes]) -> None:
-        """A process wrote these lines."""
+        """Shows lines that a process wrote."""
         ...
 
     def note(self, line: str) -> None:
-        """The supervisor has something to say."""
+        """Shows a message of the supervisor."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RunningFleet:
-    """A fleet that is up, and where."""
+    """A fleet that is up, and its URL."""
 
     url: str
     fleet: Fleet
@@ -66,10 +66,10 @@ class RunningFleet:
 async def supervised_fleet(
     app: App, settings: Settings, inherited: Mapping[str, str], screen: Screen, fleet: Fleet, clock: Clock
 ) -> AsyncIterator[RunningFleet]:
-    """Brings a fleet up; it is ready when this gives, and nothing of it is left when the block ends.
+    """Starts a fleet, which is ready inside the block; no process of it is left when the block ends.
 
-    `inherited` are the variables of this process. Raises ConfigurationError, in one line, when a port, a
-    directory, a name or an engine is not as it must be.
+    `inherited` are the environment variables of this process. Raises ConfigurationError, in one line, when a port,
+    a directory, a name or an engine cannot be used.
     """
     if not hasattr(os, "pidfd_open"):
         raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
@@ -105,7 +105,7 @@ async def supervised_fleet(
         registry = settings.registry
         if registry is None:
             registry = (await stack.enter_async_context(serving_registry(layout.registry, clock))).url
-        # Once more, before the registry: services leave it as they drain.
+        # Pushed again, so that the fleet ends before the registry does: services leave it as they drain.
         stack.push_async_callback(fleet.end)
         await stack.enter_async_context(controlling_fleet(layout.control, fleet, clock))
         stack.callback(listener.close)
@@ -124,7 +124,7 @@ def _on_state(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
 
 
 async def _clean_up(layout: DataLayout, record: ProcessesFile, screen: Screen) -> None:
-    """Ends what a supervisor that was killed has left, so that its ports and its data are free."""
+    """Ends the processes that a killed supervisor has left, so that their ports and data are free."""
     left = record.left_behind()
     if left:
         screen.note(

@@ -1,1 +1,1 @@
-"""A file a command, or a few that are alike."""
+"""The commands of the platform: one in each file, or a few that are alike."""

@@ -80,7 +80,7 @@ def restore(directory: Path, data: Path | None, check: bool, as_json: bool) -> N
 
 
 def _run(work: Coroutine[Any, Any, BackupRecord]) -> BackupRecord:
-    os.umask(0o077)  # whatever is made is its owner's alone
+    os.umask(0o077)  # only their owner may read the files that are made
     return asyncio.run(until_stopped(work))
 
 
@@ -100,7 +100,8 @@ T = TypeVar("T")
 
 
 async def until_stopped(work: Coroutine[Any, Any, T]) -> T:
-    """What the work returns. SIGTERM ends it as Ctrl-C does: it cleans up, and click.Abort is raised."""
+    """Runs `work` and returns its result. SIGTERM and Ctrl-C cancel it, so that it cleans up; then click.Abort is
+    raised."""
     task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)

@@ -1,4 +1,4 @@
-"""`souk breakers`: what the circuit breakers of the running system do, and making them do otherwise."""
+"""`souk breakers`: lists the circuit breakers of the running system, and sets their modes."""
 
 import json
 import time
@@ -29,12 +29,12 @@ MODES = {
 
 
 class Force(click.ParamType[tuple[str, str]]):
-    """CALLEE=MODE."""
+    """The type of an argument CALLEE=MODE."""
 
     name = "callee=mode"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """See click."""
+        """Parses the text of an argument, as click calls it."""
         if isinstance(value, tuple):
             return value
         callee, _, mode = str(value).partition("=")
@@ -103,7 +103,7 @@ def _print(found: Sequence[fleet_pb2.BreakerStatus], as_json: bool) -> None:
 
 
 def row(breaker: fleet_pb2.BreakerStatus, now: float) -> Row:
-    """A breaker, as people read it."""
+    """Gives the cells of a breaker's row, for people; `now` is in seconds since 1970."""
     rate = f"{breaker.failure_rate:.0%}" if breaker.HasField("failure_rate") else "-"
     return {
         "process": breaker.process,
@@ -131,12 +131,12 @@ def _guarded(breaker: fleet_pb2.BreakerStatus) -> str:
 
 
 def state(breaker: fleet_pb2.BreakerStatus) -> str:
-    """What it does with calls, in words."""
+    """Gives the state of a breaker in words, such as `half open`."""
     return fleet_pb2.BreakerState.Name(breaker.state).removeprefix(_STATE).lower().replace("_", " ")
 
 
 def document(breaker: fleet_pb2.BreakerStatus) -> dict[str, Any]:
-    """A breaker, as programs read it; `failure_rate` is null while there are too few calls to tell."""
+    """Gives a breaker as JSON, for programs; `failure_rate` is null while there are too few calls."""
     return {
         "process": breaker.process,
         "caller": breaker.caller,

@@ -1,4 +1,4 @@
-"""`souk routes` and `souk openapi`: what the contracts say, for people and for programs."""
+"""`souk routes` and `souk openapi`: print the contracts' public API, for people and for programs."""
 
 import json
 import re
@@ -72,7 +72,7 @@ def _routes(app: App) -> Iterator[dict[str, Any]]:
 
 
 def who(method: Method) -> str:
-    """Who may call a method, in one word or its roles."""
+    """Gives who may call a method: "anyone", "user", or the roles."""
     if method.policy.access is Access.ANYONE:
         return "anyone"
     return " or ".join(sorted(method.policy.roles)) or "user"

@@ -1,4 +1,4 @@
-"""Commands that change a running fleet, or read what it writes."""
+"""Commands that change a running fleet, or read its logs."""
 
 import sys
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ _COLOURS = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright
 
 
 class Count(click.ParamType[tuple[str, int]]):
-    """SERVICE=N."""
+    """The type of an argument SERVICE=N."""
 
     name = "service=n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """See click."""
+        """Parses the text of an argument, as click calls it."""
         if isinstance(value, tuple):
             return value
         service, equals, count = str(value).partition("=")
@@ -99,7 +99,7 @@ def restart(services: Sequence[str], everything: bool, data: Path | None) -> Non
 async def _rolled(fleet: _Fleet) -> list[str]:
     found = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=PATIENCE)
     names = list(dict.fromkeys(process.service for process in found.processes if process.kind in _ROLLED))
-    # A system of one process has none of them: asked to restart itself, it says what to do instead.
+    # A system of one process has none of these; asked to restart itself, it refuses and says what to do instead.
     return names or [process.service for process in found.processes]
 
 

@@ -1,4 +1,4 @@
-"""`souk new service`: a seventh service that builds, runs and is tested, as a first draft of one's own."""
+"""`souk new service`: makes the first draft of a new service, which builds, runs and has tests."""
 
 import keyword
 import re
@@ -109,7 +109,7 @@ def _templates(entry: Traversable, target: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _entries(root: Path, name: str) -> Iterator[tuple[Path, str]]:
-    """What the app and the floors say, with the new service among it."""
+    """Gives the texts of the app, its project file and the import rules, with the new service added."""
     yield _APP, _in_app((root / _APP).read_text("utf-8"), name)
     yield _APP_PROJECT, _in_project((root / _APP_PROJECT).read_text("utf-8"), name)
     yield _FLOORS, _in_floors((root / _FLOORS).read_text("utf-8"), name)
@@ -136,6 +136,6 @@ def _in_project(text: str, name: str) -> str:
 
 
 def _in_floors(text: str, name: str) -> str:
-    """After each list of services, and on the floor of the services."""
+    """Adds the service at the end of each list of services, and to the layer of the services."""
     text = re.sub(r"((?:^    marketplace\.\w+\n)+)", rf"\1    marketplace.{name}\n", text, flags=re.MULTILINE)
     return re.sub(r"^(    \w+(?: \| \w+)+)\n(?=exhaustive)", rf"\1 | {name}\n", text, flags=re.MULTILINE)

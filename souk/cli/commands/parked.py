@@ -1,4 +1,4 @@
-"""`souk parked`: what waits for an operator, and trying it again."""
+"""`souk parked`: lists what waits for an operator, and retries it."""
 
 import asyncio
 import json

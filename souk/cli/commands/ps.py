@@ -1,4 +1,4 @@
-"""`souk ps`: the processes of the system that runs."""
+"""`souk ps`: lists the processes of the running system."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ EVERY = 1.0
 COLUMNS = ("service", "instance", "state", "pid", "address", "req/s", "running", "memory", "restarts", "up", "note")
 RIGHT = frozenset({"pid", "req/s", "running", "memory", "restarts", "up"})
 DISPENSABLE = ("note", "address", "service", "running", "memory", "req/s")
-"""What is left out where there is no room, in this order; notes then stand below the table."""
+"""Columns that are left out if there is no room, in this order; without their column, notes are below the table."""
 _KEY_COLUMNS = ("state", "pid", "address", "restarts", "note")
-"""What makes a row worth telling again."""
+"""Columns of which a change makes `--watch` print a process's line again."""
 _KIND = "PROCESS_KIND_"
 _ANSWERING = (fleet_pb2.PROCESS_KIND_SERVICE, fleet_pb2.PROCESS_KIND_GATEWAY, fleet_pb2.PROCESS_KIND_SYSTEM)
 
@@ -84,7 +84,7 @@ async def _watch(fleet: "fleet_pb2_grpc.FleetAsyncStub", as_json: bool) -> None:
 
 
 def show_processes(processes: Sequence[fleet_pb2.FleetProcess]) -> None:
-    """As a table that fits on the terminal, or in full in a pipe."""
+    """Prints processes: as a table that fits on the terminal, or with every column in a pipe."""
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(drawn(processes, console.width))
@@ -93,7 +93,7 @@ def show_processes(processes: Sequence[fleet_pb2.FleetProcess]) -> None:
 
 
 def drawn(processes: Sequence[fleet_pb2.FleetProcess], width: int) -> Group:
-    """A table of the columns for which there is room, and the notes below it, in full."""
+    """Makes a table of the columns for which there is room; if notes are not among them, they are below it, in full."""
     rows = [row(process) for process in processes]
     columns = fitting(rows, width)
     notes = [f"{one['instance']}: {one['note']}" for one in rows if one["note"]] if "note" not in columns else []
@@ -101,7 +101,7 @@ def drawn(processes: Sequence[fleet_pb2.FleetProcess], width: int) -> Group:
 
 
 def fitting(rows: Sequence[Row], width: int) -> list[str]:
-    """The columns for which there is room; those that are needed least go first."""
+    """Gives the columns that fit into `width` characters; the least needed are left out first."""
     columns = list(COLUMNS)
     for name in DISPENSABLE:
         if len(max(plain(columns, rows), key=len)) <= width:
@@ -111,7 +111,7 @@ def fitting(rows: Sequence[Row], width: int) -> list[str]:
 
 
 def row(process: fleet_pb2.FleetProcess) -> Row:
-    """A process, as people read it."""
+    """Gives the cells of a process's row, for people."""
     status = process.status if process.HasField("status") else None
     return {
         "service": process.service,
@@ -145,7 +145,7 @@ def _failing(check: fleet_pb2.HealthCheck) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: 12 s, 3 m, 2 h, 5 d."""
+    """Gives a time in short, for people: 12 s, 3 m, 2 h, 5 d."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -153,7 +153,7 @@ def duration(seconds: float) -> str:
 
 
 def document(process: fleet_pb2.FleetProcess) -> dict[str, Any]:
-    """A process, as programs read it; `status` is null when it does not answer."""
+    """Gives a process as JSON, for programs; `status` is null when the process does not answer."""
     return {
         "service": process.service,
         "instance": process.instance,

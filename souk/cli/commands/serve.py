@@ -1,4 +1,4 @@
-"""`souk serve`: one service, or the gateway, as its own process."""
+"""`souk serve`: runs one service, or the gateway, as its own process."""
 
 import asyncio
 import json

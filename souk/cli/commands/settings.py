@@ -1,4 +1,4 @@
-"""`souk settings`: everything that can be set, for people, and as docs/settings.md."""
+"""`souk settings`: lists every setting, for people, and as docs/settings.md."""
 
 from collections.abc import Iterable, Iterator
 
@@ -38,7 +38,7 @@ def settings(markdown: bool) -> None:
 
 
 def document(found: Iterable[tuple[str, str, Setting]]) -> Iterator[str]:
-    """The lines of docs/settings.md."""
+    """Gives the lines of docs/settings.md."""
     yield INTRODUCTION
     before = None
     for variable, service, setting in found:

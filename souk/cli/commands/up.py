@@ -1,4 +1,4 @@
-"""`souk up`: the whole system."""
+"""`souk up`: starts the whole system."""
 
 import asyncio
 import subprocess
@@ -110,10 +110,13 @@ def _announce(app: App, settings: Settings, system: RunningSystem, took: float) 
 
 
 async def follow(then: str | None, url: str, settings: Settings, note: Callable[[str], None] | None = None) -> None:
-    """Runs another command of ours, as a user would, and goes on whatever comes of it. `note` shows what it says."""
+    """Runs another `souk` command against the system, as a user would; if it fails, the system goes on.
+
+    `note` shows the command's output; without it, that goes where this process's goes.
+    """
     if then is None:
         return
-    # Only one process has its databases as files in its directory, which the command may name.
+    # Only with a system of one process may the command name the directory, whose files hold the databases.
     data = ("--data", str(settings.data)) if settings.topology != FLEET else ()
     process = _start((then, "--url", url, *data), note)
     try:
@@ -131,9 +134,9 @@ async def follow(then: str | None, url: str, settings: Settings, note: Callable[
 
 
 def _start(arguments: Sequence[str], note: Callable[[str], None] | None) -> "subprocess.Popen[bytes]":
-    """In a session of its own, so that Ctrl-C reaches this process alone, which then ends the other.
+    """Starts the command in a session of its own, so that Ctrl-C reaches only this process, which then ends it.
 
-    Not by the event loop, which would fork: gRPC does not survive that.
+    The event loop does not start it, as it would fork: gRPC does not survive that.
     """
     return subprocess.Popen(
         (sys.executable, "-m", "souk.cli", *arguments),

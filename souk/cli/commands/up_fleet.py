@@ -1,4 +1,4 @@
-"""`souk up --topology fleet`: the system as a fleet of processes, and what is shown of it."""
+"""`souk up --topology fleet`: starts the system as a fleet of processes, and shows its state."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from souk.supervisor.fleet import Fleet
 from souk.supervisor.supervisor import RunningFleet, Screen, supervised_fleet
 
 Meanwhile = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
-"""What is done while it is up, with the system's URL and what shows a line: a table is torn by all that passes it."""
+"""Runs while the system is up; gets its URL, and the function that prints a line: any other output breaks the table."""
 
 
 def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
@@ -62,7 +62,7 @@ def _announce(app: App, settings: Settings, system: RunningFleet, screen: Screen
 
 @asynccontextmanager
 async def _screen(settings: Settings, fleet: Fleet) -> AsyncIterator[Screen]:
-    """A live table on a terminal, lines anywhere else."""
+    """Gives the screen of a fleet: a live table on a terminal, lines anywhere else."""
     if not sys.stdout.isatty():
         yield LinesScreen(start_logging(settings))
         return

@@ -1,1 +1,1 @@
-"""What commands show: tables, colours, and lines of a fleet."""
+"""The output of commands: tables, colours, and lines of a fleet."""

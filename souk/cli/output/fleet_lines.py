@@ -1,4 +1,4 @@
-"""What a fleet does and says, line by line: in a pipe, and above the table of a terminal."""
+"""Shows a fleet's states and logs line by line: in a pipe, and above the table of a terminal."""
 
 from typing import TextIO
 
@@ -13,15 +13,15 @@ _QUIET = frozenset({"event", "level", "timestamp", "part", "trace_id", "request_
 
 
 def prefix(instance: str, coloured: bool = False) -> str:
-    """What the lines of a process begin with: `order-2 | `."""
+    """Gives the prefix of a process's lines: `order-2 | `."""
     text = f"{instance:<{WIDTH}} | "
     return f"\x1b[{_COLOURS[sum(map(ord, instance)) % len(_COLOURS)]}m{text}\x1b[0m" if coloured else text
 
 
 def in_short(line: bytes) -> str:
-    """A line of a log for people, on one line: of a record its time, level, event, values and exception.
+    """Gives a log line for people, as one line: the time, level, event, values and exception of a JSON record.
 
-    Other text is left as it is. Where an exception came from is in the log.
+    Other text is left as it is. The traceback of an exception is only in the log.
     """
     try:
         record = orjson.loads(line)
@@ -38,14 +38,14 @@ def in_short(line: bytes) -> str:
 
 
 def _exception(traceback: str) -> str:
-    """What the last exception of a traceback says: what stands behind the last of its indented lines."""
+    """Gives the message of the last exception in a traceback: the line after the last indented one."""
     lines = traceback.splitlines()
     last = max((number for number, line in enumerate(lines) if line.startswith("  ")), default=-1)
     return lines[last + 1] if last + 1 < len(lines) else ""
 
 
 def state_line(view: ProcessView) -> str | None:
-    """What is said of a new state, if anything."""
+    """Gives the line that tells of a new state, or None if none does."""
     name = view.instance
     lines = {
         READY: f"{name} is ready on {view.address} (pid {view.pid})",
@@ -58,25 +58,25 @@ def state_line(view: ProcessView) -> str | None:
 
 
 class LinesScreen:
-    """States on standard output, logs behind their prefix in `log`: standard error, or a file."""
+    """Prints states on standard output, and log lines with a prefix to `log`: standard error, or a file."""
 
     def __init__(self, log: TextIO) -> None:
         self._log, self._coloured = log, log.isatty()
         self._shown: dict[str, str] = {}
 
     def state(self, view: ProcessView) -> None:
-        """One line, unless it is what was said last."""
+        """Prints a line for a new state, unless it is the last that was printed for the process."""
         line = state_line(view)
         if line is not None and line != self._shown.get(view.instance):
             self._shown[view.instance] = line
             say(line)
 
     def output(self, instance: str, lines: list[bytes]) -> None:
-        """Each line behind its prefix."""
+        """Writes each line after its prefix."""
         before = prefix(instance, self._coloured)
         self._log.write("".join(f"{before}{line.decode(errors='replace')}\n" for line in lines))
         self._log.flush()
 
     def note(self, line: str) -> None:
-        """One line."""
+        """Prints a message."""
         say(line)

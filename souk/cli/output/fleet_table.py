@@ -1,4 +1,4 @@
-"""The live table of a fleet on a terminal, with its logs above."""
+"""Shows a fleet on a terminal as a live table, with its log lines above."""
 
 import asyncio
 import io
@@ -21,7 +21,7 @@ from souk.supervisor.fleet import Fleet
 REFRESH = 0.5
 ASK = 1.0
 MOST_LINES = 60
-"""Lines of logs that are shown between two refreshes; nobody reads more, and the files have them all."""
+"""Log lines that are shown between two refreshes; nobody can read more, and the files have all of them."""
 OnProcessOutput = Callable[[str, list[bytes]], None]
 _COLUMNS = ("service", "instance", "state", "pid", "port", "requests/s", "restarts", "")
 _NUMBERS = frozenset({"pid", "port", "requests/s", "restarts"})
@@ -29,7 +29,7 @@ _STYLES = {READY: "green", BACKING_OFF: "red", FAILED: "red"}
 
 
 def table(views: list[ProcessView], rates: Mapping[str, float]) -> Table:
-    """The processes, a row each; a service's name stands in its first row, with how many there are."""
+    """Makes the table of processes; only the first row of a service has its name, with the number of its processes."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in _COLUMNS:
         shown.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=bool(column))
@@ -60,7 +60,8 @@ def _port(address: str) -> str:
 
 
 class _OwnLog(io.TextIOBase):
-    """A terminal without a descriptor: what is written past the table is torn by it, and tears it."""
+    """A terminal for this process's own log, which shows its lines above the table: direct output would break the
+    table. It has no descriptor."""
 
     def __init__(self, show: Callable[[Text], None]) -> None:
         self._show = show
@@ -75,7 +76,7 @@ class _OwnLog(io.TextIOBase):
 
 
 class TableScreen:
-    """Shows a fleet on `console` inside `live`, and its logs, unless `elsewhere` takes them."""
+    """Shows a fleet on `console` inside the block of `live`, with its log lines, unless those go to `elsewhere`."""
 
     def __init__(self, console: Console, fleet: Fleet, elsewhere: OnProcessOutput | None = None) -> None:
         self._console, self._fleet, self._elsewhere = console, fleet, elsewhere
@@ -85,14 +86,14 @@ class TableScreen:
 
     @property
     def own_log(self) -> TextIO:
-        """Takes the lines that this process logs, for the next refresh."""
+        """A stream for the lines that this process logs; they are shown at the next refresh."""
         return cast(TextIO, _OwnLog(self._waiting.append))
 
     def state(self, view: ProcessView) -> None:
-        """The table shows it at the next refresh."""
+        """Does nothing: the table shows the new state at its next refresh."""
 
     def output(self, instance: str, lines: list[bytes]) -> None:
-        """Each line behind its prefix, in short, at the next refresh."""
+        """Shows each line after its prefix, in short, at the next refresh."""
         if self._elsewhere is not None:
             self._elsewhere(instance, lines)
             return
@@ -101,12 +102,12 @@ class TableScreen:
         self._waiting.extend(Text.from_ansi(before + in_short(line)) for line in lines[-MOST_LINES:])
 
     def note(self, line: str) -> None:
-        """One line above the table."""
+        """Shows a message above the table."""
         self._console.print(line, highlight=False, markup=False)
 
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
-        """Shows the table until the end of the block."""
+        """Shows the table inside the block."""
         with Live(table([], {}), console=self._console, auto_refresh=False, transient=True) as live:
             tasks = [asyncio.create_task(self._refresh(live)), asyncio.create_task(self._ask())]
             try:

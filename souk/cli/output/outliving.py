@@ -1,7 +1,7 @@
-"""Output that outlives its readers: a process that serves goes on when nobody reads what it says.
+"""Output that outlives its readers: a serving process goes on when its output cannot be written any more.
 
-`souk up | head -3` closes the pipe after three lines; a terminal goes away; a disk fills up. What is said then
-is dropped. Commands that do one thing end instead, as is usual: see `souk.cli.group`.
+`souk up | head -3` closes the pipe after three lines; a terminal is closed; a disk fills up. Output is then
+dropped. Commands that do not serve end instead, as is usual: see `souk.cli.group`.
 """
 
 import errno
@@ -10,11 +10,11 @@ import sys
 from typing import Any, TextIO, cast
 
 _GONE = frozenset({errno.EPIPE, errno.EIO})
-"""Nobody reads any more, and nobody will: a pipe without a reader, a terminal that was closed."""
+"""Errors of an output that has lost its reader for good: a pipe without a reader, a terminal that was closed."""
 
 
 class OutlivingStream:
-    """Everything that `stream` is, but what cannot be written is dropped."""
+    """Behaves as `stream`, but drops text that cannot be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -23,7 +23,7 @@ class OutlivingStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Writes what can be written; returns as if it were all."""
+        """Writes text, or drops it if that fails; returns as if all had been written."""
         try:
             return self._stream.write(text)
         except OSError as error:
@@ -31,7 +31,7 @@ class OutlivingStream:
             return len(text)
 
     def flush(self) -> None:
-        """As far as it goes."""
+        """Flushes the stream, or drops its text if that fails."""
         try:
             self._stream.flush()
         except OSError as error:
@@ -45,10 +45,10 @@ class OutlivingStream:
 
 
 def outliving(stream: TextIO) -> TextIO:
-    """`stream`, so that nothing that is written to it fails."""
+    """Gives `stream` in a form to which no write fails."""
     return stream if isinstance(stream, OutlivingStream) else cast(TextIO, OutlivingStream(stream))
 
 
 def outlive_readers() -> None:
-    """Standard output and standard error of this process, from now on."""
+    """Makes standard output and standard error of this process outlive their readers."""
     sys.stdout, sys.stderr = outliving(sys.stdout), outliving(sys.stderr)

@@ -1,4 +1,4 @@
-"""Tables: with colour on a terminal, plain columns in a pipe."""
+"""Tables: in colour on a terminal, as plain columns in a pipe."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -26,7 +26,7 @@ STYLES: Mapping[str, str] = {
 
 
 def show(columns: Sequence[str], rows: Sequence[Row], right: Collection[str] = ()) -> None:
-    """Prints a table; the columns in `right` are numbers."""
+    """Prints a table; the columns in `right` are aligned to the right, as numbers are."""
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(table(columns, rows, right))
@@ -36,7 +36,7 @@ def show(columns: Sequence[str], rows: Sequence[Row], right: Collection[str] = (
 
 
 def table(columns: Sequence[str], rows: Sequence[Row], right: Collection[str] = ()) -> Table:
-    """A table for a terminal."""
+    """Makes a table for a terminal."""
     drawn = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         drawn.add_column(
@@ -50,7 +50,7 @@ def table(columns: Sequence[str], rows: Sequence[Row], right: Collection[str] = 
 
 
 def plain(columns: Sequence[str], rows: Sequence[Row], right: Collection[str] = ()) -> list[str]:
-    """The same as lines of text."""
+    """Makes the same table as lines of text."""
     widths = {name: max(len(name), *(len(row[name]) for row in rows), 0) for name in columns}
     lines = ({name: name for name in columns}, *rows)
     return ["  ".join(_padded(line[name], widths[name], name in right) for name in columns).rstrip() for line in lines]

@@ -1,4 +1,4 @@
-"""What is said to people: plain lines, which a terminal gets at once and a pipe too."""
+"""Messages for people, as plain lines that are not buffered, and the log of processes that serve."""
 
 import sys
 from pathlib import Path
@@ -15,17 +15,17 @@ from souk.telemetry.turning_file import LogLimits, TurningFile, TurningLog
 
 
 def say(line: str) -> None:
-    """One line on standard output, not buffered."""
+    """Prints a line on standard output, not buffered."""
     click.echo(line)
     sys.stdout.flush()
 
 
 def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
-    """Logs go to standard error, coloured on a terminal, or as JSON to a file; returns which.
+    """Starts logging to standard error, coloured on a terminal, or as JSON to a file; returns the stream.
 
-    For processes that serve: from now on they go on when nobody reads what they say.
+    For processes that serve: from now on a lost reader of the output does not end them.
 
-    `terminal` is what shows them on one instead. Raises ConfigurationError when the file cannot be written.
+    `terminal` is used in place of standard error. Raises ConfigurationError when the file cannot be written.
     """
     outlive_readers()
     if settings.log_file is None:
@@ -42,7 +42,7 @@ def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
 
 
 def _turning(path: Path, limits: LogLimits) -> TextIO:
-    """A log that its owner alone reads, whatever the umask, and that does not grow for ever."""
+    """Opens a log that only its owner can read, whatever the umask, and that is rotated when it is full."""
     file = TurningFile(path, limits.full, limits.kept)
     file.open()
     return cast(TextIO, TurningLog(file))

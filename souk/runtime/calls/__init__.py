@@ -1,1 +1,1 @@
-"""Calls between services: channels to them, taking part in the registry, and figures."""
+"""Calls between services: channels to them, registration in the registry, and metrics."""

@@ -1,10 +1,10 @@
-"""What waits in the services of this process, counted for `/metrics`, and named in the log once it is parked.
+"""Counts the open sagas and undelivered events of this process's services for `/metrics`, and logs what is parked.
 
     souk_saga_runs{service, saga, phase}            open runs; phase `parked` waits for an operator
-    souk_outbox_lag_seconds{service, consumer}      age of the oldest event that a consumer has not had
+    souk_outbox_lag_seconds{service, consumer}      age of the oldest event not yet delivered to a consumer
     souk_outbox_events{service, consumer, state}    events `pending` and `parked`
 
-A scrape does no work on a database: it shows what a background task saw last.
+A scrape does not query a database: it shows what a background task counted last.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from souk.telemetry.logs import logger
 from souk.telemetry.metrics import Sample, measure
 
 EVERY = 5.0
-"""Seconds between two looks."""
+"""Seconds between two counts."""
 MOST_NAMED = 100
 """Parked steps and events of a service that are named in the log; all of them are counted."""
 
@@ -29,7 +29,7 @@ _log = logger("hosting")
 
 @dataclass(slots=True)
 class BacklogSnapshot:
-    """What was counted of one service last."""
+    """The latest counts of one service."""
 
     runs: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lag: Mapping[str, float] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class BacklogSnapshot:
 
 
 class Backlog:
-    """Shows in `registry` what waits in the services that are watched."""
+    """Shows in `registry` the open sagas and undelivered events of the services that are watched."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._snapshots: dict[str, BacklogSnapshot] = {}
@@ -51,7 +51,7 @@ class Backlog:
             measure(registry, name, text, ("service", *labels), read)
 
     async def watch(self, service: str, relay: Relay, sagas: SagaRunner | None, every: float = EVERY) -> None:
-        """Counts what waits in a service again and again, until it is cancelled."""
+        """Counts a service's open sagas and undelivered events every `every` seconds, until it is cancelled."""
         snapshot = self._snapshots.setdefault(service, BacklogSnapshot())
         while True:
             try:

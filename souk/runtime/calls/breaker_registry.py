@@ -1,4 +1,4 @@
-"""The breakers of a process, by who calls whom, for those who look at them and set them."""
+"""The breakers of a process, by caller and callee, for operators who list and set them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from souk.resilience.breaker import Breaker, State
 
 
 class Mode(Enum):
-    """What an operator wants of a breaker."""
+    """The mode in which an operator puts a breaker."""
 
     AUTO = "auto"
-    """Judges calls again, as it does by itself; one that does so already is left as it is."""
+    """Opens and closes by itself again; a breaker that does so already is left as it is."""
     CLOSED = "closed"
-    """Closes, forgets what it saw, and judges calls from then on."""
+    """Closes, forgets the calls that it has measured, and opens and closes by itself from then on."""
     DISABLED = "disabled"
-    """Lets everything through until told otherwise."""
+    """Lets every call through until the mode is set again."""
     FORCED_OPEN = "open"
-    """Refuses everything until told otherwise."""
+    """Refuses every call until the mode is set again."""
     METRICS_ONLY = "metrics-only"
-    """Only measures until told otherwise."""
+    """Measures calls and refuses none until the mode is set again."""
 
 
 _HELD = frozenset({State.DISABLED, State.FORCED_OPEN, State.METRICS_ONLY})
@@ -37,7 +37,7 @@ _SET: Mapping[Mode, Callable[[Breaker, float], None]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A breaker, and what it stands between: `method` says that it watches that one alone."""
+    """A breaker with its caller and its callee; it watches one `method` alone, or all of them if that is empty."""
 
     caller: str
     callee: str
@@ -45,18 +45,18 @@ class Guard:
     method: str = ""
 
     def meant(self, callee: str, caller: str) -> bool:
-        """Whether it is one of those between `caller`, anybody if empty, and `callee`."""
+        """Tells whether it is a breaker between `caller` (any caller if empty) and `callee`."""
         return self.callee == callee and caller in {"", self.caller}
 
 
 class ModeOverrides:
-    """What was ordered last, by callee and caller; what is for everybody is in place of what was for one."""
+    """The mode set last, by callee and caller; a mode for all callers replaces those for single callers."""
 
     def __init__(self) -> None:
         self._modes: dict[tuple[str, str], Mode] = {}
 
     def put(self, mode: Mode, callee: str, caller: str) -> None:
-        """Remembers an order; an empty caller is everybody."""
+        """Remembers a mode; an empty caller means all callers."""
         if not caller:
             self._modes = {pair: kept for pair, kept in self._modes.items() if pair[0] != callee}
         self._modes.pop((callee, caller), None)  # the later order comes last
@@ -67,7 +67,7 @@ class ModeOverrides:
 
 
 class Breakers:
-    """The breakers of one process. What is set stays for those that are made later."""
+    """The breakers of one process. A mode that is set applies to breakers that are made later, too."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -75,7 +75,7 @@ class Breakers:
         self._overrides = ModeOverrides()
 
     def add(self, caller: str, callee: str, breaker: Breaker, *, method: str = "") -> Breaker:
-        """Shows a breaker from now on, in place of another between the same; gives it back."""
+        """Adds a breaker, in place of one with the same caller, callee and method, and returns it."""
         guard = Guard(caller, callee, breaker, method)
         self._guards[caller, callee, method] = guard
         for mode, ordered, by in self._overrides:
@@ -87,7 +87,7 @@ class Breakers:
         return iter([self._guards[key] for key in sorted(self._guards)])
 
     def set(self, mode: Mode, callee: str, caller: str = "") -> list[Guard]:
-        """Sets every breaker between `caller`, anybody if empty, and `callee`; gives those that there are."""
+        """Sets the mode of every breaker from `caller` (any caller if empty) to `callee`; returns those breakers."""
         self._overrides.put(mode, callee, caller)
         found = [guard for guard in self if guard.meant(callee, caller)]
         for guard in found:

@@ -1,7 +1,7 @@
-"""How the services of this process reach each other, and those of other processes.
+"""How the services of this process call each other, and those of other processes.
 
-A name that is hosted here is called in process; any other where the registry says that its instances
-are. Whoever calls cannot tell the difference.
+A service that is hosted here is called in process; any other is called at the instances that the registry
+knows. The caller cannot tell the difference.
 """
 
 import asyncio
@@ -52,24 +52,24 @@ from souk.telemetry.traffic import Traffic
 
 EVENT_SINK = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
 GRACE = 5.0
-"""Seconds that calls between services are given when the process stops; by then no request runs."""
+"""Seconds that running calls between services get when the process stops; by then no request runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a service takes calls: `address` for gRPC, and the ports or sockets of other protocols by their names."""
+    """Where a service takes calls: `address` for gRPC, and in `speaks` the port or socket of each other protocol."""
 
     address: str
     speaks: Mapping[str, str]
 
 
 class Calls:
-    """The services `hosted` here, by name, and those of other processes, which `discovery` finds.
+    """Calls to the services `hosted` here, by name, and to those of other processes, which `discovery` finds.
 
-    `registry` counts what is called; `breakers` are those around the calls; `health` tells of what this process
-    depends on, each service elsewhere among it; `skew` compares its clock with others,
-    those of `peers` among them. `each_try` are layers around each try at an instance in another process, for those
-    who watch them.
+    `registry` holds the metrics of calls; `breakers` are the breakers around the calls; `health` probes what this
+    process depends on, each service in other processes included; `skew` compares this process's clock with those of
+    its databases and, through `peers`, of the instances that it calls. `each_try` are layers around each try at an
+    instance in another process, for programs that measure tries.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class Calls:
         self.health.watch("clock", self.skew.probe, blocks=True)
 
     def of(self, caller: str) -> Callable[[str], grpc.aio.Channel]:
-        """Channels in the name of `caller`, one for each service that it calls.
+        """Gives a function that returns the channel from `caller` to a service, one channel for each service.
 
-        Calls to a name of which no instance is known are not sent.
+        Calls to a service of which no instance is known end as not sent.
         """
         tokens = self._tokens(caller)
         channels: dict[str, Channel] = {}
@@ -123,7 +123,7 @@ class Calls:
             self._there(name)
 
     def serve(self, service: Service, parts: ServiceParts) -> None:
-        """Takes calls for a service, and events for its consumers, from now on."""
+        """Starts to take calls for a service and events for its consumers, and lists the service's own breakers."""
         dispatcher = self._dispatchers[service.name]
         dispatcher.add(parts.servicer, service.contract)
         dispatcher.add(EventSinkServicer(parts.consumers, clock=self._clock), EVENT_SINK)
@@ -131,14 +131,14 @@ class Calls:
             self.breakers.add(service.name, outside, breaker)
 
     def traffic(self, name: str) -> Traffic:
-        """The calls that a service of this process has answered."""
+        """Gives the counts of calls that a service of this process has answered."""
         return self._dispatchers[name].traffic
 
     @asynccontextmanager
     async def listening(self, name: str, instance: str, drain: float) -> AsyncIterator[Listening]:
-        """Takes calls for a service from other processes, where the settings say.
+        """Takes calls for a service from other processes inside the block, at the address that the settings give.
 
-        At the end running calls get `drain` seconds.
+        When the block ends, running calls get `drain` seconds.
         """
         async with AsyncExitStack() as stack:
             where = stack.enter_context(service_address(instance, self._about))
@@ -159,7 +159,7 @@ class Calls:
             await asyncio.gather(server.stop(drain), connect.stop(drain))
 
     async def close(self) -> None:
-        """Lets running calls end, and takes no more."""
+        """Takes no new calls, gives running ones GRACE seconds for each transport, and closes the registry."""
         transports: list[Transport] = [*self._here.values(), *self._discovered.values()]
         for transport in transports:
             await transport.close(GRACE)
@@ -196,7 +196,7 @@ class Calls:
         return guards
 
     def _protection(self, callee: str) -> Protection:
-        """What the settings say, with who and where this process is."""
+        """Gives the protection that the settings set for a callee, with this process's zone and instance."""
         protection, about = self._resilience.of(callee), self._about
         balancer = replace(protection.balancer, zone=about.zone, name=about.instance or "")
         return replace(protection, balancer=balancer)
@@ -215,7 +215,7 @@ class Calls:
 async def open_calls(
     secret: bytes, hosted: Sequence[str], settings: Settings, clock: Clock, each_try: Sequence[Layer] = ()
 ) -> AsyncIterator[Calls]:
-    """Calls among services, closed with the block."""
+    """Opens calls between services, with their background work, and closes them when the block ends."""
     discovery: Registry = StaticRegistry(settings.addresses)
     if settings.registry is not None:
         discovery = await open_registry(settings.registry, clock)

@@ -1,12 +1,13 @@
-"""How far this process's clock is from those that decide, and that it takes no requests when that is too far.
+"""Compares this process's clock with others, and makes the process not ready while it is too far off.
 
     souk_clock_skew_seconds{against}    by how much this process is ahead; negative when it is behind
 
-What a service decides over data goes by its database's clock in any case. The process's own date stands in
-what it signs for others and in what it checks of theirs, so a process that is far off would only be refused.
+What a service decides about its data goes by its database's clock in any case. The process's own date is in the
+tokens that it signs, and is compared with the dates in those that it checks, so the calls of a process that is far
+off would only be refused.
 
-It is off when one of its databases disagrees, or when more than half of all that it compares itself with does, and
-on the same side. So a process that is off does not take with it those that call it.
+A process is off when one of its databases disagrees, or when more than half of all compared clocks disagree on the
+same side. So one process that is off does not make the processes that call it not ready as well.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,18 +18,18 @@ from prometheus_client import CollectorRegistry
 from souk.telemetry.metrics import Sample, measure
 
 MOST = 30.0
-"""Seconds by which a process may differ and still be ready."""
+"""Seconds by which a process's clock may differ while the process is ready."""
 WELL_BELOW = 25.0
-"""Seconds below which it is ready again."""
+"""Seconds: a process that was off is ready again when it differs by no more than these."""
 _NAMED = 3
 
 Ahead = Callable[[], float]
 
 
 class ClockSkew:
-    """Watches clocks by name, each by a function that says how far this process is ahead of it, in seconds.
+    """Watches clocks by name, each by a function that tells how far this process is ahead of it, in seconds.
 
-    `peers` says so of the processes that are called from here, which come and go.
+    `peers` tells the same for the instances that this process calls, which come and go.
     """
 
     def __init__(self, registry: CollectorRegistry, peers: Callable[[], Mapping[str, float]] = dict) -> None:
@@ -38,11 +39,11 @@ class ClockSkew:
         measure(registry, "souk_clock_skew_seconds", "How far this process is ahead.", ("against",), self._samples)
 
     def watch(self, database: str, ahead: Ahead) -> None:
-        """Compares with the clock of one more database."""
+        """Adds the clock of a database to those that are compared."""
         self._databases[database] = ahead
 
     async def probe(self) -> str:
-        """What is wrong, for `Health`; once off, it stays so until it is well below the limit."""
+        """Tells `Health` what is wrong, or "". Once off, the process stays so until it is well below the limit."""
         limit = WELL_BELOW if self._off else MOST
         databases = {name: read() for name, read in self._databases.items()}
         found = {name: ahead for name, ahead in databases.items() if abs(ahead) > limit}
@@ -63,7 +64,7 @@ class ClockSkew:
 
 
 def _most(found: Mapping[str, float], limit: float) -> dict[str, float]:
-    """Those that disagree on the same side, when they are more than half of all; else none."""
+    """Gives the clocks that disagree on the same side, when they are more than half of all; else none."""
     for side in (1, -1):
         off = {name: ahead for name, ahead in found.items() if side * ahead > limit}
         if 2 * len(off) > len(found):

@@ -1,4 +1,7 @@
-"""What a process depends on, as probes for its `Health`: its databases, its disk, and services elsewhere."""
+"""Probes of what a process depends on, for its `Health`: its databases, its disk, and services in other processes.
+
+A probe answers with what is wrong, or with "".
+"""
 
 import asyncio
 import os
@@ -23,7 +26,7 @@ _REFUSING = frozenset({State.OPEN, State.FORCED_OPEN})
 
 
 def answers(database: Database) -> Probe:
-    """The database takes a read."""
+    """Probes whether the database answers a read."""
 
     async def work(tx: Transaction) -> None:
         await tx.fetch_one("SELECT 1 AS one")
@@ -36,7 +39,7 @@ def answers(database: Database) -> Probe:
 
 
 def tells_time(clock: DatabaseClock) -> Probe:
-    """The database says what time it is, and is asked for it again and again."""
+    """Probes whether the database tells its time; each probe also renews what the clock knows of it."""
 
     async def probe() -> str:
         await clock.ask()
@@ -46,7 +49,7 @@ def tells_time(clock: DatabaseClock) -> Probe:
 
 
 def has_room(folder: Path, least: int = LEAST_FREE) -> Probe:
-    """The disk that holds a folder is not full."""
+    """Probes whether the disk that holds a folder has at least `least` bytes free."""
 
     async def probe() -> str:
         found = await asyncio.to_thread(os.statvfs, folder)
@@ -57,13 +60,13 @@ def has_room(folder: Path, least: int = LEAST_FREE) -> Probe:
 
 
 def watched_in(settings: Settings, services: Iterable[Service]) -> list[Path]:
-    """The data directory, and the files of these services in it."""
+    """Gives the paths that must stay in place: the data directory, and these services' SQLite files, if any."""
     files = [path_of(settings.data, service.name) for service in services if service.migrations is not None]
     return [settings.data, *(files if settings.postgres is None else ())]
 
 
 def is_same(paths: Iterable[Path]) -> Probe:
-    """What was there at the start is there still: what is written to a file that was removed is lost."""
+    """Probes whether these paths are the same files as at the start: what is written to a removed file is lost."""
     known = {path: identity_of(path) for path in paths}
     reported: set[Path] = set()
 
@@ -81,7 +84,7 @@ def is_same(paths: Iterable[Path]) -> Probe:
 
 
 def is_there(service: str, directory: Directory, breakers: Breakers) -> Probe:
-    """A service in other processes has an instance, and the breakers around it let calls through."""
+    """Probes whether a service in other processes has a known instance, and no breaker around it is open."""
 
     async def probe() -> str:
         if not directory.instances(service):

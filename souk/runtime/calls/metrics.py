@@ -1,4 +1,4 @@
-"""Numbers of the calls between services: how long they took, how they ended, which breakers are open; of the
+"""Metrics of the calls between services (how long they took, how they ended, which breakers are open), of the
 databases, and of discovery.
 
 souk_store_retries_total{service}    transactions that were run again because they had collided with another
@@ -39,9 +39,9 @@ class CallMetrics:
         )
 
     def ended(self, caller: str) -> Ended:
-        """What a channel of `caller` tells of each of its calls."""
+        """Gives the function that a channel of `caller` calls when each of its calls ends."""
 
-        # Of its own: to look a child up by its labels costs as much as all the rest of it.
+        # Our own cache: looking a child up by its labels costs as much as all the rest of the function.
         children: dict[tuple[str, str], Histogram] = {}
 
         def tell(call: Call, seconds: float, error: CallFailed | None) -> None:
@@ -70,13 +70,13 @@ _NAME, _HELP = "souk_store_retries", "Transactions that were run again because t
 
 @runtime_checkable
 class _Retrying(Protocol):
-    """A database whose transactions collide; SQLite's wait instead."""
+    """A database whose transactions can collide, and then run again; those of SQLite wait instead."""
 
     tries_again: int
 
 
 class StoreRetries(Collector):
-    """Counts for each of these databases, given by their services' names, when somebody asks."""
+    """Reads at each scrape how many transactions of each of these databases were run again, by service."""
 
     def __init__(self, databases: Mapping[str, Database]) -> None:
         self._databases = {name: one for name, one in databases.items() if isinstance(one, _Retrying)}
@@ -93,7 +93,7 @@ class StoreRetries(Collector):
 
 
 def measure_directory(registry: CollectorRegistry, directory: Directory) -> None:
-    """Registers how many instances are known of each service, and whether the registry is away."""
+    """Registers metrics: how many instances are known of each service, and whether the registry is out of reach."""
     measure(
         registry,
         "souk_discovery_instances",

@@ -1,8 +1,8 @@
 """The clocks of the processes that this one calls, compared with its own.
 
-Every answer of a process has a date. Each instance of each service that is called from here is asked for one
-every few seconds, whether anybody calls it or not: a gateway that is not ready is sent no requests, and would
-else never learn that its clock is right again.
+Every response of a process has a date. Each instance of each service that this process calls is asked for one
+every EVERY seconds, even when no call goes to it: a gateway that is not ready gets no requests, and would
+otherwise never learn that its clock is right again.
 """
 
 import asyncio
@@ -16,33 +16,33 @@ from souk.rpc.discovered import DiscoveredTransport
 EVERY = 5.0
 """Seconds after which an instance is asked again."""
 PATIENCE = 2.0
-"""Seconds that an answer may take."""
+"""Seconds that a response may take."""
 _ROUND = 1.0
 
 
 class PeerClocks:
-    """By how much this process is ahead of each instance in `discovered`, as it answered last."""
+    """Tells by how much this process is ahead of each instance in `discovered`, by its latest response."""
 
     def __init__(self, discovered: Mapping[str, DiscoveredTransport], clock: Clock) -> None:
         self._discovered = discovered
         self._clock = clock
-        # By instance: its date at the zero of this process's monotonic clock, which nobody sets.
+        # By instance: its date at the zero of this process's monotonic clock, which cannot be set.
         self._origins: dict[str, float] = {}
         self._asked: dict[str, float] = {}
 
     def ahead(self) -> dict[str, float]:
-        """Seconds by the id of the instance; negative when this process is behind."""
+        """Gives the seconds by which this process is ahead, by instance id; negative when it is behind."""
         own = self._clock.now() / MICROSECONDS - self._clock.monotonic()
         return {instance: own - origin for instance, origin in self._origins.items()}
 
     async def run(self) -> None:
-        """Asks until it is cancelled."""
+        """Asks the instances for their dates until it is cancelled."""
         while True:
             await self.ask()
             await asyncio.sleep(_ROUND)
 
     async def ask(self) -> None:
-        """Asks every instance that has not been asked for a while, and forgets those that have left."""
+        """Asks every instance that was not asked within EVERY seconds, and forgets instances that have left."""
         known = list(self._known())
         for gone in self._asked.keys() - {instance.id for _, instance in known}:
             del self._asked[gone]

@@ -1,4 +1,4 @@
-"""A process's place among the others: it joins once it takes calls, and leaves before it stops taking them."""
+"""Registers a process in the registry once it takes calls, and removes it before it stops taking them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -9,11 +9,11 @@ from souk.discovery.registry import Instance, Registry
 from souk.runtime.config.settings import Settings
 
 LEAVING = 0.3
-"""Seconds between leaving the registry and taking no more calls: whoever heard of it late still gets an answer."""
+"""Seconds between leaving the registry and taking no more calls, for callers that learn of it late."""
 
 
 def instance_id(service: str, settings: Settings) -> str:
-    """This process's name among all."""
+    """Gives this process's id in the registry: that in the settings, or a random one that begins with the service."""
     return settings.instance or f"{service}-{uuid4().hex[:12]}"
 
 
@@ -21,7 +21,7 @@ def instance_id(service: str, settings: Settings) -> str:
 async def present(
     discovery: Registry, service: str, id_: str, address: str, settings: Settings, speaks: Mapping[str, str]
 ) -> AsyncIterator[Instance]:
-    """Found by others inside the block. `speaks` are the ports or sockets of other protocols by their names."""
+    """Registers this instance inside the block. `speaks` has the port or socket of each protocol besides gRPC."""
     instance = Instance(
         service=service,
         id=id_,

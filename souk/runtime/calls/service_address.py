@@ -1,4 +1,4 @@
-"""Where a service takes calls: at sockets in the data directory, or at a port where one is asked for.
+"""Where a service takes calls: at sockets in the data directory, or at a port if the settings give one.
 
 Only the owner of the data directory can enter the folder of its sockets, so nobody else can listen at the
 address of a service that has died, or call one that lives. A port proves neither.
@@ -23,7 +23,7 @@ PROTOCOLS = ("grpc", "rpc")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a service is to listen, for gRPC and for Connect."""
+    """The addresses at which a service listens, for gRPC and for Connect."""
 
     grpc: str
     connect: str
@@ -31,9 +31,10 @@ class Address:
 
 @contextmanager
 def service_address(instance: str, settings: Settings) -> Iterator[Address]:
-    """The addresses of this instance inside the block; its sockets are gone after it.
+    """Gives the addresses of this instance inside the block, and removes its sockets after it.
 
-    Raises ConfigurationError, in one line, when there can be no socket, or others could not reach one.
+    Raises ConfigurationError, in one line, when there can be no socket, when callers could not reach one, or when
+    a port beyond loopback would have no TLS.
     """
     if settings.at_a_port:
         host = settings.host or LOOPBACK
@@ -45,7 +46,7 @@ def service_address(instance: str, settings: Settings) -> Iterator[Address]:
     with _folder(instance, settings) as folder:
         paths = [folder / f"{instance}.{protocol}.sock" for protocol in PROTOCOLS]
         for path in paths:
-            path.unlink(missing_ok=True)  # of a process that was killed
+            path.unlink(missing_ok=True)  # left by a process that was killed
         try:
             yield Address(*(unix_address(path) for path in paths))
         finally:
@@ -55,7 +56,7 @@ def service_address(instance: str, settings: Settings) -> Iterator[Address]:
 
 @contextmanager
 def _folder(instance: str, settings: Settings) -> Iterator[Path]:
-    """The folder of sockets of the data directory, or one of this process where its path would be too long."""
+    """Gives the data directory's folder of sockets, or a temporary one if the path of a socket there is too long."""
     folder = DataLayout(settings.data.resolve()).run_folder()
     longest = len(bytes(folder / f"{instance}.{PROTOCOLS[0]}.sock"))
     if longest <= LONGEST_PATH and "," not in str(folder):  # gRPC takes no comma
@@ -66,7 +67,7 @@ def _folder(instance: str, settings: Settings) -> Iterator[Path]:
 
 
 def close_to_others(*addresses: str) -> None:
-    """Sockets at these addresses are their owner's alone, whatever becomes of their folder."""
+    """Lets only the owner connect to the sockets at these addresses, whatever becomes of their folder."""
     for path in filter(None, map(socket_path, addresses)):
         Path(path).chmod(0o600)
 

@@ -1,1 +1,1 @@
-"""Settings, and what is installed."""
+"""Settings, and the apps, services and commands that are installed."""

@@ -1,6 +1,6 @@
-"""What is installed: apps, services and commands, found by their entry points.
+"""The apps, services and commands that are installed, found by their entry points.
 
-That is how the platform finds a marketplace without knowing one.
+So the platform serves a marketplace without importing one by name.
 """
 
 import traceback
@@ -22,12 +22,12 @@ K = TypeVar("K")
 
 
 def named(group: str) -> Mapping[str, EntryPoint]:
-    """The entry points of a group, by name; nothing is imported yet."""
+    """Gives the entry points of a group, by name; nothing is imported yet."""
     return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
 
 
 def load(point: EntryPoint) -> Any:
-    """Imports what an entry point names; raises ConfigurationError when it is not there."""
+    """Imports what an entry point names. Raises ConfigurationError when that cannot be imported."""
     try:
         return point.load()
     except (ImportError, AttributeError) as error:
@@ -37,12 +37,12 @@ def load(point: EntryPoint) -> Any:
 
 
 def _of_a_file(where: traceback.FrameSummary) -> bool:
-    """Whether a module's own line failed, and not the search for the module that the entry point names."""
+    """Tells whether a line of a module failed, and not the search for the module that the entry point names."""
     return Path(where.filename).is_file() and "importlib" not in Path(where.filename).parts
 
 
 def app(name: str | None = None) -> App:
-    """The app of that name, or the only one that is installed."""
+    """Loads the app of that name, or the only one that is installed. Raises ConfigurationError if there is none."""
     found = named(APPS)
     if name is not None:
         return _expect(load(_pick(found, name, "app", "SOUK_APP")), App)
@@ -53,18 +53,18 @@ def app(name: str | None = None) -> App:
 
 
 def app_with(service: str, name: str | None = None) -> App | None:
-    """The app that is meant by `name`, or the only one that is installed, if it has that service."""
+    """Loads the app called `name`, or the only one that is installed; None if it lacks that service or cannot load."""
     if name is None and len(named(APPS)) != 1:
         return None
     try:
         found = app(name)
     except ConfigurationError:
-        return None  # a part of it is not installed here: the service is served without the others
+        return None  # some of its services are not installed here: this service is served without them
     return found if any(one.name == service for one in found.services) else None
 
 
 def loadable_services() -> tuple[Service, ...]:
-    """Every installed service that loads: one that is broken must not keep another from starting."""
+    """Loads every installed service that can be loaded: a broken one must not keep another from starting."""
     found = []
     for point in named(SERVICES).values():
         try:
@@ -75,7 +75,7 @@ def loadable_services() -> tuple[Service, ...]:
 
 
 def service(name: str, *others: str) -> Service:
-    """The service of that name; `others` are names that would have been right, too."""
+    """Loads the service of that name. Raises ConfigurationError, whose suggestions include the names `others`."""
     return _expect(load(_pick(named(SERVICES), name, "service", "souk serve", *others)), Service)
 
 

@@ -1,4 +1,4 @@
-"""How the text of a setting becomes its value. Each reader raises ValueError, which says what was expected."""
+"""Parsers of settings: each makes a value of a text, or raises ValueError, which says what was expected."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from souk.kernel.addresses import socket_path
 POSTGRES_PORT = 5432
 SHORTEST_SECRET = 32
 REGISTRIES = ("unix", "grpc", "consul", "etcd", "eureka", "dns")
-"""What instances can be found by, as the scheme of the registry's URL."""
+"""The kinds of registries, as the scheme of the registry's URL."""
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def flag(text: str) -> bool:
-    """True or false."""
+    """Reads true or false."""
     lowered = text.strip().lower()
     if lowered in {"1", "true", "yes", "on"}:
         return True
@@ -34,28 +34,28 @@ def flag(text: str) -> bool:
 
 
 def port_number(text: str | int) -> int:
-    """A TCP port; 0 lets the system choose. Raises ValueError."""
+    """Reads a TCP port; 0 lets the system choose. Raises ValueError."""
     if not re.fullmatch(r"[0-9]{1,5}", str(text)) or int(text) > 65_535:
         raise ValueError("must be a port, 0 to 65535")
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """A duration, to the millisecond."""
+    """Reads a duration in seconds, to the millisecond."""
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
         raise ValueError("must be seconds, as in 2.5")
     return float(text)
 
 
 def positive_seconds(text: str) -> float:
-    """A duration that is not zero, to the millisecond."""
+    """Reads a duration in seconds that is not zero, to the millisecond."""
     if (read := seconds(text)) == 0:
         raise ValueError("must be seconds above 0, as in 2.5")
     return read
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """One of these words."""
+    """Makes a parser that takes one of these words."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -96,7 +96,7 @@ def commands(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def addresses(text: str) -> dict[str, tuple[str, ...]]:
-    """Reads `service=host:port+unix:/path,...`: where the instances of services are."""
+    """Reads `service=host:port+unix:/path,...`: the addresses of each service's instances."""
     found = {name: tuple(listed.split("+")) for name, listed in pairs(text).items()}
     for address in (address for listed in found.values() for address in listed):
         host, colon, port = address.rpartition(":")
@@ -106,7 +106,7 @@ def addresses(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def subscriptions(text: str) -> dict[str, tuple[str, ...]]:
-    """Reads `service/consumer=type+type,...`: what consumers elsewhere hear."""
+    """Reads `service/consumer=type+type,...`: the types of events that consumers not installed here take."""
     found = {route: tuple(types.split("+")) for route, types in pairs(text).items()}
     for route, types in found.items():
         if not _ROUTE.fullmatch(route) or not all(_TYPE.fullmatch(name) for name in types):
@@ -115,14 +115,14 @@ def subscriptions(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def secret(text: str) -> str:
-    """What nobody guesses."""
+    """Reads a secret of at least SHORTEST_SECRET characters."""
     if len(text) < SHORTEST_SECRET:
         raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
     return text
 
 
 def from_file(read: Callable[[str], str]) -> Callable[[str], str]:
-    """What `read` reads, or `@FILE`: then it reads what is in that file, so that a password stands there alone."""
+    """Makes a parser that gives `read` the text or, for `@FILE`, what is in that file, so that no password is shown."""
 
     def parse(text: str) -> str:
         if not text.startswith("@"):
@@ -136,7 +136,7 @@ def from_file(read: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def postgres(text: str) -> str:
-    """The URL of a PostgreSQL database; commas divide the hosts of a cluster."""
+    """Reads the URL of a PostgreSQL database; commas separate the hosts of a cluster."""
     expected = "must read postgresql://user:password@host:port/database"
     if not urlsplit(_url(text, ("postgresql", "postgres"), expected, several=True)).path.strip("/"):
         raise ValueError(expected)
@@ -144,18 +144,18 @@ def postgres(text: str) -> str:
 
 
 def postgres_server(url: str) -> str:
-    """Where the server of such a URL listens, or each of its cluster, without who asks and with which password."""
+    """Gives the address of the server in such a URL, or of each in its cluster, without user and password."""
     hosts = [(host, port) for host, port in hosts_of(urlsplit(url)) if host]
     return ", ".join(f"{host}:{port or POSTGRES_PORT}" for host, port in hosts) or "a local socket"
 
 
 def redis(text: str) -> str:
-    """The URL of a Redis or Valkey server."""
+    """Reads the URL of a Redis or Valkey server."""
     return _url(text, ("redis", "rediss", "unix"), "must read redis://host:port/0 or unix:///path/to/socket")
 
 
 def registry(text: str) -> str:
-    """The URL of a registry; which adapter reads the rest of it is told by the scheme."""
+    """Reads the URL of a registry; the scheme tells which adapter reads the rest of it."""
     kinds = ", ".join(f"{kind}:" for kind in REGISTRIES)
     return _url(text, REGISTRIES, f"must begin with one of {kinds} as in consul://127.0.0.1:8500", several=True)
 
@@ -180,14 +180,14 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def name(text: str) -> str:
-    """A short name: letters, digits, `.`, `-` and `_`."""
+    """Reads a name of at most 63 letters, digits, `.`, `-` and `_`, which begins with a letter or a digit."""
     if not _NAME.fullmatch(text):
         raise ValueError("must be up to 63 letters, digits, '.', '-' or '_'")
     return text
 
 
 def from_one(most: int) -> Callable[[str], int]:
-    """A count of at least one."""
+    """Makes a parser of a whole number from 1 to `most`."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= most:
@@ -198,7 +198,7 @@ def from_one(most: int) -> Callable[[str], int]:
 
 
 def descriptor(text: str) -> int:
-    """An open file descriptor that was inherited."""
+    """Reads the number of an open file descriptor that was inherited."""
     if not re.fullmatch(r"[0-9]{1,5}", text):
         raise ValueError("must be the number of an open descriptor")
     return int(text)

@@ -1,6 +1,6 @@
-"""How calls between services are protected: one place, for every callee, with defaults that stand.
+"""How calls between services are protected: the defaults, and the file that changes them.
 
-A TOML file named by SOUK_RESILIENCE says otherwise, for all (`default`) or for one callee by its name:
+SOUK_RESILIENCE names a TOML file, which changes them for all callees (`default`) or for one by its name:
 
     [default.breaker]
     failure_rate = 0.5          # see BreakerSettings; times are seconds
@@ -11,7 +11,7 @@ A TOML file named by SOUK_RESILIENCE says otherwise, for all (`default`) or for 
     [payment.bulkhead]
     running = 64
     waiting = 256
-    user_running = 16           # of them, of one user
+    user_running = 16           # how many of them may be one user's
     user_waiting = 64
     [product.retry]
     tries = 2
@@ -52,7 +52,7 @@ CHOICES: Mapping[str, Callable[[], Choice]] = MappingProxyType(
 WARM_UP = 5.0
 _BULKHEAD = ("running", "waiting", "user_running", "user_waiting")
 _NESTED = {"open_for", "ejection", "backoff", "name", "zone"}
-"""Fields that are written otherwise in the file, or are not the file's to say."""
+"""Fields that have another form in the file, or that the file cannot set."""
 
 S = TypeVar("S", BreakerSettings, RetrySettings, BalancerSettings)
 Table = Mapping[str, Any]
@@ -60,7 +60,7 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What stands around the calls to one service."""
+    """The breaker, retry, bulkhead and balancer settings of the calls to one service."""
 
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
@@ -72,11 +72,11 @@ class Protection:
     choice: str = "two-choices"
 
     def bulkhead(self) -> "Bulkhead[asyncio.Future[None]]":
-        """One that lets so many calls run and wait."""
+        """Makes a bulkhead with these limits of running and waiting calls."""
         return Bulkhead(self.running, self.waiting, self.user_running, self.user_waiting)
 
     def new_balancer(self) -> Balancer:
-        """One that chooses among instances as `choice` says; it knows none yet."""
+        """Makes a balancer that chooses among instances by `choice`; it knows no instance yet."""
         return Balancer(CHOICES[self.choice](), self.balancer)
 
 
@@ -88,12 +88,12 @@ class Resilience:
     callees: Mapping[str, Protection] = field(default_factory=dict)
 
     def of(self, callee: str) -> Protection:
-        """What stands around the calls to `callee`."""
+        """Gives the protection of the calls to `callee`: its own, or the default."""
         return self.callees.get(callee, self.default)
 
 
 def read_resilience(path: Path | None) -> Resilience:
-    """What the file says; the defaults without one. Raises ConfigurationError, in one line."""
+    """Reads the file; without one, gives the defaults. Raises ConfigurationError, in one line."""
     if path is None:
         return Resilience()
     try:
@@ -150,7 +150,7 @@ def _balancer(base: Protection, table: Table, path: str) -> Protection:
 
 
 def _replaced(settings: S, values: Table, path: str) -> S:
-    """Settings with other values, each of the kind that it has."""
+    """Gives settings with some values changed, each of the type that it had."""
     kinds = {one.name: type(getattr(settings, one.name)) for one in fields(settings) if one.name not in _NESTED}
     readers = {bool: _flag, int: _whole}
     changed: dict[str, Any] = {

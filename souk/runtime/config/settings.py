@@ -1,9 +1,9 @@
 """Settings: the only place that reads the environment.
 
-Everything that can be set is one frozen value, made once from flags of the command line, which win,
-and from variables `SOUK_*`. A service's own settings are named by its `Service.settings`, and are
-`SOUK_<SERVICE>_<SETTING>`. A variable `SOUK_*` that nobody knows is an error: a wrong name would
-otherwise be a setting that silently does nothing.
+All settings are one frozen value, made once from the variables `SOUK_*` and from flags of the command line,
+which win. A service's own settings are named by its `Service.settings`, and their variables are
+`SOUK_<SERVICE>_<SETTING>`. An unknown variable `SOUK_*` is an error: a wrong name would otherwise be a
+setting that silently does nothing.
 """
 
 import os
@@ -36,53 +36,51 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set, and what it is unless set.
+    """The settings, with their defaults.
 
-    Data: `postgres` is the URL of each service's database, with SERVICE_PLACE for the service's name, or of
-    the one database of a process that is one service; without it each has a SQLite file in `data`.
-    `postgres_pool` is the most connections to it of one process. `postgres_user` is who the fleet's own PostgreSQL
-    runs as when root starts it: a user that nothing else runs as; None means `souk-postgres`, created if it does not
-    exist.
-    `redis` is a server for what can be lost.
+    Data: `postgres` is the URL of each service's database, with SERVICE_PLACEHOLDER for the service's name, or of
+    the one database of a process that is one service; without it each service has a SQLite file in `data`.
+    `postgres_pool` is the maximum number of connections from one process to its database. `postgres_user` is the
+    user that runs the fleet's own PostgreSQL when root starts it; nothing else should run as this user. None means
+    `souk-postgres`, created if it does not exist. `redis` is a server for data that may be lost.
 
     The gateway, or a service: `host` and `port` are where it listens; `host` None means loopback alone, 0.0.0.0
-    every interface. `listen_fd` is a socket for it that listens already, inherited from whoever
-    started the process. `trusted_proxies` are networks, such as 10.0.0.0/8,2001:db8::/32: of a client that a
-    proxy there connects for, the gateway takes the address from X-Forwarded-For. From anywhere else the header
-    is not looked at; unless set, nobody is trusted.
+    every interface. `listen_fd` is a listening socket that is inherited from the parent process. `trusted_proxies`
+    are networks, such as 10.0.0.0/8,2001:db8::/32: when a proxy in one of them connects, the gateway takes the
+    client's address from X-Forwarded-For. From any other peer the header is ignored; by default no proxy is trusted.
 
-    Finding each other: `registry` says where instances register and are found; without it `addresses` says
-    where services of other processes listen, by name. `instance` is this one's id there; `zone`, `version`
-    and `weight` are what it says of itself. `hop` is the protocol by which it calls other services.
-    `subscriptions` says which types of events consumers of services hear that are not installed here, by
-    "service/consumer".
+    Discovery: `registry` says where instances register and are found; without it `addresses` says where
+    services of other processes listen, by name. `instance` is this process's id in the registry; `zone`, `version`
+    and `weight` are what it registers with. `hop` is the protocol by which it calls other services.
+    `subscriptions` are the types of events for consumers that are not installed here, by "service/consumer".
 
     Between machines: `tls_cert`, `tls_key` and `tls_ca` are PEM files, all three or none, by which services that
-    listen at a TCP port, and those who call them, prove who they are to each other (mutual TLS). The certificate
+    listen at a TCP port, and their callers, prove who they are to each other (mutual TLS). The certificate
     of a service has its name as a DNS name. The files are read again when they change. Without them a service
     listens at no address but loopback, unless `plain_tcp` says that the network is to be trusted.
 
-    A fleet: `scale` says how many processes a service has, `commands` by which words its processes are
-    started where the service is not the one that is installed here, such as one in another language. One that is not
-    ready after `start_limit` seconds is started anew, even if it gets on.
+    A fleet: `scale` is how many processes each service has, `commands` are the commands that start services which
+    are not installed here, such as one in another language. A process that is not ready after `start_limit` seconds
+    is started anew, even if it makes progress.
 
-    Operating: `log_file` takes the log instead of standard error. Each log file of Souk's, also those of a fleet's
-    processes, is rotated at `log_mb` megabytes, by default 10, and `log_kept` old ones are kept, by default 5.
+    Operating: `log_file` is the file that the log is written to instead of standard error. Each log file of Souk's,
+    also those of a fleet's processes, is rotated at `log_mb` megabytes, by default 10, and `log_kept` old ones are
+    kept, by default 5.
 
-    `control` is the path of a private socket on which the process is asked how it is; on `metrics_port` of loopback
-    it serves its numbers over HTTP. `resilience` is a file that says otherwise than the defaults when breakers
-    open, and the like. `faults` arms named points at which the process dies (development only). `secret` signs the
-    callers that services tell each other; None means the one that is kept in the data directory. `drain` is how
-    many seconds running requests are given when the process is asked to stop. `services` holds the services' own
+    `control` is the path of a private socket that reports the state of the process; `metrics_port` is a port of
+    loopback with its metrics over HTTP. `resilience` is a file that changes the defaults of breakers, retries,
+    bulkheads and balancers. `faults` arms named points at which the process dies (development only). `secret` signs
+    the caller tokens of calls between services; None means the one that is kept in the data directory. `drain` is
+    how many seconds running requests get when the process is asked to stop. `services` holds the services' own
     settings, by service.
 
     HTTP (the gateway and the metrics port): `http_connections` is how many connections may be open at once, and
     `http_connections_per_address` how many from one address, or one /64 network of IPv6; raise it behind a proxy,
     whose address all clients share. Clients never get more than half of the files that the process may open, and
     one address never more than half of that. The timeouts are in seconds: `http_first_octet_timeout` from a
-    connection to its first request, `http_idle_timeout` from an answer to the next request, `http_head_timeout`
-    for a request's head. `http_body_timeout` is for a body, and `http_write_timeout` for an answer that its
-    client takes slowly; each grows by a second for every `http_slowest` octets that went over.
+    connection to its first request, `http_idle_timeout` from a response to the next request, `http_head_timeout`
+    for a request's head. `http_body_timeout` is for a body, and `http_write_timeout` for a response that its
+    client reads slowly; each grows by a second for every `http_slowest` octets that were transferred.
     """
 
     data: Path = Path("var/souk")
@@ -134,17 +132,17 @@ class Settings:
 
     @property
     def log_limits(self) -> LogLimits:
-        """How large log files become."""
+        """How large a log file may become, and how many old ones are kept."""
         return LogLimits(self.log_mb, self.log_kept)
 
     @property
     def bind(self) -> str:
-        """The address the gateway listens on."""
+        """The address that the gateway listens on."""
         return self.host or LOOPBACK
 
     @property
     def tls(self) -> Certificates | None:
-        """The certificates between services, if they are given. Raises ConfigurationError when one is missing."""
+        """The certificates for calls between services, or None. Raises ConfigurationError if only some are given."""
         given = (self.tls_cert, self.tls_key, self.tls_ca)
         if not any(given):
             return None
@@ -154,12 +152,12 @@ class Settings:
 
     @property
     def at_a_port(self) -> bool:
-        """Whether a service listens at a TCP port, which has to be asked for, and not at a socket."""
+        """Whether a service listens at a TCP port, because `host` or `port` is set, and not at a socket."""
         return self.host is not None or self.port != 0
 
     @property
     def http_limits(self) -> HttpLimits:
-        """What clients of this process's HTTP ports may do."""
+        """The limits on clients of this process's HTTP ports."""
         return HttpLimits(
             connections=self.http_connections,
             per_address=self.http_connections_per_address,
@@ -226,7 +224,7 @@ VARIABLES = tuple(PREFIX + name.upper() for name in _READERS)
 
 
 def _known(services: Iterable[Service]) -> dict[str, tuple[str, str]]:
-    """Every variable, with the service that it belongs to ("" for the platform) and its name there."""
+    """Gives every variable with the service that it belongs to ("" for the platform) and its name there."""
     known = {variable: ("", name) for variable, name in zip(VARIABLES, _READERS, strict=True)}
     for service in services:
         for setting in service.settings:
@@ -248,7 +246,7 @@ def read(
     services: Iterable[Service] = (),
     defaults: Settings | None = None,
 ) -> Settings:
-    """The settings out of an environment and flags; a flag that is None was not given.
+    """Makes settings from an environment and flags; a flag that is None was not given.
 
     Raises ConfigurationError, in one line, for an unknown variable or a value that does not fit.
     """
@@ -272,12 +270,12 @@ def read(
 def from_environment(
     flags: Mapping[str, Any] = _EMPTY, services: Iterable[Service] = (), defaults: Settings | None = None
 ) -> Settings:
-    """The settings of this process. The settings of every installed service are known besides those given."""
+    """Reads the settings of this process; it knows those of every installed service and of the given `services`."""
     return read(os.environ, flags, (*services, *loadable_services()), defaults)
 
 
 def inherited() -> dict[str, str]:
-    """The variables of this process, for the processes that it starts."""
+    """Gives the environment variables of this process, for the processes that it starts."""
     return dict(os.environ)
 
 

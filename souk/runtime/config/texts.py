@@ -1,4 +1,4 @@
-"""What each setting of the platform means: for `--help`, `souk settings` and docs/settings.md, which show the same."""
+"""The meaning of each setting of the platform, as `--help`, `souk settings` and docs/settings.md show it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -140,20 +140,20 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
 
 
 def platform_settings() -> Iterator[Setting]:
-    """The platform's own, in the order in which they are defined."""
+    """Gives the platform's settings, in the order in which they are defined."""
     defaults = Settings()
     for name, (meaning, unit, unset) in ABOUT.items():
         yield Setting(name, meaning, _shown(getattr(defaults, name)) or unset, unit)
 
 
 def help_of(name: str) -> str:
-    """The text of a flag that sets this setting."""
+    """Gives the help text of the flag that sets this setting."""
     found = next(setting for setting in platform_settings() if setting.name == name)
     return f"{found.meaning} [default: {found.default}]"
 
 
 def variables(services: Iterable[Service]) -> Iterator[tuple[str, str, Setting]]:
-    """Every variable, the service that it belongs to ("" for the platform), and what it sets."""
+    """Gives every variable, the service that it belongs to ("" for the platform), and its setting."""
     for setting in platform_settings():
         yield f"{PREFIX}{setting.name}".upper(), "", setting
     for service in services:

@@ -1,1 +1,1 @@
-"""The data directory, and the databases."""
+"""The data directory, its manifest, and the databases of services."""

@@ -1,8 +1,8 @@
-"""Whether the SQLite file of a service is the one that its data directory knows, before it is opened.
+"""Checks, before the SQLite file of a service is opened, that it is the one that its data directory knows.
 
-A file knows its installation (`application_id`) and how often it was opened (`user_version`), and the manifest
-knows both of every service. While a process has the file, DATA/<service>/souk.running names its inode: after a
-kill it is found with the same file, and in a copy that was made of a running system with another.
+A file records its installation (`application_id`) and how often it was opened (`user_version`), and the manifest
+records both for every service. While a process uses the file, DATA/<service>/souk.running names its inode. After a
+kill that is still the inode of the file; in a copy of a running system the file has another.
 """
 
 import sqlite3
@@ -20,19 +20,19 @@ from souk.telemetry.logs import logger
 
 MARKER = "souk.running"
 UNFINISHED = "souk.restoring"
-"""Is in a data directory while a backup is restored into it."""
+"""A file that is in a data directory while a backup is restored into it."""
 _log = logger("hosting")
 
 
 def path_of(data: Path, service: str) -> Path:
-    """The file of a service."""
+    """Gives the path of a service's SQLite file."""
     return data / f"{service}.db"
 
 
 def require_complete(data: Path, services: Collection[str] | None = None) -> None:
-    """Raises ConfigurationError, in one line, when a file that the manifest names is not in the directory.
+    """Checks that the files that the manifest names are in the directory: all, or those of `services`.
 
-    Looks at all of them, unless `services` says at which.
+    Raises ConfigurationError, in one line, when one is missing, or when a restore was not finished.
     """
     if (data / UNFINISHED).exists():
         raise ConfigurationError(
@@ -53,10 +53,10 @@ def require_complete(data: Path, services: Collection[str] | None = None) -> Non
 
 @contextmanager
 def whole_file(data: Path, service: str) -> Iterator[None]:
-    """Checks the file of a service, which this process alone uses inside the block.
+    """Checks the file of a service before the block, in which this process alone uses it.
 
-    The block opens the file; a new one is entered into the manifest by `enter`. Raises ConfigurationError, in
-    one line, when the file is not the one that belongs here.
+    The block opens the file, and calls `enter` to record that. Raises ConfigurationError, in one line, when the
+    file is not the one that belongs here.
     """
     require_complete(data, [service])
     kept = manifest.claim(data, manifest.MONOLITH, manifest.FILES)
@@ -74,8 +74,8 @@ def whole_file(data: Path, service: str) -> Iterator[None]:
 
 
 def enter(data: Path, service: str) -> None:
-    """Writes down that a file is open: in its head, in the manifest and beside it. On a full disk the system
-    starts all the same, and the next start counts on."""
+    """Records that a file was opened: in its header, in the manifest and in the marker. On a full disk it only
+    logs a warning, so that the system starts, and the next start counts on from the last number that was recorded."""
     path = path_of(data, service)
     try:
         kept = manifest.claim(data, manifest.MONOLITH, manifest.FILES)
@@ -99,7 +99,7 @@ def _require_no_stray_log(path: Path) -> None:
 
 
 def require_original(path: Path, marker: Path) -> None:
-    """Raises ConfigurationError when a marker that a process left names another file than the one at `path`."""
+    """Checks a marker that a process left. Raises ConfigurationError when it names another file than that at `path`."""
     try:
         known = marker.read_text().strip()
     except OSError:
@@ -118,11 +118,11 @@ def _identity(path: Path) -> str:
 def _require_same(path: Path, service: str, kept: Manifest) -> None:
     expected = kept.services.get(service, 0)
     if not expected:
-        return  # it is from before manifests, or the manifest was lost
+        return  # the file is from before manifests, or the manifest was lost
     try:
         installation, number = _head(path)
     except sqlite3.Error:
-        return  # whoever opens it next says better what is wrong
+        return  # the store, which opens it next, gives a better message
     if installation not in (0, _short(kept)):
         raise ConfigurationError(f"{path} belongs to another installation; bring back the one of this directory")
     if installation and not expected <= number <= expected + 1:
@@ -148,10 +148,10 @@ def _stamp(path: Path, kept: Manifest, number: int) -> None:
 
 
 def _short(kept: Manifest) -> int:
-    """The installation in 31 bits, never 0."""
+    """Gives a checksum of the installation's id in 31 bits, never 0, as `application_id` needs it."""
     return (crc32(kept.installation.encode()) & 0x7FFFFFFF) or 1
 
 
 def mark(path: Path, marker: Path) -> None:
-    """Writes down which file is in use; the marker goes when the process ends as it should."""
+    """Writes the inode of the file in use into the marker, which is removed when the process ends normally."""
     private_files.replace(marker, _identity(path).encode(), durable=False)

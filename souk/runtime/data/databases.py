@@ -1,4 +1,4 @@
-"""Where a service keeps its data: a SQLite file in the data directory, or a database on a PostgreSQL server."""
+"""Opens the database of a service: a SQLite file in the data directory, or a database on a PostgreSQL server."""
 
 from collections.abc import Iterable
 from importlib.resources.abc import Traversable
@@ -22,7 +22,7 @@ _log = logger("hosting")
 
 
 def require_a_database_each(services: Iterable[Service], settings: Settings) -> None:
-    """Raises ConfigurationError when several services would share a database."""
+    """Checks the setting `postgres`. Raises ConfigurationError when several services would share a database."""
     kept = [service.name for service in services if service.migrations is not None]
     if settings.postgres is not None and SERVICE_PLACEHOLDER not in settings.postgres and len(kept) > 1:
         raise ConfigurationError(
@@ -32,9 +32,9 @@ def require_a_database_each(services: Iterable[Service], settings: Settings) -> 
 
 
 async def open_database(service: Service, settings: Settings, clock: Clock, faults: Faults) -> Database:
-    """The database of a service that has migrations, with its tables as this program knows them.
+    """Opens the database of a service that has migrations, and brings its tables to this program's version.
 
-    Raises ConfigurationError, in one line and without a password, when it cannot be used.
+    Raises ConfigurationError, in one line and without a password, when the database cannot be used.
     """
     if service.migrations is None or not _has_files(service.migrations):
         raise ConfigurationError(
@@ -65,8 +65,8 @@ def _has_files(folder: Traversable) -> bool:
 
 
 async def _take_over(database: Database) -> None:
-    """Files are one process's, which holds their directory: whoever left leases in them is gone, whatever the
-    clock says, and what he left goes on at once."""
+    """Ends the leases in a SQLite file, so that the work under them goes on at once. The process that holds the
+    directory is the only one that uses the file: a process that left a lease has ended, whatever the clock says."""
 
     async def work(tx: Transaction) -> None:
         await sagas.end_leases(tx)
@@ -84,7 +84,7 @@ async def _sqlite(path: Path, clock: Clock, faults: Faults) -> Database:
 
 async def _postgres(url: str, most: int, faults: Faults) -> Database:
     try:
-        # Here, because its driver is an optional extra.
+        # Imported here, because its driver is an optional extra.
         from souk.store.postgres.database import PostgresDatabase
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
@@ -97,7 +97,7 @@ async def _postgres(url: str, most: int, faults: Faults) -> Database:
     except (ConfigurationError, StoreUnavailable) as error:
         raise ConfigurationError(f"SOUK_POSTGRES ({postgres_server(url)}): {_line(error)}") from None
     except StoreError:
-        # What the driver says of a URL quotes it, and so its password.
+        # The driver's message quotes the URL, and so its password.
         raise ConfigurationError("SOUK_POSTGRES: the driver cannot read this URL") from None
 
 

@@ -1,7 +1,7 @@
-"""The data directory: who may use it, and what of it belongs to the installation as a whole.
+"""The data directory: who may use it, and the secret of the installation in it.
 
-A system of one process holds it, and the folder of each service in it. A service that runs as a
-process of its own holds its folder alone.
+A system of one process locks the directory, and the folder of each service in it. A service that runs in a
+process of its own locks its folder alone.
 """
 
 import errno
@@ -22,7 +22,7 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make(folder: Path) -> Path:
-    """Makes a directory that only its owner reads; raises ConfigurationError, in one line, if it cannot."""
+    """Makes a directory that only its owner can read. Raises ConfigurationError, in one line, if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
     except (FileExistsError, NotADirectoryError):
@@ -35,7 +35,10 @@ def make(folder: Path) -> Path:
 
 
 def private(folder: Path) -> Path:
-    """Makes a folder that only its owner can enter, and sees to it that it is; raises ConfigurationError."""
+    """Makes a folder that only its owner can enter, or makes an existing one so.
+
+    Raises ConfigurationError, in one line, when it cannot be made or belongs to another user.
+    """
     make(folder)
     found = folder.stat()
     if found.st_uid != os.geteuid():
@@ -46,7 +49,7 @@ def private(folder: Path) -> Path:
 
 
 def unusable(folder: Path, error: OSError) -> ConfigurationError:
-    """What is said, in one line, of a directory that cannot be written."""
+    """Makes the error, in one line, for a directory that cannot be written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return ConfigurationError(
             f"the disk that holds {folder} is full; free some space or choose another with --data"
@@ -58,9 +61,9 @@ def unusable(folder: Path, error: OSError) -> ConfigurationError:
 
 
 def make_closed(folder: Path) -> Path:
-    """Makes the data directory, and refuses one into which others could put what we then believe.
+    """Makes the data directory. Raises ConfigurationError when others could write files there that we would trust.
 
-    It is not closed by itself: with a slip of the finger in --data that would be somebody else's directory.
+    The function does not take their rights away: after a slip in --data the directory may be somebody else's.
     """
     make(folder)
     mode = stat.S_IMODE(folder.stat().st_mode)
@@ -74,7 +77,10 @@ def make_closed(folder: Path) -> Path:
 
 @contextmanager
 def held(folder: Path) -> Iterator[Path]:
-    """Makes a directory and holds it for this process; raises ConfigurationError when another has it."""
+    """Makes a directory and locks it for this process inside the block.
+
+    Raises ConfigurationError when another process holds it, or when it cannot be used.
+    """
     make_closed(folder)
     try:
         lock = lock_directory(folder)
@@ -89,10 +95,10 @@ def held(folder: Path) -> Iterator[Path]:
 
 
 def installation_secret(folder: Path) -> bytes:
-    """The secret of this installation, made at its first start and readable by its owner alone.
+    """Gives the secret of this installation, made at its first start and readable by its owner alone.
 
-    Processes that start at once agree on one: it is written aside, durably, and then linked into
-    place, which only the first can do.
+    Processes that start at the same time agree on one secret: each writes a file of its own, durably, and links it
+    to the final name, which only the first can do.
     """
     path = folder / "secret"
     try:

@@ -1,10 +1,10 @@
-"""Where a fleet keeps its files, below its data directory. The supervisor and its commands agree on it here.
+"""Where a fleet keeps its files, below its data directory: for the supervisor and for the commands that reach it.
 
-DATA/fleet/processes.json     what was started, for the next start after a crash
+DATA/fleet/processes.json     which processes were started, for the next start after a crash
 DATA/fleet/credentials.json   passwords of database roles
 DATA/run/*.sock               sockets: registry, control, one for each process
-DATA/run/where                names another folder for them, where DATA is too long for a socket's path
-DATA/logs/order-2.log         what each process said
+DATA/run/where                names another folder for the sockets, if DATA is too long for a socket's path
+DATA/logs/order-2.log         the log of each process
 DATA/postgres, DATA/valkey    the engines
 """
 
@@ -25,17 +25,17 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True, slots=True)
 class DataLayout:
-    """The paths below one data directory, which must be absolute."""
+    """The paths below one data directory, whose own path must be absolute."""
 
     data: Path
 
     @property
     def run(self) -> Path:
-        """The private folder that belongs to sockets."""
+        """The private folder for sockets."""
         return self.data / "run"
 
     def run_folder(self) -> Path:
-        """Where the sockets are: `run`, or the folder that it names."""
+        """Gives the folder that the sockets are in: `run`, or the one that `run/where` names."""
         try:
             return Path((self.run / "where").read_text().strip())
         except OSError:
@@ -43,7 +43,7 @@ class DataLayout:
 
     @property
     def control(self) -> Path:
-        """The supervisor's own socket."""
+        """The supervisor's control socket."""
         return self.run_folder() / "control.sock"
 
     @property
@@ -52,31 +52,31 @@ class DataLayout:
         return self.run_folder() / "registry.sock"
 
     def of(self, instance: str) -> Path:
-        """The control socket of a process."""
+        """Gives the path of a process's control socket."""
         return self.run_folder() / f"{instance}.sock"
 
     @property
     def logs(self) -> Path:
-        """The folder of logs."""
+        """The folder of the processes' logs."""
         return self.data / "logs"
 
     def log(self, instance: str) -> Path:
-        """The log of a process."""
+        """Gives the path of a process's log."""
         return self.logs / f"{instance}.log"
 
     @property
     def processes(self) -> Path:
-        """The record of what was started."""
+        """The file that records which processes were started."""
         return self.data / "fleet" / "processes.json"
 
     @property
     def credentials(self) -> Path:
-        """The passwords of database roles."""
+        """The file with the passwords of database roles."""
         return self.data / "fleet" / "credentials.json"
 
     @property
     def postgres(self) -> Path:
-        """PostgreSQL's data."""
+        """The data directory of the fleet's own PostgreSQL."""
         return self.data / "postgres"
 
     @property
@@ -86,17 +86,17 @@ class DataLayout:
 
     @property
     def valkey_socket(self) -> Path:
-        """Where Valkey listens."""
+        """The socket on which Valkey listens."""
         return (self.valkey if fits(self.valkey) else self.run_folder()) / "valkey.sock"
 
     def prepare(self) -> None:
-        """Makes the private folders, and forgets the sockets of an earlier run."""
+        """Makes the private folders, and removes the sockets of an earlier run."""
         for folder in (self.logs, self.processes.parent, self.valkey):
             make(folder)
         self.prepare_run()
 
     def prepare_run(self, longest_name: int = LONGEST_NAME) -> None:
-        """Makes the folder of sockets, here or elsewhere, and forgets those of an earlier run."""
+        """Makes the folder of sockets, a temporary one if `run` is too long, and removes those of an earlier run."""
         make(self.run)
         self.forget_sockets()
         if not fits(self.run, longest_name):
@@ -104,7 +104,7 @@ class DataLayout:
             private_files.replace(self.run / "where", folder.encode(), durable=False)
 
     def forget_sockets(self) -> None:
-        """Removes sockets, and the folder elsewhere if there is one; nobody listens on them any more."""
+        """Removes the sockets, on which no process listens any more, and the temporary folder if there is one."""
         folder = self.run_folder()
         for socket in folder.glob("*.sock"):
             socket.unlink(missing_ok=True)
@@ -114,11 +114,12 @@ class DataLayout:
 
 
 def fits(folder: Path, longest_name: int = LONGEST_NAME) -> bool:
-    """Whether sockets can be bound in a folder, under names of at most so many bytes."""
+    """Tells whether sockets can be bound in a folder, under names of at most `longest_name` bytes."""
     return len(os.fsencode(folder)) + longest_name <= LONGEST_SOCKET
 
 
 def _remove_own(folder: Path) -> None:
-    """Removes a folder that an earlier run made; the text that names it may be anybody's, so it must look like it."""
+    """Removes a folder of sockets that an earlier run made. Another user may have written the file that names it,
+    so a folder whose path is not like ours stays."""
     if folder.name.startswith("souk-run-") and folder.parent == Path(tempfile.gettempdir()):
         shutil.rmtree(folder, ignore_errors=True)

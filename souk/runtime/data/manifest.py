@@ -1,11 +1,12 @@
-"""What a data directory knows of itself: DATA/souk.json, written atomically and readable by its owner alone.
+"""The manifest of a data directory: DATA/souk.json, written atomically and readable by its owner alone.
 
     {"format": 1, "souk": "0.1.0", "topology": "monolith", "databases": "files",
      "services": {"order": 3, ...}, "installation": "5f0c..."}
 
-`databases` are `files` in the directory, `own` on a PostgreSQL that a fleet keeps in it, or `given` on a server
-elsewhere. `services` names those that have a database, with the number of its latest opening. A start that does
-not fit is refused with what to say instead. A directory from before manifests is recognised by what is in it.
+`databases` is where the databases are: `files` in the directory, `own` for a PostgreSQL that a fleet keeps in it,
+or `given` for a server elsewhere. `services` names the services that have a database, with the number of its latest
+opening. A start that does not fit the manifest is refused, with the command that would. A directory from before
+manifests is recognised by the files in it.
 """
 
 import fcntl
@@ -31,7 +32,7 @@ FILE = "souk.json"
 MONOLITH, FLEET = "monolith", "fleet"
 FILES, OWN, GIVEN = "files", "own", "given"
 ON_A_SERVER = frozenset({OWN, GIVEN})
-"""What a process of a fleet knows of its database."""
+"""The values of `databases` that a process of a fleet accepts: it cannot tell the two apart."""
 PROGRAM = version("souk-platform")
 _ROLE = "souk_"
 _log = logger("hosting")
@@ -39,7 +40,7 @@ _log = logger("hosting")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is in a data directory. `services` counts how often the database of each was opened."""
+    """The manifest of a data directory. `services` counts how often the database of each was opened."""
 
     topology: str
     databases: str
@@ -50,7 +51,10 @@ class Manifest:
 
 
 def read(data: Path) -> Manifest | None:
-    """The manifest of a directory, or None. Raises ConfigurationError for a damaged one, and a newer version's."""
+    """Reads the manifest of a directory; None without one.
+
+    Raises ConfigurationError for a damaged manifest, and for one that a newer version wrote.
+    """
     path = data / FILE
     try:
         text = path.read_text()
@@ -71,12 +75,12 @@ def read(data: Path) -> Manifest | None:
 
 
 def is_newer(manifest: Manifest) -> bool:
-    """Whether a newer program wrote it."""
+    """Tells whether a newer program wrote a manifest."""
     return manifest.format > FORMAT or _release(manifest.souk) > _release(PROGRAM)
 
 
 def parsed(document: Any) -> Manifest:
-    """A manifest out of JSON; raises ValueError, TypeError, KeyError or AttributeError for what is none."""
+    """Makes a manifest of a JSON document. Raises ValueError, TypeError, KeyError or AttributeError if it is none."""
     services = {str(name): int(number) for name, number in document.get("services", {}).items()}
     words = {name: str(document[name]) for name in ("topology", "databases", "installation", "souk")}
     return Manifest(services=services, format=int(document["format"]), **words)
@@ -88,7 +92,7 @@ def _release(text: str) -> tuple[int, ...]:
 
 
 def write(data: Path, manifest: Manifest) -> None:
-    """Puts a manifest in the place of the one that is there: whole or not at all, whatever happens meanwhile."""
+    """Writes the manifest atomically. Raises ConfigurationError when the directory cannot be written."""
     try:
         private_files.replace(data / FILE, json.dumps(asdict(manifest), indent=2).encode())
     except OSError as error:
@@ -96,7 +100,10 @@ def write(data: Path, manifest: Manifest) -> None:
 
 
 def recognised(data: Path, topology: str = "") -> Manifest | None:
-    """What a directory without a manifest holds, by its files. It may hold two: then it is the one asked for."""
+    """Makes the manifest of a directory that has none from its files; None if there is no data.
+
+    A directory may hold two systems: then the one of `topology` is meant.
+    """
     fleet = OWN if data_version(data / "postgres") is not None else GIVEN
     found = []
     if files := {path.stem: 0 for path in sorted(data.glob("*.db"))}:
@@ -109,7 +116,7 @@ def recognised(data: Path, topology: str = "") -> Manifest | None:
 
 
 def _of_a_fleet(data: Path) -> dict[str, int]:
-    """The services for whose databases a fleet made up passwords."""
+    """Gives the services for whose databases a fleet has made passwords."""
     try:
         known = json.loads((data / "fleet" / "credentials.json").read_text())
     except (OSError, ValueError):
@@ -118,9 +125,9 @@ def _of_a_fleet(data: Path) -> dict[str, int]:
 
 
 def claim(data: Path, topology: str, databases: str) -> Manifest:
-    """Makes sure that a directory, which must be there, is what a start takes it for; returns its manifest.
+    """Checks that an existing directory fits a start, writes its manifest, and returns that.
 
-    Raises ConfigurationError, which says how to start what it is instead.
+    Raises ConfigurationError when it does not fit; the message says how to start the system that it holds.
     """
 
     def claimed(found: Manifest | None) -> Manifest:
@@ -137,7 +144,7 @@ def claim(data: Path, topology: str, databases: str) -> Manifest:
 
 
 def require_fit(data: Path, databases: str | Collection[str]) -> None:
-    """Raises ConfigurationError when the databases of a system are elsewhere than a command takes them to be."""
+    """Checks where a system keeps its databases. Raises ConfigurationError when that is none of `databases`."""
     found = read(data) or recognised(data)
     if found is not None:
         _require_fit(data, found, {databases} if isinstance(databases, str) else databases)
@@ -165,7 +172,10 @@ def _require_fit(data: Path, found: Manifest, databases: Collection[str]) -> Non
 
 
 def record(data: Path, services: Iterable[str]) -> Manifest:
-    """Writes down that these services keep something now: from then on the directory is what it was claimed for."""
+    """Records that these services have a database now: from then on a start of another kind is refused.
+
+    Raises ConfigurationError when the manifest was removed since `claim`.
+    """
 
     def recorded(found: Manifest | None) -> Manifest:
         if found is None:
@@ -176,7 +186,7 @@ def record(data: Path, services: Iterable[str]) -> Manifest:
 
 
 def change(data: Path, work: Callable[[Manifest | None], Manifest]) -> Manifest:
-    """Reads the manifest, and writes what `work` makes of it unless it is the same; one process at a time."""
+    """Reads the manifest, lets `work` change it, writes it if it differs, and returns it; one process at a time."""
     with _alone(data):
         found = read(data)
         made = work(found)

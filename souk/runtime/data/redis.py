@@ -1,4 +1,5 @@
-"""The server for what can be lost: caches, gates and the like. It may be away, empty or wrong at any time."""
+"""The client of Redis, for data that may be lost, such as caches and hints. The server may be unreachable, empty
+or wrong at any time."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,21 +11,21 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
 
 PATIENCE = 0.25
-"""Seconds until a command, or connecting, is given up: whoever waits for it can do without."""
+"""Seconds until a command or a connection attempt is given up: its caller can do without the answer."""
 MOST_CONNECTIONS = 64
 
 
 @asynccontextmanager
 async def open_redis(url: str | None) -> AsyncIterator["Redis | None"]:
-    """A client for the server at `url`, which need not be there; None without one.
+    """Gives a client for the server at `url`, which need not be running; None without a URL.
 
-    Raises ConfigurationError for an URL that it cannot read.
+    Raises ConfigurationError for a URL that the client cannot read, and when no client is installed.
     """
     if url is None:
         yield None
         return
     try:
-        # Here, because it is an optional extra.
+        # Imported here, because it is an optional extra.
         from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff

@@ -1,1 +1,1 @@
-"""What a process of the operating system needs: signals, sockets, children, HTTP."""
+"""What a process of the operating system needs: signals, sockets, child processes, HTTP."""

@@ -1,4 +1,4 @@
-"""Background work: started again, with back-off, when it fails."""
+"""Background tasks: each is started again, with back-off, when it fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,10 +16,10 @@ LONGEST_DELAY = 30.0
 
 
 class BackgroundTasks:
-    """Runs background work, and starts again, with back-off, what fails.
+    """Runs background work, and starts it again, with back-off, when it fails. Delays are seconds.
 
-    Work that returns has ended. Work that ran for longer than the longest delay before it failed
-    starts again without much delay.
+    Work that returns has ended. Work that ran for longer than `longest_delay` before it failed starts again after
+    `first_delay`.
     """
 
     def __init__(self, clock: Clock, first_delay: float = FIRST_DELAY, longest_delay: float = LONGEST_DELAY) -> None:
@@ -29,7 +29,7 @@ class BackgroundTasks:
         self._log = logger("supervisor")
 
     def start(self, name: str, work: Work) -> None:
-        """Runs `work` from now on; its name must be its own."""
+        """Runs `work` from now on. Raises ValueError if there is a task of this name already."""
         if name in self._tasks:
             raise ValueError(f"there is a task {name!r} already")
         self._tasks[name] = asyncio.create_task(self._watch(name, work), name=name)
@@ -51,7 +51,7 @@ class BackgroundTasks:
 
     def _tell(self, name: str, error: Exception, delay: float) -> None:
         if isinstance(error, StoreUnavailable):
-            # Where in the code that was met says nothing, and every task of every process meets it.
+            # Without a traceback: it would say nothing, and every task of every process logs this.
             self._log.warning(
                 "background work waits for its database", task=name, error=str(error), again_in_seconds=delay
             )
@@ -59,7 +59,7 @@ class BackgroundTasks:
             self._log.exception("background work failed", task=name, again_in_seconds=delay)
 
     async def stop(self) -> None:
-        """Cancels everything and waits until it has ended."""
+        """Cancels all tasks and waits until they have ended."""
         tasks, self._tasks = self._tasks, {}
         for task in tasks.values():
             task.cancel()
@@ -70,7 +70,7 @@ class BackgroundTasks:
 
 @asynccontextmanager
 async def supervised(clock: Clock) -> AsyncIterator[BackgroundTasks]:
-    """A supervisor that stops with the block."""
+    """Gives background tasks that are stopped when the block ends."""
     background = BackgroundTasks(clock)
     try:
         yield background

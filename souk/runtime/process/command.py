@@ -1,4 +1,4 @@
-"""What is started as a process."""
+"""The command that starts a process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,10 @@ from pwd import struct_passwd
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is started: words, variables, and where. `user` is who it runs as, if not as this process does."""
+    """The words of a command, its environment variables and its working directory.
+
+    `user` is the user that it runs as; None means that of this process. `descriptors` are open files that it inherits.
+    """
 
     words: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)

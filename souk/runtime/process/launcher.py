@@ -1,10 +1,11 @@
-"""The program between: it ties a process to the life of its supervisor, gives up root if it has to, and becomes it.
+"""A small program that ties a process to the life of its supervisor, changes the user if needed, and then becomes
+the process (exec).
 
-A process that is tied gets its signal to stop when its supervisor ends in whatever way, SIGKILL included
-(PR_SET_PDEATHSIG of prctl(2)). The kernel forgets that when the user changes, so it comes after that.
+A process that is tied gets its stop signal when its supervisor ends in whatever way, SIGKILL included
+(PR_SET_PDEATHSIG of prctl(2)). The kernel clears that setting when the user changes, so it is set after that.
 
-Not by `subprocess`, which then would fork: gRPC's threads do not survive that, and the child dies now and then
-before it becomes what it is to be.
+`subprocess` could do the same, but would then fork: gRPC's threads do not survive a fork, and the child sometimes
+dies before it starts its program.
 """
 
 import os
@@ -34,12 +35,13 @@ os.execvp(sys.argv[5], sys.argv[5:])
 
 
 def tied(user: struct_passwd | None, number: int) -> tuple[str, ...]:
-    """What stands before the words of a command, so that it gets the signal `number` when this process has ended."""
+    """Gives the words to put before a command so that it gets the signal `number` when this process ends, and runs
+    as `user` unless that is None."""
     return _launcher(os.getpid(), number, user)
 
 
 def as_user(user: struct_passwd | None) -> tuple[str, ...]:
-    """What stands before the words of a command, so that it runs as that user; None changes nothing."""
+    """Gives the words to put before a command so that it runs as that user; none if `user` is None."""
     return () if user is None else _launcher(0, signal.SIGTERM, user)
 
 
@@ -49,6 +51,6 @@ def _launcher(parent: int, number: int, user: struct_passwd | None) -> tuple[str
 
 
 def require_program(name: str, environment: Mapping[str, str]) -> None:
-    """Raises FileNotFoundError when there is no such program: the launcher could only say so in a traceback."""
+    """Checks for a program. Raises FileNotFoundError without it: the launcher could report that only in a traceback."""
     if shutil.which(name, path=environment.get("PATH", os.defpath)) is None:
         raise FileNotFoundError(ENOENT, os.strerror(ENOENT), name)

@@ -1,7 +1,7 @@
 """How many files and sockets this process may have open, and how many of them are for clients.
 
-A process at its limit can take no connection, open no database and call nobody, and its event loop spins on
-connections that it cannot accept. So the limit is as high as it can be, and clients get a part of it only.
+A process at its limit cannot accept connections, open a database or call a service, and its event loop spins on
+connections that it cannot accept. So the limit is raised as far as possible, and clients get only a part of it.
 """
 
 import os
@@ -12,20 +12,21 @@ LEAST = 16
 
 
 def raise_limit() -> int:
-    """Raises the limit of open files to the highest that this user may set; gives what it is then."""
+    """Raises the limit of open files to the highest that this user may set, and returns the resulting limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError):  # a kernel that allows less than it says
+        except (ValueError, OSError):  # the kernel allows less than the hard limit
             return soft
     return hard
 
 
 def for_clients(wanted: int) -> int:
-    """How many of `wanted` connections clients may have: at most half of what can still be opened.
+    """Gives how many of `wanted` connections clients may have: at most half of the files that can still be opened,
+    but LEAST in any case.
 
-    The other half is the process's own: for its databases, and for the services that it calls.
+    The other half is for the process itself: for its databases, and for the services that it calls.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:

@@ -1,4 +1,4 @@
-"""Metrics and health of a process that is no gateway, over HTTP, for Prometheus and for whoever watches it.
+"""Metrics and health of a process that is not a gateway, over HTTP, for Prometheus and other monitoring.
 
 GET /metrics    Prometheus' text format
 GET /healthz    200 while the process lives
@@ -31,7 +31,7 @@ Answer: TypeAlias = tuple[int, str, bytes]
 
 
 class Scrape:
-    """An ASGI application. `ready` tells whether the process takes calls."""
+    """An ASGI application that answers these paths. `ready` tells whether the process takes calls."""
 
     def __init__(self, registry: CollectorRegistry, ready: Ready) -> None:
         self._registry, self._ready = registry, ready
@@ -42,7 +42,7 @@ class Scrape:
         }
 
     async def __call__(self, scope: Mapping[str, Any], receive: object, send: Send) -> None:
-        """ASGI 3."""
+        """Answers a request, as ASGI 3 specifies."""
         status, kind, body = await self._answer(scope["method"], scope["path"])
         headers = [
             (b"content-type", kind.encode()),
@@ -75,9 +75,9 @@ class Scrape:
 async def scraped(
     port: int | None, registry: CollectorRegistry, ready: Ready, limits: HttpLimits | None = None
 ) -> AsyncIterator[str]:
-    """Serves them on loopback inside the block; gives host:port, or "" without a port, when nothing is served.
+    """Serves metrics and health on loopback inside the block; gives host:port.
 
-    Raises ConfigurationError, in one line, when the port is taken.
+    Without a port it serves nothing and gives "". Raises ConfigurationError, in one line, when the port is taken.
     """
     if port is None:
         yield ""
@@ -103,8 +103,8 @@ def _at_once() -> bool:
 
 @dataclass(slots=True)
 class Readiness:
-    """Whether this process takes requests: it was switched on, `settled` has been true once, and nothing that
-    blocks is wrong in `health`. What it depends on may be away: what needs that is refused, and the rest answered."""
+    """Tells whether this process takes requests: it was switched on, `settled` has been true once, and no blocking
+    probe of `health` fails. A dependency may be unreachable: only the requests that need it are refused."""
 
     health: Health
     settled: Callable[[], bool] = _at_once
@@ -117,7 +117,7 @@ class Readiness:
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        """Ready inside the block."""
+        """Switches the process on inside the block."""
         self.ready = True
         try:
             yield

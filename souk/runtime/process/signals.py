@@ -1,7 +1,7 @@
-"""How a process lives and ends: signals, and background work that is watched.
+"""Runs a process until it ends or a signal stops it.
 
-The first SIGTERM, SIGINT or SIGHUP asks to stop: what runs is finished. The second insists: the process
-ends at once, which is safe, as everything that matters is on disk before it is answered.
+The first SIGTERM, SIGINT or SIGHUP asks the process to stop: running work is finished. The second ends it
+at once, which is safe, because everything that matters is on disk before it is answered.
 """
 
 import asyncio
@@ -22,35 +22,35 @@ def _leave(number: int) -> None:
 
 
 class StopSignals:
-    """Turns signals into a wish to stop."""
+    """Turns signals into a request to stop. The second signal calls `leave` with its number."""
 
     def __init__(self, leave: Callable[[int], None] = _leave) -> None:
         self._asked = asyncio.Event()
         self._leave = leave
 
     def install(self) -> None:
-        """Takes the signals over; the event loop must be running."""
+        """Installs handlers of the signals; the event loop must be running."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup(1)
                 loop.add_signal_handler(number, self.ask, number)
 
     def ask(self, number: int) -> None:
-        """What a signal does."""
+        """Asks to stop; if that was asked already, calls `leave`."""
         if self._asked.is_set():
             self._leave(number)
         self._asked.set()
 
     async def wait(self) -> None:
-        """Returns once somebody asked to stop."""
+        """Returns once a stop was asked for."""
         await self._asked.wait()
 
 
 async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSignals) -> None:
-    """Runs a process's life until it ends by itself or somebody asks it to stop.
+    """Runs `life` until it ends by itself or a stop is asked for.
 
-    `life` gets an event to set once it is up. Asked to stop before that, it is cancelled; from then
-    on it must wait for `stop` itself.
+    `life` gets an event to set once the process is up. A stop before that cancels `life`; after that `life` must
+    wait for `stop` itself.
     """
     up = asyncio.Event()
     living = asyncio.ensure_future(life(up))
@@ -68,14 +68,14 @@ async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSigna
 
 PRIVATE = 0o077
 COLLECT = (20_000, 20, 100)
-"""When garbage is looked for (`gc.set_threshold`). Python's default, every 700 objects, cost an order
+"""How often garbage is collected (`gc.set_threshold`). With Python's default, every 700 objects, an order took
 3 to 15 % more CPU in three paired runs."""
 
 
 def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]], leave: Callable[[int], None] = _leave) -> None:
-    """Runs a process's life on an event loop of its own, with the signals taken over; see `live`.
+    """Runs `life` on an event loop of its own, with handlers of the signals; see `live`.
 
-    `leave` ends the process at once, when a second signal insists.
+    The second signal calls `leave`, which ends the process at once.
     """
 
     async def begin() -> None:
@@ -83,7 +83,7 @@ def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]], leave: Ca
         stop.install()
         await live(lambda up: life(up, stop), stop)
 
-    # What a process that serves writes is for its user alone, whatever the shell says.
+    # Only its user may read the files that a serving process writes, whatever the shell's umask is.
     os.umask(PRIVATE)
     raise_limit()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The gateway's socket: bound by one process alone, or by none."""
+"""Listening TCP sockets, which never share their port, and sockets that are inherited."""
 
 import errno
 import os
@@ -11,15 +11,15 @@ BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; raises ConfigurationError, in one line, when it cannot.
+    """Opens a socket that listens. Raises ConfigurationError, in one line, when it cannot.
 
-    It never shares its port: with SO_REUSEPORT, which some servers set, two systems would take
+    The socket never shares its port: with SO_REUSEPORT, which some servers set, two systems would take
     turns in answering. It listens at once, because two sockets that are only bound do not collide.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Lets a restart have the port while old connections are in TIME_WAIT; a listener still excludes another.
+        # So a restart gets the port while old connections are in TIME_WAIT; two listeners still exclude each other.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
@@ -31,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def inherited(descriptor: int) -> socket.socket:
-    """The socket that whoever started this process listens on; raises ConfigurationError when it is none."""
+    """Opens a listening socket that the parent process passed on. Raises ConfigurationError when it is not one."""
     try:
         listener = socket.socket(fileno=descriptor)
         listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -44,7 +44,7 @@ def inherited(descriptor: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Where to reach it from this machine, as host:port; loopback if it listens everywhere."""
+    """Gives the address of a socket for this machine, as host:port; loopback if it listens on every interface."""
     host, port = listener.getsockname()[:2]
     if host in {"0.0.0.0", "::"}:
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"

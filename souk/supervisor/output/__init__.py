@@ -1,1 +1,1 @@
-"""What processes write: their logs, what is shown of them, and the line that says that they are ready."""
+"""The output of processes: their logs, the lines of it that are shown, and the line that says that one is ready."""

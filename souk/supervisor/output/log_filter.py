@@ -1,4 +1,4 @@
-"""What is shown of what a process writes: of an engine, what went wrong. All of it is in its log."""
+"""Chooses the lines of a process's output that are shown: of an engine, only errors. All lines are in its log."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from souk.store.postgres.sql_merge import NOT_LIKELY
 
 Shown = Callable[[list[bytes]], list[bytes]]
-"""Which lines are shown of those that a process wrote."""
+"""Gives those of a process's lines that are shown."""
 
 _POSTGRES = re.compile(rb"\] (?P<level>[A-Z]+): +(?P<text>.*)")
 _POSTGRES_MORE = frozenset({b"DETAIL", b"HINT", b"CONTEXT", b"STATEMENT", b"QUERY", b"LOCATION"})
@@ -15,36 +15,36 @@ _IT_STOPS = re.compile(
     rb"due to (administrator command|unexpected postmaster exit)"
     rb"|the database system is (starting up|shutting down|not yet)"
 )
-"""FATAL for a connection, and no news where the state of the server is told."""
+"""FATAL for a connection, but not shown: the state of the server, which is shown, says the same."""
 _RUN_AGAIN = NOT_LIKELY.encode()
-"""An ERROR for PostgreSQL, and for us a transaction that begins again and asks."""
+"""An ERROR for PostgreSQL; for us only a transaction that runs again, and then waits for its row counts."""
 
 _VALKEY = re.compile(rb"^\d+:[A-Z] .{20,30} (?P<mark>[.*#-]) (?P<text>.*)|^\d+:signal-handler ")
 _VALKEY_AS_EVER = re.compile(
-    rb"(?i)overcommit|transparent huge pages|backlog setting"  # of a server that keeps much and has many clients
+    rb"(?i)overcommit|transparent huge pages|backlog setting"  # matter to a server with much data and many clients
     rb"|o0o|version=|configuration loaded|server initialized|user requested shutdown|ready to exit"
 )
-"""Older ones mark their usual course as a warning."""
+"""Texts that are not shown. Older versions mark messages of normal operation as warnings."""
 
 
 def everything(lines: list[bytes]) -> list[bytes]:
-    """All of it."""
+    """Shows all lines."""
     return lines
 
 
 def without(words: bytes) -> Shown:
-    """All but lines with these words in them."""
+    """Makes a filter that shows all lines but those that contain `words`."""
     return lambda lines: [line for line in lines if words not in line]
 
 
 class News:
-    """Shows the lines that `judge` finds to be news; where it says None a line goes with the one before it."""
+    """Shows the lines for which `judge` is true; a line for which it is None is treated like the line before it."""
 
     def __init__(self, judge: Callable[[bytes], bool | None]) -> None:
         self._judge, self._goes_on = judge, True
 
     def __call__(self, lines: list[bytes]) -> list[bytes]:
-        """Those to show."""
+        """Gives the lines to show."""
         return [line for line in lines if self._is_shown(line)]
 
     def _is_shown(self, line: bytes) -> bool:
@@ -55,10 +55,10 @@ class News:
 
 
 def postgres_news(line: bytes) -> bool | None:
-    """Whether PostgreSQL warns, or something of it has died."""
+    """Tells whether a line of PostgreSQL is a warning or an error, or says that one of its processes was killed."""
     found = _POSTGRES.search(line)
     if found is None:
-        # A message may have several lines. What has no level is not PostgreSQL's own, such as a library's complaint.
+        # A message may have several lines. A line without a level is not PostgreSQL's own, but a library's, say.
         return None if line[:1].isspace() else True
     if found["level"] in _POSTGRES_MORE:
         return None
@@ -68,7 +68,7 @@ def postgres_news(line: bytes) -> bool | None:
 
 
 def valkey_news(line: bytes) -> bool | None:
-    """Whether Valkey, or Redis, warns of what matters to a server that keeps nothing."""
+    """Tells whether a line of Valkey, or Redis, is a warning that matters to a server that keeps nothing on disk."""
     found = _VALKEY.search(line)
     if found is None:
         return True

@@ -1,4 +1,4 @@
-"""The log of a process: a file that is rotated when it is full, and its last lines in memory."""
+"""The log of a process: a file that is rotated when it is full, and its last lines kept in memory."""
 
 from collections import deque
 from contextlib import suppress
@@ -14,12 +14,12 @@ _PRIVATE = 0o600
 _LONGEST_REASON = 240
 _TELLING = ("reason", "error", "exception")
 _FATAL = (b" FATAL: ", b" PANIC: ")
-"""PostgreSQL says why it gives up, and then how it does."""
+"""PostgreSQL logs first why it gives up, in such a line, and then how it shuts down."""
 _LAST_WORDS = 5
 
 
 class Journal:
-    """Appends lines to the file at `path`, which only its owner can read. One that cannot be made is tried again."""
+    """Appends lines to the file at `path`, which only its owner can read. If it cannot be made, that is tried again."""
 
     def __init__(self, path: Path, full: int = _DEFAULT.full, kept: int = _DEFAULT.kept) -> None:
         self._last: deque[bytes] = deque(maxlen=_REMEMBERED)
@@ -29,19 +29,19 @@ class Journal:
             path.chmod(_PRIVATE)  # also of one that exists already
 
     def write(self, lines: list[bytes]) -> None:
-        """Adds lines. A disk that is full loses them: a log must not stop who writes it."""
+        """Appends lines. On a full disk they are lost: a log must not stop the process that writes it."""
         self._last.extend(lines)
         with suppress(OSError):
             self._file.append(b"".join(line + b"\n" for line in lines))
 
     def last_line(self) -> str:
-        """Why it has probably ended, in words: the last that was said; "" if nothing was."""
+        """Gives the probable reason of the process's end: its last fatal line, or its last line; "" without output."""
         last = list(self._last)[-_LAST_WORDS:]
         fatal = [line for line in last if any(word in line for word in _FATAL)]
         return next((words for line in reversed(fatal or last) if (words := in_words(line))), "")
 
     def forget(self) -> None:
-        """What was said belongs to a life that is over."""
+        """Forgets the lines in memory, which are those of a process that has ended."""
         self._last.clear()
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class Journal:
 
 
 def in_words(line: bytes) -> str:
-    """A line of a log in short: of a record its event and why, of other text itself."""
+    """Gives a log line in short: the event and the reason of a JSON record, or any other text itself."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:

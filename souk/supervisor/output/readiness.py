@@ -1,4 +1,4 @@
-"""How it is seen that a process takes calls: by what it says, or by looking at it."""
+"""Readiness probes: how the supervisor finds that a process takes calls, by a line of its output or by asking it."""
 
 import asyncio
 import re
@@ -13,20 +13,21 @@ from souk.kernel.addresses import unix_address
 
 
 class ReadinessProbe(Protocol):
-    """Both answer with the address at which the process takes calls, or None while it does not."""
+    """Both methods return the address at which the process takes calls, or None while it does not."""
 
     def on_line(self, line: bytes) -> str | None:
-        """It wrote this line."""
+        """Judges a line that the process wrote."""
         ...
 
     def poll(self, pid: int) -> str | None:
-        """Time has passed; checks the process."""
+        """Checks the process; called again and again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LineProbe:
-    """It says so, in a line that `pattern` finds; its group `address` is the address, unless that is known."""
+    """Finds a process ready by a line that matches `pattern`, whose group `address` is the address unless that is
+    given."""
 
     pattern: re.Pattern[bytes]
     address: str = ""
@@ -43,7 +44,7 @@ class LineProbe:
 
 @dataclass(frozen=True, slots=True)
 class PollProbe:
-    """It answers at `address`, when asked by `check` with its pid."""
+    """Finds a process ready at `address` once `check`, called with its pid, is true."""
 
     check: Callable[[int], bool]
     address: str
@@ -56,12 +57,12 @@ class PollProbe:
 
 
 def ready_line(service: str) -> LineProbe:
-    """What `souk serve` prints."""
+    """Makes a probe for the line that `souk serve` prints."""
     return LineProbe(re.compile(rb"^ready " + re.escape(service.encode()) + rb" (?P<address>\S+)$"))
 
 
 def accepts(path: Path) -> PollProbe:
-    """Somebody listens at a unix socket."""
+    """Makes a probe that is true once a process listens on a unix socket."""
 
     def check(pid: int) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -76,8 +77,8 @@ _REQUEST = "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n
 
 
 async def answers_ready(address: str) -> None:
-    """Returns once GET /readyz answers 200 at `address`, host:port."""
-    while not await _is_ready(address):  # noqa: ASYNC110 - it is in another process
+    """Returns once GET /readyz at `address` (host:port) is answered with 200."""
+    while not await _is_ready(address):  # noqa: ASYNC110 - the server is in another process
         await asyncio.sleep(_EVERY)
 
 

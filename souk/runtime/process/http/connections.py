@@ -1,4 +1,4 @@
-"""The connections of one HTTP server: how many there may be, and an end to those that are too slow."""
+"""The connections of one HTTP server: limits their number, and ends those that are too slow."""
 
 import asyncio
 from collections import Counter
@@ -11,41 +11,41 @@ from souk.runtime.process.open_files import for_clients
 from souk.telemetry.logs import logger
 
 _REFUSING = 64
-"""Connections beyond the limit that are still answered; the ones beyond these are closed without a word."""
+"""Connections beyond the limit that still get a response; any more are closed without one."""
 _SILENT = 10.0
-"""Seconds between two lines of the log that connections are refused."""
+"""Seconds after which it is logged again that connections are refused."""
 
 _log = logger("http")
 
 
 class WatchedConnection(Protocol):
-    """What is watched."""
+    """A connection as its server's state needs it."""
 
     def check(self, now: float) -> None:
         """Ends the connection if it is too slow."""
         ...
 
     def answer_and_close(self) -> None:
-        """Lets the answer that is under way be the last one."""
+        """Closes the connection after the response that is under way, if there is one."""
         ...
 
 
 class HttpServerState(ServerState):
-    """uvicorn's state of a server, with limits. `draining` is set once each answer ends its connection."""
+    """uvicorn's state of a server, with limits. `draining` is set once each response ends its connection."""
 
     def __init__(self, limits: HttpLimits) -> None:
         super().__init__()
         self.limits = limits
         self.draining = False
         self._most = for_clients(limits.connections)
-        # One address never has them all, however few there are.
+        # One address never has all connections, however few there may be.
         self._most_each = min(limits.per_address, max(1, self._most // 2))
         self._taken = 0
         self._from: Counter[str] = Counter()
         self._logged: float | None = None
 
     def welcome(self, address: str) -> bool | None:
-        """Counts a connection; false when it is to be refused, None when there is no room even for that."""
+        """Counts a connection and returns True; False if it must be refused, None if there is no room for a refusal."""
         network = network_of(address)
         alone = bool(address) and self._from[network] >= self._most_each
         if self._taken < self._most and not alone:
@@ -56,7 +56,7 @@ class HttpServerState(ServerState):
         return False if len(self.connections) - self._taken <= _REFUSING else None
 
     def gone(self, address: str) -> None:
-        """A connection that was taken has ended."""
+        """Forgets a connection that was counted and has ended."""
         network = network_of(address)
         self._taken -= 1
         self._from[network] -= 1
@@ -64,13 +64,13 @@ class HttpServerState(ServerState):
             del self._from[network]
 
     def drain(self) -> None:
-        """From now on each answer ends its connection, the ones under way included."""
+        """Lets each response from now on end its connection, those under way included."""
         self.draining = True
         for connection in list(self.connections):
             connection.answer_and_close()  # type: ignore[union-attr]  # they are of our own class
 
     async def watch(self) -> None:
-        """Ends what is too slow, for ever."""
+        """Ends connections that are too slow, until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.limits.sweep)
@@ -78,7 +78,7 @@ class HttpServerState(ServerState):
             for connection in list(self.connections):
                 try:
                     connection.check(now)  # type: ignore[union-attr]
-                except Exception:  # the others are still to be watched
+                except Exception:  # the other connections must still be checked
                     _log.exception("a connection could not be checked")
 
     def _tell(self, total: int, network: str) -> None:

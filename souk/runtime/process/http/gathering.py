@@ -1,10 +1,11 @@
-"""A transport with one system call for an answer instead of two, and with an end that loses no answer.
+"""A transport that sends a response with one system call instead of two, and closes without losing a response.
 
-uvicorn writes the head of an answer and its body apart, and uvloop hands each to the system at once where
-nothing waits before it. Both go together here: what is written in one turn of the event loop is sent at its end.
+uvicorn writes the head and the body of a response separately, and uvloop hands each to the system at once if its
+buffer is empty. Here both go together: what is written in one turn of the event loop is sent at its end.
 
-Closed at once, a socket with unread octets, or one that more octets come to, is reset, and the answer that was
-just written is lost with it. So this end is closed first; the other is read from, and forgotten, for a while.
+When a socket is closed while it has unread octets, or gets more afterwards, the connection is reset, and the
+response that was just written is lost. So only the sending side is closed first; octets that still come are read and
+discarded for a while.
 """
 
 import asyncio
@@ -14,13 +15,13 @@ from typing import Any
 from souk.runtime.process.http.limits import LINGER
 
 MOST = 64 * 1024
-"""Octets that are kept back; what is longer goes at once, so that the transport can ask the writer to wait."""
+"""Octets that are held back; more are sent at once, so that the transport can ask the writer to wait."""
 MOST_DISCARDED = 8 * 1024 * 1024
-"""Octets that are read and forgotten after the end."""
+"""Octets that are read and discarded after this side was closed; after more the connection is aborted."""
 
 
 class Gathering:
-    """A transport that sends at the end of the event loop's turn. `sent` counts the octets."""
+    """A transport that sends at the end of the event loop's turn. `sent` counts the octets that were sent."""
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
@@ -34,7 +35,7 @@ class Gathering:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Sends `data` soon, in order; nothing any more once this end is closed."""
+        """Sends `data` soon and in order; discards it once this side is closed."""
         if self._closed:
             return
         if not self._parts:
@@ -45,28 +46,29 @@ class Gathering:
             self._send()
 
     def is_closing(self) -> bool:
-        """Whether this end is closed, or about to be."""
+        """Tells whether this side is closed, or about to be."""
         return self._closed or self._transport.is_closing()
 
     def close(self) -> None:
-        """Sends what is there, closes this end, and the connection once the peer has closed or LINGER is over."""
+        """Sends what was held back, closes this side, and ends the connection once the peer has closed, or after
+        LINGER seconds."""
         if self.is_closing():
             return
         self._send()
         self._closed = True
-        with suppress(OSError, RuntimeError):  # the peer may be gone, and the loop not know yet
+        with suppress(OSError, RuntimeError):  # the peer may have left before the loop knows it
             self._transport.write_eof()
             self._transport.resume_reading()
         self._loop.call_later(LINGER, self._end)
 
     def discard(self, octets: int) -> None:
-        """Counts what came after the end; ends the connection when it does not stop."""
+        """Counts octets that came after this side was closed; aborts the connection after MOST_DISCARDED."""
         self._discarded += octets
         if self._discarded > MOST_DISCARDED:
             self._transport.abort()
 
     def _end(self) -> None:
-        if self._transport.get_write_buffer_size():  # the peer still reads; whoever watches it ends it
+        if self._transport.get_write_buffer_size():  # the peer still reads; `check` ends it if it is too slow
             self._loop.call_later(LINGER, self._end)
         else:
             self._transport.abort()

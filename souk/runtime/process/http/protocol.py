@@ -1,9 +1,9 @@
 """The HTTP server's protocol: uvicorn's own over httptools, held to limits and to strict framing.
 
-    waiting -> head -> body -> (answered) -> waiting ...        each with its own time; see HttpLimits
+    waiting -> head -> body -> (answered) -> waiting ...        each with its own time limit; see HttpLimits
 
-What the parser has not yet given away it keeps, so octets are counted as they are fed to it. Whatever is refused
-is answered once, in its turn after the requests before it, and its connection is closed by `Gathering`.
+The parser keeps octets until it can report a field or a part of a body, so octets are counted as they are fed to it.
+A refused request is answered once, after the requests before it, and `Gathering` closes its connection.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, TOO_MANY, TOO_SLOW, goodbye, malformed, octets_of, unsound
 
 _SLICE = 4 * 1024
-"""Octets that are fed at a time: the limits are looked at between, and whether requests wait for their turn."""
+"""Octets that are fed to the parser at a time; in between the limits are checked, and whether a request waits."""
 
 
 class _Stop(Exception):
-    """Ends the parser's run from within."""
+    """Stops the parser from within one of its callbacks."""
 
 
 class WebProtocol(HttpToolsProtocol):
-    """One connection. `_since` is when it began to do what it does: to wait, or to take a head or a body.
+    """One connection. `_since` is when its present state began: waiting, reading a head, or reading a body.
 
-    `_kept` counts the octets since the parser gave something away.
+    `_kept` counts the octets that were fed to the parser since it last completed a head or reported a part of a body.
     """
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
@@ -44,10 +44,10 @@ class WebProtocol(HttpToolsProtocol):
         self._writing: tuple[float, int] | None = None
         self._refused: Problem | None = None
 
-    # The transport's calls.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
+        """Takes a connection, or refuses it when there are too many."""
         self._gathering = Gathering(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", self._gathering))
         self._address = self.client[0] if self.client else ""
@@ -59,13 +59,13 @@ class WebProtocol(HttpToolsProtocol):
             self._leave(TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended."""
+        """Forgets a connection that has ended."""
         if self._taken:
             self._all.gone(self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Octets have come."""
+        """Reads octets, or keeps them while a request waits for its turn."""
         if self._unread:
             self._unread += data
             self.flow.pause_reading()
@@ -75,7 +75,7 @@ class WebProtocol(HttpToolsProtocol):
             self._read(data)
 
     def _read(self, data: bytes) -> None:
-        """Reads on until a request has to wait for its turn: what comes after it waits, too, and unread."""
+        """Reads until a request must wait for its turn; the octets after it wait unread."""
         for start in range(0, len(data), _SLICE):
             if self.pipeline:
                 self._unread = data[start:]
@@ -91,7 +91,7 @@ class WebProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # The parser reads no further: the answer, in the protocol that is spoken, is the last one.
+            # The parser reads no further: the response, in HTTP/1.1, is the last one of the connection.
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
             self._refuse(self._refused or malformed(str(error)))
@@ -99,17 +99,17 @@ class WebProtocol(HttpToolsProtocol):
             if self._kept > MOST_HEAD:
                 self._refuse(TOO_LARGE)
 
-    # The parser's calls.
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begins a request."""
         super().on_message_begin()
         self._in_head = True
         self._fields = self._head_size = 0
         self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or one after the body, which is no header and is not kept (RFC 9110, 6.5.1)."""
+        """Takes a field of the head. A field of the trailer is counted but not kept (RFC 9110, 6.5.1)."""
         self._fields += 1
         self._head_size += len(name) + len(value) + 4
         if self._fields > MOST_FIELDS or self._head_size > MOST_HEAD:
@@ -118,7 +118,7 @@ class WebProtocol(HttpToolsProtocol):
             super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Checks a complete head, and starts the request unless it is refused."""
         self._kept = self._head_size = 0
         self._check_head()
         if self.url == b"*":
@@ -142,19 +142,19 @@ class WebProtocol(HttpToolsProtocol):
             self._stop(unsound(*wrong))
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Takes a part of the body."""
         self._kept = 0
         self._body_octets += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """Ends the body of a request."""
         self._kept = 0
         self._in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is written; the next request waits already, or the connection waits for it."""
+        """Goes on after a response: with the next request if one waits, with a refusal, or by reading more octets."""
         self.server_state.total_requests += 1
         if self._gathering.is_closing():
             return
@@ -170,7 +170,7 @@ class WebProtocol(HttpToolsProtocol):
         if not self.pipeline and not self._unread:
             self.flow.resume_reading()
 
-    # What ends a connection.
+    # Ends of a connection.
 
     def check(self, now: float) -> None:
         """Ends the connection if its client is too slow."""
@@ -180,7 +180,7 @@ class WebProtocol(HttpToolsProtocol):
         elif self._gathering.is_closing() or self._refused is not None:
             pass
         elif self._in_body:
-            if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # it is the application that is slow
+            if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # the application is slow, not the client
                 self._body_octets, self._since = 0, now
             elif now - self._since > limits.body + self._body_octets / limits.slowest:
                 self._refuse(TOO_SLOW)
@@ -193,12 +193,12 @@ class WebProtocol(HttpToolsProtocol):
             self._say_goodbye()
 
     def answer_and_close(self) -> None:
-        """Lets the answer that is under way be the last one."""
+        """Closes the connection after the response that is under way, if there is one."""
         if self._answering:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Ends the connection if no request is under way; else with its answer."""
+        """Ends the connection: at once, or after the response to the request that is under way."""
         if self._answering:
             self.cycle.keep_alive = False
         elif self._in_head:
@@ -226,19 +226,21 @@ class WebProtocol(HttpToolsProtocol):
         raise _Stop
 
     def _refuse(self, problem: Problem) -> None:
-        """Answers what is wrong once all requests before it are answered."""
+        """Refuses a request, once all requests before it are answered."""
         self._refused = problem
         if not (self.pipeline if self._in_body else self._answering):
             self._leave(problem)
 
     def _say_goodbye(self) -> None:
-        """Ends a connection that waits: who sends just then knows that nobody has read it (RFC 9110, 15.5.9)."""
+        """Ends a waiting connection, after its first request with 408: a client that sends just then knows that its
+        request was not read (RFC 9110, 15.5.9)."""
         if self._asked:
             self._gathering.write(goodbye())
         self._gathering.close()
 
     def _leave(self, problem: Problem) -> None:
-        """Answers, unless that is done, and closes; whoever works for this connection hears of the end."""
+        """Sends the refusal, unless a response has begun, and closes; an application that still works on a request
+        gets a disconnect."""
         if self._gathering.is_closing():
             return
         if self._in_body and not self._answering:

@@ -14,14 +14,14 @@ from souk.runtime.process.http.limits import LINGER, HttpLimits
 from souk.runtime.process.http.protocol import WebProtocol
 
 LAME_DUCK = 2.0
-"""Seconds that kept connections are given to come once more and be sent elsewhere, where others go on."""
+"""Seconds in which kept connections may send one more request and be closed, when other processes share the socket."""
 LAST_CALLS = 0.3
-"""Seconds for which a server that leaves still answers what clients send who do not know yet."""
+"""Seconds for which a server that stops still answers clients that do not know it yet."""
 _POLL = 0.02
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process, and lets it be known when it answers."""
+    """uvicorn's server, which leaves signals to the process and sets `answers` once it has started."""
 
     def __init__(self, config: uvicorn.Config, limits: HttpLimits) -> None:
         super().__init__(config)
@@ -37,15 +37,15 @@ class _Server(uvicorn.Server):
         self.answers.set()
 
     async def leave(self, seconds: float) -> None:
-        """Takes no new connection; every answer ends its own, until all have gone or `seconds` are over."""
+        """Takes no new connection, and lets each response end its own, until none is left or `seconds` are over."""
         self.connections.drain()
-        await asyncio.sleep(_POLL)  # connections that were made already are taken
+        await asyncio.sleep(_POLL)  # takes the connections that were made already
         for listening in self.servers:
             listening.close()
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while self.connections.connections and loop.time() < end:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL)  # the server tells nobody when a connection ends
+            await asyncio.sleep(_POLL)  # the server has no event for the end of a connection
 
 
 def _config(application: Any, drain: float) -> uvicorn.Config:
@@ -72,11 +72,11 @@ async def serving(
     shared: bool = False,
     limits: HttpLimits = HttpLimits(),  # noqa: B008  # it is frozen
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    """Serves inside the block; at its end no new connection is taken, and running requests get `drain` seconds.
+    """Serves inside the block; when it ends, no new connection is taken, and running requests get `drain` seconds.
 
-    From the end on each answer ends its connection. What still comes on a kept one is answered for LAST_CALLS
-    seconds, or LAME_DUCK when the socket is `shared` with others who go on; then those that wait are closed.
-    Gives the task that serves, which ends early only if it fails.
+    From then on each response ends its connection. Requests on kept connections are still answered for LAST_CALLS
+    seconds, or for LAME_DUCK when the socket is `shared` with processes that go on; then waiting connections are
+    closed. Gives the task that serves, which ends early only if it fails.
     """
     server = _Server(_config(application, drain), limits)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
