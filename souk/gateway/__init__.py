@@ -7,13 +7,13 @@
 Parts:
 
 - `app.py`: the `Gateway`, a plain ASGI application. It finds the route and answers.
-- `routes.py` and `endpoint.py`: paths and methods come from the contracts' HTTP rules; a `Pipeline` has the stages of
+- `http/routes.py` and `endpoint.py`: paths and methods come from the contracts' HTTP rules; a `Pipeline` has the stages of
   one request, in the order in which they are checked.
-- `identity.py` and `jwks.py`: bearer tokens are verified with the keys that the User service publishes.
-- `transcode.py` and `query.py`: path, query and body become the request's message; the answer becomes JSON.
-- `problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the contract lists
+- `auth/`: bearer tokens are verified with the keys that the User service publishes.
+- `http/transcode.py` and `http/query.py`: path, query and body become the request's message; the answer becomes JSON.
+- `http/problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the contract lists
   the reason.
-- `ops_endpoints.py`, `docs.py`: health, metrics, the OpenAPI document and its page.
+- `ops_endpoints.py`, `docs/`: health, metrics, the OpenAPI document and its page.
 
 How one request goes: `POST /api/v1/orders` is found in the router. The pipeline verifies the token, counts the call
 against the caller's limit, reads the body as far as it may be long, fills the message and names every field that is

@@ -14,7 +14,7 @@ Parts:
 - Built on the port, the same for both engines: `idempotency.py` (a request sent twice is answered once),
   `outbox.py` and `inbox.py` (an event leaves with the change that it tells of, and is handled once),
   `event_store.py` (streams with an expected version), `erased_subjects.py` (whose data may not be kept any more).
-- `read_cache.py` answers what is read often, from memory and Redis, and never something older than promised.
+- `cache/` answers what is read often, from memory and Redis, and never something older than promised.
 - `database_clock.py` is the time that all processes of a service agree on.
 
 How one write goes: `run(work)` opens a transaction and calls `work(tx)`. Work that fails leaves nothing behind. Work

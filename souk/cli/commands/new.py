@@ -60,7 +60,7 @@ def _checkout(start: Path) -> Path:
             return folder
     raise ConfigurationError(
         f"{start} is not inside a checkout of the marketplace: a new service is added to its app, contracts and "
-        "floors, so go to a clone of the repository and ask again"
+        "import rules, so go to a clone of the repository and ask again"
     )
 
 

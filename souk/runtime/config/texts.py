@@ -68,11 +68,11 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "addresses",
         "none",
     ),
-    "instance": ("The name of this process in the registry.", _NAME, "made from its service and its address"),
+    "instance": ("The name of this process in the registry.", _NAME, "its service and a random number"),
     "zone": ("Where this process runs; calls go to the same zone first.", _NAME, "none"),
     "version": ("The version that this process registers with.", _NAME, "none"),
     "weight": ("The share of calls that this process takes compared with others, 1 to 1,000.", "share", ""),
-    "hop": ("The protocol that others should use to call this process.", "connect or grpc", ""),
+    "hop": ("The protocol by which this process calls others, where they speak it.", "connect or grpc", ""),
     "tls_cert": (
         "The certificate of a service on a TCP port, or of its caller (mutual TLS), with its chain, as PEM. It must "
         "contain the service's name as a DNS name. Read again when it changes.",
