@@ -1,4 +1,4 @@
-"""What is written to a buyer about each event, and who that buyer is."""
+"""The templates of mails: what a buyer is told about each event, and which buyer that is."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ _WHY_REJECTED = {
 
 
 class UnreadablePayloadError(ValueError):
-    """The payload is no message of the event's type."""
+    """The payload is not a message of the event's type, or names no user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The payload's type, and the content that its message makes."""
+    """The type of an event's payload, and the function that makes the mail's content of it."""
 
     kind: type[Message]
     content: Callable[[Any], Content]
@@ -33,14 +33,14 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What to say, and to whom."""
+    """The content of a mail, and the user to send it to."""
 
     user_id: str
     content: Content
 
 
 def draft(event_type: str, payload: bytes) -> Draft | None:
-    """What to write about an event; None for a type without a template. Raises UnreadablePayloadError."""
+    """Makes the draft of a mail about an event; None for a type without a template. Raises UnreadablePayloadError."""
     template = TEMPLATES.get(event_type)
     if template is None:
         return None
@@ -118,4 +118,4 @@ _ALL = (
     Template(payment.PaymentRefunded, _refunded),
 )
 TEMPLATES: Mapping[str, Template] = {template.kind.DESCRIPTOR.full_name: template for template in _ALL}
-"""By the event's type; these are what the service subscribes to."""
+"""The templates by the event's type; the service subscribes to these types."""
