@@ -1,4 +1,4 @@
-"""`souk order`: the walk, for people and for programs."""
+"""The command `souk order`: places one order and prints its steps, for people or as JSON."""
 
 import json
 from dataclasses import asdict
