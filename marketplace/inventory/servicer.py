@@ -1,4 +1,4 @@
-"""Messages in, use cases, messages out; what is wrong beyond the contract's limits is said here."""
+"""Turns requests into commands and results into messages; validates requests beyond the contract's limits."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class InventoryServicer(InventoryServiceServicer):
-    """shop.inventory.v1.InventoryService."""
+    """Serves shop.inventory.v1.InventoryService."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
