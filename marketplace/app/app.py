@@ -22,7 +22,7 @@ app = App(
         roles_method="/shop.user.v1.UserService/GetRoles",
     ),
     emulators=(
-        # Replicas of Payment share a bank. Its book is where a single Payment keeps it.
+        # Replicas of Payment share one bank. Its book is in the folder in which a single Payment keeps it.
         Emulator(
             name="sandbox-bank",
             service="payment",
