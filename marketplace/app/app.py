@@ -1,4 +1,4 @@
-"""The marketplace, as one application. Each service is a folder beside this one, and a wheel of its own.
+"""The marketplace as one application. Each service is a folder beside this one, and a distribution of its own.
 
 To follow an order from here: its route is in `contracts/shop/order/v1/order.proto`, and the gateway
 calls `order/servicer.py`, which calls `order/use_cases/place_order.py`.

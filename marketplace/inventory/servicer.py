@@ -51,7 +51,7 @@ class InventoryServicer(InventoryServiceServicer):
 
 
 def _reserve(request: pb.ReserveRequest) -> ReserveStock:
-    """The command; raises InvalidArgument with everything that is wrong."""
+    """Makes the command; raises InvalidArgument with every violation."""
     _refuse(_twice(request.items), _expiry(request))
     items = tuple(Item(item.product_id, item.quantity) for item in request.items)
     expires_at = request.expires_at.seconds * MICROSECONDS + request.expires_at.nanos // 1_000
@@ -59,7 +59,7 @@ def _reserve(request: pb.ReserveRequest) -> ReserveStock:
 
 
 def _adjust(request: pb.AdjustStockRequest, caller: str) -> AdjustStock:
-    """The command; raises InvalidArgument with everything that is wrong."""
+    """Makes the command; raises InvalidArgument with every violation."""
     _refuse(_delta(request.delta))
     return AdjustStock(caller, request.idempotency_key, request.product_id, request.delta, request.reason)
 

@@ -22,7 +22,7 @@ SUSPENSE = "suspense"
 MOST_REFUSED = 20
 """Refused tries of a customer within REFUSED_SPAN; further tries are refused without a call to the provider."""
 REFUSED_SPAN = 60.0
-"""Seconds."""
+"""Seconds within which refused tries count."""
 _MOST_CUSTOMERS = 10_000
 
 

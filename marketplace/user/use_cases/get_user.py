@@ -1,4 +1,4 @@
-"""Reading an account."""
+"""Reading a user's account."""
 
 from dataclasses import dataclass
 
