@@ -1,10 +1,10 @@
 """Reservations of stock, as a table of what each action does to each state.
 
-(never seen) --reserve--> RESERVED --commit--> COMMITTED --return--> RETURNED
-                             |  ^
-                             |  +--reserve or commit, if there is stock--+
-                             +--expire--> EXPIRED -----------------------+
-                             +--release--> RELEASED <--release-- (never seen), EXPIRED
+(unknown key) --reserve--> RESERVED --commit--> COMMITTED --return--> RETURNED
+                              |
+                              +--expire--> EXPIRED --reserve, if there is stock--> RESERVED
+                              |               +------commit, if there is stock---> COMMITTED
+                              +--release--> RELEASED <--release-- (unknown key), EXPIRED
 """
 
 from collections.abc import Sequence
