@@ -1,4 +1,4 @@
-"""The marketplace, as one application. Each service is a folder beside this one, and a wheel of its own.
+"""The marketplace as one application. Each service is a folder beside this one, and a distribution of its own.
 
 To follow an order from here: its route is in `contracts/shop/order/v1/order.proto`, and the gateway
 calls `order/servicer.py`, which calls `order/use_cases/place_order.py`.
@@ -22,7 +22,7 @@ app = App(
         roles_method="/shop.user.v1.UserService/GetRoles",
     ),
     emulators=(
-        # Replicas of Payment share a bank. Its book is where a single Payment keeps it.
+        # Replicas of Payment share one bank. Its book is in the folder in which a single Payment keeps it.
         Emulator(
             name="sandbox-bank",
             service="payment",

@@ -1,4 +1,4 @@
-"""A client of the public API, as small as the walk needs it: JSON over one kept-alive connection."""
+"""A small client of the public API for `souk order`: JSON over one kept-alive connection."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ TIMEOUT = 15.0
 
 
 class RefusedByApi(SoukError):
-    """The API answered with a problem document (RFC 9457)."""
+    """The API answered with a status of 400 or above, as a rule with a problem document (RFC 9457)."""
 
     def __init__(self, method: str, path: str, status: int, problem: dict[str, Any]) -> None:
         self.status = status
@@ -23,7 +23,7 @@ class RefusedByApi(SoukError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, headers by lower-case name, and the JSON body."""
+    """An HTTP response: status, headers by lower-case name, and the JSON body."""
 
     status: int
     headers: dict[str, str]
@@ -32,16 +32,16 @@ class Answer:
 
 @dataclass(slots=True)
 class Client:
-    """Calls the API at `url`, with a bearer token once there is one."""
+    """Calls the API at `url`, with a bearer token once `token` is set."""
 
     url: str
     token: str = ""
     _connection: HTTPConnection | None = field(default=None, repr=False)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
-        """One request.
+        """Sends one request and returns its response.
 
-        Raises RefusedByApi for a problem document, and ConfigurationError when nobody answers at the URL.
+        Raises RefusedByApi for a status of 400 or above, and ConfigurationError when no server answers at the URL.
         """
         headers = {"Accept": "application/json"}
         if body is not None:
@@ -72,7 +72,7 @@ class Client:
         return self._connection
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         if self._connection is not None:
             self._connection.close()
 

@@ -1,4 +1,4 @@
-"""`souk order`: the walk, for people and for programs."""
+"""The command `souk order`: places one order and prints its steps, for people or as JSON."""
 
 import json
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from marketplace.app.client import Client, RefusedByApi
 from marketplace.app.walk import OrderNotPlaced, Purchase, Walk, WalkStep
 
 DEMO_EMAIL = "demo@souk.test"
-DEMO_PASSWORD = "demo-password"  # public: api.md
+DEMO_PASSWORD = "demo-password"  # public: docs/try.md
 
 
 @click.command(

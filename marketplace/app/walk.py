@@ -1,4 +1,4 @@
-"""Walks one order through a running system, over its public API alone, and tells what happened where."""
+"""Places one order in a running system, through its public API alone, and reports each step and what it wrote."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ MAILS_READ = 20
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What to order, and as whom."""
+    """What to order, and as which user."""
 
     email: str
     password: str = field(repr=False)
@@ -32,7 +32,7 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class WalkStep:
-    """One step: which service, what happened, how long it took, and what was written where."""
+    """One step: the service, what happened, how long it took, and what was written where."""
 
     service: str
     said: str
@@ -42,11 +42,11 @@ class WalkStep:
 
 
 class OrderNotPlaced(SoukError):
-    """The order ended otherwise than confirmed."""
+    """The order did not end confirmed, or its key gave a second order."""
 
 
 class Walk:
-    """The steps in order; each is told as it ends."""
+    """Runs the steps in order and yields each one as it ends."""
 
     def __init__(self, client: Client, purchase: Purchase, data: Path | None = None) -> None:
         self._client, self._purchase, self._data = client, purchase, data
@@ -54,7 +54,7 @@ class Walk:
         self._took = 0.0
 
     def steps(self) -> Iterator[WalkStep]:
-        """Makes the walk. Raises RefusedByApi, OrderNotPlaced, or ConfigurationError when nobody is there."""
+        """Runs the steps. Raises RefusedByApi, OrderNotPlaced, and ConfigurationError when no server answers."""
         yield self._sign_in()
         product = self._call("GET", f"/api/v1/products/{self._purchase.product}")
         price = format_amount(product["price"], product["currency"])
@@ -117,7 +117,7 @@ class Walk:
         return self._step("order", f"the same request again is the same order (Idempotent-Replayed: {replayed})")
 
     def _mail(self) -> WalkStep:
-        """Notification hears of the order later, and nobody waits for it: so does the walk, for a moment."""
+        """Waits up to MAIL_WAIT seconds for the mail: Notification gets the event after the order was answered."""
         began = time.monotonic()
         while not (letters := self._letters()) and self._data is not None and time.monotonic() < began + MAIL_WAIT:
             time.sleep(POLL / 10)
@@ -125,7 +125,7 @@ class Walk:
         return WalkStep("notification", "the buyer is written to, from the order's event", wrote=wrote)
 
     def _letters(self) -> list[Path]:
-        """The mails of the mailbox that speak of this order."""
+        """Returns the mails in the mailbox that contain this order's id; the newest MAILS_READ are read."""
         if self._data is None:
             return []
         found = (self._data / "notification" / "mailbox").glob("*.eml")
@@ -153,10 +153,10 @@ class Walk:
         return WalkStep(service, text, self._took, wrote, details)
 
     def _in(self, **written: str) -> tuple[str, ...]:
-        """What was written, and in which service's database."""
+        """Describes what was written, and in which service's database."""
         return tuple(f"{what} in {self._database(service)}" for service, what in written.items())
 
     def _database(self, service: str) -> str:
-        """Its file, if it has one here; a fleet's databases are PostgreSQL's."""
+        """Names a service's database: its file, if there is one in the data directory; a fleet's are in PostgreSQL."""
         file = (self._data or Path()) / f"{service}.db"
         return str(file) if file.exists() else f"the database of {service}"

@@ -1,1 +1,1 @@
-"""The authority on stock."""
+"""The Inventory service: the authority on stock."""

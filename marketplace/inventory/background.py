@@ -1,4 +1,4 @@
-"""What Inventory does of itself: it puts back what was reserved and forgotten."""
+"""The background task of Inventory: it expires reservations that were neither committed nor released."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,16 +8,16 @@ from marketplace.inventory.deps import Deps
 from marketplace.inventory.use_cases.expire_reservations import BATCH, expire_reservations
 
 EXPIRY_INTERVAL = 5.0
-"""Seconds between two looks for lapsed reservations."""
+"""Seconds between two searches for lapsed reservations."""
 
 
 def tasks(deps: Deps) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    """The tasks by their names; each runs until it is cancelled."""
+    """Returns the tasks by name; each runs until it is cancelled."""
     return {"expire reservations": partial(expire_for_ever, deps)}
 
 
 async def expire_for_ever(deps: Deps) -> None:
-    """Puts lapsed reservations back, until it is cancelled."""
+    """Expires lapsed reservations, until it is cancelled."""
     while True:
         if await expire_reservations(deps) < BATCH:
             await asyncio.sleep(EXPIRY_INTERVAL)

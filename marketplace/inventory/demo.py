@@ -1,4 +1,4 @@
-"""Demo stock: P-101 to P-164. Each product's key makes loading it again harmless."""
+"""Demo stock of the products P-101 to P-164. Idempotency keys make it harmless to load it again."""
 
 import asyncio
 
@@ -11,12 +11,12 @@ _FIRST_STOCK = 100
 
 
 def _pieces(number: int) -> int:
-    """Believable and always the same: between 20 and 250, and 100 of P-101."""
+    """Returns a plausible number that is always the same: 20 to 250 pieces, and 100 of P-101."""
     return _FIRST_STOCK if number == _PRODUCTS.start else 20 + number * 37 % 231
 
 
 async def load_demo(deps: Deps) -> None:
-    """Receives the demo stock, all products at once."""
+    """Adds the demo stock, all products concurrently."""
     await asyncio.gather(*(adjust_stock(deps, _received(number)) for number in _PRODUCTS))
 
 

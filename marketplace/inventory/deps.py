@@ -1,4 +1,4 @@
-"""What every use case of Inventory works with, put together once by the composition root."""
+"""The dependencies of Inventory's use cases, put together once by the composition root."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from souk.sdk import Clock, Database, Outbox
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The database, the books and what is told of them, the hints, and the clock."""
+    """The database, the store, the outbox for events, the shortage hints, the clock, and the turns by product."""
 
     database: Database
     stock: StockStore

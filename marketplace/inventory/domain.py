@@ -1,10 +1,10 @@
 """Reservations of stock, as a table of what each action does to each state.
 
-(never seen) --reserve--> RESERVED --commit--> COMMITTED --return--> RETURNED
-                             |  ^
-                             |  +--reserve or commit, if there is stock--+
-                             +--expire--> EXPIRED -----------------------+
-                             +--release--> RELEASED <--release-- (never seen), EXPIRED
+(unknown key) --reserve--> RESERVED --commit--> COMMITTED --return--> RETURNED
+                              |
+                              +--expire--> EXPIRED --reserve, if there is stock--> RESERVED
+                              |               +------commit, if there is stock---> COMMITTED
+                              +--release--> RELEASED <--release-- (unknown key), EXPIRED
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 MAX_PIECES = 2**53 - 1
-"""Beyond it a JSON number is no longer exact."""
+"""The largest integer that a JSON number holds exactly."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Item:
-    """Pieces of one product."""
+    """A quantity of one product."""
 
     product_id: str
     quantity: int
 
 
 class State(Enum):
-    """What became of a reservation."""
+    """The state of a reservation."""
 
     RESERVED = "reserved"
     RELEASED = "released"
@@ -35,7 +35,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A promise to an order; `items` are in the order of their product ids."""
+    """Stock reserved for an order; `items` are sorted by product id, `expires_at` is in microseconds since 1970."""
 
     key: str
     order_id: str
@@ -46,7 +46,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """A change by hand as it was recorded; `available` is what it left."""
+    """A recorded change of stock by hand; `available` is the stock after it."""
 
     caller: str
     key: str
@@ -57,7 +57,7 @@ class Adjustment:
 
 
 class Action(Enum):
-    """What can be asked of a reservation, or, for `EXPIRE`, what time does to it."""
+    """The actions on a reservation: requests of callers, and `EXPIRE`, which the service does itself."""
 
     RESERVE = "reserve"
     RELEASE = "release"
@@ -67,7 +67,7 @@ class Action(Enum):
 
 
 class Move(Enum):
-    """Pieces that change their place. Only a HOLD can find too few of them."""
+    """A move of pieces between available, reserved and sold. Only a HOLD can fail for want of stock."""
 
     HOLD = "available -> reserved"
     PUT_BACK = "reserved -> available"
@@ -77,7 +77,7 @@ class Move(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The state that an action leads to, and the moves on the way. The same state: a repeat."""
+    """The state that an action leads to, and the moves that it makes. The same state means a repeat."""
 
     state: State
     moves: tuple[Move, ...] = ()
@@ -85,7 +85,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The reason why an action is impossible in a state, out of the contract."""
+    """The refusal of an action in a state; `reason` is one of the contract's."""
 
     reason: str
     detail: str
@@ -131,10 +131,10 @@ TABLE: dict[tuple[State | None, Action], Change | Refused] = {
 
 
 def decide(state: State | None, action: Action) -> Change | Refused:
-    """What an action does to a reservation in a state; None stands for a key never seen."""
+    """Decides what an action does to a reservation in a state; None is the state of an unknown key."""
     return TABLE[state, action]
 
 
 def in_product_order(items: Sequence[Item]) -> tuple[Item, ...]:
-    """Items as rows are locked: everybody goes in the same order, so that nobody waits in a circle."""
+    """Returns the items in the order in which rows are locked, which is always the same, to avoid deadlocks."""
     return tuple(sorted(items))

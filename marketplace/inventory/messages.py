@@ -1,4 +1,4 @@
-"""Reservations and stock as messages of the contract."""
+"""Translates reservations and stock into messages of the contract."""
 
 from shop.inventory.v1 import inventory_pb2 as pb
 
@@ -14,10 +14,10 @@ _STATES = {
 
 
 def to_message(reservation: Reservation) -> pb.Reservation:
-    """The reservation as the contract shows it."""
+    """Makes the message of a reservation."""
     return pb.Reservation(key=reservation.key, state=_STATES[reservation.state])
 
 
 def stock_changed(product_id: str, available: int) -> pb.StockChanged:
-    """What others are told when stock was changed by hand."""
+    """Makes the event for a change of stock by hand."""
     return pb.StockChanged(product_id=product_id, available=available)

@@ -1,4 +1,4 @@
-"""What Inventory needs from outside, in its own words."""
+"""Ports: what Inventory needs from outside."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -7,23 +7,23 @@ from marketplace.inventory.domain import Item
 
 
 class ShortageHints(Protocol):
-    """Knows, perhaps, which products were short a moment ago. It may be wrong, and it never decides."""
+    """Remembers which products were short a moment ago. The hints may be wrong or missing, and never decide."""
 
     async def likely_short(self, items: Sequence[Item]) -> bool:
-        """Whether there was less than wanted of one of them."""
+        """Tells whether one of the items was available in less than its quantity, as far as is known."""
         ...
 
     async def learned(self, short: Mapping[str, int]) -> None:
-        """Remembers for a few seconds what was available of products that were refused."""
+        """Remembers for a few seconds what is available of products that were short."""
         ...
 
 
 class NoHints:
-    """The hints where nothing is known beforehand, because there is no Redis."""
+    """The hints of a system without Redis: none."""
 
     async def likely_short(self, items: Sequence[Item]) -> bool:
-        """Never."""
+        """Returns False."""
         return False
 
     async def learned(self, short: Mapping[str, int]) -> None:
-        """Forgets it."""
+        """Does nothing."""

@@ -17,7 +17,7 @@ __all__ = ["build", "deps_of", "service"]
 
 
 def deps_of(context: ServiceContext) -> Deps:
-    """What the use cases work with in a process."""
+    """Makes the dependencies of the use cases for one process."""
     return Deps(context.database, StockStore(), context.outbox, _hints(context), context.clock)
 
 
@@ -30,7 +30,7 @@ async def build(context: ServiceContext) -> ServiceParts:
 def _hints(context: ServiceContext) -> ShortageHints:
     if context.redis is None:
         return NoHints()
-    # Here, because Redis is an optional extra.
+    # Imported here, because Redis is an optional extra.
     from marketplace.inventory.adapters.redis_hints import RedisHints
 
     return RedisHints(context.redis, context.clock)

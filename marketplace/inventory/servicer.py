@@ -1,4 +1,4 @@
-"""Messages in, use cases, messages out; what is wrong beyond the contract's limits is said here."""
+"""Turns requests into commands and results into messages; validates requests beyond the contract's limits."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class InventoryServicer(InventoryServiceServicer):
-    """shop.inventory.v1.InventoryService."""
+    """Serves shop.inventory.v1.InventoryService."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
@@ -51,7 +51,7 @@ class InventoryServicer(InventoryServiceServicer):
 
 
 def _reserve(request: pb.ReserveRequest) -> ReserveStock:
-    """The command; raises InvalidArgument with everything that is wrong."""
+    """Makes the command; raises InvalidArgument with every violation."""
     _refuse(_twice(request.items), _expiry(request))
     items = tuple(Item(item.product_id, item.quantity) for item in request.items)
     expires_at = request.expires_at.seconds * MICROSECONDS + request.expires_at.nanos // 1_000
@@ -59,7 +59,7 @@ def _reserve(request: pb.ReserveRequest) -> ReserveStock:
 
 
 def _adjust(request: pb.AdjustStockRequest, caller: str) -> AdjustStock:
-    """The command; raises InvalidArgument with everything that is wrong."""
+    """Makes the command; raises InvalidArgument with every violation."""
     _refuse(_delta(request.delta))
     return AdjustStock(caller, request.idempotency_key, request.product_id, request.delta, request.reason)
 

@@ -1,1 +1,1 @@
-"""Messages to buyers."""
+"""The Notification service: mails to buyers."""

@@ -1,4 +1,4 @@
-"""What follows from the events that Notification hears: a mail for each."""
+"""The consumer of events: it writes one mail for each."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -13,10 +13,10 @@ SUBSCRIPTIONS = (Subscription(MAILS, tuple(TEMPLATES)),)
 
 
 def consumers(deps: Deps) -> Mapping[str, Handler]:
-    """The handlers by the names of their consumers."""
+    """Returns the handlers by the names of their consumers."""
     return {MAILS: partial(write_mail, deps)}
 
 
 async def write_mail(deps: Deps, event: Event) -> None:
-    """Writes to the buyer about an event; raises PoisonedEvent for one that no template is about."""
+    """Writes the mail about an event; raises PoisonedEvent for one that no mail can be made of."""
     await mail_event(deps, MailEvent(event.id, event.type, event.payload, event.time.ToMicroseconds()))

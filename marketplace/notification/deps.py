@@ -1,4 +1,4 @@
-"""What every use case of Notification works with, put together once by the composition root."""
+"""The dependencies of Notification's use cases, put together once by the composition root."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from marketplace.notification.ports import Contacts, Postman
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The ports."""
+    """The ports that the use cases call."""
 
     contacts: Contacts
     postman: Postman

@@ -1,6 +1,6 @@
-"""What a message to a buyer is, and its two forms: plain text, and HTML. No I/O.
+"""Messages to buyers in their two forms, plain text and HTML. No I/O.
 
-Whatever comes from outside is escaped here, in one place.
+All values from outside are escaped for HTML here, in one place.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _ROW = '<tr><td style="padding: 0.2em 2em 0.2em 0">{label}</td><td style="text-a
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a message's table: what, and how much."""
+    """One row of a message's table: a label and an amount."""
 
     label: str
     value: str
@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message says, before it has a form."""
+    """The content of a message before it is rendered."""
 
     subject: str
     opening: str
@@ -44,7 +44,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A message in both of its forms."""
+    """A message rendered as plain text and as HTML."""
 
     subject: str
     text: str
@@ -53,7 +53,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """How to reach somebody."""
+    """The email address and the name of a user."""
 
     email: str
     name: str
@@ -61,7 +61,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message on its way. The same event makes the same `id`; `written_at` is in microseconds."""
+    """A message to a contact. Its `id` is that of its event; `written_at` is in microseconds since 1970."""
 
     id: str
     to: Contact
@@ -70,7 +70,7 @@ class Letter:
 
 
 def render(content: Content, name: str) -> Rendered:
-    """The message to somebody of this name; an empty name is greeted without one."""
+    """Renders a message to a user of this name; an empty name gives a greeting without a name."""
     greeting = f"Hello {name}," if name else "Hello,"
     return Rendered(content.subject, _text(content, greeting), _html(content, greeting))
 

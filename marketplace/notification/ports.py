@@ -1,4 +1,4 @@
-"""What the service needs, in its words."""
+"""Ports: what Notification needs from other services and outside."""
 
 from typing import Protocol
 
@@ -6,20 +6,20 @@ from marketplace.notification.domain import Contact, Letter
 
 
 class Contacts(Protocol):
-    """Knows how to reach buyers."""
+    """Finds the email addresses of buyers."""
 
     async def find(self, user_id: str) -> Contact | None:
-        """How to reach a user; None for one who was erased. Raises when nobody can say right now."""
+        """Returns a user's contact; None for a user who was erased. Raises when it cannot be read right now."""
         ...
 
 
 class Postman(Protocol):
-    """Takes letters away.
+    """Delivers letters.
 
-    A letter that was taken is not lost. The same letter may be brought again: a postman that can
-    recognise it by its id delivers it once.
+    A letter that was taken is not lost. The same letter may be given again: a postman that can recognise it by
+    its id delivers it once.
     """
 
     async def take(self, letter: Letter) -> None:
-        """Returns once the letter is on its way; raises when it is to be brought again later."""
+        """Takes a letter, and returns once it will be delivered; raises when it must be given again later."""
         ...

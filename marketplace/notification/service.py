@@ -1,4 +1,4 @@
-"""The Notification service: its composition root. It keeps nothing."""
+"""The Notification service: its composition root. The service has no database."""
 
 from shop.notification.v1 import notification_pb2 as pb
 
@@ -16,7 +16,7 @@ MAILBOX = "mailbox"
 
 
 async def build(context: ServiceContext, postman: Postman | None = None) -> ServiceParts:
-    """Puts the service together; letters go into the folder `mailbox` unless another postman comes."""
+    """Puts the service together; letters go to the folder `mailbox` unless another postman is passed."""
     deps = Deps(UserContacts(context.channel("user")), postman or EmlPostman(context.folder / MAILBOX))
     return ServiceParts(servicer=NotificationServicer(), consumers=consumers(deps))
 

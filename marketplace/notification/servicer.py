@@ -1,4 +1,4 @@
-"""Messages in, use cases, messages out."""
+"""Turns requests of the contract into commands, and results into messages."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class NotificationServicer(NotificationServiceServicer):
-    """shop.notification.v1.NotificationService."""
+    """Serves shop.notification.v1.NotificationService."""
 
     async def RenderMessage(self, request: pb.RenderMessageRequest, context: Context) -> pb.Message:
         message = render_message(RenderMessage(request.event_type, request.payload, request.name))

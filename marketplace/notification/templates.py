@@ -1,4 +1,4 @@
-"""What is written to a buyer about each event, and who that buyer is."""
+"""The templates of mails: what a buyer is told about each event, and which buyer that is."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from marketplace.notification.domain import Content, Line
 from souk.sdk import format_amount
 
 _WHY_REJECTED = {
-    "OUT_OF_STOCK": "something in it is sold out",
+    "OUT_OF_STOCK": "not every item is in stock",
     "PAYMENT_DECLINED": "the payment was declined",
-    "PRICE_CHANGED": "a price has changed",
-    "ORDER_CANCELLED": "it was cancelled",
+    "PRICE_CHANGED": "the price of an item has changed",
+    "ORDER_CANCELLED": "the order was cancelled",
 }
 
 
 class UnreadablePayloadError(ValueError):
-    """The payload is no message of the event's type."""
+    """The payload is not a message of the event's type, or names no user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The payload's type, and the content that its message makes."""
+    """The type of an event's payload, and the function that makes the mail's content of it."""
 
     kind: type[Message]
     content: Callable[[Any], Content]
@@ -33,14 +33,14 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What to say, and to whom."""
+    """The content of a mail, and the user to send it to."""
 
     user_id: str
     content: Content
 
 
 def draft(event_type: str, payload: bytes) -> Draft | None:
-    """What to write about an event; None for a type without a template. Raises UnreadablePayloadError."""
+    """Makes the draft of a mail about an event; None for a type without a template. Raises UnreadablePayloadError."""
     template = TEMPLATES.get(event_type)
     if template is None:
         return None
@@ -56,28 +56,28 @@ def draft(event_type: str, payload: bytes) -> Draft | None:
 def _confirmed(event: order.OrderConfirmed) -> Content:
     return Content(
         subject=f"Your order {event.order.id} is confirmed",
-        opening="Thank you for your order. We have it all in stock and will ship it soon.",
+        opening="Thank you for your order. Every item is in stock, and we will ship your order soon.",
         lines=_lines(event.order),
-        closing="You can cancel the order until it ships.",
+        closing="You can cancel your order until it is shipped.",
     )
 
 
 def _rejected(event: order.OrderRejected) -> Content:
-    why = _WHY_REJECTED.get(event.reason, "it could not be completed")
+    why = _WHY_REJECTED.get(event.reason, "the order could not be completed")
     return Content(
         subject=f"Your order {event.order.id} could not be placed",
         opening=f"We are sorry: we could not accept your order, because {why}.",
         lines=_lines(event.order),
-        closing="Whatever was charged for it is given back in full.",
+        closing="If you were charged for this order, you will get a full refund.",
     )
 
 
 def _cancelled(event: order.OrderCancelled) -> Content:
     return Content(
         subject=f"Your order {event.order.id} is cancelled",
-        opening="We have cancelled your order as you asked.",
+        opening="We have cancelled your order, as you asked.",
         lines=_lines(event.order),
-        closing="What you paid is on its way back to you.",
+        closing="The money that you paid is on its way back to you.",
     )
 
 
@@ -86,19 +86,19 @@ def _shipped(event: order.OrderShipped) -> Content:
         subject=f"Your order {event.order.id} is on its way",
         opening="We have handed your order to the carrier.",
         lines=_lines(event.order),
-        closing="Enjoy it!",
+        closing="Enjoy your purchase!",
     )
 
 
 def _refunded(event: payment.PaymentRefunded) -> Content:
     return Content(
-        subject=f"A refund for your order {event.order_id}",
-        opening="We have given money back to you.",
+        subject=f"Refund for your order {event.order_id}",
+        opening="We have refunded money to you for this order.",
         lines=(
             Line("This refund", format_amount(event.amount, event.currency)),
-            Line("Refunded in all", format_amount(event.refunded_total, event.currency)),
+            Line("Total refunded so far", format_amount(event.refunded_total, event.currency)),
         ),
-        closing="It may take your bank a few days to show it.",
+        closing="It may take a few days until your bank shows the refund.",
     )
 
 
@@ -118,4 +118,4 @@ _ALL = (
     Template(payment.PaymentRefunded, _refunded),
 )
 TEMPLATES: Mapping[str, Template] = {template.kind.DESCRIPTOR.full_name: template for template in _ALL}
-"""By the event's type; these are what the service subscribes to."""
+"""The templates by the event's type; the service subscribes to these types."""

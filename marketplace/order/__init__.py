@@ -1,1 +1,1 @@
-"""The way of an order from wish to door."""
+"""The Order service: orders from being placed to being delivered."""

@@ -1,6 +1,6 @@
-"""What Order does of itself, and what it counts meanwhile.
+"""Background tasks of Order, and the metric that they count.
 
-souk_order_lost_charges_total{kind}    charges in Payment's book that no order stands behind
+souk_order_lost_charges_total{kind}    charges in Payment's book that belong to no order
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from marketplace.order.use_cases.find_lost_charges import FindLostCharges, Loss,
 from souk.sdk import Collector, counter
 
 CHECK_EVERY = 60.0
-"""Seconds between two looks for charges without an order."""
+"""Seconds between two comparisons of Payment's charges with the orders."""
 ERASE_EVERY = 60.0
-"""Seconds from one look for late addresses to the next."""
+"""Seconds between two deletions of late addresses."""
 
 
 class LostCharges:
-    """Counts them by kind; all kinds are there from the start."""
+    """Counts charges without an order by kind; all kinds are exported from the start."""
 
     def __init__(self) -> None:
         text = "Charges in Payment's book that no order stands behind."
@@ -28,17 +28,17 @@ class LostCharges:
             self._counter.labels(kind.value)
 
     def count(self, loss: Loss) -> None:
-        """One more."""
+        """Counts one charge."""
         self._counter.labels(loss.value).inc()
 
     @property
     def collectors(self) -> Sequence[Collector]:
-        """What is to be registered."""
+        """Returns the collectors to register."""
         return (self._counter,)
 
 
 def tasks(deps: Deps, settings: LostChargeSettings, lost: LostCharges) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    """The tasks by their names; each runs until it is cancelled."""
+    """Returns the tasks by name; each runs until it is cancelled."""
     command = FindLostCharges(lost.count, report_only=settings.report_only)
     return {
         "sagas": deps.runner.run,
@@ -48,9 +48,9 @@ def tasks(deps: Deps, settings: LostChargeSettings, lost: LostCharges) -> Mappin
 
 
 async def erase_late_addresses(deps: Deps) -> None:
-    """Now and then, erases what an order on another connection kept while its buyer was erased.
+    """Regularly deletes addresses that an order stored while its buyer was being erased, until it is cancelled.
 
-    Where transactions run side by side, neither of the two sees what the other writes.
+    Where transactions run concurrently, the order and the erasure do not see what the other writes.
     """
     while True:
         await deps.database.run(deps.orders.erase_late, guarded=True)
@@ -60,5 +60,5 @@ async def erase_late_addresses(deps: Deps) -> None:
 async def compare_for_ever(deps: Deps, command: FindLostCharges) -> None:
     """Compares Payment's book with the orders, until it is cancelled."""
     while True:
-        await asyncio.sleep(CHECK_EVERY)  # first: at a start there is enough to do
+        await asyncio.sleep(CHECK_EVERY)  # sleep first: there is enough to do at a start
         await find_lost_charges(deps, command)

@@ -1,4 +1,4 @@
-"""Commands that this package brings to `souk` (entry point group `souk.commands`)."""
+"""Commands that this package adds to `souk` (entry point group `souk.commands`)."""
 
 import asyncio
 from pathlib import Path

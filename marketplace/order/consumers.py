@@ -1,4 +1,4 @@
-"""What follows from the events that Order hears: refunds and erased accounts. Once an event, however often it comes."""
+"""Consumers of events: refunds and erased accounts. Each event has its effect once, however often it is delivered."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -19,12 +19,12 @@ SUBSCRIPTIONS = (
 
 
 def consumers(deps: Deps) -> Mapping[str, Handler]:
-    """The handlers by the names of their consumers."""
+    """Returns the handlers by the names of their consumers."""
     return {REFUNDS: partial(record_refund, deps), ERASURE: partial(erase_addresses, deps)}
 
 
 async def record_refund(deps: Deps, event: Event) -> None:
-    """Lets the order show what was given back."""
+    """Records in the order what was refunded."""
     refund = PaymentRefunded.FromString(event.payload)
 
     async def record(tx: Transaction) -> None:
@@ -36,7 +36,7 @@ async def record_refund(deps: Deps, event: Event) -> None:
 
 
 async def erase_addresses(deps: Deps, event: Event) -> None:
-    """Leaves nothing of where the parcels of an erased account went."""
+    """Deletes the delivery addresses of all orders of an erased account."""
     user_id = UserDeleted.FromString(event.payload).user_id
     await _once(deps, ERASURE, event, lambda tx: deps.orders.erase_addresses(tx, user_id))
 

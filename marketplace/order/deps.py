@@ -1,4 +1,4 @@
-"""What every use case of Order works with, put together once by the composition root."""
+"""The dependencies of Order's use cases, put together once by the composition root."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from souk.sdk import Clock, Database, Inbox, SagaRunner
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The database, the store, the other services, the runner of the sagas, and the clock.
+    """The database, the store, the ports to other services, the saga runner, and the clock.
 
-    `waiting` counts the requests that wait in this process, by buyer and key.
+    `waiting` counts the requests that wait in this process for the answer to a key, by buyer and key.
     """
 
     database: Database

@@ -1,7 +1,7 @@
-"""What an order is, and what may happen to it. Pure: events in, events out.
+"""Orders and their rules. Pure: events in, events out.
 
-An order is the fold of its events. A decision looks at the order as it is and answers with the
-events that follow, or raises the refusal that the caller sees.
+An order is the fold of its events. A decision is a function of the order as it is; it returns the events that
+follow, or raises the refusal that the caller gets.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ from souk.sdk import DomainError, StateMachine
 
 
 class Status(StrEnum):
-    """Where an order stands."""
+    """The status of an order; NEW has no events yet."""
 
     NEW = "NEW"
     PENDING = "PENDING"
@@ -43,7 +43,7 @@ class Status(StrEnum):
 
 
 _HEARS_REFUNDS = (
-    Status.PENDING,  # its charge may be made already, and given back in part, before it is confirmed
+    Status.PENDING,  # its charge may be made, and refunded in part, before the order is confirmed
     Status.CONFIRMED,
     Status.CANCELLING,
     Status.CANCELLED,
@@ -76,9 +76,9 @@ LIFE = StateMachine(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as its events made it. Times are microseconds; `refunds` are sums by payment.
+    """An order, as its events make it. Times are microseconds since 1970; `refunds` are sums by payment.
 
-    `updated_at` is when something changed that can be seen of it, `last_at` the time of its last event.
+    `updated_at` is the time of the last event that callers can see, `last_at` that of the last event of all.
     """
 
     id: str
@@ -103,12 +103,12 @@ class Order:
 
     @property
     def refunded_total(self) -> int:
-        """What was given back of the payment that confirmed it."""
+        """The amount refunded of the payment that confirmed the order, in minor units."""
         return self.refunds.get(self.payment_id, 0)
 
 
 def apply(order: Order, event: Event, time: int) -> Order:
-    """The order after `event`; IllegalTransition if its state does not allow it."""
+    """Returns the order after `event`; raises IllegalTransition if its status does not allow the event."""
     status = LIFE.next(order.status, type(event).__name__)
     updated_at = time if is_visible(event) else order.updated_at
     changes = _changes(order, event, time)
@@ -116,7 +116,7 @@ def apply(order: Order, event: Event, time: int) -> Order:
 
 
 def is_visible(event: Event) -> bool:
-    """Whether an order looks other than before; how its saga goes on is seen in its history alone."""
+    """Tells whether an event changes the order that callers see. The progress of its saga shows in its history only."""
     return not isinstance(event, StockReserved | StockCommitted)
 
 
@@ -144,7 +144,7 @@ def _changes(order: Order, event: Event, time: int) -> dict[str, Any]:
 
 
 def fold(order_id: str, history: Iterable[tuple[Event, int]]) -> Order:
-    """The order that its history makes."""
+    """Applies a history of events with their times, and returns the order."""
     order = Order(order_id)
     for event, time in history:
         order = apply(order, event, time)
@@ -152,27 +152,27 @@ def fold(order_id: str, history: Iterable[tuple[Event, int]]) -> Order:
 
 
 def total_of(items: Sequence[Item]) -> int:
-    """Sum of price times quantity; without tax or shipping."""
+    """Returns the sum of price times quantity, in minor units, without tax or shipping."""
     return sum(item.price * item.quantity for item in items)
 
 
 def confirm(order: Order, payment_id: str) -> list[Event]:
-    """Paid and promised."""
+    """Decides the confirmation: the order is paid, and its stock is reserved."""
     return [OrderConfirmed(payment_id)]
 
 
 def reject(order: Order, reason: str, *, final: bool) -> list[Event]:
-    """The attempt was refused; a wish to cancel makes that final."""
+    """Decides the rejection of the present attempt; it is final when `final`, or when the buyer asked to cancel."""
     return [OrderRejected(order.attempt, reason, retryable=not final and not order.cancel_requested)]
 
 
 def reopen(order: Order) -> list[Event]:
-    """The next attempt."""
+    """Decides to open the next attempt."""
     return [AttemptOpened(order.attempt + 1)]
 
 
 def finish_placing(order: Order) -> list[Event]:
-    """Placing has ended; a recorded wish to cancel takes effect unless the parcel has left."""
+    """Decides what follows the end of placing: a recorded request to cancel takes effect, unless the order shipped."""
     if order.status is Status.REJECTED:
         return []
     cancels = order.cancel_requested and order.status is Status.CONFIRMED
@@ -180,7 +180,10 @@ def finish_placing(order: Order) -> list[Event]:
 
 
 def cancel(order: Order) -> list[Event]:
-    """The buyer wants it cancelled. Nothing follows where the wish was already taken up."""
+    """Decides about the buyer's request to cancel; nothing follows when it was made before.
+
+    Raises NOT_CANCELLABLE.
+    """
     match order.status:
         case Status.PENDING | Status.CONFIRMED if order.cancel_requested:
             return []
@@ -199,7 +202,7 @@ def cancel(order: Order) -> list[Event]:
 
 
 def ship(order: Order) -> list[Event]:
-    """Hand it to the carrier; a repeat changes nothing."""
+    """Decides to hand the order to the carrier; a repeat changes nothing. Raises NOT_SHIPPABLE."""
     if order.status is Status.SHIPPED:
         return []
     if order.status is not Status.CONFIRMED or order.cancel_requested:
@@ -213,7 +216,7 @@ def ship(order: Order) -> list[Event]:
 
 
 def deliver(order: Order) -> list[Event]:
-    """It arrived; a repeat changes nothing."""
+    """Decides to record the arrival; a repeat changes nothing. Raises NOT_DELIVERABLE."""
     if order.status is Status.DELIVERED:
         return []
     if order.status is not Status.SHIPPED:
@@ -222,12 +225,15 @@ def deliver(order: Order) -> list[Event]:
 
 
 def finish_cancelling(order: Order) -> list[Event]:
-    """Refunded and restocked: the whole charge is back."""
+    """Decides the end of cancelling: the whole charge is refunded, and the stock is back."""
     return [*record_refund(order, order.payment_id, order.total), OrderCancelled()]
 
 
 def record_refund(order: Order, payment_id: str, refunded_total: int) -> list[Event]:
-    """Refunds only add up: an older sum changes nothing. Those of an attempt that failed are not the order's."""
+    """Decides to record a refund; `refunded_total` is the sum for that payment so far.
+
+    An older, smaller sum changes nothing. Refunds of a failed attempt's payment are not the order's.
+    """
     other = order.status is not Status.PENDING and payment_id != order.payment_id
     if other or order.status not in _HEARS_REFUNDS or refunded_total <= order.refunds.get(payment_id, 0):
         return []

@@ -1,4 +1,4 @@
-"""What happens to an order, as it is written down. Events are never changed: they hold references only."""
+"""The events of an order as they are stored. They are never changed, so they hold references, no personal data."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line; `price` is a unit price in minor units."""
+    """One line of an order; `price` is the unit price in minor units."""
 
     product_id: str
     quantity: int
@@ -16,7 +16,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class OrderPlaced:
-    """The wish, as it was checked. References only: no personal data."""
+    """The order was placed, with its request as it was checked. References only: no personal data."""
 
     user_id: str
     items: tuple[Item, ...]
@@ -28,26 +28,26 @@ class OrderPlaced:
 
 @dataclass(frozen=True, slots=True)
 class StockReserved:
-    """The stock is promised."""
+    """The stock for this attempt is reserved."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class OrderConfirmed:
-    """The point of no return: paid and promised. An order for nothing has no payment."""
+    """The order is paid and its stock reserved: the pivot of placing. A free order has an empty `payment_id`."""
 
     payment_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class StockCommitted:
-    """The promise became a sale; placing the order has ended."""
+    """The reservation became a sale; placing the order has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRejected:
-    """An attempt was refused and its stock is back."""
+    """An attempt was refused, and its stock was released."""
 
     attempt: int
     reason: str
@@ -56,7 +56,7 @@ class OrderRejected:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOpened:
-    """The client asked again with the same key."""
+    """The client sent the request again with the same key: the next attempt begins."""
 
     attempt: int
 
@@ -70,32 +70,32 @@ class RejectionMadeFinal:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """The buyer wants it cancelled; it takes effect when placing has ended."""
+    """The buyer asked to cancel; it takes effect when placing has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancellationStarted:
-    """Refund and restock begin."""
+    """Refund and return of the stock begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCancelled:
-    """Refunded and restocked."""
+    """The payment was refunded, and the stock was returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderShipped:
-    """With the carrier."""
+    """The order was handed to the carrier."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderDelivered:
-    """At the door."""
+    """The order arrived at the buyer."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefundRecorded:
-    """So much of a payment was given back by now. It may be heard of before the order knows its payment."""
+    """The amount refunded of a payment so far. It may be recorded before the order knows its payment."""
 
     payment_id: str
     refunded_total: int
@@ -120,12 +120,12 @@ EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__a
 
 
 def to_json(event: Event) -> bytes:
-    """An event as the log keeps it."""
+    """Serialises an event for the event store."""
     return orjson.dumps(event)
 
 
 def from_json(kind: str, payload: bytes) -> Event:
-    """The event that `to_json` wrote down."""
+    """Makes the event of its type and of what `to_json` returned."""
     data = orjson.loads(payload)
     if kind == "OrderPlaced":
         data = {**data, "items": tuple(Item(**item) for item in data["items"])}

@@ -1,4 +1,4 @@
-"""Orders and refusals as the contract shows them."""
+"""Translates orders, events and refusals into messages of the contract."""
 
 from typing import Any
 
@@ -18,18 +18,18 @@ _STATUS: dict[Status, pb.OrderStatus.ValueType] = {
 
 
 def timestamp(microseconds: int) -> Timestamp:
-    """A reading of the clock as a message."""
+    """Makes a Timestamp of microseconds since 1970."""
     seconds, rest = divmod(microseconds, MICROSECONDS)
     return Timestamp(seconds=seconds, nanos=rest * 1_000)
 
 
 def items_of(request: pb.PlaceOrderRequest) -> tuple[Item, ...]:
-    """The lines of a request."""
+    """Returns the lines of a request."""
     return tuple(Item(item.product_id, item.quantity, item.price) for item in request.items)
 
 
 def order_message(order: Order) -> pb.Order:
-    """An order as everybody sees it."""
+    """Makes the message of an order."""
     rejected = order.status is Status.REJECTED
     return pb.Order(
         id=order.id,
@@ -49,14 +49,14 @@ def order_message(order: Order) -> pb.Order:
 
 
 def event_message(sequence: int, event: Event, time: int) -> pb.OrderEvent:
-    """One line of an order's history; who bought is left out, for it is the reader."""
+    """Makes the message of an event; the buyer's id is left out, because the reader is the buyer."""
     data = Struct()
     data.update({_camel(name): value for name, value in _plain(event).items() if name != "user_id"})
     return pb.OrderEvent(sequence=sequence, type=type(event).__name__, time=timestamp(time), data=data)
 
 
 def published(order: Order) -> Message | None:
-    """The event that other services hear when an order has come to this state; None where they need not."""
+    """Returns the event to publish when an order reaches its present status; None where there is none."""
     match order.status:
         case Status.CONFIRMED:
             return pb.OrderConfirmed(user_id=order.user_id, order=order_message(order))
@@ -73,12 +73,12 @@ def published(order: Order) -> Message | None:
 
 
 def unavailable(service: str) -> DomainError:
-    """Another service is away, or did not answer in time; nothing was done, and a retry may help."""
+    """Makes the refusal for a service that is unavailable or late; nothing was done, and a retry may help."""
     return DomainError(f"{service.upper()}_UNAVAILABLE", f"the {service} service is not available", retry_after=1.0)
 
 
 def order_cancelled() -> DomainError:
-    """The answer to a retry of an order whose buyer has given it up."""
+    """Makes the refusal for a retry of an order that its buyer has cancelled."""
     return DomainError("ORDER_CANCELLED", "this order was cancelled before it was confirmed")
 
 

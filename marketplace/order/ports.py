@@ -1,4 +1,4 @@
-"""What the Order service needs of others, in its own words.
+"""Ports: what Order needs from other services.
 
 Every call to another service may raise `souk.rpc.call.CallFailed`, whose outcome says whether anything happened.
 """
@@ -12,7 +12,7 @@ from marketplace.order.events import Item
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a product costs now."""
+    """The present price of a product; `amount` is in minor units."""
 
     amount: int
     currency: str
@@ -22,13 +22,13 @@ class Catalogue(Protocol):
     """Knows current prices."""
 
     async def prices(self, product_ids: Sequence[str]) -> dict[str, Price]:
-        """The prices of those products that exist."""
+        """Returns the prices of those products that exist, by product id."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a parcel goes: personal data, kept only in an erasable table."""
+    """A delivery address: personal data, stored only in a table that can be erased."""
 
     id: str
     text: str
@@ -38,19 +38,19 @@ class AddressBook(Protocol):
     """Knows the buyer's addresses."""
 
     async def address(self, user_id: str, address_id: str) -> Address | None:
-        """The buyer's address of that id; None for anybody else's."""
+        """Returns the buyer's address of that id; None if the buyer has none."""
         ...
 
 
 class Stock(Protocol):
-    """Promises stock. A key names one reservation for ever."""
+    """Reserves stock. A key names one reservation for ever."""
 
     async def reserve(self, key: str, order_id: str, items: Sequence[Item], expires_at: int) -> None:
-        """All items or none; refused with OUT_OF_STOCK."""
+        """Reserves all items or none, until `expires_at` (microseconds); raises OUT_OF_STOCK."""
         ...
 
     async def release(self, key: str) -> None:
-        """Puts the reservation back, or blocks it if it never was."""
+        """Releases the reservation, or blocks its key if there is none."""
         ...
 
     async def commit(self, key: str) -> None:
@@ -64,7 +64,7 @@ class Stock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A charge to make; `source` is what `Payments.resolve` gave."""
+    """A charge to make; `amount` is in minor units, `source` is what `Payments.resolve` returned."""
 
     key: str
     order_id: str
@@ -76,7 +76,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class StandingCharge:
-    """A charge in Payment's book that was captured and is not undone; `key` is what the saga asked for it under."""
+    """A charge in Payment's book that was captured and is not undone; `key` is that of the saga's request."""
 
     payment_id: str
     key: str
@@ -87,21 +87,24 @@ class Payments(Protocol):
     """Moves money. A key names one charge, or one refund, for ever."""
 
     async def resolve(self, user_id: str, payment_method: str) -> bytes | None:
-        """What will be charged, opaque; None if the buyer has no such method."""
+        """Returns the opaque source to charge; None if the buyer has no such payment method."""
         ...
 
     async def charge(self, charge: Charge) -> str:
-        """The payment's id; refused with PAYMENT_DECLINED or PAYMENT_UNAVAILABLE."""
+        """Charges, and returns the payment's id; raises PAYMENT_DECLINED or PAYMENT_UNAVAILABLE."""
         ...
 
     async def cancel(self, key: str, order_id: str) -> None:
-        """Undoes the charge durably, or blocks it if it never was."""
+        """Undoes the charge durably, or blocks its key if there is none."""
         ...
 
     async def refund(self, key: str, payment_id: str, reason: str) -> None:
-        """Gives back what is left of the charge."""
+        """Refunds what is left of the charge."""
         ...
 
     async def standing(self, after: str, min_age: int, limit: int) -> Sequence[StandingCharge]:
-        """Charges that stand for at least `min_age` seconds, by payment id behind `after`; fewer at the end."""
+        """Returns charges that are older than `min_age` seconds and not undone, in the order of their payment ids.
+
+        A page starts after the id `after` and has `limit` charges; fewer at the end.
+        """
         ...

@@ -3,7 +3,7 @@
     place-order     reserve stock -> charge payment -> confirm order | -> commit stock
     cancel-order    | refund payment -> return stock -> finish
 
-`|` is the pivot: from there it only goes forward.
+`|` is the pivot: after it a saga only goes forward.
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ RESERVE, CHARGE = "reserve stock", "charge payment"
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """What an attempt needs to know. It never changes while the attempt lives: a step that is asked
-    again must ask for the very same thing."""
+    """The input of an attempt. It never changes while the attempt runs: a step that is called again must
+    send the very same request."""
 
     user_id: str
     items: tuple[Item, ...]
@@ -44,7 +44,7 @@ class Placing:
     reserved_until: int
 
     def pack(self) -> bytes:
-        """As a saga's input."""
+        """Serialises it as the input of a saga."""
         return orjson.dumps(
             {
                 "user_id": self.user_id,
@@ -58,7 +58,7 @@ class Placing:
 
     @classmethod
     def unpack(cls, data: bytes) -> "Placing":
-        """What `pack` wrote down."""
+        """Makes it of what `pack` returned."""
         fields = orjson.loads(data)
         items = tuple(Item(**item) for item in fields["items"])
         return cls(**{**fields, "items": items, "source": bytes.fromhex(fields["source"])})
@@ -68,7 +68,7 @@ Run = Callable[[tuple[Saga, ...]], SagaRunner]
 
 
 class OrderSagas:
-    """The steps, with what they need. `run` makes the runner of both; `place_order_deadline` is in seconds."""
+    """The steps of both sagas. `run` makes the runner of the sagas; `place_order_deadline` is in seconds."""
 
     def __init__(
         self, orders: OrderStore, stock: Stock, payments: Payments, place_order_deadline: float, run: Run
@@ -161,17 +161,17 @@ class OrderSagas:
 
 
 async def begin_cancelling(runner: SagaRunner, tx: Transaction, order: Order) -> None:
-    """Starts the cancel saga of an order that has just become CANCELLING."""
+    """Starts the saga cancel-order for an order that has just become CANCELLING."""
     await runner.start(tx, CANCEL, order.id, order.attempt, order.payment_id.encode(), order.user_id)
 
 
 def reservation_key(ref: SagaRef) -> str:
-    """The key under which an attempt reserved its stock."""
+    """Returns the key under which an attempt reserved its stock."""
     return f"{ref.subject}:{ref.attempt}:{Step(RESERVE).slug}"
 
 
 def refusal_of(refusal: Refusal) -> DomainError:
-    """What the buyer is told, in the words of the order's own contract."""
+    """Translates the refusal of a step into a refusal of Order's own contract."""
     match refusal.step, refusal.reason:
         case _, "OUT_OF_STOCK":
             short = _detail(refusal.status, inventory_pb2.StockShortage())

@@ -24,7 +24,7 @@ from souk.sdk import Saga, SagaRunner, SagaSettings, Service, ServiceContext, Se
 __all__ = ["build", "service"]
 
 DRAIN = 2.0
-"""Seconds that running sagas may go on at the end; what is left then is resumed at the next start."""
+"""Seconds that running sagas may go on when the process stops; the rest is resumed at the next start."""
 
 
 async def build(context: ServiceContext) -> ServiceParts:

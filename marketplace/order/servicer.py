@@ -1,4 +1,4 @@
-"""Messages in, use cases, messages out."""
+"""Turns requests of the contract into commands, and results into messages."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _REPLAYED = (("idempotent-replayed", "true"),)
 
 
 class OrderServicer(OrderServiceServicer):
-    """shop.order.v1.OrderService."""
+    """Serves shop.order.v1.OrderService."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps

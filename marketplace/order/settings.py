@@ -1,4 +1,4 @@
-"""What can be set for Order."""
+"""The settings of Order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ LONGEST_DEADLINE = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PlacingSettings:
-    """`deadline` is how long placing an order may take before it goes back, in seconds."""
+    """`deadline` is how long placing an order may take before it is undone, in seconds."""
 
     deadline: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class LostChargeSettings:
-    """With `report_only`, charges without an order are left where they are."""
+    """With `report_only`, charges without an order are counted and logged, but not refunded."""
 
     report_only: bool = False
 
@@ -40,12 +40,12 @@ class OrderSettings:
 
 
 def read_settings(values: Mapping[str, str]) -> OrderSettings:
-    """The settings; raises ConfigurationError, in one line, for a value that is none."""
+    """Reads the settings; raises ConfigurationError, in one line, for an invalid value."""
     return OrderSettings(PlacingSettings(_deadline(values)), LostChargeSettings(_report_only(values)))
 
 
 def _deadline(values: Mapping[str, str]) -> float:
-    """Seconds; never so many that a reservation of stock does not outlast them by far."""
+    """Returns the deadline in seconds, limited so that a reservation of stock lasts far longer."""
     text = values.get("saga_deadline", "60")
     try:
         seconds = float(text)

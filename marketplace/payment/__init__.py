@@ -1,1 +1,1 @@
-"""Cards, wallet, charges and refunds."""
+"""The Payment service: cards, wallets, charges and refunds."""

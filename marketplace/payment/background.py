@@ -1,4 +1,4 @@
-"""What Payment does of itself, and what it counts meanwhile.
+"""Background tasks of Payment, and their metrics.
 
 souk_payment_provider_differences_total{kind}    differences between the provider's record and the book
 souk_payment_failed_refunds                      refunds that the provider keeps failing to make
@@ -14,11 +14,11 @@ from marketplace.payment.use_cases.recover_payments import BATCH, recover_paymen
 from souk.sdk import Collector, MeasuredAtScrape, counter
 
 RECOVERY_INTERVAL = 1.0
-"""Seconds between two looks for what was begun and left."""
+"""Seconds between two searches for unfinished charges and refunds."""
 
 
 class Differences:
-    """Counts them by kind; all kinds are there from the start."""
+    """Counts differences by kind; all kinds are exported from the start."""
 
     def __init__(self) -> None:
         text = "Differences between the card provider's record and the book."
@@ -27,18 +27,18 @@ class Differences:
             self._counter.labels(kind.value)
 
     def count(self, difference: Difference) -> None:
-        """One more."""
+        """Counts one difference."""
         self._counter.labels(difference.value).inc()
 
     def collectors(self, failed_refunds: Callable[[], int]) -> Sequence[Collector]:
-        """What is to be registered."""
+        """Returns the collectors to register."""
         text = "Refunds that the card provider keeps failing to make; ask for them again."
         gauge = MeasuredAtScrape("souk_payment_failed_refunds", text, (), lambda: [({}, float(failed_refunds()))])
         return (self._counter, gauge)
 
 
 def tasks(deps: Deps, reconcile: ReconcileProvider, interval: float) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    """The tasks by their names; each runs until it is cancelled. `interval` is in seconds."""
+    """Returns the tasks by name; each runs until it is cancelled. `interval` is in seconds."""
     return {
         "recover payments": partial(recover_for_ever, deps),
         "reconcile the card provider": partial(reconcile_for_ever, deps, reconcile, interval),
@@ -46,14 +46,14 @@ def tasks(deps: Deps, reconcile: ReconcileProvider, interval: float) -> Mapping[
 
 
 async def recover_for_ever(deps: Deps) -> None:
-    """Ends what was begun and left, at start and from then on, until it is cancelled."""
+    """Finishes charges and refunds that were left unfinished, until it is cancelled."""
     while True:
         if await recover_payments(deps) < BATCH:
             await asyncio.sleep(RECOVERY_INTERVAL)
 
 
 async def reconcile_for_ever(deps: Deps, command: ReconcileProvider, interval: float) -> None:
-    """Compares this book with the provider's record, until it is cancelled."""
+    """Compares Payment's book with the provider's record, until it is cancelled."""
     while True:
         await reconcile_provider(deps, command)
         await asyncio.sleep(interval)

@@ -1,4 +1,4 @@
-"""What follows from the events that Payment hears: erased accounts. Payments stay: they are the books."""
+"""The consumer of erased accounts. It deletes their cards; payments stay, because they are the books."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,17 +14,17 @@ SUBSCRIPTIONS = (Subscription(ERASE_CARDS, (UserDeleted.DESCRIPTOR.full_name,)),
 
 
 def consumers(deps: Deps) -> Mapping[str, Handler]:
-    """The handlers by the names of their consumers."""
+    """Returns the handlers by the names of their consumers."""
     return {ERASE_CARDS: partial(erase_cards, deps)}
 
 
 async def erase_cards(deps: Deps, event: Event) -> None:
-    """Erases the cards of an account that was deleted, once."""
+    """Erases the cards of a deleted account, once for each event."""
     user_id = UserDeleted.FromString(event.payload).user_id
 
     async def work(tx: Transaction) -> None:
         if await deps.inbox.first_time(tx, ERASE_CARDS, event.id):
-            # A card that is saved at the same time comes before, and goes too, or after, and is refused.
+            # A card that is saved concurrently comes before, and is erased too, or after, and is refused.
             await deps.erased.erase(tx, user_id)
             await deps.cards.erase(tx, user_id)
 

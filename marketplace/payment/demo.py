@@ -12,6 +12,6 @@ CURRENCY = "EUR"
 
 
 async def load_demo(deps: Deps) -> None:
-    """Saves the card, and tops the wallet up with it: the bank's book and the ledger agree."""
+    """Saves the card and tops up the wallet with it, so that the bank's book and the ledger agree."""
     await save_card(deps, SaveCard(USER, TOKEN, is_default=True, id=CARD))
     await top_up_wallet(deps, TopUpWallet(USER, "demo-wallet", MONEY, CURRENCY, TOKEN))

@@ -1,4 +1,4 @@
-"""What every use case of Payment works with, put together once by the composition root."""
+"""The dependencies of Payment's use cases, put together once by the composition root."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -14,12 +14,12 @@ from souk.sdk import MICROSECONDS, Clock, Database, ErasedSubjects, Faults, Inbo
 T = TypeVar("T")
 
 GRACE = 10 * MICROSECONDS
-"""How long after its intent a charge is left to whoever recorded it."""
+"""Microseconds after which recovery takes up a charge; until then the request that recorded it goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The stores and what is told of them, the provider, the clock, the locks by key, and who tries cards that fail."""
+    """The stores, the outbox, the card provider, the clock, the locks by key, and the count of failing cards."""
 
     database: Database
     outbox: Outbox
@@ -36,9 +36,9 @@ class Deps:
     inbox: Inbox = field(default_factory=Inbox)
 
     async def run(self, work: Work[T]) -> T:
-        """Runs a transaction. Each of them is guarded by what it locks and writes: docs/decisions/0002-isolation.md."""
+        """Runs a transaction that is guarded by what it locks and writes: docs/decisions/0002-isolation.md."""
         return await self.database.run(work, guarded=True)
 
     def recovery_time(self) -> int:
-        """When an intent that is recorded now becomes due for recovery."""
+        """Returns when an intent that is recorded now becomes due for recovery, in microseconds since 1970."""
         return self.clock.now() + GRACE

@@ -1,4 +1,4 @@
-"""Payments: how a charge goes, what it is undone by, and where money stands in the ledger.
+"""Payments: the states of a charge, its refunds, and the ledger accounts between which money moves.
 
 Amounts are integer minor units; times are microseconds since 1970.
 """
@@ -12,22 +12,22 @@ from cachetools import FIFOCache
 from souk.sdk import StateMachine
 
 MAX_MONEY = 2**53 - 1
-"""Beyond it a JSON number is no longer exact."""
+"""The largest integer that a JSON number holds exactly."""
 WALLET = "wallet"
 BANK = "bank"
-"""The house's account of what the card provider holds: below zero by what was taken from cards."""
+"""The ledger account for the card provider: its balance is negative by what was charged to cards."""
 SALES = "sales"
 SUSPENSE = "suspense"
-"""Where a top-up that came after its cancellation waits to be given back."""
+"""The ledger account for a top-up that was charged after its cancellation, until it is refunded."""
 MOST_REFUSED = 20
-"""Refused tries of one customer within REFUSED_SPAN; further ones are refused here, without asking the provider."""
+"""Refused tries of a customer within REFUSED_SPAN; further tries are refused without a call to the provider."""
 REFUSED_SPAN = 60.0
-"""Seconds."""
+"""Seconds within which refused tries count."""
 _MOST_CUSTOMERS = 10_000
 
 
 class Status(Enum):
-    """What became of a charge. BLOCKED was cancelled before anybody asked for it, and is shown to nobody."""
+    """The status of a charge. BLOCKED was cancelled before it was requested, and is never shown."""
 
     PENDING = "PENDING"
     CAPTURED = "CAPTURED"
@@ -39,7 +39,7 @@ class Status(Enum):
 
 
 class Event(Enum):
-    """What happens to a charge."""
+    """The events of a charge."""
 
     CAPTURE = "capture"
     DECLINE = "decline"
@@ -56,8 +56,8 @@ LIFE = StateMachine(
         (Status.PENDING, Event.CAPTURE): Status.CAPTURED,
         (Status.PENDING, Event.DECLINE): Status.DECLINED,
         (Status.PENDING, Event.VOID): Status.VOIDED,
-        (Status.VOIDED, Event.RETRY): Status.PENDING,  # nothing was charged, and nobody cancelled it
-        (Status.VOIDED, Event.CAPTURE): Status.CAPTURED,  # the provider has changed its word: it is given back
+        (Status.VOIDED, Event.RETRY): Status.PENDING,  # nothing was charged, and it was not cancelled
+        (Status.VOIDED, Event.CAPTURE): Status.CAPTURED,  # the provider did charge after all: it is refunded
         (Status.CAPTURED, Event.REFUND_PART): Status.PARTIALLY_REFUNDED,
         (Status.CAPTURED, Event.REFUND_REST): Status.REFUNDED,
         (Status.PARTIALLY_REFUNDED, Event.REFUND_PART): Status.PARTIALLY_REFUNDED,
@@ -68,7 +68,7 @@ REFUNDABLE = (Status.CAPTURED, Status.PARTIALLY_REFUNDED)
 
 
 class Purpose(Enum):
-    """What the money is for."""
+    """The purpose of a charge."""
 
     ORDER = "order"
     TOP_UP = "top-up"
@@ -78,12 +78,12 @@ class Purpose(Enum):
 class Payment:
     """One charge.
 
-    `cancelled` means that it is to leave no trace of money, whatever it still becomes. `promised`
-    is what was given back (`refunded`) and what is about to be.
+    `cancelled` means that it must end without any money taken, whatever the provider still does. `promised` is
+    the amount already refunded (`refunded`) plus the amount still to be refunded.
 
-    `attempt` counts how often it was tried anew after the provider had voided it: each attempt is another
-    charge to the provider. `released` means that whoever asked knows that nothing was charged, though the
-    provider was not there to confirm it. `shared` means that more than one may be asking the provider.
+    `attempt` counts how often it was tried again after the provider had voided it: to the provider each attempt
+    is another charge. `released` means that the client was told that nothing was charged, although the provider
+    could not confirm it. `shared` means that more than one request may be calling the provider for it.
     """
 
     id: str
@@ -107,25 +107,25 @@ class Payment:
 
     @property
     def provider_key(self) -> str:
-        """The key under which the provider knows this attempt."""
+        """The provider's key of this attempt."""
         return attempt_key(self.id, self.attempt)
 
     @property
     def left(self) -> int:
-        """What can still be given back."""
+        """The amount that can still be refunded."""
         return self.amount - self.promised
 
     @property
     def by_wallet(self) -> bool:
-        """Whether the wallet paid, and not a card."""
+        """Whether the wallet pays, and not a card."""
         return self.source == WALLET
 
     def same_request(self, other: "Payment") -> bool:
-        """Whether both ask for the same charge."""
+        """Tells whether both are requests for the same charge."""
         return _request(self) == _request(other)
 
     def after(self, event: Event, *, cancelled: bool = False, decline_reason: str = "") -> "Payment":
-        """The payment after `event`; raises IllegalTransition."""
+        """Returns the payment after `event`; raises IllegalTransition."""
         return replace(
             self,
             status=LIFE.next(self.status, event),
@@ -134,13 +134,13 @@ class Payment:
         )
 
     def anew(self) -> "Payment":
-        """The payment once a voided or released try is made again; raises IllegalTransition."""
-        if self.status is Status.PENDING:  # the provider never had it: the same attempt goes on
+        """Returns the payment when a voided or released charge is tried again; raises IllegalTransition."""
+        if self.status is Status.PENDING:  # the provider has not voided it: the same attempt goes on
             return replace(self, released=False, shared=False)
         return replace(self.after(Event.RETRY), attempt=self.attempt + 1, released=False, shared=False)
 
     def refund_made(self, amount: int) -> "Payment":
-        """The payment once `amount` of what was promised is given back."""
+        """Returns the payment after a promised refund of `amount` was made."""
         refunded = self.refunded + amount
         event = Event.REFUND_REST if refunded == self.amount else Event.REFUND_PART
         return replace(self, status=LIFE.next(self.status, event), refunded=refunded)
@@ -148,10 +148,10 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money to give back. `undo` is the end of a cancelled charge, of which nobody else hears.
+    """A refund. `undo` marks the refund of a cancelled charge, for which no event is published.
 
-    `attempt` counts how often it was asked for anew after the provider had failed to make it; `pending` means
-    that the provider has taken it on. `charge_attempt` is the attempt of its payment that was charged.
+    `attempt` counts how often it was requested again after the provider failed to make it; `pending` means that
+    the provider has accepted it. `charge_attempt` is the attempt of its payment that was charged.
     """
 
     id: str
@@ -168,18 +168,18 @@ class Refund:
 
     @property
     def provider_key(self) -> str:
-        """The key under which the provider knows this attempt."""
+        """The provider's key of this attempt."""
         return attempt_key(self.id, self.attempt)
 
     @property
     def charge_key(self) -> str:
-        """The key under which the provider knows the charge."""
+        """The provider's key of the charge."""
         return attempt_key(self.payment_id, self.charge_attempt)
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A saved card; `token` is the provider's name for it."""
+    """A saved card; `token` is the provider's token for it."""
 
     id: str
     user_id: str
@@ -192,22 +192,23 @@ class Card:
 
     @property
     def label(self) -> str:
-        """How it is shown, such as "visa 4242"."""
+        """The text that is shown for the card, such as "visa 4242"."""
         return f"{self.brand} {self.last4}"
 
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """Money that a buyer keeps with the shop; the currency is empty until the first top-up."""
+    """The balance of a buyer's wallet, in minor units; the currency is empty until the first top-up."""
 
     balance: int
     currency: str
 
 
 class FailingCards:
-    """How often a customer may try cards that the provider refuses to charge: a budget for each, in this process.
+    """Limits how often a customer may try cards that the provider refuses to charge, with a budget for each customer.
 
-    Time is an argument, in seconds that never go back.
+    The budgets are of this process; they are not shared between replicas.
+    Times are arguments, in monotonic seconds.
     """
 
     def __init__(self, most: int = MOST_REFUSED, span: float = REFUSED_SPAN) -> None:
@@ -216,13 +217,13 @@ class FailingCards:
         self._refused: FIFOCache[str, deque[float]] = FIFOCache(_MOST_CUSTOMERS)
 
     def note(self, customer: str, now: float) -> None:
-        """The provider has refused a try of this customer."""
+        """Notes that the provider refused a try of this customer."""
         times = self._refused.get(customer) or deque(maxlen=self._most)
         times.append(now)
-        self._refused[customer] = times  # behind all others: whoever was refused the longest ago is forgotten first
+        self._refused[customer] = times  # moved to the end: the customer without a refusal for longest is evicted first
 
     def wait(self, customer: str, now: float) -> float:
-        """Seconds until this customer may try again; 0 for whoever has not used the budget up."""
+        """Returns the seconds until this customer may try again; 0 while the budget is not used up."""
         times = self._refused.get(customer)
         if times is None or len(times) < self._most:
             return 0.0
@@ -230,28 +231,28 @@ class FailingCards:
 
 
 def attempt_key(name: str, attempt: int) -> str:
-    """What an attempt is called at the provider."""
+    """Makes the provider's key of an attempt at a charge or refund."""
     return f"{name}/{attempt}" if attempt else name
 
 
 def attempt_of(key: str) -> tuple[str, int]:
-    """The name and the attempt of a key at the provider."""
+    """Returns the id and the attempt of a provider's key."""
     name, _, attempt = key.partition("/")
     return name, int(attempt) if attempt.isascii() and attempt.isdigit() else 0
 
 
 def wallet_account(user_id: str) -> str:
-    """The ledger account of a user's wallet."""
+    """Returns the ledger account of a user's wallet."""
     return f"wallet/{user_id}"
 
 
 def paying_account(payment: Payment) -> str:
-    """Where the money of a charge comes from, and goes back to."""
+    """Returns the ledger account that a charge debits and a refund credits."""
     return wallet_account(payment.user_id) if payment.by_wallet else BANK
 
 
 def receiving_account(payment: Payment) -> str:
-    """Where the money of a charge goes to."""
+    """Returns the ledger account that a charge credits."""
     if payment.purpose is Purpose.ORDER:
         return SALES
     return SUSPENSE if payment.cancelled else wallet_account(payment.user_id)

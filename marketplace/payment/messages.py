@@ -1,4 +1,4 @@
-"""Payments, cards and wallets as messages of the contract."""
+"""Translates payments, cards and wallets into messages of the contract."""
 
 from shop.payment.v1 import payment_pb2 as pb
 
@@ -15,7 +15,7 @@ _STATUSES = {
 
 
 def to_payment(payment: Payment) -> pb.Payment:
-    """A charge as the contract shows it."""
+    """Makes the message of a charge for its buyer."""
     message = pb.Payment(
         id=payment.id,
         order_id=payment.order_id,
@@ -30,40 +30,40 @@ def to_payment(payment: Payment) -> pb.Payment:
 
 
 def to_result(payment: Payment) -> pb.ChargeResult:
-    """A charge as whoever asked for it sees it."""
+    """Makes the answer to a request to charge or refund."""
     return pb.ChargeResult(payment_id=payment.id, status=_STATUSES[payment.status])
 
 
 def to_order_charge(payment: Payment) -> pb.OrderCharge:
-    """A charge that stands, as Order compares it."""
+    """Makes the message of a standing charge for Order to compare."""
     return pb.OrderCharge(payment_id=payment.id, key=payment.key, order_id=payment.order_id)
 
 
 def to_cancelled(status: Status | None, *, settled: bool) -> pb.CancelChargeResponse:
-    """Where an undo stands; None where there never was a charge."""
+    """Makes the answer to a request to undo a charge; `status` is None if there never was a charge."""
     shown = _STATUSES[status] if status else pb.PAYMENT_STATUS_UNSPECIFIED
     return pb.CancelChargeResponse(status=shown, settled=settled)
 
 
 def to_source(card_id: str | None) -> pb.ChargeSource:
-    """What will be charged."""
+    """Makes the source to charge: a card, or the wallet for None."""
     if card_id is None:
         return pb.ChargeSource(wallet=pb.WalletSource())
     return pb.ChargeSource(card=pb.CardSource(payment_method_id=card_id))
 
 
 def to_method(card: Card) -> pb.PaymentMethod:
-    """A saved card, without its token."""
+    """Makes the message of a saved card, without its token."""
     return pb.PaymentMethod(id=card.id, brand=card.brand, last4=card.last4, is_default=card.is_default)
 
 
 def to_wallet(wallet: Wallet) -> pb.Wallet:
-    """A wallet as the contract shows it."""
+    """Makes the message of a wallet."""
     return pb.Wallet(balance=wallet.balance, currency=wallet.currency)
 
 
 def payment_refunded(payment: Payment, refund: Refund) -> pb.PaymentRefunded:
-    """What others are told when money of an order was given back."""
+    """Makes the event for a refund of an order's payment."""
     return pb.PaymentRefunded(
         payment_id=payment.id,
         order_id=payment.order_id,

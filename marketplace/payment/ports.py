@@ -1,4 +1,4 @@
-"""What Payment needs from outside, in its own words: a card provider."""
+"""The port to a card provider, and what it answers."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,7 +8,7 @@ from souk.sdk import SoukError
 
 
 class ProviderUnavailable(SoukError):
-    """The provider did nothing: it was never reached. `retry_after` is in seconds."""
+    """The provider was not reached, and did nothing. `retry_after` is in seconds."""
 
     def __init__(self, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
@@ -16,15 +16,15 @@ class ProviderUnavailable(SoukError):
 
 
 class ProviderRefused(ProviderUnavailable):
-    """The provider did nothing, and says so: it is there, and answers."""
+    """The provider answered that it did nothing."""
 
 
 class ProviderSilent(SoukError):
-    """No answer came: the provider may or may not have done it. Ask again by key."""
+    """No answer came: the provider may or may not have done it. Find out by the key."""
 
 
 class Verdict(Enum):
-    """What the provider knows of a charge. VOIDED never was one, and never will be."""
+    """The provider's outcome of a charge. VOIDED took no money and never will."""
 
     CHARGED = "charged"
     DECLINED = "declined"
@@ -34,14 +34,14 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderAnswer:
-    """The provider's word on a charge; `reason` says why it was declined."""
+    """The provider's answer about a charge; `reason` says why it was declined."""
 
     verdict: Verdict
     reason: str = ""
 
 
 class RefundVerdict(Enum):
-    """What the provider knows of a refund. PENDING is asked for again; FAILED moved no money, and never will."""
+    """The provider's outcome of a refund. PENDING is looked up again later; FAILED moved no money and never will."""
 
     MADE = "succeeded"
     PENDING = "pending"
@@ -61,52 +61,51 @@ class ProviderCharge:
 
 @dataclass(frozen=True, slots=True)
 class CardFace:
-    """What may be known of a card without its number."""
+    """What may be shown of a card: its brand and last four digits."""
 
     brand: str
     last4: str
 
 
 class CardProvider(Protocol):
-    """Whoever moves money from cards: a bank, outside the system.
+    """Charges cards and refunds charges: a bank outside the system.
 
-    It keeps keys for ever: a call that is made again with its key is done once, and gets the answer
-    of the first. Every call raises ProviderUnavailable when it surely did nothing, and
-    ProviderSilent when that is not known.
+    It keeps keys for ever: a call that is repeated with its key is done once, and gets the answer of the first.
+    Every call raises ProviderUnavailable when it certainly did nothing, and ProviderSilent when that is not
+    known.
     """
 
     async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
-        """Takes money from a card; `customer` is who pays with it, for whoever tells callers apart."""
+        """Charges a card; `customer` is the paying user, for implementations that distinguish customers."""
         ...
 
     async def find(self, key: str) -> ProviderAnswer | None:
-        """What became of a charge; None if its key was never seen. A charge may still be on its way."""
+        """Returns the outcome of a charge; None for an unknown key, though a request may still be on its way."""
         ...
 
     async def void(self, key: str) -> ProviderAnswer:
-        """Blocks a charge that has not happened yet, and says what is true of it from now on.
+        """Blocks a charge that has not happened yet, and returns its final outcome.
 
-        The answer is never PROCESSING. Networks know this as a reversal by reference, or a
-        technical cancel.
+        The answer is never PROCESSING. Card networks call this a reversal by reference, or a technical cancel.
         """
         ...
 
     async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
-        """Gives back money of a charge."""
+        """Refunds an amount of a charge."""
         ...
 
     async def find_refund(self, key: str) -> RefundVerdict | None:
-        """What became of a refund; None if its key was never seen."""
+        """Returns the outcome of a refund; None for an unknown key."""
         ...
 
     async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
-        """The provider's record in the order of its entries, behind the key `after` (empty: from the first)."""
+        """Returns a page of the provider's record in order of entry, after the key `after` (empty: from the first)."""
         ...
 
     def face_of(self, token: str) -> CardFace | None:
-        """The card behind a token; None when it is not one of the provider's."""
+        """Returns the brand and last digits behind a token; None when it is not one of the provider's."""
         ...
 
     async def close(self) -> None:
-        """Lets go of connections and files."""
+        """Closes connections and files."""
         ...

@@ -38,7 +38,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         clock=context.clock,
         faults=context.faults,
     )
-    # What nobody waits for has a breaker of its own: it takes no probe of the one around live requests.
+    # Background calls have a breaker of their own, so that they use no probe permit of the one for live requests.
     background = replace(deps, provider=GuardedProvider(bank, in_background, context.clock))
     differences = Differences()
     reconcile = _reconcile(settings.reconcile, differences)
@@ -73,7 +73,7 @@ def _reconcile(settings: ReconcileSettings, differences: Differences) -> Reconci
 
 
 async def _hold(provider: CardProvider) -> None:
-    """Keeps the way to the provider open until the process stops."""
+    """Closes the provider when the process stops."""
     try:
         await asyncio.Event().wait()
     finally:

@@ -1,4 +1,4 @@
-"""Messages in, use cases, messages out; what is wrong beyond the contract's limits is said here."""
+"""Turns requests into commands and results into messages; validates requests beyond the contract's limits."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +41,7 @@ _REPLAYED = (("idempotent-replayed", "true"),)
 
 
 class PaymentServicer(PaymentServiceServicer):
-    """shop.payment.v1.PaymentService."""
+    """Serves shop.payment.v1.PaymentService."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
@@ -111,7 +111,7 @@ class PaymentServicer(PaymentServiceServicer):
 
 @asynccontextmanager
 async def _unknown_is_no_refusal(context: Context) -> AsyncIterator[None]:
-    """A status without a reason: the caller must take it as unknown, and ask again with the same key."""
+    """Answers OutcomeUnknown by a status without a reason: for the caller the outcome is unknown, and it retries."""
     try:
         yield
     except OutcomeUnknown as error:
@@ -128,7 +128,7 @@ def _mark(context: Context, *, replayed: bool) -> None:
 
 
 def _to_charge(request: pb.ChargeRequest) -> ChargeOrder:
-    """The command; raises InvalidArgument when it does not say what to charge."""
+    """Makes the command; raises InvalidArgument when the request names no source to charge."""
     kind = request.source.WhichOneof("source")
     if kind is None:
         raise InvalidArgument([Violation("source", "must be a card or the wallet")])

@@ -1,4 +1,4 @@
-"""What can be set for Payment."""
+"""The settings of Payment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """`url` is where the card provider listens: http://, https:// or unix:/path/of/a/socket; empty for the sandbox
-    in this process.
+    """`url` is the card provider's address: http://, https:// or unix:/path/of/a/socket; empty for the sandbox
+    bank in this process.
 
     `timeout` is how long it may take to answer, in seconds: longer than its slowest card (3 s), and
     shorter than a charge's try (5 s), so that there is time to ask again by key.
 
-    `key_file` is a file that holds the provider's API key; it is read when it is needed first, and again
-    after the provider has refused it. Default: none, and no key is sent.
+    `key_file` is the file with the provider's API key; it is read when it is first needed, and again after the
+    provider has refused the key. Default: none, and no key is sent.
     """
 
     url: str = ""
@@ -58,10 +58,10 @@ class ProviderSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileSettings:
-    """What happens to a charge in the provider's record that no payment stands behind.
+    """What happens to a charge in the provider's record that belongs to no payment.
 
-    It is given back; with `report_only` it is only counted and logged, for a provider's account that others
-    use too. `interval` is how often the record is looked at, in seconds.
+    It is refunded; with `report_only` it is only counted and logged, for a provider's account that others use
+    too. `interval` is the time between two comparisons, in seconds.
     """
 
     report_only: bool = False
@@ -77,7 +77,7 @@ class PaymentSettings:
 
 
 def read_settings(values: Mapping[str, str]) -> PaymentSettings:
-    """The settings; raises ConfigurationError, in one line, for a value that is none."""
+    """Reads the settings; raises ConfigurationError, in one line, for an invalid value."""
     return PaymentSettings(_provider(values), _reconcile(values))
 
 

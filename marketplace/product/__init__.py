@@ -1,1 +1,1 @@
-"""The catalogue and its search."""
+"""The Product service: the catalogue and its search."""

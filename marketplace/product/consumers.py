@@ -1,4 +1,4 @@
-"""What follows from the events that Product hears: its own."""
+"""The consumer of Product's own events: it invalidates the cache of the catalogue."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,15 +10,15 @@ from marketplace.product.deps import Deps
 from souk.sdk import Handler, Subscription
 
 CACHE = "catalogue-cache"
-"""The consumer that hears of changes whose own process died before it could say that the cache is stale."""
+"""The consumer for changes whose process died before it could invalidate the cache."""
 SUBSCRIPTIONS = (Subscription(CACHE, (pb.ProductChanged.DESCRIPTOR.full_name, pb.ProductDeleted.DESCRIPTOR.full_name)),)
 
 
 def consumers(deps: Deps) -> Mapping[str, Handler]:
-    """The handlers by the names of their consumers."""
+    """Returns the handlers by the names of their consumers."""
     return {CACHE: partial(renew_cache, deps)}
 
 
 async def renew_cache(deps: Deps, event: Event) -> None:
-    """Says that what the cache holds is stale."""
+    """Invalidates the cache."""
     await deps.cache.changed()

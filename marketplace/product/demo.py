@@ -119,11 +119,11 @@ PRODUCTS = (
     ("toys", "Magnetic Tiles, 48 Pieces", 4490, "Translucent shapes that click together into houses and towers."),
     ("toys", "Junior Microscope", 6990, "Magnifies 40 to 400 times; with slides, tweezers and a guide."),
 )
-"""In the order of their ids: category, name, price in EUR cents, description."""
+"""The demo products in the order of their ids: category, name, price in EUR cents, description."""
 
 
 async def load_demo(deps: Deps) -> None:
-    """Adds the demo products that are not there; leaves the others as somebody may have changed them."""
+    """Adds the demo products that are missing; does not touch the others, which may have been changed."""
     products = list(demo_products(deps.clock.now()))
     known = {product.id for product in await deps.products.find([product.id for product in products])}
     for product in products:
@@ -132,7 +132,7 @@ async def load_demo(deps: Deps) -> None:
 
 
 def demo_products(now: int) -> Iterator[Product]:
-    """P-101 and on; each a second younger than the one before, the last as old as `now`."""
+    """Makes the products P-101 and on, each created a second after the one before; `now` is in microseconds."""
     first = now - len(PRODUCTS) * MICROSECONDS
     for index, (category, name, price, description) in enumerate(PRODUCTS):
         time = first + index * MICROSECONDS

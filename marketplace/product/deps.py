@@ -1,4 +1,4 @@
-"""What every use case of Product works with, put together once by the composition root."""
+"""The dependencies of Product's use cases, put together once by the composition root."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from souk.sdk import Clock, ReadCache
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The store, the cache of what buyers are shown, and the clock."""
+    """The store, the cache of answers to buyers, and the clock."""
 
     products: ProductStore
     cache: ReadCache

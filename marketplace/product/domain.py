@@ -1,4 +1,4 @@
-"""What a product is, and what may be said about one. No I/O."""
+"""Products, and how they are listed and changed. No I/O."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Something for sale. `price` is in minor units; times are microseconds since 1970."""
+    """A product for sale. `price` is in minor units; times are microseconds since 1970."""
 
     id: str
     name: str
@@ -28,12 +28,12 @@ class Product:
 
 
 SORTS = ("name", "-name", "price", "-price", "createdAt", "-createdAt")
-"""The orders in which products can be listed; a minus turns one round."""
+"""The orders in which products can be listed; a minus means descending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which products, and in which of the SORTS; None does not filter. Prices are inclusive."""
+    """A listing: its filters, where None does not filter, and its order, one of SORTS. Prices are inclusive."""
 
     sort: str = "name"
     category: str | None = None
@@ -43,7 +43,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a row stands in a sorted list: its sort key, and its id to tell equals apart."""
+    """The position of a row in a sorted list: its sort key, and its id to order equal keys."""
 
     key: str | int
     product_id: str
@@ -51,7 +51,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A product, and where it stands in the list that it was found in."""
+    """A product, and its position in the list that it was found in."""
 
     product: Product
     cursor: Cursor
@@ -59,7 +59,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to change of a product; None stays as it is, an empty `image_url` takes the picture away."""
+    """Changes of a product: None leaves a value as it is, an empty `image_url` removes the picture."""
 
     name: str | None = None
     description: str | None = None
@@ -70,7 +70,7 @@ class Changes:
 
 
 def changed(product: Product, changes: Changes, now: int) -> Product:
-    """The product after the changes; the very same when nothing is different."""
+    """Returns the product after the changes; the same object when nothing differs. `now` is in microseconds."""
     given = {name: value for name in Changes.__slots__ if (value := getattr(changes, name)) is not None}
     if given.get("image_url") == "":
         given["image_url"] = None
@@ -79,12 +79,12 @@ def changed(product: Product, changes: Changes, now: int) -> Product:
 
 
 def is_product_id(text: str) -> bool:
-    """Whether a product can have this id at all."""
+    """Tells whether the text has the form of a product id."""
     return _ID.fullmatch(text) is not None
 
 
 def unknown_product(product_id: str) -> DomainError:
-    """The refusal for a product that is not in the catalogue."""
+    """Makes the refusal for a product that is not in the catalogue."""
     return DomainError(PRODUCT_NOT_FOUND, f"there is no product {product_id[:64]!r}")
 
 

@@ -1,4 +1,4 @@
-"""Products as messages of the contract."""
+"""Translates products into messages of the contract."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from shop.product.v1 import product_pb2 as pb
@@ -7,7 +7,7 @@ from marketplace.product.domain import Product
 
 
 def to_message(product: Product) -> pb.Product:
-    """The product as callers and events show it."""
+    """Makes the message of a product, for answers and events."""
     return pb.Product(
         id=product.id,
         name=product.name,

@@ -1,4 +1,4 @@
-"""Messages in, use cases, messages out."""
+"""Turns requests of the contract into commands, and results into messages."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -32,9 +32,9 @@ M = TypeVar("M", bound=Message)
 
 
 class ProductServicer(ProductServiceServicer):
-    """shop.product.v1.ProductService.
+    """Serves shop.product.v1.ProductService.
 
-    What is shown to buyers comes from a cache; what services ask, and so the price of an order, never does.
+    Reads by buyers are answered from a cache; reads by services, and so the prices of orders, never are.
     """
 
     def __init__(self, deps: Deps) -> None:

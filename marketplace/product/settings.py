@@ -1,4 +1,4 @@
-"""What can be set for Product."""
+"""The settings of Product."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ProductSettings:
 
 
 def read_settings(values: Mapping[str, str]) -> ProductSettings:
-    """The settings; raises ConfigurationError for a size that is none."""
+    """Reads the settings; raises ConfigurationError for an invalid size."""
     text = values.get("cache_mb", str(_DEFAULT))
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
         raise ConfigurationError(f"product: cache_mb must be megabytes, 1 to {_MOST}, not {text!r}")

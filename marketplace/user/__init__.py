@@ -1,1 +1,1 @@
-"""Accounts, tokens and addresses."""
+"""The User service: accounts, tokens and addresses."""

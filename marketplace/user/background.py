@@ -1,4 +1,4 @@
-"""What User does of itself: it makes keys in time, and forgets what counts no more."""
+"""Background tasks of User: they rotate signing keys, and delete expired sessions and old failed attempts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,16 +8,16 @@ from marketplace.user.deps import Deps
 from marketplace.user.use_cases.rotate_keys import rotate_keys
 
 HOUSEKEEPING_INTERVAL = 60.0
-"""Seconds."""
+"""Seconds between two runs."""
 
 
 def tasks(deps: Deps) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    """The tasks by their names; each runs until it is cancelled."""
+    """Returns the tasks by name; each runs until it is cancelled."""
     return {"rotate keys and forget old sessions": partial(keep_house, deps)}
 
 
 async def keep_house(deps: Deps) -> None:
-    """Rotates keys and forgets old sessions and attempts, until it is cancelled."""
+    """Rotates keys, and deletes expired sessions and old failed attempts, until it is cancelled."""
     while True:
         await rotate_keys(deps)
         await deps.sessions.forget_expired()

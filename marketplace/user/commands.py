@@ -1,4 +1,4 @@
-"""Commands that this package brings to `souk` (entry points `souk.commands`)."""
+"""Commands that this package adds to `souk` (entry point group `souk.commands`)."""
 
 import asyncio
 import sys
@@ -32,7 +32,7 @@ def create(email: str, name: str, data: Path | None) -> None:
     """
     command = CreateAdmin(email, _password(), name)
     try:
-        # Whoever operates the system is held to what every buyer is held to.
+        # The operator's input has the same limits as that of every buyer.
         require_within_limits(pb.CreateUserRequest(email=email, password=command.password, name=name))
         account = asyncio.run(_create(command, data))
     except InvalidArgument as error:

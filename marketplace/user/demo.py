@@ -1,4 +1,4 @@
-"""Loads the demo users. Their passwords are public: a system with demo data binds loopback only."""
+"""Loads the demo users. Their passwords are public: a system with demo data listens on loopback only."""
 
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import ADMIN, CUSTOMER
@@ -22,7 +22,7 @@ HOME = PostalAddress(
 
 
 async def load_demo(deps: Deps) -> None:
-    """Adds the demo users and their address where they are not there; changes nothing else."""
+    """Adds the demo users and their address where they are missing; changes nothing that exists."""
     for user in USERS:
         if user.id is not None and await deps.accounts.find(user.id) is None:
             await _register(deps, user)
@@ -35,5 +35,5 @@ async def _register(deps: Deps, user: RegisterUser) -> None:
     try:
         await register_user(deps, user)
     except DomainError:
-        # Somebody else has the email, or another process was quicker: both are fine.
+        # Another account has the email, or another process was quicker: both are fine.
         return

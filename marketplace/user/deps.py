@@ -1,4 +1,4 @@
-"""What every use case of User works with, put together once by the composition root."""
+"""The dependencies of User's use cases, put together once by the composition root."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from souk.sdk import Clock
 
 @dataclass(slots=True)
 class KnownKeys:
-    """The signing keys as this process last read them, and when that was, in monotonic seconds."""
+    """The signing keys as this process last read them; `read_at` is when, in monotonic seconds."""
 
     keys: Sequence[SigningKey] = ()
     read_at: float = 0.0
@@ -26,9 +26,9 @@ class KnownKeys:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The stores, the ports, what is set for tokens and keys, and the clock.
+    """The stores, the ports, the settings of tokens and keys, and the clock.
 
-    `counted` makes attempts out of what people type and where they are.
+    `counted` makes attempts out of what clients enter and the addresses that they call from.
     """
 
     accounts: AccountStore

@@ -1,31 +1,31 @@
-"""What User needs from outside, in its own words."""
+"""Ports: what User needs from other services and libraries."""
 
 from typing import Protocol
 
 
 class Obligations(Protocol):
-    """What the caller's account still has to do with others. Raises ORDER_UNAVAILABLE and PAYMENT_UNAVAILABLE."""
+    """Tells what stands against deleting the caller's account. Raises ORDER_UNAVAILABLE and PAYMENT_UNAVAILABLE."""
 
     async def has_open_orders(self) -> bool:
-        """Whether an order is being placed, waits to be shipped, or is being cancelled."""
+        """Tells whether an order is being placed, waits to be shipped, or is being cancelled."""
         ...
 
     async def balance(self) -> int:
-        """What the wallet holds, in minor units."""
+        """Returns the balance of the wallet, in minor units."""
         ...
 
 
 class Passwords(Protocol):
-    """Hashes passwords, slowly, without holding up the event loop.
+    """Hashes passwords with a slow hash, off the event loop.
 
-    Those who wait for it take turns by the address of the client whose call is handled. Raises
-    TOO_MANY_ATTEMPTS when too many wait or one has waited too long.
+    Waiting requests take turns by the address of their client. Raises TOO_MANY_ATTEMPTS when too many
+    requests wait or one has waited too long.
     """
 
     async def hash(self, password: str) -> str:
-        """A salted hash that `verify` knows."""
+        """Returns a salted hash for `verify`."""
         ...
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password fits; takes as long, and answers False, when there is no hash."""
+        """Tells whether the password fits. Without a hash it takes as long and returns False."""
         ...

@@ -29,7 +29,7 @@ __all__ = ["build", "deps_of", "service"]
 def deps_of(
     context: ServiceContext, passwords: Passwords | None = None, obligations: Obligations | None = None
 ) -> Deps:
-    """What the use cases work with in a process."""
+    """Makes the dependencies of the use cases for one process."""
     settings = read_settings(context.settings)
     return Deps(
         accounts=AccountStore(context.database, context.outbox),
@@ -50,7 +50,7 @@ def deps_of(
 async def build(
     context: ServiceContext, passwords: Passwords | None = None, obligations: Obligations | None = None
 ) -> ServiceParts:
-    """Puts the service together; a test may bring a cheaper way to hash passwords, and stand for others."""
+    """Puts the service together. Tests pass cheaper password hashing and fakes of other services."""
     deps = deps_of(context, passwords, obligations)
     await deps.keys.seal_all()
     return ServiceParts(servicer=UserServicer(deps), tasks=tasks(deps), demo=partial(load_demo, deps))

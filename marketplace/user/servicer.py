@@ -1,4 +1,4 @@
-"""Messages in, use cases, messages out."""
+"""Turns requests of the contract into commands, and results into messages."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class UserServicer(UserServiceServicer):
-    """shop.user.v1.UserService."""
+    """Serves shop.user.v1.UserService."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
@@ -108,7 +108,7 @@ def _me() -> str:
 
 
 def _given(request: Any, field: str) -> Any:
-    """The field's value; None for an optional one that was not sent."""
+    """Returns the field's value; None for an optional field that was not sent."""
     if request.DESCRIPTOR.fields_by_name[field].has_presence and not request.HasField(field):
         return None
     return getattr(request, field)

@@ -1,4 +1,4 @@
-"""The service's own settings, read once out of text."""
+"""The settings of User, read once from text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "signing_key_lead_seconds": _HOUR,
     }
 )
-"""What can be set, and what it is unless set; whole numbers from 1."""
+"""The settings and their defaults; all are whole numbers from 1."""
 
 _MEANINGS = {
     "access_token_seconds": ("How long an access token is valid.", "seconds"),
@@ -29,13 +29,13 @@ _MEANINGS = {
 SETTINGS = tuple(Setting(name, _MEANINGS[name][0], str(value), _MEANINGS[name][1]) for name, value in DEFAULTS.items())
 
 MIN_LEAD = 2 * _MINUTE
-"""Every replica and every verifier must have seen a key before it signs."""
+"""The least lead in seconds: every replica and every verifier must know a key before it signs."""
 _LINGER_MARGIN = 5 * _MINUTE
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSettings:
-    """Lifetimes: of access tokens in seconds, of families of refresh tokens, from each rotation, in microseconds."""
+    """Lifetimes: of access tokens in seconds; of a family of refresh tokens, from each rotation, in microseconds."""
 
     access_seconds: int
     refresh_lifetime: int
@@ -50,7 +50,7 @@ class UserSettings:
 
 
 def read_settings(values: Mapping[str, str]) -> UserSettings:
-    """The settings; raises ConfigurationError for a number that makes no sense."""
+    """Reads the settings; raises ConfigurationError for a number out of its limits."""
     numbers = {name: _number(name, values[name]) if name in values else DEFAULTS[name] for name in DEFAULTS}
     lead, hours = numbers["signing_key_lead_seconds"], numbers["signing_key_hours"]
     if not MIN_LEAD <= lead < hours * _HOUR:

@@ -1,1 +1,1 @@
-"""Suites and runners for tests; nothing else imports it."""
+"""Conformance suites, fakes and runners for tests; only tests import it."""

@@ -1,4 +1,4 @@
-"""An authority of certificates for tests, and what it signs, as PEM files in a folder."""
+"""A certificate authority for tests; its certificates and keys are PEM files in a folder."""
 
 import datetime
 import ipaddress
@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LOOPBACK = (x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost"))
-# etcd's gateway shows the server's certificate to the server.
+# etcd's JSON gateway presents the server's own certificate as a client.
 _BOTH_SIDES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
 class Authority:
-    """Signs certificates; `ca` is the file with its own."""
+    """Signs certificates; `ca` is the file with the authority's own certificate."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class Authority:
         self.ca = self._file(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """The files of a certificate for loopback and for the host of that name, and of its key."""
+        """Issues a certificate for loopback and for the host of that name; returns its file and that of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _about(_called(name), self._name, key.public_key())

@@ -1,10 +1,10 @@
-"""A clock that a test moves, and clocks of other machines, for what must not depend on whose clock it is."""
+"""Clocks for tests: one that a test moves, and clocks of machines whose date is wrong."""
 
 from souk.kernel.clock import MICROSECONDS, SystemClock
 
 
 class FakeClock:
-    """A clock that a test moves."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self, now: int = 1_800_000_000 * MICROSECONDS, monotonic: float = 1_000.0) -> None:
         self._now, self._monotonic = now, monotonic
@@ -16,13 +16,13 @@ class FakeClock:
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Moves both readings forward."""
+        """Moves the date and the monotonic time forward."""
         self._now += round(seconds * MICROSECONDS)
         self._monotonic += seconds
 
 
 class OtherMachine(SystemClock):
-    """A clock whose date is `ahead` seconds ahead of this machine's, and which was started at another time."""
+    """A clock whose date is `ahead` seconds ahead of this machine's, and whose monotonic time differs too."""
 
     def __init__(self, ahead: float) -> None:
         self._ahead = ahead

@@ -1,4 +1,4 @@
-"""A relay before a real server, which loses one call at a chosen point and then treats its port as it is told."""
+"""A TCP relay in front of a real server that cuts one call at a chosen point, and then makes its port fail."""
 
 import enum
 import select
@@ -13,7 +13,7 @@ _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, 0 s
 
 
 class Cut(enum.Enum):
-    """When the connection of the call ends."""
+    """The point at which the relay cuts the call's connection."""
 
     BEFORE_READING = "before reading"
     AFTER_READING = "after reading"
@@ -22,7 +22,7 @@ class Cut(enum.Enum):
 
 
 class Port(enum.Enum):
-    """What becomes of connections that are made from then on."""
+    """What the port does to new connections after the cut."""
 
     REFUSES = "refuses"
     HANGS = "hangs"
@@ -31,10 +31,10 @@ class Port(enum.Enum):
 
 @dataclass
 class CuttingRelay:
-    """Relays connections to `target`. Once `armed`, it cuts the one that carries `marker`.
+    """Relays connections to `target`. Once it is armed, it cuts the connection that carries `marker`.
 
-    `reached` says that an octet of the call could have been read. `booked` is set by the server behind it,
-    once the call has had its effect; the answer contains `answer`.
+    `reached` is set when an octet of the call could have been read. The server behind the relay sets `booked`
+    once the call has had its effect; its answer contains `answer`.
     """
 
     target: tuple[str, int]
@@ -54,23 +54,23 @@ class CuttingRelay:
         self._start(self._accept, self._listener)
 
     def arm(self, cut: Cut, port: Port) -> None:
-        """The next call is lost at `cut`; from then on the port is as `port` says."""
+        """Makes it cut the next call at `cut`, and treat new connections as `port` says from then on."""
         self.booked.clear()
         self._armed = (cut, port)
 
     def become(self, port: Port) -> None:
-        """Treats the connections to come so; those that are there go on."""
+        """Makes it treat new connections as `port` says; open ones go on."""
         if port is Port.RESETS:
             self._resets = True
             return
-        with suppress(OSError):  # wakes whoever waits in accept
+        with suppress(OSError):  # wakes the thread that waits in accept
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         if port is Port.HANGS:
             self._hang()
 
     def close(self) -> None:
-        """Ends everything."""
+        """Closes the port and ends all threads."""
         self._ended = True
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -128,7 +128,7 @@ class CuttingRelay:
             server.close()
 
     def _cut(self, client: socket.socket, server: socket.socket) -> None:
-        """Loses the call."""
+        """Cuts the call as it was armed to."""
         assert self._armed is not None
         cut, port = self._armed
         self._armed = None
@@ -148,7 +148,7 @@ class CuttingRelay:
             raise AssertionError("the server has not booked the call")
 
     def _half(self, server: socket.socket) -> bytes:
-        """What the server answers, up to the middle of the answer itself."""
+        """Reads the server's answer up to the middle of `answer`."""
         server.settimeout(_PATIENCE)
         octets = b""
         while self.answer not in octets:

@@ -1,4 +1,4 @@
-"""Real engines, as processes of their own: found, started on loopback, killed."""
+"""Real registry engines as processes: finds them, starts them on loopback, kills them."""
 
 import asyncio
 import os
@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 PATIENCE = 180.0
-"""Seconds after which an engine that does not answer has failed the test."""
+"""Seconds after which an engine that does not answer fails the test."""
 
 _TOOL = Path(__file__).resolve().parent.parent.parent / "tools" / "engines.py"
 
 
 def engine_path(name: str) -> str:
-    """Where an engine is. Skips the test, with the reason, when it is not on this machine."""
+    """Returns the path of an engine; skips the test, with the reason, when it is not on this machine."""
     found = subprocess.run([sys.executable, str(_TOOL), "path", name], capture_output=True, text=True, check=False)
     if found.returncode:
         pytest.skip(found.stderr.strip())
@@ -30,8 +30,8 @@ def engine_path(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port of loopback that is free, and stays free while an engine is restarted: below those that the
-    system gives to connections."""
+    """Returns a free port of loopback. It stays free while an engine is restarted, because it is below the
+    ports that the system gives to connections."""
     while True:
         port = random.randint(20_000, 32_000)
         with suppress(OSError), socket.socket() as attempt:
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @dataclass
 class EngineProcess:
-    """One engine. `answers` tells by its answer at `url` that it has started."""
+    """One engine's process. `answers` decides by the response at `url` whether it has started."""
 
     command: tuple[str, ...]
     url: str
@@ -51,16 +51,16 @@ class EngineProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it has been started and not been stopped."""
+        """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """The file with its output."""
         return self.folder / "log"
 
     async def start(self) -> None:
-        """Starts it, if it does not run, and waits until it answers."""
+        """Starts it if it does not run, and waits until it answers."""
         if not self.running:
             self._spawn()
         ends = time.monotonic() + PATIENCE
@@ -71,7 +71,7 @@ class EngineProcess:
                 await asyncio.sleep(0.05)
 
     def kill(self) -> None:
-        """Kills it, and returns when it has ended."""
+        """Kills it and waits until it has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -90,5 +90,5 @@ class EngineProcess:
 
 
 def _environment() -> dict[str, str]:
-    """This process's own, without what would configure an engine."""
+    """Returns this process's environment without the variables that would configure an engine."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("ETCD_", "CONSUL_", "EUREKA_"))}

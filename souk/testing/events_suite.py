@@ -1,7 +1,7 @@
-"""What outbox and relay guarantee, on any database.
+"""The conformance suite of outbox and relay, for any database.
 
-A test class derives from EventsSuite and gives it a fixture `database`: one that is empty but for
-the platform's tables. `RelaysSuite` goes with it.
+A test class derives from EventsSuite and gives it a fixture `database` that holds only the platform's tables.
+`RelaysSuite` is the second half.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from souk.testing.relaying import QUICK, Listener, World, eventually, running
 
 
 def sibling(key: str) -> str:
-    """Another key in the same partition."""
+    """Returns another key in the same partition."""
     names = (f"{key}-{n}" for n in range(10_000))
     return next(name for name in names if partition_of(name) == partition_of(key))
 
 
 def stranger(key: str) -> str:
-    """A key in another partition."""
+    """Returns a key in another partition."""
     return next(name for name in (f"{key}-{n}" for n in range(10)) if partition_of(name) != partition_of(key))
 
 
 class EventsSuite:
-    """One outbox, one relay, services that come and go."""
+    """Tests of one outbox and one relay, with services that start and stop."""
 
     @pytest.fixture
     async def world(self, database: Database) -> AsyncIterator[World]:
@@ -220,9 +220,9 @@ async def _any(found: Awaitable[Sequence[object]]) -> bool:
 
 
 async def _publish_second_first(world: World) -> Callable[[], Awaitable[object]]:
-    """Publishes 2 while a transaction that has a lower number is open; the result lets that one commit.
+    """Publishes 2 while a transaction with a lower sequence number is open; returns a function that commits that one.
 
-    Where there is one writer, such a transaction is played.
+    SQLite has one writer, so there the transaction is imitated.
     """
     if world.database.dialect.name == "sqlite":
         await world.publish(0, 2)

@@ -1,4 +1,4 @@
-"""A fleet that starts nothing: what a supervisor tells of it and is asked, for tests of the control contracts."""
+"""A fake fleet without processes, which answers on control sockets, for tests of the control contracts."""
 
 import asyncio
 import os
@@ -23,19 +23,19 @@ CLOCK = SystemClock()
 
 @dataclass
 class FakeProcess:
-    """A process that is this one: its control socket answers, with breakers and traffic of its own."""
+    """A process of the fake fleet; this process answers on its control socket, with breakers and traffic of its own."""
 
     view: ProcessView
     inspected: Inspected
 
     def breaker(self, callee: str, method: str = "") -> Breaker:
-        """A breaker around its calls to another service."""
+        """Adds a breaker around its calls to another service."""
         return self.inspected.breakers.add(self.view.service, callee, Breaker(), method=method)
 
 
 @dataclass
 class FakeFleet:
-    """Remembers what it was asked; `gate` holds a restart up while it is not set."""
+    """Implements `Supervised`. It records requests in `asked`; a restart waits until `gate` is set."""
 
     data: Path
     stack: AsyncExitStack
@@ -46,7 +46,7 @@ class FakeFleet:
     health: Health = field(default_factory=lambda: Health(CLOCK))
 
     async def add(self, service: str, instance: str, pid: int | None = None) -> FakeProcess:
-        """One process more, which answers on its control socket."""
+        """Adds a process that answers on its control socket."""
         layout = DataLayout(self.data)
         breakers = Breakers(CLOCK)
         inspected = Inspected(
@@ -59,19 +59,19 @@ class FakeFleet:
         return FakeProcess(view, inspected)
 
     def add_engine(self, name: str, kind: str) -> None:
-        """One process more, which cannot be asked."""
+        """Adds a process without a control socket."""
         self.views.append(replace(_view(self.data, name, name), kind=kind, pid=1))
 
     def processes(self) -> list[ProcessView]:
-        """See `Supervised`."""
+        """Returns the processes that were added."""
         return list(self.views)
 
     async def scale(self, service: str, replicas: int) -> None:
-        """See `Supervised`."""
+        """Records the request."""
         self._ask(f"scale {service} {replicas}", service)
 
     async def restart(self, service: str, progress: Callable[[str], None]) -> None:
-        """See `Supervised`."""
+        """Records the request, reports progress, and ends once `gate` is set."""
         self._ask(f"restart {service}", service)
         progress(f"{service}: a new one starts")
         await self.gate.wait()
@@ -79,14 +79,14 @@ class FakeFleet:
         self.asked.append(f"restarted {service}")
 
     async def stop(self, service: str) -> None:
-        """See `Supervised`."""
+        """Records the request and marks the service's processes as stopped."""
         self._ask(f"stop {service}", service)
         self.views = [
             replace(view, state=STOPPED, pid=None) if view.service == service else view for view in self.views
         ]
 
     async def start(self, service: str) -> None:
-        """See `Supervised`."""
+        """Records the request."""
         self._ask(f"start {service}", service)
 
     def _ask(self, what: str, service: str) -> None:
@@ -113,7 +113,7 @@ def _view(data: Path, service: str, instance: str) -> ProcessView:
 
 @asynccontextmanager
 async def fake_fleet(data: Path) -> AsyncIterator[FakeFleet]:
-    """A fleet on a data directory, which can be operated there."""
+    """Serves a fake fleet on the control socket of a data directory."""
     layout = DataLayout(data)
     layout.prepare()
     async with AsyncExitStack() as stack:

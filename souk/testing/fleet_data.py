@@ -1,4 +1,4 @@
-"""The data of a fleet with its PostgreSQL, and nothing else of it: for commands that open databases from outside."""
+"""A fleet's data directory with only its PostgreSQL running, for tests of commands that open databases from outside."""
 
 import asyncio
 import subprocess
@@ -23,14 +23,14 @@ _POOL = 2
 
 @dataclass
 class FleetData:
-    """A data directory as a fleet leaves it; `urls` are its services' databases while `start` holds."""
+    """A data directory as a fleet leaves it; `urls` are its services' databases while PostgreSQL runs."""
 
     data: Path
     urls: dict[str, str] = field(default_factory=dict)
     _server: "subprocess.Popen[bytes] | None" = None
 
     def start(self, services: Sequence[str]) -> None:
-        """Starts PostgreSQL as a fleet does, with a database for each of `services`."""
+        """Starts PostgreSQL as a fleet does, with a database for each service."""
         layout = DataLayout(self.data)
         layout.prepare()
         layout.processes.write_text("{}")
@@ -49,7 +49,7 @@ class FleetData:
         self.urls = dict(databases.urls)
 
     def stop(self) -> None:
-        """Ends it, and what it did is on disk."""
+        """Stops PostgreSQL; all its data is on disk then."""
         server, self._server = self._server, None
         if server is not None:
             server.send_signal(STOP_SIGNAL)
@@ -67,7 +67,7 @@ class FleetData:
 
 @contextmanager
 def fleet_data(folder: Path) -> Iterator[FleetData]:
-    """A directory in a place that PostgreSQL can reach; its server is ended with the block."""
+    """Makes a data directory that PostgreSQL can reach; its server is stopped at the end of the block."""
     with reachable(folder) as reached:
         data = reached / "data"
         data.mkdir(mode=0o700)

@@ -1,12 +1,12 @@
-"""Lives of one system, one after the other on the same data, each in a process of its own that may die.
+"""Runs one system several times on the same data, each life in a process of its own that may be killed.
 
     with nursery("my.app") as nursery:
         with nursery.life(data, faults={"some/point": 0}) as life: ...
         with nursery.life(data, later=20.0) as life: ...
 
-A life is forked from a process that has imported everything, so that it is up in a fraction of a
-second. Its clock may run `later` than the true one: then leases of the life before are over at once.
-It loads no demo data, and is the same system in every other respect.
+A life is forked from a process that has imported everything, so that it starts in a fraction of a second. Its
+clock may be `later` seconds ahead of the true one, so that leases of the life before have expired. It loads no
+demo data unless it is told to, and is the same system in every other respect.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ STOP_LIMIT = 30.0
 
 
 class AheadClock(SystemClock):
-    """The machine's clock, `later` seconds ahead in telling the date."""
+    """A clock whose date is `later` seconds ahead of the machine's."""
 
     def __init__(self, later: float) -> None:
         self._ahead = round(later * MICROSECONDS)
@@ -43,15 +43,15 @@ class AheadClock(SystemClock):
 
 
 Prelude = Callable[[], None]
-"""What a life does first of all: a function of a module, which can be imported there."""
+"""A function that a life calls first; it must be importable, because the life is another process."""
 
 
 def _nothing() -> None:
-    """A life like any other."""
+    """Does nothing: the prelude of a life without one."""
 
 
 def live(settings: Settings, later: float, log: Path, ready: Connection, prelude: Prelude) -> None:
-    """What the process of a life does: serves until it is asked to stop, or dies."""
+    """Runs in the process of a life: serves the system until it is asked to stop, or dies."""
     with log.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
@@ -68,35 +68,35 @@ def live(settings: Settings, later: float, log: Path, ready: Connection, prelude
 
 
 class Life:
-    """A running system; `url` is where its gateway answers."""
+    """A running system; `url` is that of its gateway."""
 
     def __init__(self, process: multiprocessing.process.BaseProcess, url: str, log: Path) -> None:
         self._process, self.url, self._log = process, url, log
 
     @property
     def status(self) -> int | None:
-        """Its exit status, once it has one; that of a signal is negative."""
+        """Its exit status, None while it runs, negative for a signal."""
         return self._process.exitcode
 
     def await_end(self) -> int:
-        """Its exit status; raises AssertionError when it goes on living."""
+        """Waits for its end and returns the exit status; raises AssertionError if it does not end."""
         self._process.join(STOP_LIMIT)
         if self._process.exitcode is None:
             raise AssertionError(f"it did not end within {STOP_LIMIT:g} s\n{self.output()}")
         return self._process.exitcode
 
     def stop(self) -> int:
-        """SIGTERM; its exit status."""
+        """Sends SIGTERM and returns its exit status."""
         self._send(signal.SIGTERM)
         return self.await_end()
 
     def kill(self) -> None:
-        """`kill -9`, if it still lives."""
+        """Kills it with SIGKILL if it still runs."""
         self._send(signal.SIGKILL)
         self._process.join()
 
     def output(self) -> str:
-        """What it logged, for a failed test to show."""
+        """Returns the end of its log, for the message of a failed test."""
         return self._log.read_text(errors="replace")[-6_000:]
 
     def _send(self, number: signal.Signals) -> None:
@@ -105,7 +105,7 @@ class Life:
 
 
 class Nursery:
-    """Starts lives."""
+    """Starts lives of a system."""
 
     def __init__(self, context: ForkServerContext) -> None:
         self._context = context
@@ -121,9 +121,9 @@ class Nursery:
         demo: bool = False,
         prelude: Prelude = _nothing,
     ) -> Iterator[Life]:
-        """A system on `data`, ready; killed at the end, if it still lives.
+        """Starts a system on `data` and waits until it is ready; it is killed at the end if it still runs.
 
-        One that is armed with `faults` may have died before it was ready; then it has no URL.
+        A life that is armed with `faults` may die before it is ready; then it has no URL.
         """
         settings = Settings(
             data=data, host="127.0.0.1", port=0, demo=demo, faults=faults or {}, services=services or {}
@@ -154,7 +154,7 @@ def _ready_url(ear: Connection, life: Life, *, armed: bool) -> str:
 
 
 def nursery(*preloaded: str) -> Nursery:
-    """One for this process; imports the modules of these names, such as the app's, ahead of every life."""
+    """Makes a nursery whose lives have imported the modules of these names, such as the app's."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *preloaded])
     return Nursery(context)

@@ -1,4 +1,4 @@
-"""A transport that leads nowhere: what a protocol writes can be read, and that it closed can be seen."""
+"""A transport in memory: a test reads what a protocol wrote, and whether it closed."""
 
 import asyncio
 import socket
@@ -6,13 +6,13 @@ from typing import Any
 
 
 class MemoryTransport(asyncio.Transport):
-    """Give it to a protocol by `connection_made`; then feed the protocol by `data_received`."""
+    """An asyncio transport in memory. Pass it to `connection_made`, then feed the protocol by `data_received`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.written = bytearray()
         self.closed = False
-        self._pair = socket.socketpair()  # for those who ask the kernel
+        self._pair = socket.socketpair()  # a real socket, for code that reads its options
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("127.0.0.1", 1), "socket": self._pair[0]}.get(name, default)
@@ -28,7 +28,7 @@ class MemoryTransport(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        """Nothing more is written; what comes is still read."""
+        """Does nothing: a closed write side needs no action here."""
 
     def close(self) -> None:
         self.closed = True
@@ -37,6 +37,6 @@ class MemoryTransport(asyncio.Transport):
         self.closed = True
 
     def dispose(self) -> None:
-        """Gives back what it took from the kernel."""
+        """Closes its sockets."""
         for end in self._pair:
             end.close()

@@ -1,6 +1,7 @@
-"""A real PostgreSQL for tests, found as a fleet finds its own: one server a session, one database a test.
+"""A real PostgreSQL for tests, found as a fleet finds its own: one server for a session, one database for a test.
 
-Where it may not run as root it runs as nobody, in a directory that others may enter but not list.
+PostgreSQL refuses to run as root, so there it runs as the user nobody, in a directory that others can enter but
+not list.
 """
 
 import shutil
@@ -24,7 +25,7 @@ _START_LIMIT = 30.0
 _STOP_LIMIT = 15.0
 _SETTINGS = {
     "listen_addresses": "",
-    "fsync": "off",  # it only has to outlive its processes, not the machine
+    "fsync": "off",  # data must survive the server's processes, not the machine
     "full_page_writes": "off",
     "max_connections": "60",
     "shared_buffers": "32MB",
@@ -37,7 +38,7 @@ local all all scram-sha-256
 
 
 class TemporaryPostgres:
-    """A server of its own, reached over a socket in its own directory; no port, no password."""
+    """A PostgreSQL server with a socket in its own directory, without a port or a password."""
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
@@ -46,7 +47,7 @@ class TemporaryPostgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Creates the data directory, unless it is there, and starts the server; returns when it answers."""
+        """Creates the data directory if it is missing, starts the server, and waits until it answers."""
         if not self._data.exists():
             self._prepare()
         log = (self._root / "log").open("ab")
@@ -64,7 +65,7 @@ class TemporaryPostgres:
         self._await_ready()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Ends the server, by its pid. SIGINT lets it close its files; SIGQUIT is a crash."""
+        """Stops the server by a signal to its process. SIGINT lets it close its files; SIGQUIT acts as a crash."""
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -76,20 +77,20 @@ class TemporaryPostgres:
         self._process = None
 
     def demote(self) -> None:
-        """Starts it again as a hot standby, as a primary comes back that another one has taken over from."""
+        """Restarts it as a hot standby, like an old primary after a failover."""
         self.stop()
         (self._data / "standby.signal").touch()
         self.start()
 
     def promote(self) -> None:
-        """Starts it again as a primary."""
+        """Restarts it as a primary."""
         self.stop()
         (self._data / "standby.signal").unlink(missing_ok=True)
         self.start()
 
     @property
     def socket_directory(self) -> Path:
-        """Where its socket is."""
+        """The directory of its socket."""
         return self._data
 
     def remove(self) -> None:
@@ -98,32 +99,32 @@ class TemporaryPostgres:
         shutil.rmtree(self._root, ignore_errors=True)
 
     def url(self, database: str = "postgres") -> str:
-        """Where a database of this server is."""
+        """Returns the URL of a database of this server."""
         return f"postgresql://postgres@/{database}?host={self._data}"
 
     async def create_database(self) -> str:
-        """A new, empty database; returns its URL."""
+        """Creates an empty database and returns its URL."""
         name = f"test_{uuid.uuid4().hex}"
         await self._administer(f"CREATE DATABASE {name} STRATEGY file_copy")
         return self.url(name)
 
     async def create_service_database(self, name: str, password: str) -> None:
-        """A database that a role of its own, both of this name, may enter, and nobody else."""
+        """Creates a database and a role of the same name; only that role may connect to it."""
         await self._administer(f"""CREATE ROLE "{name}" LOGIN PASSWORD '{password}'""")
         await self._administer(f'CREATE DATABASE "{name}" OWNER "{name}" STRATEGY file_copy')
         await self._administer(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
 
     async def drop_service_database(self, name: str) -> None:
-        """Deletes what `create_service_database` made, whoever is connected to it."""
+        """Drops the database and role of `create_service_database`, even while clients are connected."""
         await self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await self._administer(f'DROP ROLE IF EXISTS "{name}"')
 
     def service_url(self, name: str, password: str) -> str:
-        """Where such a database is; the name may be a placeholder."""
+        """Returns the URL of a database of `create_service_database`; the name may be a placeholder."""
         return f"postgresql://{name}:{password}@/{name}?host={self._data}"
 
     async def drop_database(self, url: str) -> None:
-        """Deletes a database of `create_database`, whoever is connected to it."""
+        """Drops a database of `create_database`, even while clients are connected."""
         name = url.removeprefix("postgresql://postgres@/").split("?")[0]
         await self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
@@ -148,7 +149,7 @@ class TemporaryPostgres:
             time.sleep(0.01)
 
     def _ready(self) -> bool:
-        """The server writes its state into the last line of its pid file."""
+        """Tells whether the server is ready: it writes its state into the last line of its pid file."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -158,7 +159,7 @@ class TemporaryPostgres:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[TemporaryPostgres]:
-    """One server for the session; skips when none is installed."""
+    """Runs one server for the session; skips the test when PostgreSQL is not installed."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL is installed")
@@ -172,7 +173,7 @@ def postgres_server() -> Iterator[TemporaryPostgres]:
 
 @pytest.fixture
 async def postgres_url(postgres_server: TemporaryPostgres) -> AsyncIterator[str]:
-    """An empty database for one test."""
+    """The URL of an empty database for one test."""
     url = await postgres_server.create_database()
     yield url
     await postgres_server.drop_database(url)

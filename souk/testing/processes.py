@@ -1,4 +1,4 @@
-"""Runs `souk` as a user would: as a process of its own, ended whatever becomes of the test."""
+"""Runs `souk` as a user does, as a process that is always ended with the test."""
 
 import asyncio
 import os
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 60.0
-"""Seconds after which a process that says nothing has failed the test."""
+"""Seconds after which a process without the expected output fails the test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a command."""
+    """The exit status and the output of a command that has ended."""
 
     status: int
     out: str
@@ -25,19 +25,19 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class SoukProcess:
-    """A process that serves: a whole system at an URL, or one service at host:port."""
+    """A serving process: a whole system at an URL, or one service at host:port."""
 
     process: asyncio.subprocess.Process
     address: str
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        """Sends a signal and waits; returns the exit status, negative for a signal."""
+        """Sends a signal, waits, and returns the exit status, which is negative for a signal."""
         self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
 
 async def start(*arguments: str, settings: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
-    """Starts `souk` with arguments, and with none of this process's own settings."""
+    """Starts `souk` with arguments, without the `SOUK_*` variables of this process."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -62,7 +62,7 @@ async def run(*arguments: str, settings: Mapping[str, str] | None = None, given:
 
 @asynccontextmanager
 async def serving(*arguments: str, ready: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[SoukProcess]:
-    """Starts a process that serves, and gives it once its first line matches `ready`, whose group is the address."""
+    """Starts a serving process and waits until its first line matches `ready`, whose group is the address."""
     process = await start(*arguments, settings=settings)
     try:
         assert process.stdout is not None
@@ -80,7 +80,7 @@ async def serving(*arguments: str, ready: str, settings: Mapping[str, str] | Non
 
 @asynccontextmanager
 async def system(data: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[SoukProcess]:
-    """`souk up` on any free port; the address is its URL."""
+    """Runs `souk up` on any free port; the address is its URL."""
     flags = ("--port", "0", "--data", str(data))
     async with serving("up", *flags, *arguments, ready=r"(http://\S+)", settings=settings) as process:
         yield process
@@ -90,7 +90,7 @@ async def system(data: Path, *arguments: str, settings: Mapping[str, str] | None
 async def service(
     name: str, data: Path, *arguments: str, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[SoukProcess]:
-    """`souk serve` on any free port; the address is host:port."""
+    """Runs `souk serve` on any free port; the address is host:port."""
     flags = ("--data", str(data), *arguments)
     async with serving("serve", name, *flags, ready=rf"^ready {name} (\S+)\n", settings=settings) as process:
         yield process

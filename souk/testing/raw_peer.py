@@ -1,4 +1,4 @@
-"""Peers of a Connect connection that say exactly what a test tells them to."""
+"""Servers that send exactly the octets that a test gives them, as peers of a Connect connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,12 +9,12 @@ from typing import TypeAlias
 Script: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\ncontent-length: 0\r\n\r\n"
-"""An empty message."""
+"""A response with an empty message."""
 
 
 @dataclass
 class RawServer:
-    """Where it listens, and how many connections came and how many of them have ended."""
+    """Its address, the number of accepted connections, and the numbers of those that have ended."""
 
     address: str = ""
     accepted: int = 0
@@ -23,7 +23,7 @@ class RawServer:
 
 @asynccontextmanager
 async def raw_server(*scripts: Script) -> AsyncIterator[RawServer]:
-    """Treats its first connection by the first script, and so on; those after the last by the last."""
+    """Serves the first connection by the first script, and so on; connections after the last by the last script."""
     server, tasks = RawServer(), set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,14 +50,14 @@ async def raw_server(*scripts: Script) -> AsyncIterator[RawServer]:
 
 
 async def request(reader: asyncio.StreamReader) -> bytes:
-    """One whole request."""
+    """Reads one whole request."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
     return head + await reader.readexactly(length)
 
 
 def answering(*answers: bytes, then_close: bool = True) -> Script:
-    """Answers a request with each of the octets, then closes or reads until the caller closes."""
+    """Makes a script that answers one request with each answer, then closes, or waits until the caller closes."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:

@@ -1,4 +1,4 @@
-"""What every registry guarantees when it goes away: nothing is told, and nothing is lost."""
+"""Tests of a registry that is unavailable: no change is reported because of it, and nothing is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,12 +18,12 @@ from souk.testing.registry_lease_suite import wants_registrations
 
 
 def numbered(service: str, number: int) -> Instance:
-    """An instance that says little."""
+    """Makes an instance without any optional field."""
     return Instance(service, f"n{number}", f"127.0.0.1:{20_000 + number}")
 
 
 class AwaySuite:
-    """A registry that is away, at start or later, and comes back. Needs the fixtures of WatchSuite."""
+    """Tests of a registry that is unavailable, at start or later, and returns. It needs the fixtures of WatchSuite."""
 
     @pytest.fixture
     async def away_registry(self, harness: RegistryHarness) -> AsyncIterator[Registry]:

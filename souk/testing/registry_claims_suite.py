@@ -1,4 +1,4 @@
-"""What a foreign registry is used for by others as well: ids that are taken over, removed, or registered by others."""
+"""Tests of an external registry that others use too: instances that others take over, remove or register."""
 
 import asyncio
 import time
@@ -11,24 +11,24 @@ from souk.testing.registry_harness import opened, watching
 from souk.testing.registry_suite import order
 
 SOON = 0.1
-"""Seconds after which a registry that pushes has told that somebody left."""
+"""Seconds within which a registry that pushes changes reports that an instance left."""
 
 
 class ClaimSuite:
-    """Several that use one registry. Needs the fixtures of WatchSuite."""
+    """Tests with several clients of one registry. It needs the fixtures of WatchSuite."""
 
     pushes = True
 
     @abstractmethod
     async def remove(self, harness: EngineHarness, instance: Instance) -> None:
-        """Removes an instance behind its back."""
+        """Removes an instance by the registry's own API, without its client."""
 
     async def until_there(self, harness: EngineHarness, instance: Instance) -> None:
-        """Waits until the registry's own API has it, where no watch is told that it was not there."""
+        """Waits until the registry's own API has the instance, for registries whose watch may miss its absence."""
 
     @abstractmethod
     async def register_as_others_do(self, harness: EngineHarness, service: str) -> Instance:
-        """Registers without Souk; returns what a watch is to tell of it."""
+        """Registers an instance without Souk; returns the instance that a watch must report."""
 
     async def test_a_later_registration_takes_the_id_over(
         self, harness: EngineHarness, registry: Registry, announcer: Registry, service: str
@@ -54,7 +54,7 @@ class ClaimSuite:
             await announcer.register(order(service))
             await watcher.knows(order(service))
             await self.remove(harness, order(service))
-            if self.pushes:  # one that is polled may be back before it was missed
+            if self.pushes:  # polling may miss that it was gone
                 await watcher.until(lambda it: bool(it.left))
             await self.until_there(harness, order(service))
             await watcher.knows(order(service))

@@ -1,4 +1,4 @@
-"""The real etcd as a cluster of three on loopback."""
+"""A real etcd cluster of three members on loopback."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ NAMES = ("one", "two", "three")
 
 @dataclass
 class ClusterHarness(RegistryHarness):
-    """Its members, in the order in which the URL names them; each may be killed, and started again."""
+    """An etcd cluster; `members` are in the order of the URL, and each can be killed and started again."""
 
     members: list[EngineProcess] = field(default_factory=list)
 
     async def start(self) -> None:
-        """Starts those that do not run; none of them answers before two do."""
+        """Starts the members that do not run, together: none answers before two of them run."""
         await asyncio.gather(*(member.start() for member in self.members))
 
     async def lose(self, member: EngineProcess) -> None:
-        """Kills one; the others have a leader when this returns."""
+        """Kills one member, and waits until the others have a leader."""
         member.kill()
         await asyncio.gather(*(one.start() for one in self.members if one is not member))
 
@@ -35,7 +35,7 @@ class ClusterHarness(RegistryHarness):
 
 @contextmanager
 def etcd_cluster(folder: Path, lease: int) -> Iterator[ClusterHarness]:
-    """A cluster, and the URL that names all of it. `lease` is in seconds."""
+    """Makes a cluster, not started, with an URL that names all members. `lease` is in seconds."""
     clients, peers = {name: free_url() for name in NAMES}, {name: free_url() for name in NAMES}
     members = []
     for name, client in clients.items():

@@ -1,4 +1,4 @@
-"""The registry that comes with Souk, for tests: started, stopped and started again where it was."""
+"""The embedded registry for tests, which can be stopped and started again at the same address."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -13,7 +13,7 @@ LEASE, GRACE = 0.6, 3.0
 
 @dataclass
 class EmbeddedHarness(RegistryHarness):
-    """Serves at `where`: a path, or host:port, whose port 0 becomes the one that was given."""
+    """Serves the embedded registry at `where`: a path, or host:port; port 0 is replaced by the one assigned."""
 
     where: Path | str = ""
     lease: float = LEASE
@@ -21,7 +21,7 @@ class EmbeddedHarness(RegistryHarness):
     _serving: AbstractAsyncContextManager[EmbeddedRegistry] | None = None
 
     async def start(self) -> None:
-        """Starts one that knows nobody."""
+        """Starts a registry without any instance."""
         settings = EmbeddedSettings(LEASE, GRACE)
         self._serving = serving_registry(self.where, settings=settings, secret=self.secret)
         self.url = (await self._serving.__aenter__()).url
@@ -29,8 +29,8 @@ class EmbeddedHarness(RegistryHarness):
             self.where = self.url.rpartition("@")[2]
 
     async def settled(self) -> None:
-        """Waits until it is not young any more."""
-        await asyncio.sleep(1.1 * GRACE)  # a grace is time, and nobody tells when it is over
+        """Waits until its grace after a start is over."""
+        await asyncio.sleep(1.1 * GRACE)  # nothing signals the end of the grace
 
     async def stop(self) -> None:
         """Stops it at once."""

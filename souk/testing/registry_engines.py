@@ -1,4 +1,4 @@
-"""The real Consul, etcd and Eureka as the registry suite needs them."""
+"""Real Consul, etcd and Eureka servers for the registry suite."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -13,11 +13,11 @@ from souk.testing.registry_harness import RegistryHarness
 
 @dataclass
 class EngineHarness(RegistryHarness):
-    """A registry that is a process of its own; killed, not ended, and started on the same port again."""
+    """A registry in a process of its own; `stop` kills it, and `start` uses the same port again."""
 
     engine: EngineProcess | None = None
     grace: float = 3.0
-    """The seconds after a restart in which the adapter keeps what the registry does not know yet."""
+    """Seconds after a restart during which the adapter keeps instances that the registry does not know yet."""
 
     async def settled(self) -> None:
         await asyncio.sleep(self.grace + 2.0)
@@ -32,7 +32,7 @@ class EngineHarness(RegistryHarness):
 
     @property
     def api(self) -> str:
-        """The beginning of the URLs of the engine's own API."""
+        """The scheme, host and port of the engine's own API."""
         assert self.engine is not None
         return self.engine.url.split("/", 3)[0] + "//" + self.engine.url.split("/", 3)[2]
 
@@ -41,7 +41,7 @@ Engine = TypeVar("Engine", bound=EngineHarness)
 
 
 def consul_process(folder: Path, *mode: str) -> tuple[EngineProcess, str]:
-    """Consul as one server with its data in a folder, or as `mode` says; and where it is asked."""
+    """Makes a process of Consul, one server with its data in a folder unless `mode` is given; and its host:port."""
     http, rpc, serf = free_port(), free_port(), free_port()
     engine = EngineProcess(
         (
@@ -61,7 +61,7 @@ def consul_process(folder: Path, *mode: str) -> tuple[EngineProcess, str]:
 
 @contextmanager
 def consul(folder: Path, *mode: str) -> Iterator[EngineHarness]:
-    """Consul for everybody."""
+    """Runs Consul without access control."""
     engine, address = consul_process(folder, *mode)
     yield from killed(EngineHarness(f"consul://{address}?lease=2", 4.0, engine=engine, grace=22.0))
 
@@ -69,7 +69,7 @@ def consul(folder: Path, *mode: str) -> Iterator[EngineHarness]:
 def etcd_process(
     folder: Path, client: str, peers: Mapping[str, str], *more: str, name: str = "souk", health: str = ""
 ) -> EngineProcess:
-    """etcd as the member `name` of the cluster `peers`, with its data in a folder; `client` is where it is asked."""
+    """Makes a process of etcd, the member `name` of the cluster `peers`; `client` is the URL for its clients."""
     peer = peers[name]
     members = ",".join(f"{one}={url}" for one, url in peers.items())
     return EngineProcess(
@@ -86,13 +86,13 @@ def etcd_process(
 
 
 def free_url(scheme: str = "http") -> str:
-    """An URL of loopback where nobody listens."""
+    """Returns an URL on loopback with a free port."""
     return f"{scheme}://127.0.0.1:{free_port()}"
 
 
 @contextmanager
 def etcd(folder: Path) -> Iterator[EngineHarness]:
-    """etcd as one member, for everybody."""
+    """Runs etcd with one member, without access control."""
     client = free_url()
     engine = etcd_process(folder, client, {"souk": free_url()})
     # etcd gives no lease below 2 s.
@@ -101,7 +101,7 @@ def etcd(folder: Path) -> Iterator[EngineHarness]:
 
 @contextmanager
 def eureka(folder: Path) -> Iterator[EngineHarness]:
-    """Eureka with intervals that suit a test."""
+    """Runs Eureka with intervals that are short enough for tests."""
     port = free_port()
     server = {
         "enable-self-preservation": "false",
@@ -118,12 +118,12 @@ def eureka(folder: Path) -> Iterator[EngineHarness]:
         folder,
     )
     url = f"eureka://127.0.0.1:{port}/eureka?lease=2&poll=0.2&settle=1"
-    # Every instance sends a heartbeat of its own, three in a lease: 150 would be more than a busy machine answers.
+    # Each instance sends its own heartbeats, three in a lease: for 150 instances a busy machine is too slow.
     yield from killed(EngineHarness(url, 6.0, many=50, engine=engine))
 
 
 def killed(harness: Engine) -> Iterator[Engine]:
-    """Gives it, and kills it at the end."""
+    """Yields a harness, and kills its engine at the end."""
     try:
         yield harness
     finally:

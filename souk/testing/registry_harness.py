@@ -1,4 +1,4 @@
-"""What tests of a registry need: the registry itself, to start and to stop, and somebody who watches it."""
+"""Helpers for tests of a registry: a harness that starts and stops it, and a watcher of one service."""
 
 import asyncio
 import sys
@@ -13,21 +13,21 @@ from souk.discovery.registry import Change, Changed, Instance, Joined, Left, Reg
 from souk.kernel.clock import SystemClock
 
 PATIENCE = 60.0
-"""Seconds after which something that should have happened has failed the test."""
+"""Seconds after which an expected event that did not happen fails the test."""
 
 ALL = frozenset({"version", "zone", "weight", "metadata"})
 
 
 @dataclass
 class RegistryHarness(ABC):
-    """One registry, and how it is reached. A test class gives it as the fixture `harness`, started.
+    """One registry under test. A test class provides it, started, as the fixture `harness`.
 
-    url: what `open_registry` takes; stays the same over a restart.
-    lease: the most seconds until one that was killed is told as left.
-    tells: which of an instance's texts and numbers the registry can hold.
-    registers: whether instances register themselves. Where they do not, `announcer` is the test's own
-    way to change what the registry knows, and what only concerns registrations is not tested.
-    many: how many instances of one service are registered at once, in the test of that.
+    url: the URL for `open_registry`; it stays the same over a restart.
+    lease: the most seconds until an instance that was killed is reported as left.
+    tells: the optional fields of an instance that the registry can hold.
+    registers: whether instances register themselves. Where they do not, `announcer` is the test's own way to
+    change the registry's content, and tests of registrations are skipped.
+    many: the number of instances in the test that registers many of one service.
     """
 
     url: str = ""
@@ -38,33 +38,33 @@ class RegistryHarness(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Starts the registry again where it was, with or without what it knew; returns when it answers."""
+        """Starts the registry at its address, with or without its former content; returns when it answers."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Kills the registry; returns when it does not answer any more."""
+        """Kills the registry; returns when it no longer answers."""
 
     async def settled(self) -> None:
-        """Waits, after a restart, until the registry must know who is there and who is not any more."""
+        """Waits, after a restart, until the registry must know which instances live and which have gone."""
         await asyncio.sleep(1.5 * self.lease)
 
     async def open(self) -> Registry:
-        """The adapter that is tested."""
+        """Opens the adapter under test."""
         return await open_registry(self.url, SystemClock())
 
     async def announcer(self) -> Registry:
-        """Where instances are registered: another client of the same registry."""
+        """Opens another client of the same registry, by which instances are registered."""
         return await self.open()
 
     def expected(self, instance: Instance) -> Instance:
-        """The instance as a watch tells it."""
+        """Returns the instance as a watch must report it."""
         plain = Instance(instance.service, instance.id, instance.address)
         return replace(plain, **{name: getattr(instance, name) for name in self.tells})
 
 
 @dataclass
 class Watcher:
-    """Somebody who watches one service, and finds contradictions in what is told."""
+    """Watches one service, and finds changes that contradict what was reported before; `wrong` is the first."""
 
     changes: list[Change] = field(default_factory=list)
     known: dict[str, Instance] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Watcher:
         self.known = applied(self.known, change)
 
     async def until(self, check: Callable[["Watcher"], bool]) -> None:
-        """Waits until `check` holds; it is looked at after each change."""
+        """Waits until `check` holds; it is called after each change."""
         try:
             async with asyncio.timeout(PATIENCE), self._changed:
                 await self._changed.wait_for(lambda: self.wrong or check(self))
@@ -105,19 +105,19 @@ class Watcher:
         assert not self.wrong, self.wrong
 
     async def knows(self, *instances: Instance) -> None:
-        """Waits until exactly these are known."""
+        """Waits until exactly these instances are known."""
         expected = {instance.id: instance for instance in instances}
         await self.until(lambda watcher: watcher.known == expected)
 
     @property
     def left(self) -> list[str]:
-        """The ids that were told as left."""
+        """The ids of the instances that were reported as left."""
         return [change.instance.id for change in self.changes if isinstance(change, Left)]
 
 
 @asynccontextmanager
 async def watching(registry: Registry, service: str) -> AsyncIterator[Watcher]:
-    """Watches inside the block; what goes wrong is raised at the end."""
+    """Watches a service inside the block; errors and contradictions are raised at its end."""
     watcher = Watcher()
     task = asyncio.ensure_future(watcher.follow(registry, service))
     try:
@@ -132,7 +132,7 @@ async def watching(registry: Registry, service: str) -> AsyncIterator[Watcher]:
 
 @asynccontextmanager
 async def opened(harness: RegistryHarness) -> AsyncIterator[Registry]:
-    """A client, closed at the end."""
+    """Opens a client and closes it at the end."""
     registry = await harness.open()
     try:
         yield registry
@@ -142,7 +142,7 @@ async def opened(harness: RegistryHarness) -> AsyncIterator[Registry]:
 
 @asynccontextmanager
 async def another_process(harness: RegistryHarness, instance: Instance) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that registered an instance and does nothing else; killed at the end."""
+    """Runs a process that has registered an instance and keeps its lease; it is killed at the end."""
     arguments = (harness.url, instance.service, instance.id, instance.address)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "souk.testing.registry_victim", *arguments, stdout=asyncio.subprocess.PIPE
@@ -159,7 +159,7 @@ async def another_process(harness: RegistryHarness, instance: Instance) -> Async
 
 
 async def eventually(check: Callable[[], bool]) -> None:
-    """Waits for what nobody notifies."""
+    """Polls until `check` holds, for conditions that nothing signals."""
     async with asyncio.timeout(PATIENCE):
         while not check():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

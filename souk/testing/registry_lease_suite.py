@@ -1,4 +1,4 @@
-"""What every registry guarantees of registrations: they last as long as their process."""
+"""Tests of registrations: they last as long as their process."""
 
 import asyncio
 import signal
@@ -10,13 +10,13 @@ from souk.testing.registry_harness import RegistryHarness, another_process, open
 
 
 def wants_registrations(harness: RegistryHarness) -> None:
-    """Skips a test where instances do not register themselves."""
+    """Skips a test for a registry in which instances do not register themselves."""
     if not harness.registers:
         pytest.skip("instances do not register themselves here")
 
 
 class LeaseSuite:
-    """Registrations of processes that live, hang, leave and die. Needs the fixtures of WatchSuite."""
+    """Tests of registrations whose processes run, hang, leave and die. It needs the fixtures of WatchSuite."""
 
     async def test_a_process_that_is_killed_has_left(
         self, harness: RegistryHarness, registry: Registry, service: str
@@ -53,7 +53,7 @@ class LeaseSuite:
         await announcer.register(instance)
         async with watching(registry, service) as watcher:
             await watcher.knows(harness.expected(instance))
-            await asyncio.sleep(1.5 * harness.lease)  # there is nothing to wait for: it is about what is not told
+            await asyncio.sleep(1.5 * harness.lease)  # a plain wait: nothing must be reported
             assert [type(change) for change in watcher.changes] == [Joined]
 
     async def test_closing_leaves_with_every_registration(

@@ -1,4 +1,4 @@
-"""The real Consul and etcd where not everybody may ask."""
+"""Real Consul and etcd servers with TLS and access control."""
 
 import asyncio
 import json
@@ -16,44 +16,44 @@ from souk.testing.registry_engines import EngineHarness, consul_process, etcd_pr
 from souk.testing.registry_harness import PATIENCE
 
 CONSUL_POLICY = 'service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }'
-"""All that a token needs; docs/registries.md says so."""
+"""The rules that a token for Souk needs, as docs/registries.md lists them."""
 AGENT_POLICY = 'node_prefix "" { policy = "write" }'
-"""The same of the agent's own, without which it cannot tell its servers that a service has gone."""
+"""The rules of the agent's own token, which it needs to report to its servers that a service has gone."""
 
 
 @dataclass
 class Secured(EngineHarness):
-    """An engine behind TLS that wants to see certificates, which `authority` signs, and for Consul tokens."""
+    """An engine behind TLS that requires client certificates, signed by `authority`, and in Consul's case tokens."""
 
     authority: Authority | None = None
     management: str = ""
     _token: str = field(default="", init=False)
 
     def with_token(self, token: str) -> str:
-        """The URL for who has that token."""
+        """Returns the URL with another token, or without one."""
         return self.url.replace(f":{self._token}@", f":{token}@" if token else "")
 
     @property
     def without_certificate(self) -> str:
-        """The URL for who shows none."""
+        """The URL for a client without a certificate."""
         return self.url.partition("&cert=")[0]
 
     async def token(self, rules: str) -> str:
-        """A new token that may do what the rules say."""
+        """Creates a token with these rules."""
         name = f"souk-{uuid4().hex}"
         await self._managed("/v1/acl/policy", {"Name": name, "Rules": rules})
         answer = await self._managed("/v1/acl/token", {"Policies": [{"Name": name}]})
         return str(answer["SecretID"])
 
     async def revoke(self, token: str) -> None:
-        """Takes a token away."""
+        """Deletes a token."""
         headers = {"X-Consul-Token": self.management}
         async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
             found = await client.get(f"{self.api}/v1/acl/token/self", headers={"X-Consul-Token": token})
             (await client.delete(f"{self.api}/v1/acl/token/{found.json()['AccessorID']}")).raise_for_status()
 
     async def let_in(self) -> None:
-        """Makes the token in the URL, and the agent's own, once."""
+        """Creates the token of the URL and that of the agent, once."""
         if not self._token:
             await self._managed("/v1/agent/token/agent", {"Token": await self.token(AGENT_POLICY)})
             self._token = await self.token(CONSUL_POLICY)
@@ -61,7 +61,7 @@ class Secured(EngineHarness):
 
     async def _managed(self, path: str, body: object) -> dict[str, object]:
         headers = {"X-Consul-Token": self.management}
-        # Consul knows its first token only once it has elected itself.
+        # Consul accepts the management token only once it has elected itself leader.
         async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False, headers=headers) as client:
             while not (answer := await client.put(f"{self.api}{path}", json=body)).is_success:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -76,7 +76,7 @@ def _shown(authority: Authority) -> str:
 
 @contextmanager
 def secured_consul(folder: Path) -> Iterator[Secured]:
-    """Consul that denies everything to whoever has no token, with HTTPS for those who show a certificate."""
+    """Runs Consul that requires a token for everything, and a client certificate over HTTPS."""
     authority, port, management = Authority(folder), free_port(), str(uuid4())
     cert, key = authority.issue("consul")
     tls = {"ca_file": str(authority.ca), "cert_file": str(cert), "key_file": str(key), "verify_incoming": True}
@@ -92,7 +92,7 @@ def secured_consul(folder: Path) -> Iterator[Secured]:
 
 @contextmanager
 def secured_etcd(folder: Path) -> Iterator[Secured]:
-    """etcd that serves those who show a certificate; its health is told to anybody."""
+    """Runs etcd that requires a client certificate; its health check needs none."""
     authority, client, health = Authority(folder), free_url("https"), free_url()
     cert, key = authority.issue("etcd")
     engine = etcd_process(

@@ -1,7 +1,7 @@
-"""What every adapter of `souk.discovery.registry` guarantees, as tests.
+"""The conformance suite of the adapters of `souk.discovery.registry`.
 
-A test class derives from RegistrySuite and gives it the fixture `harness`: a RegistryHarness that has
-started. Nothing but the services of one test has to be new for each: every test makes up its own.
+A test class derives from RegistrySuite and gives it the fixture `harness`, a started RegistryHarness. Tests may
+share one registry, because each uses a service name of its own.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ ODD_TEXT = "a=b; c:\"d\" <e&f> 'g' \\ % ü 店 {}"
 
 
 def order(service: str, number: int = 1) -> Instance:
-    """An instance that says all that it can."""
+    """Makes an instance with all optional fields."""
     return Instance(
         service,
         f"{service}-{number}",
@@ -36,7 +36,7 @@ def order(service: str, number: int = 1) -> Instance:
 
 
 class WatchSuite:
-    """What a watch tells."""
+    """Tests of what a watch reports."""
 
     @pytest.fixture
     def service(self) -> str:
@@ -174,7 +174,7 @@ class WatchSuite:
         changes = registry.watch(service)
         assert (await asyncio.wait_for(anext(changes), PATIENCE)).instance == harness.expected(order(service))
         await changes.aclose()
-        # The registry itself may be in this process, and has to notice.
+        # The registry itself may run in this process, and needs time to notice.
         await eventually(lambda: len(asyncio.all_tasks()) <= before)
 
     @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ class WatchSuite:
 
 
 class RegistrySuite(WatchSuite, LeaseSuite, AwaySuite):
-    """All of it."""
+    """All tests of a registry."""

@@ -1,4 +1,4 @@
-"""What tests of the relay need: a service that hears events, and a relay that runs for a while."""
+"""Helpers for tests of the relay: services that consume events, and a relay that runs inside a block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -29,7 +29,7 @@ NUMBER = Int64Value.DESCRIPTOR.full_name
 
 @dataclass
 class Listener:
-    """A handler that remembers what it heard; `react` may raise instead."""
+    """A handler that records the events it handled; `react` may raise to fail one."""
 
     react: Callable[[Event], None] = lambda event: None
     received: list[Event] = field(default_factory=list)
@@ -45,22 +45,22 @@ class Listener:
 
     @property
     def numbers(self) -> list[int]:
-        """The payloads, in the order in which they were handled."""
+        """The payloads of the handled events, in order."""
         return [unpack(event, Int64Value).value for event in self.received]
 
     async def until(self, check: Callable[[], bool], seconds: float = 10.0) -> None:
-        """Waits until `check` holds; it is looked at after each event."""
+        """Waits until `check` holds; it is called after each event."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(check)
 
     async def has(self, *numbers: int) -> None:
-        """Waits until these were heard, in this order, and nothing else."""
+        """Waits until exactly these were handled, in this order."""
         await self.until(lambda: len(self.numbers) >= len(numbers))
         assert self.numbers == list(numbers)
 
 
 class _Sink(EventSinkServicer):
-    """Believes, without a token, that it is called by the service in which the events happened."""
+    """Accepts calls without a token, as if they came from the events' source service."""
 
     async def Deliver(self, request: Any, context: Any) -> DeliverResponse:
         with use(CallContext(caller=Caller(service="source"))):
@@ -68,7 +68,7 @@ class _Sink(EventSinkServicer):
 
 
 class Services:
-    """Services that hear events, each a gRPC server on a loopback port, or away."""
+    """Services that consume events; each is a gRPC server on a loopback port, running or stopped."""
 
     def __init__(self) -> None:
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -76,7 +76,7 @@ class Services:
         self._ports: dict[str, int] = {}
 
     async def start(self, name: str, consumers: Mapping[str, Handler]) -> None:
-        """Starts a service; again on its old port if it was there before."""
+        """Starts a service, on its old port if it ran before."""
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         add_EventSinkServicer_to_server(_Sink(consumers), server)
         self._ports[name] = server.add_insecure_port(f"127.0.0.1:{self._ports.get(name, 0)}")
@@ -88,14 +88,14 @@ class Services:
         await self._servers.pop(name).stop(None)
 
     def channel(self, name: str) -> grpc.aio.Channel:
-        """A channel to a service, whether it is there or away."""
+        """Returns a channel to a service, whether it runs or not."""
         if name not in self._channels:
             options = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50)]
             self._channels[name] = grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[name]}", options=options)
         return self._channels[name]
 
     async def close(self) -> None:
-        """Stops all of them."""
+        """Stops all services and closes the channels."""
         for channel in self._channels.values():
             await channel.close()
         for name in list(self._servers):
@@ -103,11 +103,11 @@ class Services:
 
 
 QUICK = RelaySettings(delivery=DeliverySettings(backoff=Backoff(0.01, 0.05), poll=0.1), poll=0.1, linger=0.0, lease=5.0)
-"""Settings that do not keep a test waiting."""
+"""Settings with short waits."""
 
 
 class World:
-    """One database with an outbox, and services around it."""
+    """One database with an outbox, and the services that consume its events."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -124,7 +124,7 @@ class World:
         types: tuple[str, ...] = (NUMBER,),
         clock: Clock | None = None,
     ) -> Relay:
-        """A relay to these (service, consumer); it does not run yet."""
+        """Makes a relay to these pairs (service, consumer); it does not run yet."""
         return Relay(
             self.database,
             [(service, Route(service, consumer, types)) for service, consumer in consumers],
@@ -147,18 +147,18 @@ class World:
             await self.database.run(work)
 
     async def rows(self, sql: str) -> list[Row]:
-        """What a query finds."""
+        """Returns the rows of a query."""
         return await self.database.read(lambda tx: tx.fetch(sql))
 
     async def all_delivered(self) -> bool:
-        """Whether nobody waits for any event."""
+        """Tells whether every event was routed and delivered."""
         left = await self.rows("SELECT seq FROM souk_outbox_delivery WHERE state <> 'delivered'")
         return not left and not await self.rows("SELECT seq FROM souk_outbox WHERE NOT routed")
 
 
 @asynccontextmanager
 async def running(relay: Relay) -> AsyncIterator[Relay]:
-    """Runs a relay inside the block; what it fails with is raised at the end."""
+    """Runs a relay inside the block; its error, if it fails, is raised at the end."""
     task = asyncio.ensure_future(relay.run())
     try:
         yield relay
@@ -169,7 +169,7 @@ async def running(relay: Relay) -> AsyncIterator[Relay]:
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
-    """Waits until `check` holds, for what nobody notifies."""
+    """Polls until `check` holds, for conditions that nothing signals."""
     async with asyncio.timeout(seconds):
         while not await check():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -1,7 +1,6 @@
-"""What several relays on one database guarantee, and what the inbox does.
+"""The conformance suite of several relays on one database, and of the inbox.
 
-A test class derives from RelaysSuite and gives it a fixture `database`: one that is empty but for
-the platform's tables.
+A test class derives from RelaysSuite and gives it a fixture `database` that holds only the platform's tables.
 """
 
 import asyncio
@@ -25,11 +24,11 @@ T = TypeVar("T")
 
 
 class Crash(BaseException):
-    """The process died here."""
+    """Stands for the death of the process."""
 
 
 class Gate:
-    """A broker that holds every delivery until it is let through."""
+    """A broker that holds every delivery until `open` is set."""
 
     def __init__(self) -> None:
         self.taken: list[Event] = []
@@ -44,7 +43,7 @@ class Gate:
 
 
 class Watched:
-    """A database that tells of the first transaction which ends after an event was handled."""
+    """A database that sets `recorded` when the first transaction ends that began after an event was handled."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,7 +55,7 @@ class Watched:
         self._handled = True
 
     async def run(self, work: Work[T], *, guarded: bool = False) -> T:
-        """As the database does."""
+        """Runs the work in the database, and notes its end."""
         counts = self._handled
         try:
             return await self._database.run(work, guarded=guarded)
@@ -69,7 +68,7 @@ class Watched:
 
 
 class RelaysSuite:
-    """Crashes, take-overs, repeats."""
+    """Tests of crashes, take-overs and repeats."""
 
     @pytest.fixture
     async def world(self, database: Database) -> AsyncIterator[World]:

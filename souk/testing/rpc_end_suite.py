@@ -1,4 +1,4 @@
-"""How unary calls end, and what a handler runs in, as tests; plain grpc.aio passes all but `RefusalSuite`."""
+"""Conformance tests of how unary calls end and of a handler's context; plain grpc.aio passes all but `RefusalSuite`."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EndSuite:
-    """Deadline and cancellation end a call at both ends."""
+    """Tests that deadline and cancellation end a call at both ends."""
 
     async def test_a_deadline_ends_it(self, probe: "ProbeAsyncStub") -> None:
         key = fresh()
@@ -82,7 +82,7 @@ class EndSuite:
 
 
 class HandlerSuite:
-    """What a handler runs in."""
+    """Tests of the context in which a handler runs."""
 
     async def test_a_context_of_its_own(self, probe: "ProbeAsyncStub") -> None:
         first = await probe.Unary(pb.Ask(what="mark-context", key="one"))
@@ -103,7 +103,7 @@ class HandlerSuite:
 
 
 class RefusalSuite:
-    """What Souk adds: refusals by contract, and nothing internal in any status."""
+    """Tests of what Souk adds to gRPC: refusals by contract, and no internal text in any status."""
 
     async def test_a_listed_reason_is_a_refusal(self, probe: "ProbeAsyncStub") -> None:
         error = await failure(probe.Unary(pb.Ask(what="refuse")))

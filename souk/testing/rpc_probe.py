@@ -1,7 +1,7 @@
-"""The servicer that the suite of calls is run against: a plain grpc.aio one, told by its request what to do.
+"""The servicer for the conformance suites of calls: a plain grpc.aio servicer whose requests say what it must do.
 
-python -m souk.testing.rpc_probe        serves it in a process of its own, until its input ends: over gRPC
-                                        and over Connect, whose addresses it prints in one line
+python -m souk.testing.rpc_probe        serves it over gRPC and over Connect until its input ends, and prints
+                                        both addresses in one line
 """
 
 import asyncio
@@ -35,7 +35,7 @@ MARK: ContextVar[str] = ContextVar("mark", default="")
 
 
 def tokens(service: str) -> CallerTokens:
-    """Tokens in the name of a service."""
+    """Makes the caller tokens of a service."""
     return CallerTokens(KEY, service, SystemClock())
 
 
@@ -45,7 +45,7 @@ class _Status(grpc.Status):
 
 
 class Probe(probe_pb2_grpc.ProbeServicer):
-    """Records what happens to its calls as named events, for which `wait-for` waits."""
+    """Does what each request says, and sets named events, for which the request `wait-for` waits."""
 
     def __init__(self) -> None:
         self.events: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -64,7 +64,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
             self.events[f"written {request.key}"].set()
             if request.what:
                 await getattr(self, "_" + request.what.replace("-", "_"))(request, context)
-        except (asyncio.CancelledError, GeneratorExit):  # the latter where it is cancelled while an answer is written
+        except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit when it is cancelled while an answer is written
             self.events[f"cancelled {request.key}"].set()
             raise
 
@@ -85,7 +85,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
                 await getattr(self, "_" + request.what.replace("-", "_"))(request, context)
             yield pb.Answer(number=request.count, payload=request.payload)
 
-    # Generated types know of no handler that writes; grpc.aio takes one.
+    # The generated types do not allow a handler that writes; grpc.aio does.
     async def ReadWrite(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.Ask], context: Context
     ) -> None:
@@ -271,7 +271,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
 
 
 async def _main() -> None:
-    configure(LogSettings(), sys.stderr)  # output carries the address, and nobody reads it after that
+    configure(LogSettings(), sys.stderr)  # stdout is for the addresses alone
     dispatcher = Dispatcher(tokens("probe"))
     dispatcher.add(Probe(), pb.DESCRIPTOR.services_by_name["Probe"])  # type: ignore[abstract]  # Missing is missing
     server, connect = await serve(dispatcher), await serve_connect(dispatcher)

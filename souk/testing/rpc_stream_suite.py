@@ -1,4 +1,4 @@
-"""What every transport guarantees for calls with a stream in them, as tests; plain grpc.aio passes them, too."""
+"""The conformance suite of transports for streaming calls; plain grpc.aio passes all but `HeldSuite`."""
 
 import asyncio
 import gc
@@ -20,19 +20,19 @@ BLOCK = b"x" * 10_000
 
 
 def asks(*counts: int) -> Iterator[pb.Ask]:
-    """A request for each count."""
+    """Makes a request for each count."""
     return (pb.Ask(count=count) for count in counts)
 
 
 async def later(*counts: int) -> AsyncIterator[pb.Ask]:
-    """The same, asynchronously."""
+    """Yields a request for each count, asynchronously."""
     for count in counts:
         await asyncio.sleep(0)
         yield pb.Ask(count=count)
 
 
 class ShapeSuite:
-    """All shapes, in both styles, at both ends."""
+    """Tests of all kinds of streaming calls, in both styles, at both ends."""
 
     async def test_down(self, probe: "ProbeAsyncStub") -> None:
         call = probe.Down(pb.Ask(count=3))
@@ -101,7 +101,7 @@ class ShapeSuite:
 
 
 class StreamEndSuite:
-    """How a stream ends."""
+    """Tests of how a stream ends."""
 
     async def test_messages_before_a_status_arrive(self, probe: "ProbeAsyncStub") -> None:
         call = probe.Down(pb.Ask(count=3, what="abort"))
@@ -187,7 +187,7 @@ class StreamEndSuite:
 
 
 class FlowSuite:
-    """Streams are bounded."""
+    """Tests that the buffers of a stream are bounded."""
 
     async def test_a_callee_waits_for_a_slow_reader(self, probe: "ProbeAsyncStub") -> None:
         key = fresh()
@@ -250,7 +250,7 @@ class FlowSuite:
 
 
 class HeldSuite:
-    """What Souk adds to streams."""
+    """Tests of what Souk adds to gRPC's streams."""
 
     async def test_a_stream_that_nobody_holds_is_cancelled(self, probe: "ProbeAsyncStub") -> None:
         key = fresh()

@@ -1,7 +1,6 @@
-"""What every transport guarantees for unary calls, as tests; plain grpc.aio passes them, too.
+"""The conformance suite of transports for unary calls; plain grpc.aio passes it too.
 
-A test module subclasses the suites and gives the fixture `probe`, a stub of `Probe` served by
-`souk.testing.rpc_probe.Probe`.
+A test module derives from the suites and gives the fixture `probe`, a stub of `souk.testing.rpc_probe.Probe`.
 """
 
 import asyncio
@@ -22,31 +21,31 @@ OTHERS = ("souk-caller", "traceparent")
 
 
 def fresh() -> str:
-    """A key that no other test uses."""
+    """Makes a key that no other test uses."""
     return uuid4().hex
 
 
 async def happened(probe: "ProbeAsyncStub", event: str) -> None:
-    """Waits until the servicer has seen an event."""
+    """Waits until the servicer has set an event."""
     await probe.Unary(pb.Ask(what="wait-for", notes=[event]), timeout=5)
 
 
 async def failure(call: object) -> grpc.aio.AioRpcError:
-    """How a call fails."""
+    """Returns the error that a call raises."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call  # type: ignore[misc]  # any kind of call
     return raised.value
 
 
 async def received_pairs(probe: "ProbeAsyncStub", metadata: object) -> list[str]:
-    """What of the given metadata arrives, in order."""
+    """Returns the given metadata that arrives at the handler, in order."""
     answer = await probe.Unary(pb.Ask(what="metadata"), metadata=metadata)  # type: ignore[arg-type]  # the stub wants one class
     pairs = [answer.seen[str(index)] for index in range(len(answer.seen))]
     return [pair for pair in pairs if not any(other in pair for other in OTHERS)]
 
 
 class MessageSuite:
-    """Messages are copies, of limited size."""
+    """Tests that messages are copied, and limited in size."""
 
     async def test_answers_what_it_was_asked(self, probe: "ProbeAsyncStub") -> None:
         answer = await probe.Unary(pb.Ask(what="echo", count=3, payload=b"\x00\xff", notes=["a", "b"]))
@@ -83,7 +82,7 @@ class MessageSuite:
 
 
 class StatusSuite:
-    """How a handler ends a call is what the caller learns."""
+    """Tests that the caller gets the status with which a handler ends a call."""
 
     async def test_abort(self, probe: "ProbeAsyncStub") -> None:
         error = await failure(probe.Unary(pb.Ask(what="abort")))
@@ -128,7 +127,7 @@ class StatusSuite:
 
 
 class MetadataSuite:
-    """Metadata goes both ways, by gRPC's rules."""
+    """Tests that metadata goes both ways, by gRPC's rules."""
 
     async def test_pairs_arrive(self, probe: "ProbeAsyncStub") -> None:
         given = (("raw-bin", b"\x00\xff"), ("a_b.c-9", ""), ("s", " x "))

@@ -1,9 +1,9 @@
-"""Dies at a named point of a saga, starts again, and tells what is wrong once all is at rest.
+"""Kills a process at a named fault point of a saga, resumes the saga in a new one, and checks the result.
 
     python -m souk.testing.saga_crash FOLDER [--forgetful] SCENARIO:POINT ...
 
-One JSON line a case: {"case": ..., "struck": whether it died there, "violations": [...]}. A process
-of its own for each life: forked from this one, which has everything imported and no event loop.
+It prints one JSON line for each case: {"case": ..., "struck": whether it died there, "violations": [...]}. Each
+life is a process of its own, forked from this one, which has everything imported and no event loop.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ SCENARIOS: dict[str, dict[str, list[str]]] = {
     "down": {"bank": [LOST] + [VANISH] * 1000},
     "undo lost": {"bank": [VANISH, REFUSE], "bank undo": [VANISH, LOST], "stock undo": [LOST]},
 }
-"""What the participants meet in the life that dies; in the next one all is well, or as below."""
+"""What the participants do in the first life; in the next one calls succeed, except in the scenario "declined"."""
 
 SETTINGS = SagaSettings(claim=0.02, poll=0.02, pause=0.002, longest_pause=0.02)
 DEADLINE = 60.0
@@ -36,7 +36,7 @@ _ARGUMENT_ERROR = 2
 
 
 class NextLifeClock(SystemClock):
-    """The clock of the next life: the lease of the last one is over."""
+    """The clock of the next life: by it the lease of the first life has expired."""
 
     def now(self) -> int:
         return super().now() + round((SETTINGS.lease + 1) * MICROSECONDS)
@@ -49,7 +49,7 @@ def _prepare(shop: Shop, scenario: str) -> None:
 
 
 async def first_life(folder: Path, scenario: str, point: str, idempotent: bool) -> None:
-    """Runs a saga until it strikes `point`, or to its end."""
+    """Runs a saga until it reaches `point`, where the process dies, or to its end."""
     deadline = 0.05 if scenario == "down" else DEADLINE
     shop = await Shop.open(folder, idempotent=idempotent, deadline=deadline)
     _prepare(shop, scenario)
@@ -63,7 +63,7 @@ async def first_life(folder: Path, scenario: str, point: str, idempotent: bool) 
 
 
 async def next_life(folder: Path, scenario: str, idempotent: bool) -> list[str]:
-    """Starts again on what is there, waits until all is at rest, and looks."""
+    """Resumes the saga, waits until it has ended, and returns the violations."""
     clock = NextLifeClock()
     shop = await Shop.open(folder, clock=clock, idempotent=idempotent)
     if scenario == "declined":
@@ -82,14 +82,14 @@ async def next_life(folder: Path, scenario: str, idempotent: bool) -> list[str]:
 
 
 def live(life: Callable[[], Coroutine[None, None, object]]) -> tuple[int, str]:
-    """Runs one life in a process of its own; returns its exit status and what it said."""
+    """Runs one life in a process of its own; returns its exit status and its result as JSON."""
     ear, mouth = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.close(ear)
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # logs are no results
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # logs must not mix with the results
             os.write(mouth, json.dumps(asyncio.run(life())).encode())
             status = 0
         except BaseException:
@@ -103,7 +103,7 @@ def live(life: Callable[[], Coroutine[None, None, object]]) -> tuple[int, str]:
 
 
 def crash(folder: Path, scenario: str, point: str, *, idempotent: bool) -> dict[str, object]:
-    """Two lives of one saga; `violations` is empty if the second put everything right."""
+    """Runs the two lives of one case; `violations` is empty if the second one completed the saga correctly."""
     folder.mkdir(parents=True)
     status, _ = live(lambda: first_life(folder, scenario, point, idempotent))
     again, output = live(lambda: next_life(folder, scenario, idempotent))
@@ -113,7 +113,7 @@ def crash(folder: Path, scenario: str, point: str, *, idempotent: bool) -> dict[
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the cases in turn."""
+    """Runs the cases one after the other, and returns the exit status."""
     if not arguments:
         return _ARGUMENT_ERROR
     configure(LogSettings())

@@ -1,9 +1,9 @@
-"""A saga with participants of its own, to be run through every accident.
+"""A saga with participants of its own, for tests of every failure.
 
     reserve (stock) -> charge (bank) -> confirm | -> ship (depot)
 
-Each participant keeps what it did under its key in a SQLite file of its own, so it outlives the
-process that called it. Its `effects` add up to 1 for what stands and to 0 for what was taken back.
+Each participant records what it did under a key in a SQLite file of its own, which survives the process that
+called it. Its `effects` add up to 1 for a step that stands and to 0 for one that was undone.
 """
 
 import asyncio
@@ -32,15 +32,15 @@ from souk.store.sqlite.database import SqliteDatabase
 
 FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 PATIENCE = 10.0
-"""How long a test waits for what must happen, in seconds."""
+"""Seconds that a test waits for an expected event."""
 
 REFUSE, NOT_SENT, LOST, VANISH, TURNED_AWAY = "refuse", "not sent", "lost", "vanish", "turned away"
-"""What a call may meet: a refusal; no way out; its answer is lost; it never arrives, and nobody says so; it is
-turned away before anybody looks at it."""
+"""How a call may fail: it is refused; it is not sent; its answer is lost; the call itself is lost; it is
+refused because the caller is not believed."""
 
 
 def refused(reason: str) -> CallFailed:
-    """What a stub raises for a final refusal with a status."""
+    """Makes the error that a stub raises for a final refusal with a status."""
     status = encode(DomainError(reason, "no means no"), FAILED_PRECONDITION, "test")
     trailing = grpc.aio.Metadata((STATUS_KEY, status))
     refusal = Reason(reason, FAILED_PRECONDITION, 409, final=True)
@@ -48,22 +48,22 @@ def refused(reason: str) -> CallFailed:
 
 
 def turned_away() -> CallFailed:
-    """What a stub raises when the participant does not believe who is calling."""
+    """Makes the error that a stub raises when the participant does not accept the caller's identity."""
     code = grpc.StatusCode.PERMISSION_DENIED
     refusal = Reason(FORBIDDEN, code, 403, final=True)
     return CallFailed(code, details="the caller may not do this", outcome=CallOutcome.REFUSED, refusal=refusal)
 
 
 def lost() -> CallFailed:
-    """What a stub raises when no answer comes."""
+    """Makes the error that a stub raises when no answer comes."""
     return CallFailed(grpc.StatusCode.UNAVAILABLE, details="connection reset")
 
 
 @dataclass
 class Participant:
-    """Keyed, idempotent, with a memory; an undo of what never happened blocks a late do.
+    """A participant whose calls are idempotent by key and durable; an undo of an unknown key blocks a late do.
 
-    `does` and `undoes` are what the next calls meet; one that meets an event waits for it first.
+    `does` and `undoes` are the failures of the next calls; a call whose entry is an event waits for it first.
     """
 
     path: Path
@@ -82,7 +82,7 @@ class Participant:
         self._file.execute("CREATE TABLE IF NOT EXISTS effect (key TEXT NOT NULL, amount INTEGER NOT NULL)")
 
     async def do(self, call: StepCall) -> Message:
-        """Does it, once."""
+        """Makes the effect of a step, once for each key."""
         meets = await self._arrive("do", call.key, self.does)
         if self._undone(call.key):
             raise refused("TAKEN_BACK")
@@ -97,7 +97,7 @@ class Participant:
         return StringValue(value=f"did {call.key}")
 
     async def undo(self, call: StepCall) -> None:
-        """Takes it back, once."""
+        """Undoes the effect of a step, once for each key."""
         meets = await self._arrive("undo", call.key, self.undoes)
         before = self._undone(call.key)
         with self._file:
@@ -108,7 +108,7 @@ class Participant:
             raise lost()
 
     def effects(self, subject: str) -> int:
-        """What stands for a subject."""
+        """Returns the sum of the effects for a subject."""
         sql = "SELECT coalesce(sum(amount), 0) FROM effect WHERE key LIKE ? || ':%'"
         return int(self._file.execute(sql, (subject,)).fetchone()[0])
 
@@ -139,7 +139,7 @@ class Participant:
 
 @dataclass
 class Shop:
-    """The service that runs the saga: its database, and its three participants."""
+    """The service that runs the saga: its database and its three participants."""
 
     folder: Path
     database: Database
@@ -151,7 +151,7 @@ class Shop:
     async def open(
         cls, folder: Path, *, clock: Clock | None = None, database: Database | None = None, **options: float | bool
     ) -> "Shop":
-        """On the files in `folder`, which stay, or on a database of another engine."""
+        """Opens it on the files in `folder`, which are kept, or on a database of another engine."""
         if database is None:
             database = await SqliteDatabase.open(folder / "shop.db", clock=clock or SystemClock())
         await migrate(database, platform_migrations(), PLATFORM)
@@ -170,7 +170,7 @@ class Shop:
         self.stock, self.bank, self.depot = self.participants
 
     def saga(self) -> Saga:
-        """The saga; its hooks write the subject's story."""
+        """Makes the saga; its hooks write the subject's story."""
         limit = self.try_timeout
         return Saga(
             "place",
@@ -193,7 +193,7 @@ class Shop:
         return await self.database.run(work)
 
     async def story(self, subject: str = "O-1") -> list[str]:
-        """What the hooks wrote, in order."""
+        """Returns what the hooks wrote, in order."""
 
         async def work(tx: Transaction) -> list[str]:
             rows = await tx.fetch("SELECT what FROM story WHERE subject = $1 ORDER BY place", subject)
@@ -225,7 +225,7 @@ class Shop:
 
 
 async def violations(shop: Shop, progress: SagaProgress | None, subject: str = "O-1") -> list[str]:
-    """What is wrong with a subject at rest; `progress` is None when its saga was never recorded."""
+    """Returns what is wrong with a subject whose saga has ended; `progress` is None if it was never recorded."""
     effects = [participant.effects(subject) for participant in shop.participants]
     story = await shop.story(subject)
     if progress is None:

@@ -1,4 +1,4 @@
-"""A contract with a field of every kind, made without protoc, for tests of what reads contracts."""
+"""A contract with a field of every kind, made without protoc, for tests of code that reads contracts."""
 
 from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
 from google.protobuf.message import Message
@@ -95,7 +95,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 
 
 def sample_messages() -> tuple[type[Message], type[Message]]:
-    """`Everything`, with a field of every kind, and `Child`, with fields that must be given and a child of its own."""
+    """Makes `Everything`, with a field of every kind, and `Child`, with required fields and a child of its own."""
     everything, child = (_pool().FindMessageTypeByName(f"sample.{name}") for name in ("Everything", "Child"))
     return GetMessageClass(everything), GetMessageClass(child)
 

@@ -1,5 +1,5 @@
-"""What every client of ours knows of a request that was lost: any octet of it handed to a socket, and it may
-have happened. Run against a real server behind a `CuttingRelay`."""
+"""The conformance suite of clients for requests that are lost: a request of which any octet was handed to a socket
+may have happened. It runs against a real server behind a `CuttingRelay`."""
 
 import asyncio
 from typing import Protocol
@@ -14,17 +14,17 @@ ANSWER = b"the-answer-that-is-lost"
 
 
 class Sender(Protocol):
-    """A client, before a relay to its server."""
+    """A client whose calls go through a relay to its server."""
 
     relay: CuttingRelay
 
     async def send(self) -> Outcome:
-        """Makes a call that carries CALL and is answered with ANSWER; how it ended for the client."""
+        """Makes a call that carries CALL and is answered with ANSWER; returns its outcome for the client."""
         ...
 
 
 class SendingSuite:
-    """Needs a fixture `sender`."""
+    """Tests of lost requests. It needs a fixture `sender`."""
 
     @pytest.mark.parametrize("port", Port)
     @pytest.mark.parametrize("cut", Cut)
@@ -45,7 +45,7 @@ class SendingSuite:
 
     @pytest.mark.parametrize("cut", Cut)
     async def test_what_was_not_sent_after_a_lost_one_is_not_sent(self, sender: Sender, cut: Cut) -> None:
-        """Each request is judged by itself, once the client knows that its connection has ended."""
+        """Each request has an outcome of its own, once the client knows that its connection has ended."""
         sender.relay.arm(cut, Port.REFUSES)
         assert await sender.send() is Outcome.UNKNOWN
         async with asyncio.timeout(20):

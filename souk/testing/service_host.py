@@ -1,9 +1,9 @@
-"""A ServiceContext for one service under test: a migrated database of its own, and nothing around it.
+"""A ServiceContext for tests of one service: a migrated database of its own, and no other service.
 
     async with service_host(service, folder, clock=clock) as context:
         parts = await service.build(context)
 
-Opening a second one on the same folder after the first was left is a restart.
+A second one on the same folder, after the first has ended, acts as a restart.
 """
 
 import inspect
@@ -44,7 +44,7 @@ async def service_host(
     postgres_url: str | None = None,
     redis: Redis | None = None,
 ) -> AsyncIterator[ServiceContext]:
-    """A ServiceContext whose database, a SQLite file unless a URL says otherwise, is closed at the end."""
+    """Makes a ServiceContext and closes its database at the end: a SQLite file, unless `postgres_url` is given."""
     clock = clock or SystemClock()
     database: Database
     if postgres_url is None:
@@ -73,7 +73,7 @@ async def service_host(
 
 
 class HeldToContract:
-    """A servicer whose requests are checked first, as whatever serves it does."""
+    """Wraps a servicer, and checks requests against the limits of the contract first, as servers do."""
 
     def __init__(self, servicer: object) -> None:
         self._servicer = servicer
@@ -97,7 +97,7 @@ def require_listed(service: ServiceDescriptor, method: str, error: DomainError) 
 
 
 class AbortedError(Exception):
-    """What `abort` raises under test."""
+    """Raised by `CallRecord.abort`."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__(f"{code.name}: {details}")
@@ -105,13 +105,13 @@ class AbortedError(Exception):
 
 
 class CallRecord:
-    """Stands for a servicer's context: remembers what the servicer did with it."""
+    """A fake of a servicer's context, which records what the servicer does with it."""
 
     def __init__(self) -> None:
         self.trailing: dict[str, str] = {}
 
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
-        """Keeps it for the test."""
+        """Records the trailing metadata."""
         self.trailing = dict(trailing_metadata)
 
     async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:

@@ -1,4 +1,4 @@
-"""What every adapter of `souk.store.database` guarantees of statements that say what is likely."""
+"""Conformance tests of `souk.store.database`: statements with expected rows."""
 
 import asyncio
 from functools import partial
@@ -13,12 +13,12 @@ TAKE = "UPDATE item SET amount = amount - 1 WHERE name = $1 AND amount > 0"
 
 
 async def take(tx: Transaction, name: str) -> bool:
-    """Takes one of an item; False when there is none."""
+    """Takes one piece of an item; returns False when there is none."""
     return await tx.execute(TAKE, name, expect_rows=1) == 1
 
 
 class LikelySuite(StoreFixtures):
-    """An assumption is never seen outside the transaction, nor is what follows from a wrong one."""
+    """Tests that nothing that follows from a wrong expectation leaves the transaction."""
 
     @pytest.mark.parametrize("guarded", [True, False])
     async def test_what_is_likely_and_so(self, database: Database, guarded: bool) -> None:
@@ -98,7 +98,7 @@ class LikelySuite(StoreFixtures):
         assert await database.run(work, guarded=True) == (False, 0)
 
     async def test_the_last_of_many_at_once(self, database: Database, other: Database) -> None:
-        """Nobody takes what is not there, and nobody is told wrongly that they did."""
+        """No one takes a piece that does not exist, or gets a wrong answer about it."""
         await database.run(lambda tx: put(tx, "a", 20))
 
         async def work(tx: Transaction, number: int) -> bool:
@@ -125,7 +125,7 @@ class LikelySuite(StoreFixtures):
 
     @pytest.mark.parametrize("read", [True, False])
     async def test_an_error_that_rests_on_an_assumption_is_not_believed(self, database: Database, read: bool) -> None:
-        """What goes with a statement is done whatever that one finds: here what somebody else has done already."""
+        """Statements sent with a wrong expectation run all the same; here the next one violates a constraint."""
 
         async def work(tx: Transaction) -> bool:
             if not await take(tx, "a"):

@@ -1,4 +1,4 @@
-"""What event store, idempotency keys and migrations guarantee on every adapter of the database port."""
+"""Conformance tests of event store, idempotency keys and migrations, for every adapter of the database port."""
 
 import asyncio
 from pathlib import Path
@@ -30,7 +30,7 @@ def _event(number: int) -> NewEvent:
 
 
 class EventStoreSuite(_Migrated):
-    """Streams of events."""
+    """Tests of streams of events."""
 
     events = EventStore()
 
@@ -89,7 +89,7 @@ class EventStoreSuite(_Migrated):
 
 
 class IdempotencySuite(_Migrated):
-    """Keys, fingerprints, stored answers."""
+    """Tests of keys, fingerprints and stored answers."""
 
     keys = Idempotency()
 
@@ -204,7 +204,7 @@ class IdempotencySuite(_Migrated):
 
 
 class MigrationSuite:
-    """Numbered files, forward only."""
+    """Tests of migrations: numbered files, applied forward only."""
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:

@@ -1,7 +1,7 @@
-"""What every adapter of `souk.store.database` guarantees, as tests.
+"""The conformance suite of the adapters of `souk.store.database`.
 
-A test module subclasses the suites (here and in store_*_suite.py) and gives the fixture `opened`, which
-opens any number of `Database` objects on one and the same empty database and closes them at the end.
+A test module derives from the suites (here and in store_*_suite.py) and gives the fixture `opened`, which opens any
+number of `Database` objects on the same empty database and closes them at the end.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,25 +22,25 @@ _TABLES = (
 
 
 async def put(tx: Transaction, name: str, amount: int = 0) -> None:
-    """Writes one item."""
+    """Inserts one item."""
     await tx.execute("INSERT INTO item (name, amount) VALUES ($1, $2)", name, amount)
 
 
 async def names_in(database: Database) -> list[str]:
-    """The names of all items."""
+    """Returns the names of all items."""
     rows = await database.read(lambda tx: tx.fetch("SELECT name FROM item ORDER BY name"))
     return [row["name"] for row in rows]
 
 
 async def amount_of(database: Database, name: str) -> int:
-    """The amount of one item."""
+    """Returns the amount of one item."""
     row = await database.read(lambda tx: tx.fetch_one("SELECT amount FROM item WHERE name = $1", name))
     assert row is not None
     return int(row["amount"])
 
 
 async def increment(tx: Transaction) -> int:
-    """Reads, then writes: loses an update unless transactions are serialised."""
+    """Reads, then writes: an update is lost unless transactions are serialised."""
     row = await tx.fetch_one("SELECT amount FROM item WHERE name = $1", "counter")
     assert row is not None
     amount = int(row["amount"]) + 1
@@ -49,7 +49,7 @@ async def increment(tx: Transaction) -> int:
 
 
 class StoreFixtures:
-    """One database with two tables, and a second way into it."""
+    """Fixtures: one database with two tables, and a second `Database` on it."""
 
     @pytest.fixture
     async def database(self, opened: Opened) -> Database:
@@ -68,7 +68,7 @@ class StoreFixtures:
 
 
 class StatementSuite(StoreFixtures):
-    """Statements, parameters, values."""
+    """Tests of statements, parameters and values."""
 
     async def test_parameters_go_by_number_in_any_order_and_as_often_as_needed(self, database: Database) -> None:
         async def work(tx: Transaction) -> Row | None:

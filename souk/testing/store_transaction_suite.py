@@ -1,4 +1,4 @@
-"""What every adapter of `souk.store.database` guarantees of transactions: all or nothing, one after the other."""
+"""Conformance tests of `souk.store.database`: transactions are atomic and serialised."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from souk.testing.store_suite import StoreFixtures, amount_of, increment, names_
 
 
 class TransactionSuite(StoreFixtures):
-    """Atomicity, isolation, durability as a caller sees them."""
+    """Tests of atomicity, isolation and durability as a caller sees them."""
 
     async def test_an_error_rolls_back_that_transaction_alone(self, database: Database) -> None:
         async def work(tx: Transaction, name: int) -> int:

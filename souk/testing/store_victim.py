@@ -2,8 +2,8 @@
 
     python -m souk.testing.store_victim <file> <fault point or -> <times it is passed> <bytes a row>
 
-Each transaction writes two rows, eight run at once. The name of each pair that was acknowledged
-goes to standard output: whoever started the process then knows what must have survived it.
+Each transaction writes two rows; eight run at once. The process prints the name of each pair that was committed,
+so that the test that started it knows which pairs must have survived.
 """
 
 import asyncio

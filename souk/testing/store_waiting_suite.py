@@ -1,4 +1,4 @@
-"""What every adapter of `souk.store.database` guarantees about waiting: after commits, locks, cancellation."""
+"""Conformance tests of `souk.store.database`: callbacks after commits, foreign awaits, locks, cancellation."""
 
 import asyncio
 import contextvars
@@ -39,7 +39,7 @@ async def _clean_up_slowly(tx: Transaction) -> None:
 
 
 class AfterCommitSuite(StoreFixtures):
-    """What leaves a transaction, and when."""
+    """Tests of callbacks and notifications after a commit."""
 
     async def test_callbacks_run_on_the_loop_once_the_commit_is_durable(
         self, database: Database, other: Database
@@ -140,7 +140,7 @@ class AfterCommitSuite(StoreFixtures):
 
 
 class ForeignAwaitSuite(StoreFixtures):
-    """A transaction waits for its own database and nothing else."""
+    """Tests that a transaction can await only its own database."""
 
     @pytest.mark.parametrize("wait", [_sleep, _wait_for_event, _run_two_at_once, _clean_up_slowly])
     async def test_a_foreign_await_is_an_error_and_rolls_back(
@@ -198,7 +198,7 @@ class ForeignAwaitSuite(StoreFixtures):
 
 
 class LockSuite(StoreFixtures):
-    """Named locks."""
+    """Tests of named locks."""
 
     async def test_a_lock_lets_one_in_at_a_time(self, database: Database, other: Database) -> None:
         async def work(tx: Transaction) -> None:
@@ -240,7 +240,7 @@ class LockSuite(StoreFixtures):
 
 
 class CancellationSuite(StoreFixtures):
-    """A caller that goes away."""
+    """Tests of callers that are cancelled."""
 
     @pytest.mark.parametrize("turns", range(6))
     async def test_a_cancelled_transaction_is_whole_or_not_there(self, database: Database, turns: int) -> None:

@@ -1,13 +1,13 @@
-"""A whole system as a user starts it: by its commands, in processes of its own, on a data directory.
+"""Runs a whole system as a user does: by its commands, in processes of its own, on a data directory.
 
     with embedded(folder) as system:      `souk up`
-    with processes(folder) as system:     one `souk serve` a service, and one for the gateway
+    with processes(folder) as system:     `souk serve` for each service and for the gateway
     with fleet(folder) as system:         `souk up --topology fleet`
-        system.url                        where its gateway answers
+        system.url                        the URL of its gateway
         system.kill(); system.start()     kill -9, and again on the same data
 
-All have one interface, so one suite runs against each. Only processes started here are ever
-killed, by their ids; a fleet by its process group.
+All have one interface, so that one suite runs against each. Only processes that were started here are killed, by
+their ids; a fleet by its process group.
 """
 
 import os
@@ -36,7 +36,7 @@ _LOG_SHOWN = 20_000
 
 
 def until(happened: Callable[[], object], limit: float, what: str) -> None:
-    """Returns once `happened()` is true; raises AssertionError, which names `what`, after `limit` seconds."""
+    """Polls until `happened()` is true; raises AssertionError, which names `what`, after `limit` seconds."""
     end = time.monotonic() + limit
     while not happened():
         if time.monotonic() > end:
@@ -45,9 +45,9 @@ def until(happened: Callable[[], object], limit: float, what: str) -> None:
 
 
 class Process:
-    """One `souk` command; `ready` finds in its output what says that it is up. `command` is what is started.
+    """One `souk` process, started by `command`; the pattern `ready` matches the output by which it is ready.
 
-    As a `leader` it has a process group of its own, which is killed with it.
+    A `leader` has a process group of its own, which is killed with it.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], ready: str, folder: Path, leader: bool = False) -> None:
@@ -59,7 +59,7 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def spawn(self, settings: Mapping[str, str]) -> None:
-        """Starts it; nothing of the settings of this process is inherited."""
+        """Starts it, without the `SOUK_*` variables of this process."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
         with self._stdout.open("wb") as stdout, self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Process:
             )
 
     def await_ready(self) -> re.Match[str]:
-        """What it said when it came up; raises AssertionError, with its log, if it did not."""
+        """Waits until it is ready and returns the match of `ready`; raises AssertionError, with its log, if it ends."""
         until(lambda: self._match() or self.status is not None, START_LIMIT, f"{self.name} is ready")
         match = self._match()
         if match is None:
@@ -79,12 +79,12 @@ class Process:
 
     @property
     def status(self) -> int | None:
-        """Its exit status, once it has one."""
+        """Its exit status, None while it runs."""
         return None if self._process is None else self._process.poll()
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it was started and still runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -94,7 +94,7 @@ class Process:
         return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal, if it runs."""
+        """Sends it a signal if it runs; SIGKILL goes to the whole group of a leader."""
         if self._process is not None and self.runs:
             if self._leader and number is signal.SIGKILL:
                 os.killpg(self._process.pid, number)
@@ -102,7 +102,7 @@ class Process:
                 self._process.send_signal(number)
 
     def await_end(self, limit: float = STOP_LIMIT) -> int:
-        """Its exit status; after the limit it is killed, and AssertionError raised."""
+        """Waits for its end and returns the exit status; after `limit` seconds kills it and raises AssertionError."""
         assert self._process is not None, "it was never started"
         try:
             return self._process.wait(limit)
@@ -113,17 +113,17 @@ class Process:
 
     @property
     def stdout(self) -> str:
-        """What it wrote to standard output since it was started last."""
+        """Its standard output since the last start."""
         return self._stdout.read_text(errors="replace")
 
     def output(self) -> str:
-        """The end of what it said and logged."""
+        """Returns the end of its output and log."""
         texts = [path.read_text(errors="replace") for path in (self._stdout, self._log) if path.exists()]
         return f"--- {self.name}\n{''.join(texts)[-_LOG_SHOWN:]}"
 
 
 class System:
-    """Processes that are one system. `settings` are variables `SOUK_*` for each of them."""
+    """The processes of one system. `settings` are `SOUK_*` variables for each of them."""
 
     def __init__(self, mode: str, data: Path, parts: Sequence[Process], settings: Mapping[str, str]) -> None:
         self.mode, self.data, self.parts = mode, data, tuple(parts)
@@ -131,7 +131,7 @@ class System:
         self._settings = dict(settings)
 
     def start(self, faults: Mapping[str, int] | None = None) -> None:
-        """Starts what does not run, and returns when all of it is ready. `faults` arms points to die at."""
+        """Starts the processes that do not run, and waits until all are ready. `faults` arms points to die at."""
         armed = {"SOUK_FAULTS": ",".join(f"{name}={turn}" for name, turn in faults.items())} if faults else {}
         starting = [part for part in self.parts if not part.runs]
         for part in starting:
@@ -142,14 +142,14 @@ class System:
                 self.url = match["url"] if match["url"].startswith("http") else f"http://{match['url']}"
 
     def stop(self) -> list[int]:
-        """SIGTERM to all, the gateway first; their exit statuses."""
+        """Sends SIGTERM to all processes, the gateway first, and returns their exit statuses."""
         running = [part for part in reversed(self.parts) if part.runs]
         for part in running:
             part.send(signal.SIGTERM)
         return [part.await_end() for part in running]
 
     def kill(self, *names: str) -> None:
-        """`kill -9` to the parts of these names, or to all of them."""
+        """Kills the processes of these names, or all of them, with SIGKILL."""
         struck = [part for part in self.parts if part.runs and (not names or part.name in names)]
         for part in struck:
             part.send(signal.SIGKILL)
@@ -157,20 +157,20 @@ class System:
             part.await_end()
 
     def part(self, name: str) -> Process:
-        """One of its processes."""
+        """Returns the process of a name."""
         return next(part for part in self.parts if part.name == name)
 
     def dead(self) -> list[str]:
-        """The parts that have ended by themselves, or were killed."""
+        """Returns the names of the processes that do not run."""
         return [part.name for part in self.parts if not part.runs]
 
     def output(self) -> str:
-        """What all of it said and logged, for a failed test to show."""
+        """Returns the end of every process's output and log, for the message of a failed test."""
         return "\n".join(part.output() for part in self.parts)
 
 
 def free_port() -> int:
-    """A port that was free a moment ago. Processes that must know each other's need it before they start."""
+    """Returns a port that was free just now, for processes whose ports others must know before they start."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -189,7 +189,7 @@ def _running(system: System, faults: Mapping[str, int] | None) -> Iterator[Syste
         yield system
     finally:
         system.kill()
-        # Where its sockets were, if its directory has a long name: nobody will come to clean up.
+        # Sockets of a data directory with a long name are elsewhere; nothing else would delete them.
         DataLayout(system.data.absolute()).forget_sockets()
 
 
@@ -197,7 +197,7 @@ def _running(system: System, faults: Mapping[str, int] | None) -> Iterator[Syste
 def embedded(
     folder: Path, *, faults: Mapping[str, int] | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[System]:
-    """The system as one process; killed at the end, if it still runs."""
+    """Runs the system in one process; it is killed at the end if it still runs."""
     data, logs = _folders(folder)
     command = ("up", "--demo", "--data", str(data), "--port", "0")
     up = Process("up", command, r"is ready on (?P<url>http://\S+)", logs)
@@ -209,7 +209,7 @@ def embedded(
 def processes(
     folder: Path, *, faults: Mapping[str, int] | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[System]:
-    """Each service as a process of its own, and the gateway, on loopback gRPC; killed at the end."""
+    """Runs each service and the gateway in a process of its own, on loopback ports; all are killed at the end."""
     data, logs = _folders(folder)
     ports = {service.name: free_port() for service in entry_points.app(None).services}
     addresses = ",".join(f"{name}={LOOPBACK}:{port}" for name, port in ports.items())
@@ -227,7 +227,7 @@ def fleet(
     settings: Mapping[str, str] | None = None,
     arguments: Sequence[str] = (),
 ) -> Iterator[System]:
-    """The system as a fleet on engines of its own; all of it killed at the end, if it still runs."""
+    """Runs the system as a fleet with engines of its own; all of it is killed at the end if it still runs."""
     with reachable(folder) as reached:
         data, logs = _folders(reached)
         up = fleet_process(data, logs, r"is ready on (?P<url>http://\S+)", *arguments)
@@ -236,14 +236,14 @@ def fleet(
 
 
 def fleet_process(data: Path, logs: Path, ready: str, *arguments: str) -> Process:
-    """The supervisor of a fleet on `data`, not started yet."""
+    """Makes the supervisor's process of a fleet on `data`, not started yet."""
     command = ("up", "--topology", "fleet", "--demo", "--data", str(data), "--port", "0", *arguments)
     return Process("up", command, ready, logs, leader=True)
 
 
 @contextmanager
 def reachable(folder: Path) -> Iterator[Path]:
-    """The folder, or one elsewhere: PostgreSQL does not run as root, and pytest's folders let nobody else in."""
+    """Yields the folder; for root another one, since PostgreSQL runs as another user, who cannot enter pytest's."""
     if os.geteuid() != 0:
         yield folder
         return
@@ -266,6 +266,6 @@ MODES = {
     "fleet": fleet,
     "scaled": partial(fleet, arguments=("--scale", "order=3,inventory=2,payment=2")),
 }
-"""How a system may be started, by name."""
+"""The ways to run a system, by name."""
 LONG = frozenset({"fleet", "scaled"})
-"""Those of them that are too dear for every run of the tests."""
+"""The ways that are too slow for every run of the tests."""

@@ -1,4 +1,4 @@
-"""Runs `souk` on a terminal, as a person would."""
+"""Runs `souk` on a pseudo terminal."""
 
 import os
 import pty
@@ -7,7 +7,7 @@ import termios
 
 
 def on_a_terminal(*arguments: str, columns: int = 80) -> bytes:
-    """Runs a command on a pseudo terminal of so many columns; returns what it showed."""
+    """Runs a command on a pseudo terminal with a width of `columns`; returns its output."""
     parent, child = pty.openpty()
     termios.tcsetwinsize(child, (24, columns))
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -23,7 +23,7 @@ def on_a_terminal(*arguments: str, columns: int = 80) -> bytes:
     try:
         while piece := os.read(parent, 4096):
             shown += piece
-    except OSError:  # how Linux says that nobody holds the other end any more
+    except OSError:  # on Linux this means that the other end is closed
         pass
     finally:
         os.close(parent)

@@ -1,4 +1,4 @@
-"""A real Valkey for tests, or Redis: one server a session, reached over a socket in a folder of its own."""
+"""A real Valkey or Redis for tests: one server for a session, on a socket in a folder of its own."""
 
 import shutil
 import signal
@@ -20,7 +20,7 @@ _START_LIMIT = 20.0
 
 
 class ValkeyServer:
-    """A server; `stop` and `start` are a restart that forgets everything."""
+    """A Valkey server; `stop` and then `start` is a restart that loses all data."""
 
     def __init__(self, program: Path) -> None:
         self._program = program
@@ -30,11 +30,11 @@ class ValkeyServer:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of its socket."""
         return f"unix://{self._socket}"
 
     def start(self) -> None:
-        """Starts it; returns when its socket is there."""
+        """Starts it, and waits until its socket exists."""
         self._socket.unlink(missing_ok=True)
         words = command(self._program, self._folder, self._socket).words
         with (self._folder / "log").open("ab") as log:
@@ -42,7 +42,7 @@ class ValkeyServer:
         until(self._socket.exists, _START_LIMIT, "valkey listens")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Ends it, by its pid."""
+        """Stops it by a signal to its process."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(_STOP_LIMIT)
@@ -56,7 +56,7 @@ class ValkeyServer:
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[ValkeyServer]:
-    """One server for the session; skips when none is installed."""
+    """Runs one server for the session; skips the test when none is installed."""
     try:
         server = ValkeyServer(find_valkey())
     except ConfigurationError as error:
@@ -70,7 +70,7 @@ def valkey_server() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 async def redis(valkey_server: ValkeyServer) -> AsyncIterator[Redis]:
-    """A client as services are given one, of an empty server."""
+    """A client, opened as for services, of an empty server."""
     async with open_redis(valkey_server.url) as client:
         assert client is not None
         await client.flushall()

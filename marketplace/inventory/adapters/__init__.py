@@ -1,1 +1,1 @@
-"""What the service needs from outside, translated into its own words."""
+"""Adapters: the shortage hints in Redis."""

@@ -1,8 +1,9 @@
-"""Hints of products that many want at once: marks in Redis say that it was short a moment ago.
+"""Shortage hints in Redis: marks of products that were short a moment ago.
 
-A mark holds what was available when PostgreSQL last refused, for MARK seconds. Whoever wants more than that
-is led to look before it queues for the row's lock; PostgreSQL decides either way. A mark that is wrong costs
-one look. A Redis that is away is not asked for PAUSE seconds, and then everybody queues as without hints.
+A mark holds for MARK seconds what was available when PostgreSQL last refused. A request that wants more than
+that reads the stock without a lock before it queues for the row's lock; PostgreSQL decides in either case. A
+wrong mark costs one read. After an error Redis is not called for PAUSE seconds, and requests queue as they do
+without hints.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 MARK = 5
-"""Seconds."""
+"""Seconds for which a mark is kept."""
 PAUSE = 1.0
 
 T = TypeVar("T")
@@ -33,13 +34,13 @@ class RedisHints:
         self._left_alone_until = float("-inf")
 
     async def likely_short(self, items: Sequence[Item]) -> bool:
-        """Whether a mark says that there is less than wanted of one of them."""
+        """Tells whether the mark of one of the items is less than the wanted quantity."""
         nothing: list[bytes | str | None] = []
         marks = await self._ask(lambda: self._redis.mget([_key_of(item.product_id) for item in items]), nothing)
         return any(_less(mark, item.quantity) for item, mark in zip(items, marks, strict=False))
 
     async def learned(self, short: Mapping[str, int]) -> None:
-        """Marks what was refused."""
+        """Marks products that were short with what is available of them."""
 
         async def mark() -> None:
             async with self._redis.pipeline(transaction=False) as pipe:

@@ -1,1 +1,1 @@
-"""All SQL of the service, and whose turn it is to wait for a row."""
+"""All SQL of the service, and the limit of requests that wait for a product's row."""

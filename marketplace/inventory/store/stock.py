@@ -1,4 +1,4 @@
-"""The books of stock in SQL, the same on either engine."""
+"""Stock, reservations and adjustments in SQL, the same on SQLite and PostgreSQL."""
 
 import json
 from collections.abc import Sequence
@@ -47,14 +47,17 @@ _INSERT_ADJUSTMENT = """
 
 
 class StockStore:
-    """The books of stock. Everything happens inside the caller's transaction, and with it.
+    """Stores stock, reservations and adjustments, in the caller's transaction.
 
-    `find` and `insert` serialise whoever works on the same key until the transaction ends. Stock
-    changes by conditional updates: it is never below zero, not even between two statements.
+    `find` and `insert` serialise transactions on the same key until the transaction ends. Stock changes by
+    conditional updates: it is never below zero, not even between two statements.
     """
 
     async def insert(self, tx: Transaction, reservation: Reservation, now: int) -> bool:
-        """Records a reservation under a new key; False when the key is known. A concurrent insert is waited for."""
+        """Records a reservation under a new key; returns False when the key is known.
+
+        It waits for a concurrent insert of the same key to end.
+        """
         inserted = await tx.execute(
             _INSERT,
             reservation.key,
@@ -68,28 +71,28 @@ class StockStore:
         return inserted == 1
 
     async def find(self, tx: Transaction, key: str) -> Reservation | None:
-        """The reservation, locked."""
+        """Returns the reservation of a key and locks it."""
         row = await tx.fetch_one(f"{_FIND} {tx.dialect.for_update}", key)
         return None if row is None else _to_reservation(row)
 
     async def update(self, tx: Transaction, key: str, state: State, expires_at: int) -> None:
-        """Records what became of a reservation."""
+        """Records the state and the expiry of a reservation."""
         await tx.write(_UPDATE, key, state.value, expires_at)
 
     async def peek(self, tx: Transaction, key: str) -> Reservation | None:
-        """The reservation as it is for now, without a lock."""
+        """Returns the reservation of a key without a lock; it may change at any time."""
         row = await tx.fetch_one(_FIND, key)
         return None if row is None else _to_reservation(row)
 
     async def pass_on(self, tx: Transaction, known: Reservation, state: State) -> bool:
-        """Takes a reservation to another state, and locks it; False when it is not as `known` any more."""
+        """Changes a reservation's state and locks it; returns False when its state is no longer that of `known`."""
         return await tx.execute(_PASS_ON, known.key, known.state.value, state.value, expect_rows=1) == 1
 
     async def hold(self, tx: Transaction, items: Sequence[Item]) -> dict[str, int]:
-        """Reserves what it can and returns what is available of each product that is short.
+        """Reserves items, and returns what is available of each product that is short.
 
-        When anything is returned, the caller rolls back. One conditional update for each item, and a look at
-        each that is short.
+        When anything is returned, the caller must roll back. It takes one conditional update for each item, and a
+        read of each one that is short.
         """
         short: dict[str, int] = {}
         for item in items:
@@ -103,7 +106,7 @@ class StockStore:
         return await tx.execute(_HOLD, item.product_id, item.quantity, expect_rows=1) == 1
 
     async def _settled(self, tx: Transaction, item: Item) -> int | None:
-        """What there is of a short item; None if stock came back just now and could be held after all."""
+        """Returns what is available of a short item; None if stock came back meanwhile and was reserved after all."""
         row = await tx.fetch_one(f"{_AVAILABLE} {tx.dialect.for_update}", item.product_id)
         available = 0 if row is None else int(row["available"])
         if available >= item.quantity and await self._hold(tx, item):
@@ -111,17 +114,17 @@ class StockStore:
         return available
 
     async def move(self, tx: Transaction, items: Sequence[Item], move: Move) -> None:
-        """Moves pieces that are surely there: any move but a hold. The table's checks hold in any case."""
+        """Makes a move other than HOLD: its pieces are known to be there, and the table's constraints check it."""
         await tx.execute_many(_MOVES[move], [(item.product_id, item.quantity) for item in items])
 
     async def lapsed(self, tx: Transaction, now: int, limit: int) -> list[str]:
-        """Keys of reservations past their expiry, the oldest first."""
+        """Returns the keys of reservations past their expiry, the oldest first."""
         return [row["key"] for row in await tx.fetch(_LAPSED, now, limit)]
 
     async def glance(self, tx: Transaction, key: str, items: Sequence[Item]) -> dict[str, int] | None:
-        """What is available of each product that is short right now; None if `key` is known, or nothing is.
+        """Returns what is available of each product that is short now; None if `key` is known or nothing is short.
 
-        One statement, without locks.
+        It is one statement without locks.
         """
         marks = ", ".join(f"${number}" for number in range(2, len(items) + 2))
         sql = f"""
@@ -140,18 +143,18 @@ class StockStore:
         } or None
 
     async def available(self, tx: Transaction, product_id: str) -> int | None:
-        """How many can be bought; None for a product without stock."""
+        """Returns the number of available pieces; None for a product that never had stock."""
         row = await tx.fetch_one(_AVAILABLE, product_id)
         return None if row is None else int(row["available"])
 
     async def find_adjustment(self, tx: Transaction, caller: str, key: str) -> Adjustment | None:
-        """The adjustment that a caller made under a key; concurrent ones with that key wait."""
+        """Returns the adjustment that a caller made under a key; concurrent ones with that key wait."""
         await tx.lock(f"adjustment:{caller}:{key}")
         row = await tx.fetch_one(_FIND_ADJUSTMENT, caller, key)
         return None if row is None else _to_adjustment(row)
 
     async def adjust(self, tx: Transaction, product_id: str, delta: int) -> int | None:
-        """Adds or takes pieces in one statement, and returns what is available then; None when it cannot be done."""
+        """Adds or takes pieces in one statement, and returns what is available then; None if the limits forbid it."""
         if delta > 0:
             row = await tx.fetch_one(_ADD, product_id, delta, MAX_PIECES)
         else:

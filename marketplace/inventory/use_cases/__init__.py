@@ -1,1 +1,1 @@
-"""What can be asked of Inventory, one file each."""
+"""The use cases of Inventory, one file for each."""

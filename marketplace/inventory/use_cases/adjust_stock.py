@@ -1,8 +1,8 @@
-"""Add to what is available, or take from it, by hand.
+"""Add pieces to the available stock, or take some from it, by hand.
 
-This is the only change of stock that is announced. An event for each order would cost every order
-an insert, a relay and a delivery, for numbers that are stale when they arrive: stock is read from
-the authority. A refusal leaves its key unused.
+This is the only change of stock that publishes an event. An event for each order would cost every order an
+insert, a relay and a delivery, for numbers that are stale when they arrive: other services read stock from
+Inventory instead. A refusal leaves its key unused.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from souk.sdk import DomainError, InvalidArgument, Transaction, Violation
 
 @dataclass(frozen=True, slots=True)
 class AdjustStock:
-    """Add `delta` pieces, or take them when it is negative; `caller` scopes the key."""
+    """Add `delta` pieces, or take them when it is negative; the key is unique within `caller`."""
 
     caller: str
     key: str
@@ -28,14 +28,14 @@ class AdjustStock:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """Pieces available after the adjustment, and whether this was a repeat of it."""
+    """The available pieces after the adjustment, and whether this request was a repeat."""
 
     available: int
     replayed: bool
 
 
 async def adjust_stock(deps: Deps, command: AdjustStock) -> Adjusted:
-    """What the adjustment left; a repeat gets the answer of the first.
+    """Adjusts the stock and returns what is available then; a repeat gets the answer of the first request.
 
     Raises DomainError with OUT_OF_STOCK or IDEMPOTENCY_KEY_REUSED, and InvalidArgument when more
     pieces would have been received than can be counted.

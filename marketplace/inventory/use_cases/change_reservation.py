@@ -1,4 +1,4 @@
-"""The one way in which a reservation changes: read under lock, decide by the table, move, record."""
+"""The steps of every change of a reservation: read it under a lock, decide by the table, move pieces, record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from souk.sdk import DomainError, Transaction
 
 
 async def change(deps: Deps, tx: Transaction, found: Reservation, action: Action) -> Reservation:
-    """The reservation after `action`; raises DomainError when its state forbids that, or stock is short."""
+    """Applies an action and returns the reservation; raises DomainError when its state forbids it or stock is short."""
     decision = decide(found.state, action)
     if isinstance(decision, Refused):
         raise DomainError(decision.reason, decision.detail)
@@ -25,7 +25,10 @@ async def change(deps: Deps, tx: Transaction, found: Reservation, action: Action
 
 
 async def change_peeked(deps: Deps, tx: Transaction, peeked: Reservation, action: Action) -> Reservation | None:
-    """As `change`, of a reservation that was seen without a lock; None when that is not possible."""
+    """Applies an action to a reservation that was read without a lock.
+
+    Returns None, having changed nothing, when the action is refused or a repeat, or the state has changed since.
+    """
     decision = decide(peeked.state, action)
     if isinstance(decision, Refused) or decision.state is peeked.state:
         return None
@@ -37,7 +40,7 @@ async def change_peeked(deps: Deps, tx: Transaction, peeked: Reservation, action
 
 
 async def make(deps: Deps, tx: Transaction, items: Sequence[Item], move: Move) -> None:
-    """Makes one move; raises OUT_OF_STOCK, naming everything that is short, when there is too little to hold."""
+    """Makes one move; raises OUT_OF_STOCK, with every product that is short, when too little is available."""
     if move is not Move.HOLD:
         await deps.stock.move(tx, items, move)
         return
@@ -47,13 +50,13 @@ async def make(deps: Deps, tx: Transaction, items: Sequence[Item], move: Move) -
 
 
 class OutOfStock(DomainError):
-    """The refusal; `short` is what there is of each product that is short."""
+    """The refusal for want of stock; `short` is what is available of each product that is short."""
 
     short: Mapping[str, int] = MappingProxyType({})
 
 
 def out_of_stock(short: dict[str, int]) -> OutOfStock:
-    """The refusal, with what there is of each product that is short."""
+    """Makes the refusal, with what is available of each product that is short."""
     items = [inventory_pb2.Stock(product_id=product, available=left) for product, left in short.items()]
     detail = ", ".join(f"{product}: {left} available" for product, left in short.items())
     refusal = OutOfStock("OUT_OF_STOCK", f"not enough stock ({detail})", inventory_pb2.StockShortage(items=items))

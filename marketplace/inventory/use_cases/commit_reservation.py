@@ -10,16 +10,16 @@ from souk.sdk import DomainError, Transaction
 
 @dataclass(frozen=True, slots=True)
 class CommitReservation:
-    """Sell what is reserved under a key."""
+    """Turn the reservation of a key into a sale."""
 
     key: str
 
 
 async def commit_reservation(deps: Deps, command: CommitReservation) -> Reservation:
-    """The sale. A reservation that expired is reserved again first.
+    """Turns the reservation into a sale and returns it. An expired reservation is reserved again first.
 
-    Raises DomainError with OUT_OF_STOCK (it expired, and the stock is gone), RESERVATION_RELEASED, or
-    RESERVATION_NOT_FOUND.
+    Raises DomainError with OUT_OF_STOCK (the reservation expired, and the stock is gone), RESERVATION_RELEASED,
+    or RESERVATION_NOT_FOUND.
     """
 
     peeked = await deps.database.read(lambda tx: deps.stock.peek(tx, command.key), single=True)

@@ -1,7 +1,7 @@
-"""Put back what was reserved and forgotten.
+"""Expire reservations that were neither committed nor released, and put their stock back.
 
-This is a guard against leaks, not a part of any order's life: an expiry lies beyond the time in
-which its saga ends one way or the other.
+This only guards against leaks and is not a normal step of an order: a reservation expires long after its saga
+must have ended.
 """
 
 from marketplace.inventory.deps import Deps
@@ -13,9 +13,9 @@ BATCH = 100
 
 
 async def expire_reservations(deps: Deps) -> int:
-    """Expires up to a batch of lapsed reservations; returns how many it looked at.
+    """Expires at most BATCH lapsed reservations; returns how many it found.
 
-    Each has its own transaction: two reservations in one would lock products out of order.
+    Each has a transaction of its own: two reservations in one would lock products out of order.
     """
     now = deps.clock.now()
     keys = await deps.database.read(lambda tx: deps.stock.lapsed(tx, now, BATCH))

@@ -1,4 +1,4 @@
-"""Read how many of a product can be bought now."""
+"""Read how many pieces of a product are available."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class GetStock:
 
 
 async def get_stock(deps: Deps, query: GetStock) -> int:
-    """Pieces available; raises STOCK_NOT_FOUND for a product that never had any."""
+    """Returns the available pieces; raises STOCK_NOT_FOUND for a product that never had stock."""
     available = await deps.database.read(lambda tx: deps.stock.available(tx, query.product_id))
     if available is None:
         raise DomainError("STOCK_NOT_FOUND", "this product has never been in stock")

@@ -1,4 +1,4 @@
-"""Put a reservation back, or see to it that it never comes to be."""
+"""Release a reservation, or block its key if there is none."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from souk.sdk import Transaction
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReservation:
-    """Release what is reserved under a key."""
+    """Release the reservation of a key."""
 
     key: str
 
 
 async def release_reservation(deps: Deps, command: ReleaseReservation) -> Reservation:
-    """The released reservation; raises RESERVATION_COMMITTED when it was sold.
+    """Releases the reservation and returns it; raises RESERVATION_COMMITTED when it was sold.
 
-    Of a key never seen it records a tombstone, so that a Reserve that is late is refused.
+    For an unknown key it records a tombstone, so that a Reserve that arrives later is refused.
     """
     tombstone = Reservation(command.key, "", (), State.RELEASED, 0)
     now = deps.clock.now()

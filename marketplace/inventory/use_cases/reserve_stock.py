@@ -1,11 +1,10 @@
-"""Promise stock to an order: all items or none.
+"""Reserve stock for an order: all items or none.
 
-A refusal leaves nothing behind, not even its key: a repeat after OUT_OF_STOCK asks again, and may
-then succeed. That is safe, because only a success binds the key, and the caller undoes whatever it
-never heard the answer of by `release`.
+A refusal stores nothing, not even its key: a repeat after OUT_OF_STOCK tries again, and may succeed. That is
+safe, because only a success binds the key, and a caller that got no answer undoes the request by `release`.
 
-A product that was short a moment ago, so say the hints, is looked at first: most who want it then are
-refused by one read, instead of queueing for the lock of its row. The books decide either way.
+When the hints say that a product was short a moment ago, its stock is read first: most requests for it are then
+refused by one read, instead of queueing for the lock of its row. The database decides in either case.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ class ReserveStock:
 
 
 async def reserve_stock(deps: Deps, command: ReserveStock) -> Reservation:
-    """The reservation, now or from an earlier call with the same key.
+    """Reserves the items, and returns the reservation, new or from an earlier call with the same key.
 
     Raises DomainError with OUT_OF_STOCK, RESERVATION_RELEASED, or IDEMPOTENCY_KEY_REUSED.
     """

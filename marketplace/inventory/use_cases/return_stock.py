@@ -1,4 +1,4 @@
-"""Take a sale back into stock, when a confirmed order is cancelled."""
+"""Put a sale back into stock, when a confirmed order is cancelled."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from souk.sdk import DomainError, Transaction
 
 @dataclass(frozen=True, slots=True)
 class ReturnStock:
-    """Take back what was sold under a key."""
+    """Put the pieces that were sold under a key back into stock."""
 
     key: str
 
 
 async def return_stock(deps: Deps, command: ReturnStock) -> Reservation:
-    """The returned sale; raises RESERVATION_NOT_FOUND when nothing was sold under the key."""
+    """Puts the sale back and returns its reservation; raises RESERVATION_NOT_FOUND if nothing was sold."""
 
     async def work(tx: Transaction) -> Reservation:
         found = await deps.stock.find(tx, command.key)

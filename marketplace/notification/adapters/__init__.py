@@ -1,1 +1,1 @@
-"""What the service needs from outside, translated into its own words."""
+"""Adapters: the mailbox, and the calls to User."""

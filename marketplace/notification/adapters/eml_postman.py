@@ -1,7 +1,7 @@
-"""Letters as .eml files (RFC 5322) in a folder: what a mail client opens, and a test can read.
+"""Writes letters as .eml files (RFC 5322) in a folder, which mail clients open and tests can read.
 
-They are written here and not by `email.message.EmailMessage`, which takes 1.2 ms of CPU for a letter,
-sixty times as long: a mail would cost more than half of its order.
+This module formats them itself: `email.message.EmailMessage` takes 1.2 ms of CPU for a letter, sixty times as
+long, and a mail would cost more than half of its order.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ class _Mail(NamedTuple):
 
 
 class EmlPostman:
-    """The port Postman. The file is named by the letter's id, so the same letter twice is one file.
+    """Implements the port Postman. A file is named by its letter's id, so the same letter twice is one file.
 
-    Letters that come while others are written go together after them: in one turn of a thread, and with
-    one fsync of the folder.
+    Letters that arrive while others are being written are written next as one batch: in one call of a thread,
+    with one fsync of the folder.
     """
 
     def __init__(self, mailbox: Path) -> None:
@@ -45,7 +45,7 @@ class EmlPostman:
         self._writing: asyncio.Task[None] | None = None
 
     async def take(self, letter: Letter) -> None:
-        """Returns once the file is on the disk; a crash leaves the whole file or none."""
+        """Writes the letter, and returns once the file is durable; a crash leaves the whole file or none."""
         name, loop = _file_name(letter.id), asyncio.get_running_loop()
         mail = _Mail(f"{name}.eml", email_of(letter, name), loop.create_future())
         self._waiting.append(mail)
@@ -62,12 +62,12 @@ class EmlPostman:
         finally:
             self._writing = None
             for mail in (*together, *self._waiting):
-                mail.written.cancel()  # but for those that have been told
+                mail.written.cancel()  # no effect on those that have a result
 
 
 def _tell(mails: Sequence[_Mail], errors: Sequence[OSError | None]) -> None:
     for mail, error in zip(mails, errors, strict=True):
-        if mail.written.done():  # nobody waits any more
+        if mail.written.done():  # the waiting request was cancelled
             continue
         if error is None:
             mail.written.set_result(None)
@@ -76,8 +76,8 @@ def _tell(mails: Sequence[_Mail], errors: Sequence[OSError | None]) -> None:
 
 
 def email_of(letter: Letter, name: str) -> bytes:
-    """The letter as multipart/alternative (RFC 2046, 5.1.4); `name` identifies it."""
-    # A boundary out of the id: the same letter is the same bytes.
+    """Formats a letter as multipart/alternative (RFC 2046, 5.1.4); `name` makes its Message-ID."""
+    # The boundary is made of the id, so that the same letter gives the same bytes.
     boundary = f"souk-{hashlib.sha256(letter.id.encode()).hexdigest()[:32]}"
     headers = (
         f"From: {SENDER}",
@@ -101,7 +101,7 @@ def _part(kind: str, content: str) -> bytes:
 
 
 def _address(contact: Contact) -> str:
-    # Whoever could put a line break into an address could write headers of their own.
+    # A line break in an address would let its owner add headers.
     if not _ADDRESS.fullmatch(contact.email):
         raise ValueError("not an address that can be written to")
     name = " ".join(contact.name.split())
@@ -115,12 +115,12 @@ def _text(value: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether it may stand as it is; what begins an encoded word would be shown as another text."""
+    """Tells whether text needs no encoding; text with "=?" does, because it could be read as an encoded word."""
     return text.isascii() and text.isprintable() and "=?" not in text
 
 
 def _encoded(text: str) -> str:
-    """As encoded words (RFC 2047), which are never longer than a line."""
+    """Encodes text as encoded words (RFC 2047), each no longer than a line."""
     return Header(text, "utf-8", maxlinelen=_LONGEST_LINE).encode(linesep="\r\n")
 
 
@@ -131,7 +131,7 @@ def _file_name(letter_id: str) -> str:
 
 
 def _write_all(folder: Path, mails: Sequence[_Mail]) -> list[OSError | None]:
-    """Why each was not written, if it was not."""
+    """Writes the mails; returns for each the error that prevented it, or None."""
     errors = [_error_of(partial(_write, folder, mail.file, mail.content)) for mail in mails]
     if None in errors and (error := _error_of(lambda: _sync_folder(folder))) is not None:
         return [error] * len(mails)

@@ -1,4 +1,4 @@
-"""Contacts from the User service."""
+"""The adapter that reads contacts from the User service."""
 
 import grpc.aio
 from shop.user.v1.user_pb2 import GetContactRequest
@@ -11,13 +11,13 @@ USER_NOT_FOUND = "USER_NOT_FOUND"
 
 
 class UserContacts:
-    """The port Contacts, over a channel to User."""
+    """Implements the port Contacts by calls to User."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._user = UserServiceStub(channel)
 
     async def find(self, user_id: str) -> Contact | None:
-        """Asks each time: a contact is never kept."""
+        """Calls User each time: a contact is never cached."""
         with acting_as("notification", deadline=current().deadline):
             try:
                 contact = await self._user.GetContact(GetContactRequest(user_id=user_id))

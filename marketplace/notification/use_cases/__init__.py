@@ -1,1 +1,1 @@
-"""What the service does, one file each."""
+"""The use cases of Notification, one file for each."""

@@ -1,4 +1,4 @@
-"""Writing to a buyer about an event."""
+"""Mailing a buyer about an event."""
 
 import logging
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MailEvent:
-    """An event by its id and type; `time` is in microseconds."""
+    """Mail the buyer about an event; `time` is in microseconds since 1970."""
 
     id: str
     type: str
@@ -22,9 +22,9 @@ class MailEvent:
 
 
 async def mail_event(deps: Deps, command: MailEvent) -> None:
-    """Brings a letter to the postman, unless the buyer is gone.
+    """Gives a letter about the event to the postman, unless the buyer's account was deleted.
 
-    Raises PoisonedEvent for what no template can ever be written about.
+    Raises PoisonedEvent for an event without a template or with an unreadable payload: a retry would not help.
     """
     try:
         found = draft(command.type, command.payload)

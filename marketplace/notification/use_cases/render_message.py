@@ -9,7 +9,7 @@ from souk.sdk import DomainError, InvalidArgument, Violation
 
 @dataclass(frozen=True, slots=True)
 class RenderMessage:
-    """The event to write about, and how to greet the reader."""
+    """Render the message about an event; `name` is the reader's, for the greeting."""
 
     event_type: str
     payload: bytes
@@ -17,7 +17,7 @@ class RenderMessage:
 
 
 def render_message(command: RenderMessage) -> Rendered:
-    """The message; raises UNKNOWN_TEMPLATE, and InvalidArgument for a payload of another type."""
+    """Renders the message; raises UNKNOWN_TEMPLATE, and InvalidArgument for an unreadable payload."""
     try:
         found = draft(command.event_type, command.payload)
     except UnreadablePayloadError as error:

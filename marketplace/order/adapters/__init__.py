@@ -1,1 +1,1 @@
-"""Translate between the order's own words and the contracts of the other services."""
+"""Adapters: calls to the other services, in the words of Order's ports."""

@@ -1,4 +1,4 @@
-"""Prices from the Product service, addresses from the User service."""
+"""Adapters that read prices from the Product service and addresses from the User service."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from souk.sdk import CallFailed, acting_as, current
 
 
 class ProductCatalogue:
-    """The `Catalogue` port over Product's contract."""
+    """Implements the port `Catalogue` by calls to Product."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._product = ProductServiceStub(channel)
@@ -24,7 +24,7 @@ class ProductCatalogue:
 
 
 class UserAddressBook:
-    """The `AddressBook` port over User's contract, asked on behalf of the buyer."""
+    """Implements the port `AddressBook` by calls to User on behalf of the buyer."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._user = UserServiceStub(channel)

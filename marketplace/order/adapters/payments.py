@@ -1,4 +1,4 @@
-"""Payments, made by the Payment service."""
+"""The adapter that charges and refunds through the Payment service."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from souk.sdk import CallFailed
 
 
 class ServicePayments:
-    """The `Payments` port over Payment's contract. A source is a serialised ChargeSource."""
+    """Implements the port `Payments` by calls to Payment. A source is a serialised ChargeSource."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._payment = PaymentServiceStub(channel)

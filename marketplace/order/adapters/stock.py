@@ -1,4 +1,4 @@
-"""Stock, kept by the Inventory service."""
+"""The adapter that reserves stock through the Inventory service."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from souk.sdk import MICROSECONDS
 
 
 class InventoryStock:
-    """The `Stock` port over Inventory's contract."""
+    """Implements the port `Stock` by calls to Inventory."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._inventory = InventoryServiceStub(channel)

@@ -1,1 +1,1 @@
-"""All SQL of the service, and what this process need not ask it for again."""
+"""All SQL of the service, and a cache of the orders that this process has just written."""

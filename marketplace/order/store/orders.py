@@ -1,6 +1,6 @@
 """All SQL of the Order service: the event log, the read model, keys and addresses.
 
-The read model changes in the transaction that appends, so that a buyer reads what they wrote.
+The read model changes in the transaction that appends the events, so that buyers read their own writes.
 """
 
 from collections.abc import Sequence
@@ -40,14 +40,14 @@ PLACE_ORDER = "/shop.order.v1.OrderService/PlaceOrder"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An order as its buyer sees it, and when it was placed, in microseconds."""
+    """An order as its buyer sees it, and when it was placed, in microseconds since 1970."""
 
     created_at: int
     order: pb.Order
 
 
 class OrderStore:
-    """The event log, the read model that changes with it, keys and addresses, inside a transaction."""
+    """Stores the event log, the read model that changes with it, keys and addresses, in the caller's transaction."""
 
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
@@ -55,42 +55,49 @@ class OrderStore:
         self._log = EventStore()
         self._keys = Idempotency()
         self._erased = ErasedSubjects()
-        # As they stood when this process last committed a change: perhaps not the latest.
+        # The orders as of this process's last committed change: perhaps not the latest version.
         self._orders = RecentOrders[Order]()
-        # These two never change, once they are there.
+        # A scope and a reply never change once they are stored.
         self._scopes = RecentOrders[Scope]()
         self._replies = RecentOrders[StoredReply]()
 
     # the log
 
     async def load(self, tx: Transaction, order_id: str) -> Order:
-        """The fold of its events; a NEW order when there are none."""
+        """Returns the fold of the order's events; a NEW order when there are none."""
         return domain.fold(order_id, await self.history(tx, order_id))
 
     async def load_recent(self, tx: Transaction, order_id: str) -> Order:
-        """As it stands, or stood a moment ago: for whoever appends what follows from it, and hears of a conflict."""
+        """Returns the order from the cache if it is there, else as `load`.
+
+        The cached order may be old. That is safe for a caller that appends events to it: `change` then raises
+        VersionConflict.
+        """
         return self._orders.get(order_id) or await self.load(tx, order_id)
 
     async def load_known(self, tx: Transaction, order_id: str) -> Order:
-        """Raises ORDER_NOT_FOUND when there is no such order."""
+        """Returns the order as `load`; raises ORDER_NOT_FOUND when there is none."""
         order = await self.load(tx, order_id)
         if not order.version:
             raise _not_found(order_id)
         return order
 
     async def load_own(self, tx: Transaction, user_id: str, order_id: str) -> Order:
-        """Raises ORDER_NOT_FOUND for anybody else's, too."""
+        """Returns an order of the user; raises ORDER_NOT_FOUND also for another user's order."""
         order = await self.load_known(tx, order_id)
         if order.user_id != user_id:
             raise _not_found(order_id)
         return order
 
     async def history(self, tx: Transaction, order_id: str) -> list[tuple[Event, int]]:
-        """Its events in order, each with its time in microseconds."""
+        """Returns the order's events in order, each with its time in microseconds since 1970."""
         return [(_event(row), row.time) for row in await self._log.load(tx, order_id)]
 
     async def change(self, tx: Transaction, order: Order, events: Sequence[Event]) -> Order:
-        """Appends what was decided, shows it, and tells the other services; VersionConflict if it has grown."""
+        """Appends the decided events, updates the read model, and publishes what other services need to know.
+
+        Returns the order after the events. Raises VersionConflict if others were appended since it was loaded.
+        """
         if not events:
             return order
         time = max(self._clock.now(), order.last_at)
@@ -113,14 +120,14 @@ class OrderStore:
     # the read model
 
     async def shown(self, tx: Transaction, user_id: str, order_id: str) -> pb.Order:
-        """One order as its buyer sees it; raises ORDER_NOT_FOUND for anybody else's."""
+        """Returns one order as its buyer sees it; raises ORDER_NOT_FOUND also for another user's order."""
         row = await tx.fetch_one("SELECT body FROM orders WHERE id = $1 AND user_id = $2", order_id, user_id)
         if row is None:
             raise _not_found(order_id)
         return pb.Order.FromString(row["body"])
 
     async def page(self, tx: Transaction, user_id: str, limit: int, after: Sequence[int | str] | None) -> list[Shown]:
-        """A buyer's orders, the newest first, those behind `after` (created_at, id)."""
+        """Returns at most `limit` of a buyer's orders, the newest first, starting after `after` (created_at, id)."""
         columns = "SELECT created_at, body FROM orders WHERE user_id = $1"
         order = "ORDER BY created_at DESC, id DESC LIMIT $2"
         if after is None:
@@ -130,14 +137,14 @@ class OrderStore:
         return [_shown(row) for row in rows]
 
     async def is_paid_by(self, tx: Transaction, order_id: str, payment_id: str) -> bool:
-        """Whether that order was confirmed by that payment, and is not cancelled."""
+        """Tells whether the order was confirmed by that payment and is not cancelled."""
         row = await tx.fetch_one("SELECT status, body FROM orders WHERE id = $1", order_id)
         if row is None or row["status"] == domain.Status.CANCELLED.value:
             return False
         return pb.Order.FromString(row["body"]).payment_id == payment_id
 
     async def rebuild(self, tx: Transaction) -> int:
-        """Makes the read model anew from the log; returns how many orders there are."""
+        """Rebuilds the read model from the event log; returns the number of orders."""
         await tx.execute("DELETE FROM orders")
         orders: dict[str, Order] = {}
         position = 0
@@ -163,7 +170,7 @@ class OrderStore:
     # keys and addresses
 
     async def bind_key(self, tx: Transaction, user_id: str, key: str, fingerprint: str, order_id: str) -> bool:
-        """Binds a key to its request and order; False when somebody was faster."""
+        """Binds a key to its request and order; returns False when another request bound it first."""
         scope = Scope(user_id, PLACE_ORDER, key)
         if not await self._keys.insert(tx, scope, fingerprint, order_id):
             return False
@@ -174,11 +181,11 @@ class OrderStore:
         return True
 
     async def find_key(self, tx: Transaction, user_id: str, key: str) -> KeyRecord | None:
-        """What is known of a buyer's key."""
+        """Returns the record of a buyer's key, if there is one."""
         return await self._keys.find(tx, Scope(user_id, PLACE_ORDER, key))
 
     async def find_key_of(self, tx: Transaction, order_id: str) -> KeyRecord | None:
-        """What is known of the key that an order was placed under."""
+        """Returns the record of the key that an order was placed under."""
         return await self._keys.find(tx, await self._scope(tx, order_id))
 
     async def answer(self, tx: Transaction, order: Order, reply: Message | DomainError) -> None:
@@ -188,18 +195,18 @@ class OrderStore:
         tx.after_commit(partial(self._replies.keep, order.id, stored))
 
     def answered(self, order_id: str) -> StoredReply | None:
-        """The final answer of the key of an order, if this process stored it lately; it never changes."""
+        """Returns the final answer of an order's key if this process stored it recently; it never changes."""
         return self._replies.get(order_id)
 
     async def answer_key(self, tx: Transaction, user_id: str, key: str, reply: DomainError) -> None:
-        """Stores the final answer of a key without an order; of those the newest are kept."""
+        """Stores the final answer of a key without an order; only the newest of those are kept."""
         await self._keys.finish(tx, Scope(user_id, PLACE_ORDER, key), _stored(reply))
         await self._keys.keep_newest_refused(tx, user_id)
 
     async def keep_address(self, tx: Transaction, order: Order, address: str) -> None:
-        """Where the parcel goes, as the buyer's address was when this attempt began.
+        """Stores the delivery address, as it was when this attempt began.
 
-        Raises Unauthenticated when the buyer was erased since it was asked for.
+        Raises Unauthenticated when the buyer was erased since the address was read.
         """
         kept = await tx.execute(
             "INSERT INTO order_address (order_id, user_id, address)"
@@ -212,16 +219,16 @@ class OrderStore:
             raise account_erased()
 
     async def require_buyer(self, tx: Transaction, user_id: str) -> None:
-        """Raises Unauthenticated for a buyer who was erased."""
+        """Raises Unauthenticated for a buyer whose account was erased."""
         await self._erased.require_known(tx, user_id)
 
     async def erase_addresses(self, tx: Transaction, user_id: str) -> None:
-        """Forgets where a buyer's parcels went; no address of theirs is kept from now on."""
+        """Deletes the delivery addresses of a buyer; none of theirs is stored from now on."""
         await self._erased.erase(tx, user_id)
         await tx.execute("DELETE FROM order_address WHERE user_id = $1", user_id)
 
     async def erase_late(self, tx: Transaction) -> int:
-        """Forgets the addresses that orders kept in the very moment of an erasure; returns how many."""
+        """Deletes addresses that orders stored while their buyer was being erased; returns how many."""
         return await tx.execute(f"DELETE FROM order_address WHERE user_id IN ({ALL_ERASED})")
 
     async def _scope(self, tx: Transaction, order_id: str) -> Scope:
@@ -234,7 +241,7 @@ class OrderStore:
 
 
 def _standing(order: Order) -> tuple[str, bool]:
-    """What decides whether the others are told: the same standing is not told twice."""
+    """Returns what decides whether an event is published: none is while this stays the same."""
     return order.status.value, order.retryable
 
 

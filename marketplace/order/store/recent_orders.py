@@ -1,4 +1,4 @@
-"""What this process did a moment ago, so that it need not ask its database for it again."""
+"""A cache of what this process has just written, so that it need not read it from the database."""
 
 from typing import Generic, TypeVar
 
@@ -9,19 +9,19 @@ MOST = 1_024
 
 
 class RecentOrders(Generic[V]):
-    """Something of the last orders by their ids, at most `most`. What is gone from here is still in the database."""
+    """Caches a value for each of the last `most` orders, by order id. An evicted value is still in the database."""
 
     def __init__(self, most: int = MOST) -> None:
         self._values: FIFOCache[str, V] = FIFOCache(most)
 
     def get(self, key: str) -> V | None:
-        """The value, if it is here still."""
+        """Returns the value, if it is still cached."""
         return self._values.get(key)
 
     def keep(self, key: str, value: V) -> None:
-        """Keeps a value; the one that was kept the longest makes room for it."""
+        """Caches a value; the oldest one is evicted for it."""
         self._values[key] = value
 
     def drop(self, key: str) -> None:
-        """Forgets a value that turned out to be old."""
+        """Removes a value that is out of date."""
         self._values.pop(key, None)

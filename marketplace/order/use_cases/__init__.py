@@ -1,1 +1,1 @@
-"""What can be asked of the Order service; one file each."""
+"""The use cases of Order, one file for each, or for a few that belong together."""

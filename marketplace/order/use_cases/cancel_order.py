@@ -1,4 +1,4 @@
-"""Cancel an order: record the buyer's request, wait for refund and restock."""
+"""Cancel an order: record the buyer's request, then wait for the refund and the return of the stock."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from souk.sdk import SagaRef, Transaction, decide
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """Whose order, and which."""
+    """Cancel a buyer's order."""
 
     user_id: str
     order_id: str
 
 
 async def cancel_order(deps: Deps, command: CancelOrder) -> Order:
-    """The order when it has come to rest, or as it is when time is up. A repeat changes nothing.
+    """Cancels the order, and returns it when its sagas have ended, or as it is when time is up.
 
-    Raises ORDER_NOT_FOUND and NOT_CANCELLABLE.
+    A repeat changes nothing. Raises ORDER_NOT_FOUND and NOT_CANCELLABLE.
     """
 
     async def record(tx: Transaction) -> Order:
@@ -39,7 +39,7 @@ async def cancel_order(deps: Deps, command: CancelOrder) -> Order:
 
 
 async def _rest(deps: Deps, order: Order) -> Order:
-    """Follows the sagas: placing must end before cancelling begins."""
+    """Waits for the sagas of the order: placing must end before cancelling begins."""
     until = answer_by(deps.clock)
     placing, cancelling = (SagaRef(name, order.id, order.attempt) for name in (PLACE_ORDER, CANCEL))
     if order.status is Status.PENDING:

@@ -1,4 +1,4 @@
-"""Check an order before it is recorded: first the request in itself, then against the other services."""
+"""Check an order before it is recorded: first the request itself, then with the other services."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ MAX_AMOUNT = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """An order to place under a buyer's `key`; `fingerprint` tells another request under that key apart."""
+    """Place an order under a buyer's idempotency key; `fingerprint` tells apart another request with that key."""
 
     user_id: str
     items: tuple[Item, ...]
@@ -34,7 +34,7 @@ class PlaceOrder:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the other services said of an order."""
+    """What the other services answered about an order; `source` is the opaque source to charge."""
 
     currency: str
     address: Address
@@ -42,7 +42,7 @@ class Checked:
 
 
 def check_request(command: PlaceOrder) -> None:
-    """Raises InvalidArgument with everything that is wrong with the items beyond the contract's limits."""
+    """Checks the items beyond the contract's limits; raises InvalidArgument with every violation."""
     if violations := list(_violations(command.items)):
         raise InvalidArgument(violations)
 
@@ -57,11 +57,10 @@ def _violations(items: Sequence[Item]) -> Iterator[Violation]:
 
 
 async def check_with_others(deps: Deps, command: PlaceOrder, currency: str = "") -> Checked:
-    """Asks Product, User and Payment at once; the first refusal in the order of the contract counts.
+    """Asks Product, User and Payment concurrently, and returns their answers.
 
-    Raises the refusal: 503 when one cannot be asked, 404 for what is unknown, then PRICE_CHANGED.
-
-    An order that is recorded has a `currency`, and keeps it.
+    Raises the first refusal in the order of the contract: a service is unavailable (503), something is unknown
+    (404), then PRICE_CHANGED. An order that is already recorded passes its `currency`, which cannot change.
     """
     prices, address, source = await asyncio.gather(
         _ask("product", lambda: deps.catalogue.prices([item.product_id for item in command.items])),
@@ -79,14 +78,14 @@ async def check_with_others(deps: Deps, command: PlaceOrder, currency: str = "")
 
 
 async def _source(deps: Deps, command: PlaceOrder) -> bytes | None:
-    """What will be charged; where everything is free nothing will be, and no method is needed."""
+    """Resolves the payment method; a free order charges nothing, so it needs none."""
     if not any(item.price for item in command.items):
         return b""
     return await deps.payments.resolve(command.user_id, command.payment_method)
 
 
 async def _ask(service: str, question: Callable[[], Awaitable[T]]) -> T:
-    # A callable, so that nothing is left unawaited when the request is cancelled before its turn comes.
+    # A callable, so that no coroutine is left unawaited when the request is cancelled before it starts.
     try:
         return await question()
     except CallFailed as failed:
@@ -94,7 +93,7 @@ async def _ask(service: str, question: Callable[[], Awaitable[T]]) -> T:
 
 
 def _no_method(payment_method: str) -> str:
-    # What was written is not repeated: it could be a card number.
+    # The message does not repeat the given method: it could be a card number.
     return "there is no default card" if payment_method == "card" else "the payment method does not exist"
 
 

@@ -1,8 +1,8 @@
-"""Find charges in Payment's book that no order stands behind, and give them back.
+"""Find charges in Payment's book that belong to no order, and refund them.
 
-It is the last line behind the saga, which undoes what it asked for. An order is committed before it is charged for,
-and a charge is given back only when this service's own log answers that it owes nothing for it: so an order that is
-being placed is never touched, however old or young the charge is. See docs/decisions/0039.
+It is the last safeguard behind the saga, which undoes its own charges. An order is committed before it is charged,
+and a charge is refunded only when Order's own event log shows that no order needs it. So an order that is being
+placed is never touched, however old or young the charge is. See docs/decisions/0039.
 """
 
 import logging
@@ -17,24 +17,24 @@ from marketplace.order.ports import StandingCharge
 from souk.sdk import CallFailed, Transaction, acting_as
 
 AT_ONCE = 100
-"""Charges that are asked for at once."""
+"""Charges on one page."""
 MIN_AGE = 600
-"""Seconds since a charge was asked for: what is younger has a saga that sees to it."""
+"""The least age of a charge, in seconds; the saga of a younger one still takes care of it."""
 WHOLE_BOOK = 24 * 3_600.0
-"""Seconds after which the whole book is gone through again; between, only what is new."""
+"""Seconds between two comparisons of the whole book; those in between compare only what is new."""
 MOST_UNKNOWN = 10
-"""Charges of unknown orders in one look; more of them mean that orders were lost, and not that charges are wrong."""
+"""The most charges of unknown orders in one run that are refunded; more of them mean that orders were lost."""
 
 _log = logging.getLogger(__name__)
 
 
 class Loss(Enum):
-    """Why no order stands behind a charge."""
+    """Why a charge belongs to no order."""
 
     UNKNOWN = "unknown"
-    """There is no such order, or no such attempt of it."""
+    """The order, or that attempt of it, does not exist."""
     ENDED = "ended"
-    """The attempt that it was made for has ended without it."""
+    """The attempt that the charge was made for has ended without it."""
     CANCELLED = "cancelled"
     """The order was cancelled."""
 
@@ -51,7 +51,7 @@ class Lost:
 
 
 def loss_of(order: Order, charge: StandingCharge) -> Loss | None:
-    """Why nothing is owed for a charge; None while it is the order's, or its saga sees to it."""
+    """Tells why a charge belongs to no order; None if it pays for the order or its saga still runs."""
     attempt = _attempt(charge)
     if not 1 <= attempt <= order.attempt:
         return Loss.UNKNOWN
@@ -62,7 +62,7 @@ def loss_of(order: Order, charge: StandingCharge) -> Loss | None:
 
 
 def _attempt(charge: StandingCharge) -> int:
-    """The attempt that a saga's key names; 0 for a key that is no saga's."""
+    """Returns the attempt in the key of a saga's step; 0 for any other key."""
     order_id, _, rest = charge.key.partition(":")
     attempt = rest.partition(":")[0]
     return int(attempt) if order_id == charge.order_id and attempt.isdecimal() else 0
@@ -70,7 +70,7 @@ def _attempt(charge: StandingCharge) -> int:
 
 @dataclass(slots=True)
 class Progress:
-    """Behind which charge the next look begins, and when the whole book was begun last (monotonic seconds)."""
+    """The charge after which the next run begins, and when the last whole comparison began, in monotonic seconds."""
 
     after: str = ""
     began_at: float | None = None
@@ -78,7 +78,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FindLostCharges:
-    """Go on from `progress`; `found` counts each; with `report_only` nothing is given back."""
+    """Compare from `progress` on; `found` is called for each lost charge; with `report_only` nothing is refunded."""
 
     found: Found
     report_only: bool = False
@@ -86,7 +86,7 @@ class FindLostCharges:
 
 
 async def find_lost_charges(deps: Deps, command: FindLostCharges) -> None:
-    """Goes through what is new, once a day through all; what fails is done at the next look."""
+    """Compares what is new, and once a day the whole book; after a failed call it goes on at the next run."""
     now = deps.clock.monotonic()
     whole = command.progress.began_at is None or now - command.progress.began_at >= WHOLE_BOOK
     try:

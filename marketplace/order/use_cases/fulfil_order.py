@@ -1,4 +1,4 @@
-"""Ship and deliver an order: what an administrator records of a parcel's way."""
+"""Ship and deliver an order: an administrator records where the parcel is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from souk.sdk import Transaction, decide
 
 @dataclass(frozen=True, slots=True)
 class ShipOrder:
-    """Any buyer's order, which is with the carrier now."""
+    """Record that an order, of any buyer, was handed to the carrier."""
 
     order_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverOrder:
-    """Any buyer's order, which has arrived."""
+    """Record that an order, of any buyer, has arrived."""
 
     order_id: str
 
 
 async def ship_order(deps: Deps, command: ShipOrder) -> Order:
-    """The shipped order; raises ORDER_NOT_FOUND and NOT_SHIPPABLE."""
+    """Records the shipping and returns the order; raises ORDER_NOT_FOUND and NOT_SHIPPABLE."""
     return await _record(deps, command.order_id, domain.ship)
 
 
 async def deliver_order(deps: Deps, command: DeliverOrder) -> Order:
-    """The delivered order; raises ORDER_NOT_FOUND and NOT_DELIVERABLE."""
+    """Records the delivery and returns the order; raises ORDER_NOT_FOUND and NOT_DELIVERABLE."""
     return await _record(deps, command.order_id, domain.deliver)
 
 

@@ -1,9 +1,9 @@
-"""Place an order: the same key is the same order, however often it is asked for.
+"""Place an order: requests with the same key make one order, however often they are sent.
 
-key unknown                 check with the other services, record, reserve, charge, confirm
-key with an answer          the answer again, unchanged
-key with an attempt running wait for it
-key after a not-final end   drive the same order further: the next attempt
+key unknown                    check with the other services, record, reserve, charge, confirm
+key with a stored answer       return that answer, unchanged
+key with a running attempt     wait for it
+key of a retryable rejection   open the next attempt of the same order
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -25,14 +25,14 @@ __all__ = ["RESERVATION", "Answer", "PlaceOrder", "answer_by", "place_order"]
 
 MAX_WAITERS = 100
 ANSWER_BEFORE = 0.5
-"""Seconds before the request's deadline at which 202 is answered."""
+"""Seconds before the request's deadline at which a pending order is answered (202)."""
 DEFAULT_TIMEOUT = 10.0
 RESERVATION = 3_600 * MICROSECONDS
-"""A guard against leaks only: far beyond the saga's deadline and its compensation."""
+"""How long stock is reserved: only a guard against leaks, far beyond the saga's deadline and its undoing."""
 
 
 class KeyTaken(Exception):
-    """Another request recorded this key first, or moved its order on."""
+    """Another request bound this key first, or has changed its order since."""
 
 
 Remember = Callable[[Transaction, DomainError], Awaitable[None]]
@@ -40,14 +40,17 @@ Remember = Callable[[Transaction, DomainError], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The order, or the refusal; `replayed` when it was answered before."""
+    """The order, or the refusal; `replayed` if it answers a repeated request."""
 
     reply: pb.Order | DomainError
     replayed: bool = False
 
 
 async def place_order(deps: Deps, command: PlaceOrder) -> Answer:
-    """Raises the refusals of the contract. Once recorded, it goes on even if the caller goes away."""
+    """Places the order, and returns its answer; raises the refusals of the contract.
+
+    Once recorded, placing goes on even if the caller cancels its request.
+    """
     check_request(command)
     until = answer_by(deps.clock)
     with _one_of_few(deps, command):
@@ -62,7 +65,7 @@ async def place_order(deps: Deps, command: PlaceOrder) -> Answer:
 
 
 async def _find(deps: Deps, command: PlaceOrder) -> tuple[KeyRecord | None, Order]:
-    """The key, and the order that it drives further."""
+    """Returns the key's record, and the order that it belongs to while it has no answer."""
     record = await deps.database.read(lambda tx: deps.orders.find_key(tx, command.user_id, command.key), single=True)
     if record is None or record.reply is not None:
         return record, Order("")
@@ -70,7 +73,7 @@ async def _find(deps: Deps, command: PlaceOrder) -> tuple[KeyRecord | None, Orde
 
 
 async def _known(deps: Deps, tx: Transaction, command: PlaceOrder) -> tuple[KeyRecord | None, Order]:
-    """The key and its order at one moment: a rejected order without an answer is one to be retried."""
+    """Reads the key and its order in one snapshot: a rejected order without an answer is one to retry."""
     record = await deps.orders.find_key(tx, command.user_id, command.key)
     if record is None or record.reply is not None:
         return record, Order("")
@@ -121,7 +124,7 @@ async def _next_attempt(deps: Deps, command: PlaceOrder, order: Order) -> SagaRe
 
 
 async def _closing(deps: Deps, tx: Transaction, order: Order) -> bool:
-    """Whether its last attempt is still being undone; an attempt that somebody opened meanwhile is not that."""
+    """Tells whether the last attempt is still being undone; raises KeyTaken if the order has changed since."""
     await _unchanged(deps, tx, order)
     return await deps.runner.open(tx, order.id)
 
@@ -134,7 +137,7 @@ async def _unchanged(deps: Deps, tx: Transaction, order: Order) -> Order:
 
 
 async def _checked(deps: Deps, command: PlaceOrder, currency: str, remember: Remember) -> Checked:
-    """The checks; a final refusal by them is remembered, any other leaves everything as it was."""
+    """Checks with the other services; a final refusal is stored, any other changes nothing."""
     try:
         return await check_with_others(deps, command, currency)
     except DomainError as error:
@@ -171,7 +174,7 @@ async def _wait(deps: Deps, ref: SagaRef, until: float, *, replayed: bool) -> An
 
 
 async def _standing(deps: Deps, tx: Transaction, ref: SagaRef, *, replayed: bool) -> Answer:
-    """What an attempt came to, or its order as it is meanwhile, all at one moment."""
+    """Reads the answer of an attempt, or its order while there is none, in one snapshot."""
     record = await deps.orders.find_key_of(tx, ref.subject)
     if record is not None and record.reply is not None:
         return _answer(record.reply, replayed)
@@ -182,7 +185,7 @@ async def _standing(deps: Deps, tx: Transaction, ref: SagaRef, *, replayed: bool
 
 
 def answer_by(clock: Clock) -> float:
-    """When to answer at the latest, in monotonic seconds: before the caller's time is up."""
+    """Returns the latest time to answer, in monotonic seconds: a little before the caller's deadline."""
     deadline = current().deadline
     return (clock.monotonic() + DEFAULT_TIMEOUT if deadline is None else deadline) - ANSWER_BEFORE
 

@@ -1,4 +1,4 @@
-"""Read orders: one, a page of them, the history of one. A buyer sees only their own."""
+"""Read orders: one, a page of them, or the history of one. A buyer sees only their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from souk.sdk import PageAsked, Transaction
 
 @dataclass(frozen=True, slots=True)
 class GetOrder:
-    """One order of a buyer."""
+    """Read one order of a buyer."""
 
     user_id: str
     order_id: str
@@ -20,7 +20,7 @@ class GetOrder:
 
 @dataclass(frozen=True, slots=True)
 class ListOrders:
-    """A page of a buyer's orders."""
+    """Read a page of a buyer's orders."""
 
     user_id: str
     page: PageAsked
@@ -28,7 +28,7 @@ class ListOrders:
 
 @dataclass(frozen=True, slots=True)
 class ListOrderEvents:
-    """A page of the history of a buyer's order."""
+    """Read a page of the history of a buyer's order."""
 
     user_id: str
     order_id: str
@@ -36,12 +36,12 @@ class ListOrderEvents:
 
 
 async def get_order(deps: Deps, query: GetOrder) -> pb.Order:
-    """The order; raises ORDER_NOT_FOUND for anybody else's."""
+    """Returns the order; raises ORDER_NOT_FOUND also for another buyer's order."""
     return await deps.database.read(lambda tx: deps.orders.shown(tx, query.user_id, query.order_id))
 
 
 async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[pb.Order], str | None]:
-    """A page, the newest first, and the token of the next one."""
+    """Returns a page of orders, the newest first, and the token of the next page."""
     page = query.page
     rows = await deps.database.read(lambda tx: deps.orders.page(tx, query.user_id, page.size + 1, page.after))
     shown, token = page.cut(rows, lambda row: (row.created_at, row.order.id))
@@ -49,7 +49,7 @@ async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[pb.Order]
 
 
 async def list_order_events(deps: Deps, query: ListOrderEvents) -> tuple[Sequence[pb.OrderEvent], str | None]:
-    """A page, the oldest first, and the token of the next one; raises ORDER_NOT_FOUND."""
+    """Returns a page of events, the oldest first, and the token of the next page; raises ORDER_NOT_FOUND."""
     page = query.page
     after = int(page.after[0]) if page.after else 0
 

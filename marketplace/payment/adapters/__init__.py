@@ -1,1 +1,1 @@
-"""What fulfils Payment's ports besides its stores: the ways to a card provider, and announcements."""
+"""Adapters: the clients of the card provider, and a sandbox bank to develop and test with."""

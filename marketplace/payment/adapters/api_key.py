@@ -1,4 +1,4 @@
-"""The API key of a card provider, from the file that holds it."""
+"""The API key of a card provider, read from a file."""
 
 from pathlib import Path
 
@@ -6,20 +6,20 @@ from marketplace.payment.ports import ProviderUnavailable
 
 
 class ApiKey:
-    """Read when it is needed, and again once the provider has refused it: it may have been replaced."""
+    """Reads the key when it is first needed, and again after the provider refused it: it may have been replaced."""
 
     def __init__(self, file: str = "") -> None:
         self._file = file
         self._headers: dict[str, str] | None = None if file else {}
 
     def headers(self) -> dict[str, str]:
-        """What a request bears; nothing without a file. Raises ProviderUnavailable for a file without a key."""
+        """Returns a request's headers; none without a file. Raises ProviderUnavailable for a file without a key."""
         if self._headers is None:
             self._headers = {"Authorization": f"Bearer {self._read()}"}
         return self._headers
 
     def refused(self) -> None:
-        """The provider does not take it."""
+        """Notes that the provider refused the key, so that it is read again."""
         if self._file:
             self._headers = None
 

@@ -1,4 +1,4 @@
-"""A circuit breaker around the card provider: one that does not answer is left alone for a while."""
+"""A circuit breaker around the card provider: while the provider does not answer, it is not called."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -20,14 +20,14 @@ T = TypeVar("T")
 BREAKER = BreakerSettings(
     failure_rate=0.5, window=20, minimum_calls=10, probes=2, open_for=Backoff(5.0, 30.0, jitter=0.0)
 )
-"""Silence is a failure, and that nobody can be reached. Whatever is answered is none."""
+"""No answer and no connection count as failures; every answer counts as a success."""
 
 
 class GuardedProvider:
-    """Implements `ports.CardProvider` over another one. Open, it fails at once: nothing was asked.
+    """Implements `ports.CardProvider` by calling another one through a breaker. While it is open, calls fail at once.
 
-    A card may be one whose answers are always lost. So of one customer's card at most one silence counts
-    in the breaker's window, or one customer could close card payments for all.
+    There may be a card whose answers are always lost. So at most one missing answer for each card of a customer
+    counts in the breaker's window; else one customer could stop card payments for all.
     """
 
     def __init__(self, provider: CardProvider, breaker: Breaker, clock: Clock) -> None:
@@ -38,13 +38,13 @@ class GuardedProvider:
         self._silent: dict[tuple[str, str], int] = {}
 
     async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
-        """Takes money from a card."""
+        """Charges a card."""
         return await self._guard(
             lambda: self._provider.charge(key, token, amount, currency, customer), (customer, token)
         )
 
     async def find(self, key: str) -> ProviderAnswer | None:
-        """What became of a charge."""
+        """Returns the outcome of a charge."""
         return await self._guard(lambda: self._provider.find(key))
 
     async def void(self, key: str) -> ProviderAnswer:
@@ -52,19 +52,19 @@ class GuardedProvider:
         return await self._guard(lambda: self._provider.void(key))
 
     async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
-        """Gives back money of a charge."""
+        """Refunds an amount of a charge."""
         return await self._guard(lambda: self._provider.refund(key, charge_key, amount))
 
     async def find_refund(self, key: str) -> RefundVerdict | None:
-        """What became of a refund."""
+        """Returns the outcome of a refund."""
         return await self._guard(lambda: self._provider.find_refund(key))
 
     async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
-        """The provider's own record."""
+        """Returns a page of the provider's own record of charges."""
         return await self._guard(lambda: self._provider.charges(after, limit))
 
     def face_of(self, token: str) -> CardFace | None:
-        """The card behind a token: known without asking."""
+        """Returns the brand and last digits behind a token; it makes no call."""
         return self._provider.face_of(token)
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ class GuardedProvider:
         permit.fail(now, now - begun)
 
     def _first_silence(self, card: tuple[str, str]) -> bool:
-        """Whether no silence of this card is in the window; then it is noted."""
+        """Tells whether this is the only missing answer of the card in the breaker's window, and notes it if so."""
         oldest = self._counted - self._breaker.settings.window
         self._silent = {one: at for one, at in self._silent.items() if at > oldest}
         if card in self._silent:

@@ -1,4 +1,4 @@
-"""A card provider over HTTP, with the key of each request in its `Idempotency-Key` header.
+"""A client of a card provider over HTTP; each request carries its key in the `Idempotency-Key` header.
 
 Source: the Stripe API reference, "Idempotent requests".
 """
@@ -25,16 +25,16 @@ from souk.sdk import HttpClient, NoAnswer, NotSent
 NOTHING_WAS_DONE = frozenset(
     {"invalid_request", "invalid_token", "key_reused", "not_found", "not_refundable", "provider_error", "unauthorized"}
 )
-"""The provider's own codes for what it has refused to do. Any other word, of a proxy in between too, proves nothing."""
+"""The provider's codes for refused requests. Any other answer, such as one of a proxy between, proves nothing."""
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
 _OK = 200
 
 
 class HttpProvider:
-    """Implements `ports.CardProvider`. An answer that takes longer than `timeout` seconds is given up.
+    """Implements `ports.CardProvider` over HTTP. A call without an answer after `timeout` seconds is given up.
 
-    Only an answer whose code is known to say so means that nothing was done.
+    Only an answer with one of the codes NOTHING_WAS_DONE means that nothing was done.
     """
 
     def __init__(self, url: str, timeout: float, api_key: ApiKey | None = None) -> None:
@@ -69,7 +69,7 @@ class HttpProvider:
         return _charges(await self._send("GET", f"/v1/charges?starting_after={_path(after)}&limit={limit}"))
 
     def face_of(self, token: str) -> CardFace | None:
-        """The card behind a token."""
+        """Returns the brand and last digits behind a token."""
         return face_of(token)
 
     async def close(self) -> None:
@@ -93,7 +93,7 @@ class HttpProvider:
 
 
 def _body(method: str, status: int, content: bytes) -> Any:
-    """What was answered; None for what was not found. Raises ValueError for what is no answer of a provider."""
+    """Returns the body of an answer; None for "not found". Raises ValueError for an answer that is not a provider's."""
     body = orjson.loads(content)
     if status == _OK:
         return body

@@ -1,4 +1,4 @@
-"""The sandbox bank as the card provider, in this process. It crashes with it; its book does not."""
+"""The sandbox bank as a card provider inside this process. A crash ends it, but its book is durable."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -20,18 +20,18 @@ T = TypeVar("T")
 
 
 class InProcessProvider:
-    """Implements `ports.CardProvider`. A call that takes longer than `timeout` seconds is given up."""
+    """Implements `ports.CardProvider` by the sandbox bank. A call is given up after `timeout` seconds."""
 
     def __init__(self, bank: SandboxBank, timeout: float) -> None:
         self._bank = bank
         self._timeout = timeout
 
     async def charge(self, key: str, token: str, amount: int, currency: str, customer: str = "") -> ProviderAnswer:
-        """Takes money from a card."""
+        """Charges a card."""
         return await self._ask(self._bank.charge(key, token, amount, currency))
 
     async def find(self, key: str) -> ProviderAnswer | None:
-        """What became of a charge."""
+        """Returns the outcome of a charge."""
         return await self._ask(self._bank.find(key))
 
     async def void(self, key: str) -> ProviderAnswer:
@@ -39,19 +39,19 @@ class InProcessProvider:
         return await self._ask(self._bank.void(key))
 
     async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
-        """Gives back money of a charge."""
+        """Refunds an amount of a charge."""
         return await self._ask(self._bank.refund(key, charge_key, amount))
 
     async def find_refund(self, key: str) -> RefundVerdict | None:
-        """What became of a refund."""
+        """Returns the outcome of a refund."""
         return await self._ask(self._bank.find_refund(key))
 
     async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
-        """The bank's own record."""
+        """Returns a page of the bank's own record of charges."""
         return await self._ask(self._bank.charges(after, limit))
 
     def face_of(self, token: str) -> CardFace | None:
-        """The card behind a token."""
+        """Returns the brand and last digits behind a token."""
         return face_of(token)
 
     async def close(self) -> None:

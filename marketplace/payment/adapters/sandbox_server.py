@@ -1,13 +1,13 @@
-"""The sandbox bank as a server of its own, which outlives whoever it charges for.
+"""The sandbox bank as a server of its own, which keeps running when Payment ends.
 
     python -m marketplace.payment.adapters.sandbox_server --book DIR --socket PATH
     python -m marketplace.payment.adapters.sandbox_server --book DIR --port 8090
 
-A fleet gives it a socket that only the fleet's owner can reach; at a port it answers everybody on the machine.
+A fleet gives it a socket that only the fleet's owner can open; at a port, every user of the machine can call it.
 
-Payment uses it when its setting `provider_url` says where it listens, and `provider_key_file` where its API
-key is: in the file `provider-key` of the book's folder, which is made at the first start. A fleet with more
-than one Payment needs it: they share a bank, and a book in a file has one owner.
+Payment uses it when the setting `provider_url` names its address and `provider_key_file` the file of its API key.
+That file is `provider-key` in the book's folder, and is made at the first start. A fleet with several replicas of
+Payment needs this server: they share a bank, and only one process can have the book's file open.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from souk.sdk.emulator import BACKLOG, LogSettings, configure, lock_directory, r
 
 KEY_FILE = "provider-key"
 DRAIN = 2.0
-"""Seconds that running requests are given at the end."""
+"""Seconds that running requests may take when the server stops."""
 
 
 async def serve(book: Path, listener: socket.socket, api_key: str) -> None:
-    """Serves the book in a folder until it is told to stop."""
+    """Serves the bank whose book is in a folder, until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -54,7 +54,7 @@ def _listening(options: argparse.Namespace) -> socket.socket:
     if options.socket is None:
         return socket.create_server((options.host, options.port))
     listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # nobody else may open it, not even before its rights are changed
+    before = os.umask(0o177)  # no other user may open it, at no moment
     try:
         listener.bind(str(options.socket))
     finally:
@@ -64,16 +64,16 @@ def _listening(options: argparse.Namespace) -> socket.socket:
 
 
 def api_key_in(book: Path) -> str:
-    """The key in the book's folder, made if there is none; only its owner can read it."""
+    """Returns the API key in the book's folder, and makes it if there is none; only its owner can read it."""
     file = book / KEY_FILE
-    if not file.exists():  # the folder is this process's alone
+    if not file.exists():  # no race: this process holds the lock of the folder
         made_up = f"sk_sandbox_{secrets.token_urlsafe(32)}\n".encode("ascii")
         private_files.replace(file, made_up, aside=file.with_suffix(".new"), durable=False)
     return file.read_text(encoding="ascii").strip()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; a port of 0 lets the system choose, and the first line says which."""
+    """Runs the command line. With port 0 the system chooses one; the first line of output names the address."""
     parser = argparse.ArgumentParser(description="The sandbox bank as a server of its own.")
     parser.add_argument("--book", type=Path, required=True, help="the folder of its book")
     parser.add_argument("--socket", type=Path, help="a unix socket to listen on, in place of a port")

@@ -1,1 +1,1 @@
-"""All SQL of the service, a file a part of the books."""
+"""All SQL of the service, one file for each part of the books."""

@@ -32,7 +32,7 @@ _PAGE = f"""
 
 
 class CardStore:
-    """Saved cards."""
+    """Stores saved cards, in the caller's transaction."""
 
     async def insert(self, tx: Transaction, card: Card) -> None:
         """Saves a card."""
@@ -40,29 +40,29 @@ class CardStore:
         await tx.execute(_INSERT, c.id, c.user_id, c.token, c.brand, c.last4, c.is_default, c.forgotten, c.created_at)
 
     async def find(self, tx: Transaction, card_id: str, user_id: str) -> Card | None:
-        """A user's card, forgotten or not."""
+        """Returns a user's card, forgotten or not."""
         return _maybe(await tx.fetch_one(_FIND, card_id, user_id))
 
     async def count(self, tx: Transaction, user_id: str) -> int:
-        """How many cards a user has that are not forgotten."""
+        """Returns the number of a user's cards that are not forgotten."""
         row = await tx.fetch_one(_COUNT, user_id)
         return int(row["n"]) if row else 0
 
     async def default(self, tx: Transaction, user_id: str) -> Card | None:
-        """The card that "card" means."""
+        """Returns the default card, which the payment method "card" stands for."""
         return _maybe(await tx.fetch_one(_DEFAULT, user_id))
 
     async def oldest(self, tx: Transaction, user_id: str) -> Card | None:
-        """The card that becomes the default when there is none."""
+        """Returns the oldest card, which becomes the default when there is none."""
         return _maybe(await tx.fetch_one(_OLDEST, user_id))
 
     async def set_default(self, tx: Transaction, user_id: str, card_id: str) -> None:
-        """Makes a card the default, and every other one not: there is never more than one."""
+        """Makes a card the user's only default."""
         await tx.execute(_UNSET, user_id, False)
         await tx.execute(_SET, card_id, True)
 
     async def forget(self, tx: Transaction, card: Card, most: int) -> None:
-        """Hides a card from its user; of those that are hidden the `most` that were hidden last are kept."""
+        """Hides a card from its user; of the hidden cards only the last `most` are kept."""
         await tx.execute(_FORGET, card.id, False, True, card.user_id)
         await tx.execute(_KEEP_LAST_FORGOTTEN, card.user_id, most)
 
@@ -71,7 +71,7 @@ class CardStore:
         await tx.execute(_ERASE, user_id)
 
     async def page(self, tx: Transaction, user_id: str, after: tuple[int, str] | None, limit: int) -> list[Card]:
-        """A user's cards: the default (rank 0), then the others (rank 1) by id, behind `after`."""
+        """Returns a page of a user's cards: the default (rank 0), then the others (rank 1) by id, after `after`."""
         rank, card_id = after or (-1, "")
         return [_to_card(row) for row in await tx.fetch(_PAGE, user_id, rank, card_id, limit)]
 

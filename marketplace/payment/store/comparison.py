@@ -1,4 +1,4 @@
-"""How far the provider's record has been compared with this book, in SQL. The database's clock judges."""
+"""The progress of the comparison with the provider's record, in SQL. Times are those of the database's clock."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,20 @@ from souk.sdk import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Behind which key of the provider's record, and behind which payment of ours, the comparison goes on."""
+    """The key of the provider's record (`record`) and the payment (`ours`) after which the comparison goes on."""
 
     record: str
     ours: str
 
 
 class ComparisonStore:
-    """How far the record has been compared. Times are in microseconds; the database's clock judges."""
+    """Stores the progress of the comparison. Times are microseconds of the database's clock."""
 
     async def claim(self, tx: Transaction, interval: int, sweep: int) -> Position | None:
-        """The position, for whoever is the first after `interval`; every `sweep` it is the beginning of the record."""
+        """Returns the position to the first replica that asks after `interval`, and None to the others.
+
+        Once every `sweep` the position is the beginning of the record.
+        """
         now = tx.dialect.now
         taken = await tx.execute(
             f"UPDATE reconciliation SET due_at = {now} + $1,"
@@ -33,11 +36,11 @@ class ComparisonStore:
         return None if row is None else Position(row["position"], row["ours"])
 
     async def move(self, tx: Transaction, position: Position) -> None:
-        """So far it has come."""
+        """Stores the position that the comparison has reached."""
         await tx.execute("UPDATE reconciliation SET position = $1, ours = $2", position.record, position.ours)
 
     async def payment(self, tx: Transaction, payment_id: str, age: int) -> tuple[Payment | None, bool]:
-        """A payment, and whether it is older than `age`."""
+        """Returns a payment, and whether it is older than `age`."""
         row = await tx.fetch_one(
             f"SELECT {COLUMNS}, created_at < {tx.dialect.now} - CAST($2 AS BIGINT) AS ripe FROM payments WHERE id = $1",
             payment_id,
@@ -46,7 +49,7 @@ class ComparisonStore:
         return (None, True) if row is None else (to_payment(row), bool(row["ripe"]))
 
     async def captured(self, tx: Transaction, after: str, age: int, limit: int) -> list[Payment]:
-        """Charges of cards that are captured and older than `age`, behind an id."""
+        """Returns captured charges of cards that are older than `age`, by id after `after`."""
         rows = await tx.fetch(
             f"""
             SELECT {COLUMNS} FROM payments
@@ -61,6 +64,6 @@ class ComparisonStore:
         return [to_payment(row) for row in rows]
 
     async def failed_refunds(self, tx: Transaction) -> int:
-        """Refunds that the provider keeps failing to make: somebody has to ask for them again."""
+        """Counts refunds that the provider keeps failing to make; they wait to be requested again."""
         row = await tx.fetch_one("SELECT COUNT(*) AS n FROM refunds WHERE NOT done AND next_try_at IS NULL")
         return int(row["n"]) if row else 0

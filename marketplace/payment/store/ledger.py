@@ -21,37 +21,37 @@ _WALLET = "SELECT balance, currency FROM wallets WHERE user_id = $1"
 
 
 class LedgerStore:
-    """Double-entry books: only added to; a transaction's postings sum to zero."""
+    """Stores the double-entry ledger, which only grows, and the wallets; a transaction's postings sum to zero."""
 
     async def lock(self, tx: Transaction, user_id: str) -> None:
-        """Keeps other top-ups of a user's wallet waiting until the transaction ends."""
+        """Makes other top-ups of a user's wallet wait until the transaction ends."""
         await tx.lock(f"wallet:{user_id}")
 
     async def transfer(
         self, tx: Transaction, transaction_id: str, source: str, target: str, payment: Payment, amount: int, now: int
     ) -> None:
-        """Moves an amount between two accounts, in the currency of the payment. An id is used once.
+        """Moves an amount between two accounts, in the currency of the payment. Each `transaction_id` is used once.
 
-        Two postings in one statement: they sum to zero by construction.
+        It writes two postings in one statement, so they always sum to zero.
         """
         await tx.write(_POST, transaction_id, source, target, payment.currency, amount, now)
 
     async def debit_wallet(self, tx: Transaction, user_id: str, amount: int, currency: str) -> bool:
-        """Takes from a wallet if it has that much in that currency."""
+        """Takes an amount from a wallet; returns False when it has less in that currency."""
         return await tx.execute(_DEBIT, user_id, amount, currency) == 1
 
     async def credit_wallet(self, tx: Transaction, user_id: str, amount: int, currency: str) -> None:
-        """Adds to a wallet, which has that currency or has never been used; raises RuntimeError if not."""
+        """Adds to a wallet of that currency or one never used; raises RuntimeError for a wallet of another currency."""
         if await tx.execute(_CREDIT, user_id, amount, currency, True) != 1:
             raise RuntimeError("a wallet that was used has changed its currency")
 
     async def claim_currency(self, tx: Transaction, user_id: str, currency: str) -> Wallet:
-        """The wallet, locked, and in that currency if it was never used."""
+        """Locks and returns the wallet; one that was never used gets that currency."""
         await tx.execute(_CLAIM, user_id, currency, False)
         return _to_wallet(await tx.fetch_one(f"{_WALLET} {tx.dialect.for_update}", user_id))
 
     async def wallet(self, tx: Transaction, user_id: str) -> Wallet:
-        """The wallet as it is; an empty one for whoever never had any."""
+        """Returns the wallet; an empty one for a user who never had any."""
         return _to_wallet(await tx.fetch_one(_WALLET, user_id))
 
 

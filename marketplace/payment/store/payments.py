@@ -9,7 +9,7 @@ from souk.sdk import MICROSECONDS, Backoff, Row, Transaction
 T = TypeVar("T", Payment, Refund)
 
 RETRIES = Backoff(initial=2.0, cap=3_600.0, jitter=0.0)
-"""How long a charge or refund that recovery could not end is left alone."""
+"""How long recovery waits between its tries to finish a charge or refund."""
 
 COLUMNS = (
     "id, key, purpose, order_id, user_id, amount, currency, source, method, status, cancelled, decline_reason,"
@@ -70,14 +70,14 @@ _REFUNDS_DUE = f"""
 """
 _PUT_OFF_REFUND = "UPDATE refunds SET next_try_at = $2, tries = tries + 1 WHERE id = $1"
 _LAST = "\x7f"
-"""Sorts behind every id."""
+"""Sorts after every id."""
 
 
 class PaymentStore:
-    """Charges and refunds. What `find` returns stays as it is until the transaction ends."""
+    """Stores charges and refunds, in the caller's transaction. `find` locks what it returns until that ends."""
 
     async def insert(self, tx: Transaction, payment: Payment, next_try_at: int | None) -> bool:
-        """Records a charge under a new key; False when the key is known, or being recorded by another."""
+        """Records a charge under a new key; returns False when the key is known, or recorded concurrently."""
         p = payment
         who = (p.id, p.key, p.purpose.value, p.order_id, p.user_id)
         what = (p.amount, p.currency, p.source, p.method, p.status.value, p.cancelled, p.decline_reason)
@@ -85,47 +85,50 @@ class PaymentStore:
         return await tx.execute(_INSERT, *who, *what, *rest, expect_rows=1) == 1
 
     async def find(self, tx: Transaction, payment_id: str) -> Payment | None:
-        """A charge by its id, locked."""
+        """Returns and locks the charge of an id."""
         return _maybe(await tx.fetch_one(f"{_FIND} {tx.dialect.for_update}", payment_id))
 
     async def find_by_key(self, tx: Transaction, key: str) -> Payment | None:
-        """A charge by its key, locked."""
+        """Returns and locks the charge of a key."""
         return _maybe(await tx.fetch_one(f"{_FIND_BY_KEY} {tx.dialect.for_update}", key))
 
     async def update(self, tx: Transaction, payment: Payment, next_try_at: int | None = None) -> None:
-        """Records what became of a charge, and when it is due for recovery, if ever."""
+        """Records the changed fields of a charge, and when it is due for recovery, if ever."""
         p = payment
         changes = (p.status.value, p.cancelled, p.decline_reason, p.refunded, p.promised, next_try_at)
         await tx.write(_UPDATE, p.id, *changes, p.attempt, p.released, p.shared)
 
     async def capture(self, tx: Transaction, payment: Payment) -> bool:
-        """PENDING to CAPTURED; False when it is not PENDING, or was cancelled, released or tried anew since."""
+        """Captures a PENDING charge; returns False if it is not PENDING, or was cancelled, released or tried again."""
         return await tx.execute(_CAPTURE, payment.id, payment.cancelled, payment.attempt, expect_rows=1) == 1
 
     async def get(self, tx: Transaction, payment_id: str, user_id: str) -> Payment | None:
-        """A charge of a user's order, to be shown."""
+        """Returns a charge of one of the user's orders, without a lock."""
         return _maybe(await tx.fetch_one(_GET, payment_id, user_id))
 
     async def page(self, tx: Transaction, user_id: str, before: str | None, limit: int) -> list[Payment]:
-        """Charges of a user's orders, the newest first, behind the id `before`."""
+        """Returns a page of charges of a user's orders, the newest first, after the id `before`."""
         return [to_payment(row) for row in await tx.fetch(_PAGE, user_id, before or _LAST, limit)]
 
     async def standing(self, tx: Transaction, after: str, age: int, limit: int) -> list[Payment]:
-        """Charges of orders that are captured, not undone, and older than `age`, by their ids behind `after`."""
+        """Returns charges of orders that are captured, not undone, and older than `age`, by id after `after`."""
         rows = await tx.fetch(_STANDING.format(columns=COLUMNS, now=tx.dialect.now), after, age, limit)
         return [to_payment(row) for row in rows]
 
     async def open_top_ups(self, tx: Transaction, user_id: str) -> list[Payment]:
-        """Top-ups whose end is not known."""
+        """Returns a user's top-ups whose outcome is not known."""
         return [to_payment(row) for row in await tx.fetch(_OPEN_TOP_UPS, user_id)]
 
     async def spent_from_wallet(self, tx: Transaction, user_id: str) -> int:
-        """What may come back to a user's wallet: its charges that are not given back."""
+        """Returns what may be refunded to a user's wallet: its charges less what was refunded."""
         row = await tx.fetch_one(_SPENT_FROM_WALLET, user_id)
         return int(row["spent"]) if row else 0
 
     async def claim(self, tx: Transaction, now: int, limit: int) -> list[Payment]:
-        """Charges that are due; each is put off, longer each time, so that no other replica takes it."""
+        """Returns charges that are due for recovery, and postpones each, so that no other replica takes it.
+
+        Each try postpones a charge for longer.
+        """
         return await _claim(tx, _DUE, _PUT_OFF, to_payment, now, limit)
 
     async def insert_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
@@ -136,25 +139,25 @@ class PaymentStore:
         )
 
     async def find_refund(self, tx: Transaction, key: str) -> Refund | None:
-        """A refund by its key, locked."""
+        """Returns the refund of a key, and locks the key."""
         await tx.lock(f"refund:{key}")
         row = await tx.fetch_one(_FIND_REFUND, key)
         return None if row is None else _to_refund(row)
 
     async def update_refund(self, tx: Transaction, refund: Refund, next_try_at: int | None) -> None:
-        """Records what the provider says of a refund that is not done, and when it is due, if ever."""
+        """Records the provider's answer about an unfinished refund, and when it is due for recovery, if ever."""
         await tx.execute(_UPDATE_REFUND, refund.id, refund.attempt, refund.pending, next_try_at)
 
     async def finish_refund(self, tx: Transaction, refund_id: str) -> bool:
-        """Marks a refund as done; False when it was."""
+        """Marks a refund as done; returns False when it already was."""
         return await tx.execute(_FINISH_REFUND, refund_id, True) == 1
 
     async def open_refunds(self, tx: Transaction, payment_id: str) -> list[Refund]:
-        """Refunds of a charge that are not done."""
+        """Returns the refunds of a charge that are not done."""
         return [_to_refund(row) for row in await tx.fetch(_OPEN_REFUNDS, payment_id)]
 
     async def claim_refunds(self, tx: Transaction, now: int, limit: int) -> list[Refund]:
-        """Refunds that are due, put off like charges."""
+        """Returns refunds that are due for recovery, and postpones them as `claim` does."""
         return await _claim(tx, _REFUNDS_DUE, _PUT_OFF_REFUND, _to_refund, now, limit)
 
 
@@ -173,7 +176,7 @@ def _maybe(row: Row | None) -> Payment | None:
 
 
 def to_payment(row: Row) -> Payment:
-    """A payment of its columns."""
+    """Makes a payment of its columns."""
     return Payment(
         id=row["id"],
         key=row["key"],

@@ -1,4 +1,4 @@
-"""In which bank's book the charges are, in SQL."""
+"""The sandbox bank whose book holds this database's charges, in SQL."""
 
 from souk.sdk import ConfigurationError, Database, Transaction
 
@@ -7,9 +7,9 @@ _BOUND = "SELECT book FROM provider_book"
 
 
 async def require_same_book(database: Database, book: str) -> None:
-    """Binds the charges of this database to a book, once; raises ConfigurationError for another one.
+    """Binds this database to a bank's book, once; raises ConfigurationError for another book.
 
-    It happens when replicas start a bank each, or when a bank's file was lost.
+    Another book means that each replica started a bank of its own, or that the bank's file was lost.
     """
 
     async def work(tx: Transaction) -> str:

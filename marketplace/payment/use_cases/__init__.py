@@ -1,1 +1,1 @@
-"""What can be asked of Payment, one file each."""
+"""The use cases of Payment, one file for each, and the steps that they share."""

@@ -1,7 +1,7 @@
-"""Undo a charge for good: void it, give it back, or block it before it began.
+"""Undo a charge for good: void it, refund it, or block its key before it began.
 
-Answered once that is durable; what is left to do is done by recovery, whoever asks or not. No event
-tells of the refund: the order was never confirmed, and has no refunded total to keep.
+The answer comes once the undo is durable; recovery does what is left to do, without further requests. No event
+is published for the refund: the order was never confirmed, and has no refunded total to update.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from souk.sdk import Transaction, new_id
 
 @dataclass(frozen=True, slots=True)
 class CancelCharge:
-    """Undo the charge with this key."""
+    """Undo the charge of a key."""
 
     key: str
     order_id: str
@@ -23,14 +23,14 @@ class CancelCharge:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What became of the charge so far (None: there never was one), and whether nothing is left to do."""
+    """The status of the charge so far (None: there never was one), and whether nothing is left to do."""
 
     status: Status | None
     settled: bool
 
 
 async def cancel_charge(deps: Deps, command: CancelCharge) -> Cancelled:
-    """Where the undo stands. It may be asked for any number of times."""
+    """Undoes the charge and returns how far that is. It may be called any number of times."""
     payment = await deps.run(lambda tx: _cancel(deps, tx, command))
     deps.faults.point("payment.cancel.recorded")
     if not _settled(payment) and not deps.locks.of(command.key).locked():

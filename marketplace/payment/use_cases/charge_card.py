@@ -1,4 +1,4 @@
-"""Ask the provider for the money of a recorded intent."""
+"""Charge a card at the provider, for a charge whose intent is recorded."""
 
 from marketplace.payment.deps import Deps
 from marketplace.payment.domain import Payment, Status
@@ -10,11 +10,11 @@ from souk.sdk import SoukError
 
 
 async def charge_card(deps: Deps, payment: Payment, token: str, *, first_try: bool) -> Payment:
-    """The payment with the provider's word recorded.
+    """Charges the card, records the provider's answer, and returns the payment.
 
-    Raises PAYMENT_UNAVAILABLE when surely nothing was charged: the charge may be tried again, and stays so
-    until somebody cancels it. Raises OutcomeUnknown when that is not sure. A failure after an earlier
-    try whose end is unknown proves nothing about that one.
+    Raises PAYMENT_UNAVAILABLE when certainly nothing was charged: the charge may be tried again until it is
+    cancelled. Raises OutcomeUnknown when that is not certain: a failure now proves nothing about an earlier try
+    whose outcome is unknown.
     """
     try:
         answer = await _ask(deps, payment, token, first_try=first_try)
@@ -32,8 +32,8 @@ async def charge_card(deps: Deps, payment: Payment, token: str, *, first_try: bo
 
 
 async def _ask(deps: Deps, payment: Payment, token: str, *, first_try: bool) -> ProviderAnswer:
-    # Earlier tries may have charged. A question is answered at once; a charge whose answers are lost
-    # would be waited for each time, and would hold the breaker open for everybody.
+    # Earlier tries may have charged, so look the charge up first. A look-up is answered at once, while a
+    # charge whose answers are lost would take its full time-out each time, and open the breaker for everyone.
     answer = None if first_try else await _ask_by_key(deps, payment)
     if not _is_final(answer):
         try:
@@ -59,7 +59,7 @@ async def _ask_by_key(deps: Deps, payment: Payment) -> ProviderAnswer | None:
 
 
 async def _make_sure(deps: Deps, payment: Payment, cause: ProviderRefused, *, first_try: bool) -> ProviderAnswer:
-    """Blocks a refused charge in the provider's own record, so that it is void; or finds that it did happen."""
+    """Voids a refused charge at the provider, so that it is certain; the answer may be that it was charged."""
     try:
         return await deps.provider.void(payment.provider_key)
     except PROVIDER_TROUBLE as error:
@@ -67,14 +67,14 @@ async def _make_sure(deps: Deps, payment: Payment, cause: ProviderRefused, *, fi
 
 
 async def _unreached(deps: Deps, payment: Payment, cause: ProviderUnavailable, *, first_try: bool) -> SoukError:
-    """What a charge ends with that the provider never had, as far as this side knows."""
+    """Returns the error of a charge that, as far as is known, never reached the provider."""
     if first_try and await deps.run(lambda tx: record_release(deps, tx, payment)):
         return unavailable(cause)
     return OutcomeUnknown(str(cause))
 
 
 async def settle_if_cancelled(deps: Deps, payment: Payment) -> None:
-    """Gives back at once what was charged after its cancellation; recovery does it if this cannot."""
+    """Refunds at once what was charged after its cancellation; if the provider fails, recovery does it."""
     if payment.cancelled:
         try:
             await settle_payment(deps, payment)

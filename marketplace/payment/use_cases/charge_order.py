@@ -1,7 +1,7 @@
 """Charge for an order: the same key is the same charge for ever.
 
-The intent commits before the provider is asked, so that a crash leaves a question that can be asked
-again, never money that nobody knows of.
+The intent commits before the provider is called, so that after a crash the charge can be looked up by its key,
+and no charge is unknown.
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class ChargeOrder:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A recorded charge; `first_try` says that nobody can have asked the provider yet."""
+    """A recorded charge; `first_try` says that the provider cannot have been called for it yet."""
 
     payment: Payment
     token: str
@@ -39,7 +39,7 @@ class Intent:
 
 
 async def charge_order(deps: Deps, command: ChargeOrder) -> Payment:
-    """The payment, captured now or by an earlier call with the same key.
+    """Charges and returns the payment, captured now or by an earlier call with the same key.
 
     Raises DomainError with PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, CHARGE_CANCELLED or
     IDEMPOTENCY_KEY_REUSED, and OutcomeUnknown.
@@ -77,7 +77,7 @@ async def _record_intent(deps: Deps, tx: Transaction, command: ChargeOrder, card
 
 
 def require_budget(deps: Deps, wanted: Payment, found: Payment | None) -> None:
-    """Refuses a new try of a customer whose cards have failed too often; what is under way goes on."""
+    """Refuses a new try of a customer whose cards have failed too often; charges under way go on."""
     if found is None or found.released or found.status is Status.VOIDED:
         seconds = deps.failures.wait(wanted.user_id, deps.clock.monotonic())
         if seconds > 0:
@@ -85,9 +85,9 @@ def require_budget(deps: Deps, wanted: Payment, found: Payment | None) -> None:
 
 
 async def reopen(deps: Deps, tx: Transaction, found: Payment, token: str) -> Intent:
-    """The intent of a charge that is known: tried again if the try before surely came to nothing.
+    """Returns the intent of a known charge; it is tried again if the try before certainly charged nothing.
 
-    Without its card it cannot be tried again, and is cancelled instead.
+    A charge whose card is gone (an empty `token`) cannot be tried again, and is cancelled instead.
     """
     if found.cancelled or found.status not in (Status.PENDING, Status.VOIDED):
         return Intent(found, token, first_try=False)
@@ -105,7 +105,7 @@ async def reopen(deps: Deps, tx: Transaction, found: Payment, token: str) -> Int
 
 
 async def _by_wallet(deps: Deps, tx: Transaction, command: ChargeOrder) -> Payment:
-    """One transaction: there is nobody outside to ask."""
+    """Pays from the wallet, in one transaction: no provider is involved."""
     payment = replace(_payment(deps, command, None), status=Status.CAPTURED)
     if not await deps.payments.insert(tx, payment, None):
         found = await _known(deps, tx, payment)

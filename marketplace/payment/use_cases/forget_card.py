@@ -1,4 +1,4 @@
-"""Forget a saved card. It can still be charged for an order that chose it before."""
+"""Forget a saved card. It can still be charged for an order that was placed with it before."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from marketplace.payment.use_cases.resolve_method import card_not_found
 from souk.sdk import Transaction
 
 FORGOTTEN_KEPT = 100
-"""Cards that a user has forgotten last, and that an order under way may still be charged to."""
+"""The number of forgotten cards that are kept for a user, so that orders under way can still be charged to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class ForgetCard:
 
 
 async def forget_card(deps: Deps, command: ForgetCard) -> None:
-    """Hides the card; of a default, the oldest one left takes its place.
+    """Hides the card; if it was the default, the oldest remaining card becomes the default.
 
     Raises PAYMENT_METHOD_NOT_FOUND and Unauthenticated.
     """

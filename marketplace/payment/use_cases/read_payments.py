@@ -1,4 +1,4 @@
-"""Read what belongs to a user: payments, saved cards, the wallet."""
+"""Read a user's payments, saved cards and wallet; and for Order, the charges that stand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from souk.sdk import MICROSECONDS, DomainError, PageAsked
 
 @dataclass(frozen=True, slots=True)
 class GetWallet:
-    """Whose wallet."""
+    """Read a user's wallet."""
 
     user_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class GetPayment:
-    """Whose payment, and which."""
+    """Read one payment of a user."""
 
     user_id: str
     payment_id: str
@@ -25,7 +25,7 @@ class GetPayment:
 
 @dataclass(frozen=True, slots=True)
 class ListPayments:
-    """A page of a user's payments."""
+    """Read a page of a user's payments."""
 
     user_id: str
     page: PageAsked
@@ -33,7 +33,7 @@ class ListPayments:
 
 @dataclass(frozen=True, slots=True)
 class ListCards:
-    """A page of a user's cards."""
+    """Read a page of a user's cards."""
 
     user_id: str
     page: PageAsked
@@ -41,7 +41,7 @@ class ListCards:
 
 @dataclass(frozen=True, slots=True)
 class ListStandingCharges:
-    """At most `limit` charges behind the id `after`, asked for `min_age` seconds ago or earlier."""
+    """Read at most `limit` charges after the id `after` that were requested at least `min_age` seconds ago."""
 
     after: str
     min_age: int
@@ -49,12 +49,12 @@ class ListStandingCharges:
 
 
 async def get_wallet(deps: Deps, query: GetWallet) -> Wallet:
-    """The wallet; empty for whoever never had any."""
+    """Returns the wallet; an empty one for a user who never had any."""
     return await deps.database.read(lambda tx: deps.ledger.wallet(tx, query.user_id))
 
 
 async def get_payment(deps: Deps, query: GetPayment) -> Payment:
-    """A payment of the user; raises PAYMENT_NOT_FOUND, for another's too."""
+    """Returns a payment of the user; raises PAYMENT_NOT_FOUND also for another user's payment."""
     payment = await deps.database.read(lambda tx: deps.payments.get(tx, query.payment_id, query.user_id))
     if payment is None:
         raise DomainError("PAYMENT_NOT_FOUND", "the payment does not exist")
@@ -62,7 +62,7 @@ async def get_payment(deps: Deps, query: GetPayment) -> Payment:
 
 
 async def list_payments(deps: Deps, query: ListPayments) -> tuple[Sequence[Payment], str | None]:
-    """A page of the user's payments, the newest first, and the token of the next one."""
+    """Returns a page of the user's payments, the newest first, and the token of the next page."""
     page = query.page
     before = None if page.after is None else str(page.after[0])
     found = await deps.database.read(lambda tx: deps.payments.page(tx, query.user_id, before, page.size + 1))
@@ -70,7 +70,7 @@ async def list_payments(deps: Deps, query: ListPayments) -> tuple[Sequence[Payme
 
 
 async def list_cards(deps: Deps, query: ListCards) -> tuple[Sequence[Card], str | None]:
-    """A page of the user's cards, the default first, and the token of the next one."""
+    """Returns a page of the user's cards, the default first, and the token of the next page."""
     page = query.page
     after = None if page.after is None else (int(page.after[0]), str(page.after[1]))
     found = await deps.database.read(lambda tx: deps.cards.page(tx, query.user_id, after, page.size + 1))
@@ -78,6 +78,6 @@ async def list_cards(deps: Deps, query: ListCards) -> tuple[Sequence[Card], str 
 
 
 async def list_standing_charges(deps: Deps, query: ListStandingCharges) -> Sequence[Payment]:
-    """Charges of orders that stand, by their ids."""
+    """Returns charges of orders that are captured and not undone, by their ids."""
     age = query.min_age * MICROSECONDS
     return await deps.database.read(lambda tx: deps.payments.standing(tx, query.after, age, query.limit))

@@ -1,8 +1,9 @@
-"""Compare this book with the provider's own record, by key, and make good what differs.
+"""Compare Payment's book with the provider's own record, by key, and correct differences.
 
-It is the second line behind what the clients know of their requests. The record is followed to its end, and
-gone through from its beginning once a day. What is under way is left alone: its intent is recorded before the
-provider is asked, and a charge that is PENDING is compared once it has had its time by the database's clock.
+It is the second safeguard, behind the rule that a request is retried or undone until its outcome is known. Each
+run compares what is new in the record; once a day the whole record is compared. A charge under way is left alone:
+its intent is recorded before the provider is called, and a PENDING charge is compared only once it is older than
+AGE by the database's clock.
 """
 
 import logging
@@ -20,11 +21,11 @@ from marketplace.payment.use_cases.settle_payment import PROVIDER_TROUBLE, settl
 from souk.sdk import MICROSECONDS
 
 AT_ONCE = 100
-"""Entries of the record that are asked for at once."""
+"""Entries of the record on one page."""
 AGE = 60 * MICROSECONDS
-"""How long a charge may be under way before it is compared."""
+"""Microseconds that a charge may be under way before it is compared."""
 SWEEP = 24 * 3_600 * MICROSECONDS
-"""How often the whole record is gone through."""
+"""Microseconds between two comparisons of the whole record."""
 _REMEMBERED = 10_000
 _CAPTURED = (*REFUNDABLE, Status.REFUNDED)
 
@@ -32,20 +33,20 @@ _log = logging.getLogger(__name__)
 
 
 class Difference(Enum):
-    """What the record says, and the book does not."""
+    """A difference between the provider's record and the book."""
 
     UNKNOWN = "unknown"
-    """Charged, and no payment of ours: it is given back."""
+    """Charged, but there is no such payment: it is refunded."""
     VOID = "void"
-    """Charged, and the book says that it was not: it is given back."""
+    """Charged, but the book says that it was not: it is refunded."""
     UNDECIDED = "undecided"
-    """Charged, and the book has not known it for long: it is recorded."""
+    """Charged, but still PENDING in the book: the charge is recorded."""
     AMOUNT = "amount"
-    """Charged, but not as much, or in another currency."""
+    """Charged with another amount or in another currency."""
     REFUNDED = "refunded"
-    """Given back, but not as much."""
+    """Refunded with another amount."""
     MISSING = "missing"
-    """Captured in the book, and not charged."""
+    """Captured in the book, but not charged."""
 
 
 Found = Callable[[Difference], None]
@@ -53,7 +54,7 @@ Found = Callable[[Difference], None]
 
 @dataclass(slots=True)
 class Memory:
-    """What this process knows of earlier looks: keys that it compared lately, and refunds that keep failing."""
+    """What this process keeps between runs: keys that it compared recently, and the count of failing refunds."""
 
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     failed_refunds: int = 0
@@ -61,9 +62,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileProvider:
-    """Look no more often than each `interval`, in microseconds; `found` counts each difference.
+    """Compare at most once in `interval`, in microseconds; `found` is called for each difference.
 
-    With `report_only` nothing is given back. Whoever calls asks the provider in the background.
+    With `report_only` nothing is refunded. The caller passes dependencies whose provider has the background breaker.
     """
 
     found: Found
@@ -73,7 +74,7 @@ class ReconcileProvider:
 
 
 async def reconcile_provider(deps: Deps, command: ReconcileProvider) -> None:
-    """Compares what is new, if no other replica has just done so; what fails is done at the next look."""
+    """Compares what is new, unless another replica has just done so; after a failed call it goes on at the next run."""
     position = await deps.run(lambda tx: deps.comparison.claim(tx, command.interval, SWEEP))
     command.memory.failed_refunds = await deps.database.read(deps.comparison.failed_refunds, single=True)
     if position is None:
@@ -99,7 +100,7 @@ async def _follow_the_record(deps: Deps, command: ReconcileProvider, position: P
 
 
 async def _follow_the_book(deps: Deps, command: ReconcileProvider, position: Position) -> None:
-    """What is captured must be in the record; what was not seen there is asked for by its key."""
+    """Checks that captured payments are in the record; those that were not met there are looked up by their key."""
     payments = await deps.database.read(
         lambda tx: deps.comparison.captured(tx, position.ours, 2 * AGE, AT_ONCE * 10), single=True
     )
@@ -118,7 +119,7 @@ async def _move(deps: Deps, position: Position) -> None:
 
 
 async def _compare(deps: Deps, command: ReconcileProvider, charge: ProviderCharge, before: str) -> bool:
-    """Compares the entry of the record behind the key `before`; false when it is too early for that."""
+    """Compares the entry of the record after the key `before`; returns False when it is too early for that."""
     name, attempt = attempt_of(charge.key)
     payment, ripe = await deps.database.read(lambda tx: deps.comparison.payment(tx, name, AGE), single=True)
     current = payment is not None and payment.attempt == attempt
@@ -139,7 +140,7 @@ async def _compare(deps: Deps, command: ReconcileProvider, charge: ProviderCharg
 
 
 async def _catch_up(deps: Deps, command: ReconcileProvider, payment: Payment) -> None:
-    """Records a charge that the book does not know of; one that was called void is given back."""
+    """Records a charge that is PENDING or VOIDED in the book; one that was VOIDED is refunded."""
     _differs(
         command, Difference.VOID if payment.status is Status.VOIDED else Difference.UNDECIDED, payment.provider_key
     )
@@ -152,7 +153,7 @@ async def _catch_up(deps: Deps, command: ReconcileProvider, payment: Payment) ->
 
 
 async def _give_back(deps: Deps, command: ReconcileProvider, charge: ProviderCharge, difference: Difference) -> None:
-    """Gives back what no payment of ours can: the book has nothing to be entered into."""
+    """Refunds a charge directly at the provider, because the book has no payment to record the refund with."""
     left = charge.amount - charge.refunded
     if left <= 0:
         return

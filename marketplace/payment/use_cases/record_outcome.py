@@ -1,4 +1,4 @@
-"""What is written when money moved, or did not: each inside one transaction."""
+"""Records the outcomes of charges and refunds, each in the caller's transaction."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from souk.sdk import Transaction, new_id
 
 
 async def record_answer(deps: Deps, tx: Transaction, payment: Payment, answer: ProviderAnswer) -> Payment:
-    """Writes the provider's final word on a charge, unless it is written already."""
+    """Records the provider's final answer about a charge, unless it is already recorded; returns the payment."""
     if answer.verdict is Verdict.CHARGED:
         return await _record_capture(deps, tx, payment)
     now = await _locked(deps, tx, payment.id)
@@ -35,9 +35,9 @@ async def record_answer(deps: Deps, tx: Transaction, payment: Payment, answer: P
 
 
 async def record_release(deps: Deps, tx: Transaction, payment: Payment) -> bool:
-    """Writes that nothing was charged, as far as this side knows; false where another may be asking just now.
+    """Records that, as far as is known, nothing was charged; returns False if another request may be charging now.
 
-    The charge may be tried again. It is called void once the provider has confirmed it.
+    The charge may be tried again. It becomes VOIDED once the provider has confirmed it.
     """
     now = await _locked(deps, tx, payment.id)
     if now.status is not Status.PENDING or now.shared or now.attempt != payment.attempt:
@@ -60,15 +60,15 @@ async def _record_capture(deps: Deps, tx: Transaction, payment: Payment) -> Paym
 
 
 def _was_given_up(payment: Payment) -> bool:
-    """Whether whoever asked has gone on as if nothing had been charged, so that this must come true.
+    """Tells whether the caller went on as if nothing had been charged, so that the charge must be undone.
 
-    A top-up whose key may be used again stands for itself: that it succeeded is what its owner asked for.
+    A released top-up is not undone: its key may be used again, and its success is what its owner asked for.
     """
     return payment.status is Status.VOIDED or (payment.released and payment.purpose is Purpose.ORDER)
 
 
 async def post_charge(deps: Deps, tx: Transaction, payment: Payment) -> None:
-    """Enters a charge into the ledger."""
+    """Posts a charge to the ledger, and credits the wallet with a top-up."""
     target = receiving_account(payment)
     await deps.ledger.transfer(
         tx, f"charge/{payment.id}", paying_account(payment), target, payment, payment.amount, deps.clock.now()
@@ -78,7 +78,7 @@ async def post_charge(deps: Deps, tx: Transaction, payment: Payment) -> None:
 
 
 async def undo(deps: Deps, tx: Transaction, payment: Payment) -> Payment:
-    """Promises to give back all that is left of a cancelled charge."""
+    """Records the refund of all that is left of a cancelled charge."""
     if payment.status not in REFUNDABLE or not payment.left:
         return payment
     return (await promise(deps, tx, payment, f"undo/{payment.id}", payment.left, "cancelled", is_undo=True))[0]
@@ -87,7 +87,7 @@ async def undo(deps: Deps, tx: Transaction, payment: Payment) -> Payment:
 async def promise(
     deps: Deps, tx: Transaction, payment: Payment, key: str, amount: int, reason: str, *, is_undo: bool = False
 ) -> tuple[Payment, Refund]:
-    """Records a refund to be made: from a card's provider later, to a wallet at once."""
+    """Records a refund: one to a wallet is made at once, one to a card later by the provider."""
     now = deps.clock.now()
     refund = Refund(
         id=new_id("RF", deps.clock),
@@ -109,7 +109,7 @@ async def promise(
 
 
 async def record_refund(deps: Deps, tx: Transaction, refund: Refund) -> Payment:
-    """Writes that a refund was made, unless it is written already."""
+    """Records that a refund was made, unless it is already recorded, and publishes PaymentRefunded for an order."""
     payment = await _locked(deps, tx, refund.payment_id)
     if not await deps.payments.finish_refund(tx, refund.id):
         return payment

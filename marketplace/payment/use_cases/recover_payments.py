@@ -1,4 +1,4 @@
-"""End what was begun and left: by a crash, by a provider that was away, by a client that never came back."""
+"""Finish charges and refunds that were left unfinished by a crash, a provider failure or a client that gave up."""
 
 import asyncio
 import logging
@@ -11,17 +11,19 @@ from souk.sdk import MICROSECONDS, Transaction
 
 BATCH = 50
 ABSENT = 60 * MICROSECONDS
-"""How long a top-up may be unknown to the provider: no request lives that long. Orders cancel their own charges."""
+"""Microseconds after which a top-up unknown to the provider is given up: no request lasts that long.
+
+Charges of orders are cancelled by Order."""
 PATIENCE = 24 * 3_600 * MICROSECONDS
-"""How long a top-up that the provider knows may stay undecided; then this attempt is given up, too."""
+"""Microseconds after which a top-up that the provider knows, but has not decided, is given up too."""
 
 _log = logging.getLogger(__name__)
 
 
 async def recover_payments(deps: Deps) -> int:
-    """Looks once at what is due, and returns how much that was.
+    """Tries once to finish what is due, and returns how many charges and refunds that were.
 
-    Each is put off before it is tried, longer each time, so one that fails comes back by itself.
+    Each is postponed before its try, for longer each time, so that one that fails becomes due again by itself.
     """
     now = deps.clock.now()
     payments = await deps.run(lambda tx: deps.payments.claim(tx, now, BATCH))
@@ -48,7 +50,7 @@ async def _attempt_refund(deps: Deps, refund: Refund) -> None:
 
 
 async def _is_left(deps: Deps, payment: Payment) -> bool:
-    """Whether a top-up has no outcome and nobody waits for one. Its key may be used again all the same."""
+    """Tells whether a top-up has no outcome and no request waits for one. Its key may still be used again."""
     waited = deps.clock.now() - payment.created_at
     open_ = payment.status is Status.PENDING and not (payment.cancelled or payment.released)
     if payment.purpose is not Purpose.TOP_UP or not open_ or waited < ABSENT:

@@ -1,4 +1,4 @@
-"""Give back what is left of an order's charge, when the order is cancelled."""
+"""Refund what is left of an order's charge, when the order is cancelled."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from souk.sdk import Transaction
 
 @dataclass(frozen=True, slots=True)
 class RefundCharge:
-    """Give back the rest of a payment."""
+    """Refund the rest of a payment."""
 
     key: str
     payment_id: str
@@ -21,10 +21,10 @@ class RefundCharge:
 
 
 async def refund_charge(deps: Deps, command: RefundCharge) -> Payment:
-    """The refunded payment.
+    """Refunds the payment and returns it.
 
-    Raises DomainError with PAYMENT_NOT_FOUND, NOT_REFUNDABLE or IDEMPOTENCY_KEY_REUSED, and
-    OutcomeUnknown while the provider is in the way. That is no refusal: the promise is recorded.
+    Raises DomainError with PAYMENT_NOT_FOUND, NOT_REFUNDABLE or IDEMPOTENCY_KEY_REUSED, and OutcomeUnknown while
+    the provider cannot make it. That is no refusal: the refund is recorded and will be made.
     """
     key = f"order/{command.key}"
     async with deps.locks.of(key):
@@ -42,5 +42,5 @@ async def _promise(deps: Deps, tx: Transaction, command: RefundCharge, key: str)
         return payment
     if payment.status not in (*REFUNDABLE, Status.REFUNDED):
         raise not_refundable()
-    # Nothing may be left; the empty refund still binds the key.
+    # If nothing is left, the empty refund still binds the key.
     return (await promise(deps, tx, payment, key, payment.left, command.reason))[0]

@@ -1,7 +1,7 @@
-"""Give back some of a payment, because an admin says so.
+"""Refund an amount of a payment, on the request of an admin.
 
-The promise commits before the provider is asked, and is kept whatever happens then. A refusal
-leaves its key unused.
+The refund is recorded before the provider is called, and is made whatever happens then. A refusal leaves its key
+unused.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from souk.sdk import DomainError, Transaction
 
 @dataclass(frozen=True, slots=True)
 class RefundPayment:
-    """Give back `amount`; `caller` scopes the key."""
+    """Refund `amount` of a payment; the key is unique within `caller`."""
 
     caller: str
     key: str
@@ -27,17 +27,17 @@ class RefundPayment:
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """The payment, and whether this was a repeat."""
+    """The payment, and whether this request was a repeat."""
 
     payment: Payment
     replayed: bool
 
 
 async def refund_payment(deps: Deps, command: RefundPayment) -> Refunded:
-    """The payment once the money is given back.
+    """Refunds the amount, and returns the payment once the refund is made.
 
-    Raises DomainError with PAYMENT_NOT_FOUND, NOT_REFUNDABLE, REFUND_TOO_LARGE,
-    IDEMPOTENCY_KEY_REUSED, or REQUEST_IN_PROGRESS while the provider is in the way.
+    Raises DomainError with PAYMENT_NOT_FOUND, NOT_REFUNDABLE, REFUND_TOO_LARGE, IDEMPOTENCY_KEY_REUSED, or
+    REQUEST_IN_PROGRESS while the provider cannot make the refund.
     """
     key = f"admin/{command.caller}/{command.key}"
     async with deps.locks.of(key):
@@ -66,7 +66,7 @@ async def _promise(deps: Deps, tx: Transaction, command: RefundPayment, key: str
 
 
 async def order_payment(deps: Deps, tx: Transaction, payment_id: str) -> Payment:
-    """The payment of an order, locked; raises PAYMENT_NOT_FOUND."""
+    """Returns and locks the payment of an order; raises PAYMENT_NOT_FOUND."""
     payment = await deps.payments.find(tx, payment_id)
     if payment is None or payment.purpose is not Purpose.ORDER or payment.status is Status.BLOCKED:
         raise DomainError("PAYMENT_NOT_FOUND", "the payment does not exist")
@@ -74,7 +74,7 @@ async def order_payment(deps: Deps, tx: Transaction, payment_id: str) -> Payment
 
 
 def not_refundable() -> DomainError:
-    """The refusal to give back what was never captured."""
+    """Makes the refusal to refund a payment that was never captured."""
     return DomainError("NOT_REFUNDABLE", "this payment was not captured")
 
 

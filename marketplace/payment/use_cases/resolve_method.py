@@ -1,4 +1,4 @@
-"""Turn what a buyer wrote into what will be charged."""
+"""Turn the payment method that a buyer names into the card or wallet to charge."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ DEFAULT_CARD = "card"
 
 @dataclass(frozen=True, slots=True)
 class ResolveMethod:
-    """`payment_method` is "card", "wallet", or the id of a saved card."""
+    """Find what to charge; `payment_method` is "card", "wallet", or the id of a saved card."""
 
     user_id: str
     payment_method: str
 
 
 async def resolve_method(deps: Deps, query: ResolveMethod) -> str | None:
-    """The id of the card to charge, or None for the wallet; raises PAYMENT_METHOD_NOT_FOUND."""
+    """Returns the id of the card to charge, or None for the wallet; raises PAYMENT_METHOD_NOT_FOUND."""
     if query.payment_method == WALLET:
         return None
 
@@ -35,5 +35,5 @@ async def resolve_method(deps: Deps, query: ResolveMethod) -> str | None:
 
 
 def card_not_found() -> DomainError:
-    """The refusal, which never repeats what was written: it could be a card number."""
+    """Makes the refusal; it never repeats what the buyer sent, which could be a card number."""
     return DomainError("PAYMENT_METHOD_NOT_FOUND", "the payment method does not exist, or there is no default card")

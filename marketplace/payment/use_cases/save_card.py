@@ -1,6 +1,6 @@
-"""Save a card by its token. The first becomes the default.
+"""Save a card by its token. The first card becomes the default.
 
-A client sends a token of the provider in place of a card, never a number.
+A client sends the provider's token of a card, never its number.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from marketplace.payment.ports import CardFace
 from souk.sdk import DomainError, InvalidArgument, Transaction, Violation, new_id
 
 MOST_CARDS = 20
-"""Cards that an account may have at once."""
+"""The most cards that an account may have at once."""
 _SEPARATORS = re.compile(r"[\s.\-]")
 _NUMBER = re.compile(r"\d{12,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class SaveCard:
-    """Save the card behind `token`; with an `id` of its own, a repeat finds it saved (demo data)."""
+    """Save the card behind `token`; demo data gives an `id`, so that a repeat finds the card saved."""
 
     user_id: str
     token: str
@@ -29,7 +29,7 @@ class SaveCard:
 
 
 async def save_card(deps: Deps, command: SaveCard) -> Card:
-    """The saved card; raises InvalidArgument for no token of the provider, TOO_MANY_CARDS and Unauthenticated."""
+    """Saves the card and returns it; raises InvalidArgument for an unknown token, TOO_MANY_CARDS, Unauthenticated."""
     face = face_of(deps, command.token)
 
     async def work(tx: Transaction) -> Card:
@@ -59,7 +59,7 @@ async def save_card(deps: Deps, command: SaveCard) -> Card:
 
 
 def face_of(deps: Deps, token: str) -> CardFace:
-    """The card behind a token; raises InvalidArgument, and never repeats what was sent."""
+    """Returns the brand and last digits behind a token; raises InvalidArgument, which never repeats the token."""
     if _NUMBER.search(_SEPARATORS.sub("", token)):
         detail = "a card number is never accepted; send the provider's token"
         raise InvalidArgument([Violation("card_token", detail)])
@@ -70,5 +70,5 @@ def face_of(deps: Deps, token: str) -> CardFace:
 
 
 def digest_of(token: str) -> str:
-    """Tells tokens apart without keeping them."""
+    """Returns a digest by which tokens are told apart without storing them."""
     return hashlib.sha256(token.encode()).hexdigest()[:32]

@@ -1,6 +1,6 @@
-"""Bring a charge to an end that nobody waits for any more: recorded intents, cancellations, refunds.
+"""Finish a recorded charge: learn its outcome, void it if it was cancelled, and make its open refunds.
 
-The provider is asked by key, so it does not matter how often, or after which crash.
+The provider is called by key, so that repeats are harmless, after any crash.
 """
 
 import logging
@@ -22,15 +22,15 @@ from souk.sdk import Transaction
 
 PROVIDER_TROUBLE = (ProviderSilent, ProviderUnavailable)
 MOST_ATTEMPTS = 5
-"""How often a refund that fails at the provider is tried before it waits for somebody who asks for it again."""
+"""How often a refund that fails at the provider is tried before it waits to be requested again."""
 
 _log = logging.getLogger(__name__)
 
 
 async def settle_payment(deps: Deps, payment: Payment) -> Payment:
-    """The payment once the provider has said what became of it and every open refund is made.
+    """Records the outcome of a pending charge, makes every open refund, and returns the payment.
 
-    Raises ProviderSilent or ProviderUnavailable: then it is tried again later.
+    Raises ProviderSilent or ProviderUnavailable: then recovery tries it again later.
     """
     if payment.status is Status.PENDING:
         payment = await _settle_charge(deps, payment)
@@ -41,9 +41,9 @@ async def settle_payment(deps: Deps, payment: Payment) -> Payment:
 
 
 async def make_promised_refunds(deps: Deps, payment: Payment) -> Payment:
-    """The payment with every promised refund made, for somebody who waits for it.
+    """Makes every promised refund and returns the payment, for a request that waits for it.
 
-    Raises OutcomeUnknown when the provider is in the way: the promise stands, and recovery keeps it.
+    Raises OutcomeUnknown when the provider cannot make one: the refund stays recorded, and recovery makes it.
     """
     if payment.promised == payment.refunded:
         return payment
@@ -54,7 +54,7 @@ async def make_promised_refunds(deps: Deps, payment: Payment) -> Payment:
 
 
 async def _standing(deps: Deps, payment: Payment) -> tuple[Payment, list[Refund]]:
-    """The payment at the moment at which its open refunds are read: another replica may have made some meanwhile."""
+    """Reads the payment and its open refunds in one snapshot: another replica may have made some meanwhile."""
 
     async def read(tx: Transaction) -> tuple[Payment, list[Refund]]:
         now = await deps.payments.get(tx, payment.id, payment.user_id)
@@ -64,7 +64,7 @@ async def _standing(deps: Deps, payment: Payment) -> tuple[Payment, list[Refund]
 
 
 async def make_refund(deps: Deps, refund: Refund) -> Payment:
-    """Gives back what was promised; raises as `settle_payment` does, also while the provider has not made it."""
+    """Makes a recorded refund at the provider; raises as `settle_payment` does, also while it is pending there."""
     verdict = await deps.provider.find_refund(refund.provider_key) if refund.pending else None
     if verdict is None:
         verdict = await deps.provider.refund(refund.provider_key, refund.charge_key, refund.amount)
@@ -77,7 +77,10 @@ async def make_refund(deps: Deps, refund: Refund) -> Payment:
 
 
 async def _keep_open(deps: Deps, tx: Transaction, refund: Refund, *, failed: bool) -> None:
-    """A pending refund is asked about again; a failed one anew, and after so many attempts only on demand."""
+    """Keeps a refund open: a pending one is looked up again later, a failed one is requested under a new key.
+
+    After each MOST_ATTEMPTS failures it is no longer due, and waits until it is requested again.
+    """
     attempt = refund.attempt + 1 if failed else refund.attempt
     due = None if failed and attempt % MOST_ATTEMPTS == 0 else deps.recovery_time()
     if due is None:
@@ -95,7 +98,7 @@ async def _settle_charge(deps: Deps, payment: Payment) -> Payment:
 
 
 async def _ask(deps: Deps, payment: Payment) -> ProviderAnswer | None:
-    """A charge that was cancelled, or given up, is blocked in the same breath as it is asked for."""
+    """Asks the provider for the outcome of a charge; one that was cancelled or released is voided by the same call."""
     if payment.cancelled or payment.released:
         return await deps.provider.void(payment.provider_key)
     return await deps.provider.find(payment.provider_key)

@@ -1,6 +1,6 @@
-"""Charge a card, and add the amount to the wallet.
+"""Charge a card and add the amount to the wallet.
 
-A top-up is a charge like an order's: its intent is recorded, and it recovers in the same way.
+A top-up is a charge like that of an order: its intent is recorded first, and recovery finishes it in the same way.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from marketplace.payment.use_cases.save_card import digest_of, face_of
 from souk.sdk import DomainError, InvalidArgument, Transaction, Violation, new_id
 
 ABANDONED = "abandoned"
-"""Of a top-up that was cancelled: no call of today does that, but books from before may have one."""
+"""The decline reason of a cancelled top-up: no call cancels one today, but older databases may hold one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopUpWallet:
-    """Add `amount` to a user's wallet, from the card behind `token`, which is not kept."""
+    """Add `amount` to a user's wallet from the card behind `token`, which is not stored."""
 
     user_id: str
     key: str
@@ -31,17 +31,17 @@ class TopUpWallet:
 
 @dataclass(frozen=True, slots=True)
 class ToppedUp:
-    """The wallet, and whether this was a repeat."""
+    """The wallet, and whether this request was a repeat."""
 
     wallet: Wallet
     replayed: bool
 
 
 async def top_up_wallet(deps: Deps, command: TopUpWallet) -> ToppedUp:
-    """The wallet with the money in it.
+    """Charges the card and returns the wallet with the money in it.
 
-    Raises DomainError with PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, CURRENCY_MISMATCH,
-    IDEMPOTENCY_KEY_REUSED or REQUEST_IN_PROGRESS, InvalidArgument and Unauthenticated.
+    Raises DomainError with PAYMENT_DECLINED, PAYMENT_UNAVAILABLE, CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED or
+    REQUEST_IN_PROGRESS, InvalidArgument and Unauthenticated.
     """
     wanted = _payment(deps, command, face_of(deps, command.token))
     async with deps.locks.of(wanted.key):
@@ -66,7 +66,7 @@ async def _charge(deps: Deps, intent: Intent) -> Payment:
 
 async def _record_intent(deps: Deps, tx: Transaction, wanted: Payment, token: str) -> Intent:
     await deps.erased.require_known(tx, wanted.user_id)
-    # Top-ups under way count against the wallet's room, so those of a user see each other.
+    # Top-ups under way count against the wallet's limit, so those of one user are serialised.
     await deps.ledger.lock(tx, wanted.user_id)
     found = await deps.payments.find_by_key(tx, wanted.key)
     require_budget(deps, wanted, found)
@@ -82,7 +82,7 @@ async def _record_intent(deps: Deps, tx: Transaction, wanted: Payment, token: st
 
 
 async def _require_room(deps: Deps, tx: Transaction, wanted: Payment) -> None:
-    """The wallet takes this currency and amount, together with every top-up that is under way."""
+    """Checks that the wallet can take this currency and amount, together with every top-up under way."""
     wallet = await deps.ledger.wallet(tx, wanted.user_id)
     open_top_ups = await deps.payments.open_top_ups(tx, wanted.user_id)
     if all(payment.currency == wanted.currency for payment in open_top_ups):

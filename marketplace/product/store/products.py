@@ -1,4 +1,4 @@
-"""The catalogue in SQL. Every change and the event that tells of it commit together."""
+"""The catalogue in SQL. Every change commits together with its event."""
 
 from collections.abc import Sequence
 
@@ -23,12 +23,12 @@ _SORT_COLUMNS = {"name": "sort_name", "price": "price", "createdAt": "created_at
 
 
 class ProductStore:
-    """The products that are for sale.
+    """Stores the products that are for sale.
 
-    Each change is one transaction, and the event that tells of it commits with it. Changes of one
-    product are serialised: each inserts, locks or deletes its product's row, which guards all that
-    belongs to it. A page starts right behind `after` and holds at most `limit` products: while
-    nothing changes, going from page to page meets every product exactly once.
+    Each change is one transaction, and its event commits with it. Changes of one product are serialised: each
+    inserts, locks or deletes the product's row, which guards all that belongs to the product. A page starts
+    right after `after` and holds at most `limit` products: while nothing changes, the pages of a list hold
+    every product exactly once.
     """
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
@@ -36,7 +36,7 @@ class ProductStore:
         self._outbox = outbox
 
     async def add(self, product: Product) -> bool:
-        """Adds a product; False, and nothing happens, when its id is taken."""
+        """Adds a product; returns False and changes nothing when its id is taken."""
 
         async def work(tx: Transaction) -> bool:
             if not await tx.execute(_ADD, *_values(product)):
@@ -47,9 +47,9 @@ class ProductStore:
         return await self._database.run(work, guarded=True)
 
     async def change(self, product_id: str, change: Change) -> Product | None:
-        """Replaces a product by what `change` makes of it; None when it is unknown.
+        """Replaces a product by the result of `change`; returns None when there is no such product.
 
-        `change` may be called again. Nothing is told when it returns the product as it was.
+        `change` may be called again. When it returns the product unchanged, no event is published.
         """
 
         async def work(tx: Transaction) -> Product | None:
@@ -67,7 +67,7 @@ class ProductStore:
         return await self._database.run(work, guarded=True)
 
     async def remove(self, product_id: str) -> bool:
-        """Takes a product out; False when it is unknown."""
+        """Removes a product; returns False when there is no such product."""
 
         async def work(tx: Transaction) -> bool:
             await search.forget(tx, product_id)
@@ -79,7 +79,7 @@ class ProductStore:
         return await self._database.run(work, guarded=True)
 
     async def find(self, product_ids: Sequence[str]) -> list[Product]:
-        """The known ones among these, in no order."""
+        """Returns the products of these ids that exist, in no order."""
 
         if not product_ids:
             return []
@@ -89,7 +89,7 @@ class ProductStore:
         return [_product(row) for row in rows]
 
     async def list(self, listing: Listing, after: Cursor | None, limit: int) -> Sequence[Listed]:
-        """A page of a listing, in its order."""
+        """Returns a page of a listing, in its order."""
 
         sql, values = _listing(listing, after, limit)
         rows = await self._database.read(lambda tx: tx.fetch(sql, *values), long=True)
@@ -98,7 +98,7 @@ class ProductStore:
     async def search(
         self, words: Sequence[str], category: str | None, after: Cursor | None, limit: int
     ) -> Sequence[Listed]:
-        """Products that hold every word, the last one as a beginning; the best match first."""
+        """Returns a page of the products that contain every word, the last one as a prefix; the best match first."""
 
         dialect = self._database.dialect.name
         sql, values = search.page_of_matches(dialect, _COLUMNS, words, category, after, limit)

@@ -1,7 +1,7 @@
 """Full-text search in SQL: FTS5 with bm25 in SQLite, tsvector with ts_rank_cd in PostgreSQL.
 
-A name weighs more than a category, and that more than a description. Scores are scaled to integers,
-the best the smallest, so that a page can start right behind one.
+A match in the name weighs more than one in the category, and that more than one in the description. Scores are
+scaled to integers, the best the smallest, so that a page can start right after one.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _SQLITE_INDEX = """
 _SQLITE_HITS = """
     SELECT rowid AS hit, CAST(ROUND(bm25(product_search, 10.0, 4.0, 1.0) * 1e9) AS INTEGER) AS score
     FROM product_search WHERE product_search MATCH $1 {of_category} LIMIT {most}"""
-# The plus keeps SQLite from asking FTS5 anew for each product of the category, which takes minutes.
+# The plus keeps SQLite from running FTS5 again for each product of the category, which takes minutes.
 _SQLITE_CATEGORY = "AND +rowid IN (SELECT number FROM products WHERE category = $2)"
 
 _POSTGRES_INDEX = """
@@ -31,18 +31,18 @@ _POSTGRES_HITS = """
 _POSTGRES_CATEGORY = "AND category = $2"
 
 MOST_RANKED = 1_000
-"""Matches that are ranked: nobody pages through more, and a word that all products have is to cost no more."""
+"""The most matches that are ranked: no one pages through more, and a word that all products contain stays cheap."""
 
 
 async def index(tx: Transaction, product: Product) -> None:
-    """Makes a product findable as it is now."""
+    """Updates the index with a product as it is now."""
     await forget(tx, product.id)
     sql = _SQLITE_INDEX if tx.dialect.name == "sqlite" else _POSTGRES_INDEX
     await tx.execute(sql, product.id, *map(folded, (product.name, product.category, product.description)))
 
 
 async def forget(tx: Transaction, product_id: str) -> None:
-    """Takes a product out of the index, before it leaves the catalogue."""
+    """Removes a product from the index; call it before the product's row is deleted."""
     if tx.dialect.name == "sqlite":
         await tx.execute(_SQLITE_FORGET, product_id)
 
@@ -50,7 +50,7 @@ async def forget(tx: Transaction, product_id: str) -> None:
 def page_of_matches(
     dialect: str, columns: str, words: Sequence[str], category: str | None, after: Cursor | None, limit: int
 ) -> tuple[str, list[Value]]:
-    """The statement for a page of matches, and its values. `words` hold letters and digits only."""
+    """Returns the statement for a page of matches, and its values. `words` contain letters and digits only."""
     sqlite = dialect == "sqlite"
     hits, key = (_SQLITE_HITS, "number") if sqlite else (_POSTGRES_HITS, "id")
     conditions, values = ["TRUE"], list[Value]([_match(words) if sqlite else _tsquery(words)])
@@ -63,7 +63,7 @@ def page_of_matches(
         values += [after.key, after.product_id]
         conditions.append(f"(score, id) > (${len(values) - 1}, ${len(values)})")
     values.append(limit)
-    # Materialised: FTS5 knows bm25 only while it walks its own index.
+    # Materialised, because FTS5 can compute bm25 only while it scans its own index.
     return (
         f"WITH hits AS MATERIALIZED ({hits}) "
         f"SELECT {columns}, score FROM hits JOIN products ON {key} = hit "

@@ -1,1 +1,1 @@
-"""What can be asked of the catalogue, one file each."""
+"""The use cases of Product, one file for each, or for a few that belong together."""

@@ -9,7 +9,7 @@ from souk.sdk import DomainError, new_id
 
 @dataclass(frozen=True, slots=True)
 class CreateProduct:
-    """A product to add; without an id, one is made up."""
+    """Add a product; without an `id`, a new one is made."""
 
     name: str
     description: str
@@ -21,7 +21,7 @@ class CreateProduct:
 
 
 async def create_product(deps: Deps, command: CreateProduct) -> Product:
-    """The product as it was added; raises PRODUCT_EXISTS when its id is taken."""
+    """Adds the product and returns it; raises PRODUCT_EXISTS when its id is taken."""
     now = deps.clock.now()
     product = Product(
         id=new_id("P", deps.clock) if command.id is None else command.id,

@@ -1,4 +1,4 @@
-"""Taking a product out of the catalogue."""
+"""Removing a product from the catalogue."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from marketplace.product.domain import is_product_id, unknown_product
 
 @dataclass(frozen=True, slots=True)
 class DeleteProduct:
-    """Which product."""
+    """Remove a product."""
 
     id: str
 
 
 async def delete_product(deps: Deps, command: DeleteProduct) -> None:
-    """Raises PRODUCT_NOT_FOUND. Orders that hold the product keep their copy of name and price."""
+    """Removes a product; raises PRODUCT_NOT_FOUND. Orders that contain it keep its id and price."""
     if not is_product_id(command.id) or not await deps.products.remove(command.id):
         raise unknown_product(command.id)

@@ -1,4 +1,4 @@
-"""Reading products: by their ids, a page of a listing, a page of what a search finds."""
+"""Reading products: by their ids, a page of a listing, or a page of search results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from marketplace.product.store.words import query_words
 from souk.sdk import PageAsked
 
 Page = tuple[list[Product], str | None]
-"""A page of products, and the token of the next one."""
+"""A page of products, and the token of the next page."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetProduct:
-    """One product by its id."""
+    """Read one product by its id."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class GetProducts:
-    """Some products by their ids."""
+    """Read products by their ids."""
 
     ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ListProducts:
-    """A page of a listing."""
+    """Read a page of a listing."""
 
     listing: Listing
     page: PageAsked
@@ -36,7 +36,7 @@ class ListProducts:
 
 @dataclass(frozen=True, slots=True)
 class SearchProducts:
-    """A page of what a text finds, of one category or of all."""
+    """Read a page of the products that match a text, of one category or of all."""
 
     text: str
     category: str | None
@@ -44,7 +44,7 @@ class SearchProducts:
 
 
 async def get_product(deps: Deps, query: GetProduct) -> Product:
-    """One product; raises PRODUCT_NOT_FOUND."""
+    """Returns one product; raises PRODUCT_NOT_FOUND."""
     found = await get_products(deps, GetProducts([query.id]))
     if not found:
         raise unknown_product(query.id)
@@ -52,18 +52,18 @@ async def get_product(deps: Deps, query: GetProduct) -> Product:
 
 
 async def get_products(deps: Deps, query: GetProducts) -> list[Product]:
-    """The known ones among the ids, in no order."""
+    """Returns the products of these ids that exist, in no order."""
     return await deps.products.find([known for known in dict.fromkeys(query.ids) if is_product_id(known)])
 
 
 async def list_products(deps: Deps, query: ListProducts) -> Page:
-    """A page of a listing, in its order."""
+    """Returns a page of a listing, in its order."""
     page = query.page
     return _cut(page, await deps.products.list(query.listing, _cursor(page), page.size + 1))
 
 
 async def search_products(deps: Deps, query: SearchProducts) -> Page:
-    """A page of matches, the best first; text without any word matches nothing."""
+    """Returns a page of matches, the best first; text without any word matches nothing."""
     words, page = query_words(query.text), query.page
     if not words:
         return [], None

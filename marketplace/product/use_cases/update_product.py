@@ -8,14 +8,14 @@ from marketplace.product.domain import Changes, Product, changed, is_product_id,
 
 @dataclass(frozen=True, slots=True)
 class UpdateProduct:
-    """Which product, and what to change of it."""
+    """Change a product."""
 
     id: str
     changes: Changes
 
 
 async def update_product(deps: Deps, command: UpdateProduct) -> Product:
-    """The product as it is now; raises PRODUCT_NOT_FOUND."""
+    """Changes a product and returns it as it is now; raises PRODUCT_NOT_FOUND."""
     if not is_product_id(command.id):
         raise unknown_product(command.id)
     now = deps.clock.now()

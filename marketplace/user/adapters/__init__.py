@@ -1,1 +1,1 @@
-"""What the service needs from outside, translated into its own words."""
+"""Adapters: password hashing, token signing, and the calls to Order and Payment."""

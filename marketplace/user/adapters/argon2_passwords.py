@@ -1,10 +1,10 @@
 """Passwords with argon2id, off the event loop.
 
-19 MiB, two passes, one lane: OWASP Password Storage Cheat Sheet. At most two run at once, so that a
-flood of logins takes neither all memory nor all cores. The others queue, and take turns by the address
-of the client, so that a flood from one address holds up that address alone. Who waits longer than a
-client would, and whatever more comes from the longest line once the queue is full, is told to come again:
-nothing is worked off for which nobody waits any more.
+19 MiB, two passes, one lane: OWASP Password Storage Cheat Sheet. At most two hashes run at once, so that a
+flood of logins takes neither all memory nor all cores. The other requests queue. The client addresses take
+turns, so that a flood from one address delays that address alone. A request is refused with
+TOO_MANY_ATTEMPTS when it has waited longer than a client would, and when the queue is full and its address
+has the most requests in it: no CPU is spent on a request whose client has given up.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ MEMORY_KIB = 19 * 1_024
 PASSES = 2
 AT_ONCE = 2
 LONGEST_QUEUE = 100
-"""How many wait; at 20 to 40 ms each, two at once, the last has its turn after about two seconds."""
+"""The most requests that wait. At 20 to 40 ms each, two at once, the last one starts after about two seconds."""
 LONGEST_WAIT = 3.0
-"""Seconds in the queue."""
+"""The longest wait in the queue, in seconds."""
 AGAIN = 2.0
-"""Seconds after which a client that was turned away may try again."""
+"""Seconds after which a refused client may try again."""
 
 
 class Argon2Passwords:
-    """The port Passwords. The threads are its own: a request that goes away frees none of them early."""
+    """Implements the port Passwords on threads of its own. A request that is cancelled frees no thread early."""
 
     def __init__(
         self, *, memory_kib: int = MEMORY_KIB, passes: int = PASSES, longest_wait: float = LONGEST_WAIT
@@ -52,7 +52,7 @@ class Argon2Passwords:
         return await self._run(lambda: self._hasher.hash(_plain(password)))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Checks against a hash of nobody's password when there is none: a stopwatch learns nothing."""
+        """Checks a password. Without a hash it checks against a dummy hash, so that the time taken reveals nothing."""
         fits = await self._run(lambda: self._fits(password_hash or self._dummy, password))
         return fits and password_hash is not None
 
@@ -70,7 +70,7 @@ class Argon2Passwords:
         except RuntimeError as error:
             self._go_on()
             raise _no_means(error) from error
-        # When the thread is done, not when the request goes away: it frees no thread early.
+        # Called when the thread is done, not when the request is cancelled: the thread is busy until then.
         running.add_done_callback(lambda _: _soon(loop, self._go_on))
         try:
             return await asyncio.wrap_future(running)
@@ -78,7 +78,7 @@ class Argon2Passwords:
             raise _no_means(error) from error
 
     async def _turn(self, client: str) -> None:
-        """Returns once it may run; raises TOO_MANY_ATTEMPTS when that would take too long."""
+        """Waits until the request may run; raises TOO_MANY_ATTEMPTS when it waits too long."""
         if self._running < AT_ONCE:
             self._running += 1
             return
@@ -91,13 +91,13 @@ class Argon2Passwords:
                 await mine
         except BaseException as error:
             if mine.done() and not mine.cancelled() and mine.exception() is None:
-                self._go_on()  # its turn came in the very moment in which it left
+                self._go_on()  # its turn came at the moment at which it gave up: pass the turn on
             if isinstance(error, TimeoutError):
                 raise _come_again() from None
             raise
 
     def _go_on(self) -> None:
-        """Hands the place of one that is done to the next that still waits."""
+        """Gives the turn of a finished request to the next one that still waits."""
         while (waiting := self._queue.next()) is not None:
             if not waiting.done():
                 waiting.set_result(None)
@@ -106,7 +106,7 @@ class Argon2Passwords:
 
 
 def _soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed: no request waits any more
         loop.call_soon_threadsafe(callback)
 
 
@@ -115,10 +115,10 @@ def _come_again() -> DomainError:
 
 
 def _no_means(error: Exception) -> Overloaded:
-    # Neither memory nor a thread could be had: that says nothing about the password.
+    # No memory or no thread was available: that says nothing about the password.
     return Overloaded(f"a password could not be hashed: {error}")
 
 
 def _plain(password: str) -> str:
-    """One password, whatever keyboard typed it (NIST SP 800-63B, section 3.1.1.2)."""
+    """Normalises a password, so that every keyboard gives the same one (NIST SP 800-63B, section 3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)

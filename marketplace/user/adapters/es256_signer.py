@@ -19,19 +19,19 @@ class Es256Signer:
         self._parsed: dict[str, ECKey] = {}
 
     def make_key(self, signs_from: int) -> SigningKey:
-        """A new key."""
+        """Makes a new key that signs from the given time on, in microseconds."""
         kid = secrets.token_hex(8)
         jwk = ECKey.generate_key(CURVE).as_dict(private=True)
         return SigningKey(kid, json.dumps(jwk), signs_from)
 
     def public(self, key: SigningKey) -> dict[str, str]:
-        """Its public half, as a JSON Web Key."""
+        """Returns the public half of a key as a JSON Web Key (RFC 7517)."""
         jwk = self._key(key).as_dict(private=False)
         members = {name: str(jwk[name]) for name in ("kty", "crv", "x", "y")}
         return {**members, "kid": key.kid, "use": "sig", "alg": ALGORITHM}
 
     def sign(self, claims: dict[str, object], key: SigningKey) -> str:
-        """A JSON Web Token (RFC 7519)."""
+        """Signs the claims and returns a JSON Web Token (RFC 7519)."""
         header = {"alg": ALGORITHM, "typ": "JWT", "kid": key.kid}
         return jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
 

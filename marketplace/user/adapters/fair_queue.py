@@ -1,4 +1,4 @@
-"""Who is next, when many wait for few: the clients take turns, whatever number each of them sends. Pure.
+"""A fair queue: the clients take turns, however many items each of them sends. Pure.
 
 Source: Nagle, "On Packet Switches With Infinite Storage" (RFC 970): round robin over the senders.
 """
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """At most `most` items in lines by client. Who sends more than the others is the one who loses some."""
+    """Holds at most `most` items, one line for each client. When it is full, the client with most items loses one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -21,10 +21,10 @@ class FairQueue(Generic[T]):
         return self._size
 
     def add(self, client: str, item: T) -> T | None:
-        """Puts an item at the end of its client's line.
+        """Adds an item at the end of its client's line.
 
-        When all of it is full, the last item of the longest line leaves instead, and is returned; it may be
-        the new one.
+        When the queue is full, the last item of the longest line is removed and returned; that may be the new
+        one.
         """
         self._lines.setdefault(client, deque()).append(item)
         self._size += 1
@@ -34,7 +34,7 @@ class FairQueue(Generic[T]):
         return self._taken(longest, from_end=True)
 
     def next(self) -> T | None:
-        """The first item of the client whose turn it is, who then has to wait for all the others; None if empty."""
+        """Removes and returns the first item of the next client, which then goes behind all others; None if empty."""
         if not self._lines:
             return None
         client = next(iter(self._lines))

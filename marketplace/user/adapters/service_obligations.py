@@ -1,4 +1,4 @@
-"""What an account still has to do with others, asked of Order and Payment in the name of its owner."""
+"""Asks Order and Payment, on behalf of an account's owner, what still stands against deleting the account."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ _OPEN = (order_pb2.ORDER_STATUS_PENDING, order_pb2.ORDER_STATUS_CONFIRMED, order
 
 
 class ServiceObligations:
-    """The port Obligations, over the contracts that the owner could call as well."""
+    """Implements the port Obligations by calls that the owner could make as well."""
 
     def __init__(self, channel: Callable[[str], grpc.aio.Channel]) -> None:
         self._channel = channel

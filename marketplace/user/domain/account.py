@@ -1,4 +1,4 @@
-"""Accounts: what one is, and what may be said about it. No I/O."""
+"""Accounts, and the refusals about them. No I/O."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who can log in. `created_at` is in microseconds since 1970."""
+    """An account that a user can log in to. `created_at` is in microseconds since 1970."""
 
     id: str
     email: str
@@ -32,7 +32,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An account and the hash of the password that opens it."""
+    """An account and the hash of its password."""
 
     account: Account
     password_hash: str
@@ -40,9 +40,9 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What somebody has proved: the password whose hash this was when it was checked, within a login.
+    """Proof that a user knew the password with this hash when it was checked, within the login `session`.
 
-    It holds only as long as the account still has that password and the login was not ended.
+    It holds only as long as the account still has that password and the login has not ended.
     """
 
     user_id: str
@@ -52,7 +52,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token, its life in seconds, and the refresh token for the next one."""
+    """An access token, its lifetime in seconds, and the refresh token for the next one."""
 
     access_token: str
     refresh_token: str
@@ -63,62 +63,62 @@ Change = Callable[[Account], Account]
 
 
 def email_key(email: str) -> str:
-    """What makes an email unique: it is compared without case."""
+    """Returns the form in which emails are compared: case does not count."""
     return email.lower()
 
 
 def is_id(text: str) -> bool:
-    """Whether anything here can have this id."""
+    """Tells whether the text has the form of an id of this service."""
     return _ID.fullmatch(text) is not None
 
 
 def changed(account: Account, name: str | None, email: str | None) -> Account:
-    """The account with what is given."""
+    """Returns the account with the given values; None leaves a value as it is."""
     return replace(account, name=account.name if name is None else name.strip(), email=email or account.email)
 
 
 def require(*violations: Violation) -> None:
-    """Raises InvalidArgument if there is any violation."""
+    """Raises InvalidArgument if any violation is given."""
     if violations:
         raise InvalidArgument(violations)
 
 
 def unknown_user() -> DomainError:
-    """The refusal for an account that does not exist, or not any more."""
+    """Makes the refusal for an account that does not exist, or no longer does."""
     return DomainError(USER_NOT_FOUND, "the user does not exist")
 
 
 def bad_credentials(detail: str) -> DomainError:
-    """The refusal of somebody who has not proved who they are."""
+    """Makes the refusal for a user who has not proved who they are."""
     return DomainError(BAD_CREDENTIALS, detail)
 
 
 def too_many_attempts(retry_after: float, detail: str = "too many failed attempts; try again later") -> DomainError:
-    """The refusal to check any more passwords for now."""
+    """Makes the refusal to check more passwords for now; `retry_after` is in seconds."""
     return DomainError(TOO_MANY_ATTEMPTS, detail, retry_after=retry_after)
 
 
 def ended_session() -> Unauthenticated:
-    """The refusal of a token that is older than the last change of the credentials, or was logged out."""
+    """Makes the refusal of a token that is older than the last change of the credentials, or was logged out."""
     return Unauthenticated("the login of this token has ended; log in again")
 
 
 def orders_open() -> DomainError:
-    """The refusal to erase somebody who is to be sent something, or given money back."""
+    """Makes the refusal to erase an account whose orders are still to be shipped or refunded."""
     return DomainError(ORDERS_OPEN, "orders are under way; cancel them, or delete the account once they are shipped")
 
 
 def balance_left() -> DomainError:
-    """The refusal to erase somebody who owns money here."""
+    """Makes the refusal to erase an account whose wallet holds money."""
     return DomainError(BALANCE_LEFT, "the wallet holds money; spend it, or give it up with forfeitBalance")
 
 
 def service_unavailable(service: str) -> DomainError:
-    """The refusal while a service that has to be asked is away; nothing was done."""
+    """Makes the refusal while a service that must be asked is unavailable; nothing was done."""
     reason = f"{service.upper()}_UNAVAILABLE"
     return DomainError(reason, f"the {service} service cannot be asked just now; try again", retry_after=1.0)
 
 
 def email_taken() -> DomainError:
-    """The refusal for an email that another account has."""
+    """Makes the refusal for an email that another account has."""
     return DomainError(EMAIL_TAKEN, "another account has this email")

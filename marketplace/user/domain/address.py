@@ -1,4 +1,4 @@
-"""Addresses: where parcels go. No I/O."""
+"""Postal addresses of users, and their rules. No I/O."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -8,7 +8,7 @@ from souk.sdk import DomainError, InvalidArgument, Violation
 ADDRESS_NOT_FOUND = "ADDRESS_NOT_FOUND"
 TOO_MANY_ADDRESSES = "TOO_MANY_ADDRESSES"
 MOST_ADDRESSES = 50
-"""Addresses that an account may have at once."""
+"""The most addresses that an account may have at once."""
 
 # The officially assigned country codes of ISO 3166-1 alpha-2.
 _CODES = """
@@ -27,12 +27,12 @@ _WITHOUT_POSTAL_CODES = """
     MR MW NR NU PA QA RW SB SC SL SO SR SS ST SX SY TD TF TG TK TL TO TV UG VU YE ZW
 """
 WITHOUT_POSTAL_CODES = frozenset(_WITHOUT_POSTAL_CODES.split())
-"""Where post comes without a code, or hardly anybody has one (Universal Postal Union, addressing systems)."""
+"""Countries where addresses have no postal code, or hardly any has one (Universal Postal Union, addressing systems)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostalAddress:
-    """What is written on a parcel. `country` is ISO 3166-1 alpha-2; `postal_code` is empty where there is none."""
+    """The address on a parcel. `country` is ISO 3166-1 alpha-2; `postal_code` is empty where there is none."""
 
     name: str
     line1: str
@@ -59,9 +59,9 @@ Change = Callable[[PostalAddress], PostalAddress]
 
 
 def checked(postal: PostalAddress) -> PostalAddress:
-    """The address itself, empty options left out.
+    """Checks an address and returns it with None for optional fields that are empty.
 
-    Raises InvalidArgument for a country that is none, and for a missing postal code where there are some.
+    Raises InvalidArgument for an unknown country, and for a missing postal code where the country has them.
     """
     if postal.country not in COUNTRIES:
         raise InvalidArgument([Violation("country", "is not the code of a country (ISO 3166-1 alpha-2)")])
@@ -72,15 +72,15 @@ def checked(postal: PostalAddress) -> PostalAddress:
 
 
 def changed(postal: PostalAddress, given: Mapping[str, str]) -> PostalAddress:
-    """The address with the fields that are given, checked."""
+    """Returns the address with the given fields replaced, checked by `checked`."""
     return checked(replace(postal, **given))
 
 
 def too_many_addresses() -> DomainError:
-    """The refusal for one more than an account may have."""
+    """Makes the refusal for an address more than an account may have."""
     return DomainError(TOO_MANY_ADDRESSES, f"an account has at most {MOST_ADDRESSES} addresses")
 
 
 def unknown_address() -> DomainError:
-    """The refusal for an address that does not exist, or is another's: nobody learns which."""
+    """Makes the refusal for an address that does not exist or belongs to another user; it does not say which."""
     return DomainError(ADDRESS_NOT_FOUND, "the address does not exist")

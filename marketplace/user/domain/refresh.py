@@ -1,13 +1,12 @@
 """Refresh tokens: rotation, and what reuse means. Pure; times are microseconds.
 
-The tokens of one login are a family. Each token can be used once; its use makes its successor. Who
-presents the previous one within a short grace (an answer was lost, two tabs raced) is given the
-same successor again; later, somebody holds a token that was stolen, and the family ends. Source:
-RFC 9700, section 4.14.2.
+The tokens of one login are a family. Each token can be used once; its use makes its successor. A client
+that presents the previous token within a short grace (an answer was lost, two tabs raced) gets the same
+successor again. Later the previous token counts as stolen, and the family ends. Source: RFC 9700,
+section 4.14.2.
 
-Only digests of tokens are kept, yet the successor can be told again: it is a MAC of the token that
-was presented, under a key of the family. The stored row alone yields no token, nor does an old
-token alone.
+Only digests of tokens are stored, yet the successor can be given again: it is a MAC of the token that was
+presented, under a key of the family. Neither the stored row alone nor an old token alone yields a token.
 """
 
 import base64
@@ -27,7 +26,7 @@ _TOKEN = re.compile(r"(RTF-[0-9A-Z]{26})\.([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The tokens of one login: digests of the one in force and of the one before it."""
+    """The refresh tokens of one login: digests of the current one and of the one before it."""
 
     id: str
     user_id: str
@@ -40,14 +39,14 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A token that a client sent, taken apart."""
+    """The parts of a token that a client sent."""
 
     family_id: str
     secret: bytes
 
 
 class Verdict(Enum):
-    """What a presented token is."""
+    """The decision about a presented token."""
 
     ROTATED = "rotated"
     REPEATED = "repeated"
@@ -57,7 +56,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict; the family as it is from now on, None when it ended; and the successor."""
+    """The verdict, the family from now on (None when it ended), and the successor token."""
 
     verdict: Verdict
     family: Family | None
@@ -65,7 +64,7 @@ class Decision:
 
 
 def open_family(user_id: str, clock: Clock, lifetime: int) -> tuple[Family, str]:
-    """A new family and its first token."""
+    """Makes a new family and its first token; `lifetime` is in microseconds."""
     secret, now = secrets.token_bytes(_SECRET_SIZE), clock.now()
     family = Family(
         id=new_id("RTF", clock),
@@ -80,7 +79,7 @@ def open_family(user_id: str, clock: Clock, lifetime: int) -> tuple[Family, str]
 
 
 def parse(text: str) -> Presented | None:
-    """What a token says; None for text that is none."""
+    """Takes a token apart; returns None for text that is no token."""
     found = _TOKEN.fullmatch(text)
     if found is None:
         return None
@@ -88,7 +87,7 @@ def parse(text: str) -> Presented | None:
 
 
 def decide(family: Family, presented: Presented, now: int, lifetime: int) -> Decision:
-    """What to do about a token of this family."""
+    """Decides what to do about a presented token of this family; `lifetime` is in microseconds."""
     if now >= family.expires_at:
         return Decision(Verdict.EXPIRED, None)
     digest = _digest(presented.secret)

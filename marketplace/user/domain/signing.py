@@ -1,9 +1,9 @@
-"""When a signing key signs, and how long it is published. Pure; times are microseconds.
+"""The schedule of signing keys: when a key signs, and how long it is published. Pure; times are microseconds.
 
     made ---- lead ----> signs ---- lifetime ----> the next one signs ---- linger ----> forgotten
     |<------------------------------ published ----------------------------------------->|
 
-Verifiers thus know a key before its first token, and until its last token has ended.
+So verifiers know a key before its first token is issued, and until its last token has expired.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key as a JSON Web Key, by its `kid`."""
+    """A private key as a JSON Web Key, with its id `kid` and the time from which it signs."""
 
     kid: str
     private_jwk: str
@@ -22,7 +22,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long a key is published before it signs, signs, and is published after that."""
+    """How long a key is published before it signs (`lead`), signs (`lifetime`), and stays published (`linger`)."""
 
     lead: int
     lifetime: int
@@ -31,20 +31,20 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Keys to add, and to forget."""
+    """The keys to add and the keys to forget."""
 
     add: Sequence[SigningKey] = ()
     forget: Sequence[SigningKey] = ()
 
 
 def signing_key(keys: Sequence[SigningKey], now: int) -> SigningKey:
-    """The newest key that signs by now; the first one when a clock went back before it."""
+    """Returns the newest key that may sign now; the first key when the clock has gone back before all of them."""
     started = [key for key in keys if key.signs_from <= now]
     return max(started, key=_start) if started else min(keys, key=_start)
 
 
 def next_start(keys: Sequence[SigningKey], now: int, schedule: Schedule) -> int | None:
-    """From when on a new key is to sign; None while none is due. The very first signs at once."""
+    """Returns the time from which a new key is to sign; None while none is due. The very first signs at once."""
     if not keys:
         return now
     end = max(key.signs_from for key in keys) + schedule.lifetime
@@ -52,7 +52,7 @@ def next_start(keys: Sequence[SigningKey], now: int, schedule: Schedule) -> int 
 
 
 def forgettable(keys: Sequence[SigningKey], now: int, schedule: Schedule) -> list[SigningKey]:
-    """The keys whose last token has ended."""
+    """Returns the keys whose last token has expired."""
     by_start = sorted(keys, key=_start)
     pairs = itertools.pairwise(by_start)
     return [key for key, next_key in pairs if next_key.signs_from + schedule.linger <= now]

@@ -1,15 +1,15 @@
-"""How many wrong passwords are answered in any 5 minutes. Pure; times are microseconds.
+"""The limits of wrong passwords in any 5 minutes. Pure; times are microseconds.
 
-| failures | limit | is refused until the oldest of them is 5 minutes old |
+| failures | limit | refused until the oldest of them is 5 minutes old |
 |---|---|---|
 | for one account from one address | 10 | that account from that address |
 | for one account from anywhere | 100 | that account, but not where its owner has logged in before |
 | from one address, whatever the account | 200 | that address, but not for accounts that have logged in there before |
 
-So a stranger who guesses locks out himself, and not the owner. An account is counted by its id, so that a
-new email changes nothing; an email that is nobody's is counted like an account. That an email is taken is
-told 30 times to one address: it says who is registered here. Each failure costs its maker one slow hash, of
-which two run at once, so there are never more than some ten thousand in 5 minutes.
+So a stranger who guesses passwords locks out only their own address, not the owner. An account is counted by
+its id, so that a new email changes nothing; an email without an account is counted like an account. One address
+is told at most 30 times that an email is taken, because that answer reveals who is registered. Each failure
+takes one slow hash, of which two run at once, so there are never more than some ten thousand in 5 minutes.
 """
 
 import hmac
@@ -21,12 +21,12 @@ from souk.sdk import MICROSECONDS
 
 WINDOW = 300 * MICROSECONDS
 _ONE_SITE = 64
-"""The prefix of IPv6 that one customer of a provider has at least: its addresses are one."""
+"""Bits of the IPv6 prefix that one customer of a provider has at least: all its addresses count as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most failures in a window: of an account from an address, of an account, of an address; None is any."""
+    """The most failures in a window: of an account from one address, of an account, of an address. None: no limit."""
 
     together: int
     account: int | None = None
@@ -39,7 +39,7 @@ EMAILS = Limits(together=30)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is counted: digests of account and address; `user_id` is empty when there is no such account."""
+    """An attempt that is counted: digests of account and address; `user_id` is empty when there is no such account."""
 
     account: str
     address: str
@@ -48,22 +48,22 @@ class Attempt:
 
 
 class Counted:
-    """Makes attempts: what people type and where they are is kept as a digest under `secret`, nothing more."""
+    """Makes attempts. Of emails and client addresses only digests under `secret` are kept."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def password(self, user_id: str, email_key: str, address: str) -> Attempt:
-        """Somebody types a password, for an account if `user_id` is not empty."""
+        """Makes the attempt to give a password; without an account `user_id` is empty, and the email is counted."""
         account = self._digest("account", user_id) if user_id else self._digest("email", email_key)
         return Attempt(account, self.address(address), user_id, PASSWORDS)
 
     def email(self, address: str) -> Attempt:
-        """Somebody asks for an email."""
+        """Makes the attempt to take an email, counted by the client's address alone."""
         return Attempt(self._digest("asked for", "email"), self.address(address), "", EMAILS)
 
     def address(self, address: str) -> str:
-        """What stands for an address."""
+        """Returns the digest of a client's address; an IPv6 address counts as its /64 network."""
         return self._digest("address", _site(address))
 
     def _digest(self, kind: str, text: str) -> str:
@@ -71,7 +71,10 @@ class Counted:
 
 
 def seconds_to_wait(last: int | None, now: int) -> float | None:
-    """None when one more may fail; else whole seconds until then. `last` is the failure that filled the limit."""
+    """Returns None when one more may fail, else the whole seconds until then.
+
+    `last` is the time of the oldest failure that counts towards the full limit.
+    """
     if last is None or last <= now - WINDOW:
         return None
     return float(math.ceil((last + WINDOW - now) / MICROSECONDS))

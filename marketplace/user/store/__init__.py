@@ -1,1 +1,1 @@
-"""All SQL of the service, a file a table's worth."""
+"""All SQL of the service, one file for each table or two."""

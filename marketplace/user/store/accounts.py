@@ -25,14 +25,15 @@ _SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1"
 _END_SESSIONS = "DELETE FROM refresh_families WHERE user_id = $1"
 _IS_OPEN = "SELECT id FROM refresh_families WHERE id = $1 AND user_id = $2"
 _PERSONAL = ("addresses", "refresh_families", "login_failures", "known_addresses")
-"""Tables whose rows go with their user."""
+"""Tables whose rows are deleted with their user."""
 
 
 class AccountStore:
-    """Accounts and their credentials. Each change is one transaction; emails stay unique under races.
+    """Stores accounts and their credentials. Each change is one transaction; emails stay unique under races.
 
-    What takes a `proof` holds it against the account in that transaction: BAD_CREDENTIALS when the password
-    is another by now, Unauthenticated when the login has ended, as it does when the password changes.
+    A method that takes a `proof` checks it against the account in the same transaction. It raises
+    BAD_CREDENTIALS when the password has changed since, and Unauthenticated when the login has ended, as it
+    does when the password changes.
     """
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
@@ -40,7 +41,7 @@ class AccountStore:
         self._outbox = outbox
 
     async def add(self, account: Account, password_hash: str) -> bool:
-        """Adds an account; False, and nothing happens, when its email or id is taken."""
+        """Adds an account; returns False and changes nothing when its email or id is taken."""
         key, roles = email_key(account.email), " ".join(account.roles)
         values = (account.id, account.email, key, account.name, roles, password_hash, account.created_at)
 
@@ -51,24 +52,24 @@ class AccountStore:
         return await self._database.run(work, guarded=True)
 
     async def find(self, user_id: str) -> Account | None:
-        """The account of that id."""
+        """Returns the account of an id, if there is one."""
         sql = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
         row = await self._database.read(lambda tx: tx.fetch_one(sql, user_id), single=True)
         return _account(row) if row else None
 
     async def credentials(self, email: str) -> Credentials | None:
-        """The account of that email, compared without case, and its password's hash."""
+        """Returns the account of an email, compared without case, and the hash of its password."""
         return await self._credentials("email_key", email_key(email))
 
     async def credentials_of(self, user_id: str) -> Credentials | None:
-        """The same by id."""
+        """Returns the account of an id and the hash of its password."""
         return await self._credentials("id", user_id)
 
     async def change(self, user_id: str, change: Change, proof: Proof | None = None) -> Account | None:
-        """Replaces an account by what `change` makes of it; None when it is unknown.
+        """Replaces an account by the result of `change`; returns None when there is no such account.
 
-        With a proof it ends every other login. Raises EMAIL_TAKEN when its new email is another's. `change`
-        may be called again.
+        With a proof it ends every other login of the account. Raises EMAIL_TAKEN when another account has the new
+        email. `change` may be called again.
         """
 
         async def work(tx: Transaction) -> Account | None:
@@ -91,7 +92,7 @@ class AccountStore:
         return await self._database.run(work, guarded=True)
 
     async def change_password(self, proof: Proof, new_hash: str) -> None:
-        """Sets the hash and ends every login; raises USER_NOT_FOUND, too."""
+        """Sets the hash and ends every login; raises USER_NOT_FOUND as well."""
 
         async def work(tx: Transaction) -> None:
             if not await _holds(tx, proof):
@@ -102,12 +103,12 @@ class AccountStore:
         await self._database.run(work)
 
     async def erase(self, proof: Proof) -> None:
-        """Erases account, addresses, credentials and logins, and tells so; nothing if it is gone."""
+        """Erases account, addresses, credentials and logins, and publishes UserDeleted; does nothing if it is gone."""
 
         async def work(tx: Transaction) -> None:
             if not await _holds(tx, proof):
                 return
-            # First the user: whoever adds something of theirs holds that row.
+            # The user first: a transaction that adds something of the user locks that row.
             await tx.execute("DELETE FROM users WHERE id = $1", proof.user_id)
             for table in _PERSONAL:
                 await tx.execute(f"DELETE FROM {table} WHERE user_id = $1", proof.user_id)
@@ -122,7 +123,7 @@ class AccountStore:
 
 
 async def _holds(tx: Transaction, proof: Proof) -> bool:
-    """Whether the account is there; raises when the proof is not good any more. Holds the account's row."""
+    """Tells whether the account exists, and locks its row; raises when the proof no longer holds."""
     sql = f"SELECT password_hash FROM users WHERE id = $1 {tx.dialect.for_update}"
     row = await tx.fetch_one(sql, proof.user_id)
     if row is None:
@@ -135,7 +136,7 @@ async def _holds(tx: Transaction, proof: Proof) -> bool:
 
 
 async def _lock_email(tx: Transaction, key: str) -> None:
-    """Two that want one email take turns, so that the second sees the first and is refused."""
+    """Serialises transactions that want the same email, so that the second sees the first and is refused."""
     await tx.lock(f"email:{key}")
 
 

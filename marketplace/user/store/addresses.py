@@ -1,4 +1,4 @@
-"""Addresses in SQL; every statement names the user."""
+"""Addresses in SQL; every statement is restricted to one user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ _REMOVE = "DELETE FROM addresses WHERE user_id = $1 AND id = $2"
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page of addresses ended."""
+    """The position at which a page of addresses ended."""
 
     created_at: int
     address_id: str
 
 
 class AddressStore:
-    """Saved addresses; every call sees one user's alone."""
+    """Stores addresses; each call works on the addresses of one user only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, new: Address) -> bool:
-        """Adds an address; False when its user is gone. Raises TOO_MANY_ADDRESSES."""
+        """Adds an address; returns False when its user was deleted. Raises TOO_MANY_ADDRESSES."""
 
         async def work(tx: Transaction) -> bool:
-            await tx.lock(f"addresses:{new.user_id}")  # who counts and who adds take turns
-            # Holds the user's row: an erasure at the same time comes before or after, never between.
+            await tx.lock(f"addresses:{new.user_id}")  # counting and adding are one step: transactions take turns
+            # Locks the user's row: a concurrent erasure comes before or after, never between.
             if not await tx.fetch_one(f"SELECT id FROM users WHERE id = $1 {tx.dialect.for_update}", new.user_id):
                 return False
             counted = await tx.fetch_one(_COUNT, new.user_id)
@@ -50,18 +50,18 @@ class AddressStore:
         return await self._database.run(work)
 
     async def find(self, user_id: str, address_id: str) -> Address | None:
-        """One address of the user's."""
+        """Returns one of the user's addresses, if there is one of that id."""
         row = await self._database.read(lambda tx: tx.fetch_one(_ONE, user_id, address_id), single=True)
         return _address(row) if row else None
 
     async def list(self, user_id: str, after: Cursor | None, limit: int) -> Sequence[Address]:
-        """At most `limit` of the user's addresses right behind `after`, the oldest first."""
+        """Returns at most `limit` of the user's addresses, the oldest first, starting right after `after`."""
         after = after or Cursor(-1, "")
         rows = await self._database.read(lambda tx: tx.fetch(_LIST, user_id, after.created_at, after.address_id, limit))
         return [_address(row) for row in rows]
 
     async def change(self, user_id: str, address_id: str, change: Change) -> Address | None:
-        """Replaces an address by what `change` makes of it; None when the user has none of that id."""
+        """Replaces an address by the result of `change`; returns None when the user has none of that id."""
 
         async def work(tx: Transaction) -> Address | None:
             row = await tx.fetch_one(f"{_ONE} {tx.dialect.for_update}", user_id, address_id)
@@ -75,7 +75,7 @@ class AddressStore:
         return await self._database.run(work)
 
     async def remove(self, user_id: str, address_id: str) -> bool:
-        """Forgets an address; False when the user has none of that id."""
+        """Deletes an address; returns False when the user has none of that id."""
         return await self._database.run(lambda tx: tx.execute(_REMOVE, user_id, address_id)) == 1
 
 

@@ -1,4 +1,4 @@
-"""Wrong passwords in SQL: they outlive a restart, and count for every replica."""
+"""Failed attempts in SQL: they survive a restart and count for every replica."""
 
 from marketplace.user.domain.throttle import WINDOW, Attempt, seconds_to_wait
 from souk.sdk import Clock, Database, Transaction, Value, new_id
@@ -17,11 +17,11 @@ class AttemptStore:
         self._clock = clock
 
     async def wait(self, attempt: Attempt) -> float | None:
-        """None when it may be tried, else the seconds until then."""
+        """Returns None when the attempt may be made, else the seconds until it may."""
         return await self._database.read(lambda tx: self._wait(tx, attempt))
 
     async def fail(self, attempt: Attempt) -> float | None:
-        """Counts a failure; when a limit is reached already, counts nothing and returns as `wait`."""
+        """Counts a failure; when a limit is already reached, counts nothing and returns what `wait` returns."""
 
         async def work(tx: Transaction) -> float | None:
             await tx.lock(f"attempts:{attempt.account}")
@@ -32,11 +32,11 @@ class AttemptStore:
                 await tx.execute(_ADD, new_id("F", self._clock), *who, now)
             return wait
 
-        # The lock guards it. Watched reads of so small a table would collide with other accounts' failures.
+        # The lock guards it. Serializable reads of so small a table would conflict with other accounts' failures.
         return await self._database.run(work, guarded=True)
 
     async def forget_old(self) -> None:
-        """Drops failures that count no more."""
+        """Deletes failures that are too old to count."""
         now = self._clock.now()
         await self._database.run(lambda tx: tx.execute(_FORGET, now - WINDOW))
 

@@ -1,4 +1,4 @@
-"""Signing keys in SQL. Whoever reads the database learns no private key."""
+"""Signing keys in SQL. Private keys are encrypted, so reading the database reveals none."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,18 +19,18 @@ OTHER_SECRET = (
 
 
 class KeyStore:
-    """Where signing keys are kept, for every replica: sealed."""
+    """Stores the signing keys that all replicas share, encrypted."""
 
     def __init__(self, database: Database, seal: SealedKeys) -> None:
         self._database = database
         self._seal = seal
 
     async def all(self) -> list[SigningKey]:
-        """Every key, in no order."""
+        """Returns every key, in no order."""
         return await self._database.read(self._all)
 
     async def rotate(self, plan: Callable[[Sequence[SigningKey]], Rotation]) -> list[SigningKey]:
-        """Changes the keys as planned from those there are, one replica at a time; returns what there is."""
+        """Applies the rotation that `plan` makes of the present keys, one replica at a time; returns all keys then."""
 
         async def work(tx: Transaction) -> list[SigningKey]:
             await tx.lock("signing keys")
@@ -44,7 +44,7 @@ class KeyStore:
         return await self._database.run(work, guarded=True)
 
     async def seal_all(self) -> None:
-        """Seals what an earlier version wrote as it is. Raises ConfigurationError when a key cannot be opened."""
+        """Encrypts keys that an earlier version stored in clear; raises ConfigurationError for an unreadable key."""
 
         async def work(tx: Transaction) -> None:
             await tx.lock("signing keys")
@@ -63,7 +63,7 @@ class KeyStore:
 
     def _key(self, row: Row) -> SigningKey:
         kid, text = row["kid"], row["private_jwk"]
-        # A process of an earlier version may still write them as they are, in a fleet that is being replaced.
+        # In a fleet that is being replaced, a process of an earlier version may still store keys in clear.
         opened = self._seal.open(kid, text) if self._seal.is_sealed(text) else text
         if opened is None:
             raise ConfigurationError(OTHER_SECRET)

@@ -18,27 +18,27 @@ _KNOW_NO_MORE_THAN = """
     DELETE FROM known_addresses WHERE user_id = $1 AND address NOT IN (
         SELECT address FROM known_addresses WHERE user_id = $1 ORDER BY used_at DESC, address LIMIT $2)"""
 MOST_ADDRESSES = 20
-"""How many of a user's addresses are known at most: the latest."""
+"""The most client addresses that are known of a user; the latest are kept."""
 ADDRESS_KNOWN = 90 * 24 * 3_600 * MICROSECONDS
-"""How long an address is known after its user last logged in from there."""
+"""Microseconds for which a client address stays known after its user last logged in from it."""
 
 
 class SessionStore:
-    """Families of refresh tokens."""
+    """Stores families of refresh tokens, and the client addresses from which users logged in."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     async def open(self, family: Family, password_hash: str, address: str) -> bool:
-        """Keeps a new family, and that its user logged in from `address`, a digest.
+        """Stores a new family, and `address`, the digest of the client address of the login.
 
-        False when the user was deleted or has another password by now.
+        Returns False when the user was deleted or has changed the password since.
         """
 
         async def work(tx: Transaction) -> bool:
-            # Holds the user's row: a change of password or an erasure at the same time comes before
-            # and is seen here, or after and ends this family too.
+            # Locks the user's row: a concurrent change of password or erasure comes either before,
+            # and is seen here, or after, and ends this family too.
             sql = f"SELECT password_hash FROM users WHERE id = $1 {tx.dialect.for_update}"
             row = await tx.fetch_one(sql, family.user_id)
             if row is None or row["password_hash"] != password_hash:
@@ -60,7 +60,7 @@ class SessionStore:
         return await self._database.run(work)
 
     async def present(self, family_id: str, decide: Callable[[Family], Decision]) -> Decision | None:
-        """Asks `decide` about the family and keeps what it decided; None for an unknown one.
+        """Asks `decide` about a family and stores the decision; returns None for an unknown family.
 
         Calls for one family are serialised. `decide` may be called again.
         """
@@ -82,12 +82,12 @@ class SessionStore:
         return await self._database.run(work)
 
     async def revoke(self, family_id: str, user_id: str) -> None:
-        """Ends a family of this user's, if there is one."""
+        """Deletes a family if it belongs to this user."""
         sql = f"{_REMOVE} AND user_id = $2"
         await self._database.run(lambda tx: tx.execute(sql, family_id, user_id))
 
     async def forget_expired(self) -> None:
-        """Drops families that nobody can use any more, and addresses that nobody logged in from for long."""
+        """Deletes expired families, and client addresses without a login for ADDRESS_KNOWN."""
         now = self._clock.now()
 
         async def work(tx: Transaction) -> None:

@@ -1,1 +1,1 @@
-"""What can be asked of the service, one file each."""
+"""The use cases of User, one file for each, or for a few that belong together."""

@@ -1,4 +1,4 @@
-"""Creating, updating and deleting a user's own addresses. Another's are answered as if they did not exist."""
+"""Creating, updating and deleting a user's own addresses. Those of other users count as not existing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from souk.sdk import new_id
 
 @dataclass(frozen=True, slots=True)
 class CreateAddress:
-    """Whose address, and what it is."""
+    """Save an address for a user."""
 
     user_id: str
     postal: PostalAddress
@@ -19,7 +19,7 @@ class CreateAddress:
 
 @dataclass(frozen=True, slots=True)
 class UpdateAddress:
-    """Whose address, which, and the fields to change."""
+    """Change the given fields of a user's address."""
 
     user_id: str
     address_id: str
@@ -28,14 +28,14 @@ class UpdateAddress:
 
 @dataclass(frozen=True, slots=True)
 class DeleteAddress:
-    """Whose address, and which."""
+    """Delete one of a user's addresses."""
 
     user_id: str
     address_id: str
 
 
 async def create_address(deps: Deps, command: CreateAddress) -> Address:
-    """The saved address; raises InvalidArgument, USER_NOT_FOUND and TOO_MANY_ADDRESSES."""
+    """Saves an address and returns it; raises InvalidArgument, USER_NOT_FOUND and TOO_MANY_ADDRESSES."""
     new = Address(new_id("ADDR", deps.clock), command.user_id, checked(command.postal), deps.clock.now())
     if not await deps.addresses.add(new):
         raise unknown_user()
@@ -43,7 +43,7 @@ async def create_address(deps: Deps, command: CreateAddress) -> Address:
 
 
 async def update_address(deps: Deps, command: UpdateAddress) -> Address:
-    """The address as it is now; raises InvalidArgument and ADDRESS_NOT_FOUND."""
+    """Changes an address and returns it as it is now; raises InvalidArgument and ADDRESS_NOT_FOUND."""
     if not is_id(command.address_id):
         raise unknown_address()
     found = await deps.addresses.change(
@@ -55,6 +55,6 @@ async def update_address(deps: Deps, command: UpdateAddress) -> Address:
 
 
 async def delete_address(deps: Deps, command: DeleteAddress) -> None:
-    """Raises ADDRESS_NOT_FOUND."""
+    """Deletes an address; raises ADDRESS_NOT_FOUND."""
     if not is_id(command.address_id) or not await deps.addresses.remove(command.user_id, command.address_id):
         raise unknown_address()

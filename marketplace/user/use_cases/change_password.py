@@ -1,4 +1,4 @@
-"""Changing one's password, which ends every session."""
+"""Changing a user's password, which ends every login of the account."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from marketplace.user.use_cases.check_password import check_current_password
 
 @dataclass(frozen=True, slots=True)
 class ChangePassword:
-    """Whose password, the one in force, and the one to come."""
+    """Replace a user's password; `current` proves that the caller knows the old one."""
 
     user_id: str
     current: str
@@ -16,6 +16,6 @@ class ChangePassword:
 
 
 async def change_password(deps: Deps, command: ChangePassword) -> None:
-    """Raises USER_NOT_FOUND, BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
+    """Changes the password; raises USER_NOT_FOUND, BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
     proof = await check_current_password(deps, command.user_id, command.current)
     await deps.accounts.change_password(proof, await deps.passwords.hash(command.new))

@@ -1,6 +1,7 @@
-"""Checking a password so that nobody can guess one, nor learn whether an account exists.
+"""Checking a password so that it cannot be guessed, and without revealing whether an account exists.
 
-Every password that is typed is checked here, throttled by account, known or not, and by address.
+Every password that a client sends is checked here. Failures are limited by account, known or not, and by the
+client's address.
 """
 
 from marketplace.user.deps import Deps
@@ -22,10 +23,10 @@ WRONG_CURRENT = "the current password is wrong"
 async def check_password(
     deps: Deps, email: str, credentials: Credentials | None, password: str, refusal: str = WRONG
 ) -> Credentials:
-    """The credentials, proved; raises BAD_CREDENTIALS, with `refusal`, and TOO_MANY_ATTEMPTS.
+    """Checks a password and returns the credentials that it proves.
 
-    The limit is asked about again after the slow check: however many guesses run at once, no
-    more than the limit are ever answered.
+    Raises BAD_CREDENTIALS, with the text `refusal`, and TOO_MANY_ATTEMPTS. The limit is checked again after the
+    slow hash: however many guesses run at once, no more than the limit are ever answered.
     """
     user_id = credentials.account.id if credentials else ""
     attempt = deps.counted.password(user_id, email_key(email), current().caller.address)
@@ -39,9 +40,10 @@ async def check_password(
 
 
 async def check_current_password(deps: Deps, user_id: str, password: str) -> Proof:
-    """Proof that the caller knows the password in force; raises USER_NOT_FOUND besides.
+    """Proves that the caller knows the account's current password.
 
-    What it is for compares it with the account once more, in its own transaction.
+    Raises as `check_password`, and USER_NOT_FOUND. The caller of this function passes the proof to the store,
+    which compares it with the account once more in its own transaction.
     """
     known = await deps.accounts.credentials_of(user_id)
     if known is None:
@@ -51,12 +53,12 @@ async def check_current_password(deps: Deps, user_id: str, password: str) -> Pro
 
 
 async def require_free_email(deps: Deps) -> None:
-    """Raises TOO_MANY_ATTEMPTS for an address that has asked for too many emails that are taken."""
+    """Raises TOO_MANY_ATTEMPTS for a client address that has asked for too many taken emails."""
     await _require_free(deps, deps.counted.email(current().caller.address))
 
 
 async def count_taken_email(deps: Deps) -> None:
-    """Counts an email that was asked for and is taken; raises as `require_free_email`."""
+    """Counts a request for an email that is taken; raises TOO_MANY_ATTEMPTS when the limit is reached."""
     wait = await deps.attempts.fail(deps.counted.email(current().caller.address))
     if wait is not None:
         raise too_many_attempts(wait)

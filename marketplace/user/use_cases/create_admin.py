@@ -1,4 +1,4 @@
-"""Registering the first admin, by whoever operates the system."""
+"""Registering the first admin, by the operator of the system."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from marketplace.user.use_cases.register_user import RegisterUser, register_user
 
 @dataclass(frozen=True, slots=True)
 class CreateAdmin:
-    """Who becomes an admin."""
+    """Create an account with the role of an admin."""
 
     email: str
     password: str
@@ -17,6 +17,6 @@ class CreateAdmin:
 
 
 async def create_admin(deps: Deps, command: CreateAdmin) -> Account:
-    """The new account; raises EMAIL_TAKEN. An admin can buy things, too."""
+    """Creates the account of an admin, who is a customer too, and returns it; raises EMAIL_TAKEN."""
     user = RegisterUser(command.email, command.password, command.name, roles=(ADMIN, CUSTOMER))
     return await register_user(deps, user)

@@ -1,4 +1,4 @@
-"""Erasing one's account."""
+"""Erasing a user's own account."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from marketplace.user.use_cases.check_password import check_current_password
 
 @dataclass(frozen=True, slots=True)
 class DeleteUser:
-    """Whose account, the password in force, and whether what the wallet holds is given up."""
+    """Erase a user's account; with `forfeit_balance`, even if the wallet holds money."""
 
     user_id: str
     password: str
@@ -17,9 +17,9 @@ class DeleteUser:
 
 
 async def delete_user(deps: Deps, command: DeleteUser) -> None:
-    """Erases the account with everything personal; for one that is gone there is nothing to do.
+    """Erases the account with all personal data; does nothing for an account that is gone.
 
-    Raises BAD_CREDENTIALS, TOO_MANY_ATTEMPTS, ORDERS_OPEN, BALANCE_LEFT, and as Obligations does.
+    Raises BAD_CREDENTIALS, TOO_MANY_ATTEMPTS, ORDERS_OPEN, BALANCE_LEFT, and what Obligations raises.
     """
     if await deps.accounts.find(command.user_id) is None:
         return

@@ -1,4 +1,4 @@
-"""Reading an account."""
+"""Reading a user's account."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from marketplace.user.domain.account import Account, unknown_user
 
 @dataclass(frozen=True, slots=True)
 class GetUser:
-    """Whose account."""
+    """Read the account of a user."""
 
     user_id: str
 
 
 async def get_user(deps: Deps, query: GetUser) -> Account:
-    """The account; raises USER_NOT_FOUND."""
+    """Returns the account; raises USER_NOT_FOUND."""
     account = await deps.accounts.find(query.user_id) if "\0" not in query.user_id else None
     if account is None:
         raise unknown_user()

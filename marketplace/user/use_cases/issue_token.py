@@ -1,4 +1,4 @@
-"""Writing an access token for somebody who has proved who they are."""
+"""Issuing an access token to a user who has proved who they are."""
 
 import secrets
 
@@ -13,7 +13,7 @@ AUDIENCE = "souk"
 
 
 async def issue_token(deps: Deps, account: Account, refresh_token: str, session: str) -> Token:
-    """A token with the roles that the account has now; `session` is the family that it belongs to."""
+    """Issues a token with the account's present roles; `session` is the id of its family of refresh tokens."""
     now = deps.clock.now()
     issued_at = now // MICROSECONDS
     claims: dict[str, object] = {

@@ -12,14 +12,14 @@ from souk.sdk import current
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """What was typed."""
+    """Log in with an email and a password."""
 
     email: str
     password: str
 
 
 async def log_in(deps: Deps, command: LogIn) -> Token:
-    """Tokens; raises BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
+    """Opens a login and returns its tokens; raises BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
     known = await deps.accounts.credentials(command.email)
     proved = await check_password(deps, command.email, known, command.password)
     family, token = open_family(proved.account.id, deps.clock, deps.tokens.refresh_lifetime)

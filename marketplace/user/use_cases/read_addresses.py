@@ -1,4 +1,4 @@
-"""Reading a user's own addresses. Another's are answered as if they did not exist."""
+"""Reading a user's own addresses. Those of other users count as not existing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from souk.sdk import PageAsked
 
 @dataclass(frozen=True, slots=True)
 class GetAddress:
-    """Whose address, and which."""
+    """Read one of a user's addresses."""
 
     user_id: str
     address_id: str
@@ -20,14 +20,14 @@ class GetAddress:
 
 @dataclass(frozen=True, slots=True)
 class ListAddresses:
-    """A page of a user's addresses."""
+    """Read a page of a user's addresses."""
 
     user_id: str
     page: PageAsked
 
 
 async def get_address(deps: Deps, query: GetAddress) -> Address:
-    """One of the user's addresses; raises ADDRESS_NOT_FOUND."""
+    """Returns one of the user's addresses; raises ADDRESS_NOT_FOUND."""
     found = await deps.addresses.find(query.user_id, query.address_id) if is_id(query.address_id) else None
     if found is None:
         raise unknown_address()
@@ -35,7 +35,7 @@ async def get_address(deps: Deps, query: GetAddress) -> Address:
 
 
 async def list_addresses(deps: Deps, query: ListAddresses) -> tuple[Sequence[Address], str | None]:
-    """A page, the oldest first, and the token of the next one."""
+    """Returns a page of addresses, the oldest first, and the token of the next page."""
     found = await deps.addresses.list(query.user_id, _cursor(query.page), query.page.size + 1)
     return query.page.cut(found, lambda address: (address.created_at, address.id))
 

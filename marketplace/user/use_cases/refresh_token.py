@@ -13,13 +13,16 @@ _REFUSAL = "the refresh token is not valid"
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """The token that the client holds."""
+    """Exchange a refresh token."""
 
     refresh_token: str
 
 
 async def refresh_token(deps: Deps, command: RefreshToken) -> Token:
-    """Tokens; raises BAD_CREDENTIALS. A token that was used before ends its family."""
+    """Returns the next pair of tokens; raises BAD_CREDENTIALS.
+
+    A token that was used before ends its family, unless it comes within the grace of `domain.refresh`.
+    """
     presented = parse(command.refresh_token)
     if presented is None:
         raise bad_credentials(_REFUSAL)

@@ -10,7 +10,7 @@ from souk.sdk import new_id
 
 @dataclass(frozen=True, slots=True)
 class RegisterUser:
-    """Who wants an account; without an id, one is made up."""
+    """Register an account; without an `id`, a new one is made."""
 
     email: str
     password: str
@@ -20,10 +20,10 @@ class RegisterUser:
 
 
 async def register_user(deps: Deps, command: RegisterUser) -> Account:
-    """The new account; raises EMAIL_TAKEN and TOO_MANY_ATTEMPTS.
+    """Creates the account and returns it; raises EMAIL_TAKEN and TOO_MANY_ATTEMPTS.
 
-    That an email is taken is said only after the slow hash, and not often: nobody reads from the answers,
-    or from the time they take, who is registered here.
+    EMAIL_TAKEN comes only after the slow hash, and only so often for one client address: neither the answers
+    nor the time that they take reveal who is registered.
     """
     await require_free_email(deps)
     account = Account(

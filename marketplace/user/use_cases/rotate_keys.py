@@ -1,4 +1,4 @@
-"""Making the next signing key in time, and forgetting those whose tokens have all ended."""
+"""Making the next signing key in time, and deleting keys whose tokens have all expired."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from marketplace.user.domain.signing import Rotation, SigningKey, forgettable, n
 
 
 async def rotate_keys(deps: Deps) -> Sequence[SigningKey]:
-    """The keys from now on. May be called at any time, by any replica."""
+    """Rotates the keys if that is due, and returns the present keys. May be called at any time, by any replica."""
 
     def plan(known: Sequence[SigningKey]) -> Rotation:
         now = deps.clock.now()

@@ -1,4 +1,4 @@
-"""Changing one's account."""
+"""Changing a user's own account."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from souk.sdk import DomainError, InvalidArgument, Violation
 
 @dataclass(frozen=True, slots=True)
 class UpdateUser:
-    """Whose account, and what to change; None stays. A new email takes the current password."""
+    """Change a user's account; None leaves a value as it is. A new email requires the current password."""
 
     user_id: str
     name: str | None
@@ -19,9 +19,9 @@ class UpdateUser:
 
 
 async def update_user(deps: Deps, command: UpdateUser) -> Account:
-    """The account as it is now.
+    """Changes the account and returns it as it is now.
 
-    Raises USER_NOT_FOUND, and with an email EMAIL_TAKEN, BAD_CREDENTIALS, TOO_MANY_ATTEMPTS and InvalidArgument.
+    Raises USER_NOT_FOUND, and with a new email EMAIL_TAKEN, BAD_CREDENTIALS, TOO_MANY_ATTEMPTS and InvalidArgument.
     """
     proof = None if command.email is None else await _proof(deps, command)
     try:

@@ -1,1 +1,1 @@
-"""A bank to try things out with. It is outside the system: it keeps its own books, in its own file."""
+"""The sandbox bank, for development and tests. It stands outside the system and has a database file of its own."""

@@ -7,8 +7,8 @@
     POST /v1/refunds             Idempotency-Key; {charge, amount} -> {status}
     GET  /v1/refunds/{key}       -> {status}; 404
 
-Each request bears the bank's API key: `Authorization: Bearer KEY`. Whatever is refused is answered with
-{error: {code}}, and then nothing was done.
+Each request carries the bank's API key: `Authorization: Bearer KEY`. A refusal is answered with
+{error: {code}}, and means that nothing was done.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ Reply = tuple[int, dict[str, Any]]
 _STATUS = {"provider_error": 503, "key_reused": 409, "not_found": 404, "unauthorized": 401}
 _LONGEST_BODY = 65_536
 LONGEST_PAGE = 100
-"""Charges in one answer."""
+"""The most charges in one answer."""
 
 
 class SandboxApp:
-    """Serves one bank, to whoever has its API key."""
+    """Serves one bank to clients that have its API key."""
 
     def __init__(self, bank: SandboxBank, api_key: str) -> None:
         self._bank = bank
         self._authorization = f"Bearer {api_key}".encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, unless its client goes away first."""
+        """Answers one request, unless its client disconnects first."""
         body = await _read(receive)
         answering = asyncio.ensure_future(self._reply(scope, body))
         leaving = asyncio.ensure_future(_left(receive))

@@ -1,4 +1,4 @@
-"""The sandbox bank: what it does for each of its cards, whoever asks and over whatever wire."""
+"""The sandbox bank: how it charges, voids and refunds each of its cards, independent of any transport."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,13 +13,13 @@ from souk.sdk.emulator import SqliteDatabase, migrate
 
 FILE = "sandbox-bank.db"
 FOR_EVER = 365 * 86_400.0
-"""Seconds after which an answer that is always lost comes."""
+"""Seconds that a lost answer takes: longer than any client waits."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class BankRefusal(Exception):
-    """The bank does not do this; `code` says why. Nothing happened."""
+    """The bank refuses a request; `code` says why. Nothing was done."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -27,9 +27,9 @@ class BankRefusal(Exception):
 
 
 class SandboxBank:
-    """Charges, voids and gives back, and remembers all of it durably before it answers.
+    """Charges, voids and refunds, and stores each durably before it answers.
 
-    `sleep` is how it takes its time for a slow card.
+    `sleep` waits the given seconds for a slow card; tests pass their own.
     """
 
     def __init__(self, database: Database, clock: Clock, sleep: Sleep) -> None:
@@ -40,16 +40,16 @@ class SandboxBank:
 
     @classmethod
     async def open(cls, folder: Path, clock: Clock, sleep: Sleep = asyncio.sleep) -> "SandboxBank":
-        """Opens the bank's book in a folder."""
+        """Opens the bank with its book in a folder."""
         database = await SqliteDatabase.open(folder / FILE, clock=clock)
         await migrate(database, files(__package__) / "migrations", "sandbox-bank")
         return cls(database, clock, sleep)
 
     async def charge(self, key: str, token: str, amount: int, currency: str) -> ProviderAnswer:
-        """Charges a card once for each key. Never returns for a card whose answers are lost.
+        """Charges a card, once for each key. It does not return for a card whose answers are lost.
 
-        Raises BankRefusal for an unknown card, another payload under the same key, and the card
-        that fails.
+        Raises BankRefusal for an unknown card, for another request under the same key, and for the card that
+        always fails.
         """
         card = CARDS.get(token)
         if card is None:
@@ -65,12 +65,12 @@ class SandboxBank:
         return await self._settled(entry)
 
     async def find(self, key: str) -> ProviderAnswer | None:
-        """What became of a charge; None for a key never seen."""
+        """Returns the outcome of a charge; None for an unknown key."""
         entry = await self._database.read(lambda tx: self._book.find(tx, key))
         return None if entry is None else self._answer(entry)
 
     async def void(self, key: str) -> ProviderAnswer:
-        """Blocks a charge that has not settled; returns what is true of it for ever."""
+        """Voids a charge that has not settled, and returns its final outcome; an unknown key is blocked."""
         tombstone = Entry(key, "", 0, "", Verdict.VOIDED.value, "", 0)
 
         async def work(tx: Transaction) -> Entry:
@@ -82,7 +82,7 @@ class SandboxBank:
         return self._answer(await self._database.run(work))
 
     async def refund(self, key: str, charge_key: str, amount: int) -> RefundVerdict:
-        """Gives back once for each key; raises BankRefusal when there is not that much left."""
+        """Refunds an amount, once for each key; raises BankRefusal when less than that is left of the charge."""
 
         async def work(tx: Transaction) -> None:
             if not await self._book.refund(tx, key, charge_key, amount):
@@ -92,12 +92,12 @@ class SandboxBank:
         return RefundVerdict.MADE
 
     async def find_refund(self, key: str) -> RefundVerdict | None:
-        """What became of a refund; None for a key never seen."""
+        """Returns the outcome of a refund; None for an unknown key."""
         known = await self._database.read(lambda tx: self._book.knows_refund(tx, key))
         return RefundVerdict.MADE if known else None
 
     async def charges(self, after: str, limit: int) -> list[ProviderCharge]:
-        """The book in the order of its entries, behind the key `after`; declined and voided ones too."""
+        """Returns a page of charges in order of entry, after the key `after`, declined and voided ones too."""
         found = await self._database.read(lambda tx: self._book.page(tx, after, limit))
         return [
             ProviderCharge(one.key, one.amount, one.currency, self._answer(one).verdict, refunded)
@@ -105,11 +105,11 @@ class SandboxBank:
         ]
 
     async def identity(self) -> str:
-        """The name of the book, the same for ever."""
+        """Returns the id of the book, which never changes."""
         return await self._database.run(lambda tx: self._book.identity(tx, new_id("BANK", self._clock)))
 
     async def taken(self, currency: str) -> int:
-        """What the bank holds for the shop."""
+        """Returns what was charged and not refunded, in minor units."""
         return await self._database.read(lambda tx: self._book.taken(tx, currency))
 
     async def close(self) -> None:
@@ -126,7 +126,7 @@ class SandboxBank:
         return found
 
     async def _settled(self, entry: Entry) -> ProviderAnswer:
-        """The answer once it is final: a slow charge may be voided while it waits."""
+        """Waits until the charge settles, and returns the answer: a slow charge may be voided meanwhile."""
         wait = (entry.settles_at - self._clock.now()) / MICROSECONDS if entry.settles_at else 0.0
         if wait <= 0 or entry.verdict != Verdict.CHARGED.value:
             return self._answer(entry)

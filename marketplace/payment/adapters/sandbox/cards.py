@@ -1,4 +1,4 @@
-"""The sandbox's cards, by token, and what each is good for."""
+"""The cards of the sandbox bank by token, and how each behaves."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,10 @@ from marketplace.payment.ports import CardFace
 
 @dataclass(frozen=True, slots=True)
 class SandboxCard:
-    """`declines` is the reason of every answer; `delay` is in seconds; `silent` never answers a charge."""
+    """A card of the sandbox: `declines` is the reason with which it declines, `delay` the seconds until it settles.
+
+    The answers to charges of a `silent` card are lost; charges of a card that `fails` end as an error of the bank.
+    """
 
     face: CardFace
     declines: str = ""
@@ -27,6 +30,6 @@ CARDS = {
 
 
 def face_of(token: str) -> CardFace | None:
-    """What may be shown of a card; None for a token that the sandbox never gave out."""
+    """Returns the brand and last digits of a card; None for a token that is not one of the sandbox's."""
     card = CARDS.get(token)
     return None if card is None else card.face

@@ -27,7 +27,7 @@ _IDENTITY = "SELECT book FROM identity"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A charge in the book. It happens at `settles_at`, in microseconds since 1970."""
+    """A charge in the book. It can be voided until `settles_at`, in microseconds since 1970."""
 
     key: str
     token: str
@@ -39,33 +39,33 @@ class Entry:
 
 
 class Book:
-    """What the bank did, for ever."""
+    """Stores the bank's charges and refunds; they are never deleted."""
 
     async def identity(self, tx: Transaction, new: str) -> str:
-        """The name of the book, which is `new` if it had none."""
+        """Returns the id of the book; sets it to `new` if it has none."""
         await tx.execute(_NAME, new)
         row = await tx.fetch_one(_IDENTITY)
         assert row is not None, "the book has a name now"
         return str(row["book"])
 
     async def insert(self, tx: Transaction, entry: Entry) -> bool:
-        """Enters a charge; False when its key is there."""
+        """Adds a charge; returns False when its key is known."""
         e = entry
         values = (e.key, e.token, e.amount, e.currency, e.verdict, e.reason, e.settles_at)
         return await tx.execute(_INSERT, *values) == 1
 
     async def find(self, tx: Transaction, key: str) -> Entry | None:
-        """The charge of a key."""
+        """Returns the charge of a key, if there is one."""
         row = await tx.fetch_one(_FIND, key)
         return None if row is None else Entry(*(row[name] for name in Entry.__slots__))
 
     async def page(self, tx: Transaction, after: str, limit: int) -> list[tuple[Entry, int]]:
-        """Charges in the order of their entry, each with what was given back of it."""
+        """Returns at most `limit` charges in the order of their entry, each with the amount refunded of it."""
         rows = await tx.fetch(_PAGE, after, limit)
         return [(Entry(*(row[name] for name in Entry.__slots__)), int(row["refunded"])) for row in rows]
 
     async def knows_refund(self, tx: Transaction, key: str) -> bool:
-        """Whether a refund was made under this key."""
+        """Tells whether a refund was made under this key."""
         return await tx.fetch_one(_REFUND_OF_KEY, key) is not None
 
     async def void(self, tx: Transaction, key: str, now: int) -> None:
@@ -73,16 +73,16 @@ class Book:
         await tx.execute(_VOID, key, now)
 
     async def settle(self, tx: Transaction, key: str) -> None:
-        """Ends the time in which a slow charge could be voided, whatever the clock says."""
+        """Settles a slow charge, so that it cannot be voided any more, whatever the clock says."""
         await tx.execute(_SETTLE, key)
 
     async def refund(self, tx: Transaction, key: str, charge_key: str, amount: int) -> bool:
-        """Gives back, once for each key; False when there is not that much of the charge left."""
+        """Records a refund, once for each key; returns False when less than that is left of the charge."""
         if await tx.execute(_INSERT_REFUND, key, charge_key, amount) == 0:
             return True
         return await tx.execute(_REFUND, charge_key, amount) == 1
 
     async def taken(self, tx: Transaction, currency: str) -> int:
-        """What was charged and not given back."""
+        """Returns what was charged and not refunded, in minor units."""
         row = await tx.fetch_one(_TAKEN, currency)
         return 0 if row is None else int(row["taken"] or 0)
