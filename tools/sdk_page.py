@@ -18,8 +18,9 @@ PAGE = ROOT / "docs" / "sdk.md"
 MODULES = ("souk.sdk", "souk.sdk.emulator")
 INTRODUCTION = """# The SDK
 
-A service imports `souk.sdk` and nothing else of the platform; import-linter holds that. What is not on this page may
-change without notice. `make sdk` writes the page from the code, so a change of the surface shows as a change of it.
+A service imports `souk.sdk` and nothing else of the platform, besides generated contracts such as `soukapi.v1`: the
+contract `sdk` in `.importlinter` holds that in `make test`. Its tests may import `souk.testing`. What is not on this
+page may change without notice. `make sdk` writes the page from the code, so that a change of one shows in the other.
 """
 FOREIGN = {
     "Collector": "Gives metrics when it is asked for them: `prometheus_client.registry.Collector`.",

@@ -21,7 +21,7 @@ from souk.runtime.data.database_file import require_complete
 from souk.runtime.data.databases import open_database, require_a_database_each
 from souk.runtime.data.directory import held
 from souk.runtime.service import Service
-from souk.saga import maintenance
+from souk.saga import parked
 from souk.saga.definition import SagaRef
 from souk.saga.states import StepState
 from souk.store.database import Database, Transaction
@@ -74,7 +74,7 @@ class Parking:
         """Lists what is parked, service by service, steps before events, the oldest first."""
         found: list[Parked] = []
         for service, database in self._databases.items():
-            steps = await database.read(lambda tx: maintenance.parked(tx, MOST))
+            steps = await database.read(lambda tx: parked.parked_steps(tx, MOST))
             found += [_step(service, step) for step in steps]
             found += [_event(service, event) for event in await relay.parked(database, MOST)]
         return found
@@ -88,12 +88,12 @@ class Parking:
             done.add((one.service, one.id))
             database = self._databases[one.service]
             if isinstance(one, ParkedStepView):
-                await database.run(partial(maintenance.retry, ref=SagaRef(one.saga, one.subject, one.attempt)))
+                await database.run(partial(parked.retry_parked, ref=SagaRef(one.saga, one.subject, one.attempt)))
             else:
                 await relay.replay(database, one.id)
 
 
-def _step(service: str, step: maintenance.ParkedStep) -> ParkedStepView:
+def _step(service: str, step: parked.ParkedStep) -> ParkedStepView:
     name, subject, attempt = step.ref.name, step.ref.subject, step.ref.attempt
     undo = step.state is StepState.UNDO_PARKED
     run_id = f"{name}:{subject}:{attempt}"

@@ -7,12 +7,12 @@
 Parts:
 
 - `app.py`: the `Gateway`, a plain ASGI application. It finds the route and answers.
-- `http/routes.py` and `endpoint.py`: paths and methods come from the contracts' HTTP rules; a `Pipeline` has the stages of
-  one request, in the order in which they are checked.
+- `http/routes.py` and `endpoint.py`: paths and methods come from the contracts' HTTP rules; a `Pipeline`
+  has the stages of one request, in the order in which they are checked.
 - `auth/`: bearer tokens are verified with the keys that the User service publishes.
 - `http/transcode.py` and `http/query.py`: path, query and body become the request's message; the answer becomes JSON.
-- `http/problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the contract lists
-  the reason.
+- `http/problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the
+  contract lists the reason.
 - `ops_endpoints.py`, `docs/`: health, metrics, the OpenAPI document and its page.
 
 How one request goes: `POST /api/v1/orders` is found in the router. The pipeline verifies the token, counts the call

@@ -16,8 +16,9 @@ Parts:
 - `execution.py`: drives one run. It makes the calls that the machine asks for and records what came of them.
 - `runner.py`: `SagaRunner` starts runs, waits for them, and takes over those whose owner died.
 - `store.py`: all SQL. A write is conditional on the lease's epoch, so an owner that lost its lease changes nothing.
-- `maintenance.py`: what operators ask: which steps are parked, and to try them again. `unknown_steps.py` keeps runs of
-  another version of the program from being touched.
+- `parked.py`: which steps wait for an operator, and the retry that an operator asks for.
+- `unknown_steps.py`: keeps runs of another version of the program from being touched.
+- `maintenance.py`: counts for metrics, and the clean-up of what old runs carried.
 
 How one order goes: the service writes the order and the saga's first record in one transaction, and waits for the
 outcome. An execution asks Inventory to reserve, Payment to charge, then records the pivot together with the order's

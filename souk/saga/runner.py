@@ -20,11 +20,11 @@ from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import LeaseLost, StoreError
-from souk.saga import machine, maintenance, unknown_steps
+from souk.saga import machine, maintenance, parked, unknown_steps
 from souk.saga.definition import Saga, SagaRef
 from souk.saga.execution import SagaExecution, Tools, run_hooks
 from souk.saga.fault_points import AFTER, BEFORE, fault_points, start_point
-from souk.saga.maintenance import ParkedStep
+from souk.saga.parked import ParkedStep
 from souk.saga.settings import SagaSettings
 from souk.saga.store import Held, SagaOutcome, SagaProgress, SagaStore
 from souk.saga.waiters import Watch
@@ -119,7 +119,7 @@ class SagaRunner:
 
     async def parked(self, limit: int = 100) -> list[ParkedStep]:
         """Returns the steps that wait for an operator, the oldest run first."""
-        return await self._tools.database.read(lambda tx: maintenance.parked(tx, limit))
+        return await self._tools.database.read(lambda tx: parked.parked_steps(tx, limit))
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """Counts the open runs by saga and phase, for metrics; runs that wait for an operator count as `parked`."""

@@ -73,8 +73,13 @@ def test_it_passes_every_check(tree: Path) -> None:
     do(tree, BIN / "lint-imports")
     do(tree, sys.executable, "tools/contracts.py", "check")
     do(tree, BIN / "mypy", f"marketplace/{NAME}", "marketplace/app")
-    assert "marketplace.greeting" in (tree / ".importlinter").read_text()
-    assert "payment | notification | greeting\n" in (tree / ".importlinter").read_text()
+
+
+@pytest.mark.xdist_group("new-service")
+def test_it_is_added_to_the_import_rules_of_services_and_to_no_others(tree: Path) -> None:
+    before, after = (ROOT / ".importlinter").read_text(), (tree / ".importlinter").read_text()
+    assert "payment | notification | greeting\n" in after
+    assert after.count("greeting") == before.count("    marketplace.notification\n") + 1
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis.stateful import precondition, rule
 
 from souk.kernel.errors import LeaseLost, Outcome
-from souk.saga import machine, maintenance
+from souk.saga import machine, parked
 from souk.saga.definition import SagaRef
 from souk.saga.machine import Decision, Run
 from souk.saga.store import Held, SagaStore
@@ -69,7 +69,7 @@ class RecordedHistory(SagaHistory):
 
     def retried(self) -> Run:
         self.recorded = machine.retried(self.recorded)
-        assert self.transact(partial(maintenance.retry, ref=REF))
+        assert self.transact(partial(parked.retry_parked, ref=REF))
         with pytest.raises(LeaseLost):
             self.record(self.run)
         assert self.transact(partial(self.store.abandoned, limit=1)) == [REF]
@@ -78,7 +78,7 @@ class RecordedHistory(SagaHistory):
     @precondition(lambda self: not self.run.parked)
     @rule()
     def operator_without_a_cause(self) -> None:
-        assert not self.transact(partial(maintenance.retry, ref=REF))
+        assert not self.transact(partial(parked.retry_parked, ref=REF))
         assert self.transact(partial(self.store.renew, held=self.held))
 
 

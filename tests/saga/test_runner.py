@@ -13,7 +13,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import LeaseLost, StoreUnavailable, VersionConflict
 from souk.rpc.status import decode
-from souk.saga import maintenance
+from souk.saga import maintenance, parked
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
 from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.saga.states import StepState
@@ -83,7 +83,7 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
 async def retry(bench: Bench, ref: SagaRef) -> bool:
     """What `souk parked retry` does."""
-    return await bench.shop.database.run(lambda tx: maintenance.retry(tx, ref))
+    return await bench.shop.database.run(lambda tx: parked.retry_parked(tx, ref))
 
 
 def select(sql: str) -> Work[list[Row]]:

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from souk.kernel.clock import SystemClock
-from souk.saga import maintenance
+from souk.saga import parked
 from souk.saga.definition import Saga, SagaRef, Step
 from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.store.database import Transaction
@@ -88,7 +88,7 @@ async def test_it_is_left_alone_and_said_and_the_rest_goes_on(shop: Shop, versio
     (line,) = lines
     assert (line["runs"], "place: " in line["steps"][0], "souk parked" in line["event"]) == (1, True, True)
     (step,) = await after.parked()
-    assert (step.ref, step.note) == (ref, maintenance.UNKNOWN_STEP)
+    assert (step.ref, step.note) == (ref, parked.UNKNOWN_STEP)
     assert (await after.counts())["place", "parked"] == 1
 
 

@@ -138,4 +138,5 @@ def _in_project(text: str, name: str) -> str:
 def _in_floors(text: str, name: str) -> str:
     """Adds the service at the end of each list of services, and to the layer of the services."""
     text = re.sub(r"((?:^    marketplace\.\w+\n)+)", rf"\1    marketplace.{name}\n", text, flags=re.MULTILINE)
-    return re.sub(r"^(    \w+(?: \| \w+)+)\n(?=exhaustive)", rf"\1 | {name}\n", text, flags=re.MULTILINE)
+    layer = r"(\[importlinter:contract:app\]\n(?:(?!\[).*\n)*?    app\n    \w+(?: \| \w+)*)\n"
+    return re.sub(layer, rf"\1 | {name}\n", text)
