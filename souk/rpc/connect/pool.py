@@ -9,11 +9,13 @@ from grpc import StatusCode
 
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
 from souk.resilience.backoff import Backoff
 from souk.rpc.call import Status
 from souk.rpc.connect.client_connection import ClientConnection
 from souk.rpc.connect.reply import ConnectReply
 from souk.rpc.tls import MutualTls
+from souk.telemetry.logs import logger
 
 CONNECT_TIMEOUT = 1.0
 """Seconds that an attempt to connect may take."""
@@ -22,6 +24,7 @@ CONNECTIONS = 256
 IDLE = 15.0
 """Seconds for which an idle connection is kept."""
 _BACKOFF = Backoff(initial=0.1, cap=1.0)
+_log = logger("rpc")
 
 
 class Pool:
@@ -44,6 +47,7 @@ class Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._heads: dict[str, str] = {}
         self._failures = 0
+        self._fault_told = False
         self._retry_at = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
@@ -171,11 +175,16 @@ class Pool:
         except (OSError, TimeoutError):
             self._failed(for_calls)
             return
+        except Exception as error:  # a fault on this side, such as certificates that cannot be used
+            self._tell(error)
+            self._failed(for_calls)
+            return
         if not connection.alive:  # the server has rejected it
             self._failed(for_calls)
             connection.abort()
             return
         self._failures = 0
+        self._fault_told = False
         self._open.add(connection)
         self.free(connection)
 
@@ -192,6 +201,16 @@ class Pool:
                 lambda: ClientConnection(self), host.strip("[]"), int(port), ssl=context, server_hostname=name
             )
         return connection
+
+    def _tell(self, fault: Exception) -> None:
+        """Logs why this side cannot connect, once until it can again."""
+        if self._fault_told:
+            return
+        self._fault_told = True
+        if isinstance(fault, ConfigurationError):
+            _log.warning("a service cannot be connected to", service=self._service, error=str(fault))
+        else:
+            _log.error("a service cannot be connected to", service=self._service, exc_info=fault)
 
     def _failed(self, for_calls: bool) -> None:
         if not (for_calls or self._waiting):

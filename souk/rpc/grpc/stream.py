@@ -86,9 +86,9 @@ class GrpcStream:
     def cancel(self, details: str) -> bool:
         if self._status.done():
             return False
+        made = self._made.result() if self._made.done() else None  # before there is a connection nothing is made
         self._settle(Status(grpc.StatusCode.CANCELLED, details))
-        if self._made.done():
-            made = self._made.result()
+        if made is not None:
             made.cancel()
         self._task.cancel()
         return True
@@ -111,15 +111,17 @@ class GrpcStream:
 
     async def _follow(self) -> None:
         try:
-            made = await self._make()
+            connection = await self._transport.connected(self._call)
+            if self._status.done():  # cancelled just now: the call is not made
+                return
+            made = self._make(connection)
             self._made.set_result(made)
             code, details, trailing = await made.code(), await made.details(), await made.trailing_metadata()
             self._settle(Status(code, details or "", tuple(trailing)))
         except CallFailed as error:
             self._settle(Status(error.code(), error.detail, sent=False))
 
-    async def _make(self) -> Any:
-        connection = await self._transport.connected(self._call)
+    def _make(self, connection: Connected) -> Any:
         path, metadata = self._call.method.full_name, self._call.metadata
         timeout = self._transport.remaining(self._call)
         if self._one_request:

@@ -1,6 +1,7 @@
 """What a caller learns of a callee that is away, slow, or talks nonsense; and what becomes of the connection."""
 
 import asyncio
+import io
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -65,6 +66,14 @@ class TestAway:
             for _ in range(2):  # the second within the pause after the first
                 error = await failure(probe.Unary(ECHO))
                 assert (error.code(), error.outcome) == (Code.UNAVAILABLE, Outcome.NOT_SENT)
+
+    async def test_an_address_that_is_none(self, stub_of, written: io.StringIO) -> None:
+        probe = stub_of("127.0.0.1:none")
+        for _ in range(2):
+            error = await failure(probe.Unary(ECHO, timeout=3))
+            assert (error.code(), error.outcome) == (Code.UNAVAILABLE, Outcome.NOT_SENT)
+            await asyncio.sleep(0.2)  # the pause after a failure
+        assert written.getvalue().count("a service cannot be connected to") == 1
 
     async def test_a_patient_call_waits_for_a_listener(self, stub_of) -> None:
         with socket.socket() as bound:
