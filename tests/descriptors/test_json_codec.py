@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import time
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from shop.order.v1 import order_pb2
 from shop.payment.v1 import payment_pb2
 
+from souk.descriptors.openapi.json_schema import INTEGER_TEXT
 from souk.descriptors.protojson.names import lower_camel
 from souk.descriptors.protojson.reader import JsonReader
 from souk.descriptors.protojson.walk import MAX_DEPTH, MAX_VIOLATIONS
@@ -403,6 +405,29 @@ def test_duplicate_keys_are_found_exactly_when_there_are_any(text: str) -> None:
 def test_a_duplicate_is_named() -> None:
     body = json.dumps(BODY).replace('"price": 1200', '"price": 1200, "pr\\u0069ce": 1').encode()
     assert violations(ORDER, body) == {"items[0].price": "occurs more than once"}
+
+
+_CHILD = '{"childName":"","age":1,"colour":"RED"}'
+
+
+@pytest.mark.parametrize("keys", [("0", "-0"), ("-0", "0"), ("-0", "7", "0")])
+def test_two_spellings_of_one_key_are_a_duplicate(keys: tuple[str, ...]) -> None:
+    body = json.dumps({"byNumber": {key: json.loads(_CHILD) for key in keys}}).encode()
+    assert violations(SAMPLE, body) == {f"byNumber.{keys[-1]}": "occurs more than once"}
+
+
+@pytest.mark.parametrize(
+    "key", ["0", "-0", "7", "-7", "00", "-00", "07", "+7", "7.0", "7e0", " 7", "7\n", "", "-", "\u0667", "0x7"]
+)
+def test_the_openapi_document_and_the_reader_agree_on_the_spelling_of_a_number_as_a_key(key: str) -> None:
+    body = json.dumps({"byNumber": {key: json.loads(_CHILD)}}).encode()
+    # In the dialect of JSON Schema a $ matches at the very end only.
+    if re.search(INTEGER_TEXT.replace("$", r"\Z"), key):
+        assert list(Everything(**SAMPLE.read(body)).by_number) == [int(key)]
+        # protobuf's own reader takes the same keys, -0 among them, and more.
+        assert list(json_format.ParseDict({"byNumber": {key: {}}}, Everything()).by_number) == [int(key)]
+    else:
+        assert list(violations(SAMPLE, body)) == [f"byNumber.{key}".rstrip(".")]
 
 
 @given(st.binary(max_size=60) | st.dictionaries(_text, _json, max_size=3).map(lambda v: json.dumps(v).encode()))
