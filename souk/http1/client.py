@@ -4,13 +4,14 @@ Measured in a fleet: an order takes half as much CPU in Payment with this client
 """
 
 import asyncio
+import re
 import select
 import ssl
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from souk.http1.reader import BodyTooLarge, HeadTooLarge, Malformed, ResponseReader
+from souk.http1.reader import HEAD_LIMIT, BodyTooLarge, HeadTooLarge, Malformed, ResponseReader
 from souk.kernel.addresses import socket_path
 
 KEPT = 64
@@ -18,6 +19,10 @@ KEPT = 64
 
 LONGEST_ANSWER = 4 * 1024 * 1024
 """The most octets that the body of an answer may have."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_TARGET = re.compile(r"[!-~]+")
+_VALUE = re.compile(r"[\t -~]*")
 
 Answer = tuple[int, bytes]
 """The status and the body of an answer."""
@@ -34,13 +39,19 @@ class NoAnswer(Exception):
 class HttpClient:
     """Sends requests to the server at `url`: http, https, or unix:PATH for a socket.
 
+    A user name and password in the URL are not sent: a caller that has any gives the Authorization header itself.
+
     `timeout` is in seconds; it limits the making of a connection, and the wait for an answer, each by itself.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
         self._socket = socket_path(url)
         parts = urlsplit("http://localhost" if self._socket else url)
-        self._host, self._authority, self._prefix = parts.hostname or "", parts.netloc, parts.path.rstrip("/")
+        self._host, self._authority, self._prefix = (
+            parts.hostname or "",
+            parts.netloc.rpartition("@")[2],
+            parts.path.rstrip("/"),
+        )
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._timeout = timeout
@@ -49,6 +60,8 @@ class HttpClient:
 
     async def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Sends a request and returns its answer. Raises NotSent or NoAnswer.
+
+        The path and the headers must be of the characters that HTTP allows in them, and of ASCII; else NotSent.
 
         The request must be harmless to repeat: when a kept connection ends before its answer begins, the request is
         sent again on another.
@@ -151,7 +164,7 @@ class _Connection(asyncio.Protocol):
         try:
             complete = self._reader.feed(data)
         except (Malformed, HeadTooLarge, BodyTooLarge) as error:
-            self._answer.set_exception(NoAnswer(f"the answer is not HTTP: {error}"))
+            self._answer.set_exception(NoAnswer(_wrong(error)))
             return
         if complete:
             self.reusable = self._reader.keep_alive and not self._reader.surplus
@@ -170,5 +183,25 @@ def _request(method: str, path: str, authority: str, body: bytes | None, headers
         given |= {"content-type": "application/json", "content-length": len(body)}
     elif method == "POST":
         given["content-length"] = 0
-    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    lines = "".join(_line(name, str(value)) for name, value in given.items())
+    if not (_TOKEN.fullmatch(method) and _TARGET.fullmatch(path)):
+        raise NotSent("a character of the method or the path is not allowed in it")
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("ascii") + (body or b"")
+
+
+def _line(name: str, value: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise NotSent("a character of a header's name is not allowed in it")
+    if not _VALUE.fullmatch(value):  # which may be a secret, so it is not repeated
+        raise NotSent(f"a character of the header {name} is not allowed in it")
+    return f"{name}: {value}\r\n"
+
+
+def _wrong(error: Malformed | HeadTooLarge | BodyTooLarge) -> str:
+    match error:
+        case Malformed():
+            return f"the answer is not HTTP: {error}"
+        case HeadTooLarge():
+            return f"the answer is too large: a head of more than {HEAD_LIMIT} octets"
+        case _:
+            return f"the answer is too large: {error}"

@@ -73,6 +73,16 @@ class Reader:
         return self.complete
 
     def _feed(self, data: bytes) -> bool:
+        room = HEAD_LIMIT - self._kept
+        if len(data) > room and not self.complete:
+            # What is counted begins anew when a head ends, so the limit is checked where it is reached.
+            self._parse(data[:room])
+            if self._kept >= HEAD_LIMIT and not self.complete:
+                raise HeadTooLarge
+            data = data[room:]
+        return self._parse(data)
+
+    def _parse(self, data: bytes) -> bool:
         self._kept += len(data)
         try:
             self._parser.feed_data(data)
@@ -84,8 +94,6 @@ class Reader:
             if not self.complete:
                 raise self._wrong or Malformed(str(error)) from None
             self.surplus = True
-        if self._kept > HEAD_LIMIT and not self.complete:
-            raise HeadTooLarge
         if len(self.body) > self._limit:
             raise BodyTooLarge(len(self.body))
         return self.complete
@@ -177,7 +185,7 @@ class RequestReader(Reader):
 
 
 class ResponseReader(Reader):
-    """Reads answers; interim answers (1xx) are skipped."""
+    """Reads answers; interim answers (1xx) are skipped, but an answer has begun with the first of them."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(httptools.HttpResponseParser, limit)
@@ -194,5 +202,6 @@ class ResponseReader(Reader):
     def on_message_complete(self) -> None:
         if 100 <= self.status < 200:
             self._clear()
+            self.began = True  # octets of an answer have come
         else:
             super().on_message_complete()

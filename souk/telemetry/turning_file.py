@@ -14,6 +14,8 @@ from pathlib import Path
 _PRIVATE = 0o600
 _CLOSED = -1
 _MEGABYTE = 1_000_000
+_AGAIN = 10
+"""A rotation that failed is tried again after each tenth of a full file, not at each line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +35,31 @@ class TurningFile:
     """Appends to the file at `path`, which only its owner can read, and rotates it.
 
     What is not a regular file, such as a pipe, is not rotated. A file that cannot be opened is tried again at the
-    next write.
+    next write. A file that cannot be rotated grows on, and the rotation is tried again later.
     """
 
     def __init__(self, path: Path, full: int, kept: int) -> None:
         self._path, self._full, self._kept = path, full, kept
-        self._file, self._size = _CLOSED, 0
+        self._file, self._size, self._limit = _CLOSED, 0, full
 
     def open(self) -> None:
         """Opens the file. Raises OSError when that fails."""
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
         found = os.fstat(self._file)
         self._size = found.st_size if stat.S_ISREG(found.st_mode) else -1
+        self._limit = self._full
 
     def append(self, content: bytes) -> None:
         """Appends whole lines, after a rotation if they would not fit. Raises OSError when they cannot be written."""
         if self._file == _CLOSED:
             self.open()
-        if self._size > 0 and self._size + len(content) > self._full:
-            self._turn_over()
-        written = os.write(self._file, content)
-        if self._size >= 0:
-            self._size += written
+        if self._size > 0 and self._size + len(content) > self._limit:
+            self._try_to_turn_over()
+        while content:
+            written = os.write(self._file, content)
+            content = content[written:]
+            if self._size >= 0:
+                self._size += written
 
     def close(self) -> None:
         """Closes the file."""
@@ -62,9 +67,20 @@ class TurningFile:
             os.close(self._file)
             self._file = _CLOSED
 
+    def _try_to_turn_over(self) -> None:
+        try:
+            self._turn_over()
+        except OSError:
+            if self._file == _CLOSED:
+                raise
+            self._limit = self._size + self._full // _AGAIN
+
     def _turn_over(self) -> None:
-        for number in range(self._kept, 0, -1):
-            with suppress(FileNotFoundError):  # there are not that many files yet, or some were deleted
+        # Only as far as the first number that is free: else each attempt that fails would push out an old file.
+        numbers = range(1, self._kept + 1)
+        free = next((number for number in numbers if not self._numbered(number).exists()), self._kept)
+        for number in range(free, 0, -1):
+            with suppress(FileNotFoundError):  # somebody may delete them at any time
                 self._numbered(number - 1).replace(self._numbered(number))
         self.close()
         self.open()

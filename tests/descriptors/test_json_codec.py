@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import time
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from shop.order.v1 import order_pb2
 from shop.payment.v1 import payment_pb2
 
+from souk.descriptors.openapi.json_schema import INTEGER_TEXT
 from souk.descriptors.protojson.names import lower_camel
 from souk.descriptors.protojson.reader import JsonReader
 from souk.descriptors.protojson.walk import MAX_DEPTH, MAX_VIOLATIONS
@@ -222,7 +224,12 @@ def test_the_deepest_struct_that_is_read_survives_the_wire() -> None:
         ("aTime", "2030-02-30T00:00:00Z", "must be a time such as 2030-01-31T12:00:00Z"),
         ("aTime", "2030-02-20T00:00:00", "must be a time such as 2030-01-31T12:00:00Z"),
         ("aTime", 1, "must be a time such as 2030-01-31T12:00:00Z"),
+        ("aTime", "9999-12-31T23:59:59-01:00", "must be from year 1 to 9999 in UTC"),
+        ("aTime", "0001-01-01T00:00:00+01:00", "must be from year 1 to 9999 in UTC"),
         ("aDuration", "1", "must be a duration in seconds such as 3.5s"),
+        ("aDuration", "315576000000.5s", "must be from -315576000000s to 315576000000s"),
+        ("aDuration", "-315576000000.000000001s", "must be from -315576000000s to 315576000000s"),
+        ("aDuration", "315576000001s", "must be from -315576000000s to 315576000000s"),
         ("someBytes", "a", "must be base64"),
         ("someBytes", "ä", "must be base64"),
         ("aBool", 1, "must be true or false"),
@@ -255,6 +262,46 @@ def test_values_of_every_kind_are_checked(field: str, value: object, detail: str
 def test_an_offset_is_turned_into_utc() -> None:
     message = Everything(**SAMPLE.read(b'{"aTime":"2030-01-31T12:00:00.25+02:00"}'))
     assert written(message)["aTime"] == "2030-01-31T10:00:00.250Z"
+
+
+@st.composite
+def _times(draw: st.DrawFn) -> str:
+    year, month, day = draw(st.sampled_from(["0001-01-01", "9999-12-31", "2024-02-29", "1969-12-31"])).split("-")
+    hour, minute = draw(st.integers(0, 23)), draw(st.integers(0, 59))
+    fraction = draw(st.sampled_from(["", ".5", ".999999999", ".000000001"]))
+    offset = draw(st.sampled_from(["Z", "+00:00", "-00:00", "+01:00", "-01:00", "+23:59", "-23:59"]))
+    return f"{year}-{month}-{day}T{hour:02}:{minute:02}:59{fraction}{offset}"
+
+
+@st.composite
+def _durations(draw: st.DrawFn) -> str:
+    seconds = draw(st.sampled_from([0, 1, 315_575_999_999, 315_576_000_000, 315_576_000_001, 999_999_999_999]))
+    fraction = draw(st.sampled_from(["", ".0", ".5", ".999999999", ".000000001"]))
+    return f"{draw(st.sampled_from(['', '-']))}{seconds}{fraction}s"
+
+
+@given(_times(), _durations())
+@settings(max_examples=examples(300), deadline=None)
+def test_a_time_or_duration_that_is_accepted_can_be_written_and_reads_back_the_same(moment: str, duration: str) -> None:
+    for field, text in (("aTime", moment), ("aDuration", duration)):
+        with contextlib.suppress(InvalidArgument):
+            message = Everything(**SAMPLE.read(json.dumps({field: text}).encode()))
+            assert Everything(**SAMPLE.read(dumps(writer_of(Everything.DESCRIPTOR)(message)))) == message
+            assert json_format.Parse(json_format.MessageToJson(message), Everything()) == message
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("aTime", "0001-01-01T00:00:00Z"),
+        ("aTime", "9999-12-31T23:59:59.999999999Z"),
+        ("aDuration", "315576000000s"),
+        ("aDuration", "-315576000000s"),
+        ("aDuration", "-0.500s"),
+    ],
+)
+def test_the_first_and_the_last_time_and_duration_are_read(field: str, text: str) -> None:
+    assert written(Everything(**SAMPLE.read(json.dumps({field: text}).encode())))[field] == text
 
 
 def test_names() -> None:
@@ -358,6 +405,29 @@ def test_duplicate_keys_are_found_exactly_when_there_are_any(text: str) -> None:
 def test_a_duplicate_is_named() -> None:
     body = json.dumps(BODY).replace('"price": 1200', '"price": 1200, "pr\\u0069ce": 1').encode()
     assert violations(ORDER, body) == {"items[0].price": "occurs more than once"}
+
+
+_CHILD = '{"childName":"","age":1,"colour":"RED"}'
+
+
+@pytest.mark.parametrize("keys", [("0", "-0"), ("-0", "0"), ("-0", "7", "0")])
+def test_two_spellings_of_one_key_are_a_duplicate(keys: tuple[str, ...]) -> None:
+    body = json.dumps({"byNumber": {key: json.loads(_CHILD) for key in keys}}).encode()
+    assert violations(SAMPLE, body) == {f"byNumber.{keys[-1]}": "occurs more than once"}
+
+
+@pytest.mark.parametrize(
+    "key", ["0", "-0", "7", "-7", "00", "-00", "07", "+7", "7.0", "7e0", " 7", "7\n", "", "-", "\u0667", "0x7"]
+)
+def test_the_openapi_document_and_the_reader_agree_on_the_spelling_of_a_number_as_a_key(key: str) -> None:
+    body = json.dumps({"byNumber": {key: json.loads(_CHILD)}}).encode()
+    # In the dialect of JSON Schema a $ matches at the very end only.
+    if re.search(INTEGER_TEXT.replace("$", r"\Z"), key):
+        assert list(Everything(**SAMPLE.read(body)).by_number) == [int(key)]
+        # protobuf's own reader takes the same keys, -0 among them, and more.
+        assert list(json_format.ParseDict({"byNumber": {key: {}}}, Everything()).by_number) == [int(key)]
+    else:
+        assert list(violations(SAMPLE, body)) == [f"byNumber.{key}".rstrip(".")]
 
 
 @given(st.binary(max_size=60) | st.dictionaries(_text, _json, max_size=3).map(lambda v: json.dumps(v).encode()))

@@ -13,13 +13,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from souk.descriptors.comments import Comments
 from souk.descriptors.limits import KEY, NO_NUL, items_keywords, keywords, policy_of
 from souk.descriptors.protojson.names import enum_names, map_entry, must_be_given
-from souk.descriptors.protojson.scalars import INTEGER_RANGES
+from souk.descriptors.protojson.scalars import INTEGER, INTEGER_RANGES
 from souk.descriptors.protojson.well_known import is_wrapper
 from souk.kernel.paging import DEFAULT_PAGE_SIZE
 
 Schema = dict[str, Any]
 
-INTEGER_TEXT = r"^-?(0|[1-9][0-9]{0,19})$"
+INTEGER_TEXT = f"^{INTEGER}$"
 
 _VERSION = re.compile(r"v[0-9]+\w*")
 

@@ -20,6 +20,8 @@ from souk.descriptors.protojson.walk import MAX_DEPTH, JsonLocation, Walk
 from souk.descriptors.protojson.well_known import READERS, is_wrapper
 from souk.kernel.errors import InvalidArgument, Violation
 
+_TWICE = "occurs more than once"
+
 
 class JsonReader:
     """Reads request bodies into one message.
@@ -175,11 +177,23 @@ def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _
         walk.keys += len(given)
         here: JsonLocation = (parent, label, parent[2] if parent else 0)
         found = {read_key(name, walk, here, name): read_value(item, walk, here, name) for name, item in given.items()}
+        if len(found) < len(given) and not walk.violations:
+            _refuse_respelled(given, read_key, walk, here)
         if wrap is None or walk.violations:
             return found
         return {key: wrap(**item) for key, item in found.items()}  # type: ignore[arg-type]  # only messages are wrapped
 
     return read
+
+
+def _refuse_respelled(names: Collection[str], read_key: Read, walk: Walk, here: JsonLocation) -> None:
+    """Records a violation for every key that means the same as an earlier one, as 0 and -0 do."""
+    earlier: set[object] = set()
+    for name in names:
+        key = read_key(name, walk, here, name)
+        if key in earlier:
+            walk.refuse(here, name, _TWICE)
+        earlier.add(key)
 
 
 def refuse_duplicates(body: bytes, walk: Walk) -> None:
@@ -207,7 +221,7 @@ def _search(value: object, walk: Walk, parent: JsonLocation | None, label: str |
         earlier: set[str] = set()
         for name, item in value:
             if name in earlier:
-                walk.refuse(here, name, "occurs more than once")
+                walk.refuse(here, name, _TWICE)
             earlier.add(name)
             _search(item, walk, here, name)
     elif isinstance(value, list):

@@ -25,7 +25,9 @@ SAFE_INTEGER = 2**53 - 1
 # Slightly above the largest 32-bit float, because a float that is written short may be rounded up; below this limit
 # every number rounds to a 32-bit float.
 _LARGEST_FLOAT = 3.40282356e38
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,19})", re.ASCII)
+INTEGER = r"-?(0|[1-9][0-9]{0,19})"
+"""An integer as text. -0 is 0, as for protobuf's own readers of JSON."""
+_INTEGER = re.compile(INTEGER, re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
 INTEGER_RANGES = {

@@ -18,6 +18,8 @@ _TIMESTAMP = re.compile(
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
 _LONGEST_DURATION = 315_576_000_000
+_FIRST_SECOND = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
+_LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 
 
 def write_timestamp(value: Timestamp) -> str:
@@ -71,24 +73,37 @@ WRITERS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def read_timestamp(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """Reads a time by RFC 3339, with any offset."""
+    """Reads a time by RFC 3339, with any offset, of the years 1 to 9999 in UTC."""
     match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    seconds = _seconds(match[1] + match[3]) if match is not None else None
+    if match is None or seconds is None:
+        return walk.refuse(parent, label, "must be a time such as 2030-01-31T12:00:00Z")
+    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        return walk.refuse(parent, label, "must be from year 1 to 9999 in UTC")
+    return Timestamp(seconds=seconds, nanos=_nanos(match[2]))
+
+
+def _seconds(text: str) -> int | None:
     try:
-        if match is not None:
-            moment = datetime.fromisoformat(match[1] + match[3])
-            return Timestamp(seconds=int(moment.timestamp()), nanos=int((match[2] or "0").ljust(9, "0")))
+        return int(datetime.fromisoformat(text).timestamp())
     except ValueError:
-        pass
-    return walk.refuse(parent, label, "must be a time such as 2030-01-31T12:00:00Z")
+        return None
+
+
+def _nanos(digits: str | None) -> int:
+    return int((digits or "0").ljust(9, "0"))
 
 
 def read_duration(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """Reads a duration in seconds with an s, such as `3.5s`."""
+    """Reads a duration in seconds with an s, such as `3.5s`, within the limits of duration.proto."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None or int(match[2]) > _LONGEST_DURATION:
+    if match is None:
         return walk.refuse(parent, label, "must be a duration in seconds such as 3.5s")
+    seconds, nanos = int(match[2]), _nanos(match[3])
+    if (seconds, nanos) > (_LONGEST_DURATION, 0):
+        return walk.refuse(parent, label, f"must be from -{_LONGEST_DURATION}s to {_LONGEST_DURATION}s")
     sign = -1 if match[1] else 1
-    return Duration(seconds=sign * int(match[2]), nanos=sign * int((match[3] or "0").ljust(9, "0")))
+    return Duration(seconds=sign * seconds, nanos=sign * nanos)
 
 
 def read_struct(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
