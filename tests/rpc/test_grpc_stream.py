@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,11 @@ import grpc
 import pytest
 
 from souk.kernel.clock import SystemClock
+from souk.rpc.call import Call
 from souk.rpc.client.channel import Channel
+from souk.rpc.client.outgoing import method_of
 from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.stream import Connected, GrpcStream
 from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
@@ -120,3 +124,22 @@ async def test_whoever_waits_for_it_learns_so(stub: "ProbeAsyncStub", complaints
     del call, reading
     gc.collect()
     assert complaints == []
+
+
+class Broken:
+    """A transport that fails in its own code."""
+
+    async def connected(self, call: Call) -> Connected:
+        raise FileNotFoundError("no such file")
+
+    def remaining(self, call: Call) -> float:
+        return 1.0
+
+
+async def test_a_fault_of_the_transport_ends_the_stream(written: io.StringIO) -> None:
+    stream = GrpcStream(Broken(), Call(method_of("/souktest.v1.Probe/Down"), b"", (), CLOCK.monotonic() + 1), True)
+    async with asyncio.timeout(5):
+        assert await stream.receive() is None
+        status = await stream.status()
+    assert (status.code, status.sent) == (grpc.StatusCode.UNAVAILABLE, False)
+    assert "no such file" in written.getvalue()
