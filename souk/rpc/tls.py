@@ -60,10 +60,16 @@ class MutualTls:
         return self._context(ssl.Purpose.CLIENT_AUTH)
 
     def renew(self, context: ssl.SSLContext) -> None:
-        """Loads changed files into a server's context; a new authority is trusted in addition to the old one."""
-        if self.stamp != self._served:
-            self._served = self.stamp
+        """Loads changed files into a server's context; a new authority is trusted in addition to the old one.
+
+        Raises ConfigurationError while they cannot be used; the context serves as before then, and the next call
+        tries again.
+        """
+        stamp = self.stamp
+        if stamp != self._served:
+            self._check()  # a context into which loading failed may have a certificate without a key
             self._load(context)
+            self._served = stamp
 
     def grpc_client(self) -> grpc.ChannelCredentials:
         """Returns the credentials for a gRPC channel."""
