@@ -5,6 +5,7 @@ import gc
 import io
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -74,6 +75,17 @@ async def stub(address: str) -> "AsyncIterator[ProbeAsyncStub]":
     await transport.close()
 
 
+@asynccontextmanager
+async def serving(probe: Counting, address: str) -> AsyncIterator[Counting]:
+    dispatcher = Dispatcher(tokens("probe"))
+    dispatcher.add(probe, pb.DESCRIPTOR.services_by_name["Probe"])
+    server = await serve(dispatcher, address)
+    try:
+        yield probe
+    finally:
+        await server.stop(0)
+
+
 def down(stub: "ProbeAsyncStub") -> Any:
     return stub.Down(pb.Ask(key="cancelled", count=1), wait_for_ready=True, timeout=20)
 
@@ -99,18 +111,15 @@ async def test_it_never_reaches_the_server(
     assert (call.cancel(), call.cancel()) == (True, False)
     assert (call.done(), call.cancelled(), ends) == (True, True, [call])
     assert (await call.code(), await call.details()) == CANCELLED
-    probe, dispatcher = Counting(), Dispatcher(tokens("probe"))
-    dispatcher.add(probe, pb.DESCRIPTOR.services_by_name["Probe"])
-    server = await serve(dispatcher, address)
-    served = stub.Down(pb.Ask(key="served", count=1), wait_for_ready=True, timeout=20)
-    assert [answer.number async for answer in served] == [0]
-    await asyncio.sleep(0.1)
-    assert probe.keys == ["served"]
+    async with serving(Counting(), address) as probe:
+        served = stub.Down(pb.Ask(key="served", count=1), wait_for_ready=True, timeout=20)
+        assert [answer.number async for answer in served] == [0]
+        await asyncio.sleep(0.1)
+        assert probe.keys == ["served"]
     del call
     ends.clear()
     gc.collect()
     assert complaints == []
-    await server.stop(0)
 
 
 async def test_whoever_waits_for_it_learns_so(stub: "ProbeAsyncStub", complaints: list[dict[str, Any]]) -> None:
