@@ -16,6 +16,7 @@ from souk.kernel.errors import ConfigurationError
 
 _CHECK_EVERY = 1.0
 """Seconds after which the files are checked for changes again."""
+_UNREADABLE = "the certificates between services cannot be read: {}"
 
 Stamp = tuple[tuple[int, int], ...]
 """The modification time, in nanoseconds, and the size of each file."""
@@ -59,15 +60,22 @@ class MutualTls:
         return self._context(ssl.Purpose.CLIENT_AUTH)
 
     def renew(self, context: ssl.SSLContext) -> None:
-        """Loads changed files into a server's context; a new authority is trusted in addition to the old one."""
-        if self.stamp != self._served:
-            self._served = self.stamp
+        """Loads changed files into a server's context; a new authority is trusted in addition to the old one.
+
+        Raises ConfigurationError while they cannot be used; the context serves as before then, and the next call
+        tries again.
+        """
+        stamp = self.stamp
+        if stamp != self._served:
+            self._check()  # a context into which loading failed may have a certificate without a key
             self._load(context)
+            self._served = stamp
 
     def grpc_client(self) -> grpc.ChannelCredentials:
         """Returns the credentials for a gRPC channel."""
-        files = self._files
-        return grpc.ssl_channel_credentials(files.ca.read_bytes(), files.key.read_bytes(), files.cert.read_bytes())
+        self._check()  # gRPC takes what does not fit together, and cannot connect with it
+        ca, key, cert = self._read()
+        return grpc.ssl_channel_credentials(ca, key, cert)
 
     def grpc_server(self) -> grpc.ServerCredentials:
         """Returns the credentials for a gRPC server, which reads the files again for each connection."""
@@ -76,9 +84,8 @@ class MutualTls:
         )
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
-        files = self._files
-        pair = (files.key.read_bytes(), files.cert.read_bytes())
-        return grpc.ssl_server_certificate_configuration([pair], files.ca.read_bytes())
+        ca, key, cert = self._read()
+        return grpc.ssl_server_certificate_configuration([(key, cert)], ca)
 
     def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
         context = ssl.create_default_context(purpose)
@@ -86,6 +93,10 @@ class MutualTls:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._load(context)
         return context
+
+    def _check(self) -> None:
+        """Raises ConfigurationError when the files are missing or do not fit together."""
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def _load(self, context: ssl.SSLContext) -> None:
         files = self._files
@@ -95,9 +106,17 @@ class MutualTls:
         except OSError as error:
             raise ConfigurationError(f"the certificates between services cannot be used: {error}") from None
 
+    def _read(self) -> tuple[bytes, bytes, bytes]:
+        """The authority, the key and the certificate."""
+        files = self._files
+        try:
+            return files.ca.read_bytes(), files.key.read_bytes(), files.cert.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(_UNREADABLE.format(error)) from None
+
     def _stamped(self) -> Stamp:
         files = (self._files.cert, self._files.key, self._files.ca)
         try:
             return tuple((found.st_mtime_ns, found.st_size) for found in map(Path.stat, files))
         except OSError as error:
-            raise ConfigurationError(f"the certificates between services cannot be read: {error}") from None
+            raise ConfigurationError(_UNREADABLE.format(error)) from None

@@ -48,7 +48,7 @@ def apart(files: Certificates, authority: Authority) -> None:
     files.key.write_bytes(key)
 
 
-both = pytest.mark.parametrize("protocol", ["connect"])
+both = pytest.mark.parametrize("protocol", ["connect", "grpc"])
 broken = pytest.mark.parametrize("spoil", [missing, apart])
 
 
@@ -132,3 +132,72 @@ async def test_a_call_is_not_sent(
     assert '"level":"warning"' in told[0]
     await caller.mended()
     assert await caller.stub.Unary(ASK, timeout=10)
+
+
+@both
+@broken
+async def test_a_patient_call_waits_for_files_that_work(
+    protocol: str, spoil: Callable[[Certificates, Authority], None], caller: Caller
+) -> None:
+    await caller.spoilt(spoil)
+    call = asyncio.ensure_future(caller.stub.Unary(ASK, timeout=20, wait_for_ready=True))
+    await asyncio.sleep(0.3)
+    assert not call.done()
+    await caller.mended()
+    assert await call
+
+
+@pytest.mark.parametrize("protocol", ["grpc"])
+@broken
+async def test_a_stream_is_not_sent(
+    protocol: str, spoil: Callable[[Certificates, Authority], None], caller: Caller
+) -> None:
+    await caller.spoilt(spoil)
+    down, up = caller.stub.Down(ASK, timeout=10), caller.stub.Up(iter([ASK]), timeout=10)
+    assert not_connected(await refusal(down.read()))
+    assert not_connected(await refusal(up))
+    assert await down.code() is await up.code() is grpc.StatusCode.UNAVAILABLE
+    del down, up
+    gc.collect()
+    assert caller.complaints == []
+
+
+@both
+@broken
+async def test_what_is_done_beside_calls_does_not_fail(
+    protocol: str, spoil: Callable[[Certificates, Authority], None], caller: Caller
+) -> None:
+    await caller.spoilt(spoil)
+    caller.transport.warm(caller.address)
+    assert await caller.transport.date(caller.address, 1.0) == ""
+    ready = asyncio.ensure_future(caller.transport.ready())
+    await asyncio.sleep(0.3)
+    assert not ready.done()
+    await caller.mended()
+    await asyncio.wait_for(ready, 10)
+    assert await caller.transport.date(caller.address, 1.0)
+
+
+@pytest.mark.parametrize("protocol", ["grpc"])
+@broken
+async def test_a_connection_from_before_is_replaced_when_they_work_again(
+    protocol: str, spoil: Callable[[Certificates, Authority], None], caller: Caller
+) -> None:
+    assert await caller.stub.Unary(ASK, timeout=10)
+    await caller.spoilt(spoil)
+    assert not_connected(await refusal(caller.stub.Unary(ASK, timeout=10)))
+    await caller.mended()
+    assert await caller.stub.Unary(ASK, timeout=10)
+
+
+async def test_a_socket_of_this_machine_needs_none(authority: Authority, tmp_path: Path) -> None:
+    dispatcher = Dispatcher(tokens("probe"))
+    dispatcher.add(Probe(), pb.DESCRIPTOR.services_by_name["Probe"])
+    server = await serve(dispatcher, f"unix:{tmp_path}/s")
+    files = certificates(authority, "order")
+    transport = GrpcTransport(lambda: [server.address], tls=MutualTls(files), service="probe")
+    missing(files, authority)
+    await asyncio.sleep(CHECKED)
+    assert await ProbeStub(Channel(transport, tokens=tokens("test"))).Unary(ASK, timeout=5)
+    await transport.close()
+    await server.stop(0)

@@ -2,16 +2,21 @@
 
 import asyncio
 import gc
+import io
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
 from souk.kernel.clock import SystemClock
+from souk.rpc.call import Call
 from souk.rpc.client.channel import Channel
+from souk.rpc.client.outgoing import method_of
 from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.stream import Connected, GrpcStream
 from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
@@ -70,6 +75,17 @@ async def stub(address: str) -> "AsyncIterator[ProbeAsyncStub]":
     await transport.close()
 
 
+@asynccontextmanager
+async def serving(probe: Counting, address: str) -> AsyncIterator[Counting]:
+    dispatcher = Dispatcher(tokens("probe"))
+    dispatcher.add(probe, pb.DESCRIPTOR.services_by_name["Probe"])
+    server = await serve(dispatcher, address)
+    try:
+        yield probe
+    finally:
+        await server.stop(0)
+
+
 def down(stub: "ProbeAsyncStub") -> Any:
     return stub.Down(pb.Ask(key="cancelled", count=1), wait_for_ready=True, timeout=20)
 
@@ -95,18 +111,15 @@ async def test_it_never_reaches_the_server(
     assert (call.cancel(), call.cancel()) == (True, False)
     assert (call.done(), call.cancelled(), ends) == (True, True, [call])
     assert (await call.code(), await call.details()) == CANCELLED
-    probe, dispatcher = Counting(), Dispatcher(tokens("probe"))
-    dispatcher.add(probe, pb.DESCRIPTOR.services_by_name["Probe"])
-    server = await serve(dispatcher, address)
-    served = stub.Down(pb.Ask(key="served", count=1), wait_for_ready=True, timeout=20)
-    assert [answer.number async for answer in served] == [0]
-    await asyncio.sleep(0.1)
-    assert probe.keys == ["served"]
+    async with serving(Counting(), address) as probe:
+        served = stub.Down(pb.Ask(key="served", count=1), wait_for_ready=True, timeout=20)
+        assert [answer.number async for answer in served] == [0]
+        await asyncio.sleep(0.1)
+        assert probe.keys == ["served"]
     del call
     ends.clear()
     gc.collect()
     assert complaints == []
-    await server.stop(0)
 
 
 async def test_whoever_waits_for_it_learns_so(stub: "ProbeAsyncStub", complaints: list[dict[str, Any]]) -> None:
@@ -120,3 +133,22 @@ async def test_whoever_waits_for_it_learns_so(stub: "ProbeAsyncStub", complaints
     del call, reading
     gc.collect()
     assert complaints == []
+
+
+class Broken:
+    """A transport that fails in its own code."""
+
+    async def connected(self, call: Call) -> Connected:
+        raise FileNotFoundError("no such file")
+
+    def remaining(self, call: Call) -> float:
+        return 1.0
+
+
+async def test_a_fault_of_the_transport_ends_the_stream(written: io.StringIO) -> None:
+    stream = GrpcStream(Broken(), Call(method_of("/souktest.v1.Probe/Down"), b"", (), CLOCK.monotonic() + 1), True)
+    async with asyncio.timeout(5):
+        assert await stream.receive() is None
+        status = await stream.status()
+    assert (status.code, status.sent) == (grpc.StatusCode.UNAVAILABLE, False)
+    assert "no such file" in written.getvalue()

@@ -15,6 +15,7 @@ from souk.rpc.dates import Dating
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.server.handling import STOPPED
 from souk.rpc.tls import MutualTls
+from souk.telemetry.logs import logger
 
 LOOPBACK = "127.0.0.1:0"
 CONNECTIONS = 4_096
@@ -29,6 +30,7 @@ LAST_CALLS = 0.3
 """Seconds for which a stopping server still serves callers that do not know yet that it stops."""
 _SWEEP = 1.0
 _BACKLOG = 1_024
+_log = logger("rpc")
 
 
 class ConnectServer:
@@ -47,6 +49,7 @@ class ConnectServer:
         self._most = connections
         self._tls = tls
         self._context = None if tls is None else tls.server()
+        self._fault_told = ""
         self._empty = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -145,10 +148,21 @@ class ConnectServer:
         self._closed.set()
 
     def _sweeps(self) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweeps)  # before anything can fail
         self.sweep()
-        if self._tls is not None and self._context is not None:
+        self._renew()
+
+    def _renew(self) -> None:
+        """Takes changed certificates; when they cannot be used it goes on with the old ones, and logs why, once."""
+        if self._tls is None or self._context is None:
+            return
+        try:
             self._tls.renew(self._context)
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweeps)
+            self._fault_told = ""
+        except ConfigurationError as error:
+            if str(error) != self._fault_told:
+                _log.warning("changed certificates are not taken yet", error=str(error))
+            self._fault_told = str(error)
 
 
 def _longest(connection: ServerConnection) -> float:

@@ -8,6 +8,9 @@ import grpc
 import grpc.aio
 
 from souk.rpc.call import Call, CallFailed, Pairs, Status
+from souk.telemetry.logs import logger
+
+_log = logger("rpc")
 
 
 class Connected(Protocol):
@@ -120,6 +123,11 @@ class GrpcStream:
             self._settle(Status(code, details or "", tuple(trailing)))
         except CallFailed as error:
             self._settle(Status(error.code(), error.detail, sent=False))
+        except Exception as error:  # whoever waits for the stream is not left waiting
+            _log.error("a stream failed in its transport", method=self._call.method.full_name, exc_info=error)
+            sent = self._made.done()
+            code = grpc.StatusCode.UNKNOWN if sent else grpc.StatusCode.UNAVAILABLE
+            self._settle(Status(code, "the stream failed in its transport", sent=sent))
 
     def _make(self, connection: Connected) -> Any:
         path, metadata = self._call.method.full_name, self._call.metadata

@@ -12,15 +12,19 @@ import grpc.aio
 
 from souk.kernel.addresses import grpc_target, socket_path
 from souk.kernel.clock import Clock, SystemClock
+from souk.kernel.errors import ConfigurationError
 from souk.rpc.call import Call, Reply, Status, failed, not_sent, reply_to
 from souk.rpc.dates import ASKED, DATE
 from souk.rpc.grpc.stream import GrpcStream
 from souk.rpc.metadata import LIMIT, first
 from souk.rpc.tls import MutualTls
 from souk.rpc.transport import MESSAGE_LIMIT, Stream
+from souk.telemetry.logs import logger
 
 CONNECT_TIMEOUT = 1.0
 """The most seconds that a call waits for a connection, unless it waits for ready."""
+_AGAIN = CONNECT_TIMEOUT / 10
+_log = logger("rpc")
 
 LIMITS = (
     ("grpc.max_metadata_size", LIMIT),
@@ -38,18 +42,22 @@ _OPTIONS = (
 
 
 class GrpcConnection:
-    """The gRPC channel to one address. With `apart` it shares no connection attempts with other channels."""
+    """The gRPC channel to one address. With `apart` it shares no connection attempts with other channels.
+
+    Raises ConfigurationError while the files of `tls` cannot be used.
+    """
 
     def __init__(self, address: str, tls: MutualTls | None = None, service: str = "", *, apart: bool = False) -> None:
         self.address = address
         # gRPC shares connection attempts among channels of one address; a failed attempt apart must not delay calls.
         options: Sequence[tuple[str, int | str]] = (*_OPTIONS, ("grpc.use_local_subchannel_pool", int(apart)))
-        if tls is None or socket_path(address):
+        tls = None if socket_path(address) else tls
+        self.stamp = None if tls is None else tls.stamp  # before the files are read: they may change meanwhile
+        if tls is None:
             self.channel = grpc.aio.insecure_channel(grpc_target(address), options=options)
         else:
             options = (*options, ("grpc.ssl_target_name_override", service))
             self.channel = grpc.aio.secure_channel(address, tls.grpc_client(), options=options)
-        self.stamp = None if tls is None else tls.stamp
         self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     def unary(self, path: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
@@ -95,6 +103,7 @@ class GrpcTransport:
         self._leaving: set[asyncio.Task[None]] = set()
         self._turn = 0
         self._closed = False
+        self._fault_told = False
 
     async def unary(self, call: Call) -> Reply:
         """Makes a unary call; an `Invoke`."""
@@ -117,9 +126,10 @@ class GrpcTransport:
         """Waits until one of the addresses is connected."""
         while not self._closed:
             address = self._choose("", frozenset())
-            if address and await self._connection(address).wait_ready(patient=False):
+            connection = self._connection(address) if address else None
+            if connection is not None and await connection.wait_ready(patient=False):
                 return
-            await asyncio.sleep(CONNECT_TIMEOUT / 10)
+            await asyncio.sleep(_AGAIN)
 
     async def close(self, grace: float | None = None) -> None:
         """Sends no further calls; running ones may end within `grace` seconds."""
@@ -137,7 +147,9 @@ class GrpcTransport:
         kept = self._connections.get(address)
         if kept is not None and kept.channel.get_state() is grpc.ChannelConnectivity.READY:
             return await self._date(kept, patience)
-        apart = GrpcConnection(address, self._tls, self._service, apart=True)
+        apart = self._usable(lambda: GrpcConnection(address, self._tls, self._service, apart=True))
+        if apart is None:
+            return ""
         try:
             return await self._date(apart, patience)
         finally:
@@ -156,8 +168,9 @@ class GrpcTransport:
 
     def warm(self, address: str) -> None:
         """Begins to connect to an instance, so that the first call does not wait for a connection."""
-        if not self._closed:
-            self._connection(address).is_ready()
+        connection = None if self._closed else self._connection(address)
+        if connection is not None:
+            connection.is_ready()
 
     def remaining(self, call: Call) -> float:
         """Returns the seconds until the call's deadline."""
@@ -172,11 +185,14 @@ class GrpcTransport:
         if not address:
             raise not_sent(f"no instance of {call.method.service} is known")
         connection = self._connection(address)
-        if connection.is_ready():
+        if connection is not None and connection.is_ready():
             return connection
         try:
             async with asyncio.timeout(remaining if call.wait_for_ready else min(remaining, CONNECT_TIMEOUT)):
-                if await connection.wait_ready(call.wait_for_ready):
+                while connection is None and call.wait_for_ready and not self._closed:
+                    await asyncio.sleep(_AGAIN)
+                    connection = self._connection(address)
+                if connection is not None and await connection.wait_ready(call.wait_for_ready):
                     return connection
         except TimeoutError:
             if self.remaining(call) <= 0:
@@ -191,15 +207,36 @@ class GrpcTransport:
         self._turn += 1
         return fresh[self._turn % len(fresh)] if fresh else ""
 
-    def _connection(self, address: str) -> GrpcConnection:
-        connection = self._connections.get(address)
-        if connection is not None and self._tls is not None and connection.stamp != self._tls.stamp:
-            self._let_go(address)  # it would show the old certificate when it connects again
-            connection = None
-        if connection is None:
-            self._forget_unknown()
-            connection = self._connections[address] = GrpcConnection(address, self._tls, self._service)
+    def _connection(self, address: str) -> GrpcConnection | None:
+        """Returns the connection to an address, ready or not; None while the certificates cannot be used."""
+        return self._usable(lambda: self._kept(address))
+
+    def _usable(self, make: Callable[[], GrpcConnection]) -> GrpcConnection | None:
+        """Makes a connection. None when the certificates cannot be used, which is logged once until they can."""
+        try:
+            connection = make()
+        except ConfigurationError as error:
+            if not self._fault_told:
+                _log.warning("a service cannot be connected to", service=self._service, error=str(error))
+            self._fault_told = True
+            return None
+        self._fault_told = False
         return connection
+
+    def _kept(self, address: str) -> GrpcConnection:
+        connection = self._connections.get(address)
+        if connection is not None and not self._outdated(connection):
+            return connection
+        fresh = GrpcConnection(address, self._tls, self._service)
+        self._forget_unknown()
+        if address in self._connections:
+            self._let_go(address)
+        self._connections[address] = fresh
+        return fresh
+
+    def _outdated(self, connection: GrpcConnection) -> bool:
+        """Whether it would show an old certificate when it connects again."""
+        return self._tls is not None and connection.stamp is not None and connection.stamp != self._tls.stamp
 
     def _forget_unknown(self) -> None:
         """Closes the connections to instances that have left; calls over them may still end."""
