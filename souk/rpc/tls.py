@@ -37,7 +37,7 @@ class MutualTls:
     def __init__(self, files: Certificates) -> None:
         self._files = files
         self._checked_at, self._stamp = time.monotonic(), self._stamped()
-        self._client = (self._stamp, self._context(ssl.Purpose.SERVER_AUTH))
+        self._client = (self._stamp, self._context(ssl.PROTOCOL_TLS_CLIENT))
         self._served = self._stamp
 
     @property
@@ -52,12 +52,12 @@ class MutualTls:
         """Returns the context for the next connection to a service."""
         stamp = self.stamp
         if self._client[0] != stamp:
-            self._client = (stamp, self._context(ssl.Purpose.SERVER_AUTH))
+            self._client = (stamp, self._context(ssl.PROTOCOL_TLS_CLIENT))
         return self._client[1]
 
     def server(self) -> ssl.SSLContext:
         """Makes a context for connections that a server accepts; `renew` brings it up to date."""
-        return self._context(ssl.Purpose.CLIENT_AUTH)
+        return self._context(ssl.PROTOCOL_TLS_SERVER)
 
     def renew(self, context: ssl.SSLContext) -> None:
         """Loads changed files into a server's context; a new authority is trusted in addition to the old one.
@@ -87,8 +87,9 @@ class MutualTls:
         ca, key, cert = self._read()
         return grpc.ssl_server_certificate_configuration([(key, cert)], ca)
 
-    def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
-        context = ssl.create_default_context(purpose)
+    def _context(self, protocol: int) -> ssl.SSLContext:
+        # Not ssl.create_default_context: it trusts every authority that the machine trusts, besides the installation's.
+        context = ssl.SSLContext(protocol)
         context.verify_mode = ssl.CERT_REQUIRED
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._load(context)

@@ -111,3 +111,17 @@ async def test_certificates_that_change_are_read_again(protocol: str, authority:
                 await asyncio.sleep(0.1)
         assert await shown(address, client) == ssl.PEM_cert_to_DER_cert(files.cert.read_text())
         assert await ask(protocol, address, client)
+
+
+def test_no_authority_is_trusted_besides_the_installation_s(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path, "machine").ca))  # what OpenSSL takes for the machine's
+    cert, key = authority.issue("order")
+    tls = MutualTls(Certificates(cert, key, authority.ca))
+    for context in (tls.client(), tls.server()):
+        assert [dict(map(lambda pair: pair[0], one["subject"])) for one in context.get_ca_certs()] == [
+            {"commonName": "tests ca"}
+        ]
+        assert context.verify_mode is ssl.CERT_REQUIRED
+    assert tls.client().check_hostname
