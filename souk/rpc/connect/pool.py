@@ -47,7 +47,7 @@ class Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._heads: dict[str, str] = {}
         self._failures = 0
-        self._fault_told = False
+        self._fault_logged = False
         self._retry_at = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
@@ -184,7 +184,7 @@ class Pool:
             connection.abort()
             return
         self._failures = 0
-        self._fault_told = False
+        self._fault_logged = False
         self._open.add(connection)
         self.free(connection)
 
@@ -204,9 +204,9 @@ class Pool:
 
     def _tell(self, fault: Exception) -> None:
         """Logs why this side cannot connect, once until it can again."""
-        if self._fault_told:
+        if self._fault_logged:
             return
-        self._fault_told = True
+        self._fault_logged = True
         if isinstance(fault, ConfigurationError):
             _log.warning("a service cannot be connected to", service=self._service, error=str(fault))
         else:

@@ -49,7 +49,7 @@ class ConnectServer:
         self._most = connections
         self._tls = tls
         self._context = None if tls is None else tls.server()
-        self._fault_told = ""
+        self._fault_logged = ""
         self._empty = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -158,11 +158,11 @@ class ConnectServer:
             return
         try:
             self._tls.renew(self._context)
-            self._fault_told = ""
+            self._fault_logged = ""
         except ConfigurationError as error:
-            if str(error) != self._fault_told:
+            if str(error) != self._fault_logged:
                 _log.warning("changed certificates are not taken yet", error=str(error))
-            self._fault_told = str(error)
+            self._fault_logged = str(error)
 
 
 def _longest(connection: ServerConnection) -> float:

@@ -103,7 +103,7 @@ class GrpcTransport:
         self._leaving: set[asyncio.Task[None]] = set()
         self._turn = 0
         self._closed = False
-        self._fault_told = False
+        self._fault_logged = False
 
     async def unary(self, call: Call) -> Reply:
         """Makes a unary call; an `Invoke`."""
@@ -216,11 +216,11 @@ class GrpcTransport:
         try:
             connection = make()
         except ConfigurationError as error:
-            if not self._fault_told:
+            if not self._fault_logged:
                 _log.warning("a service cannot be connected to", service=self._service, error=str(error))
-            self._fault_told = True
+            self._fault_logged = True
             return None
-        self._fault_told = False
+        self._fault_logged = False
         return connection
 
     def _kept(self, address: str) -> GrpcConnection:
