@@ -92,7 +92,7 @@ def _shipped(event: order.OrderShipped) -> Content:
 
 def _refunded(event: payment.PaymentRefunded) -> Content:
     return Content(
-        subject=f"Refund for your order {event.order_id}",
+        subject=f"A refund for your order {event.order_id}",
         opening="We have refunded money to you for this order.",
         lines=(
             Line("This refund", format_amount(event.amount, event.currency)),
