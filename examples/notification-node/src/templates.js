@@ -3,48 +3,48 @@
 import { formatMoney } from './money.js';
 
 const WHY_REJECTED = new Map([
-  ['OUT_OF_STOCK', 'something in it is sold out'],
+  ['OUT_OF_STOCK', 'not every item is in stock'],
   ['PAYMENT_DECLINED', 'the payment was declined'],
-  ['PRICE_CHANGED', 'a price has changed'],
-  ['ORDER_CANCELLED', 'it was cancelled'],
+  ['PRICE_CHANGED', 'the price of an item has changed'],
+  ['ORDER_CANCELLED', 'the order was cancelled'],
 ]);
 
-const UNSAID = 'it could not be completed';
+const UNSAID = 'the order could not be completed';
 
 /** By the event's type: the content that its message makes. */
 export const TEMPLATES = {
   'shop.order.v1.OrderConfirmed': ({ order }) => ({
     subject: `Your order ${order.id} is confirmed`,
-    opening: 'Thank you for your order. We have it all in stock and will ship it soon.',
+    opening: 'Thank you for your order. Every item is in stock, and we will ship your order soon.',
     lines: linesOf(order),
-    closing: 'You can cancel the order until it ships.',
+    closing: 'You can cancel your order until it is shipped.',
   }),
   'shop.order.v1.OrderRejected': ({ order, reason }) => ({
     subject: `Your order ${order.id} could not be placed`,
     opening: `We are sorry: we could not accept your order, because ${WHY_REJECTED.get(reason) ?? UNSAID}.`,
     lines: linesOf(order),
-    closing: 'Whatever was charged for it is given back in full.',
+    closing: 'If you were charged for this order, you will get a full refund.',
   }),
   'shop.order.v1.OrderCancelled': ({ order }) => ({
     subject: `Your order ${order.id} is cancelled`,
-    opening: 'We have cancelled your order as you asked.',
+    opening: 'We have cancelled your order, as you asked.',
     lines: linesOf(order),
-    closing: 'What you paid is on its way back to you.',
+    closing: 'The money that you paid is on its way back to you.',
   }),
   'shop.order.v1.OrderShipped': ({ order }) => ({
     subject: `Your order ${order.id} is on its way`,
     opening: 'We have handed your order to the carrier.',
     lines: linesOf(order),
-    closing: 'Enjoy it!',
+    closing: 'Enjoy your purchase!',
   }),
   'shop.payment.v1.PaymentRefunded': ({ orderId, amount, refundedTotal, currency }) => ({
     subject: `A refund for your order ${orderId}`,
-    opening: 'We have given money back to you.',
+    opening: 'We have refunded money to you for this order.',
     lines: [
       ['This refund', formatMoney(BigInt(amount), currency)],
-      ['Refunded in all', formatMoney(BigInt(refundedTotal), currency)],
+      ['Total refunded so far', formatMoney(BigInt(refundedTotal), currency)],
     ],
-    closing: 'It may take your bank a few days to show it.',
+    closing: 'It may take a few days until your bank shows the refund.',
   }),
 };
 

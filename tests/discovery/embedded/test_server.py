@@ -26,10 +26,15 @@ pytestmark = pytest.mark.usefixtures("nothing_goes_wrong_unseen")
 
 @pytest.fixture
 async def nothing_goes_wrong_unseen() -> AsyncIterator[None]:
-    reported: list[object] = []
+    reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, what: reported.append(what))
     yield
-    assert reported == []
+    assert [what for what in reported if not _is_about_an_earlier_loop(what)] == []
+
+
+def _is_about_an_earlier_loop(what: dict[str, Any]) -> bool:
+    """Whether gRPC, which has one queue for all loops, found an answer for the loop of an earlier test."""
+    return "PollerCompletionQueue" in what["message"] and "Event loop is closed" in str(what.get("exception"))
 
 
 @pytest.fixture
