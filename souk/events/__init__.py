@@ -1,7 +1,7 @@
 """Events: from the outbox of one service to the consumers of others, at least once and in order.
 
     service A                                              service B
-    transaction -> outbox -> Relay -> Delivery -> Broker ==> EventSinkServicer -> consumer
+    transaction -> outbox -> Relay -> Delivery -> EventSender ==> EventSinkServicer -> consumer
                              leases   one for each                                transaction + inbox
                                       consumer
 
@@ -11,7 +11,9 @@ Parts:
   and `leases.py` gives each partition to one relay at a time.
 - `delivery.py`: a `Delivery` serves one consumer. One that is stuck holds up only the partition of the event that it is
   stuck at, and no other consumer.
-- `broker.py` is the port that gets events to a consumer; `direct.py` calls the consumer's service.
+- `sender.py` is the port that gets events to a consumer; `direct.py` calls the consumer's service.
+- `broker.py` is the port of a broker between services: it stores events in topics, and hands them to the groups that
+  consume them. `key_lanes.py` runs a group's handlers, and `cloud_events.py` is the form in which events travel.
 - `consumer.py` is the receiving end. How a handler returns says what happens to the event: handled, sent again, or
   parked because it can never be handled.
 - `store.py`: all SQL. `envelope.py`: the message that travels.

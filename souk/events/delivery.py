@@ -12,8 +12,8 @@ from random import Random
 from soukapi.v1.event_pb2 import DeliveryResult
 
 from souk.events import store
-from souk.events.broker import Broker, Route
 from souk.events.leases import Leases
+from souk.events.sender import EventSender, Route
 from souk.events.store import DeliveryRecord, Pending
 from souk.faults import Faults
 from souk.kernel.clock import Clock
@@ -59,7 +59,7 @@ class Delivery:
         self,
         route: Route,
         database: Database,
-        broker: Broker,
+        sender: EventSender,
         leases: Leases,
         owner: str,
         clock: Clock,
@@ -69,7 +69,7 @@ class Delivery:
     ) -> None:
         self.route = route
         self._database = database
-        self._broker = broker
+        self._sender = sender
         self._leases = leases
         self._owner = owner
         self._clock = clock
@@ -128,7 +128,7 @@ class Delivery:
 
     async def _hand_over(self, batch: list[Pending], epochs: dict[int, int]) -> None:
         try:
-            results = await self._broker.hand_over(self.route, [pending.event for pending in batch])
+            results = await self._sender.hand_over(self.route, [pending.event for pending in batch])
             ended = {result.event_id: result for result in results}
             if not ended.keys() <= {pending.event.id for pending in batch}:
                 raise ValueError("the consumer answered about other events than it was sent")

@@ -9,12 +9,12 @@ import grpc.aio
 from soukapi.v1.event_pb2 import DeliverRequest, DeliveryResult, Event
 from soukapi.v1.event_pb2_grpc import EventSinkStub
 
-from souk.events.broker import Route
+from souk.events.sender import Route
 from souk.kernel.clock import Clock
 from souk.kernel.context import acting_as
 
 
-class DirectBroker:
+class DirectSender:
     """Calls consumers as the service `source`, each call within `timeout` seconds."""
 
     def __init__(

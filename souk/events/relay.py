@@ -15,10 +15,10 @@ from random import Random
 import grpc.aio
 
 from souk.events import store
-from souk.events.broker import Broker, Route, SubscriptionLike
 from souk.events.delivery import Delivery, DeliverySettings, wait
-from souk.events.direct import DirectBroker
+from souk.events.direct import DirectSender
 from souk.events.leases import Leases
+from souk.events.sender import EventSender, Route, SubscriptionLike
 from souk.events.store import Parked, Unrouted
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
@@ -57,7 +57,7 @@ class Relay:
     """Relays the events in the outbox of the service `source`.
 
     `subscriptions` pairs the name of a consumer's service with the consumer and its event types. `owner` is
-    unique to this run of this process. Without a `broker` the relay calls each consumer's service over
+    unique to this run of this process. Without a `sender` the relay calls each consumer's service over
     `channel_of(name)`.
     """
 
@@ -71,13 +71,13 @@ class Relay:
         *,
         source: str,
         settings: RelaySettings | None = None,
-        broker: Broker | None = None,
+        sender: EventSender | None = None,
         faults: Faults = INERT,
         random: Random | None = None,
     ) -> None:
         self._database = database
         self._settings = settings or RelaySettings()
-        broker = broker or DirectBroker(source, channel_of, clock)
+        sender = sender or DirectSender(source, channel_of, clock)
         self._leases = Leases(database, owner, clock, self._settings.lease)
         routes = [
             Route(service, subscription.consumer, tuple(subscription.types)) for service, subscription in subscriptions
@@ -85,7 +85,7 @@ class Relay:
         self._consumers = _by_type(routes)
         chance = random or Random()
         self._deliveries = [
-            Delivery(route, database, broker, self._leases, owner, clock, self._settings.delivery, chance, faults)
+            Delivery(route, database, sender, self._leases, owner, clock, self._settings.delivery, chance, faults)
             for route in routes
         ]
         self._published = asyncio.Event()

@@ -11,11 +11,11 @@ from google.protobuf.wrappers_pb2 import Int64Value
 from soukapi.v1.event_pb2 import DeliverResponse, Event
 from soukapi.v1.event_pb2_grpc import add_EventSinkServicer_to_server
 
-from souk.events.broker import Broker, Route
 from souk.events.consumer import EventSinkServicer, Handler
 from souk.events.delivery import DeliverySettings
 from souk.events.envelope import unpack
 from souk.events.relay import Relay, RelaySettings
+from souk.events.sender import EventSender, Route
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, Caller, use
@@ -119,7 +119,7 @@ class World:
         *consumers: tuple[str, str],
         owner: str = "relay-1",
         settings: RelaySettings = QUICK,
-        broker: Broker | None = None,
+        sender: EventSender | None = None,
         faults: Faults = INERT,
         types: tuple[str, ...] = (NUMBER,),
         clock: Clock | None = None,
@@ -133,7 +133,7 @@ class World:
             clock or SystemClock(),
             source="source",
             settings=settings,
-            broker=broker,
+            sender=sender,
             faults=faults,
         )
 

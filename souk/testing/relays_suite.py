@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.wrappers_pb2 import Int64Value
 from soukapi.v1.event_pb2 import DeliveryResult, Event
 
-from souk.events.broker import Route
 from souk.events.relay import RelaySettings
+from souk.events.sender import Route
 from souk.faults import Faults
 from souk.kernel.errors import StoreUnavailable
 from souk.store.database import Database, Transaction, Work
@@ -28,7 +28,7 @@ class Crash(BaseException):
 
 
 class Gate:
-    """A broker that holds every delivery until `open` is set."""
+    """A sender that holds every delivery until `open` is set."""
 
     def __init__(self) -> None:
         self.taken: list[Event] = []
@@ -80,11 +80,11 @@ class RelaysSuite:
         old, new = Gate(), Gate()
         watched = Watched(world.database)
         await world.publish(1)
-        elder = World(cast(Database, watched)).relay(("mail", "all"), owner="old", broker=old, faults=watched.faults)
+        elder = World(cast(Database, watched)).relay(("mail", "all"), owner="old", sender=old, faults=watched.faults)
         async with running(elder):
             await old.reached.wait()
             await world.database.run(lambda tx: tx.execute("UPDATE souk_outbox_lease SET until = 1"))
-            async with running(world.relay(("mail", "all"), owner="new", broker=new)):
+            async with running(world.relay(("mail", "all"), owner="new", sender=new)):
                 await new.reached.wait()
                 old.open.set()
                 await watched.recorded.wait()

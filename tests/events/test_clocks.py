@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 import pytest
 from soukapi.v1.event_pb2 import DeliveryResult, Event
 
-from souk.events.broker import Route
 from souk.events.relay import RelaySettings
+from souk.events.sender import Route
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreUnavailable
 from souk.store.database import Database, Work
@@ -37,7 +37,7 @@ PATIENCE = 10.0
 
 
 class Kept:
-    """A broker that delivers at once, and remembers what."""
+    """A sender that delivers at once, and remembers what."""
 
     def __init__(self) -> None:
         self.taken: list[Event] = []
@@ -98,8 +98,8 @@ async def epoch(world: World) -> int:
 async def test_a_live_lease_is_left_alone(world: World, first: Clock, second: Clock) -> None:
     gate, other = Gate(), Kept()
     await world.publish(1, key=FIRST)
-    keeping = world.relay(("mail", "all"), owner="keeper", clock=first, settings=lasting(1.5), broker=gate)
-    sharing = world.relay(("mail", "all"), owner="other", clock=second, settings=lasting(1.5), broker=other)
+    keeping = world.relay(("mail", "all"), owner="keeper", clock=first, settings=lasting(1.5), sender=gate)
+    sharing = world.relay(("mail", "all"), owner="other", clock=second, settings=lasting(1.5), sender=other)
 
     async def are_shared() -> bool:
         return await shares(world) == {"keeper": HALF, "other": HALF}
@@ -119,7 +119,7 @@ async def test_a_lease_whose_owner_died_is_not_kept(world: World, first: Clock, 
     gate, heir, brief = Gate(), Kept(), lasting(1.0)
     await world.publish(1, key=FIRST)
     cut = Cut(world.database)
-    dying = World(cast(Database, cut)).relay(("mail", "all"), owner="dead", clock=first, settings=brief, broker=gate)
+    dying = World(cast(Database, cut)).relay(("mail", "all"), owner="dead", clock=first, settings=brief, sender=gate)
     async with running(dying):
         await asyncio.wait_for(gate.reached.wait(), PATIENCE)
         cut.dead = True
@@ -128,7 +128,7 @@ async def test_a_lease_whose_owner_died_is_not_kept(world: World, first: Clock, 
     async def has_all() -> bool:
         return await shares(world) == {"heir": PARTITIONS}
 
-    taking = world.relay(("mail", "all"), owner="heir", clock=second, settings=brief, broker=heir)
+    taking = world.relay(("mail", "all"), owner="heir", clock=second, settings=brief, sender=heir)
     async with running(taking):
         await eventually(world.all_delivered)
         await eventually(has_all)

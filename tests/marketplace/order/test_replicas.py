@@ -13,8 +13,8 @@ from shop.order.v1 import order_pb2 as pb
 from soukapi.v1.event_pb2 import DeliveryResult, Event
 
 from marketplace.order.domain import Status
-from souk.events.broker import Route
 from souk.events.relay import Relay
+from souk.events.sender import Route
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
 from souk.saga.settings import SagaSettings
@@ -150,7 +150,7 @@ async def test_a_retry_elsewhere_drives_the_same_order_further_once(replicas: li
 
 
 class Heard:
-    """A broker that remembers what each of its relays handed over."""
+    """A sender that remembers what each of its relays handed over."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -160,20 +160,20 @@ class Heard:
         return [DeliveryResult(event_id=event.id) for event in events]
 
 
-def relay(shop: Shop, owner: str, broker: Heard) -> Relay:
+def relay(shop: Shop, owner: str, sender: Heard) -> Relay:
     routes = [("mail", Route("mail", "letters", ("shop.order.v1.OrderConfirmed", "shop.order.v1.OrderCancelled")))]
     host = shop.host
     return Relay(
-        host.database, routes, host.channel, owner, host.clock, source="order", settings=RELAYING, broker=broker
+        host.database, routes, host.channel, owner, host.clock, source="order", settings=RELAYING, sender=sender
     )
 
 
 async def test_each_event_is_told_once_by_two_relays(replicas: list[Shop]) -> None:
-    brokers = [Heard(), Heard()]
-    relays = [relay(shop, f"relay {n}", brokers[n]) for n, shop in enumerate(replicas)]
+    senders = [Heard(), Heard()]
+    relays = [relay(shop, f"relay {n}", senders[n]) for n, shop in enumerate(replicas)]
 
     def heard() -> list[str]:
-        return [key for broker in brokers for key in broker.events]
+        return [key for sender in senders for key in sender.events]
 
     async def all_told() -> bool:
         return len(heard()) >= 40
