@@ -193,7 +193,7 @@ def answer_by(clock: Clock) -> float:
 @contextmanager
 def _one_of_few(deps: Deps, command: PlaceOrder) -> Iterator[None]:
     waiter = (command.user_id, command.key)
-    if deps.waiting[waiter] > MAX_WAITERS:
+    if deps.waiting[waiter] >= MAX_WAITERS:
         raise DomainError("REQUEST_IN_PROGRESS", "too many requests wait for this key", retry_after=1.0)
     deps.waiting[waiter] += 1
     try:
