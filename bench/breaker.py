@@ -18,7 +18,7 @@ import pybreaker
 
 from bench.figures import Figure, Section, progress
 from bench.npm import bring
-from souk.resilience.breaker import Breaker, BreakerSettings
+from souk.resilience.breaker.breaker import Breaker, BreakerSettings
 
 SOUK, SOUK_ASYNC = "breaker: souk, last 100 calls", "breaker around an async no-op, less the await: souk"
 OPOSSUM = "  opossum 9, fire() on node"

@@ -24,7 +24,7 @@ from bench.fleet_recorded import Recorded, hops, read
 from bench.fleet_system import running_fleet
 from bench.load import load
 from souk.backing.credentials import Credentials
-from souk.backing.postgres_server import STOP_SIGNAL, cluster_in
+from souk.backing.postgres.server import STOP_SIGNAL, cluster_in
 from souk.backing.run_as import engine_user
 from souk.runtime.process.launcher import as_user
 

@@ -23,6 +23,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 TOPS = ("souk", "marketplace")
 TESTING = "souk.testing"
+FOLDER = 3
+"""As many files of one prefix are a folder."""
 GENERATED = ("_pb2.py", "_pb2_grpc.py")
 WALK = re.compile(r"^## (The way of .+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(\.\./([\w/.-]+\.(?:py|proto))\)")
@@ -159,6 +161,21 @@ def class_names_twice(tree: Tree) -> dict[str, list[str]]:
     return {name: paths for name, paths in sorted(places.items()) if len(paths) > 1}
 
 
+def files_of_one_prefix(tree: Tree) -> dict[str, list[str]]:
+    """Gives the files that should be a folder, by their common prefix: three or more in one folder, `souk/testing`
+    included.
+
+    The prefix is the word before the first underscore, or the whole name: `breaker.py` is one with `breaker_states.py`.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for module in tree.modules.values():
+        prefix = module.path.stem.partition("_")[0]
+        if prefix:  # not __init__ and __main__
+            folder = module.path.parent.relative_to(tree.root)
+            groups[f"{folder.as_posix()}/{prefix}"].append(module.path.name)
+    return {group: sorted(files) for group, files in sorted(groups.items()) if len(files) >= FOLDER}
+
+
 def platform_modules(tree: Tree) -> list[str]:
     """Gives the modules of the platform that services import; the app, which lists the services, does not count."""
     services = [module for module in tree.within("marketplace") if module.package != "marketplace.app"]
@@ -198,6 +215,7 @@ def rows(tree: Tree) -> dict[str, str]:
     found["folders with more than 16 files"] = str(
         sum(count > 16 for count in Counter(module.path.parent for module in tree.within(*TOPS)).values())
     )
+    found["prefixes that should be folders"] = str(len(files_of_one_prefix(tree)))
     found["class names used twice in souk"] = str(len(class_names_twice(tree)))
     found["modules of the platform that services import"] = str(len(platform_modules(tree)))
     found["circles of files"] = str(len(tree.circles()))

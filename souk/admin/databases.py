@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from souk.admin.client import not_ours, runs
 from souk.backing.credentials import Credentials
-from souk.backing.postgres_roles import PREFIX, PostgresServer, is_template
-from souk.backing.postgres_server import socket_of
+from souk.backing.postgres.roles import PREFIX, PostgresServer, is_template
+from souk.backing.postgres.server import socket_of
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.layout import DataLayout

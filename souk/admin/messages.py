@@ -5,7 +5,7 @@ from soukapi.v1 import fleet_pb2
 
 from souk.admin.process_status import EMULATOR, ENGINE, GATEWAY, NO_LOG, SERVICE, SYSTEM, View
 from souk.kernel.clock import MICROSECONDS, Clock
-from souk.resilience.breaker import State
+from souk.resilience.breaker.breaker import State
 from souk.runtime.calls.breaker_registry import Guard, Mode
 from souk.telemetry.health import Check
 from souk.telemetry.proc import family_bytes

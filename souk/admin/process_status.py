@@ -1,6 +1,6 @@
 """The state of a fleet's processes, and the ports to a supervisor that the servicers here need.
 
-`souk.supervisor.fleet` implements them, and `monolith_servicer` does for a system of one process.
+`souk.supervisor.fleet` implements them, and `servicers.monolith` does for a system of one process.
 """
 
 from collections.abc import Callable, Sequence

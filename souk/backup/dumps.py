@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from souk.backing.postgres_binaries import candidates
+from souk.backing.postgres.binaries import candidates
 from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from souk.admin.process_record import ProcessesFile
 from souk.backing.credentials import Credentials
-from souk.backing.postgres_roles import PostgresServer, is_template
+from souk.backing.postgres.roles import PostgresServer, is_template
 from souk.backup import record
 from souk.backup.dumps import bring_back, dumping
 from souk.backup.record import BackupRecord

@@ -1,6 +1,6 @@
 """The port of discovery: which instances offer a service, and at which addresses.
 
-Guarantees, the same for every adapter and proved by `souk.testing.registry_suite`:
+Guarantees, the same for every adapter and proved by `souk.testing.registry.suite`:
 
 - Every watcher of a service knows a registered instance until the instance leaves, is set to not
   healthy, or loses its lease because its process has died. A watcher knows it once, however often its lease

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from souk.admin.monolith_servicer import controlling_system
-from souk.admin.process_servicer import Inspected
+from souk.admin.servicers.monolith import controlling_system
+from souk.admin.servicers.process import Inspected
 from souk.hosting.assembly import Hosted, assembled, subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.kernel.clock import Clock

@@ -7,7 +7,7 @@ other processes, and takes calls from them.
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from souk.admin.process_servicer import Inspected, controlling
+from souk.admin.servicers.process import Inspected, controlling
 from souk.hosting.assembly import Subscriptions, assembled, secret_of
 from souk.hosting.gateway_app import NAME, DrainingApp, gateway
 from souk.kernel.clock import Clock

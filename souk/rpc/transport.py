@@ -1,6 +1,6 @@
 """The port between a channel and the transport that carries its calls.
 
-Guarantees, the same for every adapter and proved by `souk.testing.rpc_suite`: messages arrive as they were when
+Guarantees, the same for every adapter and proved by `souk.testing.rpc.suite`: messages arrive as they were when
 they were sent; the deadline ends the call at the caller and cancels the handler, and so does cancelling the
 call; a handler runs in a task and a context of its own; a message of more than 4 MiB, and metadata of more than
 8 KiB, ends the call with RESOURCE_EXHAUSTED; a writer waits for a slow reader; a failure says whether the call

@@ -17,7 +17,7 @@ from souk.events.consumer import Handler
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
-from souk.resilience.breaker import Breaker
+from souk.resilience.breaker.breaker import Breaker
 from souk.saga.runner import SagaRunner
 from souk.store.database import Database
 from souk.store.outbox import Outbox

@@ -32,7 +32,7 @@ from souk.kernel.paging import SHARED_LIST, PageAsked, page_of, page_size_of
 from souk.kernel.state_machine import StateMachine
 from souk.kernel.status_codec import decode_status
 from souk.resilience.backoff import Backoff
-from souk.resilience.breaker import Breaker, BreakerSettings, Permit
+from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
 from souk.runtime.service import (
     App,

@@ -1,6 +1,6 @@
 """The database port: a thin interface over the drivers.
 
-Guarantees, the same for every adapter and proved by `souk.testing.store_suite`:
+Guarantees, the same for every adapter and proved by `souk.testing.store.suite`:
 
 - `run(fn)` calls `fn(tx)` inside one read-write transaction and returns its result once the transaction is
   durable. The transaction is atomic, and serialised against every other `run` that touches the same rows.

@@ -8,8 +8,8 @@ from souk.admin.process_record import Started
 from souk.admin.process_status import ENGINE
 from souk.backing import valkey
 from souk.backing.credentials import Credentials
-from souk.backing.postgres_roles import PostgresServer, is_template
-from souk.backing.postgres_server import (
+from souk.backing.postgres.roles import PostgresServer, is_template
+from souk.backing.postgres.server import (
     KILL_SIGNAL,
     STOP_SIGNAL,
     SUPERUSER,

@@ -13,9 +13,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from souk.admin.fleet_servicer import controlling_fleet
 from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import ProcessView
+from souk.admin.servicers.fleet import controlling_fleet
 from souk.discovery.embedded.server import serving_registry
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError

@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from souk.admin.fleet_servicer import controlling_fleet
-from souk.admin.process_servicer import Inspected, controlling
 from souk.admin.process_status import READY, SERVICE, STOPPED, ProcessView
+from souk.admin.servicers.fleet import controlling_fleet
+from souk.admin.servicers.process import Inspected, controlling
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.resilience.breaker import Breaker
+from souk.resilience.breaker.breaker import Breaker
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.runtime.data.layout import DataLayout
 from souk.telemetry.health import Health

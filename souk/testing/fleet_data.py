@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from souk.backing.credentials import Credentials
-from souk.backing.postgres_server import STOP_SIGNAL, SUPERUSER, PostgresCluster, cluster_in
+from souk.backing.postgres.server import STOP_SIGNAL, SUPERUSER, PostgresCluster, cluster_in
 from souk.backing.run_as import engine_user, let_pass
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.launcher import as_user

@@ -16,8 +16,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from souk.backing.postgres_binaries import find_binaries
-from souk.backing.postgres_server import initdb
+from souk.backing.postgres.binaries import find_binaries
+from souk.backing.postgres.server import initdb
 from souk.backing.run_as import engine_user, make_for
 from souk.runtime.process.launcher import as_user
 

@@ -15,7 +15,7 @@ import pytest
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.admin.client import connection
-from souk.admin.process_servicer import Inspected, controlling
+from souk.admin.servicers.process import Inspected, controlling
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.breaker_registry import Breakers

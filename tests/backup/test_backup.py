@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from souk.backing.postgres_roles import PREFIX
+from souk.backing.postgres.roles import PREFIX
 from souk.backup import record
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config import entry_points

@@ -13,7 +13,7 @@ from typing import ClassVar
 import asyncpg
 import redis.asyncio
 
-from souk.backing.postgres_roles import PREFIX
+from souk.backing.postgres.roles import PREFIX
 from souk.runtime.data.layout import DataLayout
 from tests.chaos.bank import Bank
 from tests.market.operator import Operator

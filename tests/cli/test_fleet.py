@@ -13,7 +13,7 @@ import pytest
 
 from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import ENGINE, SERVICE
-from souk.resilience.breaker import State
+from souk.resilience.breaker.breaker import State
 from souk.runtime.data.directory import held
 from souk.runtime.data.layout import DataLayout
 from souk.telemetry.proc import boot

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("souk.testing.rpc_suite", "souk.testing.rpc_end_suite", "souk.testing.rpc_stream_suite")
+pytest.register_assert_rewrite("souk.testing.rpc.suite", "souk.testing.rpc.end_suite", "souk.testing.rpc.stream_suite")

@@ -18,10 +18,10 @@ from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe.probe_pb2 import DESCRIPTOR
 from souk.testing.probe.probe_pb2_grpc import ProbeStub, add_ProbeServicer_to_server
-from souk.testing.rpc_end_suite import EndSuite, HandlerSuite, RefusalSuite
-from souk.testing.rpc_probe import Probe, tokens
-from souk.testing.rpc_stream_suite import FlowSuite, HeldSuite, ShapeSuite, StreamEndSuite
-from souk.testing.rpc_suite import MessageSuite, MetadataSuite, StatusSuite
+from souk.testing.rpc.end_suite import EndSuite, HandlerSuite, RefusalSuite
+from souk.testing.rpc.probe import Probe, tokens
+from souk.testing.rpc.stream_suite import FlowSuite, HeldSuite, ShapeSuite, StreamEndSuite
+from souk.testing.rpc.suite import MessageSuite, MetadataSuite, StatusSuite
 
 if TYPE_CHECKING:
     from souk.testing.probe.probe_pb2_grpc import ProbeAsyncStub
@@ -40,7 +40,7 @@ def dispatcher() -> Dispatcher:
 @pytest.fixture(scope="module")
 def addresses() -> Iterator[tuple[str, str]]:
     """Where a process of its own is called by gRPC, and where over Connect."""
-    command = [sys.executable, "-m", "souk.testing.rpc_probe"]
+    command = [sys.executable, "-m", "souk.testing.rpc.probe"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         grpc_address, connect_address = process.stdout.readline().split()

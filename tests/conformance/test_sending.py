@@ -31,7 +31,7 @@ from souk.runtime.process.http.server import serving
 from souk.testing.cutting_relay import CuttingRelay
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
-from souk.testing.rpc_probe import Probe, tokens
+from souk.testing.rpc.probe import Probe, tokens
 from souk.testing.sending_suite import ANSWER, CALL, SendingSuite
 
 

@@ -10,11 +10,11 @@ from souk.store.database import Database
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
-from souk.testing.store_likely_suite import LikelySuite
-from souk.testing.store_records_suite import EventStoreSuite, IdempotencySuite, MigrationSuite
-from souk.testing.store_suite import Opened, StatementSuite
-from souk.testing.store_transaction_suite import TransactionSuite
-from souk.testing.store_waiting_suite import AfterCommitSuite, CancellationSuite, ForeignAwaitSuite, LockSuite
+from souk.testing.store.likely_suite import LikelySuite
+from souk.testing.store.records_suite import EventStoreSuite, IdempotencySuite, MigrationSuite
+from souk.testing.store.suite import Opened, StatementSuite
+from souk.testing.store.transaction_suite import TransactionSuite
+from souk.testing.store.waiting_suite import AfterCommitSuite, CancellationSuite, ForeignAwaitSuite, LockSuite
 
 
 class Suites(

@@ -18,8 +18,8 @@ from souk.discovery.static import StaticRegistry
 from souk.kernel.clock import SystemClock
 from souk.runtime.calls.metrics import measure_directory
 from souk.testing.clocks import FakeClock
-from souk.testing.registry_embedded import EmbeddedHarness
-from souk.testing.registry_harness import PATIENCE, another_process, eventually
+from souk.testing.registry.embedded import EmbeddedHarness
+from souk.testing.registry.harness import PATIENCE, another_process, eventually
 
 ONE, TWO = Instance("order", "order-1", "127.0.0.1:1"), Instance("order", "order-2", "127.0.0.1:2")
 

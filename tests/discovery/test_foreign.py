@@ -23,7 +23,7 @@ from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.testing.clocks import FakeClock
-from souk.testing.registry_harness import eventually, watching
+from souk.testing.registry.harness import eventually, watching
 
 SCHEMES = ("consul", "etcd", "eureka")
 GARBAGE = {

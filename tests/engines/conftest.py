@@ -4,10 +4,10 @@ import pytest
 
 pytest.register_assert_rewrite(
     "souk.testing.engines",
-    "souk.testing.registry_engines",
-    "souk.testing.registry_harness",
-    "souk.testing.registry_suite",
-    "souk.testing.registry_lease_suite",
-    "souk.testing.registry_away_suite",
-    "souk.testing.registry_claims_suite",
+    "souk.testing.registry.engines",
+    "souk.testing.registry.harness",
+    "souk.testing.registry.suite",
+    "souk.testing.registry.lease_suite",
+    "souk.testing.registry.away_suite",
+    "souk.testing.registry.claims_suite",
 )

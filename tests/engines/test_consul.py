@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from souk.discovery.registry import Instance
-from souk.testing.registry_away_suite import AwaySuite
-from souk.testing.registry_claims_suite import ClaimSuite
-from souk.testing.registry_engines import EngineHarness, consul
-from souk.testing.registry_suite import RegistrySuite, WatchSuite
+from souk.testing.registry.away_suite import AwaySuite
+from souk.testing.registry.claims_suite import ClaimSuite
+from souk.testing.registry.engines import EngineHarness, consul
+from souk.testing.registry.suite import RegistrySuite, WatchSuite
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("consul")]
 

@@ -19,8 +19,8 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance, checked
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.testing.registry_harness import PATIENCE, RegistryHarness, eventually, opened, watching
-from souk.testing.registry_suite import RegistrySuite
+from souk.testing.registry.harness import PATIENCE, RegistryHarness, eventually, opened, watching
+from souk.testing.registry.suite import RegistrySuite
 
 PROGRAM = shutil.which("dnsmasq", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 DOMAIN = "default.svc.cluster.local"

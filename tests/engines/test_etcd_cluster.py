@@ -12,9 +12,9 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
 from souk.testing.engines import EngineProcess
-from souk.testing.registry_cluster import ClusterHarness, etcd_cluster
-from souk.testing.registry_harness import another_process, eventually, opened, watching
-from souk.testing.registry_suite import order
+from souk.testing.registry.cluster import ClusterHarness, etcd_cluster
+from souk.testing.registry.harness import another_process, eventually, opened, watching
+from souk.testing.registry.suite import order
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("etcd cluster")]
 

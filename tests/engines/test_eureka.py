@@ -11,10 +11,10 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance, Registry
 from souk.kernel.clock import SystemClock
 from souk.testing.clocks import FakeClock
-from souk.testing.registry_claims_suite import ClaimSuite
-from souk.testing.registry_engines import EngineHarness, eureka
-from souk.testing.registry_harness import PATIENCE, eventually, opened, watching
-from souk.testing.registry_suite import RegistrySuite, order
+from souk.testing.registry.claims_suite import ClaimSuite
+from souk.testing.registry.engines import EngineHarness, eureka
+from souk.testing.registry.harness import PATIENCE, eventually, opened, watching
+from souk.testing.registry.suite import RegistrySuite, order
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("eureka")]
 

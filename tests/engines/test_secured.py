@@ -9,10 +9,10 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Registry
 from souk.kernel.clock import SystemClock
 from souk.testing.certificates import Authority
-from souk.testing.registry_harness import Watcher, eventually, watching
-from souk.testing.registry_lease_suite import LeaseSuite
-from souk.testing.registry_secured import Secured, secured_consul, secured_etcd
-from souk.testing.registry_suite import WatchSuite, order
+from souk.testing.registry.harness import Watcher, eventually, watching
+from souk.testing.registry.lease_suite import LeaseSuite
+from souk.testing.registry.secured import Secured, secured_consul, secured_etcd
+from souk.testing.registry.suite import WatchSuite, order
 
 pytestmark = [
     pytest.mark.engines,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from souk.testing.processes import service
-from souk.testing.registry_engines import EngineHarness, consul, etcd, eureka
-from souk.testing.registry_harness import opened, watching
+from souk.testing.registry.engines import EngineHarness, consul, etcd, eureka
+from souk.testing.registry.harness import opened, watching
 
 ENGINES: dict[str, Callable[[Path], Any]] = {"consul": consul, "etcd": etcd, "eureka": eureka}
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from souk.resilience.breaker_settings import BreakerSettings
+from souk.resilience.breaker.settings import BreakerSettings
 from souk.testing.system import until
 from tests.fleet.conftest import LONGEST_OPEN, OPEN_FOR, Bazaar
 from tests.market.buyers import Answer, Crowd, counted, p99

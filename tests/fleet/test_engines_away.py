@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import redis
 
-from souk.backing.postgres_roles import PREFIX
+from souk.backing.postgres.roles import PREFIX
 from souk.runtime.data.layout import DataLayout
 from souk.testing.system import until
 from tests.fleet.conftest import Bazaar

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import asyncpg
 
-from souk.backing.postgres_roles import PREFIX
-from souk.backing.postgres_server import SUPERUSER
+from souk.backing.postgres.roles import PREFIX
+from souk.backing.postgres.server import SUPERUSER
 
 Row = dict[str, Any]
 _PLACE = re.compile(r"\?")

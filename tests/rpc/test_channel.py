@@ -20,7 +20,7 @@ from souk.rpc.metadata import InvalidMetadata
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ForeignServicer, ForeignStub, ProbeServicer, ProbeStub
-from souk.testing.rpc_probe import Probe, tokens
+from souk.testing.rpc.probe import Probe, tokens
 
 DESCRIBE = pb.Ask(what="describe")
 PROBE = pb.DESCRIPTOR.services_by_name["Probe"]

@@ -8,7 +8,7 @@ from souk.rpc.grpc.transport import GrpcTransport
 from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
-from souk.testing.rpc_probe import Probe, tokens
+from souk.testing.rpc.probe import Probe, tokens
 
 
 async def test_a_question_over_grpc_that_reaches_nobody_delays_no_call(tmp_path: Path) -> None:

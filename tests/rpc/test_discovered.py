@@ -26,7 +26,7 @@ from souk.runtime.config.resilience import Protection
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2 import DESCRIPTOR
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
-from souk.testing.rpc_probe import Probe, tokens
+from souk.testing.rpc.probe import Probe, tokens
 
 CLOCK = SystemClock()
 ASK = pb.Ask(what="echo")

@@ -14,7 +14,7 @@ from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.tls import Certificates, MutualTls
 from souk.testing.certificates import Authority
 from souk.testing.clocks import FakeClock
-from souk.testing.rpc_probe import tokens
+from souk.testing.rpc.probe import tokens
 
 SWEPT = 2.5
 """Seconds within which the server has looked at its files twice, and swept."""

@@ -14,8 +14,8 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.errors import Outcome
 from souk.resilience.backoff import Backoff
 from souk.resilience.balancer import Balancer, BalancerMember, BalancerSettings, EjectionSettings
-from souk.resilience.breaker import Breaker
-from souk.resilience.breaker_settings import TEXTBOOK
+from souk.resilience.breaker.breaker import Breaker
+from souk.resilience.breaker.settings import TEXTBOOK
 from souk.resilience.choices import round_robin
 from souk.resilience.retry import Retry, RetrySettings
 from souk.rpc.call import CallFailed, Layer

@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from souk.backing.postgres_server import SUPERUSER
+from souk.backing.postgres.server import SUPERUSER
 from souk.runtime.data.layout import DataLayout
 from souk.testing.system import START_LIMIT, STOP_LIMIT, System, fleet, fleet_process, reachable, until
 from tests.market.api import log_in, wish

@@ -1,4 +1,4 @@
-"""The code stays divided as docs/map.md says: no class name twice, no crowded folder, no circle, one surface."""
+"""The code stays divided as docs/map.md says: unique class names, folders of a good size, no circle, one surface."""
 
 import configparser
 import importlib.util
@@ -38,6 +38,19 @@ def test_no_class_name_stands_twice(tree: object) -> None:
 def test_no_folder_has_too_many_files(tree: object) -> None:
     folders = Counter(module.path.parent.relative_to(ROOT) for module in tree.within("souk", "marketplace"))  # type: ignore[attr-defined]  # loaded by its path
     assert {folder: files for folder, files in folders.items() if files > MOST_FILES} == {}
+
+
+def test_three_files_of_one_prefix_are_a_folder(tree: object) -> None:
+    assert STRUCTURE.files_of_one_prefix(tree) == {}
+
+
+def test_what_is_a_prefix(tmp_path: Path) -> None:
+    files = ("souk/a/b.py", "souk/a/b_c.py", "souk/a/b_d.py", "souk/a/bc_e.py", "souk/b_f.py", "marketplace/a/b_g.py")
+    for file in (*files, "souk/a/__init__.py", "souk/a/__main__.py", "souk/a/_b.py", "souk/a/b_h_pb2.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    found = STRUCTURE.files_of_one_prefix(STRUCTURE.Tree(tmp_path))
+    assert found == {"souk/a/b": ["b.py", "b_c.py", "b_d.py"]}
 
 
 def test_no_file_imports_itself_through_others(tree: object) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from souk.descriptors.contract import Method
 from souk.kernel.clock import Clock
 from souk.resilience.balancer import Balancer
-from souk.resilience.breaker import Breaker
+from souk.resilience.breaker.breaker import Breaker
 from souk.resilience.bulkhead import Bulkhead
 from souk.resilience.retry import Retry
 from souk.rpc.call import Call, Invoke, Layer, Reply

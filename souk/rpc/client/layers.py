@@ -14,7 +14,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import Outcome
 from souk.resilience.balancer import Balancer
-from souk.resilience.breaker import Breaker
+from souk.resilience.breaker.breaker import Breaker
 from souk.resilience.bulkhead import Arrival, Bulkhead, CallingParty
 from souk.resilience.retry import Failure, Retry
 from souk.rpc.call import Call, CallFailed, Invoke, Layer, Reply, not_sent

@@ -6,7 +6,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from souk.kernel.clock import Clock
-from souk.resilience.breaker import Breaker, State
+from souk.resilience.breaker.breaker import Breaker, State
 
 
 class Mode(Enum):

@@ -22,7 +22,7 @@ from souk.discovery.static import StaticRegistry
 from souk.events.consumer import EventSinkServicer
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
-from souk.resilience.breaker import Breaker
+from souk.resilience.breaker.breaker import Breaker
 from souk.resilience.retry import Retry
 from souk.rpc.call import Layer
 from souk.rpc.caller_token import CallerTokens

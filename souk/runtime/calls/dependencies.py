@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from souk.discovery.directory import Directory
-from souk.resilience.breaker import State
+from souk.resilience.breaker.breaker import State
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.database_file import path_of

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from souk.discovery.directory import Directory
-from souk.resilience.breaker import Breaker, State
+from souk.resilience.breaker.breaker import Breaker, State
 from souk.rpc.call import Call, CallFailed
 from souk.rpc.client.layers import Ended
 from souk.store.database import Database

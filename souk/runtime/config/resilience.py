@@ -35,7 +35,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import meant
 from souk.resilience.backoff import Backoff
 from souk.resilience.balancer import Balancer, BalancerSettings, EjectionSettings
-from souk.resilience.breaker_settings import TEXTBOOK, BreakerSettings
+from souk.resilience.breaker.settings import TEXTBOOK, BreakerSettings
 from souk.resilience.bulkhead import Bulkhead
 from souk.resilience.choices import Choice, at_random, round_robin, two_choices
 from souk.resilience.retry import RetrySettings

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from souk.testing.registry_embedded import EmbeddedHarness
-from souk.testing.registry_suite import RegistrySuite
+from souk.testing.registry.embedded import EmbeddedHarness
+from souk.testing.registry.suite import RegistrySuite
 
 
 class TestUnixSocket(RegistrySuite):

@@ -20,7 +20,7 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.testing.registry_harness import PATIENCE, eventually, watching
+from souk.testing.registry.harness import PATIENCE, eventually, watching
 
 SECRET = "what-nobody-guesses"
 FALSE = Instance("order", "order-1", "10.6.6.6:1")

@@ -18,8 +18,8 @@ from souk.discovery.embedded.server import EmbeddedRegistry, EmbeddedSettings, s
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
 from souk.kernel.clock import SystemClock
-from souk.testing.registry_embedded import EmbeddedHarness
-from souk.testing.registry_harness import PATIENCE, another_process, eventually, watching
+from souk.testing.registry.embedded import EmbeddedHarness
+from souk.testing.registry.harness import PATIENCE, another_process, eventually, watching
 
 pytestmark = pytest.mark.usefixtures("nothing_goes_wrong_unseen")
 

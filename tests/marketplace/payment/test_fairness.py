@@ -13,7 +13,7 @@ from marketplace.payment.domain import MOST_REFUSED, REFUSED_SPAN, FailingCards
 from marketplace.payment.ports import ProviderSilent, ProviderUnavailable
 from marketplace.payment.service import service
 from souk.kernel.errors import DomainError
-from souk.resilience.breaker import Breaker, State
+from souk.resilience.breaker.breaker import Breaker, State
 from souk.testing.clocks import FakeClock
 from souk.testing.service_host import AbortedError, service_host
 

@@ -30,7 +30,7 @@ from marketplace.payment.ports import (
     Verdict,
 )
 from souk.kernel.clock import SystemClock
-from souk.resilience.breaker import Breaker, BreakerSettings
+from souk.resilience.breaker.breaker import Breaker, BreakerSettings
 from souk.runtime.process.http.server import serving
 from souk.testing.clocks import FakeClock
 

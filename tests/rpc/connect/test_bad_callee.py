@@ -22,7 +22,7 @@ from souk.testing.clocks import FakeClock
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
 from souk.testing.raw_peer import OK, RawServer, answering, raw_server, request
-from souk.testing.rpc_probe import Probe, tokens
+from souk.testing.rpc.probe import Probe, tokens
 
 ECHO = pb.Ask(what="echo")
 Code = grpc.StatusCode

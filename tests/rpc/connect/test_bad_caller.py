@@ -12,7 +12,7 @@ from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import MESSAGE_LIMIT
 from souk.testing.clocks import FakeClock
 from souk.testing.probe import probe_pb2 as pb
-from souk.testing.rpc_probe import Probe
+from souk.testing.rpc.probe import Probe
 
 UNARY = "/souktest.v1.Probe/Unary"
 

@@ -17,7 +17,7 @@ from souk.rpc.server.dispatcher import Dispatcher
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
 from souk.testing.raw_peer import OK, answering, raw_server
-from souk.testing.rpc_probe import Probe
+from souk.testing.rpc.probe import Probe
 
 ECHO = pb.Ask(what="echo")
 

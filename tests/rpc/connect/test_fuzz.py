@@ -28,7 +28,7 @@ from souk.rpc.server.dispatcher import Dispatcher
 from souk.rpc.transport import MESSAGE_LIMIT
 from souk.testing.memory_transport import MemoryTransport
 from souk.testing.probe import probe_pb2 as pb
-from souk.testing.rpc_probe import Probe
+from souk.testing.rpc.probe import Probe
 from tests.properties import examples
 
 RELAXED = settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])

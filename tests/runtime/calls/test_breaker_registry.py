@@ -2,7 +2,7 @@
 
 import pytest
 
-from souk.resilience.breaker import Breaker, State
+from souk.resilience.breaker.breaker import Breaker, State
 from souk.runtime.calls.breaker_registry import Breakers, Mode
 from souk.testing.clocks import FakeClock
 

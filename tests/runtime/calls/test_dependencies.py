@@ -8,7 +8,7 @@ from souk.discovery.directory import Directory
 from souk.discovery.static import StaticRegistry
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import StoreUnavailable
-from souk.resilience.breaker import Breaker
+from souk.resilience.breaker.breaker import Breaker
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.runtime.calls.dependencies import answers, has_room, is_there
 from souk.store.database import Work

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from souk.kernel.errors import ConfigurationError
-from souk.resilience.breaker_settings import TEXTBOOK
+from souk.resilience.breaker.settings import TEXTBOOK
 from souk.runtime.config.resilience import Protection, read_resilience
 
 

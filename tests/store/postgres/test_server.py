@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from souk.backing.postgres_binaries import find_binaries
+from souk.backing.postgres.binaries import find_binaries
 from souk.kernel.errors import ConfigurationError, StoreUnavailable
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from souk.backing.postgres_binaries import find_binaries
+from souk.backing.postgres.binaries import find_binaries
 from souk.kernel.errors import ConfigurationError, StoreCorrupt, StoreError, StoreUnavailable
 from souk.store.error_meaning import Reuse, Server, StatementFate
 from souk.store.postgres.errors import DRIVER_ERRORS, is_refusal, may_run_again, refused, translate

@@ -31,7 +31,7 @@ async def _survivors(path: Path) -> set[str]:
 
 
 def _victim(path: Path, point: str = "-", times: int = 0, size: int = 10, prepare: Callable[[], None] | None = None):
-    command = [sys.executable, "-m", "souk.testing.store_victim", str(path), point, str(times), str(size)]
+    command = [sys.executable, "-m", "souk.testing.store.victim", str(path), point, str(times), str(size)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare)
 
 

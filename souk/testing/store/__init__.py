@@ -1,0 +1,1 @@
+"""The conformance suites of the databases of `souk.store`."""
