@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,7 +27,6 @@ from souk.telemetry.proc import family_bytes, resident_bytes
 from souk.telemetry.traffic import Traffic
 from souk.testing.clocks import FakeClock
 from souk.testing.probe import probe_pb2, probe_pb2_grpc
-from tests.audited import audited
 
 SYSTEM = SystemClock()
 
@@ -62,23 +59,6 @@ async def test_it_tells_who_it_is_and_how_it_does(
     status = await process.GetStatus(fleet_pb2.GetStatusRequest())
     assert (status.requests_served, status.requests_in_flight, status.requests_per_second) == (2, 0, 1.0)
     assert status.resident_bytes == pytest.approx(resident_bytes(), rel=0.5)
-
-
-def test_memory_is_not_known_of_a_process_that_is_gone() -> None:
-    assert (resident_bytes(Path("/proc/0/statm")), family_bytes(0)) == (0, 0)
-
-
-def test_nor_of_one_that_ends_while_it_is_looked_at() -> None:
-    with subprocess.Popen(["sleep", "60"]) as child:
-
-        def watch(event: str, path: Path) -> None:
-            if event in {"os.scandir", "os.listdir"} and path == Path(f"/proc/{child.pid}/task"):
-                child.kill()
-                child.wait()
-
-        with audited(watch):
-            family_bytes(child.pid)
-    assert child.returncode == -signal.SIGKILL
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
