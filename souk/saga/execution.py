@@ -136,10 +136,10 @@ class SagaExecution:
             if answer.outcome is Outcome.DONE:
                 await self._write(index, lambda run: machine.undone(self._saga, run, index), UNDONE)
                 return
-            note = answer.refusal.reason if answer.refusal else ""
-            park = self._tries_exhausted(index, answer)
-            await self._write(index, partial(machine.undo_failed, self._saga, index=index, note=note, park=park))
-            if not park:
+            exhausted = self._tries_exhausted(index, answer)
+            decide = partial(machine.undo_failed, self._saga, index=index, answer=answer, tries_exhausted=exhausted)
+            await self._write(index, decide)
+            if not exhausted:
                 await self._pause(self.run.steps[index].tries)
 
     async def _try(self, index: int) -> StepAnswer:
@@ -154,9 +154,7 @@ class SagaExecution:
         return await self._ask(index, UNDO, step.undo, step.try_timeout)
 
     def _tries_exhausted(self, index: int, answer: StepAnswer) -> bool:
-        """Whether to park the step: it was tried often enough, and this try was sent to the participant."""
-        tries = self.run.steps[index].tries + 1
-        return tries >= self._tools.settings.park_after and answer.outcome is not Outcome.NOT_SENT
+        return machine.exhausts_tries(self.run, index, answer, self._tools.settings.park_after)
 
     async def _ask(self, index: int, what: str, call: Participant, limit: float) -> StepAnswer:
         name, tools = self._saga.steps[index].name, self._tools
@@ -180,38 +178,39 @@ class SagaExecution:
         """
         about = (index, result) if result else None
         async with self._lock:
-            decision = decide(self.run)
+            decision, failures = decide(self.run), 0
             for tries in count(1):
                 try:
                     await self._tools.database.run(partial(self._record, decision=decision, about=about), guarded=True)
                     break
                 except LeaseLost:
                     raise
+                except StoreUnavailable as error:
+                    log.warning("saga result not recorded yet", saga=self.held.ref.name, tries=tries, error=str(error))
+                    await self._back_off(tries)
                 except Exception as error:
-                    if self._hopeless(error, tries):
-                        decision = self._parked(index, error, tries)
-                    await self._after_failed_write(error, tries)
+                    # An unavailable database says nothing about the write: only these failures count.
+                    failures += 1
+                    if failures >= self._tools.settings.park_after:
+                        decision = self._parked(index, error, failures)
+                    await self._after_failed_write(error, failures)
             self.run, self._revision = decision.run, self._revision + 1
             self.renewed()
             self._tell()
         self._strike(decision, about, AFTER)
-
-    def _hopeless(self, error: Exception, tries: int) -> bool:
-        """Whether to park the step: the write failed often enough, and the database is available."""
-        return tries >= self._tools.settings.park_after and not isinstance(error, StoreUnavailable)
 
     def _parked(self, index: int, error: Exception, tries: int) -> Decision:
         ref, step, note = self.held.ref, self._saga.steps[index].name, f"not recorded: {type(error).__name__}"
         log.error("saga step parked", saga=ref.name, subject=ref.subject, step=step, reason=note)
         return machine.not_recorded(self._saga, self.run, index, note, tries=tries)
 
-    async def _after_failed_write(self, error: Exception, tries: int) -> None:
-        if isinstance(error, VersionConflict) and tries <= self._tools.settings.conflict_tries:
+    async def _after_failed_write(self, error: Exception, failures: int) -> None:
+        if isinstance(error, VersionConflict) and failures <= self._tools.settings.conflict_tries:
             return
-        if isinstance(error, StoreUnavailable):
-            log.warning("saga result not recorded yet", saga=self.held.ref.name, tries=tries, error=str(error))
-        else:
-            log.error("saga result not recorded yet", saga=self.held.ref.name, tries=tries, exc_info=error)
+        log.error("saga result not recorded yet", saga=self.held.ref.name, failures=failures, exc_info=error)
+        await self._back_off(failures)
+
+    async def _back_off(self, tries: int) -> None:
         await asyncio.sleep(self._tools.settings.pause_after(tries, self._tools.chance))
 
     async def _record(self, tx: Transaction, decision: Decision, about: tuple[int, str] | None) -> None:

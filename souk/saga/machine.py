@@ -39,10 +39,15 @@ _AFTER_PIVOT = _BEFORE_PIVOT | {Outcome.REFUSED: StepEvent.BLOCKED, Outcome.NOT_
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """The record of one step; `tries` counts the calls of `do`, or of `undo` once the step is being undone."""
+    """The record of one step; `tries` counts the calls of `do`, or of `undo` once the step is being undone.
+
+    `sent` counts those of them that may have reached the participant. Only they count towards the limit of tries:
+    a participant that cannot be reached says nothing about the step.
+    """
 
     state: StepState = StepState.WAITING
     tries: int = 0
+    sent: int = 0
     result: bytes = b""
     note: str = ""
 
@@ -111,13 +116,15 @@ class _Draft:
         self.steps = list(run.steps)
         self.records: list[int] = []
 
-    def step(self, index: int, event: StepEvent, *, tried: int = 0, result: bytes = b"", note: str = "") -> None:
+    def step(
+        self, index: int, event: StepEvent, *, tried: int = 0, sent: int = 0, result: bytes = b"", note: str = ""
+    ) -> None:
         old = self.steps[index]
         state = STEP.next(old.state, event)
         # The count of tries starts again when the step is undone, as back-off and limit are then the undo's.
         turns = state in _OPEN_UNDO and old.state not in _OPEN_UNDO
-        tries = 0 if turns else old.tries + tried
-        self.steps[index] = StepRun(state, tries, result or old.result, note)
+        tries, sent = (0, 0) if turns else (old.tries + tried, old.sent + sent)
+        self.steps[index] = StepRun(state, tries, sent, result or old.result, note)
         if state is StepState.UNDOING and self.saga.steps[index].undo is None:
             self.step(index, StepEvent.UNDONE)
 
@@ -136,7 +143,7 @@ class _Draft:
         self.phase = RUN.next(self.phase, PhaseEvent.ALL_DONE)
 
     def done(self, index: int, event: StepEvent, *, tried: int = 0, result: bytes = b"") -> None:
-        self.step(index, event, tried=tried, result=result)
+        self.step(index, event, tried=tried, sent=tried, result=result)
         self.records.append(index)
         if index == self.saga.pivot and self.phase is Phase.RUNNING:
             self.phase = RUN.next(self.phase, PhaseEvent.PIVOT)
@@ -186,13 +193,22 @@ def answered(
         draft.go_on(late=late)
         return draft.decision()
     refusal = answer.refusal or Refusal(saga.steps[index].name, answer.outcome.name)
-    draft.step(index, event, tried=1, note=refusal.reason)
+    draft.step(index, event, tried=1, sent=_sent(answer), note=refusal.reason)
     if run.phase is Phase.RUNNING:
         if draft.steps[index].state is not StepState.DOUBTFUL:
             draft.turn_back(refusal)
         elif late:
             draft.turn_back(too_late(refusal.step))
     return draft.decision()
+
+
+def exhausts_tries(run: Run, index: int, answer: StepAnswer, limit: int) -> bool:
+    """Whether this try of the step at `index` was sent, and is the last of `limit` such tries."""
+    return _sent(answer) > 0 and run.steps[index].sent + 1 >= limit
+
+
+def _sent(answer: StepAnswer) -> int:
+    return 0 if answer.outcome is Outcome.NOT_SENT else 1
 
 
 def _event(run: Run, answer: StepAnswer, *, tries_exhausted: bool) -> StepEvent:
@@ -214,14 +230,16 @@ def deadline_passed(saga: Saga, run: Run) -> Decision:
 def undone(saga: Saga, run: Run, index: int) -> Decision:
     """Decides after the undo of the step at `index` was acknowledged."""
     draft = _Draft(saga, run)
-    draft.step(index, StepEvent.UNDONE, tried=1)
+    draft.step(index, StepEvent.UNDONE, tried=1, sent=1)
     return draft.decision()
 
 
-def undo_failed(saga: Saga, run: Run, index: int, note: str, *, park: bool) -> Decision:
-    """Decides after the undo of the step at `index` failed; with `park` the step waits for an operator."""
+def undo_failed(saga: Saga, run: Run, index: int, answer: StepAnswer, *, tries_exhausted: bool) -> Decision:
+    """Decides after the undo of the step at `index` failed; with `tries_exhausted` it waits for an operator."""
     draft = _Draft(saga, run)
-    draft.step(index, StepEvent.PARK if park else StepEvent.UNDO_FAILED, tried=1, note=note)
+    note = answer.refusal.reason if answer.refusal else ""
+    event = StepEvent.PARK if tries_exhausted else StepEvent.UNDO_FAILED
+    draft.step(index, event, tried=1, sent=_sent(answer), note=note)
     return draft.decision()
 
 

@@ -16,7 +16,7 @@ class SagaSettings:
 
     Pauses between tries double from `pause` to `longest_pause`, with jitter. `park_after` is how many
     tries a step has that cannot be given up (an undo, a step refused after the pivot, or one whose hook
-    fails) before it is parked; it is never parked because its participant or the database is unavailable.
+    fails) before it is parked. Tries that did not reach the participant or the database do not count.
     `conflict_tries` is how often a transaction is run again at once after a hook raised
     VersionConflict; after that, as after any other error, it is run again with pauses.
 

@@ -195,7 +195,7 @@ class SagaStore:
     async def _write_steps(self, tx: Transaction, ref: SagaRef, steps: Iterable[tuple[int, StepRun]]) -> None:
         names = self._step_names[ref.name]
         rows: list[tuple[Value, ...]] = [
-            (names[index], step.state.value, step.tries, step.result, step.note)
+            (names[index], step.state.value, step.tries, step.sent, step.result, step.note)
             for index, step in steps
             if step.state is not StepState.WAITING
         ]
@@ -211,7 +211,7 @@ class SagaStore:
         )
 
     async def _steps(self, tx: Transaction, ref: SagaRef) -> tuple[StepRun, ...]:
-        sql = f"SELECT step, state, tries, result, note FROM souk_saga_step WHERE {_RUN}"
+        sql = f"SELECT step, state, tries, sent, result, note FROM souk_saga_step WHERE {_RUN}"
         rows = {row["step"]: row for row in await tx.fetch(sql, *_key(ref))}
         return _in_order(rows, self._step_names[ref.name])
 
@@ -223,12 +223,12 @@ def _marks(first: int, count: int) -> str:
 @cache
 def _upsert(steps: int, now: str) -> str:
     """Returns the statement that writes `steps` steps of a run."""
-    rows = (", ".join(f"${number}" for number in range(4 + 5 * step, 9 + 5 * step)) for step in range(steps))
+    rows = (", ".join(f"${number}" for number in range(4 + 6 * step, 10 + 6 * step)) for step in range(steps))
     return f"""
-        INSERT INTO souk_saga_step (subject, saga, attempt, step, state, tries, result, note, changed_at)
+        INSERT INTO souk_saga_step (subject, saga, attempt, step, state, tries, sent, result, note, changed_at)
         VALUES {", ".join(f"($1, $2, $3, {row}, {now})" for row in rows)}
         ON CONFLICT (subject, saga, attempt, step) DO UPDATE SET state = excluded.state, tries = excluded.tries,
-            result = excluded.result, note = excluded.note, changed_at = excluded.changed_at"""
+            sent = excluded.sent, result = excluded.result, note = excluded.note, changed_at = excluded.changed_at"""
 
 
 def _in_order(rows: Mapping[str, Row], names: Sequence[str]) -> tuple[StepRun, ...]:
@@ -236,7 +236,8 @@ def _in_order(rows: Mapping[str, Row], names: Sequence[str]) -> tuple[StepRun, .
     if strangers := rows.keys() - set(names):
         raise LookupError(f"recorded steps that the saga no longer has: {sorted(strangers)}")
     known = {
-        name: StepRun(StepState(row["state"]), row["tries"], row["result"], row["note"]) for name, row in rows.items()
+        name: StepRun(StepState(row["state"]), row["tries"], row["sent"], row["result"], row["note"])
+        for name, row in rows.items()
     }
     return tuple(known.get(name, StepRun()) for name in names)
 

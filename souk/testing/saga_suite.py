@@ -35,15 +35,16 @@ PATIENCE = 10.0
 """Seconds that a test waits for an expected event."""
 
 REFUSE, NOT_SENT, LOST, VANISH, TURNED_AWAY = "refuse", "not sent", "lost", "vanish", "turned away"
+NOT_NOW = "not now"
 """How a call may fail: it is refused; it is not sent; its answer is lost; the call itself is lost; it is
-refused because the caller is not believed."""
+refused because the caller is not believed; it is refused for now."""
 
 
-def refused(reason: str) -> CallFailed:
-    """Makes the error that a stub raises for a final refusal with a status."""
+def refused(reason: str, *, final: bool = True) -> CallFailed:
+    """Makes the error that a stub raises for a refusal with a status."""
     status = encode(DomainError(reason, "no means no"), FAILED_PRECONDITION, "test")
     trailing = grpc.aio.Metadata((STATUS_KEY, status))
-    refusal = Reason(reason, FAILED_PRECONDITION, 409, final=True)
+    refusal = Reason(reason, FAILED_PRECONDITION, 409, final=final)
     return CallFailed(FAILED_PRECONDITION, None, trailing, "no means no", outcome=CallOutcome.REFUSED, refusal=refusal)
 
 
@@ -132,6 +133,8 @@ class Participant:
             raise not_sent("the breaker is open")
         if meets == TURNED_AWAY:
             raise turned_away()
+        if meets == NOT_NOW:
+            raise refused("NOT_NOW", final=False)
         if meets == VANISH:
             raise lost()
         return meets

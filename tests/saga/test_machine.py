@@ -1,5 +1,7 @@
 """The rules of a saga, on their own."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,6 +18,8 @@ from tests.properties import examples
 DONE, REFUSED = StepAnswer(Outcome.DONE, b"result"), StepAnswer(Outcome.REFUSED, refusal=Refusal("b", "NO", final=True))
 NOT_NOW = StepAnswer(Outcome.REFUSED, refusal=Refusal("b", "PROVIDER_ERROR"))
 NOT_SENT, UNKNOWN = StepAnswer(Outcome.NOT_SENT), StepAnswer(Outcome.UNKNOWN)
+LIMIT = 2
+"""The tries of an undo in the histories."""
 
 
 async def _call(*_: object) -> None:
@@ -131,7 +135,7 @@ def test_the_outcome_waits_only_for_the_undos_that_it_must_wait_for() -> None:
 def test_a_parked_undo_holds_up_no_other_and_an_operator_retries_it() -> None:
     of = saga()
     run = machine.deadline_passed(of, play(DONE, UNKNOWN).run).run
-    run = machine.undo_failed(of, run, 0, "DOWN", park=True).run
+    run = machine.undo_failed(of, run, 0, UNKNOWN, tries_exhausted=True).run
     assert run.to_undo == (1,)
     run = machine.undone(of, run, 1).run
     assert run.parked
@@ -202,6 +206,7 @@ class SagaHistory(RuleBasedStateMachine):
         self.rejections = self.ends = 0
         self.records: list[int] = []
         self.may_have_happened: set[int] = set()
+        self.undos_sent: Counter[int] = Counter()
         self.take(machine.begin(self.saga))
 
     def take(self, decision: Decision) -> None:
@@ -226,14 +231,17 @@ class SagaHistory(RuleBasedStateMachine):
         self.take(machine.deadline_passed(self.saga, self.run))
 
     @precondition(lambda self: self.run.to_undo)
-    @rule(data=st.data(), failure=st.sampled_from(["", "failed", "parked"]))
-    def undo(self, data: st.DataObject, failure: str) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from(Outcome))
+    def undo(self, data: st.DataObject, outcome: Outcome) -> None:
         index = data.draw(st.sampled_from(self.run.to_undo))
-        if failure:
-            self.take(machine.undo_failed(self.saga, self.run, index, "DOWN", park=failure == "parked"))
-        else:
+        if outcome is Outcome.DONE:
             self.may_have_happened.discard(index)
             self.take(machine.undone(self.saga, self.run, index))
+            return
+        self.undos_sent[index] += outcome is not Outcome.NOT_SENT
+        answer = StepAnswer(outcome, refusal=Refusal("b", "DOWN"))
+        exhausted = machine.exhausts_tries(self.run, index, answer, LIMIT)
+        self.take(machine.undo_failed(self.saga, self.run, index, answer, tries_exhausted=exhausted))
 
     @rule()
     def crash(self) -> None:
@@ -247,6 +255,9 @@ class SagaHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.run.parked)
     @rule()
     def operator(self) -> None:
+        for index, step in enumerate(self.run.steps):
+            if step.state is StepState.UNDO_PARKED:
+                del self.undos_sent[index]
         self.run = self.retried()
 
     def retried(self) -> Run:
@@ -255,6 +266,14 @@ class SagaHistory(RuleBasedStateMachine):
     @invariant()
     def it_is_never_forgotten(self) -> None:
         assert self.run.ended or self.run.active or self.run.parked
+
+    @invariant()
+    def an_undo_is_parked_by_the_tries_that_were_sent_and_by_no_others(self) -> None:
+        for index, step in enumerate(self.run.steps):
+            if step.state is StepState.UNDO_PARKED:
+                assert self.undos_sent[index] == LIMIT
+            if step.state is StepState.UNDOING:
+                assert self.undos_sent[index] < LIMIT
 
     @invariant()
     def hooks_run_once_and_in_order(self) -> None:

@@ -20,7 +20,7 @@ from souk.store.database import Work
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
 from tests.properties import examples
-from tests.saga.test_machine import SagaHistory
+from tests.saga.test_machine import UNKNOWN, SagaHistory
 
 REF = SagaRef("s", "O-1", 1)
 LEASE = 3_600.0
@@ -104,6 +104,6 @@ def test_an_operator_retries_a_parked_undo(history: RecordedHistory) -> None:
     history.begin(pivot=3, undo=True)
     history.answer(outcome=Outcome.DONE, late=False, final=False, tries_exhausted=False)
     history.deadline()
-    history.take(machine.undo_failed(history.saga, history.run, 0, "DOWN", park=True))
+    history.take(machine.undo_failed(history.saga, history.run, 0, UNKNOWN, tries_exhausted=True))
     history.operator()
     assert (history.run.to_undo, history.run.steps[0].tries) == ((0, 1), 0)

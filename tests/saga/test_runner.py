@@ -20,7 +20,7 @@ from souk.saga.states import StepState
 from souk.store.database import Row, Transaction, Work
 from souk.store.postgres.database import PostgresDatabase
 from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
-from souk.testing.saga_suite import LOST, NOT_SENT, PATIENCE, REFUSE, TURNED_AWAY, VANISH, Shop, violations
+from souk.testing.saga_suite import LOST, NOT_NOW, NOT_SENT, PATIENCE, REFUSE, TURNED_AWAY, VANISH, Shop, violations
 
 CLOCK = SystemClock()
 QUICK = SagaSettings(lease=0.3, claim=0.02, poll=0.02, pause=0.002, longest_pause=0.01)
@@ -522,6 +522,20 @@ async def test_many_at_once(bench: Bench) -> None:
     assert await runner.counts() == {}
 
 
+async def test_a_database_that_was_away_brings_no_later_failure_closer_to_the_limit(bench: Bench) -> None:
+    failures = iter([*[StoreUnavailable("away")] * 4, RuntimeError("a hook that fails once")])
+
+    async def record(tx: Transaction, call: StepCall, result: bytes) -> None:
+        for failure in failures:
+            raise failure
+
+    saga = Saga("only", Step("charge", do=bench.shop.bank.do, record=record, pivot=True))
+    runner = bench.runner("A", replace(QUICK, park_after=2), saga)
+    ref = await bench.shop.database.run(lambda tx: runner.start(tx, "only", "O-1", 1, b""))
+    progress = await runner.wait_ended(ref, CLOCK.monotonic() + 1.0)
+    assert (progress.ended, progress.parked) == (True, False)
+
+
 async def test_what_is_parked_can_be_left_to_the_next_start(bench: Bench) -> None:
     bench.shop.bank.does.append(REFUSE)
     bench.shop.stock.undoes.extend([VANISH] * 3)
@@ -600,3 +614,38 @@ async def test_an_undo_that_is_turned_away_parks_nothing(bench: Bench) -> None:
     ref = await bench.shop.start(runner)
     await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
     assert len([what for what, _ in bench.shop.stock.calls if what == "undo"]) == 9
+
+
+async def test_tries_that_were_not_sent_bring_no_undo_closer_to_its_limit(bench: Bench) -> None:
+    bench.shop.bank.does.append(REFUSE)
+    bench.shop.stock.undoes.extend([*[NOT_SENT] * 8, VANISH, NOT_SENT, VANISH, TURNED_AWAY, VANISH])
+    runner = bench.runner(settings=replace(QUICK, park_after=4))
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, SagaOutcome.REJECTED)
+
+
+async def test_tries_that_were_not_sent_bring_no_step_after_the_pivot_closer_to_its_limit(bench: Bench) -> None:
+    bench.shop.depot.does.extend([*[NOT_SENT] * 8, NOT_NOW, NOT_SENT, NOT_NOW])
+    runner = bench.runner(settings=replace(QUICK, park_after=3))
+    ref = await bench.shop.start(runner)
+    await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
+
+
+async def test_an_undo_is_parked_after_as_many_tries_as_were_sent(bench: Bench) -> None:
+    """The tries of an owner that crashed count as well: they are recorded."""
+    bench.shop.bank.does.append(REFUSE)
+    pause = asyncio.Event()
+    bench.shop.stock.undoes.extend([NOT_SENT, VANISH, NOT_SENT, VANISH, pause])
+    first = bench.runner(settings=replace(QUICK, park_after=3))
+    ref = await bench.shop.start(first)
+    while len(bench.shop.stock.calls) < 6:
+        bench.shop.stock.called.clear()
+        await bench.shop.stock.called.wait()
+    await first.close()
+    bench.shop.stock.undoes.extend([NOT_SENT, VANISH])
+    second = bench.runner("B", replace(QUICK, park_after=3))
+    bench.go(second)
+    while not (await second.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
+        pass
+    (parked,) = await second.parked()
+    assert (parked.tries, len([what for what, _ in bench.shop.stock.calls if what == "undo"])) == (6, 7)
