@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import deque
 from contextvars import Context
+from typing import cast
 
 from grpc import StatusCode
 
@@ -30,7 +31,8 @@ _log = logger("rpc")
 class Pool:
     """The connections to one address, host:port or unix:PATH.
 
-    After a failure it waits a little before it connects again. With `tls` the callee at host:port must show a
+    An attempt to connect that failed is an answer only to the calls from before it: a later call makes another one at
+    once. Only attempts for no such call come after a pause. With `tls` the callee at host:port must show a
     certificate of `service`.
     """
 
@@ -46,6 +48,7 @@ class Pool:
         self._waiting: deque[ConnectReply] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._heads: dict[str, str] = {}
+        self._attempts = 0
         self._failures = 0
         self._fault_logged = False
         self._retry_at = 0.0
@@ -75,20 +78,19 @@ class Pool:
                 connection.send(reply, reply.call.deadline - self._clock.monotonic())
                 return
             connection.abort()
+        reply.attempts_before = self._attempts
         self._waiting.append(reply)
         self._grow()
 
-    def connect(self, *, for_calls: bool = True) -> None:
-        """Begins to connect, unless a connection is open or the wait after a failed attempt is not over.
-
-        An attempt that is not `for_calls` and fails delays no call.
-        """
+    def connect(self) -> None:
+        """Begins to connect, unless a connection is open or the pause after a failed attempt is not over."""
         if not (self._open or self._connecting) and self._clock.monotonic() >= self._retry_at:
-            self._start(for_calls=for_calls)
+            self._start()
 
     async def reached(self) -> bool:
-        """Tries to connect once, and returns whether a connection is open. A failed attempt delays no call."""
-        self.connect(for_calls=False)
+        """Tries to connect once, and returns whether a connection is open."""
+        if not (self._open or self._connecting):
+            self._start()
         if self._connecting:
             await asyncio.wait(self._connecting)
         return self.connected
@@ -157,36 +159,51 @@ class Pool:
             self._waiting.popleft()
         if self._closed:
             self.leave()
-        elif self._clock.monotonic() < self._retry_at:
-            self._give_up()
+        elif self._pauses():
+            if self._retry is None:
+                pause = self._retry_at - self._clock.monotonic()
+                self._retry = self._loop.call_later(max(pause, 0.001), self._try_again)
         else:
             while len(self._connecting) < min(len(self._waiting), CONNECTIONS - len(self._open)):
                 self._start()
 
-    def _start(self, *, for_calls: bool = True) -> None:
-        task = self._loop.create_task(self._connect(for_calls), context=Context())
+    def _pauses(self) -> bool:
+        """Whether all calls that are waiting have patience, and the pause after a failed attempt is not over."""
+        if not self._waiting or self._clock.monotonic() >= self._retry_at:
+            return False
+        return all(reply.call.wait_for_ready for reply in self._waiting)
+
+    def _start(self) -> None:
+        self._attempts += 1
+        task = self._loop.create_task(self._connect(self._attempts), context=Context())
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, for_calls: bool) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                connection = await self._connection()
-        except (OSError, TimeoutError):
-            self._failed(for_calls)
-            return
-        except Exception as error:  # a fault on this side, such as certificates that cannot be used
-            self._tell(error)
-            self._failed(for_calls)
-            return
-        if not connection.alive:  # the server has rejected it
-            self._failed(for_calls)
-            connection.abort()
+    async def _connect(self, number: int) -> None:
+        connection = await self._attempt()
+        self._connecting.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        if connection is None:
+            self._failed(number)
             return
         self._failures = 0
         self._fault_logged = False
         self._open.add(connection)
         self.free(connection)
+
+    async def _attempt(self) -> ClientConnection | None:
+        """Connects; returns None when that fails, or the server rejects the connection."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                connection = await self._connection()
+        except (OSError, TimeoutError):
+            return None
+        except Exception as error:  # a fault on this side, such as certificates that cannot be used
+            self._tell(error)
+            return None
+        if connection.alive:
+            return connection
+        connection.abort()
+        return None
 
     async def _connection(self) -> ClientConnection:
         path = socket_path(self.address)
@@ -212,23 +229,17 @@ class Pool:
         else:
             _log.error("a service cannot be connected to", service=self._service, exc_info=fault)
 
-    def _failed(self, for_calls: bool) -> None:
-        if not (for_calls or self._waiting):
-            return
+    def _failed(self, number: int) -> None:
+        """Fails the calls without `wait_for_ready` from before an attempt; there are other attempts for the rest."""
         self._failures += 1
-        pause = _BACKOFF.longest(self._failures) * random.uniform(0.8, 1.2)
-        self._retry_at = self._clock.monotonic() + pause
-        self._give_up()
-
-    def _give_up(self) -> None:
-        """Fails the calls without `wait_for_ready`; for the others it schedules another attempt."""
-        patient = [reply for reply in self._waiting if reply.call.wait_for_ready and not reply.done()]
-        for reply in self._waiting:
-            if not reply.call.wait_for_ready:
+        self._retry_at = self._clock.monotonic() + _BACKOFF.longest(self._failures) * random.uniform(0.8, 1.2)
+        waiting, self._waiting = self._waiting, deque()
+        for reply in waiting:
+            if not (reply.call.wait_for_ready or reply.attempts_before >= number):
                 reply.fail(self._no_connection())
-        self._waiting = deque(patient)
-        if patient and self._retry is None:
-            self._retry = self._loop.call_later(max(self._retry_at - self._clock.monotonic(), 0.001), self._try_again)
+            elif not reply.done():
+                self._waiting.append(reply)
+        self._grow()
 
     def _try_again(self) -> None:
         self._retry = None

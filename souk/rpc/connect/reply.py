@@ -29,6 +29,7 @@ class ConnectReply(asyncio.Future[Reply]):
         super().__init__()
         self.call = call
         self.date = b""  # of the answer, if it had one
+        self.attempts_before = 0  # how many attempts to connect its pool had begun when it began to wait for one
         self._carrier: Carrier | None = None
         self._handed_over = False
         self._timer = self.get_loop().call_later(min(deadline_in, _LONGEST), self._expire)

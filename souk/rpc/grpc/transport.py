@@ -2,6 +2,9 @@
 
 A call is sent only over a connection that is ready. So a call without one was provably not sent, and
 a failure after that is UNKNOWN: `UNAVAILABLE` does not prove that nothing happened.
+
+An attempt to connect that failed is an answer only to the calls from before it: a later call makes another one at
+once, whatever the pause between the attempts of gRPC itself, because its callee may have come up meanwhile.
 """
 
 import asyncio
@@ -24,6 +27,7 @@ from souk.telemetry.logs import logger
 CONNECT_TIMEOUT = 1.0
 """The most seconds that a call waits for a connection, unless it waits for ready."""
 _AGAIN = CONNECT_TIMEOUT / 10
+_State = grpc.ChannelConnectivity
 _log = logger("rpc")
 
 LIMITS = (
@@ -34,23 +38,24 @@ LIMITS = (
 _OPTIONS = (
     *LIMITS,
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_TIMEOUT * 1_000)),  # what an attempt may take, despite its name
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
+    # Otherwise channels to one address share their attempts to connect, and so the pause after a failed one.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 class GrpcConnection:
-    """The gRPC channel to one address. With `apart` it shares no connection attempts with other channels.
+    """The gRPC channel to one address.
 
     Raises ConfigurationError while the files of `tls` cannot be used.
     """
 
-    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "", *, apart: bool = False) -> None:
+    def __init__(self, address: str, tls: MutualTls | None = None, service: str = "") -> None:
         self.address = address
-        # gRPC shares connection attempts among channels of one address; a failed attempt apart must not delay calls.
-        options: Sequence[tuple[str, int | str]] = (*_OPTIONS, ("grpc.use_local_subchannel_pool", int(apart)))
+        options: Sequence[tuple[str, int | str]] = _OPTIONS
         tls = None if socket_path(address) else tls
         self.stamp = None if tls is None else tls.stamp  # before the files are read: they may change meanwhile
         if tls is None:
@@ -67,15 +72,29 @@ class GrpcConnection:
             method = self._unary[path] = self.channel.unary_unary(path)
         return method
 
-    def is_ready(self) -> bool:
-        """Returns whether it is connected; starts to connect when it is not."""
-        return self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+    @property
+    def ready(self) -> bool:
+        """Whether it is connected."""
+        return self.channel.get_state() is _State.READY
 
-    async def wait_ready(self, patient: bool) -> bool:
-        """Waits until it is connected. Returns false when the attempt failed and the caller is not `patient`."""
-        while (state := self.channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
-            failing = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and not patient
-            if failing or state is grpc.ChannelConnectivity.SHUTDOWN:
+    @property
+    def idle(self) -> bool:
+        """Whether no attempt to connect is under way, or has failed: the next one begins when it is asked for."""
+        return self.channel.get_state() is _State.IDLE
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last attempt to connect has failed, and gRPC pauses before the next one."""
+        return self.channel.get_state() is _State.TRANSIENT_FAILURE
+
+    def connect(self) -> None:
+        """Begins to connect, unless it is connected or an attempt is under way."""
+        self.channel.get_state(try_to_connect=True)
+
+    async def wait_ready(self) -> bool:
+        """Waits for the end of the attempt that is under way, or begins now. Returns whether it is connected."""
+        while (state := self.channel.get_state(try_to_connect=True)) is not _State.READY:
+            if state in {_State.TRANSIENT_FAILURE, _State.SHUTDOWN}:
                 return False
             await self.channel.wait_for_state_change(state)
         return True
@@ -126,8 +145,7 @@ class GrpcTransport:
         """Waits until one of the addresses is connected."""
         while not self._closed:
             address = self._choose("", frozenset())
-            connection = self._connection(address) if address else None
-            if connection is not None and await connection.wait_ready(patient=False):
+            if address and await self._reached(address) is not None:
                 return
             await asyncio.sleep(_AGAIN)
 
@@ -140,14 +158,14 @@ class GrpcTransport:
     async def date(self, address: str, patience: float) -> str:
         """Asks an instance for its date, and waits `patience` seconds; empty if it does not answer.
 
-        Without a ready connection it makes one of its own, so that a failed attempt delays no call.
+        Without a ready connection it makes one of its own, which it closes again.
         """
         if self._closed:
             return ""
         kept = self._connections.get(address)
-        if kept is not None and kept.channel.get_state() is grpc.ChannelConnectivity.READY:
+        if kept is not None and kept.ready:
             return await self._date(kept, patience)
-        apart = self._usable(lambda: GrpcConnection(address, self._tls, self._service, apart=True))
+        apart = self._usable(lambda: GrpcConnection(address, self._tls, self._service))
         if apart is None:
             return ""
         try:
@@ -158,7 +176,7 @@ class GrpcTransport:
     async def _date(self, connection: GrpcConnection, patience: float) -> str:
         try:
             async with asyncio.timeout(patience):
-                if not await connection.wait_ready(False):
+                if not await connection.wait_ready():
                     return ""
                 made = connection.unary(ASKED.full_name)(b"", timeout=patience)
                 await made
@@ -170,7 +188,7 @@ class GrpcTransport:
         """Begins to connect to an instance, so that the first call does not wait for a connection."""
         connection = None if self._closed else self._connection(address)
         if connection is not None:
-            connection.is_ready()
+            connection.connect()
 
     def remaining(self, call: Call) -> float:
         """Returns the seconds until the call's deadline."""
@@ -185,19 +203,34 @@ class GrpcTransport:
         if not address:
             raise not_sent(f"no instance of {call.method.service} is known")
         connection = self._connection(address)
-        if connection is not None and connection.is_ready():
+        if connection is not None and connection.ready:
             return connection
         try:
             async with asyncio.timeout(remaining if call.wait_for_ready else min(remaining, CONNECT_TIMEOUT)):
+                connection = await self._reached(address)
                 while connection is None and call.wait_for_ready and not self._closed:
                     await asyncio.sleep(_AGAIN)
-                    connection = self._connection(address)
-                if connection is not None and await connection.wait_ready(call.wait_for_ready):
-                    return connection
+                    connection = await self._reached(address)
         except TimeoutError:
             if self.remaining(call) <= 0:
                 raise not_sent("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED) from None
-        raise not_sent(f"no connection to {call.method.service}")
+            connection = None
+        if connection is None:
+            raise not_sent(f"no connection to {call.method.service}")
+        return connection
+
+    async def _reached(self, address: str) -> GrpcConnection | None:
+        """Connects to an address. Returns None when an attempt failed that began after it was called."""
+        for _ in range(2):  # an attempt that is under way began before; when it fails, the next one begins after
+            connection = None if self._closed else self._connection(address)
+            if connection is None:
+                return None
+            begins_now = connection.idle
+            if await connection.wait_ready():
+                return connection
+            if begins_now:
+                return None
+        return None
 
     def _choose(self, instance: str, avoid: frozenset[str]) -> str:
         if instance:
@@ -208,7 +241,10 @@ class GrpcTransport:
         return fresh[self._turn % len(fresh)] if fresh else ""
 
     def _connection(self, address: str) -> GrpcConnection | None:
-        """Returns the connection to an address, ready or not; None while the certificates cannot be used."""
+        """Returns the connection to an address, ready or not, but not one of which the last attempt failed.
+
+        None while the certificates cannot be used.
+        """
         return self._usable(lambda: self._kept(address))
 
     def _usable(self, make: Callable[[], GrpcConnection]) -> GrpcConnection | None:
@@ -225,7 +261,7 @@ class GrpcTransport:
 
     def _kept(self, address: str) -> GrpcConnection:
         connection = self._connections.get(address)
-        if connection is not None and not self._outdated(connection):
+        if connection is not None and not (connection.failed or self._outdated(connection)):
             return connection
         fresh = GrpcConnection(address, self._tls, self._service)
         self._forget_unknown()
