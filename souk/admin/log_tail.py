@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 PIECE = 64 * 1024
-TURNED_OVER = ".1"
+_GAP = 2
+"""The numbers in a row that no file has, after which there are no more: one is free for a moment in each rotation."""
 _TIME = re.compile(r'"timestamp": ?"([^"]+)"')
 
 Line = tuple[str, str]
@@ -34,7 +35,7 @@ class LogLines:
 
     def _before(self, count: int) -> list[str]:
         """Gives the last lines of the log before this one, which was rotated when it was full."""
-        before = LogLines(self._path.with_name(self._path.name + TURNED_OVER))
+        before = LogLines(self._numbered(1))
         lines = before._last(count)
         before.close()
         return lines
@@ -54,15 +55,53 @@ class LogLines:
         return lines[-count:] if count else []
 
     def further(self) -> list[str]:
-        """Gives the whole lines that were written since the last call."""
+        """Gives the whole lines that were written since the last call, in the order in which they were written.
+
+        None is lost to a rotation while the rotated files are kept.
+        """
         if self._file is None:
             self._open()
+        # Looked up before the read: whoever writes to the next file writes no more to this one.
+        following = None if self._file is None else self._following(self._file)
         lines = self._read()
-        if self._file is not None and self._replaced(self._file):
+        while following is not None:
+            lines += self._unfinished()
             self.close()
-            self._open()
+            self._file = following
+            following = self._following(self._file)
             lines += self._read()
         return lines
+
+    def _following(self, file: BinaryIO) -> BinaryIO | None:
+        """Opens the file that was begun after this one; the same one if it was emptied. None while there is none."""
+        own = os.fstat(file.fileno())
+        while True:
+            number = self._number_of(own)
+            if number == 0 and own.st_size >= file.tell():
+                return None
+            following = _opened(self._numbered(max(number - 1, 0)))
+            if following is None:
+                return None
+            # Between the two steps there may have been a rotation: then it was another file.
+            if number <= 0 or self._number_of(own) == number:
+                return following
+            following.close()
+
+    def _number_of(self, own: os.stat_result) -> int:
+        """Gives the number of a file in its name, 0 for the one that is written; -1 if it is kept no longer."""
+        number = missing = 0
+        while missing < _GAP:
+            try:
+                if os.path.samestat(self._numbered(number).stat(), own):
+                    return number
+                missing = 0
+            except FileNotFoundError:
+                missing += 1
+            number += 1
+        return -1
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
 
     def close(self) -> None:
         """Closes the file; a later call reads from the beginning."""
@@ -71,10 +110,7 @@ class LogLines:
         self._file, self._rest = None, b""
 
     def _open(self) -> None:
-        try:
-            self._file = self._path.open("rb")
-        except FileNotFoundError:
-            self._file = None
+        self._file = _opened(self._path)
 
     def _read(self) -> list[str]:
         return [] if self._file is None else self._whole(self._rest + self._file.read())
@@ -85,13 +121,16 @@ class LogLines:
         self._rest = lines.pop()
         return [line.decode(errors="replace").rstrip("\r") for line in lines]
 
-    def _replaced(self, file: BinaryIO) -> bool:
-        """Tells whether the path names another file now, or the file was truncated."""
-        try:
-            now = self._path.stat()
-        except FileNotFoundError:
-            return False
-        return now.st_ino != os.fstat(file.fileno()).st_ino or now.st_size < file.tell()
+    def _unfinished(self) -> list[str]:
+        """Gives the end of a file to which no more is written, if it is no whole line."""
+        return [self._rest.decode(errors="replace")] if self._rest else []
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
 
 
 class Logs:
@@ -106,8 +145,13 @@ class Logs:
         return [line for _, line in heapq.merge(*found, key=lambda timed: timed[0])]
 
     def further(self, paths: Sequence[tuple[str, Path]]) -> list[Line]:
-        """Gives the lines written to each log since the last call; a log that is new is read from its beginning."""
-        return [(name, line) for name, path in paths for line in self._of(name, path).further()]
+        """Gives the lines written to each log since the last call; a log that is new is read from its beginning.
+
+        A log of an earlier call is read even if it is not among `paths` any more: a process writes last as it ends.
+        """
+        for name, path in paths:
+            self._of(name, path)
+        return [(name, line) for name, log in self._logs.items() for line in log.further()]
 
     def close(self) -> None:
         """Closes the files."""

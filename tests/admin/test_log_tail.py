@@ -1,7 +1,9 @@
 """The last lines of a log, and those that follow."""
 
+import os
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -75,6 +77,114 @@ def test_a_log_that_is_turned_over(path: Path) -> None:
     assert log.further() == ["three", "after the turn"]
     journal.close()
     log.close()
+
+
+class WrittenMeanwhile(type(Path())):  # type: ignore[misc]
+    """A path of which the file is written to and rotated at the moment at which somebody looks at it."""
+
+    journal: Journal | None = None
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        journal, self.journal = self.journal, None
+        if journal is not None:
+            journal.write([b"late"])
+            journal.write([b"after the turn"])
+        return super().stat(follow_symlinks=follow_symlinks)
+
+
+def test_a_log_that_is_turned_over_while_it_is_read(path: Path) -> None:
+    journal = Journal(path, full=15, kept=1)
+    journal.write([b"one"])
+    watched = WrittenMeanwhile(path)
+    log = LogLines(watched)
+    assert log.last(1) == ["one"]
+    watched.journal = journal
+    assert [*log.further(), *log.further()] == ["late", "after the turn"]
+    journal.close()
+    log.close()
+
+
+@pytest.mark.parametrize("turns", [2, 3, 5])
+def test_a_log_that_is_turned_over_more_than_once(path: Path, turns: int) -> None:
+    journal = Journal(path, full=8, kept=5)
+    journal.write([b"old"])
+    log = LogLines(path)
+    assert log.last(1) == ["old"]
+    lines = [f"turn {number}" for number in range(turns)]
+    for line in lines:
+        journal.write([line.encode()])
+    assert log.further() == lines
+    assert log.further() == []
+    journal.write([b"then"])
+    assert log.further() == ["then"]
+    journal.close()
+    log.close()
+
+
+def test_a_log_of_which_the_next_file_is_not_there_yet(path: Path) -> None:
+    path.write_text("one\n")
+    log = LogLines(path)
+    log.last(1)
+    with path.open("a") as more:
+        more.write("two\n")
+    path.rename(path.with_name("order-1.log.1"))
+    assert log.further() == ["two"]
+    path.write_text("three\n")
+    assert log.further() == ["three"]
+    log.close()
+
+
+def test_a_log_that_is_replaced_by_one_that_was_kept_no_longer(path: Path) -> None:
+    path.write_text("one\n")
+    log = LogLines(path)
+    log.last(1)
+    path.unlink()
+    path.write_text("two\n")
+    assert log.further() == ["two"]
+    log.close()
+
+
+def test_an_unfinished_line_at_the_end_of_a_file_is_given_when_it_is_turned_over(path: Path) -> None:
+    path.write_text("one\nunfini")
+    log = LogLines(path)
+    assert log.last(1) == ["one"]
+    path.rename(path.with_name("order-1.log.1"))
+    path.write_text("three\n")
+    assert log.further() == ["unfini", "three"]
+    log.close()
+
+
+def test_no_line_is_lost_while_a_log_is_turned_over_all_the_time(path: Path) -> None:
+    lines = [f"line {number}" for number in range(3_000)]
+    journal = Journal(path, full=200, kept=300)
+    journal.write([b"begin"])
+    log = LogLines(path)
+    log.last(1)
+
+    def write() -> None:
+        for line in lines:
+            journal.write([line.encode()])
+
+    writer = Thread(target=write)
+    writer.start()
+    read: list[str] = []
+    while writer.is_alive():
+        read += log.further()
+    read += log.further()
+    assert read == lines
+    journal.close()
+    log.close()
+
+
+def test_the_last_lines_of_a_process_that_has_left(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("one\n")
+    logs = Logs()
+    logs.last([("a", path)], 10)
+    with path.open("a") as more:
+        more.write("goodbye\n")
+    assert logs.further([]) == [("a", "goodbye")]
+    logs.close()
 
 
 def test_the_lines_before_a_turn_are_among_the_last(path: Path) -> None:
