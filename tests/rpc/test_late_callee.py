@@ -24,7 +24,7 @@ from souk.rpc.tls import Certificates, MutualTls
 from souk.testing.certificates import Authority
 from souk.testing.probe import probe_pb2 as pb
 from souk.testing.probe.probe_pb2_grpc import ProbeStub
-from souk.testing.rpc_probe import Probe, tokens
+from souk.testing.rpc.probe import Probe, tokens
 
 if TYPE_CHECKING:
     from souk.testing.probe.probe_pb2_grpc import ProbeAsyncStub
