@@ -36,6 +36,20 @@ async def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatc
         await open_registry("dns://127.0.0.1/d", SystemClock())
 
 
+@pytest.mark.parametrize(("scheme", "name"), [("consul", "Consul"), ("eureka", "Eureka")])
+async def test_a_registry_of_hosts_and_ports_refuses_a_socket_and_says_what_to_do(scheme: str, name: str) -> None:
+    registry = await open_registry(f"{scheme}://127.0.0.1:1", SystemClock())
+    try:
+        with pytest.raises(ConfigurationError, match=f"{name} holds hosts and ports, .* set SOUK_HOST") as raised:
+            await registry.register(Instance("order", "order-1", "unix:/run/souk/order.sock"))
+        assert "\n" not in str(raised.value)
+        registration = await registry.register(Instance("order", "order-1", "127.0.0.1:1"))
+        with pytest.raises(ConfigurationError, match=f"{name} holds hosts and ports"):
+            await registration.update(Instance("order", "order-1", "unix:/run/souk/order.sock"))
+    finally:
+        await registry.close()
+
+
 async def test_a_path_that_is_too_long_for_a_socket() -> None:
     with pytest.raises(ConfigurationError, match="longer than 100 bytes"):
         async with serving_registry(Path("/tmp") / ("x" * LONGEST_PATH)):

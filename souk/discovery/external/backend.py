@@ -9,10 +9,21 @@ from souk.discovery.diff import Memory
 from souk.discovery.external.leases import LeaseBackend, LeasedRegistration, RegistryAway
 from souk.discovery.registry import Change, Instance, checked
 from souk.discovery.watch_fanout import Tell, Watches
+from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
+from souk.kernel.errors import ConfigurationError
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 """The errors that reading a JSON answer raises when it has not the expected form."""
+
+
+def require_port(instance: Instance, registry: str) -> None:
+    """Raises ConfigurationError for an instance at a socket, for a registry that holds hosts and ports alone."""
+    if socket_path(instance.address):
+        raise ConfigurationError(
+            f"{registry} holds hosts and ports, and {instance.id} takes calls at {instance.address}: set SOUK_HOST to "
+            "the address at which others reach it, or set SOUK_REGISTRY to unix:PATH, a registry that holds sockets"
+        )
 
 
 class WatchFeed:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote
 
-from souk.discovery.external.backend import BackedRegistry, WatchFeed
+from souk.discovery.external.backend import BackedRegistry, WatchFeed, require_port
 from souk.discovery.external.http_api import CALL, Api
 from souk.discovery.external.labels import CLAIM, labelled, labels
 from souk.discovery.external.leases import RegistryAway
@@ -43,7 +43,8 @@ class ConsulBackend:
         self.grace = options.lease + options.settle
 
     def check(self, instance: Instance) -> None:
-        """Raises ConfigurationError for more text than Consul holds, which is less than the port allows."""
+        """Raises ConfigurationError for a socket, and for more text than Consul holds, which the port allows."""
+        require_port(instance, "Consul")
         held = labels(instance, "")
         if len(held) > MOST_LABELS:
             raise ConfigurationError(f"Consul holds {MOST_LABELS} texts of an instance, and {instance.id} has more")

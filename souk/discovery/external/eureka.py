@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote
 
-from souk.discovery.external.backend import BackedRegistry, WatchFeed
+from souk.discovery.external.backend import BackedRegistry, WatchFeed, require_port
 from souk.discovery.external.http_api import Api
 from souk.discovery.external.labels import CLAIM, labelled, labels
 from souk.discovery.external.url_options import UrlOptions, options_of
@@ -43,7 +43,8 @@ class EurekaBackend:
         self._confirmed = False
 
     def check(self, instance: Instance) -> None:
-        """Accepts every instance: Eureka holds all that the port allows."""
+        """Raises ConfigurationError for an instance at a socket, which the port allows."""
+        require_port(instance, "Eureka")
 
     async def announce(self, claim: str, instance: Instance, healthy: bool) -> None:
         """Registers the instance, or changes its data."""
