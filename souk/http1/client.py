@@ -170,6 +170,19 @@ class _Connection(asyncio.Protocol):
             self.reusable = self._reader.keep_alive and not self._reader.surplus
             self._answer.set_result((self._reader.status, bytes(self._reader.body)))
 
+    def eof_received(self) -> None:
+        if self._answer is not None and not self._answer.done() and self._reader.until_close and self._closed_by_server:
+            self._answer.set_result((self._reader.status, bytes(self._reader.body)))
+
+    @property
+    def _closed_by_server(self) -> bool:
+        """Whether the end is the server's own: over TLS it says so, and an end without that may be anybody's."""
+        tls = self._transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or tls.read(1) == b""
+        except ssl.SSLError:
+            return False
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
         if self._answer is not None and not self._answer.done():

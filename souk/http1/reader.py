@@ -194,6 +194,12 @@ class ResponseReader(Reader):
         super()._clear()
         self.status = 0
 
+    @property
+    def until_close(self) -> bool:
+        """Whether the body lasts until the server closes the connection (RFC 9112, 6.3, item 8)."""
+        framed = self.header(b"content-length") is not None or self.header(b"transfer-encoding") is not None
+        return self.in_body and not (self.complete or framed)
+
     def on_headers_complete(self) -> None:
         if not self.surplus:
             self.status = self._parser.get_status_code()
