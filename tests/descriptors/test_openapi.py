@@ -196,6 +196,14 @@ def _sample_schema(*, request: bool) -> Any:
     )
 
 
+@pytest.mark.parametrize("keys", [("child_name", ""), ("", "child_name")])
+def test_requests_that_differ_in_the_field_of_the_key_alone_have_schemas_of_their_own(keys: tuple[str, str]) -> None:
+    schemas = Schemas({})
+    for key in keys:
+        name = schemas.request(Child.DESCRIPTOR, key=key)["$ref"].rpartition("/")[2]
+        assert ("maxLength" in schemas.components[name]["properties"]["childName"]) == bool(key)
+
+
 REQUEST, ANSWER = _sample_schema(request=True), _sample_schema(request=False)
 _leaf = st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=4) | st.just("RED")
 _value = st.recursive(

@@ -45,7 +45,7 @@ class Schemas:
     def __init__(self, comments: Comments) -> None:
         self.components: dict[str, Schema] = {}
         self._comments = comments
-        self._names: dict[tuple[str, bool, frozenset[str]], str] = {}
+        self._names: dict[tuple[str, bool, frozenset[str], str], str] = {}
 
     def answer(self, message: Descriptor) -> Schema:
         """Returns a reference to the schema of an answer."""
@@ -77,7 +77,7 @@ class Schemas:
     ) -> Schema:
         if message.full_name in _WELL_KNOWN or is_wrapper(message):
             return _well_known(message)
-        identity = (message.full_name, request, elsewhere)
+        identity = (message.full_name, request, elsewhere, key)
         if identity not in self._names:
             name = self._names[identity] = self._free_name(message, request=request)
             self.components[name] = {}
