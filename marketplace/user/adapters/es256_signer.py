@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Iterable
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -13,7 +14,7 @@ CURVE = "P-256"
 
 
 class Es256Signer:
-    """Makes keys and signs claims. Keys are parsed once; there are never more than a few."""
+    """Makes keys and signs claims. Keys are parsed once, and kept until `keep_only` is called without them."""
 
     def __init__(self) -> None:
         self._parsed: dict[str, ECKey] = {}
@@ -23,6 +24,11 @@ class Es256Signer:
         kid = secrets.token_hex(8)
         jwk = ECKey.generate_key(CURVE).as_dict(private=True)
         return SigningKey(kid, json.dumps(jwk), signs_from)
+
+    def keep_only(self, keys: Iterable[SigningKey]) -> None:
+        """Forgets all other private keys."""
+        kept = {key.kid for key in keys}
+        self._parsed = {kid: parsed for kid, parsed in self._parsed.items() if kid in kept}
 
     def public(self, key: SigningKey) -> dict[str, str]:
         """Returns the public half of a key as a JSON Web Key (RFC 7517)."""

@@ -7,7 +7,10 @@ from marketplace.user.domain.signing import Rotation, SigningKey, forgettable, n
 
 
 async def rotate_keys(deps: Deps) -> Sequence[SigningKey]:
-    """Rotates the keys if that is due, and returns the present keys. May be called at any time, by any replica."""
+    """Rotates the keys if that is due, and returns the present keys. May be called at any time, by any replica.
+
+    This process then keeps no private key in memory that is no longer among them.
+    """
 
     def plan(known: Sequence[SigningKey]) -> Rotation:
         now = deps.clock.now()
@@ -15,4 +18,6 @@ async def rotate_keys(deps: Deps) -> Sequence[SigningKey]:
         add = () if start is None else (deps.signer.make_key(start),)
         return Rotation(add, forgettable(known, now, deps.schedule))
 
-    return await deps.keys.rotate(plan)
+    keys = await deps.keys.rotate(plan)
+    deps.signer.keep_only(keys)
+    return keys

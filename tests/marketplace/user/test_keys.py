@@ -75,6 +75,24 @@ async def test_a_key_goes_through_its_life(
     assert await published(user) == both[1:]
 
 
+async def test_a_key_whose_tokens_have_all_expired_leaves_the_memory(
+    user: UserServicer, parts: ServiceParts, mina: pb.User, clock: FakeClock
+) -> None:
+    for _ in range(3):
+        await keep_house(parts)
+        await signs(user)
+        clock.advance(MONTH)
+        await keep_house(parts)
+        await signs(user)
+        clock.advance(2 * HOUR)
+        await keep_house(parts)
+        await keep_house(parts)
+        clock.advance(30)
+        kids = await published(user)
+        assert len(kids) == 1
+        assert set(user._deps.signer._parsed) == set(kids)
+
+
 async def test_replicas_agree_on_the_first_key(tmp_path: Path, clock: FakeClock, passwords: Any) -> None:
     async with service_host(service, tmp_path, clock=clock) as host:
         servicers: list[Any] = [(await build(host, passwords)).servicer for _ in range(3)]
