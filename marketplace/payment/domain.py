@@ -9,7 +9,7 @@ from enum import Enum
 
 from cachetools import FIFOCache
 
-from souk.sdk import StateMachine
+from souk.sdk import StateMachine, whole_number
 
 MAX_MONEY = 2**53 - 1
 """The largest integer that a JSON number holds exactly."""
@@ -24,6 +24,7 @@ MOST_REFUSED = 20
 REFUSED_SPAN = 60.0
 """Seconds within which refused tries count."""
 _MOST_CUSTOMERS = 10_000
+_MOST_ATTEMPTS = 2**31 - 1
 
 
 class Status(Enum):
@@ -238,7 +239,7 @@ def attempt_key(name: str, attempt: int) -> str:
 def attempt_of(key: str) -> tuple[str, int]:
     """Returns the id and the attempt of a provider's key."""
     name, _, attempt = key.partition("/")
-    return name, int(attempt) if attempt.isascii() and attempt.isdigit() else 0
+    return name, whole_number(attempt, _MOST_ATTEMPTS) or 0
 
 
 def wallet_account(user_id: str) -> str:

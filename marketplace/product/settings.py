@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from souk.sdk import CacheSettings, ConfigurationError, Setting
+from souk.sdk import CacheSettings, ConfigurationError, Setting, whole_number
 
 SETTINGS = (
     Setting(
@@ -27,6 +27,7 @@ class ProductSettings:
 def read_settings(values: Mapping[str, str]) -> ProductSettings:
     """Reads the settings; raises ConfigurationError for an invalid size."""
     text = values.get("cache_mb", str(_DEFAULT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise ConfigurationError(f"product: cache_mb must be megabytes, 1 to {_MOST}, not {text!r}")
-    return ProductSettings(cache=CacheSettings(octets=int(text) * _MEGABYTE))
+    megabytes = whole_number(text, _MOST)
+    if not megabytes:
+        raise ConfigurationError(f"product: cache_mb must be megabytes, 1 to {_MOST}, not {text[:20]!r}")
+    return ProductSettings(cache=CacheSettings(octets=megabytes * _MEGABYTE))

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from marketplace.user.domain.signing import Schedule
-from souk.sdk import MICROSECONDS, ConfigurationError, Setting
+from souk.sdk import MICROSECONDS, ConfigurationError, Setting, whole_number
 
 _MINUTE = 60
 _HOUR = 3_600
+_MOST = 999_999_999
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
     {
@@ -71,6 +72,7 @@ def read_settings(values: Mapping[str, str]) -> UserSettings:
 
 
 def _number(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not int(text[:10]) > 0 or len(text) > 9:
+    number = whole_number(text, _MOST)
+    if not number:
         raise ConfigurationError(f"user setting {name} must be a whole number from 1, not {text[:20]!r}")
-    return int(text)
+    return number

@@ -12,10 +12,13 @@ from typing import Any
 import httptools
 
 from souk.http1.framing import fault
+from souk.kernel.whole_numbers import whole_number
 
 HEAD_LIMIT = 65_536
 """The most octets of a message's head, with names and punctuation; also of anything else outside the body."""
 _HEADERS = 256
+_MOST_OCTETS = 2**64 - 1
+"""What the parser can count."""
 _SLICE = 16 * 1024
 """The number of octets that are parsed at a time; the limits are checked after each slice."""
 
@@ -109,8 +112,8 @@ class Reader:
     def expected(self) -> None:
         """Raises BodyTooLarge if the message announces a body over the limit."""
         announced = self.header(b"content-length")
-        if announced is not None and int(announced) > self._limit:
-            raise BodyTooLarge(int(announced))
+        if announced is not None and whole_number(announced, self._limit) is None:
+            raise BodyTooLarge(whole_number(announced, _MOST_OCTETS) or _MOST_OCTETS)
 
     # Called by httptools.
 

@@ -31,6 +31,7 @@ from souk.kernel.key_locks import KeyLocks
 from souk.kernel.paging import SHARED_LIST, PageAsked, page_of, page_size_of
 from souk.kernel.state_machine import StateMachine
 from souk.kernel.status_codec import decode_status
+from souk.kernel.whole_numbers import whole_number
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
@@ -143,6 +144,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "page_size_of",
     "private_files",
     "to_datetime",
+    "whole_number",
     # Telemetry
     "Collector",
     "MeasuredAtScrape",

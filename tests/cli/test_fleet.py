@@ -135,7 +135,9 @@ async def test_scale(fleet: FakeFleet, order: FakeProcess) -> None:
     ).out == "inventory: 2 processes once `souk start inventory` starts it\n"
 
 
-@pytest.mark.parametrize("text", ["order", "order=0", "order=x", "=3", "order=-1", "order=99999"])
+@pytest.mark.parametrize(
+    "text", ["order", "order=0", "order=x", "=3", "order=-1", "order=99999", f"order={'9' * 5_000}"]
+)
 async def test_scale_of_what_is_no_number_is_refused_at_once(fleet: FakeFleet, text: str) -> None:
     ended = await souk(fleet, "scale", text)
     assert ended.status == 2

@@ -276,3 +276,11 @@ async def test_a_client_that_goes_away_while_sending_is_not_served(world: Any) -
     response = await world.client.send("POST", ORDERS, b'{"items"', token=world.token(), leave=True)
     assert response.status == 0
     assert world.services.count("PlaceOrder") == 0
+
+
+async def test_a_length_may_begin_with_any_number_of_zeros(world: Any) -> None:
+    for octets, status in ((len(json.dumps(ORDER)), 201), (LIMIT + 1, 413)):
+        headers = [("content-length", "0" * 5_000 + str(octets)), ("content-type", "application/json")]
+        body = [json.dumps(ORDER).encode(), b""]
+        response = await world.send("POST", ORDERS, body, token=world.token(), headers=headers)
+        assert response.status == status

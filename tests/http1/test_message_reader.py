@@ -2,7 +2,7 @@
 
 import pytest
 
-from souk.http1.reader import HEAD_LIMIT, HeadTooLarge, Reader, RequestReader, ResponseReader
+from souk.http1.reader import HEAD_LIMIT, BodyTooLarge, HeadTooLarge, Reader, RequestReader, ResponseReader
 
 START = {
     RequestReader: b"POST /x HTTP/1.1\r\nhost: x\r\n",
@@ -54,3 +54,14 @@ def test_an_answer_has_begun_with_its_interim_answer() -> None:
     assert reader.feed(b"HTTP/1.1 204 No Content\r\n\r\n")
     reader.next()
     assert not reader.began
+
+
+@KINDS
+@pytest.mark.parametrize("zeros", [0, 5_000])
+def test_a_length_is_read_whatever_zeros_it_begins_with(kind: type[RequestReader | ResponseReader], zeros: int) -> None:
+    short, long = (kind(len(BODY)) for _ in range(2))
+    for reader, octets in ((short, len(BODY)), (long, len(BODY) + 1)):
+        reader.feed(START[kind] + b"content-length: " + b"0" * zeros + b"%d\r\n\r\n" % octets)
+    short.expected()
+    with pytest.raises(BodyTooLarge, match=f"a body of {len(BODY) + 1} octets"):
+        long.expected()

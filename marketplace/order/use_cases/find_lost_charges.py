@@ -14,7 +14,7 @@ from functools import partial
 from marketplace.order.deps import Deps
 from marketplace.order.domain import Order, Status
 from marketplace.order.ports import StandingCharge
-from souk.sdk import CallFailed, Transaction, acting_as
+from souk.sdk import CallFailed, Transaction, acting_as, whole_number
 
 AT_ONCE = 100
 """Charges on one page."""
@@ -52,8 +52,8 @@ class Lost:
 
 def loss_of(order: Order, charge: StandingCharge) -> Loss | None:
     """Tells why a charge belongs to no order; None if it pays for the order or its saga still runs."""
-    attempt = _attempt(charge)
-    if not 1 <= attempt <= order.attempt:
+    attempt = _attempt(order, charge)
+    if not attempt:
         return Loss.UNKNOWN
     if charge.payment_id == order.payment_id:
         return Loss.CANCELLED if order.status is Status.CANCELLED else None
@@ -61,11 +61,11 @@ def loss_of(order: Order, charge: StandingCharge) -> Loss | None:
     return None if under_way else Loss.ENDED
 
 
-def _attempt(charge: StandingCharge) -> int:
-    """Returns the attempt in the key of a saga's step; 0 for any other key."""
+def _attempt(order: Order, charge: StandingCharge) -> int:
+    """Returns the attempt in the key of a saga's step; 0 for any other key, and for an attempt that the order lacks."""
     order_id, _, rest = charge.key.partition(":")
     attempt = rest.partition(":")[0]
-    return int(attempt) if order_id == charge.order_id and attempt.isdecimal() else 0
+    return (whole_number(attempt, order.attempt) or 0) if order_id == charge.order_id else 0
 
 
 @dataclass(slots=True)

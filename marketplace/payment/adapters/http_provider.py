@@ -125,15 +125,21 @@ def _refund(body: Any) -> RefundVerdict:
         raise ProviderSilent("the card provider sent an answer that cannot be read") from error
 
 
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError("not a whole number")
+    return value
+
+
 def _charges(body: Any) -> list[ProviderCharge]:
     try:
         return [
             ProviderCharge(
                 key=str(one["key"]),
-                amount=int(one["amount"]),
+                amount=_whole(one["amount"]),
                 currency=str(one["currency"]),
                 verdict=Verdict(one["status"]),
-                refunded=int(one["refunded"]),
+                refunded=_whole(one["refunded"]),
             )
             for one in body["charges"]
         ]

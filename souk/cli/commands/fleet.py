@@ -12,6 +12,7 @@ from souk.admin.process_status import STOPPED
 from souk.cli.group import example
 from souk.cli.operating import DATA, LONG, PATIENCE, operate
 from souk.cli.output.terminal import say
+from souk.kernel.whole_numbers import whole_number
 from souk.supervisor.capacity import MOST_REPLICAS
 
 _Fleet: TypeAlias = "fleet_pb2_grpc.FleetAsyncStub"
@@ -30,9 +31,10 @@ class Count(click.ParamType[tuple[str, int]]):
         if isinstance(value, tuple):
             return value
         service, equals, count = str(value).partition("=")
-        if not (service and equals and count.isascii() and count.isdecimal()) or not 1 <= int(count) <= MOST_REPLICAS:
+        number = whole_number(count, MOST_REPLICAS)
+        if not (service and equals and number):
             self.fail(f"{value!r} must read SERVICE=N, N from 1 to {MOST_REPLICAS}, as in order=3", param, ctx)
-        return service, int(count)
+        return service, number
 
 
 @click.command(

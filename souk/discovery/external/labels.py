@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from souk.discovery.registry import HEAVIEST, Instance
+from souk.kernel.whole_numbers import whole_number
 
 CLAIM = "souk-claim"
 """The key that names the registration that wrote a map; it also shows that Souk wrote the map."""
@@ -26,14 +27,14 @@ def labelled(service: str, id: str, address: str, found: Mapping[str, str], weig
     """Returns the instance for a map. A map that Souk did not write is read as far as it has the same names."""
     ours = CLAIM in found
     metadata = {_plain(name) if ours else name: str(text) for name, text in found.items() if name not in _OWN}
-    weight_text = found.get("weight", "")
+    given = whole_number(found.get("weight", ""), 2**31)
     return Instance(
         service=service,
         id=id,
         address=address,
         version=found.get("version", ""),
         zone=found.get("zone", ""),
-        weight=max(1, min(HEAVIEST, int(weight_text) if weight_text.isdecimal() else weight)),
+        weight=max(1, min(HEAVIEST, weight if given is None else given)),
         metadata=metadata,
     )
 

@@ -9,6 +9,7 @@ from souk.gateway.http.client_address import client_address
 from souk.gateway.http.problem import Problem, invalid
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import SoukError, Violation
+from souk.kernel.whole_numbers import whole_number
 from souk.telemetry.traces import child_of
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -106,7 +107,7 @@ class Request:
         length = self.header(b"content-length")
         if length and not (length.isascii() and length.isdigit()):
             raise invalid([Violation("Content-Length", "must be one number")])
-        if length and int(length) > limit:
+        if length and whole_number(length, limit) is None:
             raise self._too_large()
         return await self._read(limit)
 

@@ -23,6 +23,7 @@ SOUK_RESILIENCE names a TOML file, which changes them for all callees (`default`
 """
 
 import asyncio
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -98,7 +99,7 @@ def read_resilience(path: Path | None) -> Resilience:
         return Resilience()
     try:
         tables = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"SOUK_RESILIENCE: {path} cannot be read ({error})") from None
     try:
         default = _protection(Protection(), tables.pop(DEFAULT, {}), DEFAULT)
@@ -179,7 +180,7 @@ def _whole(value: Any, path: str) -> int:
 
 
 def _number(value: Any, path: str) -> float:
-    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+    if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:
         raise ValueError(f"{path} must be a number from 0")
     return float(value)
 

@@ -4,11 +4,12 @@ import re
 import string
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from souk.discovery.external.labels import labelled, labels
-from souk.discovery.registry import Instance
+from souk.discovery.registry import HEAVIEST, Instance
 
 NAME = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=20)
 TEXT = st.text(max_size=20)
@@ -42,3 +43,8 @@ def test_what_others_wrote_is_taken_as_it_is() -> None:
     assert labelled("order", "a", "127.0.0.1:1", {"weight": "99999"}) == replace(
         instance, zone="", weight=1_000, metadata={}
     )
+
+
+@pytest.mark.parametrize(("weight", "read"), [("0", 1), ("7", 7), ("9" * 8, HEAVIEST), ("9" * 5_000, 3), ("٣", 3)])
+def test_a_weight_is_read_whatever_others_wrote(weight: str, read: int) -> None:
+    assert labelled("order", "a", "127.0.0.1:1", {"weight": weight}, weight=3).weight == read

@@ -225,3 +225,10 @@ async def test_the_service_looks_by_itself(tmp_path: Path, monkeypatch: pytest.M
                 counted = sum(each.value for each in samples if each.labels.get("kind") == "unknown")
         task.cancel()
     assert (request.key, request.order_id) == (payment.charge.key, payment.charge.order_id)
+
+
+async def test_a_key_with_an_endless_attempt_is_of_no_attempt(shop: Shop, finding: Finding) -> None:
+    order = await placed(shop)
+    key = f"{order.id}:{'9' * 5_000}:charge-payment"
+    shop.others.charged[key] = "captured"
+    assert await finding.check() == {Loss.UNKNOWN: 1}

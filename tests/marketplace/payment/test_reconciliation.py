@@ -187,3 +187,9 @@ async def test_a_charge_stands_for_order_once_it_is_old_enough(compared: Reconci
     desk.clock.advance(1)
     (charge,) = (await desk.call("ListOrderCharges", request, "")).charges
     assert (charge.key, charge.order_id) == ("k", "O-1")
+
+
+@pytest.mark.parametrize("key", ["PAY-lost/" + "9" * 5_000, "PAY-lost/x", "PAY-lost/\N{SUPERSCRIPT TWO}"])
+async def test_a_charge_of_another_program_s_key_is_without_a_payment(compared: Reconciling, key: str) -> None:
+    await compared.desk.bank.charge(key, "tok_visa", 900, "EUR")
+    assert await compared.check() == {Difference.UNKNOWN: 1}

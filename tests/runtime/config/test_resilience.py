@@ -62,6 +62,8 @@ def test_the_textbook_is_a_preset(tmp_path):
         ("[payment.bulkhead]\nrunning = true\n", "payment.bulkhead.running"),
         ("payment = 3\n", "payment must be a table"),
         ("[payment\n", "cannot be read"),
+        (f"[payment.breaker]\nopen_for = {'9' * 5_000}\n", "cannot be read"),
+        (f"[payment.breaker]\nslow_after = {'9' * 400}\n", "payment.breaker.slow_after must be a number"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(tmp_path, text, said):
