@@ -82,16 +82,32 @@ async def serving(
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
     answers = asyncio.create_task(server.answers.wait())
     watching = asyncio.create_task(server.connections.watch())
+    async with _ending(answers, watching):
+        try:
+            await asyncio.wait({task, answers}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+                raise RuntimeError("the gateway's server ended before it answered")
+            yield task
+        finally:
+            await _end(server, task, LAME_DUCK if shared else LAST_CALLS)
+
+
+@asynccontextmanager
+async def _ending(*tasks: "asyncio.Task[Any]") -> AsyncIterator[None]:
+    """Ends tasks when the block ends, however it ends."""
     try:
-        await asyncio.wait({task, answers}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-            raise RuntimeError("the gateway's server ended before it answered")
-        yield task
+        yield
     finally:
-        answers.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(server: _Server, task: "asyncio.Task[None]", last_calls: float) -> None:
+    try:
         if not task.done():
-            await server.leave(LAME_DUCK if shared else LAST_CALLS)
+            await server.leave(last_calls)
+    finally:  # also when that is cancelled: the task would go on for ever
         server.should_exit = True
         await task
-        watching.cancel()
