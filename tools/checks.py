@@ -1,6 +1,6 @@
 """Runs the stages of `make test`, `make test-engines` and `make test-full`, each with a line for its time.
 
-python tools/checks.py test        formats, lint, types, floors, contracts, tests
+python tools/checks.py test        formats, lint, types, imports, contracts, tests
 python tools/checks.py engines     the tests that need real engines, which tools/engines.py brings
 python tools/checks.py full        the tests that take long
 """
@@ -24,7 +24,7 @@ STATIC: tuple[Stage, ...] = (
     ("format", (str(BIN / "ruff"), "format", "--check", ".")),
     ("lint", (str(BIN / "ruff"), "check", ".")),
     ("types", (str(BIN / "mypy"),)),
-    ("floors", (str(BIN / "lint-imports"),)),
+    ("imports", (str(BIN / "lint-imports"),)),
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
 )
 """Stages that change nothing, and so run concurrently."""
