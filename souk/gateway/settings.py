@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
+GATEWAY_SERVICE = "gateway"
+"""The gateway's name as a service: in calls, in the registry, and in commands."""
 MEBIBYTE = 1024 * 1024
 
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
-from souk.gateway.settings import GatewaySettings
+from souk.gateway.settings import GATEWAY_SERVICE, GatewaySettings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
@@ -14,7 +14,6 @@ from souk.runtime.process.ops_http import Readiness
 from souk.runtime.service import App
 from souk.telemetry.traffic import Traffic
 
-NAME = "gateway"
 """The gateway's name as a caller of services."""
 
 
@@ -29,7 +28,7 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
     try:
         return Gateway(
             contracts=contracts,
-            channel_of=calls.of(NAME),
+            channel_of=calls.of(GATEWAY_SERVICE),
             issuer=app.token_issuer,
             settings=GatewaySettings(
                 title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies, metrics=settings.demo

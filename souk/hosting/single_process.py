@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from souk.admin.servicers.process import Inspected, controlling
+from souk.gateway.settings import GATEWAY_SERVICE
 from souk.hosting.assembly import Subscriptions, assembled, secret_of
-from souk.hosting.gateway_app import NAME, DrainingApp, gateway
+from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import has_room, is_same
@@ -78,7 +79,7 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         metrics = await stack.enter_async_context(
             scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
         )
-        inspected = _inspected(NAME, calls, draining.traffic, settings, clock, metrics)
+        inspected = _inspected(GATEWAY_SERVICE, calls, draining.traffic, settings, clock, metrics)
         await stack.enter_async_context(controlling(settings.control, inspected))
         await stack.enter_async_context(
             serving(draining, listener, settings.drain, shared=shared, limits=settings.http_limits)

@@ -4,6 +4,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 UNIX = "unix:"
+LOOPBACK = "127.0.0.1"
+"""The address at which only this machine can reach a process."""
+FREE_PORT = f"{LOOPBACK}:0"
+"""Asks for any free port of this machine."""
+ON_LOOPBACK = frozenset({LOOPBACK, "::1", "localhost"})
+"""Hosts that only this machine can reach."""
 LONGEST_PATH = 107
 """Octets that the path of a unix socket may have on Linux (unix(7))."""
 

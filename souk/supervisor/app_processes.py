@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from souk.admin.process_status import EMULATOR, GATEWAY, SERVICE
+from souk.gateway.settings import GATEWAY_SERVICE
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
@@ -58,7 +59,7 @@ class AppProcesses:
             *(self._emulator(one) for one in self._emulators),
             *(self._service(service.name, wanted[service.name]) for service in self._app.services),
         ]
-        gateway = self._gateway(wanted[GATEWAY])
+        gateway = self._gateway(wanted[GATEWAY_SERVICE])
         for replica_set in (*replica_sets, gateway):
             self._fleet.add(replica_set)
         for replica_set in replica_sets:
@@ -89,10 +90,10 @@ class AppProcesses:
         public = self._launch.public
         own = {"LISTEN_FD": str(public)}
         return ReplicaSet(
-            GATEWAY,
+            GATEWAY_SERVICE,
             GATEWAY,
             replicas,
-            lambda number: self._serving(GATEWAY, GATEWAY, number, own, public),
+            lambda number: self._serving(GATEWAY_SERVICE, GATEWAY, number, own, public),
             self._context,
         )
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import meant
 from souk.runtime.service import Service
 
-GATEWAY = "gateway"
 MOST_REPLICAS = 64
 """Processes of one service on one machine; a larger number is taken for a typing error."""
 ROOM = 16
@@ -24,7 +24,7 @@ def replicas(services: Iterable[Service], scale: Mapping[str, int]) -> dict[str,
 
     Raises ConfigurationError, in one line, for an unknown service, with the nearest name, and for a wrong number.
     """
-    wanted = {service.name: 1 for service in services} | {GATEWAY: 1}
+    wanted = {service.name: 1 for service in services} | {GATEWAY_SERVICE: 1}
     for name, count in scale.items():
         require_known(name, wanted)
         require_count(count)

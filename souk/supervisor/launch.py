@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import LOOPBACK, PREFIX, Settings
+from souk.runtime.config.settings import PREFIX, Settings
 from souk.runtime.data.directory import make
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command

@@ -7,6 +7,8 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from souk.kernel.addresses import LOOPBACK
+
 _PATIENCE = 20.0
 _MOST = 65_536
 _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, 0 s
@@ -49,7 +51,7 @@ class CuttingRelay:
     _fillers: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
         self._start(self._accept, self._listener)
 
@@ -83,12 +85,12 @@ class CuttingRelay:
     def _hang(self) -> None:
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.bind((LOOPBACK, self.port))
         self._listener.listen(0)
         for _ in range(4):  # its backlog is full: the kernel answers no further connection
             filler = socket.socket()
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
+            filler.connect_ex((LOOPBACK, self.port))
             self._fillers.append(filler)
 
     def _start(self, work: object, *arguments: object) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from souk.kernel.addresses import LOOPBACK
+
 PATIENCE = 180.0
 """Seconds after which an engine that does not answer fails the test."""
 
@@ -35,7 +37,7 @@ def free_port() -> int:
     while True:
         port = random.randint(20_000, 32_000)
         with suppress(OSError), socket.socket() as attempt:
-            attempt.bind(("127.0.0.1", port))
+            attempt.bind((LOOPBACK, port))
             return port
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from souk.faults import EXIT_STATUS
 from souk.hosting.monolith import monolith
+from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.runtime.config import entry_points
 from souk.runtime.config.settings import Settings
@@ -125,9 +126,7 @@ class Nursery:
 
         A life that is armed with `faults` may die before it is ready; then it has no URL.
         """
-        settings = Settings(
-            data=data, host="127.0.0.1", port=0, demo=demo, faults=faults or {}, services=services or {}
-        )
+        settings = Settings(data=data, host=LOOPBACK, port=0, demo=demo, faults=faults or {}, services=services or {})
         log = data.parent / f"{data.name}.log"
         ear, mouth = self._context.Pipe(duplex=False)
         process = self._context.Process(target=live, args=(settings, later, log, mouth, prelude))

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from souk.kernel.addresses import LOOPBACK
+
 Script: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\ncontent-length: 0\r\n\r\n"
@@ -39,8 +41,8 @@ async def raw_server(*scripts: Script) -> AsyncIterator[RawServer]:
             writer.close()
             server.ended.put_nowait(number)
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
-    server.address = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.start_server(accept, LOOPBACK, 0)
+    server.address = f"{LOOPBACK}:{listener.sockets[0].getsockname()[1]}"
     yield server
     listener.close()
     for task in tasks:

@@ -17,6 +17,7 @@ from souk.events.envelope import unpack
 from souk.events.relay import Relay, RelaySettings
 from souk.events.sender import EventSender, Route
 from souk.faults import INERT, Faults
+from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.resilience.backoff import Backoff
@@ -79,7 +80,7 @@ class Services:
         """Starts a service, on its old port if it ran before."""
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         add_EventSinkServicer_to_server(_Sink(consumers), server)
-        self._ports[name] = server.add_insecure_port(f"127.0.0.1:{self._ports.get(name, 0)}")
+        self._ports[name] = server.add_insecure_port(f"{LOOPBACK}:{self._ports.get(name, 0)}")
         await server.start()
         self._servers[name] = server
 
@@ -91,7 +92,7 @@ class Services:
         """Returns a channel to a service, whether it runs or not."""
         if name not in self._channels:
             options = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50)]
-            self._channels[name] = grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[name]}", options=options)
+            self._channels[name] = grpc.aio.insecure_channel(f"{LOOPBACK}:{self._ports[name]}", options=options)
         return self._channels[name]
 
     async def close(self) -> None:

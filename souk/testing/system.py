@@ -24,11 +24,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from souk.gateway.settings import GATEWAY_SERVICE
+from souk.kernel.addresses import LOOPBACK
 from souk.runtime.config import entry_points
 from souk.runtime.data.layout import DataLayout
 
-GATEWAY = "gateway"
-LOOPBACK = "127.0.0.1"
 START_LIMIT = 90.0
 STOP_LIMIT = 30.0
 POLL = 0.01
@@ -213,7 +213,7 @@ def processes(
     data, logs = _folders(folder)
     ports = {service.name: free_port() for service in entry_points.app(None).services}
     addresses = ",".join(f"{name}={LOOPBACK}:{port}" for name, port in ports.items())
-    parts = [_serving(name, port, data, logs) for name, port in {**ports, GATEWAY: 0}.items()]
+    parts = [_serving(name, port, data, logs) for name, port in {**ports, GATEWAY_SERVICE: 0}.items()]
     known = {"SOUK_ADDRESSES": addresses, **(settings or {})}
     with _running(System("processes", data, parts, known), faults) as system:
         yield system

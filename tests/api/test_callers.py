@@ -9,7 +9,7 @@ from soukapi.v1 import event_pb2, fleet_pb2, registry_pb2
 
 from marketplace.app.app import app
 from souk.descriptors.contract import ANY_SERVICE, Access, Method, contract_of
-from souk.hosting.gateway_app import NAME as GATEWAY
+from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.clock import SystemClock
 from souk.kernel.context import CallContext, Caller, use
 from souk.rpc.caller_token import CallerTokens
@@ -38,7 +38,7 @@ def test_every_request_that_names_a_user_says_so() -> None:
 
 
 def test_every_caller_that_is_named_is_a_service_of_the_system() -> None:
-    services = {service.name for service in app.services} | {GATEWAY, ANY_SERVICE}
+    services = {service.name for service in app.services} | {GATEWAY_SERVICE, ANY_SERVICE}
     assert {name for method in METHODS for name in method.policy.callers | method.policy.acts_for} <= services
 
 

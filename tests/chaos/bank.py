@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from marketplace.payment.adapters.sandbox_server import KEY_FILE
-from souk.testing.system import LOOPBACK, free_port
+from souk.kernel.addresses import LOOPBACK
+from souk.testing.system import free_port
 
 CHUNK = 65_536
 START_LIMIT = 30.0

@@ -18,9 +18,9 @@ import grpc.aio
 
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
+from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import SystemClock
 
-LOOPBACK = "127.0.0.1"
 PATIENCE = 30.0
 NOISE = b"\xff\xfe\xfd not a message \x00\x01" * 40
 

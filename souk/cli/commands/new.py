@@ -13,10 +13,11 @@ import click
 
 from souk.cli.group import example
 from souk.cli.output.terminal import say
+from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z][a-z0-9]{1,14}")
-_TAKEN = frozenset({"app", "gateway", "souk", "postgres", "redis", "registry", "marketplace", "shop"})
+_TAKEN = frozenset({"app", GATEWAY_SERVICE, "souk", "postgres", "redis", "registry", "marketplace", "shop"})
 _APP = Path("marketplace/app/app.py")
 _APP_PROJECT = Path("marketplace/app/pyproject.toml")
 _FLOORS = Path(".importlinter")

@@ -10,6 +10,7 @@ import click
 
 from souk.cli.group import example
 from souk.cli.output.terminal import say, start_logging
+from souk.gateway.settings import GATEWAY_SERVICE
 from souk.hosting.assembly import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
@@ -17,8 +18,6 @@ from souk.runtime.config import entry_points
 from souk.runtime.config.settings import Settings, from_environment
 from souk.runtime.config.texts import help_of
 from souk.runtime.process.signals import StopSignals, run
-
-GATEWAY = "gateway"
 
 
 @click.command(
@@ -69,8 +68,8 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
 
 def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
     clock = SystemClock()
-    if name == GATEWAY:
+    if name == GATEWAY_SERVICE:
         return gateway_process(entry_points.app(settings.app), settings, clock)
     subscriptions = subscriptions_of(entry_points.loadable_services(), settings.subscriptions)
-    service = entry_points.service(name, GATEWAY)
+    service = entry_points.service(name, GATEWAY_SERVICE)
     return service_process(service, subscriptions, settings, clock, entry_points.app_with(name, settings.app))

@@ -20,15 +20,14 @@ from joserfc.jwk import ECKey
 from souk.descriptors.contract import Access, Method
 from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.http.problem import Problem, forbidden, unauthenticated
-from souk.gateway.settings import GatewaySettings
+from souk.gateway.settings import GATEWAY_SERVICE, GatewaySettings
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.context import Caller
 
 ALGORITHM = "ES256"
 LONGEST_TOKEN = 8_192
 NOT_BEFORE_SKEW = 5.0
-SERVICE = "gateway"
-ANONYMOUS = Caller(service=SERVICE)
+ANONYMOUS = Caller(service=GATEWAY_SERVICE)
 
 UNREADABLE = (JoseError, ValueError, TypeError, OverflowError, RecursionError)
 """What the readers of tokens raise for an invalid token, which is always the client's error, never the gateway's."""
@@ -141,7 +140,7 @@ class Identity:
         session = claims.get("sid")
         if not isinstance(session, str):
             session = ""
-        caller = Caller(subject, _words(claims.get("roles")), _words(claims.get("scope")), SERVICE, session)
+        caller = Caller(subject, _words(claims.get("roles")), _words(claims.get("scope")), GATEWAY_SERVICE, session)
         return _Verified(caller, _time(claims.get("exp")), kid, key)
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import grpc
 
-from souk.kernel.addresses import cannot_listen, socket_path
+from souk.kernel.addresses import FREE_PORT, cannot_listen, socket_path
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.call import Status
@@ -17,7 +17,6 @@ from souk.rpc.server.handling import STOPPED
 from souk.rpc.tls import MutualTls
 from souk.telemetry.logs import logger
 
-LOOPBACK = "127.0.0.1:0"
 CONNECTIONS = 4_096
 """The most connections that may be open; further ones are rejected."""
 FIRST = 10.0
@@ -173,7 +172,7 @@ def _longest(connection: ServerConnection) -> float:
 
 async def serve_connect(
     dispatcher: Dispatcher,
-    address: str = LOOPBACK,
+    address: str = FREE_PORT,
     clock: Clock | None = None,
     connections: int = CONNECTIONS,
     tls: MutualTls | None = None,

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from souk.kernel.addresses import cannot_listen, grpc_target, socket_path
+from souk.kernel.addresses import FREE_PORT, cannot_listen, grpc_target, socket_path
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.dates import DATE, Dating
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]  # not generic at run time
     ServicerContext: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
-LOOPBACK = "127.0.0.1:0"
 _OPTIONS = (*LIMITS, ("grpc.so_reuseport", 0))  # two servers would share a port silently
 
 
@@ -68,7 +67,7 @@ class DatedHealth(health.aio.HealthServicer):  # type: ignore[misc]  # it comes 
 
 
 async def serve(
-    dispatcher: Dispatcher, address: str = LOOPBACK, tls: MutualTls | None = None, clock: Clock | None = None
+    dispatcher: Dispatcher, address: str = FREE_PORT, tls: MutualTls | None = None, clock: Clock | None = None
 ) -> GrpcServer:
     """Starts to serve a dispatcher's methods, and health, at host:port or unix:PATH; port 0 takes any free port.
 

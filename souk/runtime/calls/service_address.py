@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from souk.kernel.addresses import LONGEST_PATH, socket_path, unix_address
+from souk.kernel.addresses import LONGEST_PATH, LOOPBACK, ON_LOOPBACK, socket_path, unix_address
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import LOOPBACK, Settings
+from souk.runtime.config.settings import Settings
 from souk.runtime.data.directory import private
 from souk.runtime.data.layout import DataLayout
 
-ON_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PROTOCOLS = ("grpc", "rpc")
 """What the names of sockets end in, before `.sock`."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from souk.kernel.addresses import LOOPBACK, ON_LOOPBACK
 from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import nearest
 from souk.rpc.tls import Certificates
@@ -24,7 +25,6 @@ from souk.telemetry.logs import LEVELS
 from souk.telemetry.turning_file import LogLimits
 
 PREFIX = "SOUK_"
-LOOPBACK = "127.0.0.1"
 TOPOLOGIES = ("monolith", "fleet")
 HOPS = ("connect", "grpc")
 SERVICE_PLACEHOLDER = "{service}"
@@ -280,7 +280,7 @@ def inherited() -> dict[str, str]:
 
 
 def _checked(settings: Settings) -> Settings:
-    if settings.demo and settings.bind not in {LOOPBACK, "::1", "localhost"}:
+    if settings.demo and settings.bind not in ON_LOOPBACK:
         raise ConfigurationError(
             f"demo data has public passwords and is served on loopback only, not on {settings.bind}; "
             "leave out SOUK_HOST, or start with --no-demo"

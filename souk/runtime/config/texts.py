@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from souk.runtime.config.settings import LOOPBACK, PREFIX, Settings
+from souk.kernel.addresses import LOOPBACK
+from souk.runtime.config.settings import PREFIX, Settings
 from souk.runtime.service import Service, Setting
 
 _URL, _SECONDS, _PATH, _NAME = "URL", "seconds", "path", "name"

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry
 
+from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.process.http.limits import HttpLimits
 from souk.runtime.process.http.server import serving
@@ -20,7 +21,6 @@ from souk.runtime.process.sockets import address_of, listen
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import CONTENT_TYPE, exposition
 
-LOOPBACK = "127.0.0.1"
 _PLAIN = "text/plain; charset=utf-8"
 _GRACE = 1.0
 

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 
+from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
 
 BACKLOG = 2048
@@ -47,7 +48,7 @@ def address_of(listener: socket.socket) -> str:
     """Gives the address of a socket for this machine, as host:port; loopback if it listens on every interface."""
     host, port = listener.getsockname()[:2]
     if host in {"0.0.0.0", "::"}:
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+        host = LOOPBACK if host == "0.0.0.0" else "::1"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
