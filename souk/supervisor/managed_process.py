@@ -23,6 +23,8 @@ from souk.supervisor.starting import StartProgress
 from souk.telemetry.proc import cpu_seconds
 
 _POLL_EVERY = 0.02
+KILLED = 2.0
+"""Seconds that a process gets to end after its kill signal."""
 _WATCH = 0.5
 """Seconds between two checks of whether a starting process makes progress."""
 
@@ -109,6 +111,14 @@ class ManagedProcess:
         try:
             await asyncio.wait_for(child.ended(), limit)
         except TimeoutError:
+            await self._kill(child)
+
+    async def _kill(self, child: ChildProcess) -> None:
+        """Ends a process by its kill signal, or by SIGKILL if it handles that one and still runs after KILLED."""
+        child.send(self.spec.kill_signal)
+        try:
+            await asyncio.wait_for(child.ended(), KILLED)
+        except TimeoutError:
             child.send(signal.SIGKILL)
             await child.ended()
 
@@ -146,7 +156,7 @@ class ManagedProcess:
         try:
             why = await self._given_up(child, ended)
             if why:
-                child.send(signal.SIGKILL)
+                await self._kill(child)
             status = await ended
         finally:
             polling.cancel()
@@ -168,8 +178,7 @@ class ManagedProcess:
         try:
             record.add(spec.instance, spec.kind, spec.stop_signal, child.pid, command.words)
         except OSError as error:
-            child.send(signal.SIGKILL)
-            await child.ended()
+            await self._kill(child)
             raise OSError(f"its start cannot be recorded: {(error.strerror or str(error)).lower()}") from error
         child.when_ended(lambda: record.remove(child.pid))
 

@@ -22,7 +22,8 @@ class ProcessSpec:
     """How a process is started, known to be ready, and asked to end.
 
     `command` is called at each start; it may prepare what the process needs, and raise OSError or SoukError when
-    that fails. `shown` chooses the lines of its output that are shown.
+    that fails. `shown` chooses the lines of its output that are shown. `kill_signal` ends it at once, also when it does
+    not end in time after `stop_signal`; a process that would leave children behind has another one than SIGKILL.
     """
 
     service: str

@@ -49,6 +49,7 @@ class Watched:
     clock: Clock = field(default_factory=SystemClock)
     turns: Turns = field(default_factory=Turns)
     longest_start: float = inf
+    kill_signal: int = signal.SIGKILL
 
     def __post_init__(self) -> None:
         self.record = ProcessesFile(self.folder / "processes.json", boot())
@@ -62,7 +63,8 @@ class Watched:
             return Command(words, os.environ)
 
         def spec(number: int) -> ProcessSpec:
-            return ProcessSpec(name, f"{name}-{number}", kind, command, ready_line("tiny"))
+            probe = ready_line("tiny")
+            return ProcessSpec(name, f"{name}-{number}", kind, command, probe, kill_signal=self.kill_signal)
 
         replica_set = self.fleet.add(ReplicaSet(name, kind, replicas, spec, context))
         replica_set.begin()
@@ -264,6 +266,42 @@ async def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
         await replica_set.stop(0.2)
         assert not runs(pid)
         assert watched.states == {"tiny-1": STOPPED}
+
+
+def deaf(then: str, ready: str = "echo ready tiny 127.0.0.1:1") -> tuple[str, ...]:
+    """A program that does not hear SIGTERM, and does what is given at SIGQUIT."""
+    return ("/bin/sh", "-c", f"trap '' TERM; trap '{then}' QUIT; {ready}; while :; do sleep 0.05; done")
+
+
+async def test_one_that_does_not_end_in_time_gets_its_own_kill_signal(tmp_path: Path) -> None:
+    async with running(tmp_path, kill_signal=signal.SIGQUIT) as watched:
+        replica_set = watched.add("tiny", words=deaf(f"echo gone > {tmp_path}/last; exit 0"))
+        await watched.until({"tiny-1": READY})
+        await replica_set.stop(0.2)
+        assert watched.states == {"tiny-1": STOPPED}
+        assert (tmp_path / "last").read_text() == "gone\n"
+
+
+async def test_one_that_does_not_hear_its_kill_signal_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot_module, "KILLED", 0.2)
+    async with running(tmp_path, kill_signal=signal.SIGQUIT) as watched:
+        replica_set = watched.add("tiny", words=deaf(""))
+        await watched.until({"tiny-1": READY})
+        pid = watched.pids["tiny-1"]
+        await replica_set.stop(0.2)
+        assert not runs(pid)
+
+
+async def test_a_start_that_is_given_up_gets_its_own_kill_signal(tmp_path: Path) -> None:
+    async with running(tmp_path, kill_signal=signal.SIGQUIT, longest_start=0.5) as watched:
+        words = deaf(f"echo gone > {tmp_path}/last; exit 0", ready="while :; do sleep 0.05; echo on; done")
+        watched.add("tiny", words=words)
+        async with asyncio.timeout(PATIENCE):
+            while watched.fleet.processes()[0].restarts == 0:
+                await watched.fleet.changed().wait()
+        assert (tmp_path / "last").read_text() == "gone\n"
 
 
 async def test_a_service_that_was_stopped_stays_so_until_it_is_started(tmp_path: Path) -> None:
