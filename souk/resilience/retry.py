@@ -82,6 +82,9 @@ class Retry:
     def delay(self, now: float, deadline: float, tries: int, failure: Failure, *, harmless: bool) -> float | None:
         """Returns the seconds to wait before the next try, after `tries` tries; None for no further try.
 
+        A wait that it returns has taken its token from the budget of retries, so the caller must make the try; without
+        a token left there is none.
+
         `harmless` means that the contract marks the method as idempotent, or that the call carries a key.
         """
         if not harmless or tries >= self._settings.tries or not _may_help(failure):
