@@ -16,6 +16,7 @@ from souk.runtime.config.settings import SERVICE_PLACEHOLDER
 
 PREFIX = "souk_"
 """Begins the names of databases and roles: `user` and `order` alone would have to be quoted in every statement."""
+_UNREADABLE = "--postgres: the driver cannot read this URL"
 PATIENCE = 10.0
 
 
@@ -82,6 +83,8 @@ class PostgresServer:
     async def _connect(self, driver: Any) -> Any:
         try:
             return await driver.connect(self.url, timeout=PATIENCE, target_session_attrs="read-write")
+        except driver.ClientConfigurationError:  # an InterfaceError; its text may quote the URL
+            raise ConfigurationError(_UNREADABLE) from None
         except (OSError, TimeoutError, driver.PostgresError, driver.InterfaceError) as error:
             raise ConfigurationError(f"PostgreSQL on {postgres_server(self.url)}: {_line(error)}") from None
         except driver.TargetServerAttributeNotMatched:
@@ -90,7 +93,7 @@ class PostgresServer:
             ) from None
         except ValueError:
             # The driver's message quotes the URL, and so its password.
-            raise ConfigurationError("--postgres: the driver cannot read this URL") from None
+            raise ConfigurationError(_UNREADABLE) from None
 
     async def _provide(self, connection: Any, name: str) -> None:
         """Makes a role, and a database of the same name that it owns, unless they exist."""

@@ -94,11 +94,8 @@ async def _postgres(url: str, most: int, faults: Faults) -> Database:
         ) from None
     try:
         return await PostgresDatabase.open(url, most=most, faults=faults)
-    except (ConfigurationError, StoreUnavailable) as error:
+    except (ConfigurationError, StoreError) as error:
         raise ConfigurationError(f"SOUK_POSTGRES ({postgres_server(url)}): {_line(error)}") from None
-    except StoreError:
-        # The driver's message quotes the URL, and so its password.
-        raise ConfigurationError("SOUK_POSTGRES: the driver cannot read this URL") from None
 
 
 def _described(url: str) -> str:

@@ -22,6 +22,8 @@ DRIVER_ERRORS = (
 )
 """All that the driver raises; a time-out is an OSError, the last three are about values that it cannot encode."""
 
+UNREADABLE = "the driver cannot read this URL"
+
 _STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 _VALUE = undone("a value that the driver cannot encode")
 
@@ -69,8 +71,8 @@ def translate(error: BaseException, name: str, *, reading: bool = False) -> Stor
 
 def refused(error: BaseException, name: str) -> SoukError:
     """Makes the error for a failure to connect at the start: mostly a ConfigurationError, for a wrong setting."""
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        return StoreError("the driver cannot read this URL")
+    if isinstance(error, asyncpg.ClientConfigurationError) or meaning_of(error) is _VALUE:
+        return ConfigurationError(UNREADABLE)  # the driver's text quotes the URL, and so its password
     failure = translate(error, name)
     wrong = (Server.REFUSES, Server.READ_ONLY, Server.DENIES)
     return ConfigurationError(str(failure)) if meaning_of(error).server in wrong else failure
