@@ -28,7 +28,7 @@ run: setup ## the marketplace with demo data on :8080, with one order walked thr
 test: setup-dev ## every check, and every test that needs no engine beyond the wheels
 	@exec $(BIN)/python tools/checks.py test
 
-test-engines: setup-dev ## brings Consul, etcd, Eureka and dnsmasq (minutes, once), and the tests that need them
+test-engines: setup-dev ## brings Consul, etcd, Eureka, Kafka, RabbitMQ and others (minutes, once), and the tests that need them
 	@$(BIN)/python tools/engines.py install
 	@exec $(BIN)/python tools/checks.py engines
 

@@ -1,8 +1,7 @@
-"""The kinds of engines that tests use, and how an engine of each kind is installed on this machine."""
+"""The kinds of engines that tests use and Debian has, and how an engine of each kind is installed on this machine."""
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +9,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-ENGINES = Path(__file__).resolve().parent.parent / "engines"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "souk" / "engines"
 
 
@@ -116,18 +114,25 @@ class Debian(Engine):
         needed("apt-get", f"on Debian, the package {self.package} has it")
         try:
             self._download(folder)
-            run("dpkg-deb", "-x", *(str(file) for file in folder.glob("*.deb")), str(folder))
+            for package in folder.glob("*.deb"):
+                run("dpkg-deb", "-x", str(package), str(folder))
+                package.unlink()
         except subprocess.CalledProcessError as error:
             raise LeftOut(last_lines(error)) from error
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages whose files are taken."""
+        return (self.package,)
+
     def _download(self, folder: Path) -> None:
         try:
-            run("apt-get", "download", self.package, cwd=folder)
+            run("apt-get", "download", *self.packages, cwd=folder)
         except subprocess.CalledProcessError:
             if os.geteuid() != 0:
                 raise
             run("apt-get", "update")  # a new machine has no lists of packages
-            run("apt-get", "download", self.package, cwd=folder)
+            run("apt-get", "download", *self.packages, cwd=folder)
 
 
 @dataclass(frozen=True)
@@ -167,58 +172,34 @@ class DebianOnLibraries(Debian):
 
 
 @dataclass(frozen=True)
-class Built(Engine):
-    """A program that is built from the manifests in engines/<name>/."""
+class DebianOnErlang(Debian):
+    """RabbitMQ, whose packages would start a service and a daemon: the files of all of them are taken, never the
+    system's, and root is not needed. Erlang is changed to find itself where it lies, and looks for each of its modules
+    in every library there is: those that are not wanted are removed, which halves the time to start."""
 
-    pinned: str = ""
-    """A regular expression whose group is the version in the manifest."""
-    manifest: str = ""
-
-    @property
-    def sources(self) -> Path:
-        return ENGINES / self.name
+    erlang: tuple[str, ...] = ()
+    """The packages of Erlang, without the prefix of their names."""
+    libraries: tuple[str, ...] = ()
+    """The libraries, of all those that come with RabbitMQ, that stay."""
 
     @property
     def version(self) -> str:
-        found = re.search(self.pinned, (self.sources / self.manifest).read_text())
-        assert found is not None, f"{self.manifest} pins no version"
-        digest = hashlib.sha256()
-        for file in sorted(path for path in self.sources.rglob("*") if path.is_file()):
-            digest.update(f"{file.relative_to(self.sources)}\n".encode() + file.read_bytes())
-        return f"{found[1]}-{digest.hexdigest()[:8]}"
+        return f"debian-{hashlib.sha256(repr(self).encode()).hexdigest()[:8]}"
 
+    def found(self) -> Path | None:
+        return Engine.found(self)
 
-@dataclass(frozen=True)
-class GoProgram(Built):
-    """The main package of a Go module that the module in engines/<name>/ requires."""
-
-    package: str = ""
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return (self.package, *(f"erlang-{name}" for name in self.erlang))
 
     def bring(self, folder: Path) -> None:
-        needed("go", "a Go toolchain builds it")
-        try:
-            run("go", "list", "-deps", "-f", "{{.Name}}", self.package, cwd=self.sources)
-        except subprocess.CalledProcessError as error:
-            raise LeftOut(f"its modules cannot be had: {last_lines(error)}") from error
-        try:
-            run("go", "build", "-trimpath", "-o", str(folder / self.file), self.package, cwd=self.sources)
-        except subprocess.CalledProcessError as error:
-            raise BuildFailed(last_lines(error)) from error
-
-
-@dataclass(frozen=True)
-class MavenProgram(Built):
-    """An executable jar."""
-
-    def bring(self, folder: Path) -> None:
-        needed("mvn", "Maven builds it")
-        needed("java", "Java 17 runs it")
-        sources = folder.parent / "sources"
-        shutil.copytree(self.sources, sources)  # Maven writes beside the sources
-        try:
-            run("mvn", "-q", "-B", "-DskipTests", "package", cwd=sources)
-        except subprocess.CalledProcessError as error:
-            if re.search(r"Could not (resolve|find|transfer)|Unknown host|cannot be resolved", error.stdout):
-                raise LeftOut(f"its artifacts cannot be had: {last_lines(error)}") from error
-            raise BuildFailed(last_lines(error)) from error
-        shutil.move(sources / "target" / self.file, folder / self.file)
+        super().bring(folder)
+        start = folder / "usr/lib/erlang/bin/erl"
+        text = start.read_text()
+        if "ROOTDIR=/usr/lib/erlang" not in text:
+            raise BuildFailed("erl does not say where Erlang is as it used to")
+        start.write_text(text.replace("ROOTDIR=/usr/lib/erlang", 'ROOTDIR=$(realpath "$(dirname "$0")/..")'))
+        for library in folder.glob("usr/lib/rabbitmq/lib/*/plugins/*-*"):
+            if library.name.rpartition("-")[0] not in self.libraries:
+                shutil.rmtree(library)

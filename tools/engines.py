@@ -13,23 +13,40 @@ one whose build fails otherwise makes `install` fail.
 import sys
 import time
 
+from engine_builds import GoProgram, MavenClassPath, MavenProgram
 from engine_kinds import (
     BuildFailed,
     Debian,
     DebianInstalled,
+    DebianOnErlang,
     DebianOnLibraries,
     Engine,
-    GoProgram,
     LeftOut,
-    MavenProgram,
 )
 
+RABBITMQ = DebianOnErlang(
+    "rabbitmq",
+    "usr/lib/rabbitmq/bin/rabbitmq-server",
+    "seconds",
+    package="rabbitmq-server",
+    erlang=(
+        *("asn1", "base", "crypto", "eldap", "inets", "mnesia", "os-mon", "parsetools", "public-key", "runtime-tools"),
+        *("ssl", "syntax-tools", "tools", "xmerl"),
+    ),
+    libraries=(
+        *("amqp10_common", "aten", "credentials_obfuscation", "cuttlefish", "enough", "gen_batch_server", "getopt"),
+        *("jsx", "observer_cli", "osiris", "ra", "rabbit", "rabbit_common", "rabbitmq_prelaunch", "ranch", "recon"),
+        *("seshat", "stdout_formatter", "syslog", "sysmon_handler", "systemd"),
+    ),
+)
 ALL: tuple[Engine, ...] = (
     Debian("etcd", "usr/bin/etcd", "seconds", package="etcd-server"),
     DebianInstalled("dnsmasq", "dnsmasq", "seconds", package="dnsmasq-base"),
     DebianOnLibraries(
         "pgbouncer", "usr/sbin/pgbouncer", "seconds", package="pgbouncer", libraries=("libc-ares2", "libevent-2.1-7")
     ),
+    RABBITMQ,
+    MavenClassPath("kafka", "lib", "a minute", r"<kafka.version>([0-9.]+)<", "pom.xml"),
     DebianInstalled("chromium", "chromium", "a minute", package="chromium"),
     MavenProgram("eureka", "eureka.jar", "a minute", r"<spring-cloud.version>([0-9.]+)<", "pom.xml"),
     GoProgram(
@@ -74,7 +91,7 @@ def show() -> int:
     """Prints all engines; returns the exit status."""
     for engine in ALL:
         path = engine.found()
-        print(f"{engine.name:8} {engine.version:18} {path or engine.why_not()}")
+        print(f"{engine.name:18} {engine.version:18} {path or engine.why_not()}")
     return 0
 
 

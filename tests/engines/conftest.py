@@ -10,4 +10,6 @@ pytest.register_assert_rewrite(
     "souk.testing.registry.lease_suite",
     "souk.testing.registry.away_suite",
     "souk.testing.registry.claims_suite",
+    "souk.testing.servers.engine_server",
+    "souk.testing.servers.kafka",
 )

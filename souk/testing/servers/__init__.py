@@ -1,0 +1,1 @@
+"""Real brokers and search engines for tests, each started by a class of its own."""
