@@ -20,7 +20,7 @@ from marketplace.user.adapters.es256_signer import Es256Signer
 from souk.cli.output.terminal import start_logging
 from souk.hosting.monolith import monolith
 from souk.kernel.clock import SystemClock
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings, ListenSettings, Settings
 from souk.runtime.process.signals import StopSignals
 from souk.runtime.service import App, Service, ServiceContext, ServiceParts
 
@@ -86,8 +86,8 @@ async def _serve(data: Path, port: int) -> None:
     signer, now = Es256Signer(), int(time.time())
     key = signer.make_key(0)
     claims: dict[str, object] = {"iss": "souk", "aud": "souk", "sub": "U-demo", "iat": now, "exp": now + 3600}
-    settings = Settings(data=data, port=port, demo=True)
-    start_logging(settings)
+    settings = Settings(demo=True, data=DataSettings(data), listen=ListenSettings(port=port))
+    start_logging(settings.log)
     async with monolith(_app(signer.public(key)), settings, SystemClock()):
         print(signer.sign({**claims, "roles": ["customer"]}, key), flush=True)
         await stop.wait()

@@ -22,7 +22,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
 from souk.rpc.call import Call, CallFailed, Invoke, Reply
 from souk.runtime.calls.channels import open_calls
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import CallSettings, DiscoverySettings
 from souk.runtime.data.layout import DataLayout
 
 LEAST_READS = 2_500
@@ -120,7 +120,7 @@ def _dead(section: Section, system: FleetSystem, seconds: float) -> None:
 
 async def _call_and_kill(system: FleetSystem, seen: _Seen, pid: int, seconds: float) -> float:
     clock = SystemClock()
-    settings = Settings(data=system.data, registry=f"unix:{DataLayout(system.data).registry}", instance="bench")
+    settings = CallSettings(DiscoverySettings(f"unix:{DataLayout(system.data).registry}", instance="bench"))
     secret = (system.data / "secret").read_bytes()
     watched = open_calls(secret, (), settings, clock, each_try=(seen.layer,))
     async with watched as calls, asyncio.TaskGroup() as tasks:

@@ -15,7 +15,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.context import acting_as
 from souk.rpc.call import CallFailed
 from souk.runtime.calls.channels import open_calls
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import CallSettings, DiscoverySettings
 from souk.runtime.data.layout import DataLayout
 
 _AT_ONCE = 32
@@ -41,7 +41,7 @@ def refusals(system: FleetSystem, product: str, seconds: float) -> Refusals:
 
 
 async def _ask_all(system: FleetSystem, product: str, seconds: float) -> int:
-    settings = Settings(data=system.data, registry=f"unix:{DataLayout(system.data).registry}", instance="bench")
+    settings = CallSettings(DiscoverySettings(f"unix:{DataLayout(system.data).registry}", instance="bench"))
     secret, numbers = (system.data / "secret").read_bytes(), count()
     async with open_calls(secret, (), settings, SystemClock()) as calls:
         stub = inventory_pb2_grpc.InventoryServiceStub(calls.of("order")("inventory"))

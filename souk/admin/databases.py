@@ -15,7 +15,7 @@ from souk.backing.credentials import Credentials
 from souk.backing.postgres.roles import PREFIX, PostgresServer, is_template
 from souk.backing.postgres.server import socket_of
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.data.postgres_version import data_version
 from souk.telemetry.logs import logger
@@ -31,7 +31,7 @@ _log = logger("hosting")
 class DatabaseLocator:
     """The databases that the settings name, or those on the `server` on which a fleet made one for each service."""
 
-    settings: Settings
+    settings: DataSettings
     server: PostgresServer | None = None
 
     @property
@@ -43,32 +43,32 @@ class DatabaseLocator:
         """Tells whether there can be a database of the service."""
         return self.server is None or PREFIX + service in self.server.credentials
 
-    def of(self, service: str) -> Settings:
+    def of(self, service: str) -> DataSettings:
         """Gives the settings with which a service opens its database. Raises ConfigurationError if there is none."""
         if self.server is None:
             return self.settings
         if not self.has(service):
-            raise ConfigurationError(f"the fleet on {self.settings.data} has no database of {service!r}")
+            raise ConfigurationError(f"the fleet on {self.settings.directory} has no database of {service!r}")
         return replace(self.settings, postgres=self.server.service_url(service), postgres_pool=POOL)
 
 
-def locate_databases(settings: Settings) -> DatabaseLocator:
-    """Finds the databases of a system.
+def locate_databases(settings: DataSettings, topology: str) -> DatabaseLocator:
+    """Finds the databases of a system of this topology.
 
     Raises ConfigurationError, in one line, when they are a fleet's and cannot be reached now, or are another user's.
     """
-    layout = DataLayout(settings.data.resolve())
+    layout = DataLayout(settings.directory.resolve())
     if layout.data.is_dir() and not os.access(layout.data, os.R_OK | os.X_OK):
-        raise ConfigurationError(not_ours(settings.data))
+        raise ConfigurationError(not_ours(settings.directory))
     if settings.postgres is not None:
         return _on_a_given_server(settings, settings.postgres, layout)
-    if settings.topology != FLEET and not layout.processes.parent.is_dir():
+    if topology != FLEET and not layout.processes.parent.is_dir():
         return DatabaseLocator(settings)
     socket = socket_of(layout.postgres)
     if socket is not None:
         url = f"postgresql:///postgres?host={quote(str(socket))}"
         return DatabaseLocator(settings, PostgresServer(url, Credentials(layout.credentials), ours=True))
-    if settings.topology != FLEET and any(layout.data.glob("*.db")):
+    if topology != FLEET and any(layout.data.glob("*.db")):
         _log.warning("this is about the files of a system of one process; a fleet that is stopped has data here, too")
         return DatabaseLocator(settings)
     raise ConfigurationError(_away(settings, layout))
@@ -82,14 +82,14 @@ def nothing_kept(data: Path) -> str:
     )
 
 
-def _on_a_given_server(settings: Settings, url: str, layout: DataLayout) -> DatabaseLocator:
+def _on_a_given_server(settings: DataSettings, url: str, layout: DataLayout) -> DatabaseLocator:
     if is_template(url) or not layout.credentials.exists():
         return DatabaseLocator(settings)
     return DatabaseLocator(settings, PostgresServer(url, Credentials(layout.credentials), ours=False))
 
 
-def _away(settings: Settings, layout: DataLayout) -> str:
-    data = settings.data
+def _away(settings: DataSettings, layout: DataLayout) -> str:
+    data = settings.directory
     if data_version(layout.postgres) is None and layout.processes.exists():
         return (
             f"the fleet on {data} keeps its data on your own PostgreSQL server; "

@@ -15,7 +15,7 @@ from souk.events import store as event_store
 from souk.faults import INERT
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import require_complete
 from souk.runtime.data.databases import open_database, require_a_database_each
@@ -107,19 +107,21 @@ def _event(service: str, parked: event_store.Parked) -> ParkedEvent:
 
 
 @asynccontextmanager
-async def parking(settings: Settings, services: Iterable[Service], clock: Clock) -> AsyncIterator[Parking]:
+async def parking(
+    settings: DataSettings, topology: str, services: Iterable[Service], clock: Clock
+) -> AsyncIterator[Parking]:
     """Opens the databases of a system: every file in its data directory, which is locked inside the block.
 
     On PostgreSQL, where the system may run meanwhile, it opens those of `services` instead. Raises
     ConfigurationError, in one line, when one cannot be used.
     """
-    where = locate_databases(settings)
+    where = locate_databases(settings, topology)
     async with AsyncExitStack() as stack:
         if where.in_files:
-            manifest.require_fit(settings.data, manifest.FILES)
-            require_complete(settings.data)
-            files = _files(settings.data)
-            stack.enter_context(_alone(settings.data, files))
+            manifest.require_fit(settings.directory, manifest.FILES)
+            require_complete(settings.directory)
+            files = _files(settings.directory)
+            stack.enter_context(_alone(settings.directory, files))
             databases = await _in_files(files, clock, stack)
         else:
             databases = await _on_servers(where, services, clock, stack)

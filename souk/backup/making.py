@@ -46,7 +46,7 @@ async def make_backup(
 
     Raises ConfigurationError, in one line, when there is no system, it cannot be read, or `target` already exists.
     """
-    kept = _kept(settings, target)
+    kept = _kept(settings.data.directory, target)
     try:
         with _beside(target) as partial:
             made = await _copied(settings, services, kept, partial, progress)
@@ -96,33 +96,34 @@ def _finish(partial: Path, made: BackupRecord, target: Path) -> None:
     partial.rename(target)
 
 
-def _kept(settings: Settings, target: Path) -> manifest.Manifest:
+def _kept(data: Path, target: Path) -> manifest.Manifest:
     if target.exists():
         raise ConfigurationError(f"{target} already exists; name a new directory for each backup")
-    if not settings.data.is_dir():
-        raise ConfigurationError(f"there is no data directory {settings.data}; name it with --data")
-    found = manifest.read(settings.data)
+    if not data.is_dir():
+        raise ConfigurationError(f"there is no data directory {data}; name it with --data")
+    found = manifest.read(data)
     if found is None or not found.services:
-        raise ConfigurationError(nothing_kept(settings.data))
-    require_complete(settings.data)
+        raise ConfigurationError(nothing_kept(data))
+    require_complete(data)
     return found
 
 
 async def _copied(
     settings: Settings, services: Iterable[Service], kept: manifest.Manifest, partial: Path, progress: Progress
 ) -> BackupRecord:
-    databases = _databases(settings.data, kept)
+    data = settings.data.directory
+    databases = _databases(data, kept)
     async with _servers(settings, services, kept) as (urls, connections):
         progress(f"waiting for an instant at which nothing is written in {len(databases) + len(urls)} databases")
         async with one_instant(databases, connections) as instant:
             progress(f"found it; writers waited {instant.waited * 1000:.0f} ms")
             for path, reader in instant.files.items():
-                await asyncio.to_thread(_copy_database, reader, _copy_of(path, settings.data, partial))
-                progress(f"copied {path.relative_to(settings.data)}")
+                await asyncio.to_thread(_copy_database, reader, _copy_of(path, data, partial))
+                progress(f"copied {path.relative_to(data)}")
             for service, snapshot in instant.servers.items():
                 await dump(urls[service], snapshot, partial / "postgres" / f"{service}.dump")
                 progress(f"copied the database of {service}")
-            await asyncio.to_thread(_copy_files, settings.data, partial, instant)
+            await asyncio.to_thread(_copy_files, data, partial, instant)
     files = {str(path.relative_to(partial)): record.described(path) for path in sorted(regular_files(partial))}
     progress(f"copied {len(files)} files")
     return BackupRecord(kept, _utc(instant.at), round(instant.waited, 3), files)
@@ -137,7 +138,7 @@ async def _servers(
         yield {}, {}
         return
     dumping()
-    where = locate_databases(settings)
+    where = locate_databases(settings.data, settings.topology)
     urls = {one.name: _url(where, one) for one in services if one.migrations is not None and where.has(one.name)}
     if missing := sorted(kept.services.keys() - urls.keys()):
         raise ConfigurationError(

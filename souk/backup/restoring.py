@@ -21,7 +21,7 @@ from souk.backup.record import BackupRecord
 from souk.backup.source import copy_file, reading
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import SERVICE_PLACEHOLDER, Settings
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER, DataSettings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import UNFINISHED, path_of
 from souk.runtime.data.directory import held, make, unusable
@@ -36,25 +36,25 @@ Progress = Callable[[str], None]
 _LEFT_ALONE = frozenset({"lost+found", "souk.lock"})
 
 
-async def restore_backup(backup: Path, settings: Settings, clock: Clock, progress: Progress) -> BackupRecord:
+async def restore_backup(backup: Path, settings: DataSettings, clock: Clock, progress: Progress) -> BackupRecord:
     """Checks a backup and restores it; returns its record.
 
     Raises ConfigurationError, in one line, when the backup is damaged or of a newer version, the data directory is
     not empty, or the databases on a given server are not.
     """
     found = record.read(backup)
-    _require_empty(settings.data)
+    _require_empty(settings.directory)
     await asyncio.to_thread(_check, backup, found, progress)
     _require_server(found.manifest, settings)
-    with held(settings.data):
+    with held(settings.directory):
         try:
-            (settings.data / UNFINISHED).touch(mode=0o600)
+            (settings.directory / UNFINISHED).touch(mode=0o600)
             await _restored(backup, found, settings, clock, progress)
-            (settings.data / UNFINISHED).unlink()
+            (settings.directory / UNFINISHED).unlink()
         except BaseException as error:
-            await asyncio.to_thread(_empty, settings.data)
+            await asyncio.to_thread(_empty, settings.directory)
             if isinstance(error, OSError):
-                raise unusable(settings.data, error) from None
+                raise unusable(settings.directory, error) from None
             raise
     return found
 
@@ -76,7 +76,7 @@ def _require_empty(data: Path) -> None:
         raise ConfigurationError(f"{data} is not empty; restore into a new directory, named with --data")
 
 
-def _require_server(kept: Manifest, settings: Settings) -> None:
+def _require_server(kept: Manifest, settings: DataSettings) -> None:
     if kept.databases == manifest.FILES and settings.postgres is not None:
         raise ConfigurationError("this backup is of SQLite files: leave out --postgres and SOUK_POSTGRES")
     if kept.databases == manifest.GIVEN and settings.postgres is None:
@@ -85,8 +85,10 @@ def _require_server(kept: Manifest, settings: Settings) -> None:
         dumping("pg_restore")
 
 
-async def _restored(backup: Path, found: BackupRecord, settings: Settings, clock: Clock, progress: Progress) -> None:
-    data = settings.data
+async def _restored(
+    backup: Path, found: BackupRecord, settings: DataSettings, clock: Clock, progress: Progress
+) -> None:
+    data = settings.directory
     await asyncio.to_thread(_copy, backup / "data", data)
     progress(f"copied {sum(1 for name in found.files if name.startswith('data/'))} files")
     kept = replace(found.manifest, services=_openings(data, found.manifest))
@@ -122,10 +124,10 @@ def _copy(source: Path, data: Path) -> None:
 
 
 @asynccontextmanager
-async def _databases(settings: Settings, kept: Manifest, clock: Clock) -> AsyncIterator[Mapping[str, str]]:
+async def _databases(settings: DataSettings, kept: Manifest, clock: Clock) -> AsyncIterator[Mapping[str, str]]:
     """Gives the URL of a new database for each service, on the given server, or on the fleet's own PostgreSQL, which
     runs inside the block."""
-    layout = DataLayout(settings.data.resolve())
+    layout = DataLayout(settings.directory.resolve())
     names = sorted(kept.services)
     make(layout.processes.parent)
     if settings.postgres is not None:

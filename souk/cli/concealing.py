@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from souk.runtime.config.settings import PREFIX, inherited
+from souk.runtime.config.environment import inherited
+from souk.runtime.config.variables import PREFIX
 
 
 def conceal(flags: Mapping[str, str | None]) -> None:

@@ -9,7 +9,7 @@ import click
 from soukapi.v1 import fleet_pb2_grpc
 
 from souk.admin.client import operating
-from souk.runtime.config.settings import from_environment
+from souk.runtime.config.environment import from_environment
 
 PATIENCE = 10.0
 """Seconds for an answer that needs no change of the system."""
@@ -30,7 +30,7 @@ def operate(data: Path | None, ask: "Callable[[fleet_pb2_grpc.FleetAsyncStub], A
     """
 
     # Only without a directory: to read settings, every installed service is imported, which takes a moment.
-    where = from_environment().data if data is None else data
+    where = from_environment().data.directory if data is None else data
 
     async def asked() -> T:
         async with operating(where) as fleet:

@@ -26,7 +26,7 @@ from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import answers, has_room, is_same, tells_time, watched_in
 from souk.runtime.calls.metrics import StoreRetries
 from souk.runtime.checks import ANYBODY, Reachable, require_servicer, require_sound
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import CallSettings, DataSettings, Settings
 from souk.runtime.data.database_file import enter, whole_file
 from souk.runtime.data.databases import open_database, require_a_database_each
 from souk.runtime.data.directory import held, installation_secret, make
@@ -53,11 +53,13 @@ Subscriptions = Sequence[tuple[str, Subscription]]
 class AssemblyContext:
     """What all services of this process share.
 
-    `channels(name)` gives the function by which the service of that name opens channels; `instance` is unique to
-    this run of this process; `secret` is the installation's; `redis` is closed by the code that opened it.
+    `services` holds the services' own settings, by service. `channels(name)` gives the function by which the service
+    of that name opens channels; `instance` is unique to this run of this process; `secret` is the installation's;
+    `redis` is closed by the code that opened it.
     """
 
-    settings: Settings
+    data: DataSettings
+    services: Mapping[str, Mapping[str, str]] = field(repr=False)
     clock: Clock
     faults: Faults
     instance: str
@@ -94,9 +96,9 @@ class Hosted:
             background.start(f"{name}: what waits", lambda: backlog.watch(name, relay, self.parts.sagas))
 
 
-def secret_of(settings: Settings) -> bytes:
+def secret_of(calls: CallSettings, data: Path) -> bytes:
     """Gives the installation's secret: it signs caller tokens, and each service's own secret is derived from it."""
-    return installation_secret(settings.data) if settings.secret is None else settings.secret.encode()
+    return installation_secret(data) if calls.secret is None else calls.secret.encode()
 
 
 def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Subscriptions:
@@ -112,18 +114,18 @@ def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence
 
 
 @contextmanager
-def _folder(service: Service, settings: Settings) -> Iterator[Path]:
+def _folder(service: Service, data: DataSettings) -> Iterator[Path]:
     """Gives the service's directory, locked for this process unless the service's replicas share a database."""
-    if settings.postgres is None:
-        with held(settings.data / service.name) as folder, _file(service, settings):
+    if data.postgres is None:
+        with held(data.directory / service.name) as folder, _file(service, data):
             yield folder
     else:
-        yield make(settings.data / service.name)
+        yield make(data.directory / service.name)
 
 
 async def _clock(database: Database | None, assembly: AssemblyContext) -> Clock:
     """Gives a service's clock: its database server's, which its replicas share, or this machine's for a file."""
-    if database is None or assembly.settings.postgres is None:
+    if database is None or assembly.data.postgres is None:
         return assembly.clock
     clock = DatabaseClock(assembly.clock, database)
     try:
@@ -133,12 +135,12 @@ async def _clock(database: Database | None, assembly: AssemblyContext) -> Clock:
     return clock
 
 
-def _in_a_file(service: Service, settings: Settings) -> bool:
-    return service.migrations is not None and settings.postgres is None
+def _in_a_file(service: Service, data: DataSettings) -> bool:
+    return service.migrations is not None and data.postgres is None
 
 
-def _file(service: Service, settings: Settings) -> AbstractContextManager[None]:
-    return whole_file(settings.data, service.name) if _in_a_file(service, settings) else nullcontext()
+def _file(service: Service, data: DataSettings) -> AbstractContextManager[None]:
+    return whole_file(data.directory, service.name) if _in_a_file(service, data) else nullcontext()
 
 
 @asynccontextmanager
@@ -148,14 +150,14 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
     Raises ConfigurationError, in one line, when the directory or the database cannot be used, or the servicer lacks
     a method.
     """
-    with _folder(service, assembly.settings) as folder:
+    with _folder(service, assembly.data) as folder:
         database = None
         if service.migrations is not None:
-            database = await open_database(service, assembly.settings, assembly.clock, assembly.faults)
+            database = await open_database(service, assembly.data, assembly.clock, assembly.faults)
         try:
             clock = await _clock(database, assembly)
-            if _in_a_file(service, assembly.settings):
-                enter(assembly.settings.data, service.name)
+            if _in_a_file(service, assembly.data):
+                enter(assembly.data.directory, service.name)
             context = ServiceContext(
                 name=service.name,
                 own_database=database,
@@ -165,7 +167,7 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
                 folder=folder,
                 instance=assembly.instance,
                 secret=hmac.digest(assembly.secret, f"service {service.name}".encode(), "sha256"),
-                settings=assembly.settings.services.get(service.name, {}),
+                settings=assembly.services.get(service.name, {}),
                 faults=assembly.faults,
                 redis=assembly.redis,
             )
@@ -204,18 +206,19 @@ async def assembled(
     in one line, for a service or a directory that is not as it must be.
     """
     require_sound(services)
-    require_a_database_each(services, settings)
+    require_a_database_each(services, settings.data)
     async with AsyncExitStack() as stack:
         # Entered first, so that databases close last: a handler may use its database until calls have ended.
         names = tuple(service.name for service in services)
         opened = AsyncExitStack()
         await stack.enter_async_context(opened)
-        calls = await stack.enter_async_context(open_calls(secret_of(settings), names, settings, clock))
-        redis = await opened.enter_async_context(open_redis(settings.redis))
-        assembly = replace(_assembly_context(settings, clock, calls, callees), redis=redis)
+        secret = secret_of(settings.calls, settings.data.directory)
+        calls = await stack.enter_async_context(open_calls(secret, names, settings.calls, clock))
+        redis = await opened.enter_async_context(open_redis(settings.data.redis))
+        assembly = replace(_assembly_context(settings, clock, calls, callees, secret), redis=redis)
         found = tuple([await opened.enter_async_context(hosted(service, assembly)) for service in services])
-        calls.health.watch("disk", has_room(settings.data))
-        calls.health.watch("data directory", is_same(watched_in(settings, services)), blocks=True)
+        calls.health.watch("disk", has_room(settings.data.directory))
+        calls.health.watch("data directory", is_same(watched_in(settings.data, services)), blocks=True)
         for one in found:
             calls.serve(one.service, one.parts)
             for collector in one.parts.collectors:
@@ -236,11 +239,14 @@ def _watch_database(one: Hosted, calls: Calls) -> None:
         calls.health.watch(name, answers(one.context.database))
 
 
-def _assembly_context(settings: Settings, clock: Clock, calls: Calls, callees: Reachable) -> AssemblyContext:
-    if settings.faults:
-        logger("hosting").warning("armed to die at a named point: for tests only", faults=dict(settings.faults))
+def _assembly_context(
+    settings: Settings, clock: Clock, calls: Calls, callees: Reachable, secret: bytes
+) -> AssemblyContext:
+    faults = settings.process.faults
+    if faults:
+        logger("hosting").warning("armed to die at a named point: for tests only", faults=dict(faults))
     channels = partial(_channels, calls, callees)
-    return AssemblyContext(settings, clock, Faults(settings.faults), uuid4().hex, channels, secret_of(settings))
+    return AssemblyContext(settings.data, settings.services, clock, Faults(faults), uuid4().hex, channels, secret)
 
 
 def _channels(calls: Calls, callees: Reachable, caller: str) -> Callable[[str], grpc.aio.Channel]:

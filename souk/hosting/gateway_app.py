@@ -9,7 +9,7 @@ from souk.gateway.settings import GATEWAY_SERVICE, GatewaySettings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import HttpSettings
 from souk.runtime.process.ops_http import Readiness
 from souk.runtime.service import App
 from souk.telemetry.traffic import Traffic
@@ -17,8 +17,10 @@ from souk.telemetry.traffic import Traffic
 """The gateway's name as a caller of services."""
 
 
-def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Readiness) -> Gateway:
-    """Makes an ASGI application with every public route of the app's contracts.
+def gateway(
+    app: App, calls: Calls, settings: HttpSettings, clock: Clock, ready: Readiness, *, metrics: bool = False
+) -> Gateway:
+    """Makes an ASGI application with every public route of the app's contracts, and /metrics with `metrics`.
 
     Every service that a route leads to is watched in the registry from the start, not from its first request: by
     then the registry may be unreachable. Raises ConfigurationError, in one line, when the contracts make no routes.
@@ -31,7 +33,7 @@ def gateway(app: App, calls: Calls, settings: Settings, clock: Clock, ready: Rea
             channel_of=calls.of(GATEWAY_SERVICE),
             issuer=app.token_issuer,
             settings=GatewaySettings(
-                title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies, metrics=settings.demo
+                title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies, metrics=metrics
             ),
             clock=clock,
             ready=ready,

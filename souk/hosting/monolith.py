@@ -41,24 +41,27 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
 
     Raises ConfigurationError, in one line, when a port, a directory or a file is not as it must be.
     """
+    data, about = settings.data, settings.calls.discovery
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(listen(settings.bind, settings.port))
-        stack.enter_context(held(settings.data))
+        listener = stack.enter_context(listen(settings.listen.address, settings.listen.port))
+        stack.enter_context(held(data.directory))
         kept = [service.name for service in app.services if service.migrations is not None]
-        databases = manifest.FILES if settings.postgres is None else manifest.GIVEN
-        require_complete(settings.data)
-        manifest.claim(settings.data, manifest.MONOLITH, databases)
-        subscriptions = subscriptions_of(app.services, settings.subscriptions)
+        databases = manifest.FILES if data.postgres is None else manifest.GIVEN
+        require_complete(data.directory)
+        manifest.claim(data.directory, manifest.MONOLITH, databases)
+        subscriptions = subscriptions_of(app.services, about.subscriptions)
         system = await stack.enter_async_context(
-            assembled(app.services, subscriptions, settings, clock, reachable(app.services, settings))
+            assembled(app.services, subscriptions, settings, clock, reachable(app.services, about))
         )
         if databases == manifest.GIVEN:
-            manifest.record(settings.data, kept)
+            manifest.record(data.directory, kept)
         readiness = Readiness(system.calls.health)
-        draining = DrainingApp(gateway(app, system.calls, settings, clock, readiness))
-        await stack.enter_async_context(serving(draining, listener, settings.drain, limits=settings.http_limits))
+        draining = DrainingApp(gateway(app, system.calls, settings.http, clock, readiness, metrics=settings.demo))
+        await stack.enter_async_context(
+            serving(draining, listener, settings.process.drain, limits=settings.http.limits)
+        )
         metrics = await stack.enter_async_context(
-            scraped(settings.metrics_port, system.calls.registry, readiness, settings.http_limits)
+            scraped(settings.process.metrics_port, system.calls.registry, readiness, settings.http.limits)
         )
         inspected = Inspected(
             service=app.name,
@@ -67,11 +70,11 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
             traffic=draining.traffic,
             clock=clock,
             health=system.calls.health,
-            version=settings.version,
+            version=about.version,
             metrics_address=metrics,
         )
         await stack.enter_async_context(
-            controlling_system(settings.data, inspected, address_of(listener), settings.log_file)
+            controlling_system(data.directory, inspected, address_of(listener), settings.log.file)
         )
         if settings.demo:
             await system.load_demo()

@@ -11,7 +11,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.client.channel import Channel
 from souk.rpc.grpc.transport import GrpcTransport
-from souk.runtime.config.settings import from_environment
+from souk.runtime.config.environment import from_environment
 from souk.runtime.data import manifest
 from souk.runtime.data.directory import make_closed
 from souk.runtime.service import Service
@@ -36,16 +36,22 @@ async def offline(service: Service, data: Path | None, *, new: bool = False) -> 
     system of one process holds the directory, and, unless `new`, when there is no data yet.
     """
     settings, clock = from_environment({"data": data}), SystemClock()
-    where = locate_databases(settings)
+    directory = settings.data.directory
+    where = locate_databases(settings.data, settings.topology)
     if where.in_files:
-        manifest.require_fit(settings.data, manifest.FILES)
-    if where.in_files and not new and not (settings.data / f"{service.name}.db").exists():
-        raise ConfigurationError(nothing_kept(settings.data))
-    _require_directory(settings.data, named=data is not None)
+        manifest.require_fit(directory, manifest.FILES)
+    if where.in_files and not new and not (directory / f"{service.name}.db").exists():
+        raise ConfigurationError(nothing_kept(directory))
+    _require_directory(directory, named=data is not None)
     nowhere = GrpcTransport(tuple, clock)
-    own = where.of(service.name)
     assembly = AssemblyContext(
-        own, clock, INERT, f"souk-{service.name}", lambda caller: lambda name: Channel(nowhere), secret_of(settings)
+        where.of(service.name),
+        settings.services,
+        clock,
+        INERT,
+        f"souk-{service.name}",
+        lambda caller: lambda name: Channel(nowhere),
+        secret_of(settings.calls, directory),
     )
     try:
         async with hosted(service, assembly) as opened:

@@ -15,8 +15,9 @@ from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import has_room, is_same
 from souk.runtime.calls.registration import instance_id, present
+from souk.runtime.calls.service_address import service_address
 from souk.runtime.checks import ANYBODY, reachable, require_sound
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DiscoverySettings, Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.directory import make_closed
 from souk.runtime.process.http.server import serving
@@ -38,23 +39,27 @@ async def service_process(
     Gives that address, unix:PATH or host:port, once the service takes calls. `app` is the app that the service
     belongs to, if that is known.
     """
-    callees = ANYBODY if app is None else reachable(app.services, settings)
+    data, about = settings.data, settings.calls.discovery
+    callees = ANYBODY if app is None else reachable(app.services, about)
     async with AsyncExitStack() as stack:
-        make_closed(settings.data)
-        manifest.require_fit(settings.data, manifest.FILES if settings.postgres is None else manifest.ON_A_SERVER)
+        make_closed(data.directory)
+        manifest.require_fit(data.directory, manifest.FILES if data.postgres is None else manifest.ON_A_SERVER)
         process = await stack.enter_async_context(assembled((service,), subscriptions, settings, clock, callees))
         if settings.demo:
             await process.load_demo()
         calls = process.calls
         readiness = Readiness(calls.health)
         metrics = await stack.enter_async_context(
-            scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
+            scraped(settings.process.metrics_port, calls.registry, readiness, settings.http.limits)
         )
-        inspected = _inspected(service.name, calls, calls.traffic(service.name), settings, clock, metrics)
-        await stack.enter_async_context(controlling(settings.control, inspected))
-        here = await stack.enter_async_context(calls.listening(service.name, inspected.instance, settings.drain))
+        inspected = _inspected(service.name, calls, calls.traffic(service.name), about, clock, metrics)
+        await stack.enter_async_context(controlling(settings.process.control, inspected))
+        where = service_address(inspected.instance, data.directory, settings.listen, settings.calls)
+        here = await stack.enter_async_context(
+            calls.listening(service.name, stack.enter_context(where), settings.process.drain)
+        )
         await stack.enter_async_context(
-            present(calls.discovery, service.name, inspected.instance, here.address, settings, here.speaks)
+            present(calls.discovery, service.name, inspected.instance, here.address, about, here.speaks)
         )
         stack.enter_context(readiness.on())
         yield here.address
@@ -64,31 +69,35 @@ async def service_process(
 async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIterator[str]:
     """Serves the gateway alone, with services in other processes behind it; gives its address, as host:port."""
     require_sound(app.services)
+    directory, about = settings.data.directory, settings.calls.discovery
     async with AsyncExitStack() as stack:
-        shared = settings.listen_fd is not None
+        descriptor = settings.listen.descriptor
         listener = stack.enter_context(
-            listen(settings.bind, settings.port) if settings.listen_fd is None else inherited(settings.listen_fd)
+            listen(settings.listen.address, settings.listen.port) if descriptor is None else inherited(descriptor)
         )
-        make_closed(settings.data)
-        manifest.read(settings.data)  # raises if a newer version wrote it
-        calls = await stack.enter_async_context(open_calls(secret_of(settings), (), settings, clock))
-        calls.health.watch("disk", has_room(settings.data))
-        calls.health.watch("data directory", is_same([settings.data]), blocks=True)
-        readiness = Readiness(calls.health, _settled(app, calls, settings, clock))
-        draining = DrainingApp(gateway(app, calls, settings, clock, readiness))
+        make_closed(directory)
+        manifest.read(directory)  # raises if a newer version wrote it
+        secret = secret_of(settings.calls, directory)
+        calls = await stack.enter_async_context(open_calls(secret, (), settings.calls, clock))
+        calls.health.watch("disk", has_room(directory))
+        calls.health.watch("data directory", is_same([directory]), blocks=True)
+        readiness = Readiness(calls.health, _settled(app, calls, about, clock))
+        draining = DrainingApp(gateway(app, calls, settings.http, clock, readiness, metrics=settings.demo))
         metrics = await stack.enter_async_context(
-            scraped(settings.metrics_port, calls.registry, readiness, settings.http_limits)
+            scraped(settings.process.metrics_port, calls.registry, readiness, settings.http.limits)
         )
-        inspected = _inspected(GATEWAY_SERVICE, calls, draining.traffic, settings, clock, metrics)
-        await stack.enter_async_context(controlling(settings.control, inspected))
+        inspected = _inspected(GATEWAY_SERVICE, calls, draining.traffic, about, clock, metrics)
+        await stack.enter_async_context(controlling(settings.process.control, inspected))
         await stack.enter_async_context(
-            serving(draining, listener, settings.drain, shared=shared, limits=settings.http_limits)
+            serving(
+                draining, listener, settings.process.drain, shared=descriptor is not None, limits=settings.http.limits
+            )
         )
         stack.enter_context(readiness.on())
         yield address_of(listener)
 
 
-def _settled(app: App, calls: Calls, settings: Settings, clock: Clock) -> Callable[[], bool]:
+def _settled(app: App, calls: Calls, settings: DiscoverySettings, clock: Clock) -> Callable[[], bool]:
     """Makes the function that tells whether the registry has had time to name the instances. A service of which none
     is known after SETTLING seconds does not keep the gateway from serving the others."""
     until = clock.monotonic() + SETTLING
@@ -103,7 +112,9 @@ def _settled(app: App, calls: Calls, settings: Settings, clock: Clock) -> Callab
     return settled
 
 
-def _inspected(name: str, calls: Calls, traffic: Traffic, settings: Settings, clock: Clock, metrics: str) -> Inspected:
+def _inspected(
+    name: str, calls: Calls, traffic: Traffic, settings: DiscoverySettings, clock: Clock, metrics: str
+) -> Inspected:
     return Inspected(
         service=name,
         instance=instance_id(name, settings),

@@ -21,7 +21,7 @@ from souk.gateway.http.routes import Template
 from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import nearest
 from souk.rpc.server.dispatcher import implements
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DiscoverySettings
 from souk.runtime.service import Service
 
 OUR_REGISTRIES = ("unix", "grpc")
@@ -123,7 +123,7 @@ ANYBODY = Reachable(None)
 """Allows every name: for a foreign registry, which may know any service, or when nothing is known."""
 
 
-def reachable(services: Sequence[Service], settings: Settings) -> Reachable:
+def reachable(services: Sequence[Service], settings: DiscoverySettings) -> Reachable:
     """Gives the services that can be called in a system; ANYBODY if its registry is not the fleet's own."""
     if settings.registry is not None and urlsplit(settings.registry).scheme not in OUR_REGISTRIES:
         return ANYBODY

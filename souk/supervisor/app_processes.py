@@ -45,9 +45,11 @@ class AppProcesses:
         launch: LaunchContext,
     ) -> None:
         self._app, self._layout, self._context, self._fleet, self._launch = app, layout, context, fleet, launch
-        self._emulators = needed_emulators(app.emulators, settings, layout)
+        self._emulators = needed_emulators(app.emulators, settings.services, layout)
         given = {name: text for one in self._emulators for name, text in one.settings(layout.data).items()}
-        self._around = Surroundings(inherited, settings, layout.data, launch.registry, launch.redis, given)
+        self._around = Surroundings(
+            inherited, settings.process, settings.demo, layout.data, launch.registry, launch.redis, given
+        )
 
     async def start(self, wanted: Mapping[str, int]) -> None:
         """Starts the `wanted` number of processes of each name, and returns when all take calls, however long it takes.

@@ -17,7 +17,7 @@ from souk.backing.postgres.server import (
     cluster_in,
 )
 from souk.backing.run_as import engine_user, let_pass
-from souk.runtime.config.settings import SERVICE_PLACEHOLDER, Settings
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER, DataSettings
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
 from souk.runtime.service import Service
@@ -90,7 +90,7 @@ def valkey_set(layout: DataLayout, context: SupervisorContext) -> ReplicaSet:
 class Engines:
     """Starts the engines that a fleet needs, or uses the given servers."""
 
-    def __init__(self, settings: Settings, layout: DataLayout, context: SupervisorContext, fleet: Fleet) -> None:
+    def __init__(self, settings: DataSettings, layout: DataLayout, context: SupervisorContext, fleet: Fleet) -> None:
         self._settings, self._layout, self._context, self._fleet = settings, layout, context, fleet
         self._credentials = Credentials(layout.credentials)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import MARKER, mark, require_complete, require_original
 from souk.runtime.data.layout import DataLayout
@@ -39,7 +39,7 @@ class ClaimedData:
 
 
 @contextmanager
-def claimed(layout: DataLayout, settings: Settings) -> Iterator[ClaimedData]:
+def claimed(layout: DataLayout, settings: DataSettings) -> Iterator[ClaimedData]:
     """Checks the directory, which this process must hold, and writes its manifest.
 
     Raises ConfigurationError, in one line, when it holds another kind of system, lacks files, or is a copy of a

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import PREFIX, Settings
+from souk.runtime.config.settings import ProcessSettings
+from souk.runtime.config.variables import PREFIX
 from souk.runtime.data.directory import make
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
@@ -69,7 +70,8 @@ class Surroundings:
     """
 
     inherited: Mapping[str, str] = field(repr=False)
-    settings: Settings = field(repr=False)
+    process: ProcessSettings
+    demo: bool
     data: Path
     registry: str = field(repr=False)
     redis: str = field(repr=False)
@@ -90,12 +92,12 @@ class Surroundings:
             "REDIS": self.redis,
             "INSTANCE": instance,
             "CONTROL": str(control),
-            "DRAIN": f"{self.settings.drain:g}",
-            "DEMO": "true" if self.settings.demo else "false",
+            "DRAIN": f"{self.process.drain:g}",
+            "DEMO": "true" if self.demo else "false",
             **self.given,
             **own,
         }
-        if self.settings.metrics_port is not None:
+        if self.process.metrics_port is not None:
             variables["METRICS_PORT"] = "0"  # processes cannot share a port; `souk ps --json` shows that of each
         return {**kept, **{PREFIX + name: text for name, text in variables.items()}}
 
@@ -127,7 +129,9 @@ class EmulatorProcess:
         return Command((sys.executable, *words), {**environment, "PYTHONUNBUFFERED": "1"})
 
 
-def needed_emulators(emulators: tuple[Emulator, ...], settings: Settings, layout: DataLayout) -> list[EmulatorProcess]:
-    """Gives the emulators that are needed: those whose setting does not name the real system."""
-    needed = [one for one in emulators if one.setting not in settings.services.get(one.service, {})]
+def needed_emulators(
+    emulators: tuple[Emulator, ...], given: Mapping[str, Mapping[str, str]], layout: DataLayout
+) -> list[EmulatorProcess]:
+    """Gives the emulators that are needed: those whose setting does not name the real system in the `given` ones."""
+    needed = [one for one in emulators if one.setting not in given.get(one.service, {})]
     return [EmulatorProcess(one, layout.of(one.name)) for one in needed]

@@ -74,16 +74,16 @@ async def supervised_fleet(
     if not hasattr(os, "pidfd_open"):
         raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
     require_sound(app.services)
-    wanted = replicas(app.services, settings.scale)
-    commands = fitting(settings.commands, app.services, inherited)
+    wanted = replicas(app.services, settings.fleet.scale)
+    commands = fitting(settings.fleet.commands, app.services, inherited)
     orphans.adopt()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(orphans.end_all)
-        layout = DataLayout(stack.enter_context(held(settings.data)).resolve())
-        data = stack.enter_context(claimed(layout, settings))
+        layout = DataLayout(stack.enter_context(held(settings.data.directory)).resolve())
+        data = stack.enter_context(claimed(layout, settings.data))
         record = ProcessesFile(layout.processes, boot())
         await _clean_up(layout, record, screen)
-        listener = stack.enter_context(listen(settings.bind, settings.port))
+        listener = stack.enter_context(listen(settings.listen.address, settings.listen.port))
         layout.prepare()
         stack.callback(layout.forget_sockets)
         context = SupervisorContext(
@@ -92,17 +92,17 @@ async def supervised_fleet(
             layout.log,
             _on_state(fleet, screen),
             screen.output,
-            log_limits=settings.log_limits,
-            longest_start=settings.start_limit,
+            log_limits=settings.log.limits,
+            longest_start=settings.fleet.start_limit,
         )
         background = await stack.enter_async_context(supervised(clock))
         background.start("orphans", orphans.collect)
         stack.push_async_callback(fleet.end)
-        databases, redis = await Engines(settings, layout, context, fleet).start(app.services, wanted)
+        databases, redis = await Engines(settings.data, layout, context, fleet).start(app.services, wanted)
         data.opened(databases.urls)
         fleet.admit = databases.admit
         installation_secret(layout.data)
-        registry = settings.registry
+        registry = settings.calls.discovery.registry
         if registry is None:
             registry = (await stack.enter_async_context(serving_registry(layout.registry, clock))).url
         # Pushed again, so that the fleet ends before the registry does: services leave it as they drain.

@@ -25,7 +25,7 @@ from souk.hosting.monolith import monolith
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.runtime.config import entry_points
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings, ListenSettings, ProcessSettings, Settings
 from souk.runtime.process.signals import StopSignals, run
 from souk.telemetry.logs import LogSettings, configure
 
@@ -56,7 +56,7 @@ def live(settings: Settings, later: float, log: Path, ready: Connection, prelude
     with log.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
-    configure(LogSettings(level=settings.log_level))
+    configure(LogSettings(level=settings.log.level))
     prelude()
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
@@ -126,7 +126,13 @@ class Nursery:
 
         A life that is armed with `faults` may die before it is ready; then it has no URL.
         """
-        settings = Settings(data=data, host=LOOPBACK, port=0, demo=demo, faults=faults or {}, services=services or {})
+        settings = Settings(
+            demo=demo,
+            data=DataSettings(data),
+            listen=ListenSettings(LOOPBACK, 0),
+            process=ProcessSettings(faults=faults or {}),
+            services=services or {},
+        )
         log = data.parent / f"{data.name}.log"
         ear, mouth = self._context.Pipe(duplex=False)
         process = self._context.Process(target=live, args=(settings, later, log, mouth, prelude))

@@ -12,7 +12,7 @@ import pytest
 
 from souk.backup.making import make_backup
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import from_environment
+from souk.runtime.config.environment import from_environment
 from souk.runtime.data import manifest
 from souk.runtime.data.manifest import FILES, MONOLITH, Manifest
 from tests.audited import audited

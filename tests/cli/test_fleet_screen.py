@@ -26,7 +26,7 @@ from souk.cli.commands.up import follow
 from souk.cli.output.fleet_lines import LinesScreen, in_short, prefix
 from souk.cli.output.fleet_table import MOST_LINES, TableScreen, table
 from souk.cli.output.terminal import start_logging
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import LogFileSettings
 from souk.supervisor.fleet import Fleet
 from souk.telemetry.logs import logger
 from souk.testing.system import START_LIMIT, STOP_LIMIT, reachable, until
@@ -110,7 +110,7 @@ async def test_what_the_supervisor_logs_stands_above_the_table_and_does_not_tear
         console = Console(file=file, width=120, force_terminal=True, color_system=None)
         screen = TableScreen(console, Fleet())
         async with screen.live():
-            start_logging(Settings(), screen.own_log)
+            start_logging(LogFileSettings(), screen.own_log)
             logger("control").info("the registry serves", url="unix:/x")
             assert "registry" not in (tmp_path / "screen").read_text(), "not before the table is moved"
         structlog.reset_defaults()
@@ -172,7 +172,7 @@ async def test_a_command_beside_a_fleet_is_shown_by_its_screen(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     notes: list[str] = []
-    await follow("nothing", "http://h:1", Settings(data=tmp_path), notes.append)
+    await follow("nothing", "http://h:1", tmp_path, notes.append)
     assert any("There is no command 'nothing'" in line for line in notes)
     assert notes[-1] == "`souk nothing` ended with status 2; the system is still serving on http://h:1"
     assert capfd.readouterr() == ("", ""), "what passes the screen tears its table"

@@ -11,7 +11,7 @@ from marketplace.app.app import app
 from souk.hosting.assembly import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.environment import read
 from souk.testing.lives import AheadClock
 
 SECRET = "a secret of all processes, which is long enough"
@@ -22,10 +22,13 @@ ME = "/api/v1/users/me"
 @asynccontextmanager
 async def gateway_before_user(data: Path, ahead: float) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway with the true time, and a User whose clock is ahead, each as a process of its own would be."""
-    about = Settings(data=data, host="127.0.0.1", port=0, demo=True, secret=SECRET)
+    about = read({}, {"data": data, "host": "127.0.0.1", "port": 0, "demo": True, "secret": SECRET})
     user = next(service for service in app.services if service.name == "user")
     async with service_process(user, subscriptions_of(app.services), about, AheadClock(ahead)) as address:
-        known = Settings(data=data, host="127.0.0.1", port=0, secret=SECRET, addresses={"user": (address,)})
+        known = read(
+            {},
+            {"data": data, "host": "127.0.0.1", "port": 0, "secret": SECRET, "addresses": {"user": (address,)}},
+        )
         async with (
             gateway_process(app, known, SystemClock()) as front,
             httpx.AsyncClient(base_url=f"http://{front}", timeout=30.0, trust_env=False) as client,

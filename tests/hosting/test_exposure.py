@@ -12,7 +12,7 @@ import pytest
 
 from souk.cli.concealing import without
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import read
+from souk.runtime.config.environment import read
 from souk.testing.processes import run, start, system
 
 PASSWORD = "a-password-that-nobody-may-see"
@@ -97,6 +97,6 @@ def test_only_what_is_secret_is_taken_out(words: list[str], kept: list[str]) -> 
 
 def test_an_url_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text(f"{NOBODY_THERE}\n")
-    assert read({"SOUK_POSTGRES": f"@{tmp_path / 'url'}"}).postgres == NOBODY_THERE
+    assert read({"SOUK_POSTGRES": f"@{tmp_path / 'url'}"}).data.postgres == NOBODY_THERE
     with pytest.raises(ConfigurationError, match=r"SOUK_REDIS: its value names a file that cannot be read"):
         read({"SOUK_REDIS": f"@{tmp_path / 'nothing'}"})

@@ -16,7 +16,7 @@ from souk.hosting.monolith import monolith
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.environment import read
 from souk.runtime.service import App, Service, ServiceContext, ServiceParts, TokenIssuer
 from souk.supervisor.fleet import Fleet
 from souk.supervisor.supervisor import supervised_fleet
@@ -96,7 +96,7 @@ async def refusal(tmp_path: Path, *services: Service, settings: Mapping[str, Any
     """The line in which a system of these services refuses to start."""
     with pytest.raises(ConfigurationError) as refused:
         async with monolith(
-            app(*services), Settings(data=tmp_path / "data", port=0, **(settings or {})), SystemClock()
+            app(*services), read({}, {"data": tmp_path / "data", "port": 0, **(settings or {})}), SystemClock()
         ):
             pytest.fail("it started")
     line = str(refused.value)
@@ -106,7 +106,7 @@ async def refusal(tmp_path: Path, *services: Service, settings: Mapping[str, Any
 
 async def test_a_sound_one_starts(tmp_path: Path) -> None:
     sound = Service("greeting", contract(), build)
-    async with monolith(app(sound), Settings(data=tmp_path, port=0, demo=True), SystemClock()) as running:
+    async with monolith(app(sound), read({}, {"data": tmp_path, "port": 0, "demo": True}), SystemClock()) as running:
         assert running.url
 
 
@@ -143,7 +143,7 @@ async def test_contracts_that_do_not_say_what_they_must(tmp_path: Path, services
 
 @pytest.mark.parametrize(("services", "line"), BY_CONTRACT[:1], ids=[""])
 async def test_a_fleet_and_a_gateway_refuse_them_too(tmp_path: Path, services: Sequence[Service], line: str) -> None:
-    settings, silent = Settings(data=tmp_path / "data", port=0), app(*services)
+    settings, silent = read({}, {"data": tmp_path / "data", "port": 0}), app(*services)
     nobody: Any = None
     with pytest.raises(ConfigurationError, match=line):
         async with supervised_fleet(silent, settings, {}, nobody, Fleet(), SystemClock()):
@@ -169,7 +169,7 @@ async def test_a_foreign_servicer_may_lack_methods_as_under_grpc_aio(tmp_path: P
     pool.AddSerializedFile(Empty.DESCRIPTOR.file.serialized_pb)
     pool.AddSerializedFile(file.SerializeToString())
     old = Service("old", pool.FindServiceByName("old.v1.Old"), build)
-    async with monolith(app(old), Settings(data=tmp_path, port=0, demo=True), SystemClock()) as running:
+    async with monolith(app(old), read({}, {"data": tmp_path, "port": 0, "demo": True}), SystemClock()) as running:
         assert running.url
 
 
@@ -186,7 +186,11 @@ async def test_a_channel_to_nobody(tmp_path: Path) -> None:
     assert TO_NOBODY in await refusal(tmp_path, MISSPELT)
     with pytest.raises(ConfigurationError, match="'usr', which is not a service of this system"):
         async with service_process(
-            MISSPELT, (), Settings(data=tmp_path, port=0, registry="unix:/nowhere"), SystemClock(), app(MISSPELT)
+            MISSPELT,
+            (),
+            read({}, {"data": tmp_path, "port": 0, "registry": "unix:/nowhere"}),
+            SystemClock(),
+            app(MISSPELT),
         ):
             pytest.fail("it started")
 
@@ -197,7 +201,9 @@ async def test_a_channel_to_nobody(tmp_path: Path) -> None:
 async def test_somebody_whom_the_settings_know_or_may_know_is_called(
     tmp_path: Path, settings: Mapping[str, Any]
 ) -> None:
-    async with monolith(app(MISSPELT), Settings(data=tmp_path, port=0, demo=True, **settings), SystemClock()) as up:
+    async with monolith(
+        app(MISSPELT), read({}, {"data": tmp_path, "port": 0, "demo": True, **settings}), SystemClock()
+    ) as up:
         assert up.url
 
 

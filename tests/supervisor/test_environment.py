@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from souk.runtime.config.settings import Settings, read
+from souk.runtime.config.environment import read
+from souk.runtime.config.settings import ProcessSettings
 from souk.supervisor.launch import Surroundings
 
 INHERITED = {
@@ -17,7 +18,7 @@ INHERITED = {
     "SOUK_POSTGRES": "postgresql://admin:secret@db/postgres",
     "SOUK_LOG_FILE": "/var/log/souk",
 }
-AROUND = Surroundings(INHERITED, Settings(demo=True), Path("/data"), "unix:/r.sock", "unix:///v.sock")
+AROUND = Surroundings(INHERITED, ProcessSettings(), True, Path("/data"), "unix:/r.sock", "unix:///v.sock")
 
 
 def told(**own: str) -> dict[str, str]:
@@ -48,7 +49,7 @@ def test_a_service_understands_all_of_it() -> None:
     given = told(POSTGRES="postgresql://order@/order", POSTGRES_POOL="5", LISTEN_FD="7")
     known = {name: text for name, text in given.items() if name != "SOUK_ORDER_SAGA_LIMIT"}
     settings = read(known)
-    assert (settings.demo, settings.postgres_pool, settings.listen_fd) == (True, 5, 7)
+    assert (settings.demo, settings.data.postgres_pool, settings.listen.descriptor) == (True, 5, 7)
 
 
 def test_no_secret_is_shown() -> None:
@@ -57,6 +58,6 @@ def test_no_secret_is_shown() -> None:
 
 def test_nor_the_token_of_a_registry() -> None:
     registry = "consul://:s3cr3t@127.0.0.1:8500"
-    around = Surroundings({}, Settings(registry=registry), Path("/data"), registry, "unix:///v.sock")
+    around = Surroundings({}, ProcessSettings(), False, Path("/data"), registry, "unix:///v.sock")
     assert around.of("order-2", Path("/run/order-2.sock"), {})["SOUK_REGISTRY"] == registry
     assert "s3cr3t" not in repr(around)

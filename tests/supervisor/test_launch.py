@@ -7,7 +7,7 @@ import pytest
 from soukapi.v1 import event_pb2
 
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import read
+from souk.runtime.config.environment import read
 from souk.runtime.service import Service, ServiceContext, ServiceParts
 from souk.supervisor.launch import LaunchCommands, fitting
 
@@ -21,7 +21,7 @@ MAILS = Service("mails", event_pb2.DESCRIPTOR.services_by_name["EventSink"], bui
 
 def test_words_are_split_as_in_a_shell() -> None:
     settings = read({"SOUK_COMMANDS": "mails=node 'my mails/main.js' --fast, order=./order"})
-    assert settings.commands == {"mails": ("node", "my mails/main.js", "--fast"), "order": ("./order",)}
+    assert settings.fleet.commands == {"mails": ("node", "my mails/main.js", "--fast"), "order": ("./order",)}
 
 
 @pytest.mark.parametrize("text", ["mails", "mails=", "mails=' '", "mails='a", "mails=a,mails=b", "=a"])

@@ -15,7 +15,7 @@ def recipe(target: str) -> str:
 
 
 def test_make_run_uses_the_directory_that_commands_look_at() -> None:
-    assert f"--data {Settings().data} " in recipe("run")
+    assert f"--data {Settings().data.directory} " in recipe("run")
 
 
 def test_running_needs_none_of_the_developers_tools() -> None:

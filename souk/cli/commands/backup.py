@@ -17,7 +17,7 @@ from souk.backup.restoring import check_backup, restore_backup
 from souk.cli.group import example
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points
-from souk.runtime.config.settings import from_environment
+from souk.runtime.config.environment import from_environment
 
 _DATA = click.option(
     "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
@@ -75,8 +75,8 @@ def restore(directory: Path, data: Path | None, check: bool, as_json: bool) -> N
     if check:
         _report(check_backup(directory, _progress), directory, as_json)
         return
-    settings = from_environment({"data": data})
-    _report(_run(restore_backup(directory, settings, SystemClock(), _progress)), settings.data, as_json)
+    settings = from_environment({"data": data}).data
+    _report(_run(restore_backup(directory, settings, SystemClock(), _progress)), settings.directory, as_json)
 
 
 def _run(work: Coroutine[Any, Any, BackupRecord]) -> BackupRecord:

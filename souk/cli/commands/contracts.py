@@ -14,7 +14,7 @@ from souk.descriptors.contract import Access, Method, contract_of
 from souk.descriptors.openapi.document import openapi_of
 from souk.descriptors.protojson.names import lower_camel
 from souk.runtime.config import entry_points
-from souk.runtime.config.settings import from_environment
+from souk.runtime.config.environment import from_environment
 from souk.runtime.service import App
 
 _VARIABLE = re.compile(r"\{[^}]+\}")

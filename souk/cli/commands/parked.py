@@ -13,7 +13,7 @@ from souk.admin.parked import Parked, ParkedStepView, Parking, parking
 from souk.cli.group import example
 from souk.kernel.clock import SystemClock, to_datetime
 from souk.runtime.config import entry_points
-from souk.runtime.config.settings import from_environment
+from souk.runtime.config.environment import from_environment
 
 _DATA = click.option(
     "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
@@ -80,7 +80,8 @@ def retry(before: Path | None, ids: tuple[str, ...], everything: bool, data: Pat
 
 
 def _lot(data: Path | None) -> AbstractAsyncContextManager[Parking]:
-    return parking(from_environment({"data": data}), entry_points.loadable_services(), SystemClock())
+    settings = from_environment({"data": data})
+    return parking(settings.data, settings.topology, entry_points.loadable_services(), SystemClock())
 
 
 async def _found(data: Path | None) -> list[Parked]:

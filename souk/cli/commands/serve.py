@@ -15,7 +15,8 @@ from souk.hosting.assembly import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points
-from souk.runtime.config.settings import Settings, from_environment
+from souk.runtime.config.environment import from_environment
+from souk.runtime.config.settings import ListenSettings, Settings
 from souk.runtime.config.texts import help_of
 from souk.runtime.process.signals import StopSignals, run
 
@@ -52,8 +53,8 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
     Installed services receive its events; SOUK_SUBSCRIPTIONS names the others, as in
     notification/mails=shop.order.v1.OrderConfirmed+shop.order.v1.OrderRejected,...
     """
-    settings = from_environment(flags, defaults=Settings(port=0))
-    start_logging(settings)
+    settings = from_environment(flags, defaults=Settings(listen=ListenSettings(port=0)))
+    start_logging(settings.log)
     part = _part(service, settings)
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
@@ -70,6 +71,6 @@ def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
     clock = SystemClock()
     if name == GATEWAY_SERVICE:
         return gateway_process(entry_points.app(settings.app), settings, clock)
-    subscriptions = subscriptions_of(entry_points.loadable_services(), settings.subscriptions)
+    subscriptions = subscriptions_of(entry_points.loadable_services(), settings.calls.discovery.subscriptions)
     service = entry_points.service(name, GATEWAY_SERVICE)
     return service_process(service, subscriptions, settings, clock, entry_points.app_with(name, settings.app))

@@ -18,8 +18,10 @@ from souk.hosting.monolith import RunningSystem, monolith
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config import entry_points, parsers
-from souk.runtime.config.settings import TOPOLOGIES, VARIABLES, Settings, from_environment
+from souk.runtime.config.environment import from_environment
+from souk.runtime.config.settings import TOPOLOGIES, FleetSettings, Settings
 from souk.runtime.config.texts import help_of
+from souk.runtime.config.variables import VARIABLES
 from souk.runtime.process.signals import StopSignals, run
 from souk.runtime.service import App
 
@@ -64,21 +66,21 @@ def up(then: str | None, scale: str | None, postgres: str | None, redis: str | N
     settings = from_environment({**flags, **read})
     app = entry_points.app(settings.app)
     if settings.topology == FLEET:
-        up_fleet(app, settings, lambda url, note: follow(then, url, settings, note))
+        up_fleet(app, settings, lambda url, note: follow(then, url, None, note))
         return
-    _refuse_processes(settings)
+    _refuse_processes(settings.fleet)
     _up_monolith(app, settings, then)
 
 
 def _up_monolith(app: App, settings: Settings, then: str | None) -> None:
-    start_logging(settings)
+    start_logging(settings.log)
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
         began = time.monotonic()
         async with monolith(app, settings, SystemClock()) as system:
             is_up.set()
             _announce(app, settings, system, time.monotonic() - began)
-            following = asyncio.create_task(follow(then, system.url, settings))
+            following = asyncio.create_task(follow(then, system.url, settings.data.directory))
             await stop.wait()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -95,7 +97,7 @@ def _read(flag: str, text: str | None, reader: Callable[[str], K]) -> K | None:
         raise click.BadParameter(str(error), param_hint=flag) from None
 
 
-def _refuse_processes(settings: Settings) -> None:
+def _refuse_processes(settings: FleetSettings) -> None:
     if settings.scale:
         raise ConfigurationError("one process is not scaled; leave out --scale, or start with --topology fleet")
     if settings.commands:
@@ -105,20 +107,20 @@ def _refuse_processes(settings: Settings) -> None:
 def _announce(app: App, settings: Settings, system: RunningSystem, took: float) -> None:
     names = ", ".join(service.name for service in app.services)
     say(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in one process")
-    log = f"; log in {settings.log_file}" if settings.log_file else ""
-    say(f"data in {settings.data}{log}; API at {system.url}/docs; Ctrl-C stops")
+    log = f"; log in {settings.log.file}" if settings.log.file else ""
+    say(f"data in {settings.data.directory}{log}; API at {system.url}/docs; Ctrl-C stops")
 
 
-async def follow(then: str | None, url: str, settings: Settings, note: Callable[[str], None] | None = None) -> None:
+async def follow(then: str | None, url: str, data: Path | None, note: Callable[[str], None] | None = None) -> None:
     """Runs another `souk` command against the system, as a user would; if it fails, the system goes on.
 
-    `note` shows the command's output; without it, that goes where this process's goes.
+    `data` is the directory whose files hold the databases, for the command to name; None with a fleet. `note` shows
+    the command's output; without it, that goes where this process's goes.
     """
     if then is None:
         return
-    # Only with a system of one process may the command name the directory, whose files hold the databases.
-    data = ("--data", str(settings.data)) if settings.topology != FLEET else ()
-    process = _start((then, "--url", url, *data), note)
+    where = () if data is None else ("--data", str(data))
+    process = _start((then, "--url", url, *where), note)
     try:
         while process.stdout is not None and (line := await asyncio.to_thread(process.stdout.readline)):
             (note or say)(line.decode(errors="replace").rstrip("\n"))

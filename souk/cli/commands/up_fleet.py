@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,8 @@ from souk.cli.output.fleet_lines import LinesScreen
 from souk.cli.output.fleet_table import TableScreen
 from souk.cli.output.terminal import say, start_logging
 from souk.kernel.clock import SystemClock
-from souk.runtime.config.settings import Settings, inherited
+from souk.runtime.config.environment import inherited
+from souk.runtime.config.settings import LogFileSettings, Settings
 from souk.runtime.process.signals import StopSignals, run
 from souk.runtime.service import App
 from souk.supervisor import process_group
@@ -33,11 +35,11 @@ def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
         began = time.monotonic()
         async with (
-            _screen(settings, fleet) as screen,
+            _screen(settings.log, fleet) as screen,
             supervised_fleet(app, settings, inherited(), screen, fleet, SystemClock()) as system,
         ):
             is_up.set()
-            _announce(app, settings, system, screen, time.monotonic() - began)
+            _announce(app, settings.data.directory, system, screen, time.monotonic() - began)
             following = asyncio.create_task(meanwhile(system.url, screen.note))
             await stop.wait()
             following.cancel()
@@ -54,19 +56,19 @@ def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
     run(life, leave)
 
 
-def _announce(app: App, settings: Settings, system: RunningFleet, screen: Screen, took: float) -> None:
+def _announce(app: App, data: Path, system: RunningFleet, screen: Screen, took: float) -> None:
     processes = system.fleet.processes()
     screen.note(f"{app.name} is ready on {system.url} after {took:.1f} s, in {len(processes)} processes")
-    screen.note(f"data in {settings.data}, logs in {settings.data / 'logs'}; API at {system.url}/docs; Ctrl-C stops")
+    screen.note(f"data in {data}, logs in {data / 'logs'}; API at {system.url}/docs; Ctrl-C stops")
 
 
 @asynccontextmanager
-async def _screen(settings: Settings, fleet: Fleet) -> AsyncIterator[Screen]:
+async def _screen(settings: LogFileSettings, fleet: Fleet) -> AsyncIterator[Screen]:
     """Gives the screen of a fleet: a live table on a terminal, lines anywhere else."""
     if not sys.stdout.isatty():
         yield LinesScreen(start_logging(settings))
         return
-    elsewhere = None if settings.log_file is None else LinesScreen(start_logging(settings)).output
+    elsewhere = None if settings.file is None else LinesScreen(start_logging(settings)).output
     screen = TableScreen(Console(), fleet, elsewhere)
     async with screen.live():
         if elsewhere is None:

@@ -8,7 +8,7 @@ import click
 
 from souk.cli.output.outliving import outlive_readers, outliving
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import LogFileSettings
 from souk.runtime.data.directory import make
 from souk.telemetry.logs import LogSettings, configure
 from souk.telemetry.turning_file import LogLimits, TurningFile, TurningLog
@@ -20,7 +20,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
+def start_logging(settings: LogFileSettings, terminal: TextIO | None = None) -> TextIO:
     """Starts logging to standard error, coloured on a terminal, or as JSON to a file; returns the stream.
 
     For processes that serve: from now on a lost reader of the output does not end them.
@@ -28,16 +28,16 @@ def start_logging(settings: Settings, terminal: TextIO | None = None) -> TextIO:
     `terminal` is used in place of standard error. Raises ConfigurationError when the file cannot be written.
     """
     outlive_readers()
-    if settings.log_file is None:
+    if settings.file is None:
         stream = sys.stderr if terminal is None else terminal
-        configure(LogSettings(level=settings.log_level, terminal=stream.isatty()), stream)
+        configure(LogSettings(level=settings.level, terminal=stream.isatty()), stream)
         return stream
     try:
-        make(settings.log_file.parent)
-        stream = outliving(_turning(settings.log_file, settings.log_limits))
+        make(settings.file.parent)
+        stream = outliving(_turning(settings.file, settings.limits))
     except OSError as error:
-        raise ConfigurationError(f"the log cannot be written: {error.strerror} ({settings.log_file})") from None
-    configure(LogSettings(level=settings.log_level), stream)
+        raise ConfigurationError(f"the log cannot be written: {error.strerror} ({settings.file})") from None
+    configure(LogSettings(level=settings.level), stream)
     return stream
 
 

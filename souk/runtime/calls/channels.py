@@ -40,9 +40,9 @@ from souk.runtime.calls.clock_skew import ClockSkew
 from souk.runtime.calls.dependencies import is_there
 from souk.runtime.calls.metrics import CallMetrics, measure_directory
 from souk.runtime.calls.peer_clocks import PeerClocks
-from souk.runtime.calls.service_address import close_to_others, service_address
+from souk.runtime.calls.service_address import Address, close_to_others
 from souk.runtime.config.resilience import Protection, read_resilience
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import CallSettings
 from souk.runtime.process.background import supervised
 from souk.runtime.process.open_files import for_clients
 from souk.runtime.service import Service, ServiceParts
@@ -77,7 +77,7 @@ class Calls:
         secret: bytes,
         hosted: Sequence[str],
         discovery: Registry,
-        settings: Settings,
+        settings: CallSettings,
         clock: Clock,
         each_try: Sequence[Layer] = (),
     ) -> None:
@@ -90,8 +90,9 @@ class Calls:
         measure_directory(self.registry, self.directory)
         self._secret = secret
         self._resilience = read_resilience(settings.resilience)
-        self._about = settings
-        self._tls = None if settings.tls is None else MutualTls(settings.tls)
+        self._settings = settings
+        certificates = settings.tls.certificates
+        self._tls = None if certificates is None else MutualTls(certificates)
         self._clock = clock
         self._each_try = each_try
         self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
@@ -135,13 +136,12 @@ class Calls:
         return self._dispatchers[name].traffic
 
     @asynccontextmanager
-    async def listening(self, name: str, instance: str, drain: float) -> AsyncIterator[Listening]:
-        """Takes calls for a service from other processes inside the block, at the address that the settings give.
+    async def listening(self, name: str, where: Address, drain: float) -> AsyncIterator[Listening]:
+        """Takes calls for a service from other processes inside the block, at a given address.
 
         When the block ends, running calls get `drain` seconds.
         """
         async with AsyncExitStack() as stack:
-            where = stack.enter_context(service_address(instance, self._about))
             server = await serve(self._dispatchers[name], where.grpc, self._tls, self._clock)
             stack.push_async_callback(server.stop, 0)
             connect = await serve_connect(
@@ -197,14 +197,14 @@ class Calls:
 
     def _protection(self, callee: str) -> Protection:
         """Gives the protection that the settings set for a callee, with this process's zone and instance."""
-        protection, about = self._resilience.of(callee), self._about
+        protection, about = self._resilience.of(callee), self._settings.discovery
         balancer = replace(protection.balancer, zone=about.zone, name=about.instance or "")
         return replace(protection, balancer=balancer)
 
     def _there(self, name: str) -> DiscoveredTransport:
         if name not in self._discovered:
             self.health.watch(name, is_there(name, self.directory, self.breakers))
-            connect = self._about.hop == CONNECT
+            connect = self._settings.hop == CONNECT
             self._discovered[name] = DiscoveredTransport(
                 name, self.directory, self._clock, connect=connect, tls=self._tls
             )
@@ -213,12 +213,13 @@ class Calls:
 
 @asynccontextmanager
 async def open_calls(
-    secret: bytes, hosted: Sequence[str], settings: Settings, clock: Clock, each_try: Sequence[Layer] = ()
+    secret: bytes, hosted: Sequence[str], settings: CallSettings, clock: Clock, each_try: Sequence[Layer] = ()
 ) -> AsyncIterator[Calls]:
     """Opens calls between services, with their background work, and closes them when the block ends."""
-    discovery: Registry = StaticRegistry(settings.addresses)
-    if settings.registry is not None:
-        discovery = await open_registry(settings.registry, clock)
+    about = settings.discovery
+    discovery: Registry = StaticRegistry(about.addresses)
+    if about.registry is not None:
+        discovery = await open_registry(about.registry, clock)
     calls = Calls(secret, hosted, discovery, settings, clock, each_try)
     try:
         async with supervised(clock) as background:

@@ -11,7 +11,7 @@ from pathlib import Path
 from souk.discovery.directory import Directory
 from souk.resilience.breaker.breaker import State
 from souk.runtime.calls.breaker_registry import Breakers
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings
 from souk.runtime.data.database_file import path_of
 from souk.runtime.service import Service
 from souk.store.database import Database, Transaction
@@ -59,10 +59,10 @@ def has_room(folder: Path, least: int = LEAST_FREE) -> Probe:
     return probe
 
 
-def watched_in(settings: Settings, services: Iterable[Service]) -> list[Path]:
+def watched_in(settings: DataSettings, services: Iterable[Service]) -> list[Path]:
     """Gives the paths that must stay in place: the data directory, and these services' SQLite files, if any."""
-    files = [path_of(settings.data, service.name) for service in services if service.migrations is not None]
-    return [settings.data, *(files if settings.postgres is None else ())]
+    files = [path_of(settings.directory, service.name) for service in services if service.migrations is not None]
+    return [settings.directory, *(files if settings.postgres is None else ())]
 
 
 def is_same(paths: Iterable[Path]) -> Probe:

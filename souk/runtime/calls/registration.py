@@ -6,20 +6,20 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from souk.discovery.registry import Instance, Registry
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DiscoverySettings
 
 LEAVING = 0.3
 """Seconds between leaving the registry and taking no more calls, for callers that learn of it late."""
 
 
-def instance_id(service: str, settings: Settings) -> str:
+def instance_id(service: str, settings: DiscoverySettings) -> str:
     """Gives this process's id in the registry: that in the settings, or a random one that begins with the service."""
     return settings.instance or f"{service}-{uuid4().hex[:12]}"
 
 
 @asynccontextmanager
 async def present(
-    discovery: Registry, service: str, id_: str, address: str, settings: Settings, speaks: Mapping[str, str]
+    discovery: Registry, service: str, id_: str, address: str, settings: DiscoverySettings, speaks: Mapping[str, str]
 ) -> AsyncIterator[Instance]:
     """Registers this instance inside the block. `speaks` has the port or socket of each protocol besides gRPC."""
     instance = Instance(

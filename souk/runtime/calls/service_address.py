@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from souk.kernel.addresses import LONGEST_PATH, LOOPBACK, ON_LOOPBACK, socket_path, unix_address
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import CallSettings, ListenSettings, TlsSettings
 from souk.runtime.data.directory import private
 from souk.runtime.data.layout import DataLayout
 
@@ -29,20 +29,20 @@ class Address:
 
 
 @contextmanager
-def service_address(instance: str, settings: Settings) -> Iterator[Address]:
+def service_address(instance: str, data: Path, listen: ListenSettings, calls: CallSettings) -> Iterator[Address]:
     """Gives the addresses of this instance inside the block, and removes its sockets after it.
 
     Raises ConfigurationError, in one line, when there can be no socket, when callers could not reach one, or when
     a port beyond loopback would have no TLS.
     """
-    if settings.at_a_port:
-        host = settings.host or LOOPBACK
-        _require_protection(host, settings)
+    if listen.at_a_port:
+        host = listen.host or LOOPBACK
+        _require_protection(host, calls.tls)
         shown = f"[{host}]" if ":" in host else host
-        yield Address(f"{shown}:{settings.port}", f"{shown}:0")
+        yield Address(f"{shown}:{listen.port}", f"{shown}:0")
         return
-    _require_local(settings)
-    with _folder(instance, settings) as folder:
+    _require_local(calls.discovery.registry)
+    with _folder(instance, data) as folder:
         paths = [folder / f"{instance}.{protocol}.sock" for protocol in PROTOCOLS]
         for path in paths:
             path.unlink(missing_ok=True)  # left by a process that was killed
@@ -54,9 +54,9 @@ def service_address(instance: str, settings: Settings) -> Iterator[Address]:
 
 
 @contextmanager
-def _folder(instance: str, settings: Settings) -> Iterator[Path]:
+def _folder(instance: str, data: Path) -> Iterator[Path]:
     """Gives the data directory's folder of sockets, or a temporary one if the path of a socket there is too long."""
-    folder = DataLayout(settings.data.resolve()).run_folder()
+    folder = DataLayout(data.resolve()).run_folder()
     longest = len(bytes(folder / f"{instance}.{PROTOCOLS[0]}.sock"))
     if longest <= LONGEST_PATH and "," not in str(folder):  # gRPC takes no comma
         yield private(folder)
@@ -71,16 +71,16 @@ def close_to_others(*addresses: str) -> None:
         Path(path).chmod(0o600)
 
 
-def _require_protection(host: str, settings: Settings) -> None:
-    if host not in ON_LOOPBACK and settings.tls is None and not settings.plain_tcp:
+def _require_protection(host: str, tls: TlsSettings) -> None:
+    if host not in ON_LOOPBACK and tls.certificates is None and not tls.plain_tcp:
         raise ConfigurationError(
             f"a service that listens on {host} without TLS proves nothing to its callers, and they nothing to it; set "
             "SOUK_TLS_CERT, SOUK_TLS_KEY and SOUK_TLS_CA, or SOUK_PLAIN_TCP=true where the network is to be trusted"
         )
 
 
-def _require_local(settings: Settings) -> None:
-    if settings.registry is not None and not settings.registry.startswith("unix:"):
+def _require_local(registry: str | None) -> None:
+    if registry is not None and not registry.startswith("unix:"):
         raise ConfigurationError(
             "SOUK_REGISTRY is read by other machines, which cannot reach a socket on this one; "
             "set SOUK_HOST to the address at which they reach this service"

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from souk.kernel.addresses import LOOPBACK
-from souk.runtime.config.settings import PREFIX, Settings
+from souk.runtime.config.settings import Settings
+from souk.runtime.config.variables import BY_NAME, PREFIX
 from souk.runtime.service import Service, Setting
 
 _URL, _SECONDS, _PATH, _NAME = "URL", "seconds", "path", "name"
@@ -144,7 +145,7 @@ def platform_settings() -> Iterator[Setting]:
     """Gives the platform's settings, in the order in which they are defined."""
     defaults = Settings()
     for name, (meaning, unit, unset) in ABOUT.items():
-        yield Setting(name, meaning, _shown(getattr(defaults, name)) or unset, unit)
+        yield Setting(name, meaning, _shown(BY_NAME[name].value_in(defaults)) or unset, unit)
 
 
 def help_of(name: str) -> str:

@@ -10,7 +10,7 @@ from souk.faults import Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
 from souk.runtime.config.parsers import postgres_server
-from souk.runtime.config.settings import SERVICE_PLACEHOLDER, Settings
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER, DataSettings
 from souk.runtime.service import Service
 from souk.saga import maintenance as sagas
 from souk.store.database import Database, Transaction
@@ -21,7 +21,7 @@ from souk.telemetry.logs import logger
 _log = logger("hosting")
 
 
-def require_a_database_each(services: Iterable[Service], settings: Settings) -> None:
+def require_a_database_each(services: Iterable[Service], settings: DataSettings) -> None:
     """Checks the setting `postgres`. Raises ConfigurationError when several services would share a database."""
     kept = [service.name for service in services if service.migrations is not None]
     if settings.postgres is not None and SERVICE_PLACEHOLDER not in settings.postgres and len(kept) > 1:
@@ -31,7 +31,7 @@ def require_a_database_each(services: Iterable[Service], settings: Settings) -> 
         )
 
 
-async def open_database(service: Service, settings: Settings, clock: Clock, faults: Faults) -> Database:
+async def open_database(service: Service, settings: DataSettings, clock: Clock, faults: Faults) -> Database:
     """Opens the database of a service that has migrations, and brings its tables to this program's version.
 
     Raises ConfigurationError, in one line and without a password, when the database cannot be used.
@@ -41,7 +41,7 @@ async def open_database(service: Service, settings: Settings, clock: Clock, faul
             f"{service.name} has no migrations in {service.migrations}: the first is 0001_NAME.sql"
         )
     if settings.postgres is None:
-        path = settings.data / f"{service.name}.db"
+        path = settings.directory / f"{service.name}.db"
         where, database = str(path), await _sqlite(path, clock, faults)
     else:
         url = settings.postgres.replace(SERVICE_PLACEHOLDER, service.name)

@@ -17,7 +17,7 @@ from souk.hosting.assembly import Assembled, assembled, subscriptions_of
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.kernel.context import acting_as
 from souk.runtime.calls.clock_skew import ClockSkew
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings, Settings
 from souk.testing.lives import AheadClock
 from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
 
@@ -40,7 +40,7 @@ def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  
 
 @asynccontextmanager
 async def started(server: TemporaryPostgres, data: Path, ahead: float) -> AsyncIterator[Assembled]:
-    settings = Settings(data=data, postgres=server.service_url("{service}", PASSWORD))
+    settings = Settings(data=DataSettings(data, server.service_url("{service}", PASSWORD)))
     services = [replace(service, subscriptions=()) for service in KEEPING]
     async with assembled(services, subscriptions_of(services), settings, AheadClock(ahead)) as system:
         yield system

@@ -1,13 +1,17 @@
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from soukapi.v1 import event_pb2
 
 from souk.hosting.assembly import subscriptions_of
 from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.environment import read
 from souk.runtime.config.parsers import postgres_server
-from souk.runtime.config.settings import read
+from souk.runtime.config.settings import Settings
+from souk.runtime.config.variables import BY_NAME, with_values
 from souk.runtime.service import Service, ServiceContext, ServiceParts, Setting, Subscription
 
 
@@ -25,8 +29,8 @@ ORDER = Service(
 
 def test_nothing_set_is_the_documented_default() -> None:
     settings = read({})
-    assert settings.port == 8080
-    assert settings.bind == "127.0.0.1"
+    assert settings.listen.port == 8080
+    assert settings.listen.address == "127.0.0.1"
     assert not settings.demo
 
 
@@ -53,8 +57,8 @@ def test_what_is_not_ours_is_left_alone() -> None:
 
 def test_a_flag_wins_over_the_environment_unless_it_was_not_given() -> None:
     settings = read({"SOUK_PORT": "9000", "SOUK_DATA": "/a"}, {"port": 9001, "data": None})
-    assert settings.port == 9001
-    assert settings.data == Path("/a")
+    assert settings.listen.port == 9001
+    assert settings.data.directory == Path("/a")
 
 
 def test_a_service_has_the_settings_that_it_declares() -> None:
@@ -116,22 +120,22 @@ def test_a_secret_is_never_shown() -> None:
         assert "word" not in str(raised.value).removeprefix("SOUK_POSTGRES: ").replace("user:password@host", "")
     assert "pw" not in repr(read({"SOUK_POSTGRES": "postgresql://u:pw@h/{service}"}))
     several = "postgresql://u:pw@a:1,b/{service}"
-    assert read({"SOUK_POSTGRES": several}).postgres == several
+    assert read({"SOUK_POSTGRES": several}).data.postgres == several
     assert postgres_server(several) == "a:1, b:5432"
     cluster = "etcd://u:pw@a:1,b:2"
-    assert read({"SOUK_REGISTRY": cluster}).registry == cluster
+    assert read({"SOUK_REGISTRY": cluster}).calls.discovery.registry == cluster
     assert "pw" not in repr(read({"SOUK_REGISTRY": cluster}))
 
 
 def test_lists_of_pairs_are_read() -> None:
     settings = read({"SOUK_ADDRESSES": "order=127.0.0.1:1, user=[::1]:2", "SOUK_FAULTS": "after-charge=0"})
-    assert settings.addresses == {"order": ("127.0.0.1:1",), "user": ("[::1]:2",)}
-    assert settings.faults == {"after-charge": 0}
+    assert settings.calls.discovery.addresses == {"order": ("127.0.0.1:1",), "user": ("[::1]:2",)}
+    assert settings.process.faults == {"after-charge": 0}
 
 
 def test_who_hears_what_elsewhere_is_read() -> None:
     settings = read({"SOUK_SUBSCRIPTIONS": "notification/mails=a.v1.Placed+a.v1.Gone, order/refunds=b.v1.Refunded"})
-    assert settings.subscriptions == {
+    assert settings.calls.discovery.subscriptions == {
         "notification/mails": ("a.v1.Placed", "a.v1.Gone"),
         "order/refunds": ("b.v1.Refunded",),
     }
@@ -147,11 +151,32 @@ def test_what_is_said_is_heard_besides_what_is_declared() -> None:
 
 
 def test_demo_data_is_served_on_loopback_only() -> None:
-    assert read({}, {"demo": True}).bind == "127.0.0.1"
+    assert read({}, {"demo": True}).listen.address == "127.0.0.1"
     with pytest.raises(ConfigurationError, match="loopback only"):
         read({"SOUK_HOST": "0.0.0.0"}, {"demo": True})
 
 
 def test_the_embedded_registry_may_be_at_a_port() -> None:
     url = "grpc://:s3cr3t@127.0.0.1:7100"
-    assert read({"SOUK_REGISTRY": url}).registry == url
+    assert read({"SOUK_REGISTRY": url}).calls.discovery.registry == url
+
+
+def paths(slice_: Any, before: str = "") -> Iterator[str]:
+    for one in fields(slice_):
+        value = getattr(slice_, one.name)
+        if is_dataclass(value):
+            yield from paths(value, f"{before}{one.name}.")
+        else:
+            yield f"{before}{one.name}"
+
+
+def test_each_setting_in_a_slice_has_one_variable() -> None:
+    assert sorted(about.path for about in BY_NAME.values()) == sorted(set(paths(Settings())) - {"services"})
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_variable_sets_its_own_setting_and_no_other(name: str) -> None:
+    value, default = object(), Settings()
+    changed = with_values(default, {name: value})
+    assert [one for one, about in BY_NAME.items() if about.value_in(changed) != about.value_in(default)] == [name]
+    assert BY_NAME[name].value_in(changed) is value

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from souk.cli.commands.settings import document
 from souk.cli.commands.up import up
 from souk.runtime.config.entry_points import loadable_services
-from souk.runtime.config.settings import VARIABLES
 from souk.runtime.config.texts import ABOUT, help_of, platform_settings, variables
+from souk.runtime.config.variables import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[3]
 

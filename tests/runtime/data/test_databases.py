@@ -12,7 +12,7 @@ import pytest
 from souk.faults import INERT
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import Settings
+from souk.runtime.config.settings import DataSettings
 from souk.runtime.data.databases import open_database
 from souk.store.database import Row, Transaction
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
@@ -64,7 +64,7 @@ async def refusing(state: str, text: str) -> AsyncIterator[str]:
 @pytest.mark.parametrize("state", ["XX000", "XX001", "42P01", "22023"])
 async def test_what_a_server_says_is_told_and_not_called_a_fault_of_the_url(state: str, tmp_path: Path) -> None:
     async with refusing(state, "the tablespace is gone") as server:
-        settings = Settings(data=tmp_path, postgres=f"postgresql://u:secret@{server}/shop?sslmode=disable")
+        settings = DataSettings(tmp_path, postgres=f"postgresql://u:secret@{server}/shop?sslmode=disable")
         with pytest.raises(ConfigurationError, match="the tablespace is gone") as raised:
             await open_database(shop_in(tmp_path), settings, SystemClock(), INERT)
     assert str(raised.value).startswith(f"SOUK_POSTGRES ({server}): database shop")
@@ -73,7 +73,7 @@ async def test_what_a_server_says_is_told_and_not_called_a_fault_of_the_url(stat
 
 @pytest.mark.parametrize("query", ["sslmode=secret", "ssl_min_protocol_version=secret"])
 async def test_a_url_that_the_driver_cannot_read_is_not_quoted(query: str, tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path, postgres=f"postgresql://u:secret@h:1/shop?{query}")
+    settings = DataSettings(tmp_path, postgres=f"postgresql://u:secret@h:1/shop?{query}")
     with pytest.raises(ConfigurationError) as raised:
         await open_database(shop_in(tmp_path), settings, SystemClock(), INERT)
     assert str(raised.value) == "SOUK_POSTGRES (h:1): the driver cannot read this URL"
@@ -85,8 +85,10 @@ async def test_in_a_file_nobody_is_waited_for_who_is_gone(
     tmp_path: Path,
     postgres_url: str,  # noqa: F811
 ) -> None:
-    service = shop_in(tmp_path)
-    settings = Settings(data=tmp_path, postgres=postgres_url if engine == "postgres" else None)
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001_shop.sql").write_text("CREATE TABLE shop (id TEXT);")
+    service: Any = SimpleNamespace(name="shop", migrations=tmp_path / "migrations")
+    settings = DataSettings(tmp_path, postgres=postgres_url if engine == "postgres" else None)
     database = await open_database(service, settings, SystemClock(), INERT)
     await database.run(leave)
     await database.close()
