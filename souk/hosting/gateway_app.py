@@ -18,7 +18,7 @@ from souk.telemetry.traffic import Traffic
 
 
 def gateway(
-    app: App, calls: Calls, settings: HttpSettings, clock: Clock, ready: Readiness, *, metrics: bool = False
+    app: App, calls: Calls, settings: HttpSettings, clock: Clock, ready: Readiness, *, metrics: bool
 ) -> Gateway:
     """Makes an ASGI application with every public route of the app's contracts, and /metrics with `metrics`.
 

@@ -13,5 +13,5 @@ from souk.runtime.process.ops_http import Readiness
 async def test_every_service_that_a_route_leads_to_is_looked_for_from_the_start(tmp_path: Path) -> None:
     clock = SystemClock()
     async with open_calls(b"k" * 32, (), CallSettings(), clock) as calls:
-        gateway(app, calls, HttpSettings(), clock, Readiness(calls.health))
+        gateway(app, calls, HttpSettings(), clock, Readiness(calls.health), metrics=False)
         assert {"product", "user", "order", "inventory", "payment"} <= set(calls.directory.counts())
