@@ -1,6 +1,7 @@
-"""Background tasks of Order, and the metric that they count.
+"""Background tasks of Order, and their metrics.
 
-souk_order_lost_charges_total{kind}    charges in Payment's book that belong to no order
+souk_order_lost_charges_total{kind}    charges that were found in Payment's book and belong to no order
+souk_order_open_lost_charges{kind}     those of them that still stand; the same in every replica
 """
 
 import asyncio
@@ -8,9 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from marketplace.order.deps import Deps
-from marketplace.order.settings import LostChargeSettings
-from marketplace.order.use_cases.find_lost_charges import FindLostCharges, Loss, find_lost_charges
-from souk.sdk import Collector, counter
+from marketplace.order.use_cases.find_lost_charges import FindLostCharges, Loss, Progress, find_lost_charges
+from souk.sdk import Collector, MeasuredAtScrape, counter
 
 CHECK_EVERY = 60.0
 """Seconds between two comparisons of Payment's charges with the orders."""
@@ -22,7 +22,7 @@ class LostCharges:
     """Counts charges without an order by kind; all kinds are exported from the start."""
 
     def __init__(self) -> None:
-        text = "Charges in Payment's book that no order stands behind."
+        text = "Charges that were found in Payment's book and no order stands behind, each once."
         self._counter = counter("souk_order_lost_charges", text, ("kind",))
         for kind in Loss:
             self._counter.labels(kind.value)
@@ -31,15 +31,20 @@ class LostCharges:
         """Counts one charge."""
         self._counter.labels(loss.value).inc()
 
-    @property
-    def collectors(self) -> Sequence[Collector]:
-        """Returns the collectors to register."""
-        return (self._counter,)
+    def collectors(self, progress: Progress) -> Sequence[Collector]:
+        """Returns the collectors to register; `progress` has what the comparison counted last."""
+        text = "Charges that no order stands behind and that are not given back."
+        still_open = MeasuredAtScrape(
+            "souk_order_open_lost_charges",
+            text,
+            ("kind",),
+            lambda: [({"kind": kind.value}, progress.still_open.get(kind.value, 0)) for kind in Loss],
+        )
+        return (self._counter, still_open)
 
 
-def tasks(deps: Deps, settings: LostChargeSettings, lost: LostCharges) -> Mapping[str, Callable[[], Awaitable[None]]]:
+def tasks(deps: Deps, command: FindLostCharges) -> Mapping[str, Callable[[], Awaitable[None]]]:
     """Returns the tasks by name; each runs until it is cancelled."""
-    command = FindLostCharges(lost.count, report_only=settings.report_only)
     return {
         "sagas": deps.runner.run,
         "erase late addresses": partial(erase_late_addresses, deps),

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from marketplace.order.ports import AddressBook, Catalogue, Payments
+from marketplace.order.store.lost_charges import LostChargeStore
 from marketplace.order.store.orders import OrderStore
 from souk.sdk import Clock, Database, Inbox, SagaRunner
 
@@ -22,5 +23,6 @@ class Deps:
     payments: Payments
     runner: SagaRunner
     clock: Clock
+    lost_charges: LostChargeStore = field(default_factory=LostChargeStore)
     inbox: Inbox = field(default_factory=Inbox)
     waiting: Counter[tuple[str, str]] = field(default_factory=Counter)

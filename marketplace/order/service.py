@@ -19,6 +19,7 @@ from marketplace.order.saga import OrderSagas
 from marketplace.order.servicer import OrderServicer
 from marketplace.order.settings import SETTINGS, PlacingSettings, read_settings
 from marketplace.order.store.orders import OrderStore
+from marketplace.order.use_cases.find_lost_charges import FindLostCharges
 from souk.sdk import Saga, SagaRunner, SagaSettings, Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
@@ -42,13 +43,14 @@ async def build(context: ServiceContext) -> ServiceParts:
         clock=context.clock,
     )
     lost = LostCharges()
+    find = FindLostCharges(lost.count, report_only=settings.lost_charges.report_only)
     return ServiceParts(
         servicer=OrderServicer(deps),
         consumers=consumers(deps),
-        tasks=tasks(deps, settings.lost_charges, lost),
+        tasks=tasks(deps, find),
         drain=partial(deps.runner.close, DRAIN),
         sagas=deps.runner,
-        collectors=lost.collectors,
+        collectors=lost.collectors(find.progress),
     )
 
 

@@ -1,6 +1,7 @@
 """Background tasks of Payment, and their metrics.
 
-souk_payment_provider_differences_total{kind}    differences between the provider's record and the book
+souk_payment_provider_differences_total{kind}    differences that were found between the provider's record and the book
+souk_payment_open_differences{kind}              those of them that are open; the same in every replica
 souk_payment_failed_refunds                      refunds that the provider keeps failing to make
 """
 
@@ -9,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from marketplace.payment.deps import Deps
-from marketplace.payment.use_cases.reconcile_provider import Difference, ReconcileProvider, reconcile_provider
+from marketplace.payment.use_cases.reconcile_provider import Difference, Memory, ReconcileProvider, reconcile_provider
 from marketplace.payment.use_cases.recover_payments import BATCH, recover_payments
 from souk.sdk import Collector, MeasuredAtScrape, counter
 
@@ -21,7 +22,7 @@ class Differences:
     """Counts differences by kind; all kinds are exported from the start."""
 
     def __init__(self) -> None:
-        text = "Differences between the card provider's record and the book."
+        text = "Differences that were found between the card provider's record and the book, each once."
         self._counter = counter("souk_payment_provider_differences", text, ("kind",))
         for kind in Difference:
             self._counter.labels(kind.value)
@@ -30,11 +31,18 @@ class Differences:
         """Counts one difference."""
         self._counter.labels(difference.value).inc()
 
-    def collectors(self, failed_refunds: Callable[[], int]) -> Sequence[Collector]:
-        """Returns the collectors to register."""
+    def collectors(self, memory: Memory) -> Sequence[Collector]:
+        """Returns the collectors to register; `memory` is what the comparison counted last."""
         text = "Refunds that the card provider keeps failing to make; ask for them again."
-        gauge = MeasuredAtScrape("souk_payment_failed_refunds", text, (), lambda: [({}, float(failed_refunds()))])
-        return (self._counter, gauge)
+        refunds = MeasuredAtScrape("souk_payment_failed_refunds", text, (), lambda: [({}, memory.failed_refunds)])
+        text = "Differences between the card provider's record and the book that are not corrected."
+        still_open = MeasuredAtScrape(
+            "souk_payment_open_differences",
+            text,
+            ("kind",),
+            lambda: [({"kind": kind.value}, memory.open_differences.get(kind.value, 0)) for kind in Difference],
+        )
+        return (self._counter, refunds, still_open)
 
 
 def tasks(deps: Deps, reconcile: ReconcileProvider, interval: float) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -7,6 +7,7 @@ from marketplace.payment.domain import FailingCards
 from marketplace.payment.ports import CardProvider
 from marketplace.payment.store.cards import CardStore
 from marketplace.payment.store.comparison import ComparisonStore
+from marketplace.payment.store.differences import DifferenceStore
 from marketplace.payment.store.ledger import LedgerStore
 from marketplace.payment.store.payments import PaymentStore
 from souk.sdk import MICROSECONDS, Clock, Database, ErasedSubjects, Faults, Inbox, KeyLocks, Outbox, Work
@@ -30,6 +31,7 @@ class Deps:
     ledger: LedgerStore = field(default_factory=LedgerStore)
     cards: CardStore = field(default_factory=CardStore)
     comparison: ComparisonStore = field(default_factory=ComparisonStore)
+    differences: DifferenceStore = field(default_factory=DifferenceStore)
     locks: KeyLocks = field(default_factory=KeyLocks)
     failures: FailingCards = field(default_factory=FailingCards)
     erased: ErasedSubjects = field(default_factory=ErasedSubjects)

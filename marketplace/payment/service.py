@@ -51,7 +51,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         },
         demo=partial(load_demo, deps),
         breakers={"card-provider": breaker, "card-provider-in-background": in_background},
-        collectors=differences.collectors(lambda: reconcile.memory.failed_refunds),
+        collectors=differences.collectors(reconcile.memory),
     )
 
 

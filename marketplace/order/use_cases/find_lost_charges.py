@@ -3,10 +3,13 @@
 It is the last safeguard behind the saga, which undoes its own charges. An order is committed before it is charged,
 and a charge is refunded only when Order's own event log shows that no order needs it. So an order that is being
 placed is never touched, however old or young the charge is. See docs/decisions/0039.
+
+A lost charge is stored and counted when it is first found, whatever replica finds it again. It is open until it is
+given back, or until a comparison of the whole book no longer finds it.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -70,15 +73,19 @@ def _attempt(order: Order, charge: StandingCharge) -> int:
 
 @dataclass(slots=True)
 class Progress:
-    """The charge after which the next run begins, and when the last whole comparison began, in monotonic seconds."""
+    """The charge after which the next run begins, and when the last whole comparison began, in monotonic seconds.
+
+    `still_open` counts the lost charges that are open, by kind.
+    """
 
     after: str = ""
     began_at: float | None = None
+    still_open: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FindLostCharges:
-    """Compare from `progress` on; `found` is called for each lost charge; with `report_only` nothing is refunded."""
+    """Compare from `progress` on; `found` is called for each new one; with `report_only` nothing is refunded."""
 
     found: Found
     report_only: bool = False
@@ -91,14 +98,20 @@ async def find_lost_charges(deps: Deps, command: FindLostCharges) -> None:
     whole = command.progress.began_at is None or now - command.progress.began_at >= WHOLE_BOOK
     try:
         with acting_as("order"):
-            lost, end = await _go_through(deps, "" if whole else command.progress.after)
-            await _make_good(deps, command, lost)
+            await _compare(deps, command, whole=whole)
     except CallFailed as error:
         _log.warning("Payment's book cannot be compared with the orders now: %s", error)
-        return
+    else:
+        command.progress.began_at = now if whole else command.progress.began_at
+    command.progress.still_open = await deps.database.read(deps.lost_charges.count_open, single=True)
+
+
+async def _compare(deps: Deps, command: FindLostCharges, *, whole: bool) -> None:
+    open_before = await deps.database.read(deps.lost_charges.open_ids, single=True) if whole else frozenset[str]()
+    lost, end = await _go_through(deps, "" if whole else command.progress.after)
+    await _close(deps, open_before - {each.charge.payment_id for each in lost})
+    await _make_good(deps, command, lost)
     command.progress.after = end
-    if whole:
-        command.progress.began_at = now
 
 
 async def _go_through(deps: Deps, after: str) -> tuple[Sequence[Lost], str]:
@@ -128,11 +141,22 @@ async def _make_good(deps: Deps, command: FindLostCharges, lost: Sequence[Lost])
         _log.error("%d charges are of unknown orders; are orders missing? None of these is given back", unknown)
     for each in lost:
         keep = command.report_only or (each.loss is Loss.UNKNOWN and unknown > MOST_UNKNOWN)
+        await _found(deps, command, each, "is kept" if keep else "will be given back")
         if not keep:
             await deps.payments.cancel(each.charge.key, each.charge.order_id)
-        command.found(each.loss)
-        charge, what = each.charge, "kept" if keep else "given back"
+            await _close(deps, {each.charge.payment_id})
+
+
+async def _found(deps: Deps, command: FindLostCharges, lost: Lost, what: str) -> None:
+    charge, loss = lost.charge, lost.loss
+    if await deps.database.run(lambda tx: deps.lost_charges.found(tx, charge.payment_id, loss.value)):
+        command.found(loss)
         _log.warning(
-            "no order stands behind charge %s of order %s (%s): it is %s",
-            *(charge.payment_id, charge.order_id, each.loss.value, what),
+            "no order stands behind charge %s of order %s (%s): it %s",
+            *(charge.payment_id, charge.order_id, loss.value, what),
         )
+
+
+async def _close(deps: Deps, payment_ids: Set[str]) -> None:
+    if payment_ids:
+        await deps.database.run(lambda tx: deps.lost_charges.close(tx, payment_ids))

@@ -4,11 +4,14 @@ It is the second safeguard, behind the rule that a request is retried or undone 
 run compares what is new in the record; once a day the whole record is compared. A charge under way is left alone:
 its intent is recorded before the provider is called, and a PENDING charge is compared only once it is older than
 AGE by the database's clock.
+
+A difference is stored and counted when it is first found, whatever replica finds it again. It is open until it is
+corrected here or no longer found: a missing charge is looked for at every run, all others by the daily comparison.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -54,15 +57,19 @@ Found = Callable[[Difference], None]
 
 @dataclass(slots=True)
 class Memory:
-    """What this process keeps between runs: keys that it compared recently, and the count of failing refunds."""
+    """What this process keeps between runs: keys that it compared recently, and what it counted in the last run.
+
+    These are the refunds that keep failing, and the open differences by kind.
+    """
 
     recent: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     failed_refunds: int = 0
+    open_differences: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileProvider:
-    """Compare at most once in `interval`, in microseconds; `found` is called for each difference.
+    """Compare at most once in `interval`, in microseconds; `found` is called for each new difference.
 
     With `report_only` nothing is refunded. The caller passes dependencies whose provider has the background breaker.
     """
@@ -76,14 +83,15 @@ class ReconcileProvider:
 async def reconcile_provider(deps: Deps, command: ReconcileProvider) -> None:
     """Compares what is new, unless another replica has just done so; after a failed call it goes on at the next run."""
     position = await deps.run(lambda tx: deps.comparison.claim(tx, command.interval, SWEEP))
+    if position is not None:
+        try:
+            position = await _follow_the_record(deps, command, position)
+            await _follow_the_book(deps, command, position)
+            await _look_for_missing_charges(deps, command)
+        except PROVIDER_TROUBLE as error:
+            _log.warning("the card provider's record cannot be compared now: %s", error)
     command.memory.failed_refunds = await deps.database.read(deps.comparison.failed_refunds, single=True)
-    if position is None:
-        return
-    try:
-        position = await _follow_the_record(deps, command, position)
-        await _follow_the_book(deps, command, position)
-    except PROVIDER_TROUBLE as error:
-        _log.warning("the card provider's record cannot be compared now: %s", error)
+    command.memory.open_differences = await deps.database.read(deps.differences.count_open, single=True)
 
 
 async def _follow_the_record(deps: Deps, command: ReconcileProvider, position: Position) -> Position:
@@ -96,6 +104,7 @@ async def _follow_the_record(deps: Deps, command: ReconcileProvider, position: P
             position = Position(charge.key, position.ours)
         await _move(deps, position)
         if len(page) < AT_ONCE:
+            await deps.run(lambda tx: deps.differences.close_unseen(tx, Difference.MISSING.value))
             return position
 
 
@@ -107,11 +116,25 @@ async def _follow_the_book(deps: Deps, command: ReconcileProvider, position: Pos
     recent = set(command.memory.recent)
     for payment in payments:
         if payment.provider_key not in recent:
-            answer = await deps.provider.find(payment.provider_key)
-            if answer is None or answer.verdict is not Verdict.CHARGED:
-                _differs(command, Difference.MISSING, payment.provider_key)
+            await _look_for_charge(deps, command, payment.provider_key)
     if payments:
         await _move(deps, replace(position, ours=payments[-1].id))
+
+
+async def _look_for_missing_charges(deps: Deps, command: ReconcileProvider) -> None:
+    keys = await deps.database.read(
+        lambda tx: deps.differences.open_keys(tx, Difference.MISSING.value, AT_ONCE), single=True
+    )
+    for key in keys:
+        await _look_for_charge(deps, command, key)
+
+
+async def _look_for_charge(deps: Deps, command: ReconcileProvider, key: str) -> None:
+    answer = await deps.provider.find(key)
+    if answer is None or answer.verdict is not Verdict.CHARGED:
+        await _differs(deps, command, Difference.MISSING, key)
+    else:
+        await _corrected(deps, key)
 
 
 async def _move(deps: Deps, position: Position) -> None:
@@ -127,7 +150,7 @@ async def _compare(deps: Deps, command: ReconcileProvider, charge: ProviderCharg
         return False
     if charge.verdict is not Verdict.CHARGED:
         if payment is not None and current and payment.status in _CAPTURED:
-            _differs(command, Difference.MISSING, charge.key)
+            await _differs(deps, command, Difference.MISSING, charge.key)
     elif payment is None:
         await _give_back(deps, command, charge, Difference.UNKNOWN)
     elif not current or payment.status in (Status.DECLINED, Status.BLOCKED):
@@ -141,15 +164,15 @@ async def _compare(deps: Deps, command: ReconcileProvider, charge: ProviderCharg
 
 async def _catch_up(deps: Deps, command: ReconcileProvider, payment: Payment) -> None:
     """Records a charge that is PENDING or VOIDED in the book; one that was VOIDED is refunded."""
-    _differs(
-        command, Difference.VOID if payment.status is Status.VOIDED else Difference.UNDECIDED, payment.provider_key
-    )
+    key, difference = payment.provider_key, Difference.UNDECIDED
+    await _differs(deps, command, Difference.VOID if payment.status is Status.VOIDED else difference, key)
     if command.report_only:
         return
     if payment.status is Status.VOIDED:
         charged = ProviderAnswer(Verdict.CHARGED)
         payment = await deps.run(lambda tx: record_answer(deps, tx, payment, charged))
     await settle_payment(deps, payment)
+    await _corrected(deps, key)
 
 
 async def _give_back(deps: Deps, command: ReconcileProvider, charge: ProviderCharge, difference: Difference) -> None:
@@ -157,11 +180,13 @@ async def _give_back(deps: Deps, command: ReconcileProvider, charge: ProviderCha
     left = charge.amount - charge.refunded
     if left <= 0:
         return
-    _differs(command, difference, charge.key)
+    await _differs(deps, command, difference, charge.key)
     if command.report_only:
         return
     verdict = await deps.provider.refund(f"reconcile/{charge.key}", charge.key, left)
-    if verdict is not RefundVerdict.MADE:
+    if verdict is RefundVerdict.MADE:
+        await _corrected(deps, charge.key)
+    else:
         _log.error("the card provider has not given back charge %s: %s", charge.key, verdict.value)
 
 
@@ -169,16 +194,21 @@ async def _compare_amounts(
     deps: Deps, command: ReconcileProvider, charge: ProviderCharge, payment: Payment, before: str
 ) -> None:
     if (charge.amount, charge.currency) != (payment.amount, payment.currency):
-        _differs(command, Difference.AMOUNT, charge.key)
+        await _differs(deps, command, Difference.AMOUNT, charge.key)
     elif charge.refunded > payment.promised:
-        _differs(command, Difference.REFUNDED, charge.key)
+        await _differs(deps, command, Difference.REFUNDED, charge.key)
     elif charge.refunded < payment.refunded:
         # The book was read after the page, and may be newer.
         page = await deps.provider.charges(before, 1)
         if any(one.key == charge.key and one.refunded < payment.refunded for one in page):
-            _differs(command, Difference.REFUNDED, charge.key)
+            await _differs(deps, command, Difference.REFUNDED, charge.key)
 
 
-def _differs(command: ReconcileProvider, difference: Difference, key: str) -> None:
-    command.found(difference)
-    _log.warning("the card provider's record differs from the book: %s, charge %s", difference.value, key)
+async def _differs(deps: Deps, command: ReconcileProvider, difference: Difference, key: str) -> None:
+    if await deps.run(lambda tx: deps.differences.found(tx, key, difference.value)):
+        command.found(difference)
+        _log.warning("the card provider's record differs from the book: %s, charge %s", difference.value, key)
+
+
+async def _corrected(deps: Deps, key: str) -> None:
+    await deps.run(lambda tx: deps.differences.close(tx, key))

@@ -53,6 +53,10 @@ class Finding:
         await find_lost_charges(self.deps, self.command)
         return dict(self.found)
 
+    @property
+    def still_open(self) -> dict[Loss, int]:
+        return {Loss(kind): count for kind, count in self.command.progress.still_open.items()}
+
 
 @pytest.fixture
 def finding(shop: Shop) -> Finding:
@@ -79,9 +83,10 @@ async def test_a_charge_without_an_order_is_given_back_and_counted(
     key = finding.book("ORD-GONE")
     assert await finding.check() == {Loss.UNKNOWN: 1}
     assert finding.state(key) == "undone"
-    assert f"no order stands behind charge PAY-{key} of order ORD-GONE (unknown): it is given back" in caplog.text
+    assert f"no order stands behind charge PAY-{key} of order ORD-GONE (unknown): it will be given back" in caplog.text
     assert await finding.check() == {Loss.UNKNOWN: 1}
     assert shop.others.count("cancel") == 1
+    assert finding.still_open == {}
 
 
 async def test_a_saga_under_way_keeps_its_charge(shop: Shop, finding: Finding) -> None:
@@ -149,8 +154,16 @@ async def test_many_unknown_orders_mean_that_orders_were_lost(
     assert finding.state(ended) == "undone"
     assert "are orders missing?" in caplog.text
     finding.clock.advance(WHOLE_BOOK)
-    await finding.check()
+    assert await finding.check() == {Loss.UNKNOWN: MOST_UNKNOWN + 1, Loss.ENDED: 1}, (
+        "each was counted when it was found"
+    )
     assert {finding.state(key) for key in unknown} == {"captured"}
+    assert finding.still_open == {Loss.UNKNOWN: MOST_UNKNOWN + 1}
+    shop.others.charged[unknown[0]] = "undone"
+    other = Finding(shop)
+    assert await other.check() == {}, "another process counts them no more"
+    assert {finding.state(key) for key in unknown} == {"undone"}
+    assert other.still_open == {}
 
 
 async def test_the_whole_book_is_gone_through_once_a_day_and_what_is_new_between(shop: Shop, finding: Finding) -> None:
@@ -170,7 +183,8 @@ async def test_while_payment_is_away_nothing_is_passed_over(shop: Shop, finding:
     shop.others.fail["standing"] = [lost_answer()]
     assert await finding.check() == {}
     shop.others.fail["cancel"] = [lost_answer()]
-    assert await finding.check() == {}
+    assert await finding.check() == {Loss.UNKNOWN: 1}
+    assert finding.still_open == {Loss.UNKNOWN: 1}
     assert await finding.check() == {Loss.UNKNOWN: 2}
     assert {finding.state(key) for key in keys} == {"undone"}
 

@@ -10,6 +10,7 @@ from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.sandbox.bank import SandboxBank
 from marketplace.payment.domain import Status
+from marketplace.payment.ports import ProviderSilent
 from marketplace.payment.service import service
 from marketplace.payment.use_cases.reconcile_provider import (
     AGE,
@@ -38,6 +39,10 @@ class Reconciling:
         self.desk.clock.advance(seconds)
         await reconcile_provider(self.desk.deps, self.command)
         return dict(self.found)
+
+    @property
+    def still_open(self) -> dict[Difference, int]:
+        return {Difference(kind): count for kind, count in self.command.memory.open_differences.items()}
 
 
 @pytest.fixture(params=["sqlite"])  # whose clock the test moves; the statements run on both in test_both_engines
@@ -73,13 +78,18 @@ async def test_a_charge_without_a_payment_is_given_back_and_counted_once(compare
     await desk.bank.charge("PAY-lost/2", "tok_visa", 50, "USD")
     assert await compared.check() == {Difference.UNKNOWN: 2}
     assert (await desk.bank.taken("EUR"), await desk.bank.taken("USD")) == (1_000, 0)
+    assert compared.still_open == {}
     await compared.check()
     assert await compared.check(SWEEP / MICROSECONDS + 1) == {Difference.UNKNOWN: 2}
 
 
 async def test_only_reporting_gives_nothing_back(desk: Any) -> None:
     await desk.bank.charge("PAY-of-another", "tok_visa", 900, "EUR")
-    assert await Reconciling(desk, report_only=True).check() == {Difference.UNKNOWN: 1}
+    reporting, later = Reconciling(desk, report_only=True), Reconciling(desk, report_only=True)
+    assert await reporting.check() == {Difference.UNKNOWN: 1}
+    assert await reporting.check(SWEEP / MICROSECONDS + 1) == {Difference.UNKNOWN: 1}
+    assert await later.check(SWEEP / MICROSECONDS + 1) == {}, "another process counts it no more"
+    assert later.still_open == {Difference.UNKNOWN: 1}
     assert await desk.bank.taken("EUR") == 900
     await desk.bank.refund("r", "PAY-of-another", 900)
 
@@ -123,9 +133,17 @@ async def test_what_cannot_be_made_good_is_counted(compared: Reconciling) -> Non
     await bank.run(lambda tx: tx.execute("DELETE FROM charges WHERE key = $1", ids["missing"]))
     found = await compared.check()
     assert found == {Difference.AMOUNT: 1, Difference.REFUNDED: 2, Difference.MISSING: 1}
+    assert compared.still_open == found
+    for seconds in (MINUTE, SWEEP / MICROSECONDS + 1, SWEEP / MICROSECONDS + 1):
+        assert await compared.check(seconds) == found, "each was counted when it was found"
+    assert compared.still_open == found
     for column, key in (("amount = 1000", "amount"), ("refunded = 0", "more"), ("refunded = 300", "less")):
         await bank.run(lambda tx, s=f"UPDATE charges SET {column} WHERE key = $1", k=ids[key]: tx.execute(s, k))
     await desk.bank.charge(ids["missing"], "tok_visa", 1_000, "EUR")
+    assert await compared.check(MINUTE) == found
+    assert Difference.MISSING not in compared.still_open
+    assert await compared.check(SWEEP / MICROSECONDS + 1) == found
+    assert compared.still_open == {}
 
 
 async def test_a_charge_that_is_lost_without_a_trace_is_given_back(compared: Reconciling) -> None:
@@ -168,7 +186,7 @@ async def test_the_service_does_it_and_shows_it_in_its_metrics(tmp_path: Any) ->
         async with asyncio.timeout(20):
             while await bank.taken("EUR"):
                 await asyncio.sleep(0.01)
-        (counter, _) = parts.collectors
+        (counter, *_) = parts.collectors
         samples = {s.labels.get("kind"): s.value for s in next(iter(counter.collect())).samples if "total" in s.name}
         assert samples["unknown"] == 1
         for task in tasks:
@@ -193,3 +211,20 @@ async def test_a_charge_stands_for_order_once_it_is_old_enough(compared: Reconci
 async def test_a_charge_of_another_program_s_key_is_without_a_payment(compared: Reconciling, key: str) -> None:
     await compared.desk.bank.charge(key, "tok_visa", 900, "EUR")
     assert await compared.check() == {Difference.UNKNOWN: 1}
+
+
+async def test_a_difference_is_counted_once_while_the_provider_refuses_its_correction(compared: Reconciling) -> None:
+    desk = compared.desk
+    await desk.bank.charge("PAY-lost", "tok_visa", 900, "EUR")
+    refund = desk.bank.refund
+
+    async def fails(*_: Any) -> Any:
+        raise ProviderSilent("no answer")
+
+    desk.bank.refund = fails
+    for _ in range(3):
+        assert await compared.check() == {Difference.UNKNOWN: 1}
+    assert compared.still_open == {Difference.UNKNOWN: 1}
+    desk.bank.refund = refund
+    assert await compared.check() == {Difference.UNKNOWN: 1}
+    assert compared.still_open == {}
