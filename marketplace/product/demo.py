@@ -1,6 +1,7 @@
 """Loads the demo catalogue."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from marketplace.product.deps import Deps
 from marketplace.product.domain import Product
@@ -125,10 +126,11 @@ PRODUCTS = (
 async def load_demo(deps: Deps) -> None:
     """Adds the demo products that are missing; does not touch the others, which may have been changed."""
     products = list(demo_products(deps.clock.now()))
-    known = {product.id for product in await deps.products.find([product.id for product in products])}
+    ids = [product.id for product in products]
+    known = {product.id for product in await deps.database.read(lambda tx: deps.products.find(tx, ids), single=True)}
     for product in products:
         if product.id not in known:
-            await deps.products.add(product)
+            await deps.run(partial(deps.products.add, product=product))
 
 
 def demo_products(now: int) -> Iterator[Product]:

@@ -1,15 +1,23 @@
 """The dependencies of Product's use cases, put together once by the composition root."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from marketplace.product.store.products import ProductStore
-from souk.sdk import Clock, ReadCache
+from souk.sdk import Clock, Database, ReadCache, Work
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The store, the cache of answers to buyers, and the clock."""
+    """The database, the store, the cache of answers to buyers, and the clock."""
 
+    database: Database
     products: ProductStore
     cache: ReadCache
     clock: Clock
+
+    async def run(self, work: Work[T]) -> T:
+        """Runs a transaction that is guarded by the product's row: docs/decisions/0002-isolation.md."""
+        return await self.database.run(work, guarded=True)

@@ -1,7 +1,6 @@
 """Products, and how they are listed and changed. No I/O."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from souk.sdk import DomainError
@@ -86,6 +85,3 @@ def is_product_id(text: str) -> bool:
 def unknown_product(product_id: str) -> DomainError:
     """Makes the refusal for a product that is not in the catalogue."""
     return DomainError(PRODUCT_NOT_FOUND, f"there is no product {product_id[:64]!r}")
-
-
-Change = Callable[[Product], Product]

@@ -21,7 +21,7 @@ async def build(context: ServiceContext) -> ServiceParts:
     settings = read_settings(context.settings)
     alone = context.database.dialect.name == "sqlite"
     cache = ReadCache(context.name, context.clock, context.redis, alone=alone, settings=settings.cache)
-    deps = Deps(ProductStore(context.database, context.outbox), cache, context.clock)
+    deps = Deps(context.database, ProductStore(context.outbox), cache, context.clock)
     return ServiceParts(
         servicer=ProductServicer(deps),
         consumers=consumers(deps),

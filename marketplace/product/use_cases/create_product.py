@@ -34,6 +34,6 @@ async def create_product(deps: Deps, command: CreateProduct) -> Product:
         created_at=now,
         updated_at=now,
     )
-    if not await deps.products.add(product):
+    if not await deps.run(lambda tx: deps.products.add(tx, product)):
         raise DomainError(PRODUCT_EXISTS, f"the product {product.id} already exists")
     return product

@@ -15,5 +15,5 @@ class DeleteProduct:
 
 async def delete_product(deps: Deps, command: DeleteProduct) -> None:
     """Removes a product; raises PRODUCT_NOT_FOUND. Orders that contain it keep its id and price."""
-    if not is_product_id(command.id) or not await deps.products.remove(command.id):
+    if not is_product_id(command.id) or not await deps.run(lambda tx: deps.products.remove(tx, command.id)):
         raise unknown_product(command.id)

@@ -53,13 +53,17 @@ async def get_product(deps: Deps, query: GetProduct) -> Product:
 
 async def get_products(deps: Deps, query: GetProducts) -> list[Product]:
     """Returns the products of these ids that exist, in no order."""
-    return await deps.products.find([known for known in dict.fromkeys(query.ids) if is_product_id(known)])
+    ids = [known for known in dict.fromkeys(query.ids) if is_product_id(known)]
+    return await deps.database.read(lambda tx: deps.products.find(tx, ids), single=True)
 
 
 async def list_products(deps: Deps, query: ListProducts) -> Page:
     """Returns a page of a listing, in its order."""
     page = query.page
-    return _cut(page, await deps.products.list(query.listing, _cursor(page), page.size + 1))
+    found = await deps.database.read(
+        lambda tx: deps.products.list(tx, query.listing, _cursor(page), page.size + 1), long=True
+    )
+    return _cut(page, found)
 
 
 async def search_products(deps: Deps, query: SearchProducts) -> Page:
@@ -67,7 +71,10 @@ async def search_products(deps: Deps, query: SearchProducts) -> Page:
     words, page = query_words(query.text), query.page
     if not words:
         return [], None
-    return _cut(page, await deps.products.search(words, query.category, _cursor(page), page.size + 1))
+    found = await deps.database.read(
+        lambda tx: deps.products.search(tx, words, query.category, _cursor(page), page.size + 1), long=True
+    )
+    return _cut(page, found)
 
 
 def _cursor(page: PageAsked) -> Cursor | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from marketplace.product.deps import Deps
 from marketplace.product.domain import Changes, Product, changed, is_product_id, unknown_product
+from souk.sdk import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +16,18 @@ class UpdateProduct:
 
 
 async def update_product(deps: Deps, command: UpdateProduct) -> Product:
-    """Changes a product and returns it as it is now; raises PRODUCT_NOT_FOUND."""
+    """Changes a product and returns it as it is now; raises PRODUCT_NOT_FOUND. No difference, no event."""
     if not is_product_id(command.id):
         raise unknown_product(command.id)
     now = deps.clock.now()
-    product = await deps.products.change(command.id, lambda old: changed(old, command.changes, now))
-    if product is None:
-        raise unknown_product(command.id)
-    return product
+
+    async def work(tx: Transaction) -> Product:
+        old = await deps.products.lock(tx, command.id)
+        if old is None:
+            raise unknown_product(command.id)
+        new = changed(old, command.changes, now)
+        if new != old:
+            await deps.products.update(tx, new)
+        return new
+
+    return await deps.run(work)

@@ -1,5 +1,7 @@
 """The catalogue's cache: buyers read it, prices of orders never come from it."""
 
+from dataclasses import replace
+
 import pytest
 from shop.product.v1 import product_pb2 as pb
 
@@ -29,7 +31,7 @@ async def shown(parts, mug):
 
 
 def lose_database(product):
-    product._deps.products._database = Away(product._deps.products._database.dialect)
+    product._deps = replace(product._deps, database=Away(product._deps.database.dialect))
 
 
 async def test_the_catalogue_is_shown_while_the_database_is_away(shown):
@@ -61,8 +63,8 @@ async def test_whoever_changes_a_product_reads_the_change(shown):
 
 async def test_an_event_of_a_change_makes_the_cache_stale(shown, parts):
     mug = (await shown.GetProduct(pb.GetProductRequest(id="P-1"), None)).price
-    store = shown._deps.products
-    await store.remove("P-1")  # by a process that died before it could say so
+    deps = shown._deps
+    await deps.run(lambda tx: deps.products.remove(tx, "P-1"))  # by a process that died before it could say so
     assert (await shown.GetProduct(pb.GetProductRequest(id="P-1"), None)).price == mug
     await parts.consumers["catalogue-cache"](None)
     with pytest.raises(DomainError, match="PRODUCT_NOT_FOUND"):

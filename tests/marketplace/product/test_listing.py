@@ -1,6 +1,8 @@
 """Filters, sorting and paging; search, its ranking, and whatever may be typed into it."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from marketplace.product.store.products import ProductStore
 from marketplace.product.store.words import folded, query_words, words_of
 from souk.kernel.errors import InvalidArgument
 from souk.runtime.service import ServiceParts
+from souk.store.database import Transaction
 from souk.testing.service_host import CallRecord, service_host
 from tests.properties import examples
 
@@ -192,15 +195,27 @@ def test_arbitrary_text_can_be_searched_for(tmp_path: Path) -> None:
 
     async def try_out(name: str, q: str) -> None:
         async with service_host(service, tmp_path) as host:
-            store = ProductStore(host.database, host.outbox)
+            store = ProductStore(host.outbox)
             stored = Product("P-1", name, q, "any", 1, "EUR", None, 1, 1)
-            await store.change("P-1", lambda old: stored) or await store.add(stored)
+
+            async def put(tx: Transaction) -> None:
+                if await store.lock(tx, "P-1") is None:
+                    await store.add(tx, stored)
+                else:
+                    await store.update(tx, stored)
+
+            await host.database.run(put)
+
+            async def found(words: Sequence[str]) -> list[str]:
+                page = await host.database.read(lambda tx: store.search(tx, words, None, None, 10))
+                return [listed.product.id for listed in page]
+
             words = query_words(q)
             if words:
-                await store.search(words, None, None, 10)
+                await found(words)
             known = [word for word in words_of(name)[:3] if word.isascii()]
             if known:
-                assert [found.product.id for found in await store.search(known, None, None, 10)] == ["P-1"]
+                assert await found(known) == ["P-1"]
 
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -227,14 +242,17 @@ def test_pages_of_any_size_meet_every_product_once(tmp_path: Path) -> None:
         async with service_host(service, tmp_path) as host:
             for table in ("product_search", "products"):
                 await host.database.run(lambda tx, table=table: tx.execute(f"DELETE FROM {table}"))
-            store = ProductStore(host.database, host.outbox)
+            store, read = ProductStore(host.outbox), host.database.read
             for number, (name, price) in enumerate(rows):
-                await store.add(Product(f"P-{number}", name, "mug", "any", price, "EUR", None, price, price))
+                mug = Product(f"P-{number}", name, "mug", "any", price, "EUR", None, price, price)
+                await host.database.run(partial(store.add, product=mug))
             for sort in SORTS:
-                whole = await store.list(Listing(sort=sort), None, 1_000)
+                listed = partial(store.list, listing=Listing(sort=sort))
+                whole = await read(partial(listed, after=None, limit=1_000))
                 assert sorted(placed.product.id for placed in whole) == sorted(f"P-{n}" for n in range(len(rows)))
-                assert await pages(lambda after, sort=sort: store.list(Listing(sort=sort), after, size)) == list(whole)
-            matches = await pages(lambda after: store.search(("mug",), None, after, size))
+                assert await pages(lambda after, of=listed: read(partial(of, after=after, limit=size))) == list(whole)
+            matched = partial(store.search, words=("mug",), category=None)
+            matches = await pages(lambda after: read(partial(matched, after=after, limit=size)))
             assert len({placed.product.id for placed in matches}) == len(matches) == len(rows)
 
     async def pages(page: Any) -> list[Any]:

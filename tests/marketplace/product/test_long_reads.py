@@ -1,15 +1,14 @@
 """What anybody can make long holds up nobody else: lists and searches of a large catalogue."""
 
 import threading
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.domain import Listing
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store import search
-from marketplace.product.store.products import ProductStore
 from marketplace.product.store.search import MOST_RANKED
 from souk.runtime.service import ServiceContext
 from souk.store.database import Database, Dialect, Transaction, Work
@@ -54,14 +53,16 @@ class Threads:
 @pytest.mark.parametrize("sort", ["name", "-price", "createdAt"])
 async def test_a_list_does_not_run_on_the_event_loop(large: ProductServicer, host: ServiceContext, sort: str) -> None:
     threads = Threads(host.database)
-    store = ProductStore(cast(Database, threads), host.outbox)
-    assert await store.list(Listing(sort, "late", None, None), None, 10)
+    deps = replace(large._deps, database=cast(Database, threads))
+    request = pb.ListProductsRequest(sort=sort, category="late", page_size=10)
+    assert (await ProductServicer(deps).ListProducts(request, CONTEXT)).products
     assert threading.get_ident() not in threads.seen
 
 
 async def test_a_search_does_not_run_on_the_event_loop(large: ProductServicer, host: ServiceContext) -> None:
     threads = Threads(host.database)
-    assert await ProductStore(cast(Database, threads), host.outbox).search(["t"], None, None, 10)
+    deps = replace(large._deps, database=cast(Database, threads))
+    assert (await ProductServicer(deps).SearchProducts(pb.SearchProductsRequest(q="t", page_size=10), CONTEXT)).products
     assert threading.get_ident() not in threads.seen
 
 

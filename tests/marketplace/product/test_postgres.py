@@ -1,6 +1,7 @@
 """The catalogue on PostgreSQL: the same answers as on SQLite."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,34 +41,35 @@ QUERIES = (
 
 
 @pytest.fixture
-async def store(postgres_url: str) -> AsyncIterator[ProductStore]:  # noqa: F811 - the fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811 - the fixture
     database = await PostgresDatabase.open(postgres_url)
     assert service.migrations is not None
     await migrate(database, platform_migrations(), PLATFORM)
     await migrate(database, service.migrations, service.name)
-    yield ProductStore(database, Outbox("product", FakeClock()))
+    yield database
     await database.close()
 
 
-async def test_it_answers_as_on_sqlite(store: ProductStore, tmp_path: Any) -> None:
+async def test_it_answers_as_on_sqlite(database: PostgresDatabase, tmp_path: Any) -> None:
     async with service_host(service, tmp_path) as host:
-        other = ProductStore(host.database, host.outbox)
+        store, both = ProductStore(host.outbox), (database, host.database)
         for product in demo_products(1_800_000_000_000_000):
-            assert await store.add(product)
-            assert await other.add(product)
+            for one in both:
+                assert await one.run(partial(store.add, product=product))
         for sort in SORTS:
             listing = Listing(sort=sort, min_price=1_500)
-            assert await store.list(listing, None, 100) == await other.list(listing, None, 100)
+            listed = [await one.read(partial(store.list, listing=listing, after=None, limit=100)) for one in both]
+            assert listed[0] == listed[1]
         for text in filter(query_words, QUERIES):
-            found = [
-                {p.product.id for p in await one.search(query_words(text), None, None, 100)} for one in (store, other)
-            ]
+            search = partial(store.search, words=query_words(text), category=None, after=None, limit=100)
+            found = [{p.product.id for p in await one.read(search)} for one in both]
             assert found[0] == found[1], text
 
 
-async def test_changes_pages_and_refusals(store: ProductStore) -> None:
+async def test_changes_pages_and_refusals(database: PostgresDatabase) -> None:
     clock = FakeClock()
-    servicer = ProductServicer(Deps(store, ReadCache("product", clock, None, alone=True), clock))
+    store = ProductStore(Outbox("product", clock))
+    servicer = ProductServicer(Deps(database, store, ReadCache("product", clock, None, alone=True), clock))
     for number in range(9):
         request = pb.CreateProductRequest(
             id=f"p{number}",
@@ -84,7 +86,7 @@ async def test_changes_pages_and_refusals(store: ProductStore) -> None:
     await servicer.DeleteProduct(pb.DeleteProductRequest(id="p1"), CONTEXT)
     found: list[str] = []
     after: Cursor | None = None
-    while page := await store.search(("mug",), "kitchen", after, 2):
+    while page := await database.read(partial(store.search, words=("mug",), category="kitchen", after=after, limit=2)):
         found += [placed.product.id for placed in page]
         after = page[-1].cursor
     assert sorted(found) == [f"p{number}" for number in range(2, 9)]
