@@ -1,4 +1,4 @@
-"""`make proto` changes the generated code as a whole or not at all."""
+"""`make proto` changes the generated code as a whole or not at all; a change that breaks a caller is refused."""
 
 import os
 import shutil
@@ -26,6 +26,14 @@ def tree(tmp_path: Path) -> Path:
 
 def command(tree: Path) -> list[str]:
     return [sys.executable, str(tree / "tools" / "contracts.py"), "generate"]
+
+
+def objections(tree: Path) -> str:
+    """What buf objects to, a line each; without what differs from the generated code."""
+    tool = [sys.executable, str(tree / "tools" / "contracts.py"), "check"]
+    done = subprocess.run(tool, text=True, capture_output=True, check=False, timeout=LONG_ENOUGH)
+    lines = (done.stdout + done.stderr).splitlines()
+    return "\n".join(line for line in lines if not line.startswith("generated code differs"))
 
 
 def content(folder: Path) -> Mapping[str, bytes]:
@@ -92,3 +100,58 @@ def test_what_went_well_replaces_the_whole_tree(tree: Path) -> None:
         name: text for name, text in content(ROOT / "contracts" / "gen").items() if "__pycache__" not in name
     }
     assert sorted(path.name for path in (tree / "contracts").glob(".gen-*")) == []
+
+
+# What would break a caller, in each of the three files of Order's contract: before, after, and what buf says of it.
+BREAKS = {
+    "order.proto": (
+        ("rpc GetOrder(GetOrderRequest) returns (Order)", "rpc GetOrder(GetOrderRequest) returns (OrderItem)"),
+        ("string idempotency_key = 4", "string idempotency_key = 5"),
+    ),
+    "order_messages.proto": (
+        ("int64 total = 4", "int64 sum = 4"),
+        ("int64 refunded_total = 9", "int32 refunded_total = 9"),
+        ("optional bool retryable = 13", "bool retryable = 13"),
+        ("ORDER_STATUS_SHIPPED = 6", "ORDER_STATUS_SENT = 6"),
+        ("int64 available = 2", 'int64 available = 2 [json_name = "left"]'),
+    ),
+    "order_events.proto": (("message OrderDelivered", "message OrderArrived"),),
+}
+OBJECTIONS = (
+    'RPC "GetOrder" on service "OrderService" changed response type',
+    'field "4" with name "idempotency_key" on message "PlaceOrderRequest" was deleted',
+    'Field "4" on message "Order" changed name from "total" to "sum"',
+    'Field "9" with name "refunded_total" on message "Order" changed type',
+    'Field "13" with name "retryable" on message "Order" changed cardinality',
+    'Enum value "6" on enum "OrderStatus" changed name from "ORDER_STATUS_SHIPPED" to "ORDER_STATUS_SENT"',
+    'changed option "json_name" from "available" to "left"',
+    'message "OrderDelivered" was deleted from package',
+)
+
+
+def test_a_change_that_breaks_a_caller_is_refused_in_every_file_of_a_package(tree: Path) -> None:
+    folder = tree / "contracts" / "shop" / "order" / "v1"
+    for name, changes in BREAKS.items():
+        text = (folder / name).read_text()
+        for before, after in changes:
+            assert text.count(before) == 1, before
+            text = text.replace(before, after)
+        (folder / name).write_text(text)
+    found = objections(tree)
+    assert [each for each in OBJECTIONS if each.lower() not in found.lower()] == [], found
+
+
+def test_a_message_may_move_to_another_file_of_its_package_and_to_no_other_package(tree: Path) -> None:
+    order, user = (tree / "contracts" / "shop" / name / "v1" for name in ("order", "user"))
+    text = (order / "order_messages.proto").read_text()
+    start = text.index("// Detail of PAYMENT_DECLINED.")
+    moved = text[start : text.index("}\n", start) + 2]
+    (order / "order_messages.proto").write_text(text.replace(moved, "").rstrip() + "\n")
+    with (order / "order.proto").open("a") as file:
+        file.write("\n" + moved)
+    assert objections(tree) == ""
+
+    text = (order / "order.proto").read_text()
+    (order / "order.proto").write_text(text.replace(moved, ""))
+    (user / "decline.proto").write_text(f'syntax = "proto3";\n\n// Moved.\npackage shop.user.v1;\n\n{moved}')
+    assert 'message "DeclineInfo" was deleted from package "shop.order.v1"' in objections(tree)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from shop.order.v1 import order_messages_pb2 as shop_dot_order_dot_v1_dot_order__messages__pb2
 from shop.order.v1 import order_pb2 as shop_dot_order_dot_v1_dot_order__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -38,37 +39,37 @@ class OrderServiceStub:
         self.PlaceOrder = channel.unary_unary(
                 '/shop.order.v1.OrderService/PlaceOrder',
                 request_serializer=shop_dot_order_dot_v1_dot_order__pb2.PlaceOrderRequest.SerializeToString,
-                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
                 _registered_method=True)
         self.ListOrders = channel.unary_unary(
                 '/shop.order.v1.OrderService/ListOrders',
-                request_serializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrdersRequest.SerializeToString,
-                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrdersResponse.FromString,
+                request_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrdersRequest.SerializeToString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrdersResponse.FromString,
                 _registered_method=True)
         self.GetOrder = channel.unary_unary(
                 '/shop.order.v1.OrderService/GetOrder',
-                request_serializer=shop_dot_order_dot_v1_dot_order__pb2.GetOrderRequest.SerializeToString,
-                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+                request_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.GetOrderRequest.SerializeToString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
                 _registered_method=True)
         self.ListOrderEvents = channel.unary_unary(
                 '/shop.order.v1.OrderService/ListOrderEvents',
-                request_serializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrderEventsRequest.SerializeToString,
-                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrderEventsResponse.FromString,
+                request_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrderEventsRequest.SerializeToString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrderEventsResponse.FromString,
                 _registered_method=True)
         self.CancelOrder = channel.unary_unary(
                 '/shop.order.v1.OrderService/CancelOrder',
-                request_serializer=shop_dot_order_dot_v1_dot_order__pb2.CancelOrderRequest.SerializeToString,
-                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+                request_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.CancelOrderRequest.SerializeToString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
                 _registered_method=True)
         self.ShipOrder = channel.unary_unary(
                 '/shop.order.v1.OrderService/ShipOrder',
-                request_serializer=shop_dot_order_dot_v1_dot_order__pb2.ShipOrderRequest.SerializeToString,
-                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+                request_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ShipOrderRequest.SerializeToString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
                 _registered_method=True)
         self.DeliverOrder = channel.unary_unary(
                 '/shop.order.v1.OrderService/DeliverOrder',
-                request_serializer=shop_dot_order_dot_v1_dot_order__pb2.DeliverOrderRequest.SerializeToString,
-                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+                request_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.DeliverOrderRequest.SerializeToString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
                 _registered_method=True)
 
 
@@ -131,37 +132,37 @@ def add_OrderServiceServicer_to_server(servicer, server):
             'PlaceOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.PlaceOrder,
                     request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.PlaceOrderRequest.FromString,
-                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.Order.SerializeToString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.SerializeToString,
             ),
             'ListOrders': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOrders,
-                    request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrdersRequest.FromString,
-                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrdersResponse.SerializeToString,
+                    request_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrdersRequest.FromString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrdersResponse.SerializeToString,
             ),
             'GetOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrder,
-                    request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.GetOrderRequest.FromString,
-                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.Order.SerializeToString,
+                    request_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.GetOrderRequest.FromString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.SerializeToString,
             ),
             'ListOrderEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOrderEvents,
-                    request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrderEventsRequest.FromString,
-                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.ListOrderEventsResponse.SerializeToString,
+                    request_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrderEventsRequest.FromString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrderEventsResponse.SerializeToString,
             ),
             'CancelOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelOrder,
-                    request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.CancelOrderRequest.FromString,
-                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.Order.SerializeToString,
+                    request_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.CancelOrderRequest.FromString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.SerializeToString,
             ),
             'ShipOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.ShipOrder,
-                    request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.ShipOrderRequest.FromString,
-                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.Order.SerializeToString,
+                    request_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.ShipOrderRequest.FromString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.SerializeToString,
             ),
             'DeliverOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.DeliverOrder,
-                    request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.DeliverOrderRequest.FromString,
-                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.Order.SerializeToString,
+                    request_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.DeliverOrderRequest.FromString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -191,7 +192,7 @@ class OrderService:
             target,
             '/shop.order.v1.OrderService/PlaceOrder',
             shop_dot_order_dot_v1_dot_order__pb2.PlaceOrderRequest.SerializeToString,
-            shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
             options,
             channel_credentials,
             insecure,
@@ -217,8 +218,8 @@ class OrderService:
             request,
             target,
             '/shop.order.v1.OrderService/ListOrders',
-            shop_dot_order_dot_v1_dot_order__pb2.ListOrdersRequest.SerializeToString,
-            shop_dot_order_dot_v1_dot_order__pb2.ListOrdersResponse.FromString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrdersRequest.SerializeToString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -244,8 +245,8 @@ class OrderService:
             request,
             target,
             '/shop.order.v1.OrderService/GetOrder',
-            shop_dot_order_dot_v1_dot_order__pb2.GetOrderRequest.SerializeToString,
-            shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.GetOrderRequest.SerializeToString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
             options,
             channel_credentials,
             insecure,
@@ -271,8 +272,8 @@ class OrderService:
             request,
             target,
             '/shop.order.v1.OrderService/ListOrderEvents',
-            shop_dot_order_dot_v1_dot_order__pb2.ListOrderEventsRequest.SerializeToString,
-            shop_dot_order_dot_v1_dot_order__pb2.ListOrderEventsResponse.FromString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrderEventsRequest.SerializeToString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.ListOrderEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -298,8 +299,8 @@ class OrderService:
             request,
             target,
             '/shop.order.v1.OrderService/CancelOrder',
-            shop_dot_order_dot_v1_dot_order__pb2.CancelOrderRequest.SerializeToString,
-            shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.CancelOrderRequest.SerializeToString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
             options,
             channel_credentials,
             insecure,
@@ -325,8 +326,8 @@ class OrderService:
             request,
             target,
             '/shop.order.v1.OrderService/ShipOrder',
-            shop_dot_order_dot_v1_dot_order__pb2.ShipOrderRequest.SerializeToString,
-            shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.ShipOrderRequest.SerializeToString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
             options,
             channel_credentials,
             insecure,
@@ -352,8 +353,8 @@ class OrderService:
             request,
             target,
             '/shop.order.v1.OrderService/DeliverOrder',
-            shop_dot_order_dot_v1_dot_order__pb2.DeliverOrderRequest.SerializeToString,
-            shop_dot_order_dot_v1_dot_order__pb2.Order.FromString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.DeliverOrderRequest.SerializeToString,
+            shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
             options,
             channel_credentials,
             insecure,
