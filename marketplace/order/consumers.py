@@ -7,8 +7,8 @@ from shop.payment.v1.payment_pb2 import PaymentRefunded
 from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
-from marketplace.order import domain
 from marketplace.order.deps import Deps
+from marketplace.order.domain import after_placing
 from souk.sdk import Handler, Subscription, Transaction, decide
 
 REFUNDS, ERASURE = "refunds", "erasure"
@@ -29,7 +29,7 @@ async def record_refund(deps: Deps, event: Event) -> None:
 
     async def record(tx: Transaction) -> None:
         order = await deps.orders.load(tx, refund.order_id)
-        events = domain.record_refund(order, refund.payment_id, refund.refunded_total)
+        events = after_placing.record_refund(order, refund.payment_id, refund.refunded_total)
         await deps.orders.change(tx, order, events)
 
     await _once(deps, REFUNDS, event, record)

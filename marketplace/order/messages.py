@@ -1,5 +1,6 @@
 """Translates orders, events and refusals into messages of the contract."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -8,9 +9,10 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from shop.order.v1 import order_pb2 as pb
 
-from marketplace.order.domain import Order, Status
+from marketplace.order.domain.order import Order, Status
+from marketplace.order.domain.shown import ShownEvent, ShownOrder
 from marketplace.order.events import Event, Item, to_json
-from souk.sdk import MICROSECONDS, DomainError
+from souk.sdk import MICROSECONDS, DomainError, StoredReply
 
 _STATUS: dict[Status, pb.OrderStatus.ValueType] = {
     status: pb.OrderStatus.Value(f"ORDER_STATUS_{status}") for status in Status if status is not Status.NEW
@@ -48,11 +50,52 @@ def order_message(order: Order) -> pb.Order:
     )
 
 
-def event_message(sequence: int, event: Event, time: int) -> pb.OrderEvent:
+def body_of(order: Order) -> bytes:
+    """Serialises the message of an order, for `ShownOrder`."""
+    return order_message(order).SerializeToString()
+
+
+def shown_message(shown: ShownOrder) -> pb.Order:
+    """Returns the message that `body_of` serialised."""
+    return pb.Order.FromString(shown.body)
+
+
+def page_message(shown: Iterable[ShownOrder], token: str | None) -> pb.ListOrdersResponse:
+    """Makes the message of a page; each order is read straight into it."""
+    page = pb.ListOrdersResponse(next_page_token=token)
+    for order in shown:
+        page.orders.add().MergeFromString(order.body)
+    return page
+
+
+def payment_of(shown: ShownOrder) -> str:
+    """Returns the id of the payment that confirmed the order; "" while there is none."""
+    return shown_message(shown).payment_id
+
+
+def event_message(shown: ShownEvent) -> pb.OrderEvent:
     """Makes the message of an event; the buyer's id is left out, because the reader is the buyer."""
     data = Struct()
-    data.update({_camel(name): value for name, value in _plain(event).items() if name != "user_id"})
-    return pb.OrderEvent(sequence=sequence, type=type(event).__name__, time=timestamp(time), data=data)
+    data.update({_camel(name): value for name, value in _plain(shown.event).items() if name != "user_id"})
+    return pb.OrderEvent(
+        sequence=shown.sequence, type=type(shown.event).__name__, time=timestamp(shown.time), data=data
+    )
+
+
+def stored_reply(order: Order, refusal: DomainError | None) -> StoredReply:
+    """Makes the final answer to a request: the order as it is, or the refusal."""
+    return StoredReply.done(order_message(order)) if refusal is None else StoredReply.refused(refusal)
+
+
+def reply_message(reply: Order | StoredReply | DomainError) -> pb.Order:
+    """Returns the answer to a request, a stored one unchanged; raises the refusal if it is one."""
+    match reply:
+        case StoredReply():
+            return reply.replay(pb.Order)
+        case DomainError():
+            raise reply
+        case _:
+            return order_message(reply)
 
 
 def published(order: Order) -> Message | None:
@@ -75,6 +118,23 @@ def published(order: Order) -> Message | None:
 def unavailable(service: str) -> DomainError:
     """Makes the refusal for a service that is unavailable or late; nothing was done, and a retry may help."""
     return DomainError(f"{service.upper()}_UNAVAILABLE", f"the {service} service is not available", retry_after=1.0)
+
+
+def price_changed(current: Mapping[str, int]) -> DomainError:
+    """Makes the refusal that shows the current price of each product whose price is another, in minor units."""
+    items = [pb.CurrentPrice(product_id=product_id, price=price) for product_id, price in current.items()]
+    return DomainError("PRICE_CHANGED", "a price differs from the current price", pb.PriceChange(items=items))
+
+
+def out_of_stock(available: Mapping[str, int]) -> DomainError:
+    """Makes the refusal that shows how much there is of each product that is short."""
+    items = [pb.AvailableStock(product_id=product_id, available=left) for product_id, left in available.items()]
+    return DomainError("OUT_OF_STOCK", "there is not enough stock", pb.StockShortage(items=items))
+
+
+def payment_declined(detail: str, reason: str) -> DomainError:
+    """Makes the refusal of a charge that was declined."""
+    return DomainError("PAYMENT_DECLINED", detail, pb.DeclineInfo(reason=reason))
 
 
 def order_cancelled() -> DomainError:

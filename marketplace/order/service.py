@@ -1,6 +1,6 @@
 """The Order service: its composition root.
 
-Read on in `servicer.py`, `use_cases/place_order.py`, `domain.py`, then `saga.py`.
+Read on in `servicer.py`, `use_cases/place_order.py`, `domain/order.py`, then `saga/place_order.py`.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from marketplace.order.background import LostCharges, tasks
 from marketplace.order.consumers import SUBSCRIPTIONS, consumers
 from marketplace.order.deps import Deps
 from marketplace.order.ports import Payments
-from marketplace.order.saga import OrderSagas
+from marketplace.order.saga.order_sagas import OrderSagas
 from marketplace.order.servicer import OrderServicer
 from marketplace.order.settings import SETTINGS, PlacingSettings, read_settings
 from marketplace.order.store.orders import OrderStore

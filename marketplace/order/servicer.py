@@ -7,7 +7,14 @@ from shop.order.v1 import order_pb2 as pb
 from shop.order.v1.order_pb2_grpc import OrderServiceServicer
 
 from marketplace.order.deps import Deps
-from marketplace.order.messages import items_of, order_message
+from marketplace.order.messages import (
+    event_message,
+    items_of,
+    order_message,
+    page_message,
+    reply_message,
+    shown_message,
+)
 from marketplace.order.use_cases.cancel_order import CancelOrder, cancel_order
 from marketplace.order.use_cases.fulfil_order import DeliverOrder, ShipOrder, deliver_order, ship_order
 from marketplace.order.use_cases.place_order import PlaceOrder, place_order
@@ -19,7 +26,7 @@ from marketplace.order.use_cases.read_orders import (
     list_order_events,
     list_orders,
 )
-from souk.sdk import DomainError, current, fingerprint, page_of
+from souk.sdk import current, fingerprint, page_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _REPLAYED = (("idempotent-replayed", "true"),)
@@ -43,22 +50,19 @@ class OrderServicer(OrderServiceServicer):
         answer = await place_order(self._deps, command)
         if answer.replayed:
             context.set_trailing_metadata(_REPLAYED)
-        if isinstance(answer.reply, DomainError):
-            raise answer.reply
-        return answer.reply
+        return reply_message(answer.reply)
 
     async def GetOrder(self, request: pb.GetOrderRequest, context: Context) -> pb.Order:
-        return await get_order(self._deps, GetOrder(_buyer(), request.id))
+        return shown_message(await get_order(self._deps, GetOrder(_buyer(), request.id)))
 
     async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.ListOrdersResponse:
         page = page_of(request, (int, str), caller=_buyer())
-        shown, token = await list_orders(self._deps, ListOrders(_buyer(), page))
-        return pb.ListOrdersResponse(orders=shown, next_page_token=token)
+        return page_message(*await list_orders(self._deps, ListOrders(_buyer(), page)))
 
     async def ListOrderEvents(self, request: pb.ListOrderEventsRequest, context: Context) -> pb.ListOrderEventsResponse:
         page = page_of(request, (int,), caller=_buyer())
         shown, token = await list_order_events(self._deps, ListOrderEvents(_buyer(), request.id, page))
-        return pb.ListOrderEventsResponse(events=shown, next_page_token=token)
+        return pb.ListOrderEventsResponse(events=map(event_message, shown), next_page_token=token)
 
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Context) -> pb.Order:
         return order_message(await cancel_order(self._deps, CancelOrder(_buyer(), request.id)))

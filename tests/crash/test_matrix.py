@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from marketplace.order.saga import OrderSagas
+from marketplace.order.saga.order_sagas import OrderSagas
 from souk.faults import EXIT_STATUS
 from souk.saga.runner import fault_points
 from souk.testing.lives import Life, Nursery

@@ -1,9 +1,11 @@
 """The code stays divided as docs/map.md says: unique class names, folders of a good size, no circle, one surface."""
 
+import ast
 import configparser
 import importlib.util
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -67,6 +69,32 @@ def test_import_linter_forbids_services_every_other_package() -> None:
     forbidden = set(contracts["importlinter:contract:sdk"]["forbidden_modules"].split())
     parts = {path.stem for path in (ROOT / "souk").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert forbidden == {f"souk.{name}" for name in parts - {"__init__", "sdk"}}
+
+
+def test_use_cases_and_stores_answer_in_the_words_of_their_service() -> None:
+    inner = [
+        path for part in ("use_cases", "store", "domain") for path in (ROOT / "marketplace").glob(f"*/{part}/*.py")
+    ]
+    assert len(inner) > 50
+    assert [answer for path in inner for answer in _answers_of_a_contract(path)] == []
+
+
+def _answers_of_a_contract(path: Path) -> Iterator[str]:
+    """Gives the functions that return a message of a contract."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    imports = (node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shop."))
+    messages = {alias.asname or alias.name for node in imports for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
+            names = {name.id for name in ast.walk(node.returns) if isinstance(name, ast.Name)}
+            if names & messages:
+                yield f"{path.relative_to(ROOT)}: {node.name}"
+
+
+def test_the_way_of_an_order_can_be_read_in_five_minutes(tree: object) -> None:
+    paths = tree.walks()["The way of an order"]  # type: ignore[attr-defined]  # loaded by its path
+    assert len(paths) <= 6
+    assert sum(len(path.read_text().splitlines()) for path in paths) <= 900
 
 
 def test_circles_are_found() -> None:

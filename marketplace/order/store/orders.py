@@ -4,16 +4,12 @@ The read model changes in the transaction that appends the events, so that buyer
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from google.protobuf.message import Message
-from shop.order.v1 import order_pb2 as pb
-
-from marketplace.order import domain
-from marketplace.order.domain import Order
+from marketplace.order.domain.order import Order, Status, apply, fold, is_visible
+from marketplace.order.domain.shown import ShownOrder
 from marketplace.order.events import Event, from_json, to_json
-from marketplace.order.messages import order_message, published
+from marketplace.order.messages import body_of, payment_of, published, stored_reply
 from marketplace.order.store.recent_orders import RecentOrders
 from souk.sdk import (
     ALL_ERASED,
@@ -38,14 +34,6 @@ from souk.sdk import (
 PLACE_ORDER = "/shop.order.v1.OrderService/PlaceOrder"
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An order as its buyer sees it, and when it was placed, in microseconds since 1970."""
-
-    created_at: int
-    order: pb.Order
-
-
 class OrderStore:
     """Stores the event log, the read model that changes with it, keys and addresses, in the caller's transaction."""
 
@@ -65,7 +53,7 @@ class OrderStore:
 
     async def load(self, tx: Transaction, order_id: str) -> Order:
         """Returns the fold of the order's events; a NEW order when there are none."""
-        return domain.fold(order_id, await self.history(tx, order_id))
+        return fold(order_id, await self.history(tx, order_id))
 
     async def load_recent(self, tx: Transaction, order_id: str) -> Order:
         """Returns the order from the cache if it is there, else as `load`.
@@ -109,8 +97,8 @@ class OrderStore:
             raise
         after = order
         for event in events:
-            after = domain.apply(after, event, time)
-        if any(map(domain.is_visible, events)):
+            after = apply(after, event, time)
+        if any(map(is_visible, events)):
             await self._show(tx, after, new=not order.version)
         tx.after_commit(partial(self._orders.keep, after.id, after))
         if _standing(order) != _standing(after) and (message := published(after)) is not None:
@@ -119,16 +107,19 @@ class OrderStore:
 
     # the read model
 
-    async def shown(self, tx: Transaction, user_id: str, order_id: str) -> pb.Order:
+    async def shown(self, tx: Transaction, user_id: str, order_id: str) -> ShownOrder:
         """Returns one order as its buyer sees it; raises ORDER_NOT_FOUND also for another user's order."""
-        row = await tx.fetch_one("SELECT body FROM orders WHERE id = $1 AND user_id = $2", order_id, user_id)
+        columns = "SELECT id, created_at, body FROM orders"
+        row = await tx.fetch_one(f"{columns} WHERE id = $1 AND user_id = $2", order_id, user_id)
         if row is None:
             raise _not_found(order_id)
-        return pb.Order.FromString(row["body"])
+        return _shown(row)
 
-    async def page(self, tx: Transaction, user_id: str, limit: int, after: Sequence[int | str] | None) -> list[Shown]:
+    async def page(
+        self, tx: Transaction, user_id: str, limit: int, after: Sequence[int | str] | None
+    ) -> list[ShownOrder]:
         """Returns at most `limit` of a buyer's orders, the newest first, starting after `after` (created_at, id)."""
-        columns = "SELECT created_at, body FROM orders WHERE user_id = $1"
+        columns = "SELECT id, created_at, body FROM orders WHERE user_id = $1"
         order = "ORDER BY created_at DESC, id DESC LIMIT $2"
         if after is None:
             rows = await tx.fetch(f"{columns} {order}", user_id, limit)
@@ -138,10 +129,10 @@ class OrderStore:
 
     async def is_paid_by(self, tx: Transaction, order_id: str, payment_id: str) -> bool:
         """Tells whether the order was confirmed by that payment and is not cancelled."""
-        row = await tx.fetch_one("SELECT status, body FROM orders WHERE id = $1", order_id)
-        if row is None or row["status"] == domain.Status.CANCELLED.value:
+        row = await tx.fetch_one("SELECT id, status, created_at, body FROM orders WHERE id = $1", order_id)
+        if row is None or row["status"] == Status.CANCELLED.value:
             return False
-        return pb.Order.FromString(row["body"]).payment_id == payment_id
+        return payment_of(_shown(row)) == payment_id
 
     async def rebuild(self, tx: Transaction) -> int:
         """Rebuilds the read model from the event log; returns the number of orders."""
@@ -151,14 +142,14 @@ class OrderStore:
         while batch := await self._log.read_all(tx, after=position):
             for row in batch:
                 order = orders.get(row.stream, Order(row.stream))
-                orders[row.stream] = domain.apply(order, _event(row), row.time)
+                orders[row.stream] = apply(order, _event(row), row.time)
             position = batch[-1].position
         for order in orders.values():
             await self._show(tx, order, new=True)
         return len(orders)
 
     async def _show(self, tx: Transaction, order: Order, *, new: bool) -> None:
-        body = order_message(order).SerializeToString()
+        body = body_of(order)
         if new:
             await tx.write(
                 "INSERT INTO orders (id, user_id, status, created_at, body) VALUES ($1, $2, $3, $4, $5)",
@@ -188,9 +179,9 @@ class OrderStore:
         """Returns the record of the key that an order was placed under."""
         return await self._keys.find(tx, await self._scope(tx, order_id))
 
-    async def answer(self, tx: Transaction, order: Order, reply: Message | DomainError) -> None:
-        """Stores the final answer of the key that an order was placed under."""
-        stored = _stored(reply)
+    async def answer(self, tx: Transaction, order: Order, refusal: DomainError | None = None) -> None:
+        """Stores the final answer of the key that an order was placed under: the order as it is, or the refusal."""
+        stored = stored_reply(order, refusal)
         await self._keys.finish(tx, await self._scope(tx, order.id), stored)
         tx.after_commit(partial(self._replies.keep, order.id, stored))
 
@@ -198,9 +189,9 @@ class OrderStore:
         """Returns the final answer of an order's key if this process stored it recently; it never changes."""
         return self._replies.get(order_id)
 
-    async def answer_key(self, tx: Transaction, user_id: str, key: str, reply: DomainError) -> None:
-        """Stores the final answer of a key without an order; only the newest of those are kept."""
-        await self._keys.finish(tx, Scope(user_id, PLACE_ORDER, key), _stored(reply))
+    async def refuse_key(self, tx: Transaction, user_id: str, key: str, refusal: DomainError) -> None:
+        """Stores the refusal as the final answer of a key without an order; only the newest of those are kept."""
+        await self._keys.finish(tx, Scope(user_id, PLACE_ORDER, key), StoredReply.refused(refusal))
         await self._keys.keep_newest_refused(tx, user_id)
 
     async def keep_address(self, tx: Transaction, order: Order, address: str) -> None:
@@ -249,12 +240,8 @@ def _event(row: RecordedEvent) -> Event:
     return from_json(row.type, row.payload)
 
 
-def _shown(row: Row) -> Shown:
-    return Shown(row["created_at"], pb.Order.FromString(row["body"]))
-
-
-def _stored(reply: Message | DomainError) -> StoredReply:
-    return StoredReply.refused(reply) if isinstance(reply, DomainError) else StoredReply.done(reply)
+def _shown(row: Row) -> ShownOrder:
+    return ShownOrder(row["id"], row["created_at"], row["body"])
 
 
 def _not_found(order_id: str) -> DomainError:

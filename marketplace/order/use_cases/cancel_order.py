@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from marketplace.order import domain
 from marketplace.order.deps import Deps
-from marketplace.order.domain import Order, Status
+from marketplace.order.domain import after_placing
+from marketplace.order.domain.order import Order, Status
 from marketplace.order.messages import order_cancelled
-from marketplace.order.saga import CANCEL, PLACE_ORDER, begin_cancelling
-from marketplace.order.use_cases.place_order import answer_by
+from marketplace.order.saga.attempt import PLACE_ORDER
+from marketplace.order.saga.cancel_order import CANCEL, begin_cancelling
 from souk.sdk import SagaRef, Transaction, decide
 
 
@@ -28,7 +28,7 @@ async def cancel_order(deps: Deps, command: CancelOrder) -> Order:
     async def record(tx: Transaction) -> Order:
         await deps.orders.require_buyer(tx, command.user_id)
         before = await deps.orders.load_own(tx, command.user_id, command.order_id)
-        after = await deps.orders.change(tx, before, domain.cancel(before))
+        after = await deps.orders.change(tx, before, after_placing.cancel(before))
         if after.status is Status.CANCELLING and before.status is not Status.CANCELLING:
             await begin_cancelling(deps.runner, tx, after)
         if after.status is Status.REJECTED and before.retryable:
@@ -40,7 +40,7 @@ async def cancel_order(deps: Deps, command: CancelOrder) -> Order:
 
 async def _rest(deps: Deps, order: Order) -> Order:
     """Waits for the sagas of the order: placing must end before cancelling begins."""
-    until = answer_by(deps.clock)
+    until = deps.answer_by()
     placing, cancelling = (SagaRef(name, order.id, order.attempt) for name in (PLACE_ORDER, CANCEL))
     if order.status is Status.PENDING:
         await deps.runner.wait(placing, until)

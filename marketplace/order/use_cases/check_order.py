@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from shop.order.v1 import order_pb2 as pb
-
 from marketplace.order.deps import Deps
-from marketplace.order.domain import total_of
+from marketplace.order.domain.order import total_of
 from marketplace.order.events import Item
-from marketplace.order.messages import unavailable
+from marketplace.order.messages import price_changed, unavailable
 from marketplace.order.ports import Address, Price
 from souk.sdk import CallFailed, DomainError, InvalidArgument, Violation
 
@@ -21,15 +19,14 @@ MAX_AMOUNT = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceOrder:
-    """Place an order under a buyer's idempotency key; `fingerprint` tells apart another request with that key."""
+class CheckOrder:
+    """Check what a buyer wants to order. An order that is already recorded has its `currency`, which cannot change."""
 
     user_id: str
     items: tuple[Item, ...]
     shipping_address_id: str
     payment_method: str
-    key: str
-    fingerprint: str
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,9 @@ class Checked:
     source: bytes
 
 
-def check_request(command: PlaceOrder) -> None:
+def check_items(items: Sequence[Item]) -> None:
     """Checks the items beyond the contract's limits; raises InvalidArgument with every violation."""
-    if violations := list(_violations(command.items)):
+    if violations := list(_violations(items)):
         raise InvalidArgument(violations)
 
 
@@ -56,11 +53,11 @@ def _violations(items: Sequence[Item]) -> Iterator[Violation]:
         yield Violation("items", f"the total must not exceed {MAX_AMOUNT}")
 
 
-async def check_with_others(deps: Deps, command: PlaceOrder, currency: str = "") -> Checked:
+async def check_order(deps: Deps, command: CheckOrder) -> Checked:
     """Asks Product, User and Payment concurrently, and returns their answers.
 
     Raises the first refusal in the order of the contract: a service is unavailable (503), something is unknown
-    (404), then PRICE_CHANGED. An order that is already recorded passes its `currency`, which cannot change.
+    (404), then PRICE_CHANGED.
     """
     prices, address, source = await asyncio.gather(
         _ask("product", lambda: deps.catalogue.prices([item.product_id for item in command.items])),
@@ -74,10 +71,10 @@ async def check_with_others(deps: Deps, command: PlaceOrder, currency: str = "")
         raise DomainError("ADDRESS_NOT_FOUND", f"there is no address {command.shipping_address_id!r}")
     if source is None:
         raise DomainError("PAYMENT_METHOD_NOT_FOUND", _no_method(command.payment_method))
-    return Checked(_currency_of(command, prices, currency), address, source)
+    return Checked(_currency_of(command, prices), address, source)
 
 
-async def _source(deps: Deps, command: PlaceOrder) -> bytes | None:
+async def _source(deps: Deps, command: CheckOrder) -> bytes | None:
     """Resolves the payment method; a free order charges nothing, so it needs none."""
     if not any(item.price for item in command.items):
         return b""
@@ -97,16 +94,15 @@ def _no_method(payment_method: str) -> str:
     return "there is no default card" if payment_method == "card" else "the payment method does not exist"
 
 
-def _currency_of(command: PlaceOrder, prices: dict[str, Price], bound: str) -> str:
+def _currency_of(command: CheckOrder, prices: dict[str, Price]) -> str:
     currencies = {prices[item.product_id].currency for item in command.items}
     if len(currencies) > 1:
         raise InvalidArgument(
             [Violation("items", f"must all have one currency, not {' and '.join(sorted(currencies))}")]
         )
     currency = currencies.pop()
-    other = bound not in ("", currency)
+    other = command.currency not in ("", currency)
     changed = [item for item in command.items if other or item.price != prices[item.product_id].amount]
     if changed:
-        current = [pb.CurrentPrice(product_id=i.product_id, price=prices[i.product_id].amount) for i in changed]
-        raise DomainError("PRICE_CHANGED", "a price differs from the current price", pb.PriceChange(items=current))
+        raise price_changed({item.product_id: prices[item.product_id].amount for item in changed})
     return currency

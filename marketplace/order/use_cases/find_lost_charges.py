@@ -15,7 +15,7 @@ from enum import Enum
 from functools import partial
 
 from marketplace.order.deps import Deps
-from marketplace.order.domain import Order, Status
+from marketplace.order.domain.order import Order, Status
 from marketplace.order.ports import StandingCharge
 from souk.sdk import CallFailed, Transaction, acting_as, whole_number
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from marketplace.order import domain
 from marketplace.order.deps import Deps
-from marketplace.order.domain import Order
+from marketplace.order.domain import after_placing
+from marketplace.order.domain.order import Order
 from marketplace.order.events import Event
 from souk.sdk import Transaction, decide
 
@@ -26,12 +26,12 @@ class DeliverOrder:
 
 async def ship_order(deps: Deps, command: ShipOrder) -> Order:
     """Records the shipping and returns the order; raises ORDER_NOT_FOUND and NOT_SHIPPABLE."""
-    return await _record(deps, command.order_id, domain.ship)
+    return await _record(deps, command.order_id, after_placing.ship)
 
 
 async def deliver_order(deps: Deps, command: DeliverOrder) -> Order:
     """Records the delivery and returns the order; raises ORDER_NOT_FOUND and NOT_DELIVERABLE."""
-    return await _record(deps, command.order_id, domain.deliver)
+    return await _record(deps, command.order_id, after_placing.deliver)
 
 
 async def _record(deps: Deps, order_id: str, decision: Callable[[Order], list[Event]]) -> Order:

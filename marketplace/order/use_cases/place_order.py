@@ -6,29 +6,36 @@ key with a running attempt     wait for it
 key of a retryable rejection   open the next attempt of the same order
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from shop.order.v1 import order_pb2 as pb
-
-from marketplace.order import domain
 from marketplace.order.deps import Deps
-from marketplace.order.domain import Order, Status
-from marketplace.order.events import OrderPlaced, RejectionMadeFinal
-from marketplace.order.messages import order_message
-from marketplace.order.saga import PLACE_ORDER, Placing, refusal_of
-from marketplace.order.use_cases.check_order import Checked, PlaceOrder, check_request, check_with_others
-from souk.sdk import MICROSECONDS, Clock, DomainError, KeyRecord, SagaRef, StoredReply, Transaction, current, new_id
+from marketplace.order.domain.order import Order, Status, reopen, total_of
+from marketplace.order.events import Item, OrderPlaced, RejectionMadeFinal
+from marketplace.order.saga.attempt import PLACE_ORDER, begin_placing
+from marketplace.order.saga.refusals import refusal_of
+from marketplace.order.use_cases.check_order import Checked, CheckOrder, check_items, check_order
+from souk.sdk import DomainError, KeyRecord, SagaRef, StoredReply, Transaction, new_id
 
-__all__ = ["RESERVATION", "Answer", "PlaceOrder", "answer_by", "place_order"]
 
-MAX_WAITERS = 100
-ANSWER_BEFORE = 0.5
-"""Seconds before the request's deadline at which a pending order is answered (202)."""
-DEFAULT_TIMEOUT = 10.0
-RESERVATION = 3_600 * MICROSECONDS
-"""How long stock is reserved: only a guard against leaks, far beyond the saga's deadline and its undoing."""
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """Place an order under a buyer's idempotency key; `fingerprint` tells apart another request with that key."""
+
+    user_id: str
+    items: tuple[Item, ...]
+    shipping_address_id: str
+    payment_method: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The key's final answer as it is stored, or the order or the refusal as it stands; `replayed` for a repeat."""
+
+    reply: StoredReply | Order | DomainError
+    replayed: bool = False
 
 
 class KeyTaken(Exception):
@@ -38,22 +45,14 @@ class KeyTaken(Exception):
 Remember = Callable[[Transaction, DomainError], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The order, or the refusal; `replayed` if it answers a repeated request."""
-
-    reply: pb.Order | DomainError
-    replayed: bool = False
-
-
 async def place_order(deps: Deps, command: PlaceOrder) -> Answer:
     """Places the order, and returns its answer; raises the refusals of the contract.
 
     Once recorded, placing goes on even if the caller cancels its request.
     """
-    check_request(command)
-    until = answer_by(deps.clock)
-    with _one_of_few(deps, command):
+    check_items(command.items)
+    until = deps.answer_by()
+    with deps.waiting.one_more(command.user_id, command.key):
         while True:
             record, order = await _find(deps, command)
             if record is not None:
@@ -84,7 +83,7 @@ async def _advance(deps: Deps, command: PlaceOrder, record: KeyRecord | None, or
     if record is None:
         return await _wait(deps, await _first_attempt(deps, command), until, replayed=False)
     if record.reply is not None:
-        return _answer(record.reply, replayed=True)
+        return Answer(record.reply, replayed=True)
     if order.status is Status.REJECTED:
         return await _wait(deps, await _next_attempt(deps, command, order), until, replayed=False)
     return await _wait(deps, SagaRef(PLACE_ORDER, order.id, order.attempt), until, replayed=True)
@@ -97,13 +96,13 @@ async def _first_attempt(deps: Deps, command: PlaceOrder) -> SagaRef:
         order = Order(new_id("ORD", deps.clock))
         if not await deps.orders.bind_key(tx, command.user_id, command.key, command.fingerprint, order.id):
             raise KeyTaken
-        total = domain.total_of(command.items)
+        total = total_of(command.items)
         placed = OrderPlaced(
             command.user_id, command.items, total, checked.currency, command.shipping_address_id, command.payment_method
         )
         order = await deps.orders.change(tx, order, [placed])
         await deps.orders.keep_address(tx, order, checked.address.text)
-        return await _start(deps, tx, order, checked)
+        return await begin_placing(deps.runner, tx, order, checked.source, deps.clock)
 
     return await deps.database.run(record, guarded=True)
 
@@ -116,9 +115,9 @@ async def _next_attempt(deps: Deps, command: PlaceOrder, order: Order) -> SagaRe
 
     async def record(tx: Transaction) -> SagaRef:
         now = await _unchanged(deps, tx, order)
-        reopened = await deps.orders.change(tx, now, domain.reopen(now))
+        reopened = await deps.orders.change(tx, now, reopen(now))
         await deps.orders.keep_address(tx, reopened, checked.address.text)
-        return await _start(deps, tx, reopened, checked)
+        return await begin_placing(deps.runner, tx, reopened, checked.source, deps.clock)
 
     return await deps.database.run(record, guarded=True)
 
@@ -138,8 +137,9 @@ async def _unchanged(deps: Deps, tx: Transaction, order: Order) -> Order:
 
 async def _checked(deps: Deps, command: PlaceOrder, currency: str, remember: Remember) -> Checked:
     """Checks with the other services; a final refusal is stored, any other changes nothing."""
+    wanted = CheckOrder(command.user_id, command.items, command.shipping_address_id, command.payment_method, currency)
     try:
-        return await check_with_others(deps, command, currency)
+        return await check_order(deps, wanted)
     except DomainError as error:
         refused = error
     if refused.reason == "PRICE_CHANGED":
@@ -150,7 +150,7 @@ async def _checked(deps: Deps, command: PlaceOrder, currency: str, remember: Rem
 async def _refuse_key(deps: Deps, tx: Transaction, command: PlaceOrder, error: DomainError) -> None:
     if not await deps.orders.bind_key(tx, command.user_id, command.key, command.fingerprint, ""):
         raise KeyTaken
-    await deps.orders.answer_key(tx, command.user_id, command.key, error)
+    await deps.orders.refuse_key(tx, command.user_id, command.key, error)
 
 
 async def _refuse_order(deps: Deps, tx: Transaction, order: Order, error: DomainError) -> None:
@@ -159,17 +159,10 @@ async def _refuse_order(deps: Deps, tx: Transaction, order: Order, error: Domain
     await deps.orders.answer(tx, now, error)
 
 
-async def _start(deps: Deps, tx: Transaction, order: Order, checked: Checked) -> SagaRef:
-    placing = Placing(
-        order.user_id, order.items, order.total, order.currency, checked.source, deps.clock.now() + RESERVATION
-    )
-    return await deps.runner.start(tx, PLACE_ORDER, order.id, order.attempt, placing.pack(), order.user_id)
-
-
 async def _wait(deps: Deps, ref: SagaRef, until: float, *, replayed: bool) -> Answer:
     await deps.runner.wait(ref, until)
     if (reply := deps.orders.answered(ref.subject)) is not None:
-        return _answer(reply, replayed)
+        return Answer(reply, replayed)
     return await deps.database.read(lambda tx: _standing(deps, tx, ref, replayed=replayed))
 
 
@@ -177,35 +170,8 @@ async def _standing(deps: Deps, tx: Transaction, ref: SagaRef, *, replayed: bool
     """Reads the answer of an attempt, or its order while there is none, in one snapshot."""
     record = await deps.orders.find_key_of(tx, ref.subject)
     if record is not None and record.reply is not None:
-        return _answer(record.reply, replayed)
+        return Answer(record.reply, replayed)
     progress = await deps.runner.progress(tx, ref)
     if progress.refusal is not None:
         return Answer(refusal_of(progress.refusal))
-    return Answer(order_message(await deps.orders.load(tx, ref.subject)))
-
-
-def answer_by(clock: Clock) -> float:
-    """Returns the latest time to answer, in monotonic seconds: a little before the caller's deadline."""
-    deadline = current().deadline
-    return (clock.monotonic() + DEFAULT_TIMEOUT if deadline is None else deadline) - ANSWER_BEFORE
-
-
-@contextmanager
-def _one_of_few(deps: Deps, command: PlaceOrder) -> Iterator[None]:
-    waiter = (command.user_id, command.key)
-    if deps.waiting[waiter] >= MAX_WAITERS:
-        raise DomainError("REQUEST_IN_PROGRESS", "too many requests wait for this key", retry_after=1.0)
-    deps.waiting[waiter] += 1
-    try:
-        yield
-    finally:
-        deps.waiting[waiter] -= 1
-        if not deps.waiting[waiter]:
-            del deps.waiting[waiter]
-
-
-def _answer(reply: StoredReply, replayed: bool) -> Answer:
-    try:
-        return Answer(reply.replay(pb.Order), replayed)
-    except DomainError as refused:
-        return Answer(refused, replayed)
+    return Answer(await deps.orders.load(tx, ref.subject))

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shop.order.v1 import order_pb2 as pb
-
 from marketplace.order.deps import Deps
-from marketplace.order.messages import event_message
+from marketplace.order.domain.shown import ShownEvent, ShownOrder
 from souk.sdk import PageAsked, Transaction
 
 
@@ -35,28 +33,27 @@ class ListOrderEvents:
     page: PageAsked
 
 
-async def get_order(deps: Deps, query: GetOrder) -> pb.Order:
+async def get_order(deps: Deps, query: GetOrder) -> ShownOrder:
     """Returns the order; raises ORDER_NOT_FOUND also for another buyer's order."""
     return await deps.database.read(lambda tx: deps.orders.shown(tx, query.user_id, query.order_id))
 
 
-async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[pb.Order], str | None]:
+async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[ShownOrder], str | None]:
     """Returns a page of orders, the newest first, and the token of the next page."""
     page = query.page
     rows = await deps.database.read(lambda tx: deps.orders.page(tx, query.user_id, page.size + 1, page.after))
-    shown, token = page.cut(rows, lambda row: (row.created_at, row.order.id))
-    return [row.order for row in shown], token
+    return page.cut(rows, lambda order: (order.created_at, order.id))
 
 
-async def list_order_events(deps: Deps, query: ListOrderEvents) -> tuple[Sequence[pb.OrderEvent], str | None]:
+async def list_order_events(deps: Deps, query: ListOrderEvents) -> tuple[Sequence[ShownEvent], str | None]:
     """Returns a page of events, the oldest first, and the token of the next page; raises ORDER_NOT_FOUND."""
     page = query.page
     after = int(page.after[0]) if page.after else 0
 
-    async def read(tx: Transaction) -> list[pb.OrderEvent]:
+    async def read(tx: Transaction) -> list[ShownEvent]:
         await deps.orders.shown(tx, query.user_id, query.order_id)
         history = await deps.orders.history(tx, query.order_id)
-        return [event_message(sequence, event, time) for sequence, (event, time) in enumerate(history, start=1)]
+        return [ShownEvent(sequence, event, time) for sequence, (event, time) in enumerate(history, start=1)]
 
     events = (await deps.database.read(read))[max(after, 0) :]
     return page.cut(events, lambda event: (event.sequence,))

@@ -14,18 +14,19 @@ from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1 import payment_pb2
 from soukapi.v1.event_pb2 import Event
 
-from marketplace.order import domain
 from marketplace.order.consumers import erase_addresses, record_refund
 from marketplace.order.deps import Deps
+from marketplace.order.domain.order import Order
 from marketplace.order.events import Item
+from marketplace.order.messages import reply_message
 from marketplace.order.ports import Address, Charge, Price, StandingCharge
-from marketplace.order.saga import OrderSagas
+from marketplace.order.saga.order_sagas import OrderSagas
 from marketplace.order.service import service
 from marketplace.order.servicer import OrderServicer
 from marketplace.order.store.orders import OrderStore
 from marketplace.order.use_cases.cancel_order import CancelOrder, cancel_order
 from marketplace.order.use_cases.fulfil_order import DeliverOrder, ShipOrder, deliver_order, ship_order
-from marketplace.order.use_cases.place_order import Answer, PlaceOrder, place_order
+from marketplace.order.use_cases.place_order import PlaceOrder, place_order
 from souk.descriptors.contract import contract_of
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError, Outcome
@@ -155,6 +156,14 @@ class Reading:
             return await getattr(self._servicer, method)(request, CallRecord())
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What placing an order was answered with, as the contract has it."""
+
+    reply: pb.Order | DomainError
+    replayed: bool
+
+
 @dataclass
 class Shop:
     """The use cases with short calls for tests; `placing` is what orders are placed with."""
@@ -172,16 +181,20 @@ class Shop:
         fields = {"items": (Item("P-1", 2, 1200),), "shipping_address_id": "ADDR-1", "payment_method": "card"}
         command = PlaceOrder(user_id=BUYER, key=key, fingerprint=fingerprint, **{**fields, **change})
         with use(CallContext(deadline=self.host.clock.monotonic() + seconds)):
-            return await place_order(self.placing, command)
+            answer = await place_order(self.placing, command)
+        try:
+            return Answer(reply_message(answer.reply), answer.replayed)
+        except DomainError as refused:
+            return Answer(refused, answer.replayed)
 
-    async def cancel(self, order_id: str, *, user_id: str = BUYER, seconds: float = 5.0) -> domain.Order:
+    async def cancel(self, order_id: str, *, user_id: str = BUYER, seconds: float = 5.0) -> Order:
         with use(CallContext(deadline=self.host.clock.monotonic() + seconds)):
             return await cancel_order(self.deps, CancelOrder(user_id, order_id))
 
-    async def ship(self, order_id: str) -> domain.Order:
+    async def ship(self, order_id: str) -> Order:
         return await ship_order(self.deps, ShipOrder(order_id))
 
-    async def deliver(self, order_id: str) -> domain.Order:
+    async def deliver(self, order_id: str) -> Order:
         return await deliver_order(self.deps, DeliverOrder(order_id))
 
     async def refunded(self, event: Event) -> None:

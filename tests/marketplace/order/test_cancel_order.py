@@ -9,7 +9,7 @@ from shop.payment.v1.payment_pb2 import PaymentRefunded
 from shop.user.v1.user_pb2 import UserDeleted
 from soukapi.v1.event_pb2 import Event
 
-from marketplace.order.domain import Status
+from marketplace.order.domain.order import Status
 from souk.kernel.errors import DomainError
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef

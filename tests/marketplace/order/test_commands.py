@@ -6,8 +6,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from marketplace.order.commands import orders
-from marketplace.order.domain import Item, Order
-from marketplace.order.events import OrderPlaced
+from marketplace.order.domain.order import Order
+from marketplace.order.events import Item, OrderPlaced
 from marketplace.order.service import service
 from marketplace.order.store.orders import OrderStore
 from souk.hosting.offline import offline

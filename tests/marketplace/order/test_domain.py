@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from marketplace.order import domain, events
-from marketplace.order.domain import LIFE, Order, Status
+from marketplace.order import events
+from marketplace.order.domain import after_placing
+from marketplace.order.domain import order as domain
+from marketplace.order.domain.order import LIFE, Order, Status
 from marketplace.order.events import EVENT_TYPES, Event, Item, OrderPlaced
 from souk.kernel.errors import DomainError
 from souk.kernel.state_machine import IllegalTransition
@@ -39,21 +41,21 @@ def test_how_the_saga_goes_on_is_not_seen_of_the_order() -> None:
 
 
 def test_a_wish_to_cancel_while_pending_takes_effect_when_placing_has_ended() -> None:
-    wished = after(PLACED, *domain.cancel(PENDING), events.OrderConfirmed("PAY-1"))
+    wished = after(PLACED, *after_placing.cancel(PENDING), events.OrderConfirmed("PAY-1"))
     assert wished.status is Status.CONFIRMED
     assert domain.finish_placing(wished) == [events.StockCommitted(), events.CancellationStarted()]
 
 
 def test_a_confirmed_order_whose_stock_is_not_sold_yet_waits_with_cancelling() -> None:
-    assert domain.cancel(CONFIRMED) == [events.CancelRequested()]
-    assert domain.cancel(SETTLED) == [events.CancelRequested(), events.CancellationStarted()]
+    assert after_placing.cancel(CONFIRMED) == [events.CancelRequested()]
+    assert after_placing.cancel(SETTLED) == [events.CancelRequested(), events.CancellationStarted()]
 
 
 def test_cancelling_a_retryable_rejection_makes_it_final_and_a_repeat_changes_nothing() -> None:
-    (event,) = domain.cancel(RETRYABLE)
+    (event,) = after_placing.cancel(RETRYABLE)
     final = domain.apply(RETRYABLE, event, 99)
     assert (final.status, final.retryable) == (Status.REJECTED, False)
-    assert domain.cancel(final) == []
+    assert after_placing.cancel(final) == []
 
 
 def test_a_wish_to_cancel_makes_a_rejection_final() -> None:
@@ -73,43 +75,43 @@ def test_a_wish_to_cancel_makes_a_rejection_final() -> None:
 )
 def test_what_cannot_be_cancelled(order: Order) -> None:
     with pytest.raises(DomainError) as refused:
-        domain.cancel(order)
+        after_placing.cancel(order)
     assert refused.value.reason == "NOT_CANCELLABLE"
 
 
 def test_an_order_about_to_be_cancelled_is_not_shipped() -> None:
     with pytest.raises(DomainError) as refused:
-        domain.ship(domain.apply(CONFIRMED, events.CancelRequested(), 12))
+        after_placing.ship(domain.apply(CONFIRMED, events.CancelRequested(), 12))
     assert refused.value.reason == "NOT_SHIPPABLE"
 
 
 def test_repeats_of_ship_and_deliver_change_nothing() -> None:
     shipped = domain.apply(SETTLED, events.OrderShipped(), 12)
-    assert domain.ship(shipped) == []
+    assert after_placing.ship(shipped) == []
     delivered = domain.apply(shipped, events.OrderDelivered(), 13)
-    assert domain.deliver(delivered) == []
+    assert after_placing.deliver(delivered) == []
 
 
 def test_refunds_only_add_up() -> None:
     refunded = domain.apply(SETTLED, events.RefundRecorded("PAY-1", 500), 12)
     assert refunded.refunded_total == 500
-    assert domain.record_refund(refunded, "PAY-1", 400) == []
-    assert domain.record_refund(refunded, "PAY-1", 600) == [events.RefundRecorded("PAY-1", 600)]
-    assert domain.record_refund(RETRYABLE, "PAY-1", 600) == []
+    assert after_placing.record_refund(refunded, "PAY-1", 400) == []
+    assert after_placing.record_refund(refunded, "PAY-1", 600) == [events.RefundRecorded("PAY-1", 600)]
+    assert after_placing.record_refund(RETRYABLE, "PAY-1", 600) == []
 
 
 def test_a_refund_that_is_heard_of_before_the_confirmation_counts() -> None:
-    (early,) = domain.record_refund(PENDING, "PAY-1", 500)
+    (early,) = after_placing.record_refund(PENDING, "PAY-1", 500)
     assert after(PLACED, early).refunded_total == 0
     assert after(PLACED, early, events.OrderConfirmed("PAY-1")).refunded_total == 500
 
 
 def test_a_refund_of_an_attempt_that_failed_is_not_the_orders() -> None:
-    (early,) = domain.record_refund(PENDING, "PAY-1", 500)
+    (early,) = after_placing.record_refund(PENDING, "PAY-1", 500)
     rejected = events.OrderRejected(1, "PAYMENT_UNAVAILABLE", retryable=True)
     second = after(PLACED, early, rejected, events.AttemptOpened(2), events.OrderConfirmed("PAY-2"))
     assert second.refunded_total == 0
-    assert domain.record_refund(second, "PAY-1", 2405) == []
+    assert after_placing.record_refund(second, "PAY-1", 2405) == []
 
 
 def test_an_illegal_event_is_refused() -> None:
@@ -186,15 +188,15 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.order.status is Status.CANCELLING)
     @rule()
     def finish_cancelling(self) -> None:
-        self.take(domain.finish_cancelling(self.order))
+        self.take(after_placing.finish_cancelling(self.order))
 
-    @rule(decision=st.sampled_from([domain.cancel, domain.ship, domain.deliver]))
+    @rule(decision=st.sampled_from([after_placing.cancel, after_placing.ship, after_placing.deliver]))
     def decide(self, decision: Any) -> None:
         self.attempt(decision)
 
     @rule(refunded=st.integers(0, 3000))
     def refund(self, refunded: int) -> None:
-        self.take(domain.record_refund(self.order, "PAY-1", min(refunded, self.order.total)))
+        self.take(after_placing.record_refund(self.order, "PAY-1", min(refunded, self.order.total)))
 
     @invariant()
     def holds(self) -> None:

@@ -7,7 +7,8 @@ from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1.payment_pb2 import PaymentRefunded
 from soukapi.v1.event_pb2 import Event
 
-from marketplace.order.domain import Item, Status
+from marketplace.order.domain.order import Status
+from marketplace.order.events import Item
 from souk.kernel.errors import DomainError
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef

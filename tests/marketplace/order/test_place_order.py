@@ -10,8 +10,8 @@ from shop.inventory.v1 import inventory_pb2
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.events import Item
+from marketplace.order.saga.attempt import RESERVATION
 from marketplace.order.settings import LONGEST_DEADLINE, read_settings
-from marketplace.order.use_cases.place_order import RESERVATION, Answer
 from souk.descriptors.request_check import require_within_limits
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument
@@ -19,7 +19,7 @@ from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
 from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner
 
-Shop = Any
+Answer = Shop = Any
 
 
 def confirmed(answer: Answer) -> pb.Order:

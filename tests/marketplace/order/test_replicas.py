@@ -12,7 +12,7 @@ import pytest
 from shop.order.v1 import order_pb2 as pb
 from soukapi.v1.event_pb2 import DeliveryResult, Event
 
-from marketplace.order.domain import Status
+from marketplace.order.domain.order import Status
 from souk.events.relay import Relay
 from souk.events.sender import Route
 from souk.rpc.call import not_sent

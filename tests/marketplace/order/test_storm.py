@@ -11,7 +11,7 @@ from shop.order.v1 import order_pb2 as pb
 from shop.payment.v1.payment_pb2 import PaymentRefunded
 from soukapi.v1.event_pb2 import Event
 
-from marketplace.order.domain import Status
+from marketplace.order.domain.order import Status
 from marketplace.order.ports import Address, Charge, Price, StandingCharge
 from marketplace.order.use_cases.find_lost_charges import FindLostCharges, find_lost_charges
 from souk.kernel.errors import DomainError

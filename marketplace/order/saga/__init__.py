@@ -1,0 +1,1 @@
+"""The two sagas of an order: placing it, and cancelling it."""
