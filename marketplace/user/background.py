@@ -20,6 +20,6 @@ async def keep_house(deps: Deps) -> None:
     """Rotates keys, and deletes expired sessions and old failed attempts, until it is cancelled."""
     while True:
         await rotate_keys(deps)
-        await deps.sessions.forget_expired()
-        await deps.attempts.forget_old()
+        await deps.database.run(deps.sessions.forget_expired)
+        await deps.database.run(deps.attempts.forget_old)
         await asyncio.sleep(HOUSEKEEPING_INTERVAL)

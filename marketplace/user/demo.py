@@ -1,7 +1,7 @@
 """Loads the demo users. Their passwords are public: a system with demo data listens on loopback only."""
 
 from marketplace.user.deps import Deps
-from marketplace.user.domain.account import ADMIN, CUSTOMER
+from marketplace.user.domain.account import ADMIN, CUSTOMER, Account
 from marketplace.user.domain.address import Address, PostalAddress
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
 from souk.sdk import DomainError
@@ -24,11 +24,16 @@ HOME = PostalAddress(
 async def load_demo(deps: Deps) -> None:
     """Adds the demo users and their address where they are missing; changes nothing that exists."""
     for user in USERS:
-        if user.id is not None and await deps.accounts.find(user.id) is None:
+        if user.id is not None and await _find(deps, user.id) is None:
             await _register(deps, user)
     owner = str(USERS[0].id)
-    if await deps.addresses.find(owner, ADDRESS_ID) is None:
-        await deps.addresses.add(Address(ADDRESS_ID, owner, HOME, deps.clock.now()))
+    if await deps.database.read(lambda tx: deps.addresses.find(tx, owner, ADDRESS_ID), single=True) is None:
+        home = Address(ADDRESS_ID, owner, HOME, deps.clock.now())
+        await deps.database.run(lambda tx: deps.addresses.add(tx, home))
+
+
+async def _find(deps: Deps, user_id: str) -> Account | None:
+    return await deps.database.read(lambda tx: deps.accounts.find(tx, user_id), single=True)
 
 
 async def _register(deps: Deps, user: RegisterUser) -> None:

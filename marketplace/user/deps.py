@@ -13,7 +13,7 @@ from marketplace.user.store.addresses import AddressStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.sessions import SessionStore
-from souk.sdk import Clock
+from souk.sdk import Clock, Database
 
 
 @dataclass(slots=True)
@@ -26,11 +26,12 @@ class KnownKeys:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The stores, the ports, the settings of tokens and keys, and the clock.
+    """The database, the stores, the ports, the settings of tokens and keys, and the clock.
 
     `counted` makes attempts out of what clients enter and the addresses that they call from.
     """
 
+    database: Database
     accounts: AccountStore
     addresses: AddressStore
     sessions: SessionStore

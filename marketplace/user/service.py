@@ -32,11 +32,12 @@ def deps_of(
     """Makes the dependencies of the use cases for one process."""
     settings = read_settings(context.settings)
     return Deps(
-        accounts=AccountStore(context.database, context.outbox),
-        addresses=AddressStore(context.database),
-        sessions=SessionStore(context.database, context.clock),
-        attempts=AttemptStore(context.database, context.clock),
-        keys=KeyStore(context.database, SealedKeys(context.secret)),
+        database=context.database,
+        accounts=AccountStore(context.outbox),
+        addresses=AddressStore(),
+        sessions=SessionStore(context.clock),
+        attempts=AttemptStore(context.clock),
+        keys=KeyStore(SealedKeys(context.secret)),
         passwords=passwords or Argon2Passwords(),
         obligations=obligations or ServiceObligations(context.channel),
         signer=Es256Signer(),
@@ -52,7 +53,8 @@ async def build(
 ) -> ServiceParts:
     """Puts the service together. Tests pass cheaper password hashing and fakes of other services."""
     deps = deps_of(context, passwords, obligations)
-    await deps.keys.seal_all()
+    if not await deps.database.read(deps.keys.are_sealed):
+        await deps.database.run(deps.keys.seal_all, guarded=True)
     return ServiceParts(servicer=UserServicer(deps), tasks=tasks(deps), demo=partial(load_demo, deps))
 
 

@@ -1,7 +1,6 @@
 """Accounts, and the refusals about them. No I/O."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from souk.sdk import DomainError, InvalidArgument, Unauthenticated, Violation
@@ -57,9 +56,6 @@ class Token:
     access_token: str
     refresh_token: str
     expires_in: int
-
-
-Change = Callable[[Account], Account]
 
 
 def email_key(email: str) -> str:

@@ -1,6 +1,6 @@
 """Postal addresses of users, and their rules. No I/O."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from souk.sdk import DomainError, InvalidArgument, Violation
@@ -55,7 +55,6 @@ class Address:
 
 
 FIELDS = tuple(field.name for field in fields(PostalAddress))
-Change = Callable[[PostalAddress], PostalAddress]
 
 
 def checked(postal: PostalAddress) -> PostalAddress:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marketplace.user.domain.address import FIELDS, MOST_ADDRESSES, Address, Change, PostalAddress, too_many_addresses
-from souk.sdk import Database, Row, Transaction, Value
+from marketplace.user.domain.address import FIELDS, MOST_ADDRESSES, Address, PostalAddress, too_many_addresses
+from souk.sdk import Row, Transaction, Value
 
 _COLUMNS = ", ".join(("id", "user_id", *FIELDS, "created_at"))
 _ADD = f"INSERT INTO addresses ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
@@ -28,55 +28,42 @@ class Cursor:
 
 
 class AddressStore:
-    """Stores addresses; each call works on the addresses of one user only."""
+    """Stores addresses, in the caller's transaction; each call works on the addresses of one user only."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def add(self, new: Address) -> bool:
+    async def add(self, tx: Transaction, new: Address) -> bool:
         """Adds an address; returns False when its user was deleted. Raises TOO_MANY_ADDRESSES."""
+        await tx.lock(f"addresses:{new.user_id}")  # counting and adding are one step: transactions take turns
+        # Locks the user's row: a concurrent erasure comes before or after, never between.
+        if not await tx.fetch_one(f"SELECT id FROM users WHERE id = $1 {tx.dialect.for_update}", new.user_id):
+            return False
+        counted = await tx.fetch_one(_COUNT, new.user_id)
+        if counted and counted["n"] >= MOST_ADDRESSES:
+            raise too_many_addresses()
+        await tx.execute(_ADD, new.id, new.user_id, *_values(new.postal), new.created_at)
+        return True
 
-        async def work(tx: Transaction) -> bool:
-            await tx.lock(f"addresses:{new.user_id}")  # counting and adding are one step: transactions take turns
-            # Locks the user's row: a concurrent erasure comes before or after, never between.
-            if not await tx.fetch_one(f"SELECT id FROM users WHERE id = $1 {tx.dialect.for_update}", new.user_id):
-                return False
-            counted = await tx.fetch_one(_COUNT, new.user_id)
-            if counted and counted["n"] >= MOST_ADDRESSES:
-                raise too_many_addresses()
-            await tx.execute(_ADD, new.id, new.user_id, *_values(new.postal), new.created_at)
-            return True
-
-        return await self._database.run(work)
-
-    async def find(self, user_id: str, address_id: str) -> Address | None:
+    async def find(self, tx: Transaction, user_id: str, address_id: str) -> Address | None:
         """Returns one of the user's addresses, if there is one of that id."""
-        row = await self._database.read(lambda tx: tx.fetch_one(_ONE, user_id, address_id), single=True)
+        row = await tx.fetch_one(_ONE, user_id, address_id)
         return _address(row) if row else None
 
-    async def list(self, user_id: str, after: Cursor | None, limit: int) -> Sequence[Address]:
+    async def list(self, tx: Transaction, user_id: str, after: Cursor | None, limit: int) -> Sequence[Address]:
         """Returns at most `limit` of the user's addresses, the oldest first, starting right after `after`."""
         after = after or Cursor(-1, "")
-        rows = await self._database.read(lambda tx: tx.fetch(_LIST, user_id, after.created_at, after.address_id, limit))
-        return [_address(row) for row in rows]
+        return [_address(row) for row in await tx.fetch(_LIST, user_id, after.created_at, after.address_id, limit)]
 
-    async def change(self, user_id: str, address_id: str, change: Change) -> Address | None:
-        """Replaces an address by the result of `change`; returns None when the user has none of that id."""
+    async def lock(self, tx: Transaction, user_id: str, address_id: str) -> Address | None:
+        """Locks one of the user's addresses and returns it, if there is one of that id."""
+        row = await tx.fetch_one(f"{_ONE} {tx.dialect.for_update}", user_id, address_id)
+        return _address(row) if row else None
 
-        async def work(tx: Transaction) -> Address | None:
-            row = await tx.fetch_one(f"{_ONE} {tx.dialect.for_update}", user_id, address_id)
-            if row is None:
-                return None
-            old = _address(row)
-            postal = change(old.postal)
-            await tx.execute(_CHANGE, user_id, address_id, *_values(postal))
-            return Address(old.id, old.user_id, postal, old.created_at)
+    async def update(self, tx: Transaction, address: Address) -> None:
+        """Stores an address that was locked."""
+        await tx.execute(_CHANGE, address.user_id, address.id, *_values(address.postal))
 
-        return await self._database.run(work)
-
-    async def remove(self, user_id: str, address_id: str) -> bool:
+    async def remove(self, tx: Transaction, user_id: str, address_id: str) -> bool:
         """Deletes an address; returns False when the user has none of that id."""
-        return await self._database.run(lambda tx: tx.execute(_REMOVE, user_id, address_id)) == 1
+        return await tx.execute(_REMOVE, user_id, address_id) == 1
 
 
 def _values(postal: PostalAddress) -> tuple[Value, ...]:

@@ -1,7 +1,7 @@
 """Failed attempts in SQL: they survive a restart and count for every replica."""
 
 from marketplace.user.domain.throttle import WINDOW, Attempt, seconds_to_wait
-from souk.sdk import Clock, Database, Transaction, Value, new_id
+from souk.sdk import Clock, Transaction, Value, new_id
 
 _FAILED = "SELECT at FROM login_failures WHERE {} ORDER BY at DESC LIMIT 1 OFFSET {}"
 _ADD = "INSERT INTO login_failures (id, account, address, user_id, at) VALUES ($1, $2, $3, $4, $5)"
@@ -10,37 +10,13 @@ _IS_KNOWN = "SELECT used_at FROM known_addresses WHERE user_id = $1 AND address 
 
 
 class AttemptStore:
-    """Counts failures by account and address, durably and across replicas."""
+    """Counts failures by account and address, durably and across replicas, in the caller's transaction."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def wait(self, attempt: Attempt) -> float | None:
+    async def wait(self, tx: Transaction, attempt: Attempt) -> float | None:
         """Returns None when the attempt may be made, else the seconds until it may."""
-        return await self._database.read(lambda tx: self._wait(tx, attempt))
-
-    async def fail(self, attempt: Attempt) -> float | None:
-        """Counts a failure; when a limit is already reached, counts nothing and returns what `wait` returns."""
-
-        async def work(tx: Transaction) -> float | None:
-            await tx.lock(f"attempts:{attempt.account}")
-            wait = await self._wait(tx, attempt)
-            if wait is None:
-                now = self._clock.now()
-                who = (attempt.account, attempt.address, attempt.user_id)
-                await tx.execute(_ADD, new_id("F", self._clock), *who, now)
-            return wait
-
-        # The lock guards it. Serializable reads of so small a table would conflict with other accounts' failures.
-        return await self._database.run(work, guarded=True)
-
-    async def forget_old(self) -> None:
-        """Deletes failures that are too old to count."""
-        now = self._clock.now()
-        await self._database.run(lambda tx: tx.execute(_FORGET, now - WINDOW))
-
-    async def _wait(self, tx: Transaction, attempt: Attempt) -> float | None:
         a, limits = attempt, attempt.limits
         both = await self._full(tx, limits.together, "account = $1 AND address = $2", a.account, a.address)
         if both is not None or await tx.fetch_one(_IS_KNOWN, a.user_id, a.address) is not None:
@@ -48,6 +24,23 @@ class AttemptStore:
         return await self._full(tx, limits.account, "account = $1", a.account) or await self._full(
             tx, limits.address, "address = $1", a.address
         )
+
+    async def fail(self, tx: Transaction, attempt: Attempt) -> float | None:
+        """Counts a failure; when a limit is already reached, counts nothing and returns what `wait` returns.
+
+        It locks the account's attempts.
+        """
+        await tx.lock(f"attempts:{attempt.account}")
+        wait = await self.wait(tx, attempt)
+        if wait is None:
+            now = self._clock.now()
+            who = (attempt.account, attempt.address, attempt.user_id)
+            await tx.execute(_ADD, new_id("F", self._clock), *who, now)
+        return wait
+
+    async def forget_old(self, tx: Transaction) -> None:
+        """Deletes failures that are too old to count."""
+        await tx.execute(_FORGET, self._clock.now() - WINDOW)
 
     async def _full(self, tx: Transaction, limit: int | None, which: str, *values: Value) -> float | None:
         if limit is None:

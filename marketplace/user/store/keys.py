@@ -1,10 +1,8 @@
 """Signing keys in SQL. Private keys are encrypted, so reading the database reveals none."""
 
-from collections.abc import Callable, Sequence
-
 from marketplace.user.domain.signing import Rotation, SigningKey
 from marketplace.user.store.sealed_keys import SealedKeys
-from souk.sdk import ConfigurationError, Database, Row, Transaction
+from souk.sdk import ConfigurationError, Row, Transaction
 
 _ALL = "SELECT kid, private_jwk, signs_from FROM signing_keys"
 _ADD = "INSERT INTO signing_keys (kid, private_jwk, signs_from) VALUES ($1, $2, $3)"
@@ -19,47 +17,39 @@ OTHER_SECRET = (
 
 
 class KeyStore:
-    """Stores the signing keys that all replicas share, encrypted."""
+    """Stores the signing keys that all replicas share, encrypted, in the caller's transaction."""
 
-    def __init__(self, database: Database, seal: SealedKeys) -> None:
-        self._database = database
+    def __init__(self, seal: SealedKeys) -> None:
         self._seal = seal
 
-    async def all(self) -> list[SigningKey]:
+    async def lock(self, tx: Transaction) -> None:
+        """Lets one replica at a time change the keys."""
+        await tx.lock("signing keys")
+
+    async def all(self, tx: Transaction) -> list[SigningKey]:
         """Returns every key, in no order."""
-        return await self._database.read(self._all)
+        return [self._key(row) for row in await tx.fetch(_ALL)]
 
-    async def rotate(self, plan: Callable[[Sequence[SigningKey]], Rotation]) -> list[SigningKey]:
-        """Applies the rotation that `plan` makes of the present keys, one replica at a time; returns all keys then."""
+    async def rotate(self, tx: Transaction, rotation: Rotation) -> None:
+        """Adds and deletes the keys of a rotation."""
+        for key in rotation.add:
+            await tx.execute(_ADD, key.kid, self._seal.close(key.kid, key.private_jwk), key.signs_from)
+        for key in rotation.forget:
+            await tx.execute(_FORGET, key.kid)
 
-        async def work(tx: Transaction) -> list[SigningKey]:
-            await tx.lock("signing keys")
-            rotation = plan(await self._all(tx))
-            for key in rotation.add:
-                await tx.execute(_ADD, key.kid, self._seal.close(key.kid, key.private_jwk), key.signs_from)
-            for key in rotation.forget:
-                await tx.execute(_FORGET, key.kid)
-            return await self._all(tx)
-
-        return await self._database.run(work, guarded=True)
-
-    async def seal_all(self) -> None:
-        """Encrypts keys that an earlier version stored in clear; raises ConfigurationError for an unreadable key."""
-
-        async def work(tx: Transaction) -> None:
-            await tx.lock("signing keys")
-            for row in await tx.fetch(_ALL):
-                if not self._seal.is_sealed(row["private_jwk"]):
-                    await tx.execute(_SEAL, row["kid"], self._seal.close(row["kid"], row["private_jwk"]))
-
-        rows = await self._database.read(lambda tx: tx.fetch(_ALL))
+    async def are_sealed(self, tx: Transaction) -> bool:
+        """Tells whether every key is encrypted; raises ConfigurationError for an unreadable key."""
+        rows = await tx.fetch(_ALL)
         for row in rows:
             self._key(row)
-        if not all(self._seal.is_sealed(row["private_jwk"]) for row in rows):
-            await self._database.run(work, guarded=True)
+        return all(self._seal.is_sealed(row["private_jwk"]) for row in rows)
 
-    async def _all(self, tx: Transaction) -> list[SigningKey]:
-        return [self._key(row) for row in await tx.fetch(_ALL)]
+    async def seal_all(self, tx: Transaction) -> None:
+        """Encrypts keys that an earlier version stored in clear."""
+        await self.lock(tx)
+        for row in await tx.fetch(_ALL):
+            if not self._seal.is_sealed(row["private_jwk"]):
+                await tx.execute(_SEAL, row["kid"], self._seal.close(row["kid"], row["private_jwk"]))
 
     def _key(self, row: Row) -> SigningKey:
         kid, text = row["kid"], row["private_jwk"]

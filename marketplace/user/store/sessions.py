@@ -1,9 +1,7 @@
 """Families of refresh tokens in SQL."""
 
-from collections.abc import Callable
-
-from marketplace.user.domain.refresh import Decision, Family
-from souk.sdk import MICROSECONDS, Clock, Database, Row, Transaction
+from marketplace.user.domain.refresh import Family
+from souk.sdk import MICROSECONDS, Clock, Row, Transaction
 
 _COLUMNS = "id, user_id, family_key, current_digest, previous_digest, rotated_at, expires_at"
 _ADD = f"INSERT INTO refresh_families ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -24,77 +22,55 @@ ADDRESS_KNOWN = 90 * 24 * 3_600 * MICROSECONDS
 
 
 class SessionStore:
-    """Stores families of refresh tokens, and the client addresses from which users logged in."""
+    """Stores families of refresh tokens, and the client addresses from which users logged in.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    It works in the caller's transaction.
+    """
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def open(self, family: Family, password_hash: str, address: str) -> bool:
+    async def open(self, tx: Transaction, family: Family, password_hash: str, address: str) -> bool:
         """Stores a new family, and `address`, the digest of the client address of the login.
 
         Returns False when the user was deleted or has changed the password since.
         """
+        # Locks the user's row: a concurrent change of password or erasure comes either before,
+        # and is seen here, or after, and ends this family too.
+        sql = f"SELECT password_hash FROM users WHERE id = $1 {tx.dialect.for_update}"
+        row = await tx.fetch_one(sql, family.user_id)
+        if row is None or row["password_hash"] != password_hash:
+            return False
+        f = family
+        await tx.execute(_ADD, f.id, f.user_id, f.key, f.current, f.previous, f.rotated_at, f.expires_at)
+        await tx.execute(_KNOW, family.user_id, address, self._clock.now())
+        await tx.execute(_KNOW_NO_MORE_THAN, family.user_id, MOST_ADDRESSES)
+        return True
 
-        async def work(tx: Transaction) -> bool:
-            # Locks the user's row: a concurrent change of password or erasure comes either before,
-            # and is seen here, or after, and ends this family too.
-            sql = f"SELECT password_hash FROM users WHERE id = $1 {tx.dialect.for_update}"
-            row = await tx.fetch_one(sql, family.user_id)
-            if row is None or row["password_hash"] != password_hash:
-                return False
-            await tx.execute(
-                _ADD,
-                family.id,
-                family.user_id,
-                family.key,
-                family.current,
-                family.previous,
-                family.rotated_at,
-                family.expires_at,
-            )
-            await tx.execute(_KNOW, family.user_id, address, self._clock.now())
-            await tx.execute(_KNOW_NO_MORE_THAN, family.user_id, MOST_ADDRESSES)
-            return True
+    async def lock(self, tx: Transaction, family_id: str) -> Family | None:
+        """Locks a family and returns it, if there is one of that id."""
+        row = await tx.fetch_one(
+            f"SELECT {_COLUMNS} FROM refresh_families WHERE id = $1 {tx.dialect.for_update}", family_id
+        )
+        return _family(row) if row else None
 
-        return await self._database.run(work)
+    async def update(self, tx: Transaction, new: Family) -> None:
+        """Stores a family that was locked."""
+        await tx.execute(_ROTATE, new.id, new.current, new.previous, new.rotated_at, new.expires_at)
 
-    async def present(self, family_id: str, decide: Callable[[Family], Decision]) -> Decision | None:
-        """Asks `decide` about a family and stores the decision; returns None for an unknown family.
+    async def remove(self, tx: Transaction, family_id: str) -> None:
+        """Deletes a family that was locked."""
+        await tx.execute(_REMOVE, family_id)
 
-        Calls for one family are serialised. `decide` may be called again.
-        """
-
-        async def work(tx: Transaction) -> Decision | None:
-            sql = f"SELECT {_COLUMNS} FROM refresh_families WHERE id = $1 {tx.dialect.for_update}"
-            row = await tx.fetch_one(sql, family_id)
-            if row is None:
-                return None
-            old = _family(row)
-            decision = decide(old)
-            new = decision.family
-            if new is None:
-                await tx.execute(_REMOVE, family_id)
-            elif new != old:
-                await tx.execute(_ROTATE, new.id, new.current, new.previous, new.rotated_at, new.expires_at)
-            return decision
-
-        return await self._database.run(work)
-
-    async def revoke(self, family_id: str, user_id: str) -> None:
+    async def revoke(self, tx: Transaction, family_id: str, user_id: str) -> None:
         """Deletes a family if it belongs to this user."""
-        sql = f"{_REMOVE} AND user_id = $2"
-        await self._database.run(lambda tx: tx.execute(sql, family_id, user_id))
+        await tx.execute(f"{_REMOVE} AND user_id = $2", family_id, user_id)
 
-    async def forget_expired(self) -> None:
+    async def forget_expired(self, tx: Transaction) -> None:
         """Deletes expired families, and client addresses without a login for ADDRESS_KNOWN."""
         now = self._clock.now()
-
-        async def work(tx: Transaction) -> None:
-            await tx.execute("DELETE FROM refresh_families WHERE expires_at <= $1", now)
-            await tx.execute("DELETE FROM known_addresses WHERE used_at <= $1", now - ADDRESS_KNOWN)
-
-        await self._database.run(work)
+        await tx.execute("DELETE FROM refresh_families WHERE expires_at <= $1", now)
+        await tx.execute("DELETE FROM known_addresses WHERE used_at <= $1", now - ADDRESS_KNOWN)
 
 
 def _family(row: Row) -> Family:

@@ -18,4 +18,5 @@ class ChangePassword:
 async def change_password(deps: Deps, command: ChangePassword) -> None:
     """Changes the password; raises USER_NOT_FOUND, BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
     proof = await check_current_password(deps, command.user_id, command.current)
-    await deps.accounts.change_password(proof, await deps.passwords.hash(command.new))
+    new_hash = await deps.passwords.hash(command.new)
+    await deps.database.run(lambda tx: deps.accounts.change_password(tx, proof, new_hash))

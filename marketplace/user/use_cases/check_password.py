@@ -33,7 +33,7 @@ async def check_password(
     await _require_free(deps, attempt)
     fits = await deps.passwords.verify(credentials.password_hash if credentials else None, password)
     if not fits or credentials is None:
-        wait = await deps.attempts.fail(attempt)
+        wait = await _fail(deps, attempt)
         raise bad_credentials(refusal) if wait is None else too_many_attempts(wait)
     await _require_free(deps, attempt)
     return credentials
@@ -43,9 +43,9 @@ async def check_current_password(deps: Deps, user_id: str, password: str) -> Pro
     """Proves that the caller knows the account's current password.
 
     Raises as `check_password`, and USER_NOT_FOUND. The caller of this function passes the proof to the store,
-    which compares it with the account once more in its own transaction.
+    which compares it with the account once more in the transaction of the change.
     """
-    known = await deps.accounts.credentials_of(user_id)
+    known = await deps.database.read(lambda tx: deps.accounts.credentials_of(tx, user_id), single=True)
     if known is None:
         raise unknown_user()
     proved = await check_password(deps, known.account.email, known, password, WRONG_CURRENT)
@@ -59,12 +59,17 @@ async def require_free_email(deps: Deps) -> None:
 
 async def count_taken_email(deps: Deps) -> None:
     """Counts a request for an email that is taken; raises TOO_MANY_ATTEMPTS when the limit is reached."""
-    wait = await deps.attempts.fail(deps.counted.email(current().caller.address))
+    wait = await _fail(deps, deps.counted.email(current().caller.address))
     if wait is not None:
         raise too_many_attempts(wait)
 
 
+async def _fail(deps: Deps, attempt: Attempt) -> float | None:
+    # The lock guards it. Serializable reads of so small a table would conflict with other accounts' failures.
+    return await deps.database.run(lambda tx: deps.attempts.fail(tx, attempt), guarded=True)
+
+
 async def _require_free(deps: Deps, attempt: Attempt) -> None:
-    wait = await deps.attempts.wait(attempt)
+    wait = await deps.database.read(lambda tx: deps.attempts.wait(tx, attempt))
     if wait is not None:
         raise too_many_attempts(wait)

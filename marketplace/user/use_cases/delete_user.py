@@ -21,11 +21,11 @@ async def delete_user(deps: Deps, command: DeleteUser) -> None:
 
     Raises BAD_CREDENTIALS, TOO_MANY_ATTEMPTS, ORDERS_OPEN, BALANCE_LEFT, and what Obligations raises.
     """
-    if await deps.accounts.find(command.user_id) is None:
+    if await deps.database.read(lambda tx: deps.accounts.find(tx, command.user_id), single=True) is None:
         return
     proof = await check_current_password(deps, command.user_id, command.password)
     if await deps.obligations.has_open_orders():
         raise orders_open()
     if not command.forfeit_balance and await deps.obligations.balance():
         raise balance_left()
-    await deps.accounts.erase(proof)
+    await deps.database.run(lambda tx: deps.accounts.erase(tx, proof))

@@ -15,7 +15,9 @@ class GetUser:
 
 async def get_user(deps: Deps, query: GetUser) -> Account:
     """Returns the account; raises USER_NOT_FOUND."""
-    account = await deps.accounts.find(query.user_id) if "\0" not in query.user_id else None
+    if "\0" in query.user_id:
+        raise unknown_user()
+    account = await deps.database.read(lambda tx: deps.accounts.find(tx, query.user_id), single=True)
     if account is None:
         raise unknown_user()
     return account

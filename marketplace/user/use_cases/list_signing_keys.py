@@ -14,6 +14,6 @@ async def list_signing_keys(deps: Deps) -> Sequence[SigningKey]:
     """Returns the signing keys, at least one: makes the first key when there is none."""
     known, now = deps.known_keys, deps.clock.monotonic()
     if not known.keys or now - known.read_at >= FRESH:
-        known.keys = await deps.keys.all() or await rotate_keys(deps)
+        known.keys = await deps.database.read(deps.keys.all) or await rotate_keys(deps)
         known.read_at = now
     return known.keys

@@ -20,10 +20,10 @@ class LogIn:
 
 async def log_in(deps: Deps, command: LogIn) -> Token:
     """Opens a login and returns its tokens; raises BAD_CREDENTIALS and TOO_MANY_ATTEMPTS."""
-    known = await deps.accounts.credentials(command.email)
+    known = await deps.database.read(lambda tx: deps.accounts.credentials(tx, command.email), single=True)
     proved = await check_password(deps, command.email, known, command.password)
     family, token = open_family(proved.account.id, deps.clock, deps.tokens.refresh_lifetime)
     address = deps.counted.address(current().caller.address)
-    if not await deps.sessions.open(family, proved.password_hash, address):
+    if not await deps.database.run(lambda tx: deps.sessions.open(tx, family, proved.password_hash, address)):
         raise bad_credentials(WRONG)
     return await issue_token(deps, proved.account, token, family.id)

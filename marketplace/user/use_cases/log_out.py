@@ -18,4 +18,4 @@ async def log_out(deps: Deps, command: LogOut) -> None:
     """Ends the family if it belongs to the caller; does nothing, and raises nothing, for any other."""
     presented = parse(command.refresh_token)
     if presented is not None:
-        await deps.sessions.revoke(presented.family_id, command.user_id)
+        await deps.database.run(lambda tx: deps.sessions.revoke(tx, presented.family_id, command.user_id))

@@ -28,7 +28,9 @@ class ListAddresses:
 
 async def get_address(deps: Deps, query: GetAddress) -> Address:
     """Returns one of the user's addresses; raises ADDRESS_NOT_FOUND."""
-    found = await deps.addresses.find(query.user_id, query.address_id) if is_id(query.address_id) else None
+    if not is_id(query.address_id):
+        raise unknown_address()
+    found = await deps.database.read(lambda tx: deps.addresses.find(tx, query.user_id, query.address_id), single=True)
     if found is None:
         raise unknown_address()
     return found
@@ -36,7 +38,8 @@ async def get_address(deps: Deps, query: GetAddress) -> Address:
 
 async def list_addresses(deps: Deps, query: ListAddresses) -> tuple[Sequence[Address], str | None]:
     """Returns a page of addresses, the oldest first, and the token of the next page."""
-    found = await deps.addresses.list(query.user_id, _cursor(query.page), query.page.size + 1)
+    after, limit = _cursor(query.page), query.page.size + 1
+    found = await deps.database.read(lambda tx: deps.addresses.list(tx, query.user_id, after, limit))
     return query.page.cut(found, lambda address: (address.created_at, address.id))
 
 

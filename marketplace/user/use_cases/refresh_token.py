@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import Token, bad_credentials
-from marketplace.user.domain.refresh import Verdict, decide, parse
+from marketplace.user.domain.refresh import Decision, Verdict, decide, parse
 from marketplace.user.use_cases.issue_token import issue_token
+from souk.sdk import Transaction
 
 _GOOD = (Verdict.ROTATED, Verdict.REPEATED)
 _REFUSAL = "the refresh token is not valid"
@@ -27,12 +28,24 @@ async def refresh_token(deps: Deps, command: RefreshToken) -> Token:
     if presented is None:
         raise bad_credentials(_REFUSAL)
     now = deps.clock.now()
-    decision = await deps.sessions.present(
-        presented.family_id, lambda family: decide(family, presented, now, deps.tokens.refresh_lifetime)
-    )
+
+    async def work(tx: Transaction) -> Decision | None:
+        old = await deps.sessions.lock(tx, presented.family_id)
+        if old is None:
+            return None
+        decision = decide(old, presented, now, deps.tokens.refresh_lifetime)
+        if decision.family is None:
+            await deps.sessions.remove(tx, old.id)
+        elif decision.family != old:
+            await deps.sessions.update(tx, decision.family)
+        return decision
+
+    # The refusal is raised outside: that a family ends has to be committed.
+    decision = await deps.database.run(work)
     if decision is None or decision.verdict not in _GOOD or decision.family is None:
         raise bad_credentials(_REFUSAL)
-    account = await deps.accounts.find(decision.family.user_id)
+    user_id = decision.family.user_id
+    account = await deps.database.read(lambda tx: deps.accounts.find(tx, user_id), single=True)
     if account is None:
         raise bad_credentials(_REFUSAL)
     return await issue_token(deps, account, decision.token, decision.family.id)

@@ -33,7 +33,8 @@ async def register_user(deps: Deps, command: RegisterUser) -> Account:
         roles=command.roles,
         created_at=deps.clock.now(),
     )
-    if not await deps.accounts.add(account, await deps.passwords.hash(command.password)):
+    password_hash = await deps.passwords.hash(command.password)
+    if not await deps.database.run(lambda tx: deps.accounts.add(tx, account, password_hash), guarded=True):
         await count_taken_email(deps)
         raise email_taken()
     return account

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from marketplace.user.deps import Deps
 from marketplace.user.domain.signing import Rotation, SigningKey, forgettable, next_start
+from souk.sdk import Transaction
 
 
 async def rotate_keys(deps: Deps) -> Sequence[SigningKey]:
@@ -12,12 +13,18 @@ async def rotate_keys(deps: Deps) -> Sequence[SigningKey]:
     This process then keeps no private key in memory that is no longer among them.
     """
 
-    def plan(known: Sequence[SigningKey]) -> Rotation:
-        now = deps.clock.now()
-        start = next_start(known, now, deps.schedule)
-        add = () if start is None else (deps.signer.make_key(start),)
-        return Rotation(add, forgettable(known, now, deps.schedule))
+    async def work(tx: Transaction) -> Sequence[SigningKey]:
+        await deps.keys.lock(tx)
+        await deps.keys.rotate(tx, _rotation(deps, await deps.keys.all(tx)))
+        return await deps.keys.all(tx)
 
-    keys = await deps.keys.rotate(plan)
+    keys = await deps.database.run(work, guarded=True)
     deps.signer.keep_only(keys)
     return keys
+
+
+def _rotation(deps: Deps, known: Sequence[SigningKey]) -> Rotation:
+    now = deps.clock.now()
+    start = next_start(known, now, deps.schedule)
+    add = () if start is None else (deps.signer.make_key(start),)
+    return Rotation(add, forgettable(known, now, deps.schedule))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import EMAIL_TAKEN, Account, Proof, changed, unknown_user
 from marketplace.user.use_cases.check_password import check_current_password, count_taken_email, require_free_email
-from souk.sdk import DomainError, InvalidArgument, Violation
+from souk.sdk import DomainError, InvalidArgument, Transaction, Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,23 @@ async def update_user(deps: Deps, command: UpdateUser) -> Account:
     Raises USER_NOT_FOUND, and with a new email EMAIL_TAKEN, BAD_CREDENTIALS, TOO_MANY_ATTEMPTS and InvalidArgument.
     """
     proof = None if command.email is None else await _proof(deps, command)
+
+    async def work(tx: Transaction) -> Account:
+        if proof is not None:
+            await deps.accounts.end_other_logins(tx, proof)
+        old = await deps.accounts.lock(tx, command.user_id)
+        if old is None:
+            raise unknown_user()
+        new = changed(old, command.name, command.email)
+        await deps.accounts.update(tx, new)
+        return new
+
     try:
-        account = await deps.accounts.change(
-            command.user_id, lambda old: changed(old, command.name, command.email), proof
-        )
+        return await deps.database.run(work, guarded=True)
     except DomainError as error:
         if error.reason == EMAIL_TAKEN:
             await count_taken_email(deps)
         raise
-    if account is None:
-        raise unknown_user()
-    return account
 
 
 async def _proof(deps: Deps, command: UpdateUser) -> Proof:

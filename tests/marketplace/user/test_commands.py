@@ -52,7 +52,8 @@ async def test_the_admin_is_there_for_the_system(tmp_path: Path) -> None:
     result = await asyncio.to_thread(create, tmp_path)
     assert result.exit_code == 0, result.output
     async with service_host(service, tmp_path) as host:
-        account = await AccountStore(host.database, host.outbox).credentials("ops@example.com")
+        store = AccountStore(host.outbox)
+        account = await host.database.read(lambda tx: store.credentials(tx, "ops@example.com"))
     assert account is not None
     assert account.account.roles == ("admin", "customer")
     assert account.password_hash.startswith("$argon2id$")

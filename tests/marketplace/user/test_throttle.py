@@ -169,10 +169,10 @@ async def test_nothing_that_is_counted_stays(
     assert "203.0" not in written
     deps = user._servicer._deps  # type: ignore[attr-defined]
     clock.advance(301)
-    await deps.attempts.forget_old()
+    await deps.database.run(deps.attempts.forget_old)
     assert await rows("login_failures") == []
     clock.advance(91 * 24 * 3_600)
-    await deps.sessions.forget_expired()
+    await deps.database.run(deps.sessions.forget_expired)
     assert await rows("known_addresses") == []
 
 
