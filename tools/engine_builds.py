@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,3 +117,16 @@ class MavenClassPath(FromMaven):
         for part in (self.package(folder, jdk) / "engine").iterdir():
             shutil.move(part, folder / part.name)
         (folder / "jdk").symlink_to(jdk)
+
+
+@dataclass(frozen=True)
+class PythonProgram(Built):
+    """A program of Python, run as `python -m`, in an environment of its own, as what it requires does not suit ours."""
+
+    def bring(self, folder: Path) -> None:
+        try:
+            venv.create(folder, with_pip=False)
+            pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--no-deps")
+            run(*pip, "--quiet", "--disable-pip-version-check", "-r", str(self.sources / "requirements.txt"))
+        except subprocess.CalledProcessError as error:
+            raise LeftOut(f"its packages cannot be had: {last_lines(error)}") from error

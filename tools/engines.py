@@ -13,7 +13,7 @@ one whose build fails otherwise makes `install` fail.
 import sys
 import time
 
-from engine_builds import GoProgram, MavenClassPath, MavenProgram
+from engine_builds import GoProgram, MavenClassPath, MavenProgram, PythonProgram
 from engine_kinds import (
     BuildFailed,
     Debian,
@@ -47,6 +47,9 @@ ALL: tuple[Engine, ...] = (
     ),
     RABBITMQ,
     MavenClassPath("kafka", "lib", "a minute", r"<kafka.version>([0-9.]+)<", "pom.xml"),
+    MavenClassPath("elasticmq", "lib", "a minute", r"<elasticmq.version>([0-9.]+)<", "pom.xml"),
+    PythonProgram("moto", "bin/python", "a minute", r"moto==([0-9.]+)", "requirements.txt"),
+    MavenClassPath("opensearch", "lib", "a minute", r"<opensearch.version>([0-9.]+)<", "pom.xml", java=21),
     DebianInstalled("chromium", "chromium", "a minute", package="chromium"),
     MavenProgram("eureka", "eureka.jar", "a minute", r"<spring-cloud.version>([0-9.]+)<", "pom.xml"),
     GoProgram(

@@ -11,5 +11,6 @@ pytest.register_assert_rewrite(
     "souk.testing.registry.away_suite",
     "souk.testing.registry.claims_suite",
     "souk.testing.servers.engine_server",
+    "souk.testing.servers.java",
     "souk.testing.servers.kafka",
 )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import httpx
 import psutil
 
 from souk.testing.engines import PATIENCE
@@ -156,6 +157,15 @@ def listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
         return True
     return False
+
+
+async def is_answered(url: str) -> bool:
+    """Whether a server answers a GET with success."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+            return (await client.get(url)).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _plain_environment() -> dict[str, str]:
