@@ -61,8 +61,8 @@ class FleetLimit:
             buying(system)
         _copy(data, folder / "fleet-before")
         progress("fleet's limit: recording statements and calls of orders")
-        told = {"BENCH_RECORD": str(records), "PYTHONPATH": f"{_RECORDING}:{os.environ.get('PYTHONPATH', '')}"}
-        with running_fleet(data, environment=told) as system:
+        recording = {"BENCH_RECORD": str(records), "PYTHONPATH": f"{_RECORDING}:{os.environ.get('PYTHONPATH', '')}"}
+        with running_fleet(data, environment=recording) as system:
             sent = load(buying(system)(requests=orders))
             ended = sent.ended + settle(system) + 0.5
         return cls(folder, sent.answers, sent.began, ended)
@@ -72,7 +72,7 @@ class FleetLimit:
         with self._postgres() as url, ExitStack() as stack:
             hopping = _Hopping(stack, self._hops(), self.orders)
             players = [
-                _Told(stack, "bench.fleet_replay", *map(str, files), url(service), str(self.began), str(self.ended))
+                _Worker(stack, "bench.fleet_replay", *map(str, files), url(service), str(self.began), str(self.ended))
                 for service, files in self._files().items()
             ]
             parts = [*players, hopping.caller]
@@ -140,7 +140,7 @@ class _Url:
         return f"postgresql://{role}:{self.credentials.password(role)}@/{role}?host={quote(str(self.socket))}"
 
 
-class _Told:
+class _Worker:
     """A process that prints a line when it is ready, waits for a line, and prints another when it is done."""
 
     def __init__(self, stack: ExitStack, module: str, *words: str) -> None:
@@ -177,10 +177,10 @@ class _Hopping:
     """The server and the clients of the bare hops."""
 
     def __init__(self, stack: ExitStack, sizes: Sequence[tuple[int, int]], orders: int) -> None:
-        self._server = _Told(stack, "bench.fleet_hops", "serve")
+        self._server = _Worker(stack, "bench.fleet_hops", "serve")
         texts = [f"{out}:{back}" for out, back in sizes]
         words = ("call", self._server.line(), str(orders), str(CLIENTS), *texts)
-        self.caller = _Told(stack, "bench.fleet_hops", *words)
+        self.caller = _Worker(stack, "bench.fleet_hops", *words)
         self._server.go()
 
     def served(self) -> float:

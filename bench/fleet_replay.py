@@ -70,7 +70,7 @@ class Player:
         """Replays transactions; returns when all are done. Raises an error if more than 1 of 100 failed."""
         ends = sorted(range(len(every)), key=lambda number: every[number].ended)
         times = [every[number].ended for number in ends]
-        place = {number: position for position, number in enumerate(ends)}
+        rank = {number: position for position, number in enumerate(ends)}
         done, first, moved = [False] * len(every), 0, asyncio.Event()
         failed: list[BaseException] = []
 
@@ -80,7 +80,7 @@ class Player:
                 await self._run(every[number])
             except Exception as error:
                 failed.append(error)
-            done[place[number]] = True
+            done[rank[number]] = True
             while first < len(done) and done[first]:
                 first += 1
             moved.set()

@@ -87,7 +87,7 @@ def _catalogue(section: Section, system: FleetSystem, seconds: float) -> None:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Observed:
     """Every try with its time and its instance; the calls `made`, and those that failed after all tries."""
 
     tries: list[tuple[float, str]] = field(default_factory=list)
@@ -107,40 +107,40 @@ class _Seen:
 def _dead(section: Section, system: FleetSystem, seconds: float) -> None:
     progress("incidents: kill -9 of one of two")
     victim = system.instances("product")[-1]
-    seen = _Seen()
+    observed = _Observed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        killed = runner.run(_call_and_kill(system, seen, victim["pid"], seconds))
-    late = [when - killed for when, address in seen.tries if address == victim["address"] and when > killed]
+        killed = runner.run(_call_and_kill(system, observed, victim["pid"], seconds))
+    late = [when - killed for when, address in observed.tries if address == victim["address"] and when > killed]
     section.add(
         Figure("dead instance: from kill -9 until it is called no more", max(late, default=0.0) * 1000, "ms"),
-        Figure("  tries that still went to it", len(late), f"of {seen.made:,} calls"),
-        Figure("  calls that failed after all tries", seen.failed, "calls"),
+        Figure("  tries that still went to it", len(late), f"of {observed.made:,} calls"),
+        Figure("  calls that failed after all tries", observed.failed, "calls"),
     )
 
 
-async def _call_and_kill(system: FleetSystem, seen: _Seen, pid: int, seconds: float) -> float:
+async def _call_and_kill(system: FleetSystem, observed: _Observed, pid: int, seconds: float) -> float:
     clock = SystemClock()
     settings = CallSettings(DiscoverySettings(f"unix:{DataLayout(system.data).registry}", instance="bench"))
     secret = (system.data / "secret").read_bytes()
-    watched = open_calls(secret, (), settings, clock, each_try=(seen.layer,))
+    watched = open_calls(secret, (), settings, clock, each_try=(observed.layer,))
     async with watched as calls, asyncio.TaskGroup() as tasks:
         stub, until = product_pb2_grpc.ProductServiceStub(calls.of("order")("product")), time.monotonic() + seconds
         for _ in range(16):
-            tasks.create_task(_ask(stub, seen, until))
+            tasks.create_task(_ask(stub, observed, until))
         await asyncio.sleep(seconds / 3)
         os.kill(pid, signal.SIGKILL)
         return time.monotonic()
 
 
-async def _ask(stub: Any, seen: _Seen, until: float) -> None:
+async def _ask(stub: Any, observed: _Observed, until: float) -> None:
     request = product_pb2.GetProductRequest(id="P-101")
     with acting_as("order"):
         while time.monotonic() < until:
-            seen.made += 1
+            observed.made += 1
             try:
                 await stub.GetProduct(request, timeout=5)
             except CallFailed:
-                seen.failed += 1
+                observed.failed += 1
 
 
 def _open_breaker(section: Section, system: FleetSystem, seconds: float) -> None:

@@ -35,8 +35,8 @@ def needed(tool: str, hint: str) -> None:
 
 def last_lines(error: subprocess.CalledProcessError) -> str:
     """Gives the last lines of a failed command's output, as one line."""
-    said = [line.strip() for line in error.stdout.splitlines() if line.strip()]
-    return f"{' '.join(error.cmd[1:3])}: {' | '.join(said[-3:])[:600]}"
+    lines = [line.strip() for line in error.stdout.splitlines() if line.strip()]
+    return f"{' '.join(error.cmd[1:3])}: {' | '.join(lines[-3:])[:600]}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Engine(ABC):
         """Puts `file` into an empty folder."""
 
     @property
-    def place(self) -> Path:
+    def destination(self) -> Path:
         return CACHE / f"{self.name}-{self.version}"
 
     @property
@@ -66,7 +66,7 @@ class Engine(ABC):
 
     def found(self) -> Path | None:
         """Gives the path of the engine, or None if it is not installed."""
-        path = self.place / self.file
+        path = self.destination / self.file
         return path if path.exists() else None
 
     def why_not(self) -> str:
@@ -89,10 +89,10 @@ class Engine(ABC):
                 self._why.write_text(str(error))
                 raise
             self._why.unlink(missing_ok=True)
-            if self.place.exists():
-                shutil.rmtree(self.place)
-            os.replace(folder, self.place)
-        return self.place / self.file
+            if self.destination.exists():
+                shutil.rmtree(self.destination)
+            os.replace(folder, self.destination)
+        return self.destination / self.file
 
 
 @dataclass(frozen=True)

@@ -81,12 +81,12 @@ def install() -> int:
         print(f"       {engine.name}: bringing it ({engine.takes}, once)", flush=True)
         try:
             engine.install()
-            said = f"ok     {engine.name}"
+            outcome = f"ok     {engine.name}"
         except LeftOut as reason:
-            said = f"LEFT OUT {engine.name}: {reason}"
+            outcome = f"LEFT OUT {engine.name}: {reason}"
         except BuildFailed as reason:
-            said, status = f"FAILED {engine.name}: {reason}", 1
-        print(f"{said} ({time.monotonic() - began:.0f} s)", flush=True)
+            outcome, status = f"FAILED {engine.name}: {reason}", 1
+        print(f"{outcome} ({time.monotonic() - began:.0f} s)", flush=True)
     return status
 
 

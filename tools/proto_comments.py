@@ -24,15 +24,15 @@ def by_package(files: FileDescriptorSet) -> Mapping[str, Mapping[str, str]]:
 
 
 def _of_file(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
-    said = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
-    for path, name in _places(file, "file", (), file.package):
-        if text := " ".join(said.get(path, "").split()):
+    comments = {tuple(location.path): location.leading_comments for location in file.source_code_info.location}
+    for path, name in _locations(file, "file", (), file.package):
+        if text := " ".join(comments.get(path, "").split()):
             yield name, text
 
 
-def _places(node: Any, kind: str, path: Sequence[int], name: str) -> Iterator[tuple[tuple[int, ...], str]]:
+def _locations(node: Any, kind: str, path: Sequence[int], name: str) -> Iterator[tuple[tuple[int, ...], str]]:
     for number, attribute, child_kind in _CHILDREN[kind]:
         for index, child in enumerate(getattr(node, attribute)):
             inner = (*path, number, index)
             yield inner, f"{name}.{child.name}"
-            yield from _places(child, child_kind, inner, f"{name}.{child.name}")
+            yield from _locations(child, child_kind, inner, f"{name}.{child.name}")

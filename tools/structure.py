@@ -154,11 +154,11 @@ def spread(figures: Iterable[int]) -> str:
 
 def class_names_twice(tree: Tree) -> dict[str, list[str]]:
     """Gives the class names that are defined more than once in souk, with their files."""
-    places: dict[str, list[str]] = defaultdict(list)
+    files: dict[str, list[str]] = defaultdict(list)
     for module in tree.within("souk"):
         for name in module.classes():
-            places[name].append(module.path.relative_to(tree.root).as_posix())
-    return {name: paths for name, paths in sorted(places.items()) if len(paths) > 1}
+            files[name].append(module.path.relative_to(tree.root).as_posix())
+    return {name: paths for name, paths in sorted(files.items()) if len(paths) > 1}
 
 
 def files_of_one_prefix(tree: Tree) -> dict[str, list[str]]:

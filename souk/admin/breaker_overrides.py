@@ -60,12 +60,12 @@ class BreakerOverrides:
         await self._given.wait()
         while True:
             new = [view for view in self._alive() if _key(view) not in self._informed]
-            for view, answer in await ask_all(new, self._tell):
+            for view, answer in await ask_all(new, self._apply):
                 if answer:
                     self._informed.add(_key(view))
             await asyncio.sleep(EVERY)
 
-    async def _tell(self, process: "fleet_pb2_grpc.ProcessAsyncStub") -> bool:
+    async def _apply(self, process: "fleet_pb2_grpc.ProcessAsyncStub") -> bool:
         for mode, callee, caller in self._overrides:
             request = fleet_pb2.SetBreakerRequest(mode=MODE_NUMBERS[mode], callee=callee, caller=caller)
             await process.SetBreaker(request)

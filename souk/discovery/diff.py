@@ -50,7 +50,7 @@ class Memory:
     _life: str = ""
     _unconfirmed: dict[str, Instance] = field(default_factory=dict)
 
-    def hear(self, life: str, settled: bool, instances: Iterable[Instance]) -> dict[str, Instance]:
+    def receive(self, life: str, settled: bool, instances: Iterable[Instance]) -> dict[str, Instance]:
         """Takes all instances that the registry lists in one `life`, between two restarts; returns those to use."""
         listed = by_id(instances)
         if life != self._life:

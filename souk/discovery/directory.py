@@ -97,10 +97,10 @@ class Directory:
 
     async def _poll(self) -> None:
         while True:
-            self._say(self._registry.away)
+            self._log_absence(self._registry.away)
             await asyncio.sleep(POLL_EVERY)
 
-    def _say(self, away: str) -> None:
+    def _log_absence(self, away: str) -> None:
         """Logs once when the registry goes away, and once when it is back."""
         if away and self._away_since is None:
             self._away_since = self._clock.monotonic()

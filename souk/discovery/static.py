@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from souk.discovery.diff import Known, by_id
 from souk.discovery.registry import Change, Instance, checked
-from souk.discovery.watch_fanout import Tell, Watches
+from souk.discovery.watch_fanout import Publish, Watches
 
 
 class StaticRegistry:
@@ -37,8 +37,8 @@ class StaticRegistry:
         """Ends every watch."""
         await self._watches.close()
 
-    async def _follow(self, service: str, tell: Tell) -> None:
-        tell(self._known.get(service, {}))
+    async def _follow(self, service: str, publish: Publish) -> None:
+        publish(self._known.get(service, {}))
         await asyncio.get_running_loop().create_future()
 
 

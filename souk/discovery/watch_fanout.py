@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from souk.discovery.diff import Known, differences
 from souk.discovery.registry import Change
 
-Tell = Callable[[Known], None]
+Publish = Callable[[Known], None]
 
-Follow = Callable[[str, Tell], Awaitable[None]]
-"""Passes all instances of a service to `Tell` whenever they may have changed, for ever."""
+Follow = Callable[[str, Publish], Awaitable[None]]
+"""Passes all instances of a service to `Publish` whenever they may have changed, for ever."""
 
 
 class Watches:
@@ -58,9 +58,9 @@ class _Followed:
     def __init__(self, service: str, follow: Follow) -> None:
         self.latest: Known = {}
         self._wakes: set[asyncio.Event] = set()
-        self._task = asyncio.ensure_future(follow(service, self._tell))
+        self._task = asyncio.ensure_future(follow(service, self._publish))
 
-    def _tell(self, latest: Known) -> None:
+    def _publish(self, latest: Known) -> None:
         if latest != self.latest:
             self.latest = latest
             self.wake()

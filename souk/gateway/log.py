@@ -36,8 +36,8 @@ class RequestLog:
         if child is None:
             child = self._children[key] = self._seconds.labels(*map(str, key))
         child.observe(seconds)
-        say = self._log.debug if _is_routine(route, status) else self._log.info
-        say(
+        write = self._log.debug if _is_routine(route, status) else self._log.info
+        write(
             "request",
             method=request.method,
             path=request.path[:LONGEST_PATH],

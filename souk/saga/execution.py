@@ -78,7 +78,7 @@ class SagaExecution:
         self._deadline = tools.clock.monotonic() + held.remaining
         self._written_at = tools.clock.monotonic()
         self._lock = asyncio.Lock()
-        self._tell()
+        self._wake_waiters()
 
     @property
     def progress(self) -> SagaProgress:
@@ -196,7 +196,7 @@ class SagaExecution:
                     await self._after_failed_write(error, failures)
             self.run, self._revision = decision.run, self._revision + 1
             self.renewed()
-            self._tell()
+            self._wake_waiters()
         self._strike(decision, about, AFTER)
 
     def _parked(self, index: int, error: Exception, tries: int) -> Decision:
@@ -239,6 +239,6 @@ class SagaExecution:
         """Whether the deadline has passed; it counts only before the pivot."""
         return self.run.phase is Phase.RUNNING and self._left() <= 0
 
-    def _tell(self) -> None:
+    def _wake_waiters(self) -> None:
         if self.progress.outcome is not SagaOutcome.RUNNING:
             self.decided.set()

@@ -42,7 +42,7 @@ class Fleet:
         """Gives an event that is set at the next change of a process; call again for the change after that."""
         return self._changed
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Sets the event of `changed`: the state of a process has changed."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

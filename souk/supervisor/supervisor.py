@@ -116,11 +116,11 @@ async def supervised_fleet(
 
 
 def _on_state(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:
-    def tell(view: ProcessView) -> None:
+    def report(view: ProcessView) -> None:
         screen.state(view)
-        fleet.tell()
+        fleet.notify()
 
-    return tell
+    return report
 
 
 async def _clean_up(layout: DataLayout, record: ProcessesFile, screen: Screen) -> None:

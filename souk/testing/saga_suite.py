@@ -190,7 +190,7 @@ class Shop:
         """Starts the saga in a transaction of its own."""
 
         async def work(tx: Transaction) -> SagaRef:
-            await self._tell(tx, subject, "placed")
+            await self._write_story(tx, subject, "placed")
             return await runner.start(tx, "place", subject, attempt, b"input", "U-1")
 
         return await self.database.run(work)
@@ -211,19 +211,19 @@ class Shop:
             participant.close()
 
     async def _reserved(self, tx: Transaction, call: StepCall, result: bytes) -> None:
-        await self._tell(tx, call.ref.subject, "reserved")
+        await self._write_story(tx, call.ref.subject, "reserved")
 
     async def _confirmed(self, tx: Transaction, call: StepCall, result: bytes) -> None:
         charged = StringValue.FromString(call.results["charge"]).value
-        await self._tell(tx, call.ref.subject, f"confirmed: {charged}")
+        await self._write_story(tx, call.ref.subject, f"confirmed: {charged}")
 
     async def _rejected(self, tx: Transaction, call: StepCall, refusal: Refusal) -> None:
-        await self._tell(tx, call.ref.subject, f"rejected: {refusal.step} {refusal.reason}")
+        await self._write_story(tx, call.ref.subject, f"rejected: {refusal.step} {refusal.reason}")
 
     async def _ended(self, tx: Transaction, call: StepCall) -> None:
-        await self._tell(tx, call.ref.subject, "ended")
+        await self._write_story(tx, call.ref.subject, "ended")
 
-    async def _tell(self, tx: Transaction, subject: str, what: str) -> None:
+    async def _write_story(self, tx: Transaction, subject: str, what: str) -> None:
         await tx.execute("INSERT INTO story SELECT $1, count(*), $2 FROM story WHERE subject = $1", subject, what)
 
 

@@ -32,24 +32,24 @@ def test_what_is_there_is_told_before_what_has_left() -> None:
 
 def test_a_young_life_takes_nothing_from_what_an_earlier_one_knew() -> None:
     memory = Memory()
-    assert set(memory.hear("first", False, [one("a"), one("b")])) == {"a", "b"}
-    assert set(memory.hear("second", False, [])) == {"a", "b"}
-    assert set(memory.hear("second", False, [one("c")])) == {"a", "b", "c"}
-    assert memory.hear("second", False, [one("a", 2), one("c")])["a"].weight == 2
+    assert set(memory.receive("first", False, [one("a"), one("b")])) == {"a", "b"}
+    assert set(memory.receive("second", False, [])) == {"a", "b"}
+    assert set(memory.receive("second", False, [one("c")])) == {"a", "b", "c"}
+    assert memory.receive("second", False, [one("a", 2), one("c")])["a"].weight == 2
     # It was seen in this life, so its absence is news.
-    assert set(memory.hear("second", False, [one("c")])) == {"b", "c"}
-    assert set(memory.hear("second", True, [one("c")])) == {"c"}
+    assert set(memory.receive("second", False, [one("c")])) == {"b", "c"}
+    assert set(memory.receive("second", True, [one("c")])) == {"c"}
     assert memory.known == by_id([one("c")])
 
 
 def test_a_registry_that_restarts_twice_still_takes_nothing() -> None:
     memory = Memory()
-    memory.hear("first", True, [one("a")])
-    memory.hear("second", False, [one("b")])
-    assert set(memory.hear("third", False, [])) == {"a", "b"}
+    memory.receive("first", True, [one("a")])
+    memory.receive("second", False, [one("b")])
+    assert set(memory.receive("third", False, [])) == {"a", "b"}
 
 
 def test_who_leaves_a_young_life_has_left() -> None:
     memory = Memory()
-    memory.hear("first", False, [one("a")])
-    assert memory.hear("first", False, []) == {}
+    memory.receive("first", False, [one("a")])
+    assert memory.receive("first", False, []) == {}

@@ -32,7 +32,7 @@ class Scripted:
         self.watches = 0
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
 
-    def tell(self, change: Change) -> None:
+    def publish(self, change: Change) -> None:
         self._changes.put_nowait(change)
 
     async def watch(self, service: str) -> AsyncGenerator[Change, None]:
@@ -65,7 +65,7 @@ async def test_it_knows_what_was_told_last(registry: Scripted, directory: Direct
     assert directory.instances("order") == ()
     other = Instance("order", "order-1", "127.0.0.1:3")
     for change in (Joined(TWO), Joined(ONE), Changed(other), Left(TWO)):
-        registry.tell(change)
+        registry.publish(change)
     await asyncio.wait_for(told.wait(), PATIENCE)
     assert seen == [(TWO,), (ONE, TWO), (other, TWO), (other,)]
     assert directory.instances("order") == (other,)
@@ -79,7 +79,7 @@ async def test_a_listener_that_fails_keeps_nothing_from_the_others(registry: Scr
     seen: list[tuple[Instance, ...]] = []
     directory.on_change("order", fail)
     directory.on_change("order", seen.append)
-    registry.tell(Joined(ONE))
+    registry.publish(Joined(ONE))
     assert await directory.known("order", PATIENCE) == (ONE,)
     assert seen == [(ONE,)]
 
@@ -87,7 +87,7 @@ async def test_a_listener_that_fails_keeps_nothing_from_the_others(registry: Scr
 async def test_it_waits_for_the_first(registry: Scripted, directory: Directory) -> None:
     assert await directory.known("order", 0.01) == ()
     waiting = asyncio.ensure_future(directory.known("order", PATIENCE))
-    registry.tell(Joined(ONE))
+    registry.publish(Joined(ONE))
     assert await waiting == (ONE,)
     assert await directory.known("order", 0) == (ONE,)
 
@@ -97,7 +97,7 @@ async def test_it_says_once_that_the_registry_is_away_and_once_that_it_is_back(
 ) -> None:
     monkeypatch.setattr("souk.discovery.directory.POLL_EVERY", 0.001)
     with structlog.testing.capture_logs() as said:
-        registry.tell(Joined(ONE))
+        registry.publish(Joined(ONE))
         assert await directory.known("order", PATIENCE) == (ONE,)
         registry.away = "nobody listens"
         await eventually(lambda: len(said) == 1)
@@ -116,7 +116,7 @@ async def test_it_says_once_that_the_registry_is_away_and_once_that_it_is_back(
 async def test_its_figures(registry: Scripted, directory: Directory) -> None:
     figures = CollectorRegistry()
     measure_directory(figures, directory)
-    registry.tell(Joined(ONE))
+    registry.publish(Joined(ONE))
     await directory.known("order", PATIENCE)
     assert figures.get_sample_value("souk_discovery_instances", {"service": "order"}) == 1
     assert figures.get_sample_value("souk_discovery_registry_away") == 0

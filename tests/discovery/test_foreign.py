@@ -195,36 +195,36 @@ def test_etcd_values_that_others_wrote_are_passed_over() -> None:
 class TestHearing:
     """What is believed of a registry that has just come back."""
 
-    def hearing(self) -> tuple[WatchFeed, FakeClock, list[Known]]:
+    def feed(self) -> tuple[WatchFeed, FakeClock, list[Known]]:
         told: list[Known] = []
         clock = FakeClock()
         return WatchFeed(told.append, Availability(()), clock, 10.0), clock, told
 
     def test_one_that_is_missing_is_kept_until_it_must_have_registered_again(self) -> None:
-        hearing, clock, told = self.hearing()
+        feed, clock, told = self.feed()
         one, two = (Instance("order", name, "127.0.0.1:1") for name in ("1", "2"))
-        hearing.hear([one, two])
-        hearing.forgot()
-        hearing.hear([])
+        feed.receive([one, two])
+        feed.forgot()
+        feed.receive([])
         assert set(told[-1]) == {"1", "2"}
-        assert 0 < hearing.settles_in(25.0) <= 10.1
+        assert 0 < feed.settles_in(25.0) <= 10.1
         clock.advance(5)
-        hearing.hear([two])
-        hearing.hear([])
+        feed.receive([two])
+        feed.receive([])
         assert set(told[-1]) == {"1"}, "two was seen again, and has left"
         clock.advance(5)
-        hearing.hear([])
+        feed.receive([])
         assert set(told[-1]) == set()
-        assert hearing.settles_in(25.0) == 25.0
+        assert feed.settles_in(25.0) == 25.0
 
     def test_one_in_doubt_is_kept_as_long(self) -> None:
-        hearing, clock, told = self.hearing()
+        feed, clock, told = self.feed()
         one = Instance("order", "1", "127.0.0.1:1")
-        hearing.hear([one])
-        hearing.forgot()
-        hearing.hear([one])
-        hearing.hear([], in_doubt=["1", "never-seen"])
+        feed.receive([one])
+        feed.forgot()
+        feed.receive([one])
+        feed.receive([], in_doubt=["1", "never-seen"])
         assert set(told[-1]) == {"1"}
         clock.advance(10)
-        hearing.hear([], in_doubt=["1"])
+        feed.receive([], in_doubt=["1"])
         assert set(told[-1]) == set()

@@ -50,7 +50,7 @@ class Dnsmasq(RegistryHarness):
     """A name server whose records change by a restart: it reads them only once."""
 
     lease: float = 1.0
-    tells: frozenset[str] = frozenset({"weight"})
+    carries: frozenset[str] = frozenset({"weight"})
     registers: bool = False
     port: int = field(default_factory=free_port)
     records: dict[str, list[str]] = field(default_factory=dict)

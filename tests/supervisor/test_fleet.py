@@ -72,7 +72,7 @@ class Watched:
 
     def _tell(self, view: ProcessView) -> None:
         self.told.append((view.instance, view.state))
-        self.fleet.tell()
+        self.fleet.notify()
 
     def _hear(self, instance: str, lines: list[bytes]) -> None:
         self.said.extend(lines)

@@ -58,14 +58,14 @@ class EmlPostman:
         try:
             while self._waiting:
                 together, self._waiting = self._waiting, []
-                _tell(together, await asyncio.to_thread(_write_all, self._mailbox, together))
+                _end_requests(together, await asyncio.to_thread(_write_all, self._mailbox, together))
         finally:
             self._writing = None
             for mail in (*together, *self._waiting):
                 mail.written.cancel()  # no effect on those that have a result
 
 
-def _tell(mails: Sequence[_Mail], errors: Sequence[OSError | None]) -> None:
+def _end_requests(mails: Sequence[_Mail], errors: Sequence[OSError | None]) -> None:
     for mail, error in zip(mails, errors, strict=True):
         if mail.written.done():  # the waiting request was cancelled
             continue

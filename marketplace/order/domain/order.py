@@ -39,7 +39,7 @@ class Status(StrEnum):
     DELIVERED = "DELIVERED"
 
 
-_HEARS_REFUNDS = (
+_TAKES_REFUNDS = (
     Status.PENDING,  # its charge may be made, and refunded in part, before the order is confirmed
     Status.CONFIRMED,
     Status.CANCELLING,
@@ -66,7 +66,7 @@ LIFE = StateMachine(
         (Status.SHIPPED, "StockCommitted"): Status.SHIPPED,
         (Status.SHIPPED, "OrderDelivered"): Status.DELIVERED,
         (Status.DELIVERED, "StockCommitted"): Status.DELIVERED,
-        **{(status, "RefundRecorded"): status for status in _HEARS_REFUNDS},
+        **{(status, "RefundRecorded"): status for status in _TAKES_REFUNDS},
     },
 )
 

@@ -33,10 +33,10 @@ _SOCKET_LINE, _READY_LINE = 4, 7
 _PID_FILE = "postmaster.pid"
 _SOCKET_FILES = ".s.PGSQL.*"
 _FULL = os.strerror(errno.ENOSPC)
-_TELLING = re.compile(r"\b(error|FATAL|PANIC):", re.IGNORECASE)
+_ERROR_LINE = re.compile(r"\b(error|FATAL|PANIC):", re.IGNORECASE)
 _WITH_IO_METHOD = 18
 _WITH_SYNCFS = 14
-_TELLS_OF_LOST_WRITES = (5, 8)
+_REPORTS_LOST_WRITES = (5, 8)
 """The first version of Linux in which syncfs(2) reports failed writes."""
 
 SETTINGS: Mapping[str, str] = {
@@ -141,7 +141,7 @@ def _by_version(version: int) -> dict[str, str]:
     settings = {}
     if version >= _WITH_IO_METHOD:
         settings["io_method"] = "sync"
-    if version >= _WITH_SYNCFS and kernel() >= _TELLS_OF_LOST_WRITES:
+    if version >= _WITH_SYNCFS and kernel() >= _REPORTS_LOST_WRITES:
         # After a crash every file is synced before any is read. One by one that took 0.3 to 4.3 s for the
         # 2,800 files of six databases, depending on how busy the disk was; by file system, 0.1 s.
         settings["recovery_init_sync_method"] = "syncfs"
@@ -176,8 +176,8 @@ def _why(done: "subprocess.CompletedProcess[str]") -> str:
     if _FULL in done.stderr:
         return "the disk is full; free some space, or choose another directory with --data"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if _TELLING.search(line)]
-    return (telling or lines or [f"initdb ended with status {done.returncode}"])[-1]
+    errors = [line for line in lines if _ERROR_LINE.search(line)]
+    return (errors or lines or [f"initdb ended with status {done.returncode}"])[-1]
 
 
 def _initialise(binaries: Path, data: Path, password: str, user: User | None) -> None:
@@ -187,14 +187,14 @@ def _initialise(binaries: Path, data: Path, password: str, user: User | None) ->
     make_for(user, aside)
     password_file = data.with_name(f".{data.name}.password")
     try:
-        _tell(password_file, password, user)
+        _write_password(password_file, password, user)
         initdb(binaries, aside, user, "--auth=scram-sha-256", f"--pwfile={password_file}")
     finally:
         password_file.unlink(missing_ok=True)
     aside.replace(data)
 
 
-def _tell(path: Path, password: str, user: User | None) -> None:
+def _write_password(path: Path, password: str, user: User | None) -> None:
     """Writes a password into a file that only this user can read."""
     path.unlink(missing_ok=True)
     with os.fdopen(private_files.create(path), "w") as file:

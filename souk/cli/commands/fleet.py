@@ -11,7 +11,7 @@ from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 from souk.admin.process_status import STOPPED
 from souk.cli.group import example
 from souk.cli.operating import DATA, LONG, PATIENCE, operate
-from souk.cli.output.terminal import say
+from souk.cli.output.terminal import print_line
 from souk.kernel.whole_numbers import whole_number
 from souk.supervisor.capacity import MOST_REPLICAS
 
@@ -58,7 +58,7 @@ def scale(counts: Sequence[tuple[str, int]], data: Path | None) -> None:
             await fleet.ScaleService(fleet_pb2.ScaleServiceRequest(service=service, replicas=replicas), timeout=LONG)
             processes = f"{replicas} {'process' if replicas == 1 else 'processes'}"
             stopped = await _is_stopped(fleet, service)
-            say(f"{service}: {processes}" + (f" once `souk start {service}` starts it" if stopped else ""))
+            print_line(f"{service}: {processes}" + (f" once `souk start {service}` starts it" if stopped else ""))
 
     operate(data, do)
 
@@ -92,8 +92,8 @@ def restart(services: Sequence[str], everything: bool, data: Path | None) -> Non
         for service in await _rolled(fleet) if everything else services:
             request = fleet_pb2.RestartServiceRequest(service=service)
             async for step in fleet.RestartService(request, timeout=RESTART_LIMIT):
-                say(step.line)
-            say(f"{service}: restarted")
+                print_line(step.line)
+            print_line(f"{service}: restarted")
 
     operate(data, do)
 
@@ -114,7 +114,7 @@ def stop(services: Sequence[str], data: Path | None) -> None:
     async def do(fleet: _Fleet) -> None:
         for service in services:
             await fleet.StopService(fleet_pb2.StopServiceRequest(service=service), timeout=LONG)
-            say(f"{service}: stopped; `souk start {service}` starts it again")
+            print_line(f"{service}: stopped; `souk start {service}` starts it again")
 
     operate(data, do)
 
@@ -131,7 +131,7 @@ def start(services: Sequence[str], data: Path | None) -> None:
     async def do(fleet: _Fleet) -> None:
         for service in services:
             await fleet.StartService(fleet_pb2.StartServiceRequest(service=service), timeout=LONG)
-            say(f"{service}: ready")
+            print_line(f"{service}: ready")
 
     operate(data, do)
 
@@ -170,6 +170,6 @@ def logs(name: str, follow: bool, lines: int, data: Path | None) -> None:
             prefix = f"{line.instance} |"
             if coloured:
                 prefix = click.style(prefix, fg=_COLOURS[sum(line.instance.encode()) % len(_COLOURS)])
-            say(f"{prefix} {line.line}")
+            print_line(f"{prefix} {line.line}")
 
     operate(data, do)

@@ -12,7 +12,7 @@ from string import Template
 import click
 
 from souk.cli.group import example
-from souk.cli.output.terminal import say
+from souk.cli.output.terminal import print_line
 from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.errors import ConfigurationError
 
@@ -47,10 +47,10 @@ def service(name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     for path in sorted(made):
-        say(f"made     {path.relative_to(root)}")
+        print_line(f"made     {path.relative_to(root)}")
     for path in sorted(changed):
-        say(f"changed  {path.relative_to(root)}")
-    say(
+        print_line(f"changed  {path.relative_to(root)}")
+    print_line(
         f"next: `make proto` generates its code and installs it; then `souk up --demo` serves /api/v1/{words['plural']}"
     )
 

@@ -15,7 +15,7 @@ from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 from souk.cli.group import example
 from souk.cli.operating import DATA, PATIENCE, operate
 from souk.cli.output.tables import Row, plain, show, table
-from souk.cli.output.terminal import say
+from souk.cli.output.terminal import print_line
 from souk.kernel.addresses import socket_path
 
 EVERY = 1.0
@@ -79,7 +79,9 @@ async def _watch(fleet: "fleet_pb2_grpc.FleetAsyncStub", as_json: bool) -> None:
             key = [cells[name] for name in _KEY_COLUMNS]
             if printed.get(process.instance) != key:
                 printed[process.instance] = key
-                say(json.dumps(document(process)) if as_json else "  ".join(cells[name] or "-" for name in COLUMNS))
+                print_line(
+                    json.dumps(document(process)) if as_json else "  ".join(cells[name] or "-" for name in COLUMNS)
+                )
         await asyncio.sleep(EVERY)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from souk.cli.group import example
-from souk.cli.output.terminal import say, start_logging
+from souk.cli.output.terminal import print_line, start_logging
 from souk.gateway.settings import GATEWAY_SERVICE
 from souk.hosting.assembly import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
@@ -61,7 +61,7 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
         async with part as address:
             is_up.set()
             ready = {"ready": service, "address": address}
-            say(json.dumps(ready) if as_json else f"ready {service} {address}")
+            print_line(json.dumps(ready) if as_json else f"ready {service} {address}")
             await stop.wait()
 
     run(life)

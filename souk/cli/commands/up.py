@@ -13,7 +13,7 @@ import click
 from souk.cli.commands.up_fleet import up_fleet
 from souk.cli.concealing import conceal
 from souk.cli.group import example, listed
-from souk.cli.output.terminal import say, start_logging
+from souk.cli.output.terminal import print_line, start_logging
 from souk.hosting.monolith import RunningSystem, monolith
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
@@ -84,8 +84,8 @@ def _up_monolith(app: App, settings: Settings, then: str | None) -> None:
             await stop.wait()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            say("stopping: running requests are finished first; Ctrl-C again ends at once")
-        say("stopped")
+            print_line("stopping: running requests are finished first; Ctrl-C again ends at once")
+        print_line("stopped")
 
     run(life)
 
@@ -106,9 +106,9 @@ def _refuse_processes(settings: FleetSettings) -> None:
 
 def _announce(app: App, settings: Settings, system: RunningSystem, took: float) -> None:
     names = ", ".join(service.name for service in app.services)
-    say(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in one process")
+    print_line(f"{app.name} is ready on {system.url} after {took:.1f} s: {names} in one process")
     log = f"; log in {settings.log.file}" if settings.log.file else ""
-    say(f"data in {settings.data.directory}{log}; API at {system.url}/docs; Ctrl-C stops")
+    print_line(f"data in {settings.data.directory}{log}; API at {system.url}/docs; Ctrl-C stops")
 
 
 async def follow(then: str | None, url: str, data: Path | None, note: Callable[[str], None] | None = None) -> None:
@@ -123,10 +123,10 @@ async def follow(then: str | None, url: str, data: Path | None, note: Callable[[
     process = _start((then, "--url", url, *where), note)
     try:
         while process.stdout is not None and (line := await asyncio.to_thread(process.stdout.readline)):
-            (note or say)(line.decode(errors="replace").rstrip("\n"))
+            (note or print_line)(line.decode(errors="replace").rstrip("\n"))
         if await asyncio.to_thread(process.wait):
             ended = f"`souk {then}` ended with status {process.returncode}; the system is still serving on {url}"
-            (note or say)(ended)
+            (note or print_line)(ended)
     finally:
         if process.poll() is None:
             process.terminate()

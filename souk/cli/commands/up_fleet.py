@@ -13,7 +13,7 @@ from rich.console import Console
 
 from souk.cli.output.fleet_lines import LinesScreen
 from souk.cli.output.fleet_table import TableScreen
-from souk.cli.output.terminal import say, start_logging
+from souk.cli.output.terminal import print_line, start_logging
 from souk.kernel.clock import SystemClock
 from souk.runtime.config.environment import inherited
 from souk.runtime.config.settings import LogFileSettings, Settings
@@ -45,7 +45,7 @@ def up_fleet(app: App, settings: Settings, meanwhile: Meanwhile) -> None:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             screen.note("stopping: running requests are finished first; Ctrl-C again ends at once")
-        say("stopped")
+        print_line("stopped")
 
     def leave(number: int) -> None:
         fleet.kill()

@@ -5,7 +5,7 @@ from typing import TextIO
 import orjson
 
 from souk.admin.process_status import BACKING_OFF, DRAINING, FAILED, READY, STOPPED, ProcessView
-from souk.cli.output.terminal import say
+from souk.cli.output.terminal import print_line
 
 WIDTH = 14
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
@@ -69,7 +69,7 @@ class LinesScreen:
         line = state_line(view)
         if line is not None and line != self._shown.get(view.instance):
             self._shown[view.instance] = line
-            say(line)
+            print_line(line)
 
     def output(self, instance: str, lines: list[bytes]) -> None:
         """Writes each line after its prefix."""
@@ -79,4 +79,4 @@ class LinesScreen:
 
     def note(self, line: str) -> None:
         """Prints a message."""
-        say(line)
+        print_line(line)

@@ -14,7 +14,7 @@ from souk.telemetry.logs import LogSettings, configure
 from souk.telemetry.turning_file import LogLimits, TurningFile, TurningLog
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Prints a line on standard output, not buffered."""
     click.echo(line)
     sys.stdout.flush()

@@ -19,7 +19,7 @@ from souk.discovery.diff import Memory
 from souk.discovery.embedded.registration import EmbeddedRegistration, from_wire
 from souk.discovery.embedded.secret import secret_in, secret_metadata
 from souk.discovery.registry import Change, Instance, checked
-from souk.discovery.watch_fanout import Tell, Watches
+from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 
@@ -70,10 +70,10 @@ class EmbeddedRegistryClient:
         await self._watches.close()
         await self._channel.close()
 
-    async def _follow(self, service: str, tell: Tell) -> None:
-        await self._availability.keep(partial(self._listen, service, tell, Memory()))
+    async def _follow(self, service: str, publish: Publish) -> None:
+        await self._availability.keep(partial(self._listen, service, publish, Memory()))
 
-    async def _listen(self, service: str, tell: Tell, memory: Memory) -> None:
+    async def _listen(self, service: str, publish: Publish, memory: Memory) -> None:
         call = self._stub.Watch(WatchRequest(service=service), metadata=self._metadata)
         try:
             while True:
@@ -82,7 +82,7 @@ class EmbeddedRegistryClient:
                 if answer is grpc.aio.EOF:
                     raise ConnectionError("the registry has stopped")
                 self._availability.found()
-                tell(memory.hear(answer.life, answer.settled, map(from_wire, answer.instances)))
+                publish(memory.receive(answer.life, answer.settled, map(from_wire, answer.instances)))
         finally:
             call.cancel()
 

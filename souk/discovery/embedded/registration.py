@@ -25,7 +25,7 @@ class EmbeddedRegistration:
         self._leaving = asyncio.Event()
         self._instance, self._healthy = instance, True
         self._begin, self._availability, self._silence = begin, availability, silence
-        self._speak, self._acknowledged = asyncio.Event(), asyncio.Event()
+        self._due, self._acknowledged = asyncio.Event(), asyncio.Event()
         self._task = asyncio.ensure_future(availability.keep(self._stay))
 
     @property
@@ -36,17 +36,17 @@ class EmbeddedRegistration:
     async def set_healthy(self, healthy: bool) -> None:
         """Sets whether the instance takes calls."""
         self._healthy = healthy
-        await self._say()
+        await self._announce()
 
     async def update(self, instance: Instance) -> None:
         """Changes the instance's data; its id and service stay."""
         self._instance = checked(replace(instance, service=self._instance.service, id=self._instance.id))
-        await self._say()
+        await self._announce()
 
     async def leave(self) -> None:
         """Withdraws the instance from the registry."""
         self._leaving.set()
-        self._speak.set()
+        self._due.set()
         try:
             await asyncio.wait({self._task}, timeout=PATIENCE)
         finally:
@@ -61,9 +61,9 @@ class EmbeddedRegistration:
         except TimeoutError:
             return
 
-    async def _say(self) -> None:
+    async def _announce(self) -> None:
         self._acknowledged.clear()
-        self._speak.set()
+        self._due.set()
         if not self._availability.away and not self.left:
             await self.announced()
 
@@ -73,7 +73,7 @@ class EmbeddedRegistration:
 
     async def _hold(self, call: Any) -> None:
         """Keeps the registration by one stream, until it leaves or the stream breaks."""
-        call.add_done_callback(lambda _: self._speak.set())
+        call.add_done_callback(lambda _: self._due.set())
         try:
             while not self.left:
                 lease = await self._exchange(call)
@@ -86,7 +86,7 @@ class EmbeddedRegistration:
 
     async def _exchange(self, call: Any) -> float:
         """Announces the instance as it is now; returns the lease in seconds."""
-        self._speak.clear()
+        self._due.clear()
         if call.done():
             raise ConnectionError(await call.details())
         async with asyncio.timeout(self._silence):
@@ -95,14 +95,14 @@ class EmbeddedRegistration:
         if answer is grpc.aio.EOF:
             raise ConnectionError("the registry has stopped")
         self._availability.found()
-        if not self._speak.is_set():
+        if not self._due.is_set():
             self._acknowledged.set()
         return float(answer.lease.ToMilliseconds() / 1_000)
 
     async def _until_next(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._speak.wait()
+                await self._due.wait()
         except TimeoutError:
             return
 

@@ -8,7 +8,7 @@ from souk.discovery.availability import Availability
 from souk.discovery.diff import Memory
 from souk.discovery.external.leases import LeaseBackend, LeasedRegistration, RegistryAway
 from souk.discovery.registry import Change, Instance, checked
-from souk.discovery.watch_fanout import Tell, Watches
+from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -33,13 +33,13 @@ class WatchFeed:
     because its process is about to register again.
     """
 
-    def __init__(self, tell: Tell, availability: Availability, clock: Clock, grace: float) -> None:
-        self._tell, self._availability, self._clock, self._grace = tell, availability, clock, grace
+    def __init__(self, publish: Publish, availability: Availability, clock: Clock, grace: float) -> None:
+        self._publish, self._availability, self._clock, self._grace = publish, availability, clock, grace
         self._memory = Memory()
         self._life = 0
         self._settled_at: float | None = None
 
-    def hear(self, instances: Iterable[Instance], in_doubt: Iterable[str] = ()) -> None:
+    def receive(self, instances: Iterable[Instance], in_doubt: Iterable[str] = ()) -> None:
         """Takes all healthy instances that the registry lists now. It holds those `in_doubt`, ids, to be dead; a
         registry that has just come back may be wrong about them, so they are kept during the grace."""
         self._availability.found()
@@ -49,7 +49,7 @@ class WatchFeed:
         settled = now >= self._settled_at
         known = self._memory.known
         kept = () if settled else (known[name] for name in in_doubt if name in known)
-        self._tell(self._memory.hear(str(self._life), settled, [*kept, *instances]))
+        self._publish(self._memory.receive(str(self._life), settled, [*kept, *instances]))
 
     def forgot(self) -> None:
         """Notes that the registry may have forgotten instances, now or by the time when it answers again."""
@@ -111,8 +111,8 @@ class BackedRegistry:
         await self._watches.close()
         await self._backend.close()
 
-    async def _follow(self, service: str, tell: Tell) -> None:
-        feed = WatchFeed(tell, self._availability, self._clock, self._backend.grace)
+    async def _follow(self, service: str, publish: Publish) -> None:
+        feed = WatchFeed(publish, self._availability, self._clock, self._backend.grace)
 
         async def attempt() -> None:
             try:

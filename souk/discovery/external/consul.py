@@ -110,7 +110,9 @@ class ConsulBackend:
             if index < previous:
                 feed.forgot()
             entries = latest([one for one in reply.body if one["Service"].get("Port")])  # 0 is left out by Consul
-            feed.hear((_instance(service, one) for one in entries if passes(one)), map(_id, filter(doubtful, entries)))
+            feed.receive(
+                (_instance(service, one) for one in entries if passes(one)), map(_id, filter(doubtful, entries))
+            )
             await asyncio.sleep(PAUSE)
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ from souk.discovery.availability import Availability
 from souk.discovery.diff import Known, by_id
 from souk.discovery.registry import HEAVIEST, Change, Instance, checked
 from souk.discovery.static import Unheard
-from souk.discovery.watch_fanout import Tell, Watches
+from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 
@@ -84,14 +84,14 @@ class DnsRegistry:
         """Ends every watch."""
         await self._watches.close()
 
-    async def _follow(self, service: str, tell: Tell) -> None:
-        await self._availability.keep(partial(self._poll, service, tell))
+    async def _follow(self, service: str, publish: Publish) -> None:
+        await self._availability.keep(partial(self._poll, service, publish))
 
-    async def _poll(self, service: str, tell: Tell) -> None:
+    async def _poll(self, service: str, publish: Publish) -> None:
         while True:
             known, seconds = await self._ask(service)
             self._availability.found()
-            tell(known)
+            publish(known)
             await asyncio.sleep(min(max(seconds, SOONEST), LATEST))
 
     async def _ask(self, service: str) -> Answer:

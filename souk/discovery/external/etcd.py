@@ -88,7 +88,7 @@ class EtcdBackend:
             reply = await self._gateway.call("/v3/kv/range", span)
             known: Known = {}
             apply([{"kv": kv} for kv in reply.body.get("kvs", [])], known)
-            feed.hear(known.values())
+            feed.receive(known.values())
             await self._watch({**span, "start_revision": int(reply.body["header"]["revision"]) + 1}, known, feed)
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ class EtcdBackend:
                     return
                 if result.get("events"):
                     apply(result["events"], known)
-                    feed.hear(known.values())
+                    feed.receive(known.values())
         except TimeoutError:
             return
         finally:

@@ -92,7 +92,7 @@ class EurekaBackend:
             reply = await self._api.call("GET", self._app(service), allowed=(404,))
             if reply.status == 404:
                 await self._confirm()
-            feed.hear(_instances(service, reply.body))
+            feed.receive(_instances(service, reply.body))
             await asyncio.sleep(feed.settles_in(self._poll))
 
     async def close(self) -> None:

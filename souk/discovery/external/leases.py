@@ -56,22 +56,22 @@ class LeasedRegistration:
         self._claim = token_hex(8)
         self._random = Random()
         self._announced: tuple[Instance, bool] | None = None
-        self._speak, self._acknowledged = asyncio.Event(), asyncio.Event()
-        self._telling = asyncio.Lock()
+        self._due, self._acknowledged = asyncio.Event(), asyncio.Event()
+        self._sending = asyncio.Lock()
         self.left = False
         self._task = asyncio.ensure_future(self._stay())
 
     async def set_healthy(self, healthy: bool) -> None:
         """Sets whether the instance takes calls."""
         self._healthy = healthy
-        await self._say()
+        await self._announce()
 
     async def update(self, instance: Instance) -> None:
         """Changes the instance's data; its id and service stay."""
         changed = checked(replace(instance, service=self._instance.service, id=self._instance.id))
         self._leases.check(changed)
         self._instance = changed
-        await self._say()
+        await self._announce()
 
     async def leave(self) -> None:
         """Withdraws the instance from the registry."""
@@ -91,29 +91,29 @@ class LeasedRegistration:
             async with asyncio.timeout(PATIENCE):
                 await self._acknowledged.wait()
 
-    async def _say(self) -> None:
+    async def _announce(self) -> None:
         self._acknowledged.clear()
-        self._speak.set()
+        self._due.set()
         if not self._availability.away and not self.left:
             await self.announced()
 
     async def _stay(self) -> None:
         while True:
-            await self._availability.keep(self._tell)
+            await self._availability.keep(self._send)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lease / 3 * self._random.uniform(0.8, 1.0)):
-                    await self._speak.wait()
+                    await self._due.wait()
 
-    async def _tell(self) -> None:
-        self._speak.clear()
+    async def _send(self) -> None:
+        self._due.clear()
         try:
             # A call that has begun is not cancelled when the instance leaves, or it might arrive after the withdrawal.
-            async with self._telling:
+            async with self._sending:
                 if not self.left:
                     await self._exchange(self._instance, self._healthy)
                     self._availability.found()
         finally:
-            if not self._speak.is_set():
+            if not self._due.is_set():
                 self._acknowledged.set()
 
     async def _exchange(self, instance: Instance, healthy: bool) -> None:
@@ -125,7 +125,7 @@ class LeasedRegistration:
             self._announced = announcement
 
     async def _withdraw(self) -> None:
-        async with self._telling:
+        async with self._sending:
             try:
                 await self._leases.withdraw(self._claim, self._instance)
             except Exception as error:  # its lease runs out

@@ -105,9 +105,9 @@ class Breaker:
         elif state is State.CLOSED:
             self._openings = 0
         self._behaviour, self._since = self._enter(state, now), now
-        self.tell(Kind.CHANGED, now, trigger, before)
+        self.notify(Kind.CHANGED, now, trigger, before)
 
-    def tell(self, kind: Kind, now: float, trigger: Trigger | None = None, before: State | None = None) -> None:
+    def notify(self, kind: Kind, now: float, trigger: Trigger | None = None, before: State | None = None) -> None:
         """Sends an event to the listeners."""
         if self.listeners:
             event = BreakerEvent(kind, now, self._behaviour.state, trigger, before)

@@ -18,7 +18,7 @@ class Owner(Protocol):
     def listeners(self) -> Sequence[object]: ...
     def acquire(self, now: float) -> Permit | None: ...
     def move(self, trigger: Trigger, now: float) -> None: ...
-    def tell(self, kind: Kind, now: float) -> None: ...
+    def notify(self, kind: Kind, now: float) -> None: ...
     def is_in(self, behaviour: "StateBehaviour") -> bool: ...
 
 
@@ -37,7 +37,7 @@ class StateBehaviour:
     def acquire(self, now: float) -> Permit | None:
         """Refuses the call; subclasses return permits (`Breaker.acquire`)."""
         self.owner.refused += 1
-        self.owner.tell(Kind.REFUSED, now)
+        self.owner.notify(Kind.REFUSED, now)
         return None
 
     def outstanding(self, now: float) -> int:
@@ -74,20 +74,20 @@ class Closed(StateBehaviour):
         window = self.window
         window.record(now, SLOW if took >= self._slow_after else 0)
         if self.owner.listeners:
-            self.owner.tell(Kind.SUCCEEDED, now)
+            self.owner.notify(Kind.SUCCEEDED, now)
         if self._trips and (window.failed or window.slow):
             self.judge(now, None)
 
     def fail(self, now: float, took: float = 0.0) -> None:
         """Records a failure, and trips if the rate of failed or slow calls is reached."""
         self.window.record(now, FAILED | SLOW if took >= self._slow_after else FAILED)
-        self.owner.tell(Kind.FAILED, now)
+        self.owner.notify(Kind.FAILED, now)
         if self._trips:
             self.judge(now, None)
 
     def ignore(self, now: float) -> None:
         """Only sends the event: the window does not count the call."""
-        self.owner.tell(Kind.IGNORED, now)
+        self.owner.notify(Kind.IGNORED, now)
 
 
 class Open(StateBehaviour):
@@ -170,7 +170,7 @@ class HalfOpen(StateBehaviour):
             if probe.expires > now:
                 break
             del self._leases[probe]
-            self.owner.tell(Kind.EXPIRED, now)
+            self.owner.notify(Kind.EXPIRED, now)
         return len(self._leases)
 
     def give_back(self, probe: "ProbePermit", now: float, kind: Kind, outcome: int | None) -> None:
@@ -180,7 +180,7 @@ class HalfOpen(StateBehaviour):
         del self._leases[probe]
         if outcome is not None:
             self.window.record(now, outcome)
-        self.owner.tell(kind, now)
+        self.owner.notify(kind, now)
         self.judge(now, Trigger.RECOVERED)
 
 

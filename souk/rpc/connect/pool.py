@@ -198,7 +198,7 @@ class Pool:
         except (OSError, TimeoutError):
             return None
         except Exception as error:  # a fault on this side, such as certificates that cannot be used
-            self._tell(error)
+            self._log_fault(error)
             return None
         if connection.alive:
             return connection
@@ -219,7 +219,7 @@ class Pool:
             )
         return connection
 
-    def _tell(self, fault: Exception) -> None:
+    def _log_fault(self, fault: Exception) -> None:
         """Logs why this side cannot connect, once until it can again."""
         if self._fault_logged:
             return

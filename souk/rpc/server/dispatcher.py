@@ -207,7 +207,7 @@ async def _end(method: Method, context: Context, error: BaseException) -> bytes 
         context.set_details("")
         return await context.abort(grpc.StatusCode.UNAVAILABLE)
     if status is None:
-        _tell(method, error)
+        _log_failure(method, error)
         context.set_details("")
         return await context.abort(_unexpected_code(context))
     return await context.abort(status.code, status.details, (*(context.trailing_metadata() or ()), *status.trailing))
@@ -232,7 +232,7 @@ def _distrusted(refused: CallerTokenRefused) -> Status:
     return Status(code, str(refused), ((STATUS_KEY, encode(status, code, PLATFORM)),))
 
 
-def _tell(method: Method, error: BaseException) -> None:
+def _log_failure(method: Method, error: BaseException) -> None:
     """Logs a failed handler: one line if a call to another service failed, otherwise with the stack trace."""
     if isinstance(error, grpc.aio.AioRpcError):
         _log.warning("a call failed for what it needs", method=method.full_name, error=str(error))

@@ -26,7 +26,7 @@ def too_much_metadata(call: Call) -> Status | None:
     return Status(grpc.StatusCode.RESOURCE_EXHAUSTED, f"received metadata size exceeds hard limit ({LIMIT})")
 
 
-def _tell_late(method: str, error: Exception) -> None:
+def _log_late_failure(method: str, error: Exception) -> None:
     """Logs an error after the caller got an answer, such as DEADLINE_EXCEEDED. Only a bug gets a stack trace."""
     if is_passing(error):
         _log.info("a call ended after it was answered", method=method, error=type(error).__name__)
@@ -43,7 +43,7 @@ async def handle(served: Served, request: Any, context: HandlerContext) -> None:
     except asyncio.CancelledError:
         context.finish(Status(grpc.StatusCode.CANCELLED))
     except Exception as error:
-        _tell_late(served.method.full_name, error)
+        _log_late_failure(served.method.full_name, error)
         context.finish(Status(grpc.StatusCode.UNKNOWN))
     finally:
         context.call_back()

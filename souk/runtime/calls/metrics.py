@@ -44,7 +44,7 @@ class CallMetrics:
         # Our own cache: looking a child up by its labels costs as much as all the rest of the function.
         children: dict[tuple[str, str], Histogram] = {}
 
-        def tell(call: Call, seconds: float, error: CallFailed | None) -> None:
+        def observe(call: Call, seconds: float, error: CallFailed | None) -> None:
             outcome = DONE if error is None else error.outcome.value
             key = (call.method.full_name, outcome)
             child = children.get(key)
@@ -53,7 +53,7 @@ class CallMetrics:
                 child = children[key] = self._seconds.labels(caller, method.service, method.name, outcome)
             child.observe(seconds)
 
-        return tell
+        return observe
 
     def watch(self, caller: str, callee: str, breaker: Breaker) -> None:
         """Shows a breaker's state from now on."""

@@ -44,12 +44,12 @@ class BackgroundTasks:
                 ran_well = self._clock.monotonic() - began > self._backoff.cap
                 failures = 1 if ran_well else failures + 1
                 delay = self._backoff.longest(failures)
-                self._tell(name, error, delay)
+                self._log_failure(name, error, delay)
             else:
                 return
             await asyncio.sleep(delay)
 
-    def _tell(self, name: str, error: Exception, delay: float) -> None:
+    def _log_failure(self, name: str, error: Exception, delay: float) -> None:
         if isinstance(error, StoreUnavailable):
             # Without a traceback: it would say nothing, and every task of every process logs this.
             self._log.warning(

@@ -89,7 +89,7 @@ class ReadCache:
         self._superseded: deque[str] = deque(maxlen=_REMEMBERED)
         self._entries: BoundedMemory[CacheEntry[Message]] = BoundedMemory(self._settings.octets)
         self._loads: dict[tuple[str, bytes], asyncio.Task[Message]] = {}
-        self._untold = False
+        self._unannounced = False
 
     async def read(self, key: bytes, kind: type[M], load: Callable[[], Awaitable[M]]) -> M:
         """Returns the answer for `key`; raises what `load` raises if no cached entry may be returned instead."""
@@ -110,8 +110,8 @@ class ReadCache:
     async def changed(self) -> None:
         """Makes everything stale that was read until now, in this process and, through Redis, in every replica."""
         self._superseded.append(self._version)
-        self._version, self._untold = secrets.token_hex(8), self._shared is not None
-        await self._tell()
+        self._version, self._unannounced = secrets.token_hex(8), self._shared is not None
+        await self._announce()
 
     async def run(self) -> None:
         """Learns of changes by other processes, until it is cancelled; returns at once without Redis."""
@@ -123,22 +123,22 @@ class ReadCache:
 
     async def refresh(self) -> None:
         """Reads the version from Redis once, or writes a change there that could not be written before."""
-        if self._untold:
-            await self._tell()
+        if self._unannounced:
+            await self._announce()
             return
         asked, before = self._clock.monotonic(), self._version
         found = await self._shared.version(before) if self._shared is not None else None
         if found is None or self._version != before:  # Redis does not answer, or this process changed data meanwhile
             return
         if found in self._superseded:  # a replica of Redis has become the primary, and has lost the change
-            await self._tell()
+            await self._announce()
             return
         self._version, self._sure_at = found, asked
 
-    async def _tell(self) -> None:
+    async def _announce(self) -> None:
         announced, asked = self._version, self._clock.monotonic()
         if self._shared is not None and await self._shared.announce(announced) and self._version == announced:
-            self._untold, self._sure_at = False, asked
+            self._unannounced, self._sure_at = False, asked
 
     def _known(self, key: bytes, kind: type[M]) -> CacheEntry[M] | None:
         entry = self._entries.get(key)

@@ -232,7 +232,7 @@ class PostgresDatabase:
         self._faults.point("store.committed")
         call_all(tx.callbacks, self._name)
         if tx.channels and self._listener is not None:
-            self._listener.tell(tx.channels)
+            self._listener.notify(tx.channels)
 
     async def _not_committed(self, connection: Connection, tx: PostgresTransaction, error: BaseException) -> NoReturn:
         if may_run_again(error):

@@ -35,7 +35,7 @@ class PostgresListener:
         self._unsent: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
 
-    def tell(self, channels: set[str]) -> None:
+    def notify(self, channels: set[str]) -> None:
         """Wakes the listeners of these channels: in this process at once, in other processes soon."""
         call_all(self._listeners.of(channels), self._name)
         self._unsent |= channels

@@ -12,7 +12,7 @@ _REMEMBERED = 20
 _DEFAULT = LogLimits()
 _PRIVATE = 0o600
 _LONGEST_REASON = 240
-_TELLING = ("reason", "error", "exception")
+_REASON_FIELDS = ("reason", "error", "exception")
 _FATAL = (b" FATAL: ", b" PANIC: ")
 """PostgreSQL logs first why it gives up, in such a line, and then how it shuts down."""
 _LAST_WORDS = 5
@@ -57,7 +57,7 @@ def in_words(line: bytes) -> str:
         return _cut(line.decode(errors="replace").strip())
     if not isinstance(record, dict) or "event" not in record:
         return _cut(line.decode(errors="replace").strip())
-    reasons = (str(record[name]).strip().rpartition("\n")[2] for name in _TELLING if record.get(name))
+    reasons = (str(record[name]).strip().rpartition("\n")[2] for name in _REASON_FIELDS if record.get(name))
     return _cut(": ".join([str(record["event"]), *reasons]))
 
 

@@ -32,7 +32,7 @@ class RegistryHarness(ABC):
 
     url: str = ""
     lease: float = 10.0
-    tells: frozenset[str] = ALL
+    carries: frozenset[str] = ALL
     registers: bool = True
     many: int = 150
 
@@ -59,7 +59,7 @@ class RegistryHarness(ABC):
     def expected(self, instance: Instance) -> Instance:
         """Returns the instance as a watch must report it."""
         plain = Instance(instance.service, instance.id, instance.address)
-        return replace(plain, **{name: getattr(instance, name) for name in self.tells})
+        return replace(plain, **{name: getattr(instance, name) for name in self.carries})
 
 
 @dataclass

@@ -51,13 +51,13 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         self.events: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def Unary(self, request: pb.Ask, context: Context) -> pb.Answer:
-        self._tell_done(request, context)
+        self._report_end(request, context)
         do = getattr(self, "_" + request.what.replace("-", "_"))
         answer: pb.Answer = await do(request, context)
         return answer
 
     async def Down(self, request: pb.Ask, context: Context) -> AsyncIterator[pb.Answer]:
-        self._tell_done(request, context)
+        self._report_end(request, context)
         try:
             for number in range(request.count):
                 yield pb.Answer(number=number, payload=request.payload)
@@ -73,7 +73,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
         async for request in request_iterator:
             total, size = total + request.count, size + len(request.payload)
             if request.key:
-                self._tell_done(request, context)
+                self._report_end(request, context)
             if request.what:
                 await getattr(self, "_" + request.what.replace("-", "_"))(request, context)
         context.set_trailing_metadata((("size", str(size)),))
@@ -102,7 +102,7 @@ class Probe(probe_pb2_grpc.ProbeServicer):
     async def Guarded(self, request: pb.Ask, context: Context) -> pb.Answer:
         return await self._describe(request, context)
 
-    def _tell_done(self, request: pb.Ask, context: Any) -> None:
+    def _report_end(self, request: pb.Ask, context: Any) -> None:
         event = self.events[f"done {request.key}"]
         context.add_done_callback(lambda _: event.set())
 

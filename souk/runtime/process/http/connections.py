@@ -52,7 +52,7 @@ class HttpServerState(ServerState):
             self._taken += 1
             self._from[network] += 1
             return True
-        self._tell(self._taken, network if alone else "")
+        self._log_refusal(self._taken, network if alone else "")
         return False if len(self.connections) - self._taken <= _REFUSING else None
 
     def gone(self, address: str) -> None:
@@ -81,7 +81,7 @@ class HttpServerState(ServerState):
                 except Exception:  # the other connections must still be checked
                     _log.exception("a connection could not be checked")
 
-    def _tell(self, total: int, network: str) -> None:
+    def _log_refusal(self, total: int, network: str) -> None:
         now = asyncio.get_running_loop().time()
         if self._logged is None or now - self._logged > _SILENT:
             self._logged = now

@@ -190,7 +190,7 @@ class WebProtocol(HttpToolsProtocol):
             if now - self._since > limits.head:
                 self._leave(TOO_SLOW)
         elif now - self._since > (limits.idle if self._asked else limits.first_octet):
-            self._say_goodbye()
+            self._end_waiting()
 
     def answer_and_close(self) -> None:
         """Closes the connection after the response that is under way, if there is one."""
@@ -204,7 +204,7 @@ class WebProtocol(HttpToolsProtocol):
         elif self._in_head:
             self._leave(TOO_SLOW)
         else:
-            self._say_goodbye()
+            self._end_waiting()
 
     @property
     def _answering(self) -> bool:
@@ -231,7 +231,7 @@ class WebProtocol(HttpToolsProtocol):
         if not (self.pipeline if self._in_body else self._answering):
             self._leave(problem)
 
-    def _say_goodbye(self) -> None:
+    def _end_waiting(self) -> None:
         """Ends a waiting connection, after its first request with 408: a client that sends just then knows that its
         request was not read (RFC 9110, 15.5.9)."""
         if self._asked:
