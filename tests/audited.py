@@ -1,4 +1,5 @@
-"""What this process is about to do to files, as Python's audit events tell: so that a test can be there before."""
+"""Calls a test's function before this process touches files, by Python's audit events, so that it can interfere
+there."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What all tests share: those of one `xdist_group` run on one worker."""
+"""Hooks and fixtures for all tests."""
 
 import gc
 import io
@@ -17,7 +17,7 @@ register_profiles()
 
 
 def pytest_configure() -> None:
-    """Processes that tests start hear SIGINT, also where a shell started the tests in the background."""
+    """Lets processes that tests start receive SIGINT, which a shell turns off for commands in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,21 +35,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What collecting made lives until the end, and need not be looked at by each collection of garbage."""
+    """Exempts what collecting has made, and what lives until the end, from garbage collection."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _leaks_are_blamed_on_their_module() -> Iterator[None]:
-    """What a module's tests left unclosed fails its last test, and not one of a later module."""
+    """Fails a module's last test, and not one of a later module, for what its tests have left unclosed."""
     yield
     gc.collect()
 
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """What is logged, as the process of a service logs it; the logging of before is there again afterwards."""
+    """Gives what is logged, in the format of a service's process; restores the configuration of logging afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()

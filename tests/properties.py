@@ -12,14 +12,14 @@ _FEWEST = 10
 
 
 def examples(thorough: int) -> int:
-    """The `max_examples` of a property that `make test-full` tries so often."""
+    """Gives the `max_examples` of a property that `make test-full` tries so often."""
     if settings.get_current_profile_name() == THOROUGH:
         return thorough
     return max(thorough // 5, min(thorough, _FEWEST))
 
 
 def register_profiles() -> None:
-    """Makes "quick" the profile where the command line names none."""
+    """Makes "quick" the default profile, unless the command line names one."""
     settings.register_profile(THOROUGH, max_examples=_DEFAULT, deadline=None)
     settings.register_profile(QUICK, max_examples=_DEFAULT // 5, deadline=None)
     settings.load_profile(QUICK)

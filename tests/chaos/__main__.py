@@ -40,7 +40,8 @@ def _tell(line: str) -> None:
 
 
 def _apart() -> int | None:
-    """The status of this same command in a mount namespace of its own; None if that is where it runs, or cannot."""
+    """Runs this same command in a mount namespace of its own, and returns its exit status; None if this is that
+    namespace, or there can be none."""
     if os.geteuid() != 0 or INSIDE in os.environ:
         return None
     words = ("unshare", "--mount", "--propagation", "private", sys.executable, "-m", "tests.chaos", *sys.argv[1:])
@@ -52,7 +53,7 @@ def _sockets(folder: str, names: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Runs the chaos test, prints its report, and returns the exit status."""
     arguments = _arguments()
     status = _apart()
     if status is not None:

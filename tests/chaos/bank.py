@@ -1,4 +1,4 @@
-"""The card provider of a run: the sandbox bank as a process of its own, behind a proxy that does it harm."""
+"""The card provider of a run: the sandbox bank as a process of its own, behind a proxy that delays and cuts."""
 
 import asyncio
 import signal
@@ -15,7 +15,8 @@ START_LIMIT = 30.0
 
 
 class Bank:
-    """Listens at `url` for Payment. What is held, slow or cut here the bank itself knows nothing of."""
+    """The bank and its proxy, which listens at `url` for Payment. The bank itself is not aware of what the proxy
+    holds back, slows down or cuts."""
 
     def __init__(self, folder: Path) -> None:
         self.book = folder / "book"
@@ -31,25 +32,26 @@ class Bank:
 
     @property
     def key_file(self) -> Path:
-        """Where Payment finds the key that the bank demands."""
+        """The file from which Payment reads the bank's key."""
         return self.book / KEY_FILE
 
     @property
     def url(self) -> str:
-        """Where Payment finds it."""
+        """The URL at which Payment calls the bank."""
         return f"http://{LOOPBACK}:{self._port}"
 
     async def open(self) -> None:
-        """Starts the bank, then lets callers in."""
+        """Starts the bank, and then listens for Payment."""
         await self._start()
         await self._listen()
 
     async def close(self) -> None:
-        """Ends it."""
+        """Ends the bank and the proxy."""
         await self.vanish()
 
     async def vanish(self) -> None:
-        """Dies with requests in its hands: booked, never answered; then its port refuses."""
+        """Kills the bank while it works on requests, which may be booked and are never answered; then the port
+        refuses."""
         self.hold()
         await asyncio.sleep(0.15)
         await self._refuse()
@@ -58,7 +60,7 @@ class Bank:
             await self._process.wait()
 
     async def come_back(self) -> None:
-        """Is there again, with its book."""
+        """Starts the bank again, with its book."""
         self.release()
         await self.open()
 
@@ -70,11 +72,11 @@ class Bank:
             writer.transport.abort()
 
     def hold(self) -> None:
-        """Takes requests, and keeps the answers back."""
+        """Accepts requests, and holds the answers back until `release`."""
         self._answers.clear()
 
     def release(self) -> None:
-        """Answers again, at once."""
+        """Lets answers through again, at once."""
         self._answers.set()
         self.delay, self.cuts_answers = 0.0, False
 

@@ -1,4 +1,5 @@
-"""Buyers who each do one thing after the other, do not give up, and keep every answer."""
+"""Buyers of a chaos run: each does one thing after the other, asks until it has a definite answer, and keeps every
+answer."""
 
 import asyncio
 import random
@@ -32,7 +33,7 @@ TOP_UPS = (5_000, 10_000, 20_000)
 
 @dataclass
 class Market:
-    """What all clients share: the shop, its products, and who may give money back."""
+    """What all clients share: the shop, its products, and the admin who refunds."""
 
     shop: Shop
     products: list[tuple[str, int]]
@@ -40,7 +41,7 @@ class Market:
 
     @property
     def admin(self) -> str:
-        """The token of an admin."""
+        """The access token of an admin."""
         return self.shop.admin.token
 
 
@@ -59,13 +60,13 @@ class Client:
     _orders: list[Operation] = field(default_factory=list)
 
     async def work(self, http: httpx.AsyncClient) -> None:
-        """Acts until the run is over; ends with nothing under way."""
+        """Does one operation after the other until the run is over; returns with none unfinished."""
         while not self.stop.is_set():
             await self._act(http)
             await asyncio.sleep(self.chance.uniform(0.0, 0.1))
 
     async def finish(self, http: httpx.AsyncClient, limit: float) -> None:
-        """Asks for what has no definite answer yet, until there is one."""
+        """Asks again for each operation without a definite answer, until it has one."""
         until = time.monotonic() + limit
         for operation in self.history.operations:
             if operation.client == self.name and operation.end is None and operation.card != "tok_error":
@@ -98,7 +99,7 @@ class Client:
             self._orders.append(operation)
 
     async def _change(self, http: httpx.AsyncClient, kind: str) -> None:
-        """Cancels an order of ours, or has an admin give back a part of it; each order is changed once."""
+        """Cancels one of its orders, or has an admin refund a part of it; changes each order once."""
         if not self._orders:
             return
         order = self._orders.pop(self.chance.randrange(len(self._orders)))
@@ -127,7 +128,7 @@ class Client:
     async def _insist(
         self, http: httpx.AsyncClient, operation: Operation, until: float, at_least_once: bool = False
     ) -> None:
-        """Asks until a definite answer comes, the run is over or patience is."""
+        """Asks until a definite answer comes, the run is over, or the time limit has passed."""
         while at_least_once or (operation.end is None and time.monotonic() < until):
             at_least_once = False
             await self._ask(http, operation)
@@ -156,7 +157,7 @@ class Client:
 
 
 def _hopeless(operation: Operation) -> bool:
-    """Whether its card fails at the bank whenever it is tried, and that was seen often enough."""
+    """Whether the bank always refuses the operation's card, and has done so often enough."""
     return operation.card == "tok_error" and len(operation.answers) >= FAILING_TRIES
 
 

@@ -1,4 +1,4 @@
-"""What can happen to a fleet: each fault is one class, injected once and healed once."""
+"""The faults of a chaos run: each is a class, injected once and healed once."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ RESERVE = 65_536
 
 @dataclass
 class Target:
-    """What a fault may reach: the fleet on `data`, its supervisor, and the bank outside of it."""
+    """What faults act on: the fleet on `data`, its supervisor, and the bank outside of it."""
 
     data: Path
     operator: Operator
@@ -38,13 +38,13 @@ class Target:
     small_disk: bool
 
     async def processes(self, *kinds: str) -> dict[str, int]:
-        """The pids of the running processes of these kinds, by instance."""
+        """Gives the pids of the running processes of these kinds, by instance."""
         found = await asyncio.to_thread(self.operator.ps)
         return {one["instance"]: one["pid"] for one in found if one["kind"] in kinds and one["pid"]}
 
 
 class Fault(ABC):
-    """One thing that happens for a while. `name` is how reports call it."""
+    """A fault that lasts for a while. `name` is its name in reports."""
 
     name: ClassVar[str]
     longest: ClassVar[float] = 4.0
@@ -54,15 +54,15 @@ class Fault(ABC):
         self.target, self.chance = target, chance
 
     def possible(self) -> bool:
-        """Whether it can be done to this target on this machine."""
+        """Tells whether it can be injected into this target on this machine."""
         return True
 
     @abstractmethod
     async def inject(self) -> str:
-        """Does it; returns to what."""
+        """Injects the fault; returns what it was injected into."""
 
     async def heal(self) -> None:  # noqa: B027  # most faults have nothing to undo: the system must mend itself
-        """Undoes it."""
+        """Ends the fault."""
 
 
 def _send(pid: int, number: signal.Signals) -> None:
@@ -83,7 +83,7 @@ class KillProcess(Fault):
 
 
 class PauseProcess(Fault):
-    """SIGSTOP, and SIGCONT later: a process that hangs and does not know it."""
+    """SIGSTOP, and SIGCONT later: a process that hangs, and cannot know that it did."""
 
     name, longest = "process stopped and continued", 8.0
     _pid = 0
@@ -100,7 +100,7 @@ class PauseProcess(Fault):
 
 
 class PauseSupervisor(Fault):
-    """The supervisor hangs, and with it the registry."""
+    """SIGSTOP to the supervisor, which serves the registry as well."""
 
     name, longest = "supervisor stopped and continued", 6.0
 
@@ -125,7 +125,7 @@ class KillEngine(Fault):
 
 
 class FlushValkey(Fault):
-    """Valkey forgets all that it holds."""
+    """Deletes everything in Valkey."""
 
     name, longest = "Valkey emptied", 0.5
 
@@ -137,7 +137,8 @@ class FlushValkey(Fault):
 
 
 class KillBank(Fault):
-    """The bank alone dies: what it has booked it never answers, and its port refuses until it is back."""
+    """Kills the bank alone: requests that it has booked are never answered, and its port refuses until it is
+    started again."""
 
     name, longest = "bank killed", 3.0
 
@@ -150,7 +151,7 @@ class KillBank(Fault):
 
 
 class SilentBank(Fault):
-    """The bank takes requests and does not answer."""
+    """The bank accepts requests, and answers none."""
 
     name, longest = "bank silent", 6.0
 
@@ -163,7 +164,7 @@ class SilentBank(Fault):
 
 
 class BankThatHangsUp(Fault):
-    """The bank books, and the connection ends before the answer."""
+    """The bank books a charge, and the connection is closed before the answer."""
 
     name = "bank's answers cut"
 
@@ -176,7 +177,7 @@ class BankThatHangsUp(Fault):
 
 
 class SlowBank(Fault):
-    """Each way to the bank and back takes long."""
+    """Delays every request to the bank and every answer."""
 
     name, longest = "bank slow", 6.0
 
@@ -189,7 +190,7 @@ class SlowBank(Fault):
 
 
 class FullDisk(Fault):
-    """Not an octet can be written where the fleet keeps its data. Needs a file system of its own there."""
+    """Fills the file system of the fleet's data, which must be a file system of its own."""
 
     name, longest = "disk full", 5.0
 
@@ -215,7 +216,8 @@ class FullDisk(Fault):
 
 
 class ClockSkew(Fault):
-    """The date of one process is wrong. Not the gateway's: it verifies tokens, and nothing stands in front of it."""
+    """Shifts the date of one process. The gateway is left out: it verifies tokens by its date, and every request
+    passes through it."""
 
     name, longest = "clock of one process", 8.0
 
@@ -234,12 +236,12 @@ class Sql(Fault):
     """A fault that needs PostgreSQL's superuser."""
 
     async def connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":
-        """A connection of the superuser."""
+        """Opens a connection as PostgreSQL's superuser."""
         return await asyncpg.connect(superuser_url(self.target.data, database), timeout=10.0)
 
 
 class HeldLock(Sql):
-    """Somebody holds a lock on a whole table."""
+    """Holds a lock on a whole table."""
 
     name, longest = "lock held", 4.0
     _connection: "asyncpg.Connection[asyncpg.Record] | None" = None
@@ -259,7 +261,7 @@ class HeldLock(Sql):
 
 
 class TerminatedBackends(Sql):
-    """An administrator ends the connections of a service, or of all."""
+    """Ends the database connections of one service, or of all, as an administrator may."""
 
     name, longest = "backends terminated", 0.5
 
@@ -275,7 +277,7 @@ class TerminatedBackends(Sql):
 
 
 class ConnectionsExhausted(Sql):
-    """Others use all connections of PostgreSQL; those that are lost cannot be made again."""
+    """Takes all connections that PostgreSQL has left, so that a lost one cannot be opened again."""
 
     name, longest = "connections exhausted", 4.0
     most: ClassVar[int] = 400

@@ -1,4 +1,4 @@
-"""What was asked for during a run, and every answer that came, in order."""
+"""What clients asked for during a run, and every answer, in order."""
 
 import time
 from collections import Counter
@@ -16,7 +16,8 @@ RETRYABLE = frozenset({202, 429, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. `at` is when it was asked for, by the monotonic clock; `took` is in seconds."""
+    """One answer. `at` is the time of the request by the monotonic clock, `took` how long the answer took, both in
+    seconds."""
 
     at: float
     took: float
@@ -26,23 +27,23 @@ class Answer:
 
     @property
     def definite(self) -> bool:
-        """Whether asking again would only repeat it."""
+        """Whether a repeated request would get the same answer."""
         return self.status not in RETRYABLE and self.status != NOTHING and self.code != "REQUEST_IN_PROGRESS"
 
     @property
     def impatient(self) -> bool:
-        """Whether it is none because the client went away on purpose."""
+        """Whether there is no answer because the client gave up on purpose."""
         return self.code == "ReadTimeout" and self.took < IMPATIENT
 
     @property
     def ended(self) -> float:
-        """When it came."""
+        """The time of the answer."""
         return self.at + self.took
 
 
 @dataclass
 class Operation:
-    """One thing that a client wants done once, whatever it takes: `key` names it."""
+    """Something that a client wants done exactly once, and repeats with the same `key` until it is."""
 
     client: str
     kind: str
@@ -64,13 +65,13 @@ class Operation:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the client was told that it is done."""
+        """Whether the last definite answer is a success."""
         return self.end is not None and self.end.status < 400
 
 
 @dataclass
 class History:
-    """All operations of a run, all reads of the catalogue, and the answers that no client may get."""
+    """All operations of a run, all reads of the catalogue, and the answers that are wrong in themselves."""
 
     operations: list[Operation] = field(default_factory=list)
     reads: list[Answer] = field(default_factory=list)
@@ -78,27 +79,28 @@ class History:
     began: float = field(default_factory=time.monotonic)
 
     def of(self, kind: str) -> list[Operation]:
-        """The operations of a kind."""
+        """Gives the operations of a kind."""
         return [one for one in self.operations if one.kind == kind]
 
     def outcomes(self) -> dict[str, int]:
-        """How many answers there were of each kind, status and code."""
+        """Counts the answers by kind of operation, status and code."""
         counts = Counter(
             f"{one.kind} {answer.status} {answer.code}" for one in self.operations for answer in one.answers
         )
         return dict(sorted(counts.items()))
 
     def confirmed_at(self) -> list[float]:
-        """When orders were confirmed."""
+        """Gives the times at which orders were confirmed."""
         answers = (answer for one in self.of("order") for answer in one.answers)
         return sorted(answer.ended for answer in answers if answer.status == 201)
 
     def read_at(self) -> list[float]:
-        """When the catalogue was read."""
+        """Gives the times at which the catalogue was read."""
         return sorted(answer.ended for answer in self.reads if answer.status == 200)
 
     def availability(self) -> dict[str, float]:
-        """The share of first tries of orders that got a definite answer or 202, and of reads that were answered."""
+        """Gives the share of first tries of orders that got a definite answer or 202, and of reads that were
+        answered."""
         asked = [one for one in self.of("order") if one.answers and one.card != "tok_error"]
         first = [one.answers[0] for one in asked if not one.answers[0].impatient]
         return {
@@ -108,7 +110,7 @@ class History:
 
 
 def longest_gap(moments: Sequence[float], began: float, ended: float) -> float:
-    """Seconds of the longest time without such a moment, of those gaps that touch a window."""
+    """Gives the seconds of the longest gap between two moments, among the gaps that overlap a window."""
     inside = [moment for moment in moments if began <= moment <= ended]
     before = max((moment for moment in moments if moment < began), default=began)
     after = min((moment for moment in moments if moment > ended), default=ended)

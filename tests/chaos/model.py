@@ -1,4 +1,4 @@
-"""What must be true if every definite answer that a client got was true. Pure."""
+"""Derives from the definite answers that clients got what the system must contain in the end. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,8 @@ WALLET_REASONS = frozenset({"PAYMENT_DECLINED", "OUT_OF_STOCK"})
 
 
 def contradictions(history: History) -> Iterator[str]:
-    """Answers that cannot all be true, and definite answers that are none or that nobody should get."""
+    """Finds operations with contradicting answers, with no definite answer, or with an answer that nobody should
+    get."""
     for operation in history.operations:
         yield from _of_one(operation)
 
@@ -33,7 +34,7 @@ def _of_one(operation: Operation) -> Iterator[str]:
 
 
 def _plausible(operation: Operation, status: int, code: str) -> bool:
-    """Whether this definite answer can be right at all for what was asked."""
+    """Tells whether a definite answer is possible for what was asked."""
     if operation.kind == "order":
         allowed = {(201, "CONFIRMED"), (409, "OUT_OF_STOCK")}
         if operation.card not in GOOD_CARDS:
@@ -47,13 +48,13 @@ def _plausible(operation: Operation, status: int, code: str) -> bool:
 
 
 def confirmed(history: History) -> dict[str, Operation]:
-    """The orders that clients were told are theirs, by id."""
+    """Gives the orders of which a client got a confirmation, by id."""
     told = [one for one in history.of("order") if one.succeeded and one.end is not None]
     return {str(one.end.body["id"]): one for one in told if one.end is not None}
 
 
 def expected_orders(history: History) -> dict[str, tuple[str, int]]:
-    """Status and refunded total of each confirmed order after all else that clients were told."""
+    """Gives the expected status and refunded total of each confirmed order, by all answers that clients got."""
     found = {}
     orders = confirmed(history)
     refunds = {
@@ -73,7 +74,7 @@ def expected_orders(history: History) -> dict[str, tuple[str, int]]:
 
 
 def expected_wallets(history: History) -> Mapping[str, int]:
-    """What is in each client's wallet after all that it was told, in minor units."""
+    """Gives the expected balance of each client's wallet, in minor units, by all answers that it got."""
     balances: dict[str, int] = defaultdict(int)
     for one in history.of("top-up"):
         if one.succeeded:
@@ -87,7 +88,7 @@ def expected_wallets(history: History) -> Mapping[str, int]:
 
 
 def differences(history: History, orders: Mapping[str, dict[str, Any]], wallets: Mapping[str, int]) -> Iterator[str]:
-    """How what the system says in the end differs from what clients were told on the way."""
+    """Finds differences between what the system says in the end and what the clients' answers imply."""
     for order_id, (status, refunded) in expected_orders(history).items():
         order = orders.get(order_id)
         if order is None:

@@ -1,4 +1,4 @@
-"""Injects faults, one after the other, in an order and for times that a seed decides."""
+"""Injects faults one after the other; a seed decides their order and how long they last."""
 
 import asyncio
 import random
@@ -15,7 +15,8 @@ SHORTEST = 0.3
 
 @dataclass
 class Injected:
-    """One fault that happened. Times are by the monotonic clock; `failed` says why it could not be done."""
+    """A fault that was injected. Times are by the monotonic clock; `failed` is the reason if it could not be
+    injected."""
 
     name: str
     detail: str
@@ -26,7 +27,7 @@ class Injected:
 
 @dataclass
 class Nemesis:
-    """Every fault comes once before any comes again."""
+    """Injects each fault once before it repeats any."""
 
     target: Target
     chance: random.Random
@@ -35,7 +36,7 @@ class Nemesis:
     left_out: set[str] = field(default_factory=set)
 
     async def work(self, seconds: float) -> None:
-        """Does harm for so long; whatever it did is healed when it returns, or is cancelled."""
+        """Injects faults for so many seconds; every fault is healed when it returns or is cancelled."""
         end = time.monotonic() + seconds
         for kind in self._order():
             await asyncio.sleep(self.chance.uniform(*CALM))

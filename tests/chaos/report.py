@@ -1,4 +1,4 @@
-"""What came of a run, for people and for programs."""
+"""The report of a run, as text and as JSON."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Struck:
-    """A fault that was injected: when, for how long, and the longest time without a confirmed order, or a read."""
+    """An injected fault: when, for how long, and the longest times without a confirmed order and without a read."""
 
     fault: str
     detail: str
@@ -25,7 +25,7 @@ class Struck:
 
 @dataclass(frozen=True)
 class Report:
-    """Times are in seconds from the beginning."""
+    """The report of a run. Times are in seconds from its beginning."""
 
     seed: int
     seconds: float
@@ -37,11 +37,11 @@ class Report:
     violations: list[str]
 
     def document(self) -> dict[str, object]:
-        """For `--json`."""
+        """Gives the report as a document for `--json`."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Gives the report as lines of text."""
         told = [f"seed {self.seed}, {self.seconds:g} s: {len(self.faults)} faults, {self.operations} operations"]
         for one in self.faults:
             gaps = f"no order for {one.orders_gap:.1f} s, no read for {one.reads_gap:.1f} s"
@@ -55,7 +55,7 @@ class Report:
         return told
 
     def gaps(self) -> dict[str, float]:
-        """The longest time without a confirmed order by fault."""
+        """Gives the longest time without a confirmed order for each fault."""
         found: dict[str, float] = defaultdict(float)
         for one in self.faults:
             found[one.fault] = max(found[one.fault], one.orders_gap)
@@ -63,7 +63,7 @@ class Report:
 
 
 def report_of(seed: int, seconds: float, history: History, nemesis: Nemesis, found: Sequence[str]) -> Report:
-    """Puts together what was seen."""
+    """Makes the report of a run."""
     return Report(
         seed,
         seconds,

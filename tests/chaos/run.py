@@ -1,4 +1,4 @@
-"""One run: a fleet, buyers, a nemesis; then calm, and everything is compared."""
+"""One run: buyers use a fleet while faults are injected; then all faults are healed, and every result is compared."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does. `folder` may be a small file system of its own, which can then be filled."""
+    """What a run does. `folder` may be a small file system of its own, which a fault can then fill."""
 
     folder: Path
     seconds: float
@@ -46,7 +46,7 @@ class Plan:
 
 
 def run(plan: Plan, tell: Tell) -> Report:
-    """Runs it; the report has what was injected, what it cost, and every violation."""
+    """Runs it; the report has the faults, what each cost, and every violation."""
     outside = plan.folder.parent / f"{plan.folder.name}-outside"
     clocks = outside / "clocks"
     clocks.mkdir(parents=True)
@@ -123,7 +123,7 @@ def _clients(shop: Shop, history: History, chance: random.Random, stop: asyncio.
 
 
 def _compare(system: System, bank: Bank, shop: Shop, clients: Sequence[Client], history: History) -> list[str]:
-    """Every violation: in the answers, in the books, and between the two."""
+    """Finds every violation: in the answers, in the databases, and between the two."""
     found = [*history.wrong, *contradictions(history)]
     books = Books(system.data, bank.book)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def summary(reports: list[dict[str, Any]]) -> list[str]:
-    """The lines: one a run, then one a fault."""
+    """Gives the lines of the table: one for each run, then one for each fault."""
     return [*_runs(reports), "", *_faults(reports)]
 
 

@@ -1,4 +1,4 @@
-"""A shop that is set up once, and copied for every case that is to die in it."""
+"""A shop that is set up once, and copied for each case of a crash."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ class Template:
 
 @pytest.fixture(scope="session")
 def born() -> Nursery:
-    """Where lives come from."""
+    """Makes processes of the marketplace that can be killed at a fault point."""
     return nursery(APP)
 
 
 @pytest.fixture(scope="session")
 def template(born: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The shop as it is before anything goes wrong."""
+    """A shop with demo data that was stopped in good order."""
     data = tmp_path_factory.mktemp("template") / "data"
     methods = {"tok_visa": "card", "wallet": "wallet"}
     with born.life(data, demo=True) as life, log_in(life.url, "demo@souk.test", "demo-password") as demo:
@@ -44,7 +44,7 @@ def template(born: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Templat
 
 @pytest.fixture
 def copied(template: Template, tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Copies of it, by name."""
+    """Makes a copy of the template under a name."""
 
     def copy(name: str) -> Path:
         return Path(shutil.copytree(template.folder, tmp_path / name))

@@ -1,4 +1,4 @@
-"""Steps that are done again when they are asked for again: what the crash matrix is there to find."""
+"""Breaks the idempotency of a saga's steps, so that the crash matrix can be seen to find it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from marketplace.order.ports import Charge
 
 
 def stock() -> None:
-    """Every try to reserve is a reservation of its own; the last one is the one that is sold."""
+    """Makes every try to reserve a reservation of its own; the last one is sold."""
     reserve, commit = InventoryStock.reserve, InventoryStock.commit
     last: dict[str, str] = {}
 
@@ -28,7 +28,7 @@ def stock() -> None:
 
 
 def card() -> None:
-    """Every try to charge is a charge of its own."""
+    """Makes every try to charge a charge of its own."""
     charge = ServicePayments.charge
 
     async def charge_anew(self: ServicePayments, wanted: Charge) -> str:

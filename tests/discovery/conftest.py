@@ -1,4 +1,4 @@
-"""Suites live in souk.testing; pytest explains their assertions as it does those of tests."""
+"""The suites are in souk.testing; pytest rewrites their assertions as it does those of tests."""
 
 import pytest
 

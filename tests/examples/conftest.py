@@ -1,4 +1,4 @@
-"""The example's process among stand-ins: a registry, and a User service, in this process."""
+"""Runs the example's process with a registry and a fake of the User service, both in this process."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ RENDER = "/shop.notification.v1.NotificationService/RenderMessage"
 
 
 class FakeUser(UserServiceServicer):
-    """Answers GetContact out of `contacts`, and remembers who asked, under which trace."""
+    """Answers GetContact from `contacts`, and records the callers and their traces."""
 
     def __init__(self) -> None:
         self.contacts = {"U-1": user.Contact(email="mina@example.com", name='Mina "M." Sørensen')}
@@ -50,7 +50,7 @@ class FakeUser(UserServiceServicer):
 
 @dataclass
 class Stage:
-    """What the process is started on; `user` is where User listens."""
+    """The surroundings of the example's process; `user` is the address of the User service."""
 
     folder: Path
     user: str
@@ -59,20 +59,20 @@ class Stage:
     _started: list["Node"] = field(default_factory=list)
 
     async def start(self, **settings: str) -> "Node":
-        """The process, once it takes calls and the registry knows it."""
+        """Starts a process; returns it once it takes calls and is registered."""
         node = Node(self.folder, {"SOUK_REGISTRY": self.registry.url, **settings})
         self._started.append(node)
         await node.start()
         return node
 
     async def close(self) -> None:
-        """Kills what still runs."""
+        """Kills the processes that still run."""
         for node in self._started:
             await node.kill()
 
 
 class Node:
-    """One process of the example."""
+    """A process of the example."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.data, self.address = folder / "data", ""
@@ -84,7 +84,7 @@ class Node:
         self.tokens = CallerTokens(SECRET.encode(), "order", SystemClock())
 
     async def start(self) -> None:
-        """Starts it; raises AssertionError, with its log, when it does not get ready."""
+        """Starts the process; raises AssertionError, with its log, if it does not get ready."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 "node",
@@ -100,38 +100,38 @@ class Node:
         self.address = line.removeprefix("ready notification ")
 
     async def kill(self) -> None:
-        """kill -9, if it runs."""
+        """Kills the process if it runs."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
 
     async def stop(self) -> int:
-        """SIGTERM; its exit status."""
+        """Sends SIGTERM, and returns the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(START):
             return await self._process.wait()
 
     def log(self) -> list[dict[str, Any]]:
-        """Its log so far; every line of it is a JSON object."""
+        """Gives the records of its log so far; each line must be a JSON object."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
-        """A plain channel to it."""
+        """Opens a gRPC channel to it, without anything of Souk's."""
         async with grpc.aio.insecure_channel(self.address) as channel:
             yield channel
 
     def caller(self) -> tuple[tuple[str, str], ...]:
-        """What says that Order delivers events."""
+        """Makes the metadata of Order's relay, which delivers events."""
         return self.calling(DELIVER)
 
     def calling(self, method: str) -> tuple[tuple[str, str], ...]:
-        """What says that Order calls a method."""
+        """Makes the metadata of Order for a call of a method."""
         return ((CALLER_KEY, self.tokens.sign(NOBODY, "notification", method)),)
 
     def letters(self) -> dict[str, bytes]:
-        """The letters, by the ids of their events."""
+        """Gives the letters by the ids of their events."""
         return {path.stem: path.read_bytes() for path in (self.data / "notification" / "mailbox").iterdir()}
 
 

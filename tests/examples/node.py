@@ -26,7 +26,7 @@ _NO_REGISTRY = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOU
 
 @cache
 def installed(example: str) -> Path:
-    """A copy of `examples/<example>`, where it finds contracts and packages, that a test may start."""
+    """Copies `examples/<example>` to a folder in which it finds its contracts and packages, and can be started."""
     _require_node()
     packages = _packages(ROOT / "examples" / example)
     place = Path(tempfile.mkdtemp(prefix="souk-example-"))
@@ -39,7 +39,7 @@ def installed(example: str) -> Path:
 
 
 def packages_of(folder: Path) -> Path:
-    """The packages that the lock in a folder names."""
+    """Gives the packages that the lock file of a folder names."""
     _require_node()
     return _packages(folder)
 
@@ -53,7 +53,7 @@ def _require_node() -> None:
 
 
 def _packages(example: Path) -> Path:
-    """The folder of the packages that its lock names."""
+    """Gives the folder of the packages that the lock file names, and installs them there once."""
     lock = (example / "package-lock.json").read_bytes()
     place = CACHE / f"{example.name}-{hashlib.sha256(lock).hexdigest()[:12]}"
     if not place.is_dir():

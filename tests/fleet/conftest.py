@@ -1,4 +1,5 @@
-"""One fleet for all that leaves it whole, with its shop and its operator; some tests have one of their own."""
+"""A fleet that the tests share if they leave it as it was, with its shop and its operator; other tests start their
+own."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -32,18 +33,18 @@ REST = 120.0
 
 @dataclass
 class Bazaar:
-    """A fleet, whoever operates it, and a few buyers with all that they need."""
+    """A fleet, its operator, and a few buyers with all that an order needs."""
 
     system: System
 
     @cached_property
     def shop(self) -> Shop:
-        """Its shop."""
+        """The client of the fleet's shop."""
         return Shop("fleet", self.system.url, self.system.data)
 
     @cached_property
     def operator(self) -> Operator:
-        """Who operates it."""
+        """The operator of the fleet."""
         return Operator(self.system.data)
 
     @cached_property
@@ -53,36 +54,36 @@ class Bazaar:
 
     @cached_property
     def product(self) -> str:
-        """A product that does not run out."""
+        """A product with more stock than the tests can buy."""
         return self.shop.product(PRICE, STOCK)
 
     def prepare(self) -> None:
-        """Makes buyers and product now, while nothing is away."""
+        """Makes the buyers and the product now, before anything is taken away."""
         assert self.accounts
         assert self.product
 
     def wishes(self, name: str, methods: Sequence[str] = ("card",)) -> Wishes:
-        """Orders of that product, one piece each."""
+        """Makes orders of that product, one piece each."""
         return Wishes(self.accounts, [(self.product, 1, PRICE)], name, methods)
 
     def close(self) -> None:
-        """Ends the connections to it."""
+        """Closes the connections."""
         self.shop.close()
 
     def audit(self) -> None:
-        """Waits for rest, and raises AssertionError for what is not as it must be then."""
+        """Waits until nothing is under way, and raises AssertionError for what is inconsistent then."""
         books = Books(self.system.data)
         await_rest(books, REST)
         assert violations(books) == [], self.system.output()
 
     def kept(self, crowd: Crowd) -> None:
-        """Raises AssertionError when a buyer was told of an order that is not in the books."""
+        """Raises AssertionError if an order that a buyer got is not in the databases."""
         told = {answers[-1].order_id for answers in crowd.ends().values() if answers and answers[-1].status == 201}
         lost = told - {order.id for order in Books(self.system.data).orders()}
         assert not lost, f"{len(lost)} orders were confirmed, and are not there: {sorted(lost)[:5]}"
 
     def close_books(self) -> None:
-        """Audits, once every process is there again."""
+        """Waits until each process is ready again, and audits."""
         self.operator.start_stopped()
         self.operator.await_ready()
         self.audit()
@@ -103,13 +104,13 @@ def _opened(folder: Path, *arguments: str, settings: Mapping[str, str] | None = 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
-    """Opens a fleet of the test's own, killed at its end."""
+    """Starts a fleet for one test, and kills it at the end."""
     return lambda *arguments, **more: _opened(tmp_path, *arguments, **more)
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
-    """The fleet that tests share, killed at the end: how one stops is tested in tests/supervisor."""
+    """The fleet that tests share; it is killed at the end, as tests/supervisor tests how a fleet stops."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "resilience.toml").write_text(RESILIENCE)
     with _opened(folder, *SCALE, settings={"SOUK_RESILIENCE": str(folder / "resilience.toml")}) as bazaar:
@@ -119,7 +120,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
 
 @pytest.fixture
 def bazaar(shared: Bazaar) -> Iterator[Bazaar]:
-    """The shared fleet, whole; it must be whole again after the test, and its books right."""
+    """The shared fleet with every process ready; after the test it must be so again, and its data must be
+    consistent."""
     shared.operator.await_ready()
     shared.operator.calm()
     yield shared
@@ -128,7 +130,7 @@ def bazaar(shared: Bazaar) -> Iterator[Bazaar]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of the shared fleet together, so that it is started once."""
+    """Puts the tests of the shared fleet into one group, so that it is started once."""
     for item in items:
         if isinstance(item, pytest.Function) and item.path.parent == HERE and "shared" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("the shared fleet"))
@@ -145,6 +147,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def _telling(output: str) -> str:
-    """Without the log of requests that went well."""
+    """Leaves out the log lines of requests that succeeded."""
     lines = output.splitlines()
     return "\n".join(line for line in lines if '"event":"request"' not in line)

@@ -1,4 +1,4 @@
-"""A gateway before scripted services, in process, and a raw ASGI client for it."""
+"""A gateway in process, before services whose answers a test prescribes, and a raw ASGI client for it."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -46,7 +46,7 @@ class Issuer:
 
 
 class TestClock(FakeClock):
-    """The date stands still until a test moves it; durations are real unless moved, too."""
+    """A clock whose date stands still until a test moves it; durations are real, plus what a test adds."""
 
     __test__ = False
 
@@ -56,7 +56,7 @@ class TestClock(FakeClock):
 
 @dataclass
 class Scripted:
-    """Every method of every service: answers what a test says, and remembers what it was asked."""
+    """A servicer of every method: answers as a test prescribes, and records the requests."""
 
     behaviours: dict[str, Callable[[Any], Awaitable[Message]]] = field(default_factory=dict)
     asked: list[tuple[str, Message, CallContext]] = field(default_factory=list)
@@ -113,7 +113,7 @@ class Response:
 
 @dataclass
 class Client:
-    """Speaks ASGI without any help that would clean a request up."""
+    """An ASGI client that sends requests as they are, wrong ones too."""
 
     app: Gateway
     drained: int = 0
@@ -176,7 +176,7 @@ class Client:
 
 @dataclass
 class World:
-    """Everything a test of the gateway holds."""
+    """The gateway of a test, with its client, services and clock."""
 
     gateway: Gateway
     client: Client

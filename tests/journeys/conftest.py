@@ -1,4 +1,4 @@
-"""One suite against the system as a user starts it: as one process, as a process a service, and as a fleet."""
+"""Starts the system in each mode: as one process, as a process for each service, and as a fleet."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
     scope="session", params=[pytest.param(mode, marks=[pytest.mark.full] if mode in LONG else []) for mode in MODES]
 )
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A running system with demo data; at the end it stops by itself."""
+    """A running system with demo data; at the end it must stop by itself."""
     with MODES[request.param](tmp_path_factory.mktemp(request.param)) as system:
         yield system
         assert set(system.stop()) == {0}, system.output()
@@ -26,7 +26,7 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def shop(system: System) -> Iterator[Shop]:
-    """Its shop. Whatever the tests did to it, at the end its books must be right."""
+    """The shop of the system; at the end its data must be consistent."""
     shop = Shop(system.mode, system.url, system.data)
     yield shop
     shop.close()
@@ -38,7 +38,7 @@ def shop(system: System) -> Iterator[Shop]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of a mode together when several workers share them: a system is started once."""
+    """Puts the tests of a mode into one group, so that several workers start each system once."""
     for item in items:
         if isinstance(item, pytest.Function) and item.path.parent == HERE and "system" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group(f"journeys, {item.callspec.params['system']}"))
@@ -55,6 +55,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def _telling(output: str) -> str:
-    """Without the log of requests that went well."""
+    """Leaves out the log lines of requests that succeeded."""
     lines = output.splitlines()
     return "\n".join(line for line in lines if '"event":"request"' not in line or '"status":50' in line)

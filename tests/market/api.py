@@ -1,4 +1,4 @@
-"""A client of the public API that looks at every answer: what all of them must have is checked here, once."""
+"""A client of the public API that checks in every answer what all answers must have."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 def look(response: httpx.Response) -> None:
-    """Raises AssertionError for an answer that is not as all must be."""
+    """Checks an answer; raises AssertionError if it lacks what all answers must have."""
     where = f"{response.request.method} {response.request.url.path} -> {response.status_code}"
     assert response.headers.get("x-request-id"), f"{where} has no X-Request-Id"
     assert _TRACEPARENT.fullmatch(response.headers.get("traceparent", "")), f"{where} has no good traceparent"
@@ -45,7 +45,7 @@ def _look_at_problem(response: httpx.Response, where: str) -> None:
 
 
 class Api(httpx.Client):
-    """Somebody who calls, with a token or without."""
+    """A client with an access token or without."""
 
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -53,24 +53,24 @@ class Api(httpx.Client):
         self.token = token
 
     def ok(self, method: str, path: str, status: int = 200, **arguments: Any) -> Any:
-        """The JSON body of an answer that must have this status; None for an empty one."""
+        """Gives the JSON body of an answer, which must have this status; None for an empty one."""
         response = self.request(method, path, **arguments)
         assert response.status_code == status, f"{method} {path} -> {response.status_code} {response.text}"
         return response.json() if response.content else None
 
     def problem(self, status: int, code: str, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        """The problem document of an answer that must have this status and code."""
+        """Gives the problem document of an answer, which must have this status and code."""
         return refused(self.request(method, path, **arguments), status, code)
 
     def invalid(self, field: str, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        """The problem document of a 400 that must name this field."""
+        """Gives the problem document of an answer, which must be a 400 that names this field."""
         document = self.problem(400, "INVALID_REQUEST", method, path, **arguments)
         fields = [error["field"] for error in document["errors"]]
         assert field in fields, f"{method} {path} names {fields}, not {field}: {document['detail']}"
         return document
 
     def pages(self, path: str, size: int, **query: Any) -> Iterator[list[dict[str, Any]]]:
-        """The pages of a list, one after the other."""
+        """Yields the pages of a list."""
         token: dict[str, str] = {}
         while True:
             body = self.ok("GET", path, params={**query, "pageSize": size, **token})
@@ -84,7 +84,7 @@ class Api(httpx.Client):
 
 
 def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The problem document of a refusal that must have this status and code."""
+    """Gives the problem document of a refusal, which must have this status and code."""
     document: dict[str, Any] = response.json()
     got = (response.status_code, document.get("code"))
     assert got == (status, code), f"{response.request.method} {response.request.url.path} -> {response.text}"
@@ -92,19 +92,19 @@ def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def log_in(url: str, email: str, password: str) -> Api:
-    """A client with a fresh token."""
+    """Makes a client with a new token."""
     with Api(url) as api:
         token = api.ok("POST", "/api/v1/auth/token", json={"email": email, "password": password})
     return Api(url, token["accessToken"])
 
 
 def new_key() -> str:
-    """A key that nobody has used."""
+    """Makes an idempotency key."""
     return f"key-{uuid4()}"
 
 
 def wish(*lines: tuple[str, int, int], address: str = "ADDR-55", method: str = "card", key: str = "") -> dict[str, Any]:
-    """The body of an order; a line is a product, a quantity and a price."""
+    """Makes the body of an order; a line is a product, a quantity and a price."""
     return {
         "items": [{"productId": product, "quantity": quantity, "price": price} for product, quantity, price in lines],
         "shippingAddressId": address,

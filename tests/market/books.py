@@ -1,4 +1,4 @@
-"""What a system has written down, read from its databases as they lie there."""
+"""Reads the databases of a system from outside."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Books:
     server: str | None = None
 
     def rows(self, database: str, sql: str, *values: object) -> list[Row]:
-        """Rows of a service's database."""
+        """Reads rows of a service's database."""
         if database == "bank":
             return sqlite_rows((self.bank or self.data / "payment") / "sandbox-bank.db", sql, *values)
         if self.server is not None:
@@ -34,32 +34,32 @@ class Books:
         return sqlite_rows(self.data / f"{database}.db", sql, *values)
 
     def orders(self) -> list[order_pb2.Order]:
-        """The orders, as their buyers see them."""
+        """Gives the orders, as their buyers see them."""
         return [order_pb2.Order.FromString(row["body"]) for row in self.rows("order", "SELECT body FROM orders")]
 
     def history(self, order_id: str) -> list[str]:
-        """What happened to an order."""
+        """Gives the events of an order."""
         sql = "SELECT type FROM souk_event_store WHERE stream = ? ORDER BY version"
         return [row["type"] for row in self.rows("order", sql, order_id)]
 
     def histories(self) -> dict[str, list[str]]:
-        """What happened to each order."""
+        """Gives the events of each order."""
         found: dict[str, list[str]] = defaultdict(list)
         for row in self.rows("order", "SELECT stream, type FROM souk_event_store ORDER BY stream, version"):
             found[row["stream"]].append(row["type"])
         return found
 
     def events(self) -> list[Row]:
-        """What the services told each other."""
+        """Gives the events that services have published."""
         sql = "SELECT id, type, key, payload FROM souk_outbox ORDER BY seq"
         return [{**row, "database": name} for name in DATABASES for row in self.rows(name, sql)]
 
     def unrest(self) -> list[str]:
-        """What is still going on."""
+        """Lists what is still under way."""
         return [*self._open_sagas(), *self._undelivered(), *self._open_money()]
 
     def parked(self) -> list[str]:
-        """What waits for an operator."""
+        """Lists what is parked for an operator."""
         sagas = self.rows("order", "SELECT saga, subject FROM souk_saga_run WHERE parked")
         sql = "SELECT consumer, reason FROM souk_outbox_delivery WHERE state = 'parked'"
         events = [row for name in DATABASES for row in self.rows(name, sql)]

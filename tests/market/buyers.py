@@ -36,9 +36,9 @@ NOTHING = 0
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a key: a status, the problem's code or the order's status, and the order's id.
+    """The answer to a request with a key: a status, the problem's code or the order's status, and the order's id.
 
-    `at` is when it was asked for, by the monotonic clock; `took` is in seconds.
+    `at` is the time of the request by the monotonic clock, `took` how long the answer took, both in seconds.
     """
 
     key: str
@@ -51,18 +51,18 @@ class Answer:
 
     @property
     def final(self) -> bool:
-        """Whether asking again would only repeat it."""
+        """Whether a repeated request would get the same answer."""
         return not (self.status in ASK_AGAIN or self.status == NOTHING or self.code == "REQUEST_IN_PROGRESS")
 
     @property
     def outcome(self) -> tuple[int, str]:
-        """For tests to count."""
+        """Status and code, for tests to count."""
         return self.status, self.code
 
 
 @dataclass
 class Wishes:
-    """What is ordered: one piece of the next product by the next account, each under a new key."""
+    """Makes orders: one piece of the next product for the next account, each under a new key."""
 
     accounts: Sequence[Buyer]
     lines: Sequence[tuple[str, int, int]]
@@ -74,14 +74,14 @@ class Wishes:
         self._buyers, self._products, self._ways = cycle(self.accounts), cycle(self.lines), cycle(self.methods)
 
     def next(self) -> tuple[str, dict[str, Any]]:
-        """A token, and the body of an order."""
+        """Makes an access token, and the body of an order."""
         buyer, key = next(self._buyers), f"{self.name}-{next(self._number)}"
         body = wish(next(self._products), address=buyer.home, method=next(self._ways), key=key)
         return buyer.token, body
 
 
 class Crowd:
-    """See the module. `most` ends it after so many wishes."""
+    """A crowd of buyers, as the module's docstring shows it. It ends after `most` orders."""
 
     def __init__(
         self,
@@ -113,14 +113,14 @@ class Crowd:
             self.check()
 
     def check(self) -> None:
-        """Raises AssertionError for an answer that was not as answers must be."""
+        """Raises AssertionError if an answer was wrong in itself."""
         assert not self.wrong, f"{len(self.wrong)} answers were wrong, such as {self.wrong[:3]}"
         for key, ends in self.ends().items():
             known = {(answer.outcome, answer.order_id) for answer in ends}
             assert len(known) <= 1, f"{key} ended in several ways: {known}"
 
     def ends(self) -> dict[str, list[Answer]]:
-        """The definite answers to each key that was asked for; none where there is none yet."""
+        """Gives the definite answers to each key; none where there is none yet."""
         found: dict[str, list[Answer]] = {key: [] for key in list(self._asked)}
         for answer in list(self.answers):
             if answer.final:
@@ -128,15 +128,15 @@ class Crowd:
         return found
 
     def since(self, moment: float) -> list[Answer]:
-        """The answers to what was asked from a moment on."""
+        """Gives the answers to requests that were made from a moment on."""
         return [answer for answer in list(self.answers) if answer.at >= moment]
 
     def finish(self) -> None:
-        """Returns once nobody waits any more: those of a crowd with `most`."""
+        """Waits until a crowd with `most` has all its answers."""
         self._thread.join()
 
     def ask_again(self, clients: int = 16) -> None:
-        """Whoever has no definite answer asks again with the same key until there is one."""
+        """Repeats each request without a definite answer, with the same key, until it has one."""
         asyncio.run(self._ask_again(clients))
         self.check()
 
@@ -212,7 +212,7 @@ class Crowd:
 
 
 def counted(answers: Sequence[Answer]) -> dict[tuple[int, str], int]:
-    """How many of each."""
+    """Counts the answers of each outcome."""
     found: dict[tuple[int, str], int] = defaultdict(int)
     for answer in answers:
         found[answer.outcome] += 1
@@ -220,6 +220,6 @@ def counted(answers: Sequence[Answer]) -> dict[tuple[int, str], int]:
 
 
 def p99(answers: Sequence[Answer]) -> float:
-    """In milliseconds."""
+    """Gives the 99th percentile of the times of answers, in milliseconds."""
     times = sorted(answer.took for answer in answers)
     return times[len(times) * 99 // 100] * 1000 if times else 0.0

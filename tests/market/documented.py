@@ -1,4 +1,4 @@
-"""Holds every answer to what the OpenAPI document says of it: its status, its content type, its schema."""
+"""Checks every answer against the OpenAPI document: its status, its content type, its schema."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from souk.descriptors.openapi.document import openapi_of
 
 @cache
 def document() -> dict[str, Any]:
-    """The API's description, out of its contracts."""
+    """Makes the OpenAPI document from the contracts."""
     contracts = [contract_of(service.contract) for service in app.services]
     described = openapi_of(contracts, app.name.capitalize(), app.token_issuer.keys_method)
     plain: dict[str, Any] = json.loads(json.dumps(described))
@@ -24,7 +24,7 @@ def document() -> dict[str, Any]:
 
 @cache
 def _routes() -> list[tuple[re.Pattern[str], str]]:
-    """Paths as patterns, the plainest first: a variable matches no custom verb."""
+    """Gives the paths as patterns, the simplest first, since a variable must not match a custom verb."""
     paths = sorted(document()["paths"], key=lambda path: (path.count("{"), path))
     return [(re.compile(re.sub(r"\\\{\w+\\\}", "[^/:]+", re.escape(path))), path) for path in paths]
 
@@ -35,7 +35,7 @@ def _validator(pointer: str) -> Any:
 
 
 def check(response: httpx.Response) -> None:
-    """Raises AssertionError for an answer that the document does not foresee."""
+    """Raises AssertionError for an answer that the document does not list."""
     route = next((path for pattern, path in _routes() if pattern.fullmatch(response.request.url.path)), None)
     method = response.request.method.lower()
     if route is None or method not in document()["paths"][route]:

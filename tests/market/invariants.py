@@ -23,7 +23,7 @@ STANDING = ("CONFIRMED", "SHIPPED", "DELIVERED")
 
 
 def await_rest(books: Books, limit: float = REST) -> None:
-    """Returns when nothing goes on any more; raises AssertionError, which says what does."""
+    """Waits until nothing is under way; raises AssertionError, with what still is, after a limit."""
     try:
         until(lambda: not books.unrest(), limit, "the system comes to rest") if limit else None
     except AssertionError as error:
@@ -33,7 +33,7 @@ def await_rest(books: Books, limit: float = REST) -> None:
 
 
 def violations(books: Books) -> list[str]:
-    """What is not as it must be; empty if all is well. The system must be at rest."""
+    """Finds violations of the invariants; the system must be at rest."""
     return [
         *books.parked(),
         *_unfinished(books),
@@ -48,7 +48,7 @@ def violations(books: Books) -> list[str]:
 
 
 def status(order: order_pb2.Order) -> str:
-    """As the API shows it."""
+    """Gives the status of an order as the API shows it."""
     return order_pb2.OrderStatus.Name(order.status).removeprefix("ORDER_STATUS_")
 
 
@@ -169,7 +169,7 @@ def _keys(books: Books) -> Iterator[str]:
 
 
 def _told(books: Books) -> Iterator[str]:
-    """What others hear of an order is what happened to it, once each."""
+    """Compares the published events of each order with its history: each must be published once."""
     told: dict[str, Counter[str]] = defaultdict(Counter)
     histories = books.histories()
     for event in books.events():

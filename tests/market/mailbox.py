@@ -1,4 +1,4 @@
-"""The mailbox folder, read as a mail program would."""
+"""Reads the folder of mails as a mail program would."""
 
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -10,29 +10,29 @@ PATIENCE = 30.0
 
 
 class Mailbox:
-    """Letters in a folder."""
+    """A folder of mails."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def names(self) -> set[str]:
-        """The ids of the letters."""
+        """Gives the ids of the mails."""
         return {path.stem for path in self._folder.glob("*.eml")}
 
     def about(self, order_id: str, words: str = "") -> list[EmailMessage]:
-        """The letters whose subject names an order and holds these words."""
+        """Gives the mails whose subject names an order and contains these words."""
         letters = [_read(path) for path in sorted(self._folder.glob("*.eml"))]
         return [letter for letter in letters if order_id in letter["subject"] and words in letter["subject"]]
 
     def await_letter(self, order_id: str, words: str) -> EmailMessage:
-        """The letter about an order, once it has come."""
+        """Waits for the mail about an order, and gives it."""
         until(lambda: self.about(order_id, words), PATIENCE, f"a letter about {order_id}: {words}")
         (letter,) = self.about(order_id, words)
         return letter
 
 
 def text_of(letter: EmailMessage) -> str:
-    """What it says, as plain text."""
+    """Gives the plain text of a mail."""
     body = letter.get_body(("plain",))
     assert body is not None
     return str(body.get_content())

@@ -1,4 +1,4 @@
-"""Somebody who operates a fleet: by its commands where they change something, by its control socket to look."""
+"""Operates a fleet: changes it by the commands, and inspects it over its control socket."""
 
 import asyncio
 import io
@@ -27,12 +27,13 @@ EVERY = 0.1
 
 @dataclass(frozen=True)
 class Operator:
-    """The fleet that runs on a data directory."""
+    """The operator of the fleet that runs on a data directory."""
 
     data: Path
 
     def souk(self, *words: str) -> str:
-        """What a command said; it must end well. In this process: to start another for each takes longer than most."""
+        """Runs a command, which must succeed, and gives its output. Runs it in this process, because starting
+        another one takes longer than most commands."""
         said = io.StringIO()
         with redirect_stdout(said), redirect_stderr(said):
             try:
@@ -43,7 +44,7 @@ class Operator:
         return said.getvalue()
 
     def ps(self) -> list[dict[str, Any]]:
-        """The processes, as `souk ps --json` tells them."""
+        """Gives the processes, as `souk ps --json` does."""
 
         async def ask() -> list[dict[str, Any]]:
             async with operating(self.data) as fleet:
@@ -53,7 +54,7 @@ class Operator:
         return asyncio.run(ask())
 
     def breakers(self, callee: str) -> list[dict[str, Any]]:
-        """The breakers around the calls to a service, as `souk breakers --json` tells them."""
+        """Gives the breakers around the calls to a service, as `souk breakers --json` does."""
 
         async def ask() -> list[dict[str, Any]]:
             async with operating(self.data) as fleet:
@@ -63,11 +64,12 @@ class Operator:
         return asyncio.run(ask())
 
     def process(self, instance: str) -> dict[str, Any]:
-        """One process."""
+        """Gives one process."""
         return next(one for one in self.ps() if one["instance"] == instance)
 
     def without_registry(self, instance: str) -> bool:
-        """Whether a process has noticed that its registry is away; it is asked itself, whatever the supervisor does."""
+        """Tells whether a process has noticed that its registry is away; asks the process itself, not the
+        supervisor."""
 
         async def ask() -> str:
             async with connection(str(DataLayout(self.data).of(instance))) as channel:
@@ -78,27 +80,27 @@ class Operator:
         return bool(asyncio.run(ask()))
 
     def instances(self, service: str) -> list[str]:
-        """The processes of a service; a restart gives them other names."""
+        """Gives the processes of a service; a restart gives them other names."""
         return [one["instance"] for one in self.ps() if one["service"] == service]
 
     def pid(self, instance: str) -> int:
-        """The number of a process that runs."""
+        """Gives the pid of a running process."""
         return int(self.process(instance)["pid"])
 
     def kill(self, instance: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Sends a signal to a process; its pid."""
+        """Sends a signal to a process; returns its pid."""
         pid = self.pid(instance)
         os.kill(pid, number)
         return pid
 
     def start_stopped(self) -> None:
-        """Starts what somebody has stopped and left."""
+        """Starts each service that a test has stopped and not started again."""
         stopped = {one["service"] for one in self.ps() if one["state"] == "stopped"}
         if stopped:
             self.souk("start", *sorted(stopped))
 
     def calm(self) -> None:
-        """Closes every breaker that something before has opened."""
+        """Closes every breaker that an earlier test has opened."""
 
         async def tell() -> None:
             async with operating(self.data) as fleet:
@@ -110,18 +112,18 @@ class Operator:
         asyncio.run(tell())
 
     def await_ready(self, limit: float = LIMIT) -> None:
-        """Returns when every process takes calls."""
+        """Waits until every process takes calls."""
         until(_slowly(lambda: not self.not_ready()), limit, "every process is ready")
 
     def not_ready(self) -> list[str]:
-        """Those that are not, and why."""
+        """Gives the processes that are not ready, and why."""
         try:
             return [f"{one['instance']} {one['state']} {one['why']}" for one in self.ps() if one["state"] != "ready"]
         except ConfigurationError as error:
             return [str(error)]
 
     def await_breaker(self, callee: str, of: Callable[[dict[str, Any]], bool], limit: float = LIMIT) -> None:
-        """Returns once this is true of a breaker around the calls to a service."""
+        """Waits until the condition holds for a breaker around the calls to a service."""
         until(_slowly(lambda: any(of(one) for one in self.breakers(callee))), limit, f"a breaker around {callee}")
 
     @property
@@ -131,7 +133,7 @@ class Operator:
 
 
 def _slowly(look: Callable[[], bool]) -> Callable[[], bool]:
-    """Looks from time to time only: asking a whole fleet costs it something."""
+    """Makes a condition that is checked only from time to time, because each check asks every process of a fleet."""
 
     def looked() -> bool:
         return look() or time.sleep(EVERY) is not None

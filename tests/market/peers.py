@@ -30,10 +30,8 @@ Raw = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Manners:
-    """How a server answers a unary call by gRPC, and by Connect once it has read a request.
-
-    Without an `answer` it answers by `raw` whatever it is asked by.
-    """
+    """How a server answers a unary call by gRPC, and by Connect once it has read a request. Without `answer` it
+    sends the octets `raw`, whatever the protocol."""
 
     name: str
     answer: Answer | None
@@ -88,7 +86,7 @@ FAILING = Manners("failing", _fails, _fails_raw)
 
 @dataclass
 class Peer:
-    """See the module."""
+    """A server that stands in for a service, as the module's docstring shows it."""
 
     registry: str
     service: str

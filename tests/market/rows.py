@@ -1,4 +1,4 @@
-"""Rows of a service's database, wherever a system keeps it: SQLite in its data directory, or a fleet's PostgreSQL."""
+"""Reads rows of a service's database: SQLite in the data directory, or a fleet's PostgreSQL."""
 
 import asyncio
 import json
@@ -21,24 +21,24 @@ _PLACE = re.compile(r"\?")
 
 
 def sqlite_rows(path: Path, sql: str, *values: object) -> list[Row]:
-    """Rows of a file, read as it lies there."""
+    """Reads rows of a SQLite file."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10.0)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(sql, values)]
 
 
 def postgres_rows(data: Path, database: str, sql: str, *values: object) -> list[Row]:
-    """Rows of a database of the fleet that runs on a data directory. `sql` is written for SQLite."""
+    """Reads rows of a database of the fleet that runs on a data directory. `sql` is written for SQLite."""
     return server_rows(superuser_url(data, f"{PREFIX}{database}"), sql, *values)
 
 
 def server_rows(url: str, sql: str, *values: object) -> list[Row]:
-    """Rows of a database on a server. `sql` is written for SQLite."""
+    """Reads rows of a database on a server. `sql` is written for SQLite."""
     return asyncio.run(_fetch(url, _numbered(sql), values))
 
 
 def on_postgres(data: Path) -> bool:
-    """Whether a fleet has a PostgreSQL of its own in this data directory."""
+    """Tells whether a fleet has a PostgreSQL server of its own in this data directory."""
     return (data / "postgres").is_dir()
 
 
@@ -51,7 +51,7 @@ async def _fetch(url: str, sql: str, values: tuple[object, ...]) -> list[Row]:
 
 
 def superuser_url(data: Path, database: str = "postgres") -> str:
-    """Where a fleet's PostgreSQL lets its superuser in."""
+    """Gives the URL of a fleet's PostgreSQL for its superuser."""
     password = json.loads((data / "fleet" / "credentials.json").read_text())[SUPERUSER]
     return f"postgresql://{SUPERUSER}:{password}@/{database}?host={quote(str(data / 'postgres'))}"
 

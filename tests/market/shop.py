@@ -1,4 +1,4 @@
-"""A shop to test in: a system with demo data, its admin, and as many new buyers and products as a test wants."""
+"""A client of a system with demo data: its admin, and new buyers and products as tests need them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ PATIENCE = 30.0
 
 
 class Buyer(Api):
-    """Somebody with an account, a home and, if wanted, a default card."""
+    """A user with an address and, unless a test does without, a default card."""
 
     def __init__(self, url: str, token: str, email: str, password: str, user: dict[str, Any], refresh: str) -> None:
         super().__init__(url, token)
@@ -40,31 +40,31 @@ class Buyer(Api):
         return saved
 
     def delete_account(self, **more: Any) -> None:
-        """Ends the account."""
+        """Deletes the account."""
         self.ok("DELETE", "/api/v1/users/me", 204, json={"currentPassword": self.password, **more})
 
     def wish(self, *lines: tuple[str, int, int], method: str = "card", key: str = "") -> dict[str, Any]:
-        """The body of an order to this buyer's home."""
+        """Makes the body of an order to this buyer's address."""
         return wish(*lines, address=self.home, method=method, key=key)
 
     def buy(self, *lines: tuple[str, int, int], method: str = "card") -> dict[str, Any]:
-        """A confirmed order."""
+        """Places an order, which must be confirmed."""
         order: dict[str, Any] = self.ok("POST", "/api/v1/orders", 201, json=self.wish(*lines, method=method))
         assert order["status"] == "CONFIRMED"
         return order
 
     def order(self, order_id: str) -> dict[str, Any]:
-        """An order as it is."""
+        """Reads an order."""
         order: dict[str, Any] = self.ok("GET", f"/api/v1/orders/{order_id}")
         return order
 
     def payments(self, order_id: str) -> list[dict[str, Any]]:
-        """What was charged for an order."""
+        """Reads the payments of an order."""
         payments = self.ok("GET", "/api/v1/payments", params={"pageSize": 100})["payments"]
         return [payment for payment in payments if payment["orderId"] == order_id]
 
     def await_order(self, order_id: str, happened: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """The order once this is true of it."""
+        """Waits until the condition holds for an order, and gives the order."""
         until(lambda: happened(self.order(order_id)), PATIENCE, f"{order_id} gets there")
         return self.order(order_id)
 
@@ -80,26 +80,26 @@ class Shop:
 
     @property
     def mailbox(self) -> Mailbox:
-        """The letters it wrote."""
+        """The mails that the system has written."""
         return Mailbox(self.data / "notification" / "mailbox")
 
     @cached_property
     def anyone(self) -> Api:
-        """Somebody without a token."""
+        """A client without a token."""
         return self._kept(Api(self.url))
 
     @cached_property
     def demo(self) -> Api:
-        """The demo user."""
+        """A client of the demo user."""
         return self._kept(log_in(self.url, "demo@souk.test", "demo-password"))
 
     @cached_property
     def admin(self) -> Api:
-        """The demo admin."""
+        """A client of the demo admin."""
         return self._kept(log_in(self.url, "admin@souk.test", "admin-password"))
 
     def stranger(self, password: str = PASSWORD) -> Buyer:
-        """A new account, with nothing in it."""
+        """Makes a new account, with nothing in it."""
         email = f"buyer-{uuid4().hex[:12]}@souk.test"
         account = {"email": email, "password": password, "name": "Nadia Buyer"}
         user = self.anyone.ok("POST", "/api/v1/users", 201, json=account)
@@ -109,7 +109,7 @@ class Shop:
         return buyer
 
     def buyer(self, card: str | None = "tok_visa") -> Buyer:
-        """A new account with a home, and a default card unless it is None."""
+        """Makes a new account with an address, and with a default card unless it is None."""
         buyer = self.stranger()
         buyer.move_in()
         if card is not None:
@@ -117,7 +117,7 @@ class Shop:
         return buyer
 
     def product(self, price: int = 1_200, stock: int = 10, **more: Any) -> str:
-        """A new product with stock; its id."""
+        """Makes a new product with stock; returns its id."""
         body = {"name": "Brass lamp", "description": "Light.", "category": "lamps", "price": price, "currency": "EUR"}
         product: dict[str, Any] = self.admin.ok("POST", "/api/v1/products", 201, json={**body, **more})
         if stock:
@@ -131,11 +131,11 @@ class Shop:
         return stock
 
     def stock(self, product: str) -> int:
-        """How many can be had."""
+        """Gives the pieces of a product that are available."""
         return int(self.anyone.ok("GET", f"/api/v1/stock/{product}")["available"])
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Closes all connections."""
         for api in self._opened:
             api.close()
 

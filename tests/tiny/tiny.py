@@ -16,7 +16,7 @@ from souk.store.database import Transaction
 
 
 class Unused(UserServiceServicer):
-    """The methods of the contract that nothing of this system calls."""
+    """Fakes the methods of the contract that this system never calls."""
 
 
 async def _unused(self: Any, request: Any, context: Any) -> Any:
@@ -95,6 +95,6 @@ app = App(
 @click.option("--url")
 @click.option("--data", type=Path)
 def linger(url: str, data: Path) -> None:
-    """Stays until it is ended."""
+    """Writes a mark, and waits for a minute or until it is ended."""
     (data / "user" / "lingers").touch()
     time.sleep(60)

@@ -1,7 +1,7 @@
 """The conformance suite of the adapters of `souk.store.database`.
 
-A test module derives from the suites (here and in store_*_suite.py) and gives the fixture `opened`, which opens any
-number of `Database` objects on the same empty database and closes them at the end.
+A test module derives from the suites, here and in the other modules of this folder, and gives the fixture `opened`,
+which opens any number of `Database` objects on the same empty database and closes them at the end.
 """
 
 from collections.abc import Awaitable, Callable

@@ -17,7 +17,7 @@ from souk.rpc.status import STATUS_KEY
 
 
 async def answered(asked: Any) -> Any:
-    """Makes the call that was asked for."""
+    """Makes the call that the runner asks for, and gives the result."""
     transport = ConnectTransport(lambda: [f"{asked.host}:{asked.port}"])
     try:
         return await _result(asked, service_pb2_grpc.ConformanceServiceStub(Channel(transport)))

@@ -1,4 +1,4 @@
-"""Messages of the conformance runner: each after its length in four octets, the most significant first."""
+"""The framing of the conformance runner: four octets of length, the most significant first, before each message."""
 
 import struct
 from base64 import b64decode, b64encode
@@ -8,7 +8,7 @@ from connectrpc.conformance.v1 import service_pb2
 
 
 def read(stream: BinaryIO, kind: Any) -> Any:
-    """The next message; None at the end."""
+    """Reads the next message; None at the end."""
     length = stream.read(4)
     return kind.FromString(stream.read(struct.unpack(">I", length)[0])) if length else None
 
@@ -20,7 +20,7 @@ def write(stream: BinaryIO, message: Any) -> None:
 
 
 def pairs(headers: Any) -> list[tuple[str, str | bytes]]:
-    """Metadata out of the runner's headers, whose values are as they travel."""
+    """Converts the runner's headers to metadata."""
     found: list[tuple[str, str | bytes]] = []
     for header in headers:
         key = header.name.lower()
@@ -29,7 +29,7 @@ def pairs(headers: Any) -> list[tuple[str, str | bytes]]:
 
 
 def headers(metadata: Any) -> list[Any]:
-    """The runner's headers out of metadata."""
+    """Converts metadata to the runner's headers."""
     found: dict[str, Any] = {}
     for key, value in metadata or ():
         text = b64encode(value).decode().rstrip("=") if isinstance(value, bytes) else value

@@ -16,7 +16,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Conformance:
-    """Answers as each request says."""
+    """The suite's service: answers as each request prescribes."""
 
     async def Unary(self, request: Any, context: Any) -> Any:
         asked = request.response_definition

@@ -20,7 +20,7 @@ ADMIN = CallContext(caller=Caller(subject="U-admin", roles=frozenset({"admin"}))
 
 @dataclass
 class Shop:
-    """The servicer with short calls for tests."""
+    """The servicer, with short methods for tests."""
 
     servicer: Any
     host: ServiceContext
@@ -86,5 +86,5 @@ async def shop(tmp_path: Path, url: str | None) -> AsyncIterator[Shop]:
 
 @pytest.fixture
 def open_shop() -> Any:
-    """How a test opens a shop itself."""
+    """Gives the function by which a test opens a shop itself."""
     return open_shop_in

@@ -1,4 +1,4 @@
-"""The Notification service, with a User service that a test scripts."""
+"""The Notification service, with a fake of the User service."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from souk.runtime.service import ServiceContext, ServiceParts
 
 
 class FakeUser(UserServiceServicer):
-    """Stands for User: answers GetContact out of `contacts`, or raises `error`."""
+    """Fakes the User service: answers GetContact from `contacts`, or raises `error`."""
 
     def __init__(self) -> None:
         self.contacts = {"U-1": user.Contact(email="mina@example.com", name="Mina <b>M.</b>")}

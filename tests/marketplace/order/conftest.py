@@ -1,4 +1,4 @@
-"""An Order service on a real database, with participants that a test commands."""
+"""An Order service on a real database, with fakes of the other services."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -43,7 +43,7 @@ CONTRACT = service.contract
 
 
 def refused(service_name: str, error: DomainError) -> CallFailed:
-    """What a stub raises when the callee refuses."""
+    """Makes the error that a stub raises when the callee refuses."""
     module, name, method = {
         "inventory": (inventory_pb2, "InventoryService", "Reserve"),
         "payment": (payment_pb2, "PaymentService", "Charge"),
@@ -55,7 +55,7 @@ def refused(service_name: str, error: DomainError) -> CallFailed:
 
 
 def lost() -> CallFailed:
-    """The answer never came: it may have happened."""
+    """Makes the error that a stub raises when no answer comes: the call may have been carried out."""
     failure = failed(None, Status(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer"))
     assert failure.outcome is Outcome.UNKNOWN
     return failure
@@ -63,7 +63,7 @@ def lost() -> CallFailed:
 
 @dataclass
 class Participants:
-    """Catalogue, addresses, stock and payments in one; `fail` holds what the next calls of a name raise."""
+    """Fakes the catalogue, addresses, stock and payments; `fail` holds what the next calls of each name raise."""
 
     price: int = 1200
     fail: dict[str, list[Exception]] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Participants:
 
 
 class Reading:
-    """What a buyer reads, as the contract answers."""
+    """An order as the API shows it to its buyer."""
 
     def __init__(self, servicer: OrderServicer) -> None:
         self._servicer = servicer
@@ -166,7 +166,7 @@ class Answer:
 
 @dataclass
 class Shop:
-    """The use cases with short calls for tests; `placing` is what orders are placed with."""
+    """The use cases, with short methods for tests; `placing` are the dependencies with which orders are placed."""
 
     host: ServiceContext
     others: Participants
@@ -247,7 +247,7 @@ async def shop(tmp_path: Path, url: str | None) -> AsyncIterator[Shop]:
 
 @pytest.fixture
 def open_shop() -> object:
-    """How a test opens a shop itself."""
+    """Gives the function by which a test opens a shop itself."""
     return open_shop_in
 
 

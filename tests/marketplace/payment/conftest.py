@@ -29,7 +29,7 @@ REFUNDED, PARTLY = pb.PAYMENT_STATUS_REFUNDED, pb.PAYMENT_STATUS_PARTIALLY_REFUN
 
 @dataclass
 class Till:
-    """The servicer with short calls for tests, and a look into every book."""
+    """The servicer, with short methods for tests, and readers of the ledger and the bank's book."""
 
     deps: Deps
     servicer: Any
@@ -90,7 +90,7 @@ class Till:
         return (await self.call("GetWallet", pb.GetWalletRequest(), user)).balance
 
     async def recover(self, seconds: float = 7_200) -> None:
-        """Lets time pass, and recovery look until nothing is due."""
+        """Advances the clock, and runs recovery until nothing is due."""
         self.clock.advance(seconds)
         while await recover_payments(self.deps):
             pass
@@ -111,7 +111,7 @@ class Till:
         return [pb.PaymentRefunded.FromString(row["payload"]) for row in rows]
 
     async def reconcile(self) -> None:
-        """Everything that must be true of a system at rest."""
+        """Checks everything that must be true of a system at rest."""
         unbalanced = await self.rows(
             "SELECT transaction_id FROM postings GROUP BY transaction_id, currency HAVING SUM(amount) <> 0"
         )
@@ -132,7 +132,7 @@ class Till:
 
 
 async def _nobody_waits(seconds: float) -> None:
-    """For the bank's slow cards: its client gives up at once."""
+    """Stands for the wait of the bank's slow cards: returns at once."""
     raise TimeoutError
 
 
@@ -144,7 +144,7 @@ async def open_till(
     wrap: Callable[[CardProvider], CardProvider] = lambda provider: provider,
     url: str | None = None,
 ) -> AsyncIterator[Till]:
-    """Payment as one process runs it; leaving and entering again is a restart."""
+    """Runs Payment inside the block, as one process would; to enter it again on the same folder is a restart."""
     async with service_host(service, folder, clock=clock, postgres_url=url) as host:
         bank = await SandboxBank.open(folder, clock, _nobody_waits)
         deps = Deps(
@@ -177,5 +177,5 @@ async def desk(tmp_path: Path, clock: FakeClock, url: str | None) -> AsyncIterat
 
 @pytest.fixture
 def till() -> Any:
-    """How a test starts Payment itself."""
+    """Gives the function by which a test starts Payment itself."""
     return open_till

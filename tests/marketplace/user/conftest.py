@@ -1,4 +1,4 @@
-"""The User service on a SQLite file of its own, with passwords that are cheap to hash."""
+"""The User service on a SQLite file, with a fake of the hashing of passwords that costs nothing."""
 
 import json
 from base64 import urlsafe_b64decode
@@ -23,7 +23,7 @@ HOME = "192.0.2.1"
 
 
 class PlainPasswords:
-    """Hashes by reversing; counts how often it was asked to verify, and against what."""
+    """Fakes the hashing of passwords by reversing them; records each verification."""
 
     def __init__(self) -> None:
         self.verified: list[str | None] = []
@@ -37,7 +37,7 @@ class PlainPasswords:
 
 
 class Free:
-    """Nothing is owed to anybody, unless a test says so."""
+    """Fakes the port to Order: a user owes nothing, unless a test says so."""
 
     def __init__(self) -> None:
         self.orders, self.money = False, 0
@@ -95,7 +95,7 @@ def acting() -> As:
 
 
 def session_of(token: pb.Token | None) -> str:
-    """The login that an access token names."""
+    """Gives the session that an access token names."""
     if token is None:
         return ""
     payload = token.access_token.split(".")[1]

@@ -1,4 +1,4 @@
-"""Both loops are served: asyncio's own, and uvloop, which buffers, pauses and closes in its own ways."""
+"""Runs each test on both event loops: asyncio's own, and uvloop, which buffers, pauses and closes differently."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Every HTTP port that a system has, as it is started, and a peer that speaks to it in octets."""
+"""Starts every HTTP port that a system has, and a peer that sends and reads octets."""
 
 import select
 import socket
@@ -20,7 +20,7 @@ NAMES = ("gateway", "metrics", "bank", "connect")
 
 @dataclass(frozen=True)
 class Port:
-    """One HTTP server: where it listens, and the process that it is in."""
+    """One HTTP server: its address, and the process that serves it."""
 
     name: str
     address: tuple[str, int] | str
@@ -28,7 +28,7 @@ class Port:
     log: Path = Path("/dev/null")
 
     def connect(self) -> "Peer":
-        """A new connection."""
+        """Opens a connection."""
         family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
         connection = socket.socket(family, socket.SOCK_STREAM)
         connection.settimeout(PATIENCE)
@@ -40,7 +40,7 @@ class Port:
         return Peer(connection)
 
     def resident(self) -> int:
-        """Octets of memory that its process has."""
+        """Gives the bytes of memory that its process has in use."""
         return int(psutil.Process(self.pid).memory_info().rss)
 
 
@@ -52,7 +52,7 @@ class Answer:
 
 
 class Peer:
-    """One connection."""
+    """One connection to a port."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -69,11 +69,11 @@ class Peer:
         self.connection.sendall(octets)
 
     def answered(self, seconds: float = 0.0) -> bool:
-        """Whether anything came, or the end."""
+        """Tells whether an answer or the end of the connection has arrived."""
         return bool(select.select([self.connection], [], [], seconds)[0])
 
     def answer(self) -> Answer:
-        """The next answer. AssertionError when the connection ends before it."""
+        """Reads the next answer. Raises AssertionError if the connection ends before it."""
         while b"\r\n\r\n" not in self._came:
             self._read()
         head, _, self._came = self._came.partition(b"\r\n\r\n")
@@ -91,7 +91,7 @@ class Peer:
         return Answer(int(lines[0].split()[1]), headers, body)
 
     def ended(self) -> bool:
-        """Whether the server closes without another word, and without destroying what it had said."""
+        """Tells whether the server closes without sending more, and without a reset that destroys what it has sent."""
         if not self._over:
             self._read()
         return self._over and self._came == b""
@@ -103,7 +103,8 @@ class Peer:
         self._came += octets
 
     def pour(self, octets: bytes, most: int, pause: float = 0.0) -> int:
-        """Sends pieces until the server closes, or `most` octets went; how many went. Waits `pause` after each."""
+        """Sends pieces until the server closes, or `most` octets are sent, and waits `pause` after each; returns
+        the octets sent."""
         sent = 0
         while sent < most and not self._over:
             if self.answered(pause):
@@ -115,7 +116,7 @@ class Peer:
 
 @contextmanager
 def running(process: Process, settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """A process that serves; where it says that it is."""
+    """Runs a process that serves, and gives the address that it prints."""
     process.spawn(settings or {})
     try:
         yield process.await_ready()[1]
@@ -134,7 +135,7 @@ def http_port(name: str, address: str, process: Process) -> Port:
 def gateway(
     folder: Path, settings: Mapping[str, str] | None = None, *, demo: bool = True
 ) -> Iterator[tuple[Port, Port]]:
-    """A gateway without services, as `souk serve gateway` runs it, and its metrics port."""
+    """Runs a gateway without services, as `souk serve gateway` does; gives its port and its metrics port."""
     folder.mkdir(exist_ok=True)
     flag = "--demo" if demo else "--no-demo"
     metrics = free_port()
@@ -156,7 +157,7 @@ def gateway(
 
 @contextmanager
 def all_ports(folder: Path) -> Iterator[Mapping[str, Port]]:
-    """Every HTTP server that Souk has, by name."""
+    """Starts every HTTP server that Souk has; gives them by name."""
     with ExitStack() as stack:
         metrics = free_port()
         up = Process("up", ("up", "--demo", "--port", "0", "--data", str(folder / "up")), r"(http://\S+)", folder)
@@ -180,7 +181,7 @@ def _serve(folder: Path, name: str) -> Sequence[str]:
 
 
 def _connect_port(pid: int) -> Port:
-    """The one of its sockets at which a process answers HTTP/1.1."""
+    """Gives the one of a process's sockets that answers HTTP/1.1."""
     for one in psutil.Process(pid).net_connections("all"):
         if one.status == psutil.CONN_LISTEN or (one.family == socket.AF_UNIX and one.laddr):
             port = Port("connect", tuple(one.laddr) if isinstance(one.laddr, tuple) else one.laddr, pid)  # type: ignore[arg-type]
