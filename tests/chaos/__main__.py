@@ -35,7 +35,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 
@@ -66,7 +66,7 @@ def main() -> int:
             subprocess.run(("mount", "-t", "tmpfs", "-o", f"size={DISK},mode=711", "tmpfs", folder), check=True)
         try:
             kinds = [kind for kind in FAULTS if not arguments.only or kind.name in arguments.only]
-            report = run(Plan(folder, arguments.minutes * 60, arguments.seed, small, kinds), _tell)
+            report = run(Plan(folder, arguments.minutes * 60, arguments.seed, small, kinds), _print_line)
             if report.violations and arguments.keep:
                 shutil.copytree(name, arguments.keep, symlinks=True, ignore=_sockets, dirs_exist_ok=True)
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests.chaos.history import NOTHING, Answer, History, Operation
-from tests.market.api import look
+from tests.market.api import check_answer
 from tests.market.shop import Buyer, Shop
 
 ORDERS, TOP_UP = "/api/v1/orders", "/api/v1/wallet:topUp"
@@ -147,7 +147,7 @@ class Client:
             return
         took = time.monotonic() - at
         try:
-            look(response)
+            check_answer(response)
             body = response.json()
         except (AssertionError, ValueError) as error:
             self.history.wrong.append(f"{operation.kind} {operation.key}: {error}")
@@ -168,7 +168,7 @@ async def read_catalogue(http: httpx.AsyncClient, history: History, stop: asynci
         try:
             response = await http.get(f"/api/v1/products/{product}", timeout=5.0)
             status, code = response.status_code, "" if response.status_code == 200 else response.text[:200]
-            look(response)
+            check_answer(response)
         except httpx.TransportError as error:
             status, code = NOTHING, type(error).__name__
         except AssertionError as error:

@@ -31,7 +31,7 @@ PRICES = (700, 1_200, 2_500)
 LAST_ANSWER, REST = 120.0, 120.0
 """Seconds in which every client has a definite answer once all is healed, and in which nothing goes on any more."""
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,17 @@ class Plan:
     kinds: Sequence[type[Fault]] = FAULTS
 
 
-def run(plan: Plan, tell: Tell) -> Report:
+def run(plan: Plan, progress: Progress) -> Report:
     """Runs it; the report has the faults, what each cost, and every violation."""
     outside = plan.folder.parent / f"{plan.folder.name}-outside"
     clocks = outside / "clocks"
     clocks.mkdir(parents=True)
     clocks.chmod(0o755)
     bank = Bank(outside)
-    return asyncio.run(_run(plan, bank, clocks, tell))
+    return asyncio.run(_run(plan, bank, clocks, progress))
 
 
-async def _run(plan: Plan, bank: Bank, clocks: Path, tell: Tell) -> Report:
+async def _run(plan: Plan, bank: Bank, clocks: Path, progress: Progress) -> Report:
     await bank.open()
     settings = {
         "SOUK_PAYMENT_PROVIDER_URL": bank.url,
@@ -66,7 +66,7 @@ async def _run(plan: Plan, bank: Bank, clocks: Path, tell: Tell) -> Report:
     }
     try:
         async with _fleet(plan.folder, clocks.parent, settings) as system:
-            return await _strike(plan, system, bank, clocks, tell)
+            return await _strike(plan, system, bank, clocks, progress)
     finally:
         await bank.close()
 
@@ -84,20 +84,20 @@ async def _fleet(folder: Path, logs: Path, settings: dict[str, str]) -> AsyncIte
         DataLayout(data).forget_sockets()
 
 
-async def _strike(plan: Plan, system: System, bank: Bank, clocks: Path, tell: Tell) -> Report:
+async def _strike(plan: Plan, system: System, bank: Bank, clocks: Path, progress: Progress) -> Report:
     operator, shop, history = Operator(system.data), Shop("fleet", system.url, system.data), History()
     stop, chance = asyncio.Event(), random.Random(plan.seed)
     clients = await asyncio.to_thread(_clients, shop, history, chance, stop)
     target = Target(system.data, operator, system.parts[0].pid, bank, clocks, plan.small_disk)
     nemesis = Nemesis(target, random.Random(plan.seed), plan.kinds)
-    tell(f"{len(clients)} buyers are buying")
+    progress(f"{len(clients)} buyers are buying")
     async with httpx.AsyncClient(base_url=system.url, trust_env=False, limits=_LIMITS) as http:
         async with asyncio.TaskGroup() as group:
             for client in clients:
                 group.create_task(client.work(http))
             group.create_task(read_catalogue(http, history, stop, clients[0].market.products[0][0]))
             await nemesis.work(plan.seconds)
-            tell(f"{len(nemesis.injected)} faults were injected; all is healed, and must come right")
+            progress(f"{len(nemesis.injected)} faults were injected; all is healed, and must come right")
             stop.set()
         await asyncio.to_thread(operator.start_stopped)
         await asyncio.to_thread(operator.await_ready)

@@ -142,11 +142,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     bazaar = getattr(item, "funcargs", {}).get("bazaar")
     if report.failed and bazaar is not None:
-        report.sections.append(("fleet", _telling(bazaar.system.output())))
+        report.sections.append(("fleet", _without_successes(bazaar.system.output())))
     return report
 
 
-def _telling(output: str) -> str:
+def _without_successes(output: str) -> str:
     """Leaves out the log lines of requests that succeeded."""
     lines = output.splitlines()
     return "\n".join(line for line in lines if '"event":"request"' not in line)

@@ -49,7 +49,7 @@ def _await_confirmed(crowd: Crowd, back: float) -> float:
     return min(one.at for one in crowd.since(back) if one.outcome == WELL) - back
 
 
-def _tell(what: str, refused: list[Answer]) -> None:
+def _print_answers(what: str, refused: list[Answer]) -> None:
     half = statistics.median(one.took for one in refused) * 1000
     print(f"\n{what}: {len(refused)} answers while open, p50 {half:.1f} ms, p99 {p99(refused):.1f} ms")
 
@@ -64,7 +64,7 @@ def test_with_payment_stopped_buyers_hear_so_at_once_and_orders_go_on_after(baza
         told, after = crowd.since(opened), _refused(bazaar)
         bazaar.operator.souk("start", "payment")
         took = _await_confirmed(crowd, time.monotonic())
-    _tell("Payment stopped", told)
+    _print_answers("Payment stopped", told)
     print(f"confirmed again {took:.2f} s after its return")
     assert counted(told).keys() == {AWAY}
     cycles = 2 * (1 + WATCHED / OPEN_FOR)
@@ -90,7 +90,7 @@ def test_a_payment_that_fails_is_probed_by_the_permitted_number_only(bazaar: Baz
         told = crowd.since(opened)
         shed, probed, seconds = _refused(bazaar) - refused, _calls(peer) - arrived, time.monotonic() - opened
     bazaar.operator.souk("start", "payment")
-    _tell(f"Payment {manners.name}", told)
+    _print_answers(f"Payment {manners.name}", told)
     processes = len(_guards(bazaar))
     rounds = processes * (1 + seconds / OPEN_FOR)  # an open interval is that long at first, and longer after
     print(f"{probed} calls reached it in {seconds:.1f} s, {shed} were refused")

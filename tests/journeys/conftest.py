@@ -50,11 +50,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     system = getattr(item, "funcargs", {}).get("system")
     if report.failed and system is not None:
-        report.sections.append((f"system, {system.mode}", _telling(system.output())))
+        report.sections.append((f"system, {system.mode}", _without_successes(system.output())))
     return report
 
 
-def _telling(output: str) -> str:
+def _without_successes(output: str) -> str:
     """Leaves out the log lines of requests that succeeded."""
     lines = output.splitlines()
     return "\n".join(line for line in lines if '"event":"request"' not in line or '"status":50' in line)

@@ -15,20 +15,20 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
-def look(response: httpx.Response) -> None:
-    """Checks an answer; raises AssertionError if it lacks what all answers must have."""
+def check_answer(response: httpx.Response) -> None:
+    """Raises AssertionError if an answer lacks what all answers must have."""
     where = f"{response.request.method} {response.request.url.path} -> {response.status_code}"
     assert response.headers.get("x-request-id"), f"{where} has no X-Request-Id"
     assert _TRACEPARENT.fullmatch(response.headers.get("traceparent", "")), f"{where} has no good traceparent"
     assert response.status_code not in (500, 501, 502), f"{where}: {response.read().decode()}"
     if response.status_code >= 400:
         response.read()
-        _look_at_problem(response, where)
+        _check_problem(response, where)
     response.read()
     documented.check(response)
 
 
-def _look_at_problem(response: httpx.Response, where: str) -> None:
+def _check_problem(response: httpx.Response, where: str) -> None:
     assert response.headers["content-type"] == PROBLEM, where
     document = response.json()
     assert {"type", "title", "status", "detail", "code", "requestId"} <= document.keys(), f"{where}: {document}"
@@ -49,7 +49,7 @@ class Api(httpx.Client):
 
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        super().__init__(base_url=url, headers=headers, timeout=PATIENCE, event_hooks={"response": [look]})
+        super().__init__(base_url=url, headers=headers, timeout=PATIENCE, event_hooks={"response": [check_answer]})
         self.token = token
 
     def ok(self, method: str, path: str, status: int = 200, **arguments: Any) -> Any:

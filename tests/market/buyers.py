@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from tests.market.api import look, wish
+from tests.market.api import check_answer, wish
 from tests.market.shop import Buyer
 
 ORDERS = "/api/v1/orders"
@@ -186,7 +186,7 @@ class Crowd:
             return Answer(body["idempotencyKey"], at, time.monotonic() - at, NOTHING, name, detail=detail)
         took = time.monotonic() - at
         try:
-            look(response)
+            check_answer(response)
         except AssertionError as error:
             self.wrong.append(str(error))
         told = response.json()

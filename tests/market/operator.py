@@ -102,14 +102,14 @@ class Operator:
     def calm(self) -> None:
         """Closes every breaker that an earlier test has opened."""
 
-        async def tell() -> None:
+        async def close_breakers() -> None:
             async with operating(self.data) as fleet:
                 found = await fleet.ListBreakers(fleet_pb2.ListBreakersRequest(), timeout=LIMIT)
                 for callee in {one.callee for one in found.breakers if breakers.state(one) != "closed"}:
                     request = fleet_pb2.SetBreakerRequest(callee=callee, mode=fleet_pb2.BREAKER_MODE_CLOSED)
                     await fleet.SetBreaker(request, timeout=LIMIT)
 
-        asyncio.run(tell())
+        asyncio.run(close_breakers())
 
     def await_ready(self, limit: float = LIMIT) -> None:
         """Waits until every process takes calls."""
@@ -132,10 +132,10 @@ class Operator:
         return f"unix:{DataLayout(self.data).registry}"
 
 
-def _slowly(look: Callable[[], bool]) -> Callable[[], bool]:
+def _slowly(check: Callable[[], bool]) -> Callable[[], bool]:
     """Makes a condition that is checked only from time to time, because each check asks every process of a fleet."""
 
-    def looked() -> bool:
-        return look() or time.sleep(EVERY) is not None
+    def checked() -> bool:
+        return check() or time.sleep(EVERY) is not None
 
-    return looked
+    return checked

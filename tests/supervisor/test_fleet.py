@@ -57,7 +57,7 @@ class Watched:
     def add(self, name: str, kind: str = SERVICE, replicas: int = 1, words: tuple[str, ...] = WELL) -> ReplicaSet:
         log = lambda one: self.folder / f"{one}.log"  # noqa: E731 - it is a parameter
         limits: dict[str, Any] = {"turns": self.turns, "longest_start": self.longest_start}
-        context = SupervisorContext(self.clock, self.record, log, self._tell, self._hear, **limits)
+        context = SupervisorContext(self.clock, self.record, log, self._on_state, self._on_lines, **limits)
 
         async def command() -> Command:
             return Command(words, os.environ)
@@ -70,11 +70,11 @@ class Watched:
         replica_set.begin()
         return replica_set
 
-    def _tell(self, view: ProcessView) -> None:
+    def _on_state(self, view: ProcessView) -> None:
         self.told.append((view.instance, view.state))
         self.fleet.notify()
 
-    def _hear(self, instance: str, lines: list[bytes]) -> None:
+    def _on_lines(self, instance: str, lines: list[bytes]) -> None:
         self.said.extend(lines)
 
     @property
