@@ -28,7 +28,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetData]:
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
-    """What a fleet that is stopped leaves."""
+    """A fleet's data directory as a stopped supervisor leaves it."""
     layout = DataLayout(tmp_path)
     layout.processes.parent.mkdir()
     layout.processes.write_text("{}")

@@ -80,7 +80,7 @@ def test_a_log_that_is_turned_over(path: Path) -> None:
 
 
 class WrittenMeanwhile(type(Path())):  # type: ignore[misc]
-    """A path of which the file is written to and rotated at the moment at which somebody looks at it."""
+    """A path whose file grows and is rotated at the moment at which it is opened."""
 
     journal: Journal | None = None
 

@@ -48,7 +48,7 @@ def mode(path: Path) -> int:
 
 @pytest.fixture
 def crossroads() -> Iterator[Path]:
-    """A folder through which every user may pass, as pytest's own are not."""
+    """A folder that every user may pass through, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="souk-test-"))
     folder.chmod(0o755)
     yield folder
@@ -71,7 +71,8 @@ except PermissionError:
 
 
 async def as_somebody_else(data: Path, control: str) -> tuple[int, list[str]]:
-    """Tries to open a socket, and to see the system on `data`; gives the exit status and what was said."""
+    """Runs as another user: tries to open a socket and to inspect the system on `data`; gives the exit status and
+    the output."""
     uid = str(pwd.getpwnam(OTHER).pw_uid)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", AS_SOMEBODY_ELSE, control, str(data), uid), stderr=asyncio.subprocess.PIPE

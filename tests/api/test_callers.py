@@ -43,7 +43,7 @@ def test_every_caller_that_is_named_is_a_service_of_the_system() -> None:
 
 
 class Handler:
-    """Answers every method of a contract with nothing."""
+    """Answers every method of a contract with an empty message."""
 
     def __init__(self, methods: list[Method]) -> None:
         for method in methods:
@@ -57,7 +57,7 @@ class Handler:
 
 
 async def outcome(method: Method, service: str, subject: str, **fields: str) -> grpc.StatusCode:
-    """How a call ends that is made by `service` on behalf of `subject`."""
+    """Makes a call as `service` on behalf of `subject`, and gives its status."""
     contract = next(one for one in CONTRACTS if f"/{one.full_name}/" in method.full_name)
     own = [each for each in contract_of(contract).methods.values() if each.unary]
     dispatcher = Dispatcher(CallerTokens(KEY, "callee", SystemClock()))
@@ -96,7 +96,7 @@ async def test_a_call_is_about_its_caller_unless_the_service_may_act_for_others(
 
 
 def filled(method: Method, user: str) -> dict:
-    """What a request needs to be looked at, with this user."""
+    """Gives the fields that a request needs to pass the checks of its form, with this user as its subject."""
     needed = {"key": "k", "order_id": "ORD-1", "amount": 1, "currency": "EUR", "payment_method": "wallet"}
     return {name: value for name, value in needed.items() if name in method.input.DESCRIPTOR.fields_by_name} | {
         "user_id": user

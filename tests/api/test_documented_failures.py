@@ -21,7 +21,7 @@ ROUTED = [
 
 
 def failures(method: Method) -> list[CallFailed]:
-    """Each code, sent or not, and each reason of the contract."""
+    """Gives a failure for each gRPC status, sent or not, and for each reason of the contract."""
     plain = [
         CallFailed(code, details="no text of its own leaves", outcome=outcome)
         for code in grpc.StatusCode

@@ -83,14 +83,14 @@ MOSTLY = st.sampled_from([True, True, True, False])
 
 @dataclass
 class Visit:
-    """Who asks, and what is really there."""
+    """A client and the ids of what exists."""
 
     shop: Shop
     buyer: Buyer
     there: dict[str, list[str]] = field(default_factory=dict)
 
     def lifelike(self, case: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
-        """Puts names of real things into a generated request."""
+        """Puts ids of existing things into a generated request."""
         for name, value in (case.path_parameters or {}).items():
             known = self.there.get(case.path.split("/")[3].partition(":")[0], [value])
             case.path_parameters[name] = draw(st.sampled_from([value, *known]))
@@ -106,7 +106,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
-    """A system of its own, in which nothing is dear to anybody; at the end its books must be right."""
+    """Starts a system for this module alone; at the end its data must be consistent."""
     proxies = {"SOUK_TRUSTED_PROXIES": "127.0.0.1"}
     with embedded(tmp_path_factory.mktemp("api"), settings=proxies) as system:
         shop = Shop(system.mode, system.url, system.data)
@@ -174,7 +174,8 @@ def _ask(visit: Visit, name: str, mode: GenerationMode, examples: int, token: Ca
 
 
 def require_acceptance(status: int, document: Any) -> None:
-    """Raises AssertionError when what the schema allows is called a bad request, and no rule beyond it says why."""
+    """Raises AssertionError if a request that the schema allows is refused with 400, and no further rule explains
+    it."""
     if status != 400:
         return
     for error in document["errors"]:

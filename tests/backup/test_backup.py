@@ -47,7 +47,7 @@ def souk(*words: object, **settings: str) -> "subprocess.CompletedProcess[str]":
 
 
 def refused(*words: object) -> str:
-    """What a command said, in one line after its progress, when it refused."""
+    """Runs a command that must refuse; gives its message, one line after its progress."""
     done = souk(*words)
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
@@ -74,7 +74,7 @@ def backed_up_at_work(started: Started, folder: Path, backup: Path, **settings: 
 
 
 def restored_and_sound(started: Started, folder: Path, server: str | None = None) -> None:
-    """Starts what was restored, lets everything come to rest, and looks for what is wrong."""
+    """Starts a restored system, waits until nothing is under way, and checks its data."""
     with started(folder) as system:
         books = Books(system.data, server=server)
         await_rest(books)
@@ -227,7 +227,7 @@ def fleet_without_mail(folder: Path) -> Iterator[System]:
 
 @pytest.fixture
 def given(postgres_server: TemporaryPostgres) -> Iterator[tuple[TemporaryPostgres, str]]:  # noqa: F811
-    """A server with an empty database for each service, and their URL."""
+    """A server with an empty database for each service, and the template of their URLs."""
     empty_databases(postgres_server)
     yield postgres_server, postgres_server.service_url("{service}", PASSWORD)
     asyncio.run(on_each(postgres_server.drop_service_database))
@@ -273,7 +273,7 @@ def test_databases_on_a_given_server(given: tuple[TemporaryPostgres, str], tmp_p
 
 @contextmanager
 def running_fleet(folder: Path, arguments: Sequence[str] = ()) -> Iterator[System]:
-    """A fleet on a data directory that is there."""
+    """Runs a fleet on a data directory that exists."""
     logs = folder / "logs"
     logs.mkdir()
     up = fleet_process(folder / "data", logs, r"is ready on (?P<url>http://\S+)", *arguments)

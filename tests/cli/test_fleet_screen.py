@@ -120,7 +120,7 @@ async def test_what_the_supervisor_logs_stands_above_the_table_and_does_not_tear
 
 @contextmanager
 def on_a_terminal(*arguments: str) -> Iterator[tuple[int, int]]:
-    """A process in a session of its own with a terminal: its id, and the other end of the terminal."""
+    """Starts a process on a pseudo terminal; gives its pid and the other end of the terminal."""
     pid, terminal = pty.fork()
     if not pid:
         os.execv(sys.executable, [sys.executable, "-m", "souk.cli", *arguments])
@@ -141,7 +141,7 @@ def read(terminal: int, seen: bytearray) -> bytes:
 
 
 def status_of(pid: int, terminal: int, limit: float) -> int:
-    """How it ended; whoever does not read what a terminal shows keeps its programs from ending."""
+    """Waits for the exit status; reads the terminal meanwhile, because a full one keeps the program from ending."""
     end = time.monotonic() + limit
     while time.monotonic() < end:
         read(terminal, bytearray())

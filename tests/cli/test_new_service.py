@@ -22,7 +22,7 @@ NAME = "greeting"
 
 
 def copied(into: Path) -> Path:
-    """A copy of the checkout, without what the copy of a clone would not have."""
+    """Copies the files of the checkout that a clone would have."""
     ignored = shutil.ignore_patterns("__pycache__", "node_modules", ".*_cache", "*.egg-info")
     for entry in COPIED:
         if (ROOT / entry).is_dir():
@@ -35,7 +35,7 @@ def copied(into: Path) -> Path:
 
 
 def paths(*folders: Path) -> Mapping[str, str]:
-    """With which Python finds the copy before the checkout."""
+    """Makes an environment in which Python finds the copy before the checkout."""
     return {"PYTHONPATH": os.pathsep.join(str(folder) for folder in folders)}
 
 

@@ -23,7 +23,7 @@ SERVICES = [service.name for service in entry_points.app(None).services if servi
 
 @pytest.fixture
 async def server(postgres_server: TemporaryPostgres) -> AsyncIterator[TemporaryPostgres]:  # noqa: F811
-    """With a database and a role for each service."""
+    """A PostgreSQL server with a database and a role for each service."""
     for name in SERVICES:
         await postgres_server.create_service_database(name, PASSWORD)
     yield postgres_server

@@ -39,7 +39,7 @@ def dispatcher() -> Dispatcher:
 
 @pytest.fixture(scope="module")
 def addresses() -> Iterator[tuple[str, str]]:
-    """Where a process of its own is called by gRPC, and where over Connect."""
+    """The addresses of another process, for gRPC and for Connect."""
     command = [sys.executable, "-m", "souk.testing.rpc.probe"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -41,7 +41,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 class BankSender:
-    """A charge at the sandbox bank."""
+    """Sends a charge to the sandbox bank."""
 
     def __init__(self, url: str, key: Path, relay: CuttingRelay) -> None:
         self.relay = relay
@@ -84,7 +84,7 @@ class TestBank(SendingSuite):
 
 
 class BookingProbe(Probe):
-    """Books whatever it is asked."""
+    """Records every request."""
 
     relay: CuttingRelay
 
@@ -95,7 +95,7 @@ class BookingProbe(Probe):
 
 
 class CallSender:
-    """A call of the probe."""
+    """Sends a call to the probe."""
 
     def __init__(self, transport: Transport, relay: CuttingRelay) -> None:
         self.relay = relay
@@ -146,7 +146,7 @@ class TestGrpc(SendingSuite):
 
 
 class RegistrySender:
-    """A call of a registry's HTTP API."""
+    """Sends a request to a registry's HTTP API."""
 
     def __init__(self, relay: CuttingRelay) -> None:
         self.relay = relay

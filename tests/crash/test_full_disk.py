@@ -26,7 +26,7 @@ PATIENCE = 30.0
 
 @contextmanager
 def small_disk(place: Path, size: int = SIZE) -> Iterator[Path]:
-    """A file system of so many octets at `place`; skips the test where none may be mounted."""
+    """Mounts a file system of so many octets at `place`; skips the test where that is not allowed."""
     place.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(place)],
@@ -43,7 +43,7 @@ def small_disk(place: Path, size: int = SIZE) -> Iterator[Path]:
 
 
 def again_as_root(test: str) -> None:
-    """Runs a test of this file in a user and mount namespace of its own, where it may mount."""
+    """Runs a test of this file in a user and mount namespace of its own, in which it may mount."""
     inner = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "full", f"{__file__}::{test}")
     done = subprocess.run(["unshare", "-Urm", *inner], capture_output=True, text=True, check=False)
     if done.returncode and "unshare" in done.stderr:
@@ -52,7 +52,7 @@ def again_as_root(test: str) -> None:
 
 
 def fill(disk: Path) -> Path:
-    """Takes all but a little of what is free."""
+    """Fills all but a little of the free space."""
     ballast = disk / "ballast"
     room = os.statvfs(disk)
     with ballast.open("wb") as file:
@@ -61,24 +61,25 @@ def fill(disk: Path) -> Path:
 
 
 class Buyer:
-    """Orders one thing after the other; `said` is what was last answered, by key."""
+    """Places one order after the other; `said` has the last answer for each key."""
 
     def __init__(self, system: System) -> None:
         self.said: dict[str, tuple[int, str]] = {}
         self.be_served_by(system)
 
     def be_served_by(self, system: System) -> None:
-        """Logs in, while there is room for a session."""
+        """Logs in to a system, while there is space for a session."""
         self._api = log_in(system.url, "demo@souk.test", "demo-password")
 
     def order(self, key: str) -> int:
-        """The status of the answer; every 500 is an error already, and every 503 has a code and a Retry-After."""
+        """Places an order and gives the status. Raises AssertionError for a 500, and for a 503 without a code or
+        Retry-After."""
         answer = self._api.post(ORDERS, json=wish(("P-101", 1, 1_200), key=key))
         self.said[key] = answer.status_code, answer.json().get("id", "")
         return answer.status_code
 
     def order_until_refused(self) -> None:
-        """Orders until nothing goes any more."""
+        """Places orders until none is accepted any more."""
         refused = 0
         for number in range(MOST):
             refused = refused + 1 if self.order(f"key-{number}") == 503 else 0
@@ -87,16 +88,16 @@ class Buyer:
         raise AssertionError(f"the disk is still not full: {self.said}")
 
     def answered(self, status: int) -> dict[str, str]:
-        """The orders by the keys that were answered so."""
+        """Gives the orders by the keys whose last answer was this."""
         return {key: order_id for key, (said, order_id) in self.said.items() if said == status}
 
     def close(self) -> None:
-        """Goes away."""
+        """Closes the connection."""
         self._api.close()
 
 
 def require_clear(text: str) -> None:
-    """What an operator is told: that the disk is full, and no stack trace."""
+    """Raises AssertionError unless the log reports a full disk, without a stack trace."""
     assert "the disk is full" in text, text
     assert "Traceback" not in text, text
 
@@ -133,7 +134,7 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path, request: pytest.F
 
 
 def _starts_or_says_why(system: System) -> None:
-    """On a disk that is still full it comes up, or ends with one line."""
+    """Starts the system on a disk that is still full: it must get ready, or end with one line."""
     part = system.parts[0]
     try:
         system.start()

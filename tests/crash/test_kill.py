@@ -25,7 +25,7 @@ REST = 60.0
 
 @dataclass
 class Wishes:
-    """What the clients asked for, by key, and what they were told; a key without an answer is asked again."""
+    """The requests of the clients by key, and the answers; a key without an answer is asked again."""
 
     methods: list[str]
     chance: random.Random
@@ -35,11 +35,11 @@ class Wishes:
 
     @property
     def failing(self) -> str:
-        """The card to which there is never a definite answer."""
+        """The card for which there is never a definite answer."""
         return self.methods[2 + CARDS.index("tok_error")]
 
     def new(self, client: int) -> dict[str, Any]:
-        """Something else to order."""
+        """Makes another order."""
         key = f"{client}-{len(self.bodies)}"
         product = f"P-{self.chance.randrange(102, 106)}"
         self.bodies[key] = wish((product, 1, self.prices[product]), method=self.chance.choice(self.methods), key=key)
@@ -48,7 +48,7 @@ class Wishes:
     prices: dict[str, int] = field(default_factory=dict)
 
     def ask(self, api: Api, body: dict[str, Any]) -> bool:
-        """Asks once; remembers a definite answer, and sometimes changes its mind about the order."""
+        """Sends a request once; records a definite answer, and sometimes cancels the order."""
         key = body["idempotencyKey"]
         answer = api.post(ORDERS, json=body)
         if answer.status_code in (202, 503):
@@ -78,7 +78,7 @@ def _prepared(system: System, chance: random.Random) -> Wishes:
 
 
 def _load(system: System, wishes: Wishes, seconds: float, kill: tuple[str, ...]) -> None:
-    """Clients at work for a while; then the system, or a part of it, is gone at once."""
+    """Lets clients work for a while, and then kills the system or a part of it."""
     gone = Event()
 
     def work(client: int, token: str) -> None:
@@ -102,7 +102,7 @@ def _load(system: System, wishes: Wishes, seconds: float, kill: tuple[str, ...])
 
 
 def _ask_again(system: System, wishes: Wishes) -> None:
-    """Whoever has no answer asks again with the same key, and gets one; whoever has, gets the same."""
+    """Repeats every request: one without an answer must get one, every other the same answer again."""
     with log_in(system.url, "demo@souk.test", "demo-password") as demo, ThreadPoolExecutor(CLIENTS) as pool:
 
         def again(body: dict[str, Any]) -> None:

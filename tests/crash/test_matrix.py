@@ -113,17 +113,15 @@ ALL = [f"{scenario}:{point}" for scenario, points in STRUCK.items() for point in
 
 
 class Client:
-    """Somebody who wants one order, and asks for it until it is answered.
-
-    `topped_up` is what was said to have come into the wallet.
-    """
+    """A client that repeats one order until it is answered. `topped_up` is the amount that the wallet has received,
+    by the answers."""
 
     def __init__(self, scenario: Scenario, method: str) -> None:
         self._scenario, self.topped_up = scenario, 0
         self._body = wish(("P-101", 2, 1_200), method=method, key=KEY)
 
     def drive(self, life: Life) -> bool:
-        """Goes on until all is answered; false when the system dies under it."""
+        """Goes on until everything is answered; returns False if the system dies meanwhile."""
         try:
             with log_in(life.url, "demo@souk.test", "demo-password") as api:
                 return self._drive(api, life)
@@ -174,12 +172,12 @@ def _says_later(response: httpx.Response, scenario: Scenario) -> bool:
 
 
 def whole() -> None:
-    """Takes nothing out of the system."""
+    """Leaves the system as it is."""
 
 
 @dataclass
 class Case:
-    """One order, in as many lives as it takes."""
+    """One order, over as many lives of the system as it takes."""
 
     born: Nursery
     scenario: Scenario
@@ -190,7 +188,7 @@ class Case:
 
     @contextmanager
     def life(self, faults: Mapping[str, int] | None = None) -> Iterator[Life]:
-        """The next life."""
+        """Runs the next life of the system inside the block."""
         services: dict[str, Any] = dict(self.scenario.first_life) if not self.later else {}
         with self.born.life(
             self.data, faults=faults, later=self.later, services=services, prelude=self.prelude
@@ -199,7 +197,7 @@ class Case:
         self.later += LATER
 
     def die(self, faults: Mapping[str, int]) -> bool:
-        """A life that is to die; whether it did."""
+        """Runs a life that is to die at a fault point; tells whether it did."""
         with self.life(faults) as life:
             if life.status is None and self.client.drive(life) and not _dies_soon(life, self.data):
                 return False
@@ -207,7 +205,7 @@ class Case:
         return True
 
     def live(self) -> None:
-        """A life in which nothing happens but what is left to do; then all must be right."""
+        """Runs a life that only finishes what is under way; then everything must be consistent."""
         with self.life() as life:
             assert self.client.drive(life), life.output()
             books = Books(self.data)
@@ -222,7 +220,7 @@ class Case:
 
 
 def _dies_soon(life: Life, data: Path) -> bool:
-    """Whether it dies after it has answered, before it comes to rest."""
+    """Waits for the system's death after its answer, while work is still under way; tells whether it died."""
     books, end = Books(data), time.monotonic() + PATIENCE
     while life.status is None and time.monotonic() < end:
         if not books.unrest():
@@ -235,7 +233,7 @@ def _dies_soon(life: Life, data: Path) -> bool:
 
 @pytest.fixture
 def start(born: Nursery, template: Template, copied: Callable[[str], Path]) -> Callable[[str], Case]:
-    """A case for the scenario of a name."""
+    """Makes the case of a scenario, by its name."""
 
     def start(name: str) -> Case:
         scenario = SCENARIOS[name]

@@ -25,7 +25,7 @@ ONE, TWO = Instance("order", "order-1", "127.0.0.1:1"), Instance("order", "order
 
 
 class Scripted:
-    """A registry that tells what a test says."""
+    """A registry that publishes the changes that a test gives it."""
 
     def __init__(self) -> None:
         self.away = ""

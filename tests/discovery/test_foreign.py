@@ -41,7 +41,7 @@ JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\
 
 @asynccontextmanager
 async def answering(answer: bytes | None) -> AsyncIterator[str]:
-    """A server that answers whatever it is asked, and hangs up; or that says nothing at all."""
+    """A server that answers every request in the same way and closes the connection, or never answers."""
     over = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -20,14 +20,14 @@ PATIENCE = 300.0
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a marketplace serves the page."""
+    """The URL of a marketplace's page."""
     with embedded(tmp_path_factory.mktemp("market")) as system:
         yield system.url
 
 
 @pytest.fixture(scope="module")
 def found(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a person meets who uses it."""
+    """What the browser's test of the page reports."""
     browser, packages = engine_path("chromium"), packages_of(TOOLS)
     folder = tmp_path_factory.mktemp("browser")
     (folder / "node_modules").symlink_to(packages)

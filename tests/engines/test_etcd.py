@@ -48,7 +48,7 @@ def key(service: str, name: str) -> str:
 
 @asynccontextmanager
 async def authenticating(harness: EngineHarness) -> AsyncIterator[str]:
-    """etcd with users; gives the URL for one who may everything."""
+    """Starts etcd with users; gives the URL of one who may do everything."""
     await call(harness, "auth/user/add", name="root", password="a/b")
     await call(harness, "auth/role/add", name="root")
     await call(harness, "auth/user/grant", user="root", role="root")

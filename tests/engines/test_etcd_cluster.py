@@ -40,7 +40,7 @@ def service() -> str:
 
 
 def hang(member: EngineProcess, signalled: int) -> None:
-    """Stops a member, or lets it go on."""
+    """Pauses a member, or lets it continue."""
     assert member._process is not None
     os.kill(member._process.pid, signalled)
 

@@ -48,7 +48,7 @@ class TestEureka(RegistrySuite, ClaimSuite):
                 await asyncio.sleep(0.05)
 
     async def register_as_others_do(self, harness: EngineHarness, service: str) -> Instance:
-        """As Spring's client does: an HTTP port, and that of gRPC in the metadata."""
+        """Registers an instance as Spring's client does: with an HTTP port, and gRPC's in the metadata."""
         said = {
             "instanceId": f"host:{service}:8080",
             "app": service.upper(),

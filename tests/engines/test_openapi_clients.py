@@ -34,7 +34,7 @@ def document() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the document and the checks are."""
+    """The folder with the document and the checks."""
     folder = tmp_path_factory.mktemp("clients")
     (folder / "openapi.json").write_text(json.dumps(document))
     for name in ("check.ts", "check.py"):
@@ -44,7 +44,7 @@ def folder(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def node(folder: Path) -> Path:
-    """The programs that npm brought."""
+    """The folder of the programs that npm installs."""
     (folder / "node_modules").symlink_to(packages_of(TOOLS))
     return folder / "node_modules" / ".bin"
 
@@ -62,7 +62,7 @@ def test_a_client_in_typescript_compiles_and_knows_a_conflict_s_fields(folder: P
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the generator."""
+    """A virtual environment with the generator."""
     environment = tmp_path_factory.mktemp("python") / "venv"
     do(environment.parent, sys.executable, "-m", "venv", environment)
     try:

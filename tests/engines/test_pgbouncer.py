@@ -39,7 +39,7 @@ async def pooler(
     postgres_url: str,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Pooler]:
-    """Starts one; gives the URL of the test's database behind it."""
+    """Starts a PgBouncer; gives the URL of the test's database behind it."""
     program, started = postgres_server.socket_directory.parent / "pgbouncer", []
     shutil.copy(engine_path("pgbouncer"), program)  # PostgreSQL's user may not enter where it lies
     program.chmod(0o755)

@@ -38,7 +38,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 @asynccontextmanager
 async def who_asks(url: str, service: str) -> AsyncIterator[tuple[Registry, Watcher]]:
-    """A client of an URL, and what it sees of a service."""
+    """Opens a client at a URL; gives it, and what it learns of a service."""
     registry = await open_registry(url, SystemClock())
     try:
         async with watching(registry, service) as watcher:
@@ -48,7 +48,7 @@ async def who_asks(url: str, service: str) -> AsyncIterator[tuple[Registry, Watc
 
 
 async def says(url: str, service: str, *words: str) -> None:
-    """A client of that URL learns nothing, and says why in a line, without what must not be shown."""
+    """Checks that a client of that URL learns nothing, and reports why in one line without secrets."""
     async with who_asks(url, service) as (registry, watcher):
         await registry.register(order(service, 9))
         await eventually(lambda: all(word in registry.away for word in words))
@@ -58,13 +58,13 @@ async def says(url: str, service: str, *words: str) -> None:
 
 
 class Suite(WatchSuite, LeaseSuite):
-    """What every registry guarantees."""
+    """The tests of what every registry guarantees."""
 
 
 class TestConsul(Suite):
     @pytest.fixture
     async def harness(self, consul: Secured) -> Secured:
-        """With a token that may do no more than the documentation says that it needs."""
+        """A registry whose token has only the rights that the documentation asks for."""
         await consul.start()
         await consul.let_in()
         return consul

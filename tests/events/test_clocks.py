@@ -37,7 +37,7 @@ PATIENCE = 10.0
 
 
 class Kept:
-    """A sender that delivers at once, and remembers what."""
+    """A sender that delivers at once, and records the events."""
 
     def __init__(self) -> None:
         self.taken: list[Event] = []
@@ -48,7 +48,7 @@ class Kept:
 
 
 class Cut:
-    """A database from which a process is cut off once it is dead, so that it can give nothing back."""
+    """A database from which a dead process is cut off, so that it cannot release its leases."""
 
     def __init__(self, database: Database) -> None:
         self._database, self.dead = database, False
@@ -78,18 +78,18 @@ async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
 
 
 def lasting(seconds: float) -> RelaySettings:
-    """Settings with leases of so many seconds."""
+    """Makes settings with leases of so many seconds."""
     return RelaySettings(delivery=QUICK.delivery, poll=QUICK.poll, linger=0.0, lease=seconds)
 
 
 async def shares(world: World) -> dict[str, int]:
-    """How many partitions each relay has."""
+    """Gives the number of partitions that each relay holds."""
     rows = await world.rows("SELECT owner, COUNT(*) AS n FROM souk_outbox_lease GROUP BY owner")
     return {row["owner"]: row["n"] for row in rows}
 
 
 async def epoch(world: World) -> int:
-    """How often the partition of FIRST was taken."""
+    """Gives how often the partition of FIRST was taken."""
     (row,) = await world.rows("SELECT epoch FROM souk_outbox_lease WHERE partition = 0")
     return int(row["epoch"])
 

@@ -92,7 +92,7 @@ def read(letter: bytes) -> EmailMessage:
 
 
 def written_here(id_: str, message: Message, contact: Contact) -> bytes:
-    """The letter that the service in Python writes."""
+    """Makes the mail as the service in Python writes it."""
     rendered = render_message(RenderMessage(type_of(message), message.SerializeToString(), contact.name))
     return email_of(Letter(id_, contact, rendered, TIME.ToMicroseconds()), id_)
 

@@ -24,14 +24,14 @@ WRITTEN = "a letter is written"
 
 @dataclass
 class Market:
-    """The fleet, whoever operates it, and the letters."""
+    """The fleet, its operator, and the mails."""
 
     system: System
     operator: Operator
     mailbox: Mailbox
 
     def buy(self, key: str) -> tuple[str, str]:
-        """An order of the demo user's: its id, and the trace of its request."""
+        """Places an order of the demo user's; gives its id, and the trace of its request."""
         with log_in(self.system.url, "demo@souk.test", "demo-password") as buyer:
             answer = buyer.post("/api/v1/orders", json=wish(("P-101", 1, 1_200), key=key))
         assert answer.status_code == 201, answer.text

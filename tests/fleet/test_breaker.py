@@ -24,7 +24,7 @@ LATE = 15.0
 
 
 def _guards(bazaar: Bazaar) -> list[dict[str, object]]:
-    """Order's breakers around the method of Payment that each order asks first, one a process."""
+    """Gives Order's breakers, one for each process, around the method of Payment that an order calls first."""
     mine = [one for one in bazaar.operator.breakers("payment") if one["caller"] == "order"]
     return [one for one in mine if one["method"] == "ResolveMethod"]
 
@@ -44,7 +44,7 @@ def _refused(bazaar: Bazaar) -> int:
 
 
 def _await_confirmed(crowd: Crowd, back: float) -> float:
-    """Seconds from its return to the first order that was asked for after it, and is confirmed."""
+    """Gives the seconds from Payment's return to the first confirmation of an order that was placed after it."""
     until(lambda: any(one.outcome == WELL for one in crowd.since(back)), 60, "orders are confirmed again")
     return min(one.at for one in crowd.since(back) if one.outcome == WELL) - back
 
@@ -103,7 +103,7 @@ def test_a_payment_that_fails_is_probed_by_the_permitted_number_only(bazaar: Baz
 
 
 def _calls(peer: Peer) -> int:
-    """The calls of Order that reached it; events come from anybody."""
+    """Gives the calls of Order that arrived; events may come from any service."""
     return sum("/shop.payment." in path for path in peer.arrivals)
 
 

@@ -43,7 +43,7 @@ def _kill_valkey(bazaar: Bazaar) -> None:
 
 
 def _under_load(bazaar: Bazaar, name: str, happens: Callable[[Bazaar], None]) -> Crowd:
-    """What a crowd met that does not give up, of which something happens in the midst."""
+    """Gives the answers of a crowd that insists, while something happens to the system."""
     with Crowd(bazaar.shop.url, bazaar.wishes(name), per_second=RATE) as crowd:
         time.sleep(1.0)
         happens(bazaar)

@@ -40,7 +40,7 @@ def _all_confirmed(bazaar: Bazaar, crowd: Crowd) -> None:
 
 
 def _victims(bazaar: Bazaar, chance: random.Random) -> Iterator[str]:
-    """Processes, in rounds of one of each part."""
+    """Gives processes to kill, in rounds of one of each service."""
     parts: dict[str, list[str]] = {}
     for one in bazaar.operator.ps():
         if one["kind"] in ("service", "gateway"):
@@ -69,7 +69,7 @@ def test_orders_that_are_half_done_when_their_process_dies_are_ended_by_another(
 
 
 def _runs(bazaar: Bazaar, such: str) -> int:
-    """How many sagas of orders there are of which something is true."""
+    """Counts the runs of Order's sagas that satisfy a condition."""
     (row,) = Books(bazaar.system.data).rows("order", f"SELECT count(*) AS n FROM souk_saga_run WHERE {such}")
     return int(row["n"])
 

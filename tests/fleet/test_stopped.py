@@ -70,7 +70,7 @@ def test_what_dies_at_every_start_is_seen_by_its_operator(bazaar: Bazaar) -> Non
 
 
 def _watch(bazaar: Bazaar, name: str, deaths: int) -> dict[int, float]:
-    """Looks until it has died so often; for how long it was seen waiting after each death, in seconds."""
+    """Watches a process until it has died so often; gives the seconds of back-off after each death."""
     first: dict[int, float] = {}
     last: dict[int, float] = {}
 

@@ -30,7 +30,7 @@ async def port(world: Any) -> AsyncIterator[int]:
 
 
 class Connection:
-    """One connection, spoken to in octets."""
+    """A connection that sends and reads octets."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer

@@ -36,7 +36,7 @@ def signed(world: Any, payload: bytes, header: dict[str, Any] | None = None) -> 
 
 
 def claims(world: Any, **other: str) -> bytes:
-    """Good claims, but for some that are given as JSON."""
+    """Makes valid claims, changed by those that are given as JSON."""
     now = world.clock.now() // MICROSECONDS
     good = {"iss": '"https://issuer.test"', "aud": '"souk"', "sub": '"U-1"', "exp": str(now + 900), "roles": "[]"}
     return ("{" + ",".join(f'"{name}":{text}' for name, text in (good | other).items()) + "}").encode()

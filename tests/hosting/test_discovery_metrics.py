@@ -19,7 +19,7 @@ STRANGER = Instance("inventory", "inventory-9", "127.0.0.1:9")
 
 
 async def shows(process: str, line: str) -> None:
-    """Returns once a process's /metrics has the line."""
+    """Waits until a process's /metrics has the line."""
     async with httpx.AsyncClient(base_url=process, trust_env=False) as client, asyncio.timeout(PATIENCE):
         while line not in (await client.get("/metrics")).text.splitlines():
             await asyncio.sleep(0.05)

@@ -16,7 +16,7 @@ LIMITS = f"[order.bulkhead]\nrunning = {RUNNING}\nuser_running = {OF_ONE_USER}\n
 
 
 class Slow(grpc.GenericRpcHandler):
-    """An Order that answers a list only once it is released, and everything else at once."""
+    """An Order service that answers a list only once a test releases it, and everything else at once."""
 
     def __init__(self) -> None:
         self.released = asyncio.Event()

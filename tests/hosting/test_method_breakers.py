@@ -16,7 +16,7 @@ ENOUGH = 30
 
 
 class HalfSick(grpc.GenericRpcHandler):
-    """An Order that lists orders, and can place none."""
+    """An Order service that can list orders, and fails to place them."""
 
     def service(self, call: grpc.HandlerCallDetails) -> Any:
         async def answer(request: bytes, context: Any) -> bytes:

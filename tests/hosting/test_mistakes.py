@@ -62,7 +62,7 @@ class Greeter:
 
 
 class Users:
-    """Every method of User's contract."""
+    """Answers every method of User's contract."""
 
     def __getattr__(self, name: str) -> Any:
         return Greeter().Greet
@@ -93,7 +93,7 @@ def app(*services: Service) -> App:
 
 
 async def refusal(tmp_path: Path, *services: Service, settings: Mapping[str, Any] | None = None) -> str:
-    """The line in which a system of these services refuses to start."""
+    """Starts a system of these services, which must refuse; gives the line."""
     with pytest.raises(ConfigurationError) as refused:
         async with monolith(
             app(*services), read({}, {"data": tmp_path / "data", "port": 0, **(settings or {})}), SystemClock()

@@ -46,7 +46,7 @@ def charges(buyer: Api, order_id: str) -> int:
 
 
 async def entering(server: TemporaryPostgres, role: str, database: str) -> str:
-    """How a role's try to enter a database ends."""
+    """Tries to connect to a database as a role; gives the result."""
     url = server.service_url(role, PASSWORD).replace(f"/{role}?", f"/{database}?")
     try:
         await (await asyncpg.connect(url)).close()

@@ -28,7 +28,7 @@ from souk.testing.system import free_port
 
 
 class Stranger(grpc.GenericRpcHandler):
-    """Answers nothing, and keeps what comes along."""
+    """A server that answers nothing, and records what it receives."""
 
     def __init__(self) -> None:
         self.caught: asyncio.Future[str] = asyncio.get_running_loop().create_future()

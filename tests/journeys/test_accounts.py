@@ -108,7 +108,7 @@ def test_a_deleted_account_leaves_no_personal_data(shop: Shop) -> None:
 
 
 def _found(shop: Shop, text: str) -> list[str]:
-    """The tables in which a text still is."""
+    """Gives the tables that still contain a text."""
     found = []
     for path in shop.data.glob("*.db"):
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:

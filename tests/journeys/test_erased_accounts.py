@@ -68,7 +68,8 @@ def test_no_service_takes_anything_from_an_account_that_was_deleted(shop: Shop) 
 
 
 def _deleted(shop: Shop) -> tuple[Buyer, str, str]:
-    """Somebody who ordered, cancelled it and deleted the account; the order, and the id of a card."""
+    """Makes a user who has ordered, cancelled the order and deleted the account; gives the ids of the order and of
+    a card."""
     buyer, lamp = shop.buyer(), shop.product()
     card = buyer.ok("GET", "/api/v1/payment-methods")["paymentMethods"][0]["id"]
     order = buyer.buy((lamp, 1, 1_200))["id"]

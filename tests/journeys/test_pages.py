@@ -14,7 +14,7 @@ Query = dict[str, str]
 
 
 def paged() -> Iterator[Method]:
-    """Every method over HTTP whose request has a page token."""
+    """Gives every public method whose request has a page token."""
     for service in entry_points.app(None).services:
         for method in contract_of(service.contract).methods.values():
             if method.http and "page_token" in method.input.DESCRIPTOR.fields_by_name:
@@ -31,7 +31,7 @@ OTHER_QUERIES: dict[str, list[Query]] = {
 
 @dataclass
 class Lists:
-    """A buyer with two of everything, another one, and the token of each list's second page."""
+    """A buyer with two entries in each list, another buyer, and the token of each list's second page."""
 
     buyer: Buyer
     other: Api

@@ -19,7 +19,7 @@ Request = tuple[str, str, dict[str, Any] | None]
 
 
 def at_once(shop: Shop, requests: Iterable[Request]) -> list[httpx.Response]:
-    """Posts all of it at the same time. Whoever is told to ask again (202, 503) does, with the same key."""
+    """Posts all requests at the same time; one that gets 202 or 503 is repeated with the same key."""
 
     async def ask(client: httpx.AsyncClient, request: Request) -> httpx.Response:
         token, path, body = request
@@ -38,7 +38,7 @@ def at_once(shop: Shop, requests: Iterable[Request]) -> list[httpx.Response]:
 
 
 def codes(answers: Iterable[httpx.Response]) -> Counter[str]:
-    """How they ended: the order's or payment's status, or the refusal's code."""
+    """Gives how each ended: the order's or payment's status, or the refusal's code."""
     return Counter(answer.json().get("code", answer.json().get("status")) for answer in answers)
 
 

@@ -66,7 +66,7 @@ def test_it_starts_answers_and_stops(order_alone: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def as_the_readme_says(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment in which every line of the README that installs something was run, from the top."""
+    """Makes an environment by running every line of the README that installs something, in order."""
     environment = tmp_path_factory.mktemp("readme") / "venv"
     run(sys.executable, "-m", "venv", environment)
     blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)

@@ -19,7 +19,7 @@ def balancer(*addresses, choice=None):
 
 
 def counts(balancer, times, now=0.0, avoid=()):
-    """To which each of so many calls goes, one after the other."""
+    """Counts the calls that each instance gets, out of so many in turn."""
     picked = Counter()
     for _ in range(times):
         instance = balancer.pick(now, avoid)

@@ -60,7 +60,7 @@ def test_a_services_own_work_is_a_caller_without_a_limit_of_its_own():
 
 
 class BulkheadModel(RuleBasedStateMachine):
-    """Against a model that is as plain as can be: lists of who runs and who waits, and whose turn was last."""
+    """Compares a bulkhead with a plain model: lists of who runs and who waits, and whose turn was last."""
 
     RUNNING, WAITING, USER_RUNNING, USER_WAITING = 4, 6, 2, 3
 

@@ -31,7 +31,7 @@ CANCELLED = (grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
 
 
 class Counting(Probe):
-    """Notes the key of each stream that reaches it."""
+    """Records the key of each stream that reaches it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Counting(Probe):
 
 @pytest.fixture
 async def complaints() -> list[dict[str, Any]]:
-    """What the loop says of tasks that failed unseen. gRPC's poller complains of loops of tests before: not ours."""
+    """Records the loop's reports of failed tasks, without those of gRPC's poller about loops of earlier tests."""
     found: list[dict[str, Any]] = []
 
     def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ async def complaints() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def address() -> str:
-    """Where nobody listens yet."""
+    """An address at which no process listens yet."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{bound.getsockname()[1]}"

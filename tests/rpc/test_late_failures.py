@@ -40,7 +40,7 @@ class Answered:
 
 
 async def logged(error: Exception, written: io.StringIO) -> str:
-    """What is logged of a handler that ends in this error."""
+    """Gives the log of a handler that ends with this error."""
 
     async def serve(request: Any, context: Any) -> bytes | None:
         raise error

@@ -27,7 +27,7 @@ async def _call(*_: object) -> None:
 
 
 def saga(*, pivot: int = 2, undo: bool = True) -> Saga:
-    """a, b (whose undo nobody waits for), local c, d."""
+    """Makes a saga of the steps a, b (whose undo is not waited for), local c, and d."""
     taken_back = _call if undo else None
     return Saga(
         "s",
@@ -44,7 +44,7 @@ def states(run: Run) -> str:
 
 
 def play(*answers: StepAnswer, late: bool = False, of: Saga | None = None) -> Decision:
-    """Answers each step that is asked, in turn."""
+    """Answers each step that the machine asks for, in turn."""
     of = of or saga()
     decision = machine.begin(of)
     for answer in answers:

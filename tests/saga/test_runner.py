@@ -82,7 +82,7 @@ async def make(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
 
 
 async def retry(bench: Bench, ref: SagaRef) -> bool:
-    """What `souk parked retry` does."""
+    """Does what `souk parked retry` does."""
     return await bench.shop.database.run(lambda tx: parked.retry_parked(tx, ref))
 
 

@@ -11,7 +11,8 @@ HOUR = 3_600.0
 
 
 class Server:
-    """A database that tells the time: `date` when the question arrives, after `there` seconds and before `back`."""
+    """A database whose time is `date` when the question arrives, `there` seconds after it was sent; the answer
+    takes `back`."""
 
     dialect = Dialect("fake", "", "", "now", "")
 

@@ -39,7 +39,7 @@ TALKATIVE = (sys.executable, "-c", "print('ready tiny 127.0.0.1:1', flush=True);
 
 @dataclass
 class Watched:
-    """A fleet, and what became of it."""
+    """A fleet, and the record of what happened to its processes."""
 
     folder: Path
     fleet: Fleet = field(default_factory=Fleet)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("a fleet")
 
 @dataclass
 class Fleet:
-    """A fleet whose output, logs included, somebody reads."""
+    """A fleet whose output and logs are read."""
 
     data: Path
     url: str

@@ -44,7 +44,7 @@ def serving(system: System, service: str) -> list[psutil.Process]:
 
 
 def words(process: psutil.Process) -> list[str]:
-    """Its command line; empty once it has ended."""
+    """Gives the command line of a process; empty once it has ended."""
     try:
         return process.cmdline()
     except psutil.Error:
@@ -58,7 +58,7 @@ def postmaster(system: System) -> psutil.Process:
 
 
 def ask(system: System, key: str) -> httpx.Response:
-    """Orders, as a client does who asks again with the same key until there is an answer."""
+    """Places an order, and repeats it with the same key until there is an answer."""
     end = time.monotonic() + START_LIMIT
     while True:
         try:

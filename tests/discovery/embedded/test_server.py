@@ -55,7 +55,7 @@ def said(name: str = "order-1", healthy: bool = True, **more: Any) -> RegisterRe
 
 
 async def registered(stub: Any, *requests: RegisterRequest) -> Any:
-    """A stream on which all of these were answered."""
+    """Opens a stream, and registers all of these on it."""
     call = stub.Register()
     for request in requests:
         await call.write(request)
@@ -175,7 +175,7 @@ async def server(where: Path, lease: float = 10.0) -> asyncio.subprocess.Process
 
 
 async def settled_when_it_knows(where: Path, instance: Instance) -> bool:
-    """Whether a registry was not young any more when it first knew an instance."""
+    """Tells whether a registry counted as settled when it first knew an instance."""
     async with grpc.aio.insecure_channel(f"unix:{where}") as channel:
         stub: Any = RegistryStub(channel)
         watch = stub.Watch(WatchRequest(service=instance.service))

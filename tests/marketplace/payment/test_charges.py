@@ -116,7 +116,7 @@ async def test_a_captured_charge_is_undone_without_an_event(desk) -> None:
 
 
 class Held:
-    """A provider whose answer to a charge is kept back, once it has charged."""
+    """A provider that charges, and holds its answer back."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

@@ -19,7 +19,7 @@ from souk.testing.service_host import AbortedError, service_host
 
 
 class Counting:
-    """Counts what the provider is asked; `away` is nobody there."""
+    """A provider that counts requests; while `away`, it cannot be reached."""
 
     def __init__(self, provider: Any) -> None:
         self._provider = provider

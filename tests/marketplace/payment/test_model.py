@@ -40,7 +40,7 @@ POINTS = [
 
 
 class Crash(BaseException):
-    """The end of a process: nothing catches it."""
+    """Stands for the death of the process: no handler catches it."""
 
 
 def _die() -> None:
@@ -144,7 +144,7 @@ class Payment(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def outcome(self, call) -> Any:
-        """The answer or the reason; after a crash, what the restarted service says to the same request."""
+        """Gives the answer or the reason; after a crash, that of the restarted service to the same request."""
         for _ in range(3):
             try:
                 return self.runner.run(self.within(call()))

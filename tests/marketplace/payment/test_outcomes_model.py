@@ -40,7 +40,7 @@ POINTS = (
 
 
 class Crash(BaseException):
-    """The end of a process: nothing catches it."""
+    """Stands for the death of the process: no handler catches it."""
 
 
 def _die() -> None:
@@ -48,7 +48,7 @@ def _die() -> None:
 
 
 class Moody:
-    """A provider whose next answers are as the test says."""
+    """A provider whose next answers a test prescribes."""
 
     def __init__(self, provider: Any, moods: list[str]) -> None:
         self._provider = provider

@@ -52,7 +52,7 @@ def key_of(book: Path) -> str:
 
 
 async def nobody_waits(seconds: float) -> None:
-    """For the bank's slow cards: its client gives up at once."""
+    """Stands for the wait of the bank's slow cards: returns at once."""
     raise TimeoutError
 
 

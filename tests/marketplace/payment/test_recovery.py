@@ -20,7 +20,7 @@ REFUND_POINTS = ["payment.refund.promised", "payment.refund.provider-answered"]
 
 
 class Crash(BaseException):
-    """The end of a process: nothing catches it."""
+    """Stands for the death of the process: no handler catches it."""
 
 
 def _die() -> None:
@@ -32,7 +32,7 @@ def _faults(point: str) -> Faults:
 
 
 class Moody:
-    """A provider that may be away, or answer nothing although it did what it was asked."""
+    """A provider that may be away, or lose its answer after it has done what it was asked."""
 
     def __init__(self, provider) -> None:
         self.provider = provider
@@ -68,7 +68,7 @@ class Moody:
 
 @pytest.fixture
 def start(till, tmp_path: Path, clock):
-    """Starts Payment on the same files; leaving it is its end."""
+    """Runs Payment on the same files; leaving the block ends it."""
 
     @asynccontextmanager
     async def start(point: str = "", moody: list | None = None):

@@ -31,7 +31,7 @@ async def add(product: ProductServicer, **fields: Any) -> None:
 
 
 async def walk(call: Any, request: Any) -> list[pb.Product]:
-    """Every page, from the first to the last."""
+    """Reads every page, from the first to the last."""
     found: list[pb.Product] = []
     while True:
         response = await call(request, CONTEXT)

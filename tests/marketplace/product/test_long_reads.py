@@ -33,7 +33,7 @@ async def large(host: ServiceContext, product: ProductServicer) -> ProductServic
 
 
 class Threads:
-    """The database, and on which threads it is read."""
+    """A database that records on which threads it is read."""
 
     def __init__(self, database: Database) -> None:
         self._database, self.seen = database, set[int]()

@@ -26,7 +26,7 @@ def create(data: Path, email: str = "ops@example.com", password: str = "correct 
 
 
 def last_line(result: Result) -> str:
-    """What is said in the end; a warning about another service may stand before it."""
+    """Gives the last line of the output; a warning about another service may precede it."""
     return result.output.strip().splitlines()[-1]
 
 

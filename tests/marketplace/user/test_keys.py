@@ -25,7 +25,7 @@ MONTH = 30 * 24 * HOUR
 
 
 async def keep_house(parts: ServiceParts) -> None:
-    """One round of the background task, which sleeps after it."""
+    """Runs one round of the background task, which then sleeps."""
     (work,) = parts.tasks.values()
     round_and_sleep: Any = work()
     task = asyncio.create_task(round_and_sleep)

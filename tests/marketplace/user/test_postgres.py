@@ -33,7 +33,7 @@ async def replicas(
     passwords: Any,
     obligations: Any,
 ) -> AsyncIterator[list[UserServicer]]:
-    """Two of the service on one database."""
+    """Two replicas of the service on one database."""
     databases, servicers = [], []
     for number in range(2):
         database = await PostgresDatabase.open(postgres_url)

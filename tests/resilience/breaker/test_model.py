@@ -69,7 +69,7 @@ class BreakerModel(RuleBasedStateMachine):
 
     @rule(permit=consumes(permits))
     def leak(self, permit):
-        """Nobody ends it."""
+        """Loses a permit: nobody ends its call."""
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 11.0, 100.0]))
     def wait(self, seconds):
@@ -84,7 +84,7 @@ class BreakerModel(RuleBasedStateMachine):
     @precondition(lambda self: self.breaker.state is State.CLOSED)
     @rule(target=permits)
     def break_down(self):
-        """Fails until it opens, waits, and asks again: half open is where the danger is."""
+        """Fails calls until the breaker opens, waits, and makes it half open, where mistakes are likely."""
         while self.breaker.state is State.CLOSED:
             self.breaker.acquire(self.now).fail(self.now)
         self._follow()
@@ -93,7 +93,7 @@ class BreakerModel(RuleBasedStateMachine):
 
     @rule()
     def is_never_stuck(self):
-        """Left alone for long enough, it lets a call through, whatever leaked."""
+        """After a long wait the breaker gives a permit, whatever was lost."""
         if self.breaker.state is not State.FORCED_OPEN:
             self.now += 50.0
             permit = self.breaker.acquire(self.now)

@@ -48,7 +48,7 @@ async def failure(call: Awaitable[object]) -> CallFailed:
 
 
 async def failed_by(answer: bytes, stub_of: Callable[[str], ProbeStub], *, then_close: bool = False) -> CallFailed:
-    """How a call fails that is answered so; its connection ends, and the next call has another."""
+    """Gives how a call fails with this answer; its connection must end, and the next call must use another."""
     async with raw_server(answering(answer, then_close=then_close), answering(OK)) as server:
         probe = stub_of(server.address)
         error = await failure(probe.Unary(ECHO))
@@ -196,7 +196,7 @@ class TestNonsense:
 
 class TestTooMuch:
     async def _ended_by(self, part: bytes, start: bytes, stub_of) -> tuple[CallFailed, int]:
-        """How a call ends whose answer has no end, and how many octets of it were taken."""
+        """Gives how a call with an endless answer ends, and how many octets of the answer were read."""
         sent = 0
 
         async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -37,19 +37,19 @@ async def server(servicer: Probe, clock: FakeClock) -> AsyncIterator[ConnectServ
 
 
 class Caller:
-    """One connection, in octets."""
+    """A connection that sends and reads octets."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the next answer."""
+        """Reads the status, headers and body of the next answer."""
         head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         return int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers.get("content-length", 0)))
 
     async def ended(self) -> bool:
-        """Whether the server has closed, and said nothing more."""
+        """Tells whether the server has closed the connection without sending more."""
         return await asyncio.wait_for(self.reader.read(), 5) == b""
 
     async def asks(self, what: str = "echo", *headers: str, **fields: object) -> tuple[int, dict[str, str], bytes]:

@@ -67,14 +67,14 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
 
 @st.composite
 def parts(draw: st.DrawFn, octets: st.SearchStrategy[bytes]) -> list[bytes]:
-    """The octets, as they may come."""
+    """Cuts the octets into pieces, as they may arrive."""
     whole = draw(octets)
     cuts = sorted({0, len(whole), *draw(st.lists(st.integers(0, len(whole)), max_size=5))})
     return [whole[start:end] for start, end in pairwise(cuts)]
 
 
 def read(reader: Reader, came: list[bytes]) -> object:
-    """What a reader makes of the octets: the same, however they are cut."""
+    """Gives what a reader makes of the octets, which must not depend on how they are cut."""
     try:
         for part in came:
             if reader.feed(part):
@@ -111,7 +111,7 @@ def test_what_is_kept_is_bounded(part: bytes, chunked: bool) -> None:
 
 
 class _Pool:
-    """What a connection calls back."""
+    """Fakes the pool that a connection calls back."""
 
     def __init__(self) -> None:
         self.freed = self.left = self.resent = 0

@@ -27,7 +27,7 @@ LIMIT = 30.0
 
 @dataclass
 class Town:
-    """A gateway before three processes of one service, each with a clock that can be set."""
+    """A gateway, and three processes of one service, each with a clock that a test can set."""
 
     clocks: Path
     gateway: SoukProcess

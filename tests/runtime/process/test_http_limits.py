@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("http limits")
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Port]]:
-    """A gateway, and its metrics port, that wait for nobody longer than LIMIT."""
+    """A gateway and its metrics port, with time limits of LIMIT seconds."""
     with gateway(tmp_path_factory.mktemp("impatient"), SLOW) as (own, metrics):
         yield {"gateway": own, "metrics": metrics}
 

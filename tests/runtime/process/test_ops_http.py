@@ -16,7 +16,7 @@ from souk.testing.processes import service
 
 @dataclass
 class Ready:
-    """Says what it is told."""
+    """Reports the readiness that a test sets."""
 
     yes: bool = False
 

@@ -18,7 +18,7 @@ KEY = b"key"
 
 
 class Source:
-    """A database that counts, can be held up, and can be away."""
+    """A database that counts reads, can delay them, and can be away."""
 
     def __init__(self, text: str = "first") -> None:
         self.text, self.loads, self.away = text, 0, False
@@ -35,7 +35,7 @@ class Source:
 
 
 class Memory:
-    """What the cache uses of Redis, in this process; `away` breaks the connection."""
+    """Fakes the commands of Redis that the cache uses; `away` breaks the connection."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
