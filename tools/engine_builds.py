@@ -110,7 +110,7 @@ class MavenClassPath(FromMaven):
     java: int = 17
 
     def found(self) -> Path | None:
-        return super().found() if (self.place / "jdk" / "bin" / "java").exists() else None
+        return super().found() if (self.destination / "jdk" / "bin" / "java").exists() else None
 
     def bring(self, folder: Path) -> None:
         jdk = find_jdk(self.java)

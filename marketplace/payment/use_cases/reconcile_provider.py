@@ -87,7 +87,7 @@ async def reconcile_provider(deps: Deps, command: ReconcileProvider) -> None:
         try:
             position = await _follow_the_record(deps, command, position)
             await _follow_the_book(deps, command, position)
-            await _look_for_missing_charges(deps, command)
+            await _find_missing_charges(deps, command)
         except PROVIDER_TROUBLE as error:
             _log.warning("the card provider's record cannot be compared now: %s", error)
     command.memory.failed_refunds = await deps.database.read(deps.comparison.failed_refunds, single=True)
@@ -116,20 +116,20 @@ async def _follow_the_book(deps: Deps, command: ReconcileProvider, position: Pos
     recent = set(command.memory.recent)
     for payment in payments:
         if payment.provider_key not in recent:
-            await _look_for_charge(deps, command, payment.provider_key)
+            await _find_charge(deps, command, payment.provider_key)
     if payments:
         await _move(deps, replace(position, ours=payments[-1].id))
 
 
-async def _look_for_missing_charges(deps: Deps, command: ReconcileProvider) -> None:
+async def _find_missing_charges(deps: Deps, command: ReconcileProvider) -> None:
     keys = await deps.database.read(
         lambda tx: deps.differences.open_keys(tx, Difference.MISSING.value, AT_ONCE), single=True
     )
     for key in keys:
-        await _look_for_charge(deps, command, key)
+        await _find_charge(deps, command, key)
 
 
-async def _look_for_charge(deps: Deps, command: ReconcileProvider, key: str) -> None:
+async def _find_charge(deps: Deps, command: ReconcileProvider, key: str) -> None:
     answer = await deps.provider.find(key)
     if answer is None or answer.verdict is not Verdict.CHARGED:
         await _differs(deps, command, Difference.MISSING, key)
