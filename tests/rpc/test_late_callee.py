@@ -149,6 +149,7 @@ class Gate:
 
     async def ended(self) -> None:
         self.opened.set()
+        await asyncio.sleep(0.01)  # what was accepted just now is seen
         await asyncio.gather(*self._passing)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -167,6 +168,8 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         while data := await reader.read(65_536):
             writer.write(data)
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -182,8 +185,8 @@ async def gated(protocol: str, folder: Path, *, passes_all: bool) -> AsyncIterat
         try:
             yield gate, transport, address
         finally:
+            listener.close()  # first: gRPC connects again by itself
             await transport.close(0)
-            listener.close()
             await gate.ended()
 
 
