@@ -16,6 +16,7 @@
     ├── LeaseLost             another replica has taken over; the previous owner stops
     ├── PoisonedEvent         a consumer can never handle this event; it is to be parked
     ├── IllegalTransition     a state machine's table has no such transition: a mistake in the code
+    ├── BrokerUnavailable     events: the broker does not answer or refuses; whether an event was stored is not known
     ├── RegistryAway          discovery: the registry does not answer; the last known instances stay
     │   └── Unreached         there was no connection, so no request was sent
     ├── Problem               the gateway: a request ends with this problem document (RFC 9457)
