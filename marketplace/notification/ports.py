@@ -5,6 +5,18 @@ from typing import Protocol
 from marketplace.notification.domain import Contact, Letter
 
 
+class DeliveryPostponed(ConnectionError):
+    """The way to the reader cannot be used now: the event is sent again, without limit. The message says why."""
+
+
+class DeliveryRefused(Exception):
+    """This message is refused, and would be again. The message says why, without an address."""
+
+
+class RecipientGone(Exception):
+    """The address does not exist any more: nothing is sent to it, and nobody can do anything about it."""
+
+
 class Contacts(Protocol):
     """Finds the email addresses of buyers."""
 
@@ -21,5 +33,16 @@ class Postman(Protocol):
     """
 
     async def take(self, letter: Letter) -> None:
-        """Takes a letter, and returns once it will be delivered; raises when it must be given again later."""
+        """Takes a letter, and returns once it will be delivered.
+
+        Raises DeliveryRefused and RecipientGone; any other exception means that it must be given again later.
+        """
+        ...
+
+    async def drain(self) -> None:
+        """Waits for letters that are on their way, but not for long."""
+        ...
+
+    async def close(self) -> None:
+        """Gives back what the postman holds; no more letters are given to it."""
         ...

@@ -3,22 +3,51 @@
 from shop.notification.v1 import notification_pb2 as pb
 
 from marketplace.notification.adapters.eml_postman import EmlPostman
+from marketplace.notification.adapters.smtp_connections import SmtpConnections
+from marketplace.notification.adapters.smtp_postman import SmtpPostman
 from marketplace.notification.adapters.user_contacts import UserContacts
+from marketplace.notification.background import MailCounts, tasks
 from marketplace.notification.consumers import SUBSCRIPTIONS, consumers
 from marketplace.notification.deps import Deps
+from marketplace.notification.domain import MailRate
 from marketplace.notification.ports import Postman
 from marketplace.notification.servicer import NotificationServicer
+from marketplace.notification.settings import SETTINGS, NotificationSettings, read_settings
 from souk.sdk import Service, ServiceContext, ServiceParts
 
-__all__ = ["build", "service"]
+__all__ = ["MAILBOX", "build", "service"]
 
 MAILBOX = "mailbox"
+"""The folder of mails in the service's own, for a system without a mail server."""
 
 
 async def build(context: ServiceContext, postman: Postman | None = None) -> ServiceParts:
-    """Puts the service together; letters go to the folder `mailbox` unless another postman is passed."""
-    deps = Deps(UserContacts(context.channel("user")), postman or EmlPostman(context.folder / MAILBOX))
-    return ServiceParts(servicer=NotificationServicer(), consumers=consumers(deps))
+    """Puts the service together; tests pass another postman."""
+    settings = read_settings(context.settings)
+    postman = postman or _postman(context, settings)
+    counts = MailCounts()
+    deps = Deps(
+        contacts=UserContacts(context.channel("user")),
+        postman=postman,
+        count=counts.count,
+        rate=MailRate(settings.rate),
+        clock=context.clock,
+        public_url=settings.public_url,
+    )
+    return ServiceParts(
+        servicer=NotificationServicer(),
+        consumers=consumers(deps),
+        tasks=tasks(postman),
+        drain=postman.drain,
+        collectors=counts.collectors,
+    )
+
+
+def _postman(context: ServiceContext, settings: NotificationSettings) -> Postman:
+    if settings.smtp is None:
+        return EmlPostman(context.folder / MAILBOX, settings.sender)
+    connections = SmtpConnections(settings.smtp, settings.sender.domain, context.clock)
+    return SmtpPostman(connections, settings.sender, context.clock)
 
 
 service = Service(
@@ -26,4 +55,5 @@ service = Service(
     contract=pb.DESCRIPTOR.services_by_name["NotificationService"],
     build=build,
     subscriptions=SUBSCRIPTIONS,
+    settings=SETTINGS,
 )

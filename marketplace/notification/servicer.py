@@ -15,5 +15,5 @@ class NotificationServicer(NotificationServiceServicer):
     """Serves shop.notification.v1.NotificationService."""
 
     async def RenderMessage(self, request: pb.RenderMessageRequest, context: Context) -> pb.Message:
-        message = render_message(RenderMessage(request.event_type, request.payload, request.name))
+        message = render_message(RenderMessage(request.event_type, request.payload, request.name, request.locale))
         return pb.Message(subject=message.subject, text=message.text, html=message.html)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from marketplace.user.adapters.es256_signer import Es256Signer
 from marketplace.user.domain.signing import Schedule, SigningKey
 from marketplace.user.domain.throttle import Counted
+from marketplace.user.domain.unsubscribing import UnsubscribeTokens
 from marketplace.user.ports import Obligations, Passwords
 from marketplace.user.settings import TokenSettings
 from marketplace.user.store.accounts import AccountStore
@@ -41,6 +42,7 @@ class Deps:
     obligations: Obligations
     signer: Es256Signer
     counted: Counted
+    unsubscribe_tokens: UnsubscribeTokens
     tokens: TokenSettings
     schedule: Schedule
     clock: Clock

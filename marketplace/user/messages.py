@@ -11,7 +11,15 @@ def user_message(account: Account) -> pb.User:
     """Makes the message of an account as its owner sees it."""
     created_at = Timestamp()
     created_at.FromMicroseconds(account.created_at)
-    return pb.User(id=account.id, email=account.email, name=account.name, roles=account.roles, created_at=created_at)
+    return pb.User(
+        id=account.id,
+        email=account.email,
+        name=account.name,
+        roles=account.roles,
+        created_at=created_at,
+        locale=account.locale,
+        unsubscribed=account.unsubscribed,
+    )
 
 
 def address_message(address: Address) -> pb.Address:

@@ -12,6 +12,7 @@ from marketplace.user.background import tasks
 from marketplace.user.demo import load_demo
 from marketplace.user.deps import Deps
 from marketplace.user.domain.throttle import Counted
+from marketplace.user.domain.unsubscribing import UnsubscribeTokens
 from marketplace.user.ports import Obligations, Passwords
 from marketplace.user.servicer import UserServicer
 from marketplace.user.settings import SETTINGS, read_settings
@@ -42,6 +43,7 @@ def deps_of(
         obligations=obligations or ServiceObligations(context.channel),
         signer=Es256Signer(),
         counted=Counted(context.secret),
+        unsubscribe_tokens=UnsubscribeTokens(context.secret),
         tokens=settings.tokens,
         schedule=settings.keys,
         clock=context.clock,

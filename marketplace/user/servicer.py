@@ -1,5 +1,6 @@
 """Turns requests of the contract into commands, and results into messages."""
 
+from dataclasses import fields
 from typing import Any
 
 import grpc.aio
@@ -8,7 +9,7 @@ from shop.user.v1 import user_pb2 as pb
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
 
 from marketplace.user.deps import Deps
-from marketplace.user.domain.account import require
+from marketplace.user.domain.account import DEFAULT_LOCALE, Profile, require
 from marketplace.user.domain.address import FIELDS, PostalAddress
 from marketplace.user.messages import address_message, token_message, user_message
 from marketplace.user.use_cases.change_addresses import (
@@ -28,10 +29,12 @@ from marketplace.user.use_cases.log_out import LogOut, log_out
 from marketplace.user.use_cases.read_addresses import GetAddress, ListAddresses, get_address, list_addresses
 from marketplace.user.use_cases.refresh_token import RefreshToken, refresh_token
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
-from marketplace.user.use_cases.update_user import UpdateUser, update_user
+from marketplace.user.use_cases.update_user import Unsubscribe, UpdateUser, unsubscribe, update_user
 from souk.sdk import Violation, current, page_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+PROFILE = tuple(field.name for field in fields(Profile))
 
 
 class UserServicer(UserServiceServicer):
@@ -41,7 +44,8 @@ class UserServicer(UserServiceServicer):
         self._deps = deps
 
     async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.User:
-        command = RegisterUser(request.email, request.password, request.name)
+        locale = _given(request, "locale") or DEFAULT_LOCALE
+        command = RegisterUser(request.email, request.password, request.name, locale=locale)
         return user_message(await register_user(self._deps, command))
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.Token:
@@ -67,9 +71,13 @@ class UserServicer(UserServiceServicer):
         return user_message(await get_user(self._deps, GetUser(_me())))
 
     async def UpdateMe(self, request: pb.UpdateMeRequest, context: Context) -> pb.User:
-        name, email, password = (_given(request, field) for field in ("name", "email", "current_password"))
-        command = UpdateUser(_me(), name, email, password)
+        profile = Profile(**{field: _given(request, field) for field in PROFILE})
+        command = UpdateUser(_me(), profile, _given(request, "current_password"))
         return user_message(await update_user(self._deps, command))
+
+    async def Unsubscribe(self, request: pb.UnsubscribeRequest, context: Context) -> Empty:
+        await unsubscribe(self._deps, Unsubscribe(request.token))
+        return Empty()
 
     async def DeleteMe(self, request: pb.DeleteMeRequest, context: Context) -> Empty:
         await delete_user(self._deps, DeleteUser(_me(), request.current_password, request.forfeit_balance))
@@ -100,7 +108,13 @@ class UserServicer(UserServiceServicer):
 
     async def GetContact(self, request: pb.GetContactRequest, context: Context) -> pb.Contact:
         account = await get_user(self._deps, GetUser(request.user_id))
-        return pb.Contact(email=account.email, name=account.name)
+        return pb.Contact(
+            email=account.email,
+            name=account.name,
+            locale=account.locale,
+            unsubscribed=account.unsubscribed,
+            unsubscribe_token=self._deps.unsubscribe_tokens.token(account.id),
+        )
 
 
 def _me() -> str:

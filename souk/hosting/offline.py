@@ -1,7 +1,8 @@
 """Opens one service for a command, without the system around it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from souk.admin.databases import locate_databases, nothing_kept
@@ -58,3 +59,25 @@ async def offline(service: Service, data: Path | None, *, new: bool = False) -> 
             yield opened
     finally:
         await nowhere.close(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFolder:
+    """A service's own directory, and its settings by name, as a command sees them."""
+
+    path: Path
+    settings: Mapping[str, str] = field(repr=False)
+
+
+def service_folder(service: Service, data: Path | None) -> ServiceFolder:
+    """Finds a service's directory below the data directory `data`, or below that of the settings if `data` is None.
+
+    The system may run meanwhile: nothing is opened or locked, and the directory may be missing. Raises
+    ConfigurationError, in one line, when there is no data directory.
+    """
+    settings = from_environment({"data": data})
+    if not settings.data.is_dir():
+        raise ConfigurationError(
+            f"there is no data directory {settings.data}; name the system's with --data, or set SOUK_DATA"
+        )
+    return ServiceFolder(settings.data / service.name, settings.services.get(service.name, {}))

@@ -20,12 +20,17 @@ DECIMALS = {code: decimals for decimals, codes in _BY_DECIMALS.items() for code 
 _USUAL = 2
 
 
+def decimals_of(currency: str) -> int:
+    """Returns the number of digits after the decimal point: 2 for EUR, 0 for JPY, and 2 for an unknown code."""
+    return DECIMALS.get(currency, _USUAL)
+
+
 def format_amount(minor: int, currency: str) -> str:
     """Formats an amount in minor units, such as "1,234.50 EUR" for 123450 and "1,234 JPY" for 1234.
 
     An unknown code is shown with two decimals: accounts from before codes were checked may hold one.
     """
-    decimals = DECIMALS.get(currency, _USUAL)
+    decimals = decimals_of(currency)
     units, rest = divmod(abs(minor), 10**decimals)
     sign = "-" if minor < 0 else ""
     fraction = f".{rest:0{decimals}}" if decimals else ""

@@ -8,12 +8,12 @@ from souk.descriptors.request_check import require_within_limits
 from souk.events.consumer import Handler
 from souk.events.envelope import Event
 from souk.faults import Faults
-from souk.hosting.offline import offline
+from souk.hosting.offline import ServiceFolder, offline, service_folder
 from souk.http1.client import HttpClient, NoAnswer, NotSent
 from souk.kernel import private_files
 from souk.kernel.clock import MICROSECONDS, Clock, SystemClock, to_datetime
 from souk.kernel.context import CallContext, Caller, acting_as, current, use
-from souk.kernel.currencies import format_amount
+from souk.kernel.currencies import decimals_of, format_amount
 from souk.kernel.errors import (
     ConfigurationError,
     DomainError,
@@ -35,6 +35,7 @@ from souk.kernel.whole_numbers import whole_number
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
+from souk.runtime.config.parsers import from_file
 from souk.runtime.service import (
     App,
     Emulator,
@@ -66,11 +67,14 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "Handler",
     "Service",
     "ServiceContext",
+    "ServiceFolder",
     "ServiceParts",
     "Setting",
     "Subscription",
     "TokenIssuer",
+    "from_file",
     "offline",
+    "service_folder",
     # Calls: who is calling, and what came of a call
     "CallContext",
     "CallFailed",
@@ -138,6 +142,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "SHARED_LIST",
     "StateMachine",
     "SystemClock",
+    "decimals_of",
     "format_amount",
     "new_id",
     "page_of",

@@ -26,6 +26,7 @@ SHOWN = {
     "souk-breakers": ("breakers",),
     "souk-parked": ("parked",),
     "souk-parked-retry": ("parked", "retry"),
+    "souk-mail": ("mail",),
     "souk-new-service": ("new", "service"),
     "souk-settings": ("settings",),
 }

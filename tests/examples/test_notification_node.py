@@ -21,8 +21,9 @@ from soukapi.v1.event_pb2_grpc import EventSinkStub
 from soukapi.v1.fleet_pb2 import GetStatusRequest
 from soukapi.v1.fleet_pb2_grpc import ProcessStub
 
-from marketplace.notification.adapters.eml_postman import email_of
-from marketplace.notification.domain import Contact, Letter
+from marketplace.notification.adapters.email_format import email_of
+from marketplace.notification.domain import Contact, Letter, Sender
+from marketplace.notification.templates import TEMPLATES
 from marketplace.notification.use_cases.render_message import RenderMessage, render_message
 from souk.discovery.embedded.server import serving_registry
 from souk.discovery.open import open_registry
@@ -42,6 +43,7 @@ PLACED = order.Order(
     ],
     total=9_007_199_254_740_993_400,
     currency="EUR",
+    created_at=Timestamp(seconds=1_790_000_000),
 )
 EVENTS: tuple[Message, ...] = (
     order.OrderConfirmed(user_id="U-1", order=PLACED),
@@ -93,8 +95,8 @@ def read(letter: bytes) -> EmailMessage:
 
 def written_here(id_: str, message: Message, contact: Contact) -> bytes:
     """Makes the mail as the service in Python writes it."""
-    rendered = render_message(RenderMessage(type_of(message), message.SerializeToString(), contact.name))
-    return email_of(Letter(id_, contact, rendered, TIME.ToMicroseconds()), id_)
+    command = RenderMessage(type_of(message), message.SerializeToString(), contact.name, contact.locale)
+    return email_of(Letter(id_, contact, render_message(command), TIME.ToMicroseconds()), Sender())
 
 
 async def test_it_renders_what_the_other_renders(stage: Stage) -> None:
@@ -102,13 +104,20 @@ async def test_it_renders_what_the_other_renders(stage: Stage) -> None:
     async with node.channel() as channel:
         stub = NotificationServiceStub(channel)
         for message in EVENTS:
-            for name in ("Mina", "", "<script>'&\""):
+            for name, locale in (
+                ("Mina", "en"),
+                ("", "fr"),
+                ("<script>'&\"", ""),
+                ("عمر", "ar"),
+                ("M", "ar-EG"),
+                ("M", "de"),
+            ):
                 payload = message.SerializeToString()
                 there = await stub.RenderMessage(
-                    pb.RenderMessageRequest(event_type=type_of(message), payload=payload, name=name),
+                    pb.RenderMessageRequest(event_type=type_of(message), payload=payload, name=name, locale=locale),
                     metadata=node.calling(RENDER),
                 )
-                here = render_message(RenderMessage(type_of(message), payload, name))
+                here = render_message(RenderMessage(type_of(message), payload, name, locale))
                 assert (there.subject, there.text, there.html) == (here.subject, here.text, here.html)
 
 
@@ -159,14 +168,16 @@ async def test_only_services_of_the_installation_may_call(stage: Stage) -> None:
         assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN")
 
 
-async def test_it_writes_the_letters_that_the_other_writes(stage: Stage) -> None:
+@pytest.mark.parametrize("locale", ["en", "ar"])
+async def test_it_writes_the_letters_that_the_other_writes(stage: Stage, locale: str) -> None:
+    stage.users.contacts["U-1"].locale = locale
     node = await stage.start()
     events = [event(f"E-{number}", message, f"key {number}") for number, message in enumerate(EVENTS)]
     answer = await deliver(node, *events)
     assert [(one.event_id, one.poison, one.failure) for one in answer.results] == [(one.id, "", "") for one in events]
     letters = node.letters()
     assert letters.keys() == {one.id for one in events}
-    buyer = Contact("mina@example.com", 'Mina "M." Sørensen')
+    buyer = Contact("mina@example.com", 'Mina "M." Sørensen', locale)
     for sent, message in zip(events, EVENTS, strict=True):
         there, here = read(letters[sent.id]), read(written_here(sent.id, message, buyer))
         assert not there.defects
@@ -178,6 +189,16 @@ async def test_it_writes_the_letters_that_the_other_writes(stage: Stage) -> None
             assert other is not None
             assert mine.get_content() == other.get_content()
         assert max(map(len, letters[sent.id].partition(b"\r\n\r\n")[2].split(b"\r\n"))) <= 76
+
+
+async def test_who_has_unsubscribed_gets_what_is_about_money_alone(stage: Stage) -> None:
+    stage.users.contacts["U-1"].unsubscribed = True
+    node = await stage.start()
+    events = [event(f"E-{number}", message, f"key {number}") for number, message in enumerate(EVENTS)]
+    answer = await deliver(node, *events)
+    assert [one.poison or one.failure for one in answer.results] == [""] * len(events)
+    essential = {one.id for one in events if TEMPLATES[one.type].essential}
+    assert node.letters().keys() == essential < {one.id for one in events}
 
 
 async def test_it_asks_user_as_itself_within_the_trace_of_the_event(stage: Stage) -> None:

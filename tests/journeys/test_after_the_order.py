@@ -18,7 +18,7 @@ def test_cancelling_gives_money_and_stock_back(shop: Shop) -> None:
     assert (payment["status"], payment["refunded"]) == ("REFUNDED", 2_400)
     assert buyer.ok("POST", f"{ORDERS}/{order['id']}:cancel")["status"] == "CANCELLED"
     shop.mailbox.await_letter(order["id"], "cancelled")
-    assert "24.00 EUR" in text_of(shop.mailbox.await_letter(order["id"], "refund"))
+    assert "€24.00" in text_of(shop.mailbox.await_letter(order["id"], "refund"))
 
 
 def test_a_parcel_goes_its_way(shop: Shop) -> None:
@@ -72,7 +72,7 @@ def test_refunds_in_part_add_up(shop: Shop) -> None:
         assert (payment["status"], payment["refunded"]) == ("PARTIALLY_REFUNDED", 400)
     shop.admin.problem(422, "IDEMPOTENCY_KEY_REUSED", "POST", path, json={**body, "amount": 401})
     buyer.await_order(order["id"], lambda order: order["refundedTotal"] == 400)
-    assert "4.00 EUR" in text_of(shop.mailbox.await_letter(order["id"], "refund"))
+    assert "€4.00" in text_of(shop.mailbox.await_letter(order["id"], "refund"))
 
     for amount, field in ((0, "amount"), (-1, "amount")):
         shop.admin.invalid(field, "POST", path, json={**body, "amount": amount, "idempotencyKey": new_key()})

@@ -56,7 +56,7 @@ def test_the_request_of_the_documentation(shop: Shop) -> None:
     }
     letter = shop.mailbox.await_letter(first.json()["id"], "confirmed")
     assert "demo@souk.test" in letter["to"]
-    assert "24.00 EUR" in text_of(letter)
+    assert "€24.00" in text_of(letter)
 
 
 def test_an_order_of_several_products_is_read_back(shop: Shop) -> None:

@@ -8,7 +8,7 @@ const LONGEST_LINE = 70;
 const LONGEST_QUOTED_LINE = 76;
 const OCTETS_IN_A_WORD = 36; // of an encoded word, which takes 75 characters
 const PLAIN = /^[ -~]*$/;
-const ADDRESS = /^[!-~]+@[!-~]+$/;
+const ADDRESS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+$/;
 
 /** The letter { id, to: { email, name }, message, writtenAt (milliseconds) }; `name` identifies it. */
 export function emailOf({ id, to, message, writtenAt }, name) {

@@ -1,6 +1,5 @@
 // Writing to a buyer about an event.
 
-import { render } from './render.js';
 import { UnreadablePayload } from './templates.js';
 
 /** An event that can never be handled; the message says why. */
@@ -9,14 +8,18 @@ export class PoisonedEvent extends Error {}
 /** The handler of events: brings a letter to the postman, unless the buyer is gone. */
 export function mailEvents(drafts, contacts, postman, log) {
   return async (event) => {
-    const { userId, content } = draft(drafts, event);
+    const { userId, essential, write } = draft(drafts, event);
     const contact = await contacts.find(userId);
     if (!contact) {
       log.info('nobody to write to: the account was deleted', { event_id: event.id });
       return;
     }
+    if (contact.unsubscribed && !essential) {
+      log.info('no mail: the reader has unsubscribed', { event_id: event.id });
+      return;
+    }
     const writtenAt = Number(event.time?.seconds ?? 0) * 1_000;
-    await postman.take({ id: event.id, to: contact, message: render(content, contact.name), writtenAt });
+    await postman.take({ id: event.id, to: contact, message: write(contact.locale, contact.name), writtenAt });
     log.info('a letter is written', { event_id: event.id, event_type: event.type });
   };
 }

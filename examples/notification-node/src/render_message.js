@@ -2,18 +2,17 @@
 
 import { status } from '@grpc/grpc-js';
 import { Refusal, invalidArgument } from './refusals.js';
-import { render } from './render.js';
 import { UnreadablePayload } from './templates.js';
 
 /** RenderMessage. */
 export function renderMessage(drafts) {
-  return async ({ eventType, payload, name }) => render(content(drafts, eventType, payload), name);
+  return async ({ eventType, payload, name, locale }) => draft(drafts, eventType, payload).write(locale, name);
 }
 
-function content(drafts, eventType, payload) {
+function draft(drafts, eventType, payload) {
   try {
     const found = drafts.of(eventType, payload);
-    if (found) return found.content;
+    if (found) return found;
   } catch (error) {
     if (error instanceof UnreadablePayload) throw invalidArgument('payload', error.message);
     throw error;

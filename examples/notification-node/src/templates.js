@@ -1,59 +1,35 @@
 // What is written to a buyer about each event, and who that buyer is.
 
-import { formatMoney } from './money.js';
+import { filled, languageOf } from './language.js';
+import { formatDate, formatMoney } from './money.js';
+import { render } from './render.js';
 
-const WHY_REJECTED = new Map([
-  ['OUT_OF_STOCK', 'not every item is in stock'],
-  ['PAYMENT_DECLINED', 'the payment was declined'],
-  ['PRICE_CHANGED', 'the price of an item has changed'],
-  ['ORDER_CANCELLED', 'the order was cancelled'],
-]);
-
-const UNSAID = 'the order could not be completed';
-
-/** By the event's type: the content that its message makes. */
+/** By the event's type: the order's id, and the lines that its message makes; a mail about money is essential. */
 export const TEMPLATES = {
-  'shop.order.v1.OrderConfirmed': ({ order }) => ({
-    subject: `Your order ${order.id} is confirmed`,
-    opening: 'Thank you for your order. Every item is in stock, and we will ship your order soon.',
-    lines: linesOf(order),
-    closing: 'You can cancel your order until it is shipped.',
-  }),
-  'shop.order.v1.OrderRejected': ({ order, reason }) => ({
-    subject: `Your order ${order.id} could not be placed`,
-    opening: `We are sorry: we could not accept your order, because ${WHY_REJECTED.get(reason) ?? UNSAID}.`,
-    lines: linesOf(order),
-    closing: 'If you were charged for this order, you will get a full refund.',
-  }),
-  'shop.order.v1.OrderCancelled': ({ order }) => ({
-    subject: `Your order ${order.id} is cancelled`,
-    opening: 'We have cancelled your order, as you asked.',
-    lines: linesOf(order),
-    closing: 'The money that you paid is on its way back to you.',
-  }),
-  'shop.order.v1.OrderShipped': ({ order }) => ({
-    subject: `Your order ${order.id} is on its way`,
-    opening: 'We have handed your order to the carrier.',
-    lines: linesOf(order),
-    closing: 'Enjoy your purchase!',
-  }),
-  'shop.payment.v1.PaymentRefunded': ({ orderId, amount, refundedTotal, currency }) => ({
-    subject: `A refund for your order ${orderId}`,
-    opening: 'We have refunded money to you for this order.',
-    lines: [
-      ['This refund', formatMoney(BigInt(amount), currency)],
-      ['Total refunded so far', formatMoney(BigInt(refundedTotal), currency)],
+  'shop.order.v1.OrderConfirmed': { ...aboutOrder(), essential: true },
+  'shop.order.v1.OrderRejected': { ...aboutOrder(), essential: true },
+  'shop.order.v1.OrderCancelled': { ...aboutOrder(), essential: true },
+  'shop.order.v1.OrderShipped': { ...aboutOrder(), essential: false },
+  'shop.payment.v1.PaymentRefunded': {
+    id: ({ orderId }) => orderId,
+    lines: ({ amount, refundedTotal, currency }, { texts, locale }) => [
+      [texts.this_refund, formatMoney(BigInt(amount), currency, locale)],
+      [texts.refunded_so_far, formatMoney(BigInt(refundedTotal), currency, locale)],
     ],
-    closing: 'It may take a few days until your bank shows the refund.',
-  }),
+    essential: true,
+  },
 };
+
+function aboutOrder() {
+  return { id: ({ order }) => order.id, lines: ({ order }, language) => linesOf(order, language) };
+}
 
 /** The payload is no message of the event's type. */
 export class UnreadablePayload extends Error {}
 
 const NO_ORDER = { id: '', items: [], total: '0', currency: '' };
 
-/** Reads events into drafts, { userId, content }. */
+/** Reads events into drafts, { userId, essential, write(locale, name) }. */
 export class Drafts {
   constructor(contracts) {
     this.type = contracts.type;
@@ -64,7 +40,9 @@ export class Drafts {
     if (!Object.hasOwn(TEMPLATES, eventType)) return undefined;
     const message = this.#read(eventType, payload);
     if (!message.userId) throw new UnreadablePayload(`the ${eventType} names no user`);
-    return { userId: message.userId, content: TEMPLATES[eventType]({ ...message, order: message.order ?? NO_ORDER }) };
+    const event = { ...message, order: message.order ?? NO_ORDER };
+    const { essential } = TEMPLATES[eventType];
+    return { userId: message.userId, essential, write: (locale, name) => write(eventType, event, locale, name) };
   }
 
   #read(eventType, payload) {
@@ -76,10 +54,29 @@ export class Drafts {
   }
 }
 
-function linesOf({ items, total, currency }) {
+function write(eventType, event, locale, name) {
+  const language = languageOf(locale);
+  const { id, lines } = TEMPLATES[eventType];
+  const { subject, opening, closing } = language.texts.mails[eventType];
+  const { reasons } = language.texts;
+  const reason = Object.hasOwn(reasons, event.reason ?? '') ? reasons[event.reason ?? ''] : reasons[''];
+  return render(
+    {
+      subject: filled(subject, { order: id(event) }),
+      opening: filled(opening, { reason }),
+      lines: lines(event, language),
+      closing,
+    },
+    language,
+    name,
+  );
+}
+
+function linesOf({ items, total, currency, createdAt }, { texts, locale }) {
   const line = ({ quantity, productId, price }) => [
-    `${quantity} x ${productId}`,
-    formatMoney(BigInt(quantity) * BigInt(price), currency),
+    filled(texts.item, { quantity, product: productId }),
+    formatMoney(BigInt(quantity) * BigInt(price), currency, locale),
   ];
-  return [...items.map(line), ['Total', formatMoney(BigInt(total), currency)]];
+  const orderedOn = createdAt ? [[texts.ordered_on, formatDate(Number(createdAt.seconds) * 1_000, locale)]] : [];
+  return [...items.map(line), [texts.total, formatMoney(BigInt(total), currency, locale)], ...orderedOn];
 }

@@ -25,7 +25,7 @@ export class UserContacts {
     registry.watch('user', (instances) => this.#meet(instances));
   }
 
-  /** How to reach a user, { email, name }; undefined for one who was erased. Throws when nobody can say. */
+  /** How to reach a user, { email, name, locale, unsubscribed }; undefined for one who was erased. Throws when nobody can say. */
   async find(userId) {
     const deadline = Math.min(Date.now() + TIME, current().deadline);
     for (let left = TRIES; ; left--) {

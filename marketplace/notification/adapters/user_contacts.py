@@ -25,4 +25,4 @@ class UserContacts:
                 if failure_of(error).reason == USER_NOT_FOUND:
                     return None
                 raise
-        return Contact(contact.email, contact.name)
+        return Contact(contact.email, contact.name, contact.locale, contact.unsubscribed, contact.unsubscribe_token)

@@ -2,11 +2,16 @@
 
 import logging
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from marketplace.notification.deps import Deps
-from marketplace.notification.domain import Letter, render
-from marketplace.notification.templates import UnreadablePayloadError, draft
+from marketplace.notification.domain import Contact, Letter
+from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
+from marketplace.notification.templates import UnreadablePayloadError, draft, write
 from souk.sdk import PoisonedEvent
+
+OUTCOMES = SENT, POSTPONED, REFUSED, SUPPRESSED = "sent", "postponed", "refused", "suppressed"
+"""What can become of a mail."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +29,8 @@ class MailEvent:
 async def mail_event(deps: Deps, command: MailEvent) -> None:
     """Gives a letter about the event to the postman, unless the buyer's account was deleted.
 
-    Raises PoisonedEvent for an event without a template or with an unreadable payload: a retry would not help.
+    Raises PoisonedEvent for an event without a template or with an unreadable payload, and for a mail that is refused:
+    a retry would not help.
     """
     try:
         found = draft(command.type, command.payload)
@@ -36,5 +42,49 @@ async def mail_event(deps: Deps, command: MailEvent) -> None:
     if contact is None:
         _log.info("nobody to write to about event %s: the account was deleted", command.id)
         return
-    message = render(found.content, contact.name)
-    await deps.postman.take(Letter(command.id, contact, message, command.time))
+    if contact.unsubscribed and not found.template.essential:
+        deps.count(SUPPRESSED)
+        _log.info("no mail about event %s: the reader has unsubscribed", command.id)
+        return
+    letter = Letter(
+        id=command.id,
+        to=contact,
+        message=write(found, contact.locale, contact.name),
+        written_at=command.time,
+        unsubscribe="" if found.template.essential else _way_out(deps, contact),
+    )
+    await _send_at_rate(deps, found.user_id, letter)
+
+
+def _way_out(deps: Deps, contact: Contact) -> str:
+    """Returns the link that unsubscribes; empty when there is no address of the gateway, or no token."""
+    if not deps.public_url or not contact.unsubscribe_token:
+        return ""
+    return f"{deps.public_url}/api/v1/unsubscribe/{quote(contact.unsubscribe_token)}"
+
+
+async def _send_at_rate(deps: Deps, user_id: str, letter: Letter) -> None:
+    if not deps.rate.take(user_id, deps.clock.monotonic()):
+        deps.count(POSTPONED)
+        raise DeliveryPostponed("this reader has got many mails just now")
+    try:
+        await _send(deps, letter)
+    except BaseException:
+        deps.rate.give_back(user_id)
+        raise
+
+
+async def _send(deps: Deps, letter: Letter) -> None:
+    try:
+        await deps.postman.take(letter)
+    except DeliveryRefused as error:
+        deps.count(REFUSED)
+        raise PoisonedEvent(str(error)) from error
+    except RecipientGone as error:
+        deps.count(SUPPRESSED)
+        _log.warning("the mail about event %s is not sent, as its address does not exist: %s", letter.id, error)
+    except Exception:
+        deps.count(POSTPONED)
+        raise
+    else:
+        deps.count(SENT)

@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass
 
-from marketplace.notification.domain import UNKNOWN_TEMPLATE, Rendered, render
-from marketplace.notification.templates import UnreadablePayloadError, draft
+from marketplace.notification.domain import UNKNOWN_TEMPLATE, Rendered
+from marketplace.notification.templates import UnreadablePayloadError, draft, write
 from souk.sdk import DomainError, InvalidArgument, Violation
 
 
 @dataclass(frozen=True, slots=True)
 class RenderMessage:
-    """Render the message about an event; `name` is the reader's, for the greeting."""
+    """Render the message about an event; `name` and `locale` are the reader's."""
 
     event_type: str
     payload: bytes
     name: str
+    locale: str = ""
 
 
 def render_message(command: RenderMessage) -> Rendered:
@@ -24,4 +25,4 @@ def render_message(command: RenderMessage) -> Rendered:
         raise InvalidArgument([Violation("payload", str(error))]) from None
     if found is None:
         raise DomainError(UNKNOWN_TEMPLATE, f"there is no template for {command.event_type[:200]!r}")
-    return render(found.content, command.name)
+    return write(found, command.locale, command.name)

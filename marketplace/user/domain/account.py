@@ -11,22 +11,29 @@ TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
 USER_NOT_FOUND = "USER_NOT_FOUND"
 ORDERS_OPEN = "ORDERS_OPEN"
 BALANCE_LEFT = "BALANCE_LEFT"
+BAD_UNSUBSCRIBE_TOKEN = "BAD_UNSUBSCRIBE_TOKEN"
 
 CUSTOMER = "customer"
 ADMIN = "admin"
+DEFAULT_LOCALE = "en"
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that a user can log in to. `created_at` is in microseconds since 1970."""
+    """An account that a user can log in to. `created_at` is in microseconds since 1970.
+
+    `locale` is a language tag (BCP 47). Who is `unsubscribed` gets no mails about the way of orders.
+    """
 
     id: str
     email: str
     name: str
     roles: tuple[str, ...]
     created_at: int
+    locale: str = DEFAULT_LOCALE
+    unsubscribed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,25 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def changed(account: Account, name: str | None, email: str | None) -> Account:
-    """Returns the account with the given values; None leaves a value as it is."""
-    return replace(account, name=account.name if name is None else name.strip(), email=email or account.email)
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """New values of an account; None leaves a value as it is."""
+
+    name: str | None = None
+    email: str | None = None
+    locale: str | None = None
+    unsubscribed: bool | None = None
+
+
+def changed(account: Account, profile: Profile) -> Account:
+    """Returns the account with the given values."""
+    return replace(
+        account,
+        name=account.name if profile.name is None else profile.name.strip(),
+        email=profile.email or account.email,
+        locale=profile.locale or account.locale,
+        unsubscribed=account.unsubscribed if profile.unsubscribed is None else profile.unsubscribed,
+    )
 
 
 def require(*violations: Violation) -> None:
@@ -113,6 +136,11 @@ def service_unavailable(service: str) -> DomainError:
     """Makes the refusal while a service that must be asked is unavailable; nothing was done."""
     reason = f"{service.upper()}_UNAVAILABLE"
     return DomainError(reason, f"the {service} service cannot be asked just now; try again", retry_after=1.0)
+
+
+def bad_unsubscribe_token() -> DomainError:
+    """Makes the refusal of a token that is in no mail."""
+    return DomainError(BAD_UNSUBSCRIBE_TOKEN, "no mail has a link with this token; copy the whole link")
 
 
 def email_taken() -> DomainError:

@@ -14,12 +14,13 @@ from marketplace.user.domain.account import (
 )
 from souk.sdk import Outbox, Row, Transaction
 
-_COLUMNS = "id, email, name, roles, created_at"
+_COLUMNS = "id, email, name, roles, created_at, locale, unsubscribed"
 _ONE = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
 _ADD = """
-    INSERT INTO users (id, email, email_key, name, roles, password_hash, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"""
-_CHANGE = "UPDATE users SET email = $2, email_key = $3, name = $4, roles = $5 WHERE id = $1"
+    INSERT INTO users (id, email, email_key, name, roles, password_hash, created_at, locale)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"""
+_CHANGE = """
+    UPDATE users SET email = $2, email_key = $3, name = $4, roles = $5, locale = $6, unsubscribed = $7 WHERE id = $1"""
 _TAKEN = "SELECT id FROM users WHERE email_key = $1 AND id <> $2"
 _SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1"
 _END_SESSIONS = "DELETE FROM refresh_families WHERE user_id = $1"
@@ -42,8 +43,8 @@ class AccountStore:
         """Adds an account; returns False and changes nothing when its email or id is taken."""
         key, roles = email_key(account.email), " ".join(account.roles)
         await _lock_email(tx, key)
-        values = (account.id, account.email, key, account.name, roles, password_hash, account.created_at)
-        return await tx.execute(_ADD, *values) == 1
+        named = (account.id, account.email, key, account.name, roles)
+        return await tx.execute(_ADD, *named, password_hash, account.created_at, account.locale) == 1
 
     async def find(self, tx: Transaction, user_id: str) -> Account | None:
         """Returns the account of an id, if there is one."""
@@ -69,7 +70,8 @@ class AccountStore:
         await _lock_email(tx, key)
         if await tx.fetch_one(_TAKEN, key, account.id):
             raise email_taken()
-        await tx.execute(_CHANGE, account.id, account.email, key, account.name, " ".join(account.roles))
+        named = (account.id, account.email, key, account.name, " ".join(account.roles))
+        await tx.execute(_CHANGE, *named, account.locale, account.unsubscribed)
 
     async def end_other_logins(self, tx: Transaction, proof: Proof) -> None:
         """Ends every login of the account but the one of the proof."""
@@ -118,4 +120,12 @@ async def _lock_email(tx: Transaction, key: str) -> None:
 
 
 def _account(row: Row) -> Account:
-    return Account(row["id"], row["email"], row["name"], tuple(row["roles"].split()), row["created_at"])
+    return Account(
+        id=row["id"],
+        email=row["email"],
+        name=row["name"],
+        roles=tuple(row["roles"].split()),
+        created_at=row["created_at"],
+        locale=row["locale"],
+        unsubscribed=bool(row["unsubscribed"]),
+    )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from marketplace.user.deps import Deps
-from marketplace.user.domain.account import CUSTOMER, Account, email_taken
+from marketplace.user.domain.account import CUSTOMER, DEFAULT_LOCALE, Account, email_taken
 from marketplace.user.use_cases.check_password import count_taken_email, require_free_email
 from souk.sdk import new_id
 
@@ -17,6 +17,7 @@ class RegisterUser:
     name: str
     roles: tuple[str, ...] = (CUSTOMER,)
     id: str | None = None
+    locale: str = DEFAULT_LOCALE
 
 
 async def register_user(deps: Deps, command: RegisterUser) -> Account:
@@ -32,6 +33,7 @@ async def register_user(deps: Deps, command: RegisterUser) -> Account:
         name=command.name.strip(),
         roles=command.roles,
         created_at=deps.clock.now(),
+        locale=command.locale,
     )
     password_hash = await deps.passwords.hash(command.password)
     if not await deps.database.run(lambda tx: deps.accounts.add(tx, account, password_hash), guarded=True):

@@ -1,20 +1,27 @@
-"""Changing a user's own account."""
+"""Changing a user's own account, also by the link in a mail."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from marketplace.user.deps import Deps
-from marketplace.user.domain.account import EMAIL_TAKEN, Account, Proof, changed, unknown_user
+from marketplace.user.domain.account import (
+    EMAIL_TAKEN,
+    Account,
+    Profile,
+    Proof,
+    bad_unsubscribe_token,
+    changed,
+    unknown_user,
+)
 from marketplace.user.use_cases.check_password import check_current_password, count_taken_email, require_free_email
 from souk.sdk import DomainError, InvalidArgument, Transaction, Violation
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateUser:
-    """Change a user's account; None leaves a value as it is. A new email requires the current password."""
+    """Change a user's account to the profile. A new email requires the current password."""
 
     user_id: str
-    name: str | None
-    email: str | None
+    profile: Profile
     password: str | None = None
 
 
@@ -23,7 +30,7 @@ async def update_user(deps: Deps, command: UpdateUser) -> Account:
 
     Raises USER_NOT_FOUND, and with a new email EMAIL_TAKEN, BAD_CREDENTIALS, TOO_MANY_ATTEMPTS and InvalidArgument.
     """
-    proof = None if command.email is None else await _proof(deps, command)
+    proof = None if command.profile.email is None else await _proof(deps, command)
 
     async def work(tx: Transaction) -> Account:
         if proof is not None:
@@ -31,7 +38,7 @@ async def update_user(deps: Deps, command: UpdateUser) -> Account:
         old = await deps.accounts.lock(tx, command.user_id)
         if old is None:
             raise unknown_user()
-        new = changed(old, command.name, command.email)
+        new = changed(old, command.profile)
         await deps.accounts.update(tx, new)
         return new
 
@@ -41,6 +48,27 @@ async def update_user(deps: Deps, command: UpdateUser) -> Account:
         if error.reason == EMAIL_TAKEN:
             await count_taken_email(deps)
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Stop mails about the way of orders to the user of this token."""
+
+    token: str
+
+
+async def unsubscribe(deps: Deps, command: Unsubscribe) -> None:
+    """Records the wish; an account that was erased meanwhile has none. Raises BAD_UNSUBSCRIBE_TOKEN."""
+    user_id = deps.unsubscribe_tokens.user_id(command.token)
+    if user_id is None:
+        raise bad_unsubscribe_token()
+
+    async def work(tx: Transaction) -> None:
+        account = await deps.accounts.lock(tx, user_id)
+        if account is not None:
+            await deps.accounts.update(tx, replace(account, unsubscribed=True))
+
+    await deps.database.run(work, guarded=True)
 
 
 async def _proof(deps: Deps, command: UpdateUser) -> Proof:

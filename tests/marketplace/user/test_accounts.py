@@ -14,7 +14,7 @@ from souk.testing.service_host import CallRecord
 CONTEXT: Any = CallRecord()
 
 
-def registration(**fields: str) -> pb.CreateUserRequest:
+def registration(**fields: Any) -> pb.CreateUserRequest:
     return pb.CreateUserRequest(**{"email": "a@example.com", "password": "long enough", "name": "Ann", **fields})
 
 

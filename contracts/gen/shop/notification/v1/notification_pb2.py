@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'shop/notification/v1/notification.proto\x12\x14shop.notification.v1\x1a\x17soukapi/v1/policy.proto\"I\n\x14RenderMessageRequest\x12\x12\n\nevent_type\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\"6\n\x07Message\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t2\xb2\x02\n\x13NotificationService\x12~\n\rRenderMessage\x12*.shop.notification.v1.RenderMessageRequest\x1a\x1d.shop.notification.v1.Message\"\"\x90\x02\x01\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x02\x62\x10UNKNOWN_TEMPLATEz\x01*\x1a\x9a\x01\xaa\xd4\x18\x95\x01\n\x0cnotification\x12\x84\x01\n\x10UNKNOWN_TEMPLATE\x10\x05\x18\x94\x03 \x01:-No message is written for this type of event.B:Check the type; it is the full name of an event\'s message.b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'shop/notification/v1/notification.proto\x12\x14shop.notification.v1\x1a\x17soukapi/v1/policy.proto\"Y\n\x14RenderMessageRequest\x12\x12\n\nevent_type\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06locale\x18\x04 \x01(\t\"6\n\x07Message\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t2\xb2\x02\n\x13NotificationService\x12~\n\rRenderMessage\x12*.shop.notification.v1.RenderMessageRequest\x1a\x1d.shop.notification.v1.Message\"\"\x90\x02\x01\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x02\x62\x10UNKNOWN_TEMPLATEz\x01*\x1a\x9a\x01\xaa\xd4\x18\x95\x01\n\x0cnotification\x12\x84\x01\n\x10UNKNOWN_TEMPLATE\x10\x05\x18\x94\x03 \x01:-No message is written for this type of event.B:Check the type; it is the full name of an event\'s message.b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,9 +37,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['RenderMessage']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['RenderMessage']._serialized_options = b'\220\002\001\252\324\030\033\010\0012\002\010\002b\020UNKNOWN_TEMPLATEz\001*'
   _globals['_RENDERMESSAGEREQUEST']._serialized_start=90
-  _globals['_RENDERMESSAGEREQUEST']._serialized_end=163
-  _globals['_MESSAGE']._serialized_start=165
-  _globals['_MESSAGE']._serialized_end=219
-  _globals['_NOTIFICATIONSERVICE']._serialized_start=222
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=528
+  _globals['_RENDERMESSAGEREQUEST']._serialized_end=179
+  _globals['_MESSAGE']._serialized_start=181
+  _globals['_MESSAGE']._serialized_end=235
+  _globals['_NOTIFICATIONSERVICE']._serialized_start=238
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=544
 # @@protoc_insertion_point(module_scope)

@@ -25,22 +25,26 @@ class RenderMessageRequest(_message.Message):
     EVENT_TYPE_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
     event_type: _builtins.str
     """Full name of an event's message, such as "shop.order.v1.OrderConfirmed"."""
     payload: _builtins.bytes
     """The event's payload, serialised."""
     name: _builtins.str
     """How to greet the reader."""
+    locale: _builtins.str
+    """The reader's language and region (BCP 47), such as "fr"; English unless there are texts in that language."""
     def __init__(
         self,
         *,
         event_type: _builtins.str = ...,
         payload: _builtins.bytes = ...,
         name: _builtins.str = ...,
+        locale: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_type", b"event_type", "name", b"name", "payload", b"payload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_type", b"event_type", "locale", b"locale", "name", b"name", "payload", b"payload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

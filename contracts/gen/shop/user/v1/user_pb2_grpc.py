@@ -71,6 +71,11 @@ class UserServiceStub:
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.UpdateMeRequest.SerializeToString,
                 response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.User.FromString,
                 _registered_method=True)
+        self.Unsubscribe = channel.unary_unary(
+                '/shop.user.v1.UserService/Unsubscribe',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.UnsubscribeRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.DeleteMe = channel.unary_unary(
                 '/shop.user.v1.UserService/DeleteMe',
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.DeleteMeRequest.SerializeToString,
@@ -162,6 +167,14 @@ class UserServiceServicer:
 
     def UpdateMe(self, request, context):
         """Changes the fields that are given. A new email needs the current password, and ends every other login.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unsubscribe(self, request, context):
+        """Stops mails about the way of orders, by the token in the link of such a mail (RFC 8058, one-click). Mails about
+        money and security go on. Done twice is done once, and a token of an erased account does nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,6 +274,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.UpdateMe,
                     request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.UpdateMeRequest.FromString,
                     response_serializer=shop_dot_user_dot_v1_dot_user__pb2.User.SerializeToString,
+            ),
+            'Unsubscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unsubscribe,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.UnsubscribeRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'DeleteMe': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteMe,
@@ -493,6 +511,33 @@ class UserService:
             '/shop.user.v1.UserService/UpdateMe',
             shop_dot_user_dot_v1_dot_user__pb2.UpdateMeRequest.SerializeToString,
             shop_dot_user_dot_v1_dot_user__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unsubscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/Unsubscribe',
+            shop_dot_user_dot_v1_dot_user__pb2.UnsubscribeRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,10 @@ class UserServiceStub:
     """Reads the caller's account."""
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]
     """Changes the fields that are given. A new email needs the current password, and ends every other login."""
+    Unsubscribe: _grpc.UnaryUnaryMultiCallable[_user_pb2.UnsubscribeRequest, _empty_pb2.Empty]
+    """Stops mails about the way of orders, by the token in the link of such a mail (RFC 8058, one-click). Mails about
+    money and security go on. Done twice is done once, and a token of an erased account does nothing.
+    """
     DeleteMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeleteMeRequest, _empty_pb2.Empty]
     """Erases the caller's account and personal data. Needs the current password; refused while an order is under
     way or the wallet holds money.
@@ -90,6 +94,10 @@ class UserServiceAsyncStub(UserServiceStub):
     """Reads the caller's account."""
     UpdateMe: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]  # type: ignore[assignment]
     """Changes the fields that are given. A new email needs the current password, and ends every other login."""
+    Unsubscribe: _aio.UnaryUnaryMultiCallable[_user_pb2.UnsubscribeRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Stops mails about the way of orders, by the token in the link of such a mail (RFC 8058, one-click). Mails about
+    money and security go on. Done twice is done once, and a token of an erased account does nothing.
+    """
     DeleteMe: _aio.UnaryUnaryMultiCallable[_user_pb2.DeleteMeRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Erases the caller's account and personal data. Needs the current password; refused while an order is under
     way or the wallet holds money.
@@ -169,6 +177,16 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
         """Changes the fields that are given. A new email needs the current password, and ends every other login."""
+
+    @_abc_1.abstractmethod
+    def Unsubscribe(
+        self,
+        request: _user_pb2.UnsubscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Stops mails about the way of orders, by the token in the link of such a mail (RFC 8058, one-click). Mails about
+        money and security go on. Done twice is done once, and a token of an erased account does nothing.
+        """
 
     @_abc_1.abstractmethod
     def DeleteMe(

@@ -1,0 +1,147 @@
+"""The settings of Notification, read once from text."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parseaddr
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from marketplace.notification.domain import Sender
+from souk.sdk import ConfigurationError, Setting, from_file
+
+_FORM = "smtp://user:password@host:587?starttls or smtps://user:password@host:465"
+_TLS = {"smtp": {"": "", "starttls": "starttls"}, "smtps": {"": "tls"}}
+"""The encryption by the URL's scheme and query."""
+_PORTS = {("smtp", ""): 25, ("smtp", "starttls"): 587, ("smtps", "tls"): 465}
+_LONGEST = 600.0
+
+SETTINGS = (
+    Setting(
+        "smtp",
+        f"The mail server, as in {_FORM}; @FILE reads it from a file.",
+        "none: mails are files in the mailbox folder, which `souk mail` shows",
+        "URL",
+    ),
+    Setting("smtp_ca", "The certificate authorities of the mail server, as PEM.", "those of this machine", "path"),
+    Setting("smtp_timeout", "How long the mail server may take to accept a login, or a mail.", "30", "seconds"),
+    Setting(
+        "public_url",
+        "Where readers reach the gateway, as in https://shop.example; mails then have a link that unsubscribes.",
+        "none: mails have no such link",
+        "URL",
+    ),
+    Setting("rate", "How many mails a reader gets in a minute; further ones wait.", "60", "mails"),
+    Setting("sender", "Who mails are from; bounces go there as well.", "Souk <orders@souk.invalid>", "name <address>"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """A mail server. `tls` is the encryption: "" for none, "starttls", or "tls" from the first byte.
+
+    `user` is empty when no login is made. `ca` is a file with the authorities that are trusted, None for those of the
+    machine. `timeout` is in seconds; it limits the login and each mail, each by itself.
+    """
+
+    host: str
+    port: int
+    tls: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca: Path | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationSettings:
+    """The settings of the service, read once. `smtp` is None when mails go into the mailbox folder.
+
+    `public_url` is the gateway's, without a slash at its end, or empty. `rate` is the most mails to a reader a minute.
+    """
+
+    smtp: SmtpSettings | None
+    sender: Sender
+    public_url: str
+    rate: int
+
+
+def read_settings(values: Mapping[str, str]) -> NotificationSettings:
+    """Reads the settings; raises ConfigurationError, in one line without a password, for an invalid value."""
+    sender = _sender(values["sender"]) if "sender" in values else Sender()
+    return NotificationSettings(_smtp(values), sender, _public_url(values.get("public_url", "")), _rate(values))
+
+
+def _public_url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", text):
+        raise ConfigurationError("notification: public_url must read https://host or https://host/path")
+    return text.rstrip("/")
+
+
+def _rate(values: Mapping[str, str]) -> int:
+    text = values.get("rate", "60")
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise ConfigurationError(f"notification: rate must be a number of mails from 1, not {text[:20]!r}")
+    return int(text)
+
+
+def _smtp(values: Mapping[str, str]) -> SmtpSettings | None:
+    if not values.get("smtp"):
+        return None
+    url = _url(values["smtp"])
+    tls, host = _TLS[url.scheme][url.query], url.hostname or ""
+    user, password = unquote(url.username or ""), unquote(url.password or "")
+    if user and not tls and not _is_here(host):
+        raise ConfigurationError(
+            "notification: smtp has a password and no TLS, so others could read it: add ?starttls, or use smtps://"
+        )
+    return SmtpSettings(
+        host=host,
+        port=url.port or _PORTS[url.scheme, tls],
+        tls=tls,
+        user=user,
+        password=password,
+        ca=Path(values["smtp_ca"]) if values.get("smtp_ca") else None,
+        timeout=_seconds(values, "smtp_timeout", 30.0),
+    )
+
+
+def _url(value: str) -> SplitResult:
+    try:
+        text = from_file(str)(value)
+    except ValueError as error:
+        raise ConfigurationError(f"notification: smtp {error}") from None
+    try:
+        url = urlsplit(text)
+        sound = url.query in _TLS[url.scheme] and url.port != 0
+    except (ValueError, KeyError):
+        sound = False
+    if not sound or not url.hostname or url.path.strip("/") or url.fragment:
+        raise ConfigurationError(f"notification: smtp must read {_FORM}")
+    return url
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sender(text: str) -> Sender:
+    name, address = parseaddr(text)
+    if not re.fullmatch(Sender.ADDRESS, address) or not text.isprintable():
+        raise ConfigurationError("notification: sender must read Name <address@domain>")
+    return Sender(name, address)
+
+
+def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
+    text = values.get(name, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= _LONGEST:
+        raise ConfigurationError(f"notification: {name} must be seconds, above 0 and up to {_LONGEST:g}, not {text!r}")
+    return seconds
