@@ -3,6 +3,7 @@
 import asyncio
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -55,6 +56,7 @@ EVENTS: tuple[Message, ...] = (
     payment.PaymentRefunded(user_id="U-1", order_id="ORD-1", amount=5, refunded_total=-1_234_567, currency="JPY"),
     payment.PaymentRefunded(user_id="U-1", order_id="ORD-1", amount=5, refunded_total=1_234_567, currency="KWD"),
 )
+ROOT = Path(__file__).parents[2]
 TIME = Timestamp(seconds=1_790_000_000, nanos=123_456_789)
 TRACE = traces.new()
 
@@ -166,6 +168,14 @@ async def test_only_services_of_the_installation_may_call(stage: Stage) -> None:
         others = DeliverRequest(consumer="mails", events=[Event(id="E-1", source="payment")])
         code, reason, _ = await refusal(EventSinkStub(channel).Deliver(others, metadata=node.caller()))
         assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN")
+
+
+def test_its_texts_are_those_of_the_other() -> None:
+    ours = ROOT / "marketplace" / "notification" / "templates" / "texts"
+    theirs = ROOT / "examples" / "notification-node" / "texts"
+    assert {one.name: one.read_bytes() for one in theirs.iterdir()} == {
+        one.name: one.read_bytes() for one in ours.iterdir()
+    }
 
 
 @pytest.mark.parametrize("locale", ["en", "ar"])

@@ -1,8 +1,8 @@
-// The texts of mails: those of the service in Python, so that a reader cannot tell which of the two has written.
+// The texts of mails, the same as those of the service in Python: a reader cannot tell which of the two has written.
 
 import { readFileSync } from 'node:fs';
 
-const TEXTS = new URL('../../../marketplace/notification/templates/texts/', import.meta.url);
+const TEXTS = new URL('../texts/', import.meta.url);
 const LANGUAGES = new Map(
   ['en', 'fr', 'ar'].map((tag) => [tag, JSON.parse(readFileSync(new URL(`${tag}.json`, TEXTS), 'utf8'))]),
 );
