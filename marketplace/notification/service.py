@@ -3,8 +3,8 @@
 from shop.notification.v1 import notification_pb2 as pb
 
 from marketplace.notification.adapters.eml_postman import EmlPostman
-from marketplace.notification.adapters.smtp_connections import SmtpConnections
-from marketplace.notification.adapters.smtp_postman import SmtpPostman
+from marketplace.notification.adapters.smtp.connections import SmtpConnections
+from marketplace.notification.adapters.smtp.postman import SmtpPostman
 from marketplace.notification.adapters.user_contacts import UserContacts
 from marketplace.notification.background import MailCounts, tasks
 from marketplace.notification.consumers import SUBSCRIPTIONS, consumers

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from marketplace.notification.domain import Sender
-from souk.sdk import ConfigurationError, Setting, from_file
+from souk.sdk import ConfigurationError, Setting, from_file, whole_number
 
 _FORM = "smtp://user:password@host:587?starttls or smtps://user:password@host:465"
 _TLS = {"smtp": {"": "", "starttls": "starttls"}, "smtps": {"": "tls"}}
@@ -81,9 +81,10 @@ def _public_url(text: str) -> str:
 
 def _rate(values: Mapping[str, str]) -> int:
     text = values.get("rate", "60")
-    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+    rate = whole_number(text, 999_999)
+    if not rate:
         raise ConfigurationError(f"notification: rate must be a number of mails from 1, not {text[:20]!r}")
-    return int(text)
+    return rate
 
 
 def _smtp(values: Mapping[str, str]) -> SmtpSettings | None:

@@ -13,8 +13,8 @@ import pytest
 from shop.order.v1 import order_pb2 as order
 from shop.user.v1 import user_pb2 as user
 
-from marketplace.notification.adapters.smtp_connections import KEPT_FOR, MOST, SmtpConnections
-from marketplace.notification.adapters.smtp_postman import SmtpPostman
+from marketplace.notification.adapters.smtp.connections import KEPT_FOR, MOST, SmtpConnections
+from marketplace.notification.adapters.smtp.postman import SmtpPostman
 from marketplace.notification.domain import Contact, Letter, Rendered, Sender
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
 from marketplace.notification.service import build

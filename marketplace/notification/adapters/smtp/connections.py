@@ -16,7 +16,7 @@ from aiosmtplib.errors import (
     SMTPTimeoutError,
 )
 
-from marketplace.notification.adapters.smtp_replies import Stage
+from marketplace.notification.adapters.smtp.replies import Stage
 from marketplace.notification.settings import SmtpSettings
 from souk.sdk import Clock, ConfigurationError
 

@@ -6,8 +6,8 @@ from contextvars import Context
 from cachetools import FIFOCache
 
 from marketplace.notification.adapters.email_format import email_of
-from marketplace.notification.adapters.smtp_connections import Envelope, NoSession, SmtpConnections, SmtpRefusal
-from marketplace.notification.adapters.smtp_replies import Verdict, is_put_off, reply_in_words, verdict_of
+from marketplace.notification.adapters.smtp.connections import Envelope, NoSession, SmtpConnections, SmtpRefusal
+from marketplace.notification.adapters.smtp.replies import Verdict, is_put_off, reply_in_words, verdict_of
 from marketplace.notification.domain import Letter, Sender
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
 from souk.sdk import Clock, logger
