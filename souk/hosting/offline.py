@@ -76,8 +76,9 @@ def service_folder(service: Service, data: Path | None) -> ServiceFolder:
     ConfigurationError, in one line, when there is no data directory.
     """
     settings = from_environment({"data": data})
-    if not settings.data.is_dir():
+    directory = settings.data.directory
+    if not directory.is_dir():
         raise ConfigurationError(
-            f"there is no data directory {settings.data}; name the system's with --data, or set SOUK_DATA"
+            f"there is no data directory {directory}; name the system's with --data, or set SOUK_DATA"
         )
-    return ServiceFolder(settings.data / service.name, settings.services.get(service.name, {}))
+    return ServiceFolder(directory / service.name, settings.services.get(service.name, {}))
