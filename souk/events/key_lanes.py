@@ -32,16 +32,17 @@ class LaneSettings:
 
 @dataclass(slots=True)
 class _Lane:
-    tag: Hashable
     waiting: deque[tuple[Event, Callable[[], None]]] = field(default_factory=deque)
     task: "asyncio.Task[None] | None" = None
+    ended: bool = False
 
 
 class KeyLanes:
     """Hands events to `handle`, as the broker port promises; used as `async with`, which ends all handlers.
 
     An event is in hand from `submit` until its `done` was called. A `tag` says by what the broker may take events
-    back, such as a partition; all events of one key have the same tag.
+    back, such as a partition. Events of one key with different tags are in different lanes: the broker gives no order
+    between them, and may take back the ones without the others.
     """
 
     def __init__(self, handle: Handle, settings: LaneSettings | None = None, random: Random | None = None) -> None:
@@ -49,7 +50,7 @@ class KeyLanes:
         self._settings = settings or LaneSettings()
         self._random = random or Random()
         self._permits = asyncio.Semaphore(self._settings.at_once)
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[tuple[Hashable, str], _Lane] = {}
         self._events = 0
         self._octets = 0
         self._room = asyncio.Event()
@@ -76,18 +77,19 @@ class KeyLanes:
 
         The caller first waits for `room`. An event that is taken back, or in hand at the end, is never done.
         """
-        lane = self._lanes.get(event.key)
+        name = (tag, event.key)
+        lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[event.key] = _Lane(tag)
+            lane = self._lanes[name] = _Lane()
         lane.waiting.append((event, done))
         self._events += 1
         self._octets += len(event.payload)
         if lane.task is None:
-            lane.task = asyncio.create_task(self._run(event.key, lane), name="events of a key")
+            lane.task = asyncio.create_task(self._run(name, lane), name="events of a key")
 
     async def take_back(self, tags: Collection[Hashable]) -> None:
         """Ends the handlers of events with these tags, and returns once none of them runs."""
-        await self._end([key for key, lane in self._lanes.items() if lane.tag in tags])
+        await self._end([name for name in self._lanes if name[0] in tags])
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,23 +99,29 @@ class KeyLanes:
     ) -> None:
         await self._end(list(self._lanes))
 
-    async def _run(self, key: str, lane: _Lane) -> None:
+    async def _run(self, name: tuple[Hashable, str], lane: _Lane) -> None:
         while lane.waiting:
             event, done = lane.waiting[0]
-            await self._until_handled(event)
+            await self._until_handled(event, lane)
             lane.waiting.popleft()
             self._release(event)
             done()
-        if self._lanes.get(key) is lane:
-            del self._lanes[key]
+        if self._lanes.get(name) is lane:
+            del self._lanes[name]
 
-    async def _until_handled(self, event: Event) -> None:
+    async def _until_handled(self, event: Event, lane: _Lane) -> None:
         tries = 0
         while True:
             try:
                 async with self._permits:
-                    return await self._handle(event)
+                    await self._handle(event)
+                if not lane.ended:
+                    return
+                # A handler that swallows its cancellation ends its lane all the same.
+                raise asyncio.CancelledError
             except Exception as error:
+                if lane.ended:
+                    raise
                 tries += 1
                 pause = self._settings.backoff.delay(tries, self._random)
                 kind = type(error).__name__
@@ -125,12 +133,20 @@ class KeyLanes:
         self._octets -= len(event.payload)
         self._room.set()
 
-    async def _end(self, keys: Collection[str]) -> None:
-        lanes = [self._lanes.pop(key) for key in keys]
+    async def _end(self, names: Collection[tuple[Hashable, str]]) -> None:
+        lanes = [self._lanes.pop(name) for name in names]
         tasks = [lane.task for lane in lanes if lane.task is not None]
+        for lane in lanes:
+            lane.ended = True
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ended = asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            # Even a caller that is cancelled leaves no handler behind.
+            await ended
+            raise
         # Here and not in the tasks: one that is cancelled before its first step runs none of its code.
         for lane in lanes:
             for event, _ in lane.waiting:

@@ -132,3 +132,38 @@ async def test_the_end_waits_for_every_handler() -> None:
         await settled()
     assert ended == ["a1"]
     assert lanes.in_hand == 0
+
+
+async def test_a_key_with_two_tags_is_taken_back_by_each_alone() -> None:
+    gate = Gate()
+    async with KeyLanes(gate) as lanes:
+        lanes.submit(event("a1"), gate.ended("a1"), tag=1)
+        lanes.submit(event("a2"), gate.ended("a2"), tag=2)
+        await settled()
+        await lanes.take_back({1})
+        assert lanes.in_hand == 1
+        gate.open.set()
+        await settled()
+        assert gate.done == ["a2"]
+
+
+@pytest.mark.parametrize("ends_with", [None, ValueError])
+async def test_a_handler_that_makes_something_else_of_its_end_ends_all_the_same(
+    ends_with: type[Exception] | None,
+) -> None:
+    began, done = list[str](), list[str]()
+
+    async def stubborn(event: Event) -> None:
+        began.append(event.id)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if ends_with is not None:
+                raise ends_with from None
+
+    async with asyncio.timeout(5), KeyLanes(stubborn, LaneSettings(backoff=AT_ONCE)) as lanes:
+        for name in ("a1", "a2"):
+            lanes.submit(event(name), lambda: done.append("done"))
+        await settled()
+    assert began == ["a1"]
+    assert done == []

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from souk.testing.engines import free_port
-from souk.testing.servers.engine_server import is_answered
-from souk.testing.servers.java import JavaServer
+from souk.testing.servers.engine_server import EngineServer, is_answered
+from souk.testing.servers.java import java_command
 
 _SETTINGS = """
 include classpath("application.conf")
@@ -17,28 +17,26 @@ messages-storage {{ enabled = true, uri = "jdbc:h2:file:{folder}/messages;WRITE_
 """
 
 
-class ElasticMqServer(JavaServer):
+class ElasticMqServer(EngineServer):
     """SQS alone, without SNS. Any key and any secret may use it."""
 
     name = "elasticmq"
-    heap = "128m"
-    main = "org.elasticmq.server.Main"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._port = free_port()
         self._settings = folder / "elasticmq.conf"
+        self._java = java_command(
+            *("elasticmq", "128m", "org.elasticmq.server.Main", f"-Dconfig.file={self._settings}"), folder=folder
+        )
 
     @property
     def url(self) -> str:
         """What clients call the end point's URL."""
         return f"http://127.0.0.1:{self._port}"
 
-    def options(self) -> Sequence[str]:
-        return (f"-Dconfig.file={self._settings}",)
-
-    def arguments(self) -> Sequence[str]:
-        return ()
+    def command(self) -> Sequence[str]:
+        return self._java
 
     def prepare(self) -> None:
         self._settings.write_text(_SETTINGS.format(port=self._port, folder=self.folder))

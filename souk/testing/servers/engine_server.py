@@ -96,20 +96,13 @@ class EngineServer(ABC):
 
     async def stop(self) -> None:
         """Asks it to end, as an operator would, and kills it when that takes too long."""
-        await self.asked_to_end()
+        if self.running:
+            assert self._process is not None
+            self.resume()
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, _STOP_LIMIT)
         self.kill()
-
-    async def asked_to_end(self) -> bool:
-        """Asks it to end; returns whether it did in time."""
-        if self._process is None:
-            return False
-        self.resume()
-        self._process.terminate()
-        try:
-            await asyncio.to_thread(self._process.wait, _STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
 
     def kill(self) -> None:
         """Kills all its processes, as a crash does, and waits until it has ended."""

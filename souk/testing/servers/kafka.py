@@ -11,13 +11,13 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from souk.testing.engines import free_port
-from souk.testing.servers.engine_server import listens
-from souk.testing.servers.java import JavaServer
+from souk.testing.servers.engine_server import EngineServer, listens
+from souk.testing.servers.java import java_command
 
 _INTERNAL_TOPICS = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
 
 
-class KafkaServer(JavaServer):
+class KafkaServer(EngineServer):
     """Kafka without ZooKeeper, which creates no topic by itself.
 
     What it has acknowledged outlives `kill`, since it has given it to the system; it does not flush for the end of the
@@ -25,25 +25,25 @@ class KafkaServer(JavaServer):
     """
 
     name = "kafka"
-    heap = "256m"
-    main = "kafka.Kafka"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._settings = folder / "server.properties"
         self._data = folder / "data"
         self._ports = free_port(), free_port()
+        self._java = java_command(
+            *("kafka", "256m", "kafka.Kafka", str(self._settings)),
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            folder=folder,
+        )
 
     @property
     def address(self) -> str:
         """What clients call `bootstrap.servers`."""
         return f"127.0.0.1:{self._ports[0]}"
 
-    def options(self) -> Sequence[str]:
-        return ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",)
-
-    def arguments(self) -> Sequence[str]:
-        return (str(self._settings),)
+    def command(self) -> Sequence[str]:
+        return self._java
 
     def prepare(self) -> None:
         if self._data.exists():
@@ -72,7 +72,8 @@ class KafkaServer(JavaServer):
     def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(self._settings))
-        done = subprocess.run([*self.java(), *tool], cwd=self.folder, text=True, capture_output=True, check=False)
+        words = [*self._java[: self._java.index("kafka.Kafka")], *tool]
+        done = subprocess.run(words, cwd=self.folder, text=True, capture_output=True, check=False)
         assert done.returncode == 0, f"kafka: its data directory cannot be made: {done.stdout}{done.stderr}"
 
     async def answers(self) -> bool:

@@ -4,28 +4,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from souk.testing.engines import free_port
-from souk.testing.servers.engine_server import is_answered
-from souk.testing.servers.java import JavaServer
+from souk.testing.servers.engine_server import EngineServer, is_answered
+from souk.testing.servers.java import java_command
 
 
-class OpenSearchServer(JavaServer):
+class OpenSearchServer(EngineServer):
     """One node without security. What it has acknowledged outlives `kill`: it is in the log of the index."""
 
     name = "opensearch"
-    heap = "512m"
-    main = "souk.engines.opensearch.OpenSearchServer"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._http, self._transport = free_port(), free_port()
+        self._java = java_command(
+            *("opensearch", "512m", "souk.engines.opensearch.OpenSearchServer"),
+            *(str(folder), str(self._http), str(self._transport)),
+            folder=folder,
+        )
 
     @property
     def url(self) -> str:
         """The URL of its API."""
         return f"http://127.0.0.1:{self._http}"
 
-    def arguments(self) -> Sequence[str]:
-        return (str(self.folder), str(self._http), str(self._transport))
+    def command(self) -> Sequence[str]:
+        return self._java
 
     def prepare(self) -> None:
         (self.folder / "config").mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """A Valkey server for tests that keeps its data: each write is on disk before it is answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,16 @@ from souk.testing.servers.engine_server import EngineServer
 
 
 class DurableValkeyServer(EngineServer):
-    """Valkey with an append-only file that is flushed for every write, and which refuses writes when it is full."""
+    """Valkey with an append-only file that is flushed for every write, and which refuses writes when it is full.
+
+    `settings` are further settings of Valkey.
+    """
 
     name = "valkey"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(folder)
+        self._settings = settings or {}
         self._port = free_port()
         try:
             self._program = find_valkey()
@@ -41,11 +45,12 @@ class DurableValkeyServer(EngineServer):
             "appendfsync": "always",
             "maxmemory": "64mb",
             "maxmemory-policy": "noeviction",
+            **self._settings,
         }
         return (str(self._program), *(word for name, value in settings.items() for word in (f"--{name}", value)))
 
     async def answers(self) -> bool:
-        async with Redis.from_url(self.url, socket_timeout=2.0) as client:
+        async with Redis.from_url(f"redis://127.0.0.1:{self._port}", socket_timeout=2.0) as client:
             try:
                 return bool(await client.ping())
             except RedisError:
