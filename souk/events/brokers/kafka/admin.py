@@ -1,0 +1,141 @@
+"""What is asked of a cluster beside events: its topics and their settings, and how far a group is."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar, cast
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, TopicDescription
+
+from souk.events.brokers.kafka.failures import UNKNOWN_TOPIC, LastError
+from souk.events.brokers.kafka.guarantees import TopicFacts
+from souk.events.brokers.kafka.settings import KafkaSettings
+
+_T = TypeVar("_T")
+_READY_EVERY = 0.05
+
+
+class KafkaAdmin:
+    """Asks a cluster. Every method raises BrokerUnavailable when an answer takes longer than the settings' patience."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._errors = LastError()
+        self._client: AdminClient | None = None
+        self._lock = asyncio.Lock()
+
+    async def brokers(self) -> int:
+        """Returns how many brokers the cluster has."""
+        return await self._ask(lambda client: len(_result(client.describe_cluster(**self._limit)).nodes))
+
+    async def create(self, topic: TopicFacts) -> None:
+        """Makes a topic, and returns once each of its partitions has a leader."""
+        await self._ask(lambda client: self._create(client, topic))
+
+    async def facts(self, topic: str) -> TopicFacts | None:
+        """Returns a topic's settings; None if it does not exist."""
+        return await self._ask(lambda client: self._facts(client, topic))
+
+    async def backlog(self, topic: str, group: str) -> int:
+        """Returns how many events a group has not committed, with those that it never began with."""
+        return await self._ask(lambda client: self._backlog(client, topic, group), topic)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        async with self._lock:
+            # The client is destroyed in a thread, because that waits for the client's own threads.
+            await asyncio.to_thread(self._forget)
+
+    async def _ask(self, question: Callable[[AdminClient], _T], topic: str = "") -> _T:
+        async with self._lock:
+            try:
+                return await asyncio.to_thread(self._with_client, question)
+            except KafkaException as error:
+                raise self._errors.explain(cast(KafkaError, error.args[0]), self._settings.servers, topic) from error
+
+    def _with_client(self, question: Callable[[AdminClient], _T]) -> _T:
+        if self._client is None:
+            self._client = AdminClient(
+                cast("dict[str, Any]", {**self._settings.client(), "error_cb": self._errors, "log_level": 0})
+            )
+        try:
+            found = question(self._client)
+        except KafkaException:
+            # Calls `error_cb` with what happened to the connections meanwhile.
+            self._client.poll(0)
+            raise
+        self._client.poll(0)
+        self._errors.clear()
+        return found
+
+    def _forget(self) -> None:
+        self._client = None
+
+    @property
+    def _limit(self) -> dict[str, Any]:
+        return {"request_timeout": self._settings.patience}
+
+    def _create(self, client: AdminClient, topic: TopicFacts) -> None:
+        new = NewTopic(topic.name, self._settings.partitions, topic.replicas, config=dict(topic.config))
+        try:
+            _result(client.create_topics([new], **self._limit)[topic.name])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+        for _ in range(int(self._settings.patience / _READY_EVERY)):
+            if _ready(self._describe(client, topic.name)):
+                return
+            time.sleep(_READY_EVERY)
+
+    def _describe(self, client: AdminClient, topic: str) -> TopicDescription | None:
+        try:
+            found = client.describe_topics(TopicCollection([topic]), **self._limit)
+            return cast(TopicDescription, _result(found[topic]))
+        except KafkaException as error:
+            if error.args[0].code() in UNKNOWN_TOPIC:
+                return None
+            raise
+
+    def _facts(self, client: AdminClient, topic: str) -> TopicFacts | None:
+        described = self._describe(client, topic)
+        if described is None:
+            return None
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        config = _result(client.describe_configs([resource], **self._limit)[resource])
+        replicas = min((len(partition.replicas) for partition in described.partitions), default=0)
+        return TopicFacts(topic, replicas, {name: entry.value or "" for name, entry in config.items()})
+
+    def _backlog(self, client: AdminClient, topic: str, group: str) -> int:
+        described = self._describe(client, topic)
+        if described is None:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        numbers = [partition.id for partition in described.partitions]
+        committed = self._committed(client, topic, group)
+        first = self._offsets(client, topic, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        end = self._offsets(client, topic, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return sum(max(0, end[number] - max(first[number], committed.get(number, 0))) for number in numbers)
+
+    def _committed(self, client: AdminClient, topic: str, group: str) -> dict[int, int]:
+        try:
+            asked = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], **self._limit)
+            found = _result(asked[group]).topic_partitions
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
+            raise
+        return {one.partition: one.offset for one in found if one.topic == topic and one.offset >= 0}
+
+    def _offsets(self, client: AdminClient, topic: str, numbers: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
+        wanted = {TopicPartition(topic, number): spec for number in numbers}
+        found = client.list_offsets(wanted, **self._limit)
+        return {partition.partition: _result(future).offset for partition, future in found.items()}
+
+
+def _result(future: "Future[Any]") -> Any:
+    return future.result()
+
+
+def _ready(topic: TopicDescription | None) -> bool:
+    return topic is not None and all(partition.leader is not None for partition in topic.partitions)

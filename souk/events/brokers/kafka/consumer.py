@@ -1,0 +1,102 @@
+"""Consumes a topic in a group: between the membership, which knows the broker, and the lanes, which run handlers."""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import cast
+
+from confluent_kafka import Message
+from soukapi.v1.event_pb2 import Event
+
+from souk.events.brokers.kafka.membership import Membership
+from souk.events.brokers.kafka.messages import Headers, event_of_message, unreadable
+from souk.events.brokers.kafka.offsets import OffsetTracker
+from souk.events.brokers.kafka.settings import KafkaSettings
+from souk.events.cloud_events import NotAnEvent
+from souk.events.key_lanes import KeyLanes
+from souk.telemetry.logs import logger
+
+_log = logger("events")
+_POLL = 0.1
+"""The longest that a poll waits for messages, in seconds; what was handled meanwhile is committed after it."""
+_LEAVE = 15.0
+
+
+class KafkaConsumer:
+    """Hands the messages of one membership to lanes, and commits what they have handled."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, group: str, lanes: KeyLanes) -> None:
+        self._lanes = lanes
+        self._membership = Membership(settings, topic, group, self)
+        self._fetched: deque[Message] = deque()
+        self._trackers: dict[int, OffsetTracker] = {}
+        self._committing = False
+
+    async def run(self) -> None:
+        """Consumes until it is cancelled, or until the membership fails with KafkaException."""
+        try:
+            while True:
+                await self._exchange()
+        finally:
+            # A second cancellation ends the waiting and not the leaving.
+            await asyncio.shield(asyncio.create_task(self._leave()))
+
+    async def take_back(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Ends all handlers of these partitions, and returns up to which offset each was handled."""
+        self._fetched = deque(message for message in self._fetched if message.partition() not in partitions)
+        await self._lanes.take_back(partitions)
+        ended = {number: self._trackers.pop(number) for number in partitions if number in self._trackers}
+        return {number: tracker.position for number, tracker in ended.items() if tracker.position is not None}
+
+    def committed(self, failed: bool) -> None:
+        """Says that the commit that was in flight has ended."""
+        self._committing = False
+        if failed:
+            for tracker in self._trackers.values():
+                tracker.commit_failed()
+
+    async def _exchange(self) -> None:
+        """Submits what was fetched while there is room, and fetches more once all of it is submitted."""
+        while self._fetched and self._lanes.has_room:
+            self._submit(self._fetched.popleft())
+        full = not self._lanes.has_room
+        if full:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await self._lanes.room()
+                return
+        self._fetched.extend(await self._membership.poll(0 if full else _POLL, pause=full, commit=self._to_commit()))
+
+    def _to_commit(self) -> dict[int, int]:
+        if self._committing:
+            return {}
+        found = {number: tracker.to_commit() for number, tracker in self._trackers.items()}
+        due = {number: offset for number, offset in found.items() if offset is not None}
+        self._committing = bool(due)
+        return due
+
+    def _submit(self, message: Message) -> None:
+        partition, offset = message.partition() or 0, message.offset() or 0
+        tracker = self._trackers.get(partition)
+        if tracker is None or not tracker.follows(offset):
+            tracker = self._trackers[partition] = OffsetTracker()
+        tracker.take(offset)
+        done = tracker.handled
+        self._lanes.submit(_event(message), lambda: done(offset), tag=partition)
+
+    async def _leave(self) -> None:
+        handled = await self.take_back(list(self._trackers))
+        leaving = asyncio.create_task(self._membership.leave(handled))
+        _, pending = await asyncio.wait([leaving], timeout=_LEAVE)
+        if pending:
+            _log.warning("the group could not be left in time; the broker notices it by its session time-out")
+
+
+def _event(message: Message) -> Event:
+    try:
+        return event_of_message(cast(Headers | None, message.headers()), message.value())
+    except NotAnEvent as error:
+        found = f"{message.topic()}/{message.partition()}/{message.offset()}"
+        _log.warning("a message is no event", message=found, reason=str(error))
+        return unreadable(found, message.key(), message.value())

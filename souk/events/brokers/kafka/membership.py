@@ -1,0 +1,167 @@
+"""One membership in a consumer group: a consumer of librdkafka, on a thread of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from souk.events.brokers.kafka.failures import LastError
+from souk.events.brokers.kafka.settings import KafkaSettings
+from souk.telemetry.logs import logger
+
+_T = TypeVar("_T")
+_log = logger("events")
+_AT_ONCE = 100
+_OCTETS_AT_ONCE = 1 << 20
+"""What one poll returns at most: so many messages, or so many octets and one message."""
+
+
+class Assignee(Protocol):
+    """Who handles the messages, on the event loop."""
+
+    async def take_back(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Ends all handlers of these partitions, and returns up to which offset each was handled."""
+        ...
+
+    def committed(self, failed: bool) -> None:
+        """Says that the commit that was in flight has ended."""
+        ...
+
+
+class Membership:
+    """A member of a group. Its methods are called one at a time, from the event loop, and work in its thread."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, group: str, assignee: Assignee) -> None:
+        self._topic = topic
+        self._config = {**settings.client(), **_consumer(group)}
+        self._assignee = assignee
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "kafka consumer")
+        self._consumer: Consumer | None = None
+        self._found: list[Message] = []
+        self._paused = False
+        self._leaving = False
+        self._errors = LastError()
+
+    async def poll(self, seconds: float, *, pause: bool, commit: Mapping[int, int]) -> list[Message]:
+        """Commits, then waits for messages; joins the group if that has not been done.
+
+        While `pause` holds none are asked for, but the membership goes on. Raises KafkaException when it cannot.
+        """
+        return await self._call(lambda: self._poll(seconds, pause, commit))
+
+    async def leave(self, commit: Mapping[int, int]) -> None:
+        """Commits and leaves the group, so that others get its partitions at once. All handlers must have ended."""
+        self._leaving = True
+        try:
+            await self._call(lambda: self._leave(commit))
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _call(self, function: Callable[[], _T]) -> _T:
+        return await self._loop.run_in_executor(self._thread, function)
+
+    def _on_loop(self, work: Awaitable[_T]) -> _T:
+        """Runs in the thread, which waits for what the event loop does."""
+
+        async def done() -> _T:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result()
+
+    def _join(self) -> Consumer:
+        callbacks = {"error_cb": self._error, "on_commit": self._committed}
+        consumer = Consumer({**self._config, **callbacks})
+        consumer.subscribe([self._topic], on_revoke=self._revoked, on_lost=self._lost)
+        return consumer
+
+    def _poll(self, seconds: float, pause: bool, commit: Mapping[int, int]) -> list[Message]:
+        if self._consumer is None:
+            self._consumer = self._join()
+        if commit:
+            self._consumer.commit(offsets=self._offsets(commit), asynchronous=True)
+        self._pause(self._consumer, pause)
+        self._found = []
+        octets = 0
+        message = self._consumer.poll(seconds)
+        while message is not None:
+            if (error := message.error()) is not None:
+                self._error(error)
+            else:
+                self._found.append(message)
+                octets += len(message)
+            if len(self._found) >= _AT_ONCE or octets >= _OCTETS_AT_ONCE:
+                break
+            message = self._consumer.poll(0)
+        return self._found
+
+    def _pause(self, consumer: Consumer, pause: bool) -> None:
+        if pause:
+            # Each time, because partitions may have been assigned meanwhile.
+            consumer.pause(consumer.assignment())
+        elif self._paused:
+            consumer.resume(consumer.assignment())
+        self._paused = pause
+
+    def _leave(self, commit: Mapping[int, int]) -> None:
+        if self._consumer is None:
+            return
+        owned = {partition.partition for partition in self._consumer.assignment()}
+        self._commit_now({number: offset for number, offset in commit.items() if number in owned})
+        self._consumer.close()
+        self._consumer = None
+
+    def _revoked(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        handled = self._let_go(partitions)
+        self._commit_now(handled)
+
+    def _lost(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        """The broker has given them to others already: committing would set those back."""
+        self._let_go(partitions)
+
+    def _let_go(self, partitions: Sequence[TopicPartition]) -> Mapping[int, int]:
+        numbers = {partition.partition for partition in partitions}
+        # In place: this runs in the middle of a poll.
+        self._found[:] = [message for message in self._found if message.partition() not in numbers]
+        return {} if self._leaving else self._on_loop(self._assignee.take_back(numbers))
+
+    def _commit_now(self, handled: Mapping[int, int]) -> None:
+        if handled and self._consumer is not None:
+            try:
+                self._consumer.commit(offsets=self._offsets(handled), asynchronous=False)
+            except KafkaException as error:
+                _log.warning("what was handled was not committed, and comes again", error=error.args[0].str())
+
+    def _committed(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
+        failed = error is not None or any(partition.error is not None for partition in partitions)
+        self._loop.call_soon_threadsafe(self._assignee.committed, failed)
+
+    def _offsets(self, handled: Mapping[int, int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, number, offset) for number, offset in handled.items()]
+
+    def _error(self, error: KafkaError) -> None:
+        self._errors(error)
+        _log.warning("a consumer has trouble with Kafka", topic=self._topic, error=error.str())
+        if error.fatal():
+            raise KafkaException(error)
+
+
+def _consumer(group: str) -> dict[str, Any]:
+    return {
+        "log_level": 0,
+        "group.id": group,
+        "group.protocol": "consumer",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "allow.auto.create.topics": False,
+        "isolation.level": "read_committed",
+        "queued.min.messages": 1_000,
+        "queued.max.messages.kbytes": 16 << 10,
+        "fetch.wait.max.ms": 500,
+        "fetch.max.bytes": 16 << 20,
+        "fetch.queue.backoff.ms": 20,
+        "fetch.error.backoff.ms": 100,
+    }

@@ -1,0 +1,56 @@
+"""Events as messages of Kafka: the CloudEvents Kafka binding, binary mode.
+
+Source: "Kafka Protocol Binding for CloudEvents" 1.0.2.
+"""
+
+from collections.abc import Sequence
+
+from soukapi.v1.event_pb2 import Event
+
+from souk.events.cloud_events import NotAnEvent, attributes_of, event_from
+
+Headers = Sequence[tuple[str, bytes | None]]
+_PREFIX = "ce_"
+_CONTENT_TYPE = "content-type"
+_BATCH_OVERHEAD = 61
+_RECORD_OVERHEAD = 36
+_HEADER_OVERHEAD = 10
+"""Upper bounds in octets of what Kafka's format of a batch adds: around it, for a record, for a header."""
+
+
+def headers_of(event: Event) -> list[tuple[str, bytes]]:
+    """Returns the headers of the message of an event."""
+    return [
+        (_CONTENT_TYPE if name == "datacontenttype" else _PREFIX + name, value.encode())
+        for name, value in attributes_of(event).items()
+    ]
+
+
+def size_of(event: Event, headers: Sequence[tuple[str, bytes]]) -> int:
+    """Returns the most octets that an event takes in a batch of its own."""
+    described = sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in headers)
+    return _BATCH_OVERHEAD + _RECORD_OVERHEAD + len(event.key.encode()) + len(event.payload) + described
+
+
+def event_of_message(headers: Headers | None, payload: bytes | None) -> Event:
+    """Returns the event in a message. Raises NotAnEvent."""
+    attributes: dict[str, str] = {}
+    for name, value in headers or ():
+        if name == _CONTENT_TYPE or name.startswith(_PREFIX):
+            attributes["datacontenttype" if name == _CONTENT_TYPE else name[len(_PREFIX) :]] = _text(name, value)
+    return event_from(attributes, payload or b"")
+
+
+def unreadable(source: str, key: bytes | None, payload: bytes | None) -> Event:
+    """Returns a message that is no CloudEvent as an event without a type, so that its handler can park it.
+
+    `source` says where it is: topic/partition/offset. It is the same for every delivery.
+    """
+    return Event(id=source, key=(key or b"").decode(errors="backslashreplace"), payload=payload or b"")
+
+
+def _text(name: str, value: bytes | None) -> str:
+    try:
+        return (value or b"").decode()
+    except UnicodeDecodeError:
+        raise NotAnEvent(f"the header {name[:50]!r} is not UTF-8") from None
