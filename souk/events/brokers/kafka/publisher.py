@@ -91,9 +91,9 @@ class KafkaPublisher:
         for index, event in enumerate(events):
             if index in poison:
                 continue
-            while not connection.dropped and not connection.send(topic, event, reports, index):
-                # Other tasks' events may fill the queue, so there is nothing of ours to wait for.
-                await asyncio.sleep(0.01)  # noqa: ASYNC110
+            # Other tasks' events may fill the queue, so there is nothing of ours to wait for.
+            while not connection.dropped and not connection.send(topic, event, reports, index):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
             if index % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
             if connection.dropped or reports.failed:
