@@ -11,10 +11,19 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 
 from souk.events.brokers.kafka.failures import UNKNOWN_TOPIC, LastError
 from souk.events.brokers.kafka.guarantees import TopicFacts
-from souk.events.brokers.kafka.settings import KafkaSettings
+from souk.events.brokers.kafka.settings import SILENT, KafkaSettings
 
 _T = TypeVar("_T")
-_READY_EVERY = 0.05
+_ASKED_EVERY = 0.1
+_PASSING = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 
 
 class KafkaAdmin:
@@ -31,7 +40,7 @@ class KafkaAdmin:
         return await self._ask(lambda client: len(_result(client.describe_cluster(**self._limit)).nodes))
 
     async def create(self, topic: TopicFacts) -> None:
-        """Makes a topic, and returns once each of its partitions has a leader."""
+        """Makes a topic, and returns once the leader of each of its partitions answers."""
         await self._ask(lambda client: self._create(client, topic))
 
     async def facts(self, topic: str) -> TopicFacts | None:
@@ -58,17 +67,25 @@ class KafkaAdmin:
     def _with_client(self, question: Callable[[AdminClient], _T]) -> _T:
         if self._client is None:
             self._client = AdminClient(
-                cast("dict[str, Any]", {**self._settings.client(), "error_cb": self._errors, "log_level": 0})
+                cast("dict[str, Any]", {**self._settings.client(), "error_cb": self._errors, "logger": SILENT})
             )
-        try:
-            found = question(self._client)
-        except KafkaException:
-            # Calls `error_cb` with what happened to the connections meanwhile.
-            self._client.poll(0)
-            raise
-        self._client.poll(0)
+        found = self._answer(self._client, question)
         self._errors.clear()
         return found
+
+    def _answer(self, client: AdminClient, question: Callable[[AdminClient], _T]) -> _T:
+        """Asks again while a partition or a group moves to another broker, or is not ready at it yet."""
+        for left in range(int(self._settings.patience / _ASKED_EVERY), -1, -1):
+            try:
+                return question(client)
+            except KafkaException as error:
+                if not left or error.args[0].code() not in _PASSING:
+                    raise
+            finally:
+                # Calls `error_cb` with what happened to the connections meanwhile.
+                client.poll(0)
+            time.sleep(_ASKED_EVERY)
+        raise AssertionError("unreachable")
 
     def _forget(self) -> None:
         self._client = None
@@ -84,10 +101,10 @@ class KafkaAdmin:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-        for _ in range(int(self._settings.patience / _READY_EVERY)):
-            if _ready(self._describe(client, topic.name)):
-                return
-            time.sleep(_READY_EVERY)
+        described = self._describe(client, topic.name)
+        if described is None:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        self._offsets(client, topic.name, _numbers(described), OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def _describe(self, client: AdminClient, topic: str) -> TopicDescription | None:
         try:
@@ -111,7 +128,7 @@ class KafkaAdmin:
         described = self._describe(client, topic)
         if described is None:
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
-        numbers = [partition.id for partition in described.partitions]
+        numbers = _numbers(described)
         committed = self._committed(client, topic, group)
         first = self._offsets(client, topic, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._offsets(client, topic, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -137,5 +154,5 @@ def _result(future: "Future[Any]") -> Any:
     return future.result()
 
 
-def _ready(topic: TopicDescription | None) -> bool:
-    return topic is not None and all(partition.leader is not None for partition in topic.partitions)
+def _numbers(topic: TopicDescription) -> list[int]:
+    return [partition.id for partition in topic.partitions]

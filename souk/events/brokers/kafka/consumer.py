@@ -20,7 +20,7 @@ from souk.telemetry.logs import logger
 _log = logger("events")
 _POLL = 0.1
 """The longest that a poll waits for messages, in seconds; what was handled meanwhile is committed after it."""
-_LEAVE = 15.0
+_LEAVE = 5.0
 
 
 class KafkaConsumer:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from souk.events.brokers.kafka.failures import LastError
-from souk.events.brokers.kafka.settings import KafkaSettings
+from souk.events.brokers.kafka.settings import SILENT, KafkaSettings
+from souk.events.brokers.kafka.worker import LoopWorker
 from souk.telemetry.logs import logger
 
 _T = TypeVar("_T")
@@ -38,7 +39,7 @@ class Membership:
         self._config = {**settings.client(), **_consumer(group)}
         self._assignee = assignee
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, "kafka consumer")
+        self._worker = LoopWorker("kafka consumer")
         self._consumer: Consumer | None = None
         self._found: list[Message] = []
         self._paused = False
@@ -50,18 +51,15 @@ class Membership:
 
         While `pause` holds none are asked for, but the membership goes on. Raises KafkaException when it cannot.
         """
-        return await self._call(lambda: self._poll(seconds, pause, commit))
+        return await self._worker.call(lambda: self._poll(seconds, pause, commit))
 
     async def leave(self, commit: Mapping[int, int]) -> None:
         """Commits and leaves the group, so that others get its partitions at once. All handlers must have ended."""
         self._leaving = True
         try:
-            await self._call(lambda: self._leave(commit))
+            await self._worker.call(lambda: self._leave(commit))
         finally:
-            self._thread.shutdown(wait=False)
-
-    async def _call(self, function: Callable[[], _T]) -> _T:
-        return await self._loop.run_in_executor(self._thread, function)
+            self._worker.end()
 
     def _on_loop(self, work: Awaitable[_T]) -> _T:
         """Runs in the thread, which waits for what the event loop does."""
@@ -72,7 +70,7 @@ class Membership:
         return asyncio.run_coroutine_threadsafe(done(), self._loop).result()
 
     def _join(self) -> Consumer:
-        callbacks = {"error_cb": self._error, "on_commit": self._committed}
+        callbacks = {"error_cb": self._error, "on_commit": self._committed, "logger": SILENT}
         consumer = Consumer({**self._config, **callbacks})
         consumer.subscribe([self._topic], on_revoke=self._revoked, on_lost=self._lost)
         return consumer
@@ -80,8 +78,7 @@ class Membership:
     def _poll(self, seconds: float, pause: bool, commit: Mapping[int, int]) -> list[Message]:
         if self._consumer is None:
             self._consumer = self._join()
-        if commit:
-            self._consumer.commit(offsets=self._offsets(commit), asynchronous=True)
+        self._commit(commit)
         self._pause(self._consumer, pause)
         self._found = []
         octets = 0
@@ -109,13 +106,17 @@ class Membership:
         if self._consumer is None:
             return
         owned = {partition.partition for partition in self._consumer.assignment()}
-        self._commit_now({number: offset for number, offset in commit.items() if number in owned})
+        self._commit({number: offset for number, offset in commit.items() if number in owned})
+        # This waits for the answer to the commit, and does not return before there is one.
         self._consumer.close()
         self._consumer = None
 
     def _revoked(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        handled = self._let_go(partitions)
-        self._commit_now(handled)
+        """The commit goes to the broker before the word that the partitions are free, over the same connection.
+
+        Its answer is not waited for: that would be without a limit, inside of a poll.
+        """
+        self._commit(self._let_go(partitions))
 
     def _lost(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """The broker has given them to others already: committing would set those back."""
@@ -127,19 +128,18 @@ class Membership:
         self._found[:] = [message for message in self._found if message.partition() not in numbers]
         return {} if self._leaving else self._on_loop(self._assignee.take_back(numbers))
 
-    def _commit_now(self, handled: Mapping[int, int]) -> None:
+    def _commit(self, handled: Mapping[int, int]) -> None:
         if handled and self._consumer is not None:
-            try:
-                self._consumer.commit(offsets=self._offsets(handled), asynchronous=False)
-            except KafkaException as error:
-                _log.warning("what was handled was not committed, and comes again", error=error.args[0].str())
+            offsets = [TopicPartition(self._topic, number, offset) for number, offset in handled.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _committed(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         failed = error is not None or any(partition.error is not None for partition in partitions)
-        self._loop.call_soon_threadsafe(self._assignee.committed, failed)
-
-    def _offsets(self, handled: Mapping[int, int]) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, number, offset) for number, offset in handled.items()]
+        if failed:
+            _log.warning("what was handled was not committed", topic=self._topic, error=str(error))
+        # After the end of the loop nobody waits any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._assignee.committed, failed)
 
     def _error(self, error: KafkaError) -> None:
         self._errors(error)
@@ -150,7 +150,6 @@ class Membership:
 
 def _consumer(group: str) -> dict[str, Any]:
     return {
-        "log_level": 0,
         "group.id": group,
         "group.protocol": "consumer",
         "enable.auto.commit": False,

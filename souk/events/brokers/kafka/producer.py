@@ -12,17 +12,18 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from soukapi.v1.event_pb2 import Event
 
 from souk.events.brokers.kafka.failures import LastError
 from souk.events.brokers.kafka.messages import headers_of
-from souk.events.brokers.kafka.settings import KafkaSettings
+from souk.events.brokers.kafka.settings import SILENT, KafkaSettings
 from souk.telemetry.logs import logger
 
 _log = logger("events")
 _SERVED_EVERY = 0.2
 _DROPPED_WITHIN = 50
+_CLOSED_WITHIN = 10.0
 
 
 class Reports:
@@ -102,13 +103,13 @@ class ProducerConnection:
 
     async def ended(self) -> None:
         """Waits until a dropped connection is closed."""
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, _CLOSED_WITHIN)
 
     def _config(self, settings: KafkaSettings, batch: int) -> dict[str, Any]:
         return {
             **settings.client(),
             "error_cb": self.errors,
-            "log_level": 0,
+            "logger": SILENT,
             "enable.idempotence": True,
             "acks": "all",
             "enable.gapless.guarantee": True,
@@ -125,16 +126,19 @@ class ProducerConnection:
     def _serve(self, producer: Producer) -> None:
         """Runs in the thread: gives the reports to the event loop, and closes the producer in the end."""
         while not self.dropped:
-            producer.poll(_SERVED_EVERY)
-            self._hand_over()
+            self._serve_once(producer)
         producer.purge()
         for _ in range(_DROPPED_WITHIN):
-            producer.poll(0.1)
-            self._hand_over()
+            self._serve_once(producer)
             if not len(producer):
                 break
 
-    def _hand_over(self) -> None:
+    def _serve_once(self, producer: Producer) -> None:
+        try:
+            producer.poll(_SERVED_EVERY)
+        except KafkaException as error:
+            # The producer can send no more, such as when a gap would follow. Events have a report of it.
+            self.errors(error.args[0])
         if self._reports:
             reports, self._reports = self._reports, []
             try:

@@ -3,6 +3,7 @@
 kafka://user:password@host:9092,host:9092?tls=true&ca=ca.pem&mechanism=SCRAM-SHA-512&partitions=12&replicas=3
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -20,6 +21,9 @@ partition costs without giving more: each is a log to append to, to fsync and to
 fsync for each append, a broker on one machine stored a quarter of the events that it stores with 12. The number is
 never changed afterwards, because keys would move to other partitions and lose their order.
 """
+
+SILENT = logging.Logger("librdkafka", logging.CRITICAL + 1)
+"""The logger of every client: what it would write to stderr comes as an error, too, and is logged there."""
 
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _DEFAULTS = {
