@@ -1,7 +1,7 @@
 """One membership in a consumer group: a consumer of librdkafka, on a thread of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
