@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from functools import partial
 from random import Random
 
 from confluent_kafka import KafkaException
@@ -11,6 +12,7 @@ from souk.events.broker import BrokerUnavailable, Guarantees, Handle
 from souk.events.brokers.kafka.admin import KafkaAdmin
 from souk.events.brokers.kafka.consumer import KafkaConsumer
 from souk.events.brokers.kafka.guarantees import TopicFacts, guarantees_of, planned
+from souk.events.brokers.kafka.membership import Membership
 from souk.events.brokers.kafka.publisher import KafkaPublisher, UnknownTopic
 from souk.events.brokers.kafka.settings import KafkaSettings
 from souk.events.key_lanes import KeyLanes
@@ -72,7 +74,7 @@ class KafkaBroker:
         async with KeyLanes(handle, self._settings.lanes) as lanes:
             while True:
                 try:
-                    await KafkaConsumer(self._settings, topic, group, lanes).run()
+                    await KafkaConsumer(lanes, partial(Membership, self._settings, topic, group)).run()
                 except KafkaException as error:
                     tries += 1
                     _log.error("a consumer joins its group anew", topic=topic, group=group, error=error.args[0].str())

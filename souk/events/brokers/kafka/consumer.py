@@ -2,17 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import cast
 
 from confluent_kafka import Message
 from soukapi.v1.event_pb2 import Event
 
-from souk.events.brokers.kafka.membership import Membership
+from souk.events.brokers.kafka.membership import Assignee, Member
 from souk.events.brokers.kafka.messages import Headers, event_of_message, unreadable
 from souk.events.brokers.kafka.offsets import OffsetTracker
-from souk.events.brokers.kafka.settings import KafkaSettings
 from souk.events.cloud_events import NotAnEvent
 from souk.events.key_lanes import KeyLanes
 from souk.telemetry.logs import logger
@@ -26,9 +25,9 @@ _LEAVE = 5.0
 class KafkaConsumer:
     """Hands the messages of one membership to lanes, and commits what they have handled."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, group: str, lanes: KeyLanes) -> None:
+    def __init__(self, lanes: KeyLanes, join: Callable[[Assignee], Member]) -> None:
         self._lanes = lanes
-        self._membership = Membership(settings, topic, group, self)
+        self._membership = join(self)
         self._fetched: deque[Message] = deque()
         self._trackers: dict[int, OffsetTracker] = {}
         self._committing = False
@@ -66,7 +65,9 @@ class KafkaConsumer:
                 async with asyncio.timeout(_POLL):
                     await self._lanes.room()
                 return
-        self._fetched.extend(await self._membership.poll(0 if full else _POLL, pause=full, commit=self._to_commit()))
+        found = await self._membership.poll(0 if full else _POLL, pause=full, commit=self._to_commit())
+        # Not in one line: while it waited, `take_back` may have changed what was fetched before.
+        self._fetched.extend(found)
 
     def _to_commit(self) -> dict[int, int]:
         if self._committing:

@@ -31,8 +31,24 @@ class Assignee(Protocol):
         ...
 
 
+class Member(Protocol):
+    """A member of a group; its methods are called one at a time."""
+
+    async def poll(self, seconds: float, *, pause: bool, commit: Mapping[int, int]) -> list[Message]:
+        """Commits, then waits for messages; joins the group if that has not been done.
+
+        While `pause` holds none are asked for, but the membership goes on. Meanwhile partitions may be taken back
+        from the assignee. Raises KafkaException when the membership has failed.
+        """
+        ...
+
+    async def leave(self, commit: Mapping[int, int]) -> None:
+        """Commits and leaves the group, so that others get its partitions at once. All handlers must have ended."""
+        ...
+
+
 class Membership:
-    """A member of a group. Its methods are called one at a time, from the event loop, and work in its thread."""
+    """A member by way of librdkafka; the client is used in one thread, in which its callbacks run, too."""
 
     def __init__(self, settings: KafkaSettings, topic: str, group: str, assignee: Assignee) -> None:
         self._topic = topic
@@ -47,14 +63,11 @@ class Membership:
         self._errors = LastError()
 
     async def poll(self, seconds: float, *, pause: bool, commit: Mapping[int, int]) -> list[Message]:
-        """Commits, then waits for messages; joins the group if that has not been done.
-
-        While `pause` holds none are asked for, but the membership goes on. Raises KafkaException when it cannot.
-        """
+        """Commits, then waits for messages; see Member."""
         return await self._worker.call(lambda: self._poll(seconds, pause, commit))
 
     async def leave(self, commit: Mapping[int, int]) -> None:
-        """Commits and leaves the group, so that others get its partitions at once. All handlers must have ended."""
+        """Commits and leaves the group; see Member."""
         self._leaving = True
         try:
             await self._worker.call(lambda: self._leave(commit))
