@@ -89,9 +89,9 @@ class KafkaConsumer:
     async def _leave(self) -> None:
         handled = await self.take_back(list(self._trackers))
         leaving = asyncio.create_task(self._membership.leave(handled))
-        _, pending = await asyncio.wait([leaving], timeout=_LEAVE)
-        if pending:
-            _log.warning("the group could not be left in time; the broker notices it by its session time-out")
+        done, _ = await asyncio.wait([leaving], timeout=_LEAVE)
+        if not done or leaving.exception() is not None:
+            _log.warning("the group could not be left; the broker notices it by its session time-out")
 
 
 def _event(message: Message) -> Event:

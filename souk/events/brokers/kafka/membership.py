@@ -144,7 +144,10 @@ class Membership:
     def _commit(self, handled: Mapping[int, int]) -> None:
         if handled and self._consumer is not None:
             offsets = [TopicPartition(self._topic, number, offset) for number, offset in handled.items()]
-            self._consumer.commit(offsets=offsets, asynchronous=True)
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:
+                self._committed(error.args[0], [])
 
     def _committed(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         failed = error is not None or any(partition.error is not None for partition in partitions)

@@ -21,7 +21,7 @@ from souk.events.brokers.kafka.settings import SILENT, KafkaSettings
 from souk.telemetry.logs import logger
 
 _log = logger("events")
-_SERVED_EVERY = 0.2
+_SERVED_EVERY = 0.1
 _DROPPED_WITHIN = 50
 _CLOSED_WITHIN = 10.0
 
@@ -129,9 +129,9 @@ class ProducerConnection:
             self._serve_once(producer)
         producer.purge()
         for _ in range(_DROPPED_WITHIN):
-            self._serve_once(producer)
             if not len(producer):
                 break
+            self._serve_once(producer)
 
     def _serve_once(self, producer: Producer) -> None:
         try:
