@@ -3,6 +3,9 @@
 import pytest
 
 pytest.register_assert_rewrite(
+    "souk.testing.brokers.faults_suite",
+    "souk.testing.brokers.harness",
+    "souk.testing.brokers.suite",
     "souk.testing.engines",
     "souk.testing.registry.engines",
     "souk.testing.registry.harness",

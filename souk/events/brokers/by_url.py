@@ -10,7 +10,7 @@ _ADAPTERS = {
     "redis": "redis_streams.broker",
     "rediss": "redis_streams.broker",
     "unix": "redis_streams.broker",
-    "kafka": "kafka",
+    "kafka": "kafka.open",
     "amqp": "rabbitmq",
     "amqps": "rabbitmq",
     "sqs": "sqs",

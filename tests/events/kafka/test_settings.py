@@ -97,7 +97,7 @@ def test_one_replica_outlives_its_process_and_not_its_machine() -> None:
 
 
 def test_events_that_are_deleted_by_age_or_size_are_named() -> None:
-    assert "keeps events for 7 days" in guarantees_of([facts(1, {"retention.ms": "604800000"})]).replays
+    assert "keeps events for 7 d" in guarantees_of([facts(1, {"retention.ms": "604800000"})]).replays
     assert "up to 1000 octets" in guarantees_of([facts(1, {"retention.bytes": "1000"})]).replays
 
 

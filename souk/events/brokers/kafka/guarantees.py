@@ -100,5 +100,5 @@ def _not_kept(topic: TopicFacts) -> str:
     age, size = topic.number("retention.ms", -1), topic.number("retention.bytes", -1)
     if age < 0 and size < 0:
         return ""
-    limit = f"for {age / _DAY:g} days" if age >= 0 else f"up to {size} octets a partition"
+    limit = f"for {age / _DAY:g} d" if age >= 0 else f"up to {size} octets a partition"
     return f"{topic.name} keeps events {limit}; a group that is away for longer, or is new, does not get older ones"
