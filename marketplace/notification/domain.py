@@ -112,6 +112,33 @@ class Letter:
     unsubscribe: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """A text message. Its `id` is that of its event; `to` is a number such as +15551234567 (E.164)."""
+
+    id: str
+    to: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushSubscription:
+    """Where a browser takes messages, and its keys in base64url, as it gives them (`PushSubscription.toJSON`)."""
+
+    endpoint: str
+    public_key: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A message to a browser. Its `id` is that of its event."""
+
+    id: str
+    to: PushSubscription
+    content: bytes
+
+
 class MailRate:
     """Limits how many mails each user gets: `most` at once, and as many in each minute (a token bucket by user).
 

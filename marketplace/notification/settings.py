@@ -55,6 +55,17 @@ class SmtpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SmsSettings:
+    """A provider of text messages with Twilio's API: its address, our account and its token, and our number."""
+
+    account: str
+    token: str = field(repr=False)
+    sender: str
+    url: str = "https://api.twilio.com"
+    timeout: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationSettings:
     """The settings of the service, read once. `smtp` is None when mails go into the mailbox folder.
 

@@ -8,7 +8,7 @@ import re
 import select
 import ssl
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from souk.http1.reader import HEAD_LIMIT, BodyTooLarge, HeadTooLarge, Malformed, ResponseReader
@@ -26,6 +26,14 @@ _VALUE = re.compile(r"[\t -~]*")
 
 Answer = tuple[int, bytes]
 """The status and the body of an answer."""
+
+
+class HttpAnswer(NamedTuple):
+    """An answer with its headers, whose names are in lower case; of a repeated header the first value."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class NotSent(Exception):
@@ -59,13 +67,18 @@ class HttpClient:
         self._closed = False
 
     async def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        """Sends a request and returns its answer. Raises NotSent or NoAnswer.
+        """Sends a request and returns the status and the body of its answer. Raises NotSent or NoAnswer.
 
         The path and the headers must be of the characters that HTTP allows in them, and of ASCII; else NotSent.
 
         The request must be harmless to repeat: when a kept connection ends before its answer begins, the request is
-        sent again on another.
+        sent again on another. A body is JSON unless `headers` has another `content-type`.
         """
+        answer = await self.exchange(method, path, body, headers)
+        return answer.status, answer.body
+
+    async def exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HttpAnswer:
+        """Does what `request` does, and returns the answer with its headers."""
         wanted = _request(method, f"{self._prefix}{path}", self._authority, body, headers)
         handed_over = False
         while self._idle:
@@ -110,7 +123,7 @@ class HttpClient:
             return (await loop.create_unix_connection(_Connection, self._socket))[1]
         return (await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls))[1]
 
-    async def _ask(self, connection: "_Connection", wanted: bytes) -> Answer:
+    async def _ask(self, connection: "_Connection", wanted: bytes) -> HttpAnswer:
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await connection.ask(wanted)
@@ -133,7 +146,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._reader = ResponseReader(LONGEST_ANSWER)
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[HttpAnswer] | None = None
         self._poll = select.poll()
         self.reusable = False
 
@@ -142,7 +155,7 @@ class _Connection(asyncio.Protocol):
         """Whether a request can be sent: the connection is open, and poll(2) finds neither octets nor its end."""
         return not self._transport.is_closing() and not self._poll.poll(0)
 
-    def ask(self, wanted: bytes) -> "asyncio.Future[Answer]":
+    def ask(self, wanted: bytes) -> "asyncio.Future[HttpAnswer]":
         self.reusable = False
         self._reader.next()
         self._answer = asyncio.get_running_loop().create_future()
@@ -168,7 +181,7 @@ class _Connection(asyncio.Protocol):
             return
         if complete:
             self.reusable = self._reader.keep_alive and not self._reader.surplus
-            self._answer.set_result((self._reader.status, bytes(self._reader.body)))
+            self._answer.set_result(HttpAnswer(self._reader.status, _named(self._reader), bytes(self._reader.body)))
 
     def eof_received(self) -> None:
         if self._answer is not None and not self._answer.done() and self._reader.until_close and self._closed_by_server:
@@ -190,10 +203,15 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(NoAnswer("the answer is not complete") if began else _Stale())
 
 
+def _named(reader: ResponseReader) -> dict[str, str]:
+    # Set in reverse order, so that the first value of a repeated header stays.
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(reader.headers)}
+
+
 def _request(method: str, path: str, authority: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
     given: dict[str, Any] = {"host": authority, "accept": "application/json", **headers}
     if body is not None:
-        given |= {"content-type": "application/json", "content-length": len(body)}
+        given = {"content-type": "application/json", **given, "content-length": len(body)}
     elif method == "POST":
         given["content-length"] = 0
     lines = "".join(_line(name, str(value)) for name, value in given.items())
