@@ -1,44 +1,37 @@
 """What Notification does of itself, and what it counts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from marketplace.notification.ports import Postman
+from marketplace.notification.ports import Postman, SmsSender
 from marketplace.notification.use_cases.mail_event import OUTCOMES
-from souk.sdk import Collector, counter
+from souk.sdk import counter
 
 
-class MailCounts:
-    """Counts mails by what became of them."""
+class OutcomeCounts:
+    """Counts messages of one kind by what became of them."""
 
-    def __init__(self) -> None:
-        self._mails = counter(
-            "souk_notification_mails",
-            "Mails by outcome: sent, postponed (each time), refused, suppressed (no address, or no wish for it).",
-            ("outcome",),
-        )
+    def __init__(self, name: str, kind: str) -> None:
+        outcomes = "sent, postponed (each time), refused, suppressed (no address, or no wish for it)"
+        self.collector = counter(name, f"{kind} by outcome: {outcomes}.", ("outcome",))
         for outcome in OUTCOMES:
-            self._mails.labels(outcome=outcome)
+            self.collector.labels(outcome=outcome)
 
     def count(self, outcome: str) -> None:
         """Counts one."""
-        self._mails.labels(outcome=outcome).inc()
-
-    @property
-    def collectors(self) -> Sequence[Collector]:
-        """The collectors to register."""
-        return (self._mails,)
+        self.collector.labels(outcome=outcome).inc()
 
 
-def tasks(postman: Postman) -> Mapping[str, Callable[[], Awaitable[None]]]:
+def tasks(postman: Postman, sms: SmsSender | None) -> Mapping[str, Callable[[], Awaitable[None]]]:
     """Returns the background tasks by name."""
-    return {"postman": partial(_hold, postman)}
+    held = {"postman": postman.close} | ({} if sms is None else {"sms": sms.close})
+    return {name: partial(_hold, close) for name, close in held.items()}
 
 
-async def _hold(postman: Postman) -> None:
-    """Closes the postman when the process stops."""
+async def _hold(close: Callable[[], Awaitable[None]]) -> None:
+    """Closes what is held when the process stops."""
     try:
         await asyncio.Event().wait()
     finally:
-        await postman.close()
+        await close()

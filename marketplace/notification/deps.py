@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from marketplace.notification.domain import MailRate
-from marketplace.notification.ports import Contacts, Postman
+from marketplace.notification.ports import Contacts, Postman, SmsSender
 from souk.sdk import Clock
 
 
@@ -12,7 +12,8 @@ from souk.sdk import Clock
 class Deps:
     """The ports that the use cases call, the rate of mails to each user, and the clock.
 
-    `count` counts a mail by its outcome. `public_url` is where readers reach the gateway, empty if that is not known.
+    `count` counts a mail by its outcome, and `count_sms` a text message; `sms` is None when none are sent. `public_url`
+    is where readers reach the gateway, empty if that is not known.
     """
 
     contacts: Contacts
@@ -21,3 +22,5 @@ class Deps:
     rate: MailRate
     clock: Clock
     public_url: str = ""
+    sms: SmsSender | None = None
+    count_sms: Callable[[str], None] = lambda outcome: None

@@ -72,7 +72,7 @@ class Contact:
     """The email address, the name and the locale of a user, such as "fr-CA".
 
     Who is `unsubscribed` wants mails about money and security alone. `unsubscribe_token` goes into the link by which a
-    user unsubscribes.
+    user unsubscribes. `phone` is for text messages (E.164), or empty.
     """
 
     email: str
@@ -80,6 +80,7 @@ class Contact:
     locale: str = "en"
     unsubscribed: bool = False
     unsubscribe_token: str = field(default="", repr=False)
+    phone: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

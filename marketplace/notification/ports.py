@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from marketplace.notification.domain import Contact, Letter
+from marketplace.notification.domain import Contact, Letter, Sms
 
 
 class DeliveryPostponed(ConnectionError):
@@ -22,6 +22,21 @@ class Contacts(Protocol):
 
     async def find(self, user_id: str) -> Contact | None:
         """Returns a user's contact; None for a user who was erased. Raises when it cannot be read right now."""
+        ...
+
+
+class SmsSender(Protocol):
+    """Sends text messages, at least once: one whose answer was lost may arrive twice."""
+
+    async def send(self, sms: Sms) -> None:
+        """Sends a text message, and returns once the provider has taken it.
+
+        Raises DeliveryRefused and RecipientGone; any other exception means that it must be sent again later.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes the connections."""
         ...
 
 

@@ -5,8 +5,9 @@ from shop.notification.v1 import notification_pb2 as pb
 from marketplace.notification.adapters.eml_postman import EmlPostman
 from marketplace.notification.adapters.smtp.connections import SmtpConnections
 from marketplace.notification.adapters.smtp.postman import SmtpPostman
+from marketplace.notification.adapters.twilio import TwilioSms
 from marketplace.notification.adapters.user_contacts import UserContacts
-from marketplace.notification.background import MailCounts, tasks
+from marketplace.notification.background import OutcomeCounts, tasks
 from marketplace.notification.consumers import SUBSCRIPTIONS, consumers
 from marketplace.notification.deps import Deps
 from marketplace.notification.domain import MailRate
@@ -25,21 +26,25 @@ async def build(context: ServiceContext, postman: Postman | None = None) -> Serv
     """Puts the service together; tests pass another postman."""
     settings = read_settings(context.settings)
     postman = postman or _postman(context, settings)
-    counts = MailCounts()
+    sms = None if settings.sms is None else TwilioSms(settings.sms, context.clock)
+    mails = OutcomeCounts("souk_notification_mails", "Mails")
+    texts = OutcomeCounts("souk_notification_texts", "Text messages")
     deps = Deps(
         contacts=UserContacts(context.channel("user")),
         postman=postman,
-        count=counts.count,
+        count=mails.count,
         rate=MailRate(settings.rate),
         clock=context.clock,
         public_url=settings.public_url,
+        sms=sms,
+        count_sms=texts.count,
     )
     return ServiceParts(
         servicer=NotificationServicer(),
         consumers=consumers(deps),
-        tasks=tasks(postman),
+        tasks=tasks(postman, sms),
         drain=postman.drain,
-        collectors=counts.collectors,
+        collectors=(mails.collector, texts.collector),
     )
 
 

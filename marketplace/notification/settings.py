@@ -33,6 +33,14 @@ SETTINGS = (
         "URL",
     ),
     Setting("rate", "How many mails a reader gets in a minute; further ones wait.", "60", "mails"),
+    Setting(
+        "sms",
+        "The provider of text messages, with Twilio's API, as in https://ACCOUNT:TOKEN@api.twilio.com; @FILE reads it "
+        "from a file.",
+        "none: no text messages",
+        "URL",
+    ),
+    Setting("sms_sender", "The number, or the name, that text messages come from.", "none", "number"),
     Setting("sender", "Who mails are from; bounces go there as well.", "Souk <orders@souk.invalid>", "name <address>"),
 )
 
@@ -67,21 +75,48 @@ class SmsSettings:
 
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
-    """The settings of the service, read once. `smtp` is None when mails go into the mailbox folder.
+    """The settings of the service, read once.
 
-    `public_url` is the gateway's, without a slash at its end, or empty. `rate` is the most mails to a reader a minute.
+    `smtp` is None when mails go into the mailbox folder, and `sms` when no text messages are sent. `public_url` is the
+    gateway's, without a slash at its end, or empty. `rate` is the most mails to a reader a minute.
     """
 
     smtp: SmtpSettings | None
     sender: Sender
     public_url: str
     rate: int
+    sms: SmsSettings | None
 
 
 def read_settings(values: Mapping[str, str]) -> NotificationSettings:
     """Reads the settings; raises ConfigurationError, in one line without a password, for an invalid value."""
     sender = _sender(values["sender"]) if "sender" in values else Sender()
-    return NotificationSettings(_smtp(values), sender, _public_url(values.get("public_url", "")), _rate(values))
+    return NotificationSettings(
+        smtp=_smtp(values),
+        sender=sender,
+        public_url=_public_url(values.get("public_url", "")),
+        rate=_rate(values),
+        sms=_sms(values),
+    )
+
+
+def _sms(values: Mapping[str, str]) -> SmsSettings | None:
+    if not values.get("sms"):
+        return None
+    text, number = _text("sms", values["sms"]), values.get("sms_sender", "")
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        url, host, port = urlsplit(""), "", None
+    if not host or not url.username or not url.password or url.path.strip("/") or url.query or url.fragment:
+        raise ConfigurationError("notification: sms must read https://ACCOUNT:TOKEN@host")
+    if url.scheme != "https" and not (url.scheme == "http" and _is_here(host)):
+        raise ConfigurationError("notification: sms must be https://, as others could read the token otherwise")
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11}", number):
+        raise ConfigurationError("notification: sms_sender must be a number such as +15551234567, or up to 11 letters")
+    address = f"{url.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+    return SmsSettings(unquote(url.username), unquote(url.password), number, address)
 
 
 def _public_url(text: str) -> str:
@@ -121,17 +156,20 @@ def _smtp(values: Mapping[str, str]) -> SmtpSettings | None:
 
 def _url(value: str) -> SplitResult:
     try:
-        text = from_file(str)(value)
-    except ValueError as error:
-        raise ConfigurationError(f"notification: smtp {error}") from None
-    try:
-        url = urlsplit(text)
+        url = urlsplit(_text("smtp", value))
         sound = url.query in _TLS[url.scheme] and url.port != 0
     except (ValueError, KeyError):
         sound = False
     if not sound or not url.hostname or url.path.strip("/") or url.fragment:
         raise ConfigurationError(f"notification: smtp must read {_FORM}")
     return url
+
+
+def _text(name: str, value: str) -> str:
+    try:
+        return from_file(str)(value)
+    except ValueError as error:
+        raise ConfigurationError(f"notification: {name} {error}") from None
 
 
 def _is_here(host: str) -> bool:

@@ -19,6 +19,7 @@ def user_message(account: Account) -> pb.User:
         created_at=created_at,
         locale=account.locale,
         unsubscribed=account.unsubscribed,
+        phone=account.phone or None,
     )
 
 

@@ -114,6 +114,7 @@ class UserServicer(UserServiceServicer):
             locale=account.locale,
             unsubscribed=account.unsubscribed,
             unsubscribe_token=self._deps.unsubscribe_tokens.token(account.id),
+            phone=account.phone,
         )
 
 

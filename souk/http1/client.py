@@ -185,7 +185,7 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         if self._answer is not None and not self._answer.done() and self._reader.until_close and self._closed_by_server:
-            self._answer.set_result((self._reader.status, bytes(self._reader.body)))
+            self._answer.set_result(HttpAnswer(self._reader.status, _named(self._reader), bytes(self._reader.body)))
 
     @property
     def _closed_by_server(self) -> bool:

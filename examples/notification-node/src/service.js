@@ -21,7 +21,8 @@ import { SERVICE } from './settings.js';
 import { Drafts } from './templates.js';
 import { UserContacts } from './user_contacts.js';
 
-const CONSUMER = 'mails';
+const MAILS = 'mails';
+const TEXTS = 'texts'; // text messages need a provider, which this example has none of
 const MAILBOX = 'mailbox';
 const LEAVING = 300; // milliseconds in which whoever hears late that it left still gets an answer
 
@@ -60,7 +61,7 @@ function addServices(server, { shop, soukapi }, admission, drafts, mails, log) {
     renderMessage: admission.internal(renderMessage(drafts)),
   });
   server.addService(soukapi.v1.EventSink.service, {
-    deliver: admission.internal(eventSink({ [CONSUMER]: mails }, log)),
+    deliver: admission.internal(eventSink({ [MAILS]: mails, [TEXTS]: async () => {} }, log)),
   });
 }
 

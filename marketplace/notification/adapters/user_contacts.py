@@ -25,4 +25,11 @@ class UserContacts:
                 if failure_of(error).reason == USER_NOT_FOUND:
                     return None
                 raise
-        return Contact(contact.email, contact.name, contact.locale, contact.unsubscribed, contact.unsubscribe_token)
+        return Contact(
+            email=contact.email,
+            name=contact.name,
+            locale=contact.locale,
+            unsubscribed=contact.unsubscribed,
+            unsubscribe_token=contact.unsubscribe_token,
+            phone=contact.phone,
+        )

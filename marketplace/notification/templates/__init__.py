@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 from shop.order.v1 import order_pb2 as order
 from shop.payment.v1 import payment_pb2 as payment
 
-from marketplace.notification.domain import Content, Line, Rendered, Script, render
+from marketplace.notification.domain import SHOP, Content, Line, Rendered, Script, render
 from marketplace.notification.templates.amounts import amount, date
 from marketplace.notification.templates.language import Language, language_of
 
@@ -22,7 +22,8 @@ class UnreadablePayloadError(ValueError):
 class Template:
     """The type of an event's payload, and the function that makes the mail's content of it.
 
-    A mail that is `essential`, because it is about the reader's money, is sent to those who unsubscribed as well.
+    A mail that is `essential`, because it is about the reader's money, is sent to those who unsubscribed as well. What
+    is not, is also told in a text message.
     """
 
     kind: type[Message]
@@ -61,6 +62,11 @@ def write(found: Draft, locale: str, name: str) -> Rendered:
     """Writes the mail to a reader of this name, in the language of their locale; an empty name is not greeted."""
     language = language_of(locale)
     return render(found.content(language), Script(language.tag, language.rtl, language.greeting(name)))
+
+
+def write_sms(found: Draft, locale: str) -> str:
+    """Writes the text message about an event: what the subject of its mail says."""
+    return f"{SHOP}: {found.content(language_of(locale)).subject}"
 
 
 def _about_order(event: Any, language: Language) -> Content:
@@ -113,3 +119,6 @@ _ALL = (
 )
 TEMPLATES: Mapping[str, Template] = {template.kind.DESCRIPTOR.full_name: template for template in _ALL}
 """The templates by the event's type; the service subscribes to these types."""
+
+SMS_TYPES = tuple(name for name, template in TEMPLATES.items() if not template.essential)
+"""The types of events that text messages are sent about."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from marketplace.notification.deps import Deps
 from marketplace.notification.domain import Contact, Letter
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
-from marketplace.notification.templates import UnreadablePayloadError, draft, write
+from marketplace.notification.templates import Draft, UnreadablePayloadError, draft, write
 from souk.sdk import PoisonedEvent
 
 OUTCOMES = SENT, POSTPONED, REFUSED, SUPPRESSED = "sent", "postponed", "refused", "suppressed"
@@ -32,12 +32,7 @@ async def mail_event(deps: Deps, command: MailEvent) -> None:
     Raises PoisonedEvent for an event without a template or with an unreadable payload, and for a mail that is refused:
     a retry would not help.
     """
-    try:
-        found = draft(command.type, command.payload)
-    except UnreadablePayloadError as error:
-        raise PoisonedEvent(str(error)) from None
-    if found is None:
-        raise PoisonedEvent(f"there is no template for {command.type[:200]}")
+    found = draft_of(command.type, command.payload)
     contact = await deps.contacts.find(found.user_id)
     if contact is None:
         _log.info("nobody to write to about event %s: the account was deleted", command.id)
@@ -54,6 +49,17 @@ async def mail_event(deps: Deps, command: MailEvent) -> None:
         unsubscribe="" if found.template.essential else _way_out(deps, contact),
     )
     await _send_at_rate(deps, found.user_id, letter)
+
+
+def draft_of(event_type: str, payload: bytes) -> Draft:
+    """Reads an event; raises PoisonedEvent for one without a template or with an unreadable payload."""
+    try:
+        found = draft(event_type, payload)
+    except UnreadablePayloadError as error:
+        raise PoisonedEvent(str(error)) from None
+    if found is None:
+        raise PoisonedEvent(f"there is no template for {event_type[:200]}")
+    return found
 
 
 def _way_out(deps: Deps, contact: Contact) -> str:

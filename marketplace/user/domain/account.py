@@ -24,7 +24,8 @@ _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 class Account:
     """An account that a user can log in to. `created_at` is in microseconds since 1970.
 
-    `locale` is a language tag (BCP 47). Who is `unsubscribed` gets no mails about the way of orders.
+    `locale` is a language tag (BCP 47). Who is `unsubscribed` gets no mails about the way of orders. `phone` is the
+    number for text messages (E.164), or empty.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Account:
     created_at: int
     locale: str = DEFAULT_LOCALE
     unsubscribed: bool = False
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Profile:
     email: str | None = None
     locale: str | None = None
     unsubscribed: bool | None = None
+    phone: str | None = None
 
 
 def changed(account: Account, profile: Profile) -> Account:
@@ -93,6 +96,7 @@ def changed(account: Account, profile: Profile) -> Account:
         email=profile.email or account.email,
         locale=profile.locale or account.locale,
         unsubscribed=account.unsubscribed if profile.unsubscribed is None else profile.unsubscribed,
+        phone=account.phone if profile.phone is None else profile.phone,
     )
 
 

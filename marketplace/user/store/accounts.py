@@ -14,13 +14,14 @@ from marketplace.user.domain.account import (
 )
 from souk.sdk import Outbox, Row, Transaction
 
-_COLUMNS = "id, email, name, roles, created_at, locale, unsubscribed"
+_COLUMNS = "id, email, name, roles, created_at, locale, unsubscribed, phone"
 _ONE = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
 _ADD = """
     INSERT INTO users (id, email, email_key, name, roles, password_hash, created_at, locale)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"""
 _CHANGE = """
-    UPDATE users SET email = $2, email_key = $3, name = $4, roles = $5, locale = $6, unsubscribed = $7 WHERE id = $1"""
+    UPDATE users SET email = $2, email_key = $3, name = $4, roles = $5, locale = $6, unsubscribed = $7, phone = $8
+    WHERE id = $1"""
 _TAKEN = "SELECT id FROM users WHERE email_key = $1 AND id <> $2"
 _SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1"
 _END_SESSIONS = "DELETE FROM refresh_families WHERE user_id = $1"
@@ -71,7 +72,7 @@ class AccountStore:
         if await tx.fetch_one(_TAKEN, key, account.id):
             raise email_taken()
         named = (account.id, account.email, key, account.name, " ".join(account.roles))
-        await tx.execute(_CHANGE, *named, account.locale, account.unsubscribed)
+        await tx.execute(_CHANGE, *named, account.locale, account.unsubscribed, account.phone)
 
     async def end_other_logins(self, tx: Transaction, proof: Proof) -> None:
         """Ends every login of the account but the one of the proof."""
@@ -128,4 +129,5 @@ def _account(row: Row) -> Account:
         created_at=row["created_at"],
         locale=row["locale"],
         unsubscribed=bool(row["unsubscribed"]),
+        phone=row["phone"],
     )

@@ -1,18 +1,28 @@
 """Text messages, over a server with Twilio's API."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from shop.order.v1 import order_pb2 as order
+from shop.user.v1 import user_pb2 as user
 
 from marketplace.notification.adapters.twilio import LONGEST, TwilioSms, is_signed, signature_of
 from marketplace.notification.domain import Sms
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
+from marketplace.notification.service import build
 from marketplace.notification.settings import SmsSettings
 from souk.events.consumer import is_away
+from souk.events.envelope import Event
+from souk.kernel.errors import ConfigurationError, PoisonedEvent
+from souk.runtime.service import ServiceContext, ServiceParts
 from souk.testing.clocks import FakeClock
 from tests.marketplace.notification.providers import ACCOUNT, NUMBER, TOKEN, SmsProvider, failure, serving
+from tests.marketplace.notification.test_mails import event_of
 
 HELLO = Sms("EVT-1", "+15557654321", "Your order is on its way & will come: 24,00 € / شكرًا")
 
@@ -112,6 +122,75 @@ async def test_what_is_no_answer_of_the_provider_gives_nothing_away(clock: FakeC
         provider.reply = (400, {}, ["not", "an", "object"])
         with pytest.raises(DeliveryRefused, match="400"):
             await sender.send(HELLO)
+
+
+async def test_a_buyer_with_a_number_gets_a_text_message(
+    host: ServiceContext, users: Any, placed: order.Order, tmp_path: Path
+) -> None:
+    users.contacts = {
+        "U-1": user.Contact(email="m@example.com", name="Mina", locale="fr", phone="+33612345678"),
+        "U-2": user.Contact(email="o@example.com", name="Omar"),
+        "U-3": user.Contact(email="a@example.com", name="Ada", phone="+15550002222", unsubscribed=True),
+        "U-4": user.Contact(email="b@example.com", name="Bo", phone="+15550003333"),
+    }
+    async with serving(SmsProvider()) as provider:
+        secret = tmp_path / "sms"
+        secret.write_text(f"http://{ACCOUNT}:{TOKEN}@127.0.0.1:{provider.port}")
+        parts = await build(replace(host, settings={"sms": f"@{secret}", "sms_sender": NUMBER}))
+
+        async def shipped(user_id: str) -> None:
+            await parts.consumers["texts"](event_of(order.OrderShipped(user_id=user_id, order=placed)))
+
+        for user_id in ("U-1", "U-2", "U-3", "U-gone"):
+            await shipped(user_id)
+        assert provider.taken == [
+            {"To": "+33612345678", "From": NUMBER, "Body": "Souk: Votre commande ORD-1 est en route"}
+        ]
+        provider.reply = failure(400, 21610, "unsubscribed")
+        await shipped("U-4")
+        provider.reply = failure(400, 21617, "too long")
+        with pytest.raises(PoisonedEvent, match="21617"):
+            await shipped("U-4")
+        provider.reply = failure(500, 0, "")
+        with pytest.raises(DeliveryPostponed):
+            await shipped("U-4")
+        _, texts = parts.collectors
+        found = {s.labels["outcome"]: s.value for m in texts.collect() for s in m.samples if s.name.endswith("_total")}
+        assert found == {"sent": 1, "suppressed": 2, "refused": 1, "postponed": 1}
+        with pytest.raises(PoisonedEvent):
+            await parts.consumers["texts"](Event(id="E", type="shop.order.v1.OrderShipped", payload=b"\xff\xff"))
+        held = [asyncio.ensure_future(task()) for task in parts.tasks.values()]
+        await asyncio.sleep(0)
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+
+async def test_without_a_provider_no_text_message_is_sent(parts: ServiceParts, users: Any, placed: order.Order) -> None:
+    users.contacts["U-1"] = user.Contact(email="m@example.com", name="Mina", phone="+33612345678")
+    await parts.consumers["texts"](event_of(order.OrderShipped(user_id="U-1", order=placed)))
+    assert users.callers == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sms": "https://api.twilio.com", "sms_sender": NUMBER},
+        {"sms": "https://AC:hunter2@", "sms_sender": NUMBER},
+        {"sms": "https://AC:hunter2@[::1", "sms_sender": NUMBER},
+        {"sms": "http://AC:hunter2@api.twilio.com", "sms_sender": NUMBER},
+        {"sms": "ftp://AC:hunter2@api.twilio.com", "sms_sender": NUMBER},
+        {"sms": "https://AC:hunter2@api.twilio.com/path", "sms_sender": NUMBER},
+        {"sms": "https://AC:hunter2@api.twilio.com"},
+        {"sms": "https://AC:hunter2@api.twilio.com", "sms_sender": "+0"},
+        {"sms": "@/nowhere"},
+    ],
+)
+async def test_a_wrong_setting_stops_the_start_in_one_line(host: ServiceContext, settings: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="sms") as refused:
+        await build(replace(host, settings=settings))
+    assert "hunter2" not in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_signature_is_twilios() -> None:

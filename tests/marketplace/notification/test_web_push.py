@@ -184,6 +184,7 @@ async def test_only_push_services_are_called(clock: FakeClock, endpoint: str) ->
         (Browser().public_key, "é", b""),
         (Browser().public_key, "AAAAAAAAAAAAAAAAAAAAAA", b"x" * (LONGEST + 1)),
     ],
+    ids=["no key", "a short key", "no point", "a short secret", "no base64", "too long"],
 )
 async def test_what_cannot_be_encrypted_is_refused(
     clock: FakeClock, public_key: str, secret: str, content: bytes

@@ -41,6 +41,19 @@ async def test_a_reader_can_unsubscribe_and_subscribe_again(user: UserServicer, 
         assert not (await user.UpdateMe(pb.UpdateMeRequest(unsubscribed=False), CONTEXT)).unsubscribed
 
 
+async def test_an_account_may_have_a_number_for_text_messages(user: UserServicer, acting: Any, mina: pb.User) -> None:
+    assert not mina.HasField("phone")
+    assert (await contact(user, mina.id)).phone == ""
+    with acting(mina.id):
+        assert (await user.UpdateMe(pb.UpdateMeRequest(phone="+4915112345678"), CONTEXT)).phone == "+4915112345678"
+        assert (await user.UpdateMe(pb.UpdateMeRequest(name="M"), CONTEXT)).phone == "+4915112345678"
+        assert (await contact(user, mina.id)).phone == "+4915112345678"
+        assert not (await user.UpdateMe(pb.UpdateMeRequest(phone=""), CONTEXT)).HasField("phone")
+        for wrong in ("4915112345678", "+0123456789", "+49 151 1234567", "+12", "+1234567890123456", "+1234567\n"):
+            with pytest.raises(InvalidArgument):
+                await user.UpdateMe(pb.UpdateMeRequest(phone=wrong), CONTEXT)
+
+
 async def test_the_link_in_a_mail_unsubscribes(user: UserServicer, mina: pb.User) -> None:
     token = (await contact(user, mina.id)).unsubscribe_token
     for _ in range(2):

@@ -32,6 +32,7 @@ class User(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBED_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable identifier of the account, the subject of its tokens."""
     email: _builtins.str
@@ -42,6 +43,8 @@ class User(_message.Message):
     """Language and region of mails as a language tag (BCP 47), such as "fr" or "ar-EG"; "en" unless it was given."""
     unsubscribed: _builtins.bool
     """Whether the reader wants no mails about the way of orders; mails about money and security are sent anyway."""
+    phone: _builtins.str
+    """Mobile number for text messages about the way of orders, such as "+4915112345678" (E.164), if one was given."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the account may do: "customer", and "admin" for those who run the shop."""
@@ -60,12 +63,15 @@ class User(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         locale: _builtins.str = ...,
         unsubscribed: _builtins.bool = ...,
+        phone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_phone", b"_phone", "created_at", b"created_at", "phone", b"phone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "email", b"email", "id", b"id", "locale", b"locale", "name", b"name", "roles", b"roles", "unsubscribed", b"unsubscribed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_phone", b"_phone", "created_at", b"created_at", "email", b"email", "id", b"id", "locale", b"locale", "name", b"name", "phone", b"phone", "roles", b"roles", "unsubscribed", b"unsubscribed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__phone: _TypeAlias = _typing.Literal["phone"]  # noqa: Y015
+    _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__phone) -> _WhichOneofReturnType__phone | None: ...
 
 Global___User: _TypeAlias = User  # noqa: Y015
 
@@ -343,6 +349,7 @@ class UpdateMeRequest(_message.Message):
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBED_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """New name by which mail greets the reader, 1 to 100 characters."""
     email: _builtins.str
@@ -353,6 +360,8 @@ class UpdateMeRequest(_message.Message):
     """New language and region of mails as a language tag (BCP 47), such as "fr" or "ar-EG"."""
     unsubscribed: _builtins.bool
     """Whether the reader wants no mails about the way of orders."""
+    phone: _builtins.str
+    """New mobile number for text messages about the way of orders (E.164); empty for none."""
     def __init__(
         self,
         *,
@@ -361,10 +370,11 @@ class UpdateMeRequest(_message.Message):
         current_password: _builtins.str | None = ...,
         locale: _builtins.str | None = ...,
         unsubscribed: _builtins.bool | None = ...,
+        phone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_current_password", b"_current_password", "_email", b"_email", "_locale", b"_locale", "_name", b"_name", "_unsubscribed", b"_unsubscribed", "current_password", b"current_password", "email", b"email", "locale", b"locale", "name", b"name", "unsubscribed", b"unsubscribed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_current_password", b"_current_password", "_email", b"_email", "_locale", b"_locale", "_name", b"_name", "_phone", b"_phone", "_unsubscribed", b"_unsubscribed", "current_password", b"current_password", "email", b"email", "locale", b"locale", "name", b"name", "phone", b"phone", "unsubscribed", b"unsubscribed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_current_password", b"_current_password", "_email", b"_email", "_locale", b"_locale", "_name", b"_name", "_unsubscribed", b"_unsubscribed", "current_password", b"current_password", "email", b"email", "locale", b"locale", "name", b"name", "unsubscribed", b"unsubscribed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_current_password", b"_current_password", "_email", b"_email", "_locale", b"_locale", "_name", b"_name", "_phone", b"_phone", "_unsubscribed", b"_unsubscribed", "current_password", b"current_password", "email", b"email", "locale", b"locale", "name", b"name", "phone", b"phone", "unsubscribed", b"unsubscribed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__current_password: _TypeAlias = _typing.Literal["current_password"]  # noqa: Y015
     _WhichOneofArgType__current_password: _TypeAlias = _typing.Literal["_current_password", b"_current_password"]  # noqa: Y015
@@ -374,6 +384,8 @@ class UpdateMeRequest(_message.Message):
     _WhichOneofArgType__locale: _TypeAlias = _typing.Literal["_locale", b"_locale"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__phone: _TypeAlias = _typing.Literal["phone"]  # noqa: Y015
+    _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
     _WhichOneofReturnType__unsubscribed: _TypeAlias = _typing.Literal["unsubscribed"]  # noqa: Y015
     _WhichOneofArgType__unsubscribed: _TypeAlias = _typing.Literal["_unsubscribed", b"_unsubscribed"]  # noqa: Y015
     @_typing.overload
@@ -384,6 +396,8 @@ class UpdateMeRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__locale) -> _WhichOneofReturnType__locale | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__phone) -> _WhichOneofReturnType__phone | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unsubscribed) -> _WhichOneofReturnType__unsubscribed | None: ...
 
@@ -840,6 +854,7 @@ class Contact(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBED_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBE_TOKEN_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Where mail goes."""
     name: _builtins.str
@@ -850,6 +865,8 @@ class Contact(_message.Message):
     """Whether the reader wants no mails about the way of orders."""
     unsubscribe_token: _builtins.str
     """The token by which a link in a mail unsubscribes the reader."""
+    phone: _builtins.str
+    """Mobile number for text messages (E.164), or empty."""
     def __init__(
         self,
         *,
@@ -858,10 +875,11 @@ class Contact(_message.Message):
         locale: _builtins.str = ...,
         unsubscribed: _builtins.bool = ...,
         unsubscribe_token: _builtins.str = ...,
+        phone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "unsubscribe_token", b"unsubscribe_token", "unsubscribed", b"unsubscribed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "phone", b"phone", "unsubscribe_token", b"unsubscribe_token", "unsubscribed", b"unsubscribed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
