@@ -16,6 +16,8 @@ _TLS = {"smtp": {"": "", "starttls": "starttls"}, "smtps": {"": "tls"}}
 """The encryption by the URL's scheme and query."""
 _PORTS = {("smtp", ""): 25, ("smtp", "starttls"): 587, ("smtps", "tls"): 465}
 _LONGEST = 600.0
+RATE = 6_000
+"""More than a buyer's orders can cause, and less than a mistake that sends mails in a loop."""
 
 SETTINGS = (
     Setting(
@@ -32,7 +34,7 @@ SETTINGS = (
         "none: mails have no such link",
         "URL",
     ),
-    Setting("rate", "How many mails a reader gets in a minute; further ones wait.", "60", "mails"),
+    Setting("rate", "How many mails a reader gets in a minute; further ones wait.", str(RATE), "mails"),
     Setting(
         "sms",
         "The provider of text messages, with Twilio's API, as in https://ACCOUNT:TOKEN@api.twilio.com; @FILE reads it "
@@ -126,7 +128,7 @@ def _public_url(text: str) -> str:
 
 
 def _rate(values: Mapping[str, str]) -> int:
-    text = values.get("rate", "60")
+    text = values.get("rate", str(RATE))
     rate = whole_number(text, 999_999)
     if not rate:
         raise ConfigurationError(f"notification: rate must be a number of mails from 1, not {text[:20]!r}")
