@@ -1,7 +1,7 @@
 """Amounts and dates as a locale writes them (Unicode CLDR, by Babel). No I/O but Babel's own data."""
 
+import datetime
 import re
-from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 
@@ -25,6 +25,7 @@ def locale_of(tag: str, language: str) -> Locale:
         return Locale.parse(language)
 
 
+@lru_cache(1_024)
 def amount(minor: int, currency: str, locale: Locale) -> str:
     """Formats an amount in minor units, such as "24,00 €" for 2400 EUR in French.
 
@@ -40,9 +41,14 @@ def amount(minor: int, currency: str, locale: Locale) -> str:
     return _spaced(text, get_currency_symbol(currency, locale))
 
 
-def date(moment: datetime, locale: Locale) -> str:
+def date(moment: datetime.datetime, locale: Locale) -> str:
     """Formats the day of a moment, such as "15 janvier 2027"."""
-    return format_date(moment, "long", locale=locale)
+    return _day(moment.date(), locale)
+
+
+@lru_cache(KEPT)
+def _day(day: datetime.date, locale: Locale) -> str:
+    return format_date(day, "long", locale=locale)
 
 
 @lru_cache(KEPT)
