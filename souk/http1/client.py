@@ -28,7 +28,7 @@ Answer = tuple[int, bytes]
 """The status and the body of an answer."""
 
 
-class HttpAnswer(NamedTuple):
+class HttpResponse(NamedTuple):
     """An answer with its headers, whose names are in lower case; of a repeated header the first value."""
 
     status: int
@@ -77,7 +77,7 @@ class HttpClient:
         answer = await self.exchange(method, path, body, headers)
         return answer.status, answer.body
 
-    async def exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HttpAnswer:
+    async def exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HttpResponse:
         """Does what `request` does, and returns the answer with its headers."""
         wanted = _request(method, f"{self._prefix}{path}", self._authority, body, headers)
         handed_over = False
@@ -123,7 +123,7 @@ class HttpClient:
             return (await loop.create_unix_connection(_Connection, self._socket))[1]
         return (await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls))[1]
 
-    async def _ask(self, connection: "_Connection", wanted: bytes) -> HttpAnswer:
+    async def _ask(self, connection: "_Connection", wanted: bytes) -> HttpResponse:
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await connection.ask(wanted)
@@ -146,7 +146,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._reader = ResponseReader(LONGEST_ANSWER)
-        self._answer: asyncio.Future[HttpAnswer] | None = None
+        self._answer: asyncio.Future[HttpResponse] | None = None
         self._poll = select.poll()
         self.reusable = False
 
@@ -155,7 +155,7 @@ class _Connection(asyncio.Protocol):
         """Whether a request can be sent: the connection is open, and poll(2) finds neither octets nor its end."""
         return not self._transport.is_closing() and not self._poll.poll(0)
 
-    def ask(self, wanted: bytes) -> "asyncio.Future[HttpAnswer]":
+    def ask(self, wanted: bytes) -> "asyncio.Future[HttpResponse]":
         self.reusable = False
         self._reader.next()
         self._answer = asyncio.get_running_loop().create_future()
@@ -181,11 +181,11 @@ class _Connection(asyncio.Protocol):
             return
         if complete:
             self.reusable = self._reader.keep_alive and not self._reader.surplus
-            self._answer.set_result(HttpAnswer(self._reader.status, _named(self._reader), bytes(self._reader.body)))
+            self._answer.set_result(HttpResponse(self._reader.status, _named(self._reader), bytes(self._reader.body)))
 
     def eof_received(self) -> None:
         if self._answer is not None and not self._answer.done() and self._reader.until_close and self._closed_by_server:
-            self._answer.set_result(HttpAnswer(self._reader.status, _named(self._reader), bytes(self._reader.body)))
+            self._answer.set_result(HttpResponse(self._reader.status, _named(self._reader), bytes(self._reader.body)))
 
     @property
     def _closed_by_server(self) -> bool:

@@ -9,7 +9,7 @@ from souk.events.consumer import Handler
 from souk.events.envelope import Event
 from souk.faults import Faults
 from souk.hosting.offline import ServiceFolder, offline, service_folder
-from souk.http1.client import HttpAnswer, HttpClient, NoAnswer, NotSent
+from souk.http1.client import HttpClient, HttpResponse, NoAnswer, NotSent
 from souk.kernel import private_files
 from souk.kernel.clock import MICROSECONDS, Clock, SystemClock, to_datetime
 from souk.kernel.context import CallContext, Caller, acting_as, current, use
@@ -156,7 +156,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "counter",
     "logger",
     # HTTP to what is outside the system
-    "HttpAnswer",
+    "HttpResponse",
     "HttpClient",
     "NoAnswer",
     "NotSent",

@@ -16,7 +16,7 @@ from marketplace.notification.adapters.http_answers import retry_after
 from marketplace.notification.domain import Sms
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
 from marketplace.notification.settings import SmsSettings
-from souk.sdk import Clock, HttpAnswer, HttpClient, NoAnswer, NotSent
+from souk.sdk import Clock, HttpClient, HttpResponse, NoAnswer, NotSent
 
 LONGEST = 1_600
 """The most characters of a text message."""
@@ -57,7 +57,7 @@ class TwilioSms:
         """Closes the connections."""
         await self._client.close()
 
-    def _judge(self, answer: HttpAnswer) -> None:
+    def _judge(self, answer: HttpResponse) -> None:
         status = answer.status
         if status // 100 == 2:
             return

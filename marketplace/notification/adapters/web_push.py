@@ -10,7 +10,7 @@ from marketplace.notification.adapters.vapid import Vapid, base64url, from_base6
 from marketplace.notification.adapters.web_push_encryption import ReaderKeys, encrypted
 from marketplace.notification.domain import Push, PushSubscription
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
-from souk.sdk import Clock, HttpAnswer, HttpClient, NoAnswer, NotSent
+from souk.sdk import Clock, HttpClient, HttpResponse, NoAnswer, NotSent
 
 SERVICES = (
     "fcm.googleapis.com",
@@ -90,7 +90,7 @@ class WebPush:
     def _is_service(self, host: str) -> bool:
         return host in self._services or f"*.{host.partition('.')[2]}" in self._services
 
-    def _judge(self, origin: str, answer: HttpAnswer) -> None:
+    def _judge(self, origin: str, answer: HttpResponse) -> None:
         status = answer.status
         if status // 100 == 2:
             return
