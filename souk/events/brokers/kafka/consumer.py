@@ -42,14 +42,14 @@ class KafkaConsumer:
             await asyncio.shield(asyncio.create_task(self._leave()))
 
     async def take_back(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Ends all handlers of these partitions, and returns up to which offset each was handled."""
+        """Ends all handlers of these partitions, and returns the offsets that are still to be committed."""
         self._fetched = deque(message for message in self._fetched if message.partition() not in partitions)
         await self._lanes.take_back(partitions)
         ended = {number: self._trackers.pop(number) for number in partitions if number in self._trackers}
-        return {number: tracker.position for number, tracker in ended.items() if tracker.position is not None}
+        return _due(ended)
 
     def committed(self, failed: bool) -> None:
-        """Says that the commit that was in flight has ended."""
+        """Says that the commit that was in flight has ended; `failed` if it is to be made again."""
         self._committing = False
         if failed:
             for tracker in self._trackers.values():
@@ -72,8 +72,7 @@ class KafkaConsumer:
     def _to_commit(self) -> dict[int, int]:
         if self._committing:
             return {}
-        found = {number: tracker.to_commit() for number, tracker in self._trackers.items()}
-        due = {number: offset for number, offset in found.items() if offset is not None}
+        due = _due(self._trackers)
         self._committing = bool(due)
         return due
 
@@ -92,6 +91,11 @@ class KafkaConsumer:
         done, _ = await asyncio.wait([leaving], timeout=_LEAVE)
         if not done or leaving.exception() is not None:
             _log.warning("the group could not be left; the broker notices it by its session time-out")
+
+
+def _due(trackers: Mapping[int, OffsetTracker]) -> dict[int, int]:
+    found = {number: tracker.to_commit() for number, tracker in trackers.items()}
+    return {number: offset for number, offset in found.items() if offset is not None}
 
 
 def _event(message: Message) -> Event:

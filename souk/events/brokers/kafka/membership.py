@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from souk.events.brokers.kafka.failures import LastError
+from souk.events.brokers.kafka.failures import UNKNOWN_TOPIC, LastError
 from souk.events.brokers.kafka.settings import SILENT, KafkaSettings
 from souk.events.brokers.kafka.worker import LoopWorker
 from souk.telemetry.logs import logger
@@ -23,11 +23,11 @@ class Assignee(Protocol):
     """Who handles the messages, on the event loop."""
 
     async def take_back(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Ends all handlers of these partitions, and returns up to which offset each was handled."""
+        """Ends all handlers of these partitions, and returns the offsets that are still to be committed."""
         ...
 
     def committed(self, failed: bool) -> None:
-        """Says that the commit that was in flight has ended."""
+        """Says that the commit that was in flight has ended; `failed` if it is to be made again."""
         ...
 
 
@@ -150,9 +150,15 @@ class Membership:
                 self._committed(error.args[0], [])
 
     def _committed(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
-        failed = error is not None or any(partition.error is not None for partition in partitions)
-        if failed:
-            _log.warning("what was handled was not committed", topic=self._topic, error=str(error))
+        """A commit that failed is made again, but not because the topic is unknown.
+
+        It may have been deleted, and if it is made again meanwhile, an offset of the old topic would pass over events
+        of the new one.
+        """
+        errors = [one for one in (error, *(partition.error for partition in partitions)) if one is not None]
+        failed = any(one.code() not in UNKNOWN_TOPIC for one in errors)
+        if errors:
+            _log.warning("what was handled was not committed", topic=self._topic, error=errors[0].str())
         # After the end of the loop nobody waits any more.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._assignee.committed, failed)
