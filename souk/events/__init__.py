@@ -11,11 +11,12 @@ Parts:
   and `leases.py` gives each partition to one relay at a time.
 - `delivery.py`: a `Delivery` serves one consumer. One that is stuck holds up only the partition of the event that it is
   stuck at, and no other consumer.
-- `sender.py` is the port that gets events to a consumer; `direct.py` calls the consumer's service.
-- `broker.py` is the port of a broker between services: it stores events in topics, and hands them to the groups that
-  consume them. `key_lanes.py` runs a group's handlers, and `cloud_events.py` is the form in which events travel.
+- `sender.py` is the port that gets events on; `routing.py` says to whom. `direct.py` calls the consumer's service.
 - `consumer.py` is the receiving end. How a handler returns says what happens to the event: handled, sent again, or
   parked because it can never be handled.
+- `broker.py` is the port of a broker between services: it stores events in topics, and hands them to the groups that
+  consume them. `brokers/` has its adapters; `key_lanes.py` runs a group's handlers for them, and `cloud_events.py` is
+  the form in which events travel. `pubsub/` is the way from the relay into a broker, and out of it to the handlers.
 - `store.py`: all SQL. `envelope.py`: the message that travels.
 
 How one event goes: Order confirms an order and writes `OrderConfirmed` into its outbox, in the same transaction. The

@@ -116,7 +116,7 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
             async with permits:
                 if ended and not self._time_for_another():
                     return
-                result = await self._handle(consumer, handler, event)
+                result = await handled(consumer, handler, event, self._event_timeout, self._clock)
             if result is None:
                 return
             ended[event.id] = result
@@ -127,23 +127,24 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         deadline = current().deadline
         return deadline is None or deadline - self._clock.monotonic() >= self._event_timeout
 
-    async def _handle(self, consumer: str, handler: Handler, event: Event) -> DeliveryResult | None:
-        """Handles one event; returns None when it is to be sent again without limit."""
-        limit = self._clock.monotonic() + self._event_timeout
-        deadline = min(limit, current().deadline or limit)
-        try:
-            with use(replace(current(), deadline=deadline, traceparent=event.traceparent)):
-                async with asyncio.timeout(self._event_timeout):
-                    await handler(event)
-        except PoisonedEvent as error:
-            return DeliveryResult(event_id=event.id, poison=str(error) or "poisoned")
-        except Exception as error:
-            if is_away(error):
-                _log.warning("an event is postponed", consumer=consumer, event_id=event.id, error=type(error).__name__)
-                return None
-            _log.exception("a consumer failed", consumer=consumer, event_id=event.id, event_type=event.type)
-            return DeliveryResult(event_id=event.id, failure=type(error).__name__)
-        return DeliveryResult(event_id=event.id)
+
+async def handled(consumer: str, handler: Handler, event: Event, timeout: float, clock: Clock) -> DeliveryResult | None:
+    """Handles one event within `timeout` seconds; returns None when it is to be sent again without limit."""
+    limit = clock.monotonic() + timeout
+    deadline = min(limit, current().deadline or limit)
+    try:
+        with use(replace(current(), deadline=deadline, traceparent=event.traceparent)):
+            async with asyncio.timeout(timeout):
+                await handler(event)
+    except PoisonedEvent as error:
+        return DeliveryResult(event_id=event.id, poison=str(error) or "poisoned")
+    except Exception as error:
+        if is_away(error):
+            _log.warning("an event is postponed", consumer=consumer, event_id=event.id, error=type(error).__name__)
+            return None
+        _log.exception("a consumer failed", consumer=consumer, event_id=event.id, event_type=event.type)
+        return DeliveryResult(event_id=event.id, failure=type(error).__name__)
+    return DeliveryResult(event_id=event.id)
 
 
 def is_away(error: Exception) -> bool:

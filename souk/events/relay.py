@@ -6,8 +6,7 @@ poisoned event is parked, and can be replayed.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -18,6 +17,7 @@ from souk.events import store
 from souk.events.delivery import Delivery, DeliverySettings, wait
 from souk.events.direct import DirectSender
 from souk.events.leases import Leases
+from souk.events.routing import THROUGH_BROKER, with_broker, without_broker
 from souk.events.sender import EventSender, Route, SubscriptionLike
 from souk.events.store import Parked, Unrouted
 from souk.faults import INERT, Faults
@@ -59,6 +59,9 @@ class Relay:
     `subscriptions` pairs the name of a consumer's service with the consumer and its event types. `owner` is
     unique to this run of this process. Without a `sender` the relay calls each consumer's service over
     `channel_of(name)`.
+
+    With a `broker` every event goes there once, and only the consumers of services `elsewhere`, and what an operator
+    replays, are still called.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class Relay:
         source: str,
         settings: RelaySettings | None = None,
         sender: EventSender | None = None,
+        broker: EventSender | None = None,
+        elsewhere: Collection[str] = (),
         faults: Faults = INERT,
         random: Random | None = None,
     ) -> None:
@@ -82,12 +87,11 @@ class Relay:
         routes = [
             Route(service, subscription.consumer, tuple(subscription.types)) for service, subscription in subscriptions
         ]
-        self._consumers = _by_type(routes)
-        chance = random or Random()
-        self._deliveries = [
-            Delivery(route, database, sender, self._leases, owner, clock, self._settings.delivery, chance, faults)
-            for route in routes
-        ]
+        self._routing = without_broker(routes) if broker is None else with_broker(routes, elsewhere)
+        parts = (self._leases, owner, clock, self._settings.delivery, random or Random(), faults)
+        self._deliveries = [Delivery(route, database, sender, *parts) for route in self._routing.direct]
+        if broker is not None:
+            self._deliveries.append(Delivery(THROUGH_BROKER, database, broker, *parts))
         self._published = asyncio.Event()
 
     async def run(self) -> None:
@@ -96,6 +100,7 @@ class Relay:
             listening.callback(self._database.listen(CHANNEL, self._published.set))
             listening.callback(self._database.listen(REPLAYED, self._wake))
             try:
+                await self._until_done(self._adopt)
                 async with asyncio.TaskGroup() as tasks:
                     for delivery in self._deliveries:
                         tasks.create_task(delivery.run(), name=f"relay to {delivery.route.name}")
@@ -122,7 +127,7 @@ class Relay:
         """Sends a parked event again, to one consumer or to all; returns to how many."""
         return await replay(self._database, event_id, consumer)
 
-    def _subscribed_types(self) -> dict[str, tuple[str, ...]]:
+    def _subscribed_types(self) -> dict[str, Collection[str]]:
         return {delivery.route.name: delivery.route.types for delivery in self._deliveries}
 
     def _wake(self) -> None:
@@ -136,6 +141,19 @@ class Relay:
             except StoreError as error:
                 _log.warning("the outbox cannot be reached", error=str(error))
             await asyncio.sleep(every)
+
+    async def _until_done(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await work()
+            except StoreError as error:
+                _log.warning("the outbox cannot be reached", error=str(error))
+            await asyncio.sleep(self._settings.poll)
+
+    async def _adopt(self) -> None:
+        """Without a broker, takes over what waits for one that the system had before."""
+        if not self._routing.always:
+            await self._database.run(lambda tx: store.route_again(tx, THROUGH_BROKER.name))
 
     async def _renew(self) -> None:
         if await self._leases.renew(lambda: frozenset().union(*(delivery.busy for delivery in self._deliveries))):
@@ -161,12 +179,12 @@ class Relay:
         events = await self._database.read(lambda tx: store.unrouted(tx, held, limit), single=True)
         if events:
             # Each delivery is a row of its own, made once: a relay that routes the event at the same time adds none.
-            await self._database.run(lambda tx: store.route(tx, events, self._consumers), guarded=True)
+            await self._database.run(lambda tx: store.route(tx, events, self._routing.consumers_of), guarded=True)
             self._wake_for(events)
         return len(events) == limit
 
     def _wake_for(self, events: Sequence[Unrouted]) -> None:
-        woken = {name for event in events for name in self._consumers.get(event.type, ())}
+        woken = {name for event in events for name in self._routing.consumers_of(event.type)}
         for delivery in self._deliveries:
             if delivery.route.name in woken:
                 delivery.wake()
@@ -200,11 +218,3 @@ async def replay(database: Database, event_id: str, consumer: str | None = None)
         return count
 
     return await database.run(work)
-
-
-def _by_type(routes: Sequence[Route]) -> dict[str, list[str]]:
-    names: dict[str, list[str]] = defaultdict(list)
-    for route in routes:
-        for kind in route.types:
-            names[kind].append(route.name)
-    return dict(names)

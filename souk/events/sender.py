@@ -11,7 +11,7 @@ Guarantees that every adapter gives, proved by `souk.testing.events_suite`:
   in its key. The call may be cancelled at any time; each event is then either taken or not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +24,7 @@ class SubscriptionLike(Protocol):
     @property
     def consumer(self) -> str: ...
     @property
-    def types(self) -> tuple[str, ...]: ...
+    def types(self) -> Collection[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Route:
 
     service: str
     consumer: str
-    types: tuple[str, ...]
+    types: Collection[str]
 
     @property
     def name(self) -> str:

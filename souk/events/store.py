@@ -1,11 +1,12 @@
 """All SQL of the relay. Times are by the database's clock, in microseconds."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from souk.events.envelope import Event, event_of
 from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction, Value
+from souk.store.outbox import partition_of
 
 PENDING, PARKED = "pending", "parked"
 _EVENT = "o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, o.payload, o.traceparent"
@@ -73,13 +74,13 @@ async def unrouted(tx: Transaction, partitions: Collection[int], limit: int) -> 
     return [Unrouted(row["seq"], row["partition"], row["type"]) for row in await tx.fetch(sql, limit, *values)]
 
 
-async def route(tx: Transaction, events: Sequence[Unrouted], consumers: Mapping[str, Sequence[str]]) -> None:
+async def route(tx: Transaction, events: Sequence[Unrouted], consumers_of: Callable[[str], Sequence[str]]) -> None:
     """Makes one pending delivery for each event and consumer of its type; may be repeated."""
     insert = f"""
         INSERT INTO souk_outbox_delivery (seq, consumer, partition, changed_at)
         VALUES ($1, $2, $3, {tx.dialect.now}) ON CONFLICT (seq, consumer) DO NOTHING
     """
-    rows = [(event.seq, name, event.partition) for event in events for name in consumers.get(event.type, ())]
+    rows = [(event.seq, name, event.partition) for event in events for name in consumers_of(event.type)]
     if rows:
         await tx.execute_many(insert, rows)
     among, values = _in("seq", [event.seq for event in events], 0)
@@ -133,6 +134,30 @@ async def parked(tx: Transaction, limit: int) -> list[Parked]:
         Parked(row["consumer"], event_of(row), row["reason"], row["failures"], row["changed_at"])
         for row in await tx.fetch(sql, limit)
     ]
+
+
+async def park(tx: Transaction, event: Event, consumer: str, reason: str, failures: int) -> None:
+    """Parks an event for a consumer; writes the event again if it was deleted. May be repeated."""
+    again = """
+        INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent, routed)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE) ON CONFLICT (id) DO NOTHING
+    """
+    key, time = event.key, event.time.ToMicroseconds()
+    values = (event.id, event.type, event.source, key, partition_of(key), time, event.payload, event.traceparent)
+    await tx.execute(again, *values)
+    parked_row = f"""
+        INSERT INTO souk_outbox_delivery (seq, consumer, partition, state, failures, reason, changed_at)
+        SELECT seq, $2, partition, 'parked', CAST($3 AS BIGINT), $4, {tx.dialect.now} FROM souk_outbox WHERE id = $1
+        ON CONFLICT (seq, consumer) DO NOTHING
+    """
+    await tx.execute(parked_row, event.id, consumer, failures, reason)
+
+
+async def route_again(tx: Transaction, consumer: str) -> int:
+    """Has the events that are pending for a consumer which is no more routed anew; returns how many."""
+    pending_rows = "SELECT seq FROM souk_outbox_delivery WHERE consumer = $1 AND state = 'pending'"
+    await tx.execute(f"UPDATE souk_outbox SET routed = FALSE WHERE seq IN ({pending_rows})", consumer)
+    return await tx.execute("DELETE FROM souk_outbox_delivery WHERE consumer = $1 AND state = 'pending'", consumer)
 
 
 async def replay(tx: Transaction, event_id: str, consumer: str | None) -> int:

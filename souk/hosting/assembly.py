@@ -19,6 +19,7 @@ import grpc.aio
 
 from souk.events.relay import Relay
 from souk.faults import Faults
+from souk.hosting.event_routing import EventRouting, Subscriptions, elsewhere
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError
 from souk.runtime.calls.backlog import Backlog
@@ -30,6 +31,7 @@ from souk.runtime.config.settings import CallSettings, DataSettings, Settings
 from souk.runtime.data.database_file import enter, whole_file
 from souk.runtime.data.databases import open_database, require_a_database_each
 from souk.runtime.data.directory import held, installation_secret, make
+from souk.runtime.data.events_broker import is_fit, opened_broker
 from souk.runtime.data.redis import open_redis
 from souk.runtime.process.background import BackgroundTasks, supervised
 from souk.runtime.service import Service, ServiceContext, ServiceParts, Subscription
@@ -44,9 +46,6 @@ if TYPE_CHECKING:
 
 
 NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
-
-Subscriptions = Sequence[tuple[str, Subscription]]
-"""All subscriptions of a system: pairs of a service's name and one of its subscriptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +75,26 @@ class Hosted:
     context: ServiceContext
     parts: ServiceParts
 
-    def start(self, background: BackgroundTasks, subscriptions: Subscriptions, backlog: Backlog) -> None:
-        """Starts its tasks, the relay of its events, the removal of old idempotency keys, and its backlog's count."""
+    def start(self, background: BackgroundTasks, events: EventRouting, backlog: Backlog) -> None:
+        """Starts its tasks, the relay of its events, the removal of old idempotency keys, and its backlog's count.
+
+        With a broker, also its subscribers.
+        """
         name = self.service.name
+        for subscriber in events.subscribers(name, self.parts, self.context):
+            background.start(f"{name}: {subscriber.group} at the broker", subscriber.run)
         for task, work in self.parts.tasks.items():
             background.start(f"{name}: {task}", work)
         if self.service.migrations is not None:
             relay = Relay(
                 self.context.database,
-                subscriptions,
+                events.subscriptions,
                 self.context.channel,
                 self.context.instance,
                 self.context.clock,
                 source=name,
+                broker=events.publisher,
+                elsewhere=events.elsewhere,
                 faults=self.context.faults,
             )
             background.start(f"{name}: relay", relay.run)
@@ -215,18 +221,22 @@ async def assembled(
         secret = secret_of(settings.calls, settings.data.directory)
         calls = await stack.enter_async_context(open_calls(secret, names, settings.calls, clock))
         redis = await opened.enter_async_context(open_redis(settings.data.redis))
+        broker = await opened.enter_async_context(opened_broker(settings.events))
+        events = EventRouting(subscriptions, broker, elsewhere(settings.calls.discovery))
         assembly = replace(_assembly_context(settings, clock, calls, callees, secret), redis=redis)
         found = tuple([await opened.enter_async_context(hosted(service, assembly)) for service in services])
+        if broker is not None:
+            calls.health.watch("broker", is_fit(broker))
         calls.health.watch("disk", has_room(settings.data.directory))
         calls.health.watch("data directory", is_same(watched_in(settings.data, services)), blocks=True)
         for one in found:
-            calls.serve(one.service, one.parts)
+            calls.serve(one.service, one.parts, one.context.own_database)
             for collector in one.parts.collectors:
                 calls.registry.register(collector)
             _watch_database(one, calls)
         kept = {one.service.name: one.context.database for one in found if one.service.migrations is not None}
         calls.registry.register(StoreRetries(kept))
-        await stack.enter_async_context(_working(found, subscriptions, Backlog(calls.registry), clock))
+        await stack.enter_async_context(_working(found, events, Backlog(calls.registry), clock))
         yield Assembled(found, calls)
 
 
@@ -261,11 +271,11 @@ def _channels(calls: Calls, callees: Reachable, caller: str) -> Callable[[str], 
 
 @asynccontextmanager
 async def _working(
-    services: Sequence[Hosted], subscriptions: Subscriptions, backlog: Backlog, clock: Clock
+    services: Sequence[Hosted], events: EventRouting, backlog: Backlog, clock: Clock
 ) -> AsyncIterator[None]:
     async with supervised(clock) as background:
         for one in services:
-            one.start(background, subscriptions, backlog)
+            one.start(background, events, backlog)
         try:
             yield
         finally:

@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from souk.admin.servicers.process import Inspected, controlling
 from souk.gateway.settings import GATEWAY_SERVICE
-from souk.hosting.assembly import Subscriptions, assembled, secret_of
+from souk.hosting.assembly import assembled, secret_of
+from souk.hosting.event_routing import Subscriptions
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls

@@ -47,6 +47,8 @@ class AppProcesses:
         self._app, self._layout, self._context, self._fleet, self._launch = app, layout, context, fleet, launch
         self._emulators = needed_emulators(app.emulators, settings.services, layout)
         given = {name: text for one in self._emulators for name, text in one.settings(layout.data).items()}
+        if settings.events.broker is not None:
+            given["BROKER"] = settings.events.broker
         self._around = Surroundings(
             inherited, settings.process, settings.demo, layout.data, launch.registry, launch.redis, given
         )

@@ -54,8 +54,9 @@ def fitting(
 DECIDED_HERE = frozenset(
     PREFIX + name
     for name in (
-        "ADDRESSES", "COMMANDS", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD", "LOG_FILE",
-        "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE", "TOPOLOGY",
+        "ADDRESSES", "BROKER", "COMMANDS", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD",
+        "LOG_FILE", "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE",
+        "TOPOLOGY",
     )
 )  # fmt: skip
 """Settings of the whole system, which its processes do not inherit: each gets its own values of them."""

@@ -1,7 +1,7 @@
 """Helpers for tests of the relay: services that consume events, and a relay that runs inside a block."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,6 +121,8 @@ class World:
         owner: str = "relay-1",
         settings: RelaySettings = QUICK,
         sender: EventSender | None = None,
+        broker: EventSender | None = None,
+        elsewhere: Collection[str] = (),
         faults: Faults = INERT,
         types: tuple[str, ...] = (NUMBER,),
         clock: Clock | None = None,
@@ -135,6 +137,8 @@ class World:
             source="source",
             settings=settings,
             sender=sender,
+            broker=broker,
+            elsewhere=elsewhere,
             faults=faults,
         )
 

@@ -4,11 +4,12 @@ import pytest
 
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
+from souk.testing.brokered_suite import BrokeredSuite
 from souk.testing.events_suite import EventsSuite
 from souk.testing.relays_suite import RelaysSuite
 
 
-class TestSqlite(EventsSuite, RelaysSuite):
+class TestSqlite(EventsSuite, RelaysSuite, BrokeredSuite):
     @pytest.fixture
     async def database(self, tmp_path):
         database = await SqliteDatabase.open(tmp_path / "events.db")

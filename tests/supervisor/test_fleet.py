@@ -269,12 +269,12 @@ async def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
 
 
 def deaf(then: str, ready: str = "echo ready tiny 127.0.0.1:1") -> tuple[str, ...]:
-    """A program that does not hear SIGTERM, and does what is given at SIGQUIT."""
-    return ("/bin/sh", "-c", f"trap '' TERM; trap '{then}' QUIT; {ready}; while :; do sleep 0.05; done")
+    """A program that does not hear SIGTERM, and does what is given at SIGUSR1."""
+    return ("/bin/sh", "-c", f"trap '' TERM; trap '{then}' USR1; {ready}; while :; do sleep 0.05; done")
 
 
 async def test_one_that_does_not_end_in_time_gets_its_own_kill_signal(tmp_path: Path) -> None:
-    async with running(tmp_path, kill_signal=signal.SIGQUIT) as watched:
+    async with running(tmp_path, kill_signal=signal.SIGUSR1) as watched:
         replica_set = watched.add("tiny", words=deaf(f"echo gone > {tmp_path}/last; exit 0"))
         await watched.until({"tiny-1": READY})
         await replica_set.stop(0.2)
@@ -286,7 +286,7 @@ async def test_one_that_does_not_hear_its_kill_signal_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slot_module, "KILLED", 0.2)
-    async with running(tmp_path, kill_signal=signal.SIGQUIT) as watched:
+    async with running(tmp_path, kill_signal=signal.SIGUSR1) as watched:
         replica_set = watched.add("tiny", words=deaf(""))
         await watched.until({"tiny-1": READY})
         pid = watched.pids["tiny-1"]
@@ -295,7 +295,7 @@ async def test_one_that_does_not_hear_its_kill_signal_is_killed(
 
 
 async def test_a_start_that_is_given_up_gets_its_own_kill_signal(tmp_path: Path) -> None:
-    async with running(tmp_path, kill_signal=signal.SIGQUIT, longest_start=0.5) as watched:
+    async with running(tmp_path, kill_signal=signal.SIGUSR1, longest_start=0.5) as watched:
         words = deaf(f"echo gone > {tmp_path}/last; exit 0", ready="while :; do sleep 0.05; echo on; done")
         watched.add("tiny", words=words)
         async with asyncio.timeout(PATIENCE):

@@ -47,9 +47,12 @@ souk up --demo --topology fleet --scale order=3,inventory=2
 @click.option("--scale", metavar="SERVICE=N,...", help=help_of("scale"))
 @click.option("--postgres", metavar="URL", help=help_of("postgres"))
 @click.option("--redis", metavar="URL", help=help_of("redis"))
+@click.option("--broker", metavar="URL", help=help_of("broker"))
 @click.option("--demo/--no-demo", default=None, help=help_of("demo"))
 @click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
-def up(then: str | None, scale: str | None, postgres: str | None, redis: str | None, **flags: Any) -> None:
+def up(
+    then: str | None, scale: str | None, postgres: str | None, redis: str | None, broker: str | None, **flags: Any
+) -> None:
     """Starts the system, and serves until SIGTERM or Ctrl-C.
 
     It is ready when GET /readyz answers 200. A second Ctrl-C ends it at once.
@@ -57,15 +60,17 @@ def up(then: str | None, scale: str | None, postgres: str | None, redis: str | N
     A fleet is a process for each service, restarted when it dies, on PostgreSQL and Valkey that come with
     it; `souk ps`, `scale`, `restart`, `stop` and `logs` operate it.
     """
-    conceal({"postgres": postgres, "redis": redis})
+    conceal({"postgres": postgres, "redis": redis, "broker": broker})
     read = {
         "scale": _read("--scale", scale, parsers.counts),
         "postgres": _read("--postgres", postgres, parsers.from_file(parsers.postgres)),
         "redis": _read("--redis", redis, parsers.from_file(parsers.redis)),
+        "broker": _read("--broker", broker, parsers.from_file(parsers.broker)),
     }
     settings = from_environment({**flags, **read})
     app = entry_points.app(settings.app)
     if settings.topology == FLEET:
+        _refuse_unheard(app, settings)
         up_fleet(app, settings, lambda url, note: follow(then, url, None, note))
         return
     _refuse_processes(settings.fleet)
@@ -95,6 +100,17 @@ def _read(flag: str, text: str | None, reader: Callable[[str], K]) -> K | None:
         return None if text is None else reader(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=flag) from None
+
+
+def _refuse_unheard(app: App, settings: Settings) -> None:
+    """Refuses a broker with a service in another language that would get no events: such a service is called."""
+    named = {route.partition("/")[0] for route in settings.calls.discovery.subscriptions}
+    for service in app.services:
+        if settings.events.broker and service.subscriptions and service.name in settings.fleet.commands.keys() - named:
+            raise ConfigurationError(
+                f"{service.name} is started by SOUK_COMMANDS and would get no events from the broker; "
+                f"name its subscriptions in SOUK_SUBSCRIPTIONS, and it is called with its events"
+            )
 
 
 def _refuse_processes(settings: FleetSettings) -> None:

@@ -20,6 +20,7 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Registry
 from souk.discovery.static import StaticRegistry
 from souk.events.consumer import EventSinkServicer
+from souk.events.pubsub.parking import EventSourceServicer
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.breaker.breaker import Breaker
@@ -46,11 +47,13 @@ from souk.runtime.config.settings import CallSettings
 from souk.runtime.process.background import supervised
 from souk.runtime.process.open_files import for_clients
 from souk.runtime.service import Service, ServiceParts
+from souk.store.database import Database
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
 from souk.telemetry.traffic import Traffic
 
 EVENT_SINK = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
+EVENT_SOURCE = event_pb2.DESCRIPTOR.services_by_name["EventSource"]
 GRACE = 5.0
 """Seconds that running calls between services get when the process stops; by then no request runs."""
 
@@ -123,11 +126,16 @@ class Calls:
         for name in set(names) - self._here.keys():
             self._there(name)
 
-    def serve(self, service: Service, parts: ServiceParts) -> None:
-        """Starts to take calls for a service and events for its consumers, and lists the service's own breakers."""
+    def serve(self, service: Service, parts: ServiceParts, database: Database | None) -> None:
+        """Starts to take calls for a service and events for its consumers, and lists the service's own breakers.
+
+        With a `database`, the service also keeps those of its events that consumers could not handle.
+        """
         dispatcher = self._dispatchers[service.name]
         dispatcher.add(parts.servicer, service.contract)
         dispatcher.add(EventSinkServicer(parts.consumers, clock=self._clock), EVENT_SINK)
+        if database is not None:
+            dispatcher.add(EventSourceServicer(service.name, database), EVENT_SOURCE)
         for outside, breaker in parts.breakers.items():
             self.breakers.add(service.name, outside, breaker)
 

@@ -13,6 +13,7 @@ from souk.kernel.addresses import socket_path
 
 POSTGRES_PORT = 5432
 SHORTEST_SECRET = 32
+BROKERS = ("redis", "rediss", "unix", "kafka", "amqp", "amqps", "sqs")
 REGISTRIES = ("unix", "grpc", "consul", "etcd", "eureka", "dns")
 """The kinds of registries, as the scheme of the registry's URL."""
 
@@ -152,6 +153,12 @@ def postgres_server(url: str) -> str:
 def redis(text: str) -> str:
     """Reads the URL of a Redis or Valkey server."""
     return _url(text, ("redis", "rediss", "unix"), "must read redis://host:port/0 or unix:///path/to/socket")
+
+
+def broker(text: str) -> str:
+    """Reads the URL of a broker; the scheme tells which adapter reads the rest of it."""
+    kinds = ", ".join(f"{kind}://" for kind in BROKERS)
+    return _url(text, BROKERS, f"must begin with one of {kinds} as in kafka://127.0.0.1:9092", several=True)
 
 
 def registry(text: str) -> str:

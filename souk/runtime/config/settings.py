@@ -140,6 +140,13 @@ class CallSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EventSettings:
+    """How events travel between services: through the broker at the URL `broker`, or by calls without one."""
+
+    broker: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class FleetSettings:
     """How the processes of a fleet are started.
 
@@ -195,6 +202,7 @@ class Settings:
     listen: ListenSettings = field(default_factory=ListenSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     calls: CallSettings = field(default_factory=CallSettings)
+    events: EventSettings = field(default_factory=EventSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)
     log: LogFileSettings = field(default_factory=LogFileSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)

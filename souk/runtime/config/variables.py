@@ -38,6 +38,7 @@ BY_NAME: Mapping[str, Variable] = {
     "postgres_pool": Variable("data.postgres_pool", values.from_one(1_000)),
     "postgres_user": Variable("data.postgres_user", values.name),
     "redis": Variable("data.redis", values.from_file(values.redis), hidden=True),
+    "broker": Variable("events.broker", values.from_file(values.broker), hidden=True),
     "host": Variable("listen.host", str),
     "port": Variable("listen.port", values.port_number),
     "listen_fd": Variable("listen.descriptor", values.descriptor),

@@ -101,3 +101,82 @@ class EventSink:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class EventSourceStub:
+    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
+    gives them back to it, so that there is one list of them, and one way to send them again.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Park = channel.unary_unary(
+                '/soukapi.v1.EventSource/Park',
+                request_serializer=soukapi_dot_v1_dot_event__pb2.ParkRequest.SerializeToString,
+                response_deserializer=soukapi_dot_v1_dot_event__pb2.ParkResponse.FromString,
+                _registered_method=True)
+
+
+class EventSourceServicer:
+    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
+    gives them back to it, so that there is one list of them, and one way to send them again.
+    """
+
+    def Park(self, request, context):
+        """Parks an event for one consumer until an operator decides. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_EventSourceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Park': grpc.unary_unary_rpc_method_handler(
+                    servicer.Park,
+                    request_deserializer=soukapi_dot_v1_dot_event__pb2.ParkRequest.FromString,
+                    response_serializer=soukapi_dot_v1_dot_event__pb2.ParkResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'soukapi.v1.EventSource', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('soukapi.v1.EventSource', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class EventSource:
+    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
+    gives them back to it, so that there is one list of them, and one way to send them again.
+    """
+
+    @staticmethod
+    def Park(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/soukapi.v1.EventSource/Park',
+            soukapi_dot_v1_dot_event__pb2.ParkRequest.SerializeToString,
+            soukapi_dot_v1_dot_event__pb2.ParkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -67,3 +67,40 @@ class EventSinkServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_EventSinkServicer_to_server(servicer: EventSinkServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class EventSourceStub:
+    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
+    gives them back to it, so that there is one list of them, and one way to send them again.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> EventSourceAsyncStub: ...
+    Park: _grpc.UnaryUnaryMultiCallable[_event_pb2.ParkRequest, _event_pb2.ParkResponse]
+    """Parks an event for one consumer until an operator decides. May be repeated."""
+
+@_typing.type_check_only
+class EventSourceAsyncStub(EventSourceStub):
+    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
+    gives them back to it, so that there is one list of them, and one way to send them again.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Park: _aio.UnaryUnaryMultiCallable[_event_pb2.ParkRequest, _event_pb2.ParkResponse]  # type: ignore[assignment]
+    """Parks an event for one consumer until an operator decides. May be repeated."""
+
+class EventSourceServicer(metaclass=_abc_1.ABCMeta):
+    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
+    gives them back to it, so that there is one list of them, and one way to send them again.
+    """
+
+    @_abc_1.abstractmethod
+    def Park(
+        self,
+        request: _event_pb2.ParkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_pb2.ParkResponse, _abc.Awaitable[_event_pb2.ParkResponse]]:
+        """Parks an event for one consumer until an operator decides. May be repeated."""
+
+def add_EventSourceServicer_to_server(servicer: EventSourceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,115 @@
+"""The receiving end of a broker: hands the events of a topic to one consumer, and parks what it cannot handle."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+
+from soukapi.v1.event_pb2 import Event
+
+from souk.events.broker import Broker
+from souk.events.consumer import Handler, handled
+from souk.events.pubsub.parking import Park
+from souk.events.pubsub.topics import topic_of
+from souk.kernel.clock import Clock
+from souk.kernel.context import acting_as
+from souk.kernel.errors import SoukError
+from souk.telemetry.logs import logger
+
+_log = logger("events")
+
+
+class Postponed(SoukError):
+    """An event is to be handed over again, after a pause and before any later event of its key."""
+
+
+class Subscriber:
+    """Consumes for the consumer `service`/`consumer`, which handles the events of `types` and passes over others.
+
+    An event on which the handler fails is parked after `max_failures` tries, one that it refuses at once; later events
+    of its key go on then. While something that the handler needs is away, or an event cannot be parked, its key waits.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        service: str,
+        consumer: str,
+        types: Collection[str],
+        handler: Handler,
+        park: Park,
+        clock: Clock,
+        *,
+        max_failures: int = 5,
+        event_timeout: float = 10.0,
+    ) -> None:
+        self._broker = broker
+        self._service, self._consumer = service, consumer
+        self._types = frozenset(types)
+        self._handler = handler
+        self._park = park
+        self._clock = clock
+        self._max_failures = max_failures
+        self._event_timeout = event_timeout
+        self._failures = Counter[str]()
+        self._to_park: dict[str, str] = {}
+
+    @property
+    def group(self) -> str:
+        """The consumer's name in the system, which is that of its group."""
+        return f"{self._service}/{self._consumer}"
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that its types are in."""
+        return sorted({topic_of(type_name) for type_name in self._types})
+
+    async def run(self) -> None:
+        """Consumes until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for topic in self.topics:
+                tasks.create_task(self._broker.consume(topic, self.group, self.handle), name=f"{self.group}: {topic}")
+
+    async def handle(self, event: Event) -> None:
+        """Handles an event, passes over it, or parks it; raises Postponed when it must come again."""
+        if event.type and event.type not in self._types:
+            return
+        with acting_as(self._service):
+            if event.id not in self._to_park and not await self._is_handled(event):
+                raise Postponed(f"{self.group}: {event.id}")
+            if event.id in self._to_park:
+                await self._park_it(event)
+        del self._failures[event.id]
+
+    async def _is_handled(self, event: Event) -> bool:
+        """Lets the handler have the event; returns whether it is done with, which may mean that it is to be parked."""
+        if not event.type:
+            self._to_park[event.id] = "it is no event of ours"
+            return True
+        result = await handled(self._consumer, self._handler, event, self._event_timeout, self._clock)
+        if result is None:
+            return False
+        if result.failure:
+            self._failures[event.id] += 1
+            tries = self._failures[event.id]
+            if tries < self._max_failures:
+                return False
+            self._to_park[event.id] = f"{result.failure}, {tries} times"
+        elif result.poison:
+            self._to_park[event.id] = result.poison
+        return True
+
+    async def _park_it(self, event: Event) -> None:
+        reason = self._to_park[event.id]
+        try:
+            await self._park(event, reason, self._failures[event.id])
+        except Exception as error:
+            _log.error(
+                "an event cannot be parked, and its key waits",
+                consumer=self.group,
+                event_id=event.id,
+                reason=reason,
+                error=type(error).__name__,
+            )
+            raise Postponed(f"{self.group}: {event.id} cannot be parked") from error
+        del self._to_park[event.id]
+        _log.error("an event is parked", consumer=self.group, event_id=event.id, reason=reason)

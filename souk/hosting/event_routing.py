@@ -1,0 +1,58 @@
+"""How events get from the services of this process to those that listen: by calls, or through a broker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from souk.events.broker import Broker
+from souk.events.pubsub.parking import parks_at_source
+from souk.events.pubsub.publisher import BrokerPublisher
+from souk.events.pubsub.subscriber import Subscriber
+from souk.events.pubsub.topics import groups_of
+from souk.runtime.config.settings import DiscoverySettings
+from souk.runtime.service import ServiceContext, ServiceParts, Subscription
+
+Subscriptions = Sequence[tuple[str, Subscription]]
+"""All subscriptions of a system: pairs of a service's name and one of its subscriptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRouting:
+    """How events get from service to service: all `subscriptions`, and the `broker` if there is one.
+
+    The consumers of services `elsewhere` are called, with a broker as without: they are not ours, and may know none.
+    """
+
+    subscriptions: Subscriptions
+    broker: Broker | None = None
+    elsewhere: frozenset[str] = frozenset()
+
+    @property
+    def publisher(self) -> BrokerPublisher | None:
+        """Publishes a service's events to the broker, if there is one."""
+        if self.broker is None:
+            return None
+        ours = [(service, one) for service, one in self.subscriptions if service not in self.elsewhere]
+        return BrokerPublisher(self.broker, groups_of(ours))
+
+    def subscribers(self, name: str, parts: ServiceParts, context: ServiceContext) -> list[Subscriber]:
+        """Makes the subscribers of the consumers of the service `name`; none without a broker."""
+        if self.broker is None or name in self.elsewhere:
+            return []
+        return [
+            Subscriber(
+                self.broker,
+                name,
+                one.consumer,
+                one.types,
+                parts.consumers[one.consumer],
+                parks_at_source(one.consumer, context.channel),
+                context.clock,
+            )
+            for service, one in self.subscriptions
+            if service == name
+        ]
+
+
+def elsewhere(settings: DiscoverySettings) -> frozenset[str]:
+    """Gives the services whose subscriptions are known by a setting alone: they are not installed here."""
+    return frozenset(route.partition("/")[0] for route in settings.subscriptions)
