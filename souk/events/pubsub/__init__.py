@@ -1,1 +1,1 @@
-"""Events through a broker: `publisher.py` is the way in, `subscriber.py` the way out to the same handlers as by calls."""
+"""Events through a broker: `publisher.py` is the way in, `subscriber.py` the way out to the same handlers as a call."""
