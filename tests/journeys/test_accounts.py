@@ -18,7 +18,8 @@ def test_registration_and_login(shop: Shop) -> None:
     response = shop.anyone.post("/api/v1/users", json=body)
     assert response.status_code == 201, response.text
     user = response.json()
-    assert user.keys() == {"id", "email", "name", "roles", "createdAt"}
+    assert user.keys() == {"id", "email", "name", "roles", "createdAt", "locale", "unsubscribed"}
+    assert (user["locale"], user["unsubscribed"]) == ("en", False)
     assert (user["name"], user["roles"]) == ("New Buyer", ["customer"])
     assert response.headers["location"] == ME
     shop.anyone.problem(409, "EMAIL_TAKEN", "POST", "/api/v1/users", json={**body, "email": email.lower()})
@@ -31,6 +32,9 @@ def test_registration_and_login(shop: Shop) -> None:
     with Api(shop.url, token["accessToken"]) as api:
         assert api.ok("GET", ME) == user
         assert api.ok("PATCH", ME, json={"name": "Renamed"})["name"] == "Renamed"
+        wishes = {"locale": "ar-EG", "unsubscribed": True, "phone": "+4915112345678"}
+        assert wishes.items() <= api.ok("PATCH", ME, json=wishes).items()
+        assert "phone" not in api.ok("PATCH", ME, json={"phone": ""})
         taken = {"email": "demo@souk.test", "currentPassword": PASSWORD}
         api.problem(409, "EMAIL_TAKEN", "PATCH", ME, json=taken)
 
