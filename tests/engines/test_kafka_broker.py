@@ -133,8 +133,8 @@ async def test_what_is_too_large_is_poison_and_the_others_are_stored(declared: B
 async def test_a_limit_that_was_lowered_makes_poison_and_no_gap(declared: Bus, server: KafkaUnderTest) -> None:
     broker, recorder = declared.connect(), Recorder()
     await declared.publish([event("a", 0)], broker=broker)
-    await change(server, declared.topic, "max.message.bytes", "50000")
-    sent = [event("a", number, size=100_000 if number == 5 else 1_000) for number in range(1, 200)]
+    await change(server, declared.topic, "max.message.bytes", "300000")
+    sent = [event("a", number, size=400_000 if number == 5 else 2_000) for number in range(1, 1_000)]
     stored: list[Event] = []
     waiting, poison = list(sent), list[str]()
     async with asyncio.timeout(60):

@@ -79,7 +79,7 @@ class ProducerConnection:
         return self._dropped.is_set()
 
     def send(self, topic: str, event: Event, reports: Reports, index: int) -> bool:
-        """Puts an event behind those that were sent; False when there is no room at the moment."""
+        """Puts an event behind those that were sent; False when there is no room now, or it was dropped."""
         assert self._producer is not None
 
         def reported(error: KafkaError | None, message: Message) -> None:
@@ -90,6 +90,11 @@ class ProducerConnection:
                 topic, event.payload, event.key.encode(), headers=list(headers_of(event)), on_delivery=reported
             )
         except BufferError:
+            return False
+        except KafkaException as error:
+            # It can send no more, such as when a gap would follow.
+            self.errors(error.args[0])
+            self.drop()
             return False
         reports.sent += 1
         return True
