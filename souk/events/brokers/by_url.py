@@ -11,8 +11,8 @@ _ADAPTERS = {
     "rediss": "redis_streams.broker",
     "unix": "redis_streams.broker",
     "kafka": "kafka.open",
-    "amqp": "rabbitmq",
-    "amqps": "rabbitmq",
+    "amqp": "rabbitmq.open",
+    "amqps": "rabbitmq.open",
     "sqs": "sqs",
 }
 """The module of each URL's scheme."""
