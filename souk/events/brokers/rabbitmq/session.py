@@ -14,6 +14,7 @@ from souk.events.key_lanes import KeyLanes
 from souk.telemetry.logs import logger
 
 _log = logger("events")
+_LEAVE = 2.0
 
 
 class Session:
@@ -68,8 +69,9 @@ class Session:
         """Acknowledges what was handled, and closes the connection."""
         try:
             if not self._link.is_lost:
-                await self._acknowledge()
-        except BrokerUnavailable:
+                async with asyncio.timeout(_LEAVE):
+                    await self._acknowledge()
+        except (BrokerUnavailable, TimeoutError):
             _log.debug("the broker was lost before all was acknowledged", group=self._group)
         finally:
             await self._link.close()
