@@ -28,8 +28,8 @@ _SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "card
 _SHORT = frozenset({int, float, bool, type(None)})
 _KEEP_WHOLE = frozenset({"exception", "event"})
 _NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn")
-_NOISIER = ("asyncpg",)
-"""Loggers whose warnings repeat what Souk logs itself, with a traceback each time that a database is away."""
+_NOISIER = ("aiormq", "asyncpg")
+"""Loggers whose warnings repeat what Souk logs itself, with a traceback each time that a server is away."""
 
 Record = MutableMapping[str, Any]
 

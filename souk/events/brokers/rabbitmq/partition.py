@@ -1,5 +1,6 @@
 """One queue of a group, consumed over a channel of its own."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -31,6 +32,7 @@ class Partition:
         self._channel: AbstractChannel | None = None
         self._handled: list[int] = []
         self._takes = True
+        self._acknowledging = asyncio.Lock()
 
     async def begin(self, link: Link) -> None:
         """Takes a place among the consumers of the queue."""
@@ -44,9 +46,10 @@ class Partition:
 
     async def acknowledge(self, link: Link) -> None:
         """Tells the broker what was handled."""
-        handled, self._handled = self._handled, []
-        if handled and self._channel is not None:
-            await link.ask(_acknowledge(self._channel, handled))
+        async with self._acknowledging:
+            handled, self._handled = self._handled, []
+            if handled and self._channel is not None:
+                await link.ask(_acknowledge(self._channel, handled))
 
     async def end(self, link: Link) -> None:
         """Gives the queue to the next of its consumers, which gets all that was not acknowledged.
@@ -56,10 +59,11 @@ class Partition:
         channel, handled = self._channel, self._handled
         self._channel, self._handled, self.active = None, [], False
         await self._lanes.take_back([self.number])
-        if channel is not None and not link.is_lost:
-            if handled:
+        async with self._acknowledging:
+            if channel is not None and handled:
                 await link.ask(_acknowledge(channel, handled))
-            await link.leave(channel)
+            if channel is not None:
+                await link.leave(channel)
 
     async def _deliver(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
         tag = message.delivery_tag

@@ -139,7 +139,8 @@ class RabbitPublisher:
             link.lose(ConnectionError("an event was too large"))
         if timed_out:
             batch.errors.append(await self._slow(link))
-            link.lose(batch.errors[-1])
+            if not batch.results:
+                link.lose(batch.errors[-1])
 
     async def _slow(self, link: Link) -> BrokerUnavailable:
         unblocked = asyncio.create_task(link.until_unblocked())
