@@ -98,7 +98,7 @@ class Link:
         that was cancelled. Whoever asks can be cancelled at any time and knows by a CancelledError that it was.
         """
         task = asyncio.create_task(call)
-        task.add_done_callback(_seen)
+        task.add_done_callback(_taken)
         try:
             done, _ = await asyncio.wait([task], timeout=self._settings.patience)
         finally:
@@ -139,7 +139,7 @@ class Link:
     async def close(self) -> None:
         """Closes the connection; one that does not answer is left to close by itself."""
         closing = asyncio.create_task(self._connection.close(ConnectionError("the connection is closed")))
-        closing.add_done_callback(_seen)
+        closing.add_done_callback(_taken)
         self.lose(ConnectionError("the connection is closed"))
         await asyncio.wait([closing], timeout=_CLOSED_WITHIN)
 
@@ -156,7 +156,7 @@ def _error_of(closing: "asyncio.Future[Any]") -> BaseException:
     return ConnectionError("it was closed") if error is None or isinstance(error, asyncio.CancelledError) else error
 
 
-def _seen(task: "asyncio.Task[Any]") -> None:
+def _taken(task: "asyncio.Task[Any]") -> None:
     """Takes an error that nobody waits for any more."""
     if not task.cancelled():
         task.exception()
