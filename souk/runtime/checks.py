@@ -4,6 +4,8 @@
 |---|---|
 | a method without a policy, a reason that its service does not have, a name unlike the contract's | require_sound |
 | two services of one name, two methods at one path | require_sound |
+| an event whose contract lacks a key, a need, a retention or its subscribers | require_sound |
+| a subscription to what nobody publishes, or to an event that does not name the service | require_heard |
 | a servicer without a method of its contract | require_servicer |
 | a channel to a service that cannot be there | Reachable |
 | a database without migrations | ServiceContext.database, and open_database for an empty folder |
@@ -12,10 +14,15 @@ A foreign contract, which has no option of Souk's, is not checked: it was writte
 it is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import Descriptor
+
 from souk.descriptors.contract import Access, Contract, contract_of
+from souk.descriptors.event_contract import EventContract, event_of, events_of, topic_of
+from souk.events.sender import SubscriptionLike
 from souk.gateway.app import OWN_PATHS
 from souk.gateway.http.routes import Template
 from souk.kernel.errors import ConfigurationError
@@ -28,7 +35,7 @@ OUR_REGISTRIES = ("unix", "grpc")
 """URL schemes of the registry that comes with a fleet; only the app's own services are in it."""
 
 
-def require_sound(services: Iterable[Service]) -> None:
+def require_sound(services: Sequence[Service]) -> None:
     """Checks the contracts of services.
 
     Raises ConfigurationError, in one line, when a contract lacks what it must state, or two do not fit each other.
@@ -45,10 +52,55 @@ def require_sound(services: Iterable[Service]) -> None:
         _require_name(service, contract)
         _require_policies(contract)
         _require_own_paths(contract, paths)
+    require_heard(services, ((service.name, one) for service in services for one in service.subscriptions))
+
+
+def require_heard(services: Sequence[Service], subscriptions: Iterable[tuple[str, SubscriptionLike]]) -> None:
+    """Checks subscriptions, each with its service's name, against the contracts of the events.
+
+    An event of a contract that is not in this process is not known, and so not checked. Raises ConfigurationError, in
+    one line, for what is no event, for what nobody publishes, and for an event that does not name the service.
+    """
+    published = {topic_of(service.contract.full_name): events_of(service.contract) for service in services}
+    for name, subscription in subscriptions:
+        for type_name in subscription.types:
+            _require_heard(name, type_name, published.get(topic_of(type_name)))
+
+
+def _require_heard(service: str, type_name: str, published: Mapping[str, EventContract] | None) -> None:
+    message = _message(type_name)
+    event = (published or {}).get(type_name) or (None if message is None else _event(message))
+    if event is not None and not event.may_hear(service):
+        raise ConfigurationError(
+            f"{service!r} subscribes to {type_name}, which does not name it: "
+            f"add {service!r} to the subscribers in the event's option (soukapi.v1.event), or do not subscribe"
+        )
+    if event is None and (published is not None or message is not None):
+        near = nearest(type_name, list(published or ()))
+        hint = f"did it mean {near}? " if near else ""
+        raise ConfigurationError(
+            f"{service!r} subscribes to {type_name}, which nobody publishes: {hint}"
+            "an event is a message with the option (soukapi.v1.event)"
+        )
+
+
+def _message(type_name: str) -> Descriptor | None:
+    try:
+        return descriptor_pool.Default().FindMessageTypeByName(type_name)
+    except KeyError:
+        return None
+
+
+def _event(message: Descriptor) -> EventContract | None:
+    try:
+        return event_of(message)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _contract(service: Service) -> Contract:
     try:
+        events_of(service.contract)
         return contract_of(service.contract)
     except ValueError as error:
         raise ConfigurationError(f"{service.name}: {error}") from None

@@ -6,8 +6,10 @@ Source: Chris Richardson, "Pattern: Transactional outbox".
 
 from zlib import crc32
 
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
+from souk.descriptors.event_contract import require_event
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.ids import new_id
@@ -31,19 +33,22 @@ def partition_of(key: str) -> int:
 
 
 class Outbox:
-    """The outbox of the service `source`, in which it publishes events."""
+    """The outbox of the service `source`, in which it publishes events: with a `contract`, those of the contract."""
 
-    def __init__(self, source: str, clock: Clock) -> None:
+    def __init__(self, source: str, clock: Clock, contract: ServiceDescriptor | None = None) -> None:
         self._source = source
         self._clock = clock
+        self._contract = contract
 
     async def publish(self, tx: Transaction, key: str, payload: Message, *, event_id: str | None = None) -> None:
         """Writes an event in `tx`: if `tx` commits, the event reaches every consumer of its type; else it reaches none.
 
         Events of one key reach each consumer in the order in which their transactions committed. An
         `event_id` that was published before is not published again. Raises ValueError for a payload
-        of more than 1 MiB, which no call could carry.
+        of more than 1 MiB, which no call could carry, and for one that is no event of the contract.
         """
+        if self._contract is not None:
+            require_event(payload, key, self._contract)
         data = payload.SerializeToString()
         if len(data) > MAX_PAYLOAD:
             raise ValueError(

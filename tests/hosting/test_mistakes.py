@@ -9,6 +9,7 @@ from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
+from shop.payment.v1.payment_pb2 import PaymentRefunded
 from shop.user.v1 import user_pb2
 from soukapi.v1 import policy_pb2
 
@@ -17,7 +18,7 @@ from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.environment import read
-from souk.runtime.service import App, Service, ServiceContext, ServiceParts, TokenIssuer
+from souk.runtime.service import App, Service, ServiceContext, ServiceParts, Subscription, TokenIssuer
 from souk.supervisor.fleet import Fleet
 from souk.supervisor.supervisor import supervised_fleet
 
@@ -25,7 +26,12 @@ Build = Callable[[ServiceContext], Any]
 
 
 def contract(
-    name: str = "greeting", paths: Mapping[str, str] | None = None, *, silent: bool = False, reason: str = ""
+    name: str = "greeting",
+    paths: Mapping[str, str] | None = None,
+    *,
+    silent: bool = False,
+    reason: str = "",
+    event: str = "",
 ) -> ServiceDescriptor:
     """A contract with these methods, by their paths; they say who may call them, unless `silent`."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package=f"shop.{name}.v1", syntax="proto3")
@@ -41,6 +47,8 @@ def contract(
             added.options.Extensions[policy_pb2.policy].access = policy_pb2.ACCESS_ANYONE
         if reason:
             added.options.Extensions[policy_pb2.policy].reasons.append(reason)
+    if event:
+        file.message_type.add(name="Greeted").options.Extensions[policy_pb2.event].key = event
     pool = descriptor_pool.DescriptorPool()
     for known in (Empty.DESCRIPTOR.file, annotations_pb2.DESCRIPTOR, policy_pb2.DESCRIPTOR):
         copy(known, pool)
@@ -118,7 +126,23 @@ TWICE = Service(
 )
 AT_READYZ = Service("greeting", contract(paths={"Greet": "/readyz"}), build)
 NO_SUCH_FIELD = Service("greeting", contract(paths={"Greet": "/api/v1/greetings/{id}"}), build)
+
+
+def hears(*types: str) -> Service:
+    return Service("greeting", contract(), build, subscriptions=(Subscription("hear", types),))
+
+
 BY_CONTRACT = [
+    (
+        (hears("shop.user.v1.UserDeletd"),),
+        "subscribes to shop.user.v1.UserDeletd, which nobody publishes: did it mean shop.user.v1.UserDeleted?",
+    ),
+    ((hears("shop.user.v1.User"),), "'greeting' subscribes to shop.user.v1.User, which nobody publishes"),
+    (
+        (hears(PaymentRefunded.DESCRIPTOR.full_name),),
+        "shop.payment.v1.PaymentRefunded, which does not name it: add 'greeting' to the subscribers",
+    ),
+    ((Service("greeting", contract(event="loudness"), build),), "has the key 'loudness', which is no field of text"),
     ((SILENT,), "shop.greeting.v1.GreetingService.Greet has no policy"),
     ((MISNAMED,), "'greeter' serves shop.greeting.v1.GreetingService, which calls itself 'greeting'"),
     ((UNKNOWN_REASON,), "lists reasons that its service does not have: TOO_LOUD"),
@@ -141,7 +165,7 @@ async def test_contracts_that_do_not_say_what_they_must(tmp_path: Path, services
     assert line in await refusal(tmp_path, *services)
 
 
-@pytest.mark.parametrize(("services", "line"), BY_CONTRACT[:1], ids=[""])
+@pytest.mark.parametrize(("services", "line"), BY_CONTRACT[3:5], ids=["", ""])
 async def test_a_fleet_and_a_gateway_refuse_them_too(tmp_path: Path, services: Sequence[Service], line: str) -> None:
     settings, silent = read({}, {"data": tmp_path / "data", "port": 0}), app(*services)
     nobody: Any = None
@@ -152,6 +176,17 @@ async def test_a_fleet_and_a_gateway_refuse_them_too(tmp_path: Path, services: S
         async with gateway_process(silent, settings, SystemClock()):
             pytest.fail("it started")
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_subscription_that_only_a_setting_names(tmp_path: Path) -> None:
+    settings = {"subscriptions": {"greeting/hear": ("shop.user.v1.UserDeletd",)}}
+    assert "did it mean shop.user.v1.UserDeleted?" in await refusal(tmp_path, settings=settings)
+
+
+async def test_a_subscription_to_an_event_of_a_service_that_is_not_known_here(tmp_path: Path) -> None:
+    elsewhere = hears("billing.v1.Billed", "shop.user.v1.UserDeleted")
+    async with monolith(app(elsewhere), read({}, {"data": tmp_path, "port": 0, "demo": True}), SystemClock()) as system:
+        assert system.url
 
 
 async def test_a_servicer_without_a_method_of_its_contract(tmp_path: Path) -> None:

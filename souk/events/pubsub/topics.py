@@ -1,19 +1,11 @@
 """The topic of an event, and the groups of consumers that a topic has."""
 
-import re
 from collections.abc import Iterable
 
+from souk.descriptors.event_contract import topic_of
 from souk.events.sender import SubscriptionLike
 
-_VERSION = re.compile(r"\.v[0-9]+[a-z0-9]*$")
-
-
-def topic_of(type_name: str) -> str:
-    """Returns the topic of a type of events: its package without a version, such as "shop.order".
-
-    All events of a contract share a topic, also those of a later version, so that those of one key stay in order.
-    """
-    return _VERSION.sub("", type_name.rpartition(".")[0]) or type_name
+__all__ = ["groups_of", "topic_of"]
 
 
 def groups_of(subscriptions: Iterable[tuple[str, SubscriptionLike]]) -> dict[str, list[str]]:

@@ -124,6 +124,30 @@ FORMAT_CURRENCY: Format.ValueType  # 4
 """The code of a currency that can be paid with (ISO 4217), such as EUR."""
 Global___Format: _TypeAlias = Format  # noqa: Y015
 
+class _EventNeed:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EventNeedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventNeed.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVENT_NEED_UNSPECIFIED: _EventNeed.ValueType  # 0
+    """Never valid."""
+    EVENT_NEED_ORDER_PER_KEY: _EventNeed.ValueType  # 1
+    """Events of one key reach each consumer in the order in which they were published."""
+    EVENT_NEED_AT_LEAST_ONCE: _EventNeed.ValueType  # 2
+    """Each consumer gets it once or more often, and never not at all."""
+
+class EventNeed(_EventNeed, metaclass=_EventNeedEnumTypeWrapper):
+    """What an event needs of whatever carries it."""
+
+EVENT_NEED_UNSPECIFIED: EventNeed.ValueType  # 0
+"""Never valid."""
+EVENT_NEED_ORDER_PER_KEY: EventNeed.ValueType  # 1
+"""Events of one key reach each consumer in the order in which they were published."""
+EVENT_NEED_AT_LEAST_ONCE: EventNeed.ValueType  # 2
+"""Each consumer gets it once or more often, and never not at all."""
+Global___EventNeed: _TypeAlias = EventNeed  # noqa: Y015
+
 @_typing.final
 class ServicePolicy(_message.Message):
     """Policy of a whole service."""
@@ -408,12 +432,59 @@ class FieldPolicy(_message.Message):
 
 Global___FieldPolicy: _TypeAlias = FieldPolicy  # noqa: Y015
 
+@_typing.final
+class EventPolicy(_message.Message):
+    """The contract of one event. Its topic is its package without a version, such as "shop.order": an event lives
+    beside the contract of the service that publishes it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    SUBSCRIBERS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """The field that holds the key, such as "order_id", or "order.id" for a field of a field."""
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[Global___EventNeed.ValueType]:
+        """What it needs of whatever carries it. At least one."""
+
+    @_builtins.property
+    def retention(self) -> _duration_pb2.Duration:
+        """How long it is of use: whoever could not handle it for that long reads the present state instead."""
+
+    @_builtins.property
+    def subscribers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The services that may subscribe to it, by name, such as "notification"; "*" is every service. At least one."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        needs: _abc.Iterable[Global___EventNeed.ValueType] | None = ...,
+        retention: _duration_pb2.Duration | None = ...,
+        subscribers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retention", b"retention"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "needs", b"needs", "retention", b"retention", "subscribers", b"subscribers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventPolicy: _TypeAlias = EventPolicy  # noqa: Y015
+
 SERVICE_FIELD_NUMBER: _builtins.int
 POLICY_FIELD_NUMBER: _builtins.int
 FIELD_FIELD_NUMBER: _builtins.int
+EVENT_FIELD_NUMBER: _builtins.int
 service: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.ServiceOptions, Global___ServicePolicy]
 """Name of the service and the reasons that its methods may answer with."""
 policy: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodPolicy]
 """Who may call the method, how long it may take, and how it may end."""
 field: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldPolicy]
 """What a request may hold in the field, beyond its type."""
+event: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___EventPolicy]
+"""What a message that is published as an event needs, and who may hear it. Only a message with this option may
+be published.
+"""
