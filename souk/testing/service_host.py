@@ -58,7 +58,7 @@ async def service_host(
         yield ServiceContext(
             name=service.name,
             own_database=database,
-            outbox=Outbox(service.name, clock),
+            outbox=Outbox(service.name, clock, service.contract),
             channel=_no_channel,
             clock=clock,
             folder=folder,
