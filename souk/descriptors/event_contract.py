@@ -124,9 +124,9 @@ def _files(file: FileDescriptor) -> Iterator[FileDescriptor]:
 
 def _wrong(message: Descriptor, policy: policy_pb2.EventPolicy) -> str:
     if not _is_text(message, policy.key):
-        return f"has the key {policy.key!r}, which is no field of text: name one, such as order.id,"
+        return f"has the key {policy.key!r}, which names no text field: give it one, like order.id,"
     if not policy.needs or policy_pb2.EVENT_NEED_UNSPECIFIED in policy.needs:
-        return "does not say what it needs: give it needs, such as EVENT_NEED_AT_LEAST_ONCE,"
+        return "does not say what it needs: give it needs, like EVENT_NEED_AT_LEAST_ONCE,"
     if policy.retention.ToTimedelta().total_seconds() <= 0:
         return "does not say how long it is of use: give it a retention"
     if not policy.subscribers:

@@ -26,7 +26,7 @@ from souk.runtime.calls.backlog import Backlog
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import answers, has_room, is_same, tells_time, watched_in
 from souk.runtime.calls.metrics import StoreRetries
-from souk.runtime.checks import ANYBODY, Reachable, require_heard, require_servicer, require_sound
+from souk.runtime.checks import ANYBODY, Reachable, require_servicer, require_sound, require_subscriptions
 from souk.runtime.config.settings import CallSettings, DataSettings, Settings
 from souk.runtime.data.database_file import enter, whole_file
 from souk.runtime.data.databases import open_database, require_a_database_each
@@ -212,7 +212,7 @@ async def assembled(
     in one line, for a service or a directory that is not as it must be.
     """
     require_sound(services)
-    require_heard(services, subscriptions)
+    require_subscriptions(services, subscriptions)
     require_a_database_each(services, settings.data)
     async with AsyncExitStack() as stack:
         # Entered first, so that databases close last: a handler may use its database until calls have ended.

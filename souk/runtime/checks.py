@@ -5,7 +5,7 @@
 | a method without a policy, a reason that its service does not have, a name unlike the contract's | require_sound |
 | two services of one name, two methods at one path | require_sound |
 | an event whose contract lacks a key, a need, a retention or its subscribers | require_sound |
-| a subscription to what nobody publishes, or to an event that does not name the service | require_heard |
+| a subscription to what nobody publishes, or to an event that does not name the service | require_subscriptions |
 | a servicer without a method of its contract | require_servicer |
 | a channel to a service that cannot be there | Reachable |
 | a database without migrations | ServiceContext.database, and open_database for an empty folder |
@@ -52,10 +52,10 @@ def require_sound(services: Sequence[Service]) -> None:
         _require_name(service, contract)
         _require_policies(contract)
         _require_own_paths(contract, paths)
-    require_heard(services, ((service.name, one) for service in services for one in service.subscriptions))
+    require_subscriptions(services, ((service.name, one) for service in services for one in service.subscriptions))
 
 
-def require_heard(services: Sequence[Service], subscriptions: Iterable[tuple[str, SubscriptionLike]]) -> None:
+def require_subscriptions(services: Sequence[Service], subscriptions: Iterable[tuple[str, SubscriptionLike]]) -> None:
     """Checks subscriptions, each with its service's name, against the contracts of the events.
 
     An event of a contract that is not in this process is not known, and so not checked. Raises ConfigurationError, in
@@ -64,10 +64,10 @@ def require_heard(services: Sequence[Service], subscriptions: Iterable[tuple[str
     published = {topic_of(service.contract.full_name): events_of(service.contract) for service in services}
     for name, subscription in subscriptions:
         for type_name in subscription.types:
-            _require_heard(name, type_name, published.get(topic_of(type_name)))
+            _require_subscribable(name, type_name, published.get(topic_of(type_name)))
 
 
-def _require_heard(service: str, type_name: str, published: Mapping[str, EventContract] | None) -> None:
+def _require_subscribable(service: str, type_name: str, published: Mapping[str, EventContract] | None) -> None:
     message = _message(type_name)
     event = (published or {}).get(type_name) or (None if message is None else _event(message))
     if event is not None and not event.may_hear(service):

@@ -49,7 +49,7 @@ def _with(**changed: object) -> Mapping[str, object]:
     ("policy", "said"),
     [
         (_with(key=None), "has the key ''"),
-        (_with(key="name"), "has the key 'name', which is no field of text"),
+        (_with(key="name"), "has the key 'name', which names no text field"),
         (_with(key="id.id"), "has the key 'id.id'"),
         (_with(key="count"), "has the key 'count'"),
         (_with(needs=None), "give it needs"),

@@ -142,7 +142,7 @@ BY_CONTRACT = [
         (hears(PaymentRefunded.DESCRIPTOR.full_name),),
         "shop.payment.v1.PaymentRefunded, which does not name it: add 'greeting' to the subscribers",
     ),
-    ((Service("greeting", contract(event="loudness"), build),), "has the key 'loudness', which is no field of text"),
+    ((Service("greeting", contract(event="loudness"), build),), "has the key 'loudness', which names no text field"),
     ((SILENT,), "shop.greeting.v1.GreetingService.Greet has no policy"),
     ((MISNAMED,), "'greeter' serves shop.greeting.v1.GreetingService, which calls itself 'greeting'"),
     ((UNKNOWN_REASON,), "lists reasons that its service does not have: TOO_LOUD"),
