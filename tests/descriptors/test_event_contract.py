@@ -83,3 +83,8 @@ async def test_an_outbox_takes_events_of_its_contract_alone(payload: Message, sa
     untouched: Any = None
     with pytest.raises(ValueError, match=said):
         await Outbox("order", SystemClock(), ORDER).publish(untouched, "ORD-1", payload)
+
+
+def test_each_event_of_the_marketplace_names_those_who_subscribe() -> None:
+    heard = [(service.name, name) for service in app.services for one in service.subscriptions for name in one.types]
+    assert [(service, name) for service, name in heard if not EVENTS[name].may_hear(service)] == []
