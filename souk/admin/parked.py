@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from souk.admin.databases import DatabaseLocator, locate_databases, nothing_kept
-from souk.events import relay
-from souk.events import store as event_store
+from souk.events import parked_store, relay
 from souk.faults import INERT
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -49,7 +48,10 @@ class ParkedStepView:
 
 @dataclass(frozen=True, slots=True)
 class ParkedEvent:
-    """An event of `service` that `consumer` ("service/consumer") could not handle; `since` is in microseconds."""
+    """An event of `service` that `consumer` ("service/consumer") could not handle; `since` is in microseconds.
+
+    Events of one `digest` failed in one way at `location`, a line of code.
+    """
 
     service: str
     id: str
@@ -59,6 +61,8 @@ class ParkedEvent:
     tries: int
     reason: str
     since: int
+    digest: str
+    location: str
 
 
 Parked = ParkedStepView | ParkedEvent
@@ -100,9 +104,9 @@ def _step(service: str, step: parked.ParkedStep) -> ParkedStepView:
     return ParkedStepView(service, run_id, name, subject, attempt, step.step, undo, step.tries, step.note, step.since)
 
 
-def _event(service: str, parked: event_store.Parked) -> ParkedEvent:
+def _event(service: str, parked: parked_store.Parked) -> ParkedEvent:
     event = parked.event
-    why = (parked.failures, parked.reason, parked.since)
+    why = (parked.failures, parked.cause.reason, parked.since, parked.cause.digest, parked.cause.location)
     return ParkedEvent(service, event.id, parked.consumer, event.type, event.key, *why)
 
 

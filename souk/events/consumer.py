@@ -22,6 +22,7 @@ import grpc.aio
 from soukapi.v1 import event_pb2_grpc
 from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult, Event
 
+from souk.events.causes import where_failed
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import current, use
 from souk.kernel.errors import (
@@ -137,13 +138,15 @@ async def handled(consumer: str, handler: Handler, event: Event, timeout: float,
             async with asyncio.timeout(timeout):
                 await handler(event)
     except PoisonedEvent as error:
-        return DeliveryResult(event_id=event.id, poison=str(error) or "poisoned")
+        digest, location = where_failed(error)
+        return DeliveryResult(event_id=event.id, poison=str(error) or "poisoned", digest=digest, location=location)
     except Exception as error:
         if is_away(error):
             _log.warning("an event is postponed", consumer=consumer, event_id=event.id, error=type(error).__name__)
             return None
         _log.exception("a consumer failed", consumer=consumer, event_id=event.id, event_type=event.type)
-        return DeliveryResult(event_id=event.id, failure=type(error).__name__)
+        digest, location = where_failed(error)
+        return DeliveryResult(event_id=event.id, failure=type(error).__name__, digest=digest, location=location)
     return DeliveryResult(event_id=event.id)
 
 

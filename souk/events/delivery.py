@@ -12,6 +12,7 @@ from random import Random
 from soukapi.v1.event_pb2 import DeliveryResult
 
 from souk.events import store
+from souk.events.causes import Cause
 from souk.events.leases import Leases
 from souk.events.sender import EventSender, Route
 from souk.events.store import DeliveryRecord, Pending
@@ -146,12 +147,13 @@ class Delivery:
             if result is None:
                 again.setdefault(pending.partition, 0)
             elif result.failure and pending.failures + 1 < self._settings.max_failures:
-                what.failed[pending.seq] = result.failure
+                what.failed[pending.seq] = Cause(result.failure, result.digest, result.location)
                 again[pending.partition] = pending.failures + 1
             elif result.failure:
-                what.parked[pending.seq] = f"{result.failure}, {pending.failures + 1} times"
+                reason = f"{result.failure}, {pending.failures + 1} times"
+                what.parked[pending.seq] = Cause(reason, result.digest, result.location)
             elif result.poison:
-                what.parked[pending.seq] = result.poison
+                what.parked[pending.seq] = Cause(result.poison, result.digest, result.location)
             else:
                 what.delivered.append(pending.seq)
         for partition in self.busy:

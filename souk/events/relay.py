@@ -13,13 +13,14 @@ from random import Random
 
 import grpc.aio
 
-from souk.events import store
+from souk.events import parked_store, store
 from souk.events.delivery import Delivery, DeliverySettings, wait
 from souk.events.direct import DirectSender
 from souk.events.leases import Leases
+from souk.events.parked_store import Parked
 from souk.events.routing import THROUGH_BROKER, with_broker, without_broker
 from souk.events.sender import EventSender, Route, SubscriptionLike
-from souk.events.store import Parked, Unrouted
+from souk.events.store import Unrouted
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
@@ -203,7 +204,7 @@ class Relay:
 
 async def parked(database: Database, limit: int = 1_000) -> list[Parked]:
     """Returns the parked events of a database, oldest first."""
-    return await database.read(lambda tx: store.parked(tx, limit))
+    return await database.read(lambda tx: parked_store.parked(tx, limit))
 
 
 async def replay(database: Database, event_id: str, consumer: str | None = None) -> int:
@@ -213,7 +214,7 @@ async def replay(database: Database, event_id: str, consumer: str | None = None)
     """
 
     async def work(tx: Transaction) -> int:
-        count = await store.replay(tx, event_id, consumer)
+        count = await parked_store.replay(tx, event_id, consumer)
         await tx.notify(REPLAYED)
         return count
 

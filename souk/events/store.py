@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from souk.events.causes import Cause
 from souk.events.envelope import Event, event_of
 from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction, Value
-from souk.store.outbox import partition_of
 
 PENDING, PARKED = "pending", "parked"
-_EVENT = "o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, o.payload, o.traceparent"
+EVENT_COLUMNS = "o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, o.payload, o.traceparent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +31,13 @@ class Pending:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """An event that a consumer does not get until it is replayed; `since` is in microseconds since 1970."""
-
-    consumer: str
-    event: Event
-    reason: str
-    failures: int
-    since: int
-
-
 @dataclass(slots=True)
 class DeliveryRecord:
-    """The results of one batch to record: sequence numbers, with the reasons of parked and failed events."""
+    """The results of one batch to record: sequence numbers, with the causes of parked and failed events."""
 
     delivered: list[int] = field(default_factory=list)
-    parked: dict[int, str] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
+    parked: dict[int, Cause] = field(default_factory=dict)
+    failed: dict[int, Cause] = field(default_factory=dict)
 
     def without(self, numbers: Collection[int]) -> "DeliveryRecord":
         """Returns a copy without the events of these sequence numbers."""
@@ -91,7 +80,7 @@ async def pending(tx: Transaction, consumer: str, partitions: Collection[int], l
     """Returns the consumer's first pending events in these partitions, in order."""
     among, values = _in("d.partition", partitions, 2)
     sql = f"""
-        SELECT d.failures, {_EVENT} FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
+        SELECT d.failures, {EVENT_COLUMNS} FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
         WHERE d.consumer = $1 AND d.state = 'pending' AND {among} ORDER BY d.seq LIMIT $2
     """
     rows = await tx.fetch(sql, consumer, limit, *values)
@@ -116,41 +105,12 @@ async def record(tx: Transaction, consumer: str, what: DeliveryRecord) -> None:
         among, values = _in("seq", what.delivered, 1)
         sql = f"{change}, state = 'delivered' WHERE consumer = $1 AND state = 'pending' AND {among}"
         await tx.execute(sql, consumer, *values)
-    where = "failures = failures + 1, reason = $3 WHERE consumer = $1 AND seq = $2 AND state = 'pending'"
-    for seq, reason in what.parked.items():
-        await tx.execute(f"{change}, state = 'parked', {where}", consumer, seq, reason)
-    for seq, reason in what.failed.items():
-        await tx.execute(f"{change}, {where}", consumer, seq, reason)
-
-
-async def parked(tx: Transaction, limit: int) -> list[Parked]:
-    """Returns the parked events, oldest first."""
-    sql = f"""
-        SELECT d.consumer, d.reason, d.failures, d.changed_at, {_EVENT}
-        FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
-        WHERE d.state = 'parked' ORDER BY d.seq LIMIT $1
-    """
-    return [
-        Parked(row["consumer"], event_of(row), row["reason"], row["failures"], row["changed_at"])
-        for row in await tx.fetch(sql, limit)
-    ]
-
-
-async def park(tx: Transaction, event: Event, consumer: str, reason: str, failures: int) -> None:
-    """Parks an event for a consumer; writes the event again if it was deleted. May be repeated."""
-    again = """
-        INSERT INTO souk_outbox (id, type, source, key, partition, time, payload, traceparent, routed)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE) ON CONFLICT (id) DO NOTHING
-    """
-    key, time = event.key, event.time.ToMicroseconds()
-    values = (event.id, event.type, event.source, key, partition_of(key), time, event.payload, event.traceparent)
-    await tx.execute(again, *values)
-    parked_row = f"""
-        INSERT INTO souk_outbox_delivery (seq, consumer, partition, state, failures, reason, changed_at)
-        SELECT seq, $2, partition, 'parked', CAST($3 AS BIGINT), $4, {tx.dialect.now} FROM souk_outbox WHERE id = $1
-        ON CONFLICT (seq, consumer) DO NOTHING
-    """
-    await tx.execute(parked_row, event.id, consumer, failures, reason)
+    why = "failures = failures + 1, reason = $3, digest = $4, location = $5"
+    where = "WHERE consumer = $1 AND seq = $2 AND state = 'pending'"
+    for state, causes in ((PARKED, what.parked), (PENDING, what.failed)):
+        for seq, cause in causes.items():
+            parts = (cause.reason, cause.digest, cause.location)
+            await tx.execute(f"{change}, state = '{state}', {why} {where}", consumer, seq, *parts)
 
 
 async def route_again(tx: Transaction, consumer: str) -> int:
@@ -158,16 +118,6 @@ async def route_again(tx: Transaction, consumer: str) -> int:
     pending_rows = "SELECT seq FROM souk_outbox_delivery WHERE consumer = $1 AND state = 'pending'"
     await tx.execute(f"UPDATE souk_outbox SET routed = FALSE WHERE seq IN ({pending_rows})", consumer)
     return await tx.execute("DELETE FROM souk_outbox_delivery WHERE consumer = $1 AND state = 'pending'", consumer)
-
-
-async def replay(tx: Transaction, event_id: str, consumer: str | None) -> int:
-    """Makes a parked event pending again, for one consumer or for all; returns for how many."""
-    only = "" if consumer is None else "AND consumer = $2"
-    sql = f"""
-        UPDATE souk_outbox_delivery SET state = 'pending', failures = 0, changed_at = {tx.dialect.now}
-        WHERE state = 'parked' AND seq = (SELECT seq FROM souk_outbox WHERE id = $1) {only}
-    """
-    return await tx.execute(sql, event_id, *([] if consumer is None else [consumer]))
 
 
 async def lag(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict[str, float]:

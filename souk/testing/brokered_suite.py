@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from soukapi.v1.event_pb2 import DeliveryResult, Event, ParkRequest
 
+from souk.events.causes import Cause
 from souk.events.envelope import unpack
 from souk.events.pubsub.parking import EventSourceServicer
 from souk.events.sender import Route
@@ -43,7 +44,7 @@ class StoringBroker:
 
 async def park(world: World, event: Event, *, caller: str = "mail", name: str = "source") -> None:
     """Has the service `name` park an event, as the consumer "all" of `caller` asks."""
-    request = ParkRequest(event=event, consumer="all", reason="no template", failures=3)
+    request = ParkRequest(event=event, consumer="all", reason="no template", failures=3, digest="1f", location="m:7")
     with use(CallContext(caller=Caller(service=caller))):
         await EventSourceServicer(name, world.database).Park(request, cast(Any, None))
 
@@ -113,7 +114,11 @@ class BrokeredSuite:
             await park(brokered, event)
             await park(brokered, event)
             (parked,) = await relay.parked()
-            assert (parked.consumer, parked.reason, parked.failures) == ("mail/all", "no template", 3)
+            assert (parked.consumer, parked.cause, parked.failures) == (
+                "mail/all",
+                Cause("no template", "1f", "m:7"),
+                3,
+            )
             assert parked.event == event
             assert await relay.counts() == {
                 ("mail/all", "pending"): 0,

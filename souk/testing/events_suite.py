@@ -120,7 +120,7 @@ class EventsSuite:
             await listener.has(1, 3)
             await eventually(lambda: _any(one.parked()))
             (parked,) = await one.parked()
-            assert (parked.consumer, parked.reason) == ("mail/all", "two is one too many")
+            assert (parked.consumer, parked.cause.reason) == ("mail/all", "two is one too many")
             await eventually(lambda: _is_up_to_date(one, "mail/all"))
             listener.react = lambda event: None
             assert await one.replay("EVT-unknown") == 0
@@ -148,7 +148,9 @@ class EventsSuite:
             await listener.has(3, 4, 2)
             await eventually(lambda: _any(one.parked()))
         (parked,) = await one.parked()
-        assert (parked.reason, parked.failures, len(tries)) == ("KeyError, 5 times", 5, 5)
+        assert (parked.cause.reason, parked.failures, len(tries)) == ("KeyError, 5 times", 5, 5)
+        assert len(parked.cause.digest) == 8
+        assert parked.cause.location.startswith("souk.testing.events_suite:")
 
     async def test_something_a_handler_needs_is_away_for_long(self, world: World) -> None:
         listener, tries = Listener(), []

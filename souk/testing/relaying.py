@@ -157,8 +157,9 @@ class World:
 
     async def all_delivered(self) -> bool:
         """Tells whether every event was routed and delivered."""
-        left = await self.rows("SELECT seq FROM souk_outbox_delivery WHERE state <> 'delivered'")
-        return not left and not await self.rows("SELECT seq FROM souk_outbox WHERE NOT routed")
+        # In this order: an event that is routed between the two reads is in the second.
+        unrouted = await self.rows("SELECT seq FROM souk_outbox WHERE NOT routed")
+        return not unrouted and not await self.rows("SELECT seq FROM souk_outbox_delivery WHERE state <> 'delivered'")
 
 
 @asynccontextmanager

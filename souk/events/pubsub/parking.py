@@ -10,13 +10,14 @@ import grpc.aio
 from soukapi.v1 import event_pb2_grpc
 from soukapi.v1.event_pb2 import Event, ParkRequest, ParkResponse
 
-from souk.events import store
+from souk.events import parked_store
+from souk.events.causes import Cause
 from souk.kernel.context import current
 from souk.kernel.errors import PermissionDenied
 from souk.store.database import Database
 
-Park = Callable[[Event, str, int], Awaitable[None]]
-"""Parks an event with the reason and the number of failed tries; raises when that is not recorded."""
+Park = Callable[[Event, Cause, int], Awaitable[None]]
+"""Parks an event with the cause and the number of failed tries; raises when that is not recorded."""
 
 
 class EventSourceServicer(event_pb2_grpc.EventSourceServicer):
@@ -34,15 +35,23 @@ class EventSourceServicer(event_pb2_grpc.EventSourceServicer):
         if event.source != self._name:
             raise PermissionDenied(f"{self._name!r} keeps its own events alone, not those of {event.source!r}")
         consumer = f"{caller}/{request.consumer}"
-        await self._database.run(lambda tx: store.park(tx, event, consumer, request.reason, request.failures))
+        cause = Cause(request.reason, request.digest, request.location)
+        await self._database.run(lambda tx: parked_store.park(tx, event, consumer, cause, request.failures))
         return ParkResponse()
 
 
 def parks_at_source(consumer: str, channel_of: Callable[[str], grpc.aio.Channel], timeout: float = 10.0) -> Park:
     """Makes the function that parks events for a consumer at the service that each comes from."""
 
-    async def park(event: Event, reason: str, failures: int) -> None:
-        request = ParkRequest(event=event, consumer=consumer, reason=reason, failures=failures)
+    async def park(event: Event, cause: Cause, failures: int) -> None:
+        request = ParkRequest(
+            event=event,
+            consumer=consumer,
+            reason=cause.reason,
+            failures=failures,
+            digest=cause.digest,
+            location=cause.location,
+        )
         await event_pb2_grpc.EventSourceStub(channel_of(event.source)).Park(request, timeout=timeout)
 
     return park

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from soukapi.v1.event_pb2 import Event
 
 from souk.events.broker import Broker
+from souk.events.causes import Cause
 from souk.events.consumer import Handler, handled
 from souk.events.pubsub.parking import Park
 from souk.events.pubsub.topics import topic_of
@@ -51,7 +52,7 @@ class Subscriber:
         self._max_failures = max_failures
         self._event_timeout = event_timeout
         self._failures = Counter[str]()
-        self._to_park: dict[str, str] = {}
+        self._to_park: dict[str, Cause] = {}
 
     @property
     def group(self) -> str:
@@ -83,7 +84,7 @@ class Subscriber:
     async def _is_handled(self, event: Event) -> bool:
         """Lets the handler have the event; returns whether it is done with, which may mean that it is to be parked."""
         if not event.type:
-            self._to_park[event.id] = "it is no event of ours"
+            self._to_park[event.id] = Cause("it is no event of ours")
             return True
         result = await handled(self._consumer, self._handler, event, self._event_timeout, self._clock)
         if result is None:
@@ -93,23 +94,25 @@ class Subscriber:
             tries = self._failures[event.id]
             if tries < self._max_failures:
                 return False
-            self._to_park[event.id] = f"{result.failure}, {tries} times"
+            self._to_park[event.id] = Cause(f"{result.failure}, {tries} times", result.digest, result.location)
         elif result.poison:
-            self._to_park[event.id] = result.poison
+            self._to_park[event.id] = Cause(result.poison, result.digest, result.location)
         return True
 
     async def _park_it(self, event: Event) -> None:
-        reason = self._to_park[event.id]
+        cause = self._to_park[event.id]
         try:
-            await self._park(event, reason, self._failures[event.id])
+            await self._park(event, cause, self._failures[event.id])
         except Exception as error:
             _log.error(
                 "an event cannot be parked, and its key waits",
                 consumer=self.group,
                 event_id=event.id,
-                reason=reason,
+                reason=cause.reason,
                 error=type(error).__name__,
             )
             raise Postponed(f"{self.group}: {event.id} cannot be parked") from error
         del self._to_park[event.id]
-        _log.error("an event is parked", consumer=self.group, event_id=event.id, reason=reason)
+        _log.error(
+            "an event is parked", consumer=self.group, event_id=event.id, reason=cause.reason, digest=cause.digest
+        )

@@ -65,7 +65,7 @@ class Backlog:
         parked: dict[Hashable, dict[str, object]] = {}
         for event in await relay.parked(MOST_NAMED):
             key = event.consumer, event.event.id
-            parked[key] = {"consumer": key[0], "event_id": key[1], "reason": event.reason}
+            parked[key] = {"consumer": key[0], "event_id": key[1], "reason": event.cause.reason}
         if sagas is not None:
             snapshot.runs = await sagas.counts()
             for step in await sagas.parked(MOST_NAMED):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from soukapi.v1.event_pb2 import Event
 
+from souk.events.causes import Cause
 from souk.events.pubsub.subscriber import Postponed, Subscriber
 from souk.events.pubsub.topics import groups_of, topic_of
 from souk.kernel.clock import SystemClock
@@ -21,12 +22,14 @@ class Lot:
 
     def __init__(self) -> None:
         self.parked: list[tuple[str, str, int]] = []
+        self.causes: list[Cause] = []
         self.away = False
 
-    async def __call__(self, event: Event, reason: str, failures: int) -> None:
+    async def __call__(self, event: Event, cause: Cause, failures: int) -> None:
         if self.away:
             raise ConnectionError
-        self.parked.append((event.id, reason, failures))
+        self.parked.append((event.id, cause.reason, failures))
+        self.causes.append(cause)
 
 
 class Consumer:
@@ -88,6 +91,8 @@ async def test_a_handler_that_fails_gets_the_event_again_and_then_it_is_parked()
     consumer = Consumer(lambda tries: KeyError("bug"))
     await consumer.gets(made(), 5)
     assert consumer.lot.parked == [("EVT-1", "KeyError, 5 times", 5)]
+    assert len(consumer.lot.causes[0].digest) == 8
+    assert f"{__name__}:" in consumer.lot.causes[0].location
 
 
 async def test_failures_of_one_event_are_not_counted_for_another() -> None:

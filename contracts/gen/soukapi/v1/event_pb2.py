@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16soukapi/v1/event.proto\x12\nsoukapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\x8e\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\"c\n\x0bParkRequest\x12 \n\x05\x65vent\x18\x01 \x01(\x0b\x32\x11.soukapi.v1.Event\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\x03\"\x0e\n\x0cParkResponse\"E\n\x0e\x44\x65liverRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12!\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x11.soukapi.v1.Event\">\n\x0f\x44\x65liverResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.soukapi.v1.DeliveryResult\"C\n\x0e\x44\x65liveryResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06poison\x18\x02 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t2\xa0\x01\n\tEventSink\x12\x66\n\x07\x44\x65liver\x12\x1a.soukapi.v1.DeliverRequest\x1a\x1b.soukapi.v1.DeliverResponse\"\"\x90\x02\x02\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x1e\x62\x10UNKNOWN_CONSUMERz\x01*\x1a+\xaa\xd4\x18\'\n\nevent-sink\x12\x19\n\x10UNKNOWN_CONSUMER\x10\x05\x18\x94\x03 \x01\x32n\n\x0b\x45ventSource\x12K\n\x04Park\x12\x17.soukapi.v1.ParkRequest\x1a\x18.soukapi.v1.ParkResponse\"\x10\x90\x02\x02\xaa\xd4\x18\t\x08\x01\x32\x02\x08\nz\x01*\x1a\x12\xaa\xd4\x18\x0e\n\x0c\x65vent-sourceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16soukapi/v1/event.proto\x12\nsoukapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"\x8e\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\"\x85\x01\n\x0bParkRequest\x12 \n\x05\x65vent\x18\x01 \x01(\x0b\x32\x11.soukapi.v1.Event\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x10\n\x08location\x18\x06 \x01(\t\"\x0e\n\x0cParkResponse\"E\n\x0e\x44\x65liverRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12!\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x11.soukapi.v1.Event\">\n\x0f\x44\x65liverResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.soukapi.v1.DeliveryResult\"e\n\x0e\x44\x65liveryResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06poison\x18\x02 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t2\xa0\x01\n\tEventSink\x12\x66\n\x07\x44\x65liver\x12\x1a.soukapi.v1.DeliverRequest\x1a\x1b.soukapi.v1.DeliverResponse\"\"\x90\x02\x02\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x1e\x62\x10UNKNOWN_CONSUMERz\x01*\x1a+\xaa\xd4\x18\'\n\nevent-sink\x12\x19\n\x10UNKNOWN_CONSUMER\x10\x05\x18\x94\x03 \x01\x32n\n\x0b\x45ventSource\x12K\n\x04Park\x12\x17.soukapi.v1.ParkRequest\x1a\x18.soukapi.v1.ParkResponse\"\x10\x90\x02\x02\xaa\xd4\x18\t\x08\x01\x32\x02\x08\nz\x01*\x1a\x12\xaa\xd4\x18\x0e\n\x0c\x65vent-sourceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,18 +43,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTSOURCE'].methods_by_name['Park']._serialized_options = b'\220\002\002\252\324\030\t\010\0012\002\010\nz\001*'
   _globals['_EVENT']._serialized_start=97
   _globals['_EVENT']._serialized_end=239
-  _globals['_PARKREQUEST']._serialized_start=241
-  _globals['_PARKREQUEST']._serialized_end=340
-  _globals['_PARKRESPONSE']._serialized_start=342
-  _globals['_PARKRESPONSE']._serialized_end=356
-  _globals['_DELIVERREQUEST']._serialized_start=358
-  _globals['_DELIVERREQUEST']._serialized_end=427
-  _globals['_DELIVERRESPONSE']._serialized_start=429
-  _globals['_DELIVERRESPONSE']._serialized_end=491
-  _globals['_DELIVERYRESULT']._serialized_start=493
-  _globals['_DELIVERYRESULT']._serialized_end=560
-  _globals['_EVENTSINK']._serialized_start=563
-  _globals['_EVENTSINK']._serialized_end=723
-  _globals['_EVENTSOURCE']._serialized_start=725
-  _globals['_EVENTSOURCE']._serialized_end=835
+  _globals['_PARKREQUEST']._serialized_start=242
+  _globals['_PARKREQUEST']._serialized_end=375
+  _globals['_PARKRESPONSE']._serialized_start=377
+  _globals['_PARKRESPONSE']._serialized_end=391
+  _globals['_DELIVERREQUEST']._serialized_start=393
+  _globals['_DELIVERREQUEST']._serialized_end=462
+  _globals['_DELIVERRESPONSE']._serialized_start=464
+  _globals['_DELIVERRESPONSE']._serialized_end=526
+  _globals['_DELIVERYRESULT']._serialized_start=528
+  _globals['_DELIVERYRESULT']._serialized_end=629
+  _globals['_EVENTSINK']._serialized_start=632
+  _globals['_EVENTSINK']._serialized_end=792
+  _globals['_EVENTSOURCE']._serialized_start=794
+  _globals['_EVENTSOURCE']._serialized_end=904
 # @@protoc_insertion_point(module_scope)

@@ -79,12 +79,18 @@ class ParkRequest(_message.Message):
     CONSUMER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
     consumer: _builtins.str
     """Name of the consumer in the calling service, such as "order-mails"."""
     reason: _builtins.str
     """Why."""
     failures: _builtins.int
     """How often the handler failed."""
+    digest: _builtins.str
+    """Where the handler failed, as DeliveryResult.digest has it. May be empty."""
+    location: _builtins.str
+    """The last line of the handler's code that it passed, as DeliveryResult.location has it. May be empty."""
     @_builtins.property
     def event(self) -> Global___Event:
         """The event, whole: the service may have deleted its own copy."""
@@ -96,10 +102,12 @@ class ParkRequest(_message.Message):
         consumer: _builtins.str = ...,
         reason: _builtins.str = ...,
         failures: _builtins.int = ...,
+        digest: _builtins.str = ...,
+        location: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "event", b"event", "failures", b"failures", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "digest", b"digest", "event", b"event", "failures", b"failures", "location", b"location", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -185,6 +193,8 @@ class DeliveryResult(_message.Message):
     EVENT_ID_FIELD_NUMBER: _builtins.int
     POISON_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The event."""
     poison: _builtins.str
@@ -193,16 +203,24 @@ class DeliveryResult(_message.Message):
     """Not empty: the handler failed unexpectedly and the event is to be sent again, a few times; the
     name of the error, without its text.
     """
+    digest: _builtins.str
+    """Of a poison or a failure, the same for all that have one cause: eight hex digits made of the kind of
+    the error and of the lines of the handler's code that it passed. May be empty.
+    """
+    location: _builtins.str
+    """The last of these lines, such as "shop.mails:17". May be empty."""
     def __init__(
         self,
         *,
         event_id: _builtins.str = ...,
         poison: _builtins.str = ...,
         failure: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        location: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "failure", b"failure", "poison", b"poison"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "event_id", b"event_id", "failure", b"failure", "location", b"location", "poison", b"poison"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
