@@ -24,6 +24,7 @@ _OWN = {
     "breakers": "breakers",
     "routes": "contracts",
     "openapi": "contracts",
+    "asyncapi": "contracts",
     "parked": "parked",
     "backup": "backup",
     "restore": "backup",

@@ -1,10 +1,11 @@
 """The gateway: an ASGI application without a framework. Read `Gateway._answer` first, then `endpoint.Pipeline`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
 from souk.descriptors.contract import Access, Contract
 from souk.descriptors.openapi.document import openapi_of
 from souk.gateway.auth.identity import Identity, Issuer
@@ -22,7 +23,7 @@ from souk.gateway.settings import GatewaySettings
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 
-OWN_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
+OWN_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
 """Paths that the gateway itself answers; no contract may have them."""
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _CLOSE = (b"connection", b"close")
@@ -33,7 +34,8 @@ class Gateway:
     """An ASGI application that turns REST and JSON into calls of services.
 
     Its routes are the HTTP rules of the methods in `contracts` that are open to anyone or to callers. `channel_of`
-    returns the channel to a service by name. `issuer` says how callers are identified. Raises ConfigurationError
+    returns the channel to a service by name. `issuer` says how callers are identified. `speakers` are the services
+    whose events are documented. Raises ConfigurationError
     or ValueError for contracts that do not fit each other.
     """
 
@@ -49,6 +51,7 @@ class Gateway:
         registry: CollectorRegistry | None = None,
         health: Health | None = None,
         limiter: RateLimiter | None = None,
+        speakers: Sequence[Speaker] = (),
     ) -> None:
         self.settings, self._clock = settings, clock
         named = {contract.name: contract for contract in contracts}
@@ -63,7 +66,8 @@ class Gateway:
         for contract in named.values():
             self._route(contract, pipeline)
         document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method)
-        self._route_meta(Meta(ready, registry, document, health or Health(clock)))
+        events = partial(asyncapi_of, speakers, settings.title)
+        self._route_meta(Meta(ready, registry, document, events, health or Health(clock)))
 
     def _route(self, contract: Contract, pipeline: "partial[Pipeline]") -> None:
         for method in contract.methods.values():
@@ -74,7 +78,16 @@ class Gateway:
                     )
 
     def _route_meta(self, meta: Meta) -> None:
-        handlers = (meta.root, meta.healthz, meta.readyz, meta.metrics, meta.openapi, meta.docs)
+        handlers = (
+            meta.root,
+            meta.healthz,
+            meta.readyz,
+            meta.metrics,
+            meta.openapi,
+            meta.docs,
+            meta.asyncapi,
+            meta.events,
+        )
         for path, handle in zip(OWN_PATHS, handlers, strict=True):
             if path == "/metrics" and not self.settings.metrics:
                 continue

@@ -1,4 +1,4 @@
-"""The endpoints that the gateway itself answers: health, metrics, the OpenAPI document and its page."""
+"""The endpoints that the gateway itself answers: health, metrics, and the documents of the API and the events."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from souk.descriptors.protojson.writer import dumps
+from souk.gateway.docs.events_page import events_page_of
 from souk.gateway.docs.page import page_of
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
@@ -16,6 +17,7 @@ from souk.telemetry.health import Health
 from souk.telemetry.metrics import CONTENT_TYPE, exposition
 
 Ready = Callable[[], Awaitable[bool]]
+Document = Callable[[], dict[str, Any]]
 
 VERBOSE = b"verbose"
 _FRESH = (b"cache-control", b"no-cache")
@@ -25,9 +27,10 @@ class Meta:
     """The endpoints that call no method of a service."""
 
     def __init__(
-        self, ready: Ready, registry: CollectorRegistry, document: Callable[[], dict[str, Any]], health: Health
+        self, ready: Ready, registry: CollectorRegistry, document: Document, event_document: Document, health: Health
     ) -> None:
-        self._ready, self._registry, self._document, self._health = ready, registry, document, health
+        self._ready, self._registry, self._health = ready, registry, health
+        self._document, self._event_document = document, event_document
 
     async def root(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         """Redirects a browser to the page, and gives programs the paths of the page and the OpenAPI document."""
@@ -68,6 +71,23 @@ class Meta:
         """Answers with the OpenAPI document as a page for people."""
         body, headers = self._page
         return HttpAnswer(200, [*headers, _FRESH], body)
+
+    async def asyncapi(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+        """Answers with the AsyncAPI 3.0 document."""
+        return HttpAnswer(200, [JSON, _FRESH], self._asyncapi)
+
+    async def events(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+        """Answers with the AsyncAPI document as a page for people."""
+        body, headers = self._events_page
+        return HttpAnswer(200, [*headers, _FRESH], body)
+
+    @cached_property
+    def _asyncapi(self) -> bytes:
+        return dumps(self._event_document())
+
+    @cached_property
+    def _events_page(self) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
+        return events_page_of(self._event_document())
 
     @cached_property
     def _openapi(self) -> bytes:

@@ -11,7 +11,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
 from souk.runtime.config.settings import HttpSettings
 from souk.runtime.process.ops_http import Readiness
-from souk.runtime.service import App
+from souk.runtime.service import App, speakers_of
 from souk.telemetry.traffic import Traffic
 
 """The gateway's name as a caller of services."""
@@ -39,6 +39,7 @@ def gateway(
             ready=ready,
             registry=calls.registry,
             health=calls.health,
+            speakers=speakers_of(app.services),
         )
     except ValueError as error:
         raise ConfigurationError(f"the contracts of {app.name} make no API: {error}") from error

@@ -4,7 +4,7 @@ Its `build` function is its one composition root: it gets a ServiceContext and r
 Nothing of it runs at import.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
+from souk.descriptors.asyncapi.document import Speaker
 from souk.events.consumer import Handler
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
@@ -121,6 +122,14 @@ class Service:
     migrations: Traversable | None = None
     subscriptions: tuple[Subscription, ...] = ()
     settings: tuple[Setting, ...] = ()
+
+
+def speakers_of(services: Iterable[Service]) -> list[Speaker]:
+    """Returns what services say and hear, for the AsyncAPI document."""
+    return [
+        Speaker(service.name, service.contract, {one.consumer: one.types for one in service.subscriptions})
+        for service in services
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ SHOWN = {
     "souk-order": ("order",),
     "souk-routes": ("routes",),
     "souk-openapi": ("openapi",),
+    "souk-asyncapi": ("asyncapi",),
     "souk-ps": ("ps",),
     "souk-scale": ("scale",),
     "souk-restart": ("restart",),
@@ -113,6 +114,12 @@ async def test_routes_in_a_pipe_are_plain_lines() -> None:
     assert ended.out.splitlines()[0].split() == ["method", "path", "service", "who", "timeout"]
 
 
+async def test_the_asyncapi_document_is_printed() -> None:
+    document = json.loads((await run("asyncapi")).out)
+    assert document["asyncapi"] == "3.0.0"
+    assert "shop.order.v1.OrderConfirmed" in document["components"]["messages"]
+
+
 async def test_the_openapi_document_is_printed() -> None:
     document = json.loads((await run("openapi")).out)
     assert document["openapi"].startswith("3.1")
@@ -146,7 +153,7 @@ async def test_an_app_that_imports_what_is_not_there_says_where(tmp_path: Path) 
 async def test_a_name_that_is_like_none_is_answered_with_all() -> None:
     ended = await run("grreeting")
     assert "the nearest" not in ended.err
-    assert "there are admin, backup, breakers" in ended.err
+    assert "there are admin, asyncapi, backup, breakers" in ended.err
 
 
 async def test_where_no_system_is_it_is_said_in_one_line() -> None:

@@ -16,6 +16,7 @@ from shop.payment.v1 import payment_pb2
 from shop.product.v1 import product_pb2
 from shop.user.v1 import user_pb2
 
+from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
 from souk.gateway.settings import GatewaySettings
@@ -25,6 +26,7 @@ from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
 from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
+from souk.runtime.service import speakers_of
 from souk.telemetry.health import Health
 from souk.testing.clocks import FakeClock
 
@@ -217,6 +219,9 @@ def new_key(kid: str) -> ECKey:
     return ECKey.generate_key("P-256", parameters={"kid": kid})
 
 
+SPEAKERS = speakers_of(app.services)
+
+
 @pytest.fixture(name="new_key")
 def _new_key() -> Callable[[str], ECKey]:
     return new_key
@@ -242,7 +247,9 @@ async def world() -> AsyncIterator[World]:
     contracts = [contract_of(descriptor) for descriptor in SERVICES.values()]
     health = Health(clock)
     settings = GatewaySettings(metrics=True)
-    gateway = Gateway(contracts, channel_of, Issuer(), settings, clock, ready, registry=registry, health=health)
+    gateway = Gateway(
+        contracts, channel_of, Issuer(), settings, clock, ready, registry=registry, health=health, speakers=SPEAKERS
+    )
     made = World(gateway, Client(gateway), services, clock, new_key("key-1"), registry, asked, health)
     made.publish(made.key)
     yield made

@@ -133,11 +133,35 @@ async def test_the_page_is_whole_and_needs_nothing_else(world: Any) -> None:
     page.feed(response.body.decode())
     assert (page.open, page.sources) == ([], [])
     assert len(page.ids) == len(set(page.ids))
-    assert all(link == "/openapi.json" or link[1:] in page.ids for link in page.links)
+    assert all(link in ("/openapi.json", "/docs/events") or link[1:] in page.ids for link in page.links)
     assert {"OUT_OF_STOCK", "ROUTE_NOT_FOUND", "placeOrder"} <= set(page.ids)
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+async def test_the_events_are_served_as_a_document_and_as_a_page(world: Any) -> None:
+    document = await world.send("GET", "/asyncapi.json")
+    assert (document.status, document.json["asyncapi"]) == (200, "3.0.0")
+    response = await world.send("GET", "/docs/events")
+    page = Page()
+    page.feed(response.body.decode())
+    assert (page.open, page.sources) == ([], [])
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link in ("/asyncapi.json", "/docs") or link[1:] in page.ids for link in page.links)
+    assert set(document.json["components"]["messages"]) <= set(page.ids)
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+async def test_the_page_says_of_an_event_what_it_needs_and_who_hears_it(world: Any) -> None:
+    page = (await world.send("GET", "/docs/events")).body.decode()
+    event = page.partition('id="shop.payment.v1.PaymentRefunded"')[2].partition("</details>")[0]
+    assert "<th>Key</th><td><code>order_id</code></td>" in event
+    assert "<th>Needs</th><td>at least once, order per key</td>" in event
+    assert "<th>May be heard by</th><td>notification, order</td>" in event
+    assert "<th>Is heard by</th><td>order (refunds), notification (mails)</td>" in event
 
 
 async def test_the_page_is_for_people(world: Any) -> None:

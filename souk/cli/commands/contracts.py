@@ -1,4 +1,4 @@
-"""`souk routes` and `souk openapi`: print the contracts' public API, for people and for programs."""
+"""`souk routes`, `souk openapi` and `souk asyncapi`: print what contracts say, for people and for programs."""
 
 import json
 import re
@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from souk.cli.group import example
+from souk.descriptors.asyncapi.document import asyncapi_of
 from souk.descriptors.contract import Access, Method, contract_of
 from souk.descriptors.openapi.document import openapi_of
 from souk.descriptors.protojson.names import lower_camel
 from souk.runtime.config import entry_points
 from souk.runtime.config.environment import from_environment
-from souk.runtime.service import App
+from souk.runtime.service import App, speakers_of
 
 _VARIABLE = re.compile(r"\{[^}]+\}")
 
@@ -52,6 +53,13 @@ def openapi() -> None:
     app = _app()
     contracts = [contract_of(service.contract) for service in app.services]
     click.echo(json.dumps(openapi_of(contracts, app.name.capitalize(), app.token_issuer.keys_method), indent=2))
+
+
+@click.command(epilog=example("souk asyncapi > asyncapi.json"))
+def asyncapi() -> None:
+    """Prints the AsyncAPI 3.0 document of the events between services."""
+    app = _app()
+    click.echo(json.dumps(asyncapi_of(speakers_of(app.services), app.name.capitalize()), indent=2))
 
 
 def _app() -> App:

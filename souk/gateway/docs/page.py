@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from json import dumps
@@ -16,17 +16,26 @@ _ASSETS = files("souk.gateway") / "assets"
 
 def page_of(document: Mapping[str, Any]) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
     """Returns the page and its headers, which allow its own style and script and nothing else."""
+    links = '<a href="/openapi.json">openapi.json</a>. What services tell each other: <a href="/docs/events">events</a>'
+    title = f"{document['info']['title']} API"
+    return framed(title, document["info"]["description"], links, "Filter by path, name or code", _body(document))
+
+
+def framed(
+    title: str, description: str, links: str, search: str, body: Iterable[str]
+) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
+    """Returns a page around a body, and its headers; `links` and `body` are HTML, the others are text."""
     style, script = (_ASSETS.joinpath(name).read_text("utf-8") for name in ("docs.css", "docs.js"))
-    title = escape(document["info"]["title"])
+    title = escape(title)
     html = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} API</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{style}</style></head><body><header><h1>{title} API</h1>"
-        f"<p>{text(document['info']['description'])}</p>"
-        '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>'
-        '<label for="filter">Filter by path, name or code</label><input id="filter" type="search">'
+        f"<style>{style}</style></head><body><header><h1>{title}</h1>"
+        f"<p>{text(description)}</p>"
+        f"<p>The same for programs: {links}</p>"
+        f'<label for="filter">{escape(search)}</label><input id="filter" type="search">'
         '<p id="matches" role="status"></p>'
-        f"</header><main>{''.join(_body(document))}</main><script>{script}</script></body></html>"
+        f"</header><main>{''.join(body)}</main><script>{script}</script></body></html>"
     )
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
