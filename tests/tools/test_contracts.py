@@ -115,7 +115,10 @@ BREAKS = {
         ("ORDER_STATUS_SHIPPED = 6", "ORDER_STATUS_SENT = 6"),
         ("int64 available = 2", 'int64 available = 2 [json_name = "left"]'),
     ),
-    "order_events.proto": (("message OrderDelivered", "message OrderArrived"),),
+    "order_events.proto": (
+        ("message OrderDelivered", "message OrderArrived"),
+        ("string reason = 3", "int32 reason = 3"),
+    ),
 }
 OBJECTIONS = (
     'RPC "GetOrder" on service "OrderService" changed response type',
@@ -126,6 +129,7 @@ OBJECTIONS = (
     'Enum value "6" on enum "OrderStatus" changed name from "ORDER_STATUS_SHIPPED" to "ORDER_STATUS_SENT"',
     'changed option "json_name" from "available" to "left"',
     'message "OrderDelivered" was deleted from package',
+    'Field "3" with name "reason" on message "OrderRejected" changed type',
 )
 
 
