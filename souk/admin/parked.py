@@ -11,6 +11,7 @@ from pathlib import Path
 
 from souk.admin.databases import DatabaseLocator, locate_databases, nothing_kept
 from souk.events import parked_store, relay
+from souk.events.parked_store import ParkedDecision
 from souk.faults import INERT
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -65,6 +66,21 @@ class ParkedEvent:
     location: str
 
 
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """An event of `service`, parked for `reason`, that `by` discarded `at` that time, in microseconds."""
+
+    service: str
+    id: str
+    consumer: str
+    type: str
+    key: str
+    reason: str
+    by: str
+    why: str
+    at: int
+
+
 Parked = ParkedStepView | ParkedEvent
 
 
@@ -83,7 +99,36 @@ class Parking:
             found += [_event(service, event) for event in await relay.parked(database, MOST)]
         return found
 
-    async def retry(self, them: Iterable[Parked]) -> None:
+    async def events(self) -> list[ParkedEvent]:
+        """Lists the parked events, service by service, the oldest first."""
+        return [one for one in await self.all() if isinstance(one, ParkedEvent)]
+
+    async def event(self, event_id: str) -> list[parked_store.Parked]:
+        """Gets a parked event, once for each consumer that parked it; none if there is no such event."""
+        found: list[parked_store.Parked] = []
+        for database in self._databases.values():
+            found += [one for one in await relay.parked(database, MOST) if one.event.id == event_id]
+        return found
+
+    async def replay(self, them: Iterable[ParkedEvent], decision: ParkedDecision) -> None:
+        """Sends events again, each to its consumer alone."""
+        for one in them:
+            await relay.replay(self._databases[one.service], one.id, one.consumer, decision)
+
+    async def discard(self, them: Iterable[ParkedEvent], decision: ParkedDecision) -> None:
+        """Decides that their consumers never get these events, which are kept."""
+        for one in them:
+            await relay.discard(self._databases[one.service], one.id, one.consumer, decision)
+
+    async def discarded(self) -> list[Discarded]:
+        """Lists what was discarded, service by service, the oldest first."""
+        found: list[Discarded] = []
+        for service, database in self._databases.items():
+            refused = await database.read(lambda tx: parked_store.discarded(tx, MOST))
+            found += [_discarded(service, one) for one in refused]
+        return found
+
+    async def retry(self, them: Iterable[Parked], decision: ParkedDecision) -> None:
         """Lets these be tried again, as soon as the system runs: their count of tries begins at zero."""
         done: set[tuple[str, str]] = set()
         for one in them:
@@ -94,7 +139,7 @@ class Parking:
             if isinstance(one, ParkedStepView):
                 await database.run(partial(parked.retry_parked, ref=SagaRef(one.saga, one.subject, one.attempt)))
             else:
-                await relay.replay(database, one.id)
+                await relay.replay(database, one.id, None, decision)
 
 
 def _step(service: str, step: parked.ParkedStep) -> ParkedStepView:
@@ -108,6 +153,11 @@ def _event(service: str, parked: parked_store.Parked) -> ParkedEvent:
     event = parked.event
     why = (parked.failures, parked.cause.reason, parked.since, parked.cause.digest, parked.cause.location)
     return ParkedEvent(service, event.id, parked.consumer, event.type, event.key, *why)
+
+
+def _discarded(service: str, one: parked_store.RefusedEvent) -> Discarded:
+    by = (one.decision.by, one.decision.why, one.at)
+    return Discarded(service, one.id, one.consumer, one.type, one.key, one.reason, *by)
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ _OWN = {
     "openapi": "contracts",
     "asyncapi": "contracts",
     "parked": "parked",
+    "events": "events",
     "backup": "backup",
     "restore": "backup",
     "new": "new",

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from souk.events.causes import Cause
 from souk.events.envelope import Event, event_of
-from souk.events.store import EVENT_COLUMNS
+from souk.events.store import EVENT_COLUMNS, PENDING
 from souk.store.database import Row, Transaction
 from souk.store.outbox import partition_of
+
+DISCARDED = "discarded"
+"""The state of an event that a consumer never gets, because an operator decided so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,27 @@ class Parked:
     cause: Cause
     failures: int
     since: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedDecision:
+    """Who decided something about a parked event, and why."""
+
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEvent:
+    """An event, parked for `reason`, that a consumer never gets, as was decided `at`, in microseconds since 1970."""
+
+    id: str
+    type: str
+    key: str
+    consumer: str
+    reason: str
+    decision: ParkedDecision
+    at: int
 
 
 async def parked(tx: Transaction, limit: int) -> list[Parked]:
@@ -52,14 +76,48 @@ async def park(tx: Transaction, event: Event, consumer: str, cause: Cause, failu
     await tx.execute(parked_row, event.id, consumer, failures, cause.reason, cause.digest, cause.location)
 
 
-async def replay(tx: Transaction, event_id: str, consumer: str | None) -> int:
-    """Makes a parked event pending again, for one consumer or for all; returns for how many."""
-    only = "" if consumer is None else "AND consumer = $2"
-    sql = f"""
-        UPDATE souk_outbox_delivery SET state = 'pending', failures = 0, changed_at = {tx.dialect.now}
-        WHERE state = 'parked' AND seq = (SELECT seq FROM souk_outbox WHERE id = $1) {only}
+async def decide(tx: Transaction, event_id: str, consumer: str | None, state: str, decision: ParkedDecision) -> int:
+    """Makes a parked event PENDING or DISCARDED, for one consumer or for all, and keeps who decided it.
+
+    Returns for how many consumers.
     """
-    return await tx.execute(sql, event_id, *([] if consumer is None else [consumer]))
+    only = "" if consumer is None else "AND consumer = $2"
+    failures = "failures = 0," if state == PENDING else ""
+    sql = f"""
+        UPDATE souk_outbox_delivery SET state = '{state}', {failures} changed_at = {tx.dialect.now}
+        WHERE state = 'parked' AND seq = (SELECT seq FROM souk_outbox WHERE id = $1) {only} RETURNING consumer
+    """
+    rows = await tx.fetch(sql, event_id, *([] if consumer is None else [consumer]))
+    keep = f"""
+        INSERT INTO souk_outbox_decision (event_id, consumer, decision, decided_by, why, decided_at)
+        VALUES ($1, $2, $3, $4, $5, {tx.dialect.now})
+    """
+    word = "replayed" if state == PENDING else DISCARDED
+    for row in rows:
+        await tx.execute(keep, event_id, row["consumer"], word, decision.by, decision.why)
+    return len(rows)
+
+
+async def discarded(tx: Transaction, limit: int) -> list[RefusedEvent]:
+    """Returns what was discarded, oldest first."""
+    sql = """
+        SELECT o.id, o.type, o.key, d.consumer, d.reason, w.decided_by, w.why, w.decided_at
+        FROM souk_outbox_decision w JOIN souk_outbox o ON o.id = w.event_id
+        JOIN souk_outbox_delivery d ON d.seq = o.seq AND d.consumer = w.consumer
+        WHERE w.decision = 'discarded' ORDER BY w.decided_at LIMIT $1
+    """
+    return [
+        RefusedEvent(
+            row["id"],
+            row["type"],
+            row["key"],
+            row["consumer"],
+            row["reason"],
+            ParkedDecision(row["decided_by"], row["why"]),
+            row["decided_at"],
+        )
+        for row in await tx.fetch(sql, limit)
+    ]
 
 
 def _cause_of(row: Row) -> Cause:

@@ -17,10 +17,10 @@ from souk.events import parked_store, store
 from souk.events.delivery import Delivery, DeliverySettings, wait
 from souk.events.direct import DirectSender
 from souk.events.leases import Leases
-from souk.events.parked_store import Parked
+from souk.events.parked_store import DISCARDED, Parked, ParkedDecision
 from souk.events.routing import THROUGH_BROKER, with_broker, without_broker
 from souk.events.sender import EventSender, Route, SubscriptionLike
-from souk.events.store import Unrouted
+from souk.events.store import PENDING, Unrouted
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
@@ -30,6 +30,9 @@ from souk.store.outbox import CHANNEL
 from souk.telemetry.logs import logger
 
 _log = logger("events")
+
+UNKNOWN_DECISION = ParkedDecision("", "")
+"""Of a replay by a program, which asks nobody."""
 
 REPLAYED = "souk_outbox_replayed"
 """The database channel that is notified when a parked event becomes pending again."""
@@ -207,14 +210,24 @@ async def parked(database: Database, limit: int = 1_000) -> list[Parked]:
     return await database.read(lambda tx: parked_store.parked(tx, limit))
 
 
-async def replay(database: Database, event_id: str, consumer: str | None = None) -> int:
+async def replay(
+    database: Database, event_id: str, consumer: str | None = None, decision: ParkedDecision = UNKNOWN_DECISION
+) -> int:
     """Sends a parked event again, to one consumer ("service/consumer") or to all; returns to how many.
 
     It arrives after events of its key that were delivered meanwhile.
     """
+    return await _decide(database, event_id, consumer, PENDING, decision)
 
+
+async def discard(database: Database, event_id: str, consumer: str | None, decision: ParkedDecision) -> int:
+    """Decides that one consumer, or all, shall never get a parked event, which is kept; returns how many."""
+    return await _decide(database, event_id, consumer, DISCARDED, decision)
+
+
+async def _decide(database: Database, event_id: str, consumer: str | None, state: str, decision: ParkedDecision) -> int:
     async def work(tx: Transaction) -> int:
-        count = await parked_store.replay(tx, event_id, consumer)
+        count = await parked_store.decide(tx, event_id, consumer, state, decision)
         await tx.notify(REPLAYED)
         return count
 

@@ -11,9 +11,12 @@ import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from soukapi.v1.event_pb2 import DeliveryResult, Event, ParkRequest
 
+from souk.events import store
 from souk.events.causes import Cause
 from souk.events.envelope import unpack
+from souk.events.parked_store import ParkedDecision, discarded
 from souk.events.pubsub.parking import EventSourceServicer
+from souk.events.relay import discard
 from souk.events.sender import Route
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import PermissionDenied
@@ -148,3 +151,22 @@ class BrokeredSuite:
     async def test_a_service_parks_its_own_events_alone(self, brokered: World) -> None:
         with pytest.raises(PermissionDenied):
             await park(brokered, Event(id="EVT-1", type="t", source="another", key="k"))
+
+    async def test_a_discarded_event_never_comes_and_is_kept_with_who_and_why(self, brokered: World) -> None:
+        broker, listener = StoringBroker(), Listener()
+        await brokered.services.start("mail", {"all": listener})
+        async with running(brokered.relay(("mail", "all"), broker=broker)) as relay:
+            await brokered.publish(7)
+            await eventually(brokered.all_delivered)
+            await park(brokered, broker.stored[0])
+            event_id, decision = broker.stored[0].id, ParkedDecision("ada", "a test")
+            assert await discard(brokered.database, event_id, "mail/other", decision) == 0
+            assert await discard(brokered.database, event_id, "mail/all", decision) == 1
+            await park(brokered, broker.stored[0])
+            assert await relay.replay(event_id) == 0
+            assert await relay.parked() == []
+        (refused,) = await brokered.database.read(lambda tx: discarded(tx, 10))
+        assert (refused.id, refused.consumer, refused.decision) == (event_id, "mail/all", decision)
+        await brokered.database.run(lambda tx: store.sweep(tx, -1.0, 10))
+        assert len(await brokered.rows("SELECT id FROM souk_outbox")) == 1
+        assert listener.received == []

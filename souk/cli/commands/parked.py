@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from souk.admin.parked import Parked, ParkedStepView, Parking, parking
+from souk.admin.parked_filter import user
 from souk.cli.group import example
+from souk.events.parked_store import ParkedDecision
 from souk.kernel.clock import SystemClock, to_datetime
 from souk.runtime.config import entry_points
 from souk.runtime.config.environment import from_environment
@@ -95,7 +97,7 @@ async def _retry(data: Path | None, ids: set[str] | None) -> str:
         if unknown := sorted((ids or set()) - {one.id for one in found}):
             raise click.ClickException(f"nothing parked has the id {unknown[0]}; `souk parked` lists what is")
         chosen = [one for one in found if ids is None or one.id in ids]
-        await lot.retry(chosen)
+        await lot.retry(chosen, ParkedDecision(user(), "souk parked retry"))
         if not chosen:
             return "nothing is parked"
         return f"{len(chosen)} will be tried again" + ("" if lot.at_work else " when the system next runs")
