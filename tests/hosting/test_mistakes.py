@@ -165,7 +165,7 @@ async def test_contracts_that_do_not_say_what_they_must(tmp_path: Path, services
     assert line in await refusal(tmp_path, *services)
 
 
-@pytest.mark.parametrize(("services", "line"), BY_CONTRACT[3:5], ids=["", ""])
+@pytest.mark.parametrize(("services", "line"), BY_CONTRACT[2:5], ids=["hears", "event", "silent"])
 async def test_a_fleet_and_a_gateway_refuse_them_too(tmp_path: Path, services: Sequence[Service], line: str) -> None:
     settings, silent = read({}, {"data": tmp_path / "data", "port": 0}), app(*services)
     nobody: Any = None
