@@ -8,7 +8,7 @@ MINUTES ?= 5
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels settings decisions sdk clean
+.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels settings decisions sdk brokers clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -55,6 +55,9 @@ decisions: setup-dev ## writes the index of docs/decisions
 
 sdk: setup-dev ## writes docs/sdk.md from souk/sdk
 	@exec $(BIN)/python tools/sdk_page.py
+
+brokers: setup-dev ## runs the suite of brokers against each one here, and writes its table in docs/brokers.md
+	@exec $(BIN)/python tools/broker_table.py
 
 clean: ## removes what was set up and built, but no data
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,83 @@
+"""Writes the table of docs/brokers.md: which guarantee each broker was seen to give, from a run of the suite.
+
+python tools/broker_table.py        runs the suite against each broker of this machine (minutes) and writes the table
+
+A test that could not run here, because its engine is not installed, leaves its column as "not run".
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as Xml
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "brokers.md"
+BEGIN, END = "<!-- from a run: begin -->\n", "<!-- from a run: end -->\n"
+SUITES = ("souk/testing/brokers/suite.py", "souk/testing/brokers/faults_suite.py")
+BROKERS = {
+    "Redis Streams": ("tests/events/test_redis_streams.py", "TestRedisStreams"),
+    "Kafka": ("tests/engines/test_kafka_broker.py", "TestKafka"),
+    "RabbitMQ": ("tests/engines/test_rabbitmq_broker.py", "TestRabbitMq"),
+    "SQS": ("tests/engines/test_sqs_broker.py", "TestSqs"),
+}
+"""The adapters, each with its test file and the class in it that is the suite."""
+PASSED, FAILED, NOT_RUN = "yes", "**no**", "not run"
+_NOT_GIVEN = re.compile(r"not given: (.*)", re.DOTALL)
+
+
+def tests_of_the_suite() -> list[str]:
+    """Gives the names of the suite's tests, in the order in which they stand."""
+    return [name for path in SUITES for name in re.findall(r"async def (test_\w+)", (ROOT / path).read_text())]
+
+
+def outcome(case: Xml.Element) -> str:
+    """Says what became of one test: yes, no, or why it is not given."""
+    skipped = case.find("skipped")
+    if skipped is not None:
+        found = _NOT_GIVEN.search(skipped.get("message", ""))
+        return f"no: {found[1].strip()}" if found else NOT_RUN
+    return FAILED if case.find("failure") is not None or case.find("error") is not None else PASSED
+
+
+def run(path: str, name: str) -> dict[str, str]:
+    """Runs the suite of one broker, and gives the outcome of each test by its name."""
+    if not (ROOT / path).exists():
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "", f"{path}::{name}", f"--junitxml={report}"]
+        subprocess.run(command, cwd=ROOT, check=False)
+        cases = Xml.parse(report).getroot().iter("testcase")
+        return {case.get("name", ""): outcome(case) for case in cases}
+
+
+def lines(tests: Iterable[str], outcomes: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Gives the lines of the table: a row for each test, a column for each broker, and the reasons below it."""
+    notes: dict[str, int] = {}
+    rows = [f"| test | {' | '.join(outcomes)} |", f"|---|{'---|' * len(outcomes)}"]
+    for test in tests:
+        cells = []
+        for found in outcomes.values():
+            cell = found.get(test, NOT_RUN)
+            if cell.startswith("no: "):
+                cell = f"no [{notes.setdefault(cell.removeprefix('no: '), len(notes) + 1)}]"
+            cells.append(cell)
+        rows.append(f"| {test.removeprefix('test_').replace('_', ' ')} | {' | '.join(cells)} |")
+    return [*rows, "", *(f"[{number}] {reason}" for reason, number in notes.items())]
+
+
+def main() -> int:
+    """Runs the suites and writes the table; returns 1 if a guarantee was not seen."""
+    outcomes = {broker: run(*where) for broker, where in BROKERS.items()}
+    text = PAGE.read_text()
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    table = "\n".join(lines(tests_of_the_suite(), outcomes)).rstrip()
+    PAGE.write_text(f"{before}{BEGIN}{table}\n{END}{after}")
+    return int(any(FAILED in found.values() for found in outcomes.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
