@@ -2,7 +2,8 @@
 
     start(tx) -> records a run with the caller's own writes; after the commit a task of the runner drives it
     wait(ref) -> waits for the outcome; cancelling the wait does not affect the run
-    run()     -> renews leases, takes over runs whose lease is over, and drops the data of old runs
+    run()     -> renews leases, takes over runs whose lease is over, also those that an operator retried, and drops the
+                 data of old runs
 
 Source: Garcia-Molina and Salem, "Sagas" (1987); Chris Richardson, "Pattern: Saga".
 """
