@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "brokers.md"
 BEGIN, END = "<!-- from a run: begin -->\n", "<!-- from a run: end -->\n"
 SUITES = ("souk/testing/brokers/suite.py", "souk/testing/brokers/faults_suite.py")
 BROKERS = {
-    "Redis Streams": ("tests/events/test_redis_streams.py", "TestRedisStreams"),
+    "Redis Streams": ("tests/engines/test_redis_broker.py", "TestRedisStreams"),
     "Kafka": ("tests/engines/test_kafka_broker.py", "TestKafka"),
     "RabbitMQ": ("tests/engines/test_rabbitmq_broker.py", "TestRabbitMq"),
     "SQS": ("tests/engines/test_sqs_broker.py", "TestSqs"),

@@ -18,7 +18,7 @@
     ├── IllegalTransition     a state machine's table has no such transition: a mistake in the code
     ├── BrokerUnavailable     events: the broker does not answer or refuses; whether an event was stored is not known
     │   ├── NotDeclared       RabbitMQ: there is no such exchange or queue
-    │   └── NotPermitted      RabbitMQ: the user may not do this
+    │   └── NotPermitted      RabbitMQ: a rule of its own forbids it
     ├── Postponed             events: a consumer behind a broker is to get the event again
     ├── RegistryAway          discovery: the registry does not answer; the last known instances stay
     │   └── Unreached         there was no connection, so no request was sent

@@ -16,6 +16,8 @@ from souk.testing.brokers.harness import Bus, Recorder, event, run_of
 from souk.testing.brokers.suite import GROUP, BrokerSuite
 from souk.testing.servers.valkey import DurableValkeyServer
 
+pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("redis broker")]
+
 LEASE = "?lease=2"
 
 
