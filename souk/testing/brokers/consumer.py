@@ -25,6 +25,8 @@ async def consume(url: str, topic: str, group: str, file: Path, die_at: int) -> 
             lines.write(f"{event.key} {number_of(event)}\n")
             lines.flush()
         if number_of(event) == die_at:
+            # Long enough for an acknowledgement that was sent too early to reach the broker.
+            await asyncio.sleep(0.5)
             os._exit(9)
 
     await open_broker(url).consume(topic, group, handle)
