@@ -50,6 +50,11 @@ class Guarantees:
     replays: str = ""
     largest: int = 1 << 20
 
+    @property
+    def unfit(self) -> str:
+        """Why events must not go through the broker as it is set; an empty text if they may."""
+        return self.durable or self.ordered
+
 
 class Broker(Protocol):
     """Stores events and hands them to consumers; the module's docstring states the guarantees."""

@@ -47,6 +47,5 @@ class BrokerPublisher:
 
     async def _require_fit(self) -> None:
         """Raises BrokerUnavailable for a broker that, as it is set now, loses events or their order."""
-        guarantees = await self._broker.inspect()
-        if why := guarantees.durable or guarantees.ordered:
+        if why := (await self._broker.inspect()).unfit:
             raise BrokerUnavailable(f"the broker would lose events: {why}")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from souk.events.broker import Broker, BrokerUnavailable, Guarantees
+from souk.events.broker import Broker, BrokerUnavailable
 from souk.events.brokers.by_url import open_broker
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import EventSettings
@@ -37,20 +37,15 @@ def is_fit(broker: Broker) -> Probe:
     """Probes whether the broker answers, and keeps what it is given."""
 
     async def probe() -> str:
-        return why_unfit(await broker.inspect())
+        return (await broker.inspect()).unfit
 
     return probe
-
-
-def why_unfit(guarantees: Guarantees) -> str:
-    """Says why a broker with these guarantees must not be used for events; an empty text if it may."""
-    return guarantees.durable or guarantees.ordered
 
 
 async def _refuse_unfit(broker: Broker) -> None:
     try:
         async with asyncio.timeout(PATIENCE):
-            why = why_unfit(await broker.inspect())
+            why = (await broker.inspect()).unfit
     except (BrokerUnavailable, TimeoutError) as error:
         logger("hosting").warning("the broker does not answer; events wait until it does", error=str(error))
         return
