@@ -2,11 +2,15 @@
 
 Order is kept for each key: when an event must be sent again, its partition waits, for this consumer, until that
 event is delivered or parked; the other partitions go on meanwhile.
+
+A consumer that waits after a parked event is sent one event of a key at a time: only once the outbox says that it is
+not parked may the next one leave. Later events of a key wait until the parked one is replayed or discarded.
 """
 
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from soukapi.v1.event_pb2 import DeliveryResult
@@ -92,8 +96,10 @@ class Delivery:
             self._awake.clear()
             try:
                 found = await self._deliver_some()
-            except (StoreError, _Away) as error:
-                await self._back_off(error.__cause__ or error)
+            except _Away as error:
+                await self._back_off("a consumer is unavailable", error.__cause__ or error)
+            except StoreError as error:
+                await self._back_off("the outbox cannot be reached", error)
             else:
                 if not found:
                     await self._sleep()
@@ -116,8 +122,10 @@ class Delivery:
     async def _find(self, partitions: Collection[int]) -> list[Pending]:
         if not partitions:
             return []
-        limit = self._settings.batch
-        return await self._database.read(lambda tx: store.pending(tx, self.route.name, partitions, limit), single=True)
+        name, limit, waits = self.route.name, self._settings.batch, self.route.after_parked == "wait"
+        read = partial(store.pending, consumer=name, partitions=partitions, limit=limit, waits=waits)
+        found = await self._database.read(read, single=True)
+        return _one_of_each_key(found) if waits else found
 
     def _cut(self, batch: list[Pending]) -> list[Pending]:
         size = 0
@@ -136,9 +144,14 @@ class Delivery:
         except Exception as error:
             # No exception is the fault of these events: the consumer's service counts as unavailable.
             raise _Away from error
-        self._away = 0
         self._faults.point("relay.handled")
-        await self._record(self._judge(batch, ended), batch, epochs)
+        what = self._judge(batch, ended)
+        try:
+            await self._record(what, batch, epochs)
+        except StoreError as error:
+            self._warn_of_unparked(what, batch, error)
+            raise
+        self._away = 0
 
     def _judge(self, batch: list[Pending], ended: Mapping[str, DeliveryResult]) -> DeliveryRecord:
         what, again = DeliveryRecord(), dict[int, int]()
@@ -175,6 +188,17 @@ class Delivery:
             _log.warning("another relay took over partitions meanwhile", consumer=self.route.name, count=len(lost))
             self._leases.forget(lost)
 
+    def _warn_of_unparked(self, what: DeliveryRecord, batch: list[Pending], error: StoreError) -> None:
+        events = {pending.seq: pending.event for pending in batch}
+        for seq, cause in what.parked.items():
+            _log.error(
+                "an event cannot be parked, and its key waits",
+                consumer=self.route.name,
+                event_id=events[seq].id,
+                reason=cause.reason,
+                error=type(error).__name__,
+            )
+
     def _rest(self, partition: int, tries: int) -> None:
         delay = self._settings.backoff.delay(tries, self._random)
         self._resting[partition] = _Rest(tries, self._clock.monotonic() + delay)
@@ -188,13 +212,18 @@ class Delivery:
         ends = [rest.until - now for rest in self._resting.values() if rest.until > now]
         await wait(self._awake, min([self._settings.poll, *ends]))
 
-    async def _back_off(self, error: BaseException) -> None:
+    async def _back_off(self, what: str, error: BaseException) -> None:
         self._away += 1
         delay = self._settings.backoff.delay(self._away, self._random)
-        _log.warning(
-            "a consumer is unavailable", consumer=self.route.name, error=type(error).__name__, next_try=round(delay, 3)
-        )
+        _log.warning(what, consumer=self.route.name, error=type(error).__name__, next_try=round(delay, 3))
         await asyncio.sleep(delay)
+
+
+def _one_of_each_key(found: list[Pending]) -> list[Pending]:
+    first: dict[str, Pending] = {}
+    for pending in found:
+        first.setdefault(pending.event.key, pending)
+    return list(first.values())
 
 
 async def wait(event: asyncio.Event, seconds: float) -> None:

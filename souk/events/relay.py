@@ -64,8 +64,8 @@ class Relay:
     unique to this run of this process. Without a `sender` the relay calls each consumer's service over
     `channel_of(name)`.
 
-    With a `broker` every event goes there once, and only the consumers of services `elsewhere`, and what an operator
-    replays, are still called.
+    With a `broker` every event goes there once. Still called are the consumers of services `elsewhere`, those that
+    wait after a parked event, and what an operator replays.
     """
 
     def __init__(
@@ -88,9 +88,7 @@ class Relay:
         self._settings = settings or RelaySettings()
         sender = sender or DirectSender(source, channel_of, clock)
         self._leases = Leases(database, owner, clock, self._settings.lease)
-        routes = [
-            Route(service, subscription.consumer, tuple(subscription.types)) for service, subscription in subscriptions
-        ]
+        routes = [Route(service, one.consumer, tuple(one.types), one.after_parked) for service, one in subscriptions]
         self._routing = without_broker(routes) if broker is None else with_broker(routes, elsewhere)
         parts = (self._leases, owner, clock, self._settings.delivery, random or Random(), faults)
         self._deliveries = [Delivery(route, database, sender, *parts) for route in self._routing.direct]
@@ -215,7 +213,8 @@ async def replay(
 ) -> int:
     """Sends a parked event again, to one consumer ("service/consumer") or to all; returns to how many.
 
-    It arrives after events of its key that were delivered meanwhile.
+    It arrives after events of its key that were delivered meanwhile: to a consumer that waits after a parked event,
+    there are none.
     """
     return await _decide(database, event_id, consumer, PENDING, decision)
 

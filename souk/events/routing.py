@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from souk.events.sender import Route
+from souk.events.sender import Route, SubscriptionLike
 
 
 class EveryType(Collection[str]):
@@ -44,9 +44,18 @@ def without_broker(routes: Sequence[Route]) -> Routing:
     return Routing(tuple(routes), by_type=_by_type(routes))
 
 
+def is_called(service: str, subscription: SubscriptionLike, elsewhere: Collection[str]) -> bool:
+    """Tells whether a consumer is called with its events although there is a broker.
+
+    Those of services `elsewhere` are, which may know none; and those whose events wait behind a parked one of their
+    key: only the outbox knows what is parked, so only its relay can hold them back.
+    """
+    return service in elsewhere or subscription.after_parked == "wait"
+
+
 def with_broker(routes: Sequence[Route], elsewhere: Collection[str]) -> Routing:
-    """Routes each event to the broker, and to the subscribed consumers of the services `elsewhere`, which use none."""
-    direct = [route if route.service in elsewhere else replace(route, types=()) for route in routes]
+    """Routes each event to the broker, and to those of its consumers that are called all the same (`is_called`)."""
+    direct = [route if is_called(route.service, route, elsewhere) else replace(route, types=()) for route in routes]
     return Routing(tuple(direct), (THROUGH_BROKER.name,), _by_type(direct))
 
 

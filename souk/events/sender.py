@@ -13,27 +13,33 @@ Guarantees that every adapter gives, proved by `souk.testing.events_suite`:
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from soukapi.v1.event_pb2 import DeliveryResult, Event
 
+AfterParked = Literal["pass", "wait"]
+"""Whether later events of a key pass an event that is parked, or wait until an operator has decided about it."""
+
 
 class SubscriptionLike(Protocol):
-    """A consumer by name, and the full names of the event types that it subscribes to."""
+    """A consumer by name, the full names of the event types that it subscribes to, and what follows a parked event."""
 
     @property
     def consumer(self) -> str: ...
     @property
     def types(self) -> Collection[str]: ...
+    @property
+    def after_parked(self) -> AfterParked: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A consumer in a service, and the event types that it subscribes to."""
+    """A consumer in a service, the event types that it subscribes to, and what follows a parked event."""
 
     service: str
     consumer: str
     types: Collection[str]
+    after_parked: AfterParked = "pass"
 
     @property
     def name(self) -> str:

@@ -76,12 +76,27 @@ async def route(tx: Transaction, events: Sequence[Unrouted], consumers_of: Calla
     await tx.execute(f"UPDATE souk_outbox SET routed = TRUE WHERE {among}", *values)
 
 
-async def pending(tx: Transaction, consumer: str, partitions: Collection[int], limit: int) -> list[Pending]:
-    """Returns the consumer's first pending events in these partitions, in order."""
+_NOT_BEHIND_A_PARKED_ONE = """
+    AND NOT EXISTS (
+        SELECT 1 FROM souk_outbox_delivery p JOIN souk_outbox q ON q.seq = p.seq
+        WHERE p.consumer = d.consumer AND p.state = 'parked' AND p.partition = d.partition AND p.seq < d.seq
+        AND q.key = o.key
+    )
+"""
+
+
+async def pending(
+    tx: Transaction, consumer: str, partitions: Collection[int], limit: int, *, waits: bool = False
+) -> list[Pending]:
+    """Returns the consumer's first pending events in these partitions, in order.
+
+    If the consumer `waits`, those behind a parked event of their key are left out.
+    """
     among, values = _in("d.partition", partitions, 2)
     sql = f"""
         SELECT d.failures, {EVENT_COLUMNS} FROM souk_outbox_delivery d JOIN souk_outbox o ON o.seq = d.seq
-        WHERE d.consumer = $1 AND d.state = 'pending' AND {among} ORDER BY d.seq LIMIT $2
+        WHERE d.consumer = $1 AND d.state = 'pending' AND {among} {_NOT_BEHIND_A_PARKED_ONE if waits else ""}
+        ORDER BY d.seq LIMIT $2
     """
     rows = await tx.fetch(sql, consumer, limit, *values)
     return [Pending(row["seq"], row["partition"], row["failures"], event_of(row)) for row in rows]

@@ -110,13 +110,19 @@ def secret_of(calls: CallSettings, data: Path) -> bytes:
 def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Subscriptions:
     """Gives every subscription of these services, and those in `besides`: types by "service/consumer"."""
     types: dict[tuple[str, str], dict[str, None]] = {}
+    waiting: set[tuple[str, str]] = set()
     for service in services:
-        for subscriptions in service.subscriptions:
-            types.setdefault((service.name, subscriptions.consumer), {}).update(dict.fromkeys(subscriptions.types))
+        for one in service.subscriptions:
+            types.setdefault((service.name, one.consumer), {}).update(dict.fromkeys(one.types))
+            if one.after_parked == "wait":
+                waiting.add((service.name, one.consumer))
     for route, named in besides.items():
         name, _, consumer = route.partition("/")
         types.setdefault((name, consumer), {}).update(dict.fromkeys(named))
-    return [(name, Subscription(consumer, tuple(subscriptions))) for (name, consumer), subscriptions in types.items()]
+    return [
+        (name, Subscription(consumer, tuple(found), "wait" if (name, consumer) in waiting else "pass"))
+        for (name, consumer), found in types.items()
+    ]
 
 
 @contextmanager

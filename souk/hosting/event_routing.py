@@ -8,6 +8,7 @@ from souk.events.pubsub.parking import parks_at_source
 from souk.events.pubsub.publisher import BrokerPublisher
 from souk.events.pubsub.subscriber import Subscriber
 from souk.events.pubsub.topics import groups_of
+from souk.events.routing import is_called
 from souk.runtime.config.settings import DiscoverySettings
 from souk.runtime.service import ServiceContext, ServiceParts, Subscription
 
@@ -19,7 +20,8 @@ Subscriptions = Sequence[tuple[str, Subscription]]
 class EventRouting:
     """How events get from service to service: all `subscriptions`, and the `broker` if there is one.
 
-    The consumers of services `elsewhere` are called, with a broker as without: they are not ours, and may know none.
+    The consumers of services `elsewhere` are called, with a broker as without: they are not ours, and may know none. So
+    are consumers that wait after a parked event.
     """
 
     subscriptions: Subscriptions
@@ -31,12 +33,12 @@ class EventRouting:
         """Publishes a service's events to the broker, if there is one."""
         if self.broker is None:
             return None
-        ours = [(service, one) for service, one in self.subscriptions if service not in self.elsewhere]
+        ours = [(service, one) for service, one in self.subscriptions if not is_called(service, one, self.elsewhere)]
         return BrokerPublisher(self.broker, groups_of(ours))
 
     def subscribers(self, name: str, parts: ServiceParts, context: ServiceContext) -> list[Subscriber]:
         """Makes the subscribers of the consumers of the service `name`; none without a broker."""
-        if self.broker is None or name in self.elsewhere:
+        if self.broker is None:
             return []
         return [
             Subscriber(
@@ -49,7 +51,7 @@ class EventRouting:
                 context.clock,
             )
             for service, one in self.subscriptions
-            if service == name
+            if service == name and not is_called(name, one, self.elsewhere)
         ]
 
 

@@ -6,6 +6,7 @@
 | two services of one name, two methods at one path | require_sound |
 | an event whose contract lacks a key, a need, a retention or its subscribers | require_sound |
 | a subscription to what nobody publishes, or to an event that does not name the service | require_subscriptions |
+| a consumer that neither waits nor passes after a parked event | require_subscriptions |
 | a servicer without a method of its contract | require_servicer |
 | a channel to a service that cannot be there | Reachable |
 | a database without migrations | ServiceContext.database, and open_database for an empty folder |
@@ -15,6 +16,7 @@ it is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
 from urllib.parse import urlsplit
 
 from google.protobuf import descriptor_pool
@@ -22,7 +24,7 @@ from google.protobuf.descriptor import Descriptor
 
 from souk.descriptors.contract import Access, Contract, contract_of
 from souk.descriptors.event_contract import EventContract, event_of, events_of, topic_of
-from souk.events.sender import SubscriptionLike
+from souk.events.sender import AfterParked, SubscriptionLike
 from souk.gateway.app import OWN_PATHS
 from souk.gateway.http.routes import Template
 from souk.kernel.errors import ConfigurationError
@@ -63,6 +65,11 @@ def require_subscriptions(services: Sequence[Service], subscriptions: Iterable[t
     """
     published = {topic_of(service.contract.full_name): events_of(service.contract) for service in services}
     for name, subscription in subscriptions:
+        if subscription.after_parked not in get_args(AfterParked):
+            raise ConfigurationError(
+                f"the consumer {subscription.consumer!r} of {name!r} has after_parked={subscription.after_parked!r}: "
+                f'it must be "pass" or "wait"'
+            )
         for type_name in subscription.types:
             _require_subscribable(name, type_name, published.get(topic_of(type_name)))
 

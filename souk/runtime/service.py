@@ -15,6 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from souk.descriptors.asyncapi.document import Speaker
 from souk.events.consumer import Handler
+from souk.events.sender import AfterParked
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -30,10 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A consumer by name, and the full names of the types of events that it takes."""
+    """A consumer by name, and the full names of the types of events that it takes.
+
+    An event that it cannot handle is parked. Later events of the same key pass it; with `after_parked="wait"` they wait
+    until an operator has replayed or discarded it. Such a consumer is called with its events, one of a key at a time,
+    also in a system with a broker.
+    """
 
     consumer: str
     types: tuple[str, ...]
+    after_parked: AfterParked = "pass"
 
 
 @dataclass(frozen=True, slots=True)

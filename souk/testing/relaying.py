@@ -15,7 +15,7 @@ from souk.events.consumer import EventSinkServicer, Handler
 from souk.events.delivery import DeliverySettings
 from souk.events.envelope import unpack
 from souk.events.relay import Relay, RelaySettings
-from souk.events.sender import EventSender, Route
+from souk.events.sender import AfterParked, EventSender, Route
 from souk.faults import INERT, Faults
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import Clock, SystemClock
@@ -126,11 +126,12 @@ class World:
         faults: Faults = INERT,
         types: tuple[str, ...] = (NUMBER,),
         clock: Clock | None = None,
+        after_parked: AfterParked = "pass",
     ) -> Relay:
         """Makes a relay to these pairs (service, consumer); it does not run yet."""
         return Relay(
             self.database,
-            [(service, Route(service, consumer, types)) for service, consumer in consumers],
+            [(service, Route(service, consumer, types, after_parked)) for service, consumer in consumers],
             self.services.channel,
             owner,
             clock or SystemClock(),

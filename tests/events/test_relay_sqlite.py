@@ -6,10 +6,11 @@ from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.brokered_suite import BrokeredSuite
 from souk.testing.events_suite import EventsSuite
+from souk.testing.parked_keys_suite import ParkedKeysSuite
 from souk.testing.relays_suite import RelaysSuite
 
 
-class TestSqlite(EventsSuite, RelaysSuite, BrokeredSuite):
+class TestSqlite(EventsSuite, RelaysSuite, BrokeredSuite, ParkedKeysSuite):
     @pytest.fixture
     async def database(self, tmp_path):
         database = await SqliteDatabase.open(tmp_path / "events.db")

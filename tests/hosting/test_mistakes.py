@@ -1,8 +1,9 @@
 """What an author of a service gets wrong ends the start, in one line that says what to do."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.api import annotations_pb2
@@ -142,6 +143,10 @@ BY_CONTRACT = [
         (hears(PaymentRefunded.DESCRIPTOR.full_name),),
         "shop.payment.v1.PaymentRefunded, which does not name it: add 'greeting' to the subscribers",
     ),
+    (
+        (replace(hears(), subscriptions=(Subscription("hear", (), after_parked=cast(Any, "stop")),)),),
+        """'hear' of 'greeting' has after_parked='stop': it must be "pass" or "wait\"""",
+    ),
     ((Service("greeting", contract(event="loudness"), build),), "has the key 'loudness', which names no text field"),
     ((SILENT,), "shop.greeting.v1.GreetingService.Greet has no policy"),
     ((MISNAMED,), "'greeter' serves shop.greeting.v1.GreetingService, which calls itself 'greeting'"),
@@ -165,7 +170,7 @@ async def test_contracts_that_do_not_say_what_they_must(tmp_path: Path, services
     assert line in await refusal(tmp_path, *services)
 
 
-@pytest.mark.parametrize(("services", "line"), BY_CONTRACT[2:5], ids=["hears", "event", "silent"])
+@pytest.mark.parametrize(("services", "line"), BY_CONTRACT[2:6], ids=["hears", "waits", "event", "silent"])
 async def test_a_fleet_and_a_gateway_refuse_them_too(tmp_path: Path, services: Sequence[Service], line: str) -> None:
     settings, silent = read({}, {"data": tmp_path / "data", "port": 0}), app(*services)
     nobody: Any = None

@@ -148,6 +148,10 @@ def test_what_is_said_is_heard_besides_what_is_declared() -> None:
         ("order", Subscription("refunds", ("b.v1.Refunded", "b.v1.Lost"))),
         ("notification", Subscription("mails", ("a.v1.Placed",))),
     ]
+    waiting = replace(ORDER, subscriptions=(Subscription("refunds", ("b.v1.Refunded",), after_parked="wait"),))
+    assert subscriptions_of([waiting], {"order/refunds": ("b.v1.Lost",)}) == [
+        ("order", Subscription("refunds", ("b.v1.Refunded", "b.v1.Lost"), after_parked="wait")),
+    ]
 
 
 def test_demo_data_is_served_on_loopback_only() -> None:
