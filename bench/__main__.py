@@ -1,4 +1,4 @@
-"""`make bench`: measures Souk on this machine in seven to eight minutes, and prints one table.
+"""`make bench`: measures Souk on this machine in about fifteen minutes, and prints one table.
 
 Every figure is compared with its peer or its limit, measured in the same run: compare ratios, not
 figures of other machines. Data is on the disk of the checkout, in `var/`.
@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import breaker, calls, fleet, gateway, incidents, orders, starting
+from bench.events.measure import measure as measure_events
 from bench.figures import Section, as_json, progress, table
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("orders", "gateway", "start", "calls", "breaker", "fleet", "incidents")
+NAMES = ("orders", "gateway", "start", "calls", "breaker", "fleet", "incidents", "events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,13 @@ class Effort:
     calls: int = 4_000
     breaker_calls: int = 50_000
     buyers: int = 1_000
+    events: int = 9_000
 
 
-QUICK = Effort(seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000, buyers=200)
+QUICK = Effort(seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000, buyers=200, events=3_000)
 
 
-def _parts(folder: Path, effort: Effort) -> dict[str, Callable[[], list[Section]]]:
+def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], list[Section]]]:
     return {
         "orders": lambda: [
             orders.measure(folder, seconds=effort.seconds, rounds=effort.rounds, recorded=effort.recorded)
@@ -48,6 +50,9 @@ def _parts(folder: Path, effort: Effort) -> dict[str, Callable[[], list[Section]
         "fleet": lambda: [
             fleet.measure(folder, seconds=effort.seconds, rounds=effort.rounds, recorded=effort.recorded // 2)
         ],
+        "events": lambda: measure_events(
+            folder, seconds=effort.seconds / 2, rounds=effort.rounds, events=effort.events, only=broker
+        ),
         "incidents": lambda: [incidents.measure(folder, seconds=effort.seconds, buyers=effort.buyers)],
     }
 
@@ -56,6 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Souk on this machine.")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; figures are rough")
     parser.add_argument("--only", choices=NAMES, action="append", help="measures this part; may be given again")
+    parser.add_argument("--broker", default="", help="of the events, measures this broker alone, such as kafka")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure and its details there, too")
     return parser.parse_args()
 
@@ -66,7 +72,7 @@ def main() -> int:
     began = time.monotonic()
     (ROOT / "var").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "var") as folder:
-        parts = _parts(Path(folder), QUICK if arguments.quick else Effort())
+        parts = _parts(Path(folder), QUICK if arguments.quick else Effort(), arguments.broker)
         sections = [section for name in NAMES if name in (arguments.only or NAMES) for section in parts[name]()]
     progress(f"done in {time.monotonic() - began:.0f} s")
     print(table(sections))
