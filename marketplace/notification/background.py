@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from marketplace.notification.ports import Postman, SmsSender
+from marketplace.notification.ports import Postman, PushSender, SmsSender
 from marketplace.notification.use_cases.mail_event import OUTCOMES
 from souk.sdk import counter
 
@@ -23,9 +23,12 @@ class OutcomeCounts:
         self.collector.labels(outcome=outcome).inc()
 
 
-def tasks(postman: Postman, sms: SmsSender | None) -> Mapping[str, Callable[[], Awaitable[None]]]:
+def tasks(
+    postman: Postman, sms: SmsSender | None, push: PushSender | None
+) -> Mapping[str, Callable[[], Awaitable[None]]]:
     """Returns the background tasks by name."""
-    held = {"postman": postman.close} | ({} if sms is None else {"sms": sms.close})
+    senders = {"postman": postman, "sms": sms, "push": push}
+    held = {name: sender.close for name, sender in senders.items() if sender is not None}
     return {name: partial(_hold, close) for name, close in held.items()}
 
 

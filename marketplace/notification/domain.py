@@ -10,6 +10,7 @@ from typing import ClassVar
 from cachetools import LRUCache
 
 UNKNOWN_TEMPLATE = "UNKNOWN_TEMPLATE"
+PUSH_NOT_OFFERED = "PUSH_NOT_OFFERED"
 SHOP = "Souk"
 
 _PAGE = """\
@@ -68,6 +69,15 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class PushSubscription:
+    """Where a browser takes messages, and its keys in base64url, as it gives them (`PushSubscription.toJSON`)."""
+
+    endpoint: str = field(repr=False)
+    public_key: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """The email address, the name and the locale of a user, such as "fr-CA".
 
@@ -81,6 +91,7 @@ class Contact:
     unsubscribed: bool = False
     unsubscribe_token: str = field(default="", repr=False)
     phone: str = field(default="", repr=False)
+    browsers: tuple[PushSubscription, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +131,6 @@ class Sms:
     id: str
     to: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class PushSubscription:
-    """Where a browser takes messages, and its keys in base64url, as it gives them (`PushSubscription.toJSON`)."""
-
-    endpoint: str
-    public_key: str
-    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

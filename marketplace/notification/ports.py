@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from marketplace.notification.domain import Contact, Letter, Sms
+from marketplace.notification.domain import Contact, Letter, Push, Sms
 
 
 class DeliveryPostponed(ConnectionError):
@@ -18,10 +18,14 @@ class RecipientGone(Exception):
 
 
 class Contacts(Protocol):
-    """Finds the email addresses of buyers."""
+    """Finds how to reach buyers."""
 
-    async def find(self, user_id: str) -> Contact | None:
+    async def find(self, user_id: str, *, with_browsers: bool = False) -> Contact | None:
         """Returns a user's contact; None for a user who was erased. Raises when it cannot be read right now."""
+        ...
+
+    async def forget_browser(self, user_id: str, endpoint: str) -> None:
+        """Forgets a user's browser, which is gone. Raises when that cannot be done right now."""
         ...
 
 
@@ -30,6 +34,21 @@ class SmsSender(Protocol):
 
     async def send(self, sms: Sms) -> None:
         """Sends a text message, and returns once the provider has taken it.
+
+        Raises DeliveryRefused and RecipientGone; any other exception means that it must be sent again later.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        ...
+
+
+class PushSender(Protocol):
+    """Sends messages to browsers, at least once: a repeat replaces the message before."""
+
+    async def send(self, push: Push) -> None:
+        """Sends a message, and returns once the browser's push service has taken it.
 
         Raises DeliveryRefused and RecipientGone; any other exception means that it must be sent again later.
         """

@@ -1,5 +1,7 @@
 """The Notification service: its composition root. The service has no database."""
 
+from collections.abc import Callable
+
 from shop.notification.v1 import notification_pb2 as pb
 
 from marketplace.notification.adapters.eml_postman import EmlPostman
@@ -7,13 +9,15 @@ from marketplace.notification.adapters.smtp.connections import SmtpConnections
 from marketplace.notification.adapters.smtp.postman import SmtpPostman
 from marketplace.notification.adapters.twilio import TwilioSms
 from marketplace.notification.adapters.user_contacts import UserContacts
+from marketplace.notification.adapters.vapid import Vapid, read_key
+from marketplace.notification.adapters.web_push import SERVICES, WebPush
 from marketplace.notification.background import OutcomeCounts, tasks
 from marketplace.notification.consumers import SUBSCRIPTIONS, consumers
-from marketplace.notification.deps import Deps
+from marketplace.notification.deps import Deps, Pushing
 from marketplace.notification.domain import MailRate
 from marketplace.notification.ports import Postman
 from marketplace.notification.servicer import NotificationServicer
-from marketplace.notification.settings import SETTINGS, NotificationSettings, read_settings
+from marketplace.notification.settings import SETTINGS, NotificationSettings, PushSettings, read_settings
 from souk.sdk import Service, ServiceContext, ServiceParts
 
 __all__ = ["MAILBOX", "build", "service"]
@@ -29,6 +33,8 @@ async def build(context: ServiceContext, postman: Postman | None = None) -> Serv
     sms = None if settings.sms is None else TwilioSms(settings.sms, context.clock)
     mails = OutcomeCounts("souk_notification_mails", "Mails")
     texts = OutcomeCounts("souk_notification_texts", "Text messages")
+    pushes = OutcomeCounts("souk_notification_pushes", "Messages to browsers")
+    pushing = _pushing(context, settings.push, pushes.count)
     deps = Deps(
         contacts=UserContacts(context.channel("user")),
         postman=postman,
@@ -38,13 +44,14 @@ async def build(context: ServiceContext, postman: Postman | None = None) -> Serv
         public_url=settings.public_url,
         sms=sms,
         count_sms=texts.count,
+        pushing=pushing,
     )
     return ServiceParts(
-        servicer=NotificationServicer(),
+        servicer=NotificationServicer(pushing.public_key if pushing else ""),
         consumers=consumers(deps),
-        tasks=tasks(postman, sms),
+        tasks=tasks(postman, sms, pushing.sender if pushing else None),
         drain=postman.drain,
-        collectors=(mails.collector, texts.collector),
+        collectors=(mails.collector, texts.collector, pushes.collector),
     )
 
 
@@ -53,6 +60,14 @@ def _postman(context: ServiceContext, settings: NotificationSettings) -> Postman
         return EmlPostman(context.folder / MAILBOX, settings.sender)
     connections = SmtpConnections(settings.smtp, settings.sender.domain, context.clock)
     return SmtpPostman(connections, settings.sender, context.clock)
+
+
+def _pushing(context: ServiceContext, settings: PushSettings | None, count: Callable[[str], None]) -> Pushing | None:
+    if settings is None:
+        return None
+    vapid = Vapid(read_key(settings.key.encode()), settings.contact, context.clock)
+    sender = WebPush(vapid, context.clock, settings.services or SERVICES)
+    return Pushing(sender, vapid.public_key, count)
 
 
 service = Service(

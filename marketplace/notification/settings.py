@@ -43,6 +43,15 @@ SETTINGS = (
         "URL",
     ),
     Setting("sms_sender", "The number, or the name, that text messages come from.", "none", "number"),
+    Setting(
+        "push_key",
+        "The private key of messages to browsers (VAPID): P-256, as PEM, such as `openssl ecparam -name prime256v1 "
+        "-genkey -noout` makes; @FILE reads it from a file.",
+        "none: no messages to browsers",
+        "PEM",
+    ),
+    Setting("push_contact", "Where push services reach you.", "mailto: and the sender's address", "mailto: or https:"),
+    Setting("push_services", "The hosts of push services that are called.", "those of browsers", "host,*.host"),
     Setting("sender", "Who mails are from; bounces go there as well.", "Souk <orders@souk.invalid>", "name <address>"),
 )
 
@@ -76,11 +85,24 @@ class SmsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PushSettings:
+    """Messages to browsers: the private key as PEM, where push services reach the sender, and their hosts.
+
+    "*." in a host stands for one name before it. No hosts are those of browsers.
+    """
+
+    key: str = field(repr=False)
+    contact: str
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationSettings:
     """The settings of the service, read once.
 
-    `smtp` is None when mails go into the mailbox folder, and `sms` when no text messages are sent. `public_url` is the
-    gateway's, without a slash at its end, or empty. `rate` is the most mails to a reader a minute.
+    `smtp` is None when mails go into the mailbox folder, `sms` when no text messages are sent, and `push` when no
+    messages go to browsers. `public_url` is the gateway's, without a slash at its end, or empty. `rate` is the most
+    mails to a reader a minute.
     """
 
     smtp: SmtpSettings | None
@@ -88,6 +110,7 @@ class NotificationSettings:
     public_url: str
     rate: int
     sms: SmsSettings | None
+    push: PushSettings | None
 
 
 def read_settings(values: Mapping[str, str]) -> NotificationSettings:
@@ -99,7 +122,20 @@ def read_settings(values: Mapping[str, str]) -> NotificationSettings:
         public_url=_public_url(values.get("public_url", "")),
         rate=_rate(values),
         sms=_sms(values),
+        push=_push(values, sender),
     )
+
+
+def _push(values: Mapping[str, str], sender: Sender) -> PushSettings | None:
+    if not values.get("push_key"):
+        return None
+    contact = values.get("push_contact", f"mailto:{sender.address}")
+    if not re.fullmatch(rf"mailto:{Sender.ADDRESS}|https://[A-Za-z0-9.-]+(/\S*)?", contact):
+        raise ConfigurationError("notification: push_contact must read mailto:address@domain or https://host")
+    hosts = tuple(host.strip() for host in values.get("push_services", "").split(",") if host.strip())
+    if not all(re.fullmatch(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", host) for host in hosts):
+        raise ConfigurationError("notification: push_services must be hosts, as in push.example,*.push.example")
+    return PushSettings(_text("push_key", values["push_key"]), contact, hosts)
 
 
 def _sms(values: Mapping[str, str]) -> SmsSettings | None:
@@ -113,7 +149,7 @@ def _sms(values: Mapping[str, str]) -> SmsSettings | None:
         url, host, port = urlsplit(""), "", None
     if not host or not url.username or not url.password or url.path.strip("/") or url.query or url.fragment:
         raise ConfigurationError("notification: sms must read https://ACCOUNT:TOKEN@host")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_here(host)):
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise ConfigurationError("notification: sms must be https://, as others could read the token otherwise")
     if not re.fullmatch(r"\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11}", number):
         raise ConfigurationError("notification: sms_sender must be a number such as +15551234567, or up to 11 letters")
@@ -141,7 +177,7 @@ def _smtp(values: Mapping[str, str]) -> SmtpSettings | None:
     url = _url(values["smtp"])
     tls, host = _TLS[url.scheme][url.query], url.hostname or ""
     user, password = unquote(url.username or ""), unquote(url.password or "")
-    if user and not tls and not _is_here(host):
+    if user and not tls and not is_loopback(host):
         raise ConfigurationError(
             "notification: smtp has a password and no TLS, so others could read it: add ?starttls, or use smtps://"
         )
@@ -174,7 +210,8 @@ def _text(name: str, value: str) -> str:
         raise ConfigurationError(f"notification: {name} {error}") from None
 
 
-def _is_here(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tells whether a host is this machine, so that nobody can listen on the way to it."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -13,6 +13,7 @@ from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
+from marketplace.user.store.push_subscriptions import PushSubscriptionStore
 from marketplace.user.store.sessions import SessionStore
 from souk.sdk import Clock, Database
 
@@ -35,6 +36,7 @@ class Deps:
     database: Database
     accounts: AccountStore
     addresses: AddressStore
+    push_subscriptions: PushSubscriptionStore
     sessions: SessionStore
     attempts: AttemptStore
     keys: KeyStore

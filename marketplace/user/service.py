@@ -20,6 +20,7 @@ from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
+from marketplace.user.store.push_subscriptions import PushSubscriptionStore
 from marketplace.user.store.sealed_keys import SealedKeys
 from marketplace.user.store.sessions import SessionStore
 from souk.sdk import Service, ServiceContext, ServiceParts
@@ -36,6 +37,7 @@ def deps_of(
         database=context.database,
         accounts=AccountStore(context.outbox),
         addresses=AddressStore(),
+        push_subscriptions=PushSubscriptionStore(),
         sessions=SessionStore(context.clock),
         attempts=AttemptStore(context.clock),
         keys=KeyStore(SealedKeys(context.secret)),

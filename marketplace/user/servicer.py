@@ -11,7 +11,13 @@ from shop.user.v1.user_pb2_grpc import UserServiceServicer
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import DEFAULT_LOCALE, Profile, require
 from marketplace.user.domain.address import FIELDS, PostalAddress
-from marketplace.user.messages import address_message, token_message, user_message
+from marketplace.user.messages import (
+    address_message,
+    browser_message,
+    push_subscription_message,
+    token_message,
+    user_message,
+)
 from marketplace.user.use_cases.change_addresses import (
     CreateAddress,
     DeleteAddress,
@@ -26,6 +32,17 @@ from marketplace.user.use_cases.get_user import GetUser, get_user
 from marketplace.user.use_cases.list_signing_keys import list_signing_keys
 from marketplace.user.use_cases.log_in import LogIn, log_in
 from marketplace.user.use_cases.log_out import LogOut, log_out
+from marketplace.user.use_cases.push_subscriptions import (
+    EndSubscription,
+    ForgetSubscription,
+    ListSubscriptions,
+    Subscribe,
+    browsers_of,
+    end_subscription,
+    forget_subscription,
+    list_subscriptions,
+    subscribe,
+)
 from marketplace.user.use_cases.read_addresses import GetAddress, ListAddresses, get_address, list_addresses
 from marketplace.user.use_cases.refresh_token import RefreshToken, refresh_token
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
@@ -103,11 +120,34 @@ class UserServicer(UserServiceServicer):
         await delete_address(self._deps, DeleteAddress(_me(), request.id))
         return Empty()
 
+    async def ListPushSubscriptions(
+        self, request: pb.ListPushSubscriptionsRequest, context: Context
+    ) -> pb.ListPushSubscriptionsResponse:
+        page = page_of(request, (int, str), caller=_me())
+        shown, next_token = await list_subscriptions(self._deps, ListSubscriptions(_me(), page))
+        found = map(push_subscription_message, shown)
+        return pb.ListPushSubscriptionsResponse(push_subscriptions=found, next_page_token=next_token)
+
+    async def CreatePushSubscription(
+        self, request: pb.CreatePushSubscriptionRequest, context: Context
+    ) -> pb.PushSubscription:
+        command = Subscribe(_me(), request.endpoint, request.keys.p256dh, request.keys.auth)
+        return push_subscription_message(await subscribe(self._deps, command))
+
+    async def DeletePushSubscription(self, request: pb.DeletePushSubscriptionRequest, context: Context) -> Empty:
+        await end_subscription(self._deps, EndSubscription(_me(), request.id))
+        return Empty()
+
+    async def ForgetPushSubscription(self, request: pb.ForgetPushSubscriptionRequest, context: Context) -> Empty:
+        await forget_subscription(self._deps, ForgetSubscription(request.user_id, request.endpoint))
+        return Empty()
+
     async def GetRoles(self, request: pb.GetRolesRequest, context: Context) -> pb.Roles:
         return pb.Roles(roles=(await get_user(self._deps, GetUser(request.user_id))).roles)
 
     async def GetContact(self, request: pb.GetContactRequest, context: Context) -> pb.Contact:
         account = await get_user(self._deps, GetUser(request.user_id))
+        browsers = await browsers_of(self._deps, account.id) if request.with_browsers else ()
         return pb.Contact(
             email=account.email,
             name=account.name,
@@ -115,6 +155,7 @@ class UserServicer(UserServiceServicer):
             unsubscribed=account.unsubscribed,
             unsubscribe_token=self._deps.unsubscribe_tokens.token(account.id),
             phone=account.phone,
+            browsers=map(browser_message, browsers),
         )
 
 

@@ -10,6 +10,7 @@ from tests.market.api import Api, new_key
 from tests.market.shop import HOME, PASSWORD, Shop
 
 TOKEN, ME = "/api/v1/auth/token", "/api/v1/users/me"
+SUBSCRIPTIONS = "/api/v1/push-subscriptions"
 
 
 def test_registration_and_login(shop: Shop) -> None:
@@ -37,6 +38,22 @@ def test_registration_and_login(shop: Shop) -> None:
         assert "phone" not in api.ok("PATCH", ME, json={"phone": ""})
         taken = {"email": "demo@souk.test", "currentPassword": PASSWORD}
         api.problem(409, "EMAIL_TAKEN", "PATCH", ME, json=taken)
+
+
+def test_a_browser_is_subscribed_as_it_gives_itself(shop: Shop) -> None:
+    shop.anyone.problem(404, "PUSH_NOT_OFFERED", "GET", "/api/v1/push-key")
+    given = {
+        "endpoint": f"https://push.example/{new_key()}",
+        "expirationTime": None,
+        "keys": {"p256dh": "B" + "A" * 86, "auth": "A" * 22},
+    }
+    buyer = shop.stranger()
+    made = buyer.ok("POST", SUBSCRIPTIONS, 201, json=given)
+    assert made.keys() == {"id", "service", "createdAt"}
+    assert buyer.ok("GET", SUBSCRIPTIONS)["pushSubscriptions"] == [made]
+    buyer.invalid("endpoint", "POST", SUBSCRIPTIONS, json={**given, "endpoint": "http://x.example"})
+    assert buyer.delete(f"{SUBSCRIPTIONS}/{made['id']}").status_code == 204
+    assert buyer.ok("GET", SUBSCRIPTIONS)["pushSubscriptions"] == []
 
 
 def test_bad_credentials(shop: Shop) -> None:

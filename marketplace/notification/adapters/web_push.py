@@ -1,15 +1,16 @@
 """Sends messages to browsers over their push services (Web Push, RFC 8030)."""
 
 import hashlib
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cachetools import LRUCache
 
 from marketplace.notification.adapters.http_answers import retry_after
 from marketplace.notification.adapters.vapid import Vapid, base64url, from_base64url
-from marketplace.notification.adapters.web_push_encryption import ReaderKeys, encrypted
+from marketplace.notification.adapters.web_push_encryption import LONGEST, ReaderKeys, encrypted
 from marketplace.notification.domain import Push, PushSubscription
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
+from marketplace.notification.settings import is_loopback
 from souk.sdk import Clock, HttpClient, HttpResponse, NoAnswer, NotSent
 
 SERVICES = (
@@ -32,15 +33,13 @@ class WebPush:
     """Implements the port PushSender.
 
     A user names the push service, so only `services` are called, by https: otherwise anybody could make this process
-    call addresses of the inner network. A message that is sent again replaces the one before, if that has not been
-    delivered, as both have the same topic.
+    call addresses of the inner network. (By http as well if it is on this machine.) A subscription that can never be
+    sent to, as its service is not known or its keys are none, counts as gone. A message that is sent again replaces
+    the one before, if that has not been delivered, as both have the same topic.
     """
 
-    def __init__(
-        self, vapid: Vapid, clock: Clock, services: tuple[str, ...] = SERVICES, *, plain: bool = False
-    ) -> None:
+    def __init__(self, vapid: Vapid, clock: Clock, services: tuple[str, ...] = SERVICES) -> None:
         self._vapid, self._clock, self._services = vapid, clock, services
-        self._schemes = ("https", "http") if plain else ("https",)
         self._clients: LRUCache[str, HttpClient] = LRUCache(_KEPT)
         self._not_before: LRUCache[str, float] = LRUCache(_KEPT)
 
@@ -80,14 +79,17 @@ class WebPush:
     def _target(self, to: PushSubscription) -> tuple[str, str]:
         try:
             url = urlsplit(to.endpoint)
-            known = url.scheme in self._schemes and self._is_service(url.hostname or "") and "@" not in url.netloc
+            known = self._is_service(url) and "@" not in url.netloc
         except ValueError:
             known = False
         if not known:
-            raise DeliveryRefused("the subscription names no push service that is known")
+            raise RecipientGone("the subscription names no push service that is known")
         return f"{url.scheme}://{url.netloc}", f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
 
-    def _is_service(self, host: str) -> bool:
+    def _is_service(self, url: SplitResult) -> bool:
+        host = url.hostname or ""
+        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
+            return False
         return host in self._services or f"*.{host.partition('.')[2]}" in self._services
 
     def _judge(self, origin: str, answer: HttpResponse) -> None:
@@ -108,8 +110,10 @@ class WebPush:
 
 
 def _sealed(push: Push) -> bytes:
+    if len(push.content) > LONGEST:
+        raise DeliveryRefused("the message is too long")
     try:
         keys = ReaderKeys(from_base64url(push.to.public_key), from_base64url(push.to.secret))
         return encrypted(push.content, keys)
     except ValueError as error:
-        raise DeliveryRefused(f"the message cannot be encrypted: {error}") from None
+        raise RecipientGone(f"the keys of the browser are none: {error}") from None

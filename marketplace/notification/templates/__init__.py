@@ -1,5 +1,6 @@
 """The templates of mails: what a buyer is told about each event, and which buyer that is."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -23,7 +24,7 @@ class Template:
     """The type of an event's payload, and the function that makes the mail's content of it.
 
     A mail that is `essential`, because it is about the reader's money, is sent to those who unsubscribed as well. What
-    is not, is also told in a text message.
+    is not, is also told in a text message, and shown by browsers.
     """
 
     kind: type[Message]
@@ -67,6 +68,19 @@ def write(found: Draft, locale: str, name: str) -> Rendered:
 def write_sms(found: Draft, locale: str) -> str:
     """Writes the text message about an event: what the subject of its mail says."""
     return f"{SHOP}: {found.content(language_of(locale)).subject}"
+
+
+def write_push(found: Draft, locale: str, event_id: str) -> bytes:
+    """Writes the message that browsers show about an event, as JSON.
+
+    Its members are those of `showNotification` (Notifications API): `title`, and the options `body`, `lang`, `dir` and
+    `tag`. A message shown in place of another with its tag is the same one, repeated.
+    """
+    language = language_of(locale)
+    content = found.content(language)
+    direction = "rtl" if language.rtl else "ltr"
+    shown = {"title": content.subject, "body": content.opening, "lang": language.tag, "dir": direction, "tag": event_id}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _about_order(event: Any, language: Language) -> Content:
@@ -120,5 +134,5 @@ _ALL = (
 TEMPLATES: Mapping[str, Template] = {template.kind.DESCRIPTOR.full_name: template for template in _ALL}
 """The templates by the event's type; the service subscribes to these types."""
 
-SMS_TYPES = tuple(name for name, template in TEMPLATES.items() if not template.essential)
-"""The types of events that text messages are sent about."""
+SHORT_TYPES = tuple(name for name, template in TEMPLATES.items() if not template.essential)
+"""The types of events that text messages and messages to browsers are sent about."""

@@ -26,7 +26,7 @@ _TAKEN = "SELECT id FROM users WHERE email_key = $1 AND id <> $2"
 _SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1"
 _END_SESSIONS = "DELETE FROM refresh_families WHERE user_id = $1"
 _IS_OPEN = "SELECT id FROM refresh_families WHERE id = $1 AND user_id = $2"
-_PERSONAL = ("addresses", "refresh_families", "login_failures", "known_addresses")
+_PERSONAL = ("addresses", "refresh_families", "login_failures", "known_addresses", "push_subscriptions")
 """Tables whose rows are deleted with their user."""
 
 

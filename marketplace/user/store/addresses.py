@@ -1,9 +1,9 @@
 """Addresses in SQL; every statement is restricted to one user."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from marketplace.user.domain.address import FIELDS, MOST_ADDRESSES, Address, PostalAddress, too_many_addresses
+from marketplace.user.store.cursor import Cursor
 from souk.sdk import Row, Transaction, Value
 
 _COLUMNS = ", ".join(("id", "user_id", *FIELDS, "created_at"))
@@ -17,14 +17,6 @@ _CHANGE = f"""
     WHERE user_id = $1 AND id = $2"""
 _COUNT = "SELECT COUNT(*) AS n FROM addresses WHERE user_id = $1"
 _REMOVE = "DELETE FROM addresses WHERE user_id = $1 AND id = $2"
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The position at which a page of addresses ended."""
-
-    created_at: int
-    address_id: str
 
 
 class AddressStore:
@@ -50,7 +42,7 @@ class AddressStore:
     async def list(self, tx: Transaction, user_id: str, after: Cursor | None, limit: int) -> Sequence[Address]:
         """Returns at most `limit` of the user's addresses, the oldest first, starting right after `after`."""
         after = after or Cursor(-1, "")
-        return [_address(row) for row in await tx.fetch(_LIST, user_id, after.created_at, after.address_id, limit)]
+        return [_address(row) for row in await tx.fetch(_LIST, user_id, after.created_at, after.row_id, limit)]
 
     async def lock(self, tx: Transaction, user_id: str, address_id: str) -> Address | None:
         """Locks one of the user's addresses and returns it, if there is one of that id."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import is_id
 from marketplace.user.domain.address import Address, unknown_address
-from marketplace.user.store.addresses import Cursor
+from marketplace.user.store.cursor import Cursor
 from souk.sdk import PageAsked
 
 
@@ -38,13 +38,6 @@ async def get_address(deps: Deps, query: GetAddress) -> Address:
 
 async def list_addresses(deps: Deps, query: ListAddresses) -> tuple[Sequence[Address], str | None]:
     """Returns a page of addresses, the oldest first, and the token of the next page."""
-    after, limit = _cursor(query.page), query.page.size + 1
+    after, limit = Cursor.of(query.page), query.page.size + 1
     found = await deps.database.read(lambda tx: deps.addresses.list(tx, query.user_id, after, limit))
     return query.page.cut(found, lambda address: (address.created_at, address.id))
-
-
-def _cursor(page: PageAsked) -> Cursor | None:
-    if page.after is None:
-        return None
-    created_at, address_id = page.after
-    return Cursor(int(created_at), str(address_id))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from shop.order.v1 import order_pb2 as order
 from shop.user.v1 import user_pb2 as user
 from shop.user.v1.user_pb2_grpc import UserServiceServicer
@@ -27,6 +28,8 @@ class FakeUser(UserServiceServicer):
         self.contacts = {"U-1": user.Contact(email="mina@example.com", name="Mina <b>M.</b>")}
         self.error: Exception | None = None
         self.callers: list[Caller] = []
+        self.forgotten: list[tuple[str, str]] = []
+        self.cannot_forget: Exception | None = None
 
     async def GetContact(self, request: user.GetContactRequest, context: Any) -> user.Contact:
         self.callers.append(current().caller)
@@ -34,7 +37,17 @@ class FakeUser(UserServiceServicer):
             raise self.error
         if request.user_id not in self.contacts:
             raise DomainError("USER_NOT_FOUND", "the user does not exist")
-        return self.contacts[request.user_id]
+        contact = user.Contact()
+        contact.CopyFrom(self.contacts[request.user_id])
+        if not request.with_browsers:
+            contact.ClearField("browsers")
+        return contact
+
+    async def ForgetPushSubscription(self, request: user.ForgetPushSubscriptionRequest, context: Any) -> Empty:
+        if self.cannot_forget is not None:
+            raise self.cannot_forget
+        self.forgotten.append((request.user_id, request.endpoint))
+        return Empty()
 
 
 @pytest.fixture

@@ -155,8 +155,12 @@ class PushService(Provider):
         super().__init__()
         self.application_key, self.now = application_key, now
         self.refused = ""
+        self.faults: dict[str, tuple[int, dict[str, str], Any]] = {}
+        """Answers by the path that they are given to."""
 
     def answer(self, asked: Asked) -> tuple[int, dict[str, str], Any]:
+        if asked.path in self.faults:
+            return self.faults[asked.path]
         self.refused = self._fault(asked)
         if self.refused:
             return 403 if "vapid" in self.refused else 400, {}, {"reason": self.refused}

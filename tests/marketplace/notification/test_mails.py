@@ -91,7 +91,7 @@ def payloads(placed: order.Order) -> list[Message]:
 async def test_every_subscription_has_a_template_that_works(
     parts: ServiceParts, tmp_path: Path, placed: order.Order
 ) -> None:
-    assert [one.consumer for one in service.subscriptions] == ["mails", "texts"]
+    assert [one.consumer for one in service.subscriptions] == ["mails", "texts", "pushes"]
     heard = set(service.subscriptions[0].types)
     assert heard == set(TEMPLATES) == {payload.DESCRIPTOR.full_name for payload in payloads(placed)}
     for number, payload in enumerate(payloads(placed)):

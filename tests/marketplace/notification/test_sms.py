@@ -154,7 +154,7 @@ async def test_a_buyer_with_a_number_gets_a_text_message(
         provider.reply = failure(500, 0, "")
         with pytest.raises(DeliveryPostponed):
             await shipped("U-4")
-        _, texts = parts.collectors
+        _, texts, _ = parts.collectors
         found = {s.labels["outcome"]: s.value for m in texts.collect() for s in m.samples if s.name.endswith("_total")}
         assert found == {"sent": 1, "suppressed": 2, "refused": 1, "postponed": 1}
         with pytest.raises(PoisonedEvent):

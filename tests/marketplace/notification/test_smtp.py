@@ -366,7 +366,7 @@ async def test_the_service_sends_to_the_server_of_the_setting(
     assert mail["From"] == "The Shop <shop@example.com>"
     assert mail["Message-ID"] == "<EVT-1@example.com>"
     assert mailbox(tmp_path) == {}
-    counts, _ = parts.collectors
+    counts, *_ = parts.collectors
     found = {s.labels["outcome"]: s.value for m in counts.collect() for s in m.samples if s.name.endswith("_total")}
     assert found == {"sent": 1, "suppressed": 1, "refused": 1, "postponed": 1}
 

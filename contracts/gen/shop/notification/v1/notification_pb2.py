@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'shop/notification/v1/notification.proto\x12\x14shop.notification.v1\x1a\x17soukapi/v1/policy.proto\"Y\n\x14RenderMessageRequest\x12\x12\n\nevent_type\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06locale\x18\x04 \x01(\t\"6\n\x07Message\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t2\xb2\x02\n\x13NotificationService\x12~\n\rRenderMessage\x12*.shop.notification.v1.RenderMessageRequest\x1a\x1d.shop.notification.v1.Message\"\"\x90\x02\x01\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x02\x62\x10UNKNOWN_TEMPLATEz\x01*\x1a\x9a\x01\xaa\xd4\x18\x95\x01\n\x0cnotification\x12\x84\x01\n\x10UNKNOWN_TEMPLATE\x10\x05\x18\x94\x03 \x01:-No message is written for this type of event.B:Check the type; it is the full name of an event\'s message.b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'shop/notification/v1/notification.proto\x12\x14shop.notification.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17soukapi/v1/policy.proto\"\x13\n\x11GetPushKeyRequest\"\x1d\n\x07PushKey\x12\x12\n\npublic_key\x18\x01 \x01(\t\"Y\n\x14RenderMessageRequest\x12\x12\n\nevent_type\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06locale\x18\x04 \x01(\t\"6\n\x07Message\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t2\xc5\x04\n\x13NotificationService\x12\x8f\x01\n\nGetPushKey\x12\'.shop.notification.v1.GetPushKeyRequest\x1a\x1d.shop.notification.v1.PushKey\"9\x90\x02\x01\xaa\xd4\x18\x1a\x08\x02(\x01\x32\x02\x08\x02\x62\x10PUSH_NOT_OFFERED\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/push-key\x12~\n\rRenderMessage\x12*.shop.notification.v1.RenderMessageRequest\x1a\x1d.shop.notification.v1.Message\"\"\x90\x02\x01\xaa\xd4\x18\x1b\x08\x01\x32\x02\x08\x02\x62\x10UNKNOWN_TEMPLATEz\x01*\x1a\x9b\x02\xaa\xd4\x18\x96\x02\n\x0cnotification\x12\x84\x01\n\x10UNKNOWN_TEMPLATE\x10\x05\x18\x94\x03 \x01:-No message is written for this type of event.B:Check the type; it is the full name of an event\'s message.\x12\x7f\n\x10PUSH_NOT_OFFERED\x10\x05\x18\x94\x03 \x01:(This shop sends no messages to browsers.B:Do not ask the reader for the permission to show messages.b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +34,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shop.notification.v1.notifi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTIFICATIONSERVICE']._loaded_options = None
-  _globals['_NOTIFICATIONSERVICE']._serialized_options = b'\252\324\030\225\001\n\014notification\022\204\001\n\020UNKNOWN_TEMPLATE\020\005\030\224\003 \001:-No message is written for this type of event.B:Check the type; it is the full name of an event\'s message.'
+  _globals['_NOTIFICATIONSERVICE']._serialized_options = b'\252\324\030\226\002\n\014notification\022\204\001\n\020UNKNOWN_TEMPLATE\020\005\030\224\003 \001:-No message is written for this type of event.B:Check the type; it is the full name of an event\'s message.\022\177\n\020PUSH_NOT_OFFERED\020\005\030\224\003 \001:(This shop sends no messages to browsers.B:Do not ask the reader for the permission to show messages.'
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['GetPushKey']._loaded_options = None
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['GetPushKey']._serialized_options = b'\220\002\001\252\324\030\032\010\002(\0012\002\010\002b\020PUSH_NOT_OFFERED\202\323\344\223\002\022\022\020/api/v1/push-key'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['RenderMessage']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['RenderMessage']._serialized_options = b'\220\002\001\252\324\030\033\010\0012\002\010\002b\020UNKNOWN_TEMPLATEz\001*'
-  _globals['_RENDERMESSAGEREQUEST']._serialized_start=90
-  _globals['_RENDERMESSAGEREQUEST']._serialized_end=179
-  _globals['_MESSAGE']._serialized_start=181
-  _globals['_MESSAGE']._serialized_end=235
-  _globals['_NOTIFICATIONSERVICE']._serialized_start=238
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=544
+  _globals['_GETPUSHKEYREQUEST']._serialized_start=120
+  _globals['_GETPUSHKEYREQUEST']._serialized_end=139
+  _globals['_PUSHKEY']._serialized_start=141
+  _globals['_PUSHKEY']._serialized_end=170
+  _globals['_RENDERMESSAGEREQUEST']._serialized_start=172
+  _globals['_RENDERMESSAGEREQUEST']._serialized_end=261
+  _globals['_MESSAGE']._serialized_start=263
+  _globals['_MESSAGE']._serialized_end=317
+  _globals['_NOTIFICATIONSERVICE']._serialized_start=320
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=901
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,11 @@ class NotificationServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetPushKey = channel.unary_unary(
+                '/shop.notification.v1.NotificationService/GetPushKey',
+                request_serializer=shop_dot_notification_dot_v1_dot_notification__pb2.GetPushKeyRequest.SerializeToString,
+                response_deserializer=shop_dot_notification_dot_v1_dot_notification__pb2.PushKey.FromString,
+                _registered_method=True)
         self.RenderMessage = channel.unary_unary(
                 '/shop.notification.v1.NotificationService/RenderMessage',
                 request_serializer=shop_dot_notification_dot_v1_dot_notification__pb2.RenderMessageRequest.SerializeToString,
@@ -46,6 +51,13 @@ class NotificationServiceServicer:
     """Renders and sends messages. Events reach it through soukapi.v1.EventSink.
     """
 
+    def GetPushKey(self, request, context):
+        """The key that a browser subscribes with (`applicationServerKey`); only who has its other half can send to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RenderMessage(self, request, context):
         """Renders a message without sending it.
         """
@@ -56,6 +68,11 @@ class NotificationServiceServicer:
 
 def add_NotificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetPushKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPushKey,
+                    request_deserializer=shop_dot_notification_dot_v1_dot_notification__pb2.GetPushKeyRequest.FromString,
+                    response_serializer=shop_dot_notification_dot_v1_dot_notification__pb2.PushKey.SerializeToString,
+            ),
             'RenderMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.RenderMessage,
                     request_deserializer=shop_dot_notification_dot_v1_dot_notification__pb2.RenderMessageRequest.FromString,
@@ -72,6 +89,33 @@ def add_NotificationServiceServicer_to_server(servicer, server):
 class NotificationService:
     """Renders and sends messages. Events reach it through soukapi.v1.EventSink.
     """
+
+    @staticmethod
+    def GetPushKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.notification.v1.NotificationService/GetPushKey',
+            shop_dot_notification_dot_v1_dot_notification__pb2.GetPushKeyRequest.SerializeToString,
+            shop_dot_notification_dot_v1_dot_notification__pb2.PushKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def RenderMessage(request,

@@ -33,6 +33,8 @@ class NotificationServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NotificationServiceAsyncStub: ...
+    GetPushKey: _grpc.UnaryUnaryMultiCallable[_notification_pb2.GetPushKeyRequest, _notification_pb2.PushKey]
+    """The key that a browser subscribes with (`applicationServerKey`); only who has its other half can send to it."""
     RenderMessage: _grpc.UnaryUnaryMultiCallable[_notification_pb2.RenderMessageRequest, _notification_pb2.Message]
     """Renders a message without sending it."""
 
@@ -41,11 +43,21 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """Renders and sends messages. Events reach it through soukapi.v1.EventSink."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    GetPushKey: _aio.UnaryUnaryMultiCallable[_notification_pb2.GetPushKeyRequest, _notification_pb2.PushKey]  # type: ignore[assignment]
+    """The key that a browser subscribes with (`applicationServerKey`); only who has its other half can send to it."""
     RenderMessage: _aio.UnaryUnaryMultiCallable[_notification_pb2.RenderMessageRequest, _notification_pb2.Message]  # type: ignore[assignment]
     """Renders a message without sending it."""
 
 class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Renders and sends messages. Events reach it through soukapi.v1.EventSink."""
+
+    @_abc_1.abstractmethod
+    def GetPushKey(
+        self,
+        request: _notification_pb2.GetPushKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_pb2.PushKey, _abc.Awaitable[_notification_pb2.PushKey]]:
+        """The key that a browser subscribes with (`applicationServerKey`); only who has its other half can send to it."""
 
     @_abc_1.abstractmethod
     def RenderMessage(

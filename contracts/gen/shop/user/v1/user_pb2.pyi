@@ -776,6 +776,209 @@ class DeleteAddressRequest(_message.Message):
 Global___DeleteAddressRequest: _TypeAlias = DeleteAddressRequest  # noqa: Y015
 
 @_typing.final
+class PushSubscription(_message.Message):
+    """A browser that shows messages to its user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier of the subscription."""
+    service: _builtins.str
+    """Host of the browser's push service, such as "updates.push.services.mozilla.com"."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When the browser was subscribed."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        service: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "id", b"id", "service", b"service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushSubscription: _TypeAlias = PushSubscription  # noqa: Y015
+
+@_typing.final
+class PushKeys(_message.Message):
+    """Keys of a browser, as it gives them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    P256DH_FIELD_NUMBER: _builtins.int
+    AUTH_FIELD_NUMBER: _builtins.int
+    p256dh: _builtins.str
+    """Its public key: a point of the curve P-256, uncompressed, in base64url."""
+    auth: _builtins.str
+    """Its authentication secret, in base64url."""
+    def __init__(
+        self,
+        *,
+        p256dh: _builtins.str = ...,
+        auth: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "p256dh", b"p256dh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushKeys: _TypeAlias = PushKeys  # noqa: Y015
+
+@_typing.final
+class ListPushSubscriptionsRequest(_message.Message):
+    """Whose browsers: the caller's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many to answer with at most, 1 to 100; 20 unless it is given."""
+    page_token: _builtins.str
+    """The `nextPageToken` of the page before; not given for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "_page_token", b"_page_token", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "_page_token", b"_page_token", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    _WhichOneofReturnType__page_token: _TypeAlias = _typing.Literal["page_token"]  # noqa: Y015
+    _WhichOneofArgType__page_token: _TypeAlias = _typing.Literal["_page_token", b"_page_token"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_token) -> _WhichOneofReturnType__page_token | None: ...
+
+Global___ListPushSubscriptionsRequest: _TypeAlias = ListPushSubscriptionsRequest  # noqa: Y015
+
+@_typing.final
+class ListPushSubscriptionsResponse(_message.Message):
+    """A page of browsers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUSH_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Given when there are more: the `pageToken` of the next page."""
+    @_builtins.property
+    def push_subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PushSubscription]:
+        """Browsers of the caller, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        push_subscriptions: _abc.Iterable[Global___PushSubscription] | None = ...,
+        next_page_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token", "push_subscriptions", b"push_subscriptions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_page_token: _TypeAlias = _typing.Literal["next_page_token"]  # noqa: Y015
+    _WhichOneofArgType__next_page_token: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
+
+Global___ListPushSubscriptionsResponse: _TypeAlias = ListPushSubscriptionsResponse  # noqa: Y015
+
+@_typing.final
+class CreatePushSubscriptionRequest(_message.Message):
+    """A browser to show messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    EXPIRATION_TIME_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """Address at the browser's push service, with https."""
+    expiration_time: _builtins.int
+    """When the browser ends it, in milliseconds since 1970. It is not looked at: the push service tells of the end."""
+    @_builtins.property
+    def keys(self) -> Global___PushKeys:
+        """The browser's keys."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+        expiration_time: _builtins.int | None = ...,
+        keys: Global___PushKeys | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expiration_time", b"_expiration_time", "expiration_time", b"expiration_time", "keys", b"keys"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expiration_time", b"_expiration_time", "endpoint", b"endpoint", "expiration_time", b"expiration_time", "keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expiration_time: _TypeAlias = _typing.Literal["expiration_time"]  # noqa: Y015
+    _WhichOneofArgType__expiration_time: _TypeAlias = _typing.Literal["_expiration_time", b"_expiration_time"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expiration_time) -> _WhichOneofReturnType__expiration_time | None: ...
+
+Global___CreatePushSubscriptionRequest: _TypeAlias = CreatePushSubscriptionRequest  # noqa: Y015
+
+@_typing.final
+class DeletePushSubscriptionRequest(_message.Message):
+    """Which browser to end messages to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifier of the subscription."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePushSubscriptionRequest: _TypeAlias = DeletePushSubscriptionRequest  # noqa: Y015
+
+@_typing.final
+class ForgetPushSubscriptionRequest(_message.Message):
+    """Which browser is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of its user's account."""
+    endpoint: _builtins.str
+    """Its address at the push service."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetPushSubscriptionRequest: _TypeAlias = ForgetPushSubscriptionRequest  # noqa: Y015
+
+@_typing.final
 class GetRolesRequest(_message.Message):
     """Whose roles to read."""
 
@@ -828,16 +1031,20 @@ class GetContactRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
+    WITH_BROWSERS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Identifier of the account."""
+    with_browsers: _builtins.bool
+    """Whether the answer has the account's browsers."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
+        with_browsers: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id", "with_browsers", b"with_browsers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -855,6 +1062,7 @@ class Contact(_message.Message):
     UNSUBSCRIBED_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBE_TOKEN_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
+    BROWSERS_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Where mail goes."""
     name: _builtins.str
@@ -867,6 +1075,10 @@ class Contact(_message.Message):
     """The token by which a link in a mail unsubscribes the reader."""
     phone: _builtins.str
     """Mobile number for text messages (E.164), or empty."""
+    @_builtins.property
+    def browsers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Browser]:
+        """The browsers that show messages to the reader, if they were asked for."""
+
     def __init__(
         self,
         *,
@@ -876,14 +1088,43 @@ class Contact(_message.Message):
         unsubscribed: _builtins.bool = ...,
         unsubscribe_token: _builtins.str = ...,
         phone: _builtins.str = ...,
+        browsers: _abc.Iterable[Global___Browser] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "phone", b"phone", "unsubscribe_token", b"unsubscribe_token", "unsubscribed", b"unsubscribed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browsers", b"browsers", "email", b"email", "locale", b"locale", "name", b"name", "phone", b"phone", "unsubscribe_token", b"unsubscribe_token", "unsubscribed", b"unsubscribed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Contact: _TypeAlias = Contact  # noqa: Y015
+
+@_typing.final
+class Browser(_message.Message):
+    """Where a browser takes messages (RFC 8030), and the keys that encrypt them (RFC 8291)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """Address at the browser's push service."""
+    @_builtins.property
+    def keys(self) -> Global___PushKeys:
+        """The keys that it gave."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+        keys: Global___PushKeys | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Browser: _TypeAlias = Browser  # noqa: Y015
 
 @_typing.final
 class UserDeleted(_message.Message):

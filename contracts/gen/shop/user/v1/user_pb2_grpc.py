@@ -106,6 +106,21 @@ class UserServiceStub:
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.DeleteAddressRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.ListPushSubscriptions = channel.unary_unary(
+                '/shop.user.v1.UserService/ListPushSubscriptions',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.ListPushSubscriptionsRequest.SerializeToString,
+                response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ListPushSubscriptionsResponse.FromString,
+                _registered_method=True)
+        self.CreatePushSubscription = channel.unary_unary(
+                '/shop.user.v1.UserService/CreatePushSubscription',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.CreatePushSubscriptionRequest.SerializeToString,
+                response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.PushSubscription.FromString,
+                _registered_method=True)
+        self.DeletePushSubscription = channel.unary_unary(
+                '/shop.user.v1.UserService/DeletePushSubscription',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.DeletePushSubscriptionRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.GetRoles = channel.unary_unary(
                 '/shop.user.v1.UserService/GetRoles',
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.GetRolesRequest.SerializeToString,
@@ -115,6 +130,11 @@ class UserServiceStub:
                 '/shop.user.v1.UserService/GetContact',
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.GetContactRequest.SerializeToString,
                 response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.Contact.FromString,
+                _registered_method=True)
+        self.ForgetPushSubscription = channel.unary_unary(
+                '/shop.user.v1.UserService/ForgetPushSubscription',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.ForgetPushSubscriptionRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
 
 
@@ -223,6 +243,29 @@ class UserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPushSubscriptions(self, request, context):
+        """Lists the browsers that get messages to the caller (Web Push).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePushSubscription(self, request, context):
+        """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
+        key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+        An account has 10 browsers: the eleventh takes the place of the oldest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePushSubscription(self, request, context):
+        """Ends messages to one of the caller's browsers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRoles(self, request, context):
         """The roles that an account has now, for calls that must not wait for a token to expire.
         """
@@ -232,6 +275,13 @@ class UserServiceServicer:
 
     def GetContact(self, request, context):
         """How to reach a buyer; never kept by the caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetPushSubscription(self, request, context):
+        """Forgets a browser whose push service says that it is gone. Does nothing if it is not known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -310,6 +360,21 @@ def add_UserServiceServicer_to_server(servicer, server):
                     request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.DeleteAddressRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
+            'ListPushSubscriptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPushSubscriptions,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ListPushSubscriptionsRequest.FromString,
+                    response_serializer=shop_dot_user_dot_v1_dot_user__pb2.ListPushSubscriptionsResponse.SerializeToString,
+            ),
+            'CreatePushSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePushSubscription,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.CreatePushSubscriptionRequest.FromString,
+                    response_serializer=shop_dot_user_dot_v1_dot_user__pb2.PushSubscription.SerializeToString,
+            ),
+            'DeletePushSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePushSubscription,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.DeletePushSubscriptionRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
             'GetRoles': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRoles,
                     request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.GetRolesRequest.FromString,
@@ -319,6 +384,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.GetContact,
                     request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.GetContactRequest.FromString,
                     response_serializer=shop_dot_user_dot_v1_dot_user__pb2.Contact.SerializeToString,
+            ),
+            'ForgetPushSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetPushSubscription,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ForgetPushSubscriptionRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -711,6 +781,87 @@ class UserService:
             _registered_method=True)
 
     @staticmethod
+    def ListPushSubscriptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/ListPushSubscriptions',
+            shop_dot_user_dot_v1_dot_user__pb2.ListPushSubscriptionsRequest.SerializeToString,
+            shop_dot_user_dot_v1_dot_user__pb2.ListPushSubscriptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePushSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/CreatePushSubscription',
+            shop_dot_user_dot_v1_dot_user__pb2.CreatePushSubscriptionRequest.SerializeToString,
+            shop_dot_user_dot_v1_dot_user__pb2.PushSubscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePushSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/DeletePushSubscription',
+            shop_dot_user_dot_v1_dot_user__pb2.DeletePushSubscriptionRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetRoles(request,
             target,
             options=(),
@@ -754,6 +905,33 @@ class UserService:
             '/shop.user.v1.UserService/GetContact',
             shop_dot_user_dot_v1_dot_user__pb2.GetContactRequest.SerializeToString,
             shop_dot_user_dot_v1_dot_user__pb2.Contact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetPushSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/ForgetPushSubscription',
+            shop_dot_user_dot_v1_dot_user__pb2.ForgetPushSubscriptionRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

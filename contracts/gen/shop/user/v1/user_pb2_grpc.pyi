@@ -68,10 +68,21 @@ class UserServiceStub:
     """Changes the fields that are given."""
     DeleteAddress: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeleteAddressRequest, _empty_pb2.Empty]
     """Forgets an address."""
+    ListPushSubscriptions: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListPushSubscriptionsRequest, _user_pb2.ListPushSubscriptionsResponse]
+    """Lists the browsers that get messages to the caller (Web Push)."""
+    CreatePushSubscription: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreatePushSubscriptionRequest, _user_pb2.PushSubscription]
+    """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
+    key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+    An account has 10 browsers: the eleventh takes the place of the oldest.
+    """
+    DeletePushSubscription: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeletePushSubscriptionRequest, _empty_pb2.Empty]
+    """Ends messages to one of the caller's browsers."""
     GetRoles: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetRolesRequest, _user_pb2.Roles]
     """The roles that an account has now, for calls that must not wait for a token to expire."""
     GetContact: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetContactRequest, _user_pb2.Contact]
     """How to reach a buyer; never kept by the caller."""
+    ForgetPushSubscription: _grpc.UnaryUnaryMultiCallable[_user_pb2.ForgetPushSubscriptionRequest, _empty_pb2.Empty]
+    """Forgets a browser whose push service says that it is gone. Does nothing if it is not known."""
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -112,10 +123,21 @@ class UserServiceAsyncStub(UserServiceStub):
     """Changes the fields that are given."""
     DeleteAddress: _aio.UnaryUnaryMultiCallable[_user_pb2.DeleteAddressRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Forgets an address."""
+    ListPushSubscriptions: _aio.UnaryUnaryMultiCallable[_user_pb2.ListPushSubscriptionsRequest, _user_pb2.ListPushSubscriptionsResponse]  # type: ignore[assignment]
+    """Lists the browsers that get messages to the caller (Web Push)."""
+    CreatePushSubscription: _aio.UnaryUnaryMultiCallable[_user_pb2.CreatePushSubscriptionRequest, _user_pb2.PushSubscription]  # type: ignore[assignment]
+    """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
+    key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+    An account has 10 browsers: the eleventh takes the place of the oldest.
+    """
+    DeletePushSubscription: _aio.UnaryUnaryMultiCallable[_user_pb2.DeletePushSubscriptionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Ends messages to one of the caller's browsers."""
     GetRoles: _aio.UnaryUnaryMultiCallable[_user_pb2.GetRolesRequest, _user_pb2.Roles]  # type: ignore[assignment]
     """The roles that an account has now, for calls that must not wait for a token to expire."""
     GetContact: _aio.UnaryUnaryMultiCallable[_user_pb2.GetContactRequest, _user_pb2.Contact]  # type: ignore[assignment]
     """How to reach a buyer; never kept by the caller."""
+    ForgetPushSubscription: _aio.UnaryUnaryMultiCallable[_user_pb2.ForgetPushSubscriptionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Forgets a browser whose push service says that it is gone. Does nothing if it is not known."""
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who the buyers are, and how they prove it."""
@@ -239,6 +261,33 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Forgets an address."""
 
     @_abc_1.abstractmethod
+    def ListPushSubscriptions(
+        self,
+        request: _user_pb2.ListPushSubscriptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ListPushSubscriptionsResponse, _abc.Awaitable[_user_pb2.ListPushSubscriptionsResponse]]:
+        """Lists the browsers that get messages to the caller (Web Push)."""
+
+    @_abc_1.abstractmethod
+    def CreatePushSubscription(
+        self,
+        request: _user_pb2.CreatePushSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.PushSubscription, _abc.Awaitable[_user_pb2.PushSubscription]]:
+        """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
+        key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+        An account has 10 browsers: the eleventh takes the place of the oldest.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePushSubscription(
+        self,
+        request: _user_pb2.DeletePushSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Ends messages to one of the caller's browsers."""
+
+    @_abc_1.abstractmethod
     def GetRoles(
         self,
         request: _user_pb2.GetRolesRequest,
@@ -253,5 +302,13 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.Contact, _abc.Awaitable[_user_pb2.Contact]]:
         """How to reach a buyer; never kept by the caller."""
+
+    @_abc_1.abstractmethod
+    def ForgetPushSubscription(
+        self,
+        request: _user_pb2.ForgetPushSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Forgets a browser whose push service says that it is gone. Does nothing if it is not known."""
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
