@@ -44,7 +44,6 @@ def test_a_browser_is_subscribed_as_it_gives_itself(shop: Shop) -> None:
     shop.anyone.problem(404, "PUSH_NOT_OFFERED", "GET", "/api/v1/push-key")
     given = {
         "endpoint": f"https://push.example/{new_key()}",
-        "expirationTime": None,
         "keys": {"p256dh": "B" + "A" * 86, "auth": "A" * 22},
     }
     buyer = shop.stranger()

@@ -903,12 +903,9 @@ class CreatePushSubscriptionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENDPOINT_FIELD_NUMBER: _builtins.int
-    EXPIRATION_TIME_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     endpoint: _builtins.str
     """Address at the browser's push service, with https."""
-    expiration_time: _builtins.int
-    """When the browser ends it, in milliseconds since 1970. It is not looked at: the push service tells of the end."""
     @_builtins.property
     def keys(self) -> Global___PushKeys:
         """The browser's keys."""
@@ -917,16 +914,13 @@ class CreatePushSubscriptionRequest(_message.Message):
         self,
         *,
         endpoint: _builtins.str = ...,
-        expiration_time: _builtins.int | None = ...,
         keys: Global___PushKeys | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expiration_time", b"_expiration_time", "expiration_time", b"expiration_time", "keys", b"keys"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expiration_time", b"_expiration_time", "endpoint", b"endpoint", "expiration_time", b"expiration_time", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "keys", b"keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__expiration_time: _TypeAlias = _typing.Literal["expiration_time"]  # noqa: Y015
-    _WhichOneofArgType__expiration_time: _TypeAlias = _typing.Literal["_expiration_time", b"_expiration_time"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__expiration_time) -> _WhichOneofReturnType__expiration_time | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreatePushSubscriptionRequest: _TypeAlias = CreatePushSubscriptionRequest  # noqa: Y015
 

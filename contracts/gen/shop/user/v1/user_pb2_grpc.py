@@ -251,8 +251,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreatePushSubscription(self, request, context):
-        """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
-        key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+        """Has messages to the caller shown by a browser. Takes `endpoint` and `keys` of `PushSubscription.toJSON()`, for
+        the key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
         An account has 10 browsers: the eleventh takes the place of the oldest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

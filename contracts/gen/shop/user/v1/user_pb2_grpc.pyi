@@ -71,8 +71,8 @@ class UserServiceStub:
     ListPushSubscriptions: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListPushSubscriptionsRequest, _user_pb2.ListPushSubscriptionsResponse]
     """Lists the browsers that get messages to the caller (Web Push)."""
     CreatePushSubscription: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreatePushSubscriptionRequest, _user_pb2.PushSubscription]
-    """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
-    key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+    """Has messages to the caller shown by a browser. Takes `endpoint` and `keys` of `PushSubscription.toJSON()`, for
+    the key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
     An account has 10 browsers: the eleventh takes the place of the oldest.
     """
     DeletePushSubscription: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeletePushSubscriptionRequest, _empty_pb2.Empty]
@@ -126,8 +126,8 @@ class UserServiceAsyncStub(UserServiceStub):
     ListPushSubscriptions: _aio.UnaryUnaryMultiCallable[_user_pb2.ListPushSubscriptionsRequest, _user_pb2.ListPushSubscriptionsResponse]  # type: ignore[assignment]
     """Lists the browsers that get messages to the caller (Web Push)."""
     CreatePushSubscription: _aio.UnaryUnaryMultiCallable[_user_pb2.CreatePushSubscriptionRequest, _user_pb2.PushSubscription]  # type: ignore[assignment]
-    """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
-    key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+    """Has messages to the caller shown by a browser. Takes `endpoint` and `keys` of `PushSubscription.toJSON()`, for
+    the key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
     An account has 10 browsers: the eleventh takes the place of the oldest.
     """
     DeletePushSubscription: _aio.UnaryUnaryMultiCallable[_user_pb2.DeletePushSubscriptionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
@@ -274,8 +274,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.CreatePushSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.PushSubscription, _abc.Awaitable[_user_pb2.PushSubscription]]:
-        """Has messages to the caller shown by a browser. Takes what the browser gives as `PushSubscription.toJSON()`, for the
-        key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
+        """Has messages to the caller shown by a browser. Takes `endpoint` and `keys` of `PushSubscription.toJSON()`, for
+        the key of `GET /api/v1/push-key`. Done twice is done once. A browser that another account had is the caller's after it.
         An account has 10 browsers: the eleventh takes the place of the oldest.
         """
 
