@@ -18,12 +18,16 @@ from marketplace.user.messages import (
     token_message,
     user_message,
 )
-from marketplace.user.use_cases.change_addresses import (
+from marketplace.user.use_cases.addresses import (
     CreateAddress,
     DeleteAddress,
+    GetAddress,
+    ListAddresses,
     UpdateAddress,
     create_address,
     delete_address,
+    get_address,
+    list_addresses,
     update_address,
 )
 from marketplace.user.use_cases.change_password import ChangePassword, change_password
@@ -43,7 +47,6 @@ from marketplace.user.use_cases.push_subscriptions import (
     list_subscriptions,
     subscribe,
 )
-from marketplace.user.use_cases.read_addresses import GetAddress, ListAddresses, get_address, list_addresses
 from marketplace.user.use_cases.refresh_token import RefreshToken, refresh_token
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
 from marketplace.user.use_cases.update_user import Unsubscribe, UpdateUser, unsubscribe, update_user
