@@ -18,7 +18,8 @@
     ├── IllegalTransition     a state machine's table has no such transition: a mistake in the code
     ├── BrokerUnavailable     events: the broker does not answer or refuses; whether an event was stored is not known
     │   ├── NotDeclared       RabbitMQ: there is no such exchange or queue
-    │   └── NotPermitted      RabbitMQ: a rule of its own forbids it
+    │   ├── NotPermitted      RabbitMQ: a rule of its own forbids it
+    │   └── QueueMissing      SQS: there is no such queue or topic
     ├── Postponed             events: a consumer behind a broker is to get the event again
     ├── RegistryAway          discovery: the registry does not answer; the last known instances stay
     │   └── Unreached         there was no connection, so no request was sent

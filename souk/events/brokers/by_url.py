@@ -13,7 +13,7 @@ _ADAPTERS = {
     "kafka": "kafka.open",
     "amqp": "rabbitmq.open",
     "amqps": "rabbitmq.open",
-    "sqs": "sqs",
+    "sqs": "sqs.open",
 }
 """The module of each URL's scheme."""
 

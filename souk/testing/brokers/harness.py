@@ -134,11 +134,15 @@ def never_back(numbers: list[int]) -> bool:
 
 @dataclass
 class Bus:
-    """A broker's server with one topic of the test's own, and connections to it that are closed at the end."""
+    """A broker's server with one topic of the test's own, and connections to it that are closed at the end.
+
+    `restart_mixes` says why this server, in a restart, may mix the order of what it stores; empty if it does not.
+    """
 
     server: BrokerServer
     open_broker: Callable[[str], Broker]
     topic: str = field(default_factory=lambda: f"souk.test-{uuid4().hex[:12]}")
+    restart_mixes: str = ""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def connect(self) -> Broker:
