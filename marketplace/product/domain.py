@@ -1,7 +1,8 @@
 """Products, and how they are listed and changed. No I/O."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from souk.sdk import DomainError
 
@@ -54,6 +55,61 @@ class Listed:
 
     product: Product
     cursor: Cursor
+
+
+RELEVANCE = "relevance"
+"""The order of a search unless it asks for one of SORTS: the best match first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search: its words, which contain letters and digits only and of which the last may be a beginning; and its
+    filters and order, one of SORTS or RELEVANCE."""
+
+    words: Sequence[str]
+    listing: Listing = field(default_factory=lambda: Listing(sort=RELEVANCE))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRange:
+    """A range of prices that facets count, inclusive, in minor units; None has no end."""
+
+    min_price: int
+    max_price: int | None
+
+
+PRICE_RANGES = (
+    PriceRange(0, 999),
+    PriceRange(1_000, 2_499),
+    PriceRange(2_500, 4_999),
+    PriceRange(5_000, 9_999),
+    PriceRange(10_000, None),
+)
+MOST_CATEGORIES = 100
+"""The most categories that facets name."""
+MOST_SUGGESTIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many products a search finds in each category, without its filter of the category, and in each of
+    PRICE_RANGES, without its filter of the price."""
+
+    categories: Mapping[str, int]
+    prices: Mapping[PriceRange, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of a search's products; its facets; and names of products that its words may be meant to become."""
+
+    listed: Sequence[Listed]
+    facets: Facets
+    suggestions: Sequence[str] = ()
+
+
+NOTHING_FOUND = Found((), Facets({}, dict.fromkeys(PRICE_RANGES, 0)))
+"""What a search without any word finds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.domain import Product
+from marketplace.product.domain import Facets, Product
 
 
 def to_message(product: Product) -> pb.Product:
@@ -18,6 +18,17 @@ def to_message(product: Product) -> pb.Product:
         image_url=product.image_url,
         created_at=_timestamp(product.created_at),
         updated_at=_timestamp(product.updated_at),
+    )
+
+
+def facets_message(facets: Facets) -> pb.SearchFacets:
+    """Makes the message of a search's facets."""
+    return pb.SearchFacets(
+        categories=[pb.CategoryCount(category=name, count=count) for name, count in facets.categories.items()],
+        price_ranges=[
+            pb.PriceRangeCount(min_price=one.min_price, max_price=one.max_price, count=count)
+            for one, count in facets.prices.items()
+        ],
     )
 
 

@@ -10,22 +10,21 @@ from shop.product.v1 import product_pb2 as pb
 from shop.product.v1.product_pb2_grpc import ProductServiceServicer
 
 from marketplace.product.deps import Deps
-from marketplace.product.domain import Changes, Listing, Product
-from marketplace.product.messages import to_message
+from marketplace.product.domain import RELEVANCE, Changes, Listing, Product
+from marketplace.product.messages import facets_message, to_message
 from marketplace.product.use_cases.create_product import CreateProduct, create_product
 from marketplace.product.use_cases.delete_product import DeleteProduct, delete_product
 from marketplace.product.use_cases.read_products import (
     GetProduct,
     GetProducts,
     ListProducts,
-    SearchProducts,
     get_product,
     get_products,
     list_products,
-    search_products,
 )
+from marketplace.product.use_cases.search_products import SearchAnswer, SearchProducts, search_products
 from marketplace.product.use_cases.update_product import UpdateProduct, update_product
-from souk.sdk import SHARED_LIST, page_of
+from souk.sdk import SHARED_LIST, PageAsked, page_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 M = TypeVar("M", bound=Message)
@@ -50,20 +49,12 @@ class ProductServicer(ProductServiceServicer):
         return await self._shown(request, pb.Product, lambda: self._get(request))
 
     async def _list(self, request: pb.ListProductsRequest) -> pb.ListProductsResponse:
-        listing = Listing(
-            sort=_given(request, "sort") or "name",
-            category=_given(request, "category"),
-            min_price=_given(request, "min_price"),
-            max_price=_given(request, "max_price"),
-        )
-        key = str if listing.sort.endswith("name") else int
-        query = ListProducts(listing, page_of(request, (key, str), caller=SHARED_LIST))
+        query = ListProducts(*_wanted(request, "name"))
         return _page(*await list_products(self._deps, query))
 
     async def _search(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse:
-        page = page_of(request, (int, str), caller=SHARED_LIST)
-        query = SearchProducts(request.q, _given(request, "category"), page)
-        return _page(*await search_products(self._deps, query))
+        query = SearchProducts(request.q, *_wanted(request, RELEVANCE))
+        return _found(await search_products(self._deps, query))
 
     async def _get(self, request: pb.GetProductRequest) -> pb.Product:
         return to_message(await get_product(self._deps, GetProduct(request.id)))
@@ -109,5 +100,23 @@ def _given(request: Any, field: str) -> Any:
     return getattr(request, field) if request.HasField(field) else None
 
 
+def _wanted(request: pb.ListProductsRequest | pb.SearchProductsRequest, usual: str) -> tuple[Listing, PageAsked]:
+    listing = Listing(
+        sort=_given(request, "sort") or usual,
+        category=_given(request, "category"),
+        min_price=_given(request, "min_price"),
+        max_price=_given(request, "max_price"),
+    )
+    key = str if listing.sort.endswith("name") else int
+    return listing, page_of(request, (key, str), caller=SHARED_LIST)
+
+
 def _page(shown: Sequence[Product], token: str | None) -> pb.ListProductsResponse:
     return pb.ListProductsResponse(products=map(to_message, shown), next_page_token=token)
+
+
+def _found(answer: SearchAnswer) -> pb.ListProductsResponse:
+    page = _page(answer.products, answer.next_page)
+    page.facets.CopyFrom(facets_message(answer.facets))
+    page.suggestions.extend(answer.suggestions)
+    return page

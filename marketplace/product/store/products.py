@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from shop.product.v1.product_pb2 import ProductChanged, ProductDeleted
 
-from marketplace.product.domain import Cursor, Listed, Listing, Product
+from marketplace.product.domain import Cursor, Found, Listed, Listing, Product, Search
 from marketplace.product.messages import to_message
-from marketplace.product.store import search
+from marketplace.product.store import full_text, search
+from marketplace.product.store.filters import SORT_COLUMNS, conditions_of
 from marketplace.product.store.words import folded
 from souk.sdk import Outbox, Row, Transaction, Value
 
@@ -19,7 +20,6 @@ _CHANGE = """
     SET name = $2, description = $3, category = $4, price = $5, currency = $6, image_url = $7,
         created_at = $8, updated_at = $9, sort_name = $10
     WHERE id = $1"""
-_SORT_COLUMNS = {"name": "sort_name", "price": "price", "createdAt": "created_at"}
 
 
 class ProductStore:
@@ -53,7 +53,7 @@ class ProductStore:
 
     async def remove(self, tx: Transaction, product_id: str) -> bool:
         """Removes a product; returns False when there is no such product."""
-        await search.forget(tx, product_id)
+        await full_text.forget(tx, product_id)
         if not await tx.execute("DELETE FROM products WHERE id = $1", product_id):
             return False
         await self._outbox.publish(tx, product_id, ProductDeleted(product_id=product_id))
@@ -73,37 +73,33 @@ class ProductStore:
         rows = await tx.fetch(sql, *values)
         return [Listed(_product(row), Cursor(row["sort_key"], row["id"])) for row in rows]
 
-    async def search(
-        self, tx: Transaction, words: Sequence[str], category: str | None, after: Cursor | None, limit: int
-    ) -> Sequence[Listed]:
-        """Returns a page of the products that contain every word, the last one as a prefix; the best match first."""
-        sql, values = search.page_of_matches(tx.dialect.name, _COLUMNS, words, category, after, limit)
+    async def search(self, tx: Transaction, wanted: Search, after: Cursor | None, limit: int) -> Found:
+        """Returns a page of the products that contain every word, the last one as a prefix; facets; and suggestions.
+
+        If no product does, words are also found by those that are an edit away from them, then by those that are two.
+        """
+        terms = await search.terms_of(tx, wanted.words)
+        sql, values = search.page_of_matches(tx.dialect.name, _COLUMNS, terms, wanted.listing, after, limit)
         rows = await tx.fetch(sql, *values)
-        return [Listed(_product(row), Cursor(row["score"], row["id"])) for row in rows]
+        listed = [Listed(_product(row), Cursor(row["sort_key"], row["id"])) for row in rows]
+        return Found(listed, await search.facets_of(tx, terms, wanted.listing), await search.suggestions_of(tx, terms))
 
     async def _changed(self, tx: Transaction, product: Product) -> None:
-        await search.index(tx, product)
+        await full_text.index(tx, product)
         await self._outbox.publish(tx, product.id, ProductChanged(product=to_message(product)))
 
 
 def _listing(listing: Listing, after: Cursor | None, limit: int) -> tuple[str, list[Value]]:
-    column = _SORT_COLUMNS[listing.sort.removeprefix("-")]
+    column = SORT_COLUMNS[listing.sort.removeprefix("-")]
     direction, behind = ("DESC", "<") if listing.sort.startswith("-") else ("ASC", ">")
-    conditions, values = ["TRUE"], list[Value]()
-    for condition, value in (
-        ("category = $%d", listing.category),
-        ("price >= $%d", listing.min_price),
-        ("price <= $%d", listing.max_price),
-    ):
-        if value is not None:
-            values.append(value)
-            conditions.append(condition % len(values))
+    values: list[Value] = []
+    conditions = conditions_of(listing, values)
     if after is not None:
         values += [after.key, after.product_id]
         conditions.append(f"({column}, id) {behind} (${len(values) - 1}, ${len(values)})")
     values.append(limit)
     return (
-        f"SELECT {_COLUMNS}, {column} AS sort_key FROM products WHERE {' AND '.join(conditions)} "
+        f"SELECT {_COLUMNS}, {column} AS sort_key FROM products WHERE {' AND '.join(conditions) or 'TRUE'} "
         f"ORDER BY {column} {direction}, id {direction} LIMIT ${len(values)}"
     ), values
 

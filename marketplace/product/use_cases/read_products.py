@@ -1,11 +1,10 @@
-"""Reading products: by their ids, a page of a listing, or a page of search results."""
+"""Reading products: by their ids, or a page of a listing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marketplace.product.deps import Deps
 from marketplace.product.domain import Cursor, Listed, Listing, Product, is_product_id, unknown_product
-from marketplace.product.store.words import query_words
 from souk.sdk import PageAsked
 
 Page = tuple[list[Product], str | None]
@@ -34,15 +33,6 @@ class ListProducts:
     page: PageAsked
 
 
-@dataclass(frozen=True, slots=True)
-class SearchProducts:
-    """Read a page of the products that match a text, of one category or of all."""
-
-    text: str
-    category: str | None
-    page: PageAsked
-
-
 async def get_product(deps: Deps, query: GetProduct) -> Product:
     """Returns one product; raises PRODUCT_NOT_FOUND."""
     found = await get_products(deps, GetProducts([query.id]))
@@ -61,26 +51,17 @@ async def list_products(deps: Deps, query: ListProducts) -> Page:
     """Returns a page of a listing, in its order."""
     page = query.page
     found = await deps.database.read(
-        lambda tx: deps.products.list(tx, query.listing, _cursor(page), page.size + 1), long=True
+        lambda tx: deps.products.list(tx, query.listing, cursor_of(page), page.size + 1), long=True
     )
-    return _cut(page, found)
+    return cut(page, found)
 
 
-async def search_products(deps: Deps, query: SearchProducts) -> Page:
-    """Returns a page of matches, the best first; text without any word matches nothing."""
-    words, page = query_words(query.text), query.page
-    if not words:
-        return [], None
-    found = await deps.database.read(
-        lambda tx: deps.products.search(tx, words, query.category, _cursor(page), page.size + 1), long=True
-    )
-    return _cut(page, found)
-
-
-def _cursor(page: PageAsked) -> Cursor | None:
+def cursor_of(page: PageAsked) -> Cursor | None:
+    """Returns the position that a page begins after; None for the first page."""
     return None if page.after is None else Cursor(page.after[0], str(page.after[1]))
 
 
-def _cut(page: PageAsked, found: Sequence[Listed]) -> Page:
+def cut(page: PageAsked, found: Sequence[Listed]) -> Page:
+    """Returns the page of what was found, which may be one product more than asked for."""
     shown, token = page.cut(found, lambda listed: (listed.cursor.key, listed.cursor.product_id))
     return [listed.product for listed in shown], token

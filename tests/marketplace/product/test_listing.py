@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.domain import SORTS, Listing, Product
+from marketplace.product.domain import SORTS, Listing, Product, Search
 from marketplace.product.service import service
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store.products import ProductStore
@@ -207,8 +207,8 @@ def test_arbitrary_text_can_be_searched_for(tmp_path: Path) -> None:
             await host.database.run(put)
 
             async def found(words: Sequence[str]) -> list[str]:
-                page = await host.database.read(lambda tx: store.search(tx, words, None, None, 10))
-                return [listed.product.id for listed in page]
+                page = await host.database.read(lambda tx: store.search(tx, Search(words), None, 10))
+                return [listed.product.id for listed in page.listed]
 
             words = query_words(q)
             if words:
@@ -251,8 +251,12 @@ def test_pages_of_any_size_meet_every_product_once(tmp_path: Path) -> None:
                 whole = await read(partial(listed, after=None, limit=1_000))
                 assert sorted(placed.product.id for placed in whole) == sorted(f"P-{n}" for n in range(len(rows)))
                 assert await pages(lambda after, of=listed: read(partial(of, after=after, limit=size))) == list(whole)
-            matched = partial(store.search, words=("mug",), category=None)
-            matches = await pages(lambda after: read(partial(matched, after=after, limit=size)))
+            matched = partial(store.search, wanted=Search(("mug",)))
+
+            async def of_matches(after: Any) -> Any:
+                return (await read(partial(matched, after=after, limit=size))).listed
+
+            matches = await pages(of_matches)
             assert len({placed.product.id for placed in matches}) == len(matches) == len(rows)
 
     async def pages(page: Any) -> list[Any]:

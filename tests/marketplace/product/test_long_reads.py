@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from shop.product.v1 import product_pb2 as pb
 
+from marketplace.product.domain import Listing
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store import search
 from marketplace.product.store.search import MOST_RANKED
@@ -81,7 +82,7 @@ async def test_so_many_matches_are_ranked_and_of_a_category_its_own(large: Produ
 
 
 async def test_the_index_is_asked_once_for_a_category(large: ProductServicer, host: ServiceContext) -> None:
-    sql, values = search.page_of_matches("sqlite", "id", ["t"], "late", None, 10)
+    sql, values = search.page_of_matches("sqlite", "id", [["t"]], Listing("relevance", category="late"), None, 10)
     plan = await host.database.read(lambda tx: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", *values))
     (asked,) = [row["detail"] for row in plan if "product_search" in row["detail"]]
     assert "=" not in asked  # else it is looked into by row

@@ -9,7 +9,7 @@ from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.demo import demo_products
 from marketplace.product.deps import Deps
-from marketplace.product.domain import SORTS, Cursor, Listing
+from marketplace.product.domain import RELEVANCE, SORTS, Cursor, Listing, Search
 from marketplace.product.service import service
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store.products import ProductStore
@@ -61,9 +61,11 @@ async def test_it_answers_as_on_sqlite(database: PostgresDatabase, tmp_path: Any
             listed = [await one.read(partial(store.list, listing=listing, after=None, limit=100)) for one in both]
             assert listed[0] == listed[1]
         for text in filter(query_words, QUERIES):
-            search = partial(store.search, words=query_words(text), category=None, after=None, limit=100)
-            found = [{p.product.id for p in await one.read(search)} for one in both]
-            assert found[0] == found[1], text
+            search = partial(store.search, wanted=Search(query_words(text)), after=None, limit=100)
+            found = [await one.read(search) for one in both]
+            products = [{p.product.id for p in one.listed} for one in found]
+            assert products[0] == products[1], text
+            assert found[0].facets == found[1].facets, text
 
 
 async def test_changes_pages_and_refusals(database: PostgresDatabase) -> None:
@@ -86,7 +88,8 @@ async def test_changes_pages_and_refusals(database: PostgresDatabase) -> None:
     await servicer.DeleteProduct(pb.DeleteProductRequest(id="p1"), CONTEXT)
     found: list[str] = []
     after: Cursor | None = None
-    while page := await database.read(partial(store.search, words=("mug",), category="kitchen", after=after, limit=2)):
+    wanted = Search(("mug",), Listing(category="kitchen", sort=RELEVANCE))
+    while page := (await database.read(partial(store.search, wanted=wanted, after=after, limit=2))).listed:
         found += [placed.product.id for placed in page]
         after = page[-1].cursor
     assert sorted(found) == [f"p{number}" for number in range(2, 9)]

@@ -152,27 +152,134 @@ class ListProductsResponse(_message.Message):
 
     PRODUCTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    SUGGESTIONS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Given when there are more: the `pageToken` of the next page."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
         """Products of this page, in the order that was asked for."""
 
+    @_builtins.property
+    def facets(self) -> Global___SearchFacets:
+        """Of a search: how many of the products that it finds are in each category and price range."""
+
+    @_builtins.property
+    def suggestions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a search: names of products that its words may be meant to become, the best first; at most five."""
+
     def __init__(
         self,
         *,
         products: _abc.Iterable[Global___Product] | None = ...,
         next_page_token: _builtins.str | None = ...,
+        facets: Global___SearchFacets | None = ...,
+        suggestions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_facets", b"_facets", "_next_page_token", b"_next_page_token", "facets", b"facets", "next_page_token", b"next_page_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token", "products", b"products"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_facets", b"_facets", "_next_page_token", b"_next_page_token", "facets", b"facets", "next_page_token", b"next_page_token", "products", b"products", "suggestions", b"suggestions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__facets: _TypeAlias = _typing.Literal["facets"]  # noqa: Y015
+    _WhichOneofArgType__facets: _TypeAlias = _typing.Literal["_facets", b"_facets"]  # noqa: Y015
     _WhichOneofReturnType__next_page_token: _TypeAlias = _typing.Literal["next_page_token"]  # noqa: Y015
     _WhichOneofArgType__next_page_token: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__facets) -> _WhichOneofReturnType__facets | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
 
 Global___ListProductsResponse: _TypeAlias = ListProductsResponse  # noqa: Y015
+
+@_typing.final
+class SearchFacets(_message.Message):
+    """How many products a search finds. The counts of categories are without the search's filter of the category, and those
+    of prices without that of the price, so that they say what another choice would find.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    PRICE_RANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___CategoryCount]:
+        """Categories with products, the most frequent first; at most 100."""
+
+    @_builtins.property
+    def price_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceRangeCount]:
+        """Every price range, the cheapest first."""
+
+    def __init__(
+        self,
+        *,
+        categories: _abc.Iterable[Global___CategoryCount] | None = ...,
+        price_ranges: _abc.Iterable[Global___PriceRangeCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "price_ranges", b"price_ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchFacets: _TypeAlias = SearchFacets  # noqa: Y015
+
+@_typing.final
+class CategoryCount(_message.Message):
+    """How many products are in a category."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """The category, such as "kitchen"."""
+    count: _builtins.int
+    """How many products; without a search engine at most 10,000 are counted."""
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CategoryCount: _TypeAlias = CategoryCount  # noqa: Y015
+
+@_typing.final
+class PriceRangeCount(_message.Message):
+    """How many products are in a price range."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    min_price: _builtins.int
+    """From this price on, in minor units."""
+    max_price: _builtins.int
+    """Up to this price, in minor units; not given for the last range."""
+    count: _builtins.int
+    """How many products; without a search engine at most 10,000 are counted."""
+    def __init__(
+        self,
+        *,
+        min_price: _builtins.int = ...,
+        max_price: _builtins.int | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "max_price", b"max_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "count", b"count", "max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_price: _TypeAlias = _typing.Literal["max_price"]  # noqa: Y015
+    _WhichOneofArgType__max_price: _TypeAlias = _typing.Literal["_max_price", b"_max_price"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_price) -> _WhichOneofReturnType__max_price | None: ...
+
+Global___PriceRangeCount: _TypeAlias = PriceRangeCount  # noqa: Y015
 
 @_typing.final
 class SearchProductsRequest(_message.Message):
@@ -184,14 +291,25 @@ class SearchProductsRequest(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
     q: _builtins.str
-    """Words; each must occur, the last may be a beginning."""
+    """Words; each must occur, the last may be a beginning. Words of three letters or more may have a typing mistake, those
+    of six or more two, when nothing has the words as they are.
+    """
     category: _builtins.str
     """Finds only products of this category."""
     page_size: _builtins.int
     """How many to answer with at most, 1 to 100; 20 unless it is given."""
     page_token: _builtins.str
     """The `nextPageToken` of the page before; not given for the first page."""
+    min_price: _builtins.int
+    """Only products at this price or above, in minor units."""
+    max_price: _builtins.int
+    """Only products at this price or below, in minor units."""
+    sort: _builtins.str
+    """One of relevance, name, -name, price, -price, createdAt, -createdAt; by default relevance."""
     def __init__(
         self,
         *,
@@ -199,23 +317,38 @@ class SearchProductsRequest(_message.Message):
         category: _builtins.str | None = ...,
         page_size: _builtins.int | None = ...,
         page_token: _builtins.str | None = ...,
+        min_price: _builtins.int | None = ...,
+        max_price: _builtins.int | None = ...,
+        sort: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_category", b"_category", "_page_size", b"_page_size", "_page_token", b"_page_token", "category", b"category", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_category", b"_category", "_max_price", b"_max_price", "_min_price", b"_min_price", "_page_size", b"_page_size", "_page_token", b"_page_token", "_sort", b"_sort", "category", b"category", "max_price", b"max_price", "min_price", b"min_price", "page_size", b"page_size", "page_token", b"page_token", "sort", b"sort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_category", b"_category", "_page_size", b"_page_size", "_page_token", b"_page_token", "category", b"category", "page_size", b"page_size", "page_token", b"page_token", "q", b"q"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_category", b"_category", "_max_price", b"_max_price", "_min_price", b"_min_price", "_page_size", b"_page_size", "_page_token", b"_page_token", "_sort", b"_sort", "category", b"category", "max_price", b"max_price", "min_price", b"min_price", "page_size", b"page_size", "page_token", b"page_token", "q", b"q", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__category: _TypeAlias = _typing.Literal["category"]  # noqa: Y015
     _WhichOneofArgType__category: _TypeAlias = _typing.Literal["_category", b"_category"]  # noqa: Y015
+    _WhichOneofReturnType__max_price: _TypeAlias = _typing.Literal["max_price"]  # noqa: Y015
+    _WhichOneofArgType__max_price: _TypeAlias = _typing.Literal["_max_price", b"_max_price"]  # noqa: Y015
+    _WhichOneofReturnType__min_price: _TypeAlias = _typing.Literal["min_price"]  # noqa: Y015
+    _WhichOneofArgType__min_price: _TypeAlias = _typing.Literal["_min_price", b"_min_price"]  # noqa: Y015
     _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
     _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
     _WhichOneofReturnType__page_token: _TypeAlias = _typing.Literal["page_token"]  # noqa: Y015
     _WhichOneofArgType__page_token: _TypeAlias = _typing.Literal["_page_token", b"_page_token"]  # noqa: Y015
+    _WhichOneofReturnType__sort: _TypeAlias = _typing.Literal["sort"]  # noqa: Y015
+    _WhichOneofArgType__sort: _TypeAlias = _typing.Literal["_sort", b"_sort"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__category) -> _WhichOneofReturnType__category | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_price) -> _WhichOneofReturnType__max_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_price) -> _WhichOneofReturnType__min_price | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_token) -> _WhichOneofReturnType__page_token | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sort) -> _WhichOneofReturnType__sort | None: ...
 
 Global___SearchProductsRequest: _TypeAlias = SearchProductsRequest  # noqa: Y015
 

@@ -85,7 +85,8 @@ class ProductServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SearchProducts(self, request, context):
-        """Searches names, categories and descriptions; the best match comes first.
+        """Searches names, categories and descriptions; the best match comes first. When nothing has the words, products with
+        words that are nearly the same are found: `headphnes` finds headphones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

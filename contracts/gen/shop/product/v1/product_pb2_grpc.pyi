@@ -37,7 +37,9 @@ class ProductServiceStub:
     ListProducts: _grpc.UnaryUnaryMultiCallable[_product_pb2.ListProductsRequest, _product_pb2.ListProductsResponse]
     """Lists products, optionally of one category or price range, sorted."""
     SearchProducts: _grpc.UnaryUnaryMultiCallable[_product_pb2.SearchProductsRequest, _product_pb2.ListProductsResponse]
-    """Searches names, categories and descriptions; the best match comes first."""
+    """Searches names, categories and descriptions; the best match comes first. When nothing has the words, products with
+    words that are nearly the same are found: `headphnes` finds headphones.
+    """
     GetProduct: _grpc.UnaryUnaryMultiCallable[_product_pb2.GetProductRequest, _product_pb2.Product]
     """Reads one product."""
     CreateProduct: _grpc.UnaryUnaryMultiCallable[_product_pb2.CreateProductRequest, _product_pb2.Product]
@@ -57,7 +59,9 @@ class ProductServiceAsyncStub(ProductServiceStub):
     ListProducts: _aio.UnaryUnaryMultiCallable[_product_pb2.ListProductsRequest, _product_pb2.ListProductsResponse]  # type: ignore[assignment]
     """Lists products, optionally of one category or price range, sorted."""
     SearchProducts: _aio.UnaryUnaryMultiCallable[_product_pb2.SearchProductsRequest, _product_pb2.ListProductsResponse]  # type: ignore[assignment]
-    """Searches names, categories and descriptions; the best match comes first."""
+    """Searches names, categories and descriptions; the best match comes first. When nothing has the words, products with
+    words that are nearly the same are found: `headphnes` finds headphones.
+    """
     GetProduct: _aio.UnaryUnaryMultiCallable[_product_pb2.GetProductRequest, _product_pb2.Product]  # type: ignore[assignment]
     """Reads one product."""
     CreateProduct: _aio.UnaryUnaryMultiCallable[_product_pb2.CreateProductRequest, _product_pb2.Product]  # type: ignore[assignment]
@@ -86,7 +90,9 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _product_pb2.SearchProductsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_product_pb2.ListProductsResponse, _abc.Awaitable[_product_pb2.ListProductsResponse]]:
-        """Searches names, categories and descriptions; the best match comes first."""
+        """Searches names, categories and descriptions; the best match comes first. When nothing has the words, products with
+        words that are nearly the same are found: `headphnes` finds headphones.
+        """
 
     @_abc_1.abstractmethod
     def GetProduct(
