@@ -3,7 +3,7 @@
 A fleet may run meanwhile, and must if PostgreSQL is its own; SQLite files must not be in use.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from souk.admin.databases import DatabaseLocator, locate_databases, nothing_kept
 from souk.events import parked_store, relay
-from souk.events.parked_store import ParkedDecision
+from souk.events.parked_store import EventRecord, ParkedDecision
 from souk.faults import INERT
 from souk.kernel.clock import Clock
-from souk.kernel.errors import ConfigurationError
+from souk.kernel.errors import ConfigurationError, StoreError
 from souk.runtime.config.settings import DataSettings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import require_complete
@@ -25,6 +25,7 @@ from souk.saga import parked
 from souk.saga.definition import SagaRef
 from souk.saga.states import StepState
 from souk.store.database import Database, Transaction
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
 
 MOST = 10_000
@@ -103,17 +104,27 @@ class Parking:
         """Lists the parked events, service by service, the oldest first."""
         return [one for one in await self.all() if isinstance(one, ParkedEvent)]
 
-    async def event(self, event_id: str) -> list[parked_store.Parked]:
-        """Gets a parked event, once for each consumer that parked it; none if there is no such event."""
-        found: list[parked_store.Parked] = []
+    async def event(self, event_id: str) -> EventRecord | None:
+        """Gets an event with whom it is parked for and what was decided; None if no outbox has it."""
         for database in self._databases.values():
-            found += [one for one in await relay.parked(database, MOST) if one.event.id == event_id]
-        return found
+            if record := await database.read(lambda tx: parked_store.event_record(tx, event_id)):
+                return record
+        return None
 
     async def replay(self, them: Iterable[ParkedEvent], decision: ParkedDecision) -> None:
         """Sends events again, each to its consumer alone."""
         for one in them:
             await relay.replay(self._databases[one.service], one.id, one.consumer, decision)
+
+    async def edit(self, them: Sequence[parked_store.Parked], payload: bytes, decision: ParkedDecision) -> None:
+        """Sends an event again with another payload, to all of these consumers or to none.
+
+        Raises LookupError if it is not parked any more as they say.
+        """
+        for database in self._databases.values():
+            if await database.read(lambda tx: parked_store.event_record(tx, them[0].event.id)):
+                return await relay.edit(database, them, payload, decision)
+        raise LookupError(f"{them[0].event.id} is not kept any more")
 
     async def discard(self, them: Iterable[ParkedEvent], decision: ParkedDecision) -> None:
         """Decides that their consumers never get these events, which are kept."""
@@ -197,8 +208,17 @@ async def _in_files(files: dict[str, Path], clock: Clock, stack: AsyncExitStack)
         database = await SqliteDatabase.open(path, clock=clock)
         stack.push_async_callback(database.close)
         if await database.read(_has_tables):
+            await _bring_up(database, path)
             databases[name] = database
     return databases
+
+
+async def _bring_up(database: Database, path: Path) -> None:
+    """Brings the platform's tables of a file to this program's version, as a start does."""
+    try:
+        await migrate(database, platform_migrations(), PLATFORM)
+    except (StoreError, ConfigurationError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 async def _on_servers(

@@ -224,6 +224,20 @@ async def discard(database: Database, event_id: str, consumer: str | None, decis
     return await _decide(database, event_id, consumer, DISCARDED, decision)
 
 
+async def edit(database: Database, them: Sequence[Parked], payload: bytes, decision: ParkedDecision) -> None:
+    """Sends a parked event again with another payload, to the consumers of `them`: to all of these or to none.
+
+    Raises LookupError if it is not parked any more as they say.
+    """
+
+    async def work(tx: Transaction) -> None:
+        for one in them:
+            await parked_store.edit(tx, one, payload, decision)
+        await tx.notify(REPLAYED)
+
+    await database.run(work)
+
+
 async def _decide(database: Database, event_id: str, consumer: str | None, state: str, decision: ParkedDecision) -> int:
     async def work(tx: Transaction) -> int:
         count = await parked_store.decide(tx, event_id, consumer, state, decision)

@@ -9,7 +9,10 @@ from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction, Value
 
 PENDING, PARKED = "pending", "parked"
-EVENT_COLUMNS = "o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, o.payload, o.traceparent"
+EVENT_COLUMNS = """
+    o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, COALESCE(d.payload, o.payload) AS payload, o.traceparent
+"""
+"""The event that a consumer gets: `o` is its row, and `d` the consumer's, with the payload that an operator gave it."""
 
 
 @dataclass(frozen=True, slots=True)

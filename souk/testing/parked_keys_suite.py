@@ -4,6 +4,7 @@ A test class derives from ParkedKeysSuite and gives it a fixture `database` that
 """
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -11,8 +12,8 @@ from google.protobuf.wrappers_pb2 import Int64Value
 from soukapi.v1.event_pb2 import Event
 from structlog.testing import capture_logs
 
-from souk.events.parked_store import ParkedDecision
-from souk.events.relay import Relay, discard
+from souk.events.parked_store import ParkedDecision, event_record
+from souk.events.relay import Relay, discard, edit
 from souk.kernel.errors import PoisonedEvent, StoreUnavailable
 from souk.store.database import Database, Work
 from souk.testing.brokered_suite import StoringBroker
@@ -98,6 +99,26 @@ class ParkedKeysSuite:
             (one,) = await relay.parked()
             await discard(world.database, one.event.id, one.consumer, ParkedDecision("ada", "a test"))
             await listener.has(2, 3)
+
+    async def test_they_go_on_behind_one_that_was_edited(self, world: World) -> None:
+        listener = Refusing(1)
+        await world.services.start("mail", {"all": listener})
+        await world.publish(1, 2, 3)
+        async with running(world.relay(("mail", "all"), after_parked="wait")) as relay:
+            await parks(relay, 1)
+            (one,), decision = await relay.parked(), ParkedDecision("ada", "a digit was lost")
+            stale = replace(one, since=one.since - 1)
+            with pytest.raises(LookupError):
+                await edit(world.database, [one, stale], b"", decision)
+            await edit(world.database, [one], Int64Value(value=10).SerializeToString(), decision)
+            await listener.has(10, 2, 3)
+            with pytest.raises(LookupError):
+                await edit(world.database, [one], b"", decision)
+        record = await world.database.read(lambda tx: event_record(tx, one.event.id))
+        assert record is not None
+        (kept,) = record.decisions
+        assert (kept.word, kept.decision, kept.before) == ("edited", decision, record.event)
+        assert record.event.payload == Int64Value(value=1).SerializeToString()
 
     async def test_one_consumer_waits_and_another_does_not(self, world: World) -> None:
         listener, other = Refusing(1), Listener()

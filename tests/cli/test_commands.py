@@ -31,6 +31,7 @@ SHOWN = {
     "souk-events-parked": ("events", "parked"),
     "souk-events-show": ("events", "show"),
     "souk-events-replay": ("events", "replay"),
+    "souk-events-edit": ("events", "edit"),
     "souk-events-discard": ("events", "discard"),
     "souk-events-discarded": ("events", "discarded"),
     "souk-mail": ("mail",),

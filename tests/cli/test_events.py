@@ -98,7 +98,8 @@ async def test_nothing_changes_without_a_yes(tmp_path: Path) -> None:
 async def test_what_is_replayed_comes_again_and_what_is_discarded_never_does(tmp_path: Path) -> None:
     await parked_in(tmp_path)
     assert (await events(tmp_path, "discard", "EVT-8", "--reason", "a test", "--yes")).out.startswith("1 discarded")
-    assert (await events(tmp_path, "replay", "--all", "--reason", "small", "--yes")).out.startswith("1 will be sent")
+    why = ("--why", "mail knows 7 now")
+    assert (await events(tmp_path, "replay", "--all", "--reason", "small", *why, "--yes")).out.startswith("1 will be")
     assert await ids(tmp_path) == ["EVT-70"]
     (refused,) = json.loads((await events(tmp_path, "discarded", "--json")).out)
     assert (refused["id"], refused["why"], refused["reason"]) == ("EVT-8", "a test", "too small")
@@ -112,7 +113,7 @@ async def test_what_is_replayed_comes_again_and_what_is_discarded_never_does(tmp
     kept = await world.rows("SELECT decision, why FROM souk_outbox_decision ORDER BY decided_at")
     assert [(row["decision"], row["why"]) for row in kept] == [
         ("discarded", "a test"),
-        ("replayed", "souk events replay"),
+        ("replayed", "mail knows 7 now"),
     ]
     await world.services.close()
     await world.database.close()

@@ -1,6 +1,5 @@
 """`souk events`: what operators see of events that a consumer could not handle, and what they decide about them."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -10,20 +9,15 @@ from typing import Any, TypeVar
 
 import click
 
-from souk.admin.parked import Discarded, ParkedEvent, Parking, parking
-from souk.admin.parked_filter import ParkedFilter, filtered, seconds_of, shown, user
+from souk.admin.event_json import payload_from, payload_json, shown
+from souk.admin.parked import Discarded, ParkedEvent, Parking
+from souk.admin.parked_filter import ParkedFilter, filtered, seconds_of, user
+from souk.cli.deciding import CONSUMER, DATA, JSON, YES, confirm, known, line, time_of, when, with_parking
 from souk.cli.group import example
-from souk.events.parked_store import ParkedDecision
-from souk.kernel.clock import SystemClock, to_datetime
-from souk.runtime.config import entry_points
-from souk.runtime.config.environment import from_environment
+from souk.events.parked_store import Parked, ParkedDecision
+from souk.kernel.clock import SystemClock
 
 _C = TypeVar("_C", bound=Callable[..., Any])
-_DATA = click.option(
-    "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-_YES = click.option("--yes", is_flag=True, help="Does not ask: for scripts.")
 
 
 class _Age(click.ParamType[float]):
@@ -57,6 +51,7 @@ def _filters(command: _C) -> _C:
 souk events parked                              what is parked, by cause
 souk events show EVT-01JD2T8Q3M
 souk events replay EVT-01JD2T8Q3M
+souk events edit EVT-01JD2T8Q3M --why "the amount had lost a digit"
 souk events discard EVT-01JD2T8Q3M --reason "the order was a test"
 """
     )
@@ -78,13 +73,13 @@ souk events parked --older 2h --json | jq '.[].digest'
     )
 )
 @_filters
-@_DATA
-@_JSON
+@DATA
+@JSON
 def parked(data: Path | None, as_json: bool, **wanted: Any) -> None:
     """Lists the parked events, those with one cause together."""
-    found = _with(data, lambda lot: _found(lot, wanted))
+    found = with_parking(data, lambda lot: _found(lot, wanted))
     if as_json:
-        click.echo(json.dumps([{**asdict(one), "since": _time(one.since)} for one in found], indent=2))
+        click.echo(json.dumps([{**asdict(one), "since": time_of(one.since)} for one in found], indent=2))
         return
     causes: dict[str, list[ParkedEvent]] = {}
     for one in found:
@@ -92,21 +87,22 @@ def parked(data: Path | None, as_json: bool, **wanted: Any) -> None:
     for those in causes.values():
         click.echo(_cause(those))
         for one in those:
-            click.echo(f"  {_line(one)}")
+            click.echo(f"  {line(one)}")
     if not found:
         click.echo("no event is parked")
 
 
 @events.command(epilog=example("souk events show EVT-01JD2T8Q3M | jq .payload"))
 @click.argument("event_id", metavar="ID")
-@_DATA
+@DATA
 def show(event_id: str, data: Path | None) -> None:
-    """Shows a parked event as JSON: its payload by its contract, and why it is parked for each consumer."""
+    """Shows an event as JSON: its payload by its contract, why it is parked for each consumer, and what was decided."""
 
     async def work(lot: Parking) -> dict[str, Any]:
-        return shown(_known(event_id, await lot.event(event_id)))
+        record = await lot.event(event_id)
+        return shown(known(event_id, [record] if record else [])[0])
 
-    click.echo(json.dumps(_with(data, work), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(with_parking(data, work), indent=2, ensure_ascii=False))
 
 
 @events.command(
@@ -120,9 +116,10 @@ souk events replay --all --type OrderConfirmed --yes
 @click.argument("event_id", metavar="[ID]", default="")
 @click.option("--all", "everything", is_flag=True, help="All parked events that the other options choose.")
 @_filters
-@_YES
-@_DATA
-def replay(event_id: str, everything: bool, yes: bool, data: Path | None, **wanted: Any) -> None:
+@click.option("--why", default="souk events replay", metavar="TEXT", help="The cause of the decision; it is kept.")
+@YES
+@DATA
+def replay(event_id: str, everything: bool, why: str, yes: bool, data: Path | None, **wanted: Any) -> None:
     """Sends parked events again, to the consumers that parked them alone.
 
     Fix the cause first; otherwise they are parked again.
@@ -134,19 +131,61 @@ def replay(event_id: str, everything: bool, yes: bool, data: Path | None, **want
         chosen = await _chosen(lot, event_id, wanted)
         if not chosen:
             return "no event is parked"
-        _confirm("send again", chosen, yes)
-        await lot.replay(chosen, ParkedDecision(user(), "souk events replay"))
-        return f"{len(chosen)} will be sent again" + ("" if lot.at_work else " when the system next runs")
+        confirm("send again", chosen, yes)
+        await lot.replay(chosen, ParkedDecision(user(), why))
+        return f"{len(chosen)} will be sent again{when(lot)}"
 
-    click.echo(_with(data, work))
+    click.echo(with_parking(data, work))
+
+
+@events.command(
+    epilog=example(
+        """
+souk events edit EVT-01JD2T8Q3M --why "the amount had lost a digit"
+souk events show EVT-01JD2T8Q3M | jq .payload > payload.json
+souk events edit EVT-01JD2T8Q3M --why "no currency" --file payload.json --yes
+"""
+    )
+)
+@click.argument("event_id", metavar="ID")
+@click.option("--why", required=True, metavar="TEXT", help="The cause of the decision; it is kept.")
+@click.option("--file", type=click.Path(path_type=Path), help="A file with the new payload, as JSON.")
+@click.option("--json", "from_input", is_flag=True, help="Reads the new payload as JSON from standard input.")
+@CONSUMER
+@YES
+@DATA
+def edit(event_id: str, why: str, file: Path | None, from_input: bool, consumer: str, **options: Any) -> None:
+    """Gives a parked event another payload, and sends it again to the consumers that parked it.
+
+    The payload is opened as JSON in the editor that VISUAL or EDITOR names, and checked against the event's contract.
+    The event itself stays as it was published, and each payload that was replaced is kept, with who and why.
+    """
+    if not why.strip():
+        raise click.UsageError("--why is empty; it must give the cause, which is kept.")
+    if file and from_input:
+        raise click.UsageError("Give the payload with --file or with --json, not with both.")
+
+    async def work(lot: Parking) -> str:
+        record = await lot.event(event_id)
+        them = known(event_id, [one for one in record.parked if consumer in ("", one.consumer)] if record else [])
+        chosen = await _chosen(lot, event_id, {"consumer": consumer})
+        try:
+            payload = payload_from(them[0].event, _text(them, file, from_input))
+            confirm("edit and send again", chosen, options["yes"])
+            await lot.edit(them, payload, ParkedDecision(user(), why))
+        except (ValueError, LookupError, OSError) as error:
+            raise click.ClickException(f"nothing was changed: {error}") from None
+        return f"{len(them)} edited and will be sent again{when(lot)}"
+
+    click.echo(with_parking(options["data"], work))
 
 
 @events.command(epilog=example('souk events discard EVT-01JD2T8Q3M --reason "the order was a test" --yes'))
 @click.argument("event_id", metavar="ID")
-@click.option("--reason", required=True, metavar="TEXT", help="The cause of the decision; it is kept.")
-@click.option("--consumer", default="", metavar="SERVICE/NAME", help="For this consumer alone.")
-@_YES
-@_DATA
+@click.option("--reason", "--why", required=True, metavar="TEXT", help="The cause of the decision; it is kept.")
+@CONSUMER
+@YES
+@DATA
 def discard(event_id: str, reason: str, consumer: str, yes: bool, data: Path | None) -> None:
     """Decides that a consumer shall never get a parked event. The event is kept, with who and why."""
     if not reason.strip():
@@ -154,37 +193,26 @@ def discard(event_id: str, reason: str, consumer: str, yes: bool, data: Path | N
 
     async def work(lot: Parking) -> str:
         chosen = await _chosen(lot, event_id, {"consumer": consumer})
-        _confirm("discard", chosen, yes)
+        confirm("discard", chosen, yes)
         await lot.discard(chosen, ParkedDecision(user(), reason))
         return f"{len(chosen)} discarded; `souk events discarded` lists what was"
 
-    click.echo(_with(data, work))
+    click.echo(with_parking(data, work))
 
 
 @events.command(epilog=example("souk events discarded --json"))
-@_DATA
-@_JSON
+@DATA
+@JSON
 def discarded(data: Path | None, as_json: bool) -> None:
     """Lists the events that were discarded, with who and why, the oldest first."""
-    found = _with(data, lambda lot: lot.discarded())
+    found = with_parking(data, lambda lot: lot.discarded())
     if as_json:
-        click.echo(json.dumps([{**asdict(one), "at": _time(one.at)} for one in found], indent=2))
+        click.echo(json.dumps([{**asdict(one), "at": time_of(one.at)} for one in found], indent=2))
         return
     for one in found:
         click.echo(_discarded_line(one))
     if not found:
         click.echo("no event was discarded")
-
-
-def _with(data: Path | None, work: Callable[[Parking], Any]) -> Any:
-    settings = from_environment({"data": data})
-
-    async def run() -> Any:
-        services = entry_points.loadable_services()
-        async with parking(settings.data, settings.topology, services, SystemClock()) as lot:
-            return await work(lot)
-
-    return asyncio.run(run())
 
 
 async def _found(lot: Parking, wanted: dict[str, Any]) -> list[ParkedEvent]:
@@ -193,23 +221,21 @@ async def _found(lot: Parking, wanted: dict[str, Any]) -> list[ParkedEvent]:
 
 async def _chosen(lot: Parking, event_id: str, wanted: dict[str, Any]) -> list[ParkedEvent]:
     found = await _found(lot, wanted)
-    return _known(event_id, [one for one in found if one.id == event_id]) if event_id else found
+    return known(event_id, [one for one in found if one.id == event_id]) if event_id else found
 
 
-def _known(event_id: str, found: Sequence[Any]) -> list[Any]:
-    if not found:
-        raise click.ClickException(f"no such event is parked: {event_id}; `souk events parked` lists what is")
-    return list(found)
-
-
-def _confirm(what: str, chosen: Sequence[ParkedEvent], yes: bool) -> None:
-    if yes:
-        return
-    for one in chosen:
-        click.echo(_line(one))
-    if not sys.stdin.isatty():
-        raise click.ClickException("nothing was changed: no terminal is there to ask; use --yes")
-    click.confirm(f"{what} {len(chosen)}?", abort=True)
+def _text(them: Sequence[Parked], file: Path | None, from_input: bool) -> str:
+    """Returns the new payload as JSON, as the operator gives it. Raises ValueError and OSError, with what is wrong."""
+    if file is not None:
+        return file.read_text("utf-8")
+    if from_input:
+        return sys.stdin.read()
+    if len({one.event.payload for one in them}) > 1:
+        raise ValueError("it has been edited for one consumer and not for another: name one with --consumer")
+    text = click.edit(payload_json(them[0].event), extension=".json")
+    if text is None:
+        raise ValueError("the editor saved no other payload")
+    return text
 
 
 def _cause(those: Sequence[ParkedEvent]) -> str:
@@ -218,14 +244,5 @@ def _cause(those: Sequence[ParkedEvent]) -> str:
     return f"{first.digest or '-'}  {len(those)}{where}: {first.reason}"
 
 
-def _line(one: ParkedEvent) -> str:
-    what = f"{one.type} {one.key} for {one.consumer}, {one.tries} tries, since {_time(one.since)}"
-    return f"{one.id}  {one.service}: {what}"
-
-
 def _discarded_line(one: Discarded) -> str:
-    return f"{one.id}  {one.service}: {one.type} for {one.consumer}, by {one.by} at {_time(one.at)}: {one.why}"
-
-
-def _time(at: int) -> str:
-    return to_datetime(at).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{one.id}  {one.service}: {one.type} for {one.consumer}, by {one.by} at {time_of(one.at)}: {one.why}"
