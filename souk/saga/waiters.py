@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import structlog
 
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
 from souk.saga.definition import SagaRef
-from souk.saga.store import CHANNEL, SagaProgress, SagaStore
+from souk.saga.store import CHANNEL, SagaProgress
 from souk.store.database import Database, Transaction
 
 log = structlog.get_logger("souk.saga")
@@ -17,10 +18,18 @@ log = structlog.get_logger("souk.saga")
 Enough = Callable[[SagaProgress], bool]
 
 
+class Progresses(Protocol):
+    """The records of runs, of which a watch reads the progress."""
+
+    async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
+        """Returns the progress of a run. Raises LookupError if there is no such run."""
+        ...
+
+
 class Watch:
     """One poller for all waiters of this process. The database wakes it, and it runs only while there are waiters."""
 
-    def __init__(self, database: Database, store: SagaStore, clock: Clock, poll: float) -> None:
+    def __init__(self, database: Database, store: Progresses, clock: Clock, poll: float) -> None:
         self._database, self._store, self._clock, self._poll = database, store, clock, poll
         self._waiting: dict[asyncio.Future[SagaProgress], tuple[SagaRef, Enough]] = {}
         self._poller: asyncio.Task[None] | None = None

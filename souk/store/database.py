@@ -111,11 +111,56 @@ Work = Callable[[Transaction], Awaitable[T]]
 """The function that runs inside one transaction; it may be called again, so it must act only through `tx`."""
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedTransaction:
+    """One that was neither committed nor rolled back; `age` is in seconds, by the database's clock."""
+
+    name: str
+    age: float
+
+
+class PreparedTransactions(Protocol):
+    """The prepared transactions of one database, for an engine that can take part in a two-phase commit.
+
+    A prepared transaction is durable, and neither committed nor rolled back. It belongs to no connection, survives a
+    crash of the server, and keeps every lock that it has taken until somebody commits it or rolls it back; for ever if
+    nobody does. Only `souk.two_phase_commit` uses them. A name is 1 to 120 characters: letters, digits and `:._-`."""
+
+    async def limit(self) -> int:
+        """Returns how many there may be at once on the whole server; 0 if it takes none."""
+        ...
+
+    async def prepare(self, name: str, work: Work[T]) -> T:
+        """Runs `work` in a transaction as `Database.run(guarded=True)` does, and prepares it under `name`.
+
+        Raises as `run` does; then nothing is prepared, except that after StoreUnavailable it may be. `work` may
+        neither notify, nor lock by name, nor call `after_commit`: these end with the transaction (StoreError).
+        """
+        ...
+
+    async def commit(self, name: str) -> bool:
+        """Commits the prepared transaction; returns False if there is none of that name. Raises StoreUnavailable."""
+        ...
+
+    async def roll_back(self, name: str) -> bool:
+        """Rolls it back; returns False if there is none of that name. Raises StoreUnavailable."""
+        ...
+
+    async def standing(self) -> list[PreparedTransaction]:
+        """Returns those that were prepared here and have not ended, the oldest first."""
+        ...
+
+
 class Database(Protocol):
     """The database of one service; the module lists the guarantees."""
 
     @property
     def dialect(self) -> Dialect: ...
+
+    @property
+    def prepared(self) -> PreparedTransactions | None:
+        """Its prepared transactions; None for an engine that has none."""
+        ...
 
     async def run(self, work: Work[T], *, guarded: bool = False) -> T:
         """Runs `work` in a transaction; returns its result once it is durable.

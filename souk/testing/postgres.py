@@ -29,6 +29,7 @@ _SETTINGS = {
     "full_page_writes": "off",
     "max_connections": "60",
     "shared_buffers": "32MB",
+    "max_prepared_transactions": "20",
 }
 
 _WHO_MAY_ENTER = """
@@ -40,8 +41,9 @@ local all all scram-sha-256
 class TemporaryPostgres:
     """A PostgreSQL server with a socket in its own directory, without a port or a password."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, **settings: str) -> None:
         self._binaries = binaries
+        self._settings = {**_SETTINGS, **settings}
         self._root = Path(tempfile.mkdtemp(prefix="souk-pg-"))
         self._data = self._root / "data"
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +62,7 @@ class TemporaryPostgres:
                 "-k",
                 str(self._data),
             ]
-            options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+            options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
             self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd="/")
         self._await_ready()
 

@@ -14,14 +14,15 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from souk.faults import INERT, Faults
-from souk.kernel.errors import ForeignAwait, SoukError
+from souk.kernel.errors import ForeignAwait, SoukError, StoreError
 from souk.kernel.transaction_guard import in_transaction
 from souk.resilience.backoff import Backoff
-from souk.store.database import Dialect, Value, Work
+from souk.store.database import Dialect, PreparedTransactions, Value, Work
 from souk.store.listeners import Listeners, call_all
 from souk.store.postgres.connection import Borrowed, drop, roll_back, undisturbed, unlock
 from souk.store.postgres.errors import DRIVER_ERRORS, is_about_data, is_refusal, may_run_again, refused, translate
 from souk.store.postgres.listener import PostgresListener
+from souk.store.postgres.prepared import PostgresPrepared
 from souk.store.postgres.session import Sessions
 from souk.store.postgres.transaction import (
     DIALECT,
@@ -39,6 +40,7 @@ T = TypeVar("T")
 # Without READ WRITE: a server whose operator has made it read-only by default must stay read-only.
 _BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 _BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_COMMIT = "COMMIT"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _AGAIN = Backoff(initial=0.001, cap=0.064)
 _CHANCE = Random()
@@ -58,15 +60,27 @@ class _Attempt:
     """How the next try of a transaction runs, by what earlier tries have shown.
 
     `locks` are the advisory locks to take before it begins; `assuming` tells whether it may assume `expect_rows`.
+    `ending` is the statement that ends it: COMMIT, or one that prepares it.
     """
 
     guarded: bool
+    ending: str = _COMMIT
     locks: set[str] = field(default_factory=set)
     assuming: bool = True
 
     @property
     def begin(self) -> str:
         return _BEGIN_GUARDED if self.guarded else _BEGIN
+
+    @property
+    def prepares(self) -> bool:
+        """Whether it is prepared instead of committed."""
+        return self.ending != _COMMIT
+
+    def require_preparable(self, tx: PostgresTransaction) -> None:
+        """Raises StoreError if the work asked for what would be in force before the prepared transaction commits."""
+        if self.prepares and (self.locks or tx.channels or tx.callbacks):
+            raise StoreError("a transaction to be prepared may not lock by name, notify or wait for its commit")
 
 
 class PostgresDatabase:
@@ -108,6 +122,14 @@ class PostgresDatabase:
     @property
     def dialect(self) -> Dialect:
         return DIALECT
+
+    @property
+    def prepared(self) -> PreparedTransactions:
+        return PostgresPrepared(self._name, self._prepare, self._connected, self._patience)
+
+    async def _prepare(self, work: Work[T], ending: str) -> T:
+        attempt = _Attempt(guarded=True, ending=ending)
+        return await self._retrying(lambda: self._attempt(work, attempt), attempt)
 
     async def run(self, work: Work[T], *, guarded: bool = False) -> T:
         attempt = _Attempt(guarded)
@@ -183,7 +205,7 @@ class PostgresDatabase:
                 # The error may follow from an assumption that is wrong, so the work runs again without assumptions.
                 raise WrongAssumption(tx.batch.assumed) from error
             raise
-        await undisturbed(self._commit(connection, tx))
+        await undisturbed(self._commit(connection, tx, how.ending))
         return result
 
     def _assumes(self, how: "_Attempt", sql: str) -> bool:
@@ -217,10 +239,10 @@ class PostgresDatabase:
             raise failure
         return result
 
-    async def _commit(self, connection: Connection, tx: PostgresTransaction) -> None:
-        """Commits: by COMMIT, or by the one statement that is the whole transaction and commits by itself."""
+    async def _commit(self, connection: Connection, tx: PostgresTransaction, ending: str) -> None:
+        """Commits: by `ending`, or by the one statement that is the whole transaction and commits by itself."""
         assumed = tx.batch.assumed
-        last = Statement("COMMIT", ()) if tx.begun else tx.batch.taken(strict=True) if tx.batch else None
+        last = Statement(ending, ()) if tx.begun else tx.batch.taken(strict=True) if tx.batch else None
         self._faults.point("store.commit")
         if last is not None:
             try:
@@ -261,6 +283,7 @@ class PostgresDatabase:
 async def _whole(work: Work[T], tx: PostgresTransaction, how: "_Attempt") -> T:
     """Runs the work, then sends its write batch, unless the batch is the whole transaction and may commit by itself."""
     result = await work(tx)
-    if tx.begun or not how.guarded:
+    if tx.begun or not how.guarded or how.prepares:
         await tx.flush()
+    how.require_preparable(tx)
     return result

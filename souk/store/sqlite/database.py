@@ -94,6 +94,10 @@ class SqliteDatabase:
     def dialect(self) -> Dialect:
         return DIALECT
 
+    @property
+    def prepared(self) -> None:
+        return None
+
     async def run(self, work: Work[T], *, guarded: bool = False) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
