@@ -12,7 +12,7 @@ from souk.kernel.state_machine import IllegalTransition
 from souk.saga.definition import Refusal
 from souk.saga.machine import StepAnswer
 from souk.two_phase_commit import machine
-from souk.two_phase_commit.machine import BranchState, TwoPhase, TwoPhaseRun, diagram
+from souk.two_phase_commit.machine import TwoPhase, TwoPhaseRun, diagram
 from tests.properties import examples
 
 YES = StepAnswer(Outcome.DONE, b"result")
