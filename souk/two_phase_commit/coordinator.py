@@ -21,7 +21,7 @@ from souk.two_phase_commit import fault_points as at
 from souk.two_phase_commit.definition import AtomicAction
 from souk.two_phase_commit.drive import TwoPhaseDrive, TwoPhaseTools
 from souk.two_phase_commit.machine import TwoPhase
-from souk.two_phase_commit.resolver import Decision
+from souk.two_phase_commit.resolver import BranchFate
 from souk.two_phase_commit.store import TwoPhaseHeld, TwoPhaseStore
 
 log = structlog.get_logger("souk.two_phase_commit")
@@ -114,12 +114,12 @@ class TwoPhaseCoordinator:
         """Returns the progress of a run, as `tx` sees it. Raises LookupError if there is no such run."""
         return await self._store.progress(tx, ref)
 
-    async def decision(self, key: str) -> Decision:
+    async def decision(self, key: str) -> BranchFate:
         """Returns what a participant in doubt is to do. A run that is not recorded was never prepared: it aborts."""
         phase = await self._tools.database.read(lambda tx: self._store.phase(tx, key), single=True)
         if phase is TwoPhase.PREPARING:
-            return Decision.OPEN
-        return Decision.COMMIT if phase in (TwoPhase.COMMITTING, TwoPhase.COMMITTED) else Decision.ABORT
+            return BranchFate.OPEN
+        return BranchFate.COMMIT if phase in (TwoPhase.COMMITTING, TwoPhase.COMMITTED) else BranchFate.ABORT
 
     async def run(self) -> None:
         """Renews leases and takes over abandoned runs until it is cancelled; then closes the coordinator."""

@@ -24,7 +24,7 @@ EVERY = 1.0
 """Seconds between two looks."""
 
 
-class Decision(Enum):
+class BranchFate(Enum):
     """What a coordinator's record says of a run. OPEN: it is not decided yet."""
 
     COMMIT = "commit"
@@ -32,7 +32,7 @@ class Decision(Enum):
     OPEN = "open"
 
 
-Ask = Callable[[str], Awaitable[Decision]]
+Ask = Callable[[str], Awaitable[BranchFate]]
 """Asks the coordinator's record about a key. May raise SoukError or AioRpcError: then it is asked again."""
 
 
@@ -63,9 +63,9 @@ class TwoPhaseResolver:
     async def _resolved(self, branch: PreparedTransaction) -> bool:
         try:
             decision = await self._ask(branch.name)
-            if decision is Decision.OPEN:
+            if decision is BranchFate.OPEN:
                 return False
-            end = self._participant.commit if decision is Decision.COMMIT else self._participant.roll_back
+            end = self._participant.commit if decision is BranchFate.COMMIT else self._participant.roll_back
             await end(branch.name)
         except DomainError as error:  # somebody else has ended it meanwhile
             log.warning("prepared transaction in doubt", key=branch.name, reason=error.reason)

@@ -10,7 +10,7 @@ from souk.kernel.errors import Outcome
 from souk.saga.definition import SagaRef
 from souk.saga.store import SagaOutcome
 from souk.two_phase_commit.fault_points import two_phase_fault_points
-from souk.two_phase_commit.resolver import Decision, TwoPhaseResolver
+from souk.two_phase_commit.resolver import BranchFate, TwoPhaseResolver
 from tests.two_phase_commit.conftest import LONG, Bank, Town, lost
 
 COMMIT_POINTS = [
@@ -204,14 +204,14 @@ async def test_a_branch_in_doubt_is_ended_as_the_record_says(town: Town) -> None
     coordinator = town.coordinator()
     resolver = TwoPhaseResolver(town.left.participant, coordinator.decision, in_doubt_after=0.0)
     await town.dies("pay/left/prepare/after")
-    assert await coordinator.decision("S-1:1") is Decision.OPEN
+    assert await coordinator.decision("S-1:1") is BranchFate.OPEN
     assert await resolver.resolve() == 1, "without a decision it stays"
     assert await town.standing() == 1
     await town.take_over()
-    assert await coordinator.decision("S-1:1") is Decision.ABORT
+    assert await coordinator.decision("S-1:1") is BranchFate.ABORT
 
     await town.dies("pay/decided/after", "S-2")
-    assert await coordinator.decision("S-2:1") is Decision.COMMIT
+    assert await coordinator.decision("S-2:1") is BranchFate.COMMIT
     assert await resolver.resolve() == 0
     assert await town.left.value() == 1
     await town.take_over()
@@ -224,7 +224,7 @@ async def test_a_branch_that_no_record_knows_is_rolled_back(town: Town) -> None:
 
     await town.left.participant.prepare("S-9:1", work)
     coordinator = town.coordinator()
-    assert await coordinator.decision("S-9:1") is Decision.ABORT
+    assert await coordinator.decision("S-9:1") is BranchFate.ABORT
     assert await TwoPhaseResolver(town.left.participant, coordinator.decision).resolve() == 0, "it is not in doubt yet"
     assert await town.standing() == 1
     assert await TwoPhaseResolver(town.left.participant, coordinator.decision, in_doubt_after=0.0).resolve() == 0
@@ -235,7 +235,7 @@ async def test_while_the_record_cannot_be_read_a_branch_stays_prepared(town: Tow
     async def work(tx: object) -> None:
         """Does nothing."""
 
-    async def away(key: str) -> Decision:
+    async def away(key: str) -> BranchFate:
         raise lost()
 
     await town.left.participant.prepare("S-9:1", work)
