@@ -1,1 +1,1 @@
-"""START HERE: the marketplace, its six services listed."""
+"""START HERE: the marketplace, its six services and Analytics, listed."""

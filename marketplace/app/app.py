@@ -4,6 +4,7 @@ To follow an order from here: its route is in `contracts/shop/order/v1/order.pro
 calls `order/servicer.py`, which calls `order/use_cases/place_order.py`.
 """
 
+from marketplace.analytics.service import service as analytics
 from marketplace.inventory.service import service as inventory
 from marketplace.notification.service import service as notification
 from marketplace.order.service import service as order
@@ -14,7 +15,7 @@ from souk.sdk import App, Emulator, TokenIssuer
 
 app = App(
     name="marketplace",
-    services=(product, user, inventory, payment, order, notification),
+    services=(product, user, inventory, payment, order, notification, analytics),
     token_issuer=TokenIssuer(
         issuer="souk",
         audience="souk",

@@ -98,21 +98,31 @@ def reply_message(reply: Order | StoredReply | DomainError) -> pb.Order:
             return order_message(reply)
 
 
-def published(order: Order) -> Message | None:
-    """Returns the event to publish when an order reaches its present status; None where there is none."""
+def published(before: Order, after: Order) -> list[Message]:
+    """Returns the events to publish about one event of an order, which led from `before` to `after`."""
+    found = list[Message]()
+    if (before.status, before.retryable) != (after.status, after.retryable):
+        found += _reached(after)
+    if (amount := after.refunded_total - before.refunded_total) > 0:
+        found.append(pb.OrderRefunded(user_id=after.user_id, order=order_message(after), amount=amount))
+    return found
+
+
+def _reached(order: Order) -> list[Message]:
+    """Returns the event about the status that an order has reached; none for a status without one."""
     match order.status:
         case Status.CONFIRMED:
-            return pb.OrderConfirmed(user_id=order.user_id, order=order_message(order))
+            return [pb.OrderConfirmed(user_id=order.user_id, order=order_message(order))]
         case Status.CANCELLED:
-            return pb.OrderCancelled(user_id=order.user_id, order=order_message(order))
+            return [pb.OrderCancelled(user_id=order.user_id, order=order_message(order))]
         case Status.SHIPPED:
-            return pb.OrderShipped(user_id=order.user_id, order=order_message(order))
+            return [pb.OrderShipped(user_id=order.user_id, order=order_message(order))]
         case Status.DELIVERED:
-            return pb.OrderDelivered(user_id=order.user_id, order=order_message(order))
+            return [pb.OrderDelivered(user_id=order.user_id, order=order_message(order))]
         case Status.REJECTED if not order.retryable:
-            return pb.OrderRejected(user_id=order.user_id, order=order_message(order), reason=order.reason)
+            return [pb.OrderRejected(user_id=order.user_id, order=order_message(order), reason=order.reason)]
         case _:
-            return None
+            return []
 
 
 def unavailable(service: str) -> DomainError:

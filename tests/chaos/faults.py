@@ -19,8 +19,15 @@ from tests.chaos.bank import Bank
 from tests.market.operator import Operator
 from tests.market.rows import superuser_url
 
-SERVICES = ("product", "user", "order", "inventory", "payment", "notification")
-TABLES = {"order": "orders", "inventory": "stock", "payment": "payments", "product": "products", "user": "users"}
+SERVICES = ("product", "user", "order", "inventory", "payment", "notification", "analytics")
+TABLES = {
+    "order": "orders",
+    "inventory": "stock",
+    "payment": "payments",
+    "product": "products",
+    "user": "users",
+    "analytics": "figures",
+}
 SKEWS = (-3_700, -120, 120, 3_700)
 """Seconds; some a process may shrug off, others must take it out of service."""
 RESERVE = 65_536

@@ -78,7 +78,7 @@ def test_it_passes_every_check(tree: Path) -> None:
 @pytest.mark.xdist_group("new-service")
 def test_it_is_added_to_the_import_rules_of_services_and_to_no_others(tree: Path) -> None:
     before, after = (ROOT / ".importlinter").read_text(), (tree / ".importlinter").read_text()
-    assert "payment | notification | greeting\n" in after
+    assert "payment | notification | analytics | greeting\n" in after
     assert after.count("greeting") == before.count("    marketplace.notification\n") + 1
 
 

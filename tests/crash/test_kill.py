@@ -160,4 +160,4 @@ def test_whatever_is_killed_often_comes_right(system: System, seed: int) -> None
 @pytest.mark.parametrize("system", ["processes"], indirect=True)
 @pytest.mark.parametrize("seed", [4, 5])
 def test_a_part_that_is_killed_comes_right(system: System, seed: int) -> None:
-    _rounds(system, 8, seed, "order", "payment", "inventory", "user", "product", "notification")
+    _rounds(system, 8, seed, "order", "payment", "inventory", "user", "product", "notification", "analytics")

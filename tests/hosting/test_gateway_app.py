@@ -14,4 +14,4 @@ async def test_every_service_that_a_route_leads_to_is_looked_for_from_the_start(
     clock = SystemClock()
     async with open_calls(b"k" * 32, (), CallSettings(), clock) as calls:
         gateway(app, calls, HttpSettings(), clock, Readiness(calls.health), metrics=False)
-        assert {"product", "user", "order", "inventory", "payment"} <= set(calls.directory.counts())
+        assert {"product", "user", "order", "inventory", "payment", "analytics"} <= set(calls.directory.counts())

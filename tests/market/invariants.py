@@ -3,7 +3,7 @@
 Per order, and so per currency: what was charged and not given back is what the order says, and
 nothing for an order that was never confirmed; the books of the sandbox bank say the same. Per
 product: all that was received is there, or sold to an order that stands. One outcome a key; one
-letter an event.
+letter an event; one place in the revenue for each order that was confirmed.
 """
 
 from collections import Counter, defaultdict
@@ -44,6 +44,7 @@ def violations(books: Books) -> list[str]:
         *_keys(books),
         *_told(books),
         *_letters(books),
+        *_figures(books),
     ]
 
 
@@ -171,9 +172,12 @@ def _keys(books: Books) -> Iterator[str]:
 def _told(books: Books) -> Iterator[str]:
     """Compares the published events of each order with its history: each must be published once."""
     told: dict[str, Counter[str]] = defaultdict(Counter)
+    refunded: Counter[str] = Counter()
     histories = books.histories()
     for event in books.events():
-        if event["type"].startswith("shop.order.v1."):
+        if event["type"] == "shop.order.v1.OrderRefunded":
+            refunded[event["key"]] += order_pb2.OrderRefunded.FromString(event["payload"]).amount
+        elif event["type"].startswith("shop.order.v1."):
             told[event["key"]][event["type"].rpartition(".")[2]] += 1
     for order in books.orders():
         history = set(histories[order.id])
@@ -183,6 +187,8 @@ def _told(books: Books) -> Iterator[str]:
             due["OrderRejected"] = 1
         if dict(told[order.id]) != due:
             yield f"{order.id}: {dict(told[order.id])} was told, and {due} happened"
+        if refunded[order.id] != order.refunded_total:
+            yield f"{order.id}: {order.refunded_total} was given back, and {refunded[order.id]} of it was told"
 
 
 def _letters(books: Books) -> Iterator[str]:
@@ -196,3 +202,24 @@ def _letters(books: Books) -> Iterator[str]:
     written = Mailbox(books.data / "notification" / "mailbox").names()
     yield from (f"no letter tells of {event_id}" for event_id in due - written)
     yield from (f"the letter {event_id} tells of nothing" for event_id in written - due - gone)
+
+
+def _figures(books: Books) -> Iterator[str]:
+    """Compares what Analytics counted with the orders: each that was confirmed once, and all that was given back."""
+    histories, live = books.histories(), "generation = (SELECT generation FROM generations WHERE is_live)"
+    confirmed = [order for order in books.orders() if "OrderConfirmed" in histories[order.id]]
+    rows = books.rows("analytics", f"SELECT order_id FROM facts WHERE kind = 'confirmed' AND {live}")
+    counted = Counter(row["order_id"] for row in rows)
+    if counted != Counter(order.id for order in confirmed):
+        yield f"{sum(counted.values())} orders are counted, and {len(confirmed)} were confirmed"
+    sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for order in confirmed:
+        sums["sales", order.currency].update({"count": 1, "amount": order.total})
+        sums["refunds", order.currency].update({"amount": order.refunded_total})
+    sql = f"SELECT measure, currency, count, amount FROM figures WHERE measure IN ('sales', 'refunds') AND {live}"
+    for row in books.rows("analytics", sql):
+        of_sale = {"count": row["count"]} if row["measure"] == "sales" else {}
+        sums[row["measure"], row["currency"]].subtract({**of_sale, "amount": row["amount"]})
+    yield from (
+        f"the {name} differ by {dict(diff)} from the orders" for name, diff in sums.items() if any(diff.values())
+    )

@@ -1,4 +1,4 @@
-"""A service is a wheel: it installs and starts in a clean environment without the other five."""
+"""A service is a wheel: it installs and starts in a clean environment without the other six."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def as_the_readme_says(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_the_readme_s_lines_install_the_whole_marketplace(as_the_readme_says: Path) -> None:
     routes = json.loads(run(as_the_readme_says / "souk", "routes", "--json", cwd=as_the_readme_says))
-    assert {route["service"] for route in routes} >= {"product", "user", "order", "inventory", "payment"}
+    assert {route["service"] for route in routes} >= {"product", "user", "order", "inventory", "payment", "analytics"}
     code = "import asyncpg, redis, souk.backing.postgres.binaries as found; print(found.__name__)"
     assert run(as_the_readme_says / "python", "-c", code, cwd=as_the_readme_says)
 

@@ -25,7 +25,7 @@ from tests.market.api import log_in, wish
 pytestmark = pytest.mark.xdist_group("a fleet")
 
 ORDERS = "/api/v1/orders"
-SERVICES = ("product", "user", "inventory", "payment", "order", "notification")
+SERVICES = ("product", "user", "inventory", "payment", "order", "notification", "analytics")
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_service_cannot_reach_what_is_another_services(system: System) -> None
 
 def test_every_service_has_its_own_password(system: System) -> None:
     urls = {url_of(system, service) for service in SERVICES if service != "notification"}
-    assert len({urlsplit(url).password for url in urls}) == 5
+    assert len({urlsplit(url).password for url in urls}) == 6
 
 
 @pytest.mark.parametrize("service", ["order", "payment", "gateway"])

@@ -6,6 +6,8 @@ The read model changes in the transaction that appends the events, so that buyer
 from collections.abc import Sequence
 from functools import partial
 
+from google.protobuf.message import Message
+
 from marketplace.order.domain.order import Order, Status, apply, fold, is_visible
 from marketplace.order.domain.shown import ShownOrder
 from marketplace.order.events import Event, from_json, to_json
@@ -95,13 +97,14 @@ class OrderStore:
         except VersionConflict:
             self._orders.drop(order.id)
             raise
-        after = order
+        after, messages = order, list[Message]()
         for event in events:
-            after = apply(after, event, time)
+            before, after = after, apply(after, event, time)
+            messages += published(before, after)
         if any(map(is_visible, events)):
             await self._show(tx, after, new=not order.version)
         tx.after_commit(partial(self._orders.keep, after.id, after))
-        if _standing(order) != _standing(after) and (message := published(after)) is not None:
+        for message in messages:
             await self._outbox.publish(tx, after.id, message)
         return after
 
@@ -229,11 +232,6 @@ class OrderStore:
         if row is None:
             raise _not_found(order_id)
         return Scope(row["user_id"], PLACE_ORDER, row["key"])
-
-
-def _standing(order: Order) -> tuple[str, bool]:
-    """Returns what decides whether an event is published: none is while this stays the same."""
-    return order.status.value, order.retryable
 
 
 def _event(row: RecordedEvent) -> Event:

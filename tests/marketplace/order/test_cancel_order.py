@@ -36,7 +36,7 @@ async def test_a_cancelled_order_is_refunded_restocked_and_told(shop: Shop) -> N
     assert (cancelled.status, cancelled.refunded_total) == (Status.CANCELLED, 2400)
     assert list(shop.others.reserved.values()) == ["returned"]
     assert list(shop.others.charged.values()) == ["refunded"]
-    assert await shop.events() == ["OrderConfirmed", "OrderCancelled"]
+    assert await shop.events() == ["OrderConfirmed", "OrderRefunded", "OrderCancelled"]
     assert (await shop.cancel(order.id)).status is Status.CANCELLED
     assert shop.others.count("refund") == 1
 

@@ -26,7 +26,7 @@ from shop.order.v1 import order_messages_pb2 as shop_dot_order_dot_v1_dot_order_
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shop/order/v1/order_events.proto\x12\rshop.order.v1\x1a\"shop/order/v1/order_messages.proto\x1a\x17soukapi/v1/policy.proto\"n\n\x0eOrderConfirmed\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:&\xaa\xd4\x18\"\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"}\n\rOrderRejected\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x0e\n\x06reason\x18\x03 \x01(\t:&\xaa\xd4\x18\"\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"n\n\x0eOrderCancelled\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:&\xaa\xd4\x18\"\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"l\n\x0cOrderShipped\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:&\xaa\xd4\x18\"\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"n\n\x0eOrderDelivered\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:&\xaa\xd4\x18\"\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotificationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shop/order/v1/order_events.proto\x12\rshop.order.v1\x1a\"shop/order/v1/order_messages.proto\x1a\x17soukapi/v1/policy.proto\"y\n\x0eOrderConfirmed\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:1\xaa\xd4\x18-\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"\tanalytics\"\x88\x01\n\rOrderRejected\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x0e\n\x06reason\x18\x03 \x01(\t:1\xaa\xd4\x18-\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"\tanalytics\"y\n\x0eOrderCancelled\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:1\xaa\xd4\x18-\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"\tanalytics\"l\n\x0cOrderShipped\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:&\xaa\xd4\x18\"\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"n\n\x0eOrderDelivered\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order:&\xaa\xd4\x18\"\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\x0cnotification\"z\n\rOrderRefunded\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.shop.order.v1.Order\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03:#\xaa\xd4\x18\x1f\n\x08order.id\x12\x02\x01\x02\x1a\x04\x08\x80\xf5$\"\tanalyticsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,23 +34,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shop.order.v1.order_events_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ORDERCONFIRMED']._loaded_options = None
-  _globals['_ORDERCONFIRMED']._serialized_options = b'\252\324\030\"\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification'
+  _globals['_ORDERCONFIRMED']._serialized_options = b'\252\324\030-\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification\"\tanalytics'
   _globals['_ORDERREJECTED']._loaded_options = None
-  _globals['_ORDERREJECTED']._serialized_options = b'\252\324\030\"\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification'
+  _globals['_ORDERREJECTED']._serialized_options = b'\252\324\030-\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification\"\tanalytics'
   _globals['_ORDERCANCELLED']._loaded_options = None
-  _globals['_ORDERCANCELLED']._serialized_options = b'\252\324\030\"\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification'
+  _globals['_ORDERCANCELLED']._serialized_options = b'\252\324\030-\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification\"\tanalytics'
   _globals['_ORDERSHIPPED']._loaded_options = None
   _globals['_ORDERSHIPPED']._serialized_options = b'\252\324\030\"\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification'
   _globals['_ORDERDELIVERED']._loaded_options = None
   _globals['_ORDERDELIVERED']._serialized_options = b'\252\324\030\"\n\010order.id\022\002\001\002\032\004\010\200\365$\"\014notification'
+  _globals['_ORDERREFUNDED']._loaded_options = None
+  _globals['_ORDERREFUNDED']._serialized_options = b'\252\324\030\037\n\010order.id\022\002\001\002\032\004\010\200\365$\"\tanalytics'
   _globals['_ORDERCONFIRMED']._serialized_start=112
-  _globals['_ORDERCONFIRMED']._serialized_end=222
-  _globals['_ORDERREJECTED']._serialized_start=224
-  _globals['_ORDERREJECTED']._serialized_end=349
-  _globals['_ORDERCANCELLED']._serialized_start=351
-  _globals['_ORDERCANCELLED']._serialized_end=461
-  _globals['_ORDERSHIPPED']._serialized_start=463
-  _globals['_ORDERSHIPPED']._serialized_end=571
-  _globals['_ORDERDELIVERED']._serialized_start=573
-  _globals['_ORDERDELIVERED']._serialized_end=683
+  _globals['_ORDERCONFIRMED']._serialized_end=233
+  _globals['_ORDERREJECTED']._serialized_start=236
+  _globals['_ORDERREJECTED']._serialized_end=372
+  _globals['_ORDERCANCELLED']._serialized_start=374
+  _globals['_ORDERCANCELLED']._serialized_end=495
+  _globals['_ORDERSHIPPED']._serialized_start=497
+  _globals['_ORDERSHIPPED']._serialized_end=605
+  _globals['_ORDERDELIVERED']._serialized_start=607
+  _globals['_ORDERDELIVERED']._serialized_end=717
+  _globals['_ORDERREFUNDED']._serialized_start=719
+  _globals['_ORDERREFUNDED']._serialized_end=841
 # @@protoc_insertion_point(module_scope)

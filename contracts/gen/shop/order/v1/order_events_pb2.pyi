@@ -160,3 +160,35 @@ class OrderDelivered(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderDelivered: _TypeAlias = OrderDelivered  # noqa: Y015
+
+@_typing.final
+class OrderRefunded(_message.Message):
+    """Event: money of a confirmed order was given back, in part or in full. Comes before OrderCancelled, which gives it back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Identifier of the buyer's account."""
+    amount: _builtins.int
+    """Given back by this refund, in minor units."""
+    @_builtins.property
+    def order(self) -> _order_messages_pb2.Order:
+        """As it is now; `refundedTotal` is what was given back in all."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        order: _order_messages_pb2.Order | None = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "order", b"order", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderRefunded: _TypeAlias = OrderRefunded  # noqa: Y015

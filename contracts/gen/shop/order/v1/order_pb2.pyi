@@ -14,6 +14,7 @@ from shop.order.v1 import order_messages_pb2 as _order_messages_pb2
 from shop.order.v1.order_events_pb2 import OrderCancelled as OrderCancelled
 from shop.order.v1.order_events_pb2 import OrderConfirmed as OrderConfirmed
 from shop.order.v1.order_events_pb2 import OrderDelivered as OrderDelivered
+from shop.order.v1.order_events_pb2 import OrderRefunded as OrderRefunded
 from shop.order.v1.order_events_pb2 import OrderRejected as OrderRejected
 from shop.order.v1.order_events_pb2 import OrderShipped as OrderShipped
 from shop.order.v1.order_messages_pb2 import AvailableStock as AvailableStock

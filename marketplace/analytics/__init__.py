@@ -1,0 +1,1 @@
+"""Analytics: figures about sales by day, counted from the events of orders. It calls no other service."""

@@ -1,0 +1,1 @@
+"""Facts, the figures that they add up to, and the reports that are made of figures. No I/O."""

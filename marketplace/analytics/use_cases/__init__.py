@@ -1,0 +1,1 @@
+"""The use cases of Analytics, one file for each; reads stand together."""
