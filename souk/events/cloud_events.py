@@ -7,8 +7,9 @@ payload's message.
 
 import base64
 import json
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1.event_pb2 import Event
@@ -16,7 +17,22 @@ from soukapi.v1.event_pb2 import Event
 CONTENT_TYPE = "application/protobuf"
 SPEC_VERSION = "1.0"
 JSON_TYPE = "application/cloudevents+json"
+ATTRIBUTES = (
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "datacontenttype",
+    "dataschema",
+    "subject",
+    "partitionkey",
+    "time",
+    "traceparent",
+)
+"""The attributes that an event of ours may have."""
 _REQUIRED = ("specversion", "id", "source", "type")
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - arithmetic without time zones is faster, and all times are UTC
+_USUAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.(?:[0-9]{3}){1,2})?Z")
 
 
 class NotAnEvent(ValueError):
@@ -34,9 +50,11 @@ def attributes_of(event: Event) -> dict[str, str]:
         "dataschema": event.type,
         "subject": event.key,
         "partitionkey": event.key,
-        "time": event.time.ToJsonString() if event.HasField("time") else "",
+        "time": _text(event.time) if event.HasField("time") else "",
         "traceparent": event.traceparent,
     }
+    if all(attributes.values()):
+        return attributes
     return {name: value for name, value in attributes.items() if value}
 
 
@@ -79,9 +97,25 @@ def from_json(text: str | bytes) -> Event:
     return event_from({name: value for name, value in found.items() if isinstance(value, str)}, payload)
 
 
-def _time(text: str) -> Timestamp:
-    found = Timestamp()
+def _text(time: Timestamp) -> str:
+    """Does what `ToJsonString` does, which is Python and takes five times as long, for times of whole microseconds."""
+    micros, rest = divmod(time.nanos, 1_000)
+    if rest:
+        return time.ToJsonString()
     try:
+        at = _EPOCH + timedelta(seconds=time.seconds, microseconds=micros)
+    except OverflowError:
+        return time.ToJsonString()
+    precision = "microseconds" if micros % 1_000 else "milliseconds" if micros else "seconds"
+    return f"{at.isoformat(timespec=precision)}Z"
+
+
+def _time(text: str) -> Timestamp:
+    try:
+        if _USUAL_TIME.fullmatch(text):
+            since = datetime.fromisoformat(text[:-1]) - _EPOCH
+            return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
+        found = Timestamp()
         found.FromDatetime(datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None))
         found.FromJsonString(text)
     except (ValueError, OverflowError) as error:

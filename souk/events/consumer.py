@@ -15,7 +15,6 @@ it acts; a stateless one derives the ids of what it sends from the event's id.
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 
 import grpc
 import grpc.aio
@@ -24,7 +23,7 @@ from soukapi.v1.event_pb2 import DeliverRequest, DeliverResponse, DeliveryResult
 
 from souk.events.causes import where_failed
 from souk.kernel.clock import Clock, SystemClock
-from souk.kernel.context import current, use
+from souk.kernel.context import CallContext, current, use
 from souk.kernel.errors import (
     FORBIDDEN,
     UNAUTHENTICATED,
@@ -131,10 +130,11 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
 
 async def handled(consumer: str, handler: Handler, event: Event, timeout: float, clock: Clock) -> DeliveryResult | None:
     """Handles one event within `timeout` seconds; returns None when it is to be sent again without limit."""
-    limit = clock.monotonic() + timeout
-    deadline = min(limit, current().deadline or limit)
+    limit, now = clock.monotonic() + timeout, current()
+    deadline = min(limit, now.deadline or limit)
     try:
-        with use(replace(current(), deadline=deadline, traceparent=event.traceparent)):
+        # Not `replace`, which takes five times as long.
+        with use(CallContext(deadline, now.caller, event.traceparent, now.idempotency_key, now.one_try)):
             async with asyncio.timeout(timeout):
                 await handler(event)
     except PoisonedEvent as error:

@@ -179,11 +179,13 @@ class Delivery:
         partitions = {pending.seq: pending.partition for pending in batch}
 
         async def work(tx: Transaction) -> set[int]:
+            if what.went_well and await store.delivered(tx, self.route.name, what.delivered, self._owner, epochs):
+                return set()
             lost = await store.lost(tx, self._owner, epochs)
             await store.record(tx, self.route.name, what.without({n for n, p in partitions.items() if p in lost}))
             return lost
 
-        # Guarded: the rows of the leases are locked first.
+        # Guarded: the rows of the leases are locked first, unless nothing depends on them.
         if lost := await self._database.run(work, guarded=True):
             _log.warning("another relay took over partitions meanwhile", consumer=self.route.name, count=len(lost))
             self._leases.forget(lost)

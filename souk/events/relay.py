@@ -8,7 +8,7 @@ poisoned event is parked, and can be replayed.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import grpc.aio
@@ -42,8 +42,10 @@ REPLAYED = "souk_outbox_replayed"
 class RelaySettings:
     """The settings of a relay. Times are in seconds.
 
-    After a wake-up the relay waits `linger` for more events. Events that every consumer has handled are kept until
-    they are `retention` old, and ids in the inbox for `inbox_retention`; `sweep` is how often old ones are deleted.
+    Events are routed at once, but with `linger` between, so that many are routed together while many come. A broker
+    gets up to `broker_batch` events at once, as it takes about as long for many as for a few. Events that every
+    consumer has handled are kept until they are `retention` old, and ids in the inbox for `inbox_retention`; `sweep`
+    is how often old ones are deleted.
     """
 
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
@@ -51,6 +53,7 @@ class RelaySettings:
     poll: float = 1.0
     linger: float = 0.005
     route_batch: int = 500
+    broker_batch: int = 500
     retention: float = 7 * 86_400.0
     inbox_retention: float = 90 * 86_400.0
     sweep: float = 60.0
@@ -90,10 +93,15 @@ class Relay:
         self._leases = Leases(database, owner, clock, self._settings.lease)
         routes = [Route(service, one.consumer, tuple(one.types), one.after_parked) for service, one in subscriptions]
         self._routing = without_broker(routes) if broker is None else with_broker(routes, elsewhere)
-        parts = (self._leases, owner, clock, self._settings.delivery, random or Random(), faults)
-        self._deliveries = [Delivery(route, database, sender, *parts) for route in self._routing.direct]
+        own, random = self._settings.delivery, random or Random()
+        shared = (self._leases, owner, clock)
+        self._deliveries = [
+            Delivery(route, database, sender, *shared, own, random, faults) for route in self._routing.direct
+        ]
         if broker is not None:
-            self._deliveries.append(Delivery(THROUGH_BROKER, database, broker, *parts))
+            many = replace(own, batch=self._settings.broker_batch)
+            self._deliveries.append(Delivery(THROUGH_BROKER, database, broker, *shared, many, random, faults))
+        self._clock = clock
         self._published = asyncio.Event()
 
     async def run(self) -> None:
@@ -163,9 +171,11 @@ class Relay:
             self._wake()
 
     async def _route_forever(self) -> None:
+        routed = float("-inf")
         while True:
             await wait(self._published, self._settings.poll)
-            await asyncio.sleep(self._settings.linger)
+            await asyncio.sleep(max(0.0, routed + self._settings.linger - self._clock.monotonic()))
+            routed = self._clock.monotonic()
             self._published.clear()
             try:
                 while await self._route_some():

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TypeVar
 
 from souk.events.causes import Cause
 from souk.events.envelope import Event, event_of
 from souk.kernel.clock import MICROSECONDS
 from souk.store.database import Transaction, Value
 
+_T = TypeVar("_T")
+_ROWS_AT_ONCE = 1_024
 PENDING, PARKED = "pending", "parked"
 EVENT_COLUMNS = """
     o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, COALESCE(d.payload, o.payload) AS payload, o.traceparent
@@ -42,6 +46,11 @@ class DeliveryRecord:
     parked: dict[int, Cause] = field(default_factory=dict)
     failed: dict[int, Cause] = field(default_factory=dict)
 
+    @property
+    def went_well(self) -> bool:
+        """Whether there are deliveries and nothing else."""
+        return bool(self.delivered) and not self.parked and not self.failed
+
     def without(self, numbers: Collection[int]) -> "DeliveryRecord":
         """Returns a copy without the events of these sequence numbers."""
         return DeliveryRecord(
@@ -51,12 +60,15 @@ class DeliveryRecord:
         )
 
 
+def _padded(rows: Sequence[_T]) -> list[_T]:
+    """Repeats the last row up to a power of two, so that few different statements are prepared."""
+    return [*rows, *[rows[-1]] * ((1 << (len(rows) - 1).bit_length()) - len(rows))]
+
+
 def _in(column: str, numbers: Collection[int], after: int) -> tuple[str, list[Value]]:
-    """Returns `column IN ($n, ...)` and its values, padded so that few different statements are prepared."""
-    values: list[Value] = [*sorted(numbers)]
-    size = 1 << (len(values) - 1).bit_length()
-    values += values[-1:] * (size - len(values))
-    return f"{column} IN ({', '.join(f'${after + n + 1}' for n in range(size))})", values
+    """Returns `column IN ($n, ...)` and its values, padded."""
+    values: list[Value] = [*_padded(sorted(numbers))]
+    return f"{column} IN ({', '.join(f'${after + n + 1}' for n in range(len(values)))})", values
 
 
 async def unrouted(tx: Transaction, partitions: Collection[int], limit: int) -> list[Unrouted]:
@@ -67,16 +79,25 @@ async def unrouted(tx: Transaction, partitions: Collection[int], limit: int) -> 
 
 
 async def route(tx: Transaction, events: Sequence[Unrouted], consumers_of: Callable[[str], Sequence[str]]) -> None:
-    """Makes one pending delivery for each event and consumer of its type; may be repeated."""
-    insert = f"""
-        INSERT INTO souk_outbox_delivery (seq, consumer, partition, changed_at)
-        VALUES ($1, $2, $3, {tx.dialect.now}) ON CONFLICT (seq, consumer) DO NOTHING
+    """Makes one pending delivery for each event and consumer of its type; may be repeated, also after a crash.
+
+    All of it is one statement of PostgreSQL, unless there are very many consumers.
     """
     rows = [(event.seq, name, event.partition) for event in events for name in consumers_of(event.type)]
-    if rows:
-        await tx.execute_many(insert, rows)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = _padded(rows[start : start + _ROWS_AT_ONCE])
+        await tx.write(_insert_of(len(some), tx.dialect.now), *(value for row in some for value in row))
     among, values = _in("seq", [event.seq for event in events], 0)
-    await tx.execute(f"UPDATE souk_outbox SET routed = TRUE WHERE {among}", *values)
+    await tx.write(f"UPDATE souk_outbox SET routed = TRUE WHERE {tx.dialect.unsynced} AND {among}", *values)
+
+
+@cache
+def _insert_of(rows: int, now: str) -> str:
+    values = ", ".join(f"(${3 * row + 1}, ${3 * row + 2}, ${3 * row + 3}, {now})" for row in range(rows))
+    return f"""
+        INSERT INTO souk_outbox_delivery (seq, consumer, partition, changed_at)
+        VALUES {values} ON CONFLICT (seq, consumer) DO NOTHING
+    """
 
 
 _NOT_BEHIND_A_PARKED_ONE = """
@@ -114,6 +135,28 @@ async def lost(tx: Transaction, owner: str, epochs: Mapping[int, int]) -> set[in
     """
     rows = await tx.fetch(sql, owner, *values)
     return set(epochs) - {row["partition"] for row in rows if row["epoch"] == epochs[row["partition"]]}
+
+
+async def delivered(
+    tx: Transaction, consumer: str, numbers: Collection[int], owner: str, epochs: Mapping[int, int]
+) -> bool:
+    """Records events as delivered in one statement, if `owner` still holds these partitions under these epochs.
+
+    Returns whether all were recorded. The leases are not locked: that an event was delivered is true whoever holds its
+    partition by now.
+    """
+    among, values = _in("seq", numbers, 3)
+    leases = _padded(sorted(epochs.items()))
+    first = 4 + len(values)
+    held = " OR ".join(f"partition = ${first + 2 * n} AND epoch = ${first + 2 * n + 1}" for n in range(len(leases)))
+    sql = f"""
+        UPDATE souk_outbox_delivery SET changed_at = {tx.dialect.now}, state = 'delivered'
+        WHERE consumer = $1 AND state = 'pending' AND {among}
+        AND (SELECT count(*) FROM souk_outbox_lease WHERE owner = $2 AND ({held})) = $3
+    """
+    given = (*values, *(number for lease in leases for number in lease))
+    count = len(numbers)
+    return await tx.execute(sql, consumer, owner, len(epochs), *given, expect_rows=count) == count
 
 
 async def record(tx: Transaction, consumer: str, what: DeliveryRecord) -> None:

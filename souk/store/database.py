@@ -48,7 +48,9 @@ class Dialect:
     transaction has locked. Both go at the end of a SELECT and are empty for an engine that runs one transaction at
     a time. `now` is the database's clock in microseconds since 1970. `hold` is a condition that becomes true when
     the transaction holds the lock that the SQL expression in its braces names. It is only for statements that read
-    nothing, because a statement sees the data as it was before the wait for the lock.
+    nothing, because a statement sees the data as it was before the wait for the lock. `unsynced` is a condition that is
+    always true. The commit of a transaction with a statement that looks at it does not wait for the disk, so that a
+    crash of the database's server may undo it; a later commit that waits makes it durable, too.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Dialect:
     skip_locked: str
     now: str
     hold: str
+    unsynced: str
 
 
 class Transaction(Protocol):

@@ -16,11 +16,11 @@ from souk.events.causes import Cause
 from souk.events.envelope import unpack
 from souk.events.parked_store import ParkedDecision, discarded
 from souk.events.pubsub.parking import EventSourceServicer
-from souk.events.relay import discard
+from souk.events.relay import RelaySettings, discard
 from souk.events.sender import Route
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import PermissionDenied
-from souk.store.database import Database
+from souk.store.database import Database, Transaction
 from souk.testing.relaying import Listener, World, eventually, running
 
 
@@ -29,6 +29,7 @@ class StoringBroker:
 
     def __init__(self) -> None:
         self.stored: list[Event] = []
+        self.at_once: list[int] = []
         self.away = False
         self.tried = asyncio.Event()
 
@@ -37,6 +38,7 @@ class StoringBroker:
         if self.away:
             raise ConnectionError
         self.stored += events
+        self.at_once.append(len(events))
         return [DeliveryResult(event_id=event.id) for event in events]
 
     @property
@@ -72,6 +74,19 @@ class BrokeredSuite:
         assert broker.numbers == [1, 2, 3]
         assert len(broker.stored) == 4
         assert listener.received == []
+
+    async def test_a_broker_gets_many_events_at_once_in_order(self, brokered: World) -> None:
+        broker = StoringBroker()
+
+        async def work(tx: Transaction) -> None:
+            for number in range(700):
+                await brokered.outbox.publish(tx, f"key-{number % 3}", Int64Value(value=number))
+
+        await brokered.database.run(work)
+        async with running(brokered.relay(("mail", "all"), broker=broker)):
+            await eventually(brokered.all_delivered, 30.0)
+        assert broker.numbers == [*range(700)]
+        assert max(broker.at_once) == RelaySettings().broker_batch
 
     async def test_while_the_broker_is_away_events_wait_in_order(self, brokered: World) -> None:
         broker = StoringBroker()

@@ -49,6 +49,15 @@ def test_the_attributes_are_those_of_the_standard() -> None:
     }
 
 
+@given(st.integers(-62_135_596_800, 253_402_300_799), st.sampled_from([0, 1, 1_000, 10**6, 120_000_000, 999_999_999]))
+def test_a_time_is_written_as_protobuf_writes_it(seconds: int, nanos: int) -> None:
+    event = Event(id="1", source="order", type="t")
+    event.time.seconds, event.time.nanos = seconds, nanos
+    written = attributes_of(event)
+    assert written["time"] == event.time.ToJsonString()
+    assert event_from(written, b"") == event
+
+
 GOOD = {"specversion": "1.0", "id": "1", "source": "order", "type": "t"}
 
 
@@ -60,6 +69,10 @@ GOOD = {"specversion": "1.0", "id": "1", "source": "order", "type": "t"}
         ({"datacontenttype": "text/plain"}, "'text/plain'"),
         ({"time": "yesterday"}, "'yesterday'"),
         ({"time": "0000-01-01T00:00:00Z"}, "RFC 3339"),
+        ({"time": "2026-02-30T00:00:00Z"}, "RFC 3339"),
+        ({"time": "2026-11-29T24:00:00Z"}, "RFC 3339"),
+        ({"time": "2026-11-29T10:00:60Z"}, "RFC 3339"),
+        ({"time": "2026-W48-7T10:00:00Z"}, "RFC 3339"),
     ],
 )
 def test_what_is_no_event_of_ours_says_why(change: dict[str, str], says: str) -> None:

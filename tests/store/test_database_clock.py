@@ -14,7 +14,7 @@ class Server:
     """A database whose time is `date` when the question arrives, `there` seconds after it was sent; the answer
     takes `back`."""
 
-    dialect = Dialect("fake", "", "", "now", "")
+    dialect = Dialect("fake", "", "", "now", "", "")
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock, self.ahead, self.there, self.back = clock, 0.0, 0.0, 0.0

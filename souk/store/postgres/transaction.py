@@ -25,6 +25,7 @@ DIALECT = Dialect(
     skip_locked=" FOR UPDATE SKIP LOCKED",
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
     hold="pg_advisory_xact_lock(hashtextextended({}, 0)) IS NOT NULL",
+    unsynced="(SELECT set_config('synchronous_commit', 'off', TRUE)) = 'off'",
 )
 
 _READS = re.compile(r"\s*SELECT\b(?!.*\bINTO\b)", re.IGNORECASE | re.DOTALL)

@@ -14,7 +14,9 @@ from souk.store.sqlite.errors import DRIVER_ERRORS, translate
 
 R = TypeVar("R")
 
-DIALECT = Dialect(name="sqlite", for_update="", skip_locked="", now="souk_now()", hold="TRUE OR {} = ''")
+DIALECT = Dialect(
+    name="sqlite", for_update="", skip_locked="", now="souk_now()", hold="TRUE OR {} = ''", unsynced="TRUE"
+)
 
 _MOST_PARAMETERS = 32_766
 _NAMES = tuple(str(number) for number in range(1, _MOST_PARAMETERS + 1))

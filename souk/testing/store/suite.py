@@ -162,3 +162,10 @@ class StatementSuite(StoreFixtures):
         assert now is not None
         assert abs(now["now"] - SystemClock().now()) < 60_000_000
         assert isinstance(now["now"], int)
+
+    async def test_a_commit_that_does_not_wait_for_the_disk_is_a_commit(self, database: Database) -> None:
+        await database.run(lambda tx: put(tx, "a"))
+        for guarded in (False, True):
+            sql = "UPDATE item SET amount = amount + 1 WHERE {} AND name = $1"
+            await database.run(lambda tx, sql=sql: tx.write(sql.format(tx.dialect.unsynced), "a"), guarded=guarded)  # type: ignore[misc]  # no type for the default
+        assert await amount_of(database, "a") == 2

@@ -39,6 +39,21 @@ async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noq
     await database.close()
 
 
+async def test_one_transaction_need_not_be_synced_and_the_next_one_is(postgres_url: str) -> None:  # noqa: F811
+    database = await _open(postgres_url, least=1, most=1)
+
+    async def synced(tx: Transaction, where: str) -> str:
+        await tx.execute(f"UPDATE item SET amount = 1 WHERE {where}")
+        row = await tx.fetch_one("SELECT current_setting('synchronous_commit') AS found")
+        assert row is not None
+        return str(row["found"])
+
+    await database.run(lambda tx: _put(tx, "a"))
+    assert await database.run(lambda tx: synced(tx, tx.dialect.unsynced)) == "off"
+    assert await database.run(lambda tx: synced(tx, "TRUE")) == "on"
+    await database.close()
+
+
 class TestConnections:
     async def test_a_database_that_is_not_there(self, postgres_server: TemporaryPostgres):  # noqa: F811
         with pytest.raises(ConfigurationError, match="database nowhere refuses the connection"):

@@ -14,9 +14,9 @@ from souk.telemetry.logs import logger
 
 _T = TypeVar("_T")
 _log = logger("events")
-_AT_ONCE = 100
+_AT_ONCE = 500
 _OCTETS_AT_ONCE = 1 << 20
-"""What one poll returns at most: so many messages, or so many octets and one message."""
+"""What one poll returns at most: so many messages, and so many octets if they are as large as those before."""
 
 
 class Assignee(Protocol):
@@ -58,6 +58,9 @@ class Membership:
         self._worker = LoopWorker("kafka consumer")
         self._consumer: Consumer | None = None
         self._found: list[Message] = []
+        self._largest = 0
+        self._gone: set[int] = set()
+        self._come: set[int] = set()
         self._paused = False
         self._leaving = False
         self._errors = LastError()
@@ -85,7 +88,7 @@ class Membership:
     def _join(self) -> Consumer:
         callbacks = {"error_cb": self._error, "on_commit": self._committed, "logger": SILENT}
         consumer = Consumer({**self._config, **callbacks})
-        consumer.subscribe([self._topic], on_revoke=self._revoked, on_lost=self._lost)
+        consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         return consumer
 
     def _poll(self, seconds: float, pause: bool, commit: Mapping[int, int]) -> list[Message]:
@@ -93,19 +96,33 @@ class Membership:
             self._consumer = self._join()
         self._commit(commit)
         self._pause(self._consumer, pause)
-        self._found = []
-        octets = 0
-        message = self._consumer.poll(seconds)
-        while message is not None:
-            if (error := message.error()) is not None:
-                self._error(error)
-            else:
-                self._found.append(message)
-                octets += len(message)
-            if len(self._found) >= _AT_ONCE or octets >= _OCTETS_AT_ONCE:
-                break
-            message = self._consumer.poll(0)
+        self._found = self._messages(self._consumer.consume(1, seconds))
+        if self._found:
+            self._found += self._at_once(self._consumer)
+            self._largest = max(map(len, self._found), default=0)
         return self._found
+
+    def _at_once(self, consumer: Consumer) -> list[Message]:
+        """Takes what is there in one call: between two, other threads of Python may run for milliseconds each time."""
+        count = min(_AT_ONCE, _OCTETS_AT_ONCE // max(1, self._largest)) - 1
+        if count < 1:
+            return []
+        self._gone.clear()
+        self._come.clear()
+        found = consumer.consume(count, 0)
+        if again := self._gone & self._come:
+            # Which messages are of the former assignment and which of the new one cannot be told.
+            raise KafkaException(KafkaError(KafkaError._STATE, f"partitions {sorted(again)} went and came at once"))
+        return [message for message in self._messages(found) if message.partition() not in self._gone]
+
+    def _messages(self, found: Sequence[Message]) -> list[Message]:
+        messages = []
+        for message in found:
+            if (error := message.error()) is None:
+                messages.append(message)
+            else:
+                self._error(error)
+        return messages
 
     def _pause(self, consumer: Consumer, pause: bool) -> None:
         if pause:
@@ -124,6 +141,9 @@ class Membership:
         self._consumer.close()
         self._consumer = None
 
+    def _assigned(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        self._come |= {partition.partition for partition in partitions}
+
     def _revoked(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """The commit goes to the broker before the word that the partitions are free, over the same connection.
 
@@ -137,6 +157,7 @@ class Membership:
 
     def _let_go(self, partitions: Sequence[TopicPartition]) -> Mapping[int, int]:
         numbers = {partition.partition for partition in partitions}
+        self._gone |= numbers
         # In place: this runs in the middle of a poll.
         self._found[:] = [message for message in self._found if message.partition() not in numbers]
         return {} if self._leaving else self._on_loop(self._assignee.take_back(numbers))

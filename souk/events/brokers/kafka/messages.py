@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from soukapi.v1.event_pb2 import Event
 
-from souk.events.cloud_events import NotAnEvent, attributes_of, event_from
+from souk.events.cloud_events import ATTRIBUTES, NotAnEvent, attributes_of, event_from
 
 Headers = Sequence[tuple[str, bytes | None]]
+KnownHeaders = list[tuple[str, bytes]]
 _PREFIX = "ce_"
 _CONTENT_TYPE = "content-type"
 _BATCH_OVERHEAD = 61
@@ -18,12 +19,13 @@ _HEADER_OVERHEAD = 10
 """Upper bounds in octets of what Kafka's format of a batch adds: around it, for a record, for a header."""
 
 
-def headers_of(event: Event) -> list[tuple[str, bytes]]:
+_HEADER_OF = {name: _CONTENT_TYPE if name == "datacontenttype" else _PREFIX + name for name in ATTRIBUTES}
+_ATTRIBUTE_OF = {header: name for name, header in _HEADER_OF.items()}
+
+
+def headers_of(event: Event) -> KnownHeaders:
     """Returns the headers of the message of an event."""
-    return [
-        (_CONTENT_TYPE if name == "datacontenttype" else _PREFIX + name, value.encode())
-        for name, value in attributes_of(event).items()
-    ]
+    return [(_HEADER_OF[name], value.encode()) for name, value in attributes_of(event).items()]
 
 
 def size_of(event: Event, headers: Sequence[tuple[str, bytes]]) -> int:
@@ -36,8 +38,9 @@ def event_of_message(headers: Headers | None, payload: bytes | None) -> Event:
     """Returns the event in a message. Raises NotAnEvent."""
     attributes: dict[str, str] = {}
     for name, value in headers or ():
-        if name == _CONTENT_TYPE or name.startswith(_PREFIX):
-            attributes["datacontenttype" if name == _CONTENT_TYPE else name[len(_PREFIX) :]] = _text(name, value)
+        # Attributes that we do not know are extensions, which mean nothing to us.
+        if (attribute := _ATTRIBUTE_OF.get(name)) is not None:
+            attributes[attribute] = _text(name, value)
     return event_from(attributes, payload or b"")
 
 

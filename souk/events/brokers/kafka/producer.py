@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from soukapi.v1.event_pb2 import Event
 
 from souk.events.brokers.kafka.failures import LastError
-from souk.events.brokers.kafka.messages import headers_of
+from souk.events.brokers.kafka.messages import KnownHeaders
 from souk.events.brokers.kafka.settings import SILENT, KafkaSettings
 from souk.telemetry.logs import logger
 
@@ -78,7 +78,7 @@ class ProducerConnection:
         """Whether nothing more can be sent over it."""
         return self._dropped.is_set()
 
-    def send(self, topic: str, event: Event, reports: Reports, index: int) -> bool:
+    def send(self, topic: str, event: Event, headers: KnownHeaders, reports: Reports, index: int) -> bool:
         """Puts an event behind those that were sent; False when there is no room now, or it was dropped."""
         assert self._producer is not None
 
@@ -87,7 +87,7 @@ class ProducerConnection:
 
         try:
             self._producer.produce(
-                topic, event.payload, event.key.encode(), headers=list(headers_of(event)), on_delivery=reported
+                topic, event.payload, event.key.encode(), headers=list(headers), on_delivery=reported
             )
         except BufferError:
             return False

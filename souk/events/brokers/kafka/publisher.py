@@ -1,14 +1,14 @@
 """Publishes to topics: what is too large is poison, and a result is given only for what is stored."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaError
 from soukapi.v1.event_pb2 import DeliveryResult, Event
 
 from souk.events.broker import BrokerUnavailable
 from souk.events.brokers.kafka.failures import UNKNOWN_TOPIC
-from souk.events.brokers.kafka.messages import headers_of, size_of
+from souk.events.brokers.kafka.messages import KnownHeaders, headers_of, size_of
 from souk.events.brokers.kafka.producer import ProducerConnection, Reports
 from souk.events.brokers.kafka.settings import KafkaSettings
 
@@ -38,10 +38,11 @@ class KafkaPublisher:
         Raises UnknownTopic, and BrokerUnavailable when it knows nothing of any event within the settings' patience.
         """
         connection, reports = self._open(limit), Reports(len(events))
-        poison = self._poison(events, limit)
+        headers = [headers_of(event) for event in events]
+        poison = _poison(events, headers, limit)
         try:
             async with asyncio.timeout(self._settings.patience):
-                await self._send(connection, topic, events, poison, reports)
+                await self._send(connection, topic, events, headers, poison, reports)
                 await reports.until_complete()
         except TimeoutError:
             pass
@@ -72,27 +73,22 @@ class KafkaPublisher:
             self._connection = connection = ProducerConnection(self._settings, min(_BATCH, limit))
         return connection
 
-    def _poison(self, events: Sequence[Event], limit: int) -> dict[int, str]:
-        sizes = {index: size_of(event, headers_of(event)) for index, event in enumerate(events)}
-        return {
-            index: f"it takes {size} octets, and the topic allows {limit} (max.message.bytes)"
-            for index, size in sizes.items()
-            if size > limit
-        }
-
     async def _send(
         self,
         connection: ProducerConnection,
         topic: str,
         events: Sequence[Event],
-        poison: dict[int, str],
+        headers: Sequence[KnownHeaders],
+        poison: Mapping[int, str],
         reports: Reports,
     ) -> None:
         for index, event in enumerate(events):
             if index in poison:
                 continue
             # Other tasks' events may fill the queue, so there is nothing of ours to wait for.
-            while not connection.dropped and not connection.send(topic, event, reports, index):  # noqa: ASYNC110
+            while not connection.dropped and not connection.send(  # noqa: ASYNC110
+                topic, event, headers[index], reports, index
+            ):
                 await asyncio.sleep(0.01)
             if index % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
@@ -121,7 +117,16 @@ _OURS = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 """The codes of what was dropped, which do not say why."""
 
 
-def _results(events: Sequence[Event], reports: Reports, poison: dict[int, str]) -> list[DeliveryResult]:
+def _poison(events: Sequence[Event], headers: Sequence[KnownHeaders], limit: int) -> dict[int, str]:
+    sizes = (size_of(event, found) for event, found in zip(events, headers, strict=True))
+    return {
+        index: f"it takes {size} octets, and the topic allows {limit} (max.message.bytes)"
+        for index, size in enumerate(sizes)
+        if size > limit
+    }
+
+
+def _results(events: Sequence[Event], reports: Reports, poison: Mapping[int, str]) -> list[DeliveryResult]:
     """Gives no result to an event behind one of its key that has none: it has to be published again, after that."""
     found: list[DeliveryResult] = []
     broken: set[str] = set()
