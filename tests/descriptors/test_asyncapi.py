@@ -68,7 +68,7 @@ def test_a_message_states_its_contract() -> None:
     message = DOCUMENT["components"]["messages"]["shop.order.v1.OrderConfirmed"]
     assert (message["x-key"], message["x-retention-seconds"]) == ("order.id", 604_800)
     assert message["x-needs"] == ["at-least-once", "order-per-key"]
-    assert message["x-subscribers"] == ["notification", "analytics"]
+    assert message["x-subscribers"] == ["analytics", "notification"]
     assert message["payload"] == {"$ref": "#/components/schemas/OrderConfirmed"}
 
 
