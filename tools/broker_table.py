@@ -1,6 +1,7 @@
 """Writes the table of docs/brokers.md: which guarantee each broker was seen to give, from a run of the suite.
 
 python tools/broker_table.py        runs the suite against each broker of this machine (minutes) and writes the table
+python tools/broker_table.py SQS    runs it against these alone; the columns of the others stay as they are
 
 A test that could not run here, because its engine is not installed, leaves its column as "not run".
 """
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as Xml
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,15 +70,34 @@ def lines(tests: Iterable[str], outcomes: Mapping[str, Mapping[str, str]]) -> li
     return [*rows, "", *(f"[{number}] {reason}" for reason, number in notes.items())]
 
 
-def main() -> int:
-    """Runs the suites and writes the table; returns 1 if a guarantee was not seen."""
-    outcomes = {broker: run(*where) for broker, where in BROKERS.items()}
+def read(table: str) -> dict[str, dict[str, str]]:
+    """Reads what `lines` wrote: the outcome of each test by its name, for each broker."""
+    notes = {
+        f"no [{number}]": f"no: {reason}" for number, reason in re.findall(r"^\[(\d+)\] (.*)$", table, re.MULTILINE)
+    }
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:2] == "| "]
+    brokers = cells[0][1:] if cells else []
+    return {
+        broker: {f"test_{row[0].replace(' ', '_')}": notes.get(row[column], row[column]) for row in cells[1:]}
+        for column, broker in enumerate(brokers, start=1)
+    }
+
+
+def main(named: Sequence[str]) -> int:
+    """Runs the suites of these brokers, or of all, and writes the table; returns 1 if a guarantee was not seen."""
+    if unknown := set(named) - BROKERS.keys():
+        sys.exit(f"there is no broker {', '.join(sorted(unknown))}; there are {', '.join(BROKERS)}")
     text = PAGE.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    known = read(text.partition(BEGIN)[2].partition(END)[0])
+    outcomes = {
+        broker: run(*where) if broker in named or not named else known.get(broker, {})
+        for broker, where in BROKERS.items()
+    }
     table = "\n".join(lines(tests_of_the_suite(), outcomes)).rstrip()
     PAGE.write_text(f"{before}{BEGIN}{table}\n{END}{after}")
     return int(any(FAILED in found.values() for found in outcomes.values()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -41,6 +41,12 @@ def test_a_reason_is_told_once_below_the_table() -> None:
     ]
 
 
+def test_what_was_written_is_read_again() -> None:
+    outcomes = {"A": {"test_topic": "yes", "test_x": "no: because"}, "B": {"test_topic": "**no**", "test_x": "not run"}}
+    assert table.read("\n".join(table.lines(["test_topic", "test_x"], outcomes))) == outcomes
+    assert table.read("") == {}
+
+
 def test_the_page_has_a_row_for_each_test_and_no_guarantee_that_failed() -> None:
     page = table.PAGE.read_text().partition(table.BEGIN)[2].partition(table.END)[0]
     rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")][1:]

@@ -88,9 +88,9 @@ class SqsBroker:
         if self._wanted(topic) - queues.keys():
             await self._restore(topic)
             queues = await self._topology.queues(topic)
-        if not queues and topic not in self._declared:
+        if not queues:
             raise QueueMissing(f"{self._settings.server}: the topic {topic!r} has no queue; it must be declared")
-        if not self._settings.has_sns or not queues:
+        if not self._settings.has_sns:
             return list(queues.values()), LARGEST
         self._arns[topic] = await self._topology.topic_of_queue(topic, next(iter(queues.values())))
         return [self._arns[topic]], LARGEST_OF_SNS

@@ -67,10 +67,10 @@ def explained(error: BaseException, server: str) -> BrokerUnavailable:
     code, says = str(error.response["Error"].get("Code", "")), str(error.response["Error"].get("Message", ""))
     if code in _MISSING:
         return QueueMissing(f"{server}: a queue or a topic does not exist; it must be declared: {says}")
-    if code in _REFUSED:
-        return BrokerUnavailable(f"{server} refuses the credentials: {code}: {says}")
     if code in _FORBIDDEN:
         return BrokerUnavailable(f"{server}: the credentials do not permit this: {says}")
+    if code in _REFUSED or error.response["ResponseMetadata"].get("HTTPStatusCode") in (401, 403):
+        return BrokerUnavailable(f"{server} refuses the credentials: {code}: {says[:200]}")
     return BrokerUnavailable(f"{server} refuses: {code}: {says}")
 
 
