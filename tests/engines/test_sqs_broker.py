@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("sqs broker")]
 
 MIXES = (
-    "order over a restart of ElasticMQ: it sorts what it restores by when it becomes visible again (isFifo = false in "
-    "its DBMessage), which mixes events of a key that were in hand"
+    "nothing is lost, but a restart of ElasticMQ mixes events of a key that were in hand: it sorts what it restores by "
+    "when it becomes visible again (isFifo = false in its DBMessage)"
 )
 VISIBILITY = 5
 """Seconds; long enough for a loaded machine to prolong it in time."""
