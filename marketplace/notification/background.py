@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from marketplace.notification.ports import Postman, PushSender, SmsSender
-from marketplace.notification.use_cases.mail_event import OUTCOMES
+from marketplace.notification.use_cases.send_message import OUTCOMES
 from souk.sdk import counter
 
 

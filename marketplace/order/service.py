@@ -41,6 +41,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         payments=payments,
         runner=_runner(context, orders, payments, settings.placing),
         clock=context.clock,
+        inbox=context.inbox,
     )
     lost = LostCharges()
     find = FindLostCharges(lost.count, report_only=settings.lost_charges.report_only)

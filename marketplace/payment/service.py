@@ -37,6 +37,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         provider=GuardedProvider(bank, breaker, context.clock),
         clock=context.clock,
         faults=context.faults,
+        inbox=context.inbox,
     )
     # Background calls have a breaker of their own, so that they use no probe permit of the one for live requests.
     background = replace(deps, provider=GuardedProvider(bank, in_background, context.clock))

@@ -33,7 +33,7 @@ class Need(IntEnum):
 class EventContract:
     """What a contract says about one event; `retention` is in seconds, `key` the path of a field, such as "order.id".
 
-    The retention is stated for readers; no part of the platform enforces it yet.
+    A relay keeps an event that everyone has handled for its retention, and deletes it then.
     """
 
     message: Descriptor

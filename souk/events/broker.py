@@ -22,6 +22,7 @@ What a broker, or a setting of it, cannot give is said by `inspect`, so that it 
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from soukapi.v1.event_pb2 import DeliveryResult, Event
@@ -43,12 +44,14 @@ class Guarantees:
 
     `durable`: what was stored outlives a crash. `ordered`: events of a key stay in order. `replays`: a new group gets
     the events that were published before it was declared. `largest` is the most octets of payload in an event.
+    An event that a group has not handled is lost to it after `keeps` seconds.
     """
 
     durable: str = ""
     ordered: str = ""
     replays: str = ""
     largest: int = 1 << 20
+    keeps: float = inf
 
     @property
     def unfit(self) -> str:

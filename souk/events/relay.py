@@ -6,7 +6,7 @@ poisoned event is parked, and can be replayed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -20,7 +20,7 @@ from souk.events.leases import Leases
 from souk.events.parked_store import DISCARDED, Parked, ParkedDecision
 from souk.events.routing import THROUGH_BROKER, with_broker, without_broker
 from souk.events.sender import EventSender, Route, SubscriptionLike
-from souk.events.store import PENDING, Unrouted
+from souk.events.store import NO_TYPE, PENDING, Unrouted
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
@@ -44,8 +44,8 @@ class RelaySettings:
 
     Events are routed at once, but with `linger` between, so that many are routed together while many come. A broker
     gets up to `broker_batch` events at once, as it takes about as long for many as for a few. Events that every
-    consumer has handled are kept until they are `retention` old, and ids in the inbox for `inbox_retention`; `sweep`
-    is how often old ones are deleted.
+    consumer has handled are kept until they are as old as their contract says, or `retention` if it is not known; and
+    ids in the inbox for `inbox_retention`. `sweep` is how often old ones are deleted.
     """
 
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
@@ -69,6 +69,8 @@ class Relay:
 
     With a `broker` every event goes there once. Still called are the consumers of services `elsewhere`, those that
     wait after a parked event, and what an operator replays.
+
+    `retentions` are the seconds for which contracts keep events, by type.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Relay:
         sender: EventSender | None = None,
         broker: EventSender | None = None,
         elsewhere: Collection[str] = (),
+        retentions: Mapping[str, float] = NO_TYPE,
         faults: Faults = INERT,
         random: Random | None = None,
     ) -> None:
@@ -92,6 +95,7 @@ class Relay:
         sender = sender or DirectSender(source, channel_of, clock)
         self._leases = Leases(database, owner, clock, self._settings.lease)
         routes = [Route(service, one.consumer, tuple(one.types), one.after_parked) for service, one in subscriptions]
+        self._retentions = retentions
         self._routing = without_broker(routes) if broker is None else with_broker(routes, elsewhere)
         own, random = self._settings.delivery, random or Random()
         shared = (self._leases, owner, clock)
@@ -206,7 +210,7 @@ class Relay:
         settings, inbox = self._settings, Inbox()
         limit = settings.sweep_batch
         for sweep in (
-            lambda tx: store.sweep(tx, settings.retention, limit),
+            lambda tx: store.sweep(tx, settings.retention, limit, self._retentions),
             lambda tx: inbox.forget(tx, settings.inbox_retention, limit),
         ):
             while await self._database.run(sweep) == limit:

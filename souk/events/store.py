@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import TypeVar
 
 from souk.events.causes import Cause
@@ -17,6 +18,9 @@ EVENT_COLUMNS = """
     o.seq, o.id, o.type, o.source, o.key, o.partition, o.time, COALESCE(d.payload, o.payload) AS payload, o.traceparent
 """
 """The event that a consumer gets: `o` is its row, and `d` the consumer's, with the payload that an operator gave it."""
+
+
+NO_TYPE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +217,20 @@ async def counts(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> d
     return found
 
 
-async def sweep(tx: Transaction, retention: float, limit: int) -> int:
-    """Deletes up to `limit` events older than `retention` seconds that every consumer has handled."""
+async def sweep(tx: Transaction, retention: float, limit: int, by_type: Mapping[str, float] = NO_TYPE) -> int:
+    """Deletes up to `limit` events that every consumer has handled and that are older than `retention` seconds.
+
+    Types in `by_type` have another retention.
+    """
+    cases = "".join(f" WHEN ${3 + 2 * n} THEN CAST(${4 + 2 * n} AS BIGINT)" for n in range(len(by_type)))
+    kept = f"CASE o.type {cases} ELSE CAST($1 AS BIGINT) END" if by_type else "$1"
     sql = f"""
-        SELECT o.seq FROM souk_outbox o WHERE o.routed AND o.time < {tx.dialect.now} - $1 AND NOT EXISTS
+        SELECT o.seq FROM souk_outbox o WHERE o.routed AND o.time < {tx.dialect.now} - {kept} AND NOT EXISTS
             (SELECT 1 FROM souk_outbox_delivery d WHERE d.seq = o.seq AND d.state <> 'delivered')
         ORDER BY o.seq LIMIT $2
     """
-    rows = await tx.fetch(sql, round(retention * MICROSECONDS), limit)
+    values = [value for name, seconds in by_type.items() for value in (name, round(seconds * MICROSECONDS))]
+    rows = await tx.fetch(sql, round(retention * MICROSECONDS), limit, *values)
     await _delete(tx, [row["seq"] for row in rows])
     return len(rows)
 

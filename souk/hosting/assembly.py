@@ -6,17 +6,17 @@ differs.
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import grpc.aio
 
+from souk.descriptors.event_contract import events_of
 from souk.events.relay import Relay
 from souk.faults import Faults
 from souk.hosting.event_routing import EventRouting, Subscriptions, elsewhere
@@ -25,7 +25,7 @@ from souk.kernel.errors import ConfigurationError, StoreError
 from souk.runtime.calls.backlog import Backlog
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import answers, has_room, is_same, tells_time, watched_in
-from souk.runtime.calls.metrics import StoreRetries
+from souk.runtime.calls.metrics import InboxRepeats, StoreRetries
 from souk.runtime.checks import ANYBODY, Reachable, require_servicer, require_sound, require_subscriptions
 from souk.runtime.config.settings import CallSettings, DataSettings, Settings
 from souk.runtime.data.database_file import enter, whole_file
@@ -34,7 +34,7 @@ from souk.runtime.data.directory import held, installation_secret, make
 from souk.runtime.data.events_broker import is_fit, opened_broker
 from souk.runtime.data.redis import open_redis
 from souk.runtime.process.background import BackgroundTasks, supervised
-from souk.runtime.service import Service, ServiceContext, ServiceParts, Subscription
+from souk.runtime.service import Service, ServiceContext, ServiceParts
 from souk.store.database import Database
 from souk.store.database_clock import DatabaseClock
 from souk.store.idempotency import sweep_for_ever
@@ -43,9 +43,6 @@ from souk.telemetry.logs import logger
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
-
-
-NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +78,11 @@ class Hosted:
         With a broker, also its subscribers.
         """
         name = self.service.name
-        for subscriber in events.subscribers(name, self.parts, self.context):
+        subscribers = events.subscribers(name, self.parts, self.context)
+        for subscriber in subscribers:
             background.start(f"{name}: {subscriber.group} at the broker", subscriber.run)
+        if subscribers:
+            background.start(f"{name}: what waits at the broker", lambda: backlog.watch_broker(name, subscribers))
         for task, work in self.parts.tasks.items():
             background.start(f"{name}: {task}", work)
         if self.service.migrations is not None:
@@ -95,6 +95,7 @@ class Hosted:
                 source=name,
                 broker=events.publisher,
                 elsewhere=events.elsewhere,
+                retentions={event.name: event.retention for event in events_of(self.service.contract).values()},
                 faults=self.context.faults,
             )
             background.start(f"{name}: relay", relay.run)
@@ -105,24 +106,6 @@ class Hosted:
 def secret_of(calls: CallSettings, data: Path) -> bytes:
     """Gives the installation's secret: it signs caller tokens, and each service's own secret is derived from it."""
     return installation_secret(data) if calls.secret is None else calls.secret.encode()
-
-
-def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Subscriptions:
-    """Gives every subscription of these services, and those in `besides`: types by "service/consumer"."""
-    types: dict[tuple[str, str], dict[str, None]] = {}
-    waiting: set[tuple[str, str]] = set()
-    for service in services:
-        for one in service.subscriptions:
-            types.setdefault((service.name, one.consumer), {}).update(dict.fromkeys(one.types))
-            if one.after_parked == "wait":
-                waiting.add((service.name, one.consumer))
-    for route, named in besides.items():
-        name, _, consumer = route.partition("/")
-        types.setdefault((name, consumer), {}).update(dict.fromkeys(named))
-    return [
-        (name, Subscription(consumer, tuple(found), "wait" if (name, consumer) in waiting else "pass"))
-        for (name, consumer), found in types.items()
-    ]
 
 
 @contextmanager
@@ -228,12 +211,13 @@ async def assembled(
         secret = secret_of(settings.calls, settings.data.directory)
         calls = await stack.enter_async_context(open_calls(secret, names, settings.calls, clock))
         redis = await opened.enter_async_context(open_redis(settings.data.redis))
-        broker = await opened.enter_async_context(opened_broker(settings.events))
+        published = [event for service in services for event in events_of(service.contract).values()]
+        broker = await opened.enter_async_context(opened_broker(settings.events, published))
         events = EventRouting(subscriptions, broker, elsewhere(settings.calls.discovery))
         assembly = replace(_assembly_context(settings, clock, calls, callees, secret), redis=redis)
         found = tuple([await opened.enter_async_context(hosted(service, assembly)) for service in services])
         if broker is not None:
-            calls.health.watch("broker", is_fit(broker))
+            calls.health.watch("broker", is_fit(broker, published))
         calls.health.watch("disk", has_room(settings.data.directory))
         calls.health.watch("data directory", is_same(watched_in(settings.data, services)), blocks=True)
         for one in found:
@@ -243,6 +227,7 @@ async def assembled(
             _watch_database(one, calls)
         kept = {one.service.name: one.context.database for one in found if one.service.migrations is not None}
         calls.registry.register(StoreRetries(kept))
+        calls.registry.register(InboxRepeats({one.service.name: one.context.inbox for one in found}))
         await stack.enter_async_context(_working(found, events, Backlog(calls.registry), clock))
         yield Assembled(found, calls)
 

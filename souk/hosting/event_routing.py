@@ -1,7 +1,8 @@
 """How events get from the services of this process to those that listen: by calls, or through a broker."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from souk.events.broker import Broker
 from souk.events.pubsub.parking import parks_at_source
@@ -10,10 +11,13 @@ from souk.events.pubsub.subscriber import Subscriber
 from souk.events.pubsub.topics import groups_of
 from souk.events.routing import is_called
 from souk.runtime.config.settings import DiscoverySettings
-from souk.runtime.service import ServiceContext, ServiceParts, Subscription
+from souk.runtime.service import Service, ServiceContext, ServiceParts, Subscription
 
 Subscriptions = Sequence[tuple[str, Subscription]]
 """All subscriptions of a system: pairs of a service's name and one of its subscriptions."""
+
+
+NOBODY: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,21 @@ class EventRouting:
 def elsewhere(settings: DiscoverySettings) -> frozenset[str]:
     """Gives the services whose subscriptions are known by a setting alone: they are not installed here."""
     return frozenset(route.partition("/")[0] for route in settings.subscriptions)
+
+
+def subscriptions_of(services: Iterable[Service], besides: Mapping[str, Sequence[str]] = NOBODY) -> Subscriptions:
+    """Gives every subscription of these services, and those in `besides`: types by "service/consumer"."""
+    types: dict[tuple[str, str], dict[str, None]] = {}
+    waiting: set[tuple[str, str]] = set()
+    for service in services:
+        for one in service.subscriptions:
+            types.setdefault((service.name, one.consumer), {}).update(dict.fromkeys(one.types))
+            if one.after_parked == "wait":
+                waiting.add((service.name, one.consumer))
+    for route, named in besides.items():
+        name, _, consumer = route.partition("/")
+        types.setdefault((name, consumer), {}).update(dict.fromkeys(named))
+    return [
+        (name, Subscription(consumer, tuple(found), "wait" if (name, consumer) in waiting else "pass"))
+        for (name, consumer), found in types.items()
+    ]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from souk.admin.servicers.monolith import controlling_system
 from souk.admin.servicers.process import Inspected
-from souk.hosting.assembly import Hosted, assembled, subscriptions_of
+from souk.hosting.assembly import Hosted, assembled
+from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.kernel.clock import Clock
 from souk.runtime.checks import reachable

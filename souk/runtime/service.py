@@ -22,6 +22,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.resilience.breaker.breaker import Breaker
 from souk.saga.runner import SagaRunner
 from souk.store.database import Database
+from souk.store.inbox import Inbox
 from souk.store.outbox import Outbox
 from souk.telemetry.metrics import Collector
 
@@ -52,9 +53,10 @@ class ServiceContext:
     this run of this process. `secret` is the service's own, the same in each of its processes and at every
     start of the installation: for what it encrypts, or digests under a key. `settings` are the service's own,
     by name, as text. `own_database` is None for a service without migrations, which has no `database` and
-    writes to no `outbox`. `clock` tells the date of the database's server, so that replicas agree
-    whatever their machines' clocks show. `redis` is a client of a server for data that may be lost, if there is
-    one; its commands end within a quarter of a second, often with an error.
+    writes to no `outbox`. `inbox` recognises events that come again, and counts them for the metrics. `clock` tells
+    the date of the database's server, so that replicas agree whatever their machines' clocks show. `redis` is a client
+    of a server for data that may be lost, if there is one; its commands end within a quarter of a second, often with
+    an error.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ServiceContext:
     settings: Mapping[str, str] = field(default_factory=dict)
     faults: Faults = field(default_factory=lambda: INERT)
     redis: "Redis | None" = None
+    inbox: Inbox = field(default_factory=Inbox)
 
     @property
     def database(self) -> Database:

@@ -3,11 +3,22 @@
 Source: Chris Richardson, "Pattern: Idempotent consumer".
 """
 
+from collections import Counter
+from collections.abc import Mapping
+
 from souk.store.database import Transaction
 
 
 class Inbox:
     """Records which events the consumers of one database have handled."""
+
+    def __init__(self) -> None:
+        self._repeats = Counter[str]()
+
+    @property
+    def repeats(self) -> Mapping[str, int]:
+        """How many events came again in this process after they had been handled, by consumer."""
+        return self._repeats
 
     async def first_time(self, tx: Transaction, consumer: str, event_id: str) -> bool:
         """Returns whether `consumer` has not handled this event before; marks it as handled if `tx` commits.
@@ -18,7 +29,10 @@ class Inbox:
             INSERT INTO souk_inbox (consumer, event_id, handled_at) VALUES ($1, $2, {tx.dialect.now})
             ON CONFLICT (consumer, event_id) DO NOTHING
         """
-        return await tx.execute(sql, consumer, event_id, expect_rows=1) == 1
+        if await tx.execute(sql, consumer, event_id, expect_rows=1) == 1:
+            return True
+        tx.after_commit(lambda: self._repeats.update([consumer]))
+        return False
 
     async def forget(self, tx: Transaction, older_than: float, limit: int) -> int:
         """Deletes up to `limit` marks older than `older_than` seconds; returns how many.

@@ -25,21 +25,26 @@ from souk.testing.relaying import Listener, World, eventually, running
 
 
 class StoringBroker:
-    """Stands for a broker: it stores each event, unless it is `away`."""
+    """Stands for a broker: it stores each event, unless it is `away` or the event is longer than `largest` bytes."""
 
     def __init__(self) -> None:
         self.stored: list[Event] = []
         self.at_once: list[int] = []
         self.away = False
+        self.largest = 1 << 20
         self.tried = asyncio.Event()
 
     async def hand_over(self, route: Route, events: Sequence[Event]) -> list[DeliveryResult]:
         self.tried.set()
         if self.away:
             raise ConnectionError
-        self.stored += events
+        fit = [event for event in events if len(event.payload) <= self.largest]
+        self.stored += fit
         self.at_once.append(len(events))
-        return [DeliveryResult(event_id=event.id) for event in events]
+        return [
+            DeliveryResult(event_id=event.id, poison="" if event in fit else f"the broker takes {self.largest} bytes")
+            for event in events
+        ]
 
     @property
     def numbers(self) -> list[int]:

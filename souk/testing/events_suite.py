@@ -16,7 +16,7 @@ from souk.kernel.clock import SystemClock
 from souk.kernel.errors import PoisonedEvent, StoreUnavailable
 from souk.store.database import Database, Transaction
 from souk.store.outbox import Outbox, partition_of
-from souk.testing.relaying import QUICK, Listener, World, eventually, running
+from souk.testing.relaying import NUMBER, QUICK, Listener, World, eventually, running
 
 
 def sibling(key: str) -> str:
@@ -200,6 +200,22 @@ class EventsSuite:
             await eventually(one_is_left)
             assert len(await one.parked()) == 1
         assert len(await world.rows("SELECT seq FROM souk_outbox_delivery")) == 1
+
+    async def test_an_event_is_kept_for_as_long_as_its_contract_says(self, world: World) -> None:
+        listener, text = Listener(), StringValue.DESCRIPTOR.full_name
+        await world.services.start("mail", {"all": listener})
+        settings = RelaySettings(delivery=QUICK.delivery, linger=0.0, sweep=0.02, retention=0.0)
+        await world.publish(1)
+        await world.database.run(lambda tx: world.outbox.publish(tx, "k", StringValue(value="kept")))
+        await world.publish(2)
+
+        async def texts_are_left() -> bool:
+            return [row["type"] for row in await world.rows("SELECT type FROM souk_outbox")] == [text]
+
+        kept = {text: 3_600.0, NUMBER: 0.0, "shop.order.v1.OrderConfirmed": 60.0}
+        async with running(world.relay(("mail", "all"), settings=settings, types=(NUMBER, text), retentions=kept)):
+            await eventually(texts_are_left)
+        assert len(listener.received) == 3
 
     async def test_a_large_event_is_refused_and_many_are_cut(self, world: World) -> None:
         listener = Listener()

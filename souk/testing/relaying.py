@@ -16,6 +16,7 @@ from souk.events.delivery import DeliverySettings
 from souk.events.envelope import unpack
 from souk.events.relay import Relay, RelaySettings
 from souk.events.sender import AfterParked, EventSender, Route
+from souk.events.store import NO_TYPE
 from souk.faults import INERT, Faults
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import Clock, SystemClock
@@ -127,6 +128,7 @@ class World:
         types: tuple[str, ...] = (NUMBER,),
         clock: Clock | None = None,
         after_parked: AfterParked = "pass",
+        retentions: Mapping[str, float] = NO_TYPE,
     ) -> Relay:
         """Makes a relay to these pairs (service, consumer); it does not run yet."""
         return Relay(
@@ -140,6 +142,7 @@ class World:
             sender=sender,
             broker=broker,
             elsewhere=elsewhere,
+            retentions=retentions,
             faults=faults,
         )
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from marketplace.app.app import app
-from souk.hosting.assembly import subscriptions_of
+from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.runtime.config.environment import read

@@ -6,12 +6,10 @@ from urllib.parse import quote
 
 from marketplace.notification.deps import Deps
 from marketplace.notification.domain import Contact, Letter
-from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
+from marketplace.notification.ports import DeliveryPostponed
 from marketplace.notification.templates import Draft, UnreadablePayloadError, draft, write
+from marketplace.notification.use_cases.send_message import POSTPONED, SUPPRESSED, send_message
 from souk.sdk import PoisonedEvent
-
-OUTCOMES = SENT, POSTPONED, REFUSED, SUPPRESSED = "sent", "postponed", "refused", "suppressed"
-"""What can become of a mail."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,23 +72,9 @@ async def _send_at_rate(deps: Deps, user_id: str, letter: Letter) -> None:
         deps.count(POSTPONED)
         raise DeliveryPostponed("this reader has got many mails just now")
     try:
-        await _send(deps, letter)
+        gone = await send_message(deps.postman.take(letter), deps.count)
     except BaseException:
         deps.rate.give_back(user_id)
         raise
-
-
-async def _send(deps: Deps, letter: Letter) -> None:
-    try:
-        await deps.postman.take(letter)
-    except DeliveryRefused as error:
-        deps.count(REFUSED)
-        raise PoisonedEvent(str(error)) from error
-    except RecipientGone as error:
-        deps.count(SUPPRESSED)
-        _log.warning("the mail about event %s is not sent, as its address does not exist: %s", letter.id, error)
-    except Exception:
-        deps.count(POSTPONED)
-        raise
-    else:
-        deps.count(SENT)
+    if gone:
+        _log.warning("the mail about event %s is not sent, as its address does not exist: %s", letter.id, gone)

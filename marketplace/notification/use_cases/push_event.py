@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from marketplace.notification.deps import Deps, Pushing
 from marketplace.notification.domain import Push, PushSubscription
-from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
+from marketplace.notification.ports import DeliveryPostponed
 from marketplace.notification.templates import write_push
-from marketplace.notification.use_cases.mail_event import POSTPONED, REFUSED, SENT, SUPPRESSED, draft_of
+from marketplace.notification.use_cases.mail_event import draft_of
+from marketplace.notification.use_cases.send_message import POSTPONED, SUPPRESSED, send_message
 from souk.sdk import PoisonedEvent
 
 _log = logging.getLogger(__name__)
@@ -54,20 +55,9 @@ async def _send(deps: Deps, pushing: Pushing, user_id: str, push: Push) -> None:
     """Sends to one browser, unless this process has done that before, and counts how it ended."""
     if pushing.is_done(push):
         return
-    try:
-        await pushing.sender.send(push)
-    except DeliveryRefused as error:
-        pushing.count(REFUSED)
-        raise PoisonedEvent(str(error)) from error
-    except RecipientGone as error:
+    if gone := await send_message(pushing.sender.send(push), pushing.count):
+        _log.info("no message about event %s to a browser that is gone: %s", push.id, gone)
         await _forget(deps, user_id, push.to)
-        pushing.count(SUPPRESSED)
-        _log.info("no message about event %s to a browser that is gone: %s", push.id, error)
-    except Exception:
-        pushing.count(POSTPONED)
-        raise
-    else:
-        pushing.count(SENT)
     pushing.done(push)
 
 

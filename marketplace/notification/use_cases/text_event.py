@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from marketplace.notification.deps import Deps
 from marketplace.notification.domain import Sms
-from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone, SmsSender
+from marketplace.notification.ports import DeliveryPostponed
 from marketplace.notification.templates import write_sms
-from marketplace.notification.use_cases.mail_event import POSTPONED, REFUSED, SENT, SUPPRESSED, draft_of
-from souk.sdk import PoisonedEvent
+from marketplace.notification.use_cases.mail_event import draft_of
+from marketplace.notification.use_cases.send_message import POSTPONED, SUPPRESSED, send_message
 
 _log = logging.getLogger(__name__)
 
@@ -42,23 +42,9 @@ async def text_event(deps: Deps, command: TextEvent) -> None:
         deps.count_sms(POSTPONED)
         raise DeliveryPostponed("this reader has got many text messages just now")
     try:
-        await _send(deps, deps.sms, sms)
+        gone = await send_message(deps.sms.send(sms), deps.count_sms)
     except BaseException:
         deps.rate.give_back(user)
         raise
-
-
-async def _send(deps: Deps, sender: SmsSender, sms: Sms) -> None:
-    try:
-        await sender.send(sms)
-    except DeliveryRefused as error:
-        deps.count_sms(REFUSED)
-        raise PoisonedEvent(str(error)) from error
-    except RecipientGone as error:
-        deps.count_sms(SUPPRESSED)
-        _log.warning("no text message about event %s, as its number cannot get one: %s", sms.id, error)
-    except Exception:
-        deps.count_sms(POSTPONED)
-        raise
-    else:
-        deps.count_sms(SENT)
+    if gone:
+        _log.warning("no text message about event %s, as its number cannot get one: %s", sms.id, gone)

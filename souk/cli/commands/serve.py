@@ -11,7 +11,7 @@ import click
 from souk.cli.group import example
 from souk.cli.output.terminal import print_line, start_logging
 from souk.gateway.settings import GATEWAY_SERVICE
-from souk.hosting.assembly import subscriptions_of
+from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.single_process import gateway_process, service_process
 from souk.kernel.clock import SystemClock
 from souk.runtime.config import entry_points

@@ -1,9 +1,9 @@
 """The receiving end of a broker: hands the events of a topic to one consumer, and parks what it cannot handle."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection
 
+from cachetools import LRUCache
 from soukapi.v1.event_pb2 import Event
 
 from souk.events.broker import Broker
@@ -15,6 +15,10 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import acting_as
 from souk.kernel.errors import SoukError
 from souk.telemetry.logs import logger
+
+MOST_REMEMBERED = 10_000
+"""Events of which it is known how often they failed, or why they are to be parked: far more than are ever in hand. An
+event that moves to another process before it has ended is forgotten in the end; should it come back, it counts anew."""
 
 _log = logger("events")
 
@@ -51,8 +55,8 @@ class Subscriber:
         self._clock = clock
         self._max_failures = max_failures
         self._event_timeout = event_timeout
-        self._failures = Counter[str]()
-        self._to_park: dict[str, Cause] = {}
+        self._failures: LRUCache[str, int] = LRUCache(MOST_REMEMBERED)
+        self._to_park: LRUCache[str, Cause] = LRUCache(MOST_REMEMBERED)
 
     @property
     def group(self) -> str:
@@ -63,6 +67,10 @@ class Subscriber:
     def topics(self) -> list[str]:
         """The topics that its types are in."""
         return sorted({topic_of(type_name) for type_name in self._types})
+
+    async def backlog(self) -> dict[str, int]:
+        """Returns how many events each topic still has for it. Raises BrokerUnavailable."""
+        return {topic: await self._broker.backlog(topic, self.group) for topic in self.topics}
 
     async def run(self) -> None:
         """Consumes until it is cancelled."""
@@ -77,9 +85,9 @@ class Subscriber:
         with acting_as(self._service):
             if event.id not in self._to_park and not await self._is_handled(event):
                 raise Postponed(f"{self.group}: {event.id}")
-            if event.id in self._to_park:
-                await self._park_it(event)
-        del self._failures[event.id]
+            if (cause := self._to_park.get(event.id)) is not None:
+                await self._park_it(event, cause)
+        self._failures.pop(event.id, None)
 
     async def _is_handled(self, event: Event) -> bool:
         """Lets the handler have the event; returns whether it is done with, which may mean that it is to be parked."""
@@ -90,8 +98,7 @@ class Subscriber:
         if result is None:
             return False
         if result.failure:
-            self._failures[event.id] += 1
-            tries = self._failures[event.id]
+            tries = self._failures[event.id] = self._failures.get(event.id, 0) + 1
             if tries < self._max_failures:
                 return False
             self._to_park[event.id] = Cause(f"{result.failure}, {tries} times", result.digest, result.location)
@@ -99,10 +106,9 @@ class Subscriber:
             self._to_park[event.id] = Cause(result.poison, result.digest, result.location)
         return True
 
-    async def _park_it(self, event: Event) -> None:
-        cause = self._to_park[event.id]
+    async def _park_it(self, event: Event, cause: Cause) -> None:
         try:
-            await self._park(event, cause, self._failures[event.id])
+            await self._park(event, cause, self._failures.get(event.id, 0))
         except Exception as error:
             _log.error(
                 "an event cannot be parked, and its key waits",
@@ -112,7 +118,7 @@ class Subscriber:
                 error=type(error).__name__,
             )
             raise Postponed(f"{self.group}: {event.id} cannot be parked") from error
-        del self._to_park[event.id]
+        self._to_park.pop(event.id, None)
         _log.error(
             "an event is parked", consumer=self.group, event_id=event.id, reason=cause.reason, digest=cause.digest
         )

@@ -3,16 +3,19 @@
     souk_saga_runs{service, saga, phase}            open runs; phase `parked` waits for an operator
     souk_outbox_lag_seconds{service, consumer}      age of the oldest event not yet delivered to a consumer
     souk_outbox_events{service, consumer, state}    events `pending` and `parked`
+    souk_broker_events{service, consumer, topic}    events that a broker still has for a consumer of this process
 
 A scrape does not query a database: it shows what a background task counted last.
 """
 
 import asyncio
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from souk.events.broker import BrokerUnavailable
+from souk.events.pubsub.subscriber import Subscriber
 from souk.events.relay import Relay
 from souk.kernel.errors import StoreError
 from souk.saga.runner import SagaRunner
@@ -42,10 +45,12 @@ class Backlog:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._snapshots: dict[str, BacklogSnapshot] = {}
+        self._at_broker: dict[str, Mapping[tuple[str, str], int]] = {}
         gauges = (
             ("souk_saga_runs", "Open runs of sagas.", ("saga", "phase"), self._runs),
             ("souk_outbox_lag_seconds", "Age of the oldest event that is due.", ("consumer",), self._lag),
             ("souk_outbox_events", "Events that a consumer has not had.", ("consumer", "state"), self._events),
+            ("souk_broker_events", "Events that a broker has for a consumer.", ("consumer", "topic"), self._broker),
         )
         for name, text, labels, read in gauges:
             measure(registry, name, text, ("service", *labels), read)
@@ -58,6 +63,21 @@ class Backlog:
                 await self._count(service, snapshot, relay, sagas)
             except StoreError as error:
                 _log.warning("what waits cannot be counted", service=service, error=str(error))
+            await asyncio.sleep(every)
+
+    async def watch_broker(self, service: str, subscribers: Sequence[Subscriber], every: float = EVERY) -> None:
+        """Counts what the broker still has for a service's consumers, until it is cancelled.
+
+        What is not known, while the broker is unavailable, is not shown.
+        """
+        while True:
+            try:
+                self._at_broker[service] = {
+                    (one.group, topic): events for one in subscribers for topic, events in (await one.backlog()).items()
+                }
+            except BrokerUnavailable as error:
+                self._at_broker.pop(service, None)
+                _log.warning("what waits at the broker cannot be counted", service=service, error=str(error))
             await asyncio.sleep(every)
 
     async def _count(self, service: str, snapshot: BacklogSnapshot, relay: Relay, sagas: SagaRunner | None) -> None:
@@ -89,3 +109,8 @@ class Backlog:
         for service, snapshot in self._snapshots.items():
             for (consumer, state), events in snapshot.events.items():
                 yield {"service": service, "consumer": consumer, "state": state}, events
+
+    def _broker(self) -> Iterator[Sample]:
+        for service, found in self._at_broker.items():
+            for (consumer, topic), events in found.items():
+                yield {"service": service, "consumer": consumer, "topic": topic}, events

@@ -1,7 +1,8 @@
 """Metrics of the calls between services (how long they took, how they ended, which breakers are open), of the
 databases, and of discovery.
 
-souk_store_retries_total{service}    transactions that were run again because they had collided with another
+souk_store_retries_total{service}            transactions that were run again because they had collided with another
+souk_inbox_repeats_total{service, consumer}  events that came again to a consumer that had handled them
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from souk.resilience.breaker.breaker import Breaker, State
 from souk.rpc.call import Call, CallFailed
 from souk.rpc.client.layers import Ended
 from souk.store.database import Database
+from souk.store.inbox import Inbox
 from souk.telemetry.metrics import LATENCY_BUCKETS, Sample, measure
 
 DONE = "done"
@@ -66,6 +68,7 @@ class CallMetrics:
 
 
 _NAME, _HELP = "souk_store_retries", "Transactions that were run again because they had collided with another."
+_REPEATS, _REPEATS_HELP = "souk_inbox_repeats", "Events that came again to a consumer that had handled them."
 
 
 @runtime_checkable
@@ -90,6 +93,24 @@ class StoreRetries(Collector):
     def describe(self) -> Iterable[Metric]:
         """Names the counter without reading it."""
         yield CounterMetricFamily(_NAME, _HELP, labels=["service"])
+
+
+class InboxRepeats(Collector):
+    """Reads at each scrape how many events came again after a consumer of these services had handled them."""
+
+    def __init__(self, inboxes: Mapping[str, Inbox]) -> None:
+        self._inboxes = inboxes
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(_REPEATS, _REPEATS_HELP, labels=["service", "consumer"])
+        for name, inbox in self._inboxes.items():
+            for consumer, count in inbox.repeats.items():
+                family.add_metric([name, f"{name}/{consumer}"], count)
+        yield family
+
+    def describe(self) -> Iterable[Metric]:
+        """Names the counter without reading it."""
+        yield CounterMetricFamily(_REPEATS, _REPEATS_HELP, labels=["service", "consumer"])
 
 
 def measure_directory(registry: CollectorRegistry, directory: Directory) -> None:

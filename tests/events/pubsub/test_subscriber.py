@@ -7,6 +7,7 @@ import pytest
 from soukapi.v1.event_pb2 import Event
 
 from souk.events.causes import Cause
+from souk.events.pubsub import subscriber
 from souk.events.pubsub.subscriber import Postponed, Subscriber
 from souk.events.pubsub.topics import groups_of, topic_of
 from souk.kernel.clock import SystemClock
@@ -122,9 +123,9 @@ async def test_a_handler_without_end_is_ended_and_gets_the_event_again() -> None
     async def sleeps(event: Event) -> None:
         await asyncio.Event().wait()
 
-    subscriber = Subscriber(NoBroker(), "mail", "all", [TYPE], sleeps, consumer.lot, SystemClock(), event_timeout=0.01)
+    sleeper = Subscriber(NoBroker(), "mail", "all", [TYPE], sleeps, consumer.lot, SystemClock(), event_timeout=0.01)
     with pytest.raises(Postponed):
-        await subscriber.handle(made())
+        await sleeper.handle(made())
 
 
 async def test_an_event_that_cannot_be_parked_waits_and_is_not_handled_again() -> None:
@@ -139,6 +140,22 @@ async def test_an_event_that_cannot_be_parked_waits_and_is_not_handled_again() -
     assert (consumer.tries, consumer.lot.parked) == (1, [("EVT-1", "no template", 0)])
 
 
+async def test_what_is_remembered_of_events_that_moved_away_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber, "MOST_REMEMBERED", 3)
+    failing, refusing = Consumer(lambda tries: KeyError("bug")), Consumer(lambda tries: PoisonedEvent("no template"))
+    refusing.lot.away = True
+    for number in range(10):
+        for one in (failing, refusing):
+            with pytest.raises(Postponed):
+                await one.subscriber.handle(made(f"EVT-{number}"))
+    assert len(failing.subscriber._failures) == len(refusing.subscriber._to_park) == 3
+    refusing.lot.away = False
+    await refusing.gets(made("EVT-0"))
+    await refusing.gets(made("EVT-9"))
+    assert [name for name, _, _ in refusing.lot.parked] == ["EVT-0", "EVT-9"]
+    assert refusing.tries == 11
+
+
 async def test_a_message_that_is_no_event_is_parked() -> None:
     consumer = Consumer()
     await consumer.gets(Event(id="3-7", payload=b"?"))
@@ -148,8 +165,8 @@ async def test_a_message_that_is_no_event_is_parked() -> None:
 async def test_it_consumes_each_topic_of_its_types() -> None:
     broker = NoBroker()
     types = (TYPE, "shop.order.v2.OrderPaid", "shop.user.v1.AccountErased")
-    subscriber = Subscriber(broker, "mail", "all", types, Consumer()._handle, Lot(), SystemClock())
-    await subscriber.run()
+    listening = Subscriber(broker, "mail", "all", types, Consumer()._handle, Lot(), SystemClock())
+    await listening.run()
     assert sorted(broker.consumed) == [("shop.order", "mail/all"), ("shop.user", "mail/all")]
 
 

@@ -4,17 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 from soukapi.v1.event_pb2 import Event
 from structlog.testing import capture_logs
 
+from souk.events.broker import BrokerUnavailable
+from souk.events.pubsub.subscriber import Subscriber
 from souk.events.relay import Relay
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import PoisonedEvent
 from souk.runtime.calls.backlog import Backlog
+from souk.runtime.calls.metrics import InboxRepeats
 from souk.saga.runner import SagaRunner, SagaSettings
+from souk.store.database import Transaction
+from souk.store.inbox import Inbox
 from souk.testing.relaying import Listener, World, eventually, running
 from souk.testing.saga_suite import REFUSE, Shop
 
@@ -98,3 +104,53 @@ async def test_events_are_counted_as_pending_and_parked(shop: Shop) -> None:
     named = [record["reason"] for record in logs if record["event"].startswith("parked")]
     assert named == ["no number", "no number"]
     await world.services.close()
+
+
+class CountingBroker:
+    """A broker that has some events for each group, unless it is `away`."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    async def backlog(self, topic: str, group: str) -> int:
+        if self.away:
+            raise BrokerUnavailable("away")
+        return len(topic)
+
+
+async def test_what_a_broker_still_has_is_shown_while_it_is_known() -> None:
+    broker, registry, types = CountingBroker(), CollectorRegistry(), ("shop.order.v1.OrderConfirmed",)
+    mails: Any = Subscriber(cast(Any, broker), "mail", "all", types, cast(Any, None), cast(Any, None), SystemClock())
+    labels = {"service": "mail", "consumer": "mail/all", "topic": "shop.order"}
+
+    async def is_shown(events: float | None) -> None:
+        async def check() -> bool:
+            return registry.get_sample_value("souk_broker_events", labels) == events
+
+        await eventually(check)
+
+    task = asyncio.create_task(Backlog(registry).watch_broker("mail", [mails], every=0.01))
+    await is_shown(10)
+    broker.away = True
+    await is_shown(None)
+    broker.away = False
+    await is_shown(10)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_events_that_come_again_are_counted_once_their_transaction_has_committed(shop: Shop) -> None:
+    inbox, registry = Inbox(), CollectorRegistry()
+    registry.register(InboxRepeats({"order": inbox}))
+
+    async def fails(tx: Transaction) -> None:
+        await inbox.first_time(tx, "refunds", "EVT-1")
+        raise ZeroDivisionError
+
+    for _ in range(3):
+        await shop.database.run(lambda tx: inbox.first_time(tx, "refunds", "EVT-1"))
+    with pytest.raises(ZeroDivisionError):
+        await shop.database.run(fails)
+    labels = {"service": "order", "consumer": "order/refunds"}
+    assert registry.get_sample_value("souk_inbox_repeats_total", labels) == 2

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from shop.inventory.v1 import inventory_pb2, inventory_pb2_grpc
 
 from marketplace.app.app import app
-from souk.hosting.assembly import Assembled, assembled, subscriptions_of
+from souk.hosting.assembly import Assembled, assembled
+from souk.hosting.event_routing import subscriptions_of
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.kernel.context import acting_as
 from souk.runtime.calls.clock_skew import ClockSkew

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from soukapi.v1 import event_pb2
 
-from souk.hosting.assembly import subscriptions_of
+from souk.hosting.event_routing import subscriptions_of
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.environment import read
 from souk.runtime.config.parsers import postgres_server

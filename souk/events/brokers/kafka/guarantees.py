@@ -7,6 +7,7 @@ too, or if it was written to disk first (`flush.messages=1`). It outlives the lo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from souk.events.broker import Guarantees
 from souk.events.brokers.kafka.settings import KafkaSettings
@@ -45,6 +46,12 @@ class TopicFacts:
         return self.replicas > 1 and self.number("min.insync.replicas", 1) > 1 and not unclean
 
     @property
+    def kept_for(self) -> float:
+        """For how many seconds an event is kept; a limit of octets counts as none that is known."""
+        age = self.number("retention.ms", -1)
+        return inf if age < 0 else age / 1_000
+
+    @property
     def written(self) -> bool:
         """Whether an event with a result is on a disk."""
         return self.number("flush.messages", 1 << 62) <= 1
@@ -74,6 +81,7 @@ def guarantees_of(topics: Sequence[TopicFacts]) -> Guarantees:
     return Guarantees(
         durable="; ".join(filter(None, map(_not_durable, topics))),
         replays="; ".join(filter(None, map(_not_kept, topics))),
+        keeps=min((topic.kept_for for topic in topics), default=inf),
         largest=max(0, min((topic.record_limit for topic in topics), default=RECORD_LIMIT) - ATTRIBUTES),
     )
 

@@ -81,7 +81,8 @@ class RabbitBroker:
     async def backlog(self, topic: str, group: str) -> int:
         """Returns how many events the group has still to handle.
 
-        RabbitMQ counts by AMQP only those that no consumer has in hand. Those in hand are counted if their consumer
+        RabbitMQ counts by AMQP only those that no consumer has in hand (`message_count` of queue.declare-ok and of
+        basic.get-ok are the same number, and no method has another). Those in hand are counted if their consumer
         is one of this broker; another process has at most as many as `Partition` takes of each queue.
         """
         async with self._connected() as link:

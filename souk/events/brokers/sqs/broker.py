@@ -12,7 +12,7 @@ from souk.events.brokers.sqs.messages import payload_of
 from souk.events.brokers.sqs.names import queue_name
 from souk.events.brokers.sqs.publisher import SqsPublisher
 from souk.events.brokers.sqs.settings import SqsSettings
-from souk.events.brokers.sqs.topology import LARGEST, LARGEST_OF_SNS, SqsTopology, unfit
+from souk.events.brokers.sqs.topology import LARGEST, LARGEST_OF_SNS, LONGEST, SqsTopology, unfit
 from souk.telemetry.logs import logger
 
 _log = logger("events")
@@ -41,14 +41,16 @@ class SqsBroker:
         SQS keeps an event in several data centres before it answers. What another server of its API does it cannot be
         asked.
         """
-        found, limit = [], LARGEST_OF_SNS if self._settings.has_sns else LARGEST
+        found, keeps = [], float(LONGEST)
+        limit = LARGEST_OF_SNS if self._settings.has_sns else LARGEST
         for topic in list(self._declared) or [""]:
             for name, url in (await self._topology.queues(topic)).items():
                 attributes = await self._topology.attributes(url)
                 found.append(unfit(name, attributes))
+                keeps = min(keeps, float(attributes.get("MessageRetentionPeriod", keeps)))
                 limit = min(limit, int(attributes.get("MaximumMessageSize", limit)))
         says = "; ".join(filter(None, found))
-        return Guarantees(durable=says, ordered=says, replays=_NO_REPLAY, largest=payload_of(limit))
+        return Guarantees(durable=says, ordered=says, replays=_NO_REPLAY, largest=payload_of(limit), keeps=keeps)
 
     async def declare(self, topic: str, groups: Collection[str]) -> None:
         """Makes a topic and its groups if they are missing; see the port."""

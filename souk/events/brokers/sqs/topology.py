@@ -9,7 +9,9 @@ from souk.events.brokers.sqs.names import queue_name, queues_begin, topic_name
 
 LARGEST, LARGEST_OF_SNS = 1 << 20, 256 << 10
 """The most bytes of a message, and of a request with several: of SQS, and of SNS."""
-_ATTRIBUTES = {"FifoQueue": "true", "MaximumMessageSize": str(LARGEST), "MessageRetentionPeriod": str(14 * 86_400)}
+LONGEST = 14 * 86_400
+"""The most seconds for which SQS keeps a message."""
+_ATTRIBUTES = {"FifoQueue": "true", "MaximumMessageSize": str(LARGEST), "MessageRetentionPeriod": str(LONGEST)}
 _AT_AWS = {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
 """What lets a queue take more than 300 requests a second; servers that are not AWS may not know it."""
 _TOPIC = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
