@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from souk.sdk import RecordedEvent
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -122,6 +124,11 @@ EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__a
 def to_json(event: Event) -> bytes:
     """Serialises an event for the event store."""
     return orjson.dumps(event)
+
+
+def event_of(recorded: RecordedEvent) -> Event:
+    """Makes the event of what the event store has."""
+    return from_json(recorded.type, recorded.payload)
 
 
 def from_json(kind: str, payload: bytes) -> Event:

@@ -12,7 +12,7 @@ from shop.order.v1 import order_pb2 as pb
 from marketplace.order.domain.order import Order, Status
 from marketplace.order.domain.shown import ShownEvent, ShownOrder
 from marketplace.order.events import Event, Item, to_json
-from souk.sdk import MICROSECONDS, DomainError, StoredReply
+from souk.sdk import MICROSECONDS, DomainError, Row, StoredReply
 
 _STATUS: dict[Status, pb.OrderStatus.ValueType] = {
     status: pb.OrderStatus.Value(f"ORDER_STATUS_{status}") for status in Status if status is not Status.NEW
@@ -71,6 +71,20 @@ def page_message(shown: Iterable[ShownOrder], token: str | None) -> pb.ListOrder
 def payment_of(shown: ShownOrder) -> str:
     """Returns the id of the payment that confirmed the order; "" while there is none."""
     return shown_message(shown).payment_id
+
+
+def differences(order: Order, row: Row | None) -> list[str]:
+    """Returns a line if the row of the read model is not what the order's events make it."""
+    if row is None:
+        return [f"{order.id}: has no row"]
+    expected = {"status": order.status.value, "user_id": order.user_id, "created_at": order.created_at}
+    wrong = [f"{name} is {row[name]!r}, not {value!r}" for name, value in expected.items() if row[name] != value]
+    shown, right = pb.Order.FromString(row["body"]), order_message(order)
+    fields = (field.name for field in pb.Order.DESCRIPTOR.fields)
+    changed = [name for name in fields if getattr(shown, name) != getattr(right, name)]
+    if changed:
+        wrong.append(f"the order that is shown differs in {', '.join(changed)}")
+    return [f"{order.id}: {'; '.join(wrong)}"] if wrong else []
 
 
 def event_message(shown: ShownEvent) -> pb.OrderEvent:

@@ -19,6 +19,8 @@ from marketplace.order.saga.order_sagas import OrderSagas
 from marketplace.order.servicer import OrderServicer
 from marketplace.order.settings import SETTINGS, PlacingSettings, read_settings
 from marketplace.order.store.orders import OrderStore
+from marketplace.order.store.projection import ReadModelProjection
+from marketplace.order.store.read_model import READ_MODEL
 from marketplace.order.use_cases.find_lost_charges import FindLostCharges
 from souk.sdk import Saga, SagaRunner, SagaSettings, Service, ServiceContext, ServiceParts
 
@@ -52,6 +54,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         drain=partial(deps.runner.close, DRAIN),
         sagas=deps.runner,
         collectors=lost.collectors(find.progress),
+        projections={READ_MODEL: ReadModelProjection(context.database, orders.read_model)},
     )
 
 

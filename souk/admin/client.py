@@ -26,7 +26,14 @@ _Code = grpc.StatusCode
 
 @asynccontextmanager
 async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]":
-    """Gives a stub of the system on a data directory.
+    """Gives a stub of `soukapi.v1.Fleet` for the system on a data directory, as `operating_on`."""
+    async with operating_on(data) as channel:
+        yield fleet_pb2_grpc.FleetStub(channel)
+
+
+@asynccontextmanager
+async def operating_on(data: Path) -> AsyncIterator[grpc.aio.Channel]:
+    """Gives a channel to the control socket of the system on a data directory.
 
     Raises ConfigurationError when no system runs there, when it is another user's, and for calls inside the block
     that it refuses.
@@ -34,7 +41,7 @@ async def operating(data: Path) -> "AsyncIterator[fleet_pb2_grpc.FleetAsyncStub]
     path = _control_socket(data)
     try:
         async with connection(str(path)) as channel:
-            yield fleet_pb2_grpc.FleetStub(channel)
+            yield channel
     except grpc.aio.AioRpcError as error:
         raise ConfigurationError(_why(error, data)) from error
 

@@ -29,11 +29,14 @@ def operate(data: Path | None, ask: "Callable[[fleet_pb2_grpc.FleetAsyncStub], A
     Raises ConfigurationError when no system runs there, or when it refuses the call.
     """
 
-    # Only without a directory: to read settings, every installed service is imported, which takes a moment.
-    where = from_environment().data.directory if data is None else data
-
     async def asked() -> T:
-        async with operating(where) as fleet:
+        async with operating(data_directory(data)) as fleet:
             return await ask(fleet)
 
     return asyncio.run(asked())
+
+
+def data_directory(data: Path | None) -> Path:
+    """Gives the data directory that was named, or that of the settings."""
+    # Only without a directory: to read settings, every installed service is imported, which takes a moment.
+    return from_environment().data.directory if data is None else data

@@ -27,6 +27,7 @@ _OWN = {
     "asyncapi": "contracts",
     "parked": "parked",
     "events": "events",
+    "rebuild": "rebuild",
     "backup": "backup",
     "restore": "backup",
     "new": "new",
@@ -45,6 +46,7 @@ souk up --demo                 the whole system on http://127.0.0.1:8080, with d
 souk order                     walk one order through it
 souk routes                    what can be called, by whom
 souk parked                    what waits for an operator
+souk rebuild order.read-model  make the read model of the orders anew
 souk backup /backups/monday    a consistent copy, also while it runs
 souk ps                        the processes of the system that runs
 souk scale order=3             how many processes a service of a fleet has

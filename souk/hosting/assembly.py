@@ -22,6 +22,7 @@ from souk.faults import Faults
 from souk.hosting.event_routing import EventRouting, Subscriptions, elsewhere
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, StoreError
+from souk.projections.rebuild import Rebuild
 from souk.runtime.calls.backlog import Backlog
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import answers, has_room, is_same, tells_time, watched_in
@@ -180,6 +181,15 @@ class Assembled:
 
     hosted: tuple[Hosted, ...]
     calls: Calls
+
+    @property
+    def rebuilds(self) -> Mapping[str, Rebuild]:
+        """The rebuilds of all projections, by full name, such as "order.read-model"."""
+        return {
+            f"{one.service.name}.{name}": Rebuild(name, projection, one.context.database, one.context.faults)
+            for one in self.hosted
+            for name, projection in one.parts.projections.items()
+        }
 
     async def load_demo(self) -> None:
         """Loads every service's demo data, in the app's order."""

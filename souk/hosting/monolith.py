@@ -73,6 +73,7 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
             health=system.calls.health,
             version=about.version,
             metrics_address=metrics,
+            rebuilds=system.rebuilds,
         )
         await stack.enter_async_context(
             controlling_system(data.directory, inspected, address_of(listener), settings.log.file)

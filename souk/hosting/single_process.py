@@ -6,6 +6,7 @@ other processes, and takes calls from them.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from souk.admin.servicers.process import Inspected, controlling
 from souk.gateway.settings import GATEWAY_SERVICE
@@ -54,6 +55,7 @@ async def service_process(
             scraped(settings.process.metrics_port, calls.registry, readiness, settings.http.limits)
         )
         inspected = _inspected(service.name, calls, calls.traffic(service.name), about, clock, metrics)
+        inspected = replace(inspected, rebuilds=process.rebuilds)
         await stack.enter_async_context(controlling(settings.process.control, inspected))
         where = service_address(inspected.instance, data.directory, settings.listen, settings.calls)
         here = await stack.enter_async_context(

@@ -14,6 +14,7 @@
     ├── Overloaded            this process has reached a limit; it may work later
     ├── VersionConflict       an event stream has grown since its writer read it
     ├── LeaseLost             another replica has taken over; the previous owner stops
+    ├── RebuildHeld           a rebuild cannot begin anew, because another call works on it
     ├── PoisonedEvent         a consumer can never handle this event; it is to be parked
     ├── IllegalTransition     a state machine's table has no such transition: a mistake in the code
     ├── BrokerUnavailable     events: the broker does not answer or refuses; whether an event was stored is not known

@@ -19,6 +19,7 @@ from souk.events.sender import AfterParked
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
+from souk.projections.projection import Projection
 from souk.resilience.breaker.breaker import Breaker
 from souk.saga.runner import SagaRunner
 from souk.store.database import Database
@@ -105,6 +106,7 @@ class ServiceParts:
     sagas: SagaRunner | None = None
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     collectors: Sequence[Collector] = ()
+    projections: Mapping[str, Projection] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ from souk.kernel.paging import SHARED_LIST, PageAsked, page_of, page_size_of
 from souk.kernel.state_machine import StateMachine
 from souk.kernel.status_codec import decode_status
 from souk.kernel.whole_numbers import whole_number
+from souk.projections.generations import Generations
+from souk.projections.projection import Batch, Comparison, Projection, RebuildRun
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
@@ -117,6 +119,12 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "account_erased",
     "decide",
     "fingerprint",
+    # Projections: what is made from a service's own data, and can be made anew
+    "Batch",
+    "Comparison",
+    "Generations",
+    "Projection",
+    "RebuildRun",
     # Events
     "Event",
     "Inbox",

@@ -17,6 +17,7 @@ Guarantees, the same for every adapter and proved by `souk.testing.store.suite`:
 - An exception from `fn` rolls back that transaction alone, and is raised to its caller.
 - `tx.after_commit(f)` calls `f()` on the event loop once the transaction is durable, never before
   and never after a roll-back. It runs in a fresh context, so that what it starts does not act for the caller.
+- `outlast_open` returns when no transaction is left that began before it was called.
 - Parameters are `$1`, `$2`, ... by number, in any order and as often as needed. Rows are read by
   column name. Values are int, str, bytes, bool, float and None; times are integer microseconds,
   money is integer minor units.
@@ -182,6 +183,14 @@ class Database(Protocol):
         """Calls `callback` after each commit that notified `channel`; returns a function that stops it.
 
         A notification may be lost together with the connection, so a listener must also poll now and then.
+        """
+        ...
+
+    async def outlast_open(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Waits until every transaction of a writer that is open now has ended, whichever process runs it.
+
+        So each transaction that ends later has seen what was committed before the call. No other transaction waits.
+        `meanwhile` is awaited now and then. Raises StoreUnavailable when a transaction stays open for a minute.
         """
         ...
 

@@ -69,6 +69,26 @@ class EventStore:
         )
         return [_event(row) for row in rows]
 
+    async def load_next(self, tx: Transaction, *, after: str = "", streams: int = 100) -> list[RecordedEvent]:
+        """Returns the whole of the next streams whose names sort after `after`, stream by stream, each in order.
+
+        It reads as many events as those streams have, so `streams` should be small.
+        """
+        rows = await tx.fetch(
+            f"""SELECT {_COLUMNS} FROM souk_event_store WHERE stream > $1 AND stream <= (
+                    SELECT MAX(stream) FROM (
+                        SELECT stream FROM souk_event_store WHERE version = 1 AND stream > $1 ORDER BY stream LIMIT $2
+                    ) AS next
+                ) ORDER BY stream, version""",
+            *(after, streams),
+        )
+        return [_event(row) for row in rows]
+
+    async def count_streams(self, tx: Transaction) -> int:
+        """Counts the streams; it goes through an index of all events."""
+        row = await tx.fetch_one("SELECT COUNT(*) AS n FROM souk_event_store WHERE version = 1")
+        return 0 if row is None else int(row["n"])
+
     async def read_all(self, tx: Transaction, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
         """Returns the next events of all streams with a position above `after`, to rebuild a read model.
 

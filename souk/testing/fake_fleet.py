@@ -2,16 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from souk.admin.process_status import READY, SERVICE, STOPPED, ProcessView
 from souk.admin.servicers.fleet import controlling_fleet
 from souk.admin.servicers.process import Inspected, controlling
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
+from souk.projections.rebuild import Rebuild
 from souk.resilience.breaker.breaker import Breaker
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.runtime.data.layout import DataLayout
@@ -19,6 +21,7 @@ from souk.telemetry.health import Health
 from souk.telemetry.traffic import Traffic
 
 CLOCK = SystemClock()
+_NONE: Mapping[str, Rebuild] = MappingProxyType({})
 
 
 @dataclass
@@ -45,13 +48,16 @@ class FakeFleet:
     away: str = ""
     health: Health = field(default_factory=lambda: Health(CLOCK))
 
-    async def add(self, service: str, instance: str, pid: int | None = None) -> FakeProcess:
+    async def add(
+        self, service: str, instance: str, pid: int | None = None, rebuilds: Mapping[str, Rebuild] = _NONE
+    ) -> FakeProcess:
         """Adds a process that answers on its control socket."""
         layout = DataLayout(self.data)
         breakers = Breakers(CLOCK)
         inspected = Inspected(
             service, instance, breakers, Traffic(), CLOCK, self.health, version="1.2.3", away=lambda: self.away
         )
+        inspected = replace(inspected, rebuilds=rebuilds)
         path = layout.of(instance)
         await self.stack.enter_async_context(controlling(path, inspected))
         view = replace(_view(self.data, service, instance), control=str(path), pid=pid or os.getpid())

@@ -34,6 +34,7 @@ SHOWN = {
     "souk-events-edit": ("events", "edit"),
     "souk-events-discard": ("events", "discard"),
     "souk-events-discarded": ("events", "discarded"),
+    "souk-rebuild": ("rebuild",),
     "souk-mail": ("mail",),
     "souk-new-service": ("new", "service"),
     "souk-settings": ("settings",),

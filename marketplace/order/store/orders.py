@@ -1,4 +1,4 @@
-"""All SQL of the Order service: the event log, the read model, keys and addresses.
+"""The orders of the service: the event log, the read model that follows it, keys and addresses.
 
 The read model changes in the transaction that appends the events, so that buyers read their own writes.
 """
@@ -8,10 +8,10 @@ from functools import partial
 
 from google.protobuf.message import Message
 
-from marketplace.order.domain.order import Order, Status, apply, fold, is_visible
-from marketplace.order.domain.shown import ShownOrder
-from marketplace.order.events import Event, from_json, to_json
-from marketplace.order.messages import body_of, payment_of, published, stored_reply
+from marketplace.order.domain.order import Order, apply, fold, is_visible
+from marketplace.order.events import Event, event_of, to_json
+from marketplace.order.messages import published, stored_reply
+from marketplace.order.store.read_model import OrderReadModel, order_not_found
 from marketplace.order.store.recent_orders import RecentOrders
 from souk.sdk import (
     ALL_ERASED,
@@ -24,8 +24,6 @@ from souk.sdk import (
     KeyRecord,
     NewEvent,
     Outbox,
-    RecordedEvent,
-    Row,
     Scope,
     StoredReply,
     Transaction,
@@ -42,6 +40,7 @@ class OrderStore:
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
         self._clock = clock
+        self.read_model = OrderReadModel()
         self._log = EventStore()
         self._keys = Idempotency()
         self._erased = ErasedSubjects()
@@ -69,19 +68,19 @@ class OrderStore:
         """Returns the order as `load`; raises ORDER_NOT_FOUND when there is none."""
         order = await self.load(tx, order_id)
         if not order.version:
-            raise _not_found(order_id)
+            raise order_not_found(order_id)
         return order
 
     async def load_own(self, tx: Transaction, user_id: str, order_id: str) -> Order:
         """Returns an order of the user; raises ORDER_NOT_FOUND also for another user's order."""
         order = await self.load_known(tx, order_id)
         if order.user_id != user_id:
-            raise _not_found(order_id)
+            raise order_not_found(order_id)
         return order
 
     async def history(self, tx: Transaction, order_id: str) -> list[tuple[Event, int]]:
         """Returns the order's events in order, each with its time in microseconds since 1970."""
-        return [(_event(row), row.time) for row in await self._log.load(tx, order_id)]
+        return [(event_of(row), row.time) for row in await self._log.load(tx, order_id)]
 
     async def change(self, tx: Transaction, order: Order, events: Sequence[Event]) -> Order:
         """Appends the decided events, updates the read model, and publishes what other services need to know.
@@ -102,64 +101,11 @@ class OrderStore:
             before, after = after, apply(after, event, time)
             messages += published(before, after)
         if any(map(is_visible, events)):
-            await self._show(tx, after, new=not order.version)
+            await self.read_model.show(tx, after)
         tx.after_commit(partial(self._orders.keep, after.id, after))
         for message in messages:
             await self._outbox.publish(tx, after.id, message)
         return after
-
-    # the read model
-
-    async def shown(self, tx: Transaction, user_id: str, order_id: str) -> ShownOrder:
-        """Returns one order as its buyer sees it; raises ORDER_NOT_FOUND also for another user's order."""
-        columns = "SELECT id, created_at, body FROM orders"
-        row = await tx.fetch_one(f"{columns} WHERE id = $1 AND user_id = $2", order_id, user_id)
-        if row is None:
-            raise _not_found(order_id)
-        return _shown(row)
-
-    async def page(
-        self, tx: Transaction, user_id: str, limit: int, after: Sequence[int | str] | None
-    ) -> list[ShownOrder]:
-        """Returns at most `limit` of a buyer's orders, the newest first, starting after `after` (created_at, id)."""
-        columns = "SELECT id, created_at, body FROM orders WHERE user_id = $1"
-        order = "ORDER BY created_at DESC, id DESC LIMIT $2"
-        if after is None:
-            rows = await tx.fetch(f"{columns} {order}", user_id, limit)
-        else:
-            rows = await tx.fetch(f"{columns} AND (created_at, id) < ($3, $4) {order}", user_id, limit, *after)
-        return [_shown(row) for row in rows]
-
-    async def is_paid_by(self, tx: Transaction, order_id: str, payment_id: str) -> bool:
-        """Tells whether the order was confirmed by that payment and is not cancelled."""
-        row = await tx.fetch_one("SELECT id, status, created_at, body FROM orders WHERE id = $1", order_id)
-        if row is None or row["status"] == Status.CANCELLED.value:
-            return False
-        return payment_of(_shown(row)) == payment_id
-
-    async def rebuild(self, tx: Transaction) -> int:
-        """Rebuilds the read model from the event log; returns the number of orders."""
-        await tx.execute("DELETE FROM orders")
-        orders: dict[str, Order] = {}
-        position = 0
-        while batch := await self._log.read_all(tx, after=position):
-            for row in batch:
-                order = orders.get(row.stream, Order(row.stream))
-                orders[row.stream] = apply(order, _event(row), row.time)
-            position = batch[-1].position
-        for order in orders.values():
-            await self._show(tx, order, new=True)
-        return len(orders)
-
-    async def _show(self, tx: Transaction, order: Order, *, new: bool) -> None:
-        body = body_of(order)
-        if new:
-            await tx.write(
-                "INSERT INTO orders (id, user_id, status, created_at, body) VALUES ($1, $2, $3, $4, $5)",
-                *(order.id, order.user_id, order.status.value, order.created_at, body),
-            )
-        else:
-            await tx.write("UPDATE orders SET status = $2, body = $3 WHERE id = $1", order.id, order.status.value, body)
 
     # keys and addresses
 
@@ -230,17 +176,5 @@ class OrderStore:
             return known
         row = await tx.fetch_one("SELECT user_id, key FROM order_key WHERE order_id = $1", order_id)
         if row is None:
-            raise _not_found(order_id)
+            raise order_not_found(order_id)
         return Scope(row["user_id"], PLACE_ORDER, row["key"])
-
-
-def _event(row: RecordedEvent) -> Event:
-    return from_json(row.type, row.payload)
-
-
-def _shown(row: Row) -> ShownOrder:
-    return ShownOrder(row["id"], row["created_at"], row["body"])
-
-
-def _not_found(order_id: str) -> DomainError:
-    return DomainError("ORDER_NOT_FOUND", f"there is no order {order_id!r}")

@@ -127,7 +127,7 @@ async def _go_through(deps: Deps, after: str) -> tuple[Sequence[Lost], str]:
 async def _lost(deps: Deps, tx: Transaction, page: Sequence[StandingCharge]) -> list[Lost]:
     found = []
     for charge in page:
-        if await deps.orders.is_paid_by(tx, charge.order_id, charge.payment_id):
+        if await deps.orders.read_model.is_paid_by(tx, charge.order_id, charge.payment_id):
             continue
         loss = loss_of(await deps.orders.load(tx, charge.order_id), charge)
         if loss is not None:

@@ -35,13 +35,15 @@ class ListOrderEvents:
 
 async def get_order(deps: Deps, query: GetOrder) -> ShownOrder:
     """Returns the order; raises ORDER_NOT_FOUND also for another buyer's order."""
-    return await deps.database.read(lambda tx: deps.orders.shown(tx, query.user_id, query.order_id))
+    return await deps.database.read(lambda tx: deps.orders.read_model.shown(tx, query.user_id, query.order_id))
 
 
 async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[ShownOrder], str | None]:
     """Returns a page of orders, the newest first, and the token of the next page."""
     page = query.page
-    rows = await deps.database.read(lambda tx: deps.orders.page(tx, query.user_id, page.size + 1, page.after))
+    rows = await deps.database.read(
+        lambda tx: deps.orders.read_model.page(tx, query.user_id, page.size + 1, page.after)
+    )
     return page.cut(rows, lambda order: (order.created_at, order.id))
 
 
@@ -51,7 +53,7 @@ async def list_order_events(deps: Deps, query: ListOrderEvents) -> tuple[Sequenc
     after = int(page.after[0]) if page.after else 0
 
     async def read(tx: Transaction) -> list[ShownEvent]:
-        await deps.orders.shown(tx, query.user_id, query.order_id)
+        await deps.orders.read_model.shown(tx, query.user_id, query.order_id)
         history = await deps.orders.history(tx, query.order_id)
         return [ShownEvent(sequence, event, time) for sequence, (event, time) in enumerate(history, start=1)]
 

@@ -14,6 +14,8 @@ from souk.admin.client import ask_all, status
 from souk.admin.log_tail import Logs
 from souk.admin.messages import process
 from souk.admin.process_status import NO_LOG, Supervised, View
+from souk.admin.servicers import projections
+from souk.admin.servicers.projections import FleetProjections
 from souk.admin.unix_socket import serving
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument, Violation
@@ -184,5 +186,7 @@ async def controlling_fleet(path: Path, fleet: Supervised, clock: Clock) -> Asyn
 
     Raises ConfigurationError, in one line, when the socket cannot be made.
     """
-    async with controlled(fleet) as control, serving(path, {CONTRACT: control}, clock):
-        yield
+    async with controlled(fleet) as control:
+        servicers = {CONTRACT: control, projections.CONTRACT: FleetProjections(fleet.processes)}
+        async with serving(path, servicers, clock):
+            yield

@@ -9,8 +9,10 @@ from typing import NoReturn
 from souk.admin.process_status import NO_LOG, READY, SYSTEM, ProcessView, View
 from souk.admin.servicers import fleet as fleet_servicer
 from souk.admin.servicers import process as process_servicer
+from souk.admin.servicers import projections
 from souk.admin.servicers.fleet import controlled
 from souk.admin.servicers.process import Inspected, inspecting
+from souk.admin.servicers.projections import ProcessProjections
 from souk.admin.unix_socket import serving
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.layout import DataLayout
@@ -83,7 +85,11 @@ async def controlling_system(data: Path, inspected: Inspected, address: str, log
 async def _serve(path: Path, inspected: Inspected, address: str, log: Path | None, stack: AsyncExitStack) -> None:
     fleet = await stack.enter_async_context(controlled(OneProcess(inspected, address, path, log)))
     process = await stack.enter_async_context(inspecting(inspected))
-    servicers = {fleet_servicer.CONTRACT: fleet, process_servicer.CONTRACT: process}
+    servicers = {
+        fleet_servicer.CONTRACT: fleet,
+        process_servicer.CONTRACT: process,
+        projections.CONTRACT: ProcessProjections(inspected.rebuilds, inspected.clock),
+    }
     await stack.enter_async_context(serving(path, servicers, inspected.clock))
 
 

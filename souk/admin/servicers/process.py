@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,12 @@ from google.protobuf.duration_pb2 import Duration
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.admin.messages import MODES, breaker_status, health_check
+from souk.admin.servicers import projections
+from souk.admin.servicers.projections import ProcessProjections
 from souk.admin.unix_socket import serving
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.errors import InvalidArgument, Violation
+from souk.projections.rebuild import Rebuild
 from souk.rpc.server.dispatcher import Context
 from souk.runtime.calls.breaker_registry import Breakers
 from souk.telemetry.health import Health
@@ -35,6 +38,7 @@ class Inspected:
 
     `traffic` counts its requests, `health` has the checks of what it depends on. `away` gives the reason why the
     registry cannot be reached, or "". `metrics_address` is where its metrics are served over HTTP, "" for nowhere.
+    `rebuilds` are those of the projections of its services, by their full names.
     """
 
     service: str
@@ -46,6 +50,7 @@ class Inspected:
     version: str = ""
     away: Callable[[], str] = field(default=_nothing)
     metrics_address: str = ""
+    rebuilds: Mapping[str, Rebuild] = field(default_factory=dict)
 
 
 class ProcessControl(fleet_pb2_grpc.ProcessServicer):
@@ -124,7 +129,11 @@ async def controlling(path: Path | None, inspected: Inspected) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         if path is not None:
             control = await stack.enter_async_context(inspecting(inspected))
-            await stack.enter_async_context(serving(path, {CONTRACT: control}, inspected.clock))
+            servicers = {
+                CONTRACT: control,
+                projections.CONTRACT: ProcessProjections(inspected.rebuilds, inspected.clock),
+            }
+            await stack.enter_async_context(serving(path, servicers, inspected.clock))
         yield
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from souk.faults import INERT, Faults
-from souk.kernel.errors import ForeignAwait, SoukError, StoreError
+from souk.kernel.errors import ForeignAwait, SoukError, StoreError, StoreUnavailable
 from souk.kernel.transaction_guard import in_transaction
 from souk.resilience.backoff import Backoff
 from souk.store.database import Dialect, PreparedTransactions, Value, Work
@@ -141,6 +141,16 @@ class PostgresDatabase:
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(channel, callback)
+
+    async def outlast_open(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        until = self._loop.time() + OPEN_LIMIT
+        left = await self.read(open_transactions, single=True)
+        while left:
+            if self._loop.time() > until:
+                raise StoreUnavailable(f"a transaction on database {self._name} does not end; try again later")
+            await asyncio.sleep(OPEN_POLL)
+            await meanwhile()
+            left &= await self.read(open_transactions, single=True)
 
     async def close(self) -> None:
         if self._listener is not None:

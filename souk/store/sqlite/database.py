@@ -8,7 +8,7 @@ transaction block the event loop while they run: keep them short, and read long 
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -123,6 +123,9 @@ class SqliteDatabase:
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(channel, callback)
+
+    async def outlast_open(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Returns at once: there is one writer, and each transaction sees all that committed before it."""
 
     async def close(self) -> None:
         if not self._closed:

@@ -82,7 +82,6 @@ async def test_a_fleet_does_not_start_on_the_data_of_one_process(kept: Path, tin
         ("serve", "user"),
         ("parked",),
         ("admin", "create", "a@example.com"),
-        ("orders", "rebuild"),
     ],
 )
 async def test_one_process_does_not_start_on_the_data_of_a_fleet(
