@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import breaker, calls, fleet, gateway, incidents, orders, starting
+from bench import breaker, calls, fleet, gateway, incidents, orders, rebuild, starting
 from bench.events.measure import measure as measure_events
 from bench.figures import Section, as_json, progress, table
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("orders", "gateway", "start", "calls", "breaker", "fleet", "incidents", "events")
+NAMES = ("orders", "gateway", "start", "calls", "breaker", "fleet", "incidents", "events", "rebuild")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,12 @@ class Effort:
     breaker_calls: int = 50_000
     buyers: int = 1_000
     events: int = 9_000
+    rebuilt: int = 100_000
 
 
-QUICK = Effort(seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000, buyers=200, events=3_000)
+QUICK = Effort(
+    seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000, buyers=200, events=3_000, rebuilt=5_000
+)
 
 
 def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], list[Section]]]:
@@ -53,6 +56,7 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
         "events": lambda: measure_events(
             folder, seconds=effort.seconds / 2, rounds=effort.rounds, events=effort.events, only=broker
         ),
+        "rebuild": lambda: [rebuild.measure(folder, orders=effort.rebuilt, seconds=effort.seconds)],
         "incidents": lambda: [incidents.measure(folder, seconds=effort.seconds, buyers=effort.buyers)],
     }
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from souk.sdk import RecordedEvent
+from souk.sdk import EventTypes, NewEvent, RecordedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,8 @@ Event = (
     | RefundRecorded
 )
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
+EVENTS = EventTypes(EVENT_TYPES)
+"""Every type is in its first version. A change of one adds the function that makes them of the old ones."""
 
 
 def to_json(event: Event) -> bytes:
@@ -126,14 +128,18 @@ def to_json(event: Event) -> bytes:
     return orjson.dumps(event)
 
 
-def event_of(recorded: RecordedEvent) -> Event:
-    """Makes the event of what the event store has."""
-    return from_json(recorded.type, recorded.payload)
+def stored(event: Event, time: int, types: EventTypes = EVENTS) -> NewEvent:
+    """Makes what the event store keeps of an event that happened at `time`."""
+    kind = type(event).__name__
+    return NewEvent(kind, to_json(event), time, types.metadata(kind))
 
 
-def from_json(kind: str, payload: bytes) -> Event:
-    """Makes the event of its type and of what `to_json` returned."""
-    data = orjson.loads(payload)
-    if kind == "OrderPlaced":
+def event_of(recorded: RecordedEvent, types: EventTypes = EVENTS) -> Event:
+    """Makes the event of what the event store has, whichever version of its type that is.
+
+    Raises UnknownEvent when a newer version of this code has stored it.
+    """
+    data = types.present(recorded.type, recorded.metadata, orjson.loads(recorded.payload))
+    if recorded.type == "OrderPlaced":
         data = {**data, "items": tuple(Item(**item) for item in data["items"])}
-    return EVENT_TYPES[kind](**data)
+    return EVENT_TYPES[recorded.type](**data)

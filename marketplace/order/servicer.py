@@ -20,9 +20,11 @@ from marketplace.order.use_cases.fulfil_order import DeliverOrder, ShipOrder, de
 from marketplace.order.use_cases.place_order import PlaceOrder, place_order
 from marketplace.order.use_cases.read_orders import (
     GetOrder,
+    GetPastOrder,
     ListOrderEvents,
     ListOrders,
     get_order,
+    get_past_order,
     list_order_events,
     list_orders,
 )
@@ -53,6 +55,9 @@ class OrderServicer(OrderServiceServicer):
         return reply_message(answer.reply)
 
     async def GetOrder(self, request: pb.GetOrderRequest, context: Context) -> pb.Order:
+        if request.HasField("as_of"):
+            past = GetPastOrder(_buyer(), request.id, request.as_of.ToMicroseconds())
+            return order_message(await get_past_order(self._deps, past))
         return shown_message(await get_order(self._deps, GetOrder(_buyer(), request.id)))
 
     async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.ListOrdersResponse:

@@ -13,6 +13,7 @@
     ├── CallerTokenRefused    a call's token does not prove who calls: a fault of the system, not of the user
     ├── Overloaded            this process has reached a limit; it may work later
     ├── VersionConflict       an event stream has grown since its writer read it
+    ├── UnknownEvent          an event stream has an event that only a newer version of the code knows
     ├── LeaseLost             another replica has taken over; the previous owner stops
     ├── RebuildHeld           a rebuild cannot begin anew, because another call works on it
     ├── PoisonedEvent         a consumer can never handle this event; it is to be parked
@@ -135,6 +136,10 @@ class Overloaded(SoukError):
 
 class VersionConflict(SoukError):
     """An event stream has grown since its writer read it: the writer must load it, fold it and decide again."""
+
+
+class UnknownEvent(SoukError):
+    """A stored event has a type, or a version of it, that this code does not know."""
 
 
 class LeaseLost(SoukError):

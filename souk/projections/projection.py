@@ -26,14 +26,12 @@ class Batch:
     """Some items that were read: `after` is the position behind them, and `count` how many they are.
 
     `write` stores them, in the transaction that records the position. It must not replace an item that a change has
-    written meanwhile, because that is newer. A batch that is `last` ends the rebuild without another look for what has
-    come since, so that it ends however fast new items come: those are in the new generation already.
+    written meanwhile, because that is newer.
     """
 
     after: str
     count: int
     write: Work[None] = _nothing
-    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,6 @@ class Comparison:
     after: str
     count: int
     differences: Sequence[str] = ()
-    last: bool = False
 
 
 class RebuildRun(Protocol):
@@ -76,7 +73,11 @@ class Projection(Protocol):
         ...
 
     async def batch(self, run: RebuildRun, after: str) -> Batch | None:
-        """Reads the items behind the position `after`, "" for the first; returns None when there are no more."""
+        """Reads the items behind the position `after`, "" for the first; returns None when there are no more.
+
+        Items that came after the opening may be left out: they are in the new generation already. An implementation
+        must not follow them for ever.
+        """
         ...
 
     async def switch(self, run: RebuildRun) -> None:

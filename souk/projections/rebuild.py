@@ -165,8 +165,6 @@ class Rebuild:
             await self._database.run(partial(_store, batch=batch, held=run.held), guarded=True)
             after = batch.after
             yield await self._recorded()
-            if batch.last:
-                return
             await asyncio.sleep((time() - began) * self._rest)
             began = time()
 
@@ -177,8 +175,6 @@ class Rebuild:
         while (compared := await self._projection.compare(after)) is not None:
             done, after = done + compared.count, compared.after
             yield done, max(total, done), list(compared.differences)
-            if compared.last:
-                return
             await asyncio.sleep(0)
         if not done:
             yield 0, 0, []

@@ -55,6 +55,7 @@ from souk.store.cache.read_cache import CacheSettings, ReadCache
 from souk.store.database import Database, Row, Transaction, Value, Work
 from souk.store.erased_subjects import ALL_ERASED, IS_NOT_ERASED, ErasedSubjects, account_erased
 from souk.store.event_store import EventStore, NewEvent, RecordedEvent, decide
+from souk.store.event_types import EventTypes
 from souk.store.idempotency import Idempotency, KeyRecord, Scope, StoredReply, fingerprint
 from souk.store.inbox import Inbox
 from souk.store.outbox import Outbox
@@ -104,6 +105,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "Database",
     "ErasedSubjects",
     "EventStore",
+    "EventTypes",
     "IS_NOT_ERASED",
     "Idempotency",
     "KeyRecord",

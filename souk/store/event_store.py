@@ -13,6 +13,7 @@ from souk.kernel.errors import VersionConflict
 from souk.store.database import Database, Row, T, Transaction, Work
 
 _DECIDE_TRIES = 10
+MAX_POSITION = 2**63 - 1
 _COLUMNS = "position, stream, version, type, payload, metadata, time"
 # One statement checks both: the previous version exists, and this version does not.
 _APPEND = """
@@ -69,20 +70,29 @@ class EventStore:
         )
         return [_event(row) for row in rows]
 
-    async def load_next(self, tx: Transaction, *, after: str = "", streams: int = 100) -> list[RecordedEvent]:
+    async def load_next(
+        self, tx: Transaction, *, after: str = "", begun_by: int = MAX_POSITION, streams: int = 100
+    ) -> list[RecordedEvent]:
         """Returns the whole of the next streams whose names sort after `after`, stream by stream, each in order.
 
-        It reads as many events as those streams have, so `streams` should be small.
+        It stops behind the last stream that began at a position up to `begun_by`. It reads as many events as those
+        streams have, so `streams` should be small.
         """
         rows = await tx.fetch(
             f"""SELECT {_COLUMNS} FROM souk_event_store WHERE stream > $1 AND stream <= (
                     SELECT MAX(stream) FROM (
-                        SELECT stream FROM souk_event_store WHERE version = 1 AND stream > $1 ORDER BY stream LIMIT $2
+                        SELECT stream FROM souk_event_store WHERE version = 1 AND stream > $1 AND position <= $2
+                        ORDER BY stream LIMIT $3
                     ) AS next
                 ) ORDER BY stream, version""",
-            *(after, streams),
+            *(after, begun_by, streams),
         )
         return [_event(row) for row in rows]
+
+    async def last_position(self, tx: Transaction) -> int:
+        """Returns the greatest position; 0 when there are no events."""
+        row = await tx.fetch_one("SELECT COALESCE(MAX(position), 0) AS last FROM souk_event_store")
+        return 0 if row is None else int(row["last"])
 
     async def count_streams(self, tx: Transaction) -> int:
         """Counts the streams; it goes through an index of all events."""

@@ -37,6 +37,12 @@ def test_a_parcel_goes_its_way(shop: Shop) -> None:
     shop.admin.problem(404, "ORDER_NOT_FOUND", "POST", f"{ORDERS}/ORD-none:ship")
     assert buyer.order(order["id"])["status"] == "DELIVERED"
     shop.mailbox.await_letter(order["id"], "on its way")
+    times = {event["type"]: event["time"] for event in buyer.ok("GET", f"{path}/events")["events"]}
+    assert buyer.ok("GET", f"{path}?asOf={times['OrderShipped']}")["status"] == "SHIPPED"
+    assert buyer.ok("GET", f"{path}?asOf={times['OrderPlaced']}")["status"] == "PENDING"
+    buyer.problem(404, "ORDER_NOT_FOUND", "GET", f"{path}?asOf=2020-01-01T00:00:00Z")
+    buyer.problem(400, "INVALID_REQUEST", "GET", f"{path}?asOf=yesterday")
+    shop.buyer().problem(404, "ORDER_NOT_FOUND", "GET", f"{path}?asOf={times['OrderShipped']}")
 
 
 def test_what_was_rejected_or_cancelled_is_not_shipped(shop: Shop) -> None:

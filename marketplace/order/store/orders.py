@@ -9,7 +9,7 @@ from functools import partial
 from google.protobuf.message import Message
 
 from marketplace.order.domain.order import Order, apply, fold, is_visible
-from marketplace.order.events import Event, event_of, to_json
+from marketplace.order.events import Event, event_of, stored
 from marketplace.order.messages import published, stored_reply
 from marketplace.order.store.read_model import OrderReadModel, order_not_found
 from marketplace.order.store.recent_orders import RecentOrders
@@ -22,7 +22,6 @@ from souk.sdk import (
     EventStore,
     Idempotency,
     KeyRecord,
-    NewEvent,
     Outbox,
     Scope,
     StoredReply,
@@ -78,6 +77,16 @@ class OrderStore:
             raise order_not_found(order_id)
         return order
 
+    async def load_past(self, tx: Transaction, user_id: str, order_id: str, time: int) -> Order:
+        """Returns an order of the user as it was at `time`, in microseconds since 1970.
+
+        Raises ORDER_NOT_FOUND also for a time before it was placed.
+        """
+        order = fold(order_id, [(event, at) for event, at in await self.history(tx, order_id) if at <= time])
+        if not order.version or order.user_id != user_id:
+            raise order_not_found(order_id)
+        return order
+
     async def history(self, tx: Transaction, order_id: str) -> list[tuple[Event, int]]:
         """Returns the order's events in order, each with its time in microseconds since 1970."""
         return [(event_of(row), row.time) for row in await self._log.load(tx, order_id)]
@@ -90,7 +99,7 @@ class OrderStore:
         if not events:
             return order
         time = max(self._clock.now(), order.last_at)
-        rows = [NewEvent(type(event).__name__, to_json(event), time) for event in events]
+        rows = [stored(event, time) for event in events]
         try:
             await self._log.append(tx, order.id, order.version, rows)
         except VersionConflict:

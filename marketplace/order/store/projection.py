@@ -1,6 +1,7 @@
 """The read model as a projection of the event log: made anew by `souk rebuild order.read-model`, and compared by it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
@@ -8,14 +9,34 @@ from marketplace.order.domain.order import Order, fold
 from marketplace.order.events import event_of
 from marketplace.order.messages import differences
 from marketplace.order.store.read_model import OrderReadModel
-from souk.sdk import Batch, Comparison, Database, EventStore, RebuildRun, RecordedEvent, Transaction
+from souk.sdk import Batch, Comparison, Database, EventStore, RebuildRun, Transaction
 
 AT_ONCE = 100
 """Orders of one batch: few, so that no other transaction waits for long."""
 
 
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """The order behind which to go on, and the event up to which there were orders when the first was read.
+
+    Orders that came later are not looked for, so that the end is reached however fast they come.
+    """
+
+    last_event: int
+    order_id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.last_event} {self.order_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "LogPosition":
+        """Reads what `str` made."""
+        last_event, _, order_id = text.partition(" ")
+        return cls(int(last_event), order_id)
+
+
 class ReadModelProjection:
-    """Implements `Projection`. The position of a batch is the id of its last order."""
+    """Implements `Projection`. The position of a batch is a LogPosition."""
 
     def __init__(self, database: Database, read_model: OrderReadModel) -> None:
         self._database = database
@@ -29,12 +50,12 @@ class ReadModelProjection:
         await self._read_model.generations.open(self._database, run)
 
     async def batch(self, run: RebuildRun, after: str) -> Batch | None:
-        events = await self._database.read(partial(self._log.load_next, after=after, streams=AT_ONCE))
-        orders = _folded(events)
+        at = await self._position(after)
+        orders = await self._database.read(partial(self._next, at=at))
         if not orders:
             return None
         write = partial(self._read_model.fill, generation=run.generation, orders=orders)
-        return Batch(orders[-1].id, len(orders), write, last=len(orders) < AT_ONCE)
+        return Batch(str(replace(at, order_id=orders[-1].id)), len(orders), write)
 
     async def switch(self, run: RebuildRun) -> None:
         await self._read_model.generations.switch(self._database, run)
@@ -49,18 +70,35 @@ class ReadModelProjection:
             last = await self._database.run(partial(some, after=last), guarded=True)
 
     async def compare(self, after: str) -> Comparison | None:
-        return await self._database.read(partial(self._compare, after=after))
+        at = await self._position(after)
+        return await self._database.read(partial(self._compare, at=at))
 
-    async def _compare(self, tx: Transaction, after: str) -> Comparison:
-        orders = _folded(await self._log.load_next(tx, after=after, streams=AT_ONCE))
-        # Behind the last order of all, every row is one too many.
-        last = orders[-1].id if len(orders) == AT_ONCE else None
-        rows = {row["id"]: row for row in await self._read_model.rows(tx, after, last)}
+    async def _position(self, after: str) -> LogPosition:
+        if after:
+            return LogPosition.parse(after)
+        return LogPosition(await self._database.read(self._log.last_position, single=True))
+
+    async def _next(self, tx: Transaction, at: LogPosition) -> Sequence[Order]:
+        events = await self._log.load_next(tx, after=at.order_id, begun_by=at.last_event, streams=AT_ONCE)
+        streams = groupby(events, key=lambda event: event.stream)
+        return [fold(order_id, ((event_of(row), row.time) for row in rows)) for order_id, rows in streams]
+
+    async def _compare(self, tx: Transaction, at: LogPosition) -> Comparison | None:
+        orders = await self._next(tx, at)
+        if not orders:
+            return await self._left_over(tx, at)
+        last = orders[-1].id
+        rows = {row["id"]: row for row in await self._read_model.rows(tx, at.order_id, last)}
         found = [line for order in orders for line in differences(order, rows.pop(order.id, None))]
-        found += [f"{order_id}: has a row, and no events" for order_id in sorted(rows)]
-        return Comparison(last or after, len(orders), found, last=last is None)
+        return Comparison(str(replace(at, order_id=last)), len(orders), [*found, *map(_superfluous, sorted(rows))])
+
+    async def _left_over(self, tx: Transaction, at: LogPosition) -> Comparison | None:
+        """Looks for rows behind the last order that no order explains."""
+        found = await self._read_model.without_events(tx, at.order_id, AT_ONCE)
+        if not found:
+            return None
+        return Comparison(str(replace(at, order_id=found[-1])), 0, [*map(_superfluous, found)])
 
 
-def _folded(events: Iterable[RecordedEvent]) -> Sequence[Order]:
-    streams = groupby(events, key=lambda event: event.stream)
-    return [fold(order_id, ((event_of(row), row.time) for row in rows)) for order_id, rows in streams]
+def _superfluous(order_id: str) -> str:
+    return f"{order_id}: has a row, and no events"

@@ -84,12 +84,18 @@ class OrderReadModel:
         await tx.execute(f"DELETE {old} AND id <= $2", after, rows[-1]["id"])
         return str(rows[-1]["id"])
 
-    async def rows(self, tx: Transaction, after: str, last: str | None) -> list[Row]:
-        """Returns the rows of the live generation with an id above `after`, up to `last` or to the end."""
-        sql = f"SELECT {_COLUMNS} FROM orders WHERE id > $1 AND {self._live}"
-        if last is None:
-            return await tx.fetch(sql, after)
-        return await tx.fetch(f"{sql} AND id <= $2", after, last)
+    async def rows(self, tx: Transaction, after: str, last: str) -> list[Row]:
+        """Returns the rows of the live generation with an id above `after` and up to `last`, by id."""
+        sql = f"SELECT {_COLUMNS} FROM orders WHERE id > $1 AND id <= $2 AND {self._live} ORDER BY id"
+        return await tx.fetch(sql, after, last)
+
+    async def without_events(self, tx: Transaction, after: str, limit: int) -> list[str]:
+        """Returns at most `limit` ids above `after` of the live generation for which there is no event."""
+        sql = f"""
+            SELECT id FROM orders WHERE id > $1 AND {self._live}
+            AND NOT EXISTS (SELECT 1 FROM souk_event_store WHERE stream = orders.id) ORDER BY id LIMIT $2
+        """
+        return [row["id"] for row in await tx.fetch(sql, after, limit)]
 
 
 def order_not_found(order_id: str) -> DomainError:

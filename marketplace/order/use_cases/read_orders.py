@@ -1,9 +1,10 @@
-"""Read orders: one, a page of them, or the history of one. A buyer sees only their own."""
+"""Read orders: one, as it is or was, a page of them, or the history of one. A buyer sees only their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marketplace.order.deps import Deps
+from marketplace.order.domain.order import Order
 from marketplace.order.domain.shown import ShownEvent, ShownOrder
 from souk.sdk import PageAsked, Transaction
 
@@ -14,6 +15,15 @@ class GetOrder:
 
     user_id: str
     order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetPastOrder:
+    """Read one order of a buyer as it was at a time, in microseconds since 1970."""
+
+    user_id: str
+    order_id: str
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,11 @@ class ListOrderEvents:
 async def get_order(deps: Deps, query: GetOrder) -> ShownOrder:
     """Returns the order; raises ORDER_NOT_FOUND also for another buyer's order."""
     return await deps.database.read(lambda tx: deps.orders.read_model.shown(tx, query.user_id, query.order_id))
+
+
+async def get_past_order(deps: Deps, query: GetPastOrder) -> Order:
+    """Returns the order as its events had made it by then; raises ORDER_NOT_FOUND also before it was placed."""
+    return await deps.database.read(lambda tx: deps.orders.load_past(tx, query.user_id, query.order_id, query.time))
 
 
 async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[ShownOrder], str | None]:

@@ -13,8 +13,10 @@ from marketplace.order.domain import after_placing
 from marketplace.order.domain import order as domain
 from marketplace.order.domain.order import LIFE, Order, Status
 from marketplace.order.events import EVENT_TYPES, Event, Item, OrderPlaced
-from souk.kernel.errors import DomainError
+from souk.kernel.errors import DomainError, UnknownEvent
 from souk.kernel.state_machine import IllegalTransition
+from souk.store.event_store import NewEvent, RecordedEvent
+from souk.store.event_types import EventTypes
 
 ITEMS = (Item("P-1", 2, 1200), Item("P-2", 1, 5))
 PLACED = OrderPlaced("U-1", ITEMS, 2405, "EUR", "ADDR-1", "card")
@@ -141,7 +143,37 @@ def _events() -> st.SearchStrategy[Event]:
 
 @given(_events())
 def test_what_is_written_down_is_read_back(event: Event) -> None:
-    assert events.from_json(type(event).__name__, events.to_json(event)) == event
+    assert events.event_of(_recorded(events.stored(event, 7))) == event
+
+
+def _recorded(new: NewEvent) -> RecordedEvent:
+    return RecordedEvent(1, "ORD-1", 1, new.type, new.payload, new.time, new.metadata)
+
+
+def test_an_event_of_an_older_version_is_read_as_one_of_the_present() -> None:
+    """Version 1 called the reason of a rejection `why`, and version 2 had no `retryable`."""
+    types = EventTypes(
+        EVENT_TYPES,
+        {
+            ("OrderRejected", 1): lambda old: {"attempt": old["attempt"], "reason": old["why"]},
+            ("OrderRejected", 2): lambda old: {**old, "retryable": False},
+        },
+    )
+    first = RecordedEvent(1, "ORD-1", 2, "OrderRejected", b'{"attempt":1,"why":"DECLINED"}', 7, {})
+    second = RecordedEvent(1, "ORD-1", 2, "OrderRejected", b'{"attempt":1,"reason":"DECLINED"}', 7, {"version": 2})
+    now = events.OrderRejected(1, "DECLINED", retryable=False)
+    assert events.event_of(first, types) == events.event_of(second, types) == now
+    assert events.event_of(_recorded(events.stored(now, 7, types)), types) == now
+    assert events.stored(now, 7, types).metadata == {"version": 3}
+
+
+def test_an_event_that_only_a_newer_version_knows_is_an_error() -> None:
+    newer = RecordedEvent(1, "ORD-1", 2, "OrderGifted", b"{}", 7, {})
+    with pytest.raises(UnknownEvent, match="no event 'OrderGifted' is known here"):
+        events.event_of(newer)
+    newer = RecordedEvent(1, "ORD-1", 2, "OrderShipped", b"{}", 7, {"version": 2})
+    with pytest.raises(UnknownEvent, match="OrderShipped has version 2, and here 1 is known"):
+        events.event_of(newer)
 
 
 class Life(RuleBasedStateMachine):

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from soukapi.v1 import policy_pb2 as soukapi_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"shop/order/v1/order_messages.proto\x12\rshop.order.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"h\n\tOrderItem\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10(\x18\x01\x12\x1b\n\x08quantity\x18\x02 \x01(\x03\x42\t\xaa\xd4\x18\x05\x30\x01\x38\xe8\x07\x12\x1e\n\x05price\x18\x03 \x01(\x03\x42\x0f\xaa\xd4\x18\x0b\x30\x00\x38\xff\xff\xff\xff\xff\xff\xff\x0f\"\xa4\x03\n\x05Order\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.shop.order.v1.OrderStatus\x12\'\n\x05items\x18\x03 \x03(\x0b\x32\x18.shop.order.v1.OrderItem\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x1b\n\x13shipping_address_id\x18\x06 \x01(\t\x12\x16\n\x0epayment_method\x18\x07 \x01(\t\x12\x17\n\npayment_id\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0erefunded_total\x18\t \x01(\x03\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x06reason\x18\x0c \x01(\tH\x01\x88\x01\x01\x12\x16\n\tretryable\x18\r \x01(\x08H\x02\x88\x01\x01\x42\r\n\x0b_payment_idB\t\n\x07_reasonB\x0c\n\n_retryable\"9\n\x0bPriceChange\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.shop.order.v1.CurrentPrice\"1\n\x0c\x43urrentPrice\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x03\"=\n\rStockShortage\x12,\n\x05items\x18\x01 \x03(\x0b\x32\x1d.shop.order.v1.AvailableStock\"7\n\x0e\x41vailableStock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x03\"\x1d\n\x0b\x44\x65\x63lineInfo\x12\x0e\n\x06reason\x18\x01 \x01(\t\"k\n\x11ListOrdersRequest\x12 \n\tpage_size\x18\x01 \x01(\x05\x42\x08\xaa\xd4\x18\x04\x30\x01\x38\x64H\x00\x88\x01\x01\x12\x17\n\npage_token\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_token\"l\n\x12ListOrdersResponse\x12$\n\x06orders\x18\x01 \x03(\x0b\x32\x14.shop.order.v1.Order\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"\x1d\n\x0fGetOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t\"|\n\x16ListOrderEventsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12 \n\tpage_size\x18\x02 \x01(\x05\x42\x08\xaa\xd4\x18\x04\x30\x01\x38\x64H\x00\x88\x01\x01\x12\x17\n\npage_token\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_token\"v\n\x17ListOrderEventsResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.shop.order.v1.OrderEvent\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"}\n\nOrderEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04type\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\" \n\x12\x43\x61ncelOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1e\n\x10ShipOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t\"!\n\x13\x44\x65liverOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t*\xeb\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14ORDER_STATUS_PENDING\x10\x01\x12\x1a\n\x16ORDER_STATUS_CONFIRMED\x10\x02\x12\x19\n\x15ORDER_STATUS_REJECTED\x10\x03\x12\x1b\n\x17ORDER_STATUS_CANCELLING\x10\x04\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x05\x12\x18\n\x14ORDER_STATUS_SHIPPED\x10\x06\x12\x1a\n\x16ORDER_STATUS_DELIVERED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"shop/order/v1/order_messages.proto\x12\rshop.order.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17soukapi/v1/policy.proto\"h\n\tOrderItem\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xaa\xd4\x18\x06\x08\x01\x10(\x18\x01\x12\x1b\n\x08quantity\x18\x02 \x01(\x03\x42\t\xaa\xd4\x18\x05\x30\x01\x38\xe8\x07\x12\x1e\n\x05price\x18\x03 \x01(\x03\x42\x0f\xaa\xd4\x18\x0b\x30\x00\x38\xff\xff\xff\xff\xff\xff\xff\x0f\"\xa4\x03\n\x05Order\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.shop.order.v1.OrderStatus\x12\'\n\x05items\x18\x03 \x03(\x0b\x32\x18.shop.order.v1.OrderItem\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x10\n\x08\x63urrency\x18\x05 \x01(\t\x12\x1b\n\x13shipping_address_id\x18\x06 \x01(\t\x12\x16\n\x0epayment_method\x18\x07 \x01(\t\x12\x17\n\npayment_id\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0erefunded_total\x18\t \x01(\x03\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x06reason\x18\x0c \x01(\tH\x01\x88\x01\x01\x12\x16\n\tretryable\x18\r \x01(\x08H\x02\x88\x01\x01\x42\r\n\x0b_payment_idB\t\n\x07_reasonB\x0c\n\n_retryable\"9\n\x0bPriceChange\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.shop.order.v1.CurrentPrice\"1\n\x0c\x43urrentPrice\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\x03\"=\n\rStockShortage\x12,\n\x05items\x18\x01 \x03(\x0b\x32\x1d.shop.order.v1.AvailableStock\"7\n\x0e\x41vailableStock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x03\"\x1d\n\x0b\x44\x65\x63lineInfo\x12\x0e\n\x06reason\x18\x01 \x01(\t\"k\n\x11ListOrdersRequest\x12 \n\tpage_size\x18\x01 \x01(\x05\x42\x08\xaa\xd4\x18\x04\x30\x01\x38\x64H\x00\x88\x01\x01\x12\x17\n\npage_token\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_token\"l\n\x12ListOrdersResponse\x12$\n\x06orders\x18\x01 \x03(\x0b\x32\x14.shop.order.v1.Order\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"W\n\x0fGetOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x42\x08\n\x06_as_of\"|\n\x16ListOrderEventsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12 \n\tpage_size\x18\x02 \x01(\x05\x42\x08\xaa\xd4\x18\x04\x30\x01\x38\x64H\x00\x88\x01\x01\x12\x17\n\npage_token\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_page_sizeB\r\n\x0b_page_token\"v\n\x17ListOrderEventsResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.shop.order.v1.OrderEvent\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"}\n\nOrderEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04type\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\" \n\x12\x43\x61ncelOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1e\n\x10ShipOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t\"!\n\x13\x44\x65liverOrderRequest\x12\n\n\x02id\x18\x01 \x01(\t*\xeb\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14ORDER_STATUS_PENDING\x10\x01\x12\x1a\n\x16ORDER_STATUS_CONFIRMED\x10\x02\x12\x19\n\x15ORDER_STATUS_REJECTED\x10\x03\x12\x1b\n\x17ORDER_STATUS_CANCELLING\x10\x04\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x05\x12\x18\n\x14ORDER_STATUS_SHIPPED\x10\x06\x12\x1a\n\x16ORDER_STATUS_DELIVERED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,8 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTORDERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\252\324\030\0040\0018d'
   _globals['_LISTORDEREVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTORDEREVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\252\324\030\0040\0018d'
-  _globals['_ORDERSTATUS']._serialized_start=1656
-  _globals['_ORDERSTATUS']._serialized_end=1891
+  _globals['_ORDERSTATUS']._serialized_start=1714
+  _globals['_ORDERSTATUS']._serialized_end=1949
   _globals['_ORDERITEM']._serialized_start=141
   _globals['_ORDERITEM']._serialized_end=245
   _globals['_ORDER']._serialized_start=248
@@ -65,17 +65,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTORDERSRESPONSE']._serialized_start=1040
   _globals['_LISTORDERSRESPONSE']._serialized_end=1148
   _globals['_GETORDERREQUEST']._serialized_start=1150
-  _globals['_GETORDERREQUEST']._serialized_end=1179
-  _globals['_LISTORDEREVENTSREQUEST']._serialized_start=1181
-  _globals['_LISTORDEREVENTSREQUEST']._serialized_end=1305
-  _globals['_LISTORDEREVENTSRESPONSE']._serialized_start=1307
-  _globals['_LISTORDEREVENTSRESPONSE']._serialized_end=1425
-  _globals['_ORDEREVENT']._serialized_start=1427
-  _globals['_ORDEREVENT']._serialized_end=1552
-  _globals['_CANCELORDERREQUEST']._serialized_start=1554
-  _globals['_CANCELORDERREQUEST']._serialized_end=1586
-  _globals['_SHIPORDERREQUEST']._serialized_start=1588
-  _globals['_SHIPORDERREQUEST']._serialized_end=1618
-  _globals['_DELIVERORDERREQUEST']._serialized_start=1620
-  _globals['_DELIVERORDERREQUEST']._serialized_end=1653
+  _globals['_GETORDERREQUEST']._serialized_end=1237
+  _globals['_LISTORDEREVENTSREQUEST']._serialized_start=1239
+  _globals['_LISTORDEREVENTSREQUEST']._serialized_end=1363
+  _globals['_LISTORDEREVENTSRESPONSE']._serialized_start=1365
+  _globals['_LISTORDEREVENTSRESPONSE']._serialized_end=1483
+  _globals['_ORDEREVENT']._serialized_start=1485
+  _globals['_ORDEREVENT']._serialized_end=1610
+  _globals['_CANCELORDERREQUEST']._serialized_start=1612
+  _globals['_CANCELORDERREQUEST']._serialized_end=1644
+  _globals['_SHIPORDERREQUEST']._serialized_start=1646
+  _globals['_SHIPORDERREQUEST']._serialized_end=1676
+  _globals['_DELIVERORDERREQUEST']._serialized_start=1678
+  _globals['_DELIVERORDERREQUEST']._serialized_end=1711
 # @@protoc_insertion_point(module_scope)

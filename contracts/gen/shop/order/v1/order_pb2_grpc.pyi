@@ -73,7 +73,7 @@ class OrderServiceStub:
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.ListOrdersRequest, _order_messages_pb2.ListOrdersResponse]
     """Lists the caller's orders, the newest first."""
     GetOrder: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.GetOrderRequest, _order_messages_pb2.Order]
-    """Reads one order."""
+    """Reads one order, as it is or as it was at a time."""
     ListOrderEvents: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.ListOrderEventsRequest, _order_messages_pb2.ListOrderEventsResponse]
     """The order's history, from the event log."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.CancelOrderRequest, _order_messages_pb2.Order]
@@ -93,7 +93,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.ListOrdersRequest, _order_messages_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """Lists the caller's orders, the newest first."""
     GetOrder: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.GetOrderRequest, _order_messages_pb2.Order]  # type: ignore[assignment]
-    """Reads one order."""
+    """Reads one order, as it is or as it was at a time."""
     ListOrderEvents: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.ListOrderEventsRequest, _order_messages_pb2.ListOrderEventsResponse]  # type: ignore[assignment]
     """The order's history, from the event log."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.CancelOrderRequest, _order_messages_pb2.Order]  # type: ignore[assignment]
@@ -128,7 +128,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_messages_pb2.GetOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_messages_pb2.Order, _abc.Awaitable[_order_messages_pb2.Order]]:
-        """Reads one order."""
+        """Reads one order, as it is or as it was at a time."""
 
     @_abc_1.abstractmethod
     def ListOrderEvents(
