@@ -22,7 +22,7 @@ async def _nothing(tx: Transaction) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RebuildBatch:
     """Some items that were read: `after` is the position behind them, and `count` how many they are.
 
     `write` stores them, in the transaction that records the position. It must not replace an item that a change has
@@ -36,7 +36,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Some items that were compared, as in `Batch`; `differences` has a line for each that is not as it should be."""
+    """Some items that were compared, as in `RebuildBatch`; `differences` has a line for each that is not as it should be."""
 
     after: str
     count: int
@@ -72,7 +72,7 @@ class Projection(Protocol):
         """Makes the new generation, empty. Every change that commits after this returned is in both generations."""
         ...
 
-    async def batch(self, run: RebuildRun, after: str) -> Batch | None:
+    async def batch(self, run: RebuildRun, after: str) -> RebuildBatch | None:
         """Reads the items behind the position `after`, "" for the first; returns None when there are no more.
 
         Items that came after the opening may be left out: they are in the new generation already. An implementation

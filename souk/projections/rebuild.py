@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from souk.faults import INERT, Faults
 from souk.kernel.errors import LeaseLost, SoukError, StoreError
-from souk.projections.projection import Batch, Projection
+from souk.projections.projection import Projection, RebuildBatch
 from souk.projections.records import (
     HeldRebuild,
     RebuildPhase,
@@ -184,7 +184,7 @@ def _held(database: Database, record: RebuildRecord, owner: str) -> _Run:
     return _Run(database, record, HeldRebuild(record.projection, owner, record.epoch))
 
 
-async def _store(tx: Transaction, batch: Batch, held: HeldRebuild) -> None:
+async def _store(tx: Transaction, batch: RebuildBatch, held: HeldRebuild) -> None:
     # First, so that an owner that has lost the lease writes nothing.
     await held.advance(tx, batch.after, batch.count)
     await batch.write(tx)

@@ -33,7 +33,7 @@ from souk.kernel.state_machine import StateMachine
 from souk.kernel.status_codec import decode_status
 from souk.kernel.whole_numbers import whole_number
 from souk.projections.generations import Generations
-from souk.projections.projection import Batch, Comparison, Projection, RebuildRun
+from souk.projections.projection import Comparison, Projection, RebuildBatch, RebuildRun
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
@@ -122,10 +122,10 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "decide",
     "fingerprint",
     # Projections: what is made from a service's own data, and can be made anew
-    "Batch",
     "Comparison",
     "Generations",
     "Projection",
+    "RebuildBatch",
     "RebuildRun",
     # Events
     "Event",

@@ -9,7 +9,7 @@ from marketplace.order.domain.order import Order, fold
 from marketplace.order.events import event_of
 from marketplace.order.messages import differences
 from marketplace.order.store.read_model import OrderReadModel
-from souk.sdk import Batch, Comparison, Database, EventStore, RebuildRun, Transaction
+from souk.sdk import Comparison, Database, EventStore, RebuildBatch, RebuildRun, Transaction
 
 AT_ONCE = 100
 """Orders of one batch: few, so that no other transaction waits for long."""
@@ -49,13 +49,13 @@ class ReadModelProjection:
     async def open(self, run: RebuildRun) -> None:
         await self._read_model.generations.open(self._database, run)
 
-    async def batch(self, run: RebuildRun, after: str) -> Batch | None:
+    async def batch(self, run: RebuildRun, after: str) -> RebuildBatch | None:
         at = await self._position(after)
         orders = await self._database.read(partial(self._next, at=at))
         if not orders:
             return None
         write = partial(self._read_model.fill, generation=run.generation, orders=orders)
-        return Batch(str(replace(at, order_id=orders[-1].id)), len(orders), write)
+        return RebuildBatch(str(replace(at, order_id=orders[-1].id)), len(orders), write)
 
     async def switch(self, run: RebuildRun) -> None:
         await self._read_model.generations.switch(self._database, run)

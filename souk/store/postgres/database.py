@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from souk.faults import INERT, Faults
-from souk.kernel.errors import ForeignAwait, SoukError, StoreError, StoreUnavailable
+from souk.kernel.errors import ForeignAwait, SoukError, StoreError
 from souk.kernel.transaction_guard import in_transaction
 from souk.resilience.backoff import Backoff
 from souk.store.database import Dialect, PreparedTransactions, Value, Work
@@ -22,6 +22,7 @@ from souk.store.listeners import Listeners, call_all
 from souk.store.postgres.connection import Borrowed, drop, roll_back, undisturbed, unlock
 from souk.store.postgres.errors import DRIVER_ERRORS, is_about_data, is_refusal, may_run_again, refused, translate
 from souk.store.postgres.listener import PostgresListener
+from souk.store.postgres.open_transactions import outlast
 from souk.store.postgres.prepared import PostgresPrepared
 from souk.store.postgres.session import Sessions
 from souk.store.postgres.transaction import (
@@ -143,14 +144,7 @@ class PostgresDatabase:
         return self._listeners.add(channel, callback)
 
     async def outlast_open(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
-        until = self._loop.time() + OPEN_LIMIT
-        left = await self.read(open_transactions, single=True)
-        while left:
-            if self._loop.time() > until:
-                raise StoreUnavailable(f"a transaction on database {self._name} does not end; try again later")
-            await asyncio.sleep(OPEN_POLL)
-            await meanwhile()
-            left &= await self.read(open_transactions, single=True)
+        await outlast(self, self._name, meanwhile)
 
     async def close(self) -> None:
         if self._listener is not None:

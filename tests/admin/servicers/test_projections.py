@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from souk.kernel.clock import SystemClock
-from souk.projections.projection import Batch, Comparison, RebuildRun
+from souk.projections.projection import Comparison, RebuildBatch, RebuildRun
 from souk.projections.rebuild import Rebuild
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
@@ -38,7 +38,7 @@ class Numbers:
     async def open(self, run: RebuildRun) -> None:
         self.made[run.generation] = []
 
-    async def batch(self, run: RebuildRun, after: str) -> Batch | None:
+    async def batch(self, run: RebuildRun, after: str) -> RebuildBatch | None:
         first = int(after or 0)
         if first >= 40:
             return None
@@ -46,7 +46,7 @@ class Numbers:
             self.waits.set()
             await self.go.wait()
         self.made[run.generation] += range(first + 1, first + 11)
-        return Batch(str(first + 10), 10)
+        return RebuildBatch(str(first + 10), 10)
 
     async def switch(self, run: RebuildRun) -> None:
         self.live = run.generation
