@@ -36,7 +36,7 @@ class RebuildBatch:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Some items that were compared, as in `RebuildBatch`; `differences` has a line for each that is not as it should."""
+    """Some items that were compared, as in `RebuildBatch`; `differences` has a line for each item that is wrong."""
 
     after: str
     count: int
