@@ -64,13 +64,13 @@ class Writers:
         due = time.monotonic()
         while True:
             began = time.monotonic()
-            await place(self.store, self.context)
+            await append_order(self.store, self.context)
             self.took.append(time.monotonic() - began)
             due = max(due + pause, time.monotonic() - pause)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
-async def place(store: OrderStore, context: ServiceContext) -> None:
+async def append_order(store: OrderStore, context: ServiceContext) -> None:
     """Appends an order that was placed and confirmed, each event as its own change of the read model."""
     item = Item("P-101", 2, 1200)
     placed = OrderPlaced("U-1", (item,), 2400, "EUR", "ADDR-1", "card")
@@ -101,7 +101,7 @@ async def _measure(section: Section, name: str, folder: Path, url: str | None, o
         store = OrderStore(context.outbox, context.clock)
         progress(f"rebuild: appending {orders} orders on {name}")
         for _ in range(0, orders, _AT_ONCE):
-            await asyncio.gather(*(place(store, context) for _ in range(_AT_ONCE)))
+            await asyncio.gather(*(append_order(store, context) for _ in range(_AT_ONCE)))
         projection = ReadModelProjection(context.database, store.read_model)
         rebuild = Rebuild(READ_MODEL, projection, context.database)
         async with _writing(store, context) as quiet:
