@@ -16,6 +16,8 @@ from bench.system import MEBIBYTE, SOUK, System, running
 
 Usage = Mapping[str, float]
 """Seconds of CPU by kind of process."""
+_MARKS = {"bus.sock": "bus", "postgres": "postgres", "valkey": "valkey", "sandbox_server": "sandbox-bank"}
+"""What the command line of each kind contains; the first that fits is meant."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ def _kind(words: Sequence[str]) -> str:
     line = " ".join(words)
     if "serve" in words:
         return words[words.index("serve") + 1]
-    for mark, kind in (("postgres", "postgres"), ("valkey", "valkey"), ("sandbox_server", "sandbox-bank")):
+    for mark, kind in _MARKS.items():
         if mark in line and "souk.cli" not in line:
             return kind
     return "supervisor"

@@ -12,7 +12,7 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +52,22 @@ class _Busy(Exception):
     """A writer has not ended in time."""
 
 
+async def _nothing() -> None:
+    """Has nothing to do at the instant."""
+
+
 @asynccontextmanager
-async def one_instant(files: Sequence[Path], servers: Mapping[str, Any]) -> AsyncIterator[Instant]:
+async def one_instant(
+    files: Sequence[Path], servers: Mapping[str, Any], at_it: Callable[[], Awaitable[None]] = _nothing
+) -> AsyncIterator[Instant]:
     """Takes a snapshot of these SQLite files, and of the databases to which `servers` are connections.
 
-    Raises ConfigurationError when no try to lock them all succeeds within PATIENCE seconds.
+    `at_it` runs at the instant, while writers wait. Raises ConfigurationError when no try to lock them all succeeds
+    within PATIENCE seconds.
     """
     async with AsyncExitStack() as stack:
         until = time.monotonic() + PATIENCE
-        while (found := await _found(files, servers, stack)) is None:
+        while (found := await _found(files, servers, at_it, stack)) is None:
             if time.monotonic() > until:
                 raise ConfigurationError(
                     f"writes have not paused for {PATIENCE:g} s; try again when the system is less busy"
@@ -69,15 +76,19 @@ async def one_instant(files: Sequence[Path], servers: Mapping[str, Any]) -> Asyn
         yield found
 
 
-async def _found(files: Sequence[Path], servers: Mapping[str, Any], stack: AsyncExitStack) -> Instant | None:
+async def _found(
+    files: Sequence[Path], servers: Mapping[str, Any], at_it: Callable[[], Awaitable[None]], stack: AsyncExitStack
+) -> Instant | None:
     try:
-        return await stack.enter_async_context(_tried(files, servers))
+        return await stack.enter_async_context(_tried(files, servers, at_it))
     except _Busy:
         return None
 
 
 @asynccontextmanager
-async def _tried(files: Sequence[Path], servers: Mapping[str, Any]) -> AsyncIterator[Instant]:
+async def _tried(
+    files: Sequence[Path], servers: Mapping[str, Any], at_it: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Instant]:
     with ExitStack() as readers:
         began = time.monotonic()
         with ExitStack() as locks:
@@ -86,6 +97,7 @@ async def _tried(files: Sequence[Path], servers: Mapping[str, Any]) -> AsyncIter
             snapshots = await _locked_servers(servers)
             at, held = time.time(), time.monotonic()
             found = {path: _reader(path, readers) for path in files}
+            await at_it()
             await asyncio.sleep(max(0.0, SHORTEST - (time.monotonic() - held)))
         await _let_go(servers)
         exported = {name: str(await servers[name].fetchval("SELECT pg_export_snapshot()")) for name in snapshots}

@@ -2,6 +2,7 @@
 
     BACKUP/data/...             files of the data directory; SQLite files by SQLite's own online backup
     BACKUP/postgres/order.dump  databases on a PostgreSQL server, by pg_dump
+    BACKUP/bus/...              the streams of a fleet's own bus, as Valkey dumps them
     BACKUP/backup.json          the manifest of the data directory, and a digest of every file
 
 It is written into BACKUP.partial, which is renamed when it is complete.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from souk.admin.databases import DatabaseLocator, locate_databases, nothing_kept
+from souk.backing import bus
 from souk.backup import record
 from souk.backup.dumps import connect, dump, dumping
 from souk.backup.instant import Instant, one_instant
@@ -28,12 +30,13 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.database_file import MARKER, path_of, require_complete
+from souk.runtime.data.layout import DataLayout
 from souk.runtime.service import Service
 from souk.store.sqlite.same_file import identity_of
 
 Progress = Callable[[str], None]
 _SQLITE = b"SQLite format 3\0"
-_ENGINES = frozenset({"postgres", "valkey", "run", "logs", "fleet", "lost+found"})
+_ENGINES = frozenset({"postgres", "valkey", "bus", "run", "logs", "fleet", "lost+found"})
 """Folders of the data directory that are not copied as files (PostgreSQL is dumped), or not at all."""
 _PAGES = 2_000
 _PRIVATE = 0o700
@@ -115,7 +118,8 @@ async def _copied(
     databases = _databases(data, kept)
     async with _servers(settings, services, kept) as (urls, connections):
         progress(f"waiting for an instant at which nothing is written in {len(databases) + len(urls)} databases")
-        async with one_instant(databases, connections) as instant:
+        streams = _BusCopy(data, kept)
+        async with one_instant(databases, connections, streams.take) as instant:
             progress(f"found it; writers waited {instant.waited * 1000:.0f} ms")
             for path, reader in instant.files.items():
                 await asyncio.to_thread(_copy_database, reader, _copy_of(path, data, partial))
@@ -124,9 +128,32 @@ async def _copied(
                 await dump(urls[service], snapshot, partial / "postgres" / f"{service}.dump")
                 progress(f"copied the database of {service}")
             await asyncio.to_thread(_copy_files, data, partial, instant)
+            await asyncio.to_thread(streams.write, partial)
     files = {str(path.relative_to(partial)): record.described(path) for path in sorted(regular_files(partial))}
     progress(f"copied {len(files)} files")
     return BackupRecord(kept, _utc(instant.at), round(instant.waited, 3), files)
+
+
+class _BusCopy:
+    """A copy of a fleet's own bus, if it has one.
+
+    It is taken at the instant: later, an event may be handled that the databases do not know yet; and earlier, one that
+    their outboxes gave to the bus may not be in it.
+    """
+
+    def __init__(self, data: Path, kept: manifest.Manifest) -> None:
+        self._socket = DataLayout(data.resolve()).bus_socket if kept.bus else None
+        self._streams: dict[str, bytes] = {}
+
+    async def take(self) -> None:
+        """Copies the streams. Raises ConfigurationError when the bus does not answer."""
+        if self._socket is not None:
+            self._streams = await bus.copied(self._socket)
+
+    def write(self, partial: Path) -> None:
+        """Writes the copies into the backup."""
+        for name, copy in self._streams.items():
+            record.write_stream(partial, name, copy)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from souk.kernel import private_files
 from souk.kernel.errors import ConfigurationError
@@ -14,6 +15,8 @@ from souk.runtime.data.manifest import Manifest
 
 FILE = "backup.json"
 FORMAT = 1
+BUS = "bus"
+"""The folder of a backup with the streams of the bus."""
 _CHUNK = 1 << 20
 
 
@@ -67,6 +70,19 @@ def read(backup: Path) -> BackupRecord:
             f"({manifest.PROGRAM}); install Souk {kept.souk}"
         )
     return found
+
+
+def write_stream(backup: Path, name: str, copy: bytes) -> None:
+    """Writes the copy of a stream of the bus."""
+    path = backup / BUS / f"{quote(name, safe='')}.dump"
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    private_files.create_empty(path)
+    path.write_bytes(copy)
+
+
+def streams(backup: Path) -> dict[str, bytes]:
+    """Reads the copies of the streams of the bus, by name."""
+    return {unquote(path.stem): path.read_bytes() for path in sorted((backup / BUS).glob("*.dump"))}
 
 
 def _parsed(kept: Manifest, document: dict[str, Any]) -> BackupRecord:

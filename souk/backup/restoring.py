@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from souk.admin.process_record import ProcessesFile
+from souk.backing import bus
 from souk.backing.credentials import Credentials
 from souk.backing.postgres.roles import PostgresServer, is_template
 from souk.backup import record
@@ -98,6 +99,11 @@ async def _restored(
             for service, url in urls.items():
                 await bring_back(url, backup / "postgres" / f"{service}.dump")
                 progress(f"brought back the database of {service}")
+    if kept.bus:
+        async with _engines(settings, clock) as engines:
+            streams = await asyncio.to_thread(record.streams, backup)
+            await bus.bring_back(await engines.bus(), streams)
+        progress(f"brought back the bus, with {len(streams)} streams")
     manifest.write(data, kept)
 
 
@@ -129,11 +135,19 @@ async def _databases(settings: DataSettings, kept: Manifest, clock: Clock) -> As
     runs inside the block."""
     layout = DataLayout(settings.directory.resolve())
     names = sorted(kept.services)
-    make(layout.processes.parent)
     if settings.postgres is not None:
+        make(layout.processes.parent)
         async with _on_given(settings.postgres, Credentials(layout.credentials), names) as urls:
             yield urls
         return
+    async with _engines(settings, clock) as engines:
+        yield (await engines.databases(names)).urls
+
+
+@asynccontextmanager
+async def _engines(settings: DataSettings, clock: Clock) -> AsyncIterator[Engines]:
+    """Gives what starts the engines of a fleet, which end with the block."""
+    layout = DataLayout(settings.directory.resolve())
     async with AsyncExitStack() as stack:
         layout.prepare()
         stack.callback(layout.forget_sockets)
@@ -141,7 +155,7 @@ async def _databases(settings: DataSettings, kept: Manifest, clock: Clock) -> As
         fleet = Fleet()
         stack.push_async_callback(fleet.end)
         context = SupervisorContext(clock, record_, layout.log, lambda view: None, lambda name, lines: None)
-        yield (await Engines(settings, layout, context, fleet).databases(names)).urls
+        yield Engines(settings, layout, context, fleet)
 
 
 @asynccontextmanager

@@ -10,9 +10,15 @@ from souk.runtime.config.settings import Settings
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
 from souk.runtime.service import App
-from souk.supervisor.backing_processes import Databases
+from souk.supervisor.backing_processes import EngineUrls
 from souk.supervisor.fleet import Fleet
-from souk.supervisor.launch import EmulatorProcess, LaunchCommands, Surroundings, needed_emulators
+from souk.supervisor.launch import (
+    EmulatorProcess,
+    LaunchCommands,
+    Surroundings,
+    called_with_events,
+    needed_emulators,
+)
 from souk.supervisor.output.log_filter import without
 from souk.supervisor.output.readiness import ready_line
 from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
@@ -21,11 +27,10 @@ from souk.supervisor.replica_set import ReplicaSet
 
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
-    """What the app's processes are launched with: databases, Redis, the registry and the public socket, and the
-    commands that start them."""
+    """What the app's processes are launched with: the engines, the registry and the public socket, and the commands
+    that start them."""
 
-    databases: Databases
-    redis: str = field(repr=False)
+    engines: EngineUrls
     registry: str = field(repr=False)
     public: int
     commands: LaunchCommands
@@ -47,10 +52,12 @@ class AppProcesses:
         self._app, self._layout, self._context, self._fleet, self._launch = app, layout, context, fleet, launch
         self._emulators = needed_emulators(app.emulators, settings.services, layout)
         given = {name: text for one in self._emulators for name, text in one.settings(layout.data).items()}
-        if settings.events.broker is not None:
-            given["BROKER"] = settings.events.broker
+        if launch.engines.broker is not None:
+            given["BROKER"] = launch.engines.broker
+        if subscriptions := called_with_events(app.services, settings):
+            given["SUBSCRIPTIONS"] = subscriptions
         self._around = Surroundings(
-            inherited, settings.process, settings.demo, layout.data, launch.registry, launch.redis, given
+            inherited, settings.process, settings.demo, layout.data, launch.registry, launch.engines.redis, given
         )
 
     async def start(self, wanted: Mapping[str, int]) -> None:
@@ -85,7 +92,7 @@ class AppProcesses:
         return ReplicaSet(name, EMULATOR, 1, lambda number: spec, self._context)
 
     def _service(self, name: str, replicas: int) -> ReplicaSet:
-        own = {**self._launch.databases.settings_of(name), **self._around.where_services_listen}
+        own = {**self._launch.engines.databases.settings_of(name), **self._around.where_services_listen}
         return ReplicaSet(
             name, SERVICE, replicas, lambda number: self._serving(name, SERVICE, number, own), self._context
         )

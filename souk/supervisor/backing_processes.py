@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from souk.admin.process_record import Started
 from souk.admin.process_status import ENGINE
-from souk.backing import valkey
+from souk.backing import bus, valkey
 from souk.backing.credentials import Credentials
 from souk.backing.postgres.roles import PostgresServer, is_template
 from souk.backing.postgres.server import (
@@ -17,7 +18,8 @@ from souk.backing.postgres.server import (
     cluster_in,
 )
 from souk.backing.run_as import engine_user, let_pass
-from souk.runtime.config.settings import SERVICE_PLACEHOLDER, DataSettings
+from souk.kernel.errors import ConfigurationError
+from souk.runtime.config.settings import SERVICE_PLACEHOLDER, DataSettings, EventSettings
 from souk.runtime.data.layout import DataLayout
 from souk.runtime.process.command import Command
 from souk.runtime.service import Service
@@ -29,9 +31,11 @@ from souk.supervisor.output.readiness import LineProbe, PollProbe
 from souk.supervisor.process_spec import ProcessSpec, SupervisorContext
 from souk.supervisor.replica_set import ReplicaSet
 
-POSTGRES, VALKEY = "postgres", "valkey"
+POSTGRES, VALKEY, BUS = "postgres", "valkey", "bus"
 NO_DATABASE = "postgresql://nobody@localhost/none"
 """The URL for a service without migrations, which never connects: a URL tells it that its replicas share its folder."""
+
+_BUS_END_LIMIT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +80,32 @@ def postgres_set(
 
 
 def valkey_set(layout: DataLayout, context: SupervisorContext) -> ReplicaSet:
-    """Makes the replica set of a Valkey server. Raises ConfigurationError when none is installed."""
+    """Makes the replica set of the Valkey server of caches. Raises ConfigurationError when none is installed."""
+    return _valkey(VALKEY, valkey.CACHE, layout.valkey, layout.valkey_socket, context)
+
+
+def bus_set(layout: DataLayout, context: SupervisorContext) -> ReplicaSet:
+    """Makes the replica set of the Valkey server of events. Raises ConfigurationError when none is installed."""
+    return _valkey(BUS, valkey.BUS, layout.bus, layout.bus_socket, context)
+
+
+def _valkey(name: str, kind: Mapping[str, str], folder: Path, socket: Path, context: SupervisorContext) -> ReplicaSet:
     program = valkey.find_valkey()
 
     async def command() -> Command:
-        return valkey.command(program, layout.valkey, layout.valkey_socket)
+        return valkey.command(program, folder, socket, kind)
 
-    readiness = LineProbe(valkey.READY, str(layout.valkey_socket))
-    spec = ProcessSpec(VALKEY, VALKEY, ENGINE, command, readiness, shown=News(valkey_news))
-    return ReplicaSet(VALKEY, ENGINE, 1, lambda number: spec, context)
+    spec = ProcessSpec(name, name, ENGINE, command, LineProbe(valkey.READY, str(socket)), shown=News(valkey_news))
+    return ReplicaSet(name, ENGINE, 1, lambda number: spec, context)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineUrls:
+    """Where the engines of a fleet are: the services' databases, Redis for caches, and the broker if there is one."""
+
+    databases: Databases
+    redis: str = field(repr=False)
+    broker: str | None = field(repr=False)
 
 
 class Engines:
@@ -94,8 +115,8 @@ class Engines:
         self._settings, self._layout, self._context, self._fleet = settings, layout, context, fleet
         self._credentials = Credentials(layout.credentials)
 
-    async def start(self, services: Sequence[Service], wanted: Mapping[str, int]) -> tuple[Databases, str]:
-        """Starts the engines; returns, once they take connections, the services' databases and Redis's URL.
+    async def start(self, services: Sequence[Service], wanted: Mapping[str, int], events: EventSettings) -> EngineUrls:
+        """Starts the engines; returns, once they take connections, where they are.
 
         Raises ConfigurationError, in one line, when an engine does not start or cannot be used.
         """
@@ -104,11 +125,20 @@ class Engines:
         # All that can be refused is refused before anything starts.
         cluster = None if self._settings.postgres is not None else await self._cluster()
         valkey_ = None if self._settings.redis is not None else valkey_set(self._layout, self._context)
-        return await asyncio.gather(self._databases(cluster, names, processes), self._redis(valkey_))
+        bus_ = bus_set(self._layout, self._context) if self._needs_bus(events) else None
+        found = await asyncio.gather(
+            self._databases(cluster, names, processes), self._redis(valkey_), self._broker(bus_, events)
+        )
+        return EngineUrls(*found)
 
     async def databases(self, names: Sequence[str]) -> Databases:
         """Starts PostgreSQL alone, for a restore, and makes databases of these services on it."""
         return await self._databases(await self._cluster(), names, len(names))
+
+    async def bus(self) -> Path:
+        """Starts the bus alone, for a restore; returns its socket."""
+        await self._bring_up(bus_set(self._layout, self._context))
+        return self._layout.bus_socket
 
     async def _cluster(self) -> PostgresCluster:
         user = await asyncio.to_thread(engine_user, self._settings.postgres_user)
@@ -122,6 +152,29 @@ class Engines:
             return self._settings.redis or ""
         await self._bring_up(engine)
         return f"unix://{self._layout.valkey_socket}"
+
+    def _needs_bus(self, events: EventSettings) -> bool:
+        return events.broker is None or valkey.keeps_data(self._layout.bus)
+
+    async def _broker(self, engine: ReplicaSet | None, events: EventSettings) -> str | None:
+        if engine is None:
+            return events.url
+        await self._bring_up(engine)
+        if events.broker is None:
+            return bus.url_of(self._layout.bus_socket)
+        await self._give_up_bus(engine)
+        return events.url
+
+    async def _give_up_bus(self, engine: ReplicaSet) -> None:
+        """Ends the bus that the fleet had until now. Raises ConfigurationError while it has something to deliver."""
+        count = await bus.unhandled(self._layout.bus_socket)
+        if count:
+            raise ConfigurationError(
+                f"the fleet's own bus, which it had until now, still has {count} events to deliver; start the fleet "
+                "once without --broker and SOUK_BROKER, and stop it again, so that they are"
+            )
+        await engine.end(_BUS_END_LIMIT)
+        self._fleet.remove(engine)
 
     async def _databases(self, cluster: PostgresCluster | None, names: Sequence[str], processes: int) -> Databases:
         pool = self._settings.postgres_pool

@@ -30,6 +30,10 @@ class Fleet:
         self._replica_sets[replica_set.name] = replica_set
         return replica_set
 
+    def remove(self, replica_set: ReplicaSet) -> None:
+        """Removes a replica set that has ended."""
+        del self._replica_sets[replica_set.name]
+
     def replica_sets(self, *kinds: str) -> list[ReplicaSet]:
         """Gives the replica sets of these kinds."""
         return [replica_set for replica_set in self._replica_sets.values() if replica_set.kind in kinds]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.config.settings import ProcessSettings
+from souk.runtime.config.settings import ProcessSettings, Settings
 from souk.runtime.config.variables import PREFIX
 from souk.runtime.data.directory import make
 from souk.runtime.data.layout import DataLayout
@@ -51,12 +51,22 @@ def fitting(
     return commands
 
 
+def called_with_events(services: Iterable[Service], settings: Settings) -> str:
+    """Gives SOUK_SUBSCRIPTIONS for a fleet: what the settings name, and what those services subscribe to that given
+    commands start. These may know no broker, so they are called with their events."""
+    routes = {name: dict.fromkeys(types) for name, types in settings.calls.discovery.subscriptions.items()}
+    for service in services:
+        for one in service.subscriptions if service.name in settings.fleet.commands else ():
+            routes.setdefault(f"{service.name}/{one.consumer}", {}).update(dict.fromkeys(one.types))
+    return ",".join(f"{route}={'+'.join(types)}" for route, types in routes.items())
+
+
 DECIDED_HERE = frozenset(
     PREFIX + name
     for name in (
         "ADDRESSES", "BROKER", "COMMANDS", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD",
         "LOG_FILE", "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE",
-        "TOPOLOGY",
+        "SUBSCRIPTIONS", "TOPOLOGY",
     )
 )  # fmt: skip
 """Settings of the whole system, which its processes do not inherit: each gets its own values of them."""

@@ -80,7 +80,7 @@ async def supervised_fleet(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(orphans.end_all)
         layout = DataLayout(stack.enter_context(held(settings.data.directory)).resolve())
-        data = stack.enter_context(claimed(layout, settings.data))
+        data = stack.enter_context(claimed(layout, settings))
         record = ProcessesFile(layout.processes, boot())
         await _clean_up(layout, record, screen)
         listener = stack.enter_context(listen(settings.listen.address, settings.listen.port))
@@ -98,9 +98,9 @@ async def supervised_fleet(
         background = await stack.enter_async_context(supervised(clock))
         background.start("orphans", orphans.collect)
         stack.push_async_callback(fleet.end)
-        databases, redis = await Engines(settings.data, layout, context, fleet).start(app.services, wanted)
-        data.opened(databases.urls)
-        fleet.admit = databases.admit
+        engines = await Engines(settings.data, layout, context, fleet).start(app.services, wanted, settings.events)
+        data.opened(engines.databases.urls)
+        fleet.admit = engines.databases.admit
         installation_secret(layout.data)
         registry = settings.calls.discovery.registry
         if registry is None:
@@ -109,7 +109,7 @@ async def supervised_fleet(
         stack.push_async_callback(fleet.end)
         await stack.enter_async_context(controlling_fleet(layout.control, fleet, clock))
         stack.callback(listener.close)
-        launch = LaunchContext(databases, redis, registry, listener.fileno(), commands)
+        launch = LaunchContext(engines, registry, listener.fileno(), commands)
         await AppProcesses(app, settings, inherited, layout, context, fleet, launch).start(wanted)
         await answers_ready(address_of(listener))
         yield RunningFleet(f"http://{address_of(listener)}", fleet)

@@ -4,13 +4,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from souk.backing.valkey import command, find_valkey
+from souk.backing.valkey import CACHE, command, find_valkey
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.redis import open_redis
 from souk.testing.system import until
@@ -20,26 +20,26 @@ _START_LIMIT = 20.0
 
 
 class ValkeyServer:
-    """A Valkey server; `stop` and then `start` is a restart that loses all data."""
+    """A Valkey server with the settings `kind`. `stop` and then `start` is a restart: a CACHE loses all data."""
 
-    def __init__(self, program: Path) -> None:
-        self._program = program
+    def __init__(self, program: Path, kind: Mapping[str, str] = CACHE) -> None:
+        self._program, self._kind = program, kind
         self._folder = Path(tempfile.mkdtemp(prefix="souk-valkey-"))
-        self._socket = self._folder / "valkey.sock"
+        self.socket = self._folder / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The URL of its socket."""
-        return f"unix://{self._socket}"
+        return f"unix://{self.socket}"
 
     def start(self) -> None:
         """Starts it, and waits until its socket exists."""
-        self._socket.unlink(missing_ok=True)
-        words = command(self._program, self._folder, self._socket).words
+        self.socket.unlink(missing_ok=True)
+        words = command(self._program, self._folder, self.socket, self._kind).words
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(words, stdout=log, stderr=log, cwd=self._folder)
-        until(self._socket.exists, _START_LIMIT, "valkey listens")
+        until(self.socket.exists, _START_LIMIT, "valkey listens")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stops it by a signal to its process."""

@@ -74,7 +74,7 @@ def backed_up_at_work(started: Started, folder: Path, backup: Path, **settings: 
 
 
 def restored_and_sound(started: Started, folder: Path, server: str | None = None) -> None:
-    """Starts a restored system, waits until nothing is under way, and checks its data."""
+    """Starts a restored system, waits until nothing is under way, and checks its data, and the mails about it."""
     with started(folder) as system:
         books = Books(system.data, server=server)
         await_rest(books)

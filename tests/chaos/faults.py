@@ -15,6 +15,7 @@ import redis.asyncio
 
 from souk.backing.postgres.roles import PREFIX
 from souk.runtime.data.layout import DataLayout
+from souk.supervisor.backing_processes import BUS
 from tests.chaos.bank import Bank
 from tests.market.operator import Operator
 from tests.market.rows import superuser_url
@@ -120,7 +121,7 @@ class PauseSupervisor(Fault):
 
 
 class KillEngine(Fault):
-    """kill -9 of PostgreSQL or Valkey."""
+    """kill -9 of PostgreSQL, Valkey or the bus."""
 
     name, longest = "engine killed", 1.0
 
@@ -141,6 +142,43 @@ class FlushValkey(Fault):
             with suppress(redis.RedisError):
                 await client.flushall()
         return "valkey"
+
+
+class PauseBus(Fault):
+    """SIGSTOP of the bus, and SIGCONT later: connections stay open, and nothing answers on them."""
+
+    name, longest = "bus stopped and continued", 8.0
+    _pid = 0
+
+    async def inject(self) -> str:
+        self._pid = (await self.target.processes("engine"))[BUS]
+        _send(self._pid, signal.SIGSTOP)
+        return BUS
+
+    async def heal(self) -> None:
+        _send(self._pid, signal.SIGCONT)
+
+
+class KillBus(Fault):
+    """kill -9 of the bus, again as soon as it is back."""
+
+    name, longest = "bus killed twice", 1.0
+
+    async def inject(self) -> str:
+        for _ in range(2):
+            await asyncio.to_thread(self.target.operator.await_ready)
+            _send((await self.target.processes("engine"))[BUS], signal.SIGKILL)
+        return BUS
+
+
+class RestartBus(Fault):
+    """The bus is restarted by its operator."""
+
+    name, longest = "bus restarted", 1.0
+
+    async def inject(self) -> str:
+        await asyncio.to_thread(self.target.operator.souk, "restart", BUS)
+        return BUS
 
 
 class KillBank(Fault):
@@ -302,6 +340,6 @@ class ConnectionsExhausted(Sql):
 
 
 FAULTS: tuple[type[Fault], ...] = (
-    KillProcess, PauseProcess, PauseSupervisor, KillEngine, FlushValkey, KillBank, SilentBank, BankThatHangsUp,
-    SlowBank, FullDisk, ClockSkew, HeldLock, TerminatedBackends, ConnectionsExhausted,
+    KillProcess, PauseProcess, PauseSupervisor, KillEngine, FlushValkey, PauseBus, KillBus, RestartBus, KillBank,
+    SilentBank, BankThatHangsUp, SlowBank, FullDisk, ClockSkew, HeldLock, TerminatedBackends, ConnectionsExhausted,
 )  # fmt: skip

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
 from shop.order.v1 import order_pb2
 
+from souk.runtime.data.layout import DataLayout
 from tests.market.rows import Row, on_postgres, postgres_rows, server_rows, sqlite_rows
 
 DATABASES = ("product", "user", "inventory", "payment", "order")
@@ -56,7 +58,7 @@ class Books:
 
     def unrest(self) -> list[str]:
         """Lists what is still under way."""
-        return [*self._open_sagas(), *self._undelivered(), *self._open_money()]
+        return [*self._open_sagas(), *self._undelivered(), *self._in_the_bus(), *self._open_money()]
 
     def parked(self) -> list[str]:
         """Lists what is parked for an operator."""
@@ -75,6 +77,22 @@ class Books:
             sql = "SELECT count(*) AS n FROM souk_outbox_delivery WHERE state = 'pending'"
             if waiting := routes[0]["n"] + self.rows(name, sql)[0]["n"]:
                 yield f"{waiting} events of {name} are under way"
+
+    def _in_the_bus(self) -> Iterable[str]:
+        """What a fleet's own bus has still to deliver."""
+        socket = DataLayout(self.data.resolve()).bus_socket
+        if not socket.exists():
+            return
+        try:
+            with redis.Redis(unix_socket_path=str(socket), socket_timeout=10.0) as client:
+                streams = client.scan_iter(_type="stream", count=1_000)
+                groups = [group for stream in streams for group in client.xinfo_groups(stream)]
+        except redis.RedisError as error:
+            yield f"the bus is away: {error}"
+            return
+        for group in groups:
+            if waiting := group["pending"] + (group["lag"] or 0):
+                yield f"{waiting} events are in the bus for {group['name'].decode()}"
 
     def _open_money(self) -> Iterable[str]:
         open_ = "next_try_at IS NOT NULL OR status = 'PENDING'"

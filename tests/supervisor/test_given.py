@@ -58,7 +58,7 @@ def test_given_servers_are_used_and_no_other_is_started(
     databases: str,
     valkey_server: ValkeyServer,  # noqa: F811
 ) -> None:
-    arguments = ("--postgres", databases, "--redis", valkey_server.url)
+    arguments = ("--postgres", databases, "--redis", valkey_server.url, "--broker", "none")
     with fleet(tmp_path, arguments=arguments) as system:
         orders(system.url)
         assert engines(system) == set()

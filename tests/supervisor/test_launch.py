@@ -8,8 +8,8 @@ from soukapi.v1 import event_pb2
 
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.environment import read
-from souk.runtime.service import Service, ServiceContext, ServiceParts
-from souk.supervisor.launch import LaunchCommands, fitting
+from souk.runtime.service import Service, ServiceContext, ServiceParts, Subscription
+from souk.supervisor.launch import LaunchCommands, called_with_events, fitting
 
 
 async def build(host: ServiceContext) -> ServiceParts:
@@ -52,3 +52,17 @@ def test_a_program_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match="no program 'nod', which is to be 'mails'"):
         fitting({"mails": ("nod", "main.js")}, [MAILS], {"PATH": str(tmp_path)})
     assert fitting({"mails": (sys.executable,)}, [MAILS], {"PATH": str(tmp_path)}).folder == Path.cwd()
+
+
+def test_what_a_service_in_another_language_subscribes_to_is_named_for_all_processes() -> None:
+    """So that it is called with its events also where the others get theirs from a broker."""
+    contract = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
+    ours = Service("ours", contract, build, subscriptions=(Subscription("all", ("a.v1.A",)),))
+    mails = Service("mails", contract, build, subscriptions=(Subscription("all", ("a.v1.A", "a.v1.B")),))
+    given = {"SOUK_COMMANDS": "mails=node main.js", "SOUK_SUBSCRIPTIONS": "far/all=b.v1.A,mails/all=b.v1.B"}
+    assert called_with_events([ours, mails], read({})) == ""
+    named = called_with_events([ours, mails], read(given))
+    assert read({"SOUK_SUBSCRIPTIONS": named}).calls.discovery.subscriptions == {
+        "far/all": ("b.v1.A",),
+        "mails/all": ("b.v1.B", "a.v1.A", "a.v1.B"),
+    }

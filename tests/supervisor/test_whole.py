@@ -178,7 +178,7 @@ def test_a_service_that_is_killed_comes_back_and_orders_go_on(system: System, se
     until(lambda: len(serving(system, service)) == there, START_LIMIT, f"{service} is back")
 
 
-@pytest.mark.parametrize("program", ["sandbox_server", "valkey-server"])
+@pytest.mark.parametrize("program", ["sandbox_server", "valkey.sock", "bus.sock"])
 def test_whatever_else_is_killed_comes_back(system: System, program: str) -> None:
     def found() -> list[psutil.Process]:
         return [one for one in members(system) if any(program in word for word in words(one))]

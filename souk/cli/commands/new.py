@@ -17,7 +17,8 @@ from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z][a-z0-9]{1,14}")
-_TAKEN = frozenset({"app", GATEWAY_SERVICE, "souk", "postgres", "redis", "registry", "marketplace", "shop"})
+_ENGINES = frozenset({"postgres", "redis", "valkey", "bus", "registry"})
+_TAKEN = _ENGINES | {"app", GATEWAY_SERVICE, "souk", "marketplace", "shop"}
 _APP = Path("marketplace/app/app.py")
 _APP_PROJECT = Path("marketplace/app/pyproject.toml")
 _FLOORS = Path(".importlinter")

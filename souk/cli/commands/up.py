@@ -58,7 +58,7 @@ def up(
     It is ready when GET /readyz answers 200. A second Ctrl-C ends it at once.
 
     A fleet is a process for each service, restarted when it dies, on PostgreSQL and Valkey that come with
-    it; `souk ps`, `scale`, `restart`, `stop` and `logs` operate it.
+    it, with a Valkey of its own for events; `souk ps`, `scale`, `restart`, `stop` and `logs` operate it.
     """
     conceal({"postgres": postgres, "redis": redis, "broker": broker})
     read = {
@@ -70,7 +70,6 @@ def up(
     settings = from_environment({**flags, **read})
     app = entry_points.app(settings.app)
     if settings.topology == FLEET:
-        _refuse_unheard(app, settings)
         up_fleet(app, settings, lambda url, note: follow(then, url, None, note))
         return
     _refuse_processes(settings.fleet)
@@ -100,17 +99,6 @@ def _read(flag: str, text: str | None, reader: Callable[[str], K]) -> K | None:
         return None if text is None else reader(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=flag) from None
-
-
-def _refuse_unheard(app: App, settings: Settings) -> None:
-    """Refuses a broker with a service in another language that would get no events: such a service is called."""
-    named = {route.partition("/")[0] for route in settings.calls.discovery.subscriptions}
-    for service in app.services:
-        if settings.events.broker and service.subscriptions and service.name in settings.fleet.commands.keys() - named:
-            raise ConfigurationError(
-                f"{service.name} is started by SOUK_COMMANDS and would get no events from the broker; "
-                f"name its subscriptions in SOUK_SUBSCRIPTIONS, and it is called with its events"
-            )
 
 
 def _refuse_processes(settings: FleetSettings) -> None:

@@ -14,6 +14,8 @@ from souk.kernel.addresses import socket_path
 POSTGRES_PORT = 5432
 SHORTEST_SECRET = 32
 BROKERS = ("redis", "rediss", "unix", "kafka", "amqp", "amqps", "sqs")
+NO_BROKER = "none"
+"""In place of a broker's URL: events are delivered by calls."""
 REGISTRIES = ("unix", "grpc", "consul", "etcd", "eureka", "dns")
 """The kinds of registries, as the scheme of the registry's URL."""
 
@@ -156,9 +158,12 @@ def redis(text: str) -> str:
 
 
 def broker(text: str) -> str:
-    """Reads the URL of a broker; the scheme tells which adapter reads the rest of it."""
+    """Reads the URL of a broker, or NO_BROKER; the scheme tells which adapter reads the rest of it."""
+    if text == NO_BROKER:
+        return text
     kinds = ", ".join(f"{kind}://" for kind in BROKERS)
-    return _url(text, BROKERS, f"must begin with one of {kinds} as in kafka://127.0.0.1:9092", several=True)
+    expected = f"must begin with one of {kinds} as in kafka://127.0.0.1:9092, or be {NO_BROKER}"
+    return _url(text, BROKERS, expected, several=True)
 
 
 def registry(text: str) -> str:

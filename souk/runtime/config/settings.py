@@ -11,7 +11,7 @@ from pathlib import Path
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.tls import Certificates
-from souk.runtime.config.parsers import Network
+from souk.runtime.config.parsers import NO_BROKER, Network
 from souk.runtime.process.http.limits import HttpLimits
 from souk.telemetry.turning_file import LogLimits
 
@@ -141,9 +141,18 @@ class CallSettings:
 
 @dataclass(frozen=True, slots=True)
 class EventSettings:
-    """How events travel between services: through the broker at the URL `broker`, or by calls without one."""
+    """How events travel between services: through the broker at the URL `broker`, or by calls without one.
+
+    None is the default of the topology: a fleet has a bus of its own, one process needs no broker. NO_BROKER is by
+    calls in any case.
+    """
 
     broker: str | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the broker that is named; None if there is none."""
+        return None if self.broker == NO_BROKER else self.broker
 
 
 @dataclass(frozen=True, slots=True)

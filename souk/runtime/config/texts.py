@@ -31,9 +31,10 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "none; a fleet starts a Valkey of its own",
     ),
     "broker": (
-        "The broker that events between services go through; @FILE reads its URL from a file.",
-        _URL,
-        "none: a service calls those that listen to its events",
+        "The broker that events between services go through, or none: a service calls those that listen to its events; "
+        "@FILE reads its URL from a file.",
+        "URL or none",
+        "none; a fleet starts a Valkey of its own",
     ),
     "host": (
         "The address that the gateway listens on; a service listens on a socket unless this, or SOUK_PORT, is set.",

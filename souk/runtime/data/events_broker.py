@@ -26,10 +26,10 @@ async def opened_broker(
     Raises ConfigurationError for a URL that cannot be read, a client that is not installed, and a broker that answers
     and, as it is set, loses events or their order, or does not keep these `events` for as long as their contracts say.
     """
-    if settings.broker is None:
+    if settings.url is None:
         yield None
         return
-    broker = open_broker(settings.broker)
+    broker = open_broker(settings.url)
     try:
         await _refuse_unfit(broker, events)
         yield broker

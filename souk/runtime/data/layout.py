@@ -5,7 +5,7 @@ DATA/fleet/credentials.json   passwords of database roles
 DATA/run/*.sock               sockets: registry, control, one for each process
 DATA/run/where                names another folder for the sockets, if DATA is too long for a socket's path
 DATA/logs/order-2.log         the log of each process
-DATA/postgres, DATA/valkey    the engines
+DATA/postgres, DATA/valkey    the engines; DATA/bus is the Valkey that events go through
 """
 
 import os
@@ -89,9 +89,19 @@ class DataLayout:
         """The socket on which Valkey listens."""
         return (self.valkey if fits(self.valkey) else self.run_folder()) / "valkey.sock"
 
+    @property
+    def bus(self) -> Path:
+        """The folder of the Valkey that events go through."""
+        return self.data / "bus"
+
+    @property
+    def bus_socket(self) -> Path:
+        """The socket on which that Valkey listens."""
+        return (self.bus if fits(self.bus) else self.run_folder()) / "bus.sock"
+
     def prepare(self) -> None:
         """Makes the private folders, and removes the sockets of an earlier run."""
-        for folder in (self.logs, self.processes.parent, self.valkey):
+        for folder in (self.logs, self.processes.parent, self.valkey, self.bus):
             make(folder)
         self.prepare_run()
 

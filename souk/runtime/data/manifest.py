@@ -1,12 +1,12 @@
 """The manifest of a data directory: DATA/souk.json, written atomically and readable by its owner alone.
 
     {"format": 1, "souk": "0.1.0", "topology": "monolith", "databases": "files",
-     "services": {"order": 3, ...}, "installation": "5f0c..."}
+     "services": {"order": 3, ...}, "bus": true, "installation": "5f0c..."}
 
 `databases` is where the databases are: `files` in the directory, `own` for a PostgreSQL that a fleet keeps in it,
 or `given` for a server elsewhere. `services` names the services that have a database, with the number of its latest
-opening. A start that does not fit the manifest is refused, with the command that would. A directory from before
-manifests is recognised by the files in it.
+opening. `bus` is whether events go through a bus that a fleet keeps in the directory. A start that does not fit the
+manifest is refused, with the command that would. A directory from before manifests is recognised by the files in it.
 """
 
 import fcntl
@@ -45,6 +45,7 @@ class Manifest:
     topology: str
     databases: str
     services: Mapping[str, int] = field(default_factory=dict)
+    bus: bool = False
     installation: str = ""
     souk: str = PROGRAM
     format: int = FORMAT
@@ -83,7 +84,7 @@ def parsed(document: Any) -> Manifest:
     """Makes a manifest of a JSON document. Raises ValueError, TypeError, KeyError or AttributeError if it is none."""
     services = {str(name): int(number) for name, number in document.get("services", {}).items()}
     words = {name: str(document[name]) for name in ("topology", "databases", "installation", "souk")}
-    return Manifest(services=services, format=int(document["format"]), **words)
+    return Manifest(services=services, bus=document.get("bus", False) is True, format=int(document["format"]), **words)
 
 
 def _release(text: str) -> tuple[int, ...]:
@@ -171,8 +172,10 @@ def _require_fit(data: Path, found: Manifest, databases: Collection[str]) -> Non
     raise ConfigurationError(f"{data} holds the data of {what}; {hint}, or choose another directory with --data")
 
 
-def record(data: Path, services: Iterable[str]) -> Manifest:
+def record(data: Path, services: Iterable[str], *, bus: bool | None = None) -> Manifest:
     """Records that these services have a database now: from then on a start of another kind is refused.
+
+    `bus` is whether the system has a bus of its own; None changes nothing.
 
     Raises ConfigurationError when the manifest was removed since `claim`.
     """
@@ -180,7 +183,8 @@ def record(data: Path, services: Iterable[str]) -> Manifest:
     def recorded(found: Manifest | None) -> Manifest:
         if found is None:
             raise ConfigurationError(f"{data / FILE} was removed while the system started; start it again")
-        return replace(found, services={**dict.fromkeys(services, 0), **found.services})
+        known = {**dict.fromkeys(services, 0), **found.services}
+        return replace(found, services=known, bus=found.bus if bus is None else bus)
 
     return change(data, recorded)
 

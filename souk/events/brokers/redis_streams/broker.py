@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
+from time import monotonic
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zlib import crc32
 
 from soukapi.v1.event_pb2 import DeliveryResult, Event
@@ -22,7 +23,13 @@ try:
     from redis.exceptions import ResponseError
 
     from souk.events.brokers.redis_streams import scripts
-    from souk.events.brokers.redis_streams.consumer import DATA, UNREACHABLE, GroupConsumer, end_if_cancelled
+    from souk.events.brokers.redis_streams.consumer import (
+        DATA,
+        TRIM_EVERY,
+        UNREACHABLE,
+        GroupConsumer,
+        end_if_cancelled,
+    )
     from souk.events.brokers.redis_streams.ownership import LEASE, STREAMS, Ownership, stream_of
 except ModuleNotFoundError as error:
     if error.name != "redis":
@@ -48,7 +55,9 @@ def open_broker(url: str) -> "RedisStreams":
         retention, lease = float(options.pop("retention", RETENTION)), float(options.pop("lease", LEASE))
         if not (0 <= retention < inf and 0.1 <= lease < inf):
             raise ValueError
-        return RedisStreams(urlunsplit(parts._replace(query=urlencode(options))), retention, lease)
+        # Put together by hand, because the standard library would leave out the slashes of unix:///path.
+        server = f"{parts.scheme}://{parts.netloc}{parts.path}{'?' if options else ''}{urlencode(options)}"
+        return RedisStreams(server, retention, lease)
     except ValueError:
         example = "redis://host:6379?retention=3600&lease=10"
         raise ConfigurationError(f"the broker's URL cannot be read; it is like {example}") from None
@@ -65,6 +74,8 @@ class RedisStreams:
         self._publisher = self._client(PATIENCE, max_connections=1)
         self._publishing = asyncio.Lock()
         self._add = self._publisher.register_script(scripts.ADD)
+        self._trim = self._publisher.register_script(scripts.TRIM)
+        self._trimmed: dict[str, float] = {}
 
     def _client(self, patience: float, **options: Any) -> "Redis":
         return Redis.from_url(
@@ -107,6 +118,7 @@ class RedisStreams:
         words = [word for event in events for word in _words(event)]
         try:
             async with self._publishing:
+                await self._trim_at_times(topic)
                 answers = await self._add(keys=streams, args=words)
                 end_if_cancelled()
         except UNREACHABLE as error:
@@ -114,6 +126,16 @@ class RedisStreams:
         if all(answers):
             raise BrokerUnavailable(f"Redis refuses: {answers[0].decode()}")
         return [DeliveryResult(event_id=event.id) for event, error in zip(events, answers, strict=True) if not error]
+
+    async def _trim_at_times(self, topic: str) -> None:
+        """Removes old events of a topic once in TRIM_EVERY seconds: it may have no consumer that does."""
+        now = monotonic()
+        if now - self._trimmed.get(topic, -inf) < TRIM_EVERY:
+            return
+        for number in range(STREAMS):
+            await self._trim(keys=[stream_of(topic, number)], args=[round(self._retention * 1000)])
+            end_if_cancelled()
+        self._trimmed[topic] = now
 
     async def consume(self, topic: str, group: str, handle: Handle) -> None:
         """Consumes until it is cancelled."""

@@ -31,7 +31,8 @@ DATA = b"data"
 BLOCK = 0.5
 """Seconds for which the server lets a read wait for new entries."""
 MOST_OF_A_STREAM = 64
-_TRIM_EVERY = 60.0
+TRIM_EVERY = 60.0
+"""Seconds after which old entries of a topic are removed again."""
 _BACKOFF = Backoff(0.1, 2.0)
 UNREACHABLE = (RedisError, OSError, TimeoutError, BrokerUnavailable)
 
@@ -238,7 +239,7 @@ class GroupConsumer:
             for number in list(self._positions):
                 await self._trim_script(keys=[stream_of(self._topic, number)], args=[round(self._retention * 1000)])
                 end_if_cancelled()
-            await asyncio.sleep(_TRIM_EVERY)
+            await asyncio.sleep(TRIM_EVERY)
 
 
 def _is_missing(error: BaseException) -> bool:

@@ -90,6 +90,9 @@ return answer
 
 TRIM = """
 -- Removes entries that every group has handled, and that are older than the retention. KEYS: stream. ARGV: retention
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    return 0
+end
 local time = redis.call('TIME')
 local before = math.max(0, time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[1]))
 local function earlier(id, limit)
