@@ -1,5 +1,6 @@
 """redis-py by itself: XADD in pipelines, and XREADGROUP with one XACK for all entries of a read."""
 
+import asyncio
 import time
 
 from redis.asyncio import Redis
@@ -63,8 +64,11 @@ class BareSink:
         self._client = Redis.from_url(url)
 
     async def run(self, note: Note) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            while True:
+            # The client may swallow a cancellation and answer instead.
+            while not task.cancelling():
                 answer = await self._client.xreadgroup(_GROUP, "one", {_TOPIC: ">"}, count=_AT_ONCE, block=100)
                 for _, entries in answer:
                     for _, fields in entries:
