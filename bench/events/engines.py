@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from souk.testing.fleet_data import FleetData
+from souk.testing.servers.elasticmq import ElasticMqServer
 from souk.testing.servers.engine_server import EngineServer
 from souk.testing.servers.kafka import KafkaServer
 from souk.testing.servers.rabbitmq import RabbitMqServer
@@ -40,6 +41,7 @@ KINDS = (
         "Kafka", "kafka", KafkaServer, lambda server: f"kafka://{getattr(server, 'address', '')}", "confluent-kafka"
     ),
     BrokerKind("RabbitMQ", "rabbitmq", RabbitMqServer, _url, "aio-pika"),
+    BrokerKind("SQS", "sqs", ElasticMqServer, lambda server: _url(server).replace("http:", "sqs:"), "aiobotocore"),
 )
 
 
