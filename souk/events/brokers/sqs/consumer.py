@@ -86,6 +86,7 @@ class SqsConsumer:
         await self._lanes.room()
         if self._receiving is None:
             self._receiving = asyncio.create_task(self._messages(), name="messages of a queue")
+            self._receiving.add_done_callback(_ended)
         # It outlives this task: the broker may give it messages after that.
         await asyncio.wait([self._receiving])
         found, self._receiving = self._receiving, None
@@ -142,7 +143,6 @@ class SqsConsumer:
             raise
 
     async def _prolong(self) -> None:
-        await asyncio.sleep(self._settings.visibility / 4)
         refused: list[Claim] = []
         try:
             if self._queue:
@@ -150,6 +150,8 @@ class SqsConsumer:
         finally:
             now = monotonic()
             await self._give_up([*refused, *(claim for claim in self._claims if not claim.is_sure(now))])
+        # Not before the work: after a failure it is done again at once.
+        await asyncio.sleep(self._settings.visibility / 4)
 
     async def _give_up(self, lost: Sequence[Claim]) -> None:
         """Ends the handlers of what another consumer may have by now."""
@@ -195,3 +197,9 @@ class SqsConsumer:
         if not self._claims.is_sure(event.id, monotonic()):
             raise LeaseLost("the broker may have given this event to another consumer")
         await self._handle(event)
+
+
+def _ended(receiving: "asyncio.Task[Sequence[MessageTypeDef]]") -> None:
+    """Takes the error of a request for messages that nobody waits for any more: there was nothing to give back."""
+    if not receiving.cancelled():
+        receiving.exception()
