@@ -14,7 +14,7 @@ from soukapi.v1.event_pb2 import DeliveryResult, Event
 from souk.events.broker import Broker, BrokerUnavailable
 from souk.resilience.backoff import Backoff
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """The longest that a test waits for anything, in seconds; brokers take long to elect and to start."""
 
 
