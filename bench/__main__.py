@@ -65,7 +65,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Souk on this machine.")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; figures are rough")
     parser.add_argument("--only", choices=NAMES, action="append", help="measures this part; may be given again")
-    parser.add_argument("--broker", default="", help="of the events, measures this broker alone, such as kafka")
+    parser.add_argument(
+        "--broker", default="", help="of the events, measures this broker alone, such as kafka, or calls"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure and its details there, too")
     return parser.parse_args()
 

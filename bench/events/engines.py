@@ -25,6 +25,8 @@ class BrokerKind:
     server: Callable[[Path], EngineServer]
     url: Callable[[EngineServer], str]
     client: str
+    most: int = 9_000
+    """How many events a round has at most: a slow broker would take minutes."""
 
 
 def _valkey(folder: Path) -> EngineServer:
@@ -35,13 +37,17 @@ def _url(server: EngineServer) -> str:
     return str(getattr(server, "url", ""))
 
 
+def _sqs_url(server: EngineServer) -> str:
+    return f"{_url(server).replace('http:', 'sqs:')}?wait=1"
+
+
 KINDS = (
     BrokerKind("Redis Streams", "redis", _valkey, _url, "redis-py"),
     BrokerKind(
         "Kafka", "kafka", KafkaServer, lambda server: f"kafka://{getattr(server, 'address', '')}", "confluent-kafka"
     ),
     BrokerKind("RabbitMQ", "rabbitmq", RabbitMqServer, _url, "aio-pika"),
-    BrokerKind("SQS", "sqs", ElasticMqServer, lambda server: _url(server).replace("http:", "sqs:"), "aiobotocore"),
+    BrokerKind("SQS", "sqs", ElasticMqServer, _sqs_url, "aiobotocore", most=1_500),
 )
 
 

@@ -26,7 +26,7 @@ def measure(folder: Path, *, seconds: float, rounds: int, events: int, only: str
     below_var.mkdir()
     sections: list[Section] = []
     with postgres(below_var, [*names, "outbox_calls", "inbox_calls"]) as urls:
-        if not only:
+        if only.lower() in "calls":
             sections.append(_calls(below_var, urls, seconds, rounds, events))
         sections += [_broker(kind, below_var, urls, seconds, rounds, events) for kind in kinds]
     return sections
@@ -52,7 +52,7 @@ def _calls(above: Path, urls: dict[str, str], seconds: float, rounds: int, event
 
 def _broker(kind: BrokerKind, above: Path, urls: dict[str, str], seconds: float, rounds: int, events: int) -> Section:
     section = Section(f"events: {kind.name}")
-    folder = above / kind.prefix
+    folder, events = above / kind.prefix, min(events, kind.most)
     folder.mkdir()
     progress(f"events: {kind.name}")
     try:

@@ -12,13 +12,13 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from soukapi.v1.event_pb2 import Event
 
-from souk.events.delivery import DeliverySettings
+from souk.events.relay import RelaySettings
 
 SIZE = 200
 KEYS = 200
 SERVICE, CONSUMER = "bench", "all"
 GROUP = f"{SERVICE}/{CONSUMER}"
-BATCH = DeliverySettings().batch
+BATCH = RelaySettings().broker_batch
 """How many events the bare clients publish at once: as many as a relay."""
 _HEAD = 3
 """Octets of an encoded payload before its text."""

@@ -53,7 +53,7 @@ class RelaySettings:
     poll: float = 1.0
     linger: float = 0.005
     route_batch: int = 500
-    broker_batch: int = 500
+    broker_batch: int = 1_000
     retention: float = 7 * 86_400.0
     inbox_retention: float = 90 * 86_400.0
     sweep: float = 60.0
