@@ -1,4 +1,4 @@
-"""Measures orders through the whole HTTP path (gateway, six services, saga, every commit on the disk) and their limit.
+"""Measures orders through the whole HTTP path (gateway, services, saga, every commit on the disk) and their limit.
 
 Rounds of orders and rounds of only their statements alternate, so that other work of the machine slows
 both.

@@ -1,23 +1,33 @@
-"""The Analytics service: its composition root. It consumes events of Order and calls no other service."""
+"""The Analytics service: its composition root. It consumes events of Order, and calls Order only to be
+rebuilt from its history.
+"""
 
 from importlib.resources import files
 
 from shop.analytics.v1 import analytics_pb2 as pb
 
+from marketplace.analytics.adapters.order_past import OrderPast
 from marketplace.analytics.background import FactCounts
 from marketplace.analytics.consumers import SUBSCRIPTIONS, consumers
 from marketplace.analytics.deps import Deps
+from marketplace.analytics.ports import Past
 from marketplace.analytics.servicer import AnalyticsServicer
+from marketplace.analytics.use_cases.rebuild_figures import FiguresProjection
 from souk.sdk import Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 
 
-async def build(context: ServiceContext) -> ServiceParts:
-    """Puts the service together."""
+async def build(context: ServiceContext, past: Past | None = None) -> ServiceParts:
+    """Puts the service together; tests pass another past."""
     counts = FactCounts(context.clock)
     deps = Deps(context.database, counts.count)
-    return ServiceParts(servicer=AnalyticsServicer(deps), consumers=consumers(deps), collectors=counts.collectors())
+    return ServiceParts(
+        servicer=AnalyticsServicer(deps),
+        consumers=consumers(deps),
+        collectors=counts.collectors(),
+        projections={"figures": FiguresProjection(deps, past or OrderPast(context.channel("order")))},
+    )
 
 
 service = Service(

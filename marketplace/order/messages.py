@@ -112,14 +112,18 @@ def reply_message(reply: Order | StoredReply | DomainError) -> pb.Order:
             return order_message(reply)
 
 
-def published(before: Order, after: Order) -> list[Message]:
-    """Returns the events to publish about one event of an order, which led from `before` to `after`."""
+def published(before: Order, after: Order) -> list[tuple[str, Message]]:
+    """Returns the events to publish about one event of an order, which led from `before` to `after`, with their ids.
+
+    The history of an order gives the same events and ids again.
+    """
     found = list[Message]()
     if (before.status, before.retryable) != (after.status, after.retryable):
         found += _reached(after)
     if (amount := after.refunded_total - before.refunded_total) > 0:
         found.append(pb.OrderRefunded(user_id=after.user_id, order=order_message(after), amount=amount))
-    return found
+    about = f"EVT-{after.id.removeprefix('ORD-')}-{after.version}"
+    return [(f"{about}.{number}" if number else about, message) for number, message in enumerate(found)]
 
 
 def _reached(order: Order) -> list[Message]:

@@ -18,6 +18,7 @@ from marketplace.order.ports import Payments
 from marketplace.order.saga.order_sagas import OrderSagas
 from marketplace.order.servicer import OrderServicer
 from marketplace.order.settings import SETTINGS, PlacingSettings, read_settings
+from marketplace.order.store.history import OrderHistory
 from marketplace.order.store.orders import OrderStore
 from marketplace.order.store.projection import ReadModelProjection
 from marketplace.order.store.read_model import READ_MODEL
@@ -55,6 +56,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         sagas=deps.runner,
         collectors=lost.collectors(find.progress),
         projections={READ_MODEL: ReadModelProjection(context.database, orders.read_model)},
+        history=OrderHistory(context.database, context.name),
     )
 
 

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from souk.descriptors.asyncapi.document import Speaker
 from souk.events.consumer import Handler
 from souk.events.sender import AfterParked
+from souk.events.source import History
 from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -95,7 +96,7 @@ class ServiceParts:
     `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
     more, before the tasks are cancelled. The runs of `sagas` are counted in the metrics; a task of the service must
     run them. `breakers` are those around what is outside the system, by its name. `collectors` are metrics of the
-    service's own, for the metrics of its process.
+    service's own, for the metrics of its process. `history` reads out what the service has published, if it keeps that.
     """
 
     servicer: object
@@ -107,6 +108,7 @@ class ServiceParts:
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     collectors: Sequence[Collector] = ()
     projections: Mapping[str, Projection] = field(default_factory=dict)
+    history: History | None = None
 
 
 @dataclass(frozen=True, slots=True)

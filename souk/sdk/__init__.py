@@ -7,6 +7,7 @@ docs/sdk.md is generated from this list: `make sdk` writes it.
 from souk.descriptors.request_check import require_within_limits
 from souk.events.consumer import Handler
 from souk.events.envelope import Event
+from souk.events.source import History, HistoryPage
 from souk.faults import Faults
 from souk.hosting.offline import ServiceFolder, offline, service_folder
 from souk.http1.client import HttpClient, HttpResponse, NoAnswer, NotSent
@@ -129,6 +130,8 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "RebuildRun",
     # Events
     "Event",
+    "History",
+    "HistoryPage",
     "Inbox",
     "Outbox",
     # Sagas

@@ -15,9 +15,9 @@ from souk.events import store
 from souk.events.causes import Cause
 from souk.events.envelope import unpack
 from souk.events.parked_store import ParkedDecision, discarded
-from souk.events.pubsub.parking import EventSourceServicer
 from souk.events.relay import RelaySettings, discard
 from souk.events.sender import Route
+from souk.events.source import EventSourceServicer
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import PermissionDenied
 from souk.store.database import Database, Transaction

@@ -1,4 +1,4 @@
-"""Makes a running system deliver its events again, as a broker may."""
+"""Changes the databases of a running system from outside, and makes it deliver its events again, as a broker may."""
 
 import asyncio
 import sqlite3
@@ -17,20 +17,29 @@ _AGAIN = "UPDATE souk_outbox_delivery SET state = 'pending' WHERE state = 'deliv
 
 def deliver_again(books: Books, service: str) -> int:
     """Makes all events that a service has delivered due again, waits until they were; gives their number."""
-    number = asyncio.run(_on_postgres(books, service)) if on_postgres(books.data) else _on_sqlite(books, service)
+    number = change(books, service, _AGAIN)
     sql = "SELECT count(*) AS n FROM souk_outbox_delivery WHERE state = 'pending'"
     until(lambda: books.rows(service, sql)[0]["n"] == 0, PATIENCE, f"the events of {service} are delivered again")
     return number
 
 
-def _on_sqlite(books: Books, service: str) -> int:
+def change(books: Books, service: str, sql: str) -> int:
+    """Runs a statement in the database of a service; gives how many rows it changed."""
+    on = _on_postgres if on_postgres(books.data) else _on_sqlite
+    return on(books, service, sql)
+
+
+def _on_sqlite(books: Books, service: str, sql: str) -> int:
     with closing(sqlite3.connect(books.data / f"{service}.db", timeout=PATIENCE)) as connection, connection:
-        return connection.execute(_AGAIN).rowcount
+        return connection.execute(sql).rowcount
 
 
-async def _on_postgres(books: Books, service: str) -> int:
-    connection = await asyncpg.connect(superuser_url(books.data, f"{PREFIX}{service}"))
-    try:
-        return int((await connection.execute(_AGAIN)).split()[-1])
-    finally:
-        await connection.close()
+def _on_postgres(books: Books, service: str, sql: str) -> int:
+    async def execute() -> int:
+        connection = await asyncpg.connect(superuser_url(books.data, f"{PREFIX}{service}"))
+        try:
+            return int((await connection.execute(sql)).split()[-1])
+        finally:
+            await connection.close()
+
+    return asyncio.run(execute())

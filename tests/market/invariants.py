@@ -206,7 +206,8 @@ def _letters(books: Books) -> Iterator[str]:
 
 def _figures(books: Books) -> Iterator[str]:
     """Compares what Analytics counted with the orders: each that was confirmed once, and all that was given back."""
-    histories, live = books.histories(), "generation = (SELECT generation FROM generations WHERE is_live)"
+    generation = "SELECT generation FROM souk_generation WHERE projection = 'figures' AND is_live"
+    histories, live = books.histories(), f"generation = ({generation})"
     confirmed = [order for order in books.orders() if "OrderConfirmed" in histories[order.id]]
     rows = books.rows("analytics", f"SELECT order_id FROM facts WHERE kind = 'confirmed' AND {live}")
     counted = Counter(row["order_id"] for row in rows)

@@ -54,6 +54,9 @@ class Tally:
     count: int
     amount: int = 0
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.count + other.count, self.amount + other.amount)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

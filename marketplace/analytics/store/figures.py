@@ -1,20 +1,32 @@
 """Facts, and the figures that they add up to, in SQL.
 
-A generation is a whole set of facts and figures. One is live: it is read. Others are being built beside it, and count
-every new fact too.
+A generation is a whole set of facts and figures. One is live: it is read. While a rebuild makes another, every new fact
+is counted in both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from marketplace.analytics.domain.facts import Fact, Figure, Measure, Tally, amount_of, key_of, slot_of, tallies
+from marketplace.analytics.domain.facts import (
+    Fact,
+    FactKey,
+    Figure,
+    Measure,
+    Tally,
+    amount_of,
+    key_of,
+    slot_of,
+    tallies,
+)
 from marketplace.analytics.domain.reports import Counted, Days, Ranking, SoldProduct
-from souk.sdk import Transaction, Value
+from souk.sdk import Generations, Transaction, Value
 
-_LIVE = "generation = (SELECT generation FROM generations WHERE is_live)"
-_ADD_FACT = """
-    INSERT INTO facts (generation, order_id, kind, number, time, amount) VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (generation, order_id, kind, number) DO NOTHING
+GENERATIONS = Generations("figures")
+LIVE = f"generation = {GENERATIONS.live}"
+_ADD_FACTS = """
+    INSERT INTO facts (generation, order_id, kind, number, time, amount) VALUES {rows}
+    ON CONFLICT (generation, order_id, kind, number) DO NOTHING RETURNING order_id, kind, number
 """
+_COLUMNS = 6
 _ADD_TALLY = """
     INSERT INTO figures (generation, measure, day, currency, subject, slot, count, amount)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -28,32 +40,52 @@ _RANKINGS = {Ranking.REVENUE: "revenue", Ranking.UNITS: "units"}
 class FigureStore:
     """Stores facts and figures, in the caller's transaction."""
 
-    async def add(self, tx: Transaction, fact: Fact) -> bool:
-        """Counts a fact in every generation that does not know it; returns whether it was new to one.
+    generations = GENERATIONS
 
-        Transactions that count facts of one slot take turns, so that none finds its rows changed meanwhile.
-        """
-        await tx.lock(f"figures:{slot_of(fact.order_id)}")
+    async def add(self, tx: Transaction, fact: Fact) -> bool:
+        """Counts a fact in every generation that does not know it; returns whether it was new to one."""
+        await self._take_turns(tx, [fact])
         is_new = False
-        for row in await tx.fetch("SELECT generation FROM generations ORDER BY generation"):
-            is_new |= await self._add_to(tx, row["generation"], fact)
+        for row in await tx.fetch(f"SELECT generation FROM {GENERATIONS.kept} ORDER BY generation"):
+            is_new |= await self._add_to(tx, row["generation"], [fact])
         return is_new
 
-    async def _add_to(self, tx: Transaction, generation: int, fact: Fact) -> bool:
-        key, slot = key_of(fact), slot_of(fact.order_id)
-        values = (generation, key.order_id, key.kind, key.number, fact.time, amount_of(fact))
-        if not await tx.execute(_ADD_FACT, *values, expect_rows=1):
-            return False
-        rows = [
-            (generation, of.measure.value, of.day, of.currency, of.subject, slot, tally.count, tally.amount)
-            for of, tally in sorted(tallies(fact).items())
-        ]
-        await tx.execute_many(_ADD_TALLY, rows)
-        return True
+    async def fill(self, tx: Transaction, generation: int, facts: Sequence[Fact]) -> None:
+        """Counts facts in one generation, unless it knows them."""
+        await self._take_turns(tx, facts)
+        if facts:
+            await self._add_to(tx, generation, facts)
+
+    async def delete_old(self, tx: Transaction, limit: int) -> int:
+        """Deletes up to `limit` facts and figures of generations that are not kept; returns how many."""
+        old = f"generation NOT IN (SELECT generation FROM {GENERATIONS.kept}) LIMIT $1"
+        fact = "generation, order_id, kind, number"
+        figure = "generation, measure, day, currency, subject, slot"
+        return sum(
+            [
+                await tx.execute(f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {old})", limit)
+                for table, key in (("facts", fact), ("figures", figure))
+            ]
+        )
+
+    async def _take_turns(self, tx: Transaction, facts: Iterable[Fact]) -> None:
+        """Waits for the others that count facts of the same slots, so that none finds its rows changed meanwhile."""
+        for slot in sorted({slot_of(fact.order_id) for fact in facts}):
+            await tx.lock(f"figures:{slot}")
+
+    async def _add_to(self, tx: Transaction, generation: int, facts: Sequence[Fact]) -> bool:
+        known = {key_of(fact): fact for fact in facts}
+        values: list[Value] = []
+        for key, fact in known.items():
+            values += (generation, key.order_id, key.kind, key.number, fact.time, amount_of(fact))
+        found = await tx.fetch(_ADD_FACTS.format(rows=_placeholders(len(known), _COLUMNS)), *values)
+        new = [known[FactKey(row["order_id"], row["kind"], row["number"])] for row in found]
+        await tx.execute_many(_ADD_TALLY, [(generation, *row) for row in _sums(new)])
+        return bool(new)
 
     async def newest(self, tx: Transaction) -> int | None:
         """Returns when the newest counted event happened, in microseconds since 1970; None when none is counted."""
-        row = await tx.fetch_one(f"SELECT MAX(time) AS time FROM facts WHERE {_LIVE}")
+        row = await tx.fetch_one(f"SELECT MAX(time) AS time FROM facts WHERE {LIVE}")
         return None if row is None else row["time"]
 
     async def by_day(
@@ -94,7 +126,26 @@ class FigureStore:
 def _range(measures: Sequence[Measure], days: Days, currency: str | None) -> tuple[str, list[Value]]:
     values: list[Value] = [days.first.isoformat(), days.last.isoformat()]
     names = ", ".join(f"'{measure.value}'" for measure in measures)
-    condition = f"{_LIVE} AND measure IN ({names}) AND day BETWEEN $1 AND $2"
+    condition = f"{LIVE} AND measure IN ({names}) AND day BETWEEN $1 AND $2"
     if currency is None:
         return condition, values
     return f"{condition} AND currency = $3", [*values, currency]
+
+
+def _placeholders(rows: int, columns: int) -> str:
+    """Returns the values of a statement that inserts so many rows: ($1, $2), ($3, $4) for two of two columns."""
+    numbers = [range(row * columns + 1, row * columns + columns + 1) for row in range(rows)]
+    return ", ".join(f"({', '.join(f'${number}' for number in row)})" for row in numbers)
+
+
+def _sums(facts: Iterable[Fact]) -> list[tuple[Value, ...]]:
+    """Returns the rows that facts add to figures, in the order in which every transaction changes them."""
+    found: dict[tuple[Figure, int], Tally] = {}
+    for fact in facts:
+        slot = slot_of(fact.order_id)
+        for figure, tally in tallies(fact).items():
+            found[figure, slot] = found.get((figure, slot), Tally(0)) + tally
+    return [
+        (of.measure.value, of.day, of.currency, of.subject, slot, tally.count, tally.amount)
+        for (of, slot), tally in sorted(found.items(), key=lambda item: item[0])
+    ]

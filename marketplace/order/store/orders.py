@@ -105,15 +105,15 @@ class OrderStore:
         except VersionConflict:
             self._orders.drop(order.id)
             raise
-        after, messages = order, list[Message]()
+        after, messages = order, list[tuple[str, Message]]()
         for event in events:
             before, after = after, apply(after, event, time)
             messages += published(before, after)
         if any(map(is_visible, events)):
             await self.read_model.show(tx, after)
         tx.after_commit(partial(self._orders.keep, after.id, after))
-        for message in messages:
-            await self._outbox.publish(tx, after.id, message)
+        for event_id, message in messages:
+            await self._outbox.publish(tx, after.id, message, event_id=event_id)
         return after
 
     # keys and addresses

@@ -1,38 +1,19 @@
 """The read model as a projection of the event log: made anew by `souk rebuild order.read-model`, and compared by it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
 from marketplace.order.domain.order import Order, fold
 from marketplace.order.events import event_of
 from marketplace.order.messages import differences
+from marketplace.order.store.log_position import LogPosition
 from marketplace.order.store.read_model import OrderReadModel
 from souk.sdk import Comparison, Database, EventStore, RebuildBatch, RebuildRun, Transaction
 
 AT_ONCE = 100
 """Orders of one batch: few, so that no other transaction waits for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogPosition:
-    """The order behind which to go on, and the event up to which there were orders when the first was read.
-
-    Orders that came later are not looked for, so that the end is reached however fast they come.
-    """
-
-    last_event: int
-    order_id: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.last_event} {self.order_id}"
-
-    @classmethod
-    def parse(cls, text: str) -> "LogPosition":
-        """Reads what `str` made."""
-        last_event, _, order_id = text.partition(" ")
-        return cls(int(last_event), order_id)
 
 
 class ReadModelProjection:
@@ -50,7 +31,7 @@ class ReadModelProjection:
         await self._read_model.generations.open(self._database, run)
 
     async def batch(self, run: RebuildRun, after: str) -> RebuildBatch | None:
-        at = await self._position(after)
+        at = await LogPosition.of(after, self._database, self._log)
         orders = await self._database.read(partial(self._next, at=at))
         if not orders:
             return None
@@ -70,13 +51,8 @@ class ReadModelProjection:
             last = await self._database.run(partial(some, after=last), guarded=True)
 
     async def compare(self, after: str) -> Comparison | None:
-        at = await self._position(after)
+        at = await LogPosition.of(after, self._database, self._log)
         return await self._database.read(partial(self._compare, at=at))
-
-    async def _position(self, after: str) -> LogPosition:
-        if after:
-            return LogPosition.parse(after)
-        return LogPosition(await self._database.read(self._log.last_position, single=True))
 
     async def _next(self, tx: Transaction, at: LogPosition) -> Sequence[Order]:
         events = await self._log.load_next(tx, after=at.order_id, begun_by=at.last_event, streams=AT_ONCE)

@@ -20,7 +20,7 @@ from souk.discovery.open import open_registry
 from souk.discovery.registry import Registry
 from souk.discovery.static import StaticRegistry
 from souk.events.consumer import EventSinkServicer
-from souk.events.pubsub.parking import EventSourceServicer
+from souk.events.source import EventSourceServicer
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
 from souk.resilience.breaker.breaker import Breaker
@@ -135,7 +135,7 @@ class Calls:
         dispatcher.add(parts.servicer, service.contract)
         dispatcher.add(EventSinkServicer(parts.consumers, clock=self._clock), EVENT_SINK)
         if database is not None:
-            dispatcher.add(EventSourceServicer(service.name, database), EVENT_SOURCE)
+            dispatcher.add(EventSourceServicer(service.name, database, parts.history), EVENT_SOURCE)
         for outside, breaker in parts.breakers.items():
             self.breakers.add(service.name, outside, breaker)
 

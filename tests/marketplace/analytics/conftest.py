@@ -14,6 +14,8 @@ from shop.order.v1 import order_pb2 as orders
 from soukapi.v1.event_pb2 import Event
 
 from marketplace.analytics.consumers import FIGURES
+from marketplace.analytics.messages import to_fact
+from marketplace.analytics.ports import Past, PastFacts
 from marketplace.analytics.service import service
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
@@ -74,6 +76,26 @@ class Sold:
         return Event(id=f"EVT-{self.id}-{name}-{self.refunded}", type=name, payload=payload.SerializeToString())
 
 
+class KnownPast:
+    """The past as a list of orders, each with its events; a page has two orders."""
+
+    def __init__(self) -> None:
+        self.lives: dict[str, list[Event]] = {}
+
+    def add(self, order_id: str, *events: Event) -> None:
+        self.lives.setdefault(order_id, []).extend(events)
+
+    async def count(self) -> int:
+        return len(self.lives)
+
+    async def page(self, after: str) -> PastFacts | None:
+        ids = sorted(order_id for order_id in self.lives if order_id > after)[:2]
+        if not ids:
+            return None
+        facts = [to_fact(event.type, event.payload) for order_id in ids for event in self.lives[order_id]]
+        return PastFacts(facts, ids[-1], len(ids))
+
+
 @dataclass
 class Desk:
     """The service, with short methods for tests."""
@@ -129,10 +151,10 @@ def best(products: Iterable[pb.ProductSales]) -> list[tuple[str, int, int]]:
 
 
 @asynccontextmanager
-async def open_desk_in(folder: Path, url: str | None = None) -> AsyncIterator[Desk]:
+async def open_desk_in(folder: Path, url: str | None = None, past: Past | None = None) -> AsyncIterator[Desk]:
     clock = FakeClock()
     async with service_host(service, folder, clock=clock, postgres_url=url) as host:
-        parts = await service.build(host)
+        parts = await service.build(host, past or KnownPast())
         yield Desk(HeldToContract(parts.servicer), host, parts, clock)
 
 

@@ -1,7 +1,8 @@
 """Any way in which a broker may deliver: the figures are those of a model that counts orders and knows no events.
 
 Events come twice, out of order (also those of one order), late, and again after the consumer died with the event in
-its hands: before, in the middle of, or after its transaction.
+its hands: before, in the middle of, or after its transaction. Meanwhile the figures are built anew from the past, and
+that dies, too.
 """
 
 import asyncio
@@ -18,7 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from soukapi.v1.event_pb2 import Event
 
-from tests.marketplace.analytics.conftest import Sold, at, best, by_currency, open_desk_in, outcomes
+from marketplace.analytics.deps import Deps
+from marketplace.analytics.use_cases.rebuild_figures import FiguresProjection
+from souk.projections.rebuild import Rebuild
+from tests.marketplace.analytics.conftest import KnownPast, Sold, at, best, by_currency, open_desk_in, outcomes
 from tests.properties import examples
 
 DAYS = [f"2026-11-{number:02}" for number in (9, 10, 11)]
@@ -48,6 +52,8 @@ class Analytics(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.lives: list[Life] = []
+        self.past = KnownPast()
+        self.rebuilding: Any = None
         self.in_flight: list[Event] = []
         self.acknowledged: list[Event] = []
         self.start()
@@ -57,14 +63,23 @@ class Analytics(RuleBasedStateMachine):
         self.desk = self.runner.run(self.context.__aenter__())
 
     def stop(self) -> None:
+        if self.rebuilding is not None:
+            self.runner.run(self.rebuilding.aclose())
+            self.rebuilding = None
         self.runner.run(self.context.__aexit__(None, None, None))
 
+    def publish(self, life: Life, event: Event) -> None:
+        self.past.add(life.sold.id, event)
+        self.in_flight.append(event)
+
     def teardown(self) -> None:
-        self.deliver_all()
-        self.figures_agree()
-        self.stop()
-        self.runner.close()
-        self.folder.cleanup()
+        try:
+            self.deliver_all()
+            self.figures_agree()
+        finally:
+            self.stop()
+            self.runner.close()
+            self.folder.cleanup()
 
     # what happens to orders
 
@@ -73,7 +88,7 @@ class Analytics(RuleBasedStateMachine):
         sold = Sold(f"O-{len(self.lives)}", placed, tuple((name, *line) for name, line in lines.items()), currency)
         life = Life(sold, None if reason else time, reason or "")
         self.lives.append(life)
-        self.in_flight.append(sold.rejected(reason, time) if reason else sold.confirmed(time))
+        self.publish(life, sold.rejected(reason, time) if reason else sold.confirmed(time))
 
     def sold(self) -> list[Life]:
         return [life for life in self.lives if life.confirmed_at is not None and not life.is_cancelled]
@@ -86,10 +101,10 @@ class Analytics(RuleBasedStateMachine):
         amount = rest if cancels or not rest else data.draw(st.integers(1, rest))
         if amount:
             life.refunds.append((time, amount))
-            self.in_flight.append(life.sold.refund(amount, time))
+            self.publish(life, life.sold.refund(amount, time))
         if cancels:
             life.is_cancelled = True
-            self.in_flight.append(life.sold.cancelled(time))
+            self.publish(life, life.sold.cancelled(time))
 
     # what happens to their events
 
@@ -131,6 +146,19 @@ class Analytics(RuleBasedStateMachine):
             self.runner.run(self.desk.handle(event))
         self.acknowledged += self.in_flight
         self.in_flight.clear()
+
+    # what builds the figures anew
+
+    @rule()
+    def go_on_with_a_rebuild(self) -> None:
+        if self.rebuilding is None:
+            database = self.desk.host.database
+            projection = FiguresProjection(Deps(database), self.past)
+            self.rebuilding = Rebuild("figures", projection, database, rest=0.0).run()
+        try:
+            self.runner.run(anext(self.rebuilding))
+        except StopAsyncIteration:
+            self.rebuilding = None
 
     # what is true once nothing is in flight
 

@@ -25,7 +25,7 @@ def told(*events: Event) -> list[Message]:
     after, found = Order("ORD-1"), list[Message]()
     for time, event in enumerate((PLACED, *events), start=1):
         before, after = after, apply(after, event, time)
-        found += published(before, after)
+        found += [message for _, message in published(before, after)]
     return found
 
 

@@ -104,8 +104,8 @@ class EventSink:
 
 
 class EventSourceStub:
-    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
-    gives them back to it, so that there is one list of them, and one way to send them again.
+    """What a service keeps of the events that it has published: those that a consumer could not handle, and, where it
+    keeps a history from which they can be made again, all of them.
     """
 
     def __init__(self, channel):
@@ -119,15 +119,30 @@ class EventSourceStub:
                 request_serializer=soukapi_dot_v1_dot_event__pb2.ParkRequest.SerializeToString,
                 response_deserializer=soukapi_dot_v1_dot_event__pb2.ParkResponse.FromString,
                 _registered_method=True)
+        self.ReadHistory = channel.unary_unary(
+                '/soukapi.v1.EventSource/ReadHistory',
+                request_serializer=soukapi_dot_v1_dot_event__pb2.ReadHistoryRequest.SerializeToString,
+                response_deserializer=soukapi_dot_v1_dot_event__pb2.ReadHistoryResponse.FromString,
+                _registered_method=True)
 
 
 class EventSourceServicer:
-    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
-    gives them back to it, so that there is one list of them, and one way to send them again.
+    """What a service keeps of the events that it has published: those that a consumer could not handle, and, where it
+    keeps a history from which they can be made again, all of them.
     """
 
     def Park(self, request, context):
-        """Parks an event for one consumer until an operator decides. May be repeated.
+        """Parks an event for one consumer until an operator decides. May be repeated. A consumer behind a broker gives back
+        what it cannot handle, so that there is one list of such events, and one way to send them again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadHistory(self, request, context):
+        """Reads events of the past, made again from what the service keeps: with the ids that they had, by key, and those of a
+        key in the order in which they were published. For a consumer that begins anew, however long ago its events were delivered. An
+        event that is published while this is read may be missing: hear what is published from before the first page on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +156,11 @@ def add_EventSourceServicer_to_server(servicer, server):
                     request_deserializer=soukapi_dot_v1_dot_event__pb2.ParkRequest.FromString,
                     response_serializer=soukapi_dot_v1_dot_event__pb2.ParkResponse.SerializeToString,
             ),
+            'ReadHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadHistory,
+                    request_deserializer=soukapi_dot_v1_dot_event__pb2.ReadHistoryRequest.FromString,
+                    response_serializer=soukapi_dot_v1_dot_event__pb2.ReadHistoryResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'soukapi.v1.EventSource', rpc_method_handlers)
@@ -150,8 +170,8 @@ def add_EventSourceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventSource:
-    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
-    gives them back to it, so that there is one list of them, and one way to send them again.
+    """What a service keeps of the events that it has published: those that a consumer could not handle, and, where it
+    keeps a history from which they can be made again, all of them.
     """
 
     @staticmethod
@@ -171,6 +191,33 @@ class EventSource:
             '/soukapi.v1.EventSource/Park',
             soukapi_dot_v1_dot_event__pb2.ParkRequest.SerializeToString,
             soukapi_dot_v1_dot_event__pb2.ParkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/soukapi.v1.EventSource/ReadHistory',
+            soukapi_dot_v1_dot_event__pb2.ReadHistoryRequest.SerializeToString,
+            soukapi_dot_v1_dot_event__pb2.ReadHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,8 +69,8 @@ class EventSinkServicer(metaclass=_abc_1.ABCMeta):
 def add_EventSinkServicer_to_server(servicer: EventSinkServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class EventSourceStub:
-    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
-    gives them back to it, so that there is one list of them, and one way to send them again.
+    """What a service keeps of the events that it has published: those that a consumer could not handle, and, where it
+    keeps a history from which they can be made again, all of them.
     """
 
     @_typing.overload
@@ -78,21 +78,35 @@ class EventSourceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventSourceAsyncStub: ...
     Park: _grpc.UnaryUnaryMultiCallable[_event_pb2.ParkRequest, _event_pb2.ParkResponse]
-    """Parks an event for one consumer until an operator decides. May be repeated."""
+    """Parks an event for one consumer until an operator decides. May be repeated. A consumer behind a broker gives back
+    what it cannot handle, so that there is one list of such events, and one way to send them again.
+    """
+    ReadHistory: _grpc.UnaryUnaryMultiCallable[_event_pb2.ReadHistoryRequest, _event_pb2.ReadHistoryResponse]
+    """Reads events of the past, made again from what the service keeps: with the ids that they had, by key, and those of a
+    key in the order in which they were published. For a consumer that begins anew, however long ago its events were delivered. An
+    event that is published while this is read may be missing: hear what is published from before the first page on.
+    """
 
 @_typing.type_check_only
 class EventSourceAsyncStub(EventSourceStub):
-    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
-    gives them back to it, so that there is one list of them, and one way to send them again.
+    """What a service keeps of the events that it has published: those that a consumer could not handle, and, where it
+    keeps a history from which they can be made again, all of them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Park: _aio.UnaryUnaryMultiCallable[_event_pb2.ParkRequest, _event_pb2.ParkResponse]  # type: ignore[assignment]
-    """Parks an event for one consumer until an operator decides. May be repeated."""
+    """Parks an event for one consumer until an operator decides. May be repeated. A consumer behind a broker gives back
+    what it cannot handle, so that there is one list of such events, and one way to send them again.
+    """
+    ReadHistory: _aio.UnaryUnaryMultiCallable[_event_pb2.ReadHistoryRequest, _event_pb2.ReadHistoryResponse]  # type: ignore[assignment]
+    """Reads events of the past, made again from what the service keeps: with the ids that they had, by key, and those of a
+    key in the order in which they were published. For a consumer that begins anew, however long ago its events were delivered. An
+    event that is published while this is read may be missing: hear what is published from before the first page on.
+    """
 
 class EventSourceServicer(metaclass=_abc_1.ABCMeta):
-    """Where a service keeps the events of its own that a consumer could not handle. A consumer behind a broker
-    gives them back to it, so that there is one list of them, and one way to send them again.
+    """What a service keeps of the events that it has published: those that a consumer could not handle, and, where it
+    keeps a history from which they can be made again, all of them.
     """
 
     @_abc_1.abstractmethod
@@ -101,6 +115,19 @@ class EventSourceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ParkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ParkResponse, _abc.Awaitable[_event_pb2.ParkResponse]]:
-        """Parks an event for one consumer until an operator decides. May be repeated."""
+        """Parks an event for one consumer until an operator decides. May be repeated. A consumer behind a broker gives back
+        what it cannot handle, so that there is one list of such events, and one way to send them again.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadHistory(
+        self,
+        request: _event_pb2.ReadHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_pb2.ReadHistoryResponse, _abc.Awaitable[_event_pb2.ReadHistoryResponse]]:
+        """Reads events of the past, made again from what the service keeps: with the ids that they had, by key, and those of a
+        key in the order in which they were published. For a consumer that begins anew, however long ago its events were delivered. An
+        event that is published while this is read may be missing: hear what is published from before the first page on.
+        """
 
 def add_EventSourceServicer_to_server(servicer: EventSourceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
