@@ -11,7 +11,7 @@ from shop.order.v1 import order_pb2 as pb
 from marketplace.order.adapters.lookups import ProductCatalogue, UserAddressBook
 from marketplace.order.adapters.payments import ServicePayments
 from marketplace.order.adapters.stock import InventoryStock
-from marketplace.order.background import LostCharges, tasks
+from marketplace.order.background import DifferingOrders, LostCharges, tasks
 from marketplace.order.consumers import SUBSCRIPTIONS, consumers
 from marketplace.order.deps import Deps
 from marketplace.order.ports import Payments
@@ -46,15 +46,15 @@ async def build(context: ServiceContext) -> ServiceParts:
         clock=context.clock,
         inbox=context.inbox,
     )
-    lost = LostCharges()
+    lost, differing = LostCharges(), DifferingOrders()
     find = FindLostCharges(lost.count, report_only=settings.lost_charges.report_only)
     return ServiceParts(
         servicer=OrderServicer(deps),
         consumers=consumers(deps),
-        tasks=tasks(deps, find),
+        tasks=tasks(deps, find, differing),
         drain=partial(deps.runner.close, DRAIN),
         sagas=deps.runner,
-        collectors=lost.collectors(find.progress),
+        collectors=(*lost.collectors(find.progress), *differing.collectors()),
         projections={READ_MODEL: ReadModelProjection(context.database, orders.read_model)},
         history=OrderHistory(context.database, context.name),
     )

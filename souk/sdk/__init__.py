@@ -33,6 +33,7 @@ from souk.kernel.paging import SHARED_LIST, PageAsked, page_of, page_size_of
 from souk.kernel.state_machine import StateMachine
 from souk.kernel.status_codec import decode_status
 from souk.kernel.whole_numbers import whole_number
+from souk.projections.follower import EventFollower
 from souk.projections.generations import Generations
 from souk.projections.projection import Comparison, Projection, RebuildBatch, RebuildRun
 from souk.resilience.backoff import Backoff
@@ -124,6 +125,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "fingerprint",
     # Projections: what is made from a service's own data, and can be made anew
     "Comparison",
+    "EventFollower",
     "Generations",
     "Projection",
     "RebuildBatch",

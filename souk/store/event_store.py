@@ -99,15 +99,18 @@ class EventStore:
         row = await tx.fetch_one("SELECT COUNT(*) AS n FROM souk_event_store WHERE version = 1")
         return 0 if row is None else int(row["n"])
 
-    async def read_all(self, tx: Transaction, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
-        """Returns the next events of all streams with a position above `after`, to rebuild a read model.
+    async def read_all(
+        self, tx: Transaction, *, after: int = 0, up_to: int = MAX_POSITION, limit: int = 500
+    ) -> list[RecordedEvent]:
+        """Returns the next events of all streams with a position above `after` and up to `up_to`.
 
-        It is not for following a live system: a position is assigned when a row is written, so positions may
-        become visible out of order. Consumers that follow events get them from the outbox.
+        A position is assigned when a row is written, so positions may become visible out of order. To follow a live
+        system, use `EventFollower`, which waits for what is still open; other services get events from the outbox.
         """
         rows = await tx.fetch(
-            f"SELECT {_COLUMNS} FROM souk_event_store WHERE position > $1 ORDER BY position LIMIT $2",
-            *(after, limit),
+            f"""SELECT {_COLUMNS} FROM souk_event_store WHERE position > $1 AND position <= $2
+                ORDER BY position LIMIT $3""",
+            *(after, up_to, limit),
         )
         return [_event(row) for row in rows]
 

@@ -89,6 +89,10 @@ class OrderReadModel:
         sql = f"SELECT {_COLUMNS} FROM orders WHERE id > $1 AND id <= $2 AND {self._live} ORDER BY id"
         return await tx.fetch(sql, after, last)
 
+    async def row(self, tx: Transaction, order_id: str) -> Row | None:
+        """Returns the row of one order in the live generation, if there is one."""
+        return await tx.fetch_one(f"SELECT {_COLUMNS} FROM orders WHERE id = $1 AND {self._live}", order_id)
+
     async def without_events(self, tx: Transaction, after: str, limit: int) -> list[str]:
         """Returns at most `limit` ids above `after` of the live generation for which there is no event."""
         sql = f"""
