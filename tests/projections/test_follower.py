@@ -19,12 +19,17 @@ LOG = EventStore()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+def url(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+
+
+@pytest.fixture
+async def database(url: str | None, tmp_path: Path) -> AsyncIterator[Database]:
     opened: Database
-    if request.param == "sqlite":
+    if url is None:
         opened = await SqliteDatabase.open(tmp_path / "shop.db")
     else:
-        opened = await PostgresDatabase.open(request.getfixturevalue("postgres_url"))
+        opened = await PostgresDatabase.open(url)
     await migrate(opened, platform_migrations(), PLATFORM)
     yield opened
     await opened.close()
