@@ -37,7 +37,8 @@ class Books:
 
     def orders(self) -> list[order_pb2.Order]:
         """Gives the orders, as their buyers see them."""
-        return [order_pb2.Order.FromString(row["body"]) for row in self.rows("order", "SELECT body FROM orders")]
+        sql = "SELECT body FROM orders WHERE generation = (SELECT generation FROM souk_generation WHERE is_live)"
+        return [order_pb2.Order.FromString(row["body"]) for row in self.rows("order", sql)]
 
     def history(self, order_id: str) -> list[str]:
         """Gives the events of an order."""
