@@ -16,14 +16,14 @@ def test_the_read_model_is_made_anew_while_orders_come_in(shop: Shop) -> None:
         ended = asyncio.run(run("rebuild", NAME, "--data", str(shop.data)))
         assert (ended.status, ended.out) == (1, "")
         return
-    lamp, buyer = shop.product(), shop.buyer()
+    lamp, buyer = shop.product(stock=10_000), shop.buyer()
     orders = [buyer.buy((lamp, 1, 1_200))["id"]]
     with ThreadPoolExecutor(1) as pool:
         rebuilt = pool.submit(lambda: asyncio.run(run("rebuild", NAME, "--data", str(shop.data))))
         while not rebuilt.done() or len(orders) < 2:
             orders.append(buyer.buy((lamp, 1, 1_200))["id"])
             shown = [order["id"] for order in buyer.ok("GET", f"{ORDERS}?pageSize=100")["orders"]]
-            assert sorted(shown) == sorted(orders)
+            assert sorted(shown) == sorted(orders[-100:])
     assert rebuilt.result().status == 0, rebuilt.result().err
     assert rebuilt.result().out.splitlines()[-1].startswith(f"{NAME}: made anew in ")
     checked = asyncio.run(run("rebuild", NAME, "--check", "--data", str(shop.data)))
