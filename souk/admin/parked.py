@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from souk.admin.databases import DatabaseLocator, locate_databases, nothing_kept
+from souk.admin.event_lag import ConsumerLag, in_outboxes
 from souk.events import parked_store, relay
 from souk.events.parked_store import EventRecord, ParkedDecision
 from souk.faults import INERT
@@ -103,6 +104,10 @@ class Parking:
     async def events(self) -> list[ParkedEvent]:
         """Lists the parked events, service by service, the oldest first."""
         return [one for one in await self.all() if isinstance(one, ParkedEvent)]
+
+    async def lag(self) -> list[ConsumerLag]:
+        """Lists the consumers that are behind, service by service."""
+        return await in_outboxes(self._databases)
 
     async def event(self, event_id: str) -> EventRecord | None:
         """Gets an event with whom it is parked for and what was decided; None if no outbox has it."""

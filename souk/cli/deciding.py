@@ -4,21 +4,49 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from souk.admin.parked import ParkedEvent, Parking, parking
+from souk.admin.parked_filter import seconds_of
 from souk.kernel.clock import SystemClock, to_datetime
 from souk.runtime.config import entry_points
 from souk.runtime.config.environment import from_environment
 
+_C = TypeVar("_C", bound=Callable[..., Any])
 DATA = click.option(
     "--data", type=click.Path(path_type=Path), help="The data directory of the system [default: var/souk]"
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 YES = click.option("--yes", is_flag=True, help="Does not ask: for scripts.")
 CONSUMER = click.option("--consumer", default="", metavar="SERVICE/NAME", help="For this consumer alone.")
+
+
+class _Age(click.ParamType[float]):
+    """The type of an option such as 90s, 10m, 2h or 7d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parses the text of an option, as click calls it."""
+        seconds = seconds_of(str(value))
+        if seconds is None:
+            self.fail(f"{value!r} must read like 90s, 10m, 2h or 7d", param, ctx)
+        return seconds
+
+
+def filters(command: _C) -> _C:
+    """Adds the options that choose among parked events; they are the fields of ParkedFilter."""
+    for option in (
+        click.option("--older", type=_Age(), default="0s", metavar="TIME", help="Parked for longer, such as 2h."),
+        click.option("--reason", "why_parked", default="", metavar="TEXT", help="With this text in its reason."),
+        click.option("--type", "type_name", default="", help="Of this type: its full name, or the end of it."),
+        click.option("--consumer", default="", metavar="SERVICE/NAME", help="Parked for this consumer."),
+        click.option("--service", default="", help="Published by this service."),
+    ):
+        command = option(command)
+    return command
 
 
 def with_parking(data: Path | None, work: Callable[[Parking], Any]) -> Any:

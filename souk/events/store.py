@@ -33,6 +33,14 @@ class Unrouted:
 
 
 @dataclass(frozen=True, slots=True)
+class NotRouted:
+    """How many events no relay has routed yet, and the age in seconds of the oldest."""
+
+    events: int
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """An event that a consumer has not handled yet; `failures` counts the tries on which its handler failed."""
 
@@ -198,6 +206,13 @@ async def lag(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict
         rows = [row for row in waiting if row["type"] in types] + await tx.fetch(oldest, consumer)
         ages[consumer] = max(((row["now"] - row["time"]) / MICROSECONDS for row in rows), default=0.0)
     return {consumer: max(age, 0.0) for consumer, age in ages.items()}
+
+
+async def not_routed(tx: Transaction) -> NotRouted | None:
+    """Returns what no relay has routed yet; None if that is nothing."""
+    sql = f"SELECT count(*) AS events, {tx.dialect.now} - MIN(time) AS age FROM souk_outbox WHERE NOT routed"
+    (row,) = await tx.fetch(sql)
+    return NotRouted(row["events"], max(row["age"] / MICROSECONDS, 0.0)) if row["events"] else None
 
 
 async def counts(tx: Transaction, consumers: Mapping[str, Collection[str]]) -> dict[tuple[str, str], int]:

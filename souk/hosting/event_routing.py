@@ -33,12 +33,16 @@ class EventRouting:
     elsewhere: frozenset[str] = frozenset()
 
     @property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The groups of each topic, if there is a broker."""
+        return groups_of([(name, one) for name, one in self.subscriptions if not is_called(name, one, self.elsewhere)])
+
+    @property
     def publisher(self) -> BrokerPublisher | None:
         """Publishes a service's events to the broker, if there is one."""
         if self.broker is None:
             return None
-        ours = [(service, one) for service, one in self.subscriptions if not is_called(service, one, self.elsewhere)]
-        return BrokerPublisher(self.broker, groups_of(ours))
+        return BrokerPublisher(self.broker, self.groups)
 
     def subscribers(self, name: str, parts: ServiceParts, context: ServiceContext) -> list[Subscriber]:
         """Makes the subscribers of the consumers of the service `name`; none without a broker."""

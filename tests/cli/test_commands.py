@@ -29,6 +29,7 @@ SHOWN = {
     "souk-parked-retry": ("parked", "retry"),
     "souk-events": ("events",),
     "souk-events-parked": ("events", "parked"),
+    "souk-events-lag": ("events", "lag"),
     "souk-events-show": ("events", "show"),
     "souk-events-replay": ("events", "replay"),
     "souk-events-edit": ("events", "edit"),

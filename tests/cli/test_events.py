@@ -86,6 +86,29 @@ async def test_one_is_shown_with_its_payload(tmp_path: Path) -> None:
     assert (ended.status, ended.err) == (1, message)
 
 
+async def test_consumers_that_are_behind_are_listed(tmp_path: Path) -> None:
+    assert (await events(tmp_path, "lag")).status == 1  # no system has kept data there
+    world = await world_in(tmp_path)
+    await world.database.close()
+    assert (await events(tmp_path, "lag")).out == "every consumer has had every event\n"
+    await parked_in(tmp_path)
+    world = await world_in(tmp_path)
+    await world.publish(9)
+    await world.database.run(
+        lambda tx: tx.execute("UPDATE souk_outbox_delivery SET state = 'pending' WHERE seq < 3"),
+    )
+    await world.database.close()
+    found = json.loads((await events(tmp_path, "lag", "--json")).out)
+    assert [(one["consumer"], one["service"], one["pending"], one["parked"]) for one in found] == [
+        ("mail/all", "shop", 2, 1),
+        ("not routed yet", "shop", 1, 0),
+    ]
+    assert all(one["age"] > 0 for one in found)
+    head, mail, _ = (await events(tmp_path, "lag")).out.splitlines()
+    assert head.split() == ["consumer", "service", "topic", "pending", "parked", "age"]
+    assert mail.split()[:5] == ["mail/all", "shop", "-", "2", "1"]
+
+
 async def test_nothing_changes_without_a_yes(tmp_path: Path) -> None:
     await parked_in(tmp_path)
     ended = await events(tmp_path, "replay", "--all")

@@ -1,54 +1,36 @@
 """`souk events`: what operators see of events that a consumer could not handle, and what they decide about them."""
 
+import asyncio
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from souk.admin.event_json import payload_from, payload_json, shown
+from souk.admin.event_lag import ConsumerLag, at_broker
 from souk.admin.parked import Discarded, ParkedEvent, Parking
-from souk.admin.parked_filter import ParkedFilter, filtered, seconds_of, user
-from souk.cli.deciding import CONSUMER, DATA, JSON, YES, confirm, known, line, time_of, when, with_parking
+from souk.admin.parked_filter import ParkedFilter, filtered, user
+from souk.cli.deciding import CONSUMER, DATA, JSON, YES, confirm, filters, known, line, time_of, when, with_parking
 from souk.cli.group import example
+from souk.cli.output.tables import show as show_table
+from souk.events.broker import BrokerUnavailable
 from souk.events.parked_store import Parked, ParkedDecision
+from souk.hosting.event_routing import EventRouting, elsewhere, subscriptions_of
 from souk.kernel.clock import SystemClock
-
-_C = TypeVar("_C", bound=Callable[..., Any])
-
-
-class _Age(click.ParamType[float]):
-    """The type of an option such as 90s, 10m, 2h or 7d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parses the text of an option, as click calls it."""
-        seconds = seconds_of(str(value))
-        if seconds is None:
-            self.fail(f"{value!r} must read like 90s, 10m, 2h or 7d", param, ctx)
-        return seconds
-
-
-def _filters(command: _C) -> _C:
-    for option in (
-        click.option("--older", type=_Age(), default="0s", metavar="TIME", help="Parked for longer, such as 2h."),
-        click.option("--reason", "why_parked", default="", metavar="TEXT", help="With this text in its reason."),
-        click.option("--type", "type_name", default="", help="Of this type: its full name, or the end of it."),
-        click.option("--consumer", default="", metavar="SERVICE/NAME", help="Parked for this consumer."),
-        click.option("--service", default="", help="Published by this service."),
-    ):
-        command = option(command)
-    return command
+from souk.runtime.config import entry_points
+from souk.runtime.config.environment import from_environment
+from souk.runtime.data.events_broker import opened_broker
 
 
 @click.group(
     epilog=example(
         """
 souk events parked                              what is parked, by cause
+souk events lag                                 which consumers are behind
 souk events show EVT-01JD2T8Q3M
 souk events replay EVT-01JD2T8Q3M
 souk events edit EVT-01JD2T8Q3M --why "the amount had lost a digit"
@@ -72,7 +54,7 @@ souk events parked --older 2h --json | jq '.[].digest'
 """
     )
 )
-@_filters
+@filters
 @DATA
 @JSON
 def parked(data: Path | None, as_json: bool, **wanted: Any) -> None:
@@ -90,6 +72,32 @@ def parked(data: Path | None, as_json: bool, **wanted: Any) -> None:
             click.echo(f"  {line(one)}")
     if not found:
         click.echo("no event is parked")
+
+
+@events.command(
+    epilog=example(
+        """
+souk events lag
+SOUK_BROKER=kafka://127.0.0.1:9092 souk events lag --json | jq '.[] | select(.pending > 1000)'
+"""
+    )
+)
+@DATA
+@JSON
+def lag(data: Path | None, as_json: bool) -> None:
+    """Lists the consumers that have not had every event: how many are pending and parked, and how old the oldest is.
+
+    With SOUK_BROKER, also what the broker has for each consumer. While a system runs, /metrics has the same
+    (souk_outbox_lag_seconds, souk_outbox_events, souk_broker_events).
+    """
+    found = with_parking(data, lambda lot: lot.lag()) + asyncio.run(_at_broker(data))
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+    elif found:
+        rows = [{name: _cell(value) for name, value in asdict(one).items()} for one in found]
+        show_table(("consumer", "service", "topic", "pending", "parked", "age"), rows, {"pending", "parked", "age"})
+    else:
+        click.echo("every consumer has had every event")
 
 
 @events.command(epilog=example("souk events show EVT-01JD2T8Q3M | jq .payload"))
@@ -115,7 +123,7 @@ souk events replay --all --type OrderConfirmed --yes
 )
 @click.argument("event_id", metavar="[ID]", default="")
 @click.option("--all", "everything", is_flag=True, help="All parked events that the other options choose.")
-@_filters
+@filters
 @click.option("--why", default="souk events replay", metavar="TEXT", help="The cause of the decision; it is kept.")
 @YES
 @DATA
@@ -213,6 +221,26 @@ def discarded(data: Path | None, as_json: bool) -> None:
         click.echo(_discarded_line(one))
     if not found:
         click.echo("no event was discarded")
+
+
+async def _at_broker(data: Path | None) -> list[ConsumerLag]:
+    settings = from_environment({"data": data})
+    about = settings.calls.discovery
+    async with opened_broker(settings.events) as broker:
+        if broker is None:
+            return []
+        subscriptions = subscriptions_of(entry_points.loadable_services(), about.subscriptions)
+        routing = EventRouting(subscriptions, broker, elsewhere(about))
+        try:
+            return await at_broker(broker, routing.groups)
+        except BrokerUnavailable as error:
+            raise click.ClickException(f"the broker cannot be asked: {error}") from None
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f} s"
+    return "-" if value in (None, "") else str(value)
 
 
 async def _found(lot: Parking, wanted: dict[str, Any]) -> list[ParkedEvent]:
