@@ -5,26 +5,29 @@ from importlib.resources import files
 
 from shop.inventory.v1 import inventory_pb2 as pb
 
+from marketplace.inventory.adapters.decisions import OrderDecisions
 from marketplace.inventory.background import tasks
 from marketplace.inventory.demo import load_demo
 from marketplace.inventory.deps import Deps
 from marketplace.inventory.ports import NoHints, ShortageHints
 from marketplace.inventory.servicer import InventoryServicer
 from marketplace.inventory.store.stock import StockStore
-from souk.sdk import Service, ServiceContext, ServiceParts
+from souk.sdk import Service, ServiceContext, ServiceParts, TwoPhaseParticipant, TwoPhaseResolver
 
 __all__ = ["build", "deps_of", "service"]
 
 
 def deps_of(context: ServiceContext) -> Deps:
     """Makes the dependencies of the use cases for one process."""
-    return Deps(context.database, StockStore(), context.outbox, _hints(context), context.clock)
+    participant = TwoPhaseParticipant(context.database)
+    return Deps(context.database, StockStore(), context.outbox, _hints(context), context.clock, participant)
 
 
 async def build(context: ServiceContext) -> ServiceParts:
     """Puts the service together."""
     deps = deps_of(context)
-    return ServiceParts(servicer=InventoryServicer(deps), tasks=tasks(deps), demo=partial(load_demo, deps))
+    resolver = TwoPhaseResolver(deps.participant, OrderDecisions(partial(context.channel, "order")).decision)
+    return ServiceParts(servicer=InventoryServicer(deps), tasks=tasks(deps, resolver), demo=partial(load_demo, deps))
 
 
 def _hints(context: ServiceContext) -> ShortageHints:

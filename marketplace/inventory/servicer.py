@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import grpc.aio
+from google.protobuf.empty_pb2 import Empty
 from shop.inventory.v1 import inventory_pb2 as pb
 from shop.inventory.v1.inventory_pb2_grpc import InventoryServiceServicer
 
@@ -13,6 +14,7 @@ from marketplace.inventory.messages import to_message
 from marketplace.inventory.use_cases.adjust_stock import AdjustStock, adjust_stock
 from marketplace.inventory.use_cases.commit_reservation import CommitReservation, commit_reservation
 from marketplace.inventory.use_cases.get_stock import GetStock, get_stock
+from marketplace.inventory.use_cases.prepare_sale import PrepareSale, prepare_sale
 from marketplace.inventory.use_cases.release_reservation import ReleaseReservation, release_reservation
 from marketplace.inventory.use_cases.reserve_stock import ReserveStock, reserve_stock
 from marketplace.inventory.use_cases.return_stock import ReturnStock, return_stock
@@ -49,6 +51,17 @@ class InventoryServicer(InventoryServiceServicer):
     async def ReturnStock(self, request: pb.ReturnStockRequest, context: Context) -> pb.Reservation:
         return to_message(await return_stock(self._deps, ReturnStock(request.key)))
 
+    async def PrepareSale(self, request: pb.PrepareSaleRequest, context: Context) -> pb.Reservation:
+        return to_message(await prepare_sale(self._deps, _sale(request)))
+
+    async def CommitPrepared(self, request: pb.CommitPreparedRequest, context: Context) -> Empty:
+        await self._deps.participant.commit(request.transaction)
+        return Empty()
+
+    async def RollBackPrepared(self, request: pb.RollBackPreparedRequest, context: Context) -> Empty:
+        await self._deps.participant.roll_back(request.transaction)
+        return Empty()
+
 
 def _reserve(request: pb.ReserveRequest) -> ReserveStock:
     """Makes the command; raises InvalidArgument with every violation."""
@@ -56,6 +69,13 @@ def _reserve(request: pb.ReserveRequest) -> ReserveStock:
     items = tuple(Item(item.product_id, item.quantity) for item in request.items)
     expires_at = request.expires_at.seconds * MICROSECONDS + request.expires_at.nanos // 1_000
     return ReserveStock(request.key, request.order_id, items, expires_at)
+
+
+def _sale(request: pb.PrepareSaleRequest) -> PrepareSale:
+    """Makes the command; raises InvalidArgument with every violation."""
+    _refuse(_twice(request.items))
+    items = tuple(Item(item.product_id, item.quantity) for item in request.items)
+    return PrepareSale(request.transaction, request.key, request.order_id, items)
 
 
 def _adjust(request: pb.AdjustStockRequest, caller: str) -> AdjustStock:

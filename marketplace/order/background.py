@@ -70,9 +70,11 @@ def tasks(
 ) -> Mapping[str, Callable[[], Awaitable[None]]]:
     """Returns the tasks by name; each runs until it is cancelled."""
     audit = EventFollower("audit", deps.database, partial(audit_orders, deps, differing.count))
+    two_phase = {} if deps.two_phase is None else {"two-phase commits": deps.two_phase.run}
     return {
         "audit": partial(audit.run, AUDIT_EVERY, AUDIT_REST),
         "sagas": deps.runner.run,
+        **two_phase,
         "erase late addresses": partial(erase_late_addresses, deps),
         "find lost charges": partial(compare_for_ever, deps, command),
     }

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from marketplace.order.ports import AddressBook, Catalogue, Payments
+from marketplace.order.saga.coordinators import PlacingCoordinators
 from marketplace.order.store.lost_charges import LostChargeStore
 from marketplace.order.store.orders import OrderStore
-from souk.sdk import Clock, Database, DomainError, Inbox, SagaRunner, current
+from souk.sdk import Clock, Database, DomainError, Inbox, SagaRunner, TwoPhaseCoordinator, current
 
 MAX_WAITERS = 100
 DEFAULT_TIMEOUT = 10.0
@@ -39,7 +40,10 @@ class WaitingRequests:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The database, the store, the ports to other services, the saga runner, the clock, and who waits for a key."""
+    """The database, the store, the ports to other services, the saga runner, the clock, and who waits for a key.
+
+    `two_phase` is the other coordinator, None on a database without prepared transactions.
+    """
 
     database: Database
     orders: OrderStore
@@ -51,6 +55,13 @@ class Deps:
     lost_charges: LostChargeStore = field(default_factory=LostChargeStore)
     inbox: Inbox = field(default_factory=Inbox)
     waiting: WaitingRequests = field(default_factory=WaitingRequests)
+    two_phase: TwoPhaseCoordinator | None = None
+    prefers_two_phase: bool = False
+
+    @property
+    def placing(self) -> PlacingCoordinators:
+        """The coordinators that place orders."""
+        return PlacingCoordinators(self.runner, self.two_phase, self.prefers_two_phase)
 
     def answer_by(self) -> float:
         """Returns the latest time to answer, in monotonic seconds: a little before the caller's deadline."""

@@ -12,7 +12,7 @@ from shop.order.v1 import order_pb2 as pb
 from marketplace.order.domain.order import Order, Status
 from marketplace.order.domain.shown import ShownEvent, ShownOrder
 from marketplace.order.events import Event, Item, to_json
-from souk.sdk import MICROSECONDS, DomainError, Row, StoredReply
+from souk.sdk import MICROSECONDS, BranchFate, DomainError, Row, StoredReply
 
 _STATUS: dict[Status, pb.OrderStatus.ValueType] = {
     status: pb.OrderStatus.Value(f"ORDER_STATUS_{status}") for status in Status if status is not Status.NEW
@@ -180,3 +180,15 @@ def _plain(event: Event) -> dict[str, Any]:
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
+
+
+_DECISIONS = {
+    BranchFate.OPEN: pb.DECISION_OPEN,
+    BranchFate.COMMIT: pb.DECISION_COMMIT,
+    BranchFate.ABORT: pb.DECISION_ABORT,
+}
+
+
+def decision_message(fate: BranchFate) -> pb.TransactionDecision:
+    """Makes the answer to a participant of a two-phase commit."""
+    return pb.TransactionDecision(decision=_DECISIONS[fate])

@@ -62,6 +62,22 @@ class Stock(Protocol):
         ...
 
 
+class PreparedStock(Protocol):
+    """Sells stock within a two-phase commit, whose key names the transaction."""
+
+    async def prepare(self, transaction: str, key: str, order_id: str, items: Sequence[Item]) -> None:
+        """Prepares the sale of all items, or refuses with OUT_OF_STOCK; `key` names the sale afterwards."""
+        ...
+
+    async def commit(self, transaction: str) -> None:
+        """Commits what is prepared; a repeat changes nothing."""
+        ...
+
+    async def roll_back(self, transaction: str) -> None:
+        """Rolls back what is prepared, or blocks the key if nothing is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
     """A charge to make; `amount` is in minor units, `source` is what `Payments.resolve` returned."""
@@ -107,4 +123,20 @@ class Payments(Protocol):
 
         A page starts after the id `after` and has `limit` charges; fewer at the end.
         """
+        ...
+
+
+class PreparedPayments(Protocol):
+    """Charges wallets within a two-phase commit, whose key names the transaction."""
+
+    async def prepare(self, transaction: str, charge: Charge) -> str:
+        """Prepares the charge, and returns the id that its payment will have; raises PAYMENT_DECLINED."""
+        ...
+
+    async def commit(self, transaction: str) -> None:
+        """Commits what is prepared; a repeat changes nothing."""
+        ...
+
+    async def roll_back(self, transaction: str) -> None:
+        """Rolls back what is prepared, or blocks the key if nothing is."""
         ...

@@ -8,6 +8,7 @@ from shop.order.v1.order_pb2_grpc import OrderServiceServicer
 
 from marketplace.order.deps import Deps
 from marketplace.order.messages import (
+    decision_message,
     event_message,
     items_of,
     order_message,
@@ -17,6 +18,7 @@ from marketplace.order.messages import (
 )
 from marketplace.order.use_cases.cancel_order import CancelOrder, cancel_order
 from marketplace.order.use_cases.fulfil_order import DeliverOrder, ShipOrder, deliver_order, ship_order
+from marketplace.order.use_cases.get_decision import GetDecision, get_decision
 from marketplace.order.use_cases.place_order import PlaceOrder, place_order
 from marketplace.order.use_cases.read_orders import (
     GetOrder,
@@ -77,6 +79,9 @@ class OrderServicer(OrderServiceServicer):
 
     async def DeliverOrder(self, request: pb.DeliverOrderRequest, context: Context) -> pb.Order:
         return order_message(await deliver_order(self._deps, DeliverOrder(request.id)))
+
+    async def GetDecision(self, request: pb.GetDecisionRequest, context: Context) -> pb.TransactionDecision:
+        return decision_message(await get_decision(self._deps, GetDecision(request.transaction)))
 
 
 def _buyer() -> str:

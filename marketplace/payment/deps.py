@@ -10,7 +10,18 @@ from marketplace.payment.store.comparison import ComparisonStore
 from marketplace.payment.store.differences import DifferenceStore
 from marketplace.payment.store.ledger import LedgerStore
 from marketplace.payment.store.payments import PaymentStore
-from souk.sdk import MICROSECONDS, Clock, Database, ErasedSubjects, Faults, Inbox, KeyLocks, Outbox, Work
+from souk.sdk import (
+    MICROSECONDS,
+    Clock,
+    Database,
+    ErasedSubjects,
+    Faults,
+    Inbox,
+    KeyLocks,
+    Outbox,
+    TwoPhaseParticipant,
+    Work,
+)
 
 T = TypeVar("T")
 
@@ -27,6 +38,7 @@ class Deps:
     provider: CardProvider
     clock: Clock
     faults: Faults
+    participant: TwoPhaseParticipant
     payments: PaymentStore = field(default_factory=PaymentStore)
     ledger: LedgerStore = field(default_factory=LedgerStore)
     cards: CardStore = field(default_factory=CardStore)

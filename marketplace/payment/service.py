@@ -8,6 +8,7 @@ from importlib.resources import files
 from shop.payment.v1 import payment_pb2 as pb
 
 from marketplace.payment.adapters.api_key import ApiKey
+from marketplace.payment.adapters.decisions import OrderDecisions
 from marketplace.payment.adapters.guarded_provider import BREAKER, GuardedProvider
 from marketplace.payment.adapters.http_provider import HttpProvider
 from marketplace.payment.adapters.in_process_provider import InProcessProvider
@@ -21,7 +22,16 @@ from marketplace.payment.servicer import PaymentServicer
 from marketplace.payment.settings import SETTINGS, ProviderSettings, ReconcileSettings, read_settings
 from marketplace.payment.store.provider_book import require_same_book
 from marketplace.payment.use_cases.reconcile_provider import ReconcileProvider
-from souk.sdk import MICROSECONDS, Breaker, ConfigurationError, Service, ServiceContext, ServiceParts
+from souk.sdk import (
+    MICROSECONDS,
+    Breaker,
+    ConfigurationError,
+    Service,
+    ServiceContext,
+    ServiceParts,
+    TwoPhaseParticipant,
+    TwoPhaseResolver,
+)
 
 __all__ = ["build", "service"]
 
@@ -38,7 +48,9 @@ async def build(context: ServiceContext) -> ServiceParts:
         clock=context.clock,
         faults=context.faults,
         inbox=context.inbox,
+        participant=TwoPhaseParticipant(context.database),
     )
+    resolver = TwoPhaseResolver(deps.participant, OrderDecisions(partial(context.channel, "order")).decision)
     # Background calls have a breaker of their own, so that they use no probe permit of the one for live requests.
     background = replace(deps, provider=GuardedProvider(bank, in_background, context.clock))
     differences = Differences()
@@ -49,6 +61,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         tasks={
             **tasks(background, reconcile, settings.reconcile.interval),
             "card provider": partial(_hold, deps.provider),
+            "two-phase commits in doubt": resolver.run,
         },
         demo=partial(load_demo, deps),
         breakers={"card-provider": breaker, "card-provider-in-background": in_background},

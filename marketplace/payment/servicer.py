@@ -16,6 +16,7 @@ from marketplace.payment.use_cases.cancel_charge import CancelCharge, cancel_cha
 from marketplace.payment.use_cases.charge_order import ChargeOrder, charge_order
 from marketplace.payment.use_cases.forget_card import ForgetCard, forget_card
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown
+from marketplace.payment.use_cases.prepare_charge import PrepareCharge, prepare_charge
 from marketplace.payment.use_cases.read_payments import (
     GetPayment,
     GetWallet,
@@ -108,6 +109,17 @@ class PaymentServicer(PaymentServiceServicer):
             return messages.to_result(await refund_charge(self._deps, _to_refund_charge(request)))
         raise AssertionError("abort always raises")
 
+    async def PrepareCharge(self, request: pb.PrepareChargeRequest, context: Context) -> pb.ChargeResult:
+        return messages.to_result(await prepare_charge(self._deps, _to_prepare(request)))
+
+    async def CommitPrepared(self, request: pb.CommitPreparedRequest, context: Context) -> Empty:
+        await self._deps.participant.commit(request.transaction)
+        return Empty()
+
+    async def RollBackPrepared(self, request: pb.RollBackPreparedRequest, context: Context) -> Empty:
+        await self._deps.participant.roll_back(request.transaction)
+        return Empty()
+
 
 @asynccontextmanager
 async def _unknown_is_no_refusal(context: Context) -> AsyncIterator[None]:
@@ -134,6 +146,11 @@ def _to_charge(request: pb.ChargeRequest) -> ChargeOrder:
         raise InvalidArgument([Violation("source", "must be a card or the wallet")])
     card_id = request.source.card.payment_method_id if kind == "card" else None
     return ChargeOrder(request.key, request.order_id, request.user_id, request.amount, request.currency, card_id)
+
+
+def _to_prepare(request: pb.PrepareChargeRequest) -> PrepareCharge:
+    charge = ChargeOrder(request.key, request.order_id, request.user_id, request.amount, request.currency, None)
+    return PrepareCharge(request.transaction, charge)
 
 
 def _to_top_up(request: pb.TopUpWalletRequest, user_id: str) -> TopUpWallet:

@@ -53,6 +53,7 @@ from souk.runtime.service import (
 from souk.saga.definition import Refusal, Saga, SagaRef, Step, StepCall
 from souk.saga.runner import SagaRunner
 from souk.saga.settings import SagaSettings
+from souk.saga.store import SagaProgress
 from souk.store.cache.read_cache import CacheSettings, ReadCache
 from souk.store.database import Database, Row, Transaction, Value, Work
 from souk.store.erased_subjects import ALL_ERASED, IS_NOT_ERASED, ErasedSubjects, account_erased
@@ -63,6 +64,10 @@ from souk.store.inbox import Inbox
 from souk.store.outbox import Outbox
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import Collector, MeasuredAtScrape, counter
+from souk.two_phase_commit.coordinator import TwoPhaseCoordinator, require_prepared_transactions
+from souk.two_phase_commit.definition import AtomicAction, Branch
+from souk.two_phase_commit.participant import TwoPhaseParticipant
+from souk.two_phase_commit.resolver import BranchFate, TwoPhaseResolver
 
 __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     # A service and its app
@@ -139,11 +144,20 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     # Sagas
     "Refusal",
     "Saga",
+    "SagaProgress",
     "SagaRef",
     "SagaRunner",
     "SagaSettings",
     "Step",
     "StepCall",
+    # Two-phase commit, instead of a saga
+    "AtomicAction",
+    "Branch",
+    "BranchFate",
+    "TwoPhaseCoordinator",
+    "TwoPhaseParticipant",
+    "TwoPhaseResolver",
+    "require_prepared_transactions",
     # Resilience
     "Backoff",
     "Breaker",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from souk.admin.process_record import Started
@@ -144,6 +144,7 @@ class Engines:
         user = await asyncio.to_thread(engine_user, self._settings.postgres_user)
         let_pass(self._layout.data, user)
         cluster = await asyncio.to_thread(cluster_in, self._layout.postgres, user)
+        cluster = replace(cluster, prepared=self._settings.postgres_prepared)
         await self._end_stray(cluster)
         return cluster
 

@@ -20,7 +20,7 @@ log = structlog.get_logger("souk.two_phase_commit")
 
 IN_DOUBT_AFTER = 5.0
 """Seconds after which a prepared branch is in doubt."""
-EVERY = 1.0
+EVERY = 2.0
 """Seconds between two looks."""
 
 

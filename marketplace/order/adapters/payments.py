@@ -1,4 +1,4 @@
-"""The adapter that charges and refunds through the Payment service."""
+"""The adapters that charge and refund through the Payment service."""
 
 from collections.abc import Sequence
 
@@ -47,3 +47,27 @@ class ServicePayments:
         request = pb.ListOrderChargesRequest(page_size=limit, after=after, min_age_seconds=min_age)
         answer = await self._payment.ListOrderCharges(request)
         return [StandingCharge(each.payment_id, each.key, each.order_id) for each in answer.charges]
+
+
+class PaymentTransactions:
+    """Implements the port `PreparedPayments` by calls to Payment; it charges the wallet, whatever the source says."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._payment = PaymentServiceStub(channel)
+
+    async def prepare(self, transaction: str, charge: Charge) -> str:
+        request = pb.PrepareChargeRequest(
+            transaction=transaction,
+            key=charge.key,
+            order_id=charge.order_id,
+            user_id=charge.user_id,
+            amount=charge.amount,
+            currency=charge.currency,
+        )
+        return (await self._payment.PrepareCharge(request)).payment_id
+
+    async def commit(self, transaction: str) -> None:
+        await self._payment.CommitPrepared(pb.CommitPreparedRequest(transaction=transaction))
+
+    async def roll_back(self, transaction: str) -> None:
+        await self._payment.RollBackPrepared(pb.RollBackPreparedRequest(transaction=transaction))

@@ -1,4 +1,4 @@
-"""The adapter that reserves stock through the Inventory service."""
+"""The adapters that reserve and sell stock through the Inventory service."""
 
 from collections.abc import Sequence
 
@@ -31,3 +31,21 @@ class InventoryStock:
 
     async def take_back(self, key: str) -> None:
         await self._inventory.ReturnStock(pb.ReturnStockRequest(key=key))
+
+
+class InventoryTransactions:
+    """Implements the port `PreparedStock` by calls to Inventory."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._inventory = InventoryServiceStub(channel)
+
+    async def prepare(self, transaction: str, key: str, order_id: str, items: Sequence[Item]) -> None:
+        sold = [pb.StockItem(product_id=item.product_id, quantity=item.quantity) for item in items]
+        request = pb.PrepareSaleRequest(transaction=transaction, key=key, order_id=order_id, items=sold)
+        await self._inventory.PrepareSale(request)
+
+    async def commit(self, transaction: str) -> None:
+        await self._inventory.CommitPrepared(pb.CommitPreparedRequest(transaction=transaction))
+
+    async def roll_back(self, transaction: str) -> None:
+        await self._inventory.RollBackPrepared(pb.RollBackPreparedRequest(transaction=transaction))

@@ -6,7 +6,8 @@ import orjson
 
 from marketplace.order.domain.order import Order
 from marketplace.order.events import Item
-from souk.sdk import MICROSECONDS, Clock, SagaRef, SagaRunner, Step, Transaction
+from marketplace.order.saga.coordinators import PlacingCoordinator
+from souk.sdk import MICROSECONDS, Clock, SagaRef, Step, Transaction
 
 PLACE_ORDER = "place-order"
 RESERVE, CHARGE = "reserve stock", "charge payment"
@@ -47,11 +48,18 @@ class Placing:
         return cls(**{**fields, "items": items, "source": bytes.fromhex(fields["source"])})
 
 
-async def begin_placing(runner: SagaRunner, tx: Transaction, order: Order, source: bytes, clock: Clock) -> SagaRef:
-    """Starts the saga place-order for the order's present attempt; `source` is what to charge."""
+async def begin_placing(
+    coordinator: PlacingCoordinator, tx: Transaction, order: Order, source: bytes, clock: Clock
+) -> SagaRef:
+    """Starts placing for the order's present attempt; `source` is what to charge."""
     until = clock.now() + RESERVATION
     placing = Placing(order.user_id, order.items, order.total, order.currency, source, until)
-    return await runner.start(tx, PLACE_ORDER, order.id, order.attempt, placing.pack(), order.user_id)
+    return await coordinator.start(tx, PLACE_ORDER, order.id, order.attempt, placing.pack(), order.user_id)
+
+
+def charge_key(ref: SagaRef) -> str:
+    """Returns the key under which an attempt is charged."""
+    return f"{ref.subject}:{ref.attempt}:{Step(CHARGE).slug}"
 
 
 def reservation_key(ref: SagaRef) -> str:

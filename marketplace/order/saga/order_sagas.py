@@ -5,6 +5,7 @@ from collections.abc import Callable
 from marketplace.order.domain.order import Order
 from marketplace.order.ports import Payments, Stock
 from marketplace.order.saga.cancel_order import CancelOrderSaga, begin_cancelling
+from marketplace.order.saga.outcomes import PlacingOutcomes
 from marketplace.order.saga.place_order import PlaceOrderSaga
 from marketplace.order.store.orders import OrderStore
 from souk.sdk import Saga, SagaRunner, Transaction
@@ -18,7 +19,8 @@ class OrderSagas:
     def __init__(
         self, orders: OrderStore, stock: Stock, payments: Payments, place_order_deadline: float, run: Run
     ) -> None:
-        placing = PlaceOrderSaga(orders, stock, payments, place_order_deadline, self._cancel)
+        self.outcomes = PlacingOutcomes(orders, self._cancel)
+        placing = PlaceOrderSaga(orders, stock, payments, place_order_deadline, self.outcomes)
         self.sagas = (placing.saga, CancelOrderSaga(orders, stock, payments).saga)
         self.runner = run(self.sagas)
 

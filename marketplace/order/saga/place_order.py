@@ -5,45 +5,34 @@
 `|` is the pivot: before it, what was done is undone in reverse order; after it the saga only goes forward.
 """
 
-from collections.abc import Awaitable, Callable
-
 from google.protobuf.wrappers_pb2 import StringValue
 
-from marketplace.order.domain.order import Order, Status, confirm, finish_placing, reject
 from marketplace.order.events import StockReserved
-from marketplace.order.messages import order_cancelled
 from marketplace.order.ports import Charge, Payments, Stock
 from marketplace.order.saga.attempt import CHARGE, PLACE_ORDER, RESERVE, Placing
-from marketplace.order.saga.refusals import refusal_of
+from marketplace.order.saga.outcomes import PlacingOutcomes
 from marketplace.order.store.orders import OrderStore
-from souk.sdk import Refusal, Saga, Step, StepCall, Transaction
-
-BeginCancelling = Callable[[Transaction, Order], Awaitable[None]]
+from souk.sdk import Saga, Step, StepCall, Transaction
 
 
 class PlaceOrderSaga:
-    """The steps of placing. `deadline` is in seconds; `begin_cancelling` starts the other saga in a transaction."""
+    """The steps of placing. `deadline` is in seconds; `outcomes` writes how it ended."""
 
     def __init__(
-        self,
-        orders: OrderStore,
-        stock: Stock,
-        payments: Payments,
-        deadline: float,
-        begin_cancelling: BeginCancelling,
+        self, orders: OrderStore, stock: Stock, payments: Payments, deadline: float, outcomes: PlacingOutcomes
     ) -> None:
         self._orders = orders
         self._stock = stock
         self._payments = payments
-        self._begin_cancelling = begin_cancelling
+        self._outcomes = outcomes
         self.saga = Saga(
             PLACE_ORDER,
             Step(RESERVE, do=self._reserve, undo=self._release, record=self._reserved),
             Step(CHARGE, do=self._charge, undo=self._cancel_charge, outcome_waits=False),
             Step("confirm order", record=self._confirm, pivot=True),
             Step("commit stock", do=self._commit_stock),
-            rejected=self._reject,
-            ended=self._placed,
+            rejected=outcomes.reject,
+            ended=outcomes.placed,
             deadline=deadline,
         )
 
@@ -70,24 +59,7 @@ class PlaceOrderSaga:
             await self._payments.cancel(call.key, call.ref.subject)
 
     async def _confirm(self, tx: Transaction, call: StepCall, result: bytes) -> None:
-        order = await self._orders.load_recent(tx, call.ref.subject)
-        payment_id = StringValue.FromString(call.results[CHARGE]).value
-        order = await self._orders.change(tx, order, confirm(order, payment_id))
-        await self._orders.answer(tx, order)
+        await self._outcomes.confirm(tx, call)
 
     async def _commit_stock(self, call: StepCall) -> None:
         await self._stock.commit(call.keys[RESERVE])
-
-    async def _reject(self, tx: Transaction, call: StepCall, refusal: Refusal) -> None:
-        order = await self._orders.load_recent(tx, call.ref.subject)
-        error = refusal_of(refusal)
-        final = refusal.final and refusal.reason == error.reason
-        order = await self._orders.change(tx, order, reject(order, error.reason, final=final))
-        if not order.retryable:
-            await self._orders.answer(tx, order, error if final else order_cancelled())
-
-    async def _placed(self, tx: Transaction, call: StepCall) -> None:
-        order = await self._orders.load_recent(tx, call.ref.subject)
-        after = await self._orders.change(tx, order, finish_placing(order))
-        if after.status is Status.CANCELLING:
-            await self._begin_cancelling(tx, after)

@@ -43,10 +43,10 @@ async def _rest(deps: Deps, order: Order) -> Order:
     until = deps.answer_by()
     placing, cancelling = (SagaRef(name, order.id, order.attempt) for name in (PLACE_ORDER, CANCEL))
     if order.status is Status.PENDING:
-        await deps.runner.wait(placing, until)
+        await deps.placing.wait(placing, until)
         order = await _load(deps, order)
     if order.status is Status.CONFIRMED:
-        await deps.runner.wait_ended(placing, until)
+        await deps.placing.wait_ended(placing, until)
         order = await _load(deps, order)
     if order.status is Status.CANCELLING:
         await deps.runner.wait_ended(cancelling, until)

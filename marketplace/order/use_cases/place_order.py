@@ -102,7 +102,7 @@ async def _first_attempt(deps: Deps, command: PlaceOrder) -> SagaRef:
         )
         order = await deps.orders.change(tx, order, [placed])
         await deps.orders.keep_address(tx, order, checked.address.text)
-        return await begin_placing(deps.runner, tx, order, checked.source, deps.clock)
+        return await begin_placing(deps.placing.of(order), tx, order, checked.source, deps.clock)
 
     return await deps.database.run(record, guarded=True)
 
@@ -117,7 +117,7 @@ async def _next_attempt(deps: Deps, command: PlaceOrder, order: Order) -> SagaRe
         now = await _unchanged(deps, tx, order)
         reopened = await deps.orders.change(tx, now, reopen(now))
         await deps.orders.keep_address(tx, reopened, checked.address.text)
-        return await begin_placing(deps.runner, tx, reopened, checked.source, deps.clock)
+        return await begin_placing(deps.placing.of(reopened), tx, reopened, checked.source, deps.clock)
 
     return await deps.database.run(record, guarded=True)
 
@@ -125,7 +125,7 @@ async def _next_attempt(deps: Deps, command: PlaceOrder, order: Order) -> SagaRe
 async def _closing(deps: Deps, tx: Transaction, order: Order) -> bool:
     """Tells whether the last attempt is still being undone; raises KeyTaken if the order has changed since."""
     await _unchanged(deps, tx, order)
-    return await deps.runner.open(tx, order.id)
+    return await deps.placing.open(tx, order.id)
 
 
 async def _unchanged(deps: Deps, tx: Transaction, order: Order) -> Order:
@@ -160,7 +160,7 @@ async def _refuse_order(deps: Deps, tx: Transaction, order: Order, error: Domain
 
 
 async def _wait(deps: Deps, ref: SagaRef, until: float, *, replayed: bool) -> Answer:
-    await deps.runner.wait(ref, until)
+    await deps.placing.wait(ref, until)
     if (reply := deps.orders.answered(ref.subject)) is not None:
         return Answer(reply, replayed)
     return await deps.database.read(lambda tx: _standing(deps, tx, ref, replayed=replayed))
@@ -171,7 +171,7 @@ async def _standing(deps: Deps, tx: Transaction, ref: SagaRef, *, replayed: bool
     record = await deps.orders.find_key_of(tx, ref.subject)
     if record is not None and record.reply is not None:
         return Answer(record.reply, replayed)
-    progress = await deps.runner.progress(tx, ref)
+    progress = await deps.placing.progress(tx, ref)
     if progress.refusal is not None:
         return Answer(refusal_of(progress.refusal))
     return Answer(await deps.orders.load(tx, ref.subject))

@@ -65,7 +65,7 @@ async def _by_card(deps: Deps, command: ChargeOrder) -> Payment:
 
 
 async def _record_intent(deps: Deps, tx: Transaction, command: ChargeOrder, card: Card | None) -> Intent:
-    wanted = _payment(deps, command, card)
+    wanted = payment_of(deps, command, card)
     if deps.failures.wait(wanted.user_id, deps.clock.monotonic()) > 0:
         require_budget(deps, wanted, await deps.payments.find_by_key(tx, wanted.key))
     if card is not None and await deps.payments.insert(tx, wanted, deps.recovery_time()):
@@ -106,7 +106,7 @@ async def reopen(deps: Deps, tx: Transaction, found: Payment, token: str) -> Int
 
 async def _by_wallet(deps: Deps, tx: Transaction, command: ChargeOrder) -> Payment:
     """Pays from the wallet, in one transaction: no provider is involved."""
-    payment = replace(_payment(deps, command, None), status=Status.CAPTURED)
+    payment = replace(payment_of(deps, command, None), status=Status.CAPTURED)
     if not await deps.payments.insert(tx, payment, None):
         found = await _known(deps, tx, payment)
         assert found is not None, "a key that could not be inserted is there"
@@ -114,12 +114,16 @@ async def _by_wallet(deps: Deps, tx: Transaction, command: ChargeOrder) -> Payme
     if await deps.ledger.debit_wallet(tx, payment.user_id, payment.amount, payment.currency):
         await post_charge(deps, tx, payment)
         return payment
-    wallet = await deps.ledger.wallet(tx, payment.user_id)
-    other_currency = wallet.currency not in ("", payment.currency)
-    reason = "currency_mismatch" if other_currency else "insufficient_funds"
-    payment = replace(payment, status=Status.DECLINED, decline_reason=reason)
+    payment = replace(payment, status=Status.DECLINED, decline_reason=await decline_reason(deps, tx, payment))
     await deps.payments.update(tx, payment)
     return payment
+
+
+async def decline_reason(deps: Deps, tx: Transaction, payment: Payment) -> str:
+    """Tells why a wallet could not pay."""
+    wallet = await deps.ledger.wallet(tx, payment.user_id)
+    other_currency = wallet.currency not in ("", payment.currency)
+    return "currency_mismatch" if other_currency else "insufficient_funds"
 
 
 async def _known(deps: Deps, tx: Transaction, wanted: Payment) -> Payment | None:
@@ -129,7 +133,8 @@ async def _known(deps: Deps, tx: Transaction, wanted: Payment) -> Payment | None
     return found
 
 
-def _payment(deps: Deps, command: ChargeOrder, card: Card | None) -> Payment:
+def payment_of(deps: Deps, command: ChargeOrder, card: Card | None) -> Payment:
+    """Makes the payment of a charge, which is not recorded yet."""
     return Payment(
         id=new_id("PAY", deps.clock),
         key=command.key,

@@ -65,12 +65,14 @@ class PostgresCluster:
     """The server whose data is in the directory `data`, run by the programs in `binaries`.
 
     `socket` is the folder of its socket. `user` is the user that it runs as; None means that of this process.
+    `prepared` is how many prepared transactions it takes at once.
     """
 
     data: Path
     binaries: Path
     socket: Path
     user: User | None = None
+    prepared: int = 0
 
     def url(self, user: str, password: str) -> str:
         """Gives the URL of the database `postgres`, which every server has."""
@@ -90,6 +92,8 @@ class PostgresCluster:
     def command(self, connections: int) -> Command:
         """Makes the command that starts the server, with so many `connections` at most."""
         settings = {**SETTINGS, **_by_version(data_version(self.data) or 0), "max_connections": str(connections)}
+        if self.prepared:
+            settings["max_prepared_transactions"] = str(self.prepared)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         words = (str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.socket), *options)
         return Command(words, {"LC_ALL": "C.UTF-8", "TZ": "UTC"}, user=self.user)

@@ -27,14 +27,16 @@ class DataSettings:
 
     `postgres` is the URL of each service's database, with SERVICE_PLACEHOLDER for the service's name, or of the one
     database of a process that is one service; without it each service has a SQLite file in the directory.
-    `postgres_pool` is the maximum number of connections from one process to its database. `postgres_user` is the
-    user that runs the fleet's own PostgreSQL when root starts it; nothing else should run as this user. None means
+    `postgres_pool` is the maximum number of connections from one process to its database. `postgres_prepared` is how
+    many prepared transactions the fleet's own PostgreSQL takes at once. `postgres_user` is the user that runs the
+    fleet's own PostgreSQL when root starts it; nothing else should run as this user. None means
     `souk-postgres`, created if it does not exist. `redis` is a server for data that may be lost.
     """
 
     directory: Path = Path("var/souk")
     postgres: str | None = field(default=None, repr=False)
     postgres_pool: int = 10
+    postgres_prepared: int = 0
     postgres_user: str | None = None
     redis: str | None = field(default=None, repr=False)
 

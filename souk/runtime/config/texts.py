@@ -20,6 +20,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "SQLite files; a fleet starts a PostgreSQL of its own",
     ),
     "postgres_pool": ("The maximum number of connections from one process to its database.", "connections", ""),
+    "postgres_prepared_transactions": (
+        "How many prepared transactions the fleet's own PostgreSQL takes at once. Two-phase commit "
+        "(SOUK_ORDER_COORDINATOR) needs them.",
+        "transactions",
+        "none",
+    ),
     "postgres_user": (
         "The user that runs the fleet's own PostgreSQL when root starts it; nothing else should run as this user.",
         _NAME,

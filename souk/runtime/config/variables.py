@@ -36,6 +36,7 @@ BY_NAME: Mapping[str, Variable] = {
     "data": Variable("data.directory", Path),
     "postgres": Variable("data.postgres", values.from_file(values.postgres), hidden=True),
     "postgres_pool": Variable("data.postgres_pool", values.from_one(1_000)),
+    "postgres_prepared_transactions": Variable("data.postgres_prepared", values.from_one(10_000)),
     "postgres_user": Variable("data.postgres_user", values.name),
     "redis": Variable("data.redis", values.from_file(values.redis), hidden=True),
     "broker": Variable("events.broker", values.from_file(values.broker), hidden=True),

@@ -18,6 +18,7 @@ from marketplace.payment.use_cases.recover_payments import recover_payments
 from souk.faults import INERT, Faults
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
+from souk.sdk import TwoPhaseParticipant
 from souk.testing.clocks import FakeClock
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
@@ -153,6 +154,7 @@ async def open_till(
             provider=wrap(InProcessProvider(bank, TIMEOUT)),
             clock=clock,
             faults=faults,
+            participant=TwoPhaseParticipant(host.database),
         )
         yield Till(deps, HeldToContract(PaymentServicer(deps)), bank, clock)
         await bank.close()

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from souk.backing.postgres.binaries import find_binaries
-from souk.kernel.errors import StoreError, StoreUnavailable
+from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
 from souk.store.database import PreparedTransactions, Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.two_phase_commit.coordinator import require_prepared_transactions
 
 
 @pytest.fixture
@@ -185,6 +186,8 @@ async def test_a_server_that_takes_none_says_so() -> None:
         server.start()
         database = await PostgresDatabase.open(server.url())
         assert await database.prepared.limit() == 0
+        with pytest.raises(ConfigurationError, match="max_prepared_transactions above 0"):
+            await require_prepared_transactions(database)
         with pytest.raises(StoreError, match="prepared transactions are disabled"):
             await database.prepared.prepare("a", lambda tx: tx.fetch("SELECT 1"))
         assert await database.read(lambda tx: tx.fetch("SELECT 1"))

@@ -269,6 +269,86 @@ class ReturnStockRequest(_message.Message):
 Global___ReturnStockRequest: _TypeAlias = ReturnStockRequest  # noqa: Y015
 
 @_typing.final
+class PrepareSaleRequest(_message.Message):
+    """A sale to prepare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    transaction: _builtins.str
+    """Names the transaction; the same key is the same transaction for ever."""
+    key: _builtins.str
+    """Names the reservation, by which the sale can be returned later."""
+    order_id: _builtins.str
+    """The order it is for."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockItem]:
+        """What to sell; a product at most once."""
+
+    def __init__(
+        self,
+        *,
+        transaction: _builtins.str = ...,
+        key: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___StockItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "key", b"key", "order_id", b"order_id", "transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareSaleRequest: _TypeAlias = PrepareSaleRequest  # noqa: Y015
+
+@_typing.final
+class CommitPreparedRequest(_message.Message):
+    """A prepared transaction to commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    transaction: _builtins.str
+    """The key it was prepared under."""
+    def __init__(
+        self,
+        *,
+        transaction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitPreparedRequest: _TypeAlias = CommitPreparedRequest  # noqa: Y015
+
+@_typing.final
+class RollBackPreparedRequest(_message.Message):
+    """A prepared transaction to roll back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    transaction: _builtins.str
+    """The key it was, or was to be, prepared under."""
+    def __init__(
+        self,
+        *,
+        transaction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackPreparedRequest: _TypeAlias = RollBackPreparedRequest  # noqa: Y015
+
+@_typing.final
 class Reservation(_message.Message):
     """A reservation as it is now."""
 

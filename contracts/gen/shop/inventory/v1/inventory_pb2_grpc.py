@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from shop.inventory.v1 import inventory_pb2 as shop_dot_inventory_dot_v1_dot_inventory__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -65,6 +66,21 @@ class InventoryServiceStub:
                 request_serializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.ReturnStockRequest.SerializeToString,
                 response_deserializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.Reservation.FromString,
                 _registered_method=True)
+        self.PrepareSale = channel.unary_unary(
+                '/shop.inventory.v1.InventoryService/PrepareSale',
+                request_serializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.PrepareSaleRequest.SerializeToString,
+                response_deserializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.Reservation.FromString,
+                _registered_method=True)
+        self.CommitPrepared = channel.unary_unary(
+                '/shop.inventory.v1.InventoryService/CommitPrepared',
+                request_serializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.CommitPreparedRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.RollBackPrepared = channel.unary_unary(
+                '/shop.inventory.v1.InventoryService/RollBackPrepared',
+                request_serializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.RollBackPreparedRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class InventoryServiceServicer:
@@ -114,6 +130,28 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PrepareSale(self, request, context):
+        """Two-phase commit: makes a sale in a transaction that stays prepared, with all its locks, until it is committed or
+        rolled back. Called once for a key; when it refuses, nothing was done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitPrepared(self, request, context):
+        """Two-phase commit: commits what is prepared under a key. A repeat changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackPrepared(self, request, context):
+        """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +184,21 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ReturnStock,
                     request_deserializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.ReturnStockRequest.FromString,
                     response_serializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.Reservation.SerializeToString,
+            ),
+            'PrepareSale': grpc.unary_unary_rpc_method_handler(
+                    servicer.PrepareSale,
+                    request_deserializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.PrepareSaleRequest.FromString,
+                    response_serializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.Reservation.SerializeToString,
+            ),
+            'CommitPrepared': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitPrepared,
+                    request_deserializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.CommitPreparedRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'RollBackPrepared': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackPrepared,
+                    request_deserializer=shop_dot_inventory_dot_v1_dot_inventory__pb2.RollBackPreparedRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +364,87 @@ class InventoryService:
             '/shop.inventory.v1.InventoryService/ReturnStock',
             shop_dot_inventory_dot_v1_dot_inventory__pb2.ReturnStockRequest.SerializeToString,
             shop_dot_inventory_dot_v1_dot_inventory__pb2.Reservation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PrepareSale(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.inventory.v1.InventoryService/PrepareSale',
+            shop_dot_inventory_dot_v1_dot_inventory__pb2.PrepareSaleRequest.SerializeToString,
+            shop_dot_inventory_dot_v1_dot_inventory__pb2.Reservation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitPrepared(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.inventory.v1.InventoryService/CommitPrepared',
+            shop_dot_inventory_dot_v1_dot_inventory__pb2.CommitPreparedRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackPrepared(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.inventory.v1.InventoryService/RollBackPrepared',
+            shop_dot_inventory_dot_v1_dot_inventory__pb2.RollBackPreparedRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 Stock: what is there, what is promised to an order, what is sold."""
 
 from collections import abc as _abc
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from shop.inventory.v1 import inventory_pb2 as _inventory_pb2
 import abc as _abc_1
@@ -47,6 +48,14 @@ class InventoryServiceStub:
     """Turns a reservation into a sale. One that expired is reserved again first."""
     ReturnStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ReturnStockRequest, _inventory_pb2.Reservation]
     """Takes a sale back into stock, when a confirmed order is cancelled."""
+    PrepareSale: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.PrepareSaleRequest, _inventory_pb2.Reservation]
+    """Two-phase commit: makes a sale in a transaction that stays prepared, with all its locks, until it is committed or
+    rolled back. Called once for a key; when it refuses, nothing was done.
+    """
+    CommitPrepared: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.CommitPreparedRequest, _empty_pb2.Empty]
+    """Two-phase commit: commits what is prepared under a key. A repeat changes nothing."""
+    RollBackPrepared: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.RollBackPreparedRequest, _empty_pb2.Empty]
+    """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing."""
 
 @_typing.type_check_only
 class InventoryServiceAsyncStub(InventoryServiceStub):
@@ -67,6 +76,14 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """Turns a reservation into a sale. One that expired is reserved again first."""
     ReturnStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReturnStockRequest, _inventory_pb2.Reservation]  # type: ignore[assignment]
     """Takes a sale back into stock, when a confirmed order is cancelled."""
+    PrepareSale: _aio.UnaryUnaryMultiCallable[_inventory_pb2.PrepareSaleRequest, _inventory_pb2.Reservation]  # type: ignore[assignment]
+    """Two-phase commit: makes a sale in a transaction that stays prepared, with all its locks, until it is committed or
+    rolled back. Called once for a key; when it refuses, nothing was done.
+    """
+    CommitPrepared: _aio.UnaryUnaryMultiCallable[_inventory_pb2.CommitPreparedRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Two-phase commit: commits what is prepared under a key. A repeat changes nothing."""
+    RollBackPrepared: _aio.UnaryUnaryMultiCallable[_inventory_pb2.RollBackPreparedRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing."""
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The authority on stock. Per product, received = available + reserved + sold, always."""
@@ -120,5 +137,31 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.Reservation, _abc.Awaitable[_inventory_pb2.Reservation]]:
         """Takes a sale back into stock, when a confirmed order is cancelled."""
+
+    @_abc_1.abstractmethod
+    def PrepareSale(
+        self,
+        request: _inventory_pb2.PrepareSaleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.Reservation, _abc.Awaitable[_inventory_pb2.Reservation]]:
+        """Two-phase commit: makes a sale in a transaction that stays prepared, with all its locks, until it is committed or
+        rolled back. Called once for a key; when it refuses, nothing was done.
+        """
+
+    @_abc_1.abstractmethod
+    def CommitPrepared(
+        self,
+        request: _inventory_pb2.CommitPreparedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Two-phase commit: commits what is prepared under a key. A repeat changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RollBackPrepared(
+        self,
+        request: _inventory_pb2.RollBackPreparedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing."""
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -10,6 +10,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from shop.order.v1 import order_messages_pb2 as _order_messages_pb2
 from shop.order.v1.order_events_pb2 import OrderCancelled as OrderCancelled
 from shop.order.v1.order_events_pb2 import OrderConfirmed as OrderConfirmed
@@ -53,6 +54,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Decision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECISION_UNSPECIFIED: _Decision.ValueType  # 0
+    """Never sent."""
+    DECISION_OPEN: _Decision.ValueType  # 1
+    """It is not decided yet: keep it prepared, and ask again."""
+    DECISION_COMMIT: _Decision.ValueType  # 2
+    """Commit it."""
+    DECISION_ABORT: _Decision.ValueType  # 3
+    """Roll it back; also the answer about a transaction that is not recorded."""
+
+class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
+    """What a participant is to do with a prepared transaction."""
+
+DECISION_UNSPECIFIED: Decision.ValueType  # 0
+"""Never sent."""
+DECISION_OPEN: Decision.ValueType  # 1
+"""It is not decided yet: keep it prepared, and ask again."""
+DECISION_COMMIT: Decision.ValueType  # 2
+"""Commit it."""
+DECISION_ABORT: Decision.ValueType  # 3
+"""Roll it back; also the answer about a transaction that is not recorded."""
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
 @_typing.final
 class PlaceOrderRequest(_message.Message):
     """An order to place."""
@@ -88,3 +117,47 @@ class PlaceOrderRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlaceOrderRequest: _TypeAlias = PlaceOrderRequest  # noqa: Y015
+
+@_typing.final
+class GetDecisionRequest(_message.Message):
+    """The transaction to ask about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    transaction: _builtins.str
+    """The key it was prepared under."""
+    def __init__(
+        self,
+        *,
+        transaction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDecisionRequest: _TypeAlias = GetDecisionRequest  # noqa: Y015
+
+@_typing.final
+class TransactionDecision(_message.Message):
+    """The decision about a transaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    decision: Global___Decision.ValueType
+    """What to do."""
+    def __init__(
+        self,
+        *,
+        decision: Global___Decision.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransactionDecision: _TypeAlias = TransactionDecision  # noqa: Y015

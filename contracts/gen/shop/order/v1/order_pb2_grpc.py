@@ -71,6 +71,11 @@ class OrderServiceStub:
                 request_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.DeliverOrderRequest.SerializeToString,
                 response_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
                 _registered_method=True)
+        self.GetDecision = channel.unary_unary(
+                '/shop.order.v1.OrderService/GetDecision',
+                request_serializer=shop_dot_order_dot_v1_dot_order__pb2.GetDecisionRequest.SerializeToString,
+                response_deserializer=shop_dot_order_dot_v1_dot_order__pb2.TransactionDecision.FromString,
+                _registered_method=True)
 
 
 class OrderServiceServicer:
@@ -126,6 +131,13 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDecision(self, request, context):
+        """Two-phase commit: what was decided about a transaction that a participant has prepared and heard no more of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -163,6 +175,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.DeliverOrder,
                     request_deserializer=shop_dot_order_dot_v1_dot_order__messages__pb2.DeliverOrderRequest.FromString,
                     response_serializer=shop_dot_order_dot_v1_dot_order__messages__pb2.Order.SerializeToString,
+            ),
+            'GetDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDecision,
+                    request_deserializer=shop_dot_order_dot_v1_dot_order__pb2.GetDecisionRequest.FromString,
+                    response_serializer=shop_dot_order_dot_v1_dot_order__pb2.TransactionDecision.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -355,6 +372,33 @@ class OrderService:
             '/shop.order.v1.OrderService/DeliverOrder',
             shop_dot_order_dot_v1_dot_order__messages__pb2.DeliverOrderRequest.SerializeToString,
             shop_dot_order_dot_v1_dot_order__messages__pb2.Order.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.order.v1.OrderService/GetDecision',
+            shop_dot_order_dot_v1_dot_order__pb2.GetDecisionRequest.SerializeToString,
+            shop_dot_order_dot_v1_dot_order__pb2.TransactionDecision.FromString,
             options,
             channel_credentials,
             insecure,

@@ -82,6 +82,8 @@ class OrderServiceStub:
     """Hands a confirmed order to the carrier."""
     DeliverOrder: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.DeliverOrderRequest, _order_messages_pb2.Order]
     """Records that a shipped order arrived."""
+    GetDecision: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetDecisionRequest, _order_pb2.TransactionDecision]
+    """Two-phase commit: what was decided about a transaction that a participant has prepared and heard no more of."""
 
 @_typing.type_check_only
 class OrderServiceAsyncStub(OrderServiceStub):
@@ -102,6 +104,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Hands a confirmed order to the carrier."""
     DeliverOrder: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.DeliverOrderRequest, _order_messages_pb2.Order]  # type: ignore[assignment]
     """Records that a shipped order arrived."""
+    GetDecision: _aio.UnaryUnaryMultiCallable[_order_pb2.GetDecisionRequest, _order_pb2.TransactionDecision]  # type: ignore[assignment]
+    """Two-phase commit: what was decided about a transaction that a participant has prepared and heard no more of."""
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     """The way of an order from wish to door."""
@@ -161,5 +165,13 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_messages_pb2.Order, _abc.Awaitable[_order_messages_pb2.Order]]:
         """Records that a shipped order arrived."""
+
+    @_abc_1.abstractmethod
+    def GetDecision(
+        self,
+        request: _order_pb2.GetDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.TransactionDecision, _abc.Awaitable[_order_pb2.TransactionDecision]]:
+        """Two-phase commit: what was decided about a transaction that a participant has prepared and heard no more of."""
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -597,6 +597,92 @@ class ChargeRequest(_message.Message):
 Global___ChargeRequest: _TypeAlias = ChargeRequest  # noqa: Y015
 
 @_typing.final
+class PrepareChargeRequest(_message.Message):
+    """A charge of a wallet to prepare. A card cannot be charged so: its bank takes part in no transaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    transaction: _builtins.str
+    """Names the transaction; the same key is the same transaction for ever."""
+    key: _builtins.str
+    """Names the charge; the same key is the same charge for ever."""
+    order_id: _builtins.str
+    """The order it pays for."""
+    user_id: _builtins.str
+    """Identifier of the buyer's account."""
+    amount: _builtins.int
+    """In minor units, above zero."""
+    currency: _builtins.str
+    """ISO 4217."""
+    def __init__(
+        self,
+        *,
+        transaction: _builtins.str = ...,
+        key: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "currency", b"currency", "key", b"key", "order_id", b"order_id", "transaction", b"transaction", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareChargeRequest: _TypeAlias = PrepareChargeRequest  # noqa: Y015
+
+@_typing.final
+class CommitPreparedRequest(_message.Message):
+    """A prepared transaction to commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    transaction: _builtins.str
+    """The key it was prepared under."""
+    def __init__(
+        self,
+        *,
+        transaction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitPreparedRequest: _TypeAlias = CommitPreparedRequest  # noqa: Y015
+
+@_typing.final
+class RollBackPreparedRequest(_message.Message):
+    """A prepared transaction to roll back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: _builtins.int
+    transaction: _builtins.str
+    """The key it was, or was to be, prepared under."""
+    def __init__(
+        self,
+        *,
+        transaction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackPreparedRequest: _TypeAlias = RollBackPreparedRequest  # noqa: Y015
+
+@_typing.final
 class ChargeResult(_message.Message):
     """A charge as it is now."""
 

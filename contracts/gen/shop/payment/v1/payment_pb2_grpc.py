@@ -101,6 +101,21 @@ class PaymentServiceStub:
                 request_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.RefundChargeRequest.SerializeToString,
                 response_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.ChargeResult.FromString,
                 _registered_method=True)
+        self.PrepareCharge = channel.unary_unary(
+                '/shop.payment.v1.PaymentService/PrepareCharge',
+                request_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.PrepareChargeRequest.SerializeToString,
+                response_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.ChargeResult.FromString,
+                _registered_method=True)
+        self.CommitPrepared = channel.unary_unary(
+                '/shop.payment.v1.PaymentService/CommitPrepared',
+                request_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.CommitPreparedRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.RollBackPrepared = channel.unary_unary(
+                '/shop.payment.v1.PaymentService/RollBackPrepared',
+                request_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.RollBackPreparedRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer:
@@ -200,6 +215,28 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PrepareCharge(self, request, context):
+        """Two-phase commit: charges a wallet in a transaction that stays prepared, with all its locks, until it is committed or
+        rolled back. Called once for a key; when it refuses, nothing was done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitPrepared(self, request, context):
+        """Two-phase commit: commits what is prepared under a key. A repeat changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackPrepared(self, request, context):
+        """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -267,6 +304,21 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.RefundCharge,
                     request_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.RefundChargeRequest.FromString,
                     response_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.ChargeResult.SerializeToString,
+            ),
+            'PrepareCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.PrepareCharge,
+                    request_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.PrepareChargeRequest.FromString,
+                    response_serializer=shop_dot_payment_dot_v1_dot_payment__pb2.ChargeResult.SerializeToString,
+            ),
+            'CommitPrepared': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitPrepared,
+                    request_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.CommitPreparedRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'RollBackPrepared': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackPrepared,
+                    request_deserializer=shop_dot_payment_dot_v1_dot_payment__pb2.RollBackPreparedRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -621,6 +673,87 @@ class PaymentService:
             '/shop.payment.v1.PaymentService/RefundCharge',
             shop_dot_payment_dot_v1_dot_payment__pb2.RefundChargeRequest.SerializeToString,
             shop_dot_payment_dot_v1_dot_payment__pb2.ChargeResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PrepareCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.payment.v1.PaymentService/PrepareCharge',
+            shop_dot_payment_dot_v1_dot_payment__pb2.PrepareChargeRequest.SerializeToString,
+            shop_dot_payment_dot_v1_dot_payment__pb2.ChargeResult.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitPrepared(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.payment.v1.PaymentService/CommitPrepared',
+            shop_dot_payment_dot_v1_dot_payment__pb2.CommitPreparedRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackPrepared(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.payment.v1.PaymentService/RollBackPrepared',
+            shop_dot_payment_dot_v1_dot_payment__pb2.RollBackPreparedRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

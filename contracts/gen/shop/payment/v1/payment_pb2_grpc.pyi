@@ -64,6 +64,14 @@ class PaymentServiceStub:
     """
     RefundCharge: _grpc.UnaryUnaryMultiCallable[_payment_pb2.RefundChargeRequest, _payment_pb2.ChargeResult]
     """Gives back what is left of an order's captured charge, when the order is cancelled."""
+    PrepareCharge: _grpc.UnaryUnaryMultiCallable[_payment_pb2.PrepareChargeRequest, _payment_pb2.ChargeResult]
+    """Two-phase commit: charges a wallet in a transaction that stays prepared, with all its locks, until it is committed or
+    rolled back. Called once for a key; when it refuses, nothing was done.
+    """
+    CommitPrepared: _grpc.UnaryUnaryMultiCallable[_payment_pb2.CommitPreparedRequest, _empty_pb2.Empty]
+    """Two-phase commit: commits what is prepared under a key. A repeat changes nothing."""
+    RollBackPrepared: _grpc.UnaryUnaryMultiCallable[_payment_pb2.RollBackPreparedRequest, _empty_pb2.Empty]
+    """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing."""
 
 @_typing.type_check_only
 class PaymentServiceAsyncStub(PaymentServiceStub):
@@ -100,6 +108,14 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """
     RefundCharge: _aio.UnaryUnaryMultiCallable[_payment_pb2.RefundChargeRequest, _payment_pb2.ChargeResult]  # type: ignore[assignment]
     """Gives back what is left of an order's captured charge, when the order is cancelled."""
+    PrepareCharge: _aio.UnaryUnaryMultiCallable[_payment_pb2.PrepareChargeRequest, _payment_pb2.ChargeResult]  # type: ignore[assignment]
+    """Two-phase commit: charges a wallet in a transaction that stays prepared, with all its locks, until it is committed or
+    rolled back. Called once for a key; when it refuses, nothing was done.
+    """
+    CommitPrepared: _aio.UnaryUnaryMultiCallable[_payment_pb2.CommitPreparedRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Two-phase commit: commits what is prepared under a key. A repeat changes nothing."""
+    RollBackPrepared: _aio.UnaryUnaryMultiCallable[_payment_pb2.RollBackPreparedRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing."""
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Moves money and keeps the double-entry ledger."""
@@ -211,5 +227,31 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_payment_pb2.ChargeResult, _abc.Awaitable[_payment_pb2.ChargeResult]]:
         """Gives back what is left of an order's captured charge, when the order is cancelled."""
+
+    @_abc_1.abstractmethod
+    def PrepareCharge(
+        self,
+        request: _payment_pb2.PrepareChargeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_pb2.ChargeResult, _abc.Awaitable[_payment_pb2.ChargeResult]]:
+        """Two-phase commit: charges a wallet in a transaction that stays prepared, with all its locks, until it is committed or
+        rolled back. Called once for a key; when it refuses, nothing was done.
+        """
+
+    @_abc_1.abstractmethod
+    def CommitPrepared(
+        self,
+        request: _payment_pb2.CommitPreparedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Two-phase commit: commits what is prepared under a key. A repeat changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RollBackPrepared(
+        self,
+        request: _payment_pb2.RollBackPreparedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Two-phase commit: rolls back what is prepared under a key, or blocks the key if nothing is. A repeat changes nothing."""
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
