@@ -14,12 +14,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import breaker, calls, fleet, gateway, incidents, orders, rebuild, starting
+from bench import breaker, calls, fleet, gateway, incidents, orders, rebuild, sagas, starting, two_phase_commit
 from bench.events.measure import measure as measure_events
 from bench.figures import Section, as_json, progress, table
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("orders", "gateway", "start", "calls", "breaker", "fleet", "incidents", "events", "rebuild")
+NAMES = (
+    "orders",
+    "gateway",
+    "start",
+    "calls",
+    "breaker",
+    "fleet",
+    "incidents",
+    "events",
+    "rebuild",
+    "sagas",
+    "two-phase-commit",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,8 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
             folder, seconds=effort.seconds / 2, rounds=effort.rounds, events=effort.events, only=broker
         ),
         "rebuild": lambda: [rebuild.measure(folder, orders=effort.rebuilt, seconds=effort.seconds)],
+        "sagas": lambda: sagas.measure(seconds=effort.seconds, rounds=effort.rounds),
+        "two-phase-commit": lambda: two_phase_commit.measure(folder, seconds=effort.seconds, rounds=effort.rounds),
         "incidents": lambda: [incidents.measure(folder, seconds=effort.seconds, buyers=effort.buyers)],
     }
 

@@ -13,10 +13,9 @@ from shop.payment.v1.payment_pb2_grpc import PaymentServiceServicer
 from marketplace.payment import messages
 from marketplace.payment.deps import Deps
 from marketplace.payment.use_cases.cancel_charge import CancelCharge, cancel_charge
-from marketplace.payment.use_cases.charge_order import ChargeOrder, charge_order
+from marketplace.payment.use_cases.charge_order import ChargeOrder, PrepareCharge, charge_order, prepare_charge
 from marketplace.payment.use_cases.forget_card import ForgetCard, forget_card
 from marketplace.payment.use_cases.outcomes import OutcomeUnknown
-from marketplace.payment.use_cases.prepare_charge import PrepareCharge, prepare_charge
 from marketplace.payment.use_cases.read_payments import (
     GetPayment,
     GetWallet,

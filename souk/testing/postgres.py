@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from souk.backing.postgres.binaries import find_binaries
@@ -89,6 +90,16 @@ class TemporaryPostgres:
         self.stop()
         (self._data / "standby.signal").unlink(missing_ok=True)
         self.start()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that its processes have used so far, also those that have ended."""
+        if self._process is None:
+            return 0.0
+        main = psutil.Process(self._process.pid)
+        own = main.cpu_times()
+        ended = float(own.user + own.system + own.children_user + own.children_system)
+        return ended + sum(sum(child.cpu_times()[:2]) for child in main.children())
 
     @property
     def socket_directory(self) -> Path:

@@ -2,6 +2,9 @@
 
 The intent commits before the provider is called, so that after a crash the charge can be looked up by its key,
 and no charge is unknown.
+
+A charge of a wallet can also be prepared for a two-phase commit: the wallet and the ledger are in Payment's own
+database. A bank's card cannot. A refusal then leaves no record, because its transaction is rolled back.
 """
 
 from dataclasses import dataclass, replace
@@ -50,6 +53,32 @@ async def charge_order(deps: Deps, command: ChargeOrder) -> Payment:
         else:
             payment = await _by_card(deps, command)
     return _answer(payment)
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareCharge:
+    """Prepare the charge of a wallet in a transaction."""
+
+    transaction: str
+    charge: ChargeOrder
+
+
+async def prepare_charge(deps: Deps, command: PrepareCharge) -> Payment:
+    """Prepares the charge and returns the payment, which is captured once the transaction commits.
+
+    Raises DomainError with PAYMENT_DECLINED, IDEMPOTENCY_KEY_REUSED, and the reasons of a two-phase commit.
+    """
+    payment = replace(payment_of(deps, command.charge, None), status=Status.CAPTURED)
+
+    async def work(tx: Transaction) -> Payment:
+        if not await deps.payments.insert(tx, payment, None):
+            raise key_reused()
+        if not await deps.ledger.debit_wallet(tx, payment.user_id, payment.amount, payment.currency):
+            raise declined(await decline_reason(deps, tx, payment))
+        await post_charge(deps, tx, payment)
+        return payment
+
+    return await deps.participant.prepare(command.transaction, work)
 
 
 async def _by_card(deps: Deps, command: ChargeOrder) -> Payment:
