@@ -59,6 +59,10 @@ NO_SCHEMA_SAYS = (
     # What the world or the books decide.
     ("country", "is not the code of a country"),
     ("postalCode", "is required: addresses in"),
+    ("from", "is not a date that exists"),
+    ("to", "must not be before"),
+    ("to", "must be at most"),
+    ("to", "is not a date that exists"),
     ("delta", "must not be 0"),
     ("delta", "pieces would have been received"),
     ("amount", "is more than the wallet can hold"),

@@ -7,7 +7,7 @@ import pytest
 
 from souk.testing.system import until
 from tests.market.api import Api, new_key
-from tests.market.shop import HOME, PASSWORD, Shop
+from tests.market.shop import HOME, PASSWORD, Shop, browser
 
 TOKEN, ME = "/api/v1/auth/token", "/api/v1/users/me"
 SUBSCRIPTIONS = "/api/v1/push-subscriptions"
@@ -42,11 +42,7 @@ def test_registration_and_login(shop: Shop) -> None:
 
 def test_a_browser_is_subscribed_as_it_gives_itself(shop: Shop) -> None:
     shop.anyone.problem(404, "PUSH_NOT_OFFERED", "GET", "/api/v1/push-key")
-    given = {
-        "endpoint": f"https://push.example/{new_key()}",
-        "keys": {"p256dh": "B" + "A" * 86, "auth": "A" * 22},
-    }
-    buyer = shop.stranger()
+    given, buyer = browser(), shop.stranger()
     made = buyer.ok("POST", SUBSCRIPTIONS, 201, json=given)
     assert made.keys() == {"id", "service", "createdAt"}
     assert buyer.ok("GET", SUBSCRIPTIONS)["pushSubscriptions"] == [made]

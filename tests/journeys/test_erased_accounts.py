@@ -8,9 +8,9 @@ from souk.descriptors.contract import Access, contract_of
 from souk.runtime.config import entry_points
 from souk.testing.system import until
 from tests.market.api import Api, new_key
-from tests.market.shop import HOME, PASSWORD, Buyer, Shop
+from tests.market.shop import HOME, PASSWORD, Buyer, Shop, browser
 
-ME = "/api/v1/users/me"
+ME, PUSHES = "/api/v1/users/me", "/api/v1/push-subscriptions"
 CARD = {"cardToken": "tok_visa"}
 
 WRITES_NOTHING = {
@@ -35,6 +35,8 @@ def _asked(address: str, card: str, order: str) -> dict[str, tuple[str, str, obj
         "/shop.user.v1.UserService/CreateAddress": ("POST", "/api/v1/addresses", HOME),
         "/shop.user.v1.UserService/UpdateAddress": ("PATCH", f"/api/v1/addresses/{address}", {"city": "Bremen"}),
         "/shop.user.v1.UserService/DeleteAddress": ("DELETE", f"/api/v1/addresses/{address}", None),
+        "/shop.user.v1.UserService/CreatePushSubscription": ("POST", PUSHES, browser()),
+        "/shop.user.v1.UserService/DeletePushSubscription": ("DELETE", f"{PUSHES}/PUSH-1", None),
         "/shop.order.v1.OrderService/PlaceOrder": ("POST", "/api/v1/orders", wish),
         "/shop.order.v1.OrderService/CancelOrder": ("POST", f"/api/v1/orders/{order}:cancel", None),
         "/shop.payment.v1.PaymentService/TopUpWallet": ("POST", "/api/v1/wallet:topUp", top_up),

@@ -74,13 +74,20 @@ class Api(httpx.Client):
         token: dict[str, str] = {}
         while True:
             body = self.ok("GET", path, params={**query, "pageSize": size, **token})
-            (name,) = body.keys() - {"nextPageToken"}
-            assert len(body[name]) <= size
-            yield body[name]
+            rows = rows_of(body)
+            assert len(rows) <= size
+            yield rows
             if "nextPageToken" not in body:
                 return
             token = {"pageToken": body["nextPageToken"]}
             assert re.fullmatch(r"[A-Za-z0-9_.~-]+", token["pageToken"]), "a page token is URL-safe"
+
+
+def rows_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """Gives the rows of a page of a list."""
+    (name,) = page.keys() - {"nextPageToken", "facets", "suggestions"}
+    rows: list[dict[str, Any]] = page[name]
+    return rows
 
 
 def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -22,6 +22,11 @@ HOME = {
 PATIENCE = 30.0
 
 
+def browser() -> dict[str, Any]:
+    """Makes what a browser gives when it is subscribed, with keys that nobody has."""
+    return {"endpoint": f"https://push.example/{uuid4()}", "keys": {"p256dh": "B" + "A" * 86, "auth": "A" * 22}}
+
+
 class Buyer(Api):
     """A user with an address and, unless a test does without, a default card."""
 
