@@ -167,6 +167,7 @@ async def _writing(store: OrderStore, context: ServiceContext) -> AsyncIterator[
     writers = Writers(store, context)
     task = asyncio.create_task(writers.run())
     try:
+        await asyncio.sleep(0.5)  # so that all of them are at work before anything blocks them
         yield writers.took
     finally:
         # Those under way end first: they are the ones that waited.
