@@ -14,7 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import breaker, calls, fleet, gateway, incidents, orders, rebuild, sagas, starting, two_phase_commit
+from bench import (
+    breaker,
+    bus,
+    calls,
+    fleet,
+    gateway,
+    incidents,
+    orders,
+    rebuild,
+    sagas,
+    starting,
+    stopped_mails,
+    two_phase_commit,
+)
 from bench.events.measure import measure as measure_events
 from bench.figures import Section, as_json, progress, table
 
@@ -31,6 +44,8 @@ NAMES = (
     "rebuild",
     "sagas",
     "two-phase-commit",
+    "bus",
+    "stopped-mails",
 )
 
 
@@ -46,10 +61,19 @@ class Effort:
     buyers: int = 1_000
     events: int = 9_000
     rebuilt: int = 100_000
+    away: int = 500
 
 
 QUICK = Effort(
-    seconds=1.5, rounds=1, recorded=128, calls=500, breaker_calls=2_000, buyers=200, events=3_000, rebuilt=5_000
+    seconds=1.5,
+    rounds=1,
+    recorded=128,
+    calls=500,
+    breaker_calls=2_000,
+    buyers=200,
+    events=3_000,
+    rebuilt=5_000,
+    away=60,
 )
 
 
@@ -71,6 +95,8 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
         "rebuild": lambda: [rebuild.measure(folder, orders=effort.rebuilt, seconds=effort.seconds)],
         "sagas": lambda: sagas.measure(seconds=effort.seconds, rounds=effort.rounds),
         "two-phase-commit": lambda: two_phase_commit.measure(folder, seconds=effort.seconds, rounds=effort.rounds),
+        "bus": lambda: [bus.measure(folder, seconds=effort.seconds, rounds=effort.rounds)],
+        "stopped-mails": lambda: [stopped_mails.measure(folder, orders=effort.away // 2, rounds=2)],
         "incidents": lambda: [incidents.measure(folder, seconds=effort.seconds, buyers=effort.buyers)],
     }
 

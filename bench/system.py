@@ -19,7 +19,7 @@ from marketplace.app.client import Client
 from souk.kernel.errors import SoukError
 
 SOUK = (sys.executable, "-m", "souk.cli")
-PATIENCE = 60.0
+PATIENCE = 300.0
 MEBIBYTE = 1024 * 1024
 _NO_MORE: Mapping[str, str] = MappingProxyType({})
 

@@ -71,6 +71,10 @@ async def handled(broker: Broker, group: str, count: int) -> list[Event]:
     return seen
 
 
+async def test_nothing_waits_in_a_topic_that_is_not_there_yet(broker: Broker) -> None:
+    assert await broker.backlog(TOPIC, MAILS) == 0
+
+
 async def test_its_settings_lose_nothing(broker: Broker) -> None:
     assert (await broker.inspect()).unfit == ""
 

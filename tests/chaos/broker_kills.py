@@ -21,6 +21,7 @@ from pathlib import Path
 
 from shop.order.v1.order_events_pb2 import OrderConfirmed
 
+from souk.testing.servers.elasticmq import ElasticMqServer
 from souk.testing.servers.engine_server import EngineServer
 from souk.testing.servers.kafka import KafkaServer
 from souk.testing.servers.rabbitmq import RabbitMqServer
@@ -38,6 +39,7 @@ SERVERS: dict[str, Callable[[Path], EngineServer]] = {
     "valkey": DurableValkeyServer,
     "kafka": KafkaServer,
     "rabbitmq": RabbitMqServer,
+    "sqs": ElasticMqServer,
 }
 CLIENTS, BUYERS = 8, 4
 PRICE, STOCK = 1_200, 1_000_000
@@ -94,7 +96,11 @@ class Victim:
     @property
     def arguments(self) -> tuple[str, ...]:
         """The options of a fleet that uses it."""
-        return () if self.server is None else ("--broker", self.server.url)  # type: ignore[attr-defined]
+        if self.server is None:
+            return ()
+        if isinstance(self.server, KafkaServer):
+            return "--broker", f"kafka://{self.server.address}"
+        return "--broker", self.server.url.replace("http:", "sqs:")  # type: ignore[attr-defined]
 
     async def start(self) -> None:
         """Starts it, before the fleet."""

@@ -150,14 +150,18 @@ class RedisStreams:
                 await commands.aclose()
 
     async def backlog(self, topic: str, group: str) -> int:
-        """Returns the entries that were not delivered yet or not acknowledged, over the topic's streams."""
+        """Returns the entries that were not delivered yet or not acknowledged, over the streams that the topic has."""
         try:
             async with self._commands.pipeline(transaction=False) as pipeline:
                 for number in range(STREAMS):
                     pipeline.xinfo_groups(stream_of(topic, number))
-                answers = await pipeline.execute()
+                answers = await pipeline.execute(raise_on_error=False)
         except UNREACHABLE as error:
             raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+        for answer in answers:
+            if isinstance(answer, Exception) and "no such key" not in str(answer):
+                raise BrokerUnavailable(f"Redis cannot tell what waits: {answer}") from answer
+        answers = [answer for answer in answers if not isinstance(answer, Exception)]
         wanted = [found for groups in answers for found in groups if found["name"] == group.encode()]
         return sum((found["lag"] or 0) + found["pending"] for found in wanted)
 
