@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -49,10 +49,12 @@ def end_if_cancelled() -> None:
 
 @dataclass(slots=True)
 class _Position:
-    """Where an owned stream is read: `after` is the last id submitted, `pending` whether older ones may be there."""
+    """Where an owned stream is read: `after` is the last id submitted, `pending` whether older ones may be there; it is
+    read as soon as it has `more`."""
 
     after: str = "0-0"
     pending: bool = True
+    more: bool = True
 
     @property
     def start(self) -> str:
@@ -136,7 +138,7 @@ class GroupConsumer:
     async def _restore(self, error: BaseException) -> None:
         """Prepares a new session: what the server handed out and this consumer never saw is pending there."""
         for position in self._positions.values():
-            position.pending = True
+            position.pending = position.more = True
         if isinstance(error, BaseExceptionGroup) and error.subgroup(_is_missing) is not None:
             _log.error("the group was gone and is declared anew", group=self._group, topic=self._topic)
             await self._lanes.take_back(set(self._positions))
@@ -163,6 +165,8 @@ class GroupConsumer:
         if surplus:
             await self._acknowledge()
             await self._ownership.give_up(surplus)
+        for position in self._positions.values():
+            position.more = True  # a safety net: usually the server tells which streams have something new
         for number in held - set(surplus) - set(self._positions):
             self._positions[number] = _Position()
         (self._owns_some.set if self._positions else self._owns_some.clear)()
@@ -176,45 +180,51 @@ class GroupConsumer:
         while True:
             await self._owns_some.wait()
             await self._lanes.room()
-            if not await self._read():
+            if numbers := sorted(number for number, position in self._positions.items() if position.more):
+                await self._read(numbers)
+            else:
                 await self._wait_for_new()
             end_if_cancelled()
 
-    async def _read(self) -> bool:
-        """Reads what there is in the owned streams; returns whether there may be more at once."""
-        numbers = sorted(self._positions)
-        room = max(1, min(MOST_OF_A_STREAM, (self._settings.events - self._lanes.in_hand) // max(1, len(numbers))))
+    async def _read(self, numbers: Sequence[int]) -> None:
+        """Reads what there is in these streams, as far as there is room for it."""
+        room = max(1, min(MOST_OF_A_STREAM, (self._settings.events - self._lanes.in_hand) // len(numbers)))
         keys = [self._ownership.owners_key, *(stream_of(self._topic, number) for number in numbers)]
-        starts = [text for number in numbers for text in (number, self._positions[number].start)]
+        positions = {number: self._positions[number] for number in numbers}
+        starts = [text for number, position in positions.items() for text in (number, position.start)]
         arguments = [self._ownership.consumer, self._group, room, *starts]
         answer = await self._read_script(keys=keys, args=arguments)
-        # A list, as each stream's entries must be taken, whatever there was in the others.
-        more = [self._submit(int(number), last.decode(), entries) for number, last, entries in answer]
-        return any(more)
+        for position in positions.values():
+            position.more = False  # nothing is answered about a stream that is another's by now
+        for found, last, entries in answer:
+            number, position = int(found), positions[int(found)]
+            if self._positions.get(number) is not position:
+                continue  # it was let go meanwhile
+            self._submit(number, position, entries)
+            position.more = position.pending or len(entries) >= room
+            if not entries and position.pending:
+                position.pending = False
+            elif not entries:
+                position.after = last.decode()
 
-    def _submit(self, number: int, last: str, entries: list[tuple[bytes, list[bytes] | None]]) -> bool:
-        position = self._positions.get(number)
-        if position is None:
-            return False
-        if not entries:
-            more, position.pending = position.pending, False
-            if not more:
-                position.after = last
-            return more
+    def _submit(self, number: int, position: _Position, entries: list[tuple[bytes, list[bytes] | None]]) -> None:
         for found, fields in entries:
             position.after = found.decode()
             event = _event_of(number, position.after, fields)
             self._lanes.submit(event, partial(self._done, number, position.after), tag=number)
-        return True
 
     def _done(self, number: int, entry: str) -> None:
         self._handled[number].append(entry)
         self._any_handled.set()
 
     async def _wait_for_new(self) -> None:
-        after: dict[Any, Any] = {stream_of(self._topic, number): at.after for number, at in self._positions.items()}
-        if after:
-            await self._waits.xread(after, count=1, block=round(BLOCK * 1000))
+        """Waits until the server tells of streams that have something new."""
+        positions = {stream_of(self._topic, number): position for number, position in self._positions.items()}
+        if positions:
+            after: dict[Any, Any] = {stream: position.after for stream, position in positions.items()}
+            answer: Any = await self._waits.xread(after, count=1, block=round(BLOCK * 1000))
+            for stream, _ in answer:
+                positions[stream.decode()].more = True
 
     async def _acknowledge_for_ever(self) -> None:
         while True:
