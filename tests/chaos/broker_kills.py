@@ -165,20 +165,31 @@ async def _compare(books: Books, mails: MailServer, report: KillReport) -> None:
     began = time.monotonic()
     events = await asyncio.to_thread(books.events)
     due = {event["id"] for event in events if event["type"] == OrderConfirmed.DESCRIPTOR.full_name}
-    await _until(lambda: due <= _counted(mails).keys(), PATIENCE)
+    counted = MailCount(mails)
+    await _until(lambda: due <= counted.now().keys(), PATIENCE)
     report.until_last_mail = time.monotonic() - began
     await asyncio.to_thread(await_rest, books, PATIENCE)
     report.violations = await asyncio.to_thread(lambda: violations(books, letters=False))
-    counted = _counted(mails)
-    report.mails = len(due & counted.keys())
-    report.missing = sorted(due - counted.keys())
-    report.repeats = sum(counted.values()) - len(counted)
-    report.violations += [f"the mail {one} is about no event" for one in counted.keys() - {e["id"] for e in events}]
+    found = counted.now()
+    report.mails = len(due & found.keys())
+    report.missing = sorted(due - found.keys())
+    report.repeats = sum(found.values()) - len(found)
+    report.violations += [f"the mail {one} is about no event" for one in found.keys() - {e["id"] for e in events}]
 
 
-def _counted(mails: MailServer) -> Counter[str]:
-    """Counts the mails by the event that their Message-ID names."""
-    return Counter(str(mail["message-id"]).strip("<>").partition("@")[0] for mail in mails.mails)
+class MailCount:
+    """Counts mails by the event that their Message-ID names, each once: the server shares the loop with the count."""
+
+    def __init__(self, mails: MailServer) -> None:
+        self._mails, self._seen = mails, 0
+        self._events = Counter[str]()
+
+    def now(self) -> Counter[str]:
+        """Gives the count so far."""
+        new = self._mails.mails[self._seen :]
+        self._seen += len(new)
+        self._events.update(str(mail["message-id"]).strip("<>").partition("@")[0] for mail in new)
+        return self._events
 
 
 async def _until(happened: Callable[[], bool], limit: float = PATIENCE * 4) -> None:
