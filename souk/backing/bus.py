@@ -77,6 +77,6 @@ async def _connected(socket: Path) -> AsyncIterator["Redis"]:
     try:
         yield client
     except (errors.RedisError, OSError) as error:
-        raise ConfigurationError(f"the fleet's bus cannot be used: {error}") from error
+        raise ConfigurationError(f"the fleet's bus cannot be used, it runs while the fleet does: {error}") from error
     finally:
         await client.aclose()
