@@ -29,7 +29,7 @@ from souk.kernel.addresses import LOOPBACK
 from souk.runtime.config import entry_points
 from souk.runtime.data.layout import DataLayout
 
-START_LIMIT = 90.0
+START_LIMIT = 300.0
 STOP_LIMIT = 30.0
 POLL = 0.01
 _LOG_SHOWN = 20_000
