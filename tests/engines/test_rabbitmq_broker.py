@@ -326,3 +326,11 @@ async def test_the_queue_of_the_members_goes_with_the_last(declared: Bus, channe
         assert found.consumer_count == 1
     with pytest.raises(aiormq.exceptions.ChannelNotFoundEntity):
         await channel.queue_declare(members_of(declared.topic, GROUP), passive=True)
+
+
+async def test_events_that_nobody_subscribes_to_are_done_with(bus: Bus) -> None:
+    """They would otherwise wait in their outbox for ever: there is no queue that could take them."""
+    publisher, events = bus.connect(), run_of("a", range(3))
+    await publisher.declare(bus.topic, [])
+    stored = await publisher.publish(bus.topic, events)
+    assert [result.event_id for result in stored] == [event.id for event in events]

@@ -62,7 +62,8 @@ class RabbitBroker:
         """Stores events; see the port."""
         if not events:
             return []
-        batch = await self._publisher.publish(topic, events)
+        no_groups = topic in self._declared and not self._declared[topic]
+        batch = await self._publisher.publish(topic, events, has_groups=not no_groups)
         if batch.undeclared:
             await self._restore(topic)
         if not batch.results:

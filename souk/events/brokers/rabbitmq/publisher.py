@@ -19,10 +19,13 @@ _TOO_LARGE = re.compile(r"message size \d+ is larger than configured max size (\
 
 
 class Batch:
-    """The events of one call, and what became of them."""
+    """The events of one call, and what became of them.
 
-    def __init__(self, topic: str, events: Sequence[Event]) -> None:
-        self.topic, self.events = topic, events
+    One that no queue takes is not stored, unless the topic has no group: there is nobody to keep it for then.
+    """
+
+    def __init__(self, topic: str, events: Sequence[Event], has_groups: bool) -> None:
+        self.topic, self.events, self._has_groups = topic, events, has_groups
         self.errors: list[BaseException] = []
         self._results: dict[int, DeliveryResult] = {}
 
@@ -68,7 +71,7 @@ class Batch:
             exchange=self.topic,
             routing_key=str(partition_of(event.key)),
             properties=properties_of(event),
-            mandatory=True,
+            mandatory=self._has_groups,
         )
 
 
@@ -82,10 +85,10 @@ class RabbitPublisher:
         self._closed = False
         self._largest = LARGEST
 
-    async def publish(self, topic: str, events: Sequence[Event]) -> Batch:
+    async def publish(self, topic: str, events: Sequence[Event], *, has_groups: bool = True) -> Batch:
         """Publishes events, and returns what became of them. Raises BrokerUnavailable when it cannot begin."""
         link, channel = await self._channel()
-        batch = Batch(topic, events)
+        batch = Batch(topic, events, has_groups)
         server = self._settings.server
         tasks = [asyncio.create_task(batch.publish(channel, run, self._largest, server)) for run in batch.runs()]
         waiting: set[asyncio.Task[None]] = set(tasks)
