@@ -90,6 +90,8 @@ class SqsBroker:
         if self._wanted(topic) - queues.keys():
             await self._restore(topic)
             queues = await self._topology.queues(topic)
+        if not queues and topic in self._declared and not self._declared[topic]:
+            return [], LARGEST  # nobody subscribes to it, so there is nobody to keep an event for
         if not queues:
             raise QueueMissing(f"{self._settings.server}: the topic {topic!r} has no queue; it must be declared")
         if not self._settings.has_sns:
