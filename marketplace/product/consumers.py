@@ -1,4 +1,4 @@
-"""The consumer of Product's own events: it invalidates the cache of the catalogue."""
+"""The consumers of Product's own events: the cache of the catalogue, and the index of a search engine."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,18 +7,41 @@ from shop.product.v1 import product_pb2 as pb
 from soukapi.v1.event_pb2 import Event
 
 from marketplace.product.deps import Deps
-from souk.sdk import Handler, Subscription
+from marketplace.product.ports import ProductRefused
+from marketplace.product.use_cases.index_products import ProductIndexer
+from souk.sdk import Handler, PoisonedEvent, Subscription
 
 CACHE = "catalogue-cache"
 """The consumer for changes whose process died before it could invalidate the cache."""
-SUBSCRIPTIONS = (Subscription(CACHE, (pb.ProductChanged.DESCRIPTOR.full_name, pb.ProductDeleted.DESCRIPTOR.full_name)),)
+INDEX = "search-index"
+"""The consumer that keeps the search engine's index; without an engine it does nothing."""
+_TYPES = (pb.ProductChanged.DESCRIPTOR.full_name, pb.ProductDeleted.DESCRIPTOR.full_name)
+SUBSCRIPTIONS = (Subscription(CACHE, _TYPES), Subscription(INDEX, _TYPES))
 
 
-def consumers(deps: Deps) -> Mapping[str, Handler]:
+def consumers(deps: Deps, indexer: ProductIndexer | None) -> Mapping[str, Handler]:
     """Returns the handlers by the names of their consumers."""
-    return {CACHE: partial(renew_cache, deps)}
+    return {CACHE: partial(renew_cache, deps), INDEX: partial(index_change, indexer)}
 
 
 async def renew_cache(deps: Deps, event: Event) -> None:
     """Invalidates the cache."""
     await deps.cache.changed()
+
+
+async def index_change(indexer: ProductIndexer | None, event: Event) -> None:
+    """Writes the product as it is now to the index. While the engine is unavailable the event waits."""
+    if indexer is None:
+        return
+    try:
+        await indexer.index(event.key, _version(event))
+    except ProductRefused as error:
+        raise PoisonedEvent(str(error)) from error
+
+
+def _version(event: Event) -> int:
+    if event.type == _TYPES[1]:
+        deleted = pb.ProductDeleted.FromString(event.payload)
+        if deleted.HasField("deleted_at"):
+            return deleted.deleted_at.ToMicroseconds()
+    return event.time.ToMicroseconds()

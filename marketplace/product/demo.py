@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from marketplace.product.deps import Deps
-from marketplace.product.domain import Product
+from marketplace.product.domain.products import Product
 from souk.sdk import MICROSECONDS
 
 _FIRST_NUMBER = 101

@@ -3,7 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.domain import Facets, Product
+from marketplace.product.domain.products import Facets, Product
 
 
 def to_message(product: Product) -> pb.Product:
@@ -16,8 +16,8 @@ def to_message(product: Product) -> pb.Product:
         price=product.price,
         currency=product.currency,
         image_url=product.image_url,
-        created_at=_timestamp(product.created_at),
-        updated_at=_timestamp(product.updated_at),
+        created_at=timestamp(product.created_at),
+        updated_at=timestamp(product.updated_at),
     )
 
 
@@ -32,7 +32,8 @@ def facets_message(facets: Facets) -> pb.SearchFacets:
     )
 
 
-def _timestamp(microseconds: int) -> Timestamp:
+def timestamp(microseconds: int) -> Timestamp:
+    """Makes the message of a time, in microseconds since 1970."""
     timestamp = Timestamp()
     timestamp.FromMicroseconds(microseconds)
     return timestamp

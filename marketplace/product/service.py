@@ -1,17 +1,23 @@
 """The Product service: its composition root."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
 
 from shop.product.v1 import product_pb2 as pb
 
+from marketplace.product.adapters.search.by_url import open_engine
+from marketplace.product.adapters.search.guarded import BREAKER, GuardedEngine
+from marketplace.product.background import SearchMetrics, keep_index
 from marketplace.product.consumers import SUBSCRIPTIONS, consumers
 from marketplace.product.demo import load_demo
 from marketplace.product.deps import Deps
+from marketplace.product.ports import SearchEngine
 from marketplace.product.servicer import ProductServicer
-from marketplace.product.settings import SETTINGS, read_settings
+from marketplace.product.settings import SETTINGS, ProductSettings, read_settings
 from marketplace.product.store.products import ProductStore
-from souk.sdk import ReadCache, Service, ServiceContext, ServiceParts
+from marketplace.product.use_cases.index_products import ProductIndexer
+from souk.sdk import Breaker, ReadCache, Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 
@@ -21,13 +27,28 @@ async def build(context: ServiceContext) -> ServiceParts:
     settings = read_settings(context.settings)
     alone = context.database.dialect.name == "sqlite"
     cache = ReadCache(context.name, context.clock, context.redis, alone=alone, settings=settings.cache)
-    deps = Deps(context.database, ProductStore(context.outbox), cache, context.clock)
+    breaker = Breaker(BREAKER)
+    engine = _engine(context, settings, breaker)
+    deps = Deps(context.database, ProductStore(context.outbox), cache, context.clock, engine)
+    indexer = None if engine is None else ProductIndexer(deps, engine)
+    metrics = SearchMetrics()
+    tasks: dict[str, Callable[[], Awaitable[None]]] = {"catalogue cache": cache.run}
+    if engine is not None and indexer is not None:
+        tasks["search index"] = partial(keep_index, deps, engine, indexer)
     return ServiceParts(
-        servicer=ProductServicer(deps),
-        consumers=consumers(deps),
-        tasks={"catalogue cache": cache.run},
+        servicer=ProductServicer(deps, metrics.count),
+        consumers=consumers(deps, indexer),
+        tasks=tasks,
         demo=partial(load_demo, deps),
+        breakers={} if engine is None else {"search-engine": breaker},
+        collectors=metrics.collectors(indexer),
     )
+
+
+def _engine(context: ServiceContext, settings: ProductSettings, breaker: Breaker) -> SearchEngine | None:
+    if context.search is None:
+        return None
+    return GuardedEngine(open_engine(context.search, settings.synonyms), breaker, context.clock)
 
 
 service = Service(

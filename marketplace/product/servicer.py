@@ -10,8 +10,9 @@ from shop.product.v1 import product_pb2 as pb
 from shop.product.v1.product_pb2_grpc import ProductServiceServicer
 
 from marketplace.product.deps import Deps
-from marketplace.product.domain import RELEVANCE, Changes, Listing, Product
+from marketplace.product.domain.products import RELEVANCE, Changes, Listing, Product
 from marketplace.product.messages import facets_message, to_message
+from marketplace.product.ports import SearchUnavailable
 from marketplace.product.use_cases.create_product import CreateProduct, create_product
 from marketplace.product.use_cases.delete_product import DeleteProduct, delete_product
 from marketplace.product.use_cases.read_products import (
@@ -22,10 +23,17 @@ from marketplace.product.use_cases.read_products import (
     get_products,
     list_products,
 )
-from marketplace.product.use_cases.search_products import SearchAnswer, SearchProducts, search_products
+from marketplace.product.use_cases.search_products import (
+    SearchAnswer,
+    SearchProducts,
+    began_in_engine,
+    search_in_engine,
+    search_products,
+)
 from marketplace.product.use_cases.update_product import UpdateProduct, update_product
 from souk.sdk import SHARED_LIST, PageAsked, page_of
 
+DATABASE = "database"
 Context = grpc.aio.ServicerContext[Any, Any]
 M = TypeVar("M", bound=Message)
 
@@ -36,14 +44,27 @@ class ProductServicer(ProductServiceServicer):
     Reads by buyers are answered from a cache; reads by services, and so the prices of orders, never are.
     """
 
-    def __init__(self, deps: Deps) -> None:
-        self._deps = deps
+    def __init__(self, deps: Deps, count_search: Callable[[str, str], None] = lambda _backend, _reason: None) -> None:
+        self._deps, self._count_search = deps, count_search
 
     async def ListProducts(self, request: pb.ListProductsRequest, context: Context) -> pb.ListProductsResponse:
         return await self._shown(request, pb.ListProductsResponse, lambda: self._list(request))
 
     async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.ListProductsResponse:
-        return await self._shown(request, pb.ListProductsResponse, lambda: self._search(request))
+        backend, reason = DATABASE, ""
+        found = None
+        try:
+            found = await self._search_in_engine(request)
+        except SearchUnavailable as error:
+            reason = error.reason
+        if found is None:
+            found = await self._shown(request, pb.ListProductsResponse, lambda: self._search(request))
+        elif self._deps.engine is not None:
+            backend = self._deps.engine.name
+        self._count_search(backend, reason)
+        shown = f"{backend}; reason={reason}" if reason else backend
+        context.set_trailing_metadata((("x-search-backend", shown),))
+        return found
 
     async def GetProduct(self, request: pb.GetProductRequest, context: Context) -> pb.Product:
         return await self._shown(request, pb.Product, lambda: self._get(request))
@@ -55,6 +76,16 @@ class ProductServicer(ProductServiceServicer):
     async def _search(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse:
         query = SearchProducts(request.q, *_wanted(request, RELEVANCE))
         return _found(await search_products(self._deps, query))
+
+    async def _search_in_engine(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse | None:
+        """Returns what the engine finds; None when there is none, and for a page after one that the database gave.
+
+        It is not cached: the index follows a change later, and the engine has caches of its own.
+        """
+        query, engine = SearchProducts(request.q, *_wanted(request, RELEVANCE)), self._deps.engine
+        if engine is None or began_in_engine(query) is False:
+            return None
+        return _found(await search_in_engine(self._deps, engine, query))
 
     async def _get(self, request: pb.GetProductRequest) -> pb.Product:
         return to_message(await get_product(self._deps, GetProduct(request.id)))

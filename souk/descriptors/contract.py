@@ -140,6 +140,7 @@ class Policy:
     callers: frozenset[str] = frozenset()
     subject_field: str = ""
     acts_for: frozenset[str] = frozenset()
+    response_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,6 +277,7 @@ def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
         callers=frozenset(policy.callers),
         subject_field=policy.subject_field,
         acts_for=frozenset(policy.acts_for),
+        response_headers={one.name: one.meaning for one in policy.response_headers},
     )
 
 

@@ -1,6 +1,6 @@
 """Makes the gateway's calls of services, over the channel to each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import grpc.aio
@@ -10,12 +10,13 @@ from google.protobuf.message import Message
 from souk.descriptors.contract import Contract, Method
 from souk.descriptors.protojson.writer import writer_of
 from souk.gateway.auth.identity import ANONYMOUS
-from souk.gateway.http.problem import Problem, forbidden, problem_of
+from souk.gateway.http.problem import REPLAYED_HEADER, Problem, forbidden, problem_of
+from souk.gateway.http.transcode import Headers
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, use
 from souk.kernel.errors import ConfigurationError
 from souk.rpc.call import failure_of
-from souk.rpc.metadata import REPLAYED
+from souk.rpc.metadata import REPLAYED, first
 
 ChannelOf = Callable[[str], grpc.aio.Channel]
 
@@ -37,17 +38,17 @@ class Backend:
             raise ConfigurationError(f"no service of this system has the method {full_name}")
         return self._methods[full_name]
 
-    async def call(self, method: Method, request: Message, context: CallContext) -> tuple[Message, bool]:
-        """Makes a call; returns the reply, and whether it was stored under an idempotency key. Raises Problem."""
+    async def call(self, method: Method, request: Message, context: CallContext) -> tuple[Message, Headers]:
+        """Makes a call; returns the reply, and the headers that its trailing metadata gives. Raises Problem."""
         stub = self._stubs.get(method.full_name) or self._stub(method)
         with use(context):
             call = stub(request, timeout=method.policy.timeout)
             try:
                 reply = await call
-                replayed = bool(method.policy.idempotency_field) and REPLAYED in tuple(await call.trailing_metadata())
+                headers = _shown(method, await call.trailing_metadata()) if _may_show(method) else []
             except grpc.aio.AioRpcError as error:
                 raise problem_of(failure_of(error), method) from error
-        return reply, replayed
+        return reply, headers
 
     def _stub(self, method: Method) -> Any:
         channel = self._channel_of(method.service)
@@ -77,3 +78,14 @@ class Backend:
         except Problem as problem:
             raise forbidden() if problem.status == 404 else problem from None
         return frozenset(reply.roles)  # type: ignore[attr-defined]  # the method answers with roles
+
+
+def _may_show(method: Method) -> bool:
+    return bool(method.policy.idempotency_field or method.policy.response_headers)
+
+
+def _shown(method: Method, trailing: Iterable[tuple[str, str | bytes]]) -> Headers:
+    pairs, policy = tuple(trailing), method.policy
+    shown = [REPLAYED_HEADER] if policy.idempotency_field and REPLAYED in pairs else []
+    given = ((name.lower(), first(pairs, name.lower())) for name in policy.response_headers)
+    return [*shown, *((name.encode(), value.encode()) for name, value in given if value)]

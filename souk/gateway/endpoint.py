@@ -46,5 +46,5 @@ class Pipeline:
         deadline = self.clock.monotonic() + method.policy.timeout
         key, one_try = transcoder.key_of(message), request.method == "POST"
         context = CallContext(deadline, caller, trace, key, one_try=one_try)
-        reply, replayed = await self.backend.call(method, message, context)
-        return transcoder.answer(reply, replayed=replayed)
+        reply, headers = await self.backend.call(method, message, context)
+        return transcoder.answer(reply, headers)

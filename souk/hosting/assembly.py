@@ -166,6 +166,7 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
                 settings=assembly.services.get(service.name, {}),
                 faults=assembly.faults,
                 redis=assembly.redis,
+                search=assembly.data.search,
             )
             parts = await service.build(context)
             require_servicer(service, parts.servicer)

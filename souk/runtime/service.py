@@ -58,7 +58,7 @@ class ServiceContext:
     writes to no `outbox`. `inbox` recognises events that come again, and counts them for the metrics. `clock` tells
     the date of the database's server, so that replicas agree whatever their machines' clocks show. `redis` is a client
     of a server for data that may be lost, if there is one; its commands end within a quarter of a second, often with
-    an error.
+    an error. `search` is the URL of a search engine, if there is one: the service opens it with a client of its own.
     """
 
     name: str
@@ -73,6 +73,7 @@ class ServiceContext:
     faults: Faults = field(default_factory=lambda: INERT)
     redis: "Redis | None" = None
     inbox: Inbox = field(default_factory=Inbox)
+    search: str | None = field(default=None, repr=False)
 
     @property
     def database(self) -> Database:

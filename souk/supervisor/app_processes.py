@@ -56,6 +56,8 @@ class AppProcesses:
             given["BROKER"] = launch.engines.broker
         if subscriptions := called_with_events(app.services, settings):
             given["SUBSCRIPTIONS"] = subscriptions
+        if settings.data.search is not None:
+            given["SEARCH"] = settings.data.search
         self._around = Surroundings(
             inherited, settings.process, settings.demo, layout.data, launch.registry, launch.engines.redis, given
         )

@@ -66,7 +66,7 @@ DECIDED_HERE = frozenset(
     for name in (
         "ADDRESSES", "BROKER", "COMMANDS", "CONTROL", "DATA", "DEMO", "DRAIN", "HOST", "INSTANCE", "LISTEN_FD",
         "LOG_FILE", "METRICS_PORT", "PORT", "POSTGRES", "POSTGRES_POOL", "POSTGRES_USER", "REDIS", "REGISTRY", "SCALE",
-        "SUBSCRIPTIONS", "TOPOLOGY",
+        "SEARCH", "SUBSCRIPTIONS", "TOPOLOGY",
     )
 )  # fmt: skip
 """Settings of the whole system, which its processes do not inherit: each gets its own values of them."""

@@ -28,7 +28,7 @@ _SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "card
 _SHORT = frozenset({int, float, bool, type(None)})
 _KEEP_WHOLE = frozenset({"exception", "event"})
 _NOISY = ("asyncio", "grpc", "httpx", "httpcore", "uvicorn")
-_NOISIER = ("aiormq", "asyncpg")
+_NOISIER = ("aiormq", "asyncpg", "elastic_transport", "opensearch")
 """Loggers whose warnings repeat what Souk logs itself, with a traceback each time that a server is away."""
 
 Record = MutableMapping[str, Any]

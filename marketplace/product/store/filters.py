@@ -1,6 +1,6 @@
 """The filters and orders of lists and searches in SQL."""
 
-from marketplace.product.domain import Listing
+from marketplace.product.domain.products import Listing
 from souk.sdk import Value
 
 SORT_COLUMNS = {"name": "sort_name", "price": "price", "createdAt": "created_at"}

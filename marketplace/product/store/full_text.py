@@ -7,9 +7,9 @@ scaled to integers, the best the smallest, so that a page can start right after 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from marketplace.product.domain import Product
+from marketplace.product.domain.products import Product
+from marketplace.product.domain.words import folded, words_of
 from marketplace.product.store import vocabulary
-from marketplace.product.store.words import folded, words_of
 from souk.sdk import Transaction
 
 _SQLITE_FORGET = "DELETE FROM product_search WHERE rowid = (SELECT number FROM products WHERE id = $1)"

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from shop.product.v1.product_pb2 import ProductChanged, ProductDeleted
 
-from marketplace.product.domain import Cursor, Found, Listed, Listing, Product, Search
-from marketplace.product.messages import to_message
+from marketplace.product.domain.products import Cursor, Found, Listed, Listing, Product, Search
+from marketplace.product.domain.words import folded
+from marketplace.product.messages import timestamp, to_message
 from marketplace.product.store import full_text, search
 from marketplace.product.store.filters import SORT_COLUMNS, conditions_of
-from marketplace.product.store.words import folded
 from souk.sdk import Outbox, Row, Transaction, Value
 
 _COLUMNS = "id, name, description, category, price, currency, image_url, created_at, updated_at"
@@ -51,13 +51,20 @@ class ProductStore:
         await tx.execute(_CHANGE, *_values(product))
         await self._changed(tx, product)
 
-    async def remove(self, tx: Transaction, product_id: str) -> bool:
-        """Removes a product; returns False when there is no such product."""
+    async def remove(self, tx: Transaction, product_id: str, now: int) -> bool:
+        """Removes a product; returns False when there is no such product. `now` is in microseconds."""
         await full_text.forget(tx, product_id)
-        if not await tx.execute("DELETE FROM products WHERE id = $1", product_id):
+        row = await tx.fetch_one("DELETE FROM products WHERE id = $1 RETURNING updated_at", product_id)
+        if row is None:
             return False
-        await self._outbox.publish(tx, product_id, ProductDeleted(product_id=product_id))
+        deleted_at = timestamp(max(now, row["updated_at"] + 1))
+        await self._outbox.publish(tx, product_id, ProductDeleted(product_id=product_id, deleted_at=deleted_at))
         return True
+
+    async def page(self, tx: Transaction, after: str, limit: int) -> Sequence[Product]:
+        """Returns at most `limit` products in the order of their ids, after the id `after`."""
+        sql = f"SELECT {_COLUMNS} FROM products WHERE id > $1 ORDER BY id LIMIT $2"
+        return [_product(row) for row in await tx.fetch(sql, after, limit)]
 
     async def find(self, tx: Transaction, product_ids: Sequence[str]) -> list[Product]:
         """Returns the products of these ids that exist, in no order."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from marketplace.product.domain import (
+from marketplace.product.domain.products import (
     MOST_CATEGORIES,
     MOST_SUGGESTIONS,
     PRICE_RANGES,

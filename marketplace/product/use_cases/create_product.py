@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from marketplace.product.deps import Deps
-from marketplace.product.domain import PRODUCT_EXISTS, Product
+from marketplace.product.domain.products import PRODUCT_EXISTS, Product
 from souk.sdk import DomainError, new_id
 
 

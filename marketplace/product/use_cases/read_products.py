@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marketplace.product.deps import Deps
-from marketplace.product.domain import Cursor, Listed, Listing, Product, is_product_id, unknown_product
+from marketplace.product.domain.products import Cursor, Listed, Listing, Product, is_product_id, unknown_product
 from souk.sdk import PageAsked
 
 Page = tuple[list[Product], str | None]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from marketplace.product.deps import Deps
-from marketplace.product.domain import Changes, Product, changed, is_product_id, unknown_product
+from marketplace.product.domain.products import Changes, Product, changed, is_product_id, unknown_product
 from souk.sdk import Transaction
 
 

@@ -27,6 +27,8 @@ from souk.runtime.service import App
 
 K = TypeVar("K")
 FLEET = "fleet"
+_URLS = {"postgres": parsers.postgres, "redis": parsers.redis, "broker": parsers.broker, "search": parsers.search}
+"""The flags that are URLs, which may have passwords, and their parsers."""
 
 
 @click.command(
@@ -48,11 +50,10 @@ souk up --demo --topology fleet --scale order=3,inventory=2
 @click.option("--postgres", metavar="URL", help=help_of("postgres"))
 @click.option("--redis", metavar="URL", help=help_of("redis"))
 @click.option("--broker", metavar="URL", help=help_of("broker"))
+@click.option("--search", metavar="URL", help=help_of("search"))
 @click.option("--demo/--no-demo", default=None, help=help_of("demo"))
 @click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
-def up(
-    then: str | None, scale: str | None, postgres: str | None, redis: str | None, broker: str | None, **flags: Any
-) -> None:
+def up(then: str | None, scale: str | None, **flags: Any) -> None:
     """Starts the system, and serves until SIGTERM or Ctrl-C.
 
     It is ready when GET /readyz answers 200. A second Ctrl-C ends it at once.
@@ -60,13 +61,11 @@ def up(
     A fleet is a process for each service, restarted when it dies, on PostgreSQL and Valkey that come with
     it, with a Valkey of its own for events; `souk ps`, `scale`, `restart`, `stop` and `logs` operate it.
     """
-    conceal({"postgres": postgres, "redis": redis, "broker": broker})
-    read = {
-        "scale": _read("--scale", scale, parsers.counts),
-        "postgres": _read("--postgres", postgres, parsers.from_file(parsers.postgres)),
-        "redis": _read("--redis", redis, parsers.from_file(parsers.redis)),
-        "broker": _read("--broker", broker, parsers.from_file(parsers.broker)),
-    }
+    urls = {name: flags.pop(name) for name in _URLS}
+    conceal(urls)
+    read: dict[str, Any] = {"scale": _read("--scale", scale, parsers.counts)}
+    for name, text in urls.items():
+        read[name] = _read(f"--{name}", text, parsers.from_file(_URLS[name]))
     settings = from_environment({**flags, **read})
     app = entry_points.app(settings.app)
     if settings.topology == FLEET:

@@ -71,6 +71,8 @@ class Responses:
             headers["Location"] = _header("Location")
         if policy.idempotency_field:
             headers["Idempotent-Replayed"] = _header("IdempotentReplayed")
+        for name, meaning in policy.response_headers.items():
+            headers[name] = {"description": meaning, "schema": {"type": "string"}}
         states = [state.value for state in policy.success_states if state.http_status == status]
         phrase = HTTPStatus(status).phrase
         response: Schema = {"description": f"{phrase}: {', '.join(states)}" if states else phrase, "headers": headers}

@@ -27,7 +27,7 @@ from souk.kernel.errors import InvalidArgument, Violation
 
 JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
-_REPLAYED = (b"idempotent-replayed", b"true")
+
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -94,10 +94,10 @@ class Transcoder:
             raise invalid(error.violations) from None
         return read if self.rule.body == "*" else {self.rule.body: read}
 
-    def answer(self, reply: Message, *, replayed: bool = False) -> HttpAnswer:
-        """Makes the HTTP answer for a reply."""
+    def answer(self, reply: Message, besides: Sequence[tuple[bytes, bytes]] = ()) -> HttpAnswer:
+        """Makes the HTTP answer for a reply; `besides` are headers that it also has."""
         policy = self.method.policy
-        headers: Headers = [_REPLAYED] if replayed else []
+        headers: Headers = [*besides]
         if policy.no_store:
             headers.append(_NO_STORE)
         if isinstance(reply, Empty):

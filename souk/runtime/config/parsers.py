@@ -16,6 +16,8 @@ SHORTEST_SECRET = 32
 BROKERS = ("redis", "rediss", "unix", "kafka", "amqp", "amqps", "sqs")
 NO_BROKER = "none"
 """In place of a broker's URL: events are delivered by calls."""
+SEARCH_ENGINES = ("opensearch", "opensearchs", "elasticsearch", "elasticsearchs")
+"""The kinds of search engines, as the scheme of the engine's URL; an s at its end means TLS."""
 REGISTRIES = ("unix", "grpc", "consul", "etcd", "eureka", "dns")
 """The kinds of registries, as the scheme of the registry's URL."""
 
@@ -164,6 +166,12 @@ def broker(text: str) -> str:
     kinds = ", ".join(f"{kind}://" for kind in BROKERS)
     expected = f"must begin with one of {kinds} as in kafka://127.0.0.1:9092, or be {NO_BROKER}"
     return _url(text, BROKERS, expected, several=True)
+
+
+def search(text: str) -> str:
+    """Reads the URL of a search engine; the scheme tells which client speaks to it."""
+    kinds = ", ".join(f"{kind}://" for kind in SEARCH_ENGINES)
+    return _url(text, SEARCH_ENGINES, f"must begin with one of {kinds} as in opensearch://127.0.0.1:9200")
 
 
 def registry(text: str) -> str:

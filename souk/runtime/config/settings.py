@@ -30,7 +30,8 @@ class DataSettings:
     `postgres_pool` is the maximum number of connections from one process to its database. `postgres_prepared` is how
     many prepared transactions the fleet's own PostgreSQL takes at once. `postgres_user` is the user that runs the
     fleet's own PostgreSQL when root starts it; nothing else should run as this user. None means
-    `souk-postgres`, created if it does not exist. `redis` is a server for data that may be lost.
+    `souk-postgres`, created if it does not exist. `redis` is a server for data that may be lost. `search` is the URL of
+    a search engine, for services that can use one.
     """
 
     directory: Path = Path("var/souk")
@@ -39,6 +40,7 @@ class DataSettings:
     postgres_prepared: int = 0
     postgres_user: str | None = None
     redis: str | None = field(default=None, repr=False)
+    search: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

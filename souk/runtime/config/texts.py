@@ -42,6 +42,11 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "URL or none",
         "none; a fleet starts a Valkey of its own",
     ),
+    "search": (
+        "The search engine, OpenSearch or Elasticsearch; @FILE reads its URL from a file.",
+        _URL,
+        "none: the database searches",
+    ),
     "host": (
         "The address that the gateway listens on; a service listens on a socket unless this, or SOUK_PORT, is set.",
         "address",

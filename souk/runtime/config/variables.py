@@ -40,6 +40,7 @@ BY_NAME: Mapping[str, Variable] = {
     "postgres_user": Variable("data.postgres_user", values.name),
     "redis": Variable("data.redis", values.from_file(values.redis), hidden=True),
     "broker": Variable("events.broker", values.from_file(values.broker), hidden=True),
+    "search": Variable("data.search", values.from_file(values.search), hidden=True),
     "host": Variable("listen.host", str),
     "port": Variable("listen.port", values.port_number),
     "listen_fd": Variable("listen.descriptor", values.descriptor),

@@ -64,7 +64,7 @@ async def test_whoever_changes_a_product_reads_the_change(shown):
 async def test_an_event_of_a_change_makes_the_cache_stale(shown, parts):
     mug = (await shown.GetProduct(pb.GetProductRequest(id="P-1"), None)).price
     deps = shown._deps
-    await deps.run(lambda tx: deps.products.remove(tx, "P-1"))  # by a process that died before it could say so
+    await deps.run(lambda tx: deps.products.remove(tx, "P-1", 1))  # by a process that died before it could say so
     assert (await shown.GetProduct(pb.GetProductRequest(id="P-1"), None)).price == mug
     await parts.consumers["catalogue-cache"](None)
     with pytest.raises(DomainError, match="PRODUCT_NOT_FOUND"):

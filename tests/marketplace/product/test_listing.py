@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.domain import SORTS, Listing, Product, Search
+from marketplace.product.domain.products import SORTS, Listing, Product, Search
+from marketplace.product.domain.words import folded, query_words, words_of
 from marketplace.product.service import service
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store.products import ProductStore
-from marketplace.product.store.words import folded, query_words, words_of
 from souk.kernel.errors import InvalidArgument
 from souk.runtime.service import ServiceParts
 from souk.store.database import Transaction

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from shop.product.v1 import product_pb2 as pb
 
-from marketplace.product.domain import Listing
+from marketplace.product.domain.products import Listing
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store import search
 from marketplace.product.store.search import MOST_RANKED

@@ -9,11 +9,11 @@ from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.demo import demo_products
 from marketplace.product.deps import Deps
-from marketplace.product.domain import RELEVANCE, SORTS, Cursor, Listing, Search
+from marketplace.product.domain.products import RELEVANCE, SORTS, Cursor, Listing, Search
+from marketplace.product.domain.words import query_words
 from marketplace.product.service import service
 from marketplace.product.servicer import ProductServicer
 from marketplace.product.store.products import ProductStore
-from marketplace.product.store.words import query_words
 from souk.kernel.errors import DomainError
 from souk.store.cache.read_cache import ReadCache
 from souk.store.migrations import PLATFORM, migrate, platform_migrations

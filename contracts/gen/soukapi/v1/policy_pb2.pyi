@@ -251,6 +251,7 @@ class MethodPolicy(_message.Message):
     CALLERS_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_FIELD_NUMBER: _builtins.int
     ACTS_FOR_FIELD_NUMBER: _builtins.int
+    RESPONSE_HEADERS_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     owned_by_caller: _builtins.bool
@@ -307,6 +308,12 @@ class MethodPolicy(_message.Message):
     def acts_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The services that may name any user there, because they work for all of them; "*" is every service."""
 
+    @_builtins.property
+    def response_headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResponseHeader]:
+        """Headers of the HTTP response that say something about the answer: the gateway takes each from the trailing metadata
+        of that name.
+        """
+
     def __init__(
         self,
         *,
@@ -327,14 +334,41 @@ class MethodPolicy(_message.Message):
         callers: _abc.Iterable[_builtins.str] | None = ...,
         subject_field: _builtins.str = ...,
         acts_for: _abc.Iterable[_builtins.str] | None = ...,
+        response_headers: _abc.Iterable[Global___ResponseHeader] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "reasons", b"reasons", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "reasons", b"reasons", "response_headers", b"response_headers", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MethodPolicy: _TypeAlias = MethodPolicy  # noqa: Y015
+
+@_typing.final
+class ResponseHeader(_message.Message):
+    """A header that a method's HTTP response may have."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MEANING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as "X-Search-Backend"; the trailing metadata has it in small letters."""
+    meaning: _builtins.str
+    """What it says, in a sentence."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        meaning: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meaning", b"meaning", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResponseHeader: _TypeAlias = ResponseHeader  # noqa: Y015
 
 @_typing.final
 class SuccessState(_message.Message):

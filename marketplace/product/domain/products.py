@@ -125,12 +125,15 @@ class Changes:
 
 
 def changed(product: Product, changes: Changes, now: int) -> Product:
-    """Returns the product after the changes; the same object when nothing differs. `now` is in microseconds."""
+    """Returns the product after the changes; the same object when nothing differs. `now` is in microseconds.
+
+    The time of the change is after that of the one before, whatever the clock shows: an index orders changes by it.
+    """
     given = {name: value for name in Changes.__slots__ if (value := getattr(changes, name)) is not None}
     if given.get("image_url") == "":
         given["image_url"] = None
     new = replace(product, **given)
-    return product if new == product else replace(new, updated_at=now)
+    return product if new == product else replace(new, updated_at=max(now, product.updated_at + 1))
 
 
 def is_product_id(text: str) -> bool:

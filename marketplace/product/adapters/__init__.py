@@ -1,0 +1,1 @@
+"""Adapters: the search engines."""

@@ -1,0 +1,1 @@
+"""OpenSearch and Elasticsearch, over their own clients; what they are sent is the same."""

@@ -1,0 +1,204 @@
+"""A whole system with a real search engine: what is found, who answered, and what happens when the engine fails."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from souk.testing.servers.opensearch import OpenSearchServer
+from souk.testing.system import System, embedded, until
+
+pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("opensearch")]
+LIMIT = 180.0
+PRODUCTS = "/api/v1/products"
+
+
+class Shop:
+    """A system, used as an administrator, and its engine."""
+
+    def __init__(self, system: System, engine: str, index: str) -> None:
+        self.system, self.engine, self.index = system, engine, index
+        login = {"email": "admin@souk.test", "password": "admin-password"}
+        token = httpx.post(f"{system.url}/api/v1/auth/token", json=login, timeout=30, trust_env=False)
+        assert token.is_success, token.text
+        bearer = {"authorization": f"Bearer {token.json()['accessToken']}"}
+        self.client = httpx.Client(base_url=system.url, headers=bearer, timeout=30, trust_env=False)
+
+    def add(self, product_id: str, name: str, price: int = 100) -> None:
+        body = {"id": product_id, "name": name, "description": "", "category": "new", "price": price, "currency": "EUR"}
+        self.client.post(PRODUCTS, json=body).raise_for_status()
+
+    def search(self, q: str, **query: Any) -> tuple[list[str], str]:
+        """The ids that are found, and who found them."""
+        answer = self.client.get(f"{PRODUCTS}:search", params={"q": q, **query}).raise_for_status()
+        return [one["id"] for one in answer.json()["products"]], answer.headers["x-search-backend"]
+
+    def eventually(self, q: str, expected: tuple[list[str], str]) -> None:
+        until(lambda: self.search(q) == expected, LIMIT, f"{q} finds {expected}")
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        return httpx.request(method, f"{self.engine}{path}", json=body, timeout=60, trust_env=False)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearchServer]:
+    with OpenSearchServer(tmp_path_factory.mktemp("opensearch")) as server:
+        yield server
+
+
+@pytest.fixture
+async def opensearch(server: OpenSearchServer) -> OpenSearchServer:
+    await server.start()
+    return server
+
+
+@pytest.fixture
+def run(opensearch: OpenSearchServer, tmp_path: Path) -> Iterator[Callable[[], Shop]]:
+    index, opened = f"products-{uuid.uuid4().hex}", list[Shop]()
+    url = f"{opensearch.url.replace('http', 'opensearch')}?index={index}"
+    with embedded(tmp_path, settings={"SOUK_SEARCH": url}) as system:
+
+        def shop() -> Shop:
+            opened.append(Shop(system, opensearch.url, index))
+            return opened[-1]
+
+        yield shop
+        for one in opened:
+            one.close()
+
+
+def test_changes_are_found_through_the_engine(run: Callable[[], Shop]) -> None:
+    shop = run()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    shop.add("P-new", "Samovar")
+    shop.eventually("samovra", (["P-new"], "opensearch"))
+    shop.client.patch(f"{PRODUCTS}/P-new", json={"name": "Urn"}).raise_for_status()
+    shop.eventually("urn", (["P-new"], "opensearch"))
+    shop.eventually("samovar", ([], "opensearch"))
+    shop.client.delete(f"{PRODUCTS}/P-new").raise_for_status()
+    shop.eventually("urn", ([], "opensearch"))
+    metrics = shop.client.get("/metrics").text
+    assert 'souk_product_searches_total{backend="opensearch",reason=""}' in metrics
+    assert "souk_product_index_lag_seconds " in metrics
+
+
+async def test_nothing_is_lost_when_the_engine_is_killed(run: Callable[[], Shop], opensearch: OpenSearchServer) -> None:
+    shop = run()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    for number in range(20):
+        shop.add(f"P-a{number}", f"Samovar {number}")
+        if number == 10:
+            opensearch.kill()
+    found, backend = shop.search("samovar", pageSize=100)
+    assert (len(found), backend.split("=")[0]) == (20, "database; reason")
+    for _ in range(10):
+        shop.search("samovar")
+    assert shop.search("samovar")[1] == "database; reason=breaker-open"
+    await opensearch.start()
+    until(lambda: shop.search("samovar", pageSize=100)[1] == "opensearch", LIMIT, "the engine is used again")
+    until(lambda: len(shop.search("samovar", pageSize=100)[0]) == 20, LIMIT, "every change is in the index")
+
+
+def test_a_slow_engine_is_not_waited_for(run: Callable[[], Shop], opensearch: OpenSearchServer) -> None:
+    shop = run()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    opensearch.pause()
+    assert shop.search("headphnes") == (["P-123"], "database; reason=timeout")
+    opensearch.resume()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+
+
+def test_a_page_goes_on_where_it_began(run: Callable[[], Shop], opensearch: OpenSearchServer) -> None:
+    shop = run()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    query = {"q": "cotton", "pageSize": 2}
+    of_engine = shop.client.get(f"{PRODUCTS}:search", params=query).json()["nextPageToken"]
+    opensearch.pause()
+    refused = shop.client.get(f"{PRODUCTS}:search", params={**query, "pageToken": of_engine})
+    assert refused.status_code == 400
+    assert "begin the search again" in refused.text
+    of_database = shop.client.get(f"{PRODUCTS}:search", params=query).json()["nextPageToken"]
+    opensearch.resume()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    found, backend = shop.search("cotton", pageSize=2, pageToken=of_database)
+    assert (len(found), backend) == (2, "database")
+
+
+def test_a_red_index_is_not_asked(run: Callable[[], Shop]) -> None:
+    shop = run()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    (good,) = shop.ask("GET", f"/_alias/{shop.index}").json()
+    red = f"{shop.index}-red"
+    nowhere = {"settings": {"index.routing.allocation.require._name": "nowhere"}}
+    shop.ask("PUT", f"/{red}?wait_for_active_shards=0", nowhere).raise_for_status()
+    assert shop.ask("GET", f"/_cluster/health/{red}").json()["status"] == "red"
+
+    def turn(old: str, new: str) -> None:
+        actions = [{"remove": {"index": old, "alias": shop.index}}, {"add": {"index": new, "alias": shop.index}}]
+        shop.ask("POST", "/_aliases", {"actions": actions}).raise_for_status()
+
+    turn(good, red)
+    try:
+        assert shop.search("headphnes") == (["P-123"], "database; reason=unhealthy")
+    finally:
+        turn(red, good)
+        shop.ask("DELETE", f"/{red}").raise_for_status()  # the server answers that it is well only without it
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+
+
+def test_changes_wait_while_the_engines_disk_is_full(run: Callable[[], Shop]) -> None:
+    shop = run()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    marks = {
+        f"cluster.routing.allocation.disk.watermark.{name}": "1000000gb" for name in ("low", "high", "flood_stage")
+    }
+    fast = {"cluster.info.update.interval": "10s", "cluster.routing.allocation.disk.threshold_enabled": "true"}
+    shop.ask("PUT", "/_cluster/settings", {"persistent": {**marks, **fast}}).raise_for_status()
+    try:
+        block = f"/{shop.index}/_settings/index.blocks.read_only_allow_delete?flat_settings=true"
+        until(lambda: '"true"' in shop.ask("GET", block).text, LIMIT, "the flood stage")
+        shop.add("P-full", "Samovar")
+        until(
+            lambda: "disk-full" in shop.system.output() or "takes no writes" in shop.system.output(), LIMIT, "the log"
+        )
+        assert shop.search("headphnes") == (["P-123"], "opensearch")
+        assert shop.search("samovar") == ([], "opensearch")
+    finally:
+        none = dict.fromkeys((*marks, *fast))
+        shop.ask("PUT", "/_cluster/settings", {"persistent": none}).raise_for_status()
+    shop.eventually("samovar", (["P-full"], "opensearch"))
+
+
+async def test_a_mapping_conflict_parks_what_is_refused_and_nothing_else(
+    opensearch: OpenSearchServer, tmp_path: Path
+) -> None:
+    index = f"products-{uuid.uuid4().hex}"
+    wrong = {"mappings": {"properties": {"price": {"type": "byte"}}}, "aliases": {index: {}}}
+    httpx.put(f"{opensearch.url}/{index}-old", json=wrong, timeout=60, trust_env=False).raise_for_status()
+    url = f"{opensearch.url.replace('http', 'opensearch')}?index={index}"
+    with embedded(tmp_path, settings={"SOUK_SEARCH": url}) as system:
+        shop = Shop(system, opensearch.url, index)
+        shop.add("P-fits", "Samovar", price=100)
+        found = f"{opensearch.url}/{index}/_doc/P-fits"
+        until(lambda: httpx.get(found, timeout=60, trust_env=False).is_success, LIMIT, "what fits is indexed")
+        shop.add("P-not", "Samovar", price=1_000)
+        until(lambda: "product P-not" in system.output(), LIMIT, "what does not fit is parked")
+        shop.close()
+        system.stop()
+        shown = parked(system)
+    assert "the search engine refuses product P-not" in shown
+    assert "byte" in shown
+    assert "product P-fits" not in shown
+
+
+def parked(system: System) -> str:
+    command = (sys.executable, "-m", "souk.cli", "parked", "--data", str(system.data), "--json")
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout

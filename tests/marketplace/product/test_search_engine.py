@@ -1,0 +1,208 @@
+"""Search with an engine that is made up: who answers, when the database does, and what the index is told."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from shop.product.v1 import product_pb2 as pb
+from soukapi.v1.event_pb2 import Event
+
+from marketplace.product.adapters.search.by_url import open_engine
+from marketplace.product.adapters.search.guarded import BREAKER, GuardedEngine
+from marketplace.product.consumers import index_change
+from marketplace.product.domain.products import NOTHING_FOUND, Cursor, Search
+from marketplace.product.ports import EnginePage, IndexChange, ProductRefused, SearchEngine, SearchUnavailable
+from marketplace.product.servicer import ProductServicer
+from marketplace.product.use_cases.index_products import ProductIndexer, reindex_products
+from souk.kernel.errors import ConfigurationError, InvalidArgument, PoisonedEvent
+from souk.resilience.breaker.breaker import Breaker
+from souk.testing.clocks import FakeClock
+from souk.testing.service_host import CallRecord
+
+
+class FakeEngine:
+    """Finds what it is given to find, and keeps what is written as an engine does: the greater version stays."""
+
+    name = "opensearch"
+
+    def __init__(self) -> None:
+        self.found: Sequence[Cursor] = ()
+        self.fails: SearchUnavailable | None = None
+        self.refuses: str = ""
+        self.kept: dict[str, IndexChange] = {}
+        self.requests: list[int] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def search(self, wanted: Search, after: Cursor | None, limit: int) -> EnginePage:
+        if self.fails is not None:
+            raise self.fails
+        return EnginePage(self.found, NOTHING_FOUND.facets, ())
+
+    async def write(self, changes: Sequence[IndexChange]) -> Sequence[ProductRefused | None]:
+        self.requests.append(len(changes))
+        await self.go_on.wait()
+        if self.fails is not None:
+            raise self.fails
+        for change in changes:
+            if change.product_id not in self.kept or self.kept[change.product_id].version < change.version:
+                self.kept[change.product_id] = change
+        return [ProductRefused("no") if change.product_id == self.refuses else None for change in changes]
+
+    async def begin(self) -> str:
+        return ""
+
+    async def fill(self, changes: Sequence[IndexChange], position: str) -> None:
+        await self.write(changes)
+
+    async def switch(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def shop(product: Any, engine: FakeEngine, clock: FakeClock) -> ProductServicer:
+    guarded = GuardedEngine(cast(SearchEngine, engine), Breaker(BREAKER), clock)
+    return ProductServicer(replace(product._deps, engine=guarded))
+
+
+@pytest.fixture
+def indexer(product: Any, engine: FakeEngine) -> ProductIndexer:
+    return ProductIndexer(product._deps, cast(SearchEngine, engine))
+
+
+async def search(shop: Any, **wanted: Any) -> tuple[list[str], str, str]:
+    record: Any = CallRecord()
+    found = await shop.SearchProducts(pb.SearchProductsRequest(q="mug", **wanted), record)
+    return [one.id for one in found.products], record.trailing["x-search-backend"], found.next_page_token
+
+
+def event(kind: Any, product_id: str, micros: int) -> Event:
+    time = Timestamp()
+    time.FromMicroseconds(micros)
+    return Event(id="EVT-1", type=kind.DESCRIPTOR.full_name, key=product_id, time=time)
+
+
+async def test_the_engine_answers_with_products_as_they_are_now(shop: Any, engine: FakeEngine, mug: Any) -> None:
+    await shop.CreateProduct(mug, None)
+    engine.found = [Cursor(7, "P-gone"), Cursor(5, "P-1")]
+    assert (await search(shop))[:2] == (["P-1"], "opensearch")
+
+
+async def test_the_database_answers_when_the_engine_does_not(
+    shop: Any, engine: FakeEngine, mug: Any, clock: FakeClock
+) -> None:
+    await shop.CreateProduct(mug, None)
+    engine.fails = SearchUnavailable("timeout", "slow")
+    for _ in range(BREAKER.minimum_calls):
+        assert (await search(shop))[:2] == (["P-1"], "database; reason=timeout")
+    engine.fails, engine.found = None, [Cursor(5, "P-1")]
+    assert (await search(shop))[1] == "database; reason=breaker-open"
+    clock.advance(60)
+    assert (await search(shop))[1] == "opensearch"
+
+
+async def test_without_an_engine_the_database_says_so(product: Any) -> None:
+    assert (await search(product))[1] == "database"
+
+
+async def test_a_page_after_one_of_the_database_is_the_databases(shop: Any, engine: FakeEngine, mug: Any) -> None:
+    for number in range(3):
+        mug.id = f"P-{number}"
+        await shop.CreateProduct(mug, None)
+    engine.fails = SearchUnavailable("timeout", "slow")
+    first, _, token = await search(shop, page_size=2)
+    engine.fails, engine.found = None, [Cursor(5, "P-0")]
+    rest, backend, _ = await search(shop, page_size=2, page_token=token)
+    assert sorted([*first, *rest]) == ["P-0", "P-1", "P-2"]
+    assert backend == "database"
+
+
+async def test_a_page_after_one_of_the_engine_is_refused_without_it(shop: Any, engine: FakeEngine, mug: Any) -> None:
+    await shop.CreateProduct(mug, None)
+    engine.found = [Cursor(5, "P-1"), Cursor(4, "P-2")]
+    _, _, token = await search(shop, page_size=1)
+    engine.fails = SearchUnavailable("unreachable", "away")
+    with pytest.raises(InvalidArgument, match="begin the search again"):
+        await search(shop, page_size=1, page_token=token)
+
+
+async def test_an_event_of_before_writes_what_is_now(
+    product: Any, indexer: ProductIndexer, engine: FakeEngine, mug: Any, clock: FakeClock
+) -> None:
+    created = await product.CreateProduct(mug, None)
+    before = created.updated_at.ToMicroseconds()
+    clock.advance(1)
+    await product.UpdateProduct(pb.UpdateProductRequest(id="P-1", name="Cup"), None)
+    await index_change(indexer, event(pb.ProductChanged, "P-1", before))
+    written = engine.kept["P-1"]
+    assert written.product is not None
+    assert (written.product.name, written.version) == ("Cup", clock.now())
+    await product.DeleteProduct(pb.DeleteProductRequest(id="P-1"), None)
+    await index_change(indexer, event(pb.ProductDeleted, "P-1", clock.now() + 1))
+    await index_change(indexer, event(pb.ProductChanged, "P-1", before))
+    assert engine.kept["P-1"].product is None
+
+
+async def test_a_deletion_is_later_than_what_it_deletes_whatever_the_clock_shows(
+    product: Any, host: Any, mug: Any, clock: FakeClock
+) -> None:
+    created = await product.CreateProduct(mug, None)
+    clock.advance(-3_600)
+    changed = await product.UpdateProduct(pb.UpdateProductRequest(id="P-1", name="Cup"), None)
+    await product.DeleteProduct(pb.DeleteProductRequest(id="P-1"), None)
+    row = await host.database.read(lambda tx: tx.fetch("SELECT payload FROM souk_outbox ORDER BY seq"))
+    deleted = pb.ProductDeleted.FromString(row[-1]["payload"])
+    times = [one.ToMicroseconds() for one in (created.updated_at, changed.updated_at, deleted.deleted_at)]
+    assert times == sorted(set(times))
+
+
+async def test_changes_that_wait_go_in_one_request(indexer: ProductIndexer, engine: FakeEngine) -> None:
+    engine.go_on.clear()
+    waiting = [asyncio.create_task(indexer.index(f"P-{number}", 1)) for number in range(10)]
+    while not engine.requests:
+        await asyncio.sleep(0)
+    waiting += [asyncio.create_task(indexer.index(f"P-{number}", 1)) for number in range(10, 20)]
+    await asyncio.sleep(0)
+    engine.go_on.set()
+    await asyncio.gather(*waiting)
+    assert sum(engine.requests) == 20
+    assert len(engine.requests) <= 3
+
+
+async def test_what_is_refused_is_poisoned_and_the_others_go_on(indexer: ProductIndexer, engine: FakeEngine) -> None:
+    engine.refuses = "P-1"
+    ends = await asyncio.gather(
+        *(index_change(indexer, event(pb.ProductDeleted, f"P-{number}", 1)) for number in range(3)),
+        return_exceptions=True,
+    )
+    assert [type(end) for end in ends] == [type(None), PoisonedEvent, type(None)]
+
+
+async def test_an_event_waits_for_an_engine_that_is_away(indexer: ProductIndexer, engine: FakeEngine) -> None:
+    engine.fails = SearchUnavailable("unreachable", "away")
+    with pytest.raises(ConnectionError):
+        await index_change(indexer, event(pb.ProductDeleted, "P-1", 1))
+    engine.fails = None
+    await index_change(indexer, event(pb.ProductDeleted, "P-1", 1))
+    assert "P-1" in engine.kept
+
+
+async def test_a_rebuild_writes_every_product(product: Any, parts: Any, engine: FakeEngine) -> None:
+    await parts.demo()
+    assert await reindex_products(product._deps, cast(SearchEngine, engine)) == len(engine.kept) == 64
+
+
+@pytest.mark.parametrize(
+    "url", ["solr://host", "opensearch://", "opensearch://host?shards=1", "opensearch://host?analysis=best"]
+)
+def test_a_wrong_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="SOUK_SEARCH"):
+        open_engine(url)
