@@ -2,15 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
 from souk.testing.servers.elasticmq import ElasticMqServer
-from souk.testing.system import System, embedded, processes, until
+from souk.testing.system import System, embedded, until
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("sqs broker")]
 LIMIT = 90.0
@@ -28,14 +26,11 @@ def mails(system: System) -> set[str]:
     return {str(message_from_bytes(file.read_bytes())["Message-ID"]) for file in files}
 
 
-@pytest.mark.parametrize("run", [embedded, processes])
-async def test_every_mail_comes_although_the_broker_is_killed(
-    run: Callable[..., AbstractContextManager[System]], tmp_path: Path
-) -> None:
+async def test_every_mail_comes_although_the_broker_is_killed(tmp_path: Path) -> None:
     with ElasticMqServer(tmp_path / "elasticmq") as server:
         await server.start()
         broker = server.url.replace("http:", "sqs:")
-        with run(tmp_path, settings={"SOUK_BROKER": broker}) as system:
+        with embedded(tmp_path, settings={"SOUK_BROKER": broker}) as system:
             order(system)
             until(lambda: len(mails(system)) == 1, LIMIT, "the first mail")
             server.kill()
