@@ -148,10 +148,11 @@ async def test_an_event_stays_in_hand_while_its_handler_runs(declared: Bus) -> N
 
 async def test_an_undeclared_topic_takes_no_event(bus: Bus) -> None:
     publisher = bus.connect()
-    for _ in range(2):
-        with pytest.raises(BrokerUnavailable, match="must be declared"):
-            await publisher.publish(bus.topic, run_of("a", range(3)))
-        await publisher.declare(bus.topic, [])
+    with pytest.raises(BrokerUnavailable, match="must be declared"):
+        await publisher.publish(bus.topic, run_of("a", range(3)))
+    # With nobody to keep an event for, nothing holds it up.
+    await publisher.declare(bus.topic, [])
+    assert len(await publisher.publish(bus.topic, run_of("a", range(3)))) == 3
     await publisher.declare(bus.topic, [GROUP])
     assert len(await publisher.publish(bus.topic, run_of("a", range(3)))) == 3
 
