@@ -1,6 +1,6 @@
 """What Product needs of the outside: a search engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,6 +61,10 @@ class SearchEngine(Protocol):
 
     async def write(self, changes: Sequence[IndexChange]) -> Sequence[ProductRefused | None]:
         """Writes changes of different products; returns for each why it was refused, or None."""
+        ...
+
+    async def versions(self, product_ids: Sequence[str]) -> Mapping[str, int]:
+        """Returns the versions of those of these products that are in the index that is searched."""
         ...
 
     async def exists(self) -> bool:

@@ -17,9 +17,13 @@ from marketplace.product.servicer import ProductServicer
 from marketplace.product.settings import SETTINGS, ProductSettings, read_settings
 from marketplace.product.store.products import ProductStore
 from marketplace.product.use_cases.index_products import ProductIndexer
+from marketplace.product.use_cases.rebuild_index import SearchIndexProjection
 from souk.sdk import Breaker, ReadCache, Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
+
+SEARCH_INDEX = "search-index"
+"""The projection by which `souk rebuild` knows the index."""
 
 
 async def build(context: ServiceContext) -> ServiceParts:
@@ -42,6 +46,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         demo=partial(load_demo, deps),
         breakers={} if engine is None else {"search-engine": breaker},
         collectors=metrics.collectors(indexer),
+        projections={} if engine is None else {SEARCH_INDEX: SearchIndexProjection(deps, engine)},
     )
 
 

@@ -66,6 +66,11 @@ class ProductStore:
         sql = f"SELECT {_COLUMNS} FROM products WHERE id > $1 ORDER BY id LIMIT $2"
         return [_product(row) for row in await tx.fetch(sql, after, limit)]
 
+    async def count(self, tx: Transaction) -> int:
+        """Returns how many products there are."""
+        row = await tx.fetch_one("SELECT COUNT(*) AS n FROM products")
+        return int(row["n"]) if row else 0
+
     async def find(self, tx: Transaction, product_ids: Sequence[str]) -> list[Product]:
         """Returns the products of these ids that exist, in no order."""
         if not product_ids:

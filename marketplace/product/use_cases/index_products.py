@@ -68,7 +68,7 @@ class ProductIndexer:
         ids = list(batch)
         found = await self._deps.database.read(lambda tx: self._deps.products.find(tx, ids), single=True)
         products = {product.id: product for product in found}
-        changes = [_change(one, waiting.version, products.get(one)) for one, waiting in batch.items()]
+        changes = [index_change_of(one, waiting.version, products.get(one)) for one, waiting in batch.items()]
         ends = await self._engine.write(changes)
         oldest = min(waiting.version for waiting in batch.values())
         self.lag = max(0.0, (self._deps.clock.now() - oldest) / MICROSECONDS)
@@ -83,12 +83,13 @@ async def reindex_products(deps: Deps, engine: SearchEngine) -> int:
     position, count = await engine.begin(), 0
     while products := await deps.database.read(partial(deps.products.page, after=position, limit=BATCH), single=True):
         position, count = products[-1].id, count + len(products)
-        await engine.fill([_change(one.id, one.updated_at, one) for one in products], position)
+        await engine.fill([index_change_of(one.id, one.updated_at, one) for one in products], position)
     await engine.switch()
     return count
 
 
-def _change(product_id: str, version: int, product: Product | None) -> IndexChange:
+def index_change_of(product_id: str, version: int, product: Product | None) -> IndexChange:
+    """Makes the change that writes a product as it is; `version` is that of one that is gone."""
     return IndexChange(product_id, version if product is None else product.updated_at, product)
 
 

@@ -140,6 +140,12 @@ class SearchEngineSuite:
         await engine.write([change(product("a", "Samovar anew", 4))])
         await eventually(engine, "anew", ["a"])
 
+    async def test_versions_are_those_of_the_last_changes(self, engine: Engine) -> None:
+        await build(engine, [product("a", "Mug", 3), product("b", "Mug", 4)])
+        await engine.write([change(product("a", "Mug", 7)), change(product("b", "Mug", 2))])
+        assert await engine.versions(["a", "b", "c"]) == {"a": 7, "b": 4}
+        assert await engine.versions([]) == {}
+
     async def test_without_an_index_nothing_is_lost_silently(self, engine: Engine) -> None:
         assert not await engine.exists()
         with pytest.raises(SearchUnavailable) as caught:
@@ -147,6 +153,9 @@ class SearchEngineSuite:
         assert caught.value.reason == "no-index"
         with pytest.raises(SearchUnavailable) as caught:
             await engine.write([change(product("a", "Mug"))])
+        assert caught.value.reason == "no-index"
+        with pytest.raises(SearchUnavailable) as caught:
+            await engine.versions(["a"])
         assert caught.value.reason == "no-index"
 
     async def test_a_new_index_is_built_beside_the_one_in_use(self, engine: Engine) -> None:

@@ -44,6 +44,11 @@ class Shop:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         return httpx.request(method, f"{self.engine}{path}", json=body, timeout=60, trust_env=False)
 
+    def rebuild(self, *more: str) -> subprocess.CompletedProcess[str]:
+        data = ["--data", str(self.system.data)]
+        command = [sys.executable, "-m", "souk.cli", "rebuild", "product.search-index", *data, *more]
+        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+
     def close(self) -> None:
         self.client.close()
 
@@ -88,6 +93,24 @@ def test_changes_are_found_through_the_engine(run: Callable[[], Shop]) -> None:
     metrics = shop.client.get("/metrics").text
     assert 'souk_product_searches_total{backend="opensearch",reason=""}' in metrics
     assert "souk_product_index_lag_seconds " in metrics
+
+
+def test_the_index_is_built_anew_and_checked_by_the_command(run: Callable[[], Shop]) -> None:
+    shop = run()
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
+    (before,) = shop.ask("GET", f"/_alias/{shop.index}").json()
+    assert shop.rebuild("--check").returncode == 0
+    path = f"/{before}/_doc/P-123?refresh=true"
+    shop.ask("DELETE", path)
+    wrong = shop.rebuild("--check")
+    assert (wrong.returncode, "P-123" in wrong.stdout) == (1, True), wrong
+    done = shop.rebuild()
+    assert done.returncode == 0, done
+    (after,) = shop.ask("GET", f"/_alias/{shop.index}").json()
+    assert after != before
+    assert shop.ask("GET", f"/{before}").status_code == 404
+    assert shop.rebuild("--check").returncode == 0
+    shop.eventually("headphnes", (["P-123"], "opensearch"))
 
 
 async def test_nothing_is_lost_when_the_engine_is_killed(run: Callable[[], Shop], opensearch: OpenSearchServer) -> None:

@@ -16,7 +16,9 @@ from marketplace.product.consumers import index_change
 from marketplace.product.domain.products import NOTHING_FOUND, Cursor, Search
 from marketplace.product.ports import EnginePage, IndexChange, ProductRefused, SearchEngine, SearchUnavailable
 from marketplace.product.servicer import ProductServicer
+from marketplace.product.use_cases import rebuild_index
 from marketplace.product.use_cases.index_products import ProductIndexer, reindex_products
+from marketplace.product.use_cases.rebuild_index import SearchIndexProjection
 from souk.kernel.errors import ConfigurationError, InvalidArgument, PoisonedEvent
 from souk.resilience.breaker.breaker import Breaker
 from souk.testing.clocks import FakeClock
@@ -51,6 +53,9 @@ class FakeEngine:
             if change.product_id not in self.kept or self.kept[change.product_id].version < change.version:
                 self.kept[change.product_id] = change
         return [ProductRefused("no") if change.product_id == self.refuses else None for change in changes]
+
+    async def versions(self, product_ids: Sequence[str]) -> dict[str, int]:
+        return {one: self.kept[one].version for one in product_ids if one in self.kept}
 
     async def begin(self) -> str:
         return ""
@@ -198,6 +203,30 @@ async def test_an_event_waits_for_an_engine_that_is_away(indexer: ProductIndexer
 async def test_a_rebuild_writes_every_product(product: Any, parts: Any, engine: FakeEngine) -> None:
     await parts.demo()
     assert await reindex_products(product._deps, cast(SearchEngine, engine)) == len(engine.kept) == 64
+
+
+async def test_a_check_names_each_product_that_the_index_has_otherwise(
+    product: Any, parts: Any, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild_index, "BATCH", 10)
+    await parts.demo()
+    projection = SearchIndexProjection(product._deps, cast(SearchEngine, engine))
+    assert await projection.count() == 64
+
+    async def differences() -> list[str]:
+        found, after, count = [], "", 0
+        while (compared := await projection.compare(after)) is not None:
+            after, count = compared.after, count + compared.count
+            found += [line.partition(":")[0] for line in compared.differences]
+        assert count == 64
+        return found
+
+    assert len(await differences()) == 64
+    await reindex_products(product._deps, cast(SearchEngine, engine))
+    assert await differences() == []
+    del engine.kept["P-101"]
+    engine.kept["P-123"] = replace(engine.kept["P-123"], version=1)
+    assert await differences() == ["P-101", "P-123"]
 
 
 @pytest.mark.parametrize(

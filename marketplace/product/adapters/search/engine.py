@@ -74,6 +74,17 @@ class Engine:
             raise SearchUnavailable(UNHEALTHY, "the answer of the search engine cannot be read") from error
         return zip(*[items] * len(aliases), strict=True)
 
+    async def versions(self, product_ids: Sequence[str]) -> Mapping[str, int]:
+        """Asks for documents by their ids, which sees what no refresh has shown yet."""
+        if not product_ids:
+            return {}
+        path = f"/{self._index}/_mget?_source=false"
+        answer = await self._send("POST", path, {"ids": list(product_ids)}, timeout=ADMIN_TIMEOUT)
+        for one in answer["docs"]:
+            if "error" in one:
+                raise _failure(_MISSING, one["error"])
+        return {one["_id"]: one["_version"] for one in answer["docs"] if one["found"]}
+
     async def exists(self) -> bool:
         """Looks for the alias."""
         return bool(await self._indices(self._index))

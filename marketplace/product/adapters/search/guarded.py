@@ -1,6 +1,6 @@
 """A circuit breaker around the searches in an engine: while they fail, the database is asked at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from marketplace.product.adapters.search.transport import NO_INDEX, REFUSED
 from marketplace.product.domain.products import Cursor, Search
@@ -46,6 +46,10 @@ class GuardedEngine:
     async def write(self, changes: Sequence[IndexChange]) -> Sequence[ProductRefused | None]:
         """Writes changes."""
         return await self._engine.write(changes)
+
+    async def versions(self, product_ids: Sequence[str]) -> Mapping[str, int]:
+        """Returns the versions in the index."""
+        return await self._engine.versions(product_ids)
 
     async def exists(self) -> bool:
         """Tells whether there is an index."""
