@@ -57,8 +57,8 @@ class FigureStore:
             await self._add_to(tx, generation, facts)
 
     async def delete_old(self, tx: Transaction, limit: int) -> int:
-        """Deletes up to `limit` facts and figures of generations that are not kept; returns how many."""
-        old = f"generation NOT IN (SELECT generation FROM {GENERATIONS.kept}) LIMIT $1"
+        """Deletes up to `limit` facts and figures of generations before the live one; returns how many."""
+        old = f"generation < {GENERATIONS.live} LIMIT $1"
         fact = "generation, order_id, kind, number"
         figure = "generation, measure, day, currency, subject, slot"
         return sum(
