@@ -242,12 +242,14 @@ async def test_a_transaction_that_began_before_is_waited_for(open_shop: Any, tmp
         late = asyncio.create_task(_slow(shop, begun, go))
         await begun.wait()
         running = asyncio.create_task(steps(rebuild_of(shop)))
-        while (await rebuild_of(shop).last()) is None:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.3)  # long enough for all of the rebuild, if it did not wait
-        assert not running.done()
-        go.set()
-        await asyncio.gather(late, running)
+        try:
+            while (await rebuild_of(shop).last()) is None:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)  # long enough for all of the rebuild, if it did not wait
+            assert not running.done()
+        finally:
+            go.set()
+            await asyncio.gather(late, running)
         assert await differences(shop) == []
         assert (await shop.order("ORD-0001")).status == pb.ORDER_STATUS_CONFIRMED
 
