@@ -24,6 +24,7 @@ from bench import (
     orders,
     rebuild,
     sagas,
+    search,
     starting,
     stopped_mails,
     two_phase_commit,
@@ -42,6 +43,7 @@ NAMES = (
     "incidents",
     "events",
     "rebuild",
+    "search",
     "sagas",
     "two-phase-commit",
     "bus",
@@ -62,6 +64,7 @@ class Effort:
     events: int = 9_000
     rebuilt: int = 100_000
     away: int = 500
+    products: int = 20_000
 
 
 QUICK = Effort(
@@ -74,6 +77,7 @@ QUICK = Effort(
     events=3_000,
     rebuilt=5_000,
     away=60,
+    products=2_000,
 )
 
 
@@ -93,6 +97,9 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
             folder, seconds=effort.seconds / 2, rounds=effort.rounds, events=effort.events, only=broker
         ),
         "rebuild": lambda: [rebuild.measure(folder, orders=effort.rebuilt, seconds=effort.seconds)],
+        "search": lambda: [
+            search.measure(folder, products=effort.products, seconds=effort.seconds, rounds=effort.rounds)
+        ],
         "sagas": lambda: sagas.measure(seconds=effort.seconds, rounds=effort.rounds),
         "two-phase-commit": lambda: two_phase_commit.measure(folder, seconds=effort.seconds, rounds=effort.rounds),
         "bus": lambda: [bus.measure(folder, seconds=effort.seconds, rounds=effort.rounds)],
