@@ -15,6 +15,23 @@ from tests.properties import register_profiles
 
 register_profiles()
 
+# The suites are in souk.testing; pytest rewrites their assertions as it does those of tests.
+pytest.register_assert_rewrite(
+    "souk.testing.brokers.faults_suite",
+    "souk.testing.brokers.harness",
+    "souk.testing.brokers.suite",
+    "souk.testing.engines",
+    "souk.testing.registry.engines",
+    "souk.testing.registry.harness",
+    "souk.testing.registry.suite",
+    "souk.testing.registry.lease_suite",
+    "souk.testing.registry.away_suite",
+    "souk.testing.registry.claims_suite",
+    "souk.testing.servers.engine_server",
+    "souk.testing.servers.java",
+    "souk.testing.servers.kafka",
+)
+
 
 def pytest_configure() -> None:
     """Lets processes that tests start receive SIGINT, which a shell turns off for commands in the background."""

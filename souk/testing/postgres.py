@@ -28,7 +28,7 @@ _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",  # data must survive the server's processes, not the machine
     "full_page_writes": "off",
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "32MB",
     "max_prepared_transactions": "20",
 }

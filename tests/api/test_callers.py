@@ -97,7 +97,14 @@ async def test_a_call_is_about_its_caller_unless_the_service_may_act_for_others(
 
 def filled(method: Method, user: str) -> dict:
     """Gives the fields that a request needs to pass the checks of its form, with this user as its subject."""
-    needed = {"key": "k", "order_id": "ORD-1", "amount": 1, "currency": "EUR", "payment_method": "wallet"}
+    needed = {
+        "key": "k",
+        "transaction": "t",
+        "order_id": "ORD-1",
+        "amount": 1,
+        "currency": "EUR",
+        "payment_method": "wallet",
+    }
     return {name: value for name, value in needed.items() if name in method.input.DESCRIPTOR.fields_by_name} | {
         "user_id": user
     }

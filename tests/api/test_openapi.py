@@ -63,6 +63,7 @@ NO_SCHEMA_SAYS = (
     ("to", "must not be before"),
     ("to", "must be at most"),
     ("to", "is not a date that exists"),
+    ("keys", "are required"),
     ("delta", "must not be 0"),
     ("delta", "pieces would have been received"),
     ("amount", "is more than the wallet can hold"),

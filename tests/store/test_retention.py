@@ -13,6 +13,7 @@ from souk.store.migrations import platform_migrations, read_migrations, statemen
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "retention.md"
 _MADE = re.compile(r"CREATE (?:VIRTUAL )?TABLE (?:IF NOT EXISTS )?(\w+)", re.IGNORECASE)
+_RENAMED = re.compile(r"ALTER TABLE (\w+) RENAME TO (\w+)", re.IGNORECASE)
 _DROPPED = re.compile(r"DROP TABLE (?:IF EXISTS )?(\w+)", re.IGNORECASE)
 
 
@@ -23,6 +24,8 @@ def tables(folder: Traversable, engine: str) -> set[str]:
         for statement in statements(migration.sql):
             found |= set(_MADE.findall(statement))
             found -= set(_DROPPED.findall(statement))
+            for old, new in _RENAMED.findall(statement):
+                found = found - {old} | {new}
     return found
 
 

@@ -125,7 +125,7 @@ async def _rebuild(
             line.update(last.progress.phase, _progress_text(last))
     except asyncio.CancelledError:
         line.end()
-        click.echo(_stopped(last), err=True)
+        click.echo(_stopped(request.name, last), err=True)
         raise
     finally:
         line.end()
@@ -163,9 +163,9 @@ def _progress_text(message: pb.RebuildProjectionResponse) -> str:
     return f"{message.name}: {now.phase}, {now.done:,} of {now.total:,}{how}"
 
 
-def _stopped(last: pb.RebuildProjectionResponse) -> str:
+def _stopped(name: str, last: pb.RebuildProjectionResponse) -> str:
     if not last.name:
-        return "stopped before it began"
+        return f"stopped before it was heard of; if it began, `souk rebuild {name}` goes on with it"
     if last.joined:
         return f"{last.name}: another command goes on with it"
     now = last.progress

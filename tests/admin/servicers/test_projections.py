@@ -112,6 +112,7 @@ async def test_ctrl_c_leaves_one_that_goes_on(fleet: FakeFleet, numbers: Numbers
     numbers.stop_at = 20
     process = await start("rebuild", NAME, "--data", str(fleet.data))
     await numbers.waits.wait()
+    await asyncio.wait_for(process.stdout.readline(), 60)  # the command has heard of it
     process.send_signal(signal.SIGINT)
     _, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 130

@@ -43,7 +43,7 @@ def _transport(module: str, url: str, login: tuple[str, str] | None) -> EngineTr
         found = importlib.import_module(f"marketplace.product.adapters.search.{module}")
     except ImportError as error:
         raise ConfigurationError(
-            f"SOUK_SEARCH: the client is not installed: pip install 'souk-platform[{module}]'"
+            f"SOUK_SEARCH: the client of {module} is not installed; docs/search.md says how to install it"
         ) from error
     opened: EngineTransport = found.open_transport(url, login)
     return opened
