@@ -136,6 +136,7 @@ async def test_what_the_contract_does_not_know_changes_nothing(tmp_path: Path, t
     assert record["decisions"] == []
 
 
+@pytest.mark.full
 async def test_an_editor_that_fails_or_saves_nothing_changes_nothing(
     tmp_path: Path, editor: Callable[[str], str]
 ) -> None:

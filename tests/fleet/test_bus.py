@@ -49,7 +49,9 @@ def crowd_while(bazaar: Bazaar, name: str, *commands: Sequence[str]) -> list[str
     return [one.order_id for one in ends if one.order_id is not None]
 
 
-@pytest.mark.parametrize("commands", [(("kill",), ("kill",)), (("stop", "bus"), ("start", "bus"))])
+@pytest.mark.parametrize(
+    "commands", [(("kill",), ("kill",)), pytest.param((("stop", "bus"), ("start", "bus")), marks=pytest.mark.full)]
+)
 def test_the_bus_goes_and_comes_and_every_mail_is_there(bazaar: Bazaar, commands: Sequence[Sequence[str]]) -> None:
     mails = mailbox(bazaar.system.data)
     for order in crowd_while(bazaar, f"bus {commands[0][0]}", *commands):
