@@ -15,7 +15,9 @@ from grpc_health.v1 import health_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from shop.analytics.v1 import analytics_pb2
 from shop.inventory.v1 import inventory_pb2
+from shop.notification.v1 import notification_pb2
 from shop.order.v1 import order_pb2
 from shop.payment.v1 import payment_pb2
 from shop.product.v1 import product_pb2
@@ -34,7 +36,7 @@ from souk.kernel.errors import InvalidArgument
 from souk.testing.sample_contract import sample_messages
 from tests.properties import examples
 
-MODULES = (order_pb2, product_pb2, user_pb2, payment_pb2, inventory_pb2)
+MODULES = (order_pb2, product_pb2, user_pb2, payment_pb2, inventory_pb2, notification_pb2, analytics_pb2)
 CONTRACTS = [contract_of(service) for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
 KEYS = "/shop.user.v1.UserService/ListSigningKeys"
 DOCUMENT = openapi_of(CONTRACTS, "Souk", KEYS)
@@ -74,7 +76,7 @@ def test_whoever_knows_the_callers_may_be_away(keys: str, codes: str) -> None:
 def test_every_list_pages_alike() -> None:
     lists = [operation["get"] for operation in DOCUMENT["paths"].values() if "get" in operation]
     sizes = [each["schema"] for got in lists for each in got["parameters"] if each["name"] == "pageSize"]
-    assert len(sizes) == 8
+    assert len(sizes) == 9
     assert all(size == {**sizes[0], "minimum": 1, "maximum": 100, "default": 20} for size in sizes)
 
 

@@ -787,7 +787,7 @@ class PushSubscription(_message.Message):
     id: _builtins.str
     """Identifier of the subscription."""
     service: _builtins.str
-    """Host of the browser's push service, such as "updates.push.services.mozilla.com"."""
+    """Host of the browser's push service, such as "fcm.googleapis.com"."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When the browser was subscribed."""
