@@ -138,8 +138,9 @@ def _by_kind(one: Measured, calls: Measured, beside: Mapping[str, str]) -> list[
     figures = []
     for kind in one.rounds[-1].cpu:
         mine, its = (median(each.cpu.get(kind, 0.0) for each in rounds) for rounds in (one.rounds, calls.rounds))
-        more = {**beside, "ratio": mine / its} if beside and its else {}
-        figures.append(Figure(f"    {kind}", mine, "ms an order", **more))  # type: ignore[arg-type]
+        is_compared = bool(beside and its)
+        against, ratio = (beside["against"], mine / its) if is_compared else ("", None)
+        figures.append(Figure(f"    {kind}", mine, "ms an order", against, ratio))
     return figures
 
 

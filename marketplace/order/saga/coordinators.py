@@ -22,7 +22,7 @@ class PlacingCoordinator(Protocol):
         name: str,
         subject: str,
         attempt: int,
-        input: bytes,  # noqa: A002
+        payload: bytes,
         on_behalf_of: str = "",
         /,
     ) -> SagaRef: ...
