@@ -27,6 +27,14 @@ async def outcome(url: str, sql: str = "SELECT 1") -> str:
     return "done"
 
 
+async def connection_limit(server: Server) -> int:
+    connection = await asyncpg.connect(server.url)
+    try:
+        return int(await connection.fetchval("SELECT setting FROM pg_settings WHERE name = 'max_connections'"))
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
 async def server(postgres_server: TemporaryPostgres, tmp_path: Path):  # noqa: F811
     yield Server(postgres_server.url(), Credentials(tmp_path / "credentials.json"), ours=False)
@@ -35,7 +43,7 @@ async def server(postgres_server: TemporaryPostgres, tmp_path: Path):  # noqa: F
 
 
 async def test_each_service_gets_a_database_that_is_its_own(server: Server) -> None:
-    assert await server.provide(SERVICES) == 60
+    assert await server.provide(SERVICES) == await connection_limit(server)
     order, user = server.service_url("order"), server.service_url("user")
     assert await outcome(order, "CREATE TABLE stalls (id TEXT)") == "done"
     assert await outcome(user.replace("/souk_user?", "/souk_order?")) == "InsufficientPrivilegeError"
