@@ -28,7 +28,7 @@ from souk.saga.fault_points import AFTER, BEFORE, fault_points, start_point
 from souk.saga.parked import ParkedStep
 from souk.saga.settings import SagaSettings
 from souk.saga.store import Held, SagaOutcome, SagaProgress, SagaStore
-from souk.saga.waiters import Watch
+from souk.saga.waiters import ProgressWaiters, Watch
 from souk.store.database import Database, Transaction
 
 __all__ = ["SagaOutcome", "SagaProgress", "SagaRunner", "SagaSettings", "fault_points"]
@@ -59,8 +59,8 @@ class SagaRunner:
         self._steps = {name: [step.name for step in saga.steps] for name, saga in self._sagas.items()}
         self._store = SagaStore(self._steps, owner, self._settings.lease)
         self._tools = Tools(database, self._store, clock, service, self._settings, faults)
-        self._watch = Watch(database, self._store, clock, self._settings.poll)
         self._drives: dict[SagaRef, SagaExecution] = {}
+        self._waiters = ProgressWaiters(self._drives, Watch(database, self._store, clock, self._settings.poll), clock)
         self._tasks: dict[SagaExecution, asyncio.Task[None]] = {}
         self._closed = False
         self._next_sweep = self._next_check = clock.monotonic()
@@ -96,19 +96,11 @@ class SagaRunner:
         It works in any replica. A saga that only goes forward is COMMITTED from its start:
         use `wait_ended` for it. Raises LookupError if there is no such run.
         """
-        if (execution := self._drives.get(ref)) is not None:
-            await self._until(execution.decided, until)
-            if execution.progress.outcome is not SagaOutcome.RUNNING or self._tools.clock.monotonic() >= until:
-                return execution.progress
-        return await self._watch.wait(ref, until, lambda progress: progress.outcome is not SagaOutcome.RUNNING)
+        return await self._waiters.decided(ref, until)
 
     async def wait_ended(self, ref: SagaRef, until: float) -> SagaProgress:
         """Waits until nothing is left to do, forward or back, or until `until`, then with `ended` false."""
-        if (execution := self._drives.get(ref)) is not None:
-            await self._until(execution.stopped, until)
-            if execution.progress.ended or self._tools.clock.monotonic() >= until:
-                return execution.progress
-        return await self._watch.wait(ref, until, lambda progress: progress.ended)
+        return await self._waiters.ended(ref, until)
 
     async def open(self, tx: Transaction, subject: str) -> bool:
         """Returns whether a run of `subject` has not ended: a step, or an undo, is still to be done."""
@@ -152,7 +144,7 @@ class SagaRunner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._watch.close()
+        await self._waiters.close()
         with suppress(StoreError):
             await self._tools.database.run(self._store.release)
 
@@ -237,8 +229,3 @@ class SagaRunner:
     async def _claim(self, tx: Transaction) -> list[Held]:
         refs = await self._store.abandoned(tx, self._settings.claim_at_once)
         return [await self._store.take(tx, ref) for ref in refs]
-
-    async def _until(self, event: asyncio.Event, until: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(until - self._tools.clock.monotonic()):
-                await event.wait()

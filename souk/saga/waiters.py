@@ -1,7 +1,7 @@
-"""Waits for runs that this process does not drive: another replica does, or none yet."""
+"""Waits for the outcomes and ends of runs, whichever replica drives them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import structlog
 from souk.kernel.clock import Clock
 from souk.kernel.errors import StoreError
 from souk.saga.definition import SagaRef
-from souk.saga.store import CHANNEL, SagaProgress
+from souk.saga.store import CHANNEL, SagaOutcome, SagaProgress
 from souk.store.database import Database, Transaction
 
 log = structlog.get_logger("souk.saga")
@@ -24,6 +24,57 @@ class Progresses(Protocol):
     async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
         """Returns the progress of a run. Raises LookupError if there is no such run."""
         ...
+
+
+class DrivenRun(Protocol):
+    """A run that this process drives. `decided` is set at its outcome, `stopped` when the process drives it no more;
+    both are set then."""
+
+    decided: asyncio.Event
+    stopped: asyncio.Event
+
+    @property
+    def progress(self) -> SagaProgress:
+        """The committed progress."""
+        ...
+
+
+class ProgressWaiters:
+    """Waits for a run on this process's own drive of it if it is in `drives`, and on the database otherwise."""
+
+    def __init__(self, drives: Mapping[SagaRef, DrivenRun], watch: "Watch", clock: Clock) -> None:
+        self._drives, self._watch, self._clock = drives, watch, clock
+
+    async def decided(self, ref: SagaRef, until: float) -> SagaProgress:
+        """Waits for the outcome, or until `until` (monotonic seconds). Raises LookupError if there is no such run."""
+        if (run := self._drives.get(ref)) is not None and await self._enough(run, run.decided, until, _is_decided):
+            return run.progress
+        return await self._watch.wait(ref, until, _is_decided)
+
+    async def ended(self, ref: SagaRef, until: float) -> SagaProgress:
+        """Waits until nothing is left to do, or until `until`. Raises LookupError if there is no such run."""
+        if (run := self._drives.get(ref)) is not None and await self._enough(run, run.stopped, until, _has_ended):
+            return run.progress
+        return await self._watch.wait(ref, until, _has_ended)
+
+    async def close(self) -> None:
+        """Ends the watch."""
+        await self._watch.close()
+
+    async def _enough(self, run: DrivenRun, event: asyncio.Event, until: float, enough: Enough) -> bool:
+        """Waits for the event; returns whether the run's progress is the answer: there is enough of it, or no time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until - self._clock.monotonic()):
+                await event.wait()
+        return enough(run.progress) or self._clock.monotonic() >= until
+
+
+def _is_decided(progress: SagaProgress) -> bool:
+    return progress.outcome is not SagaOutcome.RUNNING
+
+
+def _has_ended(progress: SagaProgress) -> bool:
+    return progress.ended
 
 
 class Watch:

@@ -14,8 +14,8 @@ from souk.kernel.context import current
 from souk.kernel.errors import ConfigurationError, LeaseLost, StoreError
 from souk.saga.definition import SagaRef
 from souk.saga.settings import SagaSettings
-from souk.saga.store import SagaOutcome, SagaProgress
-from souk.saga.waiters import Watch
+from souk.saga.store import SagaProgress
+from souk.saga.waiters import ProgressWaiters, Watch
 from souk.store.database import Database, Transaction
 from souk.two_phase_commit import fault_points as at
 from souk.two_phase_commit.definition import AtomicAction
@@ -61,8 +61,8 @@ class TwoPhaseCoordinator:
         self._settings = settings or SagaSettings()
         self._store = TwoPhaseStore(owner, self._settings.lease)
         self._tools = TwoPhaseTools(database, self._store, clock, service, self._settings, faults)
-        self._watch = Watch(database, self._store, clock, self._settings.poll)
         self._drives: dict[SagaRef, TwoPhaseDrive] = {}
+        self._waiters = ProgressWaiters(self._drives, Watch(database, self._store, clock, self._settings.poll), clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -92,19 +92,11 @@ class TwoPhaseCoordinator:
 
         It works in any replica. Raises LookupError if there is no such run.
         """
-        if (drive := self._drives.get(ref)) is not None:
-            await self._until(drive.decided, until)
-            if drive.progress.outcome is not SagaOutcome.RUNNING or self._tools.clock.monotonic() >= until:
-                return drive.progress
-        return await self._watch.wait(ref, until, lambda progress: progress.outcome is not SagaOutcome.RUNNING)
+        return await self._waiters.decided(ref, until)
 
     async def wait_ended(self, ref: SagaRef, until: float) -> SagaProgress:
         """Waits until every branch has ended, or until `until`, then with `ended` false. Raises LookupError."""
-        if (drive := self._drives.get(ref)) is not None:
-            await self._until(drive.stopped, until)
-            if drive.progress.ended or self._tools.clock.monotonic() >= until:
-                return drive.progress
-        return await self._watch.wait(ref, until, lambda progress: progress.ended)
+        return await self._waiters.ended(ref, until)
 
     async def open(self, tx: Transaction, subject: str) -> bool:
         """Returns whether a run of `subject` has not ended."""
@@ -157,7 +149,7 @@ class TwoPhaseCoordinator:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._watch.close()
+        await self._waiters.close()
         with suppress(StoreError):
             await self._tools.database.run(self._store.release)
 
@@ -185,8 +177,3 @@ class TwoPhaseCoordinator:
         finally:
             self._drives.pop(drive.held.ref, None)
             drive.stop()
-
-    async def _until(self, event: asyncio.Event, until: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(until - self._tools.clock.monotonic()):
-                await event.wait()

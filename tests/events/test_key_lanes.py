@@ -64,7 +64,7 @@ async def test_one_that_fails_is_handed_over_again_before_the_next_of_its_key() 
     async with KeyLanes(fails_twice, LaneSettings(backoff=AT_ONCE)) as lanes:
         lanes.submit(event("a1"), lambda: done.append("a1"))
         lanes.submit(event("a2"), lambda: done.append("a2"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(done) < 2:
                 await asyncio.sleep(0)
     assert began == ["a1", "a1", "a1", "a2"]
@@ -82,7 +82,7 @@ async def test_no_more_than_the_limit_is_in_hand(settings: LaneSettings) -> None
         await settled()
         assert not waiting.done()
         gate.open.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await waiting
 
 
@@ -161,7 +161,7 @@ async def test_a_handler_that_makes_something_else_of_its_end_ends_all_the_same(
             if ends_with is not None:
                 raise ends_with from None
 
-    async with asyncio.timeout(5), KeyLanes(stubborn, LaneSettings(backoff=AT_ONCE)) as lanes:
+    async with asyncio.timeout(30), KeyLanes(stubborn, LaneSettings(backoff=AT_ONCE)) as lanes:
         for name in ("a1", "a2"):
             lanes.submit(event(name), lambda: done.append("done"))
         await settled()

@@ -162,10 +162,10 @@ async def test_a_write_goes_on_when_its_client_goes_away(world: Any, port: int) 
     body = json.dumps(ORDER).encode()
     client = await Connection.to(port)
     await client.send(post(len(body), world.token()) + body)
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 30)
     await client.close()
     go_on.set()
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 30)
 
 
 async def test_two_requests_in_one_segment(world: Any, connection: Connection) -> None:

@@ -267,7 +267,7 @@ class TestServicers:
         call = ProbeStub(Channel(InProcessTransport(made), tokens=tokens("order"))).Down(DESCRIBE)
         await call.read()
         call.cancel()
-        assert await asyncio.wait_for(ended, 5) == "order"
+        assert await asyncio.wait_for(ended, 30) == "order"
 
     def test_a_servicer_that_would_block_is_refused(self) -> None:
         class Blocking(ProbeServicer):

@@ -210,5 +210,5 @@ async def test_a_callee_that_is_slow_to_greet_is_waited_for(protocol: str, tmp_p
 
 
 async def test_an_attempt_that_goes_on_for_long_is_the_end_of_it(protocol: str, tmp_path: Path) -> None:
-    async with gated(protocol, tmp_path, passes_all=True) as (_, transport, _address), asyncio.timeout(8):
+    async with gated(protocol, tmp_path, passes_all=True) as (_, transport, _address), asyncio.timeout(30):
         await refusal(called(transport).Unary(ASK, timeout=10))

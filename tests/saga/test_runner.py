@@ -15,7 +15,7 @@ from souk.kernel.errors import LeaseLost, StoreUnavailable, VersionConflict
 from souk.rpc.status import decode
 from souk.saga import maintenance, parked
 from souk.saga.definition import Saga, SagaRef, Step, StepCall
-from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
+from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner, SagaSettings
 from souk.saga.states import StepState
 from souk.store.database import Row, Transaction, Work
 from souk.store.postgres.database import PostgresDatabase
@@ -227,6 +227,14 @@ async def _request(shop: Shop, runner: SagaRunner) -> None:
     await runner.wait(await shop.start(runner), soon())
 
 
+async def until_parked(runner: SagaRunner, ref: SagaRef) -> SagaProgress:
+    """Waits until an operator is waited for."""
+    async with asyncio.timeout(30):
+        while not (progress := await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
+            pass
+    return progress
+
+
 async def test_waiting_ends_at_its_time_with_running(bench: Bench) -> None:
     bench.shop.stock.does.append(asyncio.Event())
     runner = bench.runner()
@@ -269,8 +277,8 @@ async def test_an_undo_that_fails_too_often_is_parked_until_an_operator_retries_
     bench.shop.stock.undoes.extend([VANISH] * 3)
     runner = bench.runner(settings=SagaSettings(pause=0.001, poll=0.02, park_after=3))
     ref = await bench.shop.start(runner)
-    progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.2)
-    assert (progress.outcome, progress.parked) == (SagaOutcome.RUNNING, True)
+    progress = await until_parked(runner, ref)
+    assert progress.outcome is SagaOutcome.RUNNING
     (parked,) = await runner.parked()
     assert (parked.ref, parked.step, parked.state) == (ref, "reserve", StepState.UNDO_PARKED)
     assert (parked.tries, parked.note) == (3, "UNAVAILABLE")
@@ -294,8 +302,7 @@ async def test_a_refusal_after_the_pivot_is_parked(bench: Bench) -> None:
     runner = bench.runner()
     ref = await bench.shop.start(runner)
     assert (await runner.wait(ref, soon())).outcome is SagaOutcome.COMMITTED
-    progress = await runner.wait_ended(ref, CLOCK.monotonic() + 0.1)
-    assert (progress.parked, progress.ended) == (True, False)
+    assert not (await until_parked(runner, ref)).ended
     assert await retry(bench, ref)
     bench.go(runner)
     await bench.at_rest(runner, ref, SagaOutcome.COMMITTED)
@@ -454,8 +461,7 @@ async def test_a_hook_that_fails_for_good_parks_its_step_until_an_operator_retri
         bench.shop.bank.does.append(REFUSE)
     runner = bench.runner(settings=replace(QUICK, park_after=4))
     ref = await bench.shop.start(runner)
-    while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
-        pass
+    await until_parked(runner, ref)
     (parked,) = await runner.parked()
     assert (parked.ref, parked.step) == (ref, "charge" if forward else "reserve")
     assert parked.state is (StepState.PARKED if forward else StepState.UNDO_PARKED)
@@ -532,7 +538,7 @@ async def test_a_database_that_was_away_brings_no_later_failure_closer_to_the_li
     saga = Saga("only", Step("charge", do=bench.shop.bank.do, record=record, pivot=True))
     runner = bench.runner("A", replace(QUICK, park_after=2), saga)
     ref = await bench.shop.database.run(lambda tx: runner.start(tx, "only", "O-1", 1, b""))
-    progress = await runner.wait_ended(ref, CLOCK.monotonic() + 1.0)
+    progress = await runner.wait_ended(ref, soon())
     assert (progress.ended, progress.parked) == (True, False)
 
 
@@ -541,8 +547,7 @@ async def test_what_is_parked_can_be_left_to_the_next_start(bench: Bench) -> Non
     bench.shop.stock.undoes.extend([VANISH] * 3)
     runner = bench.runner(settings=SagaSettings(pause=0.001, poll=0.02, park_after=3))
     ref = await bench.shop.start(runner)
-    while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
-        pass
+    await until_parked(runner, ref)
     await runner.close()
     assert await retry(bench, ref)
     assert not await retry(bench, ref)
@@ -556,8 +561,7 @@ async def test_a_step_refused_after_the_pivot_is_tried_again_at_the_next_start(b
     bench.shop.depot.does.append(REFUSE)
     runner = bench.runner()
     ref = await bench.shop.start(runner)
-    while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
-        pass
+    await until_parked(runner, ref)
     await runner.close()
     assert await retry(bench, ref)
     restarted = bench.runner("B")
@@ -645,7 +649,6 @@ async def test_an_undo_is_parked_after_as_many_tries_as_were_sent(bench: Bench) 
     bench.shop.stock.undoes.extend([NOT_SENT, VANISH])
     second = bench.runner("B", replace(QUICK, park_after=3))
     bench.go(second)
-    while not (await second.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
-        pass
+    await until_parked(second, ref)
     (parked,) = await second.parked()
     assert (parked.tries, len([what for what, _ in bench.shop.stock.calls if what == "undo"])) == (6, 7)

@@ -72,9 +72,9 @@ class EndSuite:
             called: asyncio.Queue[object] = asyncio.Queue()
             call = probe.Unary(pb.Ask(what=what))
             call.add_done_callback(called.put_nowait)
-            assert await asyncio.wait_for(called.get(), 5) is call
+            assert await asyncio.wait_for(called.get(), 30) is call
             call.add_done_callback(called.put_nowait)
-            assert await asyncio.wait_for(called.get(), 5) is call
+            assert await asyncio.wait_for(called.get(), 30) is call
 
     async def test_an_answer_can_be_awaited_again(self, probe: "ProbeAsyncStub") -> None:
         call = probe.Unary(pb.Ask(what="echo", count=3))

@@ -183,7 +183,7 @@ class StreamEndSuite:
         call = probe.Down(pb.Ask(count=1))
         call.add_done_callback(called.put_nowait)
         assert [answer.number async for answer in call] == [0]
-        assert await asyncio.wait_for(called.get(), 5) is call
+        assert await asyncio.wait_for(called.get(), 30) is call
 
 
 class FlowSuite:

@@ -98,7 +98,7 @@ class AfterCommitSuite(StoreFixtures):
         database.listen("channel", notified.set)
         _mark.set("caller")
         await database.run(work)
-        await asyncio.wait_for(notified.wait(), 5)
+        await asyncio.wait_for(notified.wait(), 30)
         assert marks == ["none", "none"]
 
     async def test_callbacks_are_called_once_however_often_the_work_ran(
@@ -127,7 +127,7 @@ class AfterCommitSuite(StoreFixtures):
             await tx.notify("gone")
 
         await database.run(work)
-        await asyncio.wait_for(woken.wait(), 5)
+        await asyncio.wait_for(woken.wait(), 30)
         assert notified == []
 
     async def test_a_read_has_no_commit(self, database: Database) -> None:
@@ -236,7 +236,7 @@ class LockSuite(StoreFixtures):
         for _ in range(12):
             with pytest.raises(DomainError):
                 await database.run(work)
-        await asyncio.wait_for(other.run(lambda tx: tx.lock("name")), 5)
+        await asyncio.wait_for(other.run(lambda tx: tx.lock("name")), 30)
 
 
 class CancellationSuite(StoreFixtures):

@@ -26,7 +26,7 @@ async def placed(shop: Shop, key: str = "key-1") -> pb.Order:
 
 async def settled(shop: Shop, key: str = "key-1") -> pb.Order:
     order = await placed(shop, key)
-    await shop.runner.wait_ended(SagaRef("place-order", order.id, 1), shop.host.clock.monotonic() + 5)
+    await shop.runner.wait_ended(SagaRef("place-order", order.id, 1), shop.host.clock.monotonic() + 30)
     return order
 
 

@@ -25,7 +25,7 @@ async def refunded(shop: Shop, order_id: str, total: int) -> None:
 async def placed(shop: Shop, **change: object) -> pb.Order:
     answer = await shop.place(**change)
     assert isinstance(answer.reply, pb.Order), answer.reply
-    await shop.runner.wait_ended(SagaRef("place-order", answer.reply.id, 1), shop.host.clock.monotonic() + 5)
+    await shop.runner.wait_ended(SagaRef("place-order", answer.reply.id, 1), shop.host.clock.monotonic() + 30)
     return answer.reply
 
 

@@ -34,7 +34,7 @@ def reason_of(answer: Answer) -> str:
 
 
 async def ended(shop: Shop, order_id: str, attempt: int = 1) -> None:
-    progress = await shop.runner.wait_ended(SagaRef("place-order", order_id, attempt), shop.host.clock.monotonic() + 5)
+    progress = await shop.runner.wait_ended(SagaRef("place-order", order_id, attempt), shop.host.clock.monotonic() + 30)
     assert progress.ended
 
 

@@ -52,7 +52,7 @@ async def failed_by(answer: bytes, stub_of: Callable[[str], ProbeStub], *, then_
     async with raw_server(answering(answer, then_close=then_close), answering(OK)) as server:
         probe = stub_of(server.address)
         error = await failure(probe.Unary(ECHO))
-        assert await asyncio.wait_for(server.ended.get(), 5) == 0
+        assert await asyncio.wait_for(server.ended.get(), 30) == 0
         await probe.Unary(ECHO)
         assert server.accepted == 2
     return error
@@ -210,7 +210,7 @@ class TestTooMuch:
 
         async with raw_server(endless) as server:
             error = await failure(stub_of(server.address).Unary(ECHO))
-            await asyncio.wait_for(server.ended.get(), 5)
+            await asyncio.wait_for(server.ended.get(), 30)
         return error, sent
 
     @pytest.mark.parametrize("part", [b"x" * 10_000, b"a: b\r\n" * 1_000])
@@ -242,7 +242,7 @@ class TestTooMuch:
         async with raw_server(answering(OK + b"and more", then_close=False), answering(OK)) as server:
             probe = stub_of(server.address)
             assert await probe.Unary(ECHO) == pb.Answer()
-            assert await asyncio.wait_for(server.ended.get(), 5) == 0
+            assert await asyncio.wait_for(server.ended.get(), 30) == 0
             await probe.Unary(ECHO)
             assert server.accepted == 2
 
@@ -277,7 +277,7 @@ class TestKeptAlive:
         async with raw_server(chatty, answering(OK)) as server:
             probe = stub_of(server.address)
             await probe.Unary(ECHO)
-            await asyncio.wait_for(server.ended.get(), 5)
+            await asyncio.wait_for(server.ended.get(), 30)
             await probe.Unary(ECHO)
             assert server.accepted == 2
 
@@ -346,7 +346,7 @@ class TestPool:
             assert pool.connected
             clock.advance(2)
             pool.trim()
-            await asyncio.wait_for(server.ended.get(), 5)
+            await asyncio.wait_for(server.ended.get(), 30)
             assert not pool.connected
 
     async def test_a_question_for_the_date_that_reaches_nobody_delays_no_call(self, tmp_path: Path) -> None:

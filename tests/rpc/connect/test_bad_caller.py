@@ -44,13 +44,13 @@ class Caller:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Reads the status, headers and body of the next answer."""
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
+        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         return int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers.get("content-length", 0)))
 
     async def ended(self) -> bool:
         """Tells whether the server has closed the connection without sending more."""
-        return await asyncio.wait_for(self.reader.read(), 5) == b""
+        return await asyncio.wait_for(self.reader.read(), 30) == b""
 
     async def asks(self, what: str = "echo", *headers: str, **fields: object) -> tuple[int, dict[str, str], bytes]:
         self.writer.write(request(pb.Ask(what=what, **fields), *headers))
@@ -261,8 +261,8 @@ class TestGone:
         caller.writer.write(request(pb.Ask(what="hang", key="k")))
         await servicer.events["began k"].wait()
         caller.writer.close()
-        await asyncio.wait_for(servicer.events["cancelled k"].wait(), 5)
-        await asyncio.wait_for(servicer.events["done k"].wait(), 5)
+        await asyncio.wait_for(servicer.events["cancelled k"].wait(), 30)
+        await asyncio.wait_for(servicer.events["done k"].wait(), 30)
 
 
 class TestHttp:
@@ -338,5 +338,5 @@ class TestHttp:
         caller = await connect()
         status, _, body = await caller.asks("hang", "connect-timeout-ms: 50", key="k")
         assert (status, orjson.loads(body)["code"]) == (504, "deadline_exceeded")
-        await asyncio.wait_for(servicer.events["cancelled k"].wait(), 5)
+        await asyncio.wait_for(servicer.events["cancelled k"].wait(), 30)
         assert (await caller.asks())[0] == 200

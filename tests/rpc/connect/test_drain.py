@@ -59,7 +59,7 @@ async def test_a_running_request_is_answered(system: System) -> None:
     assert not stopping.done()
     system.servicer.events["go"].set()
     await call
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 30)
     assert server.connections == set()
 
 
@@ -71,7 +71,7 @@ async def test_last_calls_are_served(system: System) -> None:
         await asyncio.sleep(0)
     await system.stub.Unary(ECHO)  # over the connection that it has
     await system.stub.Unary(ECHO)  # over another, for that one ended with its answer
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 30)
     with pytest.raises(CallFailed) as raised:
         await system.stub.Unary(ECHO)
     assert raised.value.outcome is Outcome.NOT_SENT
@@ -85,7 +85,7 @@ async def test_connections_that_wait_are_told(system: System) -> None:
     stopping = asyncio.create_task(server.stop(10))
     assert await reader.read() == b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
     writer.close()
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 30)
 
 
 async def test_no_call_fails_while_servers_are_replaced(system: System) -> None:
@@ -179,4 +179,4 @@ async def test_ready(system: System) -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     await system.serve()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)

@@ -22,7 +22,7 @@ async def test_work_that_fails_is_started_again() -> None:
 
     background = BackgroundTasks(SystemClock(), first_delay=0.001)
     background.start("work", work)
-    await asyncio.wait_for(well.wait(), 5)
+    await asyncio.wait_for(well.wait(), 30)
     await background.stop()
     assert tries == 3
 
@@ -39,7 +39,7 @@ async def test_that_a_database_is_away_is_told_without_a_traceback(error: Except
     with capture_logs() as said:
         background = BackgroundTasks(SystemClock(), first_delay=0.001)
         background.start("work", work)
-        await asyncio.wait_for(well.wait(), 5)
+        await asyncio.wait_for(well.wait(), 30)
         await background.stop()
     assert said[0].get("exc_info") is told
     assert said[0]["log_level"] == ("error" if told else "warning")
@@ -90,7 +90,7 @@ async def test_asked_before_it_is_up_a_life_is_cancelled() -> None:
         finally:
             cleaned = True
 
-    await asyncio.wait_for(live(life, stop), 5)
+    await asyncio.wait_for(live(life, stop), 30)
     assert cleaned
 
 
@@ -105,7 +105,7 @@ async def test_asked_when_it_is_up_a_life_ends_by_itself() -> None:
         await asyncio.sleep(0)
         ended = True
 
-    await asyncio.wait_for(live(life, stop), 5)
+    await asyncio.wait_for(live(life, stop), 30)
     assert ended
 
 

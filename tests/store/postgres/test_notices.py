@@ -15,9 +15,9 @@ async def test_everybody_is_woken_here_once_at_once_and_elsewhere_soon(postgres_
     there.listen("more", counted.set)
     await here.run(lambda tx: tx.notify("news"))
     assert woken == ["news"], "without a way over the server"
-    await asyncio.wait_for(heard.wait(), 5)
+    await asyncio.wait_for(heard.wait(), 30)
     await here.run(lambda tx: tx.notify("more"))
-    await asyncio.wait_for(counted.wait(), 5)
+    await asyncio.wait_for(counted.wait(), 30)
     assert woken == ["news"], "its own notification does not come back"
     await here.close()
     await there.close()
@@ -45,5 +45,5 @@ async def test_the_last_notification_goes_out_before_the_end(postgres_url: str) 
     there.listen("news", heard.set)
     await here.run(lambda tx: tx.notify("news"))
     await here.close()
-    await asyncio.wait_for(heard.wait(), 5)
+    await asyncio.wait_for(heard.wait(), 30)
     await there.close()

@@ -72,12 +72,12 @@ class TestConnections:
                     " ORDER BY pid = pg_backend_pid()"
                 )
             )
-        await asyncio.wait_for(woken.wait(), 5)  # what may have been missed is looked for
+        await asyncio.wait_for(woken.wait(), 30)  # what may have been missed is looked for
         await _until_up(database)
         assert await _count(database) == 5
         woken.clear()
         await database.run(lambda tx: tx.notify("channel"))
-        await asyncio.wait_for(woken.wait(), 5)
+        await asyncio.wait_for(woken.wait(), 30)
 
     async def test_a_lost_server_is_unavailable_and_comes_back(self, postgres_server: TemporaryPostgres):  # noqa: F811
         url = await postgres_server.create_database()
