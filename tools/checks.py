@@ -5,6 +5,7 @@ python tools/checks.py engines     the tests that need real engines, which tools
 python tools/checks.py full        the tests that take long
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
 # Tests of one group (`xdist_group`) run in one process and share what is slow to start, such as a whole system.
 SPREAD = ("-n", "2", "--dist", "loadgroup")
 NOTHING_COLLECTED = 5
+# Tests start hundreds of processes of `souk`, and each would compile all modules if the first did not write them.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 Stage = tuple[str, tuple[str, ...]]
 
@@ -53,7 +56,7 @@ def _stage(name: str, command: tuple[str, ...]) -> int:
 def _tests(name: str, command: tuple[str, ...]) -> int:
     """Runs pytest, and returns its exit status; its own summary is printed last and tells the time."""
     print(f"       {name}", flush=True)
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=False).returncode
 
 
 def main() -> int:

@@ -116,8 +116,13 @@ class Process:
         """Its standard output since the last start."""
         return self._stdout.read_text(errors="replace")
 
+    @property
+    def log(self) -> str:
+        """All that it has logged since its first start."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
     def output(self) -> str:
-        """Returns the end of its output and log."""
+        """Returns the end of its output and log, for the message of a failed test: what is older is missing."""
         texts = [path.read_text(errors="replace") for path in (self._stdout, self._log) if path.exists()]
         return f"--- {self.name}\n{''.join(texts)[-_LOG_SHOWN:]}"
 
@@ -163,6 +168,11 @@ class System:
     def dead(self) -> list[str]:
         """Returns the names of the processes that do not run."""
         return [part.name for part in self.parts if not part.runs]
+
+    @property
+    def log(self) -> str:
+        """All that its processes have logged since their first start."""
+        return "".join(part.log for part in self.parts)
 
     def output(self) -> str:
         """Returns the end of every process's output and log, for the message of a failed test."""

@@ -77,7 +77,7 @@ async def test_what_a_consumer_refuses_is_parked_where_it_came_from(
         )
         await broker.publish(topic_of(poisoned.type), [poisoned])
         await broker.close()
-        until(lambda: "EVT-bad" in system.output(), LIMIT, "the log names it")
+        until(lambda: "EVT-bad" in system.log, LIMIT, "the log names it")
         system.stop()
         shown = souk("parked", "--data", str(system.data), "--json")
     assert '"EVT-bad"' in shown

@@ -189,7 +189,7 @@ def test_changes_wait_while_the_engines_disk_is_full(run: Callable[[], Shop]) ->
         block = f"/{shop.index}/_settings/index.blocks.read_only_allow_delete?flat_settings=true"
         until(lambda: '"true"' in shop.ask("GET", block).text, LIMIT, "the flood stage")
         shop.add("P-full", "Samovar")
-        until(lambda: "SearchUnavailable" in shop.system.output(), LIMIT, "the event is postponed")
+        until(lambda: "SearchUnavailable" in shop.system.log, LIMIT, "the event is postponed")
         assert shop.search("headphnes") == (["P-123"], "opensearch")
         assert shop.search("samovar") == ([], "opensearch")
     finally:
@@ -214,7 +214,7 @@ async def test_a_mapping_conflict_parks_what_is_refused_and_nothing_else(
         found = f"{opensearch.url}/{index}/_doc/P-fits"
         until(lambda: httpx.get(found, timeout=60, trust_env=False).is_success, LIMIT, "what fits is indexed")
         shop.add("P-not", "Samovar", price=1_000)
-        until(lambda: "product P-not" in system.output(), LIMIT, "what does not fit is parked")
+        until(lambda: "product P-not" in system.log, LIMIT, "what does not fit is parked")
         shop.close()
         system.stop()
         shown = parked(system)
