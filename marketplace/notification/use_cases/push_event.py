@@ -5,8 +5,8 @@ import logging
 from dataclasses import dataclass
 
 from marketplace.notification.deps import Deps, Pushing
-from marketplace.notification.domain import Push, PushSubscription
-from marketplace.notification.ports import DeliveryPostponed
+from marketplace.notification.domain import Push
+from marketplace.notification.ports import DeliveryPostponed, RecipientGone
 from marketplace.notification.templates import write_push
 from marketplace.notification.use_cases.mail_event import draft_of
 from marketplace.notification.use_cases.send_message import POSTPONED, SUPPRESSED, send_message
@@ -55,11 +55,18 @@ async def _send(deps: Deps, pushing: Pushing, user_id: str, push: Push) -> None:
     """Sends to one browser, unless this process has done that before, and counts how it ended."""
     if pushing.is_done(push):
         return
-    if gone := await send_message(pushing.sender.send(push), pushing.count):
-        _log.info("no message about event %s to a browser that is gone: %s", push.id, gone)
-        await _forget(deps, user_id, push.to)
+    await send_message(_send_or_forget(deps, pushing, user_id, push), pushing.count)
     pushing.done(push)
 
 
-async def _forget(deps: Deps, user_id: str, browser: PushSubscription) -> None:
-    await deps.contacts.forget_browser(user_id, browser.endpoint)
+async def _send_or_forget(deps: Deps, pushing: Pushing, user_id: str, push: Push) -> None:
+    """Sends to a browser, and forgets one that is gone before that is raised.
+
+    While it cannot be forgotten that failure is raised: the message is postponed, and not yet suppressed.
+    """
+    try:
+        await pushing.sender.send(push)
+    except RecipientGone as gone:
+        _log.info("no message about event %s to a browser that is gone: %s", push.id, gone)
+        await deps.contacts.forget_browser(user_id, push.to.endpoint)
+        raise

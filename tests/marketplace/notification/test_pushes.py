@@ -121,10 +121,12 @@ async def test_the_event_comes_again_until_a_browser_that_is_gone_was_forgotten(
         with pytest.raises(AioRpcError) as failed:
             await pushed.shipped()
         assert not isinstance(failed.value, PoisonedEvent)
+        assert pushed.counts() == {"sent": 1, "postponed": 1}
         users.cannot_forget = None
         await pushed.shipped()
         assert users.forgotten == [("U-1", f"{pushed.push_service.url}/phone")]
         assert len(pushed.got(pushed.laptop, "/laptop")) == 1
+        assert pushed.counts() == {"sent": 1, "postponed": 1, "suppressed": 1}
 
 
 async def test_a_refusal_does_not_end_what_is_postponed(host: ServiceContext, users: Any, placed: order.Order) -> None:
