@@ -8,9 +8,10 @@ events.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench.events.engines import postgres
@@ -40,8 +41,9 @@ from souk.testing.service_host import service_host
 WRITERS = 8
 RATE = 40.0
 """Orders a second that come in while a rebuild runs."""
-LIKELY, MANY = 6, 200
-"""Events of an order that was paid and shipped, and of one that was refunded piece by piece more often than any is."""
+LIKELY, MANY, AFTER = 6, 200, 24
+"""Events of an order that was paid and shipped; of one that was refunded piece by piece more often than any is, up to
+its last snapshot; and after that."""
 _AT_ONCE = 64
 
 
@@ -116,8 +118,7 @@ async def _measure(section: Section, name: str, folder: Path, url: str | None, o
         async for _, _, differences in rebuild.check():
             differing += len(differences)
         checked = time.monotonic() - began
-        for events in (LIKELY, MANY):
-            section.add(await _folding(name, store, context, events))
+        section.add(*await _folding(name, store, context))
         progress(f"rebuild: all in one transaction on {name}")
         async with _writing(store, context) as blocked:
             began = time.monotonic()
@@ -135,19 +136,44 @@ async def _measure(section: Section, name: str, folder: Path, url: str | None, o
         section.notes.append(f"{name}: {len(during):,} orders came in during the rebuild, at {RATE:g} a second")
 
 
-async def _folding(name: str, store: OrderStore, context: ServiceContext, events: int) -> Figure:
-    """Loads and folds an order again and again: what a snapshot would save is a part of it."""
+async def _folding(name: str, store: OrderStore, context: ServiceContext) -> list[Figure]:
+    """Loads an order again and again: a usual one, and a long one by all its events and from its snapshot on."""
+    usual, long = await _refunded(store, context, LIKELY), await _refunded(store, context, MANY, AFTER)
+    whole = await _loading(context, partial(store.load_whole, order_id=long))
+    loading, events = f"{name}: loading and folding an order of", MANY + AFTER
+    return [
+        Figure(f"{loading} {LIKELY} events", await _loading(context, partial(store.load, order_id=usual)), "ms"),
+        Figure(f"{loading} {events} events", whole, "ms"),
+        Figure(
+            f"{loading} {events} events from its snapshot on",
+            *_part(await _loading(context, partial(store.load, order_id=long)), whole),
+        ),
+    ]
+
+
+def _part(took: float, whole: float) -> tuple[float, str, str, float]:
+    return took, "ms", "all its events", took / whole
+
+
+async def _refunded(store: OrderStore, context: ServiceContext, events: int, after: int = 0) -> str:
+    """Stores an order of so many events at once, and so many after them."""
     order_id = new_id("ORD", context.clock)
-    item = Item("P-101", 1, MANY)
-    first: tuple[Event, ...] = (OrderPlaced("U-1", (item,), MANY, "EUR", "ADDR-1", "card"), OrderConfirmed("PAY-1"))
-    refunds = [RefundRecorded("PAY-1", amount) for amount in range(1, events - 1)]
-    await context.database.run(lambda tx: store.change(tx, Order(order_id), [*first, *refunds]))
+    item = Item("P-101", 1, MANY + AFTER)
+    placed = OrderPlaced("U-1", (item,), item.price, "EUR", "ADDR-1", "card")
+    refunds = [RefundRecorded("PAY-1", amount) for amount in range(1, events + after - 1)]
+    history: tuple[Event, ...] = (placed, OrderConfirmed("PAY-1"), *refunds)
+    order = await context.database.run(lambda tx: store.change(tx, Order(order_id), history[:events]))
+    await context.database.run(lambda tx: store.change(tx, order, history[events:]))
+    return order_id
+
+
+async def _loading(context: ServiceContext, load: Callable[[Transaction], Awaitable[Order]]) -> float:
     took = []
     for _ in range(200):
         began = time.perf_counter()
-        await context.database.read(lambda tx: store.load(tx, order_id))
+        await context.database.read(load)
         took.append(time.perf_counter() - began)
-    return Figure(f"{name}: loading and folding an order of {events} events", median(took) * 1_000, "ms")
+    return median(took) * 1_000
 
 
 def _beside(longest: float, blocked: float) -> tuple[float, str, str, float]:
@@ -188,7 +214,7 @@ async def _at_once(store: OrderStore, context: ServiceContext) -> None:
             for event in batch:
                 orders.setdefault(event.stream, []).append((event_of(event), event.time))
             after = batch[-1].position
-        folded = [fold(order_id, history) for order_id, history in orders.items()]
+        folded = [fold(Order(order_id), history) for order_id, history in orders.items()]
         await store.read_model.fill(tx, row["generation"], folded)
 
     await context.database.run(work, guarded=True)

@@ -62,6 +62,7 @@ from souk.store.event_types import EventTypes
 from souk.store.idempotency import Idempotency, KeyRecord, Scope, StoredReply, fingerprint
 from souk.store.inbox import Inbox
 from souk.store.outbox import Outbox
+from souk.store.snapshots import Snapshots, StreamSnapshot
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import Collector, MeasuredAtScrape, counter
 from souk.two_phase_commit.coordinator import TwoPhaseCoordinator, require_prepared_transactions
@@ -119,6 +120,8 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "NewEvent",
     "ReadCache",
     "RecordedEvent",
+    "StreamSnapshot",
+    "Snapshots",
     "Row",
     "Scope",
     "StoredReply",

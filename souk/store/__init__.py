@@ -13,7 +13,8 @@ Parts:
 - `migrations.py` brings a database to the newest schema.
 - Built on the port, the same for both engines: `idempotency.py` (a request sent twice is answered once),
   `outbox.py` and `inbox.py` (an event leaves with the change that it tells of, and is handled once),
-  `event_store.py` (streams with an expected version), `erased_subjects.py` (whose data may not be kept any more).
+  `event_store.py` (streams with an expected version), `snapshots.py` (what long streams make),
+  `erased_subjects.py` (whose data may not be kept any more).
 - `cache/` answers what is read often, from memory and Redis, and never something older than promised.
 - `database_clock.py` is the time that all processes of a service agree on.
 

@@ -70,6 +70,15 @@ class EventStore:
         )
         return [_event(row) for row in rows]
 
+    async def load_since_snapshot(self, tx: Transaction, stream: str, *, fold: int) -> list[RecordedEvent]:
+        """Returns the events from the one that the stream's snapshot of version `fold` ends with; else all of them."""
+        rows = await tx.fetch(
+            f"""SELECT {_COLUMNS} FROM souk_event_store WHERE stream = $1 AND version >= COALESCE(
+                    (SELECT version FROM souk_snapshot WHERE stream = $1 AND fold = $2), 1) ORDER BY version""",
+            *(stream, fold),
+        )
+        return [_event(row) for row in rows]
+
     async def load_next(
         self, tx: Transaction, *, after: str = "", begun_by: int = MAX_POSITION, streams: int = 100
     ) -> list[RecordedEvent]:

@@ -11,7 +11,8 @@ from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.store.likely_suite import LikelySuite
-from souk.testing.store.records_suite import EventStoreSuite, IdempotencySuite, MigrationSuite
+from souk.testing.store.records_suite import IdempotencySuite, MigrationSuite
+from souk.testing.store.streams_suite import EventStoreSuite, SnapshotsSuite
 from souk.testing.store.suite import Opened, StatementSuite
 from souk.testing.store.transaction_suite import TransactionSuite
 from souk.testing.store.waiting_suite import AfterCommitSuite, CancellationSuite, ForeignAwaitSuite, LockSuite
@@ -26,6 +27,7 @@ class Suites(
     LockSuite,
     CancellationSuite,
     EventStoreSuite,
+    SnapshotsSuite,
     IdempotencySuite,
     MigrationSuite,
 ):

@@ -140,9 +140,8 @@ def _changes(order: Order, event: Event, time: int) -> dict[str, Any]:
             return {}
 
 
-def fold(order_id: str, history: Iterable[tuple[Event, int]]) -> Order:
-    """Applies a history of events with their times, and returns the order."""
-    order = Order(order_id)
+def fold(order: Order, history: Iterable[tuple[Event, int]]) -> Order:
+    """Applies a history of events with their times to an order, a NEW one at first, and returns what it becomes."""
     for event, time in history:
         order = apply(order, event, time)
     return order

@@ -13,6 +13,7 @@ from marketplace.order.events import Event, event_of, stored
 from marketplace.order.messages import published, stored_reply
 from marketplace.order.store.read_model import OrderReadModel, order_not_found
 from marketplace.order.store.recent_orders import RecentOrders
+from marketplace.order.store.snapshots import SNAPSHOTS, order_of, state_of
 from souk.sdk import (
     ALL_ERASED,
     IS_NOT_ERASED,
@@ -52,8 +53,18 @@ class OrderStore:
     # the log
 
     async def load(self, tx: Transaction, order_id: str) -> Order:
-        """Returns the fold of the order's events; a NEW order when there are none."""
-        return fold(order_id, await self.history(tx, order_id))
+        """Returns the fold of the order's events, from its snapshot on if it has one; a NEW order without events."""
+        snapshot, rows = await SNAPSHOTS.load(tx, order_id)
+        start = Order(order_id) if snapshot is None else order_of(snapshot.state)
+        return fold(start, ((event_of(row), row.time) for row in rows))
+
+    async def load_whole(self, tx: Transaction, order_id: str) -> Order:
+        """Returns the fold of all the order's events, whatever its snapshot says."""
+        return fold(Order(order_id), await self.history(tx, order_id))
+
+    async def drop_snapshot(self, tx: Transaction, order_id: str) -> None:
+        """Deletes the order's snapshot, so that all its events are folded again."""
+        await SNAPSHOTS.drop(tx, order_id)
 
     async def load_recent(self, tx: Transaction, order_id: str) -> Order:
         """Returns the order from the cache if it is there, else as `load`.
@@ -82,7 +93,7 @@ class OrderStore:
 
         Raises ORDER_NOT_FOUND also for a time before it was placed.
         """
-        order = fold(order_id, [(event, at) for event, at in await self.history(tx, order_id) if at <= time])
+        order = fold(Order(order_id), [(event, at) for event, at in await self.history(tx, order_id) if at <= time])
         if not order.version or order.user_id != user_id:
             raise order_not_found(order_id)
         return order
@@ -109,6 +120,7 @@ class OrderStore:
         for event in events:
             before, after = after, apply(after, event, time)
             messages += published(before, after)
+        await SNAPSHOTS.keep(tx, order.id, order.version, after.version, partial(state_of, after))
         if any(map(is_visible, events)):
             await self.read_model.show(tx, after)
         tx.after_commit(partial(self._orders.keep, after.id, after))

@@ -57,7 +57,7 @@ class ReadModelProjection:
     async def _next(self, tx: Transaction, at: LogPosition) -> Sequence[Order]:
         events = await self._log.load_next(tx, after=at.order_id, begun_by=at.last_event, streams=AT_ONCE)
         streams = groupby(events, key=lambda event: event.stream)
-        return [fold(order_id, ((event_of(row), row.time) for row in rows)) for order_id, rows in streams]
+        return [fold(Order(order_id), ((event_of(row), row.time) for row in rows)) for order_id, rows in streams]
 
     async def _compare(self, tx: Transaction, at: LogPosition) -> Comparison | None:
         orders = await self._next(tx, at)

@@ -17,8 +17,11 @@ async def audit_orders(
     """Compares the orders that these events belong to; calls `found` with the number that differ, and logs each."""
     wrong: list[str] = []
     for order_id in sorted({event.stream for event in events}):
-        order = await deps.orders.load(tx, order_id)
+        order = await deps.orders.load_whole(tx, order_id)
         wrong += differences(order, await deps.orders.read_model.row(tx, order_id))
+        if await deps.orders.load(tx, order_id) != order:
+            await deps.orders.drop_snapshot(tx, order_id)
+            wrong.append(f"{order_id}: its snapshot was wrong, and is dropped")
     if wrong:
         tx.after_commit(partial(_report, found, wrong))
 
@@ -26,4 +29,4 @@ async def audit_orders(
 def _report(found: Callable[[int], None], wrong: Sequence[str]) -> None:
     found(len(wrong))
     for line in wrong:
-        _log.error("the read model differs from the events; `souk rebuild order.read-model` fixes it: %s", line)
+        _log.error("an order differs from its events; `souk rebuild order.read-model` mends the read model: %s", line)

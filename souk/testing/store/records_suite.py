@@ -1,4 +1,4 @@
-"""Conformance tests of event store, idempotency keys and migrations, for every adapter of the database port."""
+"""Conformance tests of idempotency keys and migrations, for every adapter of the database port."""
 
 import asyncio
 from pathlib import Path
@@ -8,87 +8,16 @@ from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from google.rpc.error_details_pb2 import RetryInfo
 from soukapi.v1.event_pb2 import Event
 
-from souk.kernel.errors import ConfigurationError, DomainError, StoreError, VersionConflict
+from souk.kernel.errors import ConfigurationError, DomainError, StoreError
 from souk.store.database import Database, Transaction
-from souk.store.event_store import EventStore, NewEvent
 from souk.store.idempotency import Idempotency, IdempotentAnswer, Scope, StoredReply, once
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
-from souk.testing.store.suite import Opened, StoreFixtures, increment, put
+from souk.testing.store.suite import MigratedFixtures, Opened, increment, put
 
 SCOPE = Scope("U-1", "/souk.Test/Do", "key-1")
 
 
-class _Migrated(StoreFixtures):
-    @pytest.fixture
-    async def store(self, database: Database) -> Database:
-        await migrate(database, platform_migrations(), PLATFORM)
-        return database
-
-
-def _event(number: int) -> NewEvent:
-    return NewEvent("test.Happened", bytes([number]), 1_000 + number, {"number": number, "text": "€"})
-
-
-class EventStoreSuite(_Migrated):
-    """Tests of streams of events."""
-
-    events = EventStore()
-
-    async def test_events_come_back_in_order_as_they_went(self, store: Database) -> None:
-        async def append(tx: Transaction) -> list[int]:
-            one = await self.events.append(tx, "a", 0, [_event(1), _event(2)])
-            return [one, await self.events.append(tx, "a", one, [_event(3)]), await self.events.append(tx, "b", 0, [])]
-
-        assert await store.run(append) == [2, 3, 0]
-        loaded = await store.read(lambda tx: self.events.load(tx, "a"))
-        assert [(e.stream, e.version, e.type, e.payload, e.time, e.metadata) for e in loaded] == [
-            ("a", n, "test.Happened", bytes([n]), 1_000 + n, {"number": n, "text": "€"}) for n in (1, 2, 3)
-        ]
-        assert [e.version for e in await store.read(lambda tx: self.events.load(tx, "a", after=2))] == [3]
-        assert await store.read(lambda tx: self.events.load(tx, "b")) == []
-
-    @pytest.mark.parametrize("expected", [0, 1, 3, 9])
-    async def test_another_version_is_a_conflict_and_nothing_is_written(self, store: Database, expected: int) -> None:
-        await store.run(lambda tx: self.events.append(tx, "a", 0, [_event(1), _event(2)]))
-        with pytest.raises(VersionConflict):
-            await store.run(lambda tx: self.events.append(tx, "a", expected, [_event(3)]))
-        assert len(await store.read(lambda tx: self.events.load(tx, "a"))) == 2
-
-    async def test_one_of_many_writers_wins(self, store: Database, other: Database) -> None:
-        ended = await asyncio.gather(
-            *(
-                way.run(lambda tx: self.events.append(tx, "a", 0, [_event(1)]))
-                for _ in range(10)
-                for way in (store, other)
-            ),
-            return_exceptions=True,
-        )
-        assert [end for end in ended if not isinstance(end, VersionConflict)] == [1]
-
-    async def test_reload_and_decide_again_loses_nothing(self, store: Database, other: Database) -> None:
-        async def append_next(way: Database) -> None:
-            while True:
-                version = len(await way.read(lambda tx: self.events.load(tx, "a")))
-                try:
-                    await way.run(lambda tx: self.events.append(tx, "a", version, [_event(version)]))  # noqa: B023
-                except VersionConflict:
-                    continue
-                return
-
-        await asyncio.gather(*(append_next(way) for _ in range(5) for way in (store, other)))
-        assert [e.payload[0] for e in await store.read(lambda tx: self.events.load(tx, "a"))] == list(range(10))
-
-    async def test_all_events_in_pages(self, store: Database) -> None:
-        for stream in ("a", "b", "c"):
-            await store.run(lambda tx: self.events.append(tx, stream, 0, [_event(1), _event(2)]))  # noqa: B023
-        read, after = [], 0
-        while page := await store.read(lambda tx: self.events.read_all(tx, after=after, limit=4)):  # noqa: B023
-            read += [(event.stream, event.version) for event in page]
-            after = page[-1].position
-        assert read == [(stream, version) for stream in ("a", "b", "c") for version in (1, 2)]
-
-
-class IdempotencySuite(_Migrated):
+class IdempotencySuite(MigratedFixtures):
     """Tests of keys, fingerprints and stored answers."""
 
     keys = Idempotency()

@@ -12,6 +12,7 @@ import pytest
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import StoreError
 from souk.store.database import Database, Row, Transaction, Value
+from souk.store.migrations import PLATFORM, migrate, platform_migrations
 
 Opened = Callable[[], Awaitable[Database]]
 
@@ -65,6 +66,15 @@ class StoreFixtures:
     @pytest.fixture
     async def other(self, database: Database, opened: Opened) -> Database:
         return await opened()
+
+
+class MigratedFixtures(StoreFixtures):
+    """Fixtures of a test suite that needs the tables of the platform."""
+
+    @pytest.fixture
+    async def store(self, database: Database) -> Database:
+        await migrate(database, platform_migrations(), PLATFORM)
+        return database
 
 
 class StatementSuite(StoreFixtures):

@@ -23,7 +23,7 @@ PLACED = OrderPlaced("U-1", ITEMS, 2405, "EUR", "ADDR-1", "card")
 
 
 def after(*history: Event) -> Order:
-    return domain.fold("ORD-1", [(event, 10 + place) for place, event in enumerate(history)])
+    return domain.fold(Order("ORD-1"), [(event, 10 + place) for place, event in enumerate(history)])
 
 
 PENDING = after(PLACED)
