@@ -4,11 +4,14 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from souk.testing.fork_server import fork_server
 
 PATIENCE = 60.0
 """Seconds after which a process without the expected output fails the test."""
@@ -36,28 +39,41 @@ class SoukProcess:
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
 
+def _environment(settings: Mapping[str, str] | None) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
+    return {**kept, **(settings or {})}
+
+
 async def start(*arguments: str, settings: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
     """Starts `souk` with arguments, without the `SOUK_*` variables of this process."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "souk.cli", *arguments),
-        env={**kept, **(settings or {})},
+        env=_environment(settings),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
+def run_now(
+    *arguments: str, settings: Mapping[str, str] | None = None, given: bytes = b"", patience: float = PATIENCE
+) -> Ended:
+    """Runs a command to its end, with `given` on its standard input; kills it after `patience` seconds.
+
+    It is forked from a process that has everything imported, unless a setting is for its interpreter.
+    """
+    environment = _environment(settings)
+    if any(name.startswith("PYTHON") for name in settings or {}):
+        command = (sys.executable, "-m", "souk.cli", *arguments)
+        done = subprocess.run(command, env=environment, input=given, capture_output=True, timeout=patience, check=False)
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return Ended(*fork_server().run(arguments, environment, given, patience))
+
+
 async def run(*arguments: str, settings: Mapping[str, str] | None = None, given: bytes = b"") -> Ended:
-    """Runs a command to its end, with `given` on its standard input."""
-    process = await start(*arguments, settings=settings)
-    try:
-        out, err = await asyncio.wait_for(process.communicate(given), PATIENCE)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
+    """Runs a command as `run_now` does, while this process goes on."""
+    return await asyncio.to_thread(run_now, *arguments, settings=settings, given=given)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -22,6 +21,7 @@ from souk.backup import record
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config import entry_points
 from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.processes import Ended, run_now
 from souk.testing.system import System, embedded, fleet, fleet_process, reachable, until
 from tests.crash.test_full_disk import small_disk
 from tests.market.books import Books
@@ -40,18 +40,16 @@ PASSWORD = "pw-4711"
 Started = Callable[[Path], AbstractContextManager[System]]
 
 
-def souk(*words: object, **settings: str) -> "subprocess.CompletedProcess[str]":
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
-    command = (sys.executable, "-m", "souk.cli", *map(str, words))
-    return subprocess.run(command, capture_output=True, text=True, env={**kept, **settings}, check=False, timeout=300)
+def souk(*words: object, **settings: str) -> Ended:
+    return run_now(*map(str, words), settings=settings, patience=300.0)
 
 
 def refused(*words: object) -> str:
     """Runs a command that must refuse; gives its message, one line after its progress."""
     done = souk(*words)
-    assert done.returncode == 1, done
-    assert "Traceback" not in done.stderr
-    return done.stderr.strip().rpartition("\n")[2]
+    assert done.status == 1, done
+    assert "Traceback" not in done.err
+    return done.err.strip().rpartition("\n")[2]
 
 
 def backed_up_at_work(started: Started, folder: Path, backup: Path, **settings: str) -> Path:
@@ -65,7 +63,7 @@ def backed_up_at_work(started: Started, folder: Path, backup: Path, **settings: 
         with Crowd(shop.url, wishes, clients=CLIENTS) as crowd:
             until(lambda: len(crowd.answers) >= ORDERS, PATIENCE, "orders are answered")
             done = souk("backup", backup, "--data", system.data, "--json", **settings)
-            assert done.returncode == 0, done.stderr
+            assert done.status == 0, done.err
             count = len(crowd.answers)
             until(lambda: len(crowd.answers) >= count + ORDERS, PATIENCE, "orders are answered after the backup")
         shop.close()
@@ -95,16 +93,16 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_system_of_one_process_goes_on_from_its_backup(backup: Path, tmp_path: Path) -> None:
     done = souk("restore", backup, "--data", tmp_path / "data", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["files"] == len(record.read(backup).files)
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["files"] == len(record.read(backup).files)
     restored_and_sound(embedded, tmp_path)
 
 
 def test_a_system_that_is_stopped_is_copied_as_well(backup: Path, tmp_path: Path) -> None:
     done = souk("backup", tmp_path / "made", "--data", backup.parent / "data")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     assert record.read(tmp_path / "made").files.keys() >= {"data/order.db", "data/secret"}
-    assert souk("restore", tmp_path / "made", "--check").returncode == 0
+    assert souk("restore", tmp_path / "made", "--check").status == 0
 
 
 def test_it_is_private_and_whole(backup: Path) -> None:
@@ -112,7 +110,7 @@ def test_it_is_private_and_whole(backup: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert {path.name for path in backup.parent.iterdir()} == {"made", "data", "logs"}
     done = souk("restore", backup, "--check")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     names = {Path(name).name for name in record.read(backup).files}
     assert {"order.db", "payment.db", "sandbox-bank.db", "secret"} <= names
     assert not {"souk.running", "souk.lock", "order.db-wal"} & names
@@ -146,7 +144,7 @@ def test_it_is_not_restored_over_something(backup: Path, tmp_path: Path) -> None
     assert "no data directory" in refused("backup", tmp_path / "new", "--data", tmp_path / "none")
     assert (
         "leave out --postgres"
-        in souk("restore", backup, "--data", tmp_path / "new", SOUK_POSTGRES="postgresql://a@b/c").stderr
+        in souk("restore", backup, "--data", tmp_path / "new", SOUK_POSTGRES="postgresql://a@b/c").err
     )
 
 
@@ -182,7 +180,7 @@ def test_a_full_disk_is_named_and_left_empty(backup: Path, tmp_path: Path) -> No
 
 def test_a_system_does_not_start_on_half_a_restore(backup: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    assert souk("restore", backup, "--data", data).returncode == 0
+    assert souk("restore", backup, "--data", data).status == 0
     (data / "souk.restoring").touch()
     assert "was not finished" in refused("up", "--port", "0", "--data", data)
 
@@ -211,7 +209,7 @@ def test_a_fleet_goes_on_from_its_backup(tmp_path: Path) -> None:
     backed_up_at_work(fleet_without_mail, tmp_path, made)
     with reachable(tmp_path / "again") as folder:
         done = souk("restore", made, "--data", folder / "data")
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
         restored_and_sound(running_fleet, folder)
 
 
@@ -220,7 +218,7 @@ def fleet_without_mail(folder: Path) -> Iterator[System]:
     """A fleet of which one service is down; once it has been stopped, its databases cannot be copied."""
     with fleet(folder, arguments=("--scale", "order=2,payment=2")) as system:
         done = souk("stop", "notification", "--data", system.data)
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
         yield system
         assert "does not run" in refused("backup", folder / "late", "--data", system.data)
 
@@ -252,21 +250,21 @@ def test_databases_on_a_given_server(given: tuple[TemporaryPostgres, str], tmp_p
     backed_up_at_work(lambda folder: embedded(folder, settings=on_server), tmp_path, made, **on_server)
     assert "name one with --postgres" in refused("restore", made, "--data", tmp_path / "new")
     again = souk("restore", made, "--data", tmp_path / "new", **on_server)
-    assert "the database inventory is not empty" in again.stderr
+    assert "the database inventory is not empty" in again.err
     assert not list((tmp_path / "new").glob("[!s]*")), "a failed restore leaves nothing"
 
     empty_databases(server)
     done = souk("restore", made, "--data", tmp_path / "again" / "data", **on_server)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     restored_and_sound(lambda folder: embedded(folder, settings=on_server), tmp_path / "again", url)
 
     blocked = partial(souk, "restore", made, "--data", tmp_path / "blocked", SOUK_POSTGRES=server.url())
     asyncio.run(server.create_service_database(f"{PREFIX}user", PASSWORD))
-    assert f"has a role {PREFIX}user already" in blocked().stderr
+    assert f"has a role {PREFIX}user already" in blocked().err
     asyncio.run(server.drop_service_database(f"{PREFIX}user"))
     with reachable(tmp_path / "fleet") as folder:  # and by an administrator, who has none yet
         done = souk("restore", made, "--data", folder / "data", SOUK_POSTGRES=server.url())
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
         by_fleet = partial(running_fleet, arguments=("--postgres", server.url()))
         restored_and_sound(by_fleet, folder, server.url(f"{PREFIX}{{service}}"))
 

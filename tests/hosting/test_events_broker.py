@@ -1,7 +1,5 @@
 """A whole system whose events go through a broker: what arrives, what waits, what is parked, and what is refused."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from email import message_from_bytes
@@ -13,6 +11,7 @@ from soukapi.v1.event_pb2 import Event
 
 from souk.events.brokers.by_url import open_broker
 from souk.events.pubsub.topics import topic_of
+from souk.testing.processes import run, run_now
 from souk.testing.servers.valkey import DurableValkeyServer
 from souk.testing.system import System, embedded, processes, until
 
@@ -27,10 +26,9 @@ async def valkey(tmp_path: Path) -> AsyncIterator[DurableValkeyServer]:
 
 def souk(*arguments: str) -> str:
     """What a command prints; it must succeed."""
-    command = (sys.executable, "-m", "souk.cli", *arguments)
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    ended = run_now(*arguments)
+    assert ended.status == 0, ended.out + ended.err
+    return ended.out
 
 
 def order(system: System) -> None:
@@ -43,12 +41,12 @@ def mails(system: System) -> set[str]:
     return {str(message_from_bytes(file.read_bytes())["Message-ID"]) for file in files}
 
 
-@pytest.mark.parametrize("run", [embedded, processes])
+@pytest.mark.parametrize("mode", [embedded, processes])
 async def test_orders_go_on_while_the_broker_is_away_and_every_mail_comes(
-    run: Callable[..., AbstractContextManager[System]], valkey: DurableValkeyServer, tmp_path: Path
+    mode: Callable[..., AbstractContextManager[System]], valkey: DurableValkeyServer, tmp_path: Path
 ) -> None:
     await valkey.start()
-    with run(tmp_path, settings={"SOUK_BROKER": valkey.url}) as system:
+    with mode(tmp_path, settings={"SOUK_BROKER": valkey.url}) as system:
         order(system)
         until(lambda: len(mails(system)) == 1, LIMIT, "the first mail")
         valkey.kill()
@@ -95,10 +93,8 @@ async def test_what_a_consumer_refuses_is_parked_where_it_came_from(
 async def test_a_broker_that_is_not_fit_is_refused_at_the_start(tmp_path: Path, url: str, says: str) -> None:
     with DurableValkeyServer(tmp_path / "valkey", {"appendonly": "no"}) as server:
         await server.start()
-        command = (sys.executable, "-m", "souk.cli", "up", "--demo", "--data", str(tmp_path / "d"), "--port", "0")
-        ended = subprocess.run(
-            (*command, "--broker", url.format(url=server.url)), capture_output=True, text=True, timeout=60, check=False
-        )
-    assert ended.returncode != 0
-    assert says in ended.stderr
-    assert "Traceback" not in ended.stderr
+        more = ("--data", str(tmp_path / "d"), "--port", "0", "--broker", url.format(url=server.url))
+        ended = await run("up", "--demo", *more)
+    assert ended.status != 0
+    assert says in ended.err
+    assert "Traceback" not in ended.err
