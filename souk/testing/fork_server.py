@@ -38,27 +38,36 @@ class ForkServer:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = (sys.executable, "-m", __name__)
         with theirs:
-            self._process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+            )
         atexit.register(self.close)
+
+    def start(
+        self, arguments: Sequence[str], variables: Mapping[str, str], streams: Sequence[IO[bytes]]
+    ) -> "ForkedProcess":
+        """Starts a command with these files as its standard input, output and errors."""
+        answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        request = json.dumps([list(arguments), dict(variables), os.getcwd()]).encode()
+        with theirs:
+            socket.send_fds(self._requests, [request], [theirs.fileno(), *(one.fileno() for one in streams)])
+        return ForkedProcess(answers)
 
     def run(
         self, arguments: Sequence[str], variables: Mapping[str, str], given: bytes, limit: float
     ) -> tuple[int, str, str]:
-        """Runs a command to its end, with `given` on its standard input; returns its exit status, which is negative
-        for a signal, and its output and errors.
-
-        Kills it after `limit` seconds, and raises TimeoutError.
-        """
+        """Runs a command to its end, with `given` on its standard input; returns its exit status, its output and
+        its errors. After `limit` seconds kills it, and raises subprocess.TimeoutExpired."""
         with ExitStack() as stack:
             streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
             streams[0].write(given)
             streams[0].seek(0)
-            answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            stack.enter_context(answers)
-            request = json.dumps([list(arguments), dict(variables), os.getcwd()]).encode()
-            with theirs:
-                socket.send_fds(self._requests, [request], [theirs.fileno(), *(one.fileno() for one in streams)])
-            status = _await_end(answers, limit)
+            process = self.start(arguments, variables, streams)
+            try:
+                status = process.wait(limit)
+            finally:
+                process.kill()
+                process.wait()
             return status, _text(streams[1]), _text(streams[2])
 
     def close(self) -> None:
@@ -67,20 +76,51 @@ class ForkServer:
         self._process.wait()
 
 
+class ForkedProcess:
+    """A command that was started; it is used as a `subprocess.Popen` is."""
+
+    def __init__(self, answers: socket.socket) -> None:
+        self._answers = answers
+        self.returncode: int | None = None
+        self.pid = int(answers.recv(32))
+
+    def poll(self) -> int | None:
+        """Returns its exit status, negative for a signal; None while it runs."""
+        try:
+            return self.wait(0.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits for its end, and returns its exit status. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            self._answers.settimeout(timeout)
+            try:
+                self.returncode = int(self._answers.recv(32))
+            except (BlockingIOError, TimeoutError):
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0) from None
+            self._answers.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills it if it runs."""
+        self.send_signal(signal.SIGKILL)
+
+
 @cache
 def fork_server() -> ForkServer:
     """Gives the server of this process, which is started when it is first needed."""
     return ForkServer()
 
 
-def _await_end(answers: socket.socket, limit: float) -> int:
-    answers.settimeout(limit)
-    pid = int(answers.recv(32))
-    try:
-        return int(answers.recv(32))
-    except TimeoutError:
-        os.kill(pid, signal.SIGKILL)
-        raise
+def may_be_forked(settings: Mapping[str, str]) -> bool:
+    """Returns whether a command with these variables can be forked: none is for its interpreter."""
+    return not any(name.startswith("PYTHON") for name in settings)
 
 
 def _text(stream: IO[bytes]) -> str:
@@ -108,7 +148,8 @@ def _serve(requests: socket.socket) -> None:
         if os.fork() == 0:
             requests.detach()
             _watch(descriptors[0])
-            return _become(*json.loads(request), descriptors)
+            arguments, variables, folder = json.loads(request)
+            return _become(arguments, variables, folder, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from souk.testing.fork_server import fork_server
+from souk.testing.fork_server import fork_server, may_be_forked
 
 PATIENCE = 60.0
 """Seconds after which a process without the expected output fails the test."""
@@ -64,7 +64,7 @@ def run_now(
     It is forked from a process that has everything imported, unless a setting is for its interpreter.
     """
     environment = _environment(settings)
-    if any(name.startswith("PYTHON") for name in settings or {}):
+    if not may_be_forked(settings or {}):
         command = (sys.executable, "-m", "souk.cli", *arguments)
         done = subprocess.run(command, env=environment, input=given, capture_output=True, timeout=patience, check=False)
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -28,10 +28,12 @@ from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.addresses import LOOPBACK
 from souk.runtime.config import entry_points
 from souk.runtime.data.layout import DataLayout
+from souk.testing.fork_server import ForkedProcess, fork_server, may_be_forked
 
 START_LIMIT = 300.0
 STOP_LIMIT = 30.0
 POLL = 0.01
+SOUK = (sys.executable, "-m", "souk.cli")
 _LOG_SHOWN = 20_000
 
 
@@ -53,18 +55,23 @@ class Process:
     def __init__(self, name: str, arguments: Sequence[str], ready: str, folder: Path, leader: bool = False) -> None:
         self.name = name
         self._leader = leader
-        self.command = (sys.executable, "-m", "souk.cli", *arguments)
+        self.command = (*SOUK, *arguments)
         self._ready = re.compile(ready)
         self._stdout, self._log = folder / f"{name}.out", folder / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     def spawn(self, settings: Mapping[str, str]) -> None:
-        """Starts it, without the `SOUK_*` variables of this process."""
+        """Starts it, without the `SOUK_*` variables of this process. A leader gets an interpreter of its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SOUK_")}
-        with self._stdout.open("wb") as stdout, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command, env={**kept, **settings}, stdout=stdout, stderr=log, start_new_session=self._leader
-            )
+        variables = {**kept, **settings}
+        with self._stdout.open("wb") as stdout, self._log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            program, arguments = self.command[: len(SOUK)], self.command[len(SOUK) :]
+            if program == SOUK and not self._leader and may_be_forked(settings):
+                self._process = fork_server().start(arguments, variables, (nothing, stdout, log))
+            else:
+                self._process = subprocess.Popen(
+                    self.command, env=variables, stdout=stdout, stderr=log, start_new_session=self._leader
+                )
 
     def await_ready(self) -> re.Match[str]:
         """Waits until it is ready and returns the match of `ready`; raises AssertionError, with its log, if it ends."""

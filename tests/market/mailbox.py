@@ -10,10 +10,11 @@ PATIENCE = 30.0
 
 
 class Mailbox:
-    """A folder of mails."""
+    """A folder of mails, which are never changed: each is read once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._read: dict[Path, tuple[str, EmailMessage]] = {}
 
     def names(self) -> set[str]:
         """Gives the ids of the mails."""
@@ -21,8 +22,10 @@ class Mailbox:
 
     def about(self, order_id: str, words: str = "") -> list[EmailMessage]:
         """Gives the mails whose subject names an order and contains these words."""
-        letters = [_read(path) for path in sorted(self._folder.glob("*.eml"))]
-        return [letter for letter in letters if order_id in letter["subject"] and words in letter["subject"]]
+        found = sorted(self._folder.glob("*.eml"))
+        self._read.update({path: _read(path) for path in found if path not in self._read})
+        letters = [self._read[path] for path in found]
+        return [letter for subject, letter in letters if order_id in subject and words in subject]
 
     def await_letter(self, order_id: str, words: str) -> EmailMessage:
         """Waits for the mail about an order, and gives it."""
@@ -38,5 +41,6 @@ def text_of(letter: EmailMessage) -> str:
     return str(body.get_content())
 
 
-def _read(path: Path) -> EmailMessage:
-    return message_from_bytes(path.read_bytes(), policy=policy.default)
+def _read(path: Path) -> tuple[str, EmailMessage]:
+    letter = message_from_bytes(path.read_bytes(), policy=policy.default)
+    return str(letter["subject"]), letter

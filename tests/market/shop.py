@@ -83,7 +83,7 @@ class Shop:
     data: Path
     _opened: list[Api] = field(default_factory=list)
 
-    @property
+    @cached_property
     def mailbox(self) -> Mailbox:
         """The mails that the system has written."""
         return Mailbox(self.data / "notification" / "mailbox")
