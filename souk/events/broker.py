@@ -83,8 +83,10 @@ class Broker(Protocol):
         """
         ...
 
-    async def consume(self, topic: str, group: str, handle: Handle) -> None:
+    async def consume(self, topic: str, group: str, handle: Handle, types: Collection[str] = ()) -> None:
         """Hands the group's events to `handle`, until it is cancelled; then no handler of it runs any more.
+
+        With `types`, an event of another type counts as handled at once. What is no event of ours is handed over.
 
         Events that were not handled then go to another consumer of the group at once, if the broker can be told.
         """

@@ -40,13 +40,21 @@ class _Lane:
 class KeyLanes:
     """Hands events to `handle`, as the broker port promises; used as `async with`, which ends all handlers.
 
-    An event is in hand from `submit` until its `done` was called. A `tag` says by what the broker may take events
-    back, such as a partition. Events of one key with different tags are in different lanes: the broker gives no order
-    between them, and may take back the ones without the others.
+    With `types`, events of other types are passed over. An event is in hand from `submit` until its `done` was called.
+    A `tag` says by what the broker may take events back, such as a partition. Events of one key with different tags are
+    in different lanes: the broker gives no order between them, and may take back the ones without the others.
     """
 
-    def __init__(self, handle: Handle, settings: LaneSettings | None = None, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        settings: LaneSettings | None = None,
+        random: Random | None = None,
+        *,
+        types: Collection[str] = (),
+    ) -> None:
         self._handle = handle
+        self._types = frozenset(types)
         self._settings = settings or LaneSettings()
         self._random = random or Random()
         self._permits = asyncio.Semaphore(self._settings.at_once)
@@ -66,6 +74,10 @@ class KeyLanes:
         """Whether another event may be taken now."""
         return self._events < self._settings.events and self._octets < self._settings.octets
 
+    def passes_over(self, type_name: str) -> bool:
+        """Whether an event of this type is not for the handler; what has no type is."""
+        return bool(self._types) and bool(type_name) and type_name not in self._types
+
     async def room(self) -> None:
         """Waits until another event may be taken."""
         while not self.has_room:
@@ -75,8 +87,12 @@ class KeyLanes:
     def submit(self, event: Event, done: Callable[[], None], tag: Hashable = None) -> None:
         """Puts an event behind those of its key; `done` is called once it was handled.
 
-        The caller first waits for `room`. An event that is taken back, or in hand at the end, is never done.
+        One that is passed over is done at once. The caller first waits for `room`. An event that is taken back, or in
+        hand at the end, is never done.
         """
+        if self.passes_over(event.type):
+            done()
+            return
         name = (tag, event.key)
         lane = self._lanes.get(name)
         if lane is None:

@@ -1,7 +1,9 @@
 """Redis Streams as a broker, against a real Valkey."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from redis.asyncio import Redis
@@ -19,6 +21,24 @@ from souk.testing.servers.valkey import DurableValkeyServer
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("redis broker")]
 
 LEASE = "?lease=2"
+SAME_STREAM = (
+    "held",
+    next(f"key {n}" for n in range(1_000) if (crc32(f"key {n}".encode()) - crc32(b"held")) % STREAMS == 0),
+)
+"""Two keys of one stream."""
+
+
+async def state(bus: Bus) -> list[tuple[str, int, int]]:
+    """Where the group stands in the stream of these keys, how many entries are pending, and how many behind that."""
+    async with Redis.from_url(bus.server.url.removesuffix(LEASE)) as client:
+        groups = await client.xinfo_groups(stream_of(bus.topic, crc32(SAME_STREAM[0].encode()) % STREAMS))
+    return [(group["last-delivered-id"].decode(), group["pending"], group["lag"]) for group in groups]
+
+
+async def until_it_is(wanted: int, value: Callable[[], Awaitable[int]]) -> None:
+    async with asyncio.timeout(60):
+        while await value() != wanted:
+            await asyncio.sleep(0.02)
 
 
 class ValkeyUnderTest(DurableValkeyServer):
@@ -97,6 +117,47 @@ async def test_a_group_that_was_deleted_comes_back(bus: Bus) -> None:
                 await client.xgroup_destroy(stream_of(bus.topic, number), GROUP)
         await bus.publish(second)
         await recorder.has(second)
+
+
+async def test_taking_is_no_write_and_what_is_in_hand_stays_pending(bus: Bus) -> None:
+    """Only what was handled moves the group on; what is in hand then is pending, and a new owner gets that alone."""
+    await bus.connect().declare(bus.topic, [GROUP])
+    broker, held, passing = bus.connect(), *SAME_STREAM
+
+    async def hold(event: Event) -> None:
+        await asyncio.Event().wait()
+
+    async def hold_one(event: Event) -> None:
+        if event.key == held:
+            await hold(event)
+
+    sent = [event(held, 0), event(passing, 0)]
+    await bus.publish(sent)
+    in_hand, some, after = Recorder(hold), Recorder(hold_one), Recorder()
+    async with bus.consuming(in_hand):
+        await in_hand.until(lambda: len(in_hand.began) == 2)
+        assert await state(bus) == [("0-0", 0, 2)]
+    async with bus.consuming(some):
+        await until_it_is(1, lambda: broker.backlog(bus.topic, GROUP))
+        assert [(pending, lag) for _, pending, lag in await state(bus)] == [(1, 0)]
+    async with bus.consuming(after):
+        await until_it_is(0, lambda: broker.backlog(bus.topic, GROUP))
+    assert after.numbers() == {held: [0]}
+
+
+async def test_a_group_that_an_operator_has_moved_is_followed(bus: Bus) -> None:
+    await bus.connect().declare(bus.topic, [GROUP])
+    recorder, broker, sent = Recorder(), bus.connect(), run_of("a", range(3))
+    async with bus.consuming(recorder):
+        await bus.publish(sent)
+        await recorder.has(sent)
+        await until_it_is(0, lambda: broker.backlog(bus.topic, GROUP))
+        async with Redis.from_url(bus.server.url.removesuffix(LEASE)) as client:
+            for number in range(STREAMS):
+                if await client.exists(stream_of(bus.topic, number)):
+                    await client.xgroup_setid(stream_of(bus.topic, number), GROUP, "0")
+        await bus.publish(run_of("a", [3]))
+        await recorder.until(lambda: recorder.numbers()["a"][-4:] == [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("url", ["redis://h?retention=-1", "redis://h?lease=0", "redis://h?lease=x", "redis://h:port"])

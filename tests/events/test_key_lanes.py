@@ -52,6 +52,17 @@ async def test_keys_run_beside_each_other_and_each_in_order() -> None:
         assert lanes.in_hand == 0
 
 
+async def test_other_types_are_passed_over_and_what_is_no_event_is_not() -> None:
+    gate = Gate()
+    async with KeyLanes(gate, types={"wanted"}) as lanes:
+        for name, type_name in (("a1", "wanted"), ("a2", "other"), ("a3", "")):
+            lanes.submit(Event(id=name, key="a", type=type_name), gate.ended(name))
+        assert gate.done == ["a2"]
+        gate.open.set()
+        await settled()
+        assert gate.began == ["a1", "a3"]
+
+
 async def test_one_that_fails_is_handed_over_again_before_the_next_of_its_key() -> None:
     began: list[str] = []
 

@@ -76,7 +76,8 @@ class Subscriber:
         """Consumes until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for topic in self.topics:
-                tasks.create_task(self._broker.consume(topic, self.group, self.handle), name=f"{self.group}: {topic}")
+                consuming = self._broker.consume(topic, self.group, self.handle, self._types)
+                tasks.create_task(consuming, name=f"{self.group}: {topic}")
 
     async def handle(self, event: Event) -> None:
         """Handles an event, passes over it, or parks it; raises Postponed when it must come again."""

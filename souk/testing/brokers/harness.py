@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -157,11 +157,17 @@ class Bus:
 
     @asynccontextmanager
     async def consuming(
-        self, handle: Recorder, group: str = "notification/mails", *, broker: Broker | None = None, topic: str = ""
+        self,
+        handle: Recorder,
+        group: str = "notification/mails",
+        *,
+        broker: Broker | None = None,
+        topic: str = "",
+        types: Collection[str] = (),
     ) -> AsyncIterator["asyncio.Task[None]"]:
         """Consumes in the block, over a connection of its own unless one is given."""
         consumer = broker or self.connect()
-        task = asyncio.create_task(consumer.consume(topic or self.topic, group, handle))
+        task = asyncio.create_task(consumer.consume(topic or self.topic, group, handle, types))
         task.add_done_callback(handle.ended)
         try:
             yield task

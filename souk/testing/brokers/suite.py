@@ -177,6 +177,20 @@ class BrokerSuite:
             async with bus.consuming(recorder, group):
                 await recorder.has(sent)
 
+    async def test_passes_over_other_types(self, declared: Bus) -> None:
+        recorder, wanted = Recorder(), "test.v1.Wanted"
+        sent = [event("a", number, type_name=wanted if number % 3 == 0 else "test.v1.Other") for number in range(30)]
+        await declared.publish(sent)
+        async with declared.consuming(recorder, types={wanted}):
+            await recorder.until(lambda: len(recorder.handled) == 10)
+        assert recorder.numbers() == {"a": list(range(0, 30, 3))}
+        everything = Recorder()
+        async with declared.consuming(everything):
+            await declared.publish(run_of("a", [30]))
+            await everything.until(lambda: bool(everything.handled))
+        # What was passed over was acknowledged, so it does not come again.
+        assert everything.numbers() == {"a": [30]}
+
     async def test_new_subscriber_receives_old_messages(self, declared: Bus) -> None:
         broker = declared.connect()
         if why := (await broker.inspect()).replays:

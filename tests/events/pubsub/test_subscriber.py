@@ -67,7 +67,7 @@ class NoBroker:
     def __init__(self) -> None:
         self.consumed: list[tuple[str, str]] = []
 
-    async def consume(self, topic: str, group: str, handle: object) -> None:
+    async def consume(self, topic: str, group: str, handle: object, types: object) -> None:
         self.consumed.append((topic, group))
 
 

@@ -68,10 +68,10 @@ class KafkaBroker:
             self._limits.pop(topic, None)
         return results
 
-    async def consume(self, topic: str, group: str, handle: Handle) -> None:
+    async def consume(self, topic: str, group: str, handle: Handle, types: Collection[str] = ()) -> None:
         """Hands the group's events to `handle` until it is cancelled; see the port."""
         tries, random = 0, Random()
-        async with KeyLanes(handle, self._settings.lanes) as lanes:
+        async with KeyLanes(handle, self._settings.lanes, types=types) as lanes:
             while True:
                 try:
                     await KafkaConsumer(lanes, partial(Membership, self._settings, topic, group)).run()

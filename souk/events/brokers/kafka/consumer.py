@@ -10,7 +10,7 @@ from confluent_kafka import Message
 from soukapi.v1.event_pb2 import Event
 
 from souk.events.brokers.kafka.membership import Assignee, Member
-from souk.events.brokers.kafka.messages import Headers, event_of_message, unreadable
+from souk.events.brokers.kafka.messages import Headers, event_of_message, type_of, unreadable
 from souk.events.brokers.kafka.offsets import OffsetTracker
 from souk.events.cloud_events import NotAnEvent
 from souk.events.key_lanes import KeyLanes
@@ -82,8 +82,11 @@ class KafkaConsumer:
         if tracker is None or not tracker.follows(offset):
             tracker = self._trackers[partition] = OffsetTracker()
         tracker.take(offset)
-        done = tracker.handled
-        self._lanes.submit(_event(message), lambda: done(offset), tag=partition)
+        done, headers = tracker.handled, cast(Headers | None, message.headers())
+        if self._lanes.passes_over(type_of(headers)):
+            done(offset)
+        else:
+            self._lanes.submit(_event(message, headers), lambda: done(offset), tag=partition)
 
     async def _leave(self) -> None:
         handled = await self.take_back(list(self._trackers))
@@ -98,9 +101,9 @@ def _due(trackers: Mapping[int, OffsetTracker]) -> dict[int, int]:
     return {number: offset for number, offset in found.items() if offset is not None}
 
 
-def _event(message: Message) -> Event:
+def _event(message: Message, headers: Headers | None) -> Event:
     try:
-        return event_of_message(cast(Headers | None, message.headers()), message.value())
+        return event_of_message(headers, message.value())
     except NotAnEvent as error:
         found = f"{message.topic()}/{message.partition()}/{message.offset()}"
         _log.warning("a message is no event", message=found, reason=str(error))

@@ -44,6 +44,14 @@ def event_of_message(headers: Headers | None, payload: bytes | None) -> Event:
     return event_from(attributes, payload or b"")
 
 
+def type_of(headers: Headers | None) -> str:
+    """Returns the type of the event in a message, which need not be one."""
+    for name, value in headers or ():
+        if name == "ce_type":
+            return (value or b"").decode(errors="replace")
+    return ""
+
+
 def unreadable(source: str, key: bytes | None, payload: bytes | None) -> Event:
     """Returns a message that is no CloudEvent as an event without a type, so that its handler can park it.
 

@@ -70,9 +70,9 @@ class RabbitBroker:
             raise self._failure(batch)
         return batch.results
 
-    async def consume(self, topic: str, group: str, handle: Handle) -> None:
+    async def consume(self, topic: str, group: str, handle: Handle, types: Collection[str] = ()) -> None:
         """Hands the group's events to `handle` until it is cancelled; see the port."""
-        consumer, running = RabbitConsumer(self._settings, topic, group, handle), self._consumers[topic, group]
+        consumer, running = RabbitConsumer(self._settings, topic, group, handle, types), self._consumers[topic, group]
         running.add(consumer)
         try:
             await consumer.run()

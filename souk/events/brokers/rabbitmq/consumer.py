@@ -1,6 +1,7 @@
 """One consumer of a group: it connects, and connects anew, for ever."""
 
 import asyncio
+from collections.abc import Collection
 from random import Random
 
 from soukapi.v1.event_pb2 import Event
@@ -22,11 +23,13 @@ _BACKOFF = Backoff(0.1, 2.0)
 class RabbitConsumer:
     """Hands the events of a group to `handle`."""
 
-    def __init__(self, settings: RabbitSettings, topic: str, group: str, handle: Handle) -> None:
+    def __init__(
+        self, settings: RabbitSettings, topic: str, group: str, handle: Handle, types: Collection[str]
+    ) -> None:
         self._settings = settings
         self._topic, self._group = topic, group
         self._handle = handle
-        self._lanes = KeyLanes(self._if_sure)
+        self._lanes = KeyLanes(self._if_sure, types=types)
         self._session: Session | None = None
 
     @property

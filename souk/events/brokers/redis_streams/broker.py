@@ -137,13 +137,13 @@ class RedisStreams:
             end_if_cancelled()
         self._trimmed[topic] = now
 
-    async def consume(self, topic: str, group: str, handle: Handle) -> None:
+    async def consume(self, topic: str, group: str, handle: Handle, types: Collection[str] = ()) -> None:
         """Consumes until it is cancelled."""
         waits, commands = self._client(PATIENCE), self._client(PATIENCE)
         try:
             ownership = Ownership(commands, topic, group, self._lease)
             declare = partial(self.declare, topic, [group])
-            await GroupConsumer(commands, waits, ownership, handle, declare, self._retention).run()
+            await GroupConsumer(commands, waits, ownership, handle, types, declare, self._retention).run()
         finally:
             with suppress(*UNREACHABLE):
                 await waits.aclose()

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from soukapi.v1.event_pb2 import Event
 from souk.events.broker import BrokerUnavailable, Handle
 from souk.events.brokers.redis_streams import scripts
 from souk.events.brokers.redis_streams.ownership import Ownership, stream_of
+from souk.events.brokers.redis_streams.position import MOST_AT_ONCE, Claim, Position
 from souk.events.cloud_events import NotAnEvent, event_from
 from souk.events.key_lanes import KeyLanes, LaneSettings
 from souk.kernel.errors import LeaseLost
@@ -31,6 +32,9 @@ DATA = b"data"
 BLOCK = 0.5
 """Seconds for which the server lets a read wait for new entries."""
 MOST_OF_A_STREAM = 64
+SETTLE_EVERY = 0.05
+"""Seconds between two words to the server about what was handled. Each is a write to its disk, for which everybody
+waits; a consumer that dies has up to so many seconds of its work repeated."""
 TRIM_EVERY = 60.0
 """Seconds after which old entries of a topic are removed again."""
 _BACKOFF = Backoff(0.1, 2.0)
@@ -47,20 +51,6 @@ def end_if_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-@dataclass(slots=True)
-class _Position:
-    """Where an owned stream is read: `after` is the last id submitted, `pending` whether older ones may be there; it is
-    read as soon as it has `more`."""
-
-    after: str = "0-0"
-    pending: bool = True
-    more: bool = True
-
-    @property
-    def start(self) -> str:
-        return self.after if self.pending else ">"
-
-
 class GroupConsumer:
     """Consumes what `ownership` gives it: `commands` is for short commands, `waits` for reads that block."""
 
@@ -70,6 +60,7 @@ class GroupConsumer:
         waits: "Redis",
         ownership: Ownership,
         handle: Handle,
+        types: Collection[str],
         declare: Callable[[], Awaitable[None]],
         retention: float,
     ) -> None:
@@ -80,16 +71,18 @@ class GroupConsumer:
         self._retention = retention
         self._handle = handle
         self._settings = LaneSettings()
-        self._lanes = KeyLanes(self._if_owned, self._settings)
-        self._read_script = commands.register_script(scripts.READ)
+        self._lanes = KeyLanes(self._if_owned, self._settings, types=types)
+        self._handed_out_script = commands.register_script(scripts.HANDED_OUT)
+        self._settle_script = commands.register_script(scripts.SETTLE)
         self._trim_script = commands.register_script(scripts.TRIM)
-        self._positions: dict[int, _Position] = {}
+        self._positions: dict[int, Position] = {}
         self._handled: dict[int, list[str]] = defaultdict(list)
         self._any_handled = asyncio.Event()
+        self._settling = asyncio.Lock()
         self._owns_some = asyncio.Event()
 
     async def run(self) -> None:
-        """Consumes until it is cancelled; then acknowledges what was handled and leaves the group."""
+        """Consumes until it is cancelled; then tells the server what was handled and leaves the group."""
         tries, random = 0, Random()
         try:
             async with self._lanes:
@@ -102,7 +95,7 @@ class GroupConsumer:
         finally:
             with suppress(*UNREACHABLE):
                 async with asyncio.timeout(2.0):
-                    await self._acknowledge()
+                    await self._settle(self._positions)
                     await self._ownership.leave()
 
     async def _ended_session(self) -> BaseException:
@@ -131,18 +124,17 @@ class GroupConsumer:
         await self._rebalance()
         end_if_cancelled()
         tasks.create_task(self._rebalance_for_ever(), name="streams of a group")
-        tasks.create_task(self._acknowledge_for_ever(), name="acknowledgements of a group")
+        tasks.create_task(self._settle_for_ever(), name="acknowledgements of a group")
         tasks.create_task(self._trim_for_ever(), name="old entries of a group")
         tasks.create_task(self._read_for_ever(), name="reads of a group")
 
     async def _restore(self, error: BaseException) -> None:
-        """Prepares a new session: what the server handed out and this consumer never saw is pending there."""
+        """Prepares a new session, which looks whether the groups are still there."""
         for position in self._positions.values():
-            position.pending = position.more = True
+            position.checked = False
         if isinstance(error, BaseExceptionGroup) and error.subgroup(_is_missing) is not None:
             _log.error("the group was gone and is declared anew", group=self._group, topic=self._topic)
-            await self._lanes.take_back(set(self._positions))
-            self._positions = {number: _Position() for number in self._positions}
+            await self._begin_anew(set(self._positions))
 
     async def _if_owned(self, event: Event) -> None:
         """Handles an event, unless this consumer stood still so long that the stream may be another's by now."""
@@ -157,92 +149,127 @@ class GroupConsumer:
             end_if_cancelled()
 
     async def _rebalance(self) -> None:
+        if not self._ownership.held:
+            await self._let_go(set(self._positions))  # others may have gone on with them meanwhile
         held, share = await self._ownership.renew()
         surplus = sorted(held)[share:]
         self._ownership.forget(surplus)
         await self._let_go(set(self._positions) - held)
-        await self._let_go(surplus)
         if surplus:
-            await self._acknowledge()
+            left = await self._let_go(surplus)
+            await self._settle(left)
             await self._ownership.give_up(surplus)
         for position in self._positions.values():
-            position.more = True  # a safety net: usually the server tells which streams have something new
+            position.checked = False  # a safety net: a group may be gone
         for number in held - set(surplus) - set(self._positions):
-            self._positions[number] = _Position()
+            self._positions[number] = Position()
         (self._owns_some.set if self._positions else self._owns_some.clear)()
 
-    async def _let_go(self, numbers: Collection[int]) -> None:
-        for number in numbers:
-            self._positions.pop(number, None)
+    async def _let_go(self, numbers: Collection[int]) -> dict[int, Position]:
+        left = {number: self._positions.pop(number) for number in numbers if number in self._positions}
         await self._lanes.take_back(numbers)
+        return left
+
+    async def _begin_anew(self, numbers: Collection[int]) -> None:
+        for number in await self._let_go(numbers):
+            self._positions[number] = Position()
 
     async def _read_for_ever(self) -> None:
         while True:
             await self._owns_some.wait()
             await self._lanes.room()
-            if numbers := sorted(number for number, position in self._positions.items() if position.more):
-                await self._read(numbers)
-            else:
-                await self._wait_for_new()
+            numbers = sorted(number for number, position in self._positions.items() if not position.checked)
+            await (self._read_handed_out(numbers) if numbers else self._read_new())
             end_if_cancelled()
 
-    async def _read(self, numbers: Sequence[int]) -> None:
-        """Reads what there is in these streams, as far as there is room for it."""
-        room = max(1, min(MOST_OF_A_STREAM, (self._settings.events - self._lanes.in_hand) // len(numbers)))
+    def _room(self, streams: int) -> int:
+        return max(1, min(MOST_OF_A_STREAM, (self._settings.events - self._lanes.in_hand) // streams))
+
+    async def _read_handed_out(self, numbers: Sequence[int]) -> None:
+        """Reads what consumers before had in hand, until there is no more."""
         keys = [self._ownership.owners_key, *(stream_of(self._topic, number) for number in numbers)]
         positions = {number: self._positions[number] for number in numbers}
-        starts = [text for number, position in positions.items() for text in (number, position.start)]
-        arguments = [self._ownership.consumer, self._group, room, *starts]
-        answer = await self._read_script(keys=keys, args=arguments)
+        starts = [text for number, position in positions.items() for text in (number, position.after)]
+        arguments = [self._ownership.consumer, self._group, self._room(len(numbers)), *starts]
+        answer = await self._handed_out_script(keys=keys, args=arguments)
         for position in positions.values():
-            position.more = False  # nothing is answered about a stream that is another's by now
-        for found, last, entries in answer:
+            position.checked = True  # nothing is answered about a stream that is another's by now
+        for found, group_at, entries in answer:
             number, position = int(found), positions[int(found)]
-            if self._positions.get(number) is not position:
-                continue  # it was let go meanwhile
-            self._submit(number, position, entries)
-            position.more = position.pending or len(entries) >= room
-            if not entries and position.pending:
-                position.pending = False
-            elif not entries:
-                position.after = last.decode()
+            if self._positions.get(number) is not position or not position.pending:
+                continue  # it was let go meanwhile, or only looked at
+            for name, fields in entries:
+                position.after = name.decode()
+                pairs = fields or []
+                self._submit(number, position.after, dict(zip(pairs[::2], pairs[1::2], strict=False)))
+            position.pending = bool(entries)
+            if entries:
+                position.checked = False  # there may be more
+            else:
+                position.after = position.group_at = group_at.decode()
 
-    def _submit(self, number: int, position: _Position, entries: list[tuple[bytes, list[bytes] | None]]) -> None:
-        for found, fields in entries:
-            position.after = found.decode()
-            event = _event_of(number, position.after, fields)
-            self._lanes.submit(event, partial(self._done, number, position.after), tag=number)
+    async def _read_new(self) -> None:
+        """Waits for new entries, and takes them before the server knows: what it is told is a write to its disk."""
+        found = {number: position for number, position in self._positions.items() if not position.pending}
+        positions = {stream_of(self._topic, number): (number, position) for number, position in found.items()}
+        if not positions:
+            await asyncio.sleep(BLOCK)
+            return
+        after: dict[Any, Any] = {stream: position.after for stream, (_, position) in positions.items()}
+        answer: Any = await self._waits.xread(after, count=self._room(len(after)), block=round(BLOCK * 1000))
+        for stream, entries in answer:
+            number, position = positions[stream.decode()]
+            if self._positions.get(number) is position and number in self._ownership.held:
+                for entry, fields in entries:
+                    position.take(entry.decode())
+                    self._submit(number, position.after, fields)
+
+    def _submit(self, number: int, entry: str, fields: dict[bytes, bytes]) -> None:
+        if self._lanes.passes_over(fields.get(b"type", b"").decode(errors="replace")):
+            self._done(number, entry)
+        else:
+            self._lanes.submit(_event_of(number, entry, fields), partial(self._done, number, entry), tag=number)
 
     def _done(self, number: int, entry: str) -> None:
         self._handled[number].append(entry)
         self._any_handled.set()
 
-    async def _wait_for_new(self) -> None:
-        """Waits until the server tells of streams that have something new."""
-        positions = {stream_of(self._topic, number): position for number, position in self._positions.items()}
-        if positions:
-            after: dict[Any, Any] = {stream: position.after for stream, position in positions.items()}
-            answer: Any = await self._waits.xread(after, count=1, block=round(BLOCK * 1000))
-            for stream, _ in answer:
-                positions[stream.decode()].more = True
-
-    async def _acknowledge_for_ever(self) -> None:
+    async def _settle_for_ever(self) -> None:
         while True:
             await self._any_handled.wait()
             self._any_handled.clear()
-            await self._acknowledge()
+            await self._settle(self._positions)
             end_if_cancelled()
+            await asyncio.sleep(SETTLE_EVERY)
 
-    async def _acknowledge(self) -> None:
-        batch = {number: list(entries) for number, entries in self._handled.items() if entries}
-        if not batch:
-            return
-        async with self._commands.pipeline(transaction=False) as pipeline:
-            for number, entries in batch.items():
-                pipeline.xack(stream_of(self._topic, number), self._group, *entries)
-            await pipeline.execute()
-        for number, entries in batch.items():
-            del self._handled[number][: len(entries)]
+    async def _settle(self, positions: Mapping[int, Position]) -> None:
+        """Tells the server what was taken and handled; what it did not confirm is told again."""
+        async with self._settling:
+            if not any(self._handled.values()):
+                return
+            handled = {number: entries[:MOST_AT_ONCE] for number, entries in self._handled.items() if entries}
+            told = {number: positions[number] for number in handled if number in positions}
+            claims = {number: one.claim(self._handled[number]) for number, one in told.items()}
+            keys, words = [self._ownership.owners_key], list[Any]()
+            for number, entries in handled.items():
+                claim, at = claims.get(number, Claim()), told[number].group_at if number in told else ""
+                keys.append(stream_of(self._topic, number))
+                words += (number, at, claim.last, claim.taken, len(claim.in_hand), *claim.in_hand)
+                words += (len(entries), *entries)
+            answer = await self._settle_script(keys=keys, args=[self._ownership.consumer, self._group, *words])
+            for number, entries in handled.items():
+                del self._handled[number][: len(entries)]
+            await self._settled({int(number) for number, known in answer if known}, told, claims)
+
+    async def _settled(
+        self, known: AbstractSet[int], told: Mapping[int, Position], claims: Mapping[int, Claim]
+    ) -> None:
+        for number in known & told.keys():
+            if claims[number].taken:
+                told[number].claimed(claims[number].last)
+        if moved := {number for number in told.keys() - known if self._positions.get(number) is told[number]}:
+            _log.warning("a group stands elsewhere than expected", group=self._group, topic=self._topic)
+            await self._begin_anew(moved)
 
     async def _trim_for_ever(self) -> None:
         while True:
@@ -256,11 +283,10 @@ def _is_missing(error: BaseException) -> bool:
     return isinstance(error, ResponseError) and "NOGROUP" in str(error)
 
 
-def _event_of(number: int, entry: str, fields: list[bytes] | None) -> Event:
+def _event_of(number: int, entry: str, fields: dict[bytes, bytes]) -> Event:
     """Reads an entry; one that is no event of ours becomes one without a type, for the handler to refuse."""
-    pairs = dict(zip((fields or [])[::2], (fields or [])[1::2], strict=False))
-    payload = pairs.pop(DATA, b"")
+    payload = fields.pop(DATA, b"")
     try:
-        return event_from({name.decode(): value.decode() for name, value in pairs.items()}, payload)
+        return event_from({name.decode(): value.decode() for name, value in fields.items()}, payload)
     except (NotAnEvent, UnicodeDecodeError):
         return Event(id=f"{number}-{entry}", payload=payload)

@@ -1,7 +1,7 @@
 """Which streams of a topic this consumer owns in its group: by leases, shared evenly among the group's consumers."""
 
+import time
 from collections.abc import Collection
-from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,6 +19,11 @@ LEASE = 10.0
 def stream_of(topic: str, number: int) -> str:
     """Returns the key of a topic's stream. Its braces keep a topic on one node of a cluster."""
     return f"{{{topic}}}:{number}"
+
+
+def _now() -> float:
+    """Returns the seconds of a clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Ownership:
@@ -39,12 +44,12 @@ class Ownership:
     @property
     def held(self) -> frozenset[int]:
         """The numbers of the streams that are owned; empty when the lease could not be renewed in time."""
-        return self._held if monotonic() < self._until else frozenset()
+        return self._held if _now() < self._until else frozenset()
 
     async def renew(self) -> tuple[frozenset[int], int]:
         """Renews the lease and takes free streams; returns what is owned in the server, and the fair share."""
         # Counted from before the request, so that it ends before the lease in the server, which began later.
-        asked = monotonic()
+        asked = _now()
         arguments = (self.consumer, round(self.lease * 1000), STREAMS)
         share, held = await self._take(keys=[self._members_key, self.owners_key], args=arguments)
         self._held, self._until = frozenset(held), asked + self.lease

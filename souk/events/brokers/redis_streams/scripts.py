@@ -64,29 +64,105 @@ for index = 2, #ARGV do
 end
 """
 
-READ = """
--- Reads streams that this consumer owns: pending entries after an id, or new ones ('>').
--- Returns, for each, its number, its last id, and its entries.
--- KEYS: owners, streams. ARGV: consumer, group, most entries of each, and for each stream its number and the start
+_GROUP = """
+local function group_of(stream, name)
+    if redis.call('EXISTS', stream) == 1 then
+        for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+            local of = {}
+            for field = 1, #group, 2 do
+                of[group[field]] = group[field + 1]
+            end
+            if of['name'] == name then
+                return of
+            end
+        end
+    end
+end
+local function owns(owners, number, consumer)
+    local found = redis.call('HGET', owners, number)
+    return found and string.match(found, '^%d+ (.*)$') == consumer
+end
+"""
+
+HANDED_OUT = (
+    _GROUP
+    + """
+-- Returns what consumers of this group had in hand in streams that this consumer owns, after an id. For each: its
+-- number, where the group stands, and the entries.
+-- KEYS: owners, streams. ARGV: consumer, group, most entries of each, and for each stream its number and the id
 local answer = {}
 for index = 2, #KEYS do
     local number, start = ARGV[index * 2], ARGV[index * 2 + 1]
-    local found = redis.call('HGET', KEYS[1], number)
-    if found and string.match(found, '^%d+ (.*)$') == ARGV[1] then
+    if owns(KEYS[1], number, ARGV[1]) then
         local stream = KEYS[index]
-        local read = redis.call('XREADGROUP', 'GROUP', ARGV[2], 'owner', 'COUNT', ARGV[3], 'STREAMS', stream, start)
-        local info = redis.call('XINFO', 'STREAM', stream)
-        local last = '0-0'
-        for field = 1, #info, 2 do
-            if info[field] == 'last-generated-id' then
-                last = info[field + 1]
-            end
+        local group = group_of(stream, ARGV[2])
+        if not group then
+            return redis.error_reply('NOGROUP the group is gone')
         end
-        table.insert(answer, {number, last, read and read[1][2] or {}})
+        local read = redis.call('XREADGROUP', 'GROUP', ARGV[2], 'owner', 'COUNT', ARGV[3], 'STREAMS', stream, start)
+        table.insert(answer, {number, group['last-delivered-id'], read and read[1][2] or {}})
     end
 end
 return answer
 """
+)
+
+SETTLE = (
+    _GROUP
+    + """
+-- Moves the group on behind what this consumer has taken, keeps what of that is not handled yet as pending, and
+-- acknowledges what was pending and is handled. Returns, for each stream, its number and 1; 0 if the stream is not this
+-- consumer's by now, or the group does not stand where it should. One that stands where it shall already has moved.
+-- KEYS: owners, streams. ARGV: consumer, group, and for each stream: its number, where the group stands, where it
+-- shall stand, how many entries that passes, how many of these are in hand, these, how many are handled, and these
+local answer, at = {}, 3
+for index = 2, #KEYS do
+    local stream, number, from, to = KEYS[index], ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    local passed, held = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+    local done = at + 5 + held
+    local handled = tonumber(ARGV[done])
+    local as_known = 1
+    if passed > 0 then
+        local group = group_of(stream, ARGV[2])
+        if not group then
+            return redis.error_reply('NOGROUP the group is gone')
+        end
+        if not owns(KEYS[1], number, ARGV[1]) then
+            as_known = 0
+        elseif group['last-delivered-id'] == from then
+            local set = {'XGROUP', 'SETID', stream, ARGV[2], to}
+            if group['lag'] then
+                local info = redis.call('XINFO', 'STREAM', stream)
+                for field = 1, #info, 2 do
+                    if info[field] == 'entries-added' then
+                        table.insert(set, 'ENTRIESREAD')
+                        table.insert(set, info[field + 1] - group['lag'] + passed)
+                    end
+                end
+            end
+            redis.call(unpack(set))
+            if held > 0 then
+                local claim = {'XCLAIM', stream, ARGV[2], 'owner', 0}
+                for entry = at + 5, done - 1 do
+                    table.insert(claim, ARGV[entry])
+                end
+                table.insert(claim, 'FORCE')
+                table.insert(claim, 'JUSTID')
+                redis.call(unpack(claim))
+            end
+        elseif group['last-delivered-id'] ~= to then
+            as_known = 0
+        end
+    end
+    if handled > 0 then
+        redis.call('XACK', stream, ARGV[2], unpack(ARGV, done + 1, done + handled))
+    end
+    table.insert(answer, {number, as_known})
+    at = done + handled + 1
+end
+return answer
+"""
+)
 
 TRIM = """
 -- Removes entries that every group has handled, and that are older than the retention. KEYS: stream. ARGV: retention

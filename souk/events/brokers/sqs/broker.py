@@ -69,9 +69,9 @@ class SqsBroker:
             raise batch.errors[0]
         return results
 
-    async def consume(self, topic: str, group: str, handle: Handle) -> None:
+    async def consume(self, topic: str, group: str, handle: Handle, types: Collection[str] = ()) -> None:
         """Hands the group's events to `handle` until it is cancelled; see the port."""
-        await SqsConsumer(self._link, self._topology, topic, group, handle).run()
+        await SqsConsumer(self._link, self._topology, topic, group, handle, types).run()
 
     async def backlog(self, topic: str, group: str) -> int:
         """Returns how many events the group has still to handle. At AWS it may be a minute old."""

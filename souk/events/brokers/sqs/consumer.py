@@ -1,7 +1,7 @@
 """One consumer of a group: it receives, handles, deletes, and prolongs what is in its hand, for ever."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from random import Random
 from time import monotonic
@@ -33,11 +33,13 @@ _AT_ONCE = 10
 class SqsConsumer:
     """Hands the events of a group to `handle`."""
 
-    def __init__(self, link: SqsLink, topology: SqsTopology, topic: str, group: str, handle: Handle) -> None:
+    def __init__(
+        self, link: SqsLink, topology: SqsTopology, topic: str, group: str, handle: Handle, types: Collection[str]
+    ) -> None:
         self._link, self._topology, self._settings = link, topology, link.settings
         self._topic, self._group = topic, group
         self._handle = handle
-        self._lanes = KeyLanes(self._if_sure)
+        self._lanes = KeyLanes(self._if_sure, types=types)
         self._claims = ClaimsInHand()
         self._queue = ""
         self._any_handled = asyncio.Event()
