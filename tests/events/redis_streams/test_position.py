@@ -20,7 +20,9 @@ def test_a_claim_without_an_answer_is_made_again_and_covers_no_more() -> None:
     position.claim(["1-0"])
     position.take("3-0")
     assert position.claim(["1-0", "2-0", "3-0"]) == Claim(2, "2-0", [])
-    position.claimed("2-0")
+    assert position.unclaimed(["1-0", "3-0"]) == ["1-0", "3-0"]
+    position.claimed(Claim(2, "2-0", []))
+    assert position.unclaimed(["1-0", "3-0"]) == ["3-0"]
     assert (position.group_at, position.after) == ("2-0", "3-0")
     assert position.claim(["3-0"]) == Claim(1, "3-0", [])
 
@@ -28,5 +30,5 @@ def test_a_claim_without_an_answer_is_made_again_and_covers_no_more() -> None:
 def test_with_nothing_taken_there_is_nothing_to_claim() -> None:
     position = taken("1-0")
     position.claim([])
-    position.claimed("1-0")
+    position.claimed(Claim(1, "1-0", ["1-0"]))
     assert position.claim(["1-0"]) == Claim()

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -95,7 +94,8 @@ class GroupConsumer:
         finally:
             with suppress(*UNREACHABLE):
                 async with asyncio.timeout(2.0):
-                    await self._settle(self._positions)
+                    while any(self._handled.values()):
+                        await self._settle(self._positions)
                     await self._ownership.leave()
 
     async def _ended_session(self) -> BaseException:
@@ -130,6 +130,7 @@ class GroupConsumer:
 
     async def _restore(self, error: BaseException) -> None:
         """Prepares a new session, which looks whether the groups are still there."""
+        self._any_handled.set()
         for position in self._positions.values():
             position.checked = False
         if isinstance(error, BaseExceptionGroup) and error.subgroup(_is_missing) is not None:
@@ -257,17 +258,19 @@ class GroupConsumer:
                 words += (number, at, claim.last, claim.taken, len(claim.in_hand), *claim.in_hand)
                 words += (len(entries), *entries)
             answer = await self._settle_script(keys=keys, args=[self._ownership.consumer, self._group, *words])
+            known = {int(number) for number, as_known in answer if as_known}
+            for number in known & told.keys():
+                told[number].claimed(claims[number])
             for number, entries in handled.items():
-                del self._handled[number][: len(entries)]
-            await self._settled({int(number) for number, known in answer if known}, told, claims)
+                # What a repeated claim does not cover is told the next time.
+                later = told[number].unclaimed(entries) if number in told else []
+                self._handled[number][: len(entries)] = later
+                if later:
+                    self._any_handled.set()
+        await self._follow({number for number in told.keys() - known if self._positions.get(number) is told[number]})
 
-    async def _settled(
-        self, known: AbstractSet[int], told: Mapping[int, Position], claims: Mapping[int, Claim]
-    ) -> None:
-        for number in known & told.keys():
-            if claims[number].taken:
-                told[number].claimed(claims[number].last)
-        if moved := {number for number in told.keys() - known if self._positions.get(number) is told[number]}:
+    async def _follow(self, moved: Collection[int]) -> None:
+        if moved:
             _log.warning("a group stands elsewhere than expected", group=self._group, topic=self._topic)
             await self._begin_anew(moved)
 

@@ -49,8 +49,14 @@ class Position:
         ended = set(handled)
         return Claim(self.claiming, taken[-1], [entry for entry in taken if entry not in ended])
 
-    def claimed(self, last: str) -> None:
+    def claimed(self, claim: Claim) -> None:
         """Records that the server knows it."""
-        self.group_at = last
-        del self.taken[: self.claiming]
-        self.claiming = 0
+        if claim.taken:
+            self.group_at = claim.last
+            del self.taken[: claim.taken]
+            self.claiming = 0
+
+    def unclaimed(self, handled: Collection[str]) -> list[str]:
+        """Returns those of these entries that the server does not know to be taken."""
+        taken = set(self.taken)
+        return [entry for entry in handled if entry in taken]
