@@ -14,7 +14,7 @@ from soukapi.v1.event_pb2 import Event
 from souk.events.broker import BrokerUnavailable, Handle
 from souk.events.brokers.redis_streams import scripts
 from souk.events.brokers.redis_streams.ownership import Ownership, stream_of
-from souk.events.brokers.redis_streams.position import MOST_AT_ONCE, Claim, Position
+from souk.events.brokers.redis_streams.position import MOST_AT_ONCE, StreamClaim, StreamPosition
 from souk.events.cloud_events import NotAnEvent, event_from
 from souk.events.key_lanes import KeyLanes, LaneSettings
 from souk.kernel.errors import LeaseLost
@@ -74,7 +74,7 @@ class GroupConsumer:
         self._handed_out_script = commands.register_script(scripts.HANDED_OUT)
         self._settle_script = commands.register_script(scripts.SETTLE)
         self._trim_script = commands.register_script(scripts.TRIM)
-        self._positions: dict[int, Position] = {}
+        self._positions: dict[int, StreamPosition] = {}
         self._handled: dict[int, list[str]] = defaultdict(list)
         self._any_handled = asyncio.Event()
         self._settling = asyncio.Lock()
@@ -163,17 +163,17 @@ class GroupConsumer:
         for position in self._positions.values():
             position.checked = False  # a safety net: a group may be gone
         for number in held - set(surplus) - set(self._positions):
-            self._positions[number] = Position()
+            self._positions[number] = StreamPosition()
         (self._owns_some.set if self._positions else self._owns_some.clear)()
 
-    async def _let_go(self, numbers: Collection[int]) -> dict[int, Position]:
+    async def _let_go(self, numbers: Collection[int]) -> dict[int, StreamPosition]:
         left = {number: self._positions.pop(number) for number in numbers if number in self._positions}
         await self._lanes.take_back(numbers)
         return left
 
     async def _begin_anew(self, numbers: Collection[int]) -> None:
         for number in await self._let_go(numbers):
-            self._positions[number] = Position()
+            self._positions[number] = StreamPosition()
 
     async def _read_for_ever(self) -> None:
         while True:
@@ -243,31 +243,31 @@ class GroupConsumer:
             end_if_cancelled()
             await asyncio.sleep(SETTLE_EVERY)
 
-    async def _settle(self, positions: Mapping[int, Position]) -> None:
+    async def _settle(self, positions: Mapping[int, StreamPosition]) -> None:
         """Tells the server what was taken and handled; what it did not confirm is told again."""
         async with self._settling:
             if not any(self._handled.values()):
                 return
             handled = {number: entries[:MOST_AT_ONCE] for number, entries in self._handled.items() if entries}
-            told = {number: positions[number] for number in handled if number in positions}
-            claims = {number: one.claim(self._handled[number]) for number, one in told.items()}
+            owned = {number: positions[number] for number in handled if number in positions}
+            claims = {number: one.claim(self._handled[number]) for number, one in owned.items()}
             keys, words = [self._ownership.owners_key], list[Any]()
             for number, entries in handled.items():
-                claim, at = claims.get(number, Claim()), told[number].group_at if number in told else ""
+                claim, at = claims.get(number, StreamClaim()), owned[number].group_at if number in owned else ""
                 keys.append(stream_of(self._topic, number))
                 words += (number, at, claim.last, claim.taken, len(claim.in_hand), *claim.in_hand)
                 words += (len(entries), *entries)
             answer = await self._settle_script(keys=keys, args=[self._ownership.consumer, self._group, *words])
             known = {int(number) for number, as_known in answer if as_known}
-            for number in known & told.keys():
-                told[number].claimed(claims[number])
+            for number in known & owned.keys():
+                owned[number].claimed(claims[number])
             for number, entries in handled.items():
                 # What a repeated claim does not cover is told the next time.
-                later = told[number].unclaimed(entries) if number in told else []
+                later = owned[number].unclaimed(entries) if number in owned else []
                 self._handled[number][: len(entries)] = later
                 if later:
                     self._any_handled.set()
-        await self._follow({number for number in told.keys() - known if self._positions.get(number) is told[number]})
+        await self._follow({number for number in owned.keys() - known if self._positions.get(number) is owned[number]})
 
     async def _follow(self, moved: Collection[int]) -> None:
         if moved:

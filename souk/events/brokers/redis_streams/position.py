@@ -8,7 +8,7 @@ MOST_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class StreamClaim:
     """The first `taken` entries that the server does not know to be taken, up to `last`; `in_hand` are not handled yet.
 
     With `taken` 0 there are none.
@@ -20,7 +20,7 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Position:
+class StreamPosition:
     """A stream that this consumer owns.
 
     `after` is the last entry that was submitted. While `pending` is true, entries may follow that the server handed
@@ -40,16 +40,16 @@ class Position:
         self.after = entry
         self.taken.append(entry)
 
-    def claim(self, handled: Collection[str]) -> Claim:
+    def claim(self, handled: Collection[str]) -> StreamClaim:
         """Returns what the server is to be told. One whose answer was lost is repeated until there is one."""
         self.claiming = self.claiming or len(self.taken)
         if not self.claiming:
-            return Claim()
+            return StreamClaim()
         taken = self.taken[: self.claiming]
         ended = set(handled)
-        return Claim(self.claiming, taken[-1], [entry for entry in taken if entry not in ended])
+        return StreamClaim(self.claiming, taken[-1], [entry for entry in taken if entry not in ended])
 
-    def claimed(self, claim: Claim) -> None:
+    def claimed(self, claim: StreamClaim) -> None:
         """Records that the server knows it."""
         if claim.taken:
             self.group_at = claim.last
