@@ -47,9 +47,15 @@ class Bazaar:
         """The operator of the fleet."""
         return Operator(self.system.data)
 
-    @cached_property
+    @property
     def accounts(self) -> list[Buyer]:
-        """Buyers with an address and a default card."""
+        """Buyers with an address and a default card, logged in not long ago."""
+        for buyer in self._accounts:
+            buyer.renew()
+        return self._accounts
+
+    @cached_property
+    def _accounts(self) -> list[Buyer]:
         return [self.shop.buyer() for _ in range(4)]
 
     @cached_property

@@ -1,6 +1,7 @@
 """A client of the public API that checks in every answer what all answers must have."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,8 @@ from tests.market import documented
 
 PROBLEM = "application/problem+json"
 PATIENCE = 30.0
+FRESH = 300.0
+"""Seconds for which tests use an access token, which is valid for three times as long."""
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -48,9 +51,19 @@ class Api(httpx.Client):
     """A client with an access token or without."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        super().__init__(base_url=url, headers=headers, timeout=PATIENCE, event_hooks={"response": [check_answer]})
-        self.token = token
+        super().__init__(base_url=url, timeout=PATIENCE, event_hooks={"response": [check_answer]})
+        self.become(token)
+
+    def become(self, token: str) -> None:
+        """Sends this access token from now on; none if it is empty."""
+        self.token, self._since = token, time.monotonic()
+        if token:
+            self.headers["authorization"] = f"Bearer {token}"
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the access token is young enough to be used for some minutes."""
+        return time.monotonic() - self._since < FRESH
 
     def ok(self, method: str, path: str, status: int = 200, **arguments: Any) -> Any:
         """Gives the JSON body of an answer, which must have this status; None for an empty one."""
