@@ -4,6 +4,7 @@ Read on in `servicer.py`, `use_cases/place_order.py`, `domain/order.py`, then `s
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 
@@ -27,6 +28,7 @@ from marketplace.order.store.projection import ReadModelProjection
 from marketplace.order.store.read_model import READ_MODEL
 from marketplace.order.use_cases.find_lost_charges import FindLostCharges
 from souk.sdk import (
+    DatabaseNeeds,
     Saga,
     SagaRunner,
     SagaSettings,
@@ -72,6 +74,7 @@ async def build(context: ServiceContext) -> ServiceParts:
         tasks=tasks(deps, find, differing),
         drain=partial(_drain, deps),
         sagas=deps.runner,
+        two_phase_commits=deps.two_phase,
         collectors=(*lost.collectors(find.progress), *differing.collectors()),
         projections={READ_MODEL: ReadModelProjection(context.database, orders.read_model)},
         history=OrderHistory(context.database, context.name),
@@ -105,11 +108,16 @@ def _sagas(context: ServiceContext, orders: OrderStore, payments: Payments, sett
     return OrderSagas(orders, InventoryStock(context.channel("inventory")), payments, settings.deadline, run)
 
 
+def _needs(settings: Mapping[str, str]) -> DatabaseNeeds:
+    return DatabaseNeeds(prepared_transactions=read_settings(settings).placing.two_phase)
+
+
 service = Service(
     name="order",
     contract=pb.DESCRIPTOR.services_by_name["OrderService"],
     build=build,
     migrations=files("marketplace.order") / "migrations",
     settings=SETTINGS,
+    needs=_needs,
     subscriptions=SUBSCRIPTIONS,
 )

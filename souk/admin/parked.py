@@ -28,6 +28,7 @@ from souk.saga.states import StepState
 from souk.store.database import Database, Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
+from souk.two_phase_commit.parked import parked_branches, retry_parked_branches
 
 MOST = 10_000
 """Steps, and events, of a service that are listed, the oldest first."""
@@ -35,7 +36,8 @@ MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ParkedStepView:
-    """A saga's step, or with `undo` its undo; `since` is in microseconds. All parked steps of a run share `id`."""
+    """A saga's step, or with `undo` its undo; or the commit, or with `undo` the roll-back, of a branch of a two-phase
+    commit. `since` is in microseconds. All parked steps of a run share `id`."""
 
     service: str
     id: str
@@ -96,7 +98,7 @@ class Parking:
         """Lists what is parked, service by service, steps before events, the oldest first."""
         found: list[Parked] = []
         for service, database in self._databases.items():
-            steps = await database.read(lambda tx: parked.parked_steps(tx, MOST))
+            steps = await database.read(_parked_steps)
             found += [_step(service, step) for step in steps]
             found += [_event(service, event) for event in await relay.parked(database, MOST)]
         return found
@@ -153,9 +155,19 @@ class Parking:
             done.add((one.service, one.id))
             database = self._databases[one.service]
             if isinstance(one, ParkedStepView):
-                await database.run(partial(parked.retry_parked, ref=SagaRef(one.saga, one.subject, one.attempt)))
+                await database.run(partial(_retry_steps, ref=SagaRef(one.saga, one.subject, one.attempt)))
             else:
                 await relay.replay(database, one.id, None, decision)
+
+
+async def _parked_steps(tx: Transaction) -> list[parked.ParkedStep]:
+    return [*await parked.parked_steps(tx, MOST), *await parked_branches(tx, MOST)]
+
+
+async def _retry_steps(tx: Transaction, ref: SagaRef) -> None:
+    """Lets the parked steps of a run be tried again: of a two-phase commit, or of a saga."""
+    if not await retry_parked_branches(tx, ref):
+        await parked.retry_parked(tx, ref)
 
 
 def _step(service: str, step: parked.ParkedStep) -> ParkedStepView:

@@ -101,7 +101,8 @@ class Hosted:
             )
             background.start(f"{name}: relay", relay.run)
             background.start(f"{name}: old keys", lambda: sweep_for_ever(self.context.database))
-            background.start(f"{name}: what waits", lambda: backlog.watch(name, relay, self.parts.sagas))
+            records = [one for one in (self.parts.sagas, self.parts.two_phase_commits) if one is not None]
+            background.start(f"{name}: what waits", lambda: backlog.watch(name, relay, records))
 
 
 def secret_of(calls: CallSettings, data: Path) -> bytes:

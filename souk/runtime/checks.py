@@ -9,6 +9,7 @@
 | a consumer that neither waits nor passes after a parked event | require_subscriptions |
 | a servicer without a method of its contract | require_servicer |
 | a channel to a service that cannot be there | Reachable |
+| a setting that the fleet's own PostgreSQL does not allow | require_databases |
 | a database without migrations | ServiceContext.database, and open_database for an empty folder |
 
 A foreign contract, which has no option of Souk's, is not checked: it was written for `grpc.aio`, and is served as
@@ -30,7 +31,7 @@ from souk.gateway.http.routes import Template
 from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import nearest
 from souk.rpc.server.dispatcher import implements
-from souk.runtime.config.settings import DiscoverySettings
+from souk.runtime.config.settings import DiscoverySettings, Settings
 from souk.runtime.service import Service
 
 OUR_REGISTRIES = ("unix", "grpc")
@@ -55,6 +56,20 @@ def require_sound(services: Sequence[Service]) -> None:
         _require_policies(contract)
         _require_own_paths(contract, paths)
     require_subscriptions(services, ((service.name, one) for service in services for one in service.subscriptions))
+
+
+def require_databases(services: Iterable[Service], settings: Settings) -> None:
+    """Checks that the fleet's own PostgreSQL, if it has one, will allow what the services need as they are set.
+
+    Raises ConfigurationError, in one line. A server of others is asked by the service itself, when it starts.
+    """
+    for service in services:
+        needs = service.needs(settings.services.get(service.name, {}))
+        if needs.prepared_transactions and settings.data.postgres is None and not settings.data.postgres_prepared:
+            raise ConfigurationError(
+                f"{service.name}, as it is set, needs prepared transactions, and the fleet's own PostgreSQL allows "
+                "none: set SOUK_POSTGRES_PREPARED_TRANSACTIONS to how many there can be at once"
+            )
 
 
 def require_subscriptions(services: Sequence[Service], subscriptions: Iterable[tuple[str, SubscriptionLike]]) -> None:

@@ -27,6 +27,7 @@ from souk.store.database import Database
 from souk.store.inbox import Inbox
 from souk.store.outbox import Outbox
 from souk.telemetry.metrics import Collector
+from souk.two_phase_commit.coordinator import TwoPhaseCoordinator
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
@@ -95,9 +96,10 @@ class ServiceParts:
 
     A task runs from start until it is cancelled; one that fails is started again with back-off.
     `demo` loads demo data and may be called again. `drain` is awaited when no request runs any
-    more, before the tasks are cancelled. The runs of `sagas` are counted in the metrics; a task of the service must
-    run them. `breakers` are those around what is outside the system, by its name. `collectors` are metrics of the
-    service's own, for the metrics of its process. `history` reads out what the service has published, if it keeps that.
+    more, before the tasks are cancelled. The runs of `sagas` and of `two_phase_commits` are counted in the metrics;
+    tasks of the service must run them. `breakers` are those around what is outside the system, by its name.
+    `collectors` are metrics of the service's own, for the metrics of its process. `history` reads out what it has
+    published, if it keeps that.
     """
 
     servicer: object
@@ -106,6 +108,7 @@ class ServiceParts:
     demo: Callable[[], Awaitable[None]] = nothing
     drain: Callable[[], Awaitable[None]] = nothing
     sagas: SagaRunner | None = None
+    two_phase_commits: TwoPhaseCoordinator | None = None
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     collectors: Sequence[Collector] = ()
     projections: Mapping[str, Projection] = field(default_factory=dict)
@@ -123,12 +126,24 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseNeeds:
+    """What a service, as it is set, needs of its database that not every one has."""
+
+    prepared_transactions: bool = False
+
+
+def _needs_nothing(settings: Mapping[str, str]) -> DatabaseNeeds:
+    return DatabaseNeeds()
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One service, as the entry point of its wheel names it.
 
     `migrations` is the folder of its numbered SQL files; None for a stateless service. `settings`
     are the service's own, named in small letters: `provider_delay` of the service `payment` is
-    the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `ServiceContext.settings["provider_delay"]`.
+    the variable `SOUK_PAYMENT_PROVIDER_DELAY` and `ServiceContext.settings["provider_delay"]`. `needs` tells from them
+    what the database must have; it raises ConfigurationError for a setting that is wrong.
     """
 
     name: str
@@ -137,6 +152,7 @@ class Service:
     migrations: Traversable | None = None
     subscriptions: tuple[Subscription, ...] = ()
     settings: tuple[Setting, ...] = ()
+    needs: Callable[[Mapping[str, str]], DatabaseNeeds] = _needs_nothing
 
 
 def speakers_of(services: Iterable[Service]) -> list[Speaker]:

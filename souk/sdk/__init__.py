@@ -36,12 +36,14 @@ from souk.kernel.whole_numbers import whole_number
 from souk.projections.follower import EventFollower
 from souk.projections.generations import Generations
 from souk.projections.projection import Comparison, Projection, RebuildBatch, RebuildRun
+from souk.projections.rebuild import Rebuild, RebuildHeld
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
 from souk.runtime.config.parsers import from_file
 from souk.runtime.service import (
     App,
+    DatabaseNeeds,
     Emulator,
     Service,
     ServiceContext,
@@ -73,6 +75,7 @@ from souk.two_phase_commit.resolver import BranchFate, TwoPhaseResolver
 __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     # A service and its app
     "App",
+    "DatabaseNeeds",
     "Emulator",
     "Faults",
     "Handler",
@@ -136,7 +139,9 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "EventFollower",
     "Generations",
     "Projection",
+    "Rebuild",
     "RebuildBatch",
+    "RebuildHeld",
     "RebuildRun",
     # Events
     "Event",

@@ -19,7 +19,7 @@ from souk.admin.servicers.fleet import controlling_fleet
 from souk.discovery.embedded.server import serving_registry
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
-from souk.runtime.checks import require_sound
+from souk.runtime.checks import require_databases, require_sound
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.directory import held, installation_secret
 from souk.runtime.data.layout import DataLayout
@@ -74,6 +74,7 @@ async def supervised_fleet(
     if not hasattr(os, "pidfd_open"):
         raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
     require_sound(app.services)
+    require_databases(app.services, settings)
     wanted = replicas(app.services, settings.fleet.scale)
     commands = fitting(settings.fleet.commands, app.services, inherited)
     orphans.adopt()

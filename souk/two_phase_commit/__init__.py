@@ -13,6 +13,7 @@ Parts:
   runs of a coordinator that died.
 - `store.py`: the coordinator's record, in the database of its service. Presumed abort: until a commit is recorded the
   outcome is abort, so a run that nobody drives any more is rolled back, and no record of an abort is waited for.
+- `parked.py`: branches that their participant refuses to end, for an operator.
 - `participant.py`: a participant's branch is a prepared transaction of its own PostgreSQL database. It remembers the
   branches that ended, so that a repeat is harmless and a late prepare is refused.
 - `resolver.py`: a participant's branches in doubt: it asks the coordinator's record what became of them.

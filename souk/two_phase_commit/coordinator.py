@@ -13,11 +13,13 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import ConfigurationError, LeaseLost, StoreError
 from souk.saga.definition import SagaRef
+from souk.saga.parked import ParkedStep
 from souk.saga.settings import SagaSettings
 from souk.saga.store import SagaProgress
 from souk.saga.waiters import ProgressWaiters, Watch
 from souk.store.database import Database, Transaction
 from souk.two_phase_commit import fault_points as at
+from souk.two_phase_commit import parked
 from souk.two_phase_commit.definition import AtomicAction
 from souk.two_phase_commit.drive import TwoPhaseDrive, TwoPhaseTools
 from souk.two_phase_commit.machine import TwoPhase
@@ -43,7 +45,8 @@ class TwoPhaseCoordinator:
 
     It has the methods of a SagaRunner that a use case needs, so that either can stand in for the other. Any number of
     coordinators, each with an `owner` of its own, may work on one database. A run that is recorded will end: without
-    a decision it is aborted a lease after its coordinator died, with one it is carried out.
+    a decision it is aborted a lease after its coordinator died, with one it is carried out; or parked, if a
+    participant refuses that for good.
     """
 
     def __init__(
@@ -105,6 +108,14 @@ class TwoPhaseCoordinator:
     async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
         """Returns the progress of a run, as `tx` sees it. Raises LookupError if there is no such run."""
         return await self._store.progress(tx, ref)
+
+    async def parked(self, limit: int = 100) -> list[ParkedStep]:
+        """Returns the branches that wait for an operator, the oldest run first."""
+        return await self._tools.database.read(lambda tx: parked.parked_branches(tx, limit))
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """Counts the open runs by name and phase, for metrics; those that wait for an operator count as `parked`."""
+        return await self._tools.database.read(parked.open_runs)
 
     async def decision(self, key: str) -> BranchFate:
         """Returns what a participant in doubt is to do. A run that is not recorded was never prepared: it aborts."""

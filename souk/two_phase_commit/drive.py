@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -116,13 +116,19 @@ class TwoPhaseDrive:
         self._now(SagaProgress(SagaOutcome.REJECTED, refusal, ended=ended))
 
     async def _end(self) -> None:
-        """Ends every branch, which may take for ever, and records that nothing is left to do."""
+        """Ends every branch, which may take for ever, and records that nothing is left to do.
+
+        Once no branch is left but those whose participants refuse it for good, these are recorded for an operator.
+        """
         for tries in count(1):
             if self.progress.ended:
                 return
-            await self._end_once()
+            refused = await self._end_once()
             if self._run.ended:
                 break
+            if self._is_stuck(refused, tries):
+                await self._park(refused, tries)
+                return
             await asyncio.sleep(self._tools.settings.pause_after(tries, self._tools.chance))
 
         async def end(tx: Transaction) -> None:
@@ -135,24 +141,45 @@ class TwoPhaseDrive:
         self._strike(at.ENDED, at.AFTER)
         self._now(replace(self.progress, ended=True))
 
-    async def _end_once(self) -> None:
-        """Asks each branch that is left to commit or to roll back, all at once; a failure is for the next try."""
-        tasks = [asyncio.create_task(self._end_branch(index)) for index in self._run.to_end]
+    async def _end_once(self) -> dict[int, Refusal]:
+        """Asks each branch that is left to commit or to roll back, all at once; a failure is for the next try.
+
+        Returns the refusals, by the index of the branch.
+        """
+        left = self._run.to_end
+        tasks = [asyncio.create_task(self._end_branch(index)) for index in left]
         try:
-            await asyncio.gather(*tasks)
+            refusals = await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
+        return {index: refusal for index, refusal in zip(left, refusals, strict=True) if refusal is not None}
 
-    async def _end_branch(self, index: int) -> None:
+    async def _end_branch(self, index: int) -> Refusal | None:
         branch, commits = self._action.branches[index], self._run.commits
         what, call = (at.COMMIT, branch.commit) if commits else (at.ROLL_BACK, branch.roll_back)
         answer = await self._ask(branch, what, call, branch.timeout)
         if answer.outcome is Outcome.DONE:
             self._run = machine.acknowledged(self._run, index)
-            return
+            return None
         reason = answer.refusal.reason if answer.refusal else ""
         log.warning("branch not ended yet", key=self.held.key, branch=branch.name, what=what, reason=reason)
+        return answer.refusal if answer.outcome is Outcome.REFUSED else None
+
+    def _is_stuck(self, refused: Mapping[int, Refusal], tries: int) -> bool:
+        """Tells whether all that is left is refused, and would be again. A branch that cannot be reached is no such."""
+        exhausted = tries >= self._tools.settings.park_after
+        return all(index in refused and (exhausted or refused[index].final) for index in self._run.to_end)
+
+    async def _park(self, refused: Mapping[int, Refusal], tries: int) -> None:
+        reasons = {self._action.branches[index].name: refusal.reason for index, refusal in refused.items()}
+
+        async def park(tx: Transaction) -> None:
+            await self._tools.store.park(tx, self.held, reasons, tries)
+
+        await self._record(park)
+        log.error("two-phase commit parked", key=self.held.key, phase=self._run.phase.value, reasons=reasons)
+        self._now(replace(self.progress, parked=True))
 
     async def _ask(self, branch: Branch, what: str, call: Participation, limit: float) -> StepAnswer:
         tools = self._tools

@@ -4,8 +4,8 @@ Every change of a phase is conditional on the phase before it. So a coordinator 
 after somebody else has aborted its run.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import LeaseLost
@@ -79,6 +79,18 @@ class TwoPhaseStore:
                   WHERE key = $1 AND NOT ended"""
         return await tx.execute(sql, held.key, phase.value, True, b"") == 1
 
+    async def park(self, tx: Transaction, held: TwoPhaseHeld, reasons: Mapping[str, str], tries: int) -> None:
+        """Records that these branches, by name, are refused for these reasons, and lets go of the run: nobody takes it
+        over while they are recorded. Raises LeaseLost if another owner has it."""
+        now = tx.dialect.now
+        sql = "UPDATE souk_two_phase_run SET lease_until = 0 WHERE key = $1 AND owner = $2 AND NOT ended"
+        if await tx.execute(sql, held.key, self._owner) != 1:
+            raise LeaseLost(f"{held.ref} is driven by another process")
+        await tx.execute_many(
+            f"INSERT INTO souk_two_phase_parked (key, branch, reason, tries, since) VALUES ($1, $2, $3, $4, {now})",
+            [(held.key, branch, reasons[branch], tries) for branch in sorted(reasons)],
+        )
+
     async def renew(self, tx: Transaction, keys: Sequence[str]) -> None:
         """Extends the leases of those of these runs that have a decision: only carrying it out is left."""
         sql = f"""UPDATE souk_two_phase_run SET lease_until = {tx.dialect.now} + $3
@@ -90,9 +102,10 @@ class TwoPhaseStore:
         await tx.execute("UPDATE souk_two_phase_run SET lease_until = 0 WHERE owner = $1 AND NOT ended", self._owner)
 
     async def take(self, tx: Transaction, limit: int) -> list[TwoPhaseHeld]:
-        """Takes over runs whose lease is over, the longest waiting first."""
+        """Takes over runs whose lease is over, the longest waiting first; not those that wait for an operator."""
         rows = await tx.fetch(
             f"""SELECT * FROM souk_two_phase_run WHERE NOT ended AND lease_until < {tx.dialect.now}
+                  AND NOT EXISTS (SELECT 1 FROM souk_two_phase_parked p WHERE p.key = souk_two_phase_run.key)
                 ORDER BY lease_until LIMIT $1 {tx.dialect.skip_locked}""",
             limit,
         )
@@ -103,11 +116,13 @@ class TwoPhaseStore:
 
     async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
         """Returns the progress of a run. Raises LookupError if there is no such run."""
-        sql = "SELECT * FROM souk_two_phase_run WHERE key = $1 AND name = $2"
+        sql = """SELECT *, EXISTS (SELECT 1 FROM souk_two_phase_parked p WHERE p.key = r.key) AS parked
+                 FROM souk_two_phase_run r WHERE key = $1 AND name = $2"""
         row = await tx.fetch_one(sql, key_of(ref), ref.name)
         if row is None:
             raise LookupError(f"no run {ref}")
-        return progress_of(TwoPhase(row["phase"]), _refusal(row), ended=bool(row["ended"]))
+        progress = progress_of(TwoPhase(row["phase"]), _refusal(row), ended=bool(row["ended"]))
+        return replace(progress, parked=bool(row["parked"]))
 
     async def open(self, tx: Transaction, subject: str) -> bool:
         """Returns whether a run of `subject` has not ended."""

@@ -15,6 +15,7 @@ from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.testing.processes import Ended, run, service
 from souk.testing.relaying import Listener, World, eventually, running
 from souk.testing.saga_suite import REFUSE, VANISH, Shop
+from souk.testing.two_phase import losing_coordinator
 
 CLOCK = SystemClock()
 PATIENCE = 20.0
@@ -42,6 +43,15 @@ async def park_an_undo(shop: Shop) -> None:
     while not (await runner.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
         pass
     await runner.close()
+
+
+async def park_a_commit(shop: Shop) -> None:
+    """Leaves a two-phase commit whose participant has lost its prepared transaction, in shop.db."""
+    coordinator = losing_coordinator(shop.database)
+    ref = await shop.database.run(lambda tx: coordinator.start(tx, "pay", "O-2", 1, b""))
+    while not (await coordinator.wait_ended(ref, CLOCK.monotonic() + 0.02)).parked:
+        pass
+    await coordinator.close()
 
 
 async def park_an_event(shop: Shop) -> None:
@@ -93,6 +103,19 @@ async def test_all_of_it_is_tried_again_at_the_next_start(tmp_path: Path) -> Non
     await asyncio.gather(running_sagas, return_exceptions=True)
     await world.services.close()
     await shop.close()
+
+
+async def test_a_commit_that_is_refused_is_listed_and_tried_again(tmp_path: Path) -> None:
+    shop = await Shop.open(tmp_path)
+    await park_a_commit(shop)
+    await shop.close()
+    line = (await parked(tmp_path)).out
+    assert line.startswith("pay:O-2:1  shop: 'charge', 1 tries, since 20"), line
+    assert line.endswith(": TRANSACTION_NOT_FOUND\n")
+    (step,) = json.loads((await parked(tmp_path, "--json")).out)
+    assert (step["kind"], step["saga"], step["subject"], step["undo"]) == ("step", "pay", "O-2", False)
+    assert (await parked(tmp_path, "retry", "pay:O-2:1")).out.startswith("1 will be tried again")
+    assert (await parked(tmp_path)).out == "nothing is parked\n"
 
 
 async def test_one_of_it_is_tried_again(tmp_path: Path) -> None:

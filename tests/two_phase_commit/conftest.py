@@ -23,6 +23,7 @@ from souk.store.postgres.database import PostgresDatabase
 from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.two_phase_commit.coordinator import TwoPhaseCoordinator
 from souk.two_phase_commit.definition import AtomicAction, Branch
+from souk.two_phase_commit.parked import retry_parked_branches
 from souk.two_phase_commit.participant import TwoPhaseParticipant
 
 FAST = SagaSettings(pause=0.001, longest_pause=0.01)
@@ -36,6 +37,11 @@ class Killed(asyncio.CancelledError):
 def lost(code: grpc.StatusCode = grpc.StatusCode.DEADLINE_EXCEEDED, outcome: Outcome = Outcome.UNKNOWN) -> CallFailed:
     """Makes the error of a call whose answer was lost, or, with another outcome, that was never sent."""
     return CallFailed(code, outcome=outcome)
+
+
+def refusal(name: str) -> CallFailed:
+    """Makes the error of a call that was refused for good."""
+    return _refused(DomainError(name, "refused"))
 
 
 def _refused(error: DomainError) -> CallFailed:
@@ -168,6 +174,15 @@ class Town:
             assert progress.ended
         return coordinator
 
+    async def stopped(self, coordinator: TwoPhaseCoordinator) -> None:
+        """Waits until a coordinator drives nothing any more."""
+        async with asyncio.timeout(LONG):
+            await asyncio.gather(*coordinator._tasks)
+
+    async def retry(self, ref: SagaRef) -> bool:
+        """Has a run's parked branches tried again, as an operator does."""
+        return await self.database.run(lambda tx: retry_parked_branches(tx, ref))
+
     async def values(self) -> tuple[int, int]:
         return await self.left.value(), await self.right.value()
 
@@ -187,7 +202,7 @@ _TABLES = {
     "left": ("CREATE TABLE account (n BIGINT NOT NULL)", "INSERT INTO account (n) VALUES (0)"),
     "right": ("CREATE TABLE account (n BIGINT NOT NULL)", "INSERT INTO account (n) VALUES (0)"),
 }
-_EMPTIED = ("DELETE FROM souk_two_phase_run", "DELETE FROM souk_two_phase_branch")
+_EMPTIED = ("DELETE FROM souk_two_phase_parked", "DELETE FROM souk_two_phase_run", "DELETE FROM souk_two_phase_branch")
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ import pytest
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import Outcome
 from souk.saga.definition import SagaRef
+from souk.saga.states import StepState
 from souk.saga.store import SagaOutcome
 from souk.two_phase_commit.fault_points import two_phase_fault_points
 from souk.two_phase_commit.resolver import BranchFate, TwoPhaseResolver
-from tests.two_phase_commit.conftest import LONG, Bank, Town, lost
+from tests.two_phase_commit.conftest import LONG, Bank, Town, lost, refusal
 
 COMMIT_POINTS = [
     *(f"pay/started/{when}" for when in ("before", "after")),
@@ -241,3 +242,74 @@ async def test_while_the_record_cannot_be_read_a_branch_stays_prepared(town: Tow
     await town.left.participant.prepare("S-9:1", work)
     assert await TwoPhaseResolver(town.left.participant, away, in_doubt_after=0.0).resolve() == 1
     assert await town.standing() == 1
+
+
+async def _refuses(what: str) -> None:
+    if what in ("commit", "roll back"):
+        raise refusal("TRANSACTION_NOT_FOUND")
+
+
+async def test_a_commit_that_is_refused_for_good_waits_for_an_operator(town: Town) -> None:
+    coordinator = town.coordinator()
+    town.right.before = _refuses
+    ref = await town.start(coordinator)
+    progress = await coordinator.wait(ref, SystemClock().monotonic() + LONG)
+    assert progress.outcome is SagaOutcome.COMMITTED
+    await town.stopped(coordinator)
+    assert await coordinator.counts() == {("pay", "parked"): 1}
+    (branch,) = await coordinator.parked()
+    assert (branch.ref, branch.step, branch.state) == (ref, "right", StepState.PARKED)
+    assert (branch.tries, branch.note) == (1, "TRANSACTION_NOT_FOUND")
+
+    await town.end_leases()
+    other = town.coordinator(owner="two")
+    assert await other.sweep() == 0, "nobody takes it over meanwhile"
+    progress = await other.wait_ended(ref, SystemClock().monotonic())
+    assert (progress.outcome, progress.ended, progress.parked) == (SagaOutcome.COMMITTED, False, True)
+    assert await town.values() == (1, 0)
+
+    assert await town.retry(ref)
+    assert not await town.retry(ref), "it is not parked any more"
+    assert await other.sweep() == 1
+    await town.stopped(other)
+    assert [branch.step for branch in await other.parked()] == ["right"], "it is refused, and parked, again"
+
+    town.right.before = lambda what: None
+    assert await town.retry(ref)
+    assert await other.sweep() == 1
+    assert (await other.wait_ended(ref, SystemClock().monotonic() + LONG)).ended
+    assert await other.parked() == []
+    assert await other.counts() == {}
+    await settled(town, committed=1)
+
+
+async def test_a_roll_back_that_is_refused_for_good_is_shown_as_an_undo(town: Town) -> None:
+    coordinator = town.coordinator()
+    town.left.before, town.right.full = _refuses, True
+    ref = await town.start(coordinator)
+    assert (await coordinator.wait(ref, SystemClock().monotonic() + LONG)).outcome is SagaOutcome.REJECTED
+    await town.stopped(coordinator)
+    (branch,) = await coordinator.parked()
+    assert (branch.step, branch.state) == ("left", StepState.UNDO_PARKED)
+    assert await town.standing() == 1, "its locks are held until somebody decides"
+
+
+async def test_while_another_participant_cannot_be_reached_nothing_is_parked(town: Town) -> None:
+    left, tries = asyncio.Event(), 0
+
+    async def away(what: str) -> None:
+        nonlocal tries
+        if what == "commit":
+            tries += 1
+            if tries == 5:
+                assert await coordinator.parked() == []
+                left.set()
+            if not left.is_set():
+                raise lost(grpc.StatusCode.UNAVAILABLE, Outcome.UNKNOWN)
+
+    coordinator = town.coordinator()
+    town.left.before, town.right.before = away, _refuses
+    await town.start(coordinator)
+    await town.stopped(coordinator)
+    assert [branch.step for branch in await coordinator.parked()] == ["right"]
+    assert tries == 5

@@ -1,6 +1,6 @@
 """Counts the open sagas and undelivered events of this process's services for `/metrics`, and logs what is parked.
 
-    souk_saga_runs{service, saga, phase}            open runs; phase `parked` waits for an operator
+    souk_saga_runs{service, saga, phase}            open runs, also of two-phase commit; `parked` waits for an operator
     souk_outbox_lag_seconds{service, consumer}      age of the oldest event not yet delivered to a consumer
     souk_outbox_events{service, consumer, state}    events `pending` and `parked`
     souk_broker_events{service, consumer, topic}    events that a broker still has for a consumer of this process
@@ -9,8 +9,10 @@ A scrape does not query a database: it shows what a background task counted last
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -18,7 +20,7 @@ from souk.events.broker import BrokerUnavailable
 from souk.events.pubsub.subscriber import Subscriber
 from souk.events.relay import Relay
 from souk.kernel.errors import StoreError
-from souk.saga.runner import SagaRunner
+from souk.saga.parked import ParkedStep
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import Sample, measure
 
@@ -28,6 +30,18 @@ MOST_NAMED = 100
 """Parked steps and events of a service that are named in the log; all of them are counted."""
 
 _log = logger("hosting")
+
+
+class RunRecords(Protocol):
+    """The records of runs, of sagas or of two-phase commits."""
+
+    async def counts(self) -> Mapping[tuple[str, str], int]:
+        """Counts the open runs by name and phase."""
+        ...
+
+    async def parked(self, limit: int) -> Sequence[ParkedStep]:
+        """Returns the steps that wait for an operator, the oldest run first."""
+        ...
 
 
 @dataclass(slots=True)
@@ -55,12 +69,12 @@ class Backlog:
         for name, text, labels, read in gauges:
             measure(registry, name, text, ("service", *labels), read)
 
-    async def watch(self, service: str, relay: Relay, sagas: SagaRunner | None, every: float = EVERY) -> None:
-        """Counts a service's open sagas and undelivered events every `every` seconds, until it is cancelled."""
+    async def watch(self, service: str, relay: Relay, runs: Sequence[RunRecords], every: float = EVERY) -> None:
+        """Counts a service's open runs and undelivered events every `every` seconds, until it is cancelled."""
         snapshot = self._snapshots.setdefault(service, BacklogSnapshot())
         while True:
             try:
-                await self._count(service, snapshot, relay, sagas)
+                await self._count(service, snapshot, relay, runs)
             except StoreError as error:
                 _log.warning("what waits cannot be counted", service=service, error=str(error))
             await asyncio.sleep(every)
@@ -80,17 +94,19 @@ class Backlog:
                 _log.warning("what waits at the broker cannot be counted", service=service, error=str(error))
             await asyncio.sleep(every)
 
-    async def _count(self, service: str, snapshot: BacklogSnapshot, relay: Relay, sagas: SagaRunner | None) -> None:
+    async def _count(self, service: str, snapshot: BacklogSnapshot, relay: Relay, runs: Sequence[RunRecords]) -> None:
         snapshot.lag, snapshot.events = await relay.lag(), await relay.counts()
         parked: dict[Hashable, dict[str, object]] = {}
         for event in await relay.parked(MOST_NAMED):
             key = event.consumer, event.event.id
             parked[key] = {"consumer": key[0], "event_id": key[1], "reason": event.cause.reason}
-        if sagas is not None:
-            snapshot.runs = await sagas.counts()
-            for step in await sagas.parked(MOST_NAMED):
+        counted: Counter[tuple[str, str]] = Counter()
+        for records in runs:
+            counted.update(await records.counts())
+            for step in await records.parked(MOST_NAMED):
                 ref = {"saga": step.ref.name, "subject": step.ref.subject, "attempt": step.ref.attempt}
                 parked[step.ref, step.step] = {**ref, "step": step.step, "reason": step.note}
+        snapshot.runs = counted
         for new in parked.keys() - snapshot.parked:
             _log.warning("parked: waits for an operator; see `souk parked`", service=service, **parked[new])
         snapshot.parked = frozenset(parked)

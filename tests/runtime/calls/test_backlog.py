@@ -16,13 +16,14 @@ from souk.events.pubsub.subscriber import Subscriber
 from souk.events.relay import Relay
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import PoisonedEvent
-from souk.runtime.calls.backlog import Backlog
+from souk.runtime.calls.backlog import Backlog, RunRecords
 from souk.runtime.calls.metrics import InboxRepeats
 from souk.saga.runner import SagaRunner, SagaSettings
 from souk.store.database import Transaction
 from souk.store.inbox import Inbox
 from souk.testing.relaying import Listener, World, eventually, running
 from souk.testing.saga_suite import REFUSE, Shop
+from souk.testing.two_phase import losing_coordinator
 
 QUICK = SagaSettings(claim=0.02, poll=0.02, pause=0.002)
 
@@ -39,9 +40,9 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 @asynccontextmanager
-async def watched(relay: Relay, runner: SagaRunner | None) -> AsyncIterator[CollectorRegistry]:
+async def watched(relay: Relay, *runs: RunRecords) -> AsyncIterator[CollectorRegistry]:
     registry = CollectorRegistry()
-    task = asyncio.create_task(Backlog(registry).watch("order", relay, runner, every=0.01))
+    task = asyncio.create_task(Backlog(registry).watch("order", relay, runs, every=0.01))
     yield registry
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -70,6 +71,22 @@ async def test_parked_steps_are_counted_apart_and_named_once(shop: Shop) -> None
     await runner.close()
 
 
+async def test_a_commit_that_is_refused_is_counted_beside_the_sagas_and_named(shop: Shop) -> None:
+    runner = SagaRunner(shop.database, [shop.saga()], SystemClock(), "A", QUICK, service="order")
+    coordinator = losing_coordinator(shop.database)
+    shop.depot.does.append(REFUSE)
+    with capture_logs() as logs:
+        async with watched(World(shop.database).relay(), runner, coordinator) as registry:
+            await shop.start(runner)
+            await shows(registry, "souk_saga_runs", 1, saga="place", phase="parked")
+            await shop.database.run(lambda tx: coordinator.start(tx, "pay", "O-2", 1, b""))
+            await shows(registry, "souk_saga_runs", 1, saga="pay", phase="parked")
+    named = [(record["subject"], record["step"]) for record in logs if record["event"].startswith("parked")]
+    assert named == [("O-1", "ship"), ("O-2", "charge")]
+    await runner.close()
+    await coordinator.close()
+
+
 async def test_an_open_run_is_counted_until_it_ends(shop: Shop) -> None:
     runner = SagaRunner(shop.database, [shop.saga()], SystemClock(), "A", QUICK, service="order")
     gate = asyncio.Event()
@@ -94,7 +111,7 @@ async def test_events_are_counted_as_pending_and_parked(shop: Shop) -> None:
     await world.services.start("mail", {"all": Listener(poisoned)})
     await world.publish(1, 2)
     with capture_logs() as logs:
-        async with watched(relay, None) as registry:
+        async with watched(relay) as registry:
             await shows(registry, "souk_outbox_events", 2, consumer="mail/all", state="pending")
             assert registry.get_sample_value("souk_outbox_lag_seconds", {"service": "order", "consumer": "mail/all"})
             async with running(relay):
