@@ -1,6 +1,7 @@
 """Sends messages to browsers over their push services (Web Push, RFC 8030)."""
 
 import hashlib
+from ssl import SSLCertVerificationError
 from urllib.parse import SplitResult, urlsplit
 
 from cachetools import LRUCache
@@ -63,7 +64,7 @@ class WebPush:
         try:
             answer = await self._client(origin).exchange("POST", path, body, headers)
         except (NotSent, NoAnswer) as error:
-            raise DeliveryPostponed("the push service does not answer") from error
+            raise DeliveryPostponed(_why(error)) from error
         self._judge(origin, answer)
 
     async def close(self) -> None:
@@ -107,6 +108,13 @@ class WebPush:
             self._not_before[origin] = self._clock.monotonic() + wait
             raise DeliveryPostponed(words)
         raise DeliveryRefused(words)
+
+
+def _why(error: Exception) -> str:
+    """Says why there was no answer; a certificate that is not trusted is nothing that passes by itself."""
+    if isinstance(error.__cause__, SSLCertVerificationError):
+        return f"the certificate of the push service is not trusted: {error.__cause__.verify_message}"
+    return "the push service does not answer"
 
 
 def _sealed(push: Push) -> bytes:

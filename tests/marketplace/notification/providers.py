@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from marketplace.notification.adapters.vapid import base64url, from_base64url
 from marketplace.notification.adapters.web_push_encryption import point_of
+from souk.testing.certificates import Authority
 
 ACCOUNT, TOKEN, NUMBER = "AC0123456789abcdef", "a-secret-token", "+15550001111"
 
@@ -43,6 +45,7 @@ class Provider:
     """A small HTTP/1.1 server; `reply` is sent in place of the usual answer, `drops` ends connections unanswered."""
 
     port: int = 0
+    tls: SSLContext | None = None
     asked: list[Asked] = field(default_factory=list)
     reply: tuple[int, dict[str, str], Any] | None = None
     drops: bool = False
@@ -50,10 +53,10 @@ class Provider:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -198,6 +201,13 @@ def _header_fault(headers: dict[str, str]) -> str:
         return "no urgency"
     topic = headers.get("topic", "")
     return "" if topic and len(topic) <= 32 and b64decode(topic + "==", altchars="-_") else "a bad topic"
+
+
+def certified(authority: Authority) -> SSLContext:
+    """Makes what a server on loopback shows: a certificate of this authority."""
+    tls = SSLContext(PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue("push"))
+    return tls
 
 
 @asynccontextmanager

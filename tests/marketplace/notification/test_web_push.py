@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from ssl import SSLContext
 
 import pytest
 from cryptography.exceptions import InvalidTag
@@ -17,8 +19,9 @@ from marketplace.notification.domain import Push, PushSubscription
 from marketplace.notification.ports import DeliveryPostponed, DeliveryRefused, RecipientGone
 from souk.events.consumer import is_away
 from souk.kernel.errors import ConfigurationError
+from souk.testing.certificates import Authority
 from souk.testing.clocks import FakeClock
-from tests.marketplace.notification.providers import Browser, PushService, serving
+from tests.marketplace.notification.providers import Browser, PushService, certified, serving
 
 KEY = generate_private_key(SECP256R1())
 
@@ -29,9 +32,11 @@ def clock() -> FakeClock:
 
 
 @asynccontextmanager
-async def pushing(clock: FakeClock) -> AsyncIterator[tuple[PushService, WebPush]]:
+async def pushing(clock: FakeClock, tls: SSLContext | None = None) -> AsyncIterator[tuple[PushService, WebPush]]:
     vapid = Vapid(KEY, "mailto:ops@shop.example", clock)
-    async with serving(PushService(vapid.public_key, lambda: clock.now() / 1_000_000)) as service:
+    push_service = PushService(vapid.public_key, lambda: clock.now() / 1_000_000)
+    push_service.tls = tls
+    async with serving(push_service) as service:
         sender = WebPush(vapid, clock, ("127.0.0.1",))
         try:
             yield service, sender
@@ -87,6 +92,34 @@ async def test_the_push_service_takes_it_and_the_browser_reads_it(clock: FakeClo
         assert first == again != second  # a repeat replaces what was not delivered yet
         with pytest.raises(InvalidTag):
             Browser().decrypted(service.asked[0].body)
+
+
+async def test_over_https_the_authority_of_ssl_cert_file_is_trusted(
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, browser = Authority(tmp_path), Browser()
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+    async with pushing(clock, certified(authority)) as (service, sender):
+        assert service.url.startswith("https:")
+        for _ in range(2):
+            await sender.send(push(service, browser, b'{"title": "Hello"}'))
+        assert (len(service.asked), service.refused) == (2, ""), "it has checked VAPID, with its own origin as audience"
+        assert {browser.decrypted(one.body) for one in service.asked} == {b'{"title": "Hello"}'}
+
+
+@pytest.mark.parametrize("trusted", [None, "stranger"])
+async def test_a_push_service_whose_certificate_is_not_trusted_gets_nothing(
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str | None
+) -> None:
+    if trusted is not None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path, trusted).ca))
+    async with pushing(clock, certified(Authority(tmp_path))) as (service, sender):
+        with pytest.raises(
+            DeliveryPostponed, match="the certificate of the push service is not trusted: "
+        ) as postponed:
+            await sender.send(push(service, Browser()))
+        assert service.asked == []
+        assert "/push/abc" not in str(postponed.value)
 
 
 async def test_its_proof_is_made_anew_before_it_expires(clock: FakeClock) -> None:
