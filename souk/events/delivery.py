@@ -3,6 +3,9 @@
 Order is kept for each key: when an event must be sent again, its partition waits, for this consumer, until that
 event is delivered or parked; the other partitions go on meanwhile.
 
+While a batch that was delivered is being recorded, the next one is sent. If the first cannot be recorded, the second is
+not: both are sent again, in order.
+
 A consumer that waits after a parked event is sent one event of a key at a time: only once the outbox says that it is
 not parked may the next one leave. Later events of a key wait until the parked one is replayed or discarded.
 """
@@ -28,6 +31,8 @@ from souk.store.database import Database, Transaction
 from souk.telemetry.logs import logger
 
 _log = logger("events")
+_LAST_RECORD = 2.0
+"""Seconds for which a relay that ends waits until its last batch is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,25 @@ class _Rest:
 
     tries: int
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """The events, by sequence number, that are being recorded as delivered."""
+
+    task: "asyncio.Task[None]"
+    numbers: frozenset[int]
+    partitions: frozenset[int]
+
+    async def end(self) -> None:
+        """Lets it end, if that is soon; else what was delivered is delivered again."""
+        try:
+            await asyncio.wait([self.task], timeout=_LAST_RECORD)
+        finally:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+            if not self.task.cancelled() and (error := self.task.exception()) is not None:
+                _log.warning("what was delivered is not recorded, and comes again", error=type(error).__name__)
 
 
 class _Away(Exception):
@@ -84,7 +108,13 @@ class Delivery:
         self._awake = asyncio.Event()
         self._resting: dict[int, _Rest] = {}
         self._away = 0
-        self.busy: frozenset[int] = frozenset()
+        self._sending: frozenset[int] = frozenset()
+        self._recording: _Recording | None = None
+
+    @property
+    def busy(self) -> frozenset[int]:
+        """The partitions of the events that are being sent, or recorded as delivered."""
+        return self._sending | (self._recording.partitions if self._recording else frozenset())
 
     def wake(self) -> None:
         """Wakes the delivery, as there may be something to deliver."""
@@ -92,6 +122,13 @@ class Delivery:
 
     async def run(self) -> None:
         """Delivers until it is cancelled."""
+        try:
+            await self._deliver_for_ever()
+        finally:
+            if self._recording is not None:
+                await self._recording.end()
+
+    async def _deliver_for_ever(self) -> None:
         while True:
             self._awake.clear()
             try:
@@ -111,20 +148,30 @@ class Delivery:
         held = self._leases.held
         batch = [pending for pending in batch if held.get(pending.partition) == epochs[pending.partition]]
         if not batch:
+            await self._recorded()
             return False
-        self.busy = frozenset(pending.partition for pending in batch)
+        self._sending = frozenset(pending.partition for pending in batch)
         try:
-            await self._hand_over(batch, {partition: epochs[partition] for partition in self.busy})
+            await self._hand_over(batch, {partition: epochs[partition] for partition in self._sending})
         finally:
-            self.busy = frozenset()
+            self._sending = frozenset()
         return True
+
+    async def _recorded(self) -> None:
+        """Waits until the batch before is recorded; raises StoreError if it could not be."""
+        if self._recording is not None:
+            try:
+                await self._recording.task
+            finally:
+                self._recording = None
 
     async def _find(self, partitions: Collection[int]) -> list[Pending]:
         if not partitions:
             return []
         name, limit, waits = self.route.name, self._settings.batch, self.route.after_parked == "wait"
-        read = partial(store.pending, consumer=name, partitions=partitions, limit=limit, waits=waits)
-        found = await self._database.read(read, single=True)
+        sent = self._recording.numbers if self._recording else frozenset[int]()
+        read = partial(store.pending, consumer=name, partitions=partitions, limit=limit + len(sent), waits=waits)
+        found = [pending for pending in await self._database.read(read, single=True) if pending.seq not in sent]
         return _one_of_each_key(found) if waits else found
 
     def _cut(self, batch: list[Pending]) -> list[Pending]:
@@ -146,8 +193,13 @@ class Delivery:
             raise _Away from error
         self._faults.point("relay.handled")
         what = self._judge(batch, ended)
+        await self._recorded()
         try:
-            await self._record(what, batch, epochs)
+            if what.went_well and self.route.after_parked != "wait":
+                record = asyncio.create_task(self._record(what, batch, epochs), name=f"record of {self.route.name}")
+                self._recording = _Recording(record, frozenset(what.delivered), self._sending)
+            else:
+                await self._record(what, batch, epochs)
         except StoreError as error:
             self._warn_of_unparked(what, batch, error)
             raise
@@ -169,7 +221,7 @@ class Delivery:
                 what.parked[pending.seq] = Cause(result.poison, result.digest, result.location)
             else:
                 what.delivered.append(pending.seq)
-        for partition in self.busy:
+        for partition in self._sending:
             rest = self._resting.pop(partition, None)
             if partition in again:
                 self._rest(partition, again[partition] or (rest.tries + 1 if rest else 1))

@@ -6,6 +6,7 @@ A test class derives from EventFaultsSuite and gives it a fixture `database` tha
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from random import Random
+from typing import Any, TypeVar, cast
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
@@ -17,13 +18,15 @@ from souk.events.parked_store import ParkedDecision
 from souk.events.relay import edit
 from souk.events.sender import EventSender, Route
 from souk.kernel.clock import SystemClock
-from souk.store.database import Database, Transaction
+from souk.kernel.errors import StoreUnavailable
+from souk.store.database import Database, Transaction, Work
 from souk.store.inbox import Inbox
 from souk.testing.brokered_suite import StoringBroker
 from souk.testing.events_suite import sibling
 from souk.testing.parked_keys_suite import parks
 from souk.testing.relaying import Listener, World, eventually, running
 
+T = TypeVar("T")
 KEYS = ("a", "b", "c", "d")
 
 
@@ -72,6 +75,46 @@ class Counting:
         return [unpack(event, Int64Value).value for event in self.once if event.key == key]
 
 
+class TakingSender:
+    """Takes every event at once, and keeps their numbers."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.taken = asyncio.Condition()
+
+    async def hand_over(self, route: Route, events: Sequence[Event]) -> Sequence[DeliveryResult]:
+        async with self.taken:
+            self.numbers += [unpack(event, Int64Value).value for event in events]
+            self.taken.notify_all()
+        return [DeliveryResult(event_id=event.id) for event in events]
+
+    async def has(self, *numbers: int) -> None:
+        async with self.taken, asyncio.timeout(60):
+            await self.taken.wait_for(lambda: len(self.numbers) >= len(numbers))
+        assert self.numbers == list(numbers)
+
+
+class SlowToRecord:
+    """A database that records no delivery until it is `open`; the first one fails if `fails`."""
+
+    def __init__(self, database: Database, *, fails: bool) -> None:
+        self._database = database
+        self._fails = fails
+        self.open = asyncio.Event()
+
+    async def run(self, work: Work[T], **options: bool) -> T:
+        """Runs the work in the database."""
+        if "_record" in work.__qualname__:
+            await self.open.wait()
+            if self._fails:
+                self._fails = False
+                raise StoreUnavailable("away for a moment")
+        return await self._database.run(work, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
 class EventFaultsSuite:
     """Tests of faults between an outbox and its consumers."""
 
@@ -94,6 +137,20 @@ class EventFaultsSuite:
         assert {key: counting.of(key) for key in KEYS} == {key: list(range(25)) for key in KEYS}
         assert sender.injected
         assert counting.inbox.repeats["all"]
+
+    @pytest.mark.parametrize("fails", [False, True])
+    async def test_while_a_batch_is_recorded_the_next_is_sent(self, world: World, fails: bool) -> None:
+        """If the first cannot be recorded, neither is the second, and both come again in order."""
+        slow, sender = SlowToRecord(world.database, fails=fails), TakingSender()
+        world.database = cast(Database, slow)
+        async with running(world.relay(("mail", "all"), sender=sender)):
+            await world.publish(1)
+            await sender.has(1)
+            await world.publish(2)
+            await sender.has(1, 2)
+            slow.open.set()
+            await eventually(world.all_delivered, 60.0)
+        assert sender.numbers == ([1, 2, 1, 2] if fails else [1, 2])
 
     async def test_a_consumer_that_is_killed_in_the_middle_of_a_batch_loses_nothing(self, world: World) -> None:
         counting, reached, stuck = Counting(world.database), asyncio.Event(), asyncio.Event()
