@@ -148,7 +148,8 @@ class Delivery:
         held = self._leases.held
         batch = [pending for pending in batch if held.get(pending.partition) == epochs[pending.partition]]
         if not batch:
-            await self._recorded()
+            if self._recording is not None:
+                await self._recorded_or_awake(self._recording.task)
             return False
         self._sending = frozenset(pending.partition for pending in batch)
         try:
@@ -156,6 +157,15 @@ class Delivery:
         finally:
             self._sending = frozenset()
         return True
+
+    async def _recorded_or_awake(self, recording: "asyncio.Task[None]") -> None:
+        waking = asyncio.create_task(self._awake.wait())
+        try:
+            await asyncio.wait([recording, waking], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waking.cancel()
+        if recording.done():
+            await self._recorded()
 
     async def _recorded(self) -> None:
         """Waits until the batch before is recorded; raises StoreError if it could not be."""
