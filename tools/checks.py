@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
 # Tests of one group (`xdist_group`) run in one process and share what is slow to start, such as a whole system.
-SPREAD = ("-n", "2", "--dist", "loadgroup")
+SPREAD = ("--dist", "loadgroup", "-n")
+# Two workers leave a third of two cores idle: they wait for processes that start, and for times that pass.
+WORKERS = "3"
+FEWER = "2"  # whose tests load both cores by the processes that they start
 NOTHING_COLLECTED = 5
 # Tests start hundreds of processes of `souk`, and each would compile all modules if the first did not write them.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -31,14 +34,14 @@ STATIC: tuple[Stage, ...] = (
     ("contracts", (sys.executable, "tools/contracts.py", "check")),
 )
 """Stages that change nothing, and so run concurrently."""
-TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, "-m", "not full and not engines")),)
-ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, "-m", "engines", "tests/engines")),)
+TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, WORKERS, "-m", "not full and not engines")),)
+ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, FEWER, "-m", "engines", "tests/engines")),)
 FULL: tuple[Stage, ...] = (
     (
         "properties",
-        (*PYTEST, *SPREAD, "-m", "hypothesis and not full and not engines", "--hypothesis-profile", "thorough"),
+        (*PYTEST, *SPREAD, FEWER, "-m", "hypothesis and not full and not engines", "--hypothesis-profile", "thorough"),
     ),
-    ("full tests", (*PYTEST, *SPREAD, "-m", "full")),
+    ("full tests", (*PYTEST, *SPREAD, FEWER, "-m", "full")),
 )
 
 

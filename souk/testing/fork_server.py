@@ -2,7 +2,7 @@
 
 Such a command starts in hundredths of a second instead of a second. It is a process all the same, with its own
 arguments, variables, directory, standard streams and exit status. What it does not show is how an interpreter starts:
-PYTHON* variables have no effect on it.
+of the variables for one, only PYTHONPATH has an effect, on what is not imported yet.
 
 Run as a module it is the server: it takes requests from the socket that is its standard input until that is closed.
 """
@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import IO
 
 import click
@@ -84,6 +85,10 @@ class ForkedProcess:
         self.returncode: int | None = None
         self.pid = int(answers.recv(32))
 
+    def fileno(self) -> int:
+        """Returns the descriptor that can be read once it has ended, until its exit status is known."""
+        return self._answers.fileno()
+
     def poll(self) -> int | None:
         """Returns its exit status, negative for a signal; None while it runs."""
         try:
@@ -119,8 +124,11 @@ def fork_server() -> ForkServer:
 
 
 def may_be_forked(settings: Mapping[str, str]) -> bool:
-    """Returns whether a command with these variables can be forked: none is for its interpreter."""
-    return not any(name.startswith("PYTHON") for name in settings)
+    """Returns whether a command with these variables would be no different if an interpreter were started for it."""
+    folders = [Path(folder) for folder in settings.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    names = {path.name.partition(".")[0] for folder in folders for path in folder.iterdir()}
+    others = [name for name in settings if name.startswith("PYTHON") and name != "PYTHONPATH"]
+    return not others and names.isdisjoint({*sys.modules, "sitecustomize", "usercustomize"})
 
 
 def _text(stream: IO[bytes]) -> str:
@@ -172,6 +180,7 @@ def _become(arguments: Sequence[str], variables: Mapping[str, str], folder: str,
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)
+    sys.path[1:1] = [path for path in variables.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
     sys.argv = ["souk", *arguments]
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -6,12 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from souk.testing.fork_server import fork_server, may_be_forked
+from souk.testing.fork_server import ForkedProcess, fork_server, may_be_forked
 
 PATIENCE = 60.0
 """Seconds after which a process without the expected output fails the test."""
@@ -30,7 +31,7 @@ class Ended:
 class SoukProcess:
     """A serving process: a whole system at an URL, or one service at host:port."""
 
-    process: asyncio.subprocess.Process
+    process: "asyncio.subprocess.Process | ForkedService"
     address: str
 
     async def end(self, number: int = signal.SIGTERM) -> int:
@@ -76,10 +77,72 @@ async def run(*arguments: str, settings: Mapping[str, str] | None = None, given:
     return await asyncio.to_thread(run_now, *arguments, settings=settings, given=given)
 
 
+class ForkedService:
+    """A serving process that was forked; it is used as one of asyncio's is."""
+
+    def __init__(self, process: ForkedProcess, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader) -> None:
+        self._process, self.stdout, self.stderr = process, stdout, stderr
+
+    @classmethod
+    async def start(cls, arguments: Sequence[str], settings: Mapping[str, str] | None) -> "ForkedService":
+        """Starts `souk` with arguments, as `start` does."""
+        process, stdout, stderr = _forked(arguments, _environment(settings))
+        return cls(process, await _reader(stdout), await _reader(stderr))
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal if it runs."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kills it if it runs."""
+        self._process.kill()
+
+    async def wait(self) -> int:
+        """Waits for its end, and returns its exit status."""
+        if self.returncode is None:
+            loop, ended = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_reader(self._process.fileno(), ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(self._process.fileno())
+        return self._process.wait()
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        """Waits for its end, and returns what of its output was not read yet, and its errors."""
+        out, err = await asyncio.gather(self.stdout.read(), self.stderr.read())
+        await self.wait()
+        return out, err
+
+
+def _forked(arguments: Sequence[str], variables: Mapping[str, str]) -> tuple[ForkedProcess, IO[bytes], IO[bytes]]:
+    (out, stdout), (err, stderr) = os.pipe(), os.pipe()
+    with open(os.devnull, "rb") as nothing, open(stdout, "wb") as to_out, open(stderr, "wb") as to_err:
+        process = fork_server().start(arguments, variables, (nothing, to_out, to_err))
+    return process, open(out, "rb", buffering=0), open(err, "rb", buffering=0)
+
+
+async def _reader(pipe: IO[bytes]) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
+
+
 @asynccontextmanager
 async def serving(*arguments: str, ready: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[SoukProcess]:
     """Starts a serving process and waits until its first line matches `ready`, whose group is the address."""
-    process = await start(*arguments, settings=settings)
+    forked = may_be_forked(settings or {})
+    process = await (ForkedService.start(arguments, settings) if forked else start(*arguments, settings=settings))
     try:
         assert process.stdout is not None
         line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()

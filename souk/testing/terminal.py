@@ -2,8 +2,9 @@
 
 import os
 import pty
-import sys
 import termios
+
+from souk.testing.fork_server import fork_server
 
 
 def on_a_terminal(*arguments: str, columns: int = 80) -> bytes:
@@ -12,13 +13,8 @@ def on_a_terminal(*arguments: str, columns: int = 80) -> bytes:
     termios.tcsetwinsize(child, (24, columns))
     environment = {**os.environ, "TERM": "xterm-256color"}
     environment.pop("COLUMNS", None)
-    pid = os.posix_spawn(
-        sys.executable,
-        (sys.executable, "-m", "souk.cli", *arguments),
-        environment,
-        file_actions=[(os.POSIX_SPAWN_DUP2, child, 1), (os.POSIX_SPAWN_CLOSE, parent)],
-    )
-    os.close(child)
+    with open(child, "wb", buffering=0) as terminal, open(os.devnull, "rb") as nothing, open(os.dup(2), "wb") as errors:
+        process = fork_server().start(arguments, environment, (nothing, terminal, errors))
     shown = bytearray()
     try:
         while piece := os.read(parent, 4096):
@@ -27,6 +23,6 @@ def on_a_terminal(*arguments: str, columns: int = 80) -> bytes:
         pass
     finally:
         os.close(parent)
-        _, status = os.waitpid(pid, 0)
+        status = process.wait()
     assert status == 0, bytes(shown)
     return bytes(shown)

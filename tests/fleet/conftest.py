@@ -114,7 +114,7 @@ def opened(tmp_path: Path) -> Opened:
     return lambda *arguments, **more: _opened(tmp_path, *arguments, **more)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bazaar]:
     """The fleet that tests share; it is killed at the end, as tests/supervisor tests how a fleet stops."""
     folder = tmp_path_factory.mktemp("shared")

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(
-    scope="session", params=[pytest.param(mode, marks=[pytest.mark.full] if mode in LONG else []) for mode in MODES]
+    scope="package", params=[pytest.param(mode, marks=[pytest.mark.full] if mode in LONG else []) for mode in MODES]
 )
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A running system with demo data; at the end it must stop by itself."""
@@ -24,7 +24,7 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         assert set(system.stop()) == {0}, system.output()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop(system: System) -> Iterator[Shop]:
     """The shop of the system; at the end its data must be consistent."""
     shop = Shop(system.mode, system.url, system.data)
