@@ -45,12 +45,14 @@ class RelaySettings:
     Events are routed at once, but with `linger` between, so that many are routed together while many come. A broker
     gets up to `broker_batch` events at once, as it takes about as long for many as for a few. Events that every
     consumer has handled are kept until they are as old as their contract says, or `retention` if it is not known; and
-    ids in the inbox for `inbox_retention`. `sweep` is how often old ones are deleted.
+    ids in the inbox for `inbox_retention`. `sweep` is how often old ones are deleted. `rare_poll` is how often a
+    consumer is looked after that gets no event of this service but what an operator replays, which wakes its delivery.
     """
 
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     lease: float = 10.0
     poll: float = 1.0
+    rare_poll: float = 60.0
     linger: float = 0.005
     route_batch: int = 500
     broker_batch: int = 1_000
@@ -70,7 +72,8 @@ class Relay:
     With a `broker` every event goes there once. Still called are the consumers of services `elsewhere`, those that
     wait after a parked event, and what an operator replays.
 
-    `retentions` are the seconds for which contracts keep events, by type.
+    `retentions` are the seconds for which contracts keep events, by type: all types that the service publishes;
+    NO_TYPE stands for types that are not known.
     """
 
     def __init__(
@@ -99,8 +102,10 @@ class Relay:
         self._routing = without_broker(routes) if broker is None else with_broker(routes, elsewhere)
         own, random = self._settings.delivery, random or Random()
         shared = (self._leases, owner, clock)
+        rare = replace(own, poll=max(own.poll, self._settings.rare_poll))
         self._deliveries = [
-            Delivery(route, database, sender, *shared, own, random, faults) for route in self._routing.direct
+            Delivery(route, database, sender, *shared, own if self._may_get(route) else rare, random, faults)
+            for route in self._routing.direct
         ]
         if broker is not None:
             many = replace(own, batch=self._settings.broker_batch)
@@ -140,6 +145,11 @@ class Relay:
     async def replay(self, event_id: str, consumer: str | None = None) -> int:
         """Sends a parked event again, to one consumer or to all; returns to how many."""
         return await replay(self._database, event_id, consumer)
+
+    def _may_get(self, route: Route) -> bool:
+        return bool(route.types) and (
+            self._retentions is NO_TYPE or not self._retentions.keys().isdisjoint(route.types)
+        )
 
     def _subscribed_types(self) -> dict[str, Collection[str]]:
         return {delivery.route.name: delivery.route.types for delivery in self._deliveries}
