@@ -50,7 +50,7 @@ class ProductServicer(ProductServiceServicer):
     async def ListProducts(self, request: pb.ListProductsRequest, context: Context) -> pb.ListProductsResponse:
         return await self._shown(request, pb.ListProductsResponse, lambda: self._list(request))
 
-    async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.ListProductsResponse:
+    async def SearchProducts(self, request: pb.SearchProductsRequest, context: Context) -> pb.SearchProductsResponse:
         backend, reason = DATABASE, ""
         found = None
         try:
@@ -58,7 +58,7 @@ class ProductServicer(ProductServiceServicer):
         except SearchUnavailable as error:
             reason = error.reason
         if found is None:
-            found = await self._shown(request, pb.ListProductsResponse, lambda: self._search(request))
+            found = await self._shown(request, pb.SearchProductsResponse, lambda: self._search(request))
         elif self._deps.engine is not None:
             backend = self._deps.engine.name
         self._count_search(backend, reason)
@@ -73,11 +73,11 @@ class ProductServicer(ProductServiceServicer):
         query = ListProducts(*_wanted(request, "name"))
         return _page(*await list_products(self._deps, query))
 
-    async def _search(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse:
+    async def _search(self, request: pb.SearchProductsRequest) -> pb.SearchProductsResponse:
         query = SearchProducts(request.q, *_wanted(request, RELEVANCE))
         return _found(await search_products(self._deps, query))
 
-    async def _search_in_engine(self, request: pb.SearchProductsRequest) -> pb.ListProductsResponse | None:
+    async def _search_in_engine(self, request: pb.SearchProductsRequest) -> pb.SearchProductsResponse | None:
         """Returns what the engine finds; None when there is none, and for a page after one that the database gave.
 
         It is not cached: the index follows a change later, and the engine has caches of its own.
@@ -146,8 +146,10 @@ def _page(shown: Sequence[Product], token: str | None) -> pb.ListProductsRespons
     return pb.ListProductsResponse(products=map(to_message, shown), next_page_token=token)
 
 
-def _found(answer: SearchAnswer) -> pb.ListProductsResponse:
-    page = _page(answer.products, answer.next_page)
-    page.facets.CopyFrom(facets_message(answer.facets))
-    page.suggestions.extend(answer.suggestions)
-    return page
+def _found(answer: SearchAnswer) -> pb.SearchProductsResponse:
+    return pb.SearchProductsResponse(
+        products=map(to_message, answer.products),
+        next_page_token=answer.next_page,
+        facets=facets_message(answer.facets),
+        suggestions=answer.suggestions,
+    )

@@ -273,3 +273,9 @@ def test_pages_of_any_size_meet_every_product_once(tmp_path: Path) -> None:
         asyncio.run(try_out(rows, size))
 
     check()
+
+
+def test_a_list_has_nothing_of_a_search_which_can_be_read_as_one() -> None:
+    listed, found = (one.DESCRIPTOR.fields for one in (pb.ListProductsResponse, pb.SearchProductsResponse))
+    assert [one.name for one in listed] == ["products", "next_page_token"]
+    assert [(one.name, one.number) for one in found[:2]] == [(one.name, one.number) for one in listed]

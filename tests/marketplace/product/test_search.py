@@ -35,8 +35,8 @@ async def shop(either: ServiceContext) -> Any:
     return HeldToContract(parts.servicer)
 
 
-async def search(shop: Any, q: str, **wanted: Any) -> pb.ListProductsResponse:
-    found: pb.ListProductsResponse = await shop.SearchProducts(pb.SearchProductsRequest(q=q, **wanted), CONTEXT)
+async def search(shop: Any, q: str, **wanted: Any) -> pb.SearchProductsResponse:
+    found: pb.SearchProductsResponse = await shop.SearchProducts(pb.SearchProductsRequest(q=q, **wanted), CONTEXT)
     return found
 
 
@@ -101,7 +101,7 @@ async def test_pages_of_a_corrected_search_meet_every_match_once(shop: Any) -> N
 
 
 async def test_facets_say_what_another_choice_would_find(shop: Any) -> None:
-    def counted(found: pb.ListProductsResponse) -> tuple[dict[str, int], dict[int, int]]:
+    def counted(found: pb.SearchProductsResponse) -> tuple[dict[str, int], dict[int, int]]:
         facets = found.facets
         return {one.category: one.count for one in facets.categories}, {
             one.min_price: one.count for one in facets.price_ranges

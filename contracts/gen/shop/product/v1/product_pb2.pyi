@@ -152,6 +152,36 @@ class ListProductsResponse(_message.Message):
 
     PRODUCTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Given when there are more: the `pageToken` of the next page."""
+    @_builtins.property
+    def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
+        """Products of this page, in the order that was asked for."""
+
+    def __init__(
+        self,
+        *,
+        products: _abc.Iterable[Global___Product] | None = ...,
+        next_page_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token", "products", b"products"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_page_token: _TypeAlias = _typing.Literal["next_page_token"]  # noqa: Y015
+    _WhichOneofArgType__next_page_token: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
+
+Global___ListProductsResponse: _TypeAlias = ListProductsResponse  # noqa: Y015
+
+@_typing.final
+class SearchProductsResponse(_message.Message):
+    """A page of the products that a search finds. It can be read as a ListProductsResponse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     SUGGESTIONS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
@@ -162,11 +192,11 @@ class ListProductsResponse(_message.Message):
 
     @_builtins.property
     def facets(self) -> Global___SearchFacets:
-        """Of a search: how many of the products that it finds are in each category and price range."""
+        """How many of the products that it finds are in each category and price range."""
 
     @_builtins.property
     def suggestions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Of a search: names of products that its words may be meant to become, the best first; at most five."""
+        """Names of products that its words may be meant to become, the best first; at most five."""
 
     def __init__(
         self,
@@ -189,7 +219,7 @@ class ListProductsResponse(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
 
-Global___ListProductsResponse: _TypeAlias = ListProductsResponse  # noqa: Y015
+Global___SearchProductsResponse: _TypeAlias = SearchProductsResponse  # noqa: Y015
 
 @_typing.final
 class SearchFacets(_message.Message):

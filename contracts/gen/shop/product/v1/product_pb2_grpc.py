@@ -44,7 +44,7 @@ class ProductServiceStub:
         self.SearchProducts = channel.unary_unary(
                 '/shop.product.v1.ProductService/SearchProducts',
                 request_serializer=shop_dot_product_dot_v1_dot_product__pb2.SearchProductsRequest.SerializeToString,
-                response_deserializer=shop_dot_product_dot_v1_dot_product__pb2.ListProductsResponse.FromString,
+                response_deserializer=shop_dot_product_dot_v1_dot_product__pb2.SearchProductsResponse.FromString,
                 _registered_method=True)
         self.GetProduct = channel.unary_unary(
                 '/shop.product.v1.ProductService/GetProduct',
@@ -138,7 +138,7 @@ def add_ProductServiceServicer_to_server(servicer, server):
             'SearchProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchProducts,
                     request_deserializer=shop_dot_product_dot_v1_dot_product__pb2.SearchProductsRequest.FromString,
-                    response_serializer=shop_dot_product_dot_v1_dot_product__pb2.ListProductsResponse.SerializeToString,
+                    response_serializer=shop_dot_product_dot_v1_dot_product__pb2.SearchProductsResponse.SerializeToString,
             ),
             'GetProduct': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProduct,
@@ -220,7 +220,7 @@ class ProductService:
             target,
             '/shop.product.v1.ProductService/SearchProducts',
             shop_dot_product_dot_v1_dot_product__pb2.SearchProductsRequest.SerializeToString,
-            shop_dot_product_dot_v1_dot_product__pb2.ListProductsResponse.FromString,
+            shop_dot_product_dot_v1_dot_product__pb2.SearchProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

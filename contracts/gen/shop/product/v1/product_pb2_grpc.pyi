@@ -36,7 +36,7 @@ class ProductServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ProductServiceAsyncStub: ...
     ListProducts: _grpc.UnaryUnaryMultiCallable[_product_pb2.ListProductsRequest, _product_pb2.ListProductsResponse]
     """Lists products, optionally of one category or price range, sorted."""
-    SearchProducts: _grpc.UnaryUnaryMultiCallable[_product_pb2.SearchProductsRequest, _product_pb2.ListProductsResponse]
+    SearchProducts: _grpc.UnaryUnaryMultiCallable[_product_pb2.SearchProductsRequest, _product_pb2.SearchProductsResponse]
     """Searches names, categories and descriptions; the best match comes first. When nothing has the words, products with
     words that are nearly the same are found: `headphnes` finds headphones.
     """
@@ -58,7 +58,7 @@ class ProductServiceAsyncStub(ProductServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListProducts: _aio.UnaryUnaryMultiCallable[_product_pb2.ListProductsRequest, _product_pb2.ListProductsResponse]  # type: ignore[assignment]
     """Lists products, optionally of one category or price range, sorted."""
-    SearchProducts: _aio.UnaryUnaryMultiCallable[_product_pb2.SearchProductsRequest, _product_pb2.ListProductsResponse]  # type: ignore[assignment]
+    SearchProducts: _aio.UnaryUnaryMultiCallable[_product_pb2.SearchProductsRequest, _product_pb2.SearchProductsResponse]  # type: ignore[assignment]
     """Searches names, categories and descriptions; the best match comes first. When nothing has the words, products with
     words that are nearly the same are found: `headphnes` finds headphones.
     """
@@ -89,7 +89,7 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _product_pb2.SearchProductsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_product_pb2.ListProductsResponse, _abc.Awaitable[_product_pb2.ListProductsResponse]]:
+    ) -> _typing.Union[_product_pb2.SearchProductsResponse, _abc.Awaitable[_product_pb2.SearchProductsResponse]]:
         """Searches names, categories and descriptions; the best match comes first. When nothing has the words, products with
         words that are nearly the same are found: `headphnes` finds headphones.
         """
