@@ -1,10 +1,11 @@
 """Requests to Elasticsearch by its official client."""
 
+from ssl import SSLContext
 from typing import Any
 
 from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, TransportError
 
-from marketplace.product.adapters.search.transport import TIMEOUT, UNREACHABLE, refusal
+from marketplace.product.adapters.search.transport import TIMEOUT, refusal, unreachable
 from marketplace.product.ports import SearchUnavailable
 
 
@@ -13,8 +14,15 @@ class ElasticsearchTransport:
 
     name = "elasticsearch"
 
-    def __init__(self, url: str, login: tuple[str, str] | None) -> None:
-        self._client = AsyncElasticsearch(url, basic_auth=login, max_retries=0, retry_on_timeout=False)
+    def __init__(self, url: str, login: tuple[str, str] | None, tls: SSLContext | None) -> None:
+        more: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
+        self._client = AsyncElasticsearch(
+            url,
+            basic_auth=login,
+            max_retries=0,
+            retry_on_timeout=False,
+            **more,
+        )
 
     async def send(self, method: str, path: str, body: Any = None, *, timeout: float) -> Any:
         """Sends a request."""
@@ -28,7 +36,7 @@ class ElasticsearchTransport:
         except ConnectionTimeout as error:
             raise SearchUnavailable(TIMEOUT, "the search engine did not answer in time") from error
         except TransportError as error:
-            raise SearchUnavailable(UNREACHABLE, "the search engine cannot be reached") from error
+            raise unreachable(error) from error
 
     async def close(self) -> None:
         """Closes the connections."""

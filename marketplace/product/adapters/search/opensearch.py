@@ -1,12 +1,13 @@
 """Requests to OpenSearch by its official client."""
 
+from ssl import SSLContext
 from typing import Any
 
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import ConnectionError as ConnectionFailed
 from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, TransportError
 
-from marketplace.product.adapters.search.transport import TIMEOUT, UNHEALTHY, UNREACHABLE, refusal
+from marketplace.product.adapters.search.transport import TIMEOUT, UNHEALTHY, refusal, unreachable
 from marketplace.product.ports import SearchUnavailable
 
 
@@ -15,8 +16,9 @@ class OpenSearchTransport:
 
     name = "opensearch"
 
-    def __init__(self, url: str, login: tuple[str, str] | None) -> None:
-        self._client = AsyncOpenSearch(url, http_auth=login, max_retries=0, retry_on_timeout=False)
+    def __init__(self, url: str, login: tuple[str, str] | None, tls: SSLContext | None) -> None:
+        more: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
+        self._client = AsyncOpenSearch(url, http_auth=login, max_retries=0, retry_on_timeout=False, **more)
 
     async def send(self, method: str, path: str, body: Any = None, *, timeout: float) -> Any:
         """Sends a request."""
@@ -29,7 +31,7 @@ class OpenSearchTransport:
         except ConnectionTimeout as error:
             raise SearchUnavailable(TIMEOUT, "the search engine did not answer in time") from error
         except ConnectionFailed as error:
-            raise SearchUnavailable(UNREACHABLE, "the search engine cannot be reached") from error
+            raise unreachable(error) from error
         except TransportError as error:
             raise refusal(int(error.status_code), error.info) from error
         except OpenSearchException as error:

@@ -1,6 +1,7 @@
 """A request to a search engine and its answer, whichever client sends it."""
 
 from collections.abc import Mapping
+from ssl import SSLError
 from typing import Any, Protocol
 
 from marketplace.product.ports import SearchUnavailable
@@ -48,6 +49,18 @@ def refusal(status: int, info: object) -> EngineRefusal:
     causes = error.get("root_cause") or [error]
     cause = causes[0] if isinstance(causes, list) and isinstance(causes[0], Mapping) else error
     return EngineRefusal(status, str(cause.get("type") or error.get("type")), str(cause.get("reason") or "")[:500])
+
+
+def unreachable(error: BaseException) -> SearchUnavailable:
+    """Makes what a connection that could not be made means; it says so if the engine's certificate is not trusted."""
+    why, cause = "the search engine cannot be reached", error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, SSLError):  # the last one is that of `ssl` itself
+            why = f"the search engine cannot be reached by TLS: {cause}"[:300]
+            if message := getattr(cause, "verify_message", ""):
+                why = f"the certificate of the search engine is not trusted: {message}"
+        cause = cause.__cause__ or cause.__context__
+    return SearchUnavailable(UNREACHABLE, why)
 
 
 def unavailable(error: EngineRefusal) -> SearchUnavailable | None:
