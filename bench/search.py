@@ -61,12 +61,12 @@ async def _measure(
     client = AsyncOpenSearch(server.url)
     async with service_host(service, folder / "database") as host:
         store = ProductStore(host.outbox)
-        await engine.begin()
+        await engine.begin(1)
         for at in range(0, len(catalogue), _AT_ONCE):
             some = catalogue[at : at + _AT_ONCE]
-            await engine.fill([IndexChange(one.id, one.updated_at, one) for one in some], some[-1].id)
+            await engine.fill([IndexChange(one.id, one.updated_at, one) for one in some])
             await asyncio.gather(*(host.database.run(partial(store.add, product=one)) for one in some))
-        await engine.switch()
+        await engine.switch(1)
 
         async def by_engine(text: str) -> object:
             try:

@@ -8,20 +8,21 @@ from soukapi.v1.event_pb2 import Event
 
 from marketplace.product.deps import Deps
 from marketplace.product.ports import ProductRefused
+from marketplace.product.store import followed_indices
 from marketplace.product.use_cases.index_products import ProductIndexer
 from souk.sdk import Handler, PoisonedEvent, Subscription
 
 CACHE = "catalogue-cache"
 """The consumer for changes whose process died before it could invalidate the cache."""
 INDEX = "search-index"
-"""The consumer that keeps the search engine's index; without an engine it does nothing."""
+"""The consumer that keeps the search engine's index; without an engine it records that an index missed a change."""
 _TYPES = (pb.ProductChanged.DESCRIPTOR.full_name, pb.ProductDeleted.DESCRIPTOR.full_name)
 SUBSCRIPTIONS = (Subscription(CACHE, _TYPES), Subscription(INDEX, _TYPES))
 
 
 def consumers(deps: Deps, indexer: ProductIndexer | None) -> Mapping[str, Handler]:
     """Returns the handlers by the names of their consumers."""
-    return {CACHE: partial(renew_cache, deps), INDEX: partial(index_change, indexer)}
+    return {CACHE: partial(renew_cache, deps), INDEX: partial(index_change, deps, indexer)}
 
 
 async def renew_cache(deps: Deps, event: Event) -> None:
@@ -29,9 +30,14 @@ async def renew_cache(deps: Deps, event: Event) -> None:
     await deps.cache.changed()
 
 
-async def index_change(indexer: ProductIndexer | None, event: Event) -> None:
-    """Writes the product as it is now to the index. While the engine is unavailable the event waits."""
+async def index_change(deps: Deps, indexer: ProductIndexer | None, event: Event) -> None:
+    """Writes the product as it is now to the index. While the engine is unavailable the event waits.
+
+    Without an engine, an index of before does not get it: that is recorded, once.
+    """
     if indexer is None:
+        if await deps.database.read(followed_indices.followed, single=True):
+            await deps.database.run(followed_indices.forget_all)
         return
     try:
         await indexer.index(event.key, _version(event))

@@ -47,7 +47,8 @@ class SearchEngine(Protocol):
     A change is never undone by one with a smaller version, nor by one with the same: a product that was deleted does
     not come back. What `write` has returned for outlives a crash of the engine; it is found after a second or so.
 
-    A new index is built beside the one in use: after `begin`, `write` reaches both, until `switch`.
+    A new index is built beside the one in use: after `begin`, `write` reaches both, until `switch`. Each has a name
+    that no index has had before. Only one is built at a time.
     """
 
     name: str
@@ -67,20 +68,27 @@ class SearchEngine(Protocol):
         """Returns the versions of those of these products that are in the index that is searched."""
         ...
 
-    async def exists(self) -> bool:
-        """Tells whether there is an index to search in."""
+    async def live(self) -> str | None:
+        """Returns the name of the index that is searched, if there is one."""
         ...
 
-    async def begin(self) -> str:
-        """Makes a new index, or goes on with one that was begun; returns the position that `fill` reached in it."""
+    async def building(self) -> str | None:
+        """Returns the name of the index that is being built, if there is one."""
         ...
 
-    async def fill(self, changes: Sequence[IndexChange], position: str) -> None:
-        """Writes changes to the new index alone, and keeps the position. Raises ProductRefused."""
+    async def begin(self, generation: int) -> str:
+        """Makes a new, empty index, and deletes one that was begun; returns its name."""
         ...
 
-    async def switch(self) -> None:
-        """Makes the new index the one that is searched, in one step, and deletes the one before."""
+    async def fill(self, changes: Sequence[IndexChange]) -> None:
+        """Writes changes to the new index alone. Raises ProductRefused."""
+        ...
+
+    async def switch(self, generation: int) -> None:
+        """Makes the new index the one that is searched, in one step, and deletes the one before.
+
+        Nothing changes when the new index is not of this generation, or was switched to before.
+        """
         ...
 
     async def close(self) -> None:

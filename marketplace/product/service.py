@@ -8,7 +8,7 @@ from shop.product.v1 import product_pb2 as pb
 
 from marketplace.product.adapters.search.by_url import open_engine
 from marketplace.product.adapters.search.guarded import BREAKER, GuardedEngine
-from marketplace.product.background import SearchMetrics, keep_index
+from marketplace.product.background import IndexKeeper, SearchMetrics
 from marketplace.product.consumers import SUBSCRIPTIONS, consumers
 from marketplace.product.demo import load_demo
 from marketplace.product.deps import Deps
@@ -18,7 +18,7 @@ from marketplace.product.settings import SETTINGS, ProductSettings, read_setting
 from marketplace.product.store.products import ProductStore
 from marketplace.product.use_cases.index_products import ProductIndexer
 from marketplace.product.use_cases.rebuild_index import SearchIndexProjection
-from souk.sdk import Breaker, ReadCache, Service, ServiceContext, ServiceParts
+from souk.sdk import Breaker, ReadCache, Rebuild, Service, ServiceContext, ServiceParts
 
 __all__ = ["build", "service"]
 
@@ -37,16 +37,19 @@ async def build(context: ServiceContext) -> ServiceParts:
     indexer = None if engine is None else ProductIndexer(deps, engine)
     metrics = SearchMetrics()
     tasks: dict[str, Callable[[], Awaitable[None]]] = {"catalogue cache": cache.run}
+    projection = keeper = None
     if engine is not None and indexer is not None:
-        tasks["search index"] = partial(keep_index, deps, engine, indexer)
+        projection = SearchIndexProjection(deps, engine)
+        keeper = IndexKeeper(deps, engine, Rebuild(f"{context.name}.{SEARCH_INDEX}", projection, context.database))
+        tasks["search index"] = partial(keeper.run, indexer)
     return ServiceParts(
         servicer=ProductServicer(deps, metrics.count),
         consumers=consumers(deps, indexer),
         tasks=tasks,
         demo=partial(load_demo, deps),
         breakers={} if engine is None else {"search-engine": breaker},
-        collectors=metrics.collectors(indexer),
-        projections={} if engine is None else {SEARCH_INDEX: SearchIndexProjection(deps, engine)},
+        collectors=metrics.collectors(indexer, keeper),
+        projections={} if projection is None else {SEARCH_INDEX: projection},
     )
 
 

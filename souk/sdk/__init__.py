@@ -36,7 +36,7 @@ from souk.kernel.whole_numbers import whole_number
 from souk.projections.follower import EventFollower
 from souk.projections.generations import Generations
 from souk.projections.projection import Comparison, Projection, RebuildBatch, RebuildRun
-from souk.projections.rebuild import Rebuild, RebuildHeld
+from souk.projections.rebuild import Rebuild, RebuildHeld, RebuildStep
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
@@ -143,6 +143,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     "RebuildBatch",
     "RebuildHeld",
     "RebuildRun",
+    "RebuildStep",
     # Events
     "Event",
     "History",

@@ -1,9 +1,8 @@
-"""Keeping the search engine's index: changed products one by one, or the whole catalogue anew."""
+"""Keeping the search engine's index: changed products, one by one."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from marketplace.product.deps import Deps
 from marketplace.product.domain.products import Product
@@ -73,19 +72,6 @@ class ProductIndexer:
         oldest = min(waiting.version for waiting in batch.values())
         self.lag = max(0.0, (self._deps.clock.now() - oldest) / MICROSECONDS)
         return dict(zip(ids, ends, strict=True))
-
-
-async def reindex_products(deps: Deps, engine: SearchEngine) -> int:
-    """Builds a new index of the whole catalogue beside the one in use, and switches to it; returns how many products.
-
-    It goes on with one that was begun. Changes meanwhile reach both. Raises SearchUnavailable, and ProductRefused.
-    """
-    position, count = await engine.begin(), 0
-    while products := await deps.database.read(partial(deps.products.page, after=position, limit=BATCH), single=True):
-        position, count = products[-1].id, count + len(products)
-        await engine.fill([index_change_of(one.id, one.updated_at, one) for one in products], position)
-    await engine.switch()
-    return count
 
 
 def index_change_of(product_id: str, version: int, product: Product | None) -> IndexChange:

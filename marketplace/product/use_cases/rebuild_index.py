@@ -4,15 +4,13 @@ from functools import partial
 
 from marketplace.product.deps import Deps
 from marketplace.product.ports import SearchEngine
+from marketplace.product.store import followed_indices
 from marketplace.product.use_cases.index_products import BATCH, index_change_of
 from souk.sdk import Comparison, RebuildBatch, RebuildRun
 
 
 class SearchIndexProjection:
-    """Implements `Projection`: the index of the catalogue. The position of a batch is the id of its last product.
-
-    One that was begun and given up is gone on with: versions decide in it as well.
-    """
+    """Implements `Projection`: the index of the catalogue. The position of a batch is the id of its last product."""
 
     def __init__(self, deps: Deps, engine: SearchEngine) -> None:
         self._deps, self._engine = deps, engine
@@ -22,7 +20,9 @@ class SearchIndexProjection:
 
     async def open(self, run: RebuildRun) -> None:
         await run.still_held()
-        await self._engine.begin()
+        name = await self._engine.begin(run.generation)
+        # A change that reached no index until now is read with the products.
+        await self._deps.database.run(lambda tx: followed_indices.follow(tx, name))
 
     async def batch(self, run: RebuildRun, after: str) -> RebuildBatch | None:
         read = partial(self._deps.products.page, after=after, limit=BATCH)
@@ -31,12 +31,14 @@ class SearchIndexProjection:
             return None
         last = products[-1].id
         await run.still_held()
-        await self._engine.fill([index_change_of(one.id, one.updated_at, one) for one in products], last)
+        await self._engine.fill([index_change_of(one.id, one.updated_at, one) for one in products])
         return RebuildBatch(last, len(products))
 
     async def switch(self, run: RebuildRun) -> None:
         await run.still_held()
-        await self._engine.switch()
+        await self._engine.switch(run.generation)
+        if (live := await self._engine.live()) is not None:
+            await self._deps.database.run(lambda tx: followed_indices.forget_others(tx, live))
 
     async def clean(self, run: RebuildRun) -> None:
         """Does nothing: the switch deletes the old index."""

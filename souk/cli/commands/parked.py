@@ -37,8 +37,7 @@ souk parked retry --all         tries everything again
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def parked(context: click.Context, data: Path | None, as_json: bool) -> None:
-    """Lists what waits for an operator: steps of sagas and of two-phase commits, and events that a consumer could not
-    handle.
+    """Lists what waits for an operator: steps of sagas, commits, and events that a consumer could not handle.
 
     A fleet must be running, because its PostgreSQL runs with it. A system of one process must be stopped first, unless
     its data is in PostgreSQL. While it runs, /metrics counts what is parked

@@ -1,17 +1,21 @@
 """A whole system with a real search engine: what is found, who answered, and what happens when the engine fails."""
 
+import sqlite3
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import redis
 
+from souk.runtime.data.layout import DataLayout
 from souk.testing.servers.opensearch import OpenSearchServer
-from souk.testing.system import System, embedded, until
+from souk.testing.system import System, embedded, fleet, until
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("opensearch")]
 LIMIT = 180.0
@@ -95,6 +99,63 @@ def test_changes_are_found_through_the_engine(run: Callable[[], Shop]) -> None:
     assert "souk_product_index_lag_seconds " in metrics
 
 
+def test_what_changed_while_the_system_ran_without_the_engine_is_found(
+    opensearch: OpenSearchServer, tmp_path: Path
+) -> None:
+    index = f"products-{uuid.uuid4().hex}"
+    with_it = {"SOUK_SEARCH": f"{opensearch.url.replace('http', 'opensearch')}?index={index}"}
+
+    @contextmanager
+    def shop(settings: Mapping[str, str]) -> Iterator[Shop]:
+        with embedded(tmp_path, settings=settings) as system:
+            opened = Shop(system, opensearch.url, index)
+            yield opened
+            opened.close()
+            system.stop()
+
+    with shop(with_it) as first:
+        first.eventually("headphnes", (["P-123"], "opensearch"))
+        current = "souk_product_index_current 1.0"
+        until(lambda: current in first.client.get("/metrics").text, LIMIT, "the index has every change")
+    with shop({}) as without:
+        without.add("P-new", "Samovar")
+        without.client.delete(f"{PRODUCTS}/P-123").raise_for_status()
+        followed = "SELECT count(*) FROM followed_indices"
+        until(lambda: rows(tmp_path / "data" / "product.db", followed) == [(0,)], LIMIT, "it is recorded")
+    with shop(with_it) as again:
+        again.eventually("samovar", (["P-new"], "opensearch"))
+        assert again.rebuild("--check").returncode == 0
+        assert "it has not had every change" in again.system.output()
+
+
+def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10.0)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_in_a_fleet_a_change_comes_to_the_index_through_the_bus(opensearch: OpenSearchServer, tmp_path: Path) -> None:
+    index = f"products-{uuid.uuid4().hex}"
+    settings = {"SOUK_SEARCH": f"{opensearch.url.replace('http', 'opensearch')}?index={index}"}
+    with fleet(tmp_path, arguments=("--scale", "product=2"), settings=settings) as system:
+        shop = Shop(system, opensearch.url, index)
+        shop.eventually("headphnes", (["P-123"], "opensearch"))
+        (built,) = shop.ask("GET", f"/_alias/{index}").json()
+        assert list(shop.ask("GET", f"/{index}-*/_alias").json()) == [built], "two processes have built one index"
+        shop.add("P-new", "Samovar")
+        shop.eventually("samovra", (["P-new"], "opensearch"))
+        bus = DataLayout(system.data.resolve()).bus_socket
+        with redis.Redis(unix_socket_path=str(bus), socket_timeout=10.0) as client:
+            assert read_of_bus(client, b"product/search-index") > 0
+        shop.close()
+
+
+def read_of_bus(client: Any, group: bytes) -> int:
+    """Counts the events of Product that a group has read from the streams of the bus."""
+    streams = [name for name in client.scan_iter(_type="stream", count=1_000) if name.startswith(b"{shop.product}")]
+    groups = [one for stream in streams for one in client.xinfo_groups(stream)]
+    return sum(one["entries-read"] or 0 for one in groups if one["name"] == group)
+
+
 def test_the_index_is_built_anew_and_checked_by_the_command(run: Callable[[], Shop]) -> None:
     shop = run()
     shop.eventually("headphnes", (["P-123"], "opensearch"))
@@ -158,22 +219,21 @@ def test_a_page_goes_on_where_it_began(run: Callable[[], Shop], opensearch: Open
 def test_a_red_index_is_not_asked(run: Callable[[], Shop]) -> None:
     shop = run()
     shop.eventually("headphnes", (["P-123"], "opensearch"))
-    (good,) = shop.ask("GET", f"/_alias/{shop.index}").json()
-    red = f"{shop.index}-red"
-    nowhere = {"settings": {"index.routing.allocation.require._name": "nowhere"}}
-    shop.ask("PUT", f"/{red}?wait_for_active_shards=0", nowhere).raise_for_status()
-    assert shop.ask("GET", f"/_cluster/health/{red}").json()["status"] == "red"
+    (index,) = shop.ask("GET", f"/_alias/{shop.index}").json()
 
-    def turn(old: str, new: str) -> None:
-        actions = [{"remove": {"index": old, "alias": shop.index}}, {"add": {"index": new, "alias": shop.index}}]
-        shop.ask("POST", "/_aliases", {"actions": actions}).raise_for_status()
+    def only_on(node: str | None) -> None:
+        """Opens the index anew, where its only piece may be on this node."""
+        shop.ask("POST", f"/{index}/_close").raise_for_status()
+        where = {"index.routing.allocation.require._name": node}
+        shop.ask("PUT", f"/{index}/_settings", where).raise_for_status()
+        shop.ask("POST", f"/{index}/_open?wait_for_active_shards=0").raise_for_status()
 
-    turn(good, red)
+    only_on("nowhere")
     try:
+        assert shop.ask("GET", f"/_cluster/health/{index}").json()["status"] == "red"
         assert shop.search("headphnes") == (["P-123"], "database; reason=unhealthy")
     finally:
-        turn(red, good)
-        shop.ask("DELETE", f"/{red}").raise_for_status()  # the server answers that it is well only without it
+        only_on(None)
     shop.eventually("headphnes", (["P-123"], "opensearch"))
 
 
@@ -205,14 +265,19 @@ async def test_a_mapping_conflict_parks_what_is_refused_and_nothing_else(
     opensearch: OpenSearchServer, tmp_path: Path
 ) -> None:
     index = f"products-{uuid.uuid4().hex}"
-    wrong = {"mappings": {"properties": {"price": {"type": "byte"}}}, "aliases": {index: {}}}
-    httpx.put(f"{opensearch.url}/{index}-old", json=wrong, timeout=60, trust_env=False).raise_for_status()
-    url = f"{opensearch.url.replace('http', 'opensearch')}?index={index}"
-    with embedded(tmp_path, settings={"SOUK_SEARCH": url}) as system:
+    settings = {"SOUK_SEARCH": f"{opensearch.url.replace('http', 'opensearch')}?index={index}"}
+    with embedded(tmp_path, settings=settings) as system:
+        shop = Shop(system, opensearch.url, index)
+        shop.eventually("headphnes", (["P-123"], "opensearch"))
+        until(lambda: "the search index was built" in system.output(), LIMIT, "the index is built")
+        shop.close()
+        system.stop()
+    make_mapping_wrong(shop, tmp_path / "data" / "product.db")
+    with embedded(tmp_path, settings=settings) as system:
         shop = Shop(system, opensearch.url, index)
         shop.add("P-fits", "Samovar", price=100)
-        found = f"{opensearch.url}/{index}/_doc/P-fits"
-        until(lambda: httpx.get(found, timeout=60, trust_env=False).is_success, LIMIT, "what fits is indexed")
+        found = f"/{index}/_doc/P-fits"
+        until(lambda: shop.ask("GET", found).is_success, LIMIT, "what fits is indexed")
         shop.add("P-not", "Samovar", price=1_000)
         until(lambda: "product P-not" in system.log, LIMIT, "what does not fit is parked")
         shop.close()
@@ -221,6 +286,17 @@ async def test_a_mapping_conflict_parks_what_is_refused_and_nothing_else(
     assert "the search engine refuses product P-not" in shown
     assert "byte" in shown
     assert "product P-fits" not in shown
+
+
+def make_mapping_wrong(shop: Shop, database: Path) -> None:
+    """Puts an index with another mapping into the place of the one that has had every change."""
+    (right,) = shop.ask("GET", f"/_alias/{shop.index}").json()
+    wrong = f"{shop.index}-wrong"
+    mapping = {"mappings": {"properties": {"price": {"type": "byte"}}}, "aliases": {shop.index: {}}}
+    shop.ask("DELETE", f"/{right}").raise_for_status()
+    shop.ask("PUT", f"/{wrong}", mapping).raise_for_status()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        assert connection.execute("UPDATE followed_indices SET name = ?", (wrong,)).rowcount == 1
 
 
 def parked(system: System) -> str:

@@ -85,35 +85,32 @@ class Engine:
                 raise _failure(_MISSING, one["error"])
         return {one["_id"]: one["_version"] for one in answer["docs"] if one["found"]}
 
-    async def exists(self) -> bool:
-        """Looks for the alias."""
-        return bool(await self._indices(self._index))
+    async def live(self) -> str | None:
+        """Looks behind the alias."""
+        return next(iter(await self._indices(self._index)), None)
 
-    async def begin(self) -> str:
-        """Makes an index with the alias of the next one, unless there is one."""
-        found = await self._indices(self._next)
-        if not found:
-            body = index_body(self._analysis, self._next)
-            name = f"{self._index}-{secrets.token_hex(4)}"
-            await self._send("PUT", f"/{name}", body, timeout=ADMIN_TIMEOUT)
-            return ""
-        mapping = await self._send("GET", f"/{self._next}/_mapping", timeout=ADMIN_TIMEOUT)
-        position: str = mapping[found[0]]["mappings"]["_meta"]["position"]
-        return position
+    async def building(self) -> str | None:
+        """Looks behind the alias of the next one."""
+        return next(iter(await self._indices(self._next)), None)
 
-    async def fill(self, changes: Sequence[IndexChange], position: str) -> None:
-        """Writes to the alias of the next index; its mapping keeps the position."""
-        if changes:
-            for change, ends in zip(changes, await self._bulk(changes, (self._next,)), strict=True):
-                if refused := _end(change, ends):
-                    raise refused
-        meta = {"_meta": {"position": position}}
-        await self._send("PUT", f"/{self._next}/_mapping", meta, timeout=ADMIN_TIMEOUT)
+    async def begin(self, generation: int) -> str:
+        """Makes an index with the alias of the next one, once no other has it: two would take no changes."""
+        for name in await self._indices(self._next):
+            await self._send("DELETE", f"/{name}?ignore_unavailable=true", timeout=ADMIN_TIMEOUT)
+        name = f"{self._of(generation)}{secrets.token_hex(4)}"
+        await self._send("PUT", f"/{name}", index_body(self._analysis, self._next), timeout=ADMIN_TIMEOUT)
+        return name
 
-    async def switch(self) -> None:
+    async def fill(self, changes: Sequence[IndexChange]) -> None:
+        """Writes to the alias of the next index."""
+        for change, ends in zip(changes, await self._bulk(changes, (self._next,)), strict=True):
+            if refused := _end(change, ends):
+                raise refused
+
+    async def switch(self, generation: int) -> None:
         """Moves the alias; what it led to before is deleted in the same step."""
-        new = await self._indices(self._next)
-        if not new:  # it has been done
+        new = [name for name in await self._indices(self._next) if name.startswith(self._of(generation))]
+        if not new:  # it has been done, or another rebuild was begun
             return
         await self._send("POST", f"/{self._next}/_refresh", timeout=ADMIN_TIMEOUT)
         old = [name for name in await self._indices(self._index) if name not in new]
@@ -125,6 +122,9 @@ class Engine:
     async def close(self) -> None:
         """Closes the connections."""
         await self._transport.close()
+
+    def _of(self, generation: int) -> str:
+        return f"{self._index}-{generation}-"
 
     async def _indices(self, alias: str) -> list[str]:
         """Returns the names of the indices behind an alias."""

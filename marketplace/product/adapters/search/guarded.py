@@ -51,21 +51,25 @@ class GuardedEngine:
         """Returns the versions in the index."""
         return await self._engine.versions(product_ids)
 
-    async def exists(self) -> bool:
-        """Tells whether there is an index."""
-        return await self._engine.exists()
+    async def live(self) -> str | None:
+        """Returns the name of the index that is searched."""
+        return await self._engine.live()
 
-    async def begin(self) -> str:
+    async def building(self) -> str | None:
+        """Returns the name of the index that is being built."""
+        return await self._engine.building()
+
+    async def begin(self, generation: int) -> str:
         """Makes a new index."""
-        return await self._engine.begin()
+        return await self._engine.begin(generation)
 
-    async def fill(self, changes: Sequence[IndexChange], position: str) -> None:
+    async def fill(self, changes: Sequence[IndexChange]) -> None:
         """Writes to the new index."""
-        await self._engine.fill(changes, position)
+        await self._engine.fill(changes)
 
-    async def switch(self) -> None:
+    async def switch(self, generation: int) -> None:
         """Searches the new index from now on."""
-        await self._engine.switch()
+        await self._engine.switch(generation)
 
     async def close(self) -> None:
         """Closes the engine."""

@@ -62,7 +62,7 @@ def index_body(analysis: Analysis, alias: str) -> Mapping[str, Any]:
     index = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}
     return {
         "settings": {"index": index, "analysis": analysis.settings()},
-        "mappings": {**_MAPPING, "_meta": {"position": ""}},
+        "mappings": _MAPPING,
         "aliases": {alias: {}},
     }
 
