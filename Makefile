@@ -6,6 +6,7 @@ PORT ?= 8080
 DATA ?= var/souk
 MINUTES ?= 5
 SEED ?= 1
+BROKER ?= bus
 BIN := .venv/bin
 
 .PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels settings decisions sdk brokers clean
@@ -35,8 +36,8 @@ test-engines: setup-dev ## brings Consul, etcd, Eureka, Kafka, RabbitMQ and othe
 test-full: setup-dev ## the tests that take long
 	@exec $(BIN)/python tools/checks.py full
 
-chaos: setup-dev ## harm of every kind to a fleet for MINUTES, as SEED decides, and a check that all adds up
-	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED)
+chaos: setup-dev ## harm of every kind to a fleet with BROKER for MINUTES, as SEED decides, and a check that all adds up
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED) --broker $(BROKER)
 
 bench: setup-dev ## measures this machine
 	@exec $(BIN)/python -m bench

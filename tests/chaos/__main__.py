@@ -3,6 +3,7 @@
     make chaos MINUTES=5 SEED=7
     .venv/bin/python -m tests.chaos --minutes 2 --seed 7 --json report.json
     .venv/bin/python -m tests.chaos --only "bank killed" --minutes 1
+    make chaos BROKER=kafka
 
 As root its data lies on a small file system of its own, so that the disk can be filled; it is mounted in a
 mount namespace of this command alone, and gone with it. Ends with 1 when there was a violation.
@@ -17,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from souk.supervisor.backing_processes import BUS
+from tests.chaos.brokers import BROKERS
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import Plan, run
 
@@ -28,6 +31,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=2.0, help="how long faults are injected (default 2)")
     parser.add_argument("--seed", type=int, default=1, help="decides what happens, and when (default 1)")
+    brokers = f"the fleet's broker, one of {', '.join(BROKERS)} (default {BUS}: its own)"
+    parser.add_argument("--broker", choices=BROKERS, default=BUS, help=brokers)
     parser.add_argument("--json", type=Path, help="write the report to this file, too")
     names = [kind.name for kind in FAULTS]
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copy logs and data there when something is violated")
@@ -66,7 +71,9 @@ def main() -> int:
             subprocess.run(("mount", "-t", "tmpfs", "-o", f"size={DISK},mode=711", "tmpfs", folder), check=True)
         try:
             kinds = [kind for kind in FAULTS if not arguments.only or kind.name in arguments.only]
-            report = run(Plan(folder, arguments.minutes * 60, arguments.seed, small, kinds), _print_line)
+            report = run(
+                Plan(folder, arguments.minutes * 60, arguments.seed, small, kinds, arguments.broker), _print_line
+            )
             if report.violations and arguments.keep:
                 shutil.copytree(name, arguments.keep, symlinks=True, ignore=_sockets, dirs_exist_ok=True)
         finally:

@@ -15,8 +15,8 @@ import redis.asyncio
 
 from souk.backing.postgres.roles import PREFIX
 from souk.runtime.data.layout import DataLayout
-from souk.supervisor.backing_processes import BUS
 from tests.chaos.bank import Bank
+from tests.chaos.brokers import Broker
 from tests.market.operator import Operator
 from tests.market.rows import superuser_url
 
@@ -36,12 +36,13 @@ RESERVE = 65_536
 
 @dataclass
 class Target:
-    """What faults act on: the fleet on `data`, its supervisor, and the bank outside of it."""
+    """What faults act on: the fleet on `data`, its supervisor and its broker, and the bank outside of it."""
 
     data: Path
     operator: Operator
     supervisor: int
     bank: Bank
+    broker: Broker
     clocks: Path
     small_disk: bool
 
@@ -144,41 +145,44 @@ class FlushValkey(Fault):
         return "valkey"
 
 
-class PauseBus(Fault):
-    """SIGSTOP of the bus, and SIGCONT later: connections stay open, and nothing answers on them."""
+class PauseBroker(Fault):
+    """SIGSTOP of the broker, and SIGCONT later: connections stay open, and nothing answers on them."""
 
-    name, longest = "bus stopped and continued", 8.0
-    _pid = 0
+    name, longest = "broker stopped and continued", 8.0
 
     async def inject(self) -> str:
-        self._pid = (await self.target.processes("engine"))[BUS]
-        _send(self._pid, signal.SIGSTOP)
-        return BUS
+        await self.target.broker.pause(self.target.operator)
+        return self.target.broker.name
 
     async def heal(self) -> None:
-        _send(self._pid, signal.SIGCONT)
+        self.target.broker.resume()
 
 
-class KillBus(Fault):
-    """kill -9 of the bus, again as soon as it is back."""
+class KillBroker(Fault):
+    """kill -9 of the broker, again as soon as it is back."""
 
-    name, longest = "bus killed twice", 1.0
+    name, longest = "broker killed twice", 4.0
 
     async def inject(self) -> str:
         for _ in range(2):
-            await asyncio.to_thread(self.target.operator.await_ready)
-            _send((await self.target.processes("engine"))[BUS], signal.SIGKILL)
-        return BUS
+            await self.target.broker.kill(self.target.operator)
+        return self.target.broker.name
+
+    async def heal(self) -> None:
+        await self.target.broker.come_back()
 
 
-class RestartBus(Fault):
-    """The bus is restarted by its operator."""
+class RestartBroker(Fault):
+    """The broker is restarted by its operator."""
 
-    name, longest = "bus restarted", 1.0
+    name, longest = "broker restarted", 1.0
 
     async def inject(self) -> str:
-        await asyncio.to_thread(self.target.operator.souk, "restart", BUS)
-        return BUS
+        await self.target.broker.restart(self.target.operator)
+        return self.target.broker.name
+
+    async def heal(self) -> None:
+        await self.target.broker.come_back()
 
 
 class KillBank(Fault):
@@ -340,6 +344,7 @@ class ConnectionsExhausted(Sql):
 
 
 FAULTS: tuple[type[Fault], ...] = (
-    KillProcess, PauseProcess, PauseSupervisor, KillEngine, FlushValkey, PauseBus, KillBus, RestartBus, KillBank,
-    SilentBank, BankThatHangsUp, SlowBank, FullDisk, ClockSkew, HeldLock, TerminatedBackends, ConnectionsExhausted,
+    KillProcess, PauseProcess, PauseSupervisor, KillEngine, FlushValkey, PauseBroker, KillBroker, RestartBroker,
+    KillBank, SilentBank, BankThatHangsUp, SlowBank, FullDisk, ClockSkew, HeldLock, TerminatedBackends,
+    ConnectionsExhausted,
 )  # fmt: skip

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.broker_kills.run import strike
-from tests.chaos.broker_kills.victim import VICTIMS
+from tests.chaos.brokers import BROKERS
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("broker kills")]
 
 
-@pytest.mark.parametrize("broker", VICTIMS)
+@pytest.mark.parametrize("broker", BROKERS)
 async def test_all_follows_from_every_order_although_the_broker_was_killed(broker: str, tmp_path: Path) -> None:
     report = await strike(broker, tmp_path, orders=60, kills=1)
     print(report.line())

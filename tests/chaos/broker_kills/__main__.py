@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.chaos.broker_kills.report import HEAD
 from tests.chaos.broker_kills.run import strike
-from tests.chaos.broker_kills.victim import VICTIMS
+from tests.chaos.brokers import BROKERS
 
 SHOWN = 20
 """Lines about what is wrong with one broker."""
@@ -26,8 +26,8 @@ SHOWN = 20
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.broker_kills", description=__doc__.splitlines()[0])
-    names = f"one of {', '.join(VICTIMS)} (default: all)"
-    parser.add_argument("--broker", action="append", choices=VICTIMS, help=names)
+    names = f"one of {', '.join(BROKERS)} (default: all)"
+    parser.add_argument("--broker", action="append", choices=BROKERS, help=names)
     parser.add_argument("--orders", type=int, default=2_000, help="orders for each broker (default 2000)")
     parser.add_argument("--kills", type=int, default=3, help="kills of each broker (default 3)")
     parser.add_argument("--json", type=Path, help="write the reports to this file, too")
@@ -38,7 +38,7 @@ def main() -> int:
     """Runs the brokers one after the other, prints a table, and returns the exit status."""
     arguments, reports = _arguments(), []
     print(HEAD, flush=True)
-    for name in arguments.broker or VICTIMS:
+    for name in arguments.broker or BROKERS:
         with tempfile.TemporaryDirectory(prefix="souk-kills-", ignore_cleanup_errors=True) as folder:
             reports.append(asyncio.run(strike(name, Path(folder), arguments.orders, arguments.kills)))
         print(reports[-1].line(), flush=True)

@@ -13,7 +13,7 @@ from souk.testing.servers.opensearch import OpenSearchServer
 from souk.testing.system import System, fleet
 from tests.chaos.broker_kills.catalogue import Catalogue, search_url
 from tests.chaos.broker_kills.report import Followed, KillReport
-from tests.chaos.broker_kills.victim import Victim
+from tests.chaos.brokers import Broker, broker_of
 from tests.market.books import Books
 from tests.market.buyers import Crowd, Wishes
 from tests.market.invariants import await_rest, violations
@@ -25,16 +25,18 @@ CLIENTS, BUYERS = 8, 4
 PRICE, STOCK = 1_200, 1_000_000
 PATIENCE = 300.0
 """Seconds in which all must have followed from the last order."""
+AWAY = 2.0
+"""Seconds for which a broker outside of the fleet stays away, before it is started again."""
 POLL = 0.2
 
 
 async def strike(name: str, folder: Path, orders: int, kills: int) -> KillReport:
     """Runs a fleet with this broker, has `orders` orders placed, and kills the broker `kills` times meanwhile."""
     with ExitStack() as stack:
-        victim, mails = Victim(name, folder / "broker"), MailServer()
-        stack.callback(victim.close)
+        broker, mails = broker_of(name, folder / "broker"), MailServer()
+        stack.callback(broker.close)
         engine = stack.enter_context(OpenSearchServer(folder / "search"))
-        await victim.start()
+        await broker.start()
         await engine.start()
         await mails.start()
         settings = {
@@ -42,18 +44,18 @@ async def strike(name: str, folder: Path, orders: int, kills: int) -> KillReport
             "SOUK_SEARCH": search_url(engine),
             "SOUK_LOG_LEVEL": "warning",
         }
-        system = stack.enter_context(fleet(folder, arguments=victim.arguments, settings=settings))
+        system = stack.enter_context(fleet(folder, arguments=broker.arguments, settings=settings))
         report, shop = KillReport(name, orders), Shop("fleet", system.url, system.data)
         stack.callback(shop.close)
         catalogue = Catalogue(shop, engine, orders)
-        await _buy(system, shop, catalogue, victim, report, kills)
+        await _buy(system, shop, catalogue, broker, report, kills)
         await Count(Books(system.data), mails, catalogue).into(report)
         await mails.stop()
         return report
 
 
 async def _buy(
-    system: System, shop: Shop, catalogue: Catalogue, victim: Victim, report: KillReport, kills: int
+    system: System, shop: Shop, catalogue: Catalogue, broker: Broker, report: KillReport, kills: int
 ) -> None:
     buyers = await asyncio.to_thread(lambda: [shop.buyer() for _ in range(BUYERS)])
     product = await asyncio.to_thread(shop.product, PRICE, STOCK)
@@ -66,11 +68,23 @@ async def _buy(
             for number in range(1, kills + 1):
                 share = report.orders * number // (kills + 1)
                 await _until(lambda share=share: len(crowd.answers) >= share, PATIENCE * 4)  # type: ignore[misc]
-                report.outages.append(await victim.kill_and_start(operator))
+                report.outages.append(await _kill(broker, operator))
             await asyncio.to_thread(crowd.finish)
     report.took, report.changed = time.monotonic() - began, len(catalogue.changed)
     ends = [answers[-1] for answers in crowd.ends().values() if answers]
     report.confirmed = sum(one.outcome == (201, "CONFIRMED") for one in ends)
+
+
+async def _kill(broker: Broker, operator: Operator) -> float:
+    """Kills the broker and has it come back; returns for how many seconds it was away."""
+    await broker.kill(operator)
+    began = time.monotonic()
+    if broker.is_outside:
+        await asyncio.sleep(AWAY)
+        await broker.come_back()
+    else:
+        await asyncio.to_thread(operator.await_ready)
+    return time.monotonic() - began
 
 
 class Count:
