@@ -14,7 +14,8 @@ from souk.testing.servers.engine_server import EngineServer
 from souk.testing.servers.kafka import KafkaServer
 from souk.testing.servers.rabbitmq import RabbitMqServer
 from souk.testing.servers.valkey import DurableValkeyServer
-from tests.market.operator import Operator
+from souk.testing.system import until
+from tests.market.operator import LIMIT, Operator
 
 SERVERS: dict[str, Callable[[Path], EngineServer]] = {
     "valkey": DurableValkeyServer,
@@ -68,18 +69,24 @@ class FleetBus(Broker):
 
     async def kill(self, operator: Operator) -> None:
         await asyncio.to_thread(operator.await_ready)
-        await asyncio.to_thread(operator.kill, BUS)
+        await asyncio.to_thread(_signal_bus, operator, signal.SIGKILL)
 
     async def restart(self, operator: Operator) -> None:
         await asyncio.to_thread(operator.souk, "restart", BUS)
 
     async def pause(self, operator: Operator) -> None:
-        self._paused = await asyncio.to_thread(operator.kill, BUS, signal.SIGSTOP)
+        self._paused = await asyncio.to_thread(_signal_bus, operator, signal.SIGSTOP)
 
     def resume(self) -> None:
         with suppress(ProcessLookupError):
             if self._paused:
                 os.kill(self._paused, signal.SIGCONT)
+
+
+def _signal_bus(operator: Operator, number: signal.Signals) -> int:
+    """Signals the bus as soon as it has a process, which it has not while the supervisor starts it again."""
+    until(lambda: operator.process(BUS)["pid"], LIMIT, "the bus has a process")
+    return operator.kill(BUS, number)
 
 
 class OutsideBroker(Broker):
