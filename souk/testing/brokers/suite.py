@@ -178,11 +178,13 @@ class BrokerSuite:
                 await recorder.has(sent)
 
     async def test_passes_over_other_types(self, declared: Bus) -> None:
-        recorder, wanted = Recorder(), "test.v1.Wanted"
+        broker, recorder, wanted = declared.connect(), Recorder(), "test.v1.Wanted"
         sent = [event("a", number, type_name=wanted if number % 3 == 0 else "test.v1.Other") for number in range(30)]
         await declared.publish(sent)
         async with declared.consuming(recorder, types={wanted}):
             await recorder.until(lambda: len(recorder.handled) == 10)
+            # One that ends just now may not say any more what it has handled, and then that comes again.
+            await eventually(lambda: empty(broker, declared.topic), 60)
         assert recorder.numbers() == {"a": list(range(0, 30, 3))}
         everything = Recorder()
         async with declared.consuming(everything):
