@@ -49,7 +49,9 @@ async def main(url: str, clients: int, seconds: float) -> None:
     runner = SagaRunner(database, [SAGA], clock, "bench", service="bench")
 
     async def one() -> None:
-        ref = await database.run(lambda tx: runner.start(tx, "bench", uuid4().hex, 1, b"input"), guarded=True)
+        ref = await database.run(
+            lambda tx: runner.start(tx, "bench", uuid4().hex, 1, b"input"), guarded=True, grouped=True
+        )
         progress = await runner.wait_ended(ref, clock.monotonic() + 60)
         assert progress.ended
 

@@ -9,8 +9,10 @@ import json
 import subprocess
 import sys
 import venv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import asyncpg
 
 from bench.figures import Figure, Section, at_least, median, progress
 from bench.npm import CACHE
@@ -19,8 +21,17 @@ from souk.testing.postgres import TemporaryPostgres
 
 CLIENTS = 16
 DBOS = "dbos==3.4.0"
+_NAME = DBOS.replace("==", " ")
+Round = dict[str, float]
+Of = Callable[[Round], float]
 _HERE = Path(__file__).parent
 _PATIENCE = 180.0
+_COUNTS = """
+    SELECT
+        (SELECT coalesce(sum(fsyncs), 0) FROM pg_stat_io WHERE object = 'wal' AND backend_type = 'client backend')
+        AS fsyncs,
+        (SELECT sum(xact_commit) FROM pg_stat_database WHERE datname LIKE 'test%') AS commits
+"""
 
 
 def measure(*, seconds: float, rounds: int) -> list[Section]:
@@ -31,8 +42,8 @@ def measure(*, seconds: float, rounds: int) -> list[Section]:
         raise LookupError("no PostgreSQL is installed")
     peer = _bring()
     server = TemporaryPostgres(binaries, fsync="on", full_page_writes="on", max_connections="100")
-    ours: list[dict[str, float]] = []
-    theirs: list[dict[str, float]] = []
+    ours: list[Round] = []
+    theirs: list[Round] = []
     try:
         server.start()
         own, other = (asyncio.run(server.create_database()) for _ in range(2))
@@ -48,7 +59,7 @@ def measure(*, seconds: float, rounds: int) -> list[Section]:
     return [section]
 
 
-def _report(section: Section, ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> None:
+def _report(section: Section, ours: Sequence[Round], theirs: Sequence[Round]) -> None:
     section.details = {"souk": list(ours), "dbos": list(theirs)}
     rate, cpu = median(map(_rate, ours)), median(map(_cpu, ours))
     if not theirs:
@@ -57,32 +68,38 @@ def _report(section: Section, ours: Sequence[dict[str, float]], theirs: Sequence
         return
     pairs = list(zip(ours, theirs, strict=True))
     faster = median(_rate(one) / _rate(two) for one, two in pairs)
-    name = DBOS.replace("==", " ")
     section.add(
-        Figure("sagas of three steps", rate, "sagas/s", name, faster, **at_least(5.0, faster, "5 times")),
-        Figure("  CPU of the process", cpu, "ms a saga", name, median(_cpu(one) / _cpu(two) for one, two in pairs)),
-        Figure(
-            "  CPU of PostgreSQL",
-            median(map(_postgres, ours)),
-            "ms a saga",
-            name,
-            median(_postgres(one) / _postgres(two) for one, two in pairs),
-        ),
-        Figure(f"{name}, workflows of three steps", median(map(_rate, theirs)), "workflows/s"),
+        Figure("sagas of three steps", rate, "sagas/s", _NAME, faster, **at_least(5.0, faster, "5 times")),
+        _beside("  CPU of the process", "ms a saga", _cpu, pairs),
+        _beside("  CPU of PostgreSQL", "ms a saga", _postgres, pairs),
+        _beside("  fsyncs of PostgreSQL's log", "a saga", _each("fsyncs"), pairs),
+        _beside("  commits", "a saga", _each("commits"), pairs),
+        Figure(f"{_NAME}, workflows of three steps", median(map(_rate, theirs)), "workflows/s"),
         Figure("  CPU of the process", median(map(_cpu, theirs)), "ms a workflow"),
         Figure("  CPU of PostgreSQL", median(map(_postgres, theirs)), "ms a workflow"),
+        Figure("  fsyncs of PostgreSQL's log", median(map(_each("fsyncs"), theirs)), "a workflow"),
+        Figure("  commits", median(map(_each("commits"), theirs)), "a workflow"),
     )
 
 
-def _rate(one: dict[str, float]) -> float:
+def _beside(what: str, unit: str, of: Of, pairs: Sequence[tuple[Round, Round]]) -> Figure:
+    ratio = median(of(one) / of(two) for one, two in pairs)
+    return Figure(what, median(of(one) for one, _ in pairs), unit, _NAME, ratio)
+
+
+def _each(count: str) -> Of:
+    return lambda one: one[count] / one["done"]
+
+
+def _rate(one: Round) -> float:
     return one["done"] / one["seconds"]
 
 
-def _cpu(one: dict[str, float]) -> float:
+def _cpu(one: Round) -> float:
     return one["cpu"] / one["done"] * 1_000
 
 
-def _postgres(one: dict[str, float]) -> float:
+def _postgres(one: Round) -> float:
     return one["postgres"] / one["done"] * 1_000
 
 
@@ -105,10 +122,22 @@ def _bring() -> Path | None:
     return python
 
 
-def _run(server: TemporaryPostgres, command: Sequence[str]) -> dict[str, float]:
-    before = server.cpu
+def _run(server: TemporaryPostgres, command: Sequence[str]) -> Round:
+    cpu, counts = server.cpu, asyncio.run(_counts(server.url()))
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE, cwd=_HERE.parent)
     if done.returncode != 0:
         raise RuntimeError(f"{command[-4]} failed: {done.stderr[-2_000:]}")
-    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return {**result, "postgres": server.cpu - before}
+    result: Round = json.loads(done.stdout.strip().splitlines()[-1])
+    used, after = server.cpu - cpu, asyncio.run(_counts(server.url()))
+    return {**result, "postgres": used, **{name: after[name] - counts[name] for name in counts}}
+
+
+async def _counts(url: str) -> Round:
+    """Returns the fsyncs and the commits so far, once every session has ended: only then it has reported its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'test%'"):
+            await asyncio.sleep(0.05)
+        return {name: float(count) for name, count in (await connection.fetchrow(_COUNTS)).items()}
+    finally:
+        await connection.close()

@@ -81,7 +81,8 @@ class Step:
     back; for a step that never happened it must be a no-op that also blocks a late `do`. `record` writes what
     the result means, in the transaction that records the result. As in any hook of a saga, its writes must
     guard its decisions (see `souk.store.database`): it appends with an expected version, updates on a
-    condition, or takes a lock.
+    condition, or takes a lock. It should change rows of its own subject only, as it may be committed together with
+    those of other subjects.
 
     From the step marked `pivot` on, the saga only goes forward: the transaction that records it as
     done is the commitment. A pivot that makes a call may still be refused, unless it is the first step.

@@ -181,7 +181,8 @@ class SagaExecution:
             decision, failures = decide(self.run), 0
             for tries in count(1):
                 try:
-                    await self._tools.database.run(partial(self._record, decision=decision, about=about), guarded=True)
+                    work = partial(self._record, decision=decision, about=about)
+                    await self._tools.database.run(work, guarded=True, grouped=True)
                     break
                 except LeaseLost:
                     raise

@@ -9,6 +9,9 @@ Guarantees, the same for every adapter and proved by `souk.testing.store.suite`:
 - `run(fn, guarded=True)` may serialise less: only transactions that write the same row or the same
   unique key. The caller promises that every decision that `fn` bases on a read is guarded by such a
   write, or by `tx.lock`. It is for code under heavy load; why and where: docs/decisions/0002-isolation.md.
+- `run(fn, guarded=True, grouped=True)` may be committed together with others, so that they share a wait for the disk:
+  all of them or none. If none is, each runs again by itself, so one that fails still fails alone. It is for work
+  that only writes, to rows that hardly any other transaction wants: docs/decisions/0068-group-commit.md.
 - `read(fn)` calls `fn(tx)` on a consistent snapshot that includes every transaction whose `run` had returned.
 - `read(fn, single=True)` is for an `fn` of one statement: a statement is a snapshot by itself and needs no
   transaction around it. A second statement raises StoreError.
@@ -166,7 +169,7 @@ class Database(Protocol):
         """Its prepared transactions; None for an engine that has none."""
         ...
 
-    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         """Runs `work` in a transaction; returns its result once it is durable.
 
         Raises StoreUnavailable when the database is away, full or locked for too long, StoreCorrupt

@@ -42,11 +42,11 @@ class FullDatabase:
         self._database = database
         self.full = False
 
-    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         """Runs the work in the database, unless it is full."""
         if self.full and "_record" in work.__qualname__:
             raise StoreUnavailable("database or disk is full")
-        return await self._database.run(work, guarded=guarded)
+        return await self._database.run(work, guarded=guarded, grouped=grouped)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)

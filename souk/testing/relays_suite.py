@@ -54,11 +54,11 @@ class Watched:
     def _strike(self) -> None:
         self._handled = True
 
-    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         """Runs the work in the database, and notes its end."""
         counts = self._handled
         try:
-            return await self._database.run(work, guarded=guarded)
+            return await self._database.run(work, guarded=guarded, grouped=grouped)
         finally:
             if counts:
                 self.recorded.set()

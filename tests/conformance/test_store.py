@@ -10,6 +10,7 @@ from souk.store.database import Database
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.store.grouped_suite import GroupedSuite
 from souk.testing.store.likely_suite import LikelySuite
 from souk.testing.store.records_suite import IdempotencySuite, MigrationSuite
 from souk.testing.store.streams_suite import EventStoreSuite, SnapshotsSuite
@@ -22,6 +23,7 @@ class Suites(
     StatementSuite,
     TransactionSuite,
     LikelySuite,
+    GroupedSuite,
     AfterCommitSuite,
     ForeignAwaitSuite,
     LockSuite,

@@ -53,11 +53,11 @@ class Cut:
     def __init__(self, database: Database) -> None:
         self._database, self.dead = database, False
 
-    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         """As the database does, for whoever lives."""
         if self.dead:
             raise StoreUnavailable("it is dead")
-        return await self._database.run(work, guarded=guarded)
+        return await self._database.run(work, guarded=guarded, grouped=grouped)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)

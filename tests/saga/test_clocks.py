@@ -34,10 +34,10 @@ class Counted:
     def __init__(self, database: Database) -> None:
         self._database, self._ended, self._changed = database, 0, asyncio.Condition()
 
-    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         """As the database does."""
         try:
-            return await self._database.run(work, guarded=guarded)
+            return await self._database.run(work, guarded=guarded, grouped=grouped)
         finally:
             async with self._changed:
                 self._ended += 1

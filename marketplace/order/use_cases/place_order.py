@@ -104,7 +104,7 @@ async def _first_attempt(deps: Deps, command: PlaceOrder) -> SagaRef:
         await deps.orders.keep_address(tx, order, checked.address.text)
         return await begin_placing(deps.placing.of(order), tx, order, checked.source, deps.clock)
 
-    return await deps.database.run(record, guarded=True)
+    return await deps.database.run(record, guarded=True, grouped=True)
 
 
 async def _next_attempt(deps: Deps, command: PlaceOrder, order: Order) -> SagaRef:

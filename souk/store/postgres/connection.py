@@ -1,7 +1,7 @@
 """Steps on a connection of PostgreSQL that must be completed even if the task is cancelled or the connection fails."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
@@ -86,7 +86,7 @@ def drop(connection: Connection) -> None:
         connection.terminate()
 
 
-async def undisturbed(step: Coroutine[Any, Any, None]) -> None:
+async def undisturbed(step: Awaitable[None]) -> None:
     """Awaits `step` to its end even when the caller is cancelled meanwhile; then passes the cancellation on."""
     task = asyncio.ensure_future(step)
     cancellation: asyncio.CancelledError | None = None

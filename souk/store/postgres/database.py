@@ -5,7 +5,6 @@ Why SERIALIZABLE, and what it costs: docs/decisions/0002-isolation.md.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import NoReturn, TypeVar
@@ -14,13 +13,15 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from souk.faults import INERT, Faults
-from souk.kernel.errors import ForeignAwait, SoukError, StoreError
+from souk.kernel.errors import ForeignAwait, SoukError
 from souk.kernel.transaction_guard import in_transaction
 from souk.resilience.backoff import Backoff
 from souk.store.database import Dialect, PreparedTransactions, Value, Work
 from souk.store.listeners import Listeners, call_all
+from souk.store.postgres.attempt import Attempt, Collision
 from souk.store.postgres.connection import Borrowed, drop, roll_back, undisturbed, unlock
 from souk.store.postgres.errors import DRIVER_ERRORS, is_about_data, is_refusal, may_run_again, refused, translate
+from souk.store.postgres.group_commit import CommitGroups, GroupedTransaction, NotGrouped
 from souk.store.postgres.listener import PostgresListener
 from souk.store.postgres.open_transactions import outlast
 from souk.store.postgres.prepared import PostgresPrepared
@@ -38,50 +39,10 @@ from souk.store.work_runner import Driven
 
 T = TypeVar("T")
 
-# Without READ WRITE: a server whose operator has made it read-only by default must stay read-only.
-_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
-_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
-_COMMIT = "COMMIT"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _AGAIN = Backoff(initial=0.001, cap=0.064)
 _CHANCE = Random()
 _LOCK = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
-
-
-class _CollisionError(Exception):
-    """The transaction collided with another one and may be run again; `cause` is the driver's error."""
-
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """How the next try of a transaction runs, by what earlier tries have shown.
-
-    `locks` are the advisory locks to take before it begins; `assuming` tells whether it may assume `expect_rows`.
-    `ending` is the statement that ends it: COMMIT, or one that prepares it.
-    """
-
-    guarded: bool
-    ending: str = _COMMIT
-    locks: set[str] = field(default_factory=set)
-    assuming: bool = True
-
-    @property
-    def begin(self) -> str:
-        return _BEGIN_GUARDED if self.guarded else _BEGIN
-
-    @property
-    def prepares(self) -> bool:
-        """Whether it is prepared instead of committed."""
-        return self.ending != _COMMIT
-
-    def require_preparable(self, tx: PostgresTransaction) -> None:
-        """Raises StoreError if the work asked for what would be in force before the prepared transaction commits."""
-        if self.prepares and (self.locks or tx.channels or tx.callbacks):
-            raise StoreError("a transaction to be prepared may not lock by name, notify or wait for its commit")
 
 
 class PostgresDatabase:
@@ -100,6 +61,7 @@ class PostgresDatabase:
         """How often transactions were run again because they had collided with others."""
         self._loop = asyncio.get_running_loop()
         self._doubts = Doubts(self._loop.time)
+        self._groups = CommitGroups(name, self._connected, 2 * patience)
 
     @classmethod
     async def open(
@@ -129,16 +91,16 @@ class PostgresDatabase:
         return PostgresPrepared(self._name, self._prepare, self._connected, self._patience)
 
     async def _prepare(self, work: Work[T], ending: str) -> T:
-        attempt = _Attempt(guarded=True, ending=ending)
+        attempt = Attempt(guarded=True, ending=ending)
         return await self._retrying(lambda: self._attempt(work, attempt), attempt)
 
-    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
-        attempt = _Attempt(guarded)
+    async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
+        attempt = Attempt(guarded, grouped=grouped and guarded)
         return await self._retrying(lambda: self._attempt(work, attempt), attempt)
 
     async def read(self, work: Work[T], *, single: bool = False, long: bool = False) -> T:
         attempt = self._attempt_single if single else self._attempt_read
-        return await self._retrying(lambda: attempt(work), _Attempt(guarded=True))
+        return await self._retrying(lambda: attempt(work), Attempt(guarded=True))
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(channel, callback)
@@ -147,6 +109,7 @@ class PostgresDatabase:
         await outlast(self, self._name, meanwhile)
 
     async def close(self) -> None:
+        await self._groups.close()
         if self._listener is not None:
             await self._listener.stop()
         await self._pool.close()
@@ -167,26 +130,31 @@ class PostgresDatabase:
             self._pool.terminate()
             raise
 
-    async def _retrying(self, attempt: Callable[[], Awaitable[T]], how: "_Attempt") -> T:
+    async def _retrying(self, attempt: Callable[[], Awaitable[T]], how: Attempt) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
         until, collisions = self._loop.time() + self._patience, 0
         while True:
             try:
                 return await attempt()
+            except NotGrouped:
+                how.grouped = False
             except NeedsLock as wish:
+                how.grouped = False
                 how.locks.add(wish.name)
             except WrongAssumption as wrong:
                 how.assuming = False
                 self._doubts.add(wrong.statements)
-            except _CollisionError as collision:
+            except Collision as collision:
                 self.tries_again += 1
                 if self._loop.time() > until:
                     raise translate(collision.cause, self._name) from collision.cause
                 collisions += 1
                 await asyncio.sleep(_AGAIN.delay(collisions, _CHANCE))
 
-    async def _attempt(self, work: Work[T], how: "_Attempt") -> T:
+    async def _attempt(self, work: Work[T], how: Attempt) -> T:
+        if how.grouped:
+            return await self._attempt_grouped(work, how)
         async with self._connected() as connection:
             try:
                 await self._hold(connection, how.locks)
@@ -195,7 +163,7 @@ class PostgresDatabase:
                 if how.locks:
                     await undisturbed(unlock(connection))
 
-    async def _attempt_on(self, connection: Connection, work: Work[T], how: "_Attempt") -> T:
+    async def _attempt_on(self, connection: Connection, work: Work[T], how: Attempt) -> T:
         assuming = partial(self._assumes, how)
         tx = PostgresTransaction(
             connection, self._name, self._faults, begin=how.begin, held=how.locks, assuming=assuming
@@ -212,7 +180,20 @@ class PostgresDatabase:
         await undisturbed(self._commit(connection, tx, how.ending))
         return result
 
-    def _assumes(self, how: "_Attempt", sql: str) -> bool:
+    async def _attempt_grouped(self, work: Work[T], how: Attempt) -> T:
+        tx = GroupedTransaction(self._name, self._faults, partial(self._assumes, how))
+        try:
+            result = await self._drive(work, tx)
+        except Exception as error:
+            raise NotGrouped from error  # it may follow from an assumption that is wrong
+        self._faults.point("store.commit")
+        if tx.batch:
+            await undisturbed(self._groups.commit(tx.batch.taken(strict=True), partial(self._committed, tx)))
+        else:
+            self._committed(tx)
+        return result
+
+    def _assumes(self, how: Attempt, sql: str) -> bool:
         return how.assuming and not self._doubts.about(sql)
 
     async def _attempt_read(self, work: Work[T]) -> T:
@@ -233,12 +214,12 @@ class PostgresDatabase:
             result: T = await Driven(work, tx, tx.in_database)
         except Exception:
             if tx.collision is not None:
-                raise _CollisionError(tx.collision) from None
+                raise Collision(tx.collision) from None
             raise
         finally:
             failure = tx.end()
         if tx.collision is not None:
-            raise _CollisionError(tx.collision)
+            raise Collision(tx.collision)
         if failure is not None:
             raise failure
         return result
@@ -255,6 +236,9 @@ class PostgresDatabase:
                 if assumed and is_about_data(error):
                     raise WrongAssumption(assumed) from error  # the strict check failed, or data that depends on it
                 await self._not_committed(connection, tx, error)
+        self._committed(tx)
+
+    def _committed(self, tx: PostgresTransaction) -> None:
         self._faults.point("store.committed")
         call_all(tx.callbacks, self._name)
         if tx.channels and self._listener is not None:
@@ -264,7 +248,7 @@ class PostgresDatabase:
         if may_run_again(error):
             if tx.begun:
                 await roll_back(connection)
-            raise _CollisionError(error) from error
+            raise Collision(error) from error
         if tx.begun or not is_refusal(error):
             drop(connection)  # it is not known whether it was committed, so it must never run again
         raise translate(error, self._name) from error
@@ -284,7 +268,7 @@ class PostgresDatabase:
             await self._execute(connection, _LOCK, name)
 
 
-async def _whole(work: Work[T], tx: PostgresTransaction, how: "_Attempt") -> T:
+async def _whole(work: Work[T], tx: PostgresTransaction, how: Attempt) -> T:
     """Runs the work, then sends its write batch, unless the batch is the whole transaction and may commit by itself."""
     result = await work(tx)
     if tx.begun or not how.guarded or how.prepares:

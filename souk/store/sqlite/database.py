@@ -98,7 +98,7 @@ class SqliteDatabase:
     def prepared(self) -> None:
         return None
 
-    async def run(self, work: Work[T], *, guarded: bool = False) -> T:
+    async def run(self, work: Work[T], *, guarded: bool = False, grouped: bool = False) -> T:
         if in_transaction():
             raise ForeignAwait("a transaction may not open another one")
         result: T = await self._writer.submit(work)

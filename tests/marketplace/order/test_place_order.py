@@ -267,8 +267,8 @@ class Between:
         self._database = database
         self._meanwhile: list[Callable[[], Awaitable[object]]] = [meanwhile]
 
-    async def run(self, work: Any, *, guarded: bool = False) -> Any:
-        return await self._database.run(work, guarded=guarded)
+    async def run(self, work: Any, *, guarded: bool = False, grouped: bool = False) -> Any:
+        return await self._database.run(work, guarded=guarded, grouped=grouped)
 
     async def read(self, work: Any, *, single: bool = False) -> Any:
         found = await self._database.read(work, single=single)

@@ -1,0 +1,49 @@
+"""How one try of a transaction runs, and how it ends when it has to be run again."""
+
+from dataclasses import dataclass, field
+
+from souk.kernel.errors import StoreError
+from souk.store.postgres.transaction import PostgresTransaction
+
+# Without READ WRITE: a server whose operator has made it read-only by default must stay read-only.
+_BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_BEGIN_GUARDED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+COMMIT = "COMMIT"
+
+
+class Collision(Exception):
+    """The transaction collided with another one and may be run again; `cause` is the driver's error."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How the next try of a transaction runs, by what earlier tries have shown.
+
+    `locks` are the advisory locks to take before it begins; `assuming` tells whether it may assume `expect_rows`.
+    `ending` is the statement that ends it: COMMIT, or one that prepares it. `grouped` tells whether it may be
+    committed with others.
+    """
+
+    guarded: bool
+    ending: str = COMMIT
+    locks: set[str] = field(default_factory=set)
+    assuming: bool = True
+    grouped: bool = False
+
+    @property
+    def begin(self) -> str:
+        return _BEGIN_GUARDED if self.guarded else _BEGIN
+
+    @property
+    def prepares(self) -> bool:
+        """Whether it is prepared instead of committed."""
+        return self.ending != COMMIT
+
+    def require_preparable(self, tx: PostgresTransaction) -> None:
+        """Raises StoreError if the work asked for what would be in force before the prepared transaction commits."""
+        if self.prepares and (self.locks or tx.channels or tx.callbacks):
+            raise StoreError("a transaction to be prepared may not lock by name, notify or wait for its commit")
