@@ -87,7 +87,10 @@ def drop(connection: Connection) -> None:
 
 
 async def undisturbed(step: Awaitable[None]) -> None:
-    """Awaits `step` to its end even when the caller is cancelled meanwhile; then passes the cancellation on."""
+    """Awaits `step` to its end even when the caller is cancelled meanwhile.
+
+    Then passes the cancellation on, also if the step failed: what answers a failure with another try must not.
+    """
     task = asyncio.ensure_future(step)
     cancellation: asyncio.CancelledError | None = None
     while not task.done():
@@ -95,9 +98,9 @@ async def undisturbed(step: Awaitable[None]) -> None:
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancellation = error
-    task.result()
     if cancellation is not None:
-        raise cancellation
+        raise cancellation from None if task.cancelled() else task.exception()
+    task.result()
 
 
 async def keep(connection: Any) -> None:

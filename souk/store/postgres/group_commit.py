@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from souk.faults import Faults
 from souk.kernel.errors import StoreError
 from souk.store.database import Value
-from souk.store.error_meaning import StatementFate
+from souk.store.error_meaning import Reuse, StatementFate
 from souk.store.postgres.connection import Borrowed, drop
 from souk.store.postgres.errors import DRIVER_ERRORS, meaning_of, translate
 from souk.store.postgres.transaction import Connection, PostgresTransaction, R
@@ -123,10 +123,12 @@ class CommitGroups:
             else:
                 await connection.executemany(sql, rows, timeout=self._time_limit)
         except DRIVER_ERRORS as error:
-            if meaning_of(error).fate is not StatementFate.UNSURE:
-                raise NotGrouped from error
-            drop(connection)  # it is not known whether it was committed, so it must never run again
-            raise translate(error, self._name) from error
+            meaning = meaning_of(error)
+            if meaning.fate is StatementFate.UNSURE or meaning.reuse is not Reuse.KEEP:
+                drop(connection)
+            if meaning.fate is StatementFate.UNSURE:  # perhaps it was committed, so it must never run again
+                raise translate(error, self._name) from error
+            raise NotGrouped from error
 
 
 def _first(values: tuple[Value, ...]) -> str:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from souk.faults import Faults
-from souk.kernel.errors import StoreUnavailable
+from souk.kernel.errors import StoreError, StoreUnavailable
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
@@ -95,6 +95,24 @@ async def test_a_lost_connection_is_unavailable_for_each_and_nothing_is_run_agai
     assert sorted(ran) == list("01234")
     assert await admin.fetchval("SELECT amount FROM item") == 7
     await database.run(partial(insert, name="b"), guarded=True, grouped=True)
+
+
+async def test_a_caller_that_is_cancelled_while_its_group_fails_runs_no_second_time(database: PostgresDatabase):
+    ran: list[str] = []
+
+    async def work(tx: Transaction, name: str | None) -> None:
+        ran.append(f"{name}")
+        await tx.write("INSERT INTO item (name, amount) VALUES ($1, 0)", name)
+
+    tasks = [
+        asyncio.create_task(database.run(partial(work, name=name), guarded=True, grouped=True))
+        for name in ("a", None, "b")
+    ]
+    await asyncio.sleep(0)
+    tasks[2].cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), StoreError, asyncio.CancelledError]
+    assert sorted(ran) == ["None", "None", "a", "a", "b"]
 
 
 async def test_close_waits_for_what_is_under_way(postgres_url: str, admin: asyncpg.Connection):  # noqa: F811
