@@ -1,10 +1,9 @@
 """A fleet that the tests share if they leave it as it was, with its shop and its operator; other tests start their
 own."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ longest_open_for = {LONGEST_OPEN}
 STOCK = 100_000
 PRICE = 1_200
 REST = 120.0
-FRESH = 300.0
 
 
 @dataclass
@@ -38,7 +36,6 @@ class Bazaar:
     """A fleet, its operator, and a few buyers with all that an order needs."""
 
     system: System
-    _since: float = field(default_factory=time.monotonic)
 
     @cached_property
     def shop(self) -> Shop:
@@ -70,15 +67,6 @@ class Bazaar:
         """Makes the buyers and the product now, before anything is taken away."""
         assert self.accounts
         assert self.product
-
-    def renew(self) -> None:
-        """Replaces the buyers and the admin's login in time: access tokens expire 15 minutes after they are given out,
-        and on a slow machine the tests of one fleet take longer."""
-        if time.monotonic() - self._since > FRESH:
-            self.shop.close()
-            del self.shop, self.accounts
-            self._since = time.monotonic()
-            self.prepare()
 
     def wishes(self, name: str, methods: Sequence[str] = ("card",)) -> Wishes:
         """Makes orders of that product, one piece each."""
@@ -142,7 +130,6 @@ def bazaar(shared: Bazaar) -> Iterator[Bazaar]:
     consistent."""
     shared.operator.await_ready()
     shared.operator.calm()
-    shared.renew()
     yield shared
     shared.close_books()
 
