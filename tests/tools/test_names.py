@@ -33,8 +33,13 @@ def programs(*folders: str) -> list[Path]:
         path
         for folder in folders
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if not path.stem.endswith(("_pb2", "_pb2_grpc")) and "node_modules" not in path.parts
+        if not path.stem.endswith(("_pb2", "_pb2_grpc")) and not _is_foreign(path.relative_to(ROOT))
     ]
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file came with a package or is in a cache, such as the other engines that benches install."""
+    return "node_modules" in path.parts or any(part.startswith(".") for part in path.parts)
 
 
 def banned_in(name: str) -> bool:
