@@ -250,7 +250,7 @@ def test_databases_on_a_given_server(given: tuple[TemporaryPostgres, str], tmp_p
     backed_up_at_work(lambda folder: embedded(folder, settings=on_server), tmp_path, made, **on_server)
     assert "name one with --postgres" in refused("restore", made, "--data", tmp_path / "new")
     again = souk("restore", made, "--data", tmp_path / "new", **on_server)
-    assert "the database inventory is not empty" in again.err
+    assert "is not empty; restore into a new one" in again.err
     assert not list((tmp_path / "new").glob("[!s]*")), "a failed restore leaves nothing"
 
     empty_databases(server)
