@@ -1,4 +1,4 @@
-"""`make bench`: measures Souk on this machine in about fifteen minutes, and prints one table.
+"""`make bench`: measures Souk on this machine in some forty minutes, and prints one table.
 
 Every figure is compared with its peer or its limit, measured in the same run: compare ratios, not
 figures of other machines. Data is on the disk of the checkout, in `var/`.
