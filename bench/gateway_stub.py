@@ -54,7 +54,7 @@ class _Rest:
 
 
 class _Orders(_Rest):
-    async def PlaceOrder(self, request: Any, context: Any) -> order_pb2.Order:  # noqa: N802
+    async def PlaceOrder(self, request: Any, context: Any) -> order_pb2.Order:
         return order()
 
 
@@ -62,7 +62,7 @@ class _Users(_Rest):
     def __init__(self, key: dict[str, str]) -> None:
         self._keys = user_pb2.SigningKeys(keys=[user_pb2.SigningKey(**key)])
 
-    async def ListSigningKeys(self, request: Any, context: Any) -> user_pb2.SigningKeys:  # noqa: N802
+    async def ListSigningKeys(self, request: Any, context: Any) -> user_pb2.SigningKeys:
         return self._keys
 
 

@@ -38,7 +38,7 @@ class Orders:
     def __init__(self) -> None:
         self._order = order()
 
-    async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:  # noqa: N802
+    async def GetOrder(self, request: Any, context: Any) -> order_pb2.Order:
         return self._order
 
 

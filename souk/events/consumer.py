@@ -84,7 +84,7 @@ class EventSinkServicer(event_pb2_grpc.EventSinkServicer):
         self._event_timeout = event_timeout
         self._at_once = at_once
 
-    async def Deliver(  # noqa: N802
+    async def Deliver(
         self, request: DeliverRequest, context: grpc.aio.ServicerContext[DeliverRequest, DeliverResponse]
     ) -> DeliverResponse:
         """Handles the events of each key in order; stops a key at its first event that must be sent again."""

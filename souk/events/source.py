@@ -54,7 +54,7 @@ class EventSourceServicer(event_pb2_grpc.EventSourceServicer):
         self._database = database
         self._history = history
 
-    async def Park(  # noqa: N802
+    async def Park(
         self, request: ParkRequest, context: grpc.aio.ServicerContext[ParkRequest, ParkResponse]
     ) -> ParkResponse:
         """Parks an event of this service for a consumer of the caller's."""
@@ -66,7 +66,7 @@ class EventSourceServicer(event_pb2_grpc.EventSourceServicer):
         await self._database.run(lambda tx: parked_store.park(tx, event, consumer, cause, request.failures))
         return ParkResponse()
 
-    async def ReadHistory(  # noqa: N802
+    async def ReadHistory(
         self, request: ReadHistoryRequest, context: grpc.aio.ServicerContext[ReadHistoryRequest, ReadHistoryResponse]
     ) -> ReadHistoryResponse:
         """Reads the next part of the history. Raises NO_HISTORY for a service that keeps none."""

@@ -44,6 +44,10 @@ class Snapshots:
         self._fold, self._every = fold, every
         self._log = EventStore()
 
+    def may_exist(self, version: int) -> bool:
+        """Returns whether a stream that has come to `version` may have a snapshot; a shorter one has none."""
+        return version >= self._every
+
     async def load(self, tx: Transaction, stream: str) -> tuple[StreamSnapshot | None, list[RecordedEvent]]:
         """Returns the newest snapshot and the events after it; None and all events when there is no snapshot."""
         events = await self._log.load_since_snapshot(tx, stream, fold=self._fold)

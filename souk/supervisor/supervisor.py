@@ -71,10 +71,7 @@ async def supervised_fleet(
     `inherited` are the environment variables of this process. Raises ConfigurationError, in one line, when a port,
     a directory, a name or an engine cannot be used.
     """
-    if not hasattr(os, "pidfd_open"):
-        raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
-    require_sound(app.services)
-    require_databases(app.services, settings)
+    _require_startable(app, settings)
     wanted = replicas(app.services, settings.fleet.scale)
     commands = fitting(settings.fleet.commands, app.services, inherited)
     orphans.adopt()
@@ -114,6 +111,13 @@ async def supervised_fleet(
         await AppProcesses(app, settings, inherited, layout, context, fleet, launch).start(wanted)
         await answers_ready(address_of(listener))
         yield RunningFleet(f"http://{address_of(listener)}", fleet)
+
+
+def _require_startable(app: App, settings: Settings) -> None:
+    if not hasattr(os, "pidfd_open"):
+        raise ConfigurationError("a fleet needs Linux; leave out --topology to have everything in one process")
+    require_sound(app.services)
+    require_databases(app.services, settings)
 
 
 def _on_state(fleet: Fleet, screen: Screen) -> Callable[[ProcessView], None]:

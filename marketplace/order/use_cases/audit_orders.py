@@ -6,6 +6,7 @@ from functools import partial
 
 from marketplace.order.deps import Deps
 from marketplace.order.messages import differences
+from marketplace.order.store.snapshots import SNAPSHOTS
 from souk.sdk import RecordedEvent, Transaction
 
 _log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ async def audit_orders(
     for order_id in sorted({event.stream for event in events}):
         order = await deps.orders.load_whole(tx, order_id)
         wrong += differences(order, await deps.orders.read_model.row(tx, order_id))
-        if await deps.orders.load(tx, order_id) != order:
+        if SNAPSHOTS.may_exist(order.version) and await deps.orders.load(tx, order_id) != order:
             await deps.orders.drop_snapshot(tx, order_id)
             wrong.append(f"{order_id}: its snapshot was wrong, and is dropped")
     if wrong:

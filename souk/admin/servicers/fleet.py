@@ -40,7 +40,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         self._overrides = BreakerOverrides(fleet)
         self._works: set[asyncio.Task[None]] = set()
 
-    async def ListProcesses(  # noqa: N802
+    async def ListProcesses(
         self, request: fleet_pb2.ListProcessesRequest, context: Context
     ) -> fleet_pb2.ListProcessesResponse:
         """Lists every process, with its own status if it answers."""
@@ -48,7 +48,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         # In a thread: reading a process's memory from the kernel takes long, as the kernel goes through all of it.
         return await asyncio.to_thread(_processes, answers)
 
-    async def ScaleService(  # noqa: N802
+    async def ScaleService(
         self, request: fleet_pb2.ScaleServiceRequest, context: Context
     ) -> fleet_pb2.ScaleServiceResponse:
         """Sets the number of a service's processes; returns when new ones are ready, or the surplus has drained."""
@@ -57,7 +57,7 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         await self._do(request.service, self._fleet.scale(request.service, request.replicas))
         return fleet_pb2.ScaleServiceResponse()
 
-    async def RestartService(  # noqa: N802
+    async def RestartService(
         self, request: fleet_pb2.RestartServiceRequest, context: Context
     ) -> AsyncIterator[fleet_pb2.RestartServiceResponse]:
         """Replaces a service's processes one by one, and sends a line for each step."""
@@ -69,21 +69,21 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         with self._refusals(request.service):
             await work
 
-    async def StopService(  # noqa: N802
+    async def StopService(
         self, request: fleet_pb2.StopServiceRequest, context: Context
     ) -> fleet_pb2.StopServiceResponse:
         """Drains and ends a service's processes."""
         await self._do(request.service, self._fleet.stop(request.service))
         return fleet_pb2.StopServiceResponse()
 
-    async def StartService(  # noqa: N802
+    async def StartService(
         self, request: fleet_pb2.StartServiceRequest, context: Context
     ) -> fleet_pb2.StartServiceResponse:
         """Starts a service that was stopped; returns when it is ready."""
         await self._do(request.service, self._fleet.start(request.service))
         return fleet_pb2.StartServiceResponse()
 
-    async def ReadLogs(  # noqa: N802
+    async def ReadLogs(
         self, request: fleet_pb2.ReadLogsRequest, context: Context
     ) -> AsyncIterator[fleet_pb2.ReadLogsResponse]:
         """Sends the last lines of a service's or a process's logs, and with `follow` those that are written later."""
@@ -99,15 +99,13 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         finally:
             logs.close()
 
-    async def ListBreakers(  # noqa: N802
+    async def ListBreakers(
         self, request: fleet_pb2.ListBreakersRequest, context: Context
     ) -> fleet_pb2.ListBreakersResponse:
         """Lists the breakers of every process."""
         return await self._overrides.breakers()
 
-    async def SetBreaker(  # noqa: N802
-        self, request: fleet_pb2.SetBreakerRequest, context: Context
-    ) -> fleet_pb2.SetBreakerResponse:
+    async def SetBreaker(self, request: fleet_pb2.SetBreakerRequest, context: Context) -> fleet_pb2.SetBreakerResponse:
         """Sets breakers in every process, and in those that start later."""
         return await self._overrides.give(request)
 

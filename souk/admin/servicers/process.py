@@ -61,7 +61,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
         self._rate = rate
         self._began = inspected.clock.monotonic()
 
-    async def GetStatus(self, request: fleet_pb2.GetStatusRequest, context: Context) -> fleet_pb2.GetStatusResponse:  # noqa: N802
+    async def GetStatus(self, request: fleet_pb2.GetStatusRequest, context: Context) -> fleet_pb2.GetStatusResponse:
         """Gives the status of this process: its requests, its memory, and the checks of its dependencies."""
         inspected = self._inspected
         return fleet_pb2.GetStatusResponse(
@@ -79,7 +79,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
             checks=[health_check(check) for check in inspected.health.checks()],
         )
 
-    async def ListBreakers(  # noqa: N802
+    async def ListBreakers(
         self, request: fleet_pb2.ListBreakersRequest, context: Context
     ) -> fleet_pb2.ListBreakersResponse:
         """Lists the breakers of this process."""
@@ -90,7 +90,7 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
             ]
         )
 
-    async def SetBreaker(self, request: fleet_pb2.SetBreakerRequest, context: Context) -> fleet_pb2.SetBreakerResponse:  # noqa: N802
+    async def SetBreaker(self, request: fleet_pb2.SetBreakerRequest, context: Context) -> fleet_pb2.SetBreakerResponse:
         """Sets breakers of this process; returns those that it has set."""
         inspected = self._inspected
         if request.mode not in MODES:

@@ -29,9 +29,7 @@ class ProcessProjections(projections_pb2_grpc.ProjectionsServicer):
         self._rebuilds = rebuilds
         self._clock = clock
 
-    async def ListProjections(  # noqa: N802
-        self, request: pb.ListProjectionsRequest, context: Context
-    ) -> pb.ListProjectionsResponse:
+    async def ListProjections(self, request: pb.ListProjectionsRequest, context: Context) -> pb.ListProjectionsResponse:
         """Lists the projections of this process."""
         found = [
             pb.Projection(name=name, last_rebuild=_progress(await rebuild.last()))
@@ -39,7 +37,7 @@ class ProcessProjections(projections_pb2_grpc.ProjectionsServicer):
         ]
         return pb.ListProjectionsResponse(projections=found)
 
-    async def RebuildProjection(  # noqa: N802
+    async def RebuildProjection(
         self, request: pb.RebuildProjectionRequest, context: Context
     ) -> AsyncIterator[pb.RebuildProjectionResponse]:
         """Rebuilds one, and sends a message for each phase, and now and then for a batch."""
@@ -53,7 +51,7 @@ class ProcessProjections(projections_pb2_grpc.ProjectionsServicer):
                         sent, phase = now, step.record.phase
                         yield _response(name, step)
 
-    async def CheckProjection(  # noqa: N802
+    async def CheckProjection(
         self, request: pb.CheckProjectionRequest, context: Context
     ) -> AsyncIterator[pb.CheckProjectionResponse]:
         """Compares one, and sends each difference."""
@@ -77,9 +75,7 @@ class FleetProjections(projections_pb2_grpc.ProjectionsServicer):
     def __init__(self, processes: Callable[[], Sequence[View]]) -> None:
         self._processes = processes
 
-    async def ListProjections(  # noqa: N802
-        self, request: pb.ListProjectionsRequest, context: Context
-    ) -> pb.ListProjectionsResponse:
+    async def ListProjections(self, request: pb.ListProjectionsRequest, context: Context) -> pb.ListProjectionsResponse:
         """Lists the projections of all processes, each once."""
         found: dict[str, pb.Projection] = {}
         silent = []
@@ -90,7 +86,7 @@ class FleetProjections(projections_pb2_grpc.ProjectionsServicer):
                 found.update({one.name: one for one in answer.projections})
         return pb.ListProjectionsResponse(projections=[found[name] for name in sorted(found)], silent=silent)
 
-    async def RebuildProjection(  # noqa: N802
+    async def RebuildProjection(
         self, request: pb.RebuildProjectionRequest, context: Context
     ) -> AsyncIterator[pb.RebuildProjectionResponse]:
         """Has a process rebuild one, and passes its messages on."""
@@ -100,7 +96,7 @@ class FleetProjections(projections_pb2_grpc.ProjectionsServicer):
                 async for message in projections_pb2_grpc.ProjectionsStub(channel).RebuildProjection(request):
                     yield message
 
-    async def CheckProjection(  # noqa: N802
+    async def CheckProjection(
         self, request: pb.CheckProjectionRequest, context: Context
     ) -> AsyncIterator[pb.CheckProjectionResponse]:
         """Has a process compare one, and passes its messages on."""

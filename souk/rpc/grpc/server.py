@@ -59,9 +59,7 @@ class DatedHealth(health.aio.HealthServicer):  # type: ignore[misc]  # it comes 
         super().__init__()
         self._dating = Dating(clock)
 
-    async def Check(  # noqa: N802 - its name in the contract
-        self, request: health_pb2.HealthCheckRequest, context: Any
-    ) -> health_pb2.HealthCheckResponse:
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> health_pb2.HealthCheckResponse:
         context.set_trailing_metadata(((DATE, self._dating.now()),))
         return await super().Check(request, context)
 
