@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from souk.runtime.process.command import Command
-from souk.runtime.process.launcher import require_program, tied
+from souk.runtime.process.launcher import interrupts_held, require_program, tied
 
 _CHUNK = 65536
 _LONGEST_LINE = 1 << 20
@@ -41,15 +41,16 @@ class ChildProcess:
         """Starts a process, which gets `stop_signal` when this one ends. Raises OSError when that fails."""
         require_program(command.words[0], command.environment)
         # No argument here may make `subprocess` fork instead of vfork: gRPC does not survive a fork.
-        process = subprocess.Popen(
-            (*tied(command.user, stop_signal), *command.words),
-            env=dict(command.environment),
-            cwd=command.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=command.descriptors,
-        )
+        with interrupts_held():
+            process = subprocess.Popen(
+                (*tied(command.user, stop_signal), *command.words),
+                env=dict(command.environment),
+                cwd=command.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=command.descriptors,
+            )
         return cls(process, on_output)
 
     @property

@@ -6,13 +6,18 @@ A process that is tied gets its stop signal when its supervisor ends in whatever
 
 `subprocess` could do the same, but would then fork: gRPC's threads do not survive a fork, and the child sometimes
 dies before it starts its program.
+
+The program is Python, which answers SIGINT with a traceback, from its first moment on. SIGINT is PostgreSQL's stop
+signal, so a fleet that is stopped while it starts would print one. `interrupts_held` keeps the signal away from the
+program, which takes it when it becomes the process: that ends it silently, by the signal.
 """
 
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from errno import ENOENT
 from pwd import struct_passwd
 
@@ -30,6 +35,9 @@ if parent:
     if os.getppid() != parent:
         sys.exit(1)
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 os.execvp(sys.argv[5], sys.argv[5:])
 """
 
@@ -38,6 +46,19 @@ def tied(user: struct_passwd | None, number: int) -> tuple[str, ...]:
     """Gives the words to put before a command so that it gets the signal `number` when this process ends, and runs
     as `user` unless that is None."""
     return _launcher(os.getpid(), number, user)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Starts processes in this block so that SIGINT reaches them only once the launcher has become the process.
+
+    A process inherits which signals wait. This thread, too, gets its SIGINT after the block.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def as_user(user: struct_passwd | None) -> tuple[str, ...]:
