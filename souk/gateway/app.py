@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry
 from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
 from souk.descriptors.contract import Access, Contract
 from souk.descriptors.openapi.document import openapi_of
+from souk.gateway.auth.bearer import BearerTokens
+from souk.gateway.auth.claims import TrustedIssuer
 from souk.gateway.auth.identity import Identity, Issuer
 from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.backend import Backend, ChannelOf
@@ -143,7 +145,9 @@ def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock
     for name in (issuer.keys_method, issuer.roles_method):
         backend.method(name)
     keys = SigningKeys(partial(backend.signing_keys, issuer.keys_method), settings, clock)
-    return Identity(issuer, keys, partial(backend.roles, issuer.roles_method), settings, clock)
+    own = TrustedIssuer(issuer.issuer, issuer.audience, keys)
+    tokens = BearerTokens([own], settings.verified_tokens, clock)
+    return Identity(tokens, partial(backend.roles, issuer.roles_method))
 
 
 async def _send(request: Request, answer: HttpAnswer, send: Send, *, close: bool) -> None:

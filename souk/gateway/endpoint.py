@@ -36,7 +36,7 @@ class Pipeline:
     async def __call__(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
         transcoder, method = self.transcoder, self.transcoder.method
         trace = request.trace.traceparent
-        caller = await self.identity.authorise(request.header(b"authorization"), method, trace)
+        caller = await self.identity.authorise(request.header(b"authorization"), method.policy, trace)
         caller = replace(caller, address=request.client)
         request.subject = caller.subject
         admit(self.limiter, method.policy.rate_class, caller)

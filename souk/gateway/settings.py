@@ -18,8 +18,9 @@ class GatewaySettings:
     `max_drain` is how much of an unwanted body is read before the connection is closed. `jwks_refetch` is the
     least time between two fetches of the verification keys for an unknown kid, `jwks_retry` the least time
     after a failed fetch, and `jwks_age` the time after which the keys are fetched anyway, so that a withdrawn
-    key stops working. `trusted_proxies` are the networks whose X-Forwarded-For is believed; none by default.
-    `metrics` says whether `/metrics` is a route: all who reach the gateway can then read the metrics.
+    key stops working; `jwks_stale` is how long keys are used at most while they cannot be fetched.
+    `trusted_proxies` are the networks whose X-Forwarded-For is believed; none by default. `metrics` says whether
+    `/metrics` is a route: all who reach the gateway can then read the metrics.
     """
 
     max_body: int = MEBIBYTE
@@ -31,6 +32,7 @@ class GatewaySettings:
     jwks_refetch: float = 5.0
     jwks_retry: float = 1.0
     jwks_age: float = 60.0
+    jwks_stale: float = 3_600.0
     verified_tokens: int = 10_000
     title: str = "Souk"
     trusted_proxies: tuple[Network, ...] = ()

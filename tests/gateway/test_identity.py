@@ -219,7 +219,7 @@ async def test_keys_of_another_kind_are_passed_over(world: Any) -> None:
 
 
 async def test_the_cache_is_bounded(world: Any) -> None:
-    cache = world.gateway.identity._verified = LRUCache(3)
+    cache = world.gateway.identity._tokens._verified = LRUCache(3)
     for number in range(3):
         assert await _status(world, world.token(f"U-{number}")) == 200
     assert len(cache) == 3

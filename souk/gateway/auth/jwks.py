@@ -1,13 +1,11 @@
-"""The keys that verify tokens: fetched from the service that signs, cached, and fetched again when needed."""
+"""The keys that verify tokens: fetched from whoever signs, cached, and fetched again when needed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
-
+from souk.gateway.auth.verification_key import ES256, VerificationKey, imported
 from souk.gateway.http.problem import Problem
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.clock import Clock
@@ -16,24 +14,31 @@ from souk.telemetry.logs import logger
 Fetch = Callable[[], Awaitable[Mapping[str, Any]]]
 """Fetches a JSON Web Key Set (RFC 7517). Raises Problem when it cannot."""
 
+MOST_KEYS = 100
+"""The most keys of one issuer that are kept; further ones are passed over."""
+
 
 class SigningKeys:
     """The verification keys by kid.
 
     An unknown kid causes a fetch at most once in `jwks_refetch` seconds, however many requests have one, so that
     forged tokens cannot cause load. Keys older than `jwks_age` seconds are fetched again before they are used;
-    if that fails, the old ones stay.
+    if that fails, the old ones stay, for `jwks_stale` seconds after they were last fetched: whoever can keep an
+    issuer away must not be able to keep a withdrawn key. All these are times of the monotonic clock, so a date that
+    jumps changes none of them.
     """
 
-    def __init__(self, fetch: Fetch, settings: GatewaySettings, clock: Clock) -> None:
-        self._fetch, self._settings, self._clock = fetch, settings, clock
-        self._keys: dict[str, tuple[Mapping[str, Any], ECKey]] = {}
+    def __init__(
+        self, fetch: Fetch, settings: GatewaySettings, clock: Clock, algorithms: Collection[str] = (ES256,)
+    ) -> None:
+        self._fetch, self._settings, self._clock, self._algorithms = fetch, settings, clock, algorithms
+        self._keys: dict[str, tuple[Mapping[str, Any], VerificationKey]] = {}
         self._fetched: float | None = None
         self._tried: float | None = None
         self._failure: Problem | None = None
         self._lock = asyncio.Lock()
 
-    def holds(self, kid: str, key: ECKey) -> bool:
+    def holds(self, kid: str, key: VerificationKey) -> bool:
         """Returns whether a kid still names this same key."""
         known = self._keys.get(kid)
         return known is not None and known[1] is key
@@ -43,7 +48,7 @@ class SigningKeys:
         """Whether the keys must be fetched before they are used again."""
         return self._fetched is None or self._clock.monotonic() - self._fetched >= self._settings.jwks_age
 
-    async def find(self, kid: str) -> ECKey | None:
+    async def find(self, kid: str) -> VerificationKey | None:
         """Returns the key with a kid. Raises Problem when it is unknown and the keys cannot be fetched."""
         if kid not in self._keys:
             await self._refetch(kid)
@@ -60,6 +65,14 @@ class SigningKeys:
         """
         if self.stale and not (self._keys and self._lock.locked()):
             await self._refetch(None)
+        self._forget_too_old()
+
+    def _forget_too_old(self) -> None:
+        if self._keys and self._fetched is not None:
+            age = self._clock.monotonic() - self._fetched
+            if age >= self._settings.jwks_stale:
+                logger("gateway").error("verification keys are too old to be used", seconds=round(age))
+                self._keys = {}
 
     async def _refetch(self, wanted: str | None) -> None:
         async with self._lock:
@@ -80,26 +93,13 @@ class SigningKeys:
         return self._tried is None or self._clock.monotonic() - self._tried >= pause
 
     def _replace(self, found: Mapping[str, Any]) -> None:
-        keys: dict[str, tuple[Mapping[str, Any], ECKey]] = {}
-        for jwk in found.get("keys", ()):
+        keys: dict[str, tuple[Mapping[str, Any], VerificationKey]] = {}
+        for jwk in found.get("keys", ())[:MOST_KEYS]:
             kid = jwk.get("kid")
             if not isinstance(kid, str) or not kid:
                 continue
             known = self._keys.get(kid)
-            key = known[1] if known is not None and known[0] == jwk else _imported(jwk)
+            key = known[1] if known is not None and known[0] == jwk else imported(jwk, self._algorithms)
             if key is not None:
                 keys[kid] = (jwk, key)
         self._keys = keys
-
-
-def _imported(jwk: Mapping[str, Any]) -> ECKey | None:
-    """Imports a P-256 key that is meant to verify ES256 signatures (RFC 7517, section 4); None for any other key."""
-    if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or jwk.get("alg", "ES256") != "ES256":
-        return None
-    uses = jwk.get("key_ops", ["verify"])
-    if jwk.get("use", "sig") != "sig" or not isinstance(uses, list) or "verify" not in uses:
-        return None
-    try:
-        return ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
-    except (JoseError, ValueError, TypeError, KeyError):
-        return None

@@ -1,0 +1,82 @@
+"""Verifies bearer tokens (RFC 6750) that are JWTs (RFC 7519) of the issuers that are trusted.
+
+The algorithms of each issuer's keys are pinned, and none takes a shared secret: a token that names another is refused,
+so neither `none` nor a public key used as an HMAC secret is ever tried (RFC 8725, section 3.1). Keys come from the
+issuer alone, never from what a token brings (`jwk`, `jku`, `x5c`, `x5u`).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+
+from souk.gateway.auth.claims import TrustedIssuer
+from souk.gateway.auth.compact import Unreadable, read_compact
+from souk.gateway.auth.verification_key import VerificationKey
+from souk.gateway.http.problem import Problem, unauthenticated
+from souk.kernel.clock import MICROSECONDS, Clock
+from souk.kernel.context import Caller
+
+LONGEST_TOKEN = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    caller: Caller
+    expires: float
+    issuer: TrustedIssuer
+    kid: str
+    key: VerificationKey
+
+
+class BearerTokens:
+    """Turns tokens into callers. Verified tokens are remembered by digest, at most `remembered` of them."""
+
+    def __init__(self, issuers: Iterable[TrustedIssuer], remembered: int, clock: Clock) -> None:
+        self._issuers = {issuer.issuer: issuer for issuer in issuers}
+        self._clock = clock
+        self._verified: LRUCache[bytes, _Verified] = LRUCache(remembered)
+
+    async def caller(self, token: str) -> Caller:
+        """Returns the caller that a token names. Raises Problem 401, or another one if the keys cannot be fetched."""
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            raise invalid_token()
+        digest = hashlib.sha256(token.encode()).digest()
+        verified = self._verified.get(digest)
+        if verified is not None:
+            if verified.issuer.keys.stale:
+                await verified.issuer.keys.refresh()
+            if not verified.issuer.keys.holds(verified.kid, verified.key):
+                self._verified.pop(digest, None)
+                verified = None
+        if verified is None:
+            verified = await self._verify(token)
+            self._verified[digest] = verified
+        if verified.expires <= self._clock.now() / MICROSECONDS:
+            self._verified.pop(digest, None)
+            raise unauthenticated("the token has expired", invalid_token=True)
+        return verified.caller
+
+    async def _verify(self, token: str) -> _Verified:
+        try:
+            read = read_compact(token)
+            name = read.claims.get("iss")
+            issuer = self._issuers.get(name) if isinstance(name, str) else None
+            if issuer is None:
+                raise Unreadable
+            if issuer.keys.stale:
+                await issuer.keys.refresh()
+            key = await issuer.keys.find(read.kid)
+            if key is None or not key.verifies(read.algorithm, read.signed, read.signature):
+                raise Unreadable
+            caller, expires = issuer.caller(read.claims, self._clock.now() / MICROSECONDS)
+        except Unreadable:
+            raise invalid_token() from None
+        return _Verified(caller, expires, issuer, read.kid, key)
+
+
+def invalid_token() -> Problem:
+    """Makes the problem of a token that is not valid."""
+    # One text for all checks: which one failed helps only a forger of tokens.
+    return unauthenticated("the token is not valid", invalid_token=True)
