@@ -14,7 +14,7 @@ from typing import TypeVar
 import grpc
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -50,6 +50,7 @@ class RateClass(IntEnum):
     READ = policy_pb2.RATE_CLASS_READ
     WRITE = policy_pb2.RATE_CLASS_WRITE
     SENSITIVE = policy_pb2.RATE_CLASS_SENSITIVE
+    REGISTRATION = policy_pb2.RATE_CLASS_REGISTRATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class Policy:
     subject_field: str = ""
     acts_for: frozenset[str] = frozenset()
     response_headers: Mapping[str, str] = field(default_factory=dict)
+    rate_field: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,7 +192,7 @@ def contract_of(service: ServiceDescriptor) -> Contract:
 
     Raises ValueError when a method lists a reason that its service does not have; when a reason's detail is not a
     message; when an internal method names no callers, or another method names some; and when a method's subject
-    field is not a field of its request, or its requests are a stream.
+    field or rate field is not a field of its request, or its requests are a stream.
     """
     options = _options(service, descriptor_pb2.ServiceOptions).Extensions[policy_pb2.service]
     reasons = {reason.name: _reason(reason, service) for reason in options.reasons}
@@ -255,7 +257,14 @@ def _wrong(method: MethodDescriptor, policy: policy_pb2.MethodPolicy) -> str:
         return f"the subject field {policy.subject_field!r} is not a field of its request"
     if policy.subject_field and method.client_streaming:
         return "a stream of requests has no subject field"
-    return ""
+    return _wrong_rate_field(method, policy.rate_field) if policy.rate_field else ""
+
+
+def _wrong_rate_field(method: MethodDescriptor, name: str) -> str:
+    field_ = method.input_type.fields_by_name.get(name)
+    if field_ is None or field_.type != FieldDescriptor.TYPE_STRING or field_.is_repeated:
+        return f"the rate field {name!r} is not a text of its request"
+    return "a stream of requests has no rate field" if method.client_streaming else ""
 
 
 def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
@@ -278,6 +287,7 @@ def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
         subject_field=policy.subject_field,
         acts_for=frozenset(policy.acts_for),
         response_headers={one.name: one.meaning for one in policy.response_headers},
+        rate_field=policy.rate_field,
     )
 
 

@@ -10,6 +10,7 @@ Parts:
 - `http/routes.py` and `endpoint.py`: paths and methods come from the contracts' HTTP rules; a `Pipeline`
   has the stages of one request, in the order in which they are checked.
 - `auth/`: bearer tokens are verified with the keys that the User service publishes.
+- `limits/`: how often somebody may call; each method's contract names its class.
 - `http/transcode.py` and `http/query.py`: path, query and body become the request's message; the answer becomes JSON.
 - `http/problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the
   contract lists the reason.

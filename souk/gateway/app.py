@@ -18,7 +18,8 @@ from souk.gateway.http.problem import Problem, internal, method_not_allowed, not
 from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
 from souk.gateway.http.routes import Router
 from souk.gateway.http.transcode import HttpAnswer, Transcoder
-from souk.gateway.limits import RateLimiter, Unlimited
+from souk.gateway.limits.headers import limit_headers
+from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
 from souk.gateway.settings import GatewaySettings
@@ -37,7 +38,7 @@ class Gateway:
 
     Its routes are the HTTP rules of the methods in `contracts` that are open to anyone or to callers. `channel_of`
     returns the channel to a service by name. `issuer` says how callers are identified. `speakers` are the services
-    whose events are documented. Raises ConfigurationError
+    whose events are documented. Without `limits` no rate is limited. Raises ConfigurationError
     or ValueError for contracts that do not fit each other.
     """
 
@@ -52,7 +53,7 @@ class Gateway:
         *,
         registry: CollectorRegistry | None = None,
         health: Health | None = None,
-        limiter: RateLimiter | None = None,
+        limits: RateLimits | None = None,
         speakers: Sequence[Speaker] = (),
     ) -> None:
         self.settings, self._clock = settings, clock
@@ -62,22 +63,24 @@ class Gateway:
         self.routes: Router[Endpoint] = Router()
         self.backend = backend = Backend(named, channel_of, clock)
         self.identity = _identity(issuer, backend, settings, clock)
-        pipeline = partial(
-            Pipeline, identity=self.identity, limiter=limiter or Unlimited(), backend=backend, clock=clock
-        )
+        self._limits = limits
+        if limits is not None:
+            registry.register(limits.counts)
+        pipeline = partial(Pipeline, identity=self.identity, backend=backend, clock=clock)
         for contract in named.values():
             self._route(contract, pipeline)
-        document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method)
+        described = () if limits is None else (limits.described,)
+        document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method, *described)
         events = partial(asyncapi_of, speakers, settings.title)
         self._route_meta(Meta(ready, registry, document, events, health or Health(clock)))
 
     def _route(self, contract: Contract, pipeline: "partial[Pipeline]") -> None:
         for method in contract.methods.values():
             if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
+                limits = None if self._limits is None else self._limits.of_method(method)
                 for rule in method.http:
-                    self.routes.add(
-                        rule.verb, rule.path, Endpoint(rule.path, pipeline(transcoder=Transcoder(method, rule)))
-                    )
+                    stages = pipeline(transcoder=Transcoder(method, rule), limits=limits)
+                    self.routes.add(rule.verb, rule.path, Endpoint(rule.path, stages))
 
     def _route_meta(self, meta: Meta) -> None:
         handlers = (
@@ -153,6 +156,7 @@ def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock
 async def _send(request: Request, answer: HttpAnswer, send: Send, *, close: bool) -> None:
     headers = [
         *answer.headers,
+        *(limit_headers(request.quotas) if request.quotas else ()),
         (b"x-request-id", request.request_id.encode()),
         (b"traceparent", request.trace.traceparent.encode()),
         _NOSNIFF,

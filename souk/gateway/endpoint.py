@@ -7,7 +7,8 @@ from souk.gateway.auth.identity import Identity
 from souk.gateway.backend import Backend
 from souk.gateway.http.request import Request
 from souk.gateway.http.transcode import HttpAnswer, Transcoder
-from souk.gateway.limits import RateLimiter, admit
+from souk.gateway.limits.limiter import MethodLimits
+from souk.gateway.limits.policy import Client
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext
 
@@ -25,11 +26,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The stages of a call, in the order of the checks: 401 and 403, 429, 413 and 415, 400, the call."""
+    """The stages of a call, in the order of the checks: 401 and 403, 429, 413 and 415, 400, 429 by account, the call.
+
+    `limits` None means that no rate limit holds.
+    """
 
     transcoder: Transcoder
     identity: Identity
-    limiter: RateLimiter
+    limits: MethodLimits | None
     backend: Backend
     clock: Clock
 
@@ -39,9 +43,13 @@ class Pipeline:
         caller = await self.identity.authorise(request.header(b"authorization"), method.policy, trace)
         caller = replace(caller, address=request.client)
         request.subject = caller.subject
-        admit(self.limiter, method.policy.rate_class, caller)
+        client = Client(caller.subject, caller.address)
+        if self.limits is not None and (waited := self.limits.admit(request, client)) is not None:
+            await waited
         body = await request.json_body() if transcoder.takes_body else b""
         message = transcoder.request(variables, request.query, body, request.header(b"idempotency-key"))
+        if self.limits is not None and (waited := self.limits.admit_account(request, client, message)) is not None:
+            await waited
         # The time for the call begins only now: the server limits the time for the body.
         deadline = self.clock.monotonic() + method.policy.timeout
         key, one_try = transcoder.key_of(message), request.method == "POST"

@@ -46,6 +46,7 @@ class RequestLog:
             trace_id=request.trace.trace_id,
             request_id=request.request_id,
             caller=request.subject,
+            **({"limit": request.limit} if request.limit else {}),
         )
 
     def failed(self, request: Request) -> None:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
+from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.settings import GATEWAY_SERVICE, GatewaySettings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -18,7 +19,14 @@ from souk.telemetry.traffic import Traffic
 
 
 def gateway(
-    app: App, calls: Calls, settings: HttpSettings, clock: Clock, ready: Readiness, *, metrics: bool
+    app: App,
+    calls: Calls,
+    settings: HttpSettings,
+    clock: Clock,
+    ready: Readiness,
+    *,
+    metrics: bool,
+    limits: RateLimits | None = None,
 ) -> Gateway:
     """Makes an ASGI application with every public route of the app's contracts, and /metrics with `metrics`.
 
@@ -39,6 +47,7 @@ def gateway(
             ready=ready,
             registry=calls.registry,
             health=calls.health,
+            limits=limits,
             speakers=speakers_of(app.services),
         )
     except ValueError as error:

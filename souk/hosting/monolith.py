@@ -16,6 +16,7 @@ from souk.admin.servicers.process import Inspected
 from souk.hosting.assembly import Hosted, assembled
 from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
+from souk.hosting.gateway_limits import rate_limits
 from souk.kernel.clock import Clock
 from souk.runtime.checks import reachable
 from souk.runtime.config.settings import Settings
@@ -57,7 +58,9 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         if databases == manifest.GIVEN:
             manifest.record(data.directory, kept)
         readiness = Readiness(system.calls.health)
-        draining = DrainingApp(gateway(app, system.calls, settings.http, clock, readiness, metrics=settings.demo))
+        limits = rate_limits(settings, clock)
+        application = gateway(app, system.calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits)
+        draining = DrainingApp(application)
         await stack.enter_async_context(
             serving(draining, listener, settings.process.drain, limits=settings.http.limits)
         )

@@ -21,11 +21,12 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from souk.faults import EXIT_STATUS
+from souk.gateway.limits.limiter import LimitMode
 from souk.hosting.monolith import monolith
 from souk.kernel.addresses import LOOPBACK
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.runtime.config import entry_points
-from souk.runtime.config.settings import DataSettings, ListenSettings, ProcessSettings, Settings
+from souk.runtime.config.settings import DataSettings, LimitSettings, ListenSettings, ProcessSettings, Settings
 from souk.runtime.process.signals import StopSignals, run
 from souk.telemetry.logs import LogSettings, configure
 
@@ -130,6 +131,7 @@ class Nursery:
             demo=demo,
             data=DataSettings(data),
             listen=ListenSettings(LOOPBACK, 0),
+            limits=LimitSettings(LimitMode.REPORT),  # crash tests send more than a buyer does
             process=ProcessSettings(faults=faults or {}),
             services=services or {},
         )

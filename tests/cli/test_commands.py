@@ -112,6 +112,7 @@ async def test_every_route_says_who_may_call_it() -> None:
         "service": "order",
         "who": "user",
         "timeout": 10.0,
+        "limits": ["writes"],
     }
     assert routes["GET", "/api/v1/stock/{productId}"]["who"] == "anyone"
     assert routes["POST", "/api/v1/orders/{id}:ship"]["who"] == "admin"
@@ -120,7 +121,7 @@ async def test_every_route_says_who_may_call_it() -> None:
 async def test_routes_in_a_pipe_are_plain_lines() -> None:
     ended = await run("routes")
     assert "\x1b" not in ended.out
-    assert ended.out.splitlines()[0].split() == ["method", "path", "service", "who", "timeout"]
+    assert ended.out.splitlines()[0].split() == ["method", "path", "service", "who", "timeout", "limits"]
 
 
 async def test_the_asyncapi_document_is_printed() -> None:

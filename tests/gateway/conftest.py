@@ -19,6 +19,7 @@ from shop.user.v1 import user_pb2
 from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
+from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.kernel.context import CallContext, current
@@ -188,6 +189,11 @@ class World:
     registry: CollectorRegistry
     calls_of: list[str]
     health: Health
+    make: Callable[[RateLimits | None], Gateway]
+
+    def remake(self, limits: RateLimits) -> None:
+        """Puts a gateway with these rate limits in the place of the one that has none."""
+        self.gateway = self.client.app = self.make(limits)
 
     def publish(self, *keys: ECKey) -> None:
         """Makes these the published verification keys."""
@@ -243,14 +249,19 @@ async def world() -> AsyncIterator[World]:
     async def ready() -> bool:
         return not services.behaviours.get("not ready")
 
-    registry = CollectorRegistry()
     contracts = [contract_of(descriptor) for descriptor in SERVICES.values()]
     health = Health(clock)
     settings = GatewaySettings(metrics=True)
-    gateway = Gateway(
-        contracts, channel_of, Issuer(), settings, clock, ready, registry=registry, health=health, speakers=SPEAKERS
-    )
-    made = World(gateway, Client(gateway), services, clock, new_key("key-1"), registry, asked, health)
+
+    def make(limits: RateLimits | None = None) -> Gateway:
+        made.registry = CollectorRegistry()
+        return Gateway(
+            contracts, channel_of, Issuer(), settings, clock, ready,
+            registry=made.registry, health=health, limits=limits, speakers=SPEAKERS,
+        )  # fmt: skip
+
+    made = World(None, Client(None), services, clock, new_key("key-1"), CollectorRegistry(), asked, health, make)  # type: ignore[arg-type]  # made next
+    made.gateway = made.client.app = make()
     made.publish(made.key)
     yield made
     await transport.close()

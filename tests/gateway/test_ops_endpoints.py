@@ -11,7 +11,6 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from souk.descriptors.contract import RateClass
 from souk.gateway.app import Gateway
 from souk.gateway.http.request import Request
 from souk.gateway.log import RequestLog
@@ -206,34 +205,6 @@ async def test_what_went_wrong_is_in_the_log(world: Any, log: io.StringIO) -> No
     response = await world.send("GET", "/api/v1/products/P-1")
     assert (response.status, b"only here" in response.body) == (500, False)
     assert "only here" in log.getvalue()
-
-
-class Limiter:
-    def __init__(self) -> None:
-        self.asked: list[tuple[RateClass, str]] = []
-        self.seconds = 0.0
-
-    def wait(self, kind: RateClass, who: str) -> float:
-        self.asked.append((kind, who))
-        return self.seconds
-
-
-async def test_the_limiter_knows_kind_and_caller(world: Any) -> None:
-    limiter = Limiter()
-    for route in world.gateway.routes:
-        if hasattr(route.handle, "limiter"):
-            object.__setattr__(route.handle, "limiter", limiter)
-    await world.send("GET", "/api/v1/products")
-    await world.send("GET", "/api/v1/users/me", token=world.token())
-    limiter.seconds = 7.5
-    response = await world.send("POST", "/api/v1/auth/token", {"refreshToken": "x"})
-    assert (response.status, response.json["code"], response.headers["retry-after"]) == (429, "RATE_LIMITED", "8")
-    assert limiter.asked == [
-        (RateClass.READ, "192.0.2.1"),
-        (RateClass.READ, "U-demo"),
-        (RateClass.SENSITIVE, "192.0.2.1"),
-    ]
-    assert world.services.count("CreateToken") == 0
 
 
 async def test_lifespan_and_websockets_are_answered(world: Any) -> None:

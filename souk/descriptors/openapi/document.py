@@ -5,7 +5,7 @@ that can come with it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -31,7 +31,13 @@ DESCRIPTION = (
 )
 
 
-def openapi_of(contracts: Sequence[Contract], title: str, keys_method: str) -> dict[str, Any]:
+LimitsOf = Callable[[Method], Sequence[Mapping[str, object]]]
+"""Returns the rate limits of a method, as `x-rate-limit` shows them."""
+
+
+def openapi_of(
+    contracts: Sequence[Contract], title: str, keys_method: str, limits_of: LimitsOf = lambda _: ()
+) -> dict[str, Any]:
     """Makes the document. `keys_method` is the full name of the method that returns the keys of access tokens.
 
     Calls that need a token also list the code for that method's service being unavailable. Raises KeyError when no
@@ -40,7 +46,7 @@ def openapi_of(contracts: Sequence[Contract], title: str, keys_method: str) -> d
     schemas = Schemas(comments_of(contracts))
     methods = {name: method for contract in contracts for name, method in contract.methods.items()}
     examples = examples_of(contracts)
-    writer = _Writer(schemas, Responses(schemas, examples, methods[keys_method].service), examples)
+    writer = _Writer(schemas, Responses(schemas, examples, methods[keys_method].service), examples, limits_of)
     operations = [(contract, method, rule) for contract in contracts for method, rule in _public(contract)]
     # Answers first: they get the plain names, and only a request's variant is named "...Input".
     for _, method, _ in operations:
@@ -88,11 +94,11 @@ def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]], schemas: Sche
 
 
 class _Writer:
-    def __init__(self, schemas: Schemas, responses: Responses, examples: Examples) -> None:
-        self.schemas, self.responses, self.examples = schemas, responses, examples
+    def __init__(self, schemas: Schemas, responses: Responses, examples: Examples, limits_of: LimitsOf) -> None:
+        self.schemas, self.responses, self.examples, self.limits_of = schemas, responses, examples, limits_of
 
     def operation(self, contract: Contract, method: Method, rule: HttpRule) -> dict[str, Any]:
-        policy = method.policy
+        policy, limits = method.policy, [dict(limit) for limit in self.limits_of(method)]
         comment = self.schemas.comment(method.full_name[1:].replace("/", "."))
         operation: dict[str, Any] = {
             "operationId": method.name[0].lower() + method.name[1:],
@@ -101,10 +107,12 @@ class _Writer:
             "tags": [contract.name],
             "security": [{"bearer": []}] if policy.access is Access.CALLER else [],
             "parameters": self._parameters(method, rule),
-            "responses": self.responses.of(method, has_body=bool(rule.body)),
+            "responses": self.responses.of(method, has_body=bool(rule.body), limited=bool(limits)),
             "x-timeout-seconds": policy.timeout,
             "x-rate-class": policy.rate_class.name.lower(),
         }
+        if limits:
+            operation["x-rate-limit"] = limits
         if policy.roles:
             operation["x-roles"] = sorted(policy.roles)
         if rule.body and (body := self._body(method, rule)):

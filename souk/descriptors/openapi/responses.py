@@ -27,6 +27,16 @@ HEADERS: Mapping[str, Schema] = {
         "description": "The answer to an earlier request with the same key.",
         "schema": {"type": "string", "enum": ["true"]},
     },
+    "RateLimit": {
+        "description": "What is left of each rate limit (draft-ietf-httpapi-ratelimit-headers-11).",
+        "schema": {"type": "string"},
+        "example": '"reads";r=299;t=1',
+    },
+    "RateLimitPolicy": {
+        "description": "The rate limits (draft-ietf-httpapi-ratelimit-headers-11).",
+        "schema": {"type": "string"},
+        "example": '"reads";q=1200;w=60',
+    },
     "WwwAuthenticate": {"description": "RFC 6750.", "schema": {"type": "string"}, "required": True},
 }
 
@@ -49,11 +59,16 @@ class Responses:
         self.problems = Problems(schemas, examples)
         self._schemas, self._examples, self._identity = schemas, examples, identity
 
-    def of(self, method: Method, *, has_body: bool) -> dict[str, Any]:
-        """Returns every answer that a method can have, by status."""
+    def of(self, method: Method, *, has_body: bool, limited: bool) -> dict[str, Any]:
+        """Returns every answer that a method can have, by status. `limited` says that rate limits hold for it."""
         found = {str(status): self._success(method, status) for status in _success_statuses(method)}
         for status, codes in sorted(_problems(method, self._identity, has_body=has_body).items()):
             found[str(status)] = self._problem(method, status, codes)
+        if limited:
+            for status in (*_success_statuses(method), 429):
+                shown = found[str(status)]
+                shown = self.components[shown["$ref"].rpartition("/")[2]] if "$ref" in shown else shown
+                shown["headers"] |= {"RateLimit": _header("RateLimit"), "RateLimit-Policy": _header("RateLimitPolicy")}
         return found
 
     def _problem(self, method: Method, status: int, codes: list[str]) -> Schema:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from souk.gateway.http.client_address import client_address
@@ -36,7 +36,8 @@ _READ = frozenset(
 class Request:
     """One request. Its headers with reserved metadata (`souk-*`) are ignored, so they reach no service.
 
-    The pipeline sets `route` and `subject`, once they are known, for the log.
+    The pipeline sets `route` and `subject`, once they are known, for the log. `quotas` is what is left of the rate
+    limits that the request was counted against, and `limit` the name of the one that it went beyond.
     """
 
     __slots__ = (
@@ -44,9 +45,11 @@ class Request:
         "_pending",
         "_receive",
         "_settings",
+        "limit",
         "method",
         "path",
         "query",
+        "quotas",
         "request_id",
         "route",
         "scope",
@@ -60,7 +63,8 @@ class Request:
         raw = scope.get("raw_path")
         self.path: str = scope["path"] if raw is None else raw.decode("latin-1")
         self.query: bytes = scope["query_string"]
-        self.route = self.subject = ""
+        self.route = self.subject = self.limit = ""
+        self.quotas: Sequence[Any] = ()
         self._header: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in _READ:

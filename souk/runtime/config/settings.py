@@ -84,6 +84,18 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """How the gateway limits the rates of requests.
+
+    `mode` is a LimitMode; None is the default: to enforce the limits, or to report with demo data. `policies` is a TOML
+    file that changes the policies.
+    """
+
+    mode: str | None = None
+    policies: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DiscoverySettings:
     """How services of other processes are found, and how this process is found by others.
 
@@ -214,6 +226,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     listen: ListenSettings = field(default_factory=ListenSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     calls: CallSettings = field(default_factory=CallSettings)
     events: EventSettings = field(default_factory=EventSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)

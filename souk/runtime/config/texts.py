@@ -63,6 +63,16 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "networks",
         "none",
     ),
+    "limits": (
+        "What rate limits do: enforce refuses requests beyond them, report only counts these, off counts nothing.",
+        "enforce, report or off",
+        "enforce; report with demo data",
+    ),
+    "limit_policies": (
+        "A TOML file that changes the rate limits: docs/limits.md.",
+        _PATH,
+        "the limits of docs/limits.md",
+    ),
     "demo": ("Loads demo data, whose passwords are public, and listens on loopback only.", "true or false", ""),
     "app": ("The installed app to serve.", _NAME, "the only one that is installed"),
     "topology": ("One process for everything, or a fleet with a process for each service.", "monolith or fleet", ""),

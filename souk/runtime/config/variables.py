@@ -9,6 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from souk.gateway.limits.limiter import LimitMode
 from souk.runtime.config import parsers as values
 from souk.runtime.config.settings import HOPS, TOPOLOGIES, Settings
 from souk.telemetry.logs import LEVELS
@@ -45,6 +46,8 @@ BY_NAME: Mapping[str, Variable] = {
     "port": Variable("listen.port", values.port_number),
     "listen_fd": Variable("listen.descriptor", values.descriptor),
     "trusted_proxies": Variable("http.trusted_proxies", values.networks),
+    "limits": Variable("limits.mode", values.one_of(*LimitMode)),
+    "limit_policies": Variable("limits.policies", Path),
     "demo": Variable("demo", values.flag),
     "app": Variable("app", str),
     "topology": Variable("topology", values.one_of(*TOPOLOGIES)),

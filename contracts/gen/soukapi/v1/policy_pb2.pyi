@@ -67,7 +67,9 @@ class _RateClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateClass.V
     RATE_CLASS_WRITE: _RateClass.ValueType  # 2
     """Changes state."""
     RATE_CLASS_SENSITIVE: _RateClass.ValueType  # 3
-    """Guessing it is an attack: login, registration."""
+    """Guessing it is an attack: login, change of a password."""
+    RATE_CLASS_REGISTRATION: _RateClass.ValueType  # 4
+    """Makes an account, which anyone may, and which stays."""
 
 class RateClass(_RateClass, metaclass=_RateClassEnumTypeWrapper):
     """What kind of load a method is, for rate limits."""
@@ -79,7 +81,9 @@ RATE_CLASS_READ: RateClass.ValueType  # 1
 RATE_CLASS_WRITE: RateClass.ValueType  # 2
 """Changes state."""
 RATE_CLASS_SENSITIVE: RateClass.ValueType  # 3
-"""Guessing it is an attack: login, registration."""
+"""Guessing it is an attack: login, change of a password."""
+RATE_CLASS_REGISTRATION: RateClass.ValueType  # 4
+"""Makes an account, which anyone may, and which stays."""
 Global___RateClass: _TypeAlias = RateClass  # noqa: Y015
 
 class _Format:
@@ -252,6 +256,7 @@ class MethodPolicy(_message.Message):
     SUBJECT_FIELD_FIELD_NUMBER: _builtins.int
     ACTS_FOR_FIELD_NUMBER: _builtins.int
     RESPONSE_HEADERS_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     owned_by_caller: _builtins.bool
@@ -273,6 +278,10 @@ class MethodPolicy(_message.Message):
     subject_field: _builtins.str
     """The request field that holds the id of the user whom the call is about. It has to be the user on whose
     behalf the call is made, unless the service that calls is one of `acts_for`.
+    """
+    rate_field: _builtins.str
+    """The request field, a text, that names the account that the call is about, such as the email address of a login.
+    Rate limits by account count by it, whoever calls.
     """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -335,10 +344,11 @@ class MethodPolicy(_message.Message):
         subject_field: _builtins.str = ...,
         acts_for: _abc.Iterable[_builtins.str] | None = ...,
         response_headers: _abc.Iterable[Global___ResponseHeader] | None = ...,
+        rate_field: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "reasons", b"reasons", "response_headers", b"response_headers", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "rate_field", b"rate_field", "reasons", b"reasons", "response_headers", b"response_headers", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,137 @@
+"""The limits of a method, as the gateway's pipeline asks for them."""
+
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from google.protobuf.message import Message
+
+from souk.descriptors.contract import Method
+from souk.gateway.http.problem import Problem
+from souk.gateway.http.request import Request
+from souk.gateway.limits.counts import LimitCounts
+from souk.gateway.limits.policy import OF_ACCOUNTS, Client, LimitPolicy
+from souk.gateway.limits.store import Quota, QuotaStore, Wanted
+
+RATE_LIMITED = "RATE_LIMITED"
+VIOLATED = "violated-policies"
+"""The member of the problem that names the policies, as the draft of the header fields calls it."""
+
+
+class LimitMode(StrEnum):
+    """What limits do."""
+
+    ENFORCE = "enforce"
+    """Requests beyond a limit are refused."""
+    REPORT = "report"
+    """No request is refused; those that would be are counted, and marked in the log."""
+    OFF = "off"
+    """Nothing is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """The limits of a gateway: its policies, by name, and the store that counts."""
+
+    policies: Mapping[str, LimitPolicy]
+    store: QuotaStore
+    mode: LimitMode
+    counts: LimitCounts
+
+    @classmethod
+    def of(cls, policies: Iterable[LimitPolicy], store: QuotaStore, mode: LimitMode) -> "RateLimits":
+        """Makes limits that have counted nothing yet."""
+        named = {policy.name: policy for policy in policies}
+        counts = LimitCounts()
+        for name in named:
+            counts.add(name)
+        return cls(named, store, mode, counts)
+
+    def of_method(self, method: Method) -> "MethodLimits | None":
+        """Returns the limits of a method; None when none holds for it."""
+        if self.mode is LimitMode.OFF:
+            return None
+        holding = policies_of(method, self.policies.values())
+        return MethodLimits(self, method, holding) if holding else None
+
+    def described(self, method: Method) -> list[dict[str, object]]:
+        """Returns what the OpenAPI document says of a method's limits."""
+        if self.mode is LimitMode.OFF:
+            return []
+        return [policy.described() for policy in policies_of(method, self.policies.values())]
+
+
+def policies_of(method: Method, policies: Iterable[LimitPolicy]) -> tuple[LimitPolicy, ...]:
+    """Returns the policies that hold for a method: those of its class; by account only if it names a field."""
+    policy = method.policy
+    return tuple(
+        one for one in policies if policy.rate_class in one.classes and (one.by not in OF_ACCOUNTS or policy.rate_field)
+    )
+
+
+class MethodLimits:
+    """The limits of one method.
+
+    A request is counted in two steps: by what is known of its sender before its body is read, and then by the account
+    that the body names. When the second step refuses, the first one is taken back.
+    """
+
+    __slots__ = ("_counts", "_early", "_field", "_late", "_limits", "_reports", "_store")
+
+    def __init__(self, limits: RateLimits, method: Method, policies: Sequence[LimitPolicy]) -> None:
+        self._limits, self._store, self._counts = limits, limits.store, limits.counts
+        self._reports = limits.mode is LimitMode.REPORT
+        self._early = tuple(one for one in policies if one.by not in OF_ACCOUNTS)
+        self._late = tuple(one for one in policies if one.by in OF_ACCOUNTS)
+        self._field = method.policy.rate_field if self._late else ""
+
+    def admit(self, request: Request, client: Client) -> Awaitable[None] | None:
+        """Counts a request by its sender; what it returns is to be awaited. Raises Problem 429."""
+        wanted = [(policy, key) for policy in self._early if (key := policy.key(client))]
+        return self._count(request, wanted, ()) if wanted else None
+
+    def admit_account(self, request: Request, client: Client, message: Message) -> Awaitable[None] | None:
+        """Counts a request by the account that its message names, as `admit` does by its sender."""
+        if not self._field or not (account := str(getattr(message, self._field))):
+            return None
+        named = Client(client.subject, client.address, client.api_key, account)
+        wanted = [(policy, policy.key(named)) for policy in self._late]
+        before = [(policy, key) for policy in self._early if (key := policy.key(client))]
+        return self._count(request, wanted, before)
+
+    def _count(self, request: Request, wanted: Sequence[Wanted], before: Sequence[Wanted]) -> Awaitable[None] | None:
+        taken = self._store.take(wanted)
+        if isinstance(taken, Sequence):
+            self._heed(request, taken, before)
+            return None
+        return self._awaited(request, taken, before)
+
+    async def _awaited(self, request: Request, taking: Awaitable[Sequence[Quota]], before: Sequence[Wanted]) -> None:
+        self._heed(request, await taking, before)
+
+    def _heed(self, request: Request, quotas: Sequence[Quota], before: Sequence[Wanted]) -> None:
+        request.quotas = [*request.quotas, *quotas] if request.quotas else quotas
+        refusing = [quota for quota in quotas if quota.wait > 0]
+        if not refusing:
+            for quota in quotas:
+                self._counts.allowed[quota.policy.name] += 1
+            return
+        names = [quota.policy.name for quota in refusing]
+        request.limit = names[0]
+        tally = self._counts.reported if self._reports else self._counts.refused
+        for name in names:
+            tally[name] += 1
+        if not self._reports:
+            if before:
+                self._store.give_back(before)
+            raise _problem(refusing, names)
+
+
+def _problem(refusing: Sequence[Quota], names: Sequence[str]) -> Problem:
+    return Problem(
+        429,
+        RATE_LIMITED,
+        f"too many requests of this kind: the limit is {', '.join(str(quota.policy) for quota in refusing)}",
+        members={VIOLATED: names},
+        retry_after=max(quota.wait for quota in refusing),
+    )
