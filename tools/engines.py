@@ -69,6 +69,14 @@ ALL: tuple[Engine, ...] = (
         "go.mod",
         "connectrpc.com/conformance/cmd/connectconformance",
     ),
+    GoProgram(
+        "h2spec",
+        "h2spec",
+        "half a minute",
+        r"require github.com/summerwind/h2spec v([0-9.]+)",
+        "go.mod",
+        "github.com/summerwind/h2spec/cmd/h2spec",
+    ),
 )
 
 

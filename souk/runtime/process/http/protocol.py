@@ -16,6 +16,7 @@ from souk.gateway.http.problem import Problem
 from souk.http1.framing import fault
 from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.gathering import Gathering
+from souk.runtime.process.http.http2.connection import PREFACE, Http2Connection
 from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, TOO_MANY, TOO_SLOW, goodbye, malformed, octets_of, unsound
 
@@ -43,6 +44,7 @@ class WebProtocol(HttpToolsProtocol):
         self._unread = b""
         self._writing: tuple[float, int] | None = None
         self._refused: Problem | None = None
+        self._opening: bytes | None = b""
 
     # Called by the transport.
 
@@ -66,6 +68,8 @@ class WebProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Reads octets, or keeps them while a request waits for its turn."""
+        if self._opening is not None:
+            data = self._opened(self._opening + data)
         if self._unread:
             self._unread += data
             self.flow.pause_reading()
@@ -73,6 +77,31 @@ class WebProtocol(HttpToolsProtocol):
             self._feed(data)
         else:
             self._read(data)
+
+    def _opened(self, data: bytes) -> bytes:
+        """Hands a connection that begins with HTTP/2's preface over. Returns what there is to read here."""
+        self._opening = None
+        if data.startswith(PREFACE) and self._taken:
+            self._hand_over(data)
+        elif PREFACE.startswith(data):
+            self._opening = data  # the rest of the preface is under way, or another method's name
+        else:
+            return data
+        return b""
+
+    def _hand_over(self, data: bytes) -> None:
+        common: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "scheme": self.scheme,
+        }
+        common.update(root_path=self.root_path, client=self.client, server=self.server)
+        self._taken = False  # the other protocol forgets it
+        successor = Http2Connection(self.app, self._all, self._gathering, common, lambda: self._all.gone(self._address))
+        self.connections.discard(self)
+        self.connections.add(successor)  # type: ignore[arg-type]  # uvicorn's type names its own protocols
+        self._gathering.set_protocol(successor)
+        successor.data_received(data)
 
     def _read(self, data: bytes) -> None:
         """Reads until a request must wait for its turn; the octets after it wait unread."""

@@ -1,0 +1,66 @@
+"""Turns the fields of a request of HTTP/2 into an ASGI scope; h2 has checked them as RFC 9113, 8.2 and 8.3 ask."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote
+
+from souk.gateway.http.problem import Problem
+from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
+from souk.runtime.process.http.refusals import TOO_LARGE, unsound
+
+Fields = Iterable[tuple[bytes, bytes]]
+
+
+def scope_of(fields: Fields, common: dict[str, Any]) -> "dict[str, Any] | Problem":
+    """Returns the scope of a request, with what all requests of its connection have in `common`; or its refusal."""
+    pseudo: dict[bytes, bytes] = {}
+    headers: list[tuple[bytes, bytes]] = []
+    cookies: list[bytes] = []
+    size = 0
+    for name, value in fields:
+        size += len(name) + len(value) + 4
+        if name[:1] == b":":
+            pseudo[name] = value
+        elif name == b"cookie":  # may come in pieces (RFC 9113, 8.2.3)
+            cookies.append(value)
+        else:
+            headers.append((name, value))
+    if size > MOST_HEAD or len(headers) > MOST_FIELDS:
+        return TOO_LARGE
+    if cookies:
+        headers.append((b"cookie", b"; ".join(cookies)))
+    wrong = _put_host(headers, pseudo.get(b":authority"))
+    method, target = pseudo[b":method"], pseudo.get(b":path", b"")
+    if method == b"CONNECT":
+        wrong = unsound(501, "this server is no tunnel")
+    elif not _is_target(method, target):
+        wrong = unsound(400, "the path of the request is not one")
+    if wrong is not None:
+        return wrong
+    raw_path, _, query = target.partition(b"?")
+    path = raw_path.decode("ascii")
+    return {
+        **common,
+        "method": method.decode("latin-1"),
+        "path": unquote(path) if "%" in path else path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "headers": headers,
+    }
+
+
+def _is_target(method: bytes, target: bytes) -> bool:
+    if target == b"*":
+        return method == b"OPTIONS"
+    return target[:1] == b"/" and target.isascii() and not any(octet <= 0x20 or octet == 0x7F for octet in target)
+
+
+def _put_host(headers: list[tuple[bytes, bytes]], authority: bytes | None) -> Problem | None:
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (hosts and authority is not None and hosts[0].lower() != authority.lower()):
+        return unsound(400, "the request names more than one host")
+    if not hosts:
+        if authority is None:
+            return unsound(400, "the request names no host")
+        headers.insert(0, (b"host", authority))
+    return None
