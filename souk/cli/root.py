@@ -22,7 +22,7 @@ _OWN = {
     "start": "fleet",
     "logs": "fleet",
     "breakers": "breakers",
-    "routes": "contracts",
+    "routes": "routes",
     "openapi": "contracts",
     "asyncapi": "contracts",
     "parked": "parked",

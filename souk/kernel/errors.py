@@ -6,6 +6,7 @@
     │   ├── Unauthenticated   the call has no valid token
     │   └── PermissionDenied  the caller may not do this
     ├── ConfigurationError    a setting, a directory or a port is wrong; reported in one line at the start
+    │   └── RoutesFileRefused the gateway: a routes file is wrong; one line for each thing that is
     ├── StoreError            the database failed
     │   ├── StoreUnavailable  the database is away, full or locked; it may work later
     │   ├── StoreCorrupt      the database's file is damaged

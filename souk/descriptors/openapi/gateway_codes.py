@@ -30,6 +30,8 @@ CODES: Mapping[str, Code] = {
     "NOT_READY": Code(503, "The system is starting or stopping.", "Send the request again in a few seconds."),
     "RATE_LIMITED": Code(429, "You sent too many requests of this kind.", "Wait as long as `Retry-After` says."),
     "REQUEST_TIMEOUT": Code(408, "The body did not arrive in time.", "Send the request again, all of it at once."),
+    "INVALID_PATH": Code(400, "The path has dot segments.", "Resolve `.` and `..` before the request is sent."),
+    "ORIGIN_NOT_ALLOWED": Code(403, "Pages of this origin may not use the route.", "Ask for the origin to be allowed."),
     "ROUTE_NOT_FOUND": Code(404, "There is nothing at this path.", "Check the path; this page lists every one."),
     "UNSUPPORTED_MEDIA_TYPE": Code(
         415,

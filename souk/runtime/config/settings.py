@@ -70,6 +70,8 @@ class ListenSettings:
 class HttpSettings:
     """How the gateway and the metrics port treat their clients.
 
+    `routes` is a file of routes beside those of contracts (docs/routes.md), read again when it changes.
+
     `trusted_proxies` are networks, such as 10.0.0.0/8,2001:db8::/32: when a proxy in one of them connects, the
     gateway takes the client's address from X-Forwarded-For. From any other peer the header is ignored; by default no
     proxy is trusted.
@@ -79,6 +81,7 @@ class HttpSettings:
     address never more than half of that.
     """
 
+    routes: Path | None = None
     trusted_proxies: tuple[Network, ...] = ()
     limits: HttpLimits = field(default_factory=HttpLimits)
 

@@ -58,6 +58,7 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "file descriptor",
         "none: a new socket is opened",
     ),
+    "routes": ("A file of routes beside those of contracts, to any HTTP server: docs/routes.md.", _PATH, "none"),
     "trusted_proxies": (
         "Networks, such as 10.0.0.0/8,2001:db8::/32, whose X-Forwarded-For header is trusted.",
         "networks",

@@ -45,6 +45,7 @@ BY_NAME: Mapping[str, Variable] = {
     "host": Variable("listen.host", str),
     "port": Variable("listen.port", values.port_number),
     "listen_fd": Variable("listen.descriptor", values.descriptor),
+    "routes": Variable("http.routes", Path),
     "trusted_proxies": Variable("http.trusted_proxies", values.networks),
     "limits": Variable("limits.mode", values.one_of(*LimitMode)),
     "limit_policies": Variable("limits.policies", Path),

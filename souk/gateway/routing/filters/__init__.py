@@ -1,0 +1,1 @@
+"""What the filters of a rule do to a request and to its answer."""

@@ -1,0 +1,1 @@
+"""Reads a routes file: YAML in, a RoutesFile out, or everything that is wrong with it."""
