@@ -10,6 +10,7 @@ from souk.descriptors.contract import Access, Contract
 from souk.descriptors.openapi.document import openapi_of
 from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import TrustedIssuer
+from souk.gateway.auth.discovery import found_issuer
 from souk.gateway.auth.identity import Identity, Issuer
 from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.backend import Backend, ChannelOf
@@ -149,7 +150,8 @@ def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock
         backend.method(name)
     keys = SigningKeys(partial(backend.signing_keys, issuer.keys_method), settings, clock)
     own = TrustedIssuer(issuer.issuer, issuer.audience, keys)
-    tokens = BearerTokens([own], settings.verified_tokens, clock)
+    others = (found_issuer(one, settings, clock) for one in settings.issuers)
+    tokens = BearerTokens([own, *others], settings.verified_tokens, clock)
     return Identity(tokens, partial(backend.roles, issuer.roles_method))
 
 

@@ -1,6 +1,7 @@
 """The settings of the gateway."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
@@ -12,6 +13,28 @@ MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """Another issuer whose access tokens are believed, found by OpenID Connect Discovery.
+
+    `issuer` is its URL, as its tokens have it in `iss`; they must name `audience` in `aud`, and be signed by one of the
+    `algorithms`. Its subjects become NAME|SUBJECT, so that two issuers' subjects never meet. `jwks_hosts` are the hosts
+    beside its own at which its keys may be. `roles_claim` is the path of a claim, as in `realm_access.roles`, and
+    `roles` the role that each of its values stands for; other values stand for none. `scoped` says that its callers may
+    call only what their scopes name, as API keys may.
+    """
+
+    name: str
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...] = ("RS256",)
+    jwks_hosts: tuple[str, ...] = ()
+    roles_claim: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    scope_claim: str = "scope"
+    scoped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """The settings of the gateway. Sizes are in bytes, times in seconds.
 
@@ -20,7 +43,8 @@ class GatewaySettings:
     after a failed fetch, and `jwks_age` the time after which the keys are fetched anyway, so that a withdrawn
     key stops working; `jwks_stale` is how long keys are used at most while they cannot be fetched.
     `trusted_proxies` are the networks whose X-Forwarded-For is believed; none by default. `metrics` says whether
-    `/metrics` is a route: all who reach the gateway can then read the metrics.
+    `/metrics` is a route: all who reach the gateway can then read the metrics. `issuers` are believed beside the
+    app's own; `issuer_jwks_age` is `jwks_age` for them, and `issuer_timeout` limits each request to one.
     """
 
     max_body: int = MEBIBYTE
@@ -37,3 +61,6 @@ class GatewaySettings:
     title: str = "Souk"
     trusted_proxies: tuple[Network, ...] = ()
     metrics: bool = False
+    issuers: tuple[IssuerSettings, ...] = ()
+    issuer_jwks_age: float = 300.0
+    issuer_timeout: float = 5.0

@@ -10,6 +10,7 @@ from souk.gateway.settings import GATEWAY_SERVICE, GatewaySettings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
+from souk.runtime.config.issuers import read_issuers
 from souk.runtime.config.settings import HttpSettings
 from souk.runtime.process.ops_http import Readiness
 from souk.runtime.service import App, speakers_of
@@ -41,7 +42,10 @@ def gateway(
             channel_of=calls.of(GATEWAY_SERVICE),
             issuer=app.token_issuer,
             settings=GatewaySettings(
-                title=app.name.capitalize(), trusted_proxies=settings.trusted_proxies, metrics=metrics
+                title=app.name.capitalize(),
+                trusted_proxies=settings.trusted_proxies,
+                metrics=metrics,
+                issuers=read_issuers(settings.issuers),
             ),
             clock=clock,
             ready=ready,

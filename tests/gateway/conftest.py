@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -233,8 +234,8 @@ def _new_key() -> Callable[[str], ECKey]:
     return new_key
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
+@asynccontextmanager
+async def _world(settings: GatewaySettings) -> AsyncIterator[World]:
     clock, services, asked = TestClock(), Scripted(), []
     tokens = CallerTokens(b"k" * 32, "gateway", clock)
     dispatcher = Dispatcher(tokens, clock)
@@ -251,7 +252,6 @@ async def world() -> AsyncIterator[World]:
 
     contracts = [contract_of(descriptor) for descriptor in SERVICES.values()]
     health = Health(clock)
-    settings = GatewaySettings(metrics=True)
 
     def make(limits: RateLimits | None = None) -> Gateway:
         made.registry = CollectorRegistry()
@@ -265,3 +265,15 @@ async def world() -> AsyncIterator[World]:
     made.publish(made.key)
     yield made
     await transport.close()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with _world(GatewaySettings(metrics=True)) as made:
+        yield made
+
+
+@pytest.fixture
+def world_of() -> Callable[[GatewaySettings], AbstractAsyncContextManager[World]]:
+    """Makes a world whose gateway has other settings."""
+    return _world

@@ -26,6 +26,11 @@ CODES: Mapping[str, Code] = {
         "Something went wrong in the server; it is not known whether the request was carried out.",
         "Send the `requestId` to the operator of the system; the log says what went wrong.",
     ),
+    "ISSUER_UNAVAILABLE": Code(
+        503,
+        "The issuer of the access token cannot be asked for its keys now, and nothing was done.",
+        "Send the request again after `Retry-After`, or log in here.",
+    ),
     "METHOD_NOT_ALLOWED": Code(405, "This path does not support this HTTP method.", "Use a method that `Allow` names."),
     "NOT_READY": Code(503, "The system is starting or stopping.", "Send the request again in a few seconds."),
     "RATE_LIMITED": Code(429, "You sent too many requests of this kind.", "Wait as long as `Retry-After` says."),

@@ -11,19 +11,18 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from souk.gateway.auth.claims import TrustedIssuer
+from souk.gateway.auth.claims import Identified, TrustedIssuer
 from souk.gateway.auth.compact import Unreadable, read_compact
 from souk.gateway.auth.verification_key import VerificationKey
 from souk.gateway.http.problem import Problem, unauthenticated
 from souk.kernel.clock import MICROSECONDS, Clock
-from souk.kernel.context import Caller
 
 LONGEST_TOKEN = 8_192
 
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    caller: Caller
+    identified: Identified
     expires: float
     issuer: TrustedIssuer
     kid: str
@@ -38,7 +37,7 @@ class BearerTokens:
         self._clock = clock
         self._verified: LRUCache[bytes, _Verified] = LRUCache(remembered)
 
-    async def caller(self, token: str) -> Caller:
+    async def identified(self, token: str) -> Identified:
         """Returns the caller that a token names. Raises Problem 401, or another one if the keys cannot be fetched."""
         if len(token) > LONGEST_TOKEN or not token.isascii():
             raise invalid_token()
@@ -56,7 +55,7 @@ class BearerTokens:
         if verified.expires <= self._clock.now() / MICROSECONDS:
             self._verified.pop(digest, None)
             raise unauthenticated("the token has expired", invalid_token=True)
-        return verified.caller
+        return verified.identified
 
     async def _verify(self, token: str) -> _Verified:
         try:
@@ -70,10 +69,10 @@ class BearerTokens:
             key = await issuer.keys.find(read.kid)
             if key is None or not key.verifies(read.algorithm, read.signed, read.signature):
                 raise Unreadable
-            caller, expires = issuer.caller(read.claims, self._clock.now() / MICROSECONDS)
+            identified, expires = issuer.identified(read.claims, self._clock.now() / MICROSECONDS)
         except Unreadable:
             raise invalid_token() from None
-        return _Verified(caller, expires, issuer, read.kid, key)
+        return _Verified(identified, expires, issuer, read.kid, key)
 
 
 def invalid_token() -> Problem:

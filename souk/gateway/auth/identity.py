@@ -6,6 +6,7 @@ from typing import Protocol
 
 from souk.descriptors.contract import Access
 from souk.gateway.auth.bearer import BearerTokens
+from souk.gateway.auth.claims import Identified
 from souk.gateway.http.problem import forbidden, unauthenticated
 from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.context import Caller
@@ -53,20 +54,21 @@ class Identity:
         """
         if rule.access is Access.ANYONE:
             return ANONYMOUS
-        caller = await self.caller(authorization)
+        identified = await self._identified(authorization)
+        caller = identified.caller
         if rule.roles:
-            # Asked for at each call and not taken from the token, so that a user who loses a role loses it at once.
-            caller = replace(caller, roles=await self._roles_of(caller.subject, traceparent))
+            if identified.asked_roles:
+                # Asked for at each call and not taken from the token: a user who loses a role loses it at once.
+                caller = replace(caller, roles=await self._roles_of(caller.subject, traceparent))
             if not caller.roles & rule.roles:
                 raise forbidden()
         if not rule.scopes <= caller.scopes:
             raise forbidden()
         return caller
 
-    async def caller(self, authorization: str) -> Caller:
-        """Returns the caller that a token names. Raises Problem 401, or another one if the keys cannot be fetched."""
+    async def _identified(self, authorization: str) -> Identified:
         scheme, _, token = authorization.partition(" ")
         token = token.strip(" ")
         if scheme.lower() != "bearer" or not token:
             raise unauthenticated()
-        return await self._tokens.caller(token)
+        return await self._tokens.identified(token)

@@ -22,16 +22,23 @@ class SigningKeys:
     """The verification keys by kid.
 
     An unknown kid causes a fetch at most once in `jwks_refetch` seconds, however many requests have one, so that
-    forged tokens cannot cause load. Keys older than `jwks_age` seconds are fetched again before they are used;
-    if that fails, the old ones stay, for `jwks_stale` seconds after they were last fetched: whoever can keep an
-    issuer away must not be able to keep a withdrawn key. All these are times of the monotonic clock, so a date that
-    jumps changes none of them.
+    forged tokens cannot cause load. Keys older than `age` seconds (`jwks_age` by default) are fetched again before
+    they are used; if that fails, the old ones stay, for `jwks_stale` seconds after they were last fetched: whoever can
+    keep an issuer away must not be able to keep a withdrawn key. All these are times of the monotonic clock, so a date
+    that jumps changes none of them.
     """
 
     def __init__(
-        self, fetch: Fetch, settings: GatewaySettings, clock: Clock, algorithms: Collection[str] = (ES256,)
+        self,
+        fetch: Fetch,
+        settings: GatewaySettings,
+        clock: Clock,
+        *,
+        algorithms: Collection[str] = (ES256,),
+        age: float | None = None,
     ) -> None:
         self._fetch, self._settings, self._clock, self._algorithms = fetch, settings, clock, algorithms
+        self._age = settings.jwks_age if age is None else age
         self._keys: dict[str, tuple[Mapping[str, Any], VerificationKey]] = {}
         self._fetched: float | None = None
         self._tried: float | None = None
@@ -46,7 +53,7 @@ class SigningKeys:
     @property
     def stale(self) -> bool:
         """Whether the keys must be fetched before they are used again."""
-        return self._fetched is None or self._clock.monotonic() - self._fetched >= self._settings.jwks_age
+        return self._fetched is None or self._clock.monotonic() - self._fetched >= self._age
 
     async def find(self, kid: str) -> VerificationKey | None:
         """Returns the key with a kid. Raises Problem when it is unknown and the keys cannot be fetched."""

@@ -76,6 +76,8 @@ class HttpSettings:
     gateway takes the client's address from X-Forwarded-For. From any other peer the header is ignored; by default no
     proxy is trusted.
 
+    `issuers` is the file of other issuers whose access tokens are believed.
+
     `limits` are on the number of connections, and on slow clients. Raise those of one address behind a proxy, whose
     address all clients share. Clients never get more than half of the files that the process may open, and one
     address never more than half of that.
@@ -83,6 +85,7 @@ class HttpSettings:
 
     routes: Path | None = None
     trusted_proxies: tuple[Network, ...] = ()
+    issuers: Path | None = None
     limits: HttpLimits = field(default_factory=HttpLimits)
 
 

@@ -59,6 +59,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "none: a new socket is opened",
     ),
     "routes": ("A file of routes beside those of contracts, to any HTTP server: docs/routes.md.", _PATH, "none"),
+    "issuers": (
+        "A file with other issuers whose access tokens the gateway believes (OpenID Connect Discovery): "
+        "souk/runtime/config/issuers.py.",
+        _PATH,
+        "none",
+    ),
     "trusted_proxies": (
         "Networks, such as 10.0.0.0/8,2001:db8::/32, whose X-Forwarded-For header is trusted.",
         "networks",

@@ -49,6 +49,7 @@ BY_NAME: Mapping[str, Variable] = {
     "trusted_proxies": Variable("http.trusted_proxies", values.networks),
     "limits": Variable("limits.mode", values.one_of(*LimitMode)),
     "limit_policies": Variable("limits.policies", Path),
+    "issuers": Variable("http.issuers", Path),
     "demo": Variable("demo", values.flag),
     "app": Variable("app", str),
     "topology": Variable("topology", values.one_of(*TOPOLOGIES)),
