@@ -23,6 +23,8 @@ from soukapi.v1 import policy_pb2
 from souk.kernel.errors import FORBIDDEN, INVALID_REQUEST, UNAUTHENTICATED
 
 DEFAULT_TIMEOUT = 5.0
+WHOLE = "*"
+"""The body of a rule that has all fields of the request which the path does not have."""
 ANY_SERVICE = "*"
 """The entry in a list of services that stands for every service of the installation."""
 
@@ -105,11 +107,15 @@ STANDARD_REASONS: Mapping[str, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class HttpRule:
-    """One HTTP binding (google.api.http): `body` is "*", the name of a field, or empty for none."""
+    """One HTTP binding (google.api.http): `body` is "*", the name of a field, or empty for none.
+
+    `response_body` is the field of the answer that is sent; if it is empty, the whole answer is.
+    """
 
     verb: str
     path: str
     body: str = ""
+    response_body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,5 +312,5 @@ def _rule(rule: http_pb2.HttpRule) -> HttpRule | None:
     if pattern is None:
         return None
     if pattern == "custom":
-        return HttpRule(rule.custom.kind, rule.custom.path, rule.body)
-    return HttpRule(pattern.upper(), getattr(rule, pattern), rule.body)
+        return HttpRule(rule.custom.kind, rule.custom.path, rule.body, rule.response_body)
+    return HttpRule(pattern.upper(), getattr(rule, pattern), rule.body, rule.response_body)

@@ -11,7 +11,8 @@ Parts:
   has the stages of one request, in the order in which they are checked.
 - `auth/`: bearer tokens are verified with the keys that the User service publishes.
 - `limits/`: how often somebody may call; each method's contract names its class.
-- `http/transcode.py` and `http/query.py`: path, query and body become the request's message; the answer becomes JSON.
+- `transcoding/`: path, query and body become the request's message, by all the rules of google.api.http; the answer
+  becomes JSON, one field of it, or a file.
 - `http/problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the
   contract lists the reason.
 - `ops_endpoints.py`, `docs/`: health, metrics, the OpenAPI document and its page.

@@ -15,15 +15,16 @@ from souk.gateway.auth.identity import Identity, Issuer
 from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.backend import Backend, ChannelOf
 from souk.gateway.endpoint import Endpoint, Pipeline
+from souk.gateway.http.answers import HttpAnswer
 from souk.gateway.http.problem import Problem, internal, method_not_allowed, not_found
 from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
 from souk.gateway.http.routes import Router
-from souk.gateway.http.transcode import HttpAnswer, Transcoder
 from souk.gateway.limits.headers import limit_headers
 from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
 from souk.gateway.settings import GatewaySettings
+from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 
@@ -131,14 +132,14 @@ class Gateway:
         found = self.routes.find(request.path)
         if found is None:
             raise not_found()
-        leaf, variables = found
-        endpoint = leaf.endpoints.get("GET" if request.method == "HEAD" else request.method)
+        leaf, captures = found
+        endpoint = leaf.endpoint(request.method)
         if endpoint is None:
             if request.method == "OPTIONS":
                 return HttpAnswer(204, [(b"allow", leaf.allow.encode())])
             raise method_not_allowed(leaf.allow)
         request.route = endpoint.route
-        return await endpoint.handle(request, variables)
+        return await endpoint.handle(request, captures)
 
 
 def _problem_answer(problem: Problem, request: Request) -> HttpAnswer:

@@ -10,8 +10,8 @@ from google.protobuf.message import Message
 from souk.descriptors.contract import Contract, Method
 from souk.descriptors.protojson.writer import writer_of
 from souk.gateway.auth.identity import ANONYMOUS
+from souk.gateway.http.answers import Headers
 from souk.gateway.http.problem import REPLAYED_HEADER, Problem, forbidden, problem_of
-from souk.gateway.http.transcode import Headers
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, use
 from souk.kernel.errors import ConfigurationError

@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 
 from souk.gateway.auth.identity import Identity
 from souk.gateway.backend import Backend
+from souk.gateway.http.answers import HttpAnswer
 from souk.gateway.http.request import Request
-from souk.gateway.http.transcode import HttpAnswer, Transcoder
 from souk.gateway.limits.limiter import MethodLimits
 from souk.gateway.limits.policy import Client
+from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext
 
-Handle = Callable[[Request, Sequence[str]], Awaitable[HttpAnswer]]
-"""Answers a request; the second argument is the path's variables, still percent-encoded. Raises Problem."""
+Handle = Callable[[Request, Sequence[str | None]], Awaitable[HttpAnswer]]
+"""Answers a request; the second argument is the captures of the path, still percent-encoded. Raises Problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Pipeline:
     backend: Backend
     clock: Clock
 
-    async def __call__(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def __call__(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         transcoder, method = self.transcoder, self.transcoder.method
         trace = request.trace.traceparent
         caller = await self.identity.authorise(request.header(b"authorization"), method.policy, trace)
@@ -46,8 +47,7 @@ class Pipeline:
         client = Client(caller.subject, caller.address)
         if self.limits is not None and (waited := self.limits.admit(request, client)) is not None:
             await waited
-        body = await request.json_body() if transcoder.takes_body else b""
-        message = transcoder.request(variables, request.query, body, request.header(b"idempotency-key"))
+        message = await transcoder.request(request, captures)
         if self.limits is not None and (waited := self.limits.admit_account(request, client, message)) is not None:
             await waited
         # The time for the call begins only now: the server limits the time for the body.

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from souk.descriptors.protojson.writer import dumps
 from souk.gateway.docs.events_page import events_page_of
 from souk.gateway.docs.page import page_of
+from souk.gateway.http.answers import JSON, HttpAnswer
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
-from souk.gateway.http.transcode import JSON, HttpAnswer
 from souk.kernel.clock import to_datetime
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import CONTENT_TYPE, exposition
@@ -32,17 +32,17 @@ class Meta:
         self._ready, self._registry, self._health = ready, registry, health
         self._document, self._event_document = document, event_document
 
-    async def root(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def root(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Redirects a browser to the page, and gives programs the paths of the page and the OpenAPI document."""
         if "text/html" in request.header(b"accept"):
             return HttpAnswer(303, [(b"location", b"/docs"), (b"vary", b"accept"), _FRESH])
         return HttpAnswer(200, [JSON, (b"vary", b"accept"), _FRESH], b'{"docs":"/docs","openapi":"/openapi.json"}')
 
-    async def healthz(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def healthz(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers that the process runs."""
         return HttpAnswer(200, [JSON, _FRESH], b'{"status":"ok"}')
 
-    async def readyz(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def readyz(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers whether this process takes requests; with `?verbose` also the state of each check, and since when."""
         ready = await self._ready()
         if VERBOSE in request.query.split(b"&"):
@@ -59,24 +59,24 @@ class Meta:
         ]
         return {"status": "ready" if ready else "not ready", "checks": checks}
 
-    async def metrics(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def metrics(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers with the metrics in Prometheus' text format."""
         return HttpAnswer(200, [(b"content-type", CONTENT_TYPE.encode()), _FRESH], exposition(self._registry))
 
-    async def openapi(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def openapi(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers with the OpenAPI 3.1 document."""
         return HttpAnswer(200, [JSON, _FRESH], self._openapi)
 
-    async def docs(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def docs(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers with the OpenAPI document as a page for people."""
         body, headers = self._page
         return HttpAnswer(200, [*headers, _FRESH], body)
 
-    async def asyncapi(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def asyncapi(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers with the AsyncAPI 3.0 document."""
         return HttpAnswer(200, [JSON, _FRESH], self._asyncapi)
 
-    async def events(self, request: Request, variables: Sequence[str]) -> HttpAnswer:
+    async def events(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Answers with the AsyncAPI document as a page for people."""
         body, headers = self._events_page
         return HttpAnswer(200, [*headers, _FRESH], body)

@@ -25,9 +25,9 @@ from google.protobuf.descriptor import Descriptor
 
 from souk.descriptors.contract import Access, Contract, contract_of
 from souk.descriptors.event_contract import EventContract, event_of, events_of, topic_of
+from souk.descriptors.path_template import Template
 from souk.events.sender import AfterParked, SubscriptionLike
 from souk.gateway.app import OWN_PATHS
-from souk.gateway.http.routes import Template
 from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import nearest
 from souk.rpc.server.dispatcher import implements
@@ -158,8 +158,7 @@ def _require_own_paths(contract: Contract, taken: dict[tuple[str, tuple[str, ...
                 template = Template.parse(rule.path)
             except ValueError as error:
                 raise ConfigurationError(f"{name}: {error}") from None
-            segments = tuple("{}" if segment.startswith("{") else segment for segment in template.segments)
-            other = taken.setdefault((rule.verb, segments, template.verb), name)
+            other = taken.setdefault((rule.verb, template.segments, template.verb), name)
             if other != name:
                 raise ConfigurationError(f"{name} and {other} are both at {rule.verb} {rule.path}: one must move")
 

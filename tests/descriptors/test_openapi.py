@@ -34,6 +34,7 @@ from souk.descriptors.protojson.reader import JsonReader
 from souk.descriptors.protojson.writer import writer_of
 from souk.kernel.errors import InvalidArgument
 from souk.testing.sample_contract import sample_messages
+from tests.library import LIBRARY
 from tests.properties import examples
 
 MODULES = (order_pb2, product_pb2, user_pb2, payment_pb2, inventory_pb2, notification_pb2, analytics_pb2)
@@ -341,3 +342,45 @@ def test_every_code_of_the_gateway_is_explained() -> None:
     said = {code for _, _, content in contents() for code in content.get("examples", ())}
     assert said <= DOCUMENT["x-codes"].keys()
     assert [code for code, text in DOCUMENT["x-codes"].items() if not (text["meaning"] and text["remedy"])] == []
+
+
+LIBRARY_API: dict[str, Any] = openapi_of(
+    [contract_of(LIBRARY), contract_of(user_pb2.DESCRIPTOR.services_by_name["UserService"])],
+    "Library",
+    "/shop.user.v1.UserService/ListSigningKeys",
+)
+
+
+def test_a_document_of_everything_in_google_api_http_is_valid() -> None:
+    OpenAPIV31SpecValidator(LIBRARY_API).validate()
+    ids = [operation["operationId"] for path in LIBRARY_API["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_variables_of_several_segments_are_parameters_for_each_wildcard() -> None:
+    path = LIBRARY_API["paths"]["/v1/shelves/{name1}/books/{name2}"]
+    assert set(path) == {"get", "delete", "patch", "put"}  # one path, though the rules name their variables otherwise
+    assert [one["name"] for one in path["patch"]["parameters"] if one["in"] == "path"] == ["name1", "name2"]
+    assert path["get"]["parameters"][0]["description"] == "A part of `shelves/*/books/*`."
+    assert path["patch"]["operationId"] == "updateBook"
+    assert "/v1/files/{path}" in LIBRARY_API["paths"]
+    assert "/v1/docs/{path}:stat" in LIBRARY_API["paths"]
+
+
+def test_bodies_answers_and_parameters_are_those_of_the_rules() -> None:
+    paths = LIBRARY_API["paths"]
+    listed = paths["/v1/shelves/{parent}/books"]["get"]["parameters"]
+    assert {"filter.title", "filter.author.homeTown", "pageSize"} < {one["name"] for one in listed}
+    patch = paths["/v1/shelves/{name1}/books/{name2}"]["patch"]
+    reference = patch["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    changed = LIBRARY_API["components"]["schemas"][reference.rpartition("/")[2]]
+    assert "required" not in changed
+    assert "name" not in changed["properties"]
+    assert paths["/v1/mirror"]["post"]["requestBody"] == {"content": {"*/*": {"schema": {}}}}
+    assert paths["/v1/contents/{path}"]["get"]["responses"]["200"]["content"] == {"*/*": {"schema": {}}}
+    plain = paths["/v1/shelves/{parent}/plain"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert plain["schema"]["type"] == "array"
+    strings = paths["/v1/body/strings"]["post"]["requestBody"]
+    assert (strings["required"], strings["content"]["application/json"]["schema"]["type"]) == (False, "array")
+    assert "x-report" in paths["/v1/echo"]
+    assert "x-any" in paths["/v1/any/{aString}"]

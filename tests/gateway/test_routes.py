@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from souk.gateway.http.routes import Router, Template, decoded
+from souk.descriptors.path_template import Template, decoded
+from souk.gateway.http.routes import Router
 
 
 def router() -> Router[str]:
@@ -77,11 +78,16 @@ def test_two_endpoints_do_not_share_a_place() -> None:
     with pytest.raises(ValueError):
         made.add("GET", "/orders", "again")
     with pytest.raises(ValueError):
-        made.add("DELETE", "/orders/{other}", "another name")
+        made.add("GET", "/orders/{other=*}", "another name")
+    made.add("DELETE", "/orders/{other}", "another method, which names its variable as it likes")
 
 
-@pytest.mark.parametrize("path", ["orders", "/{name=shelves/*}", "/x/{a", "/**", "/a}"])
-def test_templates_that_are_not_supported_are_refused(path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["", "orders", "/x/{a", "/a}", "/**/a", "/{a=**}/b", "/a*", "/{a=b*}", "/{a={b}}", "/{}", "/{a.}", "/{1a}",
+     "/{a}b", "/x{a}", "/{a=b=c}", "/{a}/{a}", "/a/{b"],
+)  # fmt: skip
+def test_what_is_no_template_is_refused(path: str) -> None:
     with pytest.raises(ValueError):
         Template.parse(path)
 

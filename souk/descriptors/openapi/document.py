@@ -5,6 +5,7 @@ that can come with it.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -12,19 +13,23 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.comments import comments_of
-from souk.descriptors.contract import Access, Contract, HttpRule, Method
+from souk.descriptors.contract import WHOLE, Access, Contract, HttpRule, Method
 from souk.descriptors.openapi.examples import Examples, examples_of
 from souk.descriptors.openapi.json_schema import Schema, Schemas
+from souk.descriptors.openapi.paths import PathParameter, Paths, inner_paths, query_fields
 from souk.descriptors.openapi.responses import HEADERS, Responses
-from souk.descriptors.protojson.names import lower_camel, must_be_given
+from souk.descriptors.path_template import Template
+from souk.descriptors.protojson.names import must_be_given
+from souk.descriptors.protojson.well_known import HTTP_BODY, mask_of, plain_message, text_form
 
-_VARIABLE = re.compile(r"\{(\w+)\}")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_IN_QUERY = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+_METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
+"""The HTTP methods that OpenAPI 3.1 can describe; another one is an extension of its path, `x-report`."""
 
 DESCRIPTION = (
     "JSON in lowerCamelCase. Unknown fields and unknown query parameters are refused. Integers of 64 bits are "
-    "numbers within 2^53-1. Times are RFC 3339 in UTC. Money is in minor units. Errors are "
+    "numbers within 2^53-1. A field within a message is a query parameter by its path, `filter.title`. "
+    "Times are RFC 3339 in UTC. Money is in minor units. Errors are "
     "`application/problem+json` (RFC 9457); `code` is stable. Where a body has an `idempotencyKey`, the header "
     "`Idempotency-Key` may stand in for it; if both are there they must agree. What is not open to anyone takes "
     "`Authorization: Bearer` with an access token."
@@ -52,9 +57,8 @@ def openapi_of(
     for _, method, _ in operations:
         if method.output is not Empty:
             schemas.answer(cast(Descriptor, method.output.DESCRIPTOR))
-    paths: dict[str, dict[str, Any]] = {}
     for contract, method, rule in operations:
-        paths.setdefault(_path(rule), {})[rule.verb.lower()] = writer.operation(contract, method, rule)
+        writer.add(contract, method, rule)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -66,7 +70,7 @@ def openapi_of(
         },
         "servers": [{"url": "/", "description": "The gateway that serves this document."}],
         "tags": _tags(operations, schemas),
-        "paths": paths,
+        "paths": writer.paths,
         "components": {
             "schemas": schemas.components,
             "responses": writer.responses.components,
@@ -84,10 +88,6 @@ def _public(contract: Contract) -> Iterator[tuple[Method, HttpRule]]:
                 yield method, rule
 
 
-def _path(rule: HttpRule) -> str:
-    return _VARIABLE.sub(lambda match: "{" + lower_camel(match[1]) + "}", rule.path)
-
-
 def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]], schemas: Schemas) -> list[Schema]:
     services = {contract.name: contract.full_name for contract, _, _ in operations}
     return [{"name": name, **schemas.comment(full_name)} for name, full_name in services.items()]
@@ -96,18 +96,29 @@ def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]], schemas: Sche
 class _Writer:
     def __init__(self, schemas: Schemas, responses: Responses, examples: Examples, limits_of: LimitsOf) -> None:
         self.schemas, self.responses, self.examples, self.limits_of = schemas, responses, examples, limits_of
+        self.paths: dict[str, dict[str, Any]] = {}
+        self._templates = Paths()
+        self._ids: Counter[str] = Counter()
 
-    def operation(self, contract: Contract, method: Method, rule: HttpRule) -> dict[str, Any]:
+    def add(self, contract: Contract, method: Method, rule: HttpRule) -> None:
+        """Adds the operation of one rule."""
+        path, parameters = self._templates.of(rule.path, cast(Descriptor, method.input.DESCRIPTOR))
+        verb = rule.verb.lower() if rule.verb in _METHODS else f"x-{'any' if rule.verb == '*' else rule.verb.lower()}"
+        self.paths.setdefault(path, {})[verb] = self._operation(contract, method, rule, parameters)
+
+    def _operation(
+        self, contract: Contract, method: Method, rule: HttpRule, parameters: list[PathParameter]
+    ) -> dict[str, Any]:
         policy, limits = method.policy, [dict(limit) for limit in self.limits_of(method)]
         comment = self.schemas.comment(method.full_name[1:].replace("/", "."))
         operation: dict[str, Any] = {
-            "operationId": method.name[0].lower() + method.name[1:],
+            "operationId": self._id(method),
             "summary": _summary(method, comment.get("description", "")),
             **comment,
             "tags": [contract.name],
             "security": [{"bearer": []}] if policy.access is Access.CALLER else [],
-            "parameters": self._parameters(method, rule),
-            "responses": self.responses.of(method, has_body=bool(rule.body), limited=bool(limits)),
+            "parameters": [*map(self._in_path, parameters), *self._in_query(method, rule)],
+            "responses": self.responses.of(method, rule, limited=bool(limits)),
             "x-timeout-seconds": policy.timeout,
             "x-rate-class": policy.rate_class.name.lower(),
         }
@@ -119,37 +130,64 @@ class _Writer:
             operation["requestBody"] = body
         return operation
 
-    def _parameters(self, method: Method, rule: HttpRule) -> list[Schema]:
-        message = cast(Descriptor, method.input.DESCRIPTOR)
-        bound = _VARIABLE.findall(rule.path)
-        found = [self._parameter(message.fields_by_name[name], "path") for name in bound]
-        if rule.body != "*":
-            open_fields = (field for field in message.fields if field.name not in (*bound, rule.body))
-            found += [self._parameter(field, "query") for field in open_fields if _fits_query(field)]
-        return found
+    def _id(self, method: Method) -> str:
+        """Returns the id of an operation: the method's name; with a number for each further rule of the method."""
+        name = method.name[0].lower() + method.name[1:]
+        self._ids[name] += 1
+        return name if self._ids[name] == 1 else f"{name}{self._ids[name]}"
 
-    def _parameter(self, field: FieldDescriptor, location: str) -> Schema:
-        schema = self.schemas.parameter(field)
-        if location == "path" and schema.get("type") == "string":
+    def _in_path(self, parameter: PathParameter) -> Schema:
+        found: Schema = {"name": parameter.name, "in": "path", "required": True}
+        if parameter.field is None or parameter.template:
+            of = f"A part of `{parameter.template}`" if parameter.template else "Any text"
+            text = f"{of}; it may have slashes." if parameter.many else f"{of}."
+            return {**found, "description": text, "schema": {"type": "string"}, "example": "example"}
+        schema = self.schemas.parameter(parameter.field)
+        if schema.get("type") == "string":
             schema["minLength"] = 1
-        required = location == "path" or must_be_given(field)
-        comment = self.schemas.comment(field.full_name)
-        example = self.examples.parameter(field, required=required)
-        return {"name": field.json_name, "in": location, "required": required, **comment, "schema": schema, **example}
+        comment = self.schemas.comment(parameter.field.full_name)
+        return {**found, **comment, "schema": schema, **self.examples.parameter(parameter.field, required=True)}
+
+    def _in_query(self, method: Method, rule: HttpRule) -> Iterator[Schema]:
+        message = cast(Descriptor, method.input.DESCRIPTOR)
+        if rule.body == WHOLE:
+            return
+        elsewhere = frozenset((*Template.parse(rule.path).variables, rule.body))
+        for key, field in query_fields(message, elsewhere):
+            if text_form(field) is not None:
+                required = "." not in key and must_be_given(field)
+                comment, example = (
+                    self.schemas.comment(field.full_name),
+                    self.examples.parameter(field, required=required),
+                )
+                schema = self.schemas.parameter(field)
+                yield {"name": key, "in": "query", "required": required, **comment, "schema": schema, **example}
 
     def _body(self, method: Method, rule: HttpRule) -> Schema | None:
         message = cast(Descriptor, method.input.DESCRIPTOR)
-        if rule.body != "*":
-            inner = message.fields_by_name[rule.body].message_type
-            if inner is None:
-                return None
-            return _content(self.schemas.request(inner), inner.fields, self.examples.of(inner, request=True))
-        bound = _VARIABLE.findall(rule.path)
+        bound = Template.parse(rule.path).variables
+        if rule.body != WHOLE:
+            return self._body_field(message, message.fields_by_name[rule.body], rule)
+        if message.full_name == HTTP_BODY:
+            return _RAW
         fields = [field for field in message.fields if field.name not in bound]
         if not fields:
             return None
         schema = self.schemas.request(message, bound, method.policy.idempotency_field)
         return _content(schema, fields, self.examples.of(message, request=True, elsewhere=bound))
+
+    def _body_field(self, message: Descriptor, field: FieldDescriptor, rule: HttpRule) -> Schema:
+        if field.message_type is not None and field.message_type.full_name == HTTP_BODY:
+            return _RAW
+        inner = plain_message(field)
+        if inner is None:
+            return _content(self.schemas.field(field, request=True), [field], self.examples.value(field, request=True))
+        bound = inner_paths(frozenset(Template.parse(rule.path).variables), field.name)
+        partial = rule.verb == "PATCH" and mask_of(message) is not None
+        schema = self.schemas.request(inner, bound, partial=partial)
+        example = self.examples.of(inner, request=True, elsewhere=bound)
+        fields = () if partial else (one for one in inner.fields if one.name not in bound)
+        return _content(schema, fields, example)
 
 
 def _summary(method: Method, description: str) -> str:
@@ -158,10 +196,10 @@ def _summary(method: Method, description: str) -> str:
     return first or _WORDS.sub(" ", method.name).capitalize()
 
 
-def _fits_query(field: FieldDescriptor) -> bool:
-    return field.message_type is None or field.message_type.full_name in _IN_QUERY
+_RAW: Schema = {"content": {"*/*": {"schema": {}}}}
+"""A body of any content type, for a google.api.HttpBody."""
 
 
-def _content(schema: Schema, fields: Iterable[FieldDescriptor], example: Schema) -> Schema:
+def _content(schema: Schema, fields: Iterable[FieldDescriptor], example: Any) -> Schema:
     content = {"application/json": {"schema": schema, "example": example}}
     return {"required": any(map(must_be_given, fields)), "content": content}

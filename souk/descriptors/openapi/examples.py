@@ -15,14 +15,17 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from souk.descriptors.contract import Contract
 from souk.descriptors.limits import policy_of
+from souk.descriptors.openapi.paths import inner_paths
 from souk.descriptors.protojson.names import enum_names, map_entry, must_be_given
 from souk.descriptors.protojson.scalars import INTEGER_RANGES
+from souk.descriptors.protojson.well_known import is_wrapper
 
 FILE = "examples.json"
 _TIME = "2026-11-29T09:30:00Z"
 _WELL_KNOWN: Mapping[str, Any] = {
     "google.protobuf.Timestamp": _TIME,
     "google.protobuf.Duration": "5s",
+    "google.protobuf.FieldMask": "",
     "google.protobuf.Struct": {},
     "google.protobuf.ListValue": [],
     "google.protobuf.Value": None,
@@ -35,13 +38,22 @@ class Examples:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
-    def of(self, message: Any, *, request: bool = False, elsewhere: Collection[str] = ()) -> dict[str, Any]:
-        """Returns an example of a message; `elsewhere` names fields of a request that are not in its body."""
-        fields = [field for field in message.fields if field.name not in elsewhere]
+    def of(
+        self, message: Any, *, request: bool = False, elsewhere: Collection[str] = (), within: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Returns an example of a message; `elsewhere` names fields of a request that are not in its body.
+
+        `within` are the messages around it, which the example does not show once more.
+        """
+        around = {*within, message.full_name}
         return {
-            field.json_name: self.value(field, request=request)
-            for field in fields
-            if self._is_shown(field, request=request)
+            field.json_name: self.value(
+                field, request=request, elsewhere=inner_paths(frozenset(elsewhere), field.name), within=around
+            )
+            for field in message.fields
+            if field.name not in elsewhere
+            and not (field.message_type and field.message_type.full_name in around)
+            and self._is_shown(field, request=request)
         }
 
     def _is_shown(self, field: FieldDescriptor, *, request: bool) -> bool:
@@ -60,27 +72,38 @@ class Examples:
             return self._values[field.full_name]
         return self._values.get(field.name)
 
-    def value(self, field: FieldDescriptor, *, request: bool = False) -> Any:
+    def value(
+        self,
+        field: FieldDescriptor,
+        *,
+        request: bool = False,
+        elsewhere: Collection[str] = (),
+        within: Collection[str] = (),
+    ) -> Any:
         """Returns an example of a field's value, in a body, a path or a query."""
         given = self._given(field)
         if given is not None:
             return given
         if map_entry(field):
             return {}
-        one = self._one(field, request=request)
+        one = self._one(field, request=request, elsewhere=elsewhere, within=within)
         return [one] if field.is_repeated else one
 
     def parameter(self, field: FieldDescriptor, *, required: bool) -> dict[str, Any]:
         """Returns the `example` of a parameter; an optional parameter without an entry in the file has none."""
         return {"example": self.value(field)} if required or self._given(field) is not None else {}
 
-    def _one(self, field: FieldDescriptor, *, request: bool) -> Any:
+    def _one(
+        self, field: FieldDescriptor, *, request: bool, elsewhere: Collection[str], within: Collection[str]
+    ) -> Any:
         message = field.message_type
         if message is None:
             return _scalar(field)
         if message.full_name in _WELL_KNOWN:
             return _WELL_KNOWN[message.full_name]
-        return self.of(message, request=request)
+        if is_wrapper(message):
+            return _scalar(message.fields_by_name["value"])
+        return self.of(message, request=request, elsewhere=elsewhere, within=within)
 
 
 def _nested(field: FieldDescriptor) -> bool:

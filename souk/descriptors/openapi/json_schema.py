@@ -6,12 +6,14 @@ field. An answer always contains every field without presence, and may get furth
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from souk.descriptors.comments import Comments
 from souk.descriptors.limits import KEY, NO_NUL, items_keywords, keywords, policy_of
+from souk.descriptors.openapi.paths import inner_paths
 from souk.descriptors.protojson.names import enum_names, map_entry, must_be_given
 from souk.descriptors.protojson.scalars import INTEGER, INTEGER_RANGES
 from souk.descriptors.protojson.well_known import is_wrapper
@@ -23,9 +25,12 @@ INTEGER_TEXT = f"^{INTEGER}$"
 
 _VERSION = re.compile(r"v[0-9]+\w*")
 
+_MASK_PATH = r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*"
+
 _WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
+    "google.protobuf.FieldMask": {"type": "string", "pattern": f"^({_MASK_PATH}(,{_MASK_PATH})*)?$"},
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.ListValue": {"type": "array", "items": {}},
     "google.protobuf.Value": {},
@@ -45,22 +50,29 @@ class Schemas:
     def __init__(self, comments: Comments) -> None:
         self.components: dict[str, Schema] = {}
         self._comments = comments
-        self._names: dict[tuple[str, bool, frozenset[str], str], str] = {}
+        self._names: dict[tuple[str, _Shape], str] = {}
 
     def answer(self, message: Descriptor) -> Schema:
         """Returns a reference to the schema of an answer."""
-        return self._reference(message, request=False)
+        return self._reference(message, _ANSWER)
 
-    def request(self, message: Descriptor, elsewhere: Collection[str] = (), key: str = "") -> Schema:
+    def request(
+        self, message: Descriptor, elsewhere: Collection[str] = (), key: str = "", *, partial: bool = False
+    ) -> Schema:
         """Returns a reference to the schema of a request's body.
 
-        `elsewhere` names fields that are not in the body; `key` is the name of the idempotency key's field.
+        `elsewhere` names fields that are not in the body, with dots those within messages; `key` is the name of the
+        idempotency key's field. In a `partial` body nothing must be given.
         """
-        return self._reference(message, request=True, elsewhere=frozenset(elsewhere), key=key)
+        return self._reference(message, _Shape(True, partial, frozenset(elsewhere), key))
+
+    def field(self, field: FieldDescriptor, *, request: bool) -> Schema:
+        """Returns the schema of a body that is the value of one field."""
+        return self._values(field, _REQUEST if request else _ANSWER)
 
     def members(self, message: Descriptor) -> Schema:
         """Returns the schema of an answer itself, without a name, to be made part of another schema."""
-        return self._object(message, False, frozenset(), "")
+        return self._object(message, _ANSWER)
 
     def parameter(self, field: FieldDescriptor) -> Schema:
         """Returns the schema of a field in a path or a query."""
@@ -72,16 +84,14 @@ class Schemas:
         text = self._comments.get(full_name)
         return {"description": text} if text else {}
 
-    def _reference(
-        self, message: Descriptor, *, request: bool, elsewhere: frozenset[str] = frozenset(), key: str = ""
-    ) -> Schema:
+    def _reference(self, message: Descriptor, shape: "_Shape") -> Schema:
         if message.full_name in _WELL_KNOWN or is_wrapper(message):
             return _well_known(message)
-        identity = (message.full_name, request, elsewhere, key)
+        identity = (message.full_name, shape)
         if identity not in self._names:
-            name = self._names[identity] = self._free_name(message, request=request)
+            name = self._names[identity] = self._free_name(message, request=shape.request)
             self.components[name] = {}
-            self.components[name] = self._object(message, request, elsewhere, key)
+            self.components[name] = self._object(message, shape)
         return {"$ref": f"#/components/schemas/{self._names[identity]}"}
 
     def _free_name(self, message: Descriptor, *, request: bool) -> str:
@@ -90,48 +100,68 @@ class Schemas:
         last = f"{candidates[-1]}_{len(self._names)}"
         return next(name for name in (*candidates, last) if name not in self.components)
 
-    def _object(self, message: Descriptor, request: bool, elsewhere: frozenset[str], key: str) -> Schema:
-        fields = [field for field in message.fields if field.name not in elsewhere]
-        always: Callable[[FieldDescriptor], bool] = _must_be_given if request else _always_written
+    def _object(self, message: Descriptor, shape: "_Shape") -> Schema:
+        fields = [field for field in message.fields if field.name not in shape.elsewhere]
+        always: Callable[[FieldDescriptor], bool] = _must_be_given if shape.request else _always_written
         schema: Schema = {
             "type": "object",
             **self.comment(message.full_name),
-            "properties": {field.json_name: self._property(field, request, key) for field in fields},
+            "properties": {field.json_name: self._property(field, shape) for field in fields},
         }
-        if required := [field.json_name for field in fields if always(field)]:
+        if not shape.partial and (required := [field.json_name for field in fields if always(field)]):
             schema["required"] = required
-        if request:
+        if shape.request:
             schema["additionalProperties"] = False
             schema.update(_alternatives(message))
         return schema
 
-    def _property(self, field: FieldDescriptor, request: bool, key: str) -> Schema:
-        schema = {**self._values(field, request), **self.comment(field.full_name)}
-        return {**schema, **keywords(KEY, field)} if field.name == key else schema
+    def _property(self, field: FieldDescriptor, shape: "_Shape") -> Schema:
+        schema = {**self._values(field, shape.within(field.name)), **self.comment(field.full_name)}
+        return {**schema, **keywords(KEY, field)} if field.name == shape.key else schema
 
-    def _values(self, field: FieldDescriptor, request: bool) -> Schema:
+    def _values(self, field: FieldDescriptor, shape: "_Shape") -> Schema:
         if entry := map_entry(field):
-            names = {"propertyNames": _map_key(entry[0])} if request else {}
-            return {"type": "object", **names, "additionalProperties": self._value(entry[1], request)}
-        one = self._value(field, request)
+            names = {"propertyNames": _map_key(entry[0])} if shape.request else {}
+            return {"type": "object", **names, "additionalProperties": self._value(entry[1], shape)}
+        one = self._value(field, shape)
         if not field.is_repeated:
             return one
-        return {"type": "array", "items": one, **(items_keywords(policy_of(field)) if request else {})}
+        return {"type": "array", "items": one, **(items_keywords(policy_of(field)) if shape.request else {})}
 
-    def _value(self, field: FieldDescriptor, request: bool) -> Schema:
+    def _value(self, field: FieldDescriptor, shape: "_Shape") -> Schema:
         message = field.message_type
-        return self.scalar(field, request=request) if message is None else self._reference(message, request=request)
+        return self.scalar(field, request=shape.request) if message is None else self._reference(message, shape)
 
     def scalar(self, field: FieldDescriptor, *, request: bool = False) -> Schema:
         """Returns the schema of one scalar value."""
         if field.type in INTEGER_RANGES:
             return {"type": "integer", "format": _integer_format(field), **_range(field, request), **_default(field)}
         if field.type == FieldDescriptor.TYPE_ENUM:
-            return {"type": "string", "enum": list(enum_names(field.enum_type).values())}
+            names = enum_names(field.enum_type)
+            named: Schema = {"type": "string", "enum": list(names.values())}
+            return {"anyOf": [named, {"type": "integer", "enum": list(names)}]} if request else named
         schema = dict(_SCALARS[field.type])
         if request:
             schema.update(keywords(policy_of(field), field))
         return {**schema, "format": "password"} if field.GetOptions().debug_redact else schema
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the schema of a message is for; `Schemas.request` explains the fields."""
+
+    request: bool
+    partial: bool = False
+    elsewhere: frozenset[str] = frozenset()
+    key: str = ""
+
+    def within(self, name: str) -> "_Shape":
+        """Returns the shape of the messages in the field `name`."""
+        return _Shape(self.request, self.partial, inner_paths(self.elsewhere, name))
+
+
+_ANSWER = _Shape(False)
+_REQUEST = _Shape(True)
 
 
 def _qualified(message: Descriptor, name: str) -> str:

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 
-from souk.descriptors.contract import Access, Method
+from souk.descriptors.contract import Access, HttpRule, Method
 from souk.descriptors.openapi.examples import Examples
 from souk.descriptors.openapi.gateway_codes import unavailable
 from souk.descriptors.openapi.json_schema import Schema, Schemas
 from souk.descriptors.openapi.problems import Problems
+from souk.descriptors.protojson.well_known import HTTP_BODY
 
 HEADERS: Mapping[str, Schema] = {
     "RequestId": {
@@ -59,10 +60,13 @@ class Responses:
         self.problems = Problems(schemas, examples)
         self._schemas, self._examples, self._identity = schemas, examples, identity
 
-    def of(self, method: Method, *, has_body: bool, limited: bool) -> dict[str, Any]:
-        """Returns every answer that a method can have, by status. `limited` says that rate limits hold for it."""
-        found = {str(status): self._success(method, status) for status in _success_statuses(method)}
-        for status, codes in sorted(_problems(method, self._identity, has_body=has_body).items()):
+    def of(self, method: Method, rule: HttpRule, *, limited: bool) -> dict[str, Any]:
+        """Returns every answer that a method can have by one rule, by status.
+
+        `limited` says that rate limits hold for it.
+        """
+        found = {str(status): self._success(method, rule, status) for status in _success_statuses(method)}
+        for status, codes in sorted(_problems(method, self._identity, has_body=bool(rule.body)).items()):
             found[str(status)] = self._problem(method, status, codes)
         if limited:
             for status in (*_success_statuses(method), 429):
@@ -80,7 +84,7 @@ class Responses:
         self.components.setdefault(name, response)
         return {"$ref": f"#/components/responses/{name}"}
 
-    def _success(self, method: Method, status: int) -> Schema:
+    def _success(self, method: Method, rule: HttpRule, status: int) -> Schema:
         policy, headers = method.policy, _headers()
         if policy.location:
             headers["Location"] = _header("Location")
@@ -92,14 +96,23 @@ class Responses:
         phrase = HTTPStatus(status).phrase
         response: Schema = {"description": f"{phrase}: {', '.join(states)}" if states else phrase, "headers": headers}
         if method.output is not Empty:
-            message = cast(Descriptor, method.output.DESCRIPTOR)
-            example = self._examples.of(message)
-            for state in policy.success_states:
-                if state.http_status == status:
-                    example[state.field] = state.value
-            content = {"schema": self._schemas.answer(message), "example": example}
-            response["content"] = {"application/json": content}
+            response["content"] = self._content(method, rule, status)
         return response
+
+    def _content(self, method: Method, rule: HttpRule, status: int) -> Schema:
+        message = cast(Descriptor, method.output.DESCRIPTOR)
+        part: FieldDescriptor | None = message.fields_by_name[rule.response_body] if rule.response_body else None
+        shown = message if part is None else part.message_type
+        if shown is not None and shown.full_name == HTTP_BODY:
+            return {"*/*": {"schema": {}}}
+        if part is not None:
+            schema, value = self._schemas.field(part, request=False), self._examples.value(part)
+            return {"application/json": {"schema": schema, "example": value}}
+        example = self._examples.of(message)
+        for state in method.policy.success_states:
+            if state.http_status == status:
+                example[state.field] = state.value
+        return {"application/json": {"schema": self._schemas.answer(message), "example": example}}
 
 
 def _success_statuses(method: Method) -> list[int]:

@@ -8,6 +8,7 @@ neither `optional` nor repeated nor a message must be given.
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -17,31 +18,49 @@ from google.protobuf.message_factory import GetMessageClass
 from souk.descriptors.protojson.names import camel_meant, lower_camel, map_entry, must_be_given
 from souk.descriptors.protojson.scalars import Read, scalar_reader, text_reader
 from souk.descriptors.protojson.walk import MAX_DEPTH, JsonLocation, Walk
-from souk.descriptors.protojson.well_known import READERS, is_wrapper
+from souk.descriptors.protojson.well_known import READERS, has_own_form, is_wrapper, wrapper_reader
 from souk.kernel.errors import InvalidArgument, Violation
 
 _TWICE = "occurs more than once"
 
 
 class JsonReader:
-    """Reads request bodies into one message.
+    """Reads request bodies into one message, or into one field of any kind (`of_field`).
 
-    `elsewhere` names the fields that are not in the body because the path contains them. `waived` names required
-    fields that the body may leave out, because a header can give them.
+    `elsewhere` names the fields that are not in the body because the path contains them; with dots, fields of messages
+    in it. `waived` names required fields that the body may leave out, because a header can give them. With `partial`
+    nothing must be given: the body is a change, and not the whole.
     """
 
-    def __init__(self, message: Descriptor, elsewhere: Collection[str] = (), waived: Collection[str] = ()) -> None:
-        known: dict[str, _ObjectReader] = {}
-        self._root = _ObjectReader(known, frozenset(elsewhere), frozenset(waived))
-        self._root.compile(message)
-
-    @property
-    def needs_body(self) -> bool:
+    def __init__(
+        self,
+        message: Descriptor,
+        elsewhere: Collection[str] = (),
+        waived: Collection[str] = (),
+        *,
+        partial: bool = False,
+    ) -> None:
+        root = _ObjectReader(_Known(partial=partial), frozenset(elsewhere), frozenset(waived))
+        root.compile(message)
+        self._root: Read = root
+        self.needs_body = bool(root.required)
         """Whether the body has required fields, so that a request without a body is refused."""
-        return bool(self._root.required)
 
-    def read(self, body: bytes) -> dict[str, Any]:
-        """Returns the arguments for the message's constructor.
+    @classmethod
+    def of_field(
+        cls, field: FieldDescriptor, elsewhere: Collection[str] = (), *, partial: bool = False
+    ) -> "JsonReader":
+        """Returns the reader of bodies that are the value of one field."""
+        message = field.message_type
+        if message is not None and not field.is_repeated and not has_own_form(message):
+            return cls(message, elsewhere, partial=partial)
+        reader = cls.__new__(cls)
+        reader._root = field_reader(field, _Known(partial=partial))
+        reader.needs_body = must_be_given(field)
+        return reader
+
+    def read(self, body: bytes) -> Any:
+        """Returns the arguments for the message's constructor, or the value of the field.
 
         Raises InvalidArgument with every violation, its fields named as in JSON.
         """
@@ -55,32 +74,56 @@ class JsonReader:
             refuse_duplicates(body, walk)
         if walk.violations:
             raise InvalidArgument(walk.violations)
-        return arguments  # type: ignore[no-any-return]  # a reader of messages
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The readers of messages that were compiled so far, by the name of the message."""
+
+    partial: bool = False
+    readers: "dict[str, _ObjectReader]" = field(default_factory=dict)
 
 
 class _ObjectReader:
     """Reads one message from one JSON object."""
 
-    __slots__ = ("_elsewhere", "_fields", "_known", "_oneofs", "_waived", "required")
+    __slots__ = ("_elsewhere", "_fields", "_implied", "_known", "_oneofs", "_waived", "required")
 
     def __init__(
         self,
-        known: "dict[str, _ObjectReader]",
+        known: _Known,
         elsewhere: frozenset[str] = frozenset(),
         waived: frozenset[str] = frozenset(),
     ) -> None:
         self._known, self._elsewhere, self._waived = known, elsewhere, waived
         self._fields: dict[str, tuple[str, Read]] = {}
         self._oneofs: tuple[frozenset[str], ...] = ()
+        self._implied: tuple[str, ...] = ()
         self.required: frozenset[str] = frozenset()
 
     def compile(self, message: Descriptor) -> None:
         """Makes the readers of the fields; not in the constructor, because a message may contain itself."""
         fields = [field for field in message.fields if field.name not in self._elsewhere]
-        self._fields = {field.json_name: (field.name, field_reader(field, self._known)) for field in fields}
-        self.required = frozenset(f.name for f in fields if must_be_given(f) and f.name not in self._waived)
+        self._fields = {field.json_name: (field.name, self._reader(field)) for field in fields}
+        self._implied = tuple(field.json_name for field in fields if self._inner(field))
+        if not self._known.partial:
+            self.required = frozenset(f.name for f in fields if must_be_given(f) and f.name not in self._waived)
         groups = (frozenset(field.name for field in oneof.fields) for oneof in message.oneofs)
         self._oneofs = tuple(group for group in groups if len(group) > 1)
+
+    def _inner(self, field: FieldDescriptor) -> frozenset[str]:
+        """Returns the names of the fields within this one that are not in the body."""
+        prefix = f"{field.name}."
+        return frozenset(name.removeprefix(prefix) for name in self._elsewhere if name.startswith(prefix))
+
+    def _reader(self, field: FieldDescriptor) -> Read:
+        inner, message = self._inner(field), field.message_type
+        if not inner or message is None:
+            return field_reader(field, self._known)
+        reader = _ObjectReader(self._known, inner)
+        reader.compile(message)
+        return reader
 
     def __call__(self, value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> Any:
         if type(value) is not dict:
@@ -98,6 +141,10 @@ class _ObjectReader:
                     return None
             else:
                 arguments[field[0]] = field[1](item, walk, here, key)
+        for key in self._implied:  # the path fills a field of it, so the message is there
+            name, read = fields[key]
+            if name not in arguments:
+                arguments[name] = read({}, walk, here, key)
         if not arguments.keys() >= self.required or self._oneofs:
             self._check_presence(arguments, walk, here)
         return arguments
@@ -118,7 +165,7 @@ class _ObjectReader:
                     walk.refuse(here, key, "must not be given together with its alternatives")
 
 
-def field_reader(field: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
+def field_reader(field: FieldDescriptor, known: _Known) -> Read:
     """Returns the reader of one field: of a single value, a list or a map."""
     if entry := map_entry(field):
         return _map_reader(*entry, known)
@@ -126,18 +173,18 @@ def field_reader(field: FieldDescriptor, known: dict[str, _ObjectReader]) -> Rea
     return _list_reader(one) if field.is_repeated else one
 
 
-def _value_reader(field: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
+def _value_reader(field: FieldDescriptor, known: _Known) -> Read:
     message = field.message_type
     if message is None:
         return scalar_reader(field)
     if message.full_name in READERS:
         return READERS[message.full_name]
     if is_wrapper(message):
-        return _wrapper_reader(message)
-    if message.full_name not in known:
-        known[message.full_name] = nested = _ObjectReader(known)
+        return wrapper_reader(message, scalar_reader)
+    if message.full_name not in known.readers:
+        known.readers[message.full_name] = nested = _ObjectReader(known)
         nested.compile(message)
-    return known[message.full_name]
+    return known.readers[message.full_name]
 
 
 def _list_reader(one: Read) -> Read:
@@ -155,17 +202,7 @@ def _list_reader(one: Read) -> Read:
     return read
 
 
-def _wrapper_reader(message: Descriptor) -> Read:
-    one, wrapper = scalar_reader(message.fields_by_name["value"]), GetMessageClass(message)
-
-    def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-        found = one(value, walk, parent, label)
-        return wrapper() if found is None else wrapper(value=found)
-
-    return read
-
-
-def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: dict[str, _ObjectReader]) -> Read:
+def _map_reader(key: FieldDescriptor, value: FieldDescriptor, known: _Known) -> Read:
     read_key, read_value = text_reader(key), _value_reader(value, known)
     # A message's constructor takes dicts for a list of messages, but not for a map of messages.
     nested = value.message_type

@@ -54,10 +54,13 @@ def read_bool(value: object, walk: Walk, parent: JsonLocation | None, label: str
 
 
 def read_bytes(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-    """Reads standard base64 with padding (RFC 4648, section 4)."""
+    """Reads base64, standard or URL-safe, with or without padding (RFC 4648, sections 4 and 5)."""
     try:
         if isinstance(value, str):
-            return base64.b64decode(value.encode(), validate=True)
+            padded = value if "=" in value else value + "=" * (-len(value) % 4)
+            url_safe = "-" in value or "_" in value
+            if not (url_safe and ("+" in value or "/" in value)):
+                return base64.b64decode(padded.encode(), b"-_" if url_safe else None, validate=True)
     except (binascii.Error, ValueError):
         pass
     return walk.refuse(parent, label, "must be base64")
@@ -92,13 +95,14 @@ def float_reader(largest: float) -> Read:
 
 
 def enum_reader(field: FieldDescriptor) -> Read:
-    """Returns a reader of an enum's names."""
-    numbers = {name: number for number, name in enum_names(field.enum_type).items()}
-    wrong = f"must be one of {', '.join(numbers)}"
+    """Returns a reader of an enum's names, and of the numbers that have one."""
+    names = enum_names(field.enum_type)
+    numbers: dict[object, int] = {name: number for number, name in names.items()}
+    wrong = f"must be one of {', '.join(names.values())}"
 
     def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
-        number = numbers.get(value) if isinstance(value, str) else None
-        return number if number is not None else walk.refuse(parent, label, wrong)
+        number = numbers.get(value) if isinstance(value, str) else value if type(value) is int else None
+        return number if number in names else walk.refuse(parent, label, wrong)
 
     return read
 
@@ -138,11 +142,17 @@ def _text_parser(field: FieldDescriptor) -> Callable[[str], object] | None:
         return _number
     if field.type == FieldDescriptor.TYPE_BOOL:
         return _bool
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        return _enum
     return None
 
 
 def _integer(text: str) -> object:
     return int(text) if _INTEGER.fullmatch(text) else text[:LONGEST_NAME]
+
+
+def _enum(text: str) -> object:
+    return int(text) if _INTEGER.fullmatch(text) else text
 
 
 def _number(text: str) -> object:

@@ -5,18 +5,23 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from souk.descriptors.protojson.scalars import SAFE_INTEGER, Read
+from souk.descriptors.protojson.names import lower_camel
+from souk.descriptors.protojson.scalars import SAFE_INTEGER, Read, text_reader
 from souk.descriptors.protojson.walk import MAX_DEPTH, JsonLocation, Walk
 
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _DURATION = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
+_MASK = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*")
+_CAPITAL = re.compile(r"[A-Z]")
 _LONGEST_DURATION = 315_576_000_000
 _FIRST_SECOND = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
 _LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
@@ -63,7 +68,13 @@ def write_value(value: Value) -> Any:
     return None if kind in (None, "null_value") else getattr(value, kind)
 
 
+def write_mask(mask: FieldMask) -> str:
+    """Writes a FieldMask as its paths in lowerCamelCase, with commas between them."""
+    return ",".join(map(lower_camel, mask.paths))
+
+
 WRITERS: Mapping[str, Callable[[Any], Any]] = {
+    "google.protobuf.FieldMask": write_mask,
     "google.protobuf.Timestamp": write_timestamp,
     "google.protobuf.Duration": write_duration,
     "google.protobuf.Struct": write_struct,
@@ -154,7 +165,16 @@ def _leaf(value: object, walk: Walk, parent: JsonLocation | None, label: str | i
             return walk.refuse(parent, label, "is out of range")
 
 
+def read_mask(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
+    """Reads a FieldMask: paths in lowerCamelCase, with commas between them; an empty text has none."""
+    paths = value.split(",") if isinstance(value, str) and value else []
+    if not isinstance(value, str) or not all(map(_MASK.fullmatch, paths)):
+        return walk.refuse(parent, label, "must be paths of fields with commas between them, such as a,b.cD")
+    return FieldMask(paths=[_CAPITAL.sub(lambda match: f"_{match[0].lower()}", path) for path in paths])
+
+
 READERS: Mapping[str, Read] = {
+    "google.protobuf.FieldMask": read_mask,
     "google.protobuf.Timestamp": read_timestamp,
     "google.protobuf.Duration": read_duration,
     "google.protobuf.Struct": read_struct,
@@ -171,3 +191,52 @@ _WRAPPERS = frozenset(
 def is_wrapper(message: Descriptor) -> bool:
     """Whether a message is one of the nullable scalars of google/protobuf/wrappers.proto."""
     return message.full_name in _WRAPPERS
+
+
+def has_own_form(message: Descriptor) -> bool:
+    """Whether a message is written otherwise than as an object of its fields."""
+    return message.full_name in READERS or is_wrapper(message)
+
+
+def wrapper_reader(message: Descriptor, reader_of: Callable[[FieldDescriptor], Read]) -> Read:
+    """Returns the reader of a wrapper, whose value is read as `reader_of` says."""
+    one, wrapper = reader_of(message.fields_by_name["value"]), GetMessageClass(message)
+
+    def read(value: object, walk: Walk, parent: JsonLocation | None, label: str | int) -> object:
+        found = one(value, walk, parent, label)
+        return wrapper() if found is None else wrapper(value=found)
+
+    return read
+
+
+HTTP_BODY = "google.api.HttpBody"
+"""The message that stands for a body of any content type."""
+
+
+def plain_message(field: FieldDescriptor) -> Descriptor | None:
+    """Returns the message of a field that holds one, written as an object of its fields; None for another field."""
+    message = field.message_type
+    if message is None or field.is_repeated or has_own_form(message) or message.full_name == HTTP_BODY:
+        return None
+    return message
+
+
+def mask_of(message: Descriptor) -> str | None:
+    """Returns the name of a message's only FieldMask; None if it has none, or several."""
+    of_masks = (f.name for f in message.fields if f.message_type and f.message_type.full_name == _FIELD_MASK)
+    names = [name for name in of_masks if not message.fields_by_name[name].is_repeated]
+    return names[0] if len(names) == 1 else None
+
+
+_FIELD_MASK = "google.protobuf.FieldMask"
+_TEXTUAL = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask"))
+
+
+def text_form(field: FieldDescriptor) -> Read | None:
+    """Returns the reader of one value of a field from the text of a path or a query; None if it has no such form."""
+    message = field.message_type
+    if message is None:
+        return text_reader(field)
+    if is_wrapper(message):
+        return wrapper_reader(message, text_reader)
+    return READERS[message.full_name] if message.full_name in _TEXTUAL else None

@@ -57,9 +57,9 @@ class _ObjectWriter:
         self._converted = tuple(
             (field.json_name, convert)
             for field in fields
-            if not field.has_presence and (convert := _field_writer(field)) is not None
+            if not field.has_presence and (convert := field_writer(field)) is not None
         )
-        self._optional = tuple((f.json_name, f.name, _field_writer(f)) for f in fields if f.has_presence)
+        self._optional = tuple((f.json_name, f.name, field_writer(f)) for f in fields if f.has_presence)
         self._names = tuple(field.json_name for field in fields)
 
     def __call__(self, message: Message) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _getter(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
     return lambda message: tuple(getattr(message, name) for name in names)
 
 
-def _field_writer(field: FieldDescriptor) -> Convert | None:
+def field_writer(field: FieldDescriptor) -> Convert | None:
     """Returns the conversion of a field's value; None if it needs none."""
     if entry := map_entry(field):
         return _map_writer(*entry)

@@ -107,6 +107,16 @@ class Request:
         if not self._pending:
             return b""
         self._check_type()
+        return await self._whole()
+
+    async def raw_body(self) -> bytes:
+        """Reads the body, at most `max_body` bytes of any content type. Raises Problem 400, 413 or 415."""
+        if not self._pending:
+            return b""
+        self._check_encoding()
+        return await self._whole()
+
+    async def _whole(self) -> bytes:
         limit = self._settings.max_body
         length = self.header(b"content-length")
         if length and not (length.isascii() and length.isdigit()):
@@ -117,10 +127,12 @@ class Request:
 
     def _check_type(self) -> None:
         kind, _, parameters = self.header(b"content-type").lower().partition(";")
-        encoding = self.header(b"content-encoding").lower()
         if kind.strip() != "application/json" or parameters.strip() not in ("", "charset=utf-8", 'charset="utf-8"'):
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json in UTF-8")
-        if encoding not in ("", "identity"):
+        self._check_encoding()
+
+    def _check_encoding(self) -> None:
+        if self.header(b"content-encoding").lower() not in ("", "identity"):
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must not be compressed")
 
     def _too_large(self) -> Problem:

@@ -1,50 +1,37 @@
 """Finds the endpoint of a path by a trie of segments, compiled from the contracts' HTTP rules.
 
-A literal segment beats a variable. A custom verb (`/orders/{id}:cancel`) begins at the last plain
+A literal segment beats a `*`, which beats a `**`. A custom verb (`/orders/{id}:cancel`) begins at the last plain
 colon of the last segment, so a colon inside an id is written %3A. Segments are split before they are
 decoded and decoded once: an encoded slash stays inside its segment, and nothing is normalised.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
-from urllib.parse import unquote_to_bytes
+
+from souk.descriptors.path_template import ONE, REST, Template
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A path of a contract: literal segments and `{variables}`, and a custom verb, which may be empty."""
-
-    segments: tuple[str, ...]
-    verb: str
-
-    @classmethod
-    def parse(cls, path: str) -> "Template":
-        """Parses a path. Raises ValueError unless each variable is one segment: `{name=shelves/*}` is not supported."""
-        if not path.startswith("/"):
-            raise ValueError(f"a path begins with a slash: {path}")
-        *segments, last = path[1:].split("/")
-        last, _, verb = last.partition(":")
-        template = cls((*segments, last), verb)
-        for segment in template.segments:
-            if segment.startswith("{") != segment.endswith("}") or "*" in segment or "=" in segment:
-                raise ValueError(f"unsupported path template: {path}")
-        return template
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The names of the fields that the path fills."""
-        return tuple(segment[1:-1] for segment in self.segments if segment.startswith("{"))
+Captures = list[str | None]
+"""What the wildcards of a template matched, in their order, still percent-encoded; None for a `**` of no segment."""
+ANY_METHOD = "*"
+"""The kind of a custom rule that leaves the HTTP method unspecified."""
 
 
 @dataclass(slots=True)
 class Leaf(Generic[T]):
-    """One path of the router: its endpoints by HTTP method, and the names of its variables."""
+    """One path of the router: its endpoints by HTTP method."""
 
-    variables: tuple[str, ...] = ()
     endpoints: dict[str, T] = field(default_factory=dict)
+
+    def endpoint(self, method: str) -> T | None:
+        """Returns the endpoint for a method: its own, for HEAD that of GET, or the one for any method."""
+        found = self.endpoints.get(method)
+        if found is None and method == "HEAD":
+            found = self.endpoints.get("GET")
+        return found if found is not None else self.endpoints.get(ANY_METHOD)
 
     @property
     def allow(self) -> str:
@@ -56,8 +43,19 @@ class Leaf(Generic[T]):
 @dataclass(slots=True)
 class _Node(Generic[T]):
     literals: "dict[str, _Node[T]]" = field(default_factory=dict)
-    variable: "_Node[T] | None" = None
+    one: "_Node[T] | None" = None
+    rest: "_Node[T] | None" = None
     leaves: dict[str, Leaf[T]] = field(default_factory=dict)
+
+    def child(self, segment: str) -> "_Node[T]":
+        """Returns the node for a segment of a template; makes it if there is none."""
+        if segment == ONE:
+            self.one = self.one or _Node()
+            return self.one
+        if segment == REST:
+            self.rest = self.rest or _Node()
+            return self.rest
+        return self.literals.setdefault(segment, _Node())
 
 
 class Router(Generic[T]):
@@ -72,19 +70,16 @@ class Router(Generic[T]):
         template = Template.parse(path)
         node = self._root
         for segment in template.segments:
-            if not segment.startswith("{"):
-                node = node.literals.setdefault(segment, _Node())
-            else:
-                node.variable = node = node.variable or _Node()
-        leaf = node.leaves.setdefault(template.verb, Leaf(template.variables))
-        if method in leaf.endpoints or leaf.variables != template.variables:
+            node = node.child(segment)
+        leaf = node.leaves.setdefault(template.verb, Leaf())
+        if method in leaf.endpoints:
             raise ValueError(f"two endpoints at {method} {path}")
         leaf.endpoints[method] = endpoint
-        if not template.variables:
+        if template.fixed and not template.bindings:
             self._fixed[path] = leaf
 
-    def find(self, path: str) -> "tuple[Leaf[T], list[str]] | None":
-        """Returns the leaf of a raw path and its variables, still percent-encoded; None when there is none."""
+    def find(self, path: str) -> "tuple[Leaf[T], Captures] | None":
+        """Returns the leaf of a raw path and the captures of its wildcards; None when there is none."""
         leaf = self._fixed.get(path)
         if leaf is not None:
             return leaf, []
@@ -94,50 +89,40 @@ class Router(Generic[T]):
         segments[-1], colon, verb = segments[-1].rpartition(":") if ":" in segments[-1] else (segments[-1], "", "")
         if colon and not verb:
             return None
-        variables: list[str] = []
-        found = _descend(self._root, segments, 0, verb, variables)
-        return None if found is None else (found, variables)
+        captures: Captures = []
+        found = _descend(self._root, segments, 0, verb, captures)
+        return None if found is None else (found, captures)
 
     def __iter__(self) -> Iterator[T]:
         return _endpoints(self._root)
 
 
-def _descend(node: _Node[T], segments: list[str], depth: int, verb: str, variables: list[str]) -> Leaf[T] | None:
+def _descend(node: _Node[T], segments: list[str], depth: int, verb: str, captures: Captures) -> Leaf[T] | None:
     if depth == len(segments):
-        return node.leaves.get(verb)
+        return node.leaves.get(verb) or _rest(node, None, verb, captures)
     segment = segments[depth]
     literal = node.literals.get(segment)
-    if literal is not None and (leaf := _descend(literal, segments, depth + 1, verb, variables)) is not None:
+    if literal is not None and (leaf := _descend(literal, segments, depth + 1, verb, captures)) is not None:
         return leaf
-    if node.variable is None or not segment:
-        return None
-    variables.append(segment)
-    leaf = _descend(node.variable, segments, depth + 1, verb, variables)
-    if leaf is None:
-        variables.pop()
+    if node.one is not None and segment:
+        captures.append(segment)
+        leaf = _descend(node.one, segments, depth + 1, verb, captures)
+        if leaf is not None:
+            return leaf
+        captures.pop()
+    return _rest(node, segments[depth:], verb, captures) if node.rest is not None else None
+
+
+def _rest(node: _Node[T], segments: list[str] | None, verb: str, captures: Captures) -> Leaf[T] | None:
+    leaf = node.rest.leaves.get(verb) if node.rest is not None else None
+    if leaf is not None:
+        captures.append(None if segments is None else "/".join(segments))
     return leaf
 
 
 def _endpoints(node: _Node[T]) -> Iterator[T]:
     for leaf in node.leaves.values():
         yield from leaf.endpoints.values()
-    children: Mapping[str, _Node[T]] = node.literals
-    for child in (*children.values(), *((node.variable,) if node.variable else ())):
-        yield from _endpoints(child)
-
-
-def decoded(segment: str) -> str | None:
-    """Decodes a percent-encoded segment; None when it is not valid percent-encoded UTF-8."""
-    if not segment.isascii():
-        return None
-    if "%" not in segment:
-        return segment
-    plain = segment.replace("%", "")
-    octets = unquote_to_bytes(segment)
-    # The decoder leaves a percent sign without two hexadecimal digits as it is, which shows in the length.
-    if len(octets) != len(plain.encode()) - segment.count("%"):
-        return None
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return None
+    for child in (*node.literals.values(), node.one, node.rest):
+        if child is not None:
+            yield from _endpoints(child)

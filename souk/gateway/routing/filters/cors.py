@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from souk.gateway.http.answers import Headers, HttpAnswer
 from souk.gateway.http.problem import Problem
-from souk.gateway.http.transcode import Headers, HttpAnswer
 from souk.gateway.routing.model import Cors
 
 _VARY = (b"vary", b"origin")

@@ -1,6 +1,6 @@
 """RequestHeaderModifier and ResponseHeaderModifier."""
 
-from souk.gateway.http.transcode import Headers
+from souk.gateway.http.answers import Headers
 from souk.gateway.routing.model import HeaderChange
 
 

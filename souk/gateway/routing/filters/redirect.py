@@ -1,6 +1,6 @@
 """RequestRedirect: the Location that a redirect gives."""
 
-from souk.gateway.http.transcode import HttpAnswer
+from souk.gateway.http.answers import HttpAnswer
 from souk.gateway.routing.model import Redirect
 
 _PORTS = {"http": 80, "https": 443}
