@@ -15,14 +15,15 @@ from souk.gateway.auth.identity import Identity, Issuer
 from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.backend import Backend, ChannelOf
 from souk.gateway.endpoint import Endpoint, Pipeline
-from souk.gateway.http.answers import HttpAnswer
+from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer
+from souk.gateway.http.connection import connection_of
 from souk.gateway.http.problem import Problem, internal, method_not_allowed, not_found
 from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
 from souk.gateway.http.routes import Router
-from souk.gateway.limits.headers import limit_headers
 from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
+from souk.gateway.sending import send_stream, send_whole
 from souk.gateway.settings import GatewaySettings
 from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
@@ -30,8 +31,6 @@ from souk.telemetry.health import Health
 
 OWN_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
 """Paths that the gateway itself answers; no contract may have them."""
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
-_CLOSE = (b"connection", b"close")
 _ALLOW = b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
 
@@ -121,11 +120,28 @@ class Gateway:
         except Exception:
             self._log.failed(request)
             answer = _problem_answer(internal(), request)
-        whole = not request.has_body or await request.drain()
-        await _send(request, answer, send, close=not whole)
-        self._log.finished(request, request.route, answer.status, self._clock.monotonic() - started)
+        if isinstance(answer, HttpAnswer):
+            await send_whole(request, answer, send)
+            status = answer.status
+        else:
+            status = await self._stream(request, answer, send)
+        self._log.finished(request, request.route, status, self._clock.monotonic() - started)
 
-    async def _answer(self, request: Request) -> HttpAnswer:
+    async def _stream(self, request: Request, answer: StreamedAnswer, send: Send) -> int:
+        """Sends a streamed answer; returns the status for log and metrics."""
+        try:
+            await send_stream(request, answer, send)
+        except ClientGone:
+            return CLIENT_GONE
+        except Exception as error:
+            self._log.broken_off(request, error)
+            connection = connection_of(request.scope)
+            if connection is None:
+                raise  # which makes the server end the connection
+            connection.break_off()
+        return answer.status
+
+    async def _answer(self, request: Request) -> Answer:
         request.check_size()
         if request.path == "*" and request.method == "OPTIONS":  # about the server as such (RFC 9110, 9.3.7)
             return HttpAnswer(204, [(b"allow", _ALLOW)])
@@ -154,22 +170,6 @@ def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock
     others = (found_issuer(one, settings, clock) for one in settings.issuers)
     tokens = BearerTokens([own, *others], settings.verified_tokens, clock)
     return Identity(tokens, partial(backend.roles, issuer.roles_method))
-
-
-async def _send(request: Request, answer: HttpAnswer, send: Send, *, close: bool) -> None:
-    headers = [
-        *answer.headers,
-        *(limit_headers(request.quotas) if request.quotas else ()),
-        (b"x-request-id", request.request_id.encode()),
-        (b"traceparent", request.trace.traceparent.encode()),
-        _NOSNIFF,
-    ]
-    if answer.status != 204:
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    if close:
-        headers.append(_CLOSE)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from souk.gateway.auth.identity import Identity
 from souk.gateway.backend import Backend
-from souk.gateway.http.answers import HttpAnswer
+from souk.gateway.http.answers import Answer
 from souk.gateway.http.request import Request
 from souk.gateway.limits.limiter import MethodLimits
 from souk.gateway.limits.policy import Client
@@ -13,7 +13,7 @@ from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext
 
-Handle = Callable[[Request, Sequence[str | None]], Awaitable[HttpAnswer]]
+Handle = Callable[[Request, Sequence[str | None]], Awaitable[Answer]]
 """Answers a request; the second argument is the captures of the path, still percent-encoded. Raises Problem."""
 
 
@@ -38,7 +38,7 @@ class Pipeline:
     backend: Backend
     clock: Clock
 
-    async def __call__(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
+    async def __call__(self, request: Request, captures: Sequence[str | None]) -> Answer:
         transcoder, method = self.transcoder, self.transcoder.method
         trace = request.trace.traceparent
         caller = await self.identity.authorise(request.header(b"authorization"), method.policy, trace)

@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from souk.gateway.http.answers import BodyLost
 from souk.gateway.http.request import Request
 from souk.telemetry.logs import logger
 from souk.telemetry.metrics import LATENCY_BUCKETS
@@ -52,6 +53,14 @@ class RequestLog:
     def failed(self, request: Request) -> None:
         """Logs an internal error with its traceback; call it while handling the exception."""
         self._log.exception("request failed", path=request.path[:LONGEST_PATH], trace_id=request.trace.trace_id)
+
+    def broken_off(self, request: Request, error: Exception) -> None:
+        """Logs that the rest of an answer could not be sent; call it while handling the exception."""
+        where = {"path": request.path[:LONGEST_PATH], "trace_id": request.trace.trace_id}
+        if isinstance(error, BodyLost):
+            self._log.warning("response broken off", **where, reason=str(error))
+        else:
+            self._log.exception("response broken off", **where)
 
 
 def _is_routine(route: str, status: int) -> bool:

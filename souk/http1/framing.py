@@ -34,3 +34,11 @@ def fault(version: str, headers: Headers) -> tuple[int, str] | None:
     if len(encodings) > 1 or encodings[0].lower() != b"chunked":
         return _NOT_IMPLEMENTED, "the only Transfer-Encoding that is understood is chunked, once"
     return None
+
+
+def announces_body(headers: Headers) -> bool:
+    """Returns whether a request has a body, by its head. The names in `headers` are in lower case."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and bool(value.strip(b"0")))
+        for name, value in headers
+    )

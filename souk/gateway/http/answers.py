@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from souk.kernel.errors import SoukError
+
 Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 BODILESS = frozenset({204, 205, 304})
@@ -24,7 +26,8 @@ class StreamedAnswer:
     has room for it.
 
     `headers` has a content length only if it is known: the body must have exactly that length. The gateway closes
-    `body` (`aclose`) in every case: at its end, when the client goes away, and when no body may be sent.
+    `body` (`aclose`) in every case: at its end, when the client goes away, and when no body may be sent. `body` raises
+    BodyLost when the rest cannot come; the client's connection then ends so that the answer is seen to be incomplete.
     """
 
     status: int
@@ -33,3 +36,7 @@ class StreamedAnswer:
 
 
 Answer = HttpAnswer | StreamedAnswer
+
+
+class BodyLost(SoukError):
+    """The rest of a streamed answer's body cannot come; its text is for the log."""

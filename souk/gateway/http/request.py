@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from souk.gateway.http.client_address import client_address
@@ -118,12 +118,37 @@ class Request:
 
     async def _whole(self) -> bytes:
         limit = self._settings.max_body
+        self._check_length(limit)
+        return await self._read(limit)
+
+    async def stream(self, limit: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Gives the body in parts, as they come; the client is not read from further than the server's buffer.
+
+        A client that waits for `100 Continue` gets it when the first part is asked for. Raises Problem 413 for a body
+        of more than `limit` bytes, at once if the request says so, and ClientGone when the client leaves meanwhile.
+        """
+        if limit is not None and self._pending:
+            self._check_length(limit)
+        size = 0
+        while self._pending:
+            part = await self._next()
+            size += len(part)
+            if limit is not None and size > limit:
+                raise _too_large(limit)
+            if part:
+                yield part
+
+    async def disconnected(self) -> None:
+        """Waits until the client leaves; only for a request whose body is read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _check_length(self, limit: int) -> None:
         length = self.header(b"content-length")
         if length and not (length.isascii() and length.isdigit()):
             raise invalid([Violation("Content-Length", "must be one number")])
         if length and whole_number(length, limit) is None:
-            raise self._too_large()
-        return await self._read(limit)
+            raise _too_large(limit)
 
     def _check_type(self) -> None:
         kind, _, parameters = self.header(b"content-type").lower().partition(";")
@@ -135,20 +160,17 @@ class Request:
         if self.header(b"content-encoding").lower() not in ("", "identity"):
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must not be compressed")
 
-    def _too_large(self) -> Problem:
-        return Problem(413, "BODY_TOO_LARGE", f"the body is larger than {self._settings.max_body} bytes")
-
     async def _read(self, limit: int) -> bytes:
         first = await self._next()
         if not self._pending:
             if len(first) > limit:
-                raise self._too_large()
+                raise _too_large(limit)
             return first
         body = bytearray(first)
         while self.has_body and len(body) <= limit:
             body += await self._next()
         if len(body) > limit:
-            raise self._too_large()
+            raise _too_large(limit)
         return bytes(body)
 
     async def _next(self) -> bytes:
@@ -177,5 +199,9 @@ class Request:
         return not self._pending
 
 
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "BODY_TOO_LARGE", f"the body is larger than {limit} bytes")
+
+
 class ClientGone(SoukError):
-    """The client closed the connection before its request was complete, so there is no one to answer."""
+    """The client closed the connection before it was answered in full, so there is no one to answer."""

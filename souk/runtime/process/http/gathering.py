@@ -9,6 +9,8 @@ discarded for a while.
 """
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +18,7 @@ from souk.runtime.process.http.limits import LINGER
 
 MOST = 64 * 1024
 """Octets that are held back; more are sent at once, so that the transport can ask the writer to wait."""
+_RESET = struct.pack("ii", 1, 0)
 MOST_DISCARDED = 8 * 1024 * 1024
 """Octets that are read and discarded after this side was closed; after more the connection is aborted."""
 
@@ -60,6 +63,14 @@ class Gathering:
             self._transport.write_eof()
             self._transport.resume_reading()
         self._loop.call_later(LINGER, self._end)
+
+    def reset(self) -> None:
+        """Sends what was held back, if there is room for it, and resets the connection (RST instead of an end)."""
+        self._send()
+        self._closed = True
+        with suppress(OSError):
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
 
     def discard(self, octets: int) -> None:
         """Counts octets that came after this side was closed; aborts the connection after MOST_DISCARDED."""

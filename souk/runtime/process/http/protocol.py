@@ -13,12 +13,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from souk.gateway.http.problem import Problem
-from souk.http1.framing import fault
+from souk.http1.framing import announces_body, fault
+from souk.runtime.process.http.client_side import Http1Client
 from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.gathering import Gathering
 from souk.runtime.process.http.http2.connection import PREFACE, Http2Connection
 from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, TOO_MANY, TOO_SLOW, goodbye, malformed, octets_of, unsound
+from souk.runtime.process.http.unframed import UnframedCycle
 
 _SLICE = 4 * 1024
 """Octets that are fed to the parser at a time; in between the limits are checked, and whether a request waits."""
@@ -51,6 +53,7 @@ class WebProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes a connection, or refuses it when there are too many."""
         self._gathering = Gathering(transport, self.loop)
+        self._client = Http1Client(self._gathering)
         super().connection_made(cast("asyncio.Transport", self._gathering))
         self._address = self.client[0] if self.client else ""
         welcome = self._all.welcome(self._address)
@@ -65,6 +68,7 @@ class WebProtocol(HttpToolsProtocol):
         if self._taken:
             self._all.gone(self._address)
         super().connection_lost(exc)
+        self._client.leave()
 
     def data_received(self, data: bytes) -> None:
         """Reads octets, or keeps them while a request waits for its turn."""
@@ -150,12 +154,15 @@ class WebProtocol(HttpToolsProtocol):
         """Checks a complete head, and starts the request unless it is refused."""
         self._kept = self._head_size = 0
         self._check_head()
+        self.scope["extensions"] = self._client.extensions
         if self.url == b"*":
             self.url = b"/"  # "*" is no URL
             super().on_headers_complete()
             self.scope["path"], self.scope["raw_path"] = "*", b"*"
         else:
             super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            self.cycle.__class__ = UnframedCycle
         self._in_head, self._in_body, self._asked = False, True, True
         self._body_octets, self._since = 0, self.loop.time()
         if self._all.draining:
@@ -163,12 +170,16 @@ class WebProtocol(HttpToolsProtocol):
 
     def _check_head(self) -> None:
         wrong = fault(self.parser.get_http_version(), self.headers)
-        if wrong is None and self.parser.should_upgrade() and _announces_body(self.headers):
+        if wrong is None and self.parser.should_upgrade() and announces_body(self.headers):
             wrong = 501, "a request that asks for another protocol has no body here"
         if wrong is None and self.url == b"*" and self.parser.get_method() != b"OPTIONS":
             wrong = 400, "only OPTIONS asks about *"
         if wrong is not None:
             self._stop(unsound(*wrong))
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._client.cycle = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
@@ -283,9 +294,3 @@ class WebProtocol(HttpToolsProtocol):
                 return
         self._gathering.write(octets_of(problem))
         self._gathering.close()
-
-
-def _announces_body(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) for name, value in headers
-    )

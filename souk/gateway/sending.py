@@ -1,0 +1,53 @@
+"""Sends answers to the client, by ASGI."""
+
+from contextlib import aclosing
+
+from souk.gateway.http.answers import BODILESS, Headers, HttpAnswer, StreamedAnswer
+from souk.gateway.http.connection import WhileConnected
+from souk.gateway.http.request import Request, Send
+from souk.gateway.limits.headers import limit_headers
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_CLOSE = (b"connection", b"close")
+
+
+async def send_whole(request: Request, answer: HttpAnswer, send: Send) -> None:
+    """Sends a whole answer, once the rest of the request's body is read, as far as it may be long."""
+    whole = not request.has_body or await request.drain()
+    headers = _headers(request, answer.headers, close=not whole)
+    if answer.status not in BODILESS:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+
+
+async def send_stream(request: Request, answer: StreamedAnswer, send: Send) -> None:
+    """Sends an answer part by part, each when the client has room for it.
+
+    Raises ClientGone when the client leaves meanwhile, and whatever `answer.body` raises. The rest of the request's
+    body is left to whoever makes the answer; what is not read when the answer begins ends the connection after it.
+    """
+    async with aclosing(answer.body) as body:
+        with WhileConnected(request):
+            bodiless = answer.status in BODILESS
+            given = [pair for pair in answer.headers if pair[0] != b"content-length"] if bodiless else answer.headers
+            headers = _headers(request, given, close=request.has_body)
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            if not bodiless and request.method != "HEAD":
+                async for part in body:
+                    if part:
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _headers(request: Request, given: Headers, *, close: bool) -> Headers:
+    headers = [
+        *given,
+        *(limit_headers(request.quotas) if request.quotas else ()),
+        (b"x-request-id", request.request_id.encode()),
+        (b"traceparent", request.trace.traceparent.encode()),
+        _NOSNIFF,
+    ]
+    if close:
+        headers.append(_CLOSE)
+    return headers
