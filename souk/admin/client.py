@@ -134,21 +134,21 @@ def connection(path: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(target(path), options=_OPTIONS)
 
 
-async def ask(view: View, question: Ask[T]) -> T | None:
-    """Asks a process; returns its answer, or None when it does not answer."""
+async def ask(view: View, question: Ask[T], patience: float = PATIENCE) -> T | None:
+    """Asks a process; returns its answer, or None when it does not answer for `patience` seconds."""
     if not answering(view):
         return None
     try:
-        async with asyncio.timeout(PATIENCE), connection(view.control) as channel:
+        async with asyncio.timeout(patience), connection(view.control) as channel:
             return await question(fleet_pb2_grpc.ProcessStub(channel))
     except (grpc.aio.AioRpcError, TimeoutError):
         return None
 
 
-async def ask_all(views: Iterable[View], question: Ask[T]) -> list[tuple[View, T | None]]:
+async def ask_all(views: Iterable[View], question: Ask[T], patience: float = PATIENCE) -> list[tuple[View, T | None]]:
     """Asks all processes concurrently; returns each with its answer, or None."""
     asked = list(views)
-    return list(zip(asked, await asyncio.gather(*(ask(view, question) for view in asked)), strict=True))
+    return list(zip(asked, await asyncio.gather(*(ask(view, question, patience) for view in asked)), strict=True))
 
 
 async def status(process: "fleet_pb2_grpc.ProcessAsyncStub") -> fleet_pb2.GetStatusResponse:

@@ -23,6 +23,7 @@ _OWN = {
     "logs": "fleet",
     "breakers": "breakers",
     "routes": "routes",
+    "gateway": "gateway",
     "openapi": "contracts",
     "asyncapi": "contracts",
     "parked": "parked",

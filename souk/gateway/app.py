@@ -1,6 +1,6 @@
 """The gateway: an ASGI application without a framework. Read `Gateway._answer` first, then `endpoint.Pipeline`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -23,6 +23,11 @@ from souk.gateway.http.routes import Router
 from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
+from souk.gateway.routing.matching.asked import Asked
+from souk.gateway.routing.model import RoutesFile
+from souk.gateway.routing.outgoing import Target
+from souk.gateway.routing.rule_handler import RuleGate, RuleHandler
+from souk.gateway.routing.table import ContractRoute, RoutingTable
 from souk.gateway.sending import send_stream, send_whole
 from souk.gateway.settings import GatewaySettings
 from souk.gateway.transcoding.transcoder import Transcoder
@@ -62,6 +67,8 @@ class Gateway:
         registry = CollectorRegistry() if registry is None else registry
         self._log = RequestLog(registry)
         self.routes: Router[Endpoint] = Router()
+        self._contract_routes: list[ContractRoute] = []
+        self._table: RoutingTable[RuleHandler] | None = None
         self.backend = backend = Backend(named, channel_of, clock)
         self.identity = _identity(issuer, backend, settings, clock)
         self._limits = limits
@@ -75,6 +82,17 @@ class Gateway:
         events = partial(asyncapi_of, speakers, settings.title)
         self._route_meta(Meta(ready, registry, document, events, health or Health(clock)))
 
+    def use_routes(self, file: RoutesFile, targets: Mapping[str, Target]) -> None:
+        """Puts a routes file into force, for the requests that begin from now on. `targets` are its upstreams by name.
+
+        Raises RoutesFileRefused, and changes nothing, when it does not go with the routes of contracts.
+        """
+        gate = RuleGate(self.identity, self._limits)
+        own = [path for path in OWN_PATHS if self.routes.find(path) is not None]
+        self._table = RoutingTable(
+            file, self._contract_routes, own, lambda route, rule: RuleHandler(rule, targets, gate)
+        )
+
     def _route(self, contract: Contract, pipeline: "partial[Pipeline]") -> None:
         for method in contract.methods.values():
             if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
@@ -82,6 +100,7 @@ class Gateway:
                 for rule in method.http:
                     stages = pipeline(transcoder=Transcoder(method, rule), limits=limits)
                     self.routes.add(rule.verb, rule.path, Endpoint(rule.path, stages))
+                    self._contract_routes.append(ContractRoute(rule.verb, rule.path))
 
     def _route_meta(self, meta: Meta) -> None:
         handlers = (
@@ -146,6 +165,11 @@ class Gateway:
         if request.path == "*" and request.method == "OPTIONS":  # about the server as such (RFC 9110, 9.3.7)
             return HttpAnswer(204, [(b"allow", _ALLOW)])
         found = self.routes.find(request.path)
+        if self._table is not None:
+            endpoint = None if found is None else found[0].endpoint(request.method)
+            ruled = self._ruled(self._table, request, endpoint)
+            if ruled is not None:
+                return await ruled
         if found is None:
             raise not_found()
         leaf, captures = found
@@ -156,6 +180,21 @@ class Gateway:
             raise method_not_allowed(leaf.allow)
         request.route = endpoint.route
         return await endpoint.handle(request, captures)
+
+    def _ruled(
+        self, table: RoutingTable[RuleHandler], request: Request, endpoint: Endpoint | None
+    ) -> Awaitable[Answer] | None:
+        """Returns the answer of a rule of the routes file; None if a contract's `endpoint` wins, or no rule matches."""
+        asked = Asked(request.method, request.path, request.query, request.scope["headers"])
+        if request.path == "/":  # which is the file's, even without a rule for it
+            endpoint = None
+        chosen = table.find(asked, None if endpoint is None else endpoint.route)
+        if chosen is None:
+            if request.path == "/":
+                raise not_found()
+            return None
+        request.route = chosen.rule.name
+        return chosen.target.handle(request, asked, chosen.match)
 
 
 def _problem_answer(problem: Problem, request: Request) -> HttpAnswer:

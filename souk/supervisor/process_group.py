@@ -12,6 +12,8 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
+from souk.runtime.process.signals import has_terminal
+
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGWINCH)
 _SET_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
@@ -22,18 +24,10 @@ def lead() -> None:
 
     Call it before there are threads or event loops.
     """
-    if _has_terminal():
+    if has_terminal():
         _go_behind()
     elif os.getpid() != os.getpgrp():
         os.setpgid(0, 0)
-
-
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 def _go_behind() -> None:

@@ -16,6 +16,8 @@ SHOWN = {
     "souk-serve": ("serve",),
     "souk-order": ("order",),
     "souk-routes": ("routes",),
+    "souk-gateway": ("gateway",),
+    "souk-gateway-reload": ("gateway", "reload"),
     "souk-openapi": ("openapi",),
     "souk-asyncapi": ("asyncapi",),
     "souk-ps": ("ps",),

@@ -14,6 +14,7 @@ from souk.admin.client import ask_all, status
 from souk.admin.log_tail import Logs
 from souk.admin.messages import process
 from souk.admin.process_status import NO_LOG, Supervised, View
+from souk.admin.routes_reload import reload_routes
 from souk.admin.servicers import projections
 from souk.admin.servicers.projections import FleetProjections
 from souk.admin.unix_socket import serving
@@ -108,6 +109,15 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
     async def SetBreaker(self, request: fleet_pb2.SetBreakerRequest, context: Context) -> fleet_pb2.SetBreakerResponse:
         """Sets breakers in every process, and in those that start later."""
         return await self._overrides.give(request)
+
+    async def ReloadRoutes(
+        self, request: fleet_pb2.ReloadRoutesRequest, context: Context
+    ) -> fleet_pb2.ReloadRoutesResponse:
+        """Has every gateway read its routes file again."""
+        found = await reload_routes(self._fleet.processes())
+        if not found.loads and not found.silent:
+            raise DomainError("CANNOT_BE_DONE", "no gateway has a routes file; `souk up --routes FILE` gives it one")
+        return found
 
     async def keep_orders(self) -> None:
         """Sets the breakers of new processes as an operator has set them, until it is cancelled."""

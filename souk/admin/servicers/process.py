@@ -16,6 +16,8 @@ from souk.admin.messages import MODES, breaker_status, health_check
 from souk.admin.servicers import projections
 from souk.admin.servicers.projections import ProcessProjections
 from souk.admin.unix_socket import serving
+from souk.gateway.routing.live import LiveRoutes, count_rules
+from souk.gateway.routing.model import RoutesFileRefused
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.kernel.errors import InvalidArgument, Violation
 from souk.projections.rebuild import Rebuild
@@ -38,7 +40,8 @@ class Inspected:
 
     `traffic` counts its requests, `health` has the checks of what it depends on. `away` gives the reason why the
     registry cannot be reached, or "". `metrics_address` is where its metrics are served over HTTP, "" for nowhere.
-    `rebuilds` are those of the projections of its services, by their full names.
+    `rebuilds` are those of the projections of its services, by their full names. `routes` is the routes file of a
+    gateway that has one.
     """
 
     service: str
@@ -51,6 +54,7 @@ class Inspected:
     away: Callable[[], str] = field(default=_nothing)
     metrics_address: str = ""
     rebuilds: Mapping[str, Rebuild] = field(default_factory=dict)
+    routes: LiveRoutes | None = None
 
 
 class ProcessControl(fleet_pb2_grpc.ProcessServicer):
@@ -99,6 +103,20 @@ class ProcessControl(fleet_pb2_grpc.ProcessServicer):
         return fleet_pb2.SetBreakerResponse(
             breakers=[breaker_status(guard, inspected.instance, self._began, inspected.clock) for guard in changed]
         )
+
+    async def ReloadRoutes(
+        self, request: fleet_pb2.ReloadRoutesRequest, context: Context
+    ) -> fleet_pb2.ReloadRoutesResponse:
+        """Reads the routes file of this gateway again."""
+        routes = self._inspected.routes
+        if routes is None:
+            return fleet_pb2.ReloadRoutesResponse()
+        load = fleet_pb2.RoutesLoad(process=self._inspected.instance, file=str(routes.path))
+        try:
+            load.rules = count_rules(await routes.reload("an operator asks for it"))
+        except RoutesFileRefused as refused:
+            load.refused = str(refused)
+        return fleet_pb2.ReloadRoutesResponse(loads=[load])
 
 
 def _duration(seconds: float) -> Duration:

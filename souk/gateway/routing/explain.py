@@ -31,8 +31,7 @@ class Explanation:
 def explain(asked: Asked, table: RoutingTable[str], router: Router[ContractRoute]) -> Explanation:
     """Explains a request. The targets of `table` say where a rule leads."""
     leaf = found[0] if (found := router.find(asked.path)) else None
-    method = "GET" if asked.method == "HEAD" else asked.method
-    contract = leaf.endpoints.get(method) if leaf else None
+    contract = leaf.endpoint(asked.method) if leaf else None
     winner = table.find(asked, contract.path if contract else None)
     explanation = Explanation()
     if winner is not None:

@@ -178,9 +178,9 @@ class RetryPolicy:
 class Rule:
     """Requests that meet one of `matches` go to `backends`, or are redirected.
 
-    `access`, `scopes` and `rate_class` say who may send them and how many, in the terms of contracts; without a class,
-    GET, HEAD and OPTIONS count as reads, and other methods as writes. `max_body` is in bytes. `replaces_contract`
-    allows a match at the very place of a contract's route.
+    `access`, `scopes` and `rate_class` say who may send them and how many, in the terms of contracts; without a class
+    no rate limit holds. `max_body` is in bytes. `replaces_contract` allows a match at the very place of a contract's
+    route.
     """
 
     name: str

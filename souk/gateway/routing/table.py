@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from souk.descriptors.path_template import ONE, REST, Template
+from souk.gateway.http.routes import ANY_METHOD
 from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.matching.hosts import HostIndex
 from souk.gateway.routing.matching.paths import RouteCandidate
 from souk.gateway.routing.model import Finding, HttpRoute, Match, PathType, RoutesFile, RoutesFileRefused, Rule
 
 T = TypeVar("T")
+Shape = tuple[tuple[str, ...], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class RoutingTable(Generic[T]):
 
         `contract` is the path of the contract's route for this request, if there is one.
         """
-        if contract in self.own:
+        if asked.path in self.own:
             return None
         named = self.index.find_named(asked)
         if named is not None:
@@ -70,7 +73,7 @@ class RoutingTable(Generic[T]):
 
 
 def _conflicts(file: RoutesFile, contracts: Iterable[ContractRoute], own: frozenset[str]) -> Iterator[Finding]:
-    by_shape: dict[tuple[str, ...], list[ContractRoute]] = {}
+    by_shape: dict[Shape, list[ContractRoute]] = {}
     for one in contracts:
         by_shape.setdefault(_shape(one.path), []).append(one)
     for rule in (rule for route in file.routes for rule in route.rules):
@@ -86,25 +89,36 @@ def _conflicts(file: RoutesFile, contracts: Iterable[ContractRoute], own: frozen
             yield Finding(match.line, match.column, f"{what}; {remedy}")
 
 
-def _taken(match: Match, by_shape: Mapping[tuple[str, ...], list[ContractRoute]]) -> list[ContractRoute]:
+def _taken(match: Match, by_shape: Mapping[Shape, list[ContractRoute]]) -> list[ContractRoute]:
     if match.path.type not in (PathType.EXACT, PathType.TEMPLATE):
         return []
     method = "GET" if match.method == "HEAD" else match.method
-    return [one for one in by_shape.get(_shape(match.path.value), ()) if method in ("", one.method)]
+    found = by_shape.get(_shape_of(match), ())
+    return [one for one in found if method in ("", one.method) or one.method == ANY_METHOD]
 
 
-def _shape(path: str) -> tuple[str, ...]:
-    """Gives a path's segments; that a segment is a variable counts, and not its name."""
-    return tuple("{}" + one.partition("}")[2] if one.startswith("{") else one for one in path.split("/"))
+def _shape(path: str) -> Shape:
+    """Gives a contract's path as its segments, in which wildcards have no name, and its custom verb."""
+    template = Template.parse(path)
+    return template.segments, template.verb
+
+
+def _shape_of(match: Match) -> Shape:
+    *segments, last = match.path.value[1:].split("/")
+    last, _, verb = (last, "", "") if last.startswith("{") else last.partition(":")
+    return tuple(ONE if one.startswith("{") else one for one in (*segments, last)), verb
 
 
 def _yields(index: HostIndex[T], contracts: Iterable[ContractRoute]) -> dict[str, frozenset[str]]:
     """Gives for each template the paths of contracts that come before it."""
-    paths = frozenset(one.path for one in contracts)
-    templates = {one.match.path.value for one in index if one.match.path.type is PathType.TEMPLATE}
-    return {template: frozenset(path for path in paths if _before(path, template)) for template in templates}
+    ranks = {one.path: _ranks(_shape(one.path)[0]) for one in contracts}
+    templates = {one.match.path.value: one.match for one in index if one.match.path.type is PathType.TEMPLATE}
+    return {
+        value: frozenset(path for path, rank in ranks.items() if rank < _ranks(_shape_of(match)[0]))
+        for value, match in templates.items()
+    }
 
 
-def _before(contract: str, template: str) -> bool:
-    """Whether a contract's path comes before a template: at the first segment in which they differ it is literal."""
-    return [one.startswith("{") for one in contract.split("/")] < [one.startswith("{") for one in template.split("/")]
+def _ranks(segments: Iterable[str]) -> list[int]:
+    """Gives the order of templates: at the first segment in which they differ a literal comes before a wildcard."""
+    return [(ONE, REST).index(one) + 1 if one in (ONE, REST) else 0 for one in segments]

@@ -2,6 +2,9 @@
 
 The first SIGTERM, SIGINT or SIGHUP asks the process to stop: running work is finished. The second ends it
 at once, which is safe, because everything that matters is on disk before it is answered.
+
+Without a terminal, SIGHUP may mean something else (`StopSignals.on_hangup`), as with other servers: there it cannot
+mean that the terminal is gone.
 """
 
 import asyncio
@@ -35,6 +38,11 @@ class StopSignals:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup(1)
                 loop.add_signal_handler(number, self.ask, number)
 
+    def on_hangup(self, call: Callable[[], object]) -> None:
+        """From now on SIGHUP calls `call` and stops nothing, unless the process has a terminal, or ignores it."""
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and not has_terminal():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
+
     def ask(self, number: int) -> None:
         """Asks to stop; if that was asked already, calls `leave`."""
         if self._asked.is_set():
@@ -44,6 +52,15 @@ class StopSignals:
     async def wait(self) -> None:
         """Returns once a stop was asked for."""
         await self._asked.wait()
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSignals) -> None:

@@ -135,16 +135,17 @@ def test_the_index_finds_what_sorting_all_candidates_finds(file: RoutesFile, ask
         assert found.rule is expected[2]
 
 
-CONTRACT_PATHS = st.lists(st.sampled_from(["a", "b", "{v}"]), min_size=1, max_size=3).map(lambda p: "/" + "/".join(p))
+CONTRACT_PATHS = st.lists(st.sampled_from(["a", "b", "*"]), min_size=1, max_size=3).map(lambda p: "/" + "/".join(p))
 
 
 @settings(max_examples=examples(1_000))
 @given(FILES, requests(), CONTRACT_PATHS)
 def test_a_contract_route_takes_its_place_in_the_order(file: RoutesFile, asked: Asked, path: str) -> None:
     """A contract's route is ordered as an exact or a template match of a method for every host."""
-    kind = PathType.TEMPLATE if "{" in path else PathType.EXACT
-    contract = Match(PathMatch(kind, path), "GET" if asked.method in ("GET", "HEAD") else asked.method)
-    shape = [one.startswith("{") for one in path.split("/")]
+    kind = PathType.TEMPLATE if "*" in path else PathType.EXACT
+    template = path.replace("*", "{v}")
+    contract = Match(PathMatch(kind, template), "GET" if asked.method in ("GET", "HEAD") else asked.method)
+    shape = [one.startswith("{") for one in template.split("/")]
     free = all(
         [one.startswith("{") for one in match.path.value.split("/")] != shape
         for route in file.routes

@@ -75,6 +75,11 @@ class FleetStub:
                 request_serializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerRequest.SerializeToString,
                 response_deserializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerResponse.FromString,
                 _registered_method=True)
+        self.ReloadRoutes = channel.unary_unary(
+                '/soukapi.v1.Fleet/ReloadRoutes',
+                request_serializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.SerializeToString,
+                response_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.FromString,
+                _registered_method=True)
 
 
 class FleetServicer:
@@ -140,6 +145,13 @@ class FleetServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReloadRoutes(self, request, context):
+        """Has every gateway read its routes file again. A file that is wrong changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -182,6 +194,11 @@ def add_FleetServicer_to_server(servicer, server):
                     servicer.SetBreaker,
                     request_deserializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerRequest.FromString,
                     response_serializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerResponse.SerializeToString,
+            ),
+            'ReloadRoutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadRoutes,
+                    request_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.FromString,
+                    response_serializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -411,6 +428,33 @@ class Fleet:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ReloadRoutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/soukapi.v1.Fleet/ReloadRoutes',
+            soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.SerializeToString,
+            soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class ProcessStub:
     """One process of the system, served by itself.
@@ -436,6 +480,11 @@ class ProcessStub:
                 '/soukapi.v1.Process/SetBreaker',
                 request_serializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerRequest.SerializeToString,
                 response_deserializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerResponse.FromString,
+                _registered_method=True)
+        self.ReloadRoutes = channel.unary_unary(
+                '/soukapi.v1.Process/ReloadRoutes',
+                request_serializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.SerializeToString,
+                response_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.FromString,
                 _registered_method=True)
 
 
@@ -464,6 +513,13 @@ class ProcessServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReloadRoutes(self, request, context):
+        """Has the gateway, if this is one, read its routes file again. A file that is wrong changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProcessServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -481,6 +537,11 @@ def add_ProcessServicer_to_server(servicer, server):
                     servicer.SetBreaker,
                     request_deserializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerRequest.FromString,
                     response_serializer=soukapi_dot_v1_dot_fleet__pb2.SetBreakerResponse.SerializeToString,
+            ),
+            'ReloadRoutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadRoutes,
+                    request_deserializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.FromString,
+                    response_serializer=soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -565,6 +626,33 @@ class Process:
             '/soukapi.v1.Process/SetBreaker',
             soukapi_dot_v1_dot_fleet__pb2.SetBreakerRequest.SerializeToString,
             soukapi_dot_v1_dot_fleet__pb2.SetBreakerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadRoutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/soukapi.v1.Process/ReloadRoutes',
+            soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesRequest.SerializeToString,
+            soukapi_dot_v1_dot_fleet__pb2.ReloadRoutesResponse.FromString,
             options,
             channel_credentials,
             insecure,

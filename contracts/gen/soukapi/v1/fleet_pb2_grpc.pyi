@@ -57,6 +57,8 @@ class FleetStub:
     """The breakers of every process."""
     SetBreaker: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetBreakerRequest, _fleet_pb2.SetBreakerResponse]
     """Sets breakers in every process that has them."""
+    ReloadRoutes: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReloadRoutesRequest, _fleet_pb2.ReloadRoutesResponse]
+    """Has every gateway read its routes file again. A file that is wrong changes nothing."""
 
 @_typing.type_check_only
 class FleetAsyncStub(FleetStub):
@@ -85,6 +87,8 @@ class FleetAsyncStub(FleetStub):
     """The breakers of every process."""
     SetBreaker: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetBreakerRequest, _fleet_pb2.SetBreakerResponse]  # type: ignore[assignment]
     """Sets breakers in every process that has them."""
+    ReloadRoutes: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReloadRoutesRequest, _fleet_pb2.ReloadRoutesResponse]  # type: ignore[assignment]
+    """Has every gateway read its routes file again. A file that is wrong changes nothing."""
 
 class FleetServicer(metaclass=_abc_1.ABCMeta):
     """A fleet as a whole, served by its supervisor."""
@@ -159,6 +163,14 @@ class FleetServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_fleet_pb2.SetBreakerResponse, _abc.Awaitable[_fleet_pb2.SetBreakerResponse]]:
         """Sets breakers in every process that has them."""
 
+    @_abc_1.abstractmethod
+    def ReloadRoutes(
+        self,
+        request: _fleet_pb2.ReloadRoutesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ReloadRoutesResponse, _abc.Awaitable[_fleet_pb2.ReloadRoutesResponse]]:
+        """Has every gateway read its routes file again. A file that is wrong changes nothing."""
+
 def add_FleetServicer_to_server(servicer: FleetServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class ProcessStub:
@@ -174,6 +186,8 @@ class ProcessStub:
     """Its breakers."""
     SetBreaker: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetBreakerRequest, _fleet_pb2.SetBreakerResponse]
     """Sets every breaker of the process that the request means, and those that are made later."""
+    ReloadRoutes: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReloadRoutesRequest, _fleet_pb2.ReloadRoutesResponse]
+    """Has the gateway, if this is one, read its routes file again. A file that is wrong changes nothing."""
 
 @_typing.type_check_only
 class ProcessAsyncStub(ProcessStub):
@@ -186,6 +200,8 @@ class ProcessAsyncStub(ProcessStub):
     """Its breakers."""
     SetBreaker: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetBreakerRequest, _fleet_pb2.SetBreakerResponse]  # type: ignore[assignment]
     """Sets every breaker of the process that the request means, and those that are made later."""
+    ReloadRoutes: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReloadRoutesRequest, _fleet_pb2.ReloadRoutesResponse]  # type: ignore[assignment]
+    """Has the gateway, if this is one, read its routes file again. A file that is wrong changes nothing."""
 
 class ProcessServicer(metaclass=_abc_1.ABCMeta):
     """One process of the system, served by itself."""
@@ -213,5 +229,13 @@ class ProcessServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.SetBreakerResponse, _abc.Awaitable[_fleet_pb2.SetBreakerResponse]]:
         """Sets every breaker of the process that the request means, and those that are made later."""
+
+    @_abc_1.abstractmethod
+    def ReloadRoutes(
+        self,
+        request: _fleet_pb2.ReloadRoutesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ReloadRoutesResponse, _abc.Awaitable[_fleet_pb2.ReloadRoutesResponse]]:
+        """Has the gateway, if this is one, read its routes file again. A file that is wrong changes nothing."""
 
 def add_ProcessServicer_to_server(servicer: ProcessServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

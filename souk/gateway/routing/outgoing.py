@@ -1,0 +1,32 @@
+"""The port of upstreams: what a rule sends to them. The gateway's proxy implements it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from souk.gateway.http.answers import Answer, Headers
+from souk.gateway.http.request import Request
+from souk.gateway.routing.model import RetryPolicy, Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    """What an upstream is asked for. `target` is the path and the query; `headers` have a `host`."""
+
+    method: str
+    target: bytes
+    headers: Headers
+    timeouts: Timeouts
+    retry: RetryPolicy | None = None
+    max_body: int | None = None
+    mirrors: "tuple[Target, ...]" = ()
+
+
+class Target(Protocol):
+    """An upstream."""
+
+    async def forward(self, request: Request, outgoing: OutgoingRequest) -> Answer:
+        """Sends the request with its body, and gives the answer as it comes; `mirrors` get a copy.
+
+        Raises Problem: 502 when the upstream fails, 503 when it has no instance, 504 when it is late, 413.
+        """
+        ...

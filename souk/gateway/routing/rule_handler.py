@@ -1,0 +1,118 @@
+"""Runs a rule: CORS, identity, rate limit, redirect; then a backend is chosen, and the request goes there, changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from google.protobuf.empty_pb2 import Empty
+
+from souk.descriptors.contract import Access, Method, Policy
+from souk.gateway.auth.identity import Identity
+from souk.gateway.http.answers import Answer, Headers
+from souk.gateway.http.problem import Problem
+from souk.gateway.http.request import Request
+from souk.gateway.limits.limiter import MethodLimits, RateLimits
+from souk.gateway.limits.policy import Client
+from souk.gateway.routing.filters.cors import CorsFilter
+from souk.gateway.routing.filters.headers import changed
+from souk.gateway.routing.filters.redirect import redirected
+from souk.gateway.routing.matching.asked import Asked
+from souk.gateway.routing.model import BackendRef, HeaderChange, Match, PathType, Rewrite, Rule
+from souk.gateway.routing.outgoing import OutgoingRequest, Target
+from souk.gateway.routing.weights import Share, WeightedChoice
+
+NOWHERE = "NO_BACKEND"
+_PRIVATE = b"souk-"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleGate:
+    """Who may pass: what a rule asks of the rest of the gateway."""
+
+    identity: Identity
+    limits: RateLimits | None
+
+
+class RuleHandler:
+    """Answers the requests of one rule. `targets` are the upstreams by name."""
+
+    def __init__(self, rule: Rule, targets: Mapping[str, Target], gate: RuleGate) -> None:
+        self.rule, self._identity = rule, gate.identity
+        self._policy = Policy(access=rule.access, scopes=rule.scopes)
+        self._limits = _limits(rule, gate.limits)
+        self._cors = CorsFilter(rule.filters.cors) if rule.filters.cors is not None else None
+        self._choice = WeightedChoice([((one, targets[one.upstream]), one.weight) for one in rule.backends])
+        self._mirrors = [(targets[one.upstream], Share(one.numerator, one.denominator)) for one in rule.filters.mirrors]
+
+    async def handle(self, request: Request, asked: Asked, match: Match) -> Answer:
+        """Answers a request that `match` of this rule fits. Raises Problem."""
+        if self._cors is None:
+            return await self._admitted(request, asked, match)
+        origin = asked.header("origin") or ""
+        if asked.preflight:
+            return self._cors.preflight(origin, asked.preflight, asked.header("access-control-request-headers") or "")
+        try:
+            answer = await self._admitted(request, asked, match)
+        except Problem as problem:
+            # A page may read why it was refused, too.
+            problem.headers = (*problem.headers, *self._cors.headers(origin))
+            raise
+        return replace(answer, headers=self._cors.answered(answer.headers, origin))
+
+    async def _admitted(self, request: Request, asked: Asked, match: Match) -> Answer:
+        await self._admit(request)
+        filters = self.rule.filters
+        matched = match.path.prefix if match.path.type is PathType.PREFIX else ""
+        if filters.redirect is not None:
+            authority, scheme = asked.header("host") or "", str(request.scope.get("scheme", "http"))
+            return redirected(filters.redirect, scheme, authority, asked.path, request.query, matched)
+        chosen = self._choice.next()
+        if chosen is None:
+            raise Problem(500, NOWHERE, "this route has no backend that takes requests")
+        backend, target = chosen
+        answer = await target.forward(request, self._outgoing(request, asked, matched, backend))
+        return _answered(answer, filters.response_headers, backend.filters.response_headers)
+
+    async def _admit(self, request: Request) -> None:
+        caller = await self._identity.authorise(
+            request.header(b"authorization"), self._policy, request.trace.traceparent
+        )
+        request.subject = caller.subject
+        if self._limits is not None:
+            waited = self._limits.admit(request, Client(caller.subject, request.client))
+            if waited is not None:
+                await waited
+
+    def _outgoing(self, request: Request, asked: Asked, matched: str, backend: BackendRef) -> OutgoingRequest:
+        rule, filters = self.rule, self.rule.filters
+        headers = [pair for pair in request.scope["headers"] if not pair[0].startswith(_PRIVATE)]
+        headers = changed(changed(headers, filters.request_headers), backend.filters.request_headers)
+        path = asked.path
+        for rewrite in (filters.rewrite, backend.filters.rewrite):
+            if rewrite is not None:
+                path, headers = _rewritten(rewrite, path, matched, headers)
+        target = path.encode("latin-1") + (b"?" + request.query if request.query else b"")
+        mirrors = tuple(mirror for mirror, share in self._mirrors if share.next())
+        return OutgoingRequest(request.method, target, headers, rule.timeouts, rule.retry, rule.max_body, mirrors)
+
+
+def _rewritten(rewrite: Rewrite, path: str, matched: str, headers: Headers) -> tuple[str, Headers]:
+    if rewrite.path is not None:
+        path = rewrite.path.of(path, matched)
+    if rewrite.hostname:
+        headers = [(b"host", rewrite.hostname.encode()), *(pair for pair in headers if pair[0] != b"host")]
+    return path, headers
+
+
+def _answered(answer: Answer, *changes: HeaderChange | None) -> Answer:
+    headers = answer.headers
+    for change in changes:
+        headers = changed(headers, change)
+    return answer if headers is answer.headers else replace(answer, headers=headers)
+
+
+def _limits(rule: Rule, limits: RateLimits | None) -> MethodLimits | None:
+    """Gives the limits of the rule's class, as of a method of a contract."""
+    if limits is None or rule.rate_class is None:
+        return None
+    policy = Policy(access=Access.ANYONE, rate_class=rule.rate_class)
+    return limits.of_method(Method(f"/routes/{rule.name}", "routes", Empty, Empty, policy=policy))

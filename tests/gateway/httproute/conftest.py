@@ -1,0 +1,149 @@
+"""A gateway behind its real HTTP server, with three upstreams on loopback that answer with what they were sent."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from souk.gateway.routing.reading.document import parse
+from souk.runtime.process.http.server import serving
+from souk.runtime.process.sockets import address_of, listen
+
+BACKENDS = ("v1", "v2", "v3")
+
+
+@dataclass
+class Echo:
+    """An upstream. It answers with the request, and with the headers that `X-Echo-Set-Header` lists."""
+
+    name: str
+    url: str = ""
+    received: list[dict[str, Any]] = field(default_factory=list)
+    behave: Callable[[dict[str, Any]], Any] | None = None
+    """Awaited before an answer; gives its status, or None for 200."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        seen = self._request(scope, body)
+        self.received.append(seen)
+        status = (await self.behave(seen) if self.behave else None) or 200
+        given = [(b"content-type", b"application/json")]
+        for header in seen["headers"].get("x-echo-set-header", "").split(","):
+            name, colon, value = header.partition(":")
+            if colon:
+                given.append((name.strip().lower().encode(), value.strip().encode()))
+        await send({"type": "http.response.start", "status": status, "headers": given})
+        await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
+
+    def _request(self, scope: Any, body: bytes) -> dict[str, Any]:
+        headers: dict[str, str] = {}
+        for raw, value in scope["headers"]:
+            name = raw.decode()
+            headers[name] = f"{headers[name]},{value.decode()}" if name in headers else value.decode()
+        query = scope["query_string"].decode()
+        path = scope["raw_path"].decode() + (f"?{query}" if query else "")
+        return {
+            "backend": self.name,
+            "method": scope["method"],
+            "path": path,
+            "host": headers.get("host", ""),
+            "headers": headers,
+            "body": body.decode(),
+            "http": scope["http_version"],
+        }
+
+
+@dataclass
+class Site:
+    """The gateway of a test, its upstreams by name, and a client."""
+
+    gateway: Any
+    url: str
+    upstreams: dict[str, Echo]
+    client: httpx.AsyncClient
+    apply: Callable[[str], None]
+
+    def use(self, rules: str) -> None:
+        """Puts a routes file into force. `v1`, `v2`, `v3` are the upstreams."""
+        named = "".join(f"  {name}: {echo.url}\n" for name, echo in self.upstreams.items())
+        self.apply(f"upstreams:\n{named}{rules}")
+
+    async def send(
+        self, path: str, *, method: str = "GET", host: str = "", headers: dict[str, str] | None = None, body: str = ""
+    ) -> httpx.Response:
+        sent = {**(headers or {}), **({"host": host} if host else {})}
+        return await self.client.request(method, self.url + path, headers=sent, content=body or None)
+
+    async def reaches(self, backend: str | int, path: str, **request: Any) -> dict[str, Any]:
+        """Sends a request, and checks which upstream got it, or the status that was answered instead."""
+        answer = await self.send(path, **request)
+        if isinstance(backend, int):
+            assert answer.status_code == backend, (path, request, answer.text)
+            return {}
+        assert answer.status_code == 200, (path, request, answer.text)
+        seen: dict[str, Any] = answer.json()
+        assert seen["backend"] == backend, (path, request)
+        return seen
+
+    async def redirects(self, status: int, location: str, path: str, **request: Any) -> None:
+        answer = await self.send(path, **request)
+        assert (answer.status_code, answer.headers["location"]) == (status, location)
+
+
+@asynccontextmanager
+async def listening(application: Any) -> AsyncIterator[str]:
+    with listen("127.0.0.1", 0) as listener:
+        url = f"http://{address_of(listener)}"
+        async with serving(application, listener, drain=1):
+            yield url
+
+
+@pytest.fixture
+async def site(world: Any) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as stack:
+        upstreams = {name: Echo(name) for name in BACKENDS}
+        for echo in upstreams.values():
+            echo.url = await stack.enter_async_context(listening(echo))
+        url = await stack.enter_async_context(listening(world.gateway))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
+
+        def apply(text: str) -> None:
+            file = parse(text)
+            world.gateway.use_routes(file, {one.name: Forwarding(one.urls[0], client) for one in file.upstreams})
+
+        yield Site(world.gateway, url, upstreams, client, apply)
+
+
+@dataclass
+class Forwarding:
+    """Stands in until there is a proxy."""
+
+    url: str
+    client: httpx.AsyncClient
+
+    async def forward(self, request: Any, outgoing: Any) -> Any:
+        from souk.gateway.http.answers import HttpAnswer
+
+        body = b"".join([part async for part in request.stream(None)])
+        kept = [p for p in outgoing.headers if p[0] not in (b"content-length", b"transfer-encoding")]
+        sent = httpx.Request(
+            outgoing.method, httpx.URL(self.url).copy_with(raw_path=outgoing.target), headers=kept, content=body or None
+        )
+        answer = await self.client.send(sent)
+        for mirror in outgoing.mirrors:
+            await mirror.client.send(
+                httpx.Request(outgoing.method, httpx.URL(mirror.url).copy_with(raw_path=outgoing.target), headers=kept)
+            )
+        headers = [(k.lower(), v) for k, v in answer.headers.raw if k.lower() != b"content-length"]
+        return HttpAnswer(answer.status_code, headers, answer.content)
