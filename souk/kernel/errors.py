@@ -28,7 +28,8 @@
     │   └── Unreached         there was no connection, so no request was sent
     ├── Problem               the gateway: a request ends with this problem document (RFC 9457)
     ├── ClientGone            the gateway: the client closed the connection before it was answered
-    └── BodyLost              the gateway: the rest of a streamed answer's body cannot come
+    ├── BodyLost              the gateway: the rest of a streamed answer's body cannot come
+    └── UpstreamFault         the gateway: an exchange with an HTTP server behind it failed
 
 A DomainError becomes a gRPC status with google.rpc.ErrorInfo, and at the gateway
 application/problem+json (RFC 9457). StoreUnavailable and Overloaded leave a service as UNAVAILABLE without their

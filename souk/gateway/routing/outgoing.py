@@ -30,3 +30,7 @@ class Target(Protocol):
         Raises Problem: 502 when the upstream fails, 503 when it has no instance, 504 when it is late, 413.
         """
         ...
+
+    def copy(self, request: Request, outgoing: OutgoingRequest, body: bytes) -> None:
+        """Sends a copy of a request some time soon, and throws the answer away. It never waits and never fails."""
+        ...

@@ -1,0 +1,95 @@
+"""Reads answers of an upstream as streams, strictly: what could be read in two ways is refused (RFC 9112, 6.3)."""
+
+import httptools
+
+from souk.http1.reader import Malformed, Reader
+
+_UNLIMITED = 2**63
+_SWITCHING = 101
+_BODILESS = frozenset({204, 304})
+
+
+class AnswerReader(Reader):
+    """Reads one answer after the other. `parts` are those of the body that were not taken yet.
+
+    `status` is 0 until the head of the final answer is read; `continued` is set once a `100 Continue` has come.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(httptools.HttpResponseParser, _UNLIMITED)
+        self.bodiless = False
+
+    def _clear(self) -> None:
+        super()._clear()
+        self.status = 0
+        self.continued = self.upgraded = self.until_close = False
+        self.length: int | None = None
+        self.parts: list[bytes] = []
+        self.after_upgrade = b""
+
+    def expect(self, *, head: bool) -> None:
+        """Makes ready for the answer to the next request; `head` means that the request's method is HEAD."""
+        self._clear()
+        if self.bodiless:  # the parser still waits for the body that the last answer did not have
+            self._parser = httptools.HttpResponseParser(self)
+        self.bodiless = head
+
+    def _parse(self, data: bytes) -> bool:
+        try:
+            return super()._parse(data)
+        except Malformed:
+            if self.status != _SWITCHING:
+                raise
+            return True
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.surplus:
+            return
+        status = self._parser.get_status_code()
+        if 100 <= status < 200 and status != _SWITCHING:
+            return
+        self._check_framing(status)
+        self.status = status
+        if self.bodiless:
+            self.complete = True
+            self.keep_alive = self._parser.should_keep_alive()
+
+    def _check_framing(self, status: int) -> None:
+        lengths = [value for name, value in self.headers if name.lower() == b"content-length"]
+        codings = [value for name, value in self.headers if name.lower() == b"transfer-encoding"]
+        if len(lengths) > 1 or (lengths and codings):
+            self._refuse("the length of the body is given twice")
+        if lengths and not (lengths[0].isascii() and lengths[0].isdigit()):
+            self._refuse("the length of the body is no number")
+        if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
+            self._refuse("the transfer coding is not chunked alone")
+        if codings and self._parser.get_http_version() != "1.1":
+            self._refuse("HTTP/1.0 has no transfer codings")
+        self.length = int(lengths[0]) if lengths else None
+        self.until_close = not (lengths or codings or self.bodiless or status in _BODILESS)
+
+    def _refuse(self, why: str) -> None:
+        self._wrong = Malformed(why)
+        raise self._wrong
+
+    def on_body(self, body: bytes) -> None:
+        self._kept = 0
+        if self.complete:  # a body after the answer to HEAD
+            self.surplus = True
+        elif not self.surplus:
+            self.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.surplus or self.complete:
+            return
+        status = self._parser.get_status_code()
+        if status == _SWITCHING:
+            self.upgraded = self.complete = True
+        elif 100 <= status < 200:
+            bodiless = self.bodiless
+            continued = self.continued or status == 100
+            self._clear()
+            self.began, self.continued, self.bodiless = True, continued, bodiless
+        else:
+            super().on_message_complete()

@@ -1,0 +1,157 @@
+"""One try: a request to an instance, and its answer as it comes.
+
+The head and a small body leave together. A large body is sent by a task of its own, so that the upstream may answer
+before it has read all of it; that answer goes to the client, and the rest of the body nowhere.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from souk.gateway.http.answers import Answer, BodyLost, HttpAnswer, StreamedAnswer
+from souk.gateway.http.request import Request
+from souk.gateway.proxy.connection import UpstreamConnection
+from souk.gateway.proxy.faults import FaultKind, UpstreamFault
+from souk.gateway.proxy.heads import answered
+from souk.gateway.proxy.pool import InstancePool
+from souk.gateway.proxy.request_body import OutgoingBody
+from souk.gateway.proxy.settings import UpstreamSettings
+
+FAILING = frozenset({502, 503, 504})
+"""Statuses that say that an instance cannot serve, rather than that it refuses."""
+CONTINUE_AFTER = 1.0
+"""Seconds to wait for `100 Continue` before the body is sent anyway (RFC 9110, 10.1.1)."""
+
+
+class Exchange:
+    """A request and its answer on one connection. `ended` is called once, with whether the
+    instance failed."""
+
+    def __init__(
+        self,
+        connection: UpstreamConnection,
+        pool: InstancePool,
+        settings: UpstreamSettings,
+        ended: Callable[[bool | None], None],
+    ) -> None:
+        self._connection, self._pool, self._settings, self._ended = connection, pool, settings, ended
+        self._sending: asyncio.Task[None] | None = None
+        self._over = False
+
+    async def head(self, request: Request, head: bytes, body: OutgoingBody, timeout: float | None) -> None:
+        """Sends the request and waits for the head of the answer. Raises UpstreamFault, Problem and ClientGone."""
+        connection = self._connection
+        try:
+            async with asyncio.timeout(timeout):
+                connection.begin(head + (body.octets or b""), head=request.method == "HEAD")
+                if body.octets is None:
+                    await self._send(body)
+                await connection.head()
+        except TimeoutError:
+            raise UpstreamFault(FaultKind.LATE, f"no answer within {timeout} seconds") from None
+
+    async def _send(self, body: OutgoingBody) -> None:
+        connection = self._connection
+        if body.waits and not await self._may_continue():
+            return
+        self._sending = asyncio.create_task(self._send_parts(body))
+        self._sending.add_done_callback(self._sent)
+        answer = asyncio.ensure_future(connection.head())
+        try:
+            await asyncio.wait({self._sending, answer}, return_when=asyncio.FIRST_COMPLETED)
+            if self._sending.done():
+                # A failed connection may still have brought an answer: that one says more.
+                failure = self._sending.exception()
+                if failure is not None and not (isinstance(failure, UpstreamFault) and connection.reader.status):
+                    raise failure
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+
+    def _sent(self, sending: "asyncio.Task[None]") -> None:
+        """Ends an answer that had begun before the request's body could be sent in full."""
+        if not sending.cancelled() and sending.exception() is not None and not self._connection.reader.complete:
+            self._connection.fail(FaultKind.BROKEN, f"the request could not be sent: {sending.exception()}")
+
+    async def _may_continue(self) -> bool:
+        """Waits until the body is wanted; returns False if there is an answer already."""
+        reader = self._connection.reader
+        try:
+            async with asyncio.timeout(CONTINUE_AFTER):
+                while not (reader.status or reader.continued):
+                    await self._connection.changed()
+        except TimeoutError:
+            return True
+        return not reader.status
+
+    async def _send_parts(self, body: OutgoingBody) -> None:
+        async for part in body.parts():
+            try:
+                async with asyncio.timeout(self._settings.idle):
+                    await self._connection.write(part)
+            except TimeoutError:
+                raise UpstreamFault(FaultKind.LATE, "the upstream does not read the body") from None
+
+    def answer(self, late_at: float | None) -> Answer:
+        """Makes the answer, of which the head has come; whole if its body has come, too. A body that is not complete
+        at `late_at`, by the event loop's time, is lost."""
+        reader = self._connection.reader
+        status, headers = reader.status, answered(reader.headers)
+        if reader.complete and self._sending is None and not reader.bodiless:
+            body = b"".join(reader.parts)
+            self.close(failed=False)
+            return HttpAnswer(status, [pair for pair in headers if pair[0] != b"content-length"], body)
+        return StreamedAnswer(status, headers, AnswerBody(self._connection, self, self._settings.idle, late_at))
+
+    def close(self, *, failed: bool | None) -> None:
+        """Ends the exchange; the connection is kept if both messages are through. `failed` is None if the end says
+        nothing about the instance."""
+        if self._over:
+            return
+        self._over = True
+        sending = self._sending
+        sent = sending is None or (sending.done() and not sending.cancelled() and sending.exception() is None)
+        if sending is not None and not sending.done():
+            sending.cancel()
+        if failed is False:
+            failed = self._connection.reader.status in FAILING
+        self._pool.give_back(self._connection, sent=sent)
+        self._ended(failed)
+
+
+class AnswerBody(AsyncGenerator[bytes, None]):
+    """The rest of an answer's body, which ends its exchange when it is closed, also if nothing was read of it."""
+
+    def __init__(self, connection: UpstreamConnection, exchange: Exchange, idle: float, late_at: float | None) -> None:
+        self._connection, self._exchange, self._idle, self._late_at = connection, exchange, idle, late_at
+
+    async def asend(self, value: None) -> bytes:
+        """Gives the next part. Raises BodyLost when the rest cannot come."""
+        try:
+            part = await self._part()
+        except UpstreamFault as fault:
+            self._exchange.close(failed=True)
+            raise BodyLost(str(fault)) from fault
+        if not part:
+            self._exchange.close(failed=False)
+            raise StopAsyncIteration
+        return part
+
+    async def _part(self) -> bytes:
+        if self._connection.reader.parts:
+            return await self._connection.part()
+        end = asyncio.get_running_loop().time() + self._idle
+        try:
+            async with asyncio.timeout_at(end if self._late_at is None else min(end, self._late_at)):
+                return await self._connection.part()
+        except TimeoutError:
+            raise UpstreamFault(FaultKind.LATE, "the rest of the answer does not come") from None
+
+    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> bytes:
+        """Ends the exchange with an error of the reader."""
+        await self.aclose()
+        raise typ if val is None else val
+
+    async def aclose(self) -> None:
+        """Ends the exchange."""
+        self._exchange.close(failed=None)

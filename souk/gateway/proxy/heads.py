@@ -1,0 +1,137 @@
+"""The heads of requests and answers on their way: what goes on, and what the gateway writes itself.
+
+Fields of one connection stop here (RFC 9110, 7.6.1), and so do the metadata that only the platform may write. The body
+is framed anew: a length or chunks, never both. `Forwarded` and `X-Forwarded-*` are the gateway's own; what the client
+sent of them goes on only if the client is a trusted proxy.
+"""
+
+from collections.abc import Collection, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from souk.gateway.http.answers import Headers
+from souk.gateway.http.request import Request
+
+VIA = b"1.1 souk"
+CHUNKED = -1
+"""Stands for the length of a body that is sent in chunks."""
+
+_OF_ONE_CONNECTION = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+_FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
+_WRITTEN_TO_UPSTREAM = frozenset((b"content-length", b"expect", b"host", b"traceparent", b"via", b"x-request-id"))
+_DROPPED = _OF_ONE_CONNECTION | _FORWARDED | _WRITTEN_TO_UPSTREAM
+_WRITTEN_TO_CLIENT = frozenset((b"date", b"traceparent", b"x-content-type-options", b"x-request-id"))
+_DROPPED_FROM_ANSWERS = _OF_ONE_CONNECTION | _WRITTEN_TO_CLIENT
+_RESERVED = b"souk-"
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+
+class RequestHeads:
+    """Writes the heads of requests. The networks are those of proxies whose word on clients is believed."""
+
+    def __init__(self, trusted: Networks) -> None:
+        self._trusted = trusted
+
+    def write(
+        self,
+        request: Request,
+        target: bytes,
+        headers: Headers,
+        authority: bytes,
+        length: int | None,
+        extra: bytes = b"",
+    ) -> bytes:
+        """Returns the octets of a head. `authority` is for a request without a host; `length` is that of the body,
+        CHUNKED, or None without one; `extra` are lines that are written as they are."""
+        named = named_by_connection(headers)
+        host, via, lines = authority, VIA, []
+        forwarded: dict[bytes, bytes] = {}
+        for name, value in headers:
+            if name in _DROPPED:
+                if name == b"host":
+                    host = value
+                elif name == b"via":
+                    via = value + b", " + via
+                elif name in _FORWARDED:
+                    forwarded[name] = forwarded[name] + b", " + value if name in forwarded else value
+            elif not (name in named or name.startswith(_RESERVED)):
+                lines.append(name + b": " + value)
+        if length is not None:
+            lines.append(b"transfer-encoding: chunked" if length == CHUNKED else b"content-length: %d" % length)
+        lines += self._forwarded(request, host, forwarded)
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\nvia: %b\r\nx-request-id: %b\r\ntraceparent: %b\r\n%b\r\n%b\r\n" % (
+            request.method.encode(),
+            target,
+            host,
+            via,
+            request.request_id.encode(),
+            request.trace.traceparent.encode(),
+            b"\r\n".join(lines),
+            extra,
+        )
+
+    def _forwarded(self, request: Request, host: bytes, given: dict[bytes, bytes]) -> list[bytes]:
+        peer = request.scope.get("client")
+        address = str(peer[0]).encode() if peer else b""
+        scheme = str(request.scope.get("scheme", "http")).encode()
+        asked = original_host(request) or host
+        if not given or not self._believes(address):
+            given = {}
+        before, hops = given.get(b"x-forwarded-for"), given.get(b"forwarded")
+        shown = b'"[%b]"' % address if b":" in address else address or b"unknown"
+        hop = b'for=%b;host="%b";proto=%b' % (shown, asked, scheme)
+        return [
+            b"x-forwarded-for: " + (before + b", " + address if before else address),
+            b"x-forwarded-host: " + given.get(b"x-forwarded-host", asked),
+            b"x-forwarded-proto: " + given.get(b"x-forwarded-proto", scheme),
+            b"forwarded: " + (hops + b", " + hop if hops else hop),
+        ]
+
+    def _believes(self, address: bytes) -> bool:
+        if not self._trusted or not address:
+            return False
+        try:
+            found = ip_address(address.decode())
+        except ValueError:
+            return False
+        found = getattr(found, "ipv4_mapped", None) or found
+        return any(found in network for network in self._trusted)
+
+
+def original_host(request: Request) -> bytes:
+    """Returns the host that the client asked for, whatever a route has made of it; empty if there was none."""
+    for name, value in request.scope["headers"]:
+        if name == b"host":
+            return bytes(value)
+    return b""
+
+
+def named_by_connection(headers: Headers) -> Collection[bytes]:
+    """Returns the names that `Connection` lists: fields of one connection, too."""
+    listed = [value for name, value in headers if name == b"connection"]
+    if not listed or listed == [b"keep-alive"] or listed == [b"close"]:
+        return ()
+    return {option.strip(b" \t").lower() for value in listed for option in value.split(b",")}
+
+
+def answered(headers: Headers) -> Headers:
+    """Returns the headers of an answer that go on to the client. The names come in lower case."""
+    lower = [(name.lower(), value) for name, value in headers]
+    named = named_by_connection(lower)
+    kept = [pair for pair in lower if pair[0] not in _DROPPED_FROM_ANSWERS and pair[0] not in named]
+    return [
+        *((name, value) for name, value in kept if name != b"via" and not name.startswith(_RESERVED)),
+        (b"via", b", ".join([*(value for name, value in kept if name == b"via"), VIA])),
+    ]

@@ -1,0 +1,47 @@
+"""The body of a request on its way to an upstream: whole in memory if it is small, else a stream that is sent once."""
+
+from collections.abc import AsyncGenerator
+
+from souk.gateway.http.request import Request
+from souk.gateway.proxy.heads import CHUNKED
+
+
+class OutgoingBody:
+    """A body. `octets` holds it if it is whole; `length` is None without a body, and CHUNKED if it is not known."""
+
+    def __init__(self, request: Request, limit: int | None, octets: bytes | None = None) -> None:
+        self._request, self._limit = request, limit
+        self.octets = octets if octets is not None or request.has_body else b""
+        self.length = _announced(request)
+        self.begun = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the body can be sent again."""
+        return self.octets is not None or not self.begun
+
+    @property
+    def waits(self) -> bool:
+        """Whether the client sends the body only once it may (`Expect: 100-continue`)."""
+        return self.octets is None and not self.begun and self._request.header(b"expect").lower() == "100-continue"
+
+    async def gather(self, most: int) -> None:
+        """Reads a body that is known to be no longer than `most` bytes. Raises Problem 413 and ClientGone."""
+        if self.octets is None and not self.waits and self.length is not None and 0 <= self.length <= most:
+            self.octets = b"".join([part async for part in self._request.stream(self._limit)])
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """Gives the body as it comes, framed as the head of the request says. Raises Problem 413 and ClientGone."""
+        self.begun = True
+        chunked = self.length == CHUNKED
+        async for part in self._request.stream(self._limit):
+            yield b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
+        if chunked:
+            yield b"0\r\n\r\n"
+
+
+def _announced(request: Request) -> int | None:
+    length = request.header(b"content-length")
+    if length.isascii() and length.isdigit():
+        return int(length)
+    return CHUNKED if request.has_body else None

@@ -1,0 +1,192 @@
+"""An upstream: the instances of one HTTP service, and how requests get there."""
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from random import Random
+
+from souk.discovery.directory import Directory
+from souk.discovery.registry import Instance
+from souk.gateway.http.answers import Answer
+from souk.gateway.http.connection import WhileConnected
+from souk.gateway.http.request import Request
+from souk.gateway.proxy.connection import UpstreamConnection
+from souk.gateway.proxy.exchange import FAILING, Exchange
+from souk.gateway.proxy.faults import FaultKind, UpstreamFault, no_instance
+from souk.gateway.proxy.heads import Networks, RequestHeads
+from souk.gateway.proxy.mirror import MirrorTasks
+from souk.gateway.proxy.pool import InstancePool
+from souk.gateway.proxy.request_body import OutgoingBody
+from souk.gateway.proxy.settings import UpstreamSettings
+from souk.gateway.proxy.tries import Tries, discard
+from souk.gateway.routing.outgoing import OutgoingRequest
+from souk.kernel.addresses import socket_path
+from souk.kernel.clock import Clock
+from souk.resilience.balancer import Balancer, BalancerMember
+from souk.resilience.breaker.breaker import Breaker
+from souk.resilience.retry import RetryBudget
+from souk.telemetry.logs import logger
+
+HTTP = "http"
+"""The key in an instance's metadata for the port, or the address of the socket, of its HTTP server."""
+
+_log = logger("gateway")
+
+
+class Upstream:
+    """A target of routes. `forward` sends a request to one of the instances, and gives its answer.
+
+    Instances that fail are left out for a while; while most requests fail, the breaker answers for the upstream.
+    """
+
+    def __init__(
+        self, name: str, clock: Clock, *, settings: UpstreamSettings | None = None, trusted: Networks = ()
+    ) -> None:
+        self.name, self._clock = name, clock
+        self.settings = settings = settings or UpstreamSettings()
+        self._heads = RequestHeads(trusted)
+        self._balancer = Balancer(settings=settings.balancer)
+        self.breaker = Breaker(settings.breaker)
+        self._budget = RetryBudget(settings.budget, clock.monotonic())
+        self._random = Random()
+        self._pools: dict[str, InstancePool] = {}
+        self.mirrored = MirrorTasks(name)
+
+    def listed(self, urls: Iterable[str]) -> "Upstream":
+        """Takes the instances from a list of URLs. Raises ValueError for one that is none. Returns itself."""
+        self._use([BalancerMember(url) for url in urls])
+        return self
+
+    def discovered(self, directory: Directory, service: str) -> "Upstream":
+        """Takes the instances of a service from discovery, now and whenever they change. Returns itself."""
+        directory.on_change(service, self._found)
+        self._found(directory.instances(service))
+        return self
+
+    def _found(self, instances: Iterable[Instance]) -> None:
+        self._use([BalancerMember(_http_address(one), one.zone, one.weight) for one in instances])
+
+    def _use(self, members: list[BalancerMember]) -> None:
+        known = self._pools
+        self._pools = {
+            one.address: known.get(one.address) or InstancePool(one.address, self.settings, _tls) for one in members
+        }
+        for address, pool in known.items():
+            if address not in self._pools:
+                pool.close()
+        self._balancer.update(members, self._clock.monotonic())
+
+    async def forward(self, request: Request, outgoing: OutgoingRequest) -> Answer:
+        """Sends a request to an instance, and gives the answer as it comes.
+
+        Raises Problem: 502 when the upstream fails, 503 when no instance can be asked, 504 when it is late, 413 for a
+        body that is too large; and ClientGone.
+        """
+        now = self._clock.monotonic()
+        permit = self.breaker.acquire(now)
+        if permit is None:
+            raise no_instance(self.breaker.retry_after(now))
+        failed: bool | None = None
+        try:
+            with WhileConnected(request):
+                body = OutgoingBody(request, outgoing.max_body)
+                await body.gather(self.settings.whole)
+                if outgoing.mirrors and body.octets is not None:
+                    for mirror in outgoing.mirrors:
+                        mirror.copy(request, outgoing, body.octets)
+                answer = await self._tried(request, outgoing, body)
+            failed = answer.status in FAILING
+        except UpstreamFault as fault:
+            failed = True
+            _log.warning("an upstream failed", upstream=self.name, why=str(fault), trace_id=request.trace.trace_id)
+            raise fault.problem() from fault
+        finally:
+            ended = self._clock.monotonic()
+            if failed is None:
+                permit.ignore(ended)
+            elif failed:
+                permit.fail(ended, ended - now)
+            else:
+                permit.succeed(ended, ended - now)
+        return answer
+
+    def copy(self, request: Request, outgoing: OutgoingRequest, body: bytes) -> None:
+        """Sends a copy of a request some time soon, and throws the answer away. It never waits and never fails."""
+        self.mirrored.start(self._copied(request, replace(outgoing, retry=None), OutgoingBody(request, None, body)))
+
+    async def _copied(self, request: Request, outgoing: OutgoingRequest, body: OutgoingBody) -> None:
+        try:
+            await discard(await self._tried(request, outgoing, body))
+        except UpstreamFault as fault:
+            raise fault.problem() from fault
+
+    async def _tried(self, request: Request, outgoing: OutgoingRequest, body: OutgoingBody) -> Answer:
+        now = asyncio.get_running_loop().time()
+        tries = Tries(outgoing, request.method, self._budget, self._random, now)
+        while True:
+            try:
+                answer = await self._once(request, outgoing, body, tries)
+            except UpstreamFault as fault:
+                wait = tries.after_fault(fault, body, len(self._pools), self._clock.monotonic())
+                if wait is None:
+                    raise
+            else:
+                wait = tries.after_answer(answer.status, body, self._clock.monotonic())
+                if wait is None:
+                    return answer
+                await discard(answer)
+            if wait:
+                await asyncio.sleep(wait)
+
+    async def _once(self, request: Request, outgoing: OutgoingRequest, body: OutgoingBody, tries: Tries) -> Answer:
+        instance = self._balancer.pick(self._clock.monotonic(), tries.asked)
+        if instance is None:
+            raise no_instance()
+        tries.asked.add(instance.address)
+
+        def ended(failed: bool | None) -> None:
+            self._balancer.ended(instance, self._clock.monotonic(), failed)
+
+        pool, exchange = self._pools[instance.address], None
+        try:
+            exchange = Exchange(await self._connection(pool, body, tries), pool, self.settings, ended)
+            await exchange.head(request, self._head(request, outgoing, pool, body), body, self._timeout(tries))
+        except BaseException as error:
+            failed = True if isinstance(error, UpstreamFault) and error.kind is not FaultKind.STALE else None
+            if exchange is None:
+                ended(failed)
+            else:
+                exchange.close(failed=failed)
+            raise
+        return exchange.answer(tries.deadline)
+
+    async def _connection(self, pool: InstancePool, body: OutgoingBody, tries: Tries) -> UpstreamConnection:
+        kept = None if tries.fresh else pool.kept(surely=not tries.may_repeat(body))
+        return kept or await pool.connect()
+
+    def _timeout(self, tries: Tries) -> float | None:
+        return tries.timeout(self.settings.first_byte, asyncio.get_running_loop().time())
+
+    def _head(self, request: Request, outgoing: OutgoingRequest, pool: InstancePool, body: OutgoingBody) -> bytes:
+        extra = b"expect: 100-continue\r\n" if body.waits else b""
+        return self._heads.write(request, outgoing.target, outgoing.headers, pool.address.authority, body.length, extra)
+
+    async def close(self) -> None:
+        """Ends the kept connections, and copies of mirrored requests; requests under way go on."""
+        await self.mirrored.close()
+        for pool in self._pools.values():
+            pool.close()
+
+
+def _http_address(instance: Instance) -> str:
+    offered = instance.metadata.get(HTTP, "")
+    if offered.isdigit():
+        return f"{instance.address.rpartition(':')[0]}:{offered}"
+    return offered if socket_path(offered) else instance.address
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
