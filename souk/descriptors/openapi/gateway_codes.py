@@ -43,6 +43,21 @@ CODES: Mapping[str, Code] = {
         "The body is not JSON in UTF-8, or it is compressed.",
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     ),
+    "UPSTREAM_FAILED": Code(
+        502,
+        "The server behind the gateway gave no valid answer; it may still have carried the request out.",
+        "Check whether the change was made before the request is sent again.",
+    ),
+    "UPSTREAM_TIMEOUT": Code(
+        504,
+        "The server behind the gateway did not answer in time; it may still carry the request out.",
+        "Check whether the change was made before the request is sent again.",
+    ),
+    "UPSTREAM_UNAVAILABLE": Code(
+        503,
+        "No server behind the gateway can take the request now, and nothing was done.",
+        "Send the request again after `Retry-After`.",
+    ),
     "URI_TOO_LONG": Code(414, "The path and query are too long.", "Shorten the query."),
 }
 

@@ -59,8 +59,6 @@ class InstancePool:
 
     async def connect(self) -> UpstreamConnection:
         """Makes a connection. Raises UpstreamFault NOT_SENT or FULL."""
-        if self._closed:
-            raise UpstreamFault(FaultKind.NOT_SENT, "the upstream is closed")
         if len(self._open) + self._making >= self._settings.connections:
             raise UpstreamFault(FaultKind.FULL, f"{self._settings.connections} connections are in use")
         self._making += 1
@@ -102,7 +100,7 @@ class InstancePool:
             self._idle.remove(connection)
 
     def close(self) -> None:
-        """Ends the kept connections; those in use end with their exchange."""
+        """Ends the kept connections, and keeps none from now on. A late request still gets one of its own."""
         self._closed = True
         while self._idle:
             self._idle.pop().abort()
