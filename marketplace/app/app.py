@@ -21,6 +21,7 @@ app = App(
         audience="souk",
         keys_method="/shop.user.v1.UserService/ListSigningKeys",
         roles_method="/shop.user.v1.UserService/GetRoles",
+        api_keys_method="/shop.user.v1.UserService/AuthenticateApiKey",
     ),
     emulators=(
         # Replicas of Payment share one bank. Its book is in the folder in which a single Payment keeps it.

@@ -1,11 +1,11 @@
-"""Background tasks of User: they rotate signing keys, and delete expired sessions and old failed attempts."""
+"""Background tasks of User: they rotate signing keys, and delete expired sessions, API keys and old failed attempts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from marketplace.user.deps import Deps
-from marketplace.user.use_cases.rotate_keys import rotate_keys
+from marketplace.user.use_cases.signing_keys import rotate_keys
 
 HOUSEKEEPING_INTERVAL = 60.0
 """Seconds between two runs."""
@@ -17,9 +17,10 @@ def tasks(deps: Deps) -> Mapping[str, Callable[[], Awaitable[None]]]:
 
 
 async def keep_house(deps: Deps) -> None:
-    """Rotates keys, and deletes expired sessions and old failed attempts, until it is cancelled."""
+    """Rotates keys, and deletes expired sessions, API keys and old failed attempts, until it is cancelled."""
     while True:
         await rotate_keys(deps)
         await deps.database.run(deps.sessions.forget_expired)
         await deps.database.run(deps.attempts.forget_old)
+        await deps.database.run(deps.api_keys.forget_expired)
         await asyncio.sleep(HOUSEKEEPING_INTERVAL)

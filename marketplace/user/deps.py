@@ -11,6 +11,7 @@ from marketplace.user.ports import Obligations, Passwords
 from marketplace.user.settings import TokenSettings
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
+from marketplace.user.store.api_keys import ApiKeyStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.push_subscriptions import PushSubscriptionStore
@@ -37,6 +38,7 @@ class Deps:
     accounts: AccountStore
     addresses: AddressStore
     push_subscriptions: PushSubscriptionStore
+    api_keys: ApiKeyStore
     sessions: SessionStore
     attempts: AttemptStore
     keys: KeyStore

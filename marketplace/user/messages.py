@@ -5,6 +5,7 @@ from shop.user.v1 import user_pb2 as pb
 
 from marketplace.user.domain.account import Account, Token
 from marketplace.user.domain.address import FIELDS, Address
+from marketplace.user.domain.api_key import ApiKey
 from marketplace.user.domain.push_subscription import PushSubscription
 
 
@@ -35,6 +36,18 @@ def push_subscription_message(found: PushSubscription) -> pb.PushSubscription:
 def browser_message(found: PushSubscription) -> pb.Browser:
     """Makes the message of a browser for who sends to it."""
     return pb.Browser(endpoint=found.endpoint, keys=pb.PushKeys(p256dh=found.public_key, auth=found.secret))
+
+
+def api_key_message(key: ApiKey) -> pb.ApiKey:
+    """Makes the message of an API key as its owner sees it: without its secret."""
+    return pb.ApiKey(
+        id=key.id,
+        name=key.name,
+        scopes=key.scopes,
+        created_at=_timestamp(key.created_at),
+        expires_at=_timestamp(key.expires_at),
+        last_used_at=None if key.last_used_at is None else _timestamp(key.last_used_at),
+    )
 
 
 def token_message(token: Token) -> pb.Token:

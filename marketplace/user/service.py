@@ -18,6 +18,7 @@ from marketplace.user.servicer import UserServicer
 from marketplace.user.settings import SETTINGS, read_settings
 from marketplace.user.store.accounts import AccountStore
 from marketplace.user.store.addresses import AddressStore
+from marketplace.user.store.api_keys import ApiKeyStore
 from marketplace.user.store.attempts import AttemptStore
 from marketplace.user.store.keys import KeyStore
 from marketplace.user.store.push_subscriptions import PushSubscriptionStore
@@ -38,6 +39,7 @@ def deps_of(
         accounts=AccountStore(context.outbox),
         addresses=AddressStore(),
         push_subscriptions=PushSubscriptionStore(),
+        api_keys=ApiKeyStore(context.clock),
         sessions=SessionStore(context.clock),
         attempts=AttemptStore(context.clock),
         keys=KeyStore(SealedKeys(context.secret)),

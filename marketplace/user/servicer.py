@@ -13,6 +13,7 @@ from marketplace.user.domain.account import DEFAULT_LOCALE, Profile, require
 from marketplace.user.domain.address import FIELDS, PostalAddress
 from marketplace.user.messages import (
     address_message,
+    api_key_message,
     browser_message,
     push_subscription_message,
     token_message,
@@ -30,10 +31,19 @@ from marketplace.user.use_cases.addresses import (
     list_addresses,
     update_address,
 )
+from marketplace.user.use_cases.api_keys import (
+    AuthenticateApiKey,
+    CreateApiKey,
+    ListApiKeys,
+    RevokeApiKey,
+    authenticate_api_key,
+    create_api_key,
+    list_api_keys,
+    revoke_api_key,
+)
 from marketplace.user.use_cases.change_password import ChangePassword, change_password
 from marketplace.user.use_cases.delete_user import DeleteUser, delete_user
 from marketplace.user.use_cases.get_user import GetUser, get_user
-from marketplace.user.use_cases.list_signing_keys import list_signing_keys
 from marketplace.user.use_cases.log_in import LogIn, log_in
 from marketplace.user.use_cases.log_out import LogOut, log_out
 from marketplace.user.use_cases.push_subscriptions import (
@@ -49,6 +59,7 @@ from marketplace.user.use_cases.push_subscriptions import (
 )
 from marketplace.user.use_cases.refresh_token import RefreshToken, refresh_token
 from marketplace.user.use_cases.register_user import RegisterUser, register_user
+from marketplace.user.use_cases.signing_keys import list_signing_keys
 from marketplace.user.use_cases.update_user import Unsubscribe, UpdateUser, unsubscribe, update_user
 from souk.sdk import Violation, current, page_of
 
@@ -144,6 +155,25 @@ class UserServicer(UserServiceServicer):
     async def ForgetPushSubscription(self, request: pb.ForgetPushSubscriptionRequest, context: Context) -> Empty:
         await forget_subscription(self._deps, ForgetSubscription(request.user_id, request.endpoint))
         return Empty()
+
+    async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Context) -> pb.ListApiKeysResponse:
+        page = page_of(request, (int, str), caller=_me())
+        shown, next_token = await list_api_keys(self._deps, ListApiKeys(_me(), page))
+        return pb.ListApiKeysResponse(api_keys=map(api_key_message, shown), next_page_token=next_token)
+
+    async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.NewApiKey:
+        days = _given(request, "expires_in_days")
+        command = CreateApiKey(_me(), request.name, tuple(request.scopes), days, request.current_password)
+        made, key = await create_api_key(self._deps, command)
+        return pb.NewApiKey(api_key=api_key_message(made), key=key)
+
+    async def DeleteApiKey(self, request: pb.DeleteApiKeyRequest, context: Context) -> Empty:
+        await revoke_api_key(self._deps, RevokeApiKey(_me(), request.id))
+        return Empty()
+
+    async def AuthenticateApiKey(self, request: pb.AuthenticateApiKeyRequest, context: Context) -> pb.ApiKeyOwner:
+        found = await authenticate_api_key(self._deps, AuthenticateApiKey(request.id, request.digest))
+        return pb.ApiKeyOwner(user_id=found.user_id, scopes=found.scopes)
 
     async def GetRoles(self, request: pb.GetRolesRequest, context: Context) -> pb.Roles:
         return pb.Roles(roles=(await get_user(self._deps, GetUser(request.user_id))).roles)

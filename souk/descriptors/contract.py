@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from soukapi.v1 import policy_pb2
 
+from souk.descriptors.scopes import scope_of
 from souk.kernel.errors import FORBIDDEN, INVALID_REQUEST, UNAUTHENTICATED
 
 DEFAULT_TIMEOUT = 5.0
@@ -129,7 +130,8 @@ class SuccessState:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy that a contract gives one method. Time-outs are in seconds; policy.proto explains each field."""
+    """The policy that a contract gives one method. Time-outs are in seconds; policy.proto explains each field, and
+    `scopes.scope_of` the scope."""
 
     access: Access = Access.UNSPECIFIED
     roles: frozenset[str] = frozenset()
@@ -148,6 +150,7 @@ class Policy:
     subject_field: str = ""
     acts_for: frozenset[str] = frozenset()
     response_headers: Mapping[str, str] = field(default_factory=dict)
+    scope: str = ""
     rate_field: str = ""
 
 
@@ -239,6 +242,7 @@ def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason
         raise ValueError(f"{method.full_name} lists reasons that its service does not have: {', '.join(unknown)}")
     if wrong := _wrong(method, policy):
         raise ValueError(f"{method.full_name}: {wrong}")
+    read_only = options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
     return Method(
         full_name=f"/{method.containing_service.full_name}/{method.name}",
         service=service,
@@ -246,9 +250,9 @@ def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason
         output=GetMessageClass(method.output_type),
         client_streaming=method.client_streaming,
         server_streaming=method.server_streaming,
-        policy=_policy(policy),
+        policy=_policy(policy, scope_of(service, policy, read_only=read_only)),
         idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
-        read_only=options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
+        read_only=read_only,
         reasons={**STANDARD_REASONS, **{name: reasons[name] for name in policy.reasons}},
         http=_rules(options.Extensions[annotations_pb2.http]),
     )
@@ -273,7 +277,7 @@ def _wrong_rate_field(method: MethodDescriptor, name: str) -> str:
     return "a stream of requests has no rate field" if method.client_streaming else ""
 
 
-def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
+def _policy(policy: policy_pb2.MethodPolicy, scope: str) -> Policy:
     timeout = _seconds(policy.timeout) or DEFAULT_TIMEOUT
     return Policy(
         access=Access(policy.access),
@@ -294,6 +298,7 @@ def _policy(policy: policy_pb2.MethodPolicy) -> Policy:
         acts_for=frozenset(policy.acts_for),
         response_headers={one.name: one.meaning for one in policy.response_headers},
         rate_field=policy.rate_field,
+        scope=scope,
     )
 
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
 from souk.descriptors.contract import Access, Contract
 from souk.descriptors.openapi.document import openapi_of
+from souk.gateway.auth.api_keys import ApiKeys
 from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import TrustedIssuer
 from souk.gateway.auth.discovery import found_issuer
@@ -208,7 +209,11 @@ def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock
     own = TrustedIssuer(issuer.issuer, issuer.audience, keys)
     others = (found_issuer(one, settings, clock) for one in settings.issuers)
     tokens = BearerTokens([own, *others], settings.verified_tokens, clock)
-    return Identity(tokens, partial(backend.roles, issuer.roles_method))
+    api_keys = None
+    if issuer.api_keys_method:
+        backend.method(issuer.api_keys_method)
+        api_keys = ApiKeys(partial(backend.api_key, issuer.api_keys_method), settings, clock)
+    return Identity(tokens, partial(backend.roles, issuer.roles_method), api_keys)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -70,6 +70,17 @@ class Backend:
         keys: Mapping[str, Any] = writer_of(cast(Descriptor, method.output.DESCRIPTOR))(reply)
         return keys
 
+    async def api_key(self, full_name: str, key_id: str, digest: bytes) -> tuple[str, frozenset[str]] | None:
+        """Returns whose an API key is and what it may call; None if it is not good. Raises Problem."""
+        method = self.method(full_name)
+        try:
+            reply, _ = await self.call(method, method.input(id=key_id, digest=digest), self._own(method))
+        except Problem as problem:
+            if problem.status == 404:
+                return None
+            raise
+        return reply.user_id, frozenset(reply.scopes)  # type: ignore[attr-defined]  # the method answers with both
+
     async def roles(self, full_name: str, subject: str, traceparent: str) -> frozenset[str]:
         """Returns the present roles of a user. Raises Problem: 403 when the user no longer exists."""
         method = self.method(full_name)

@@ -41,10 +41,10 @@ class Pipeline:
     async def __call__(self, request: Request, captures: Sequence[str | None]) -> Answer:
         transcoder, method = self.transcoder, self.transcoder.method
         trace = request.trace.traceparent
-        caller = await self.identity.authorise(request.header(b"authorization"), method.policy, trace)
+        caller = await self.identity.authorise(request, method.policy, trace)
         caller = replace(caller, address=request.client)
         request.subject = caller.subject
-        client = Client(caller.subject, caller.address)
+        client = Client(caller.subject, caller.address, caller.api_key)
         if self.limits is not None and (waited := self.limits.admit(request, client)) is not None:
             await waited
         message = await transcoder.request(request, captures)

@@ -44,7 +44,9 @@ class GatewaySettings:
     key stops working; `jwks_stale` is how long keys are used at most while they cannot be fetched.
     `trusted_proxies` are the networks whose X-Forwarded-For is believed; none by default. `metrics` says whether
     `/metrics` is a route: all who reach the gateway can then read the metrics. `issuers` are believed beside the
-    app's own; `issuer_jwks_age` is `jwks_age` for them, and `issuer_timeout` limits each request to one.
+    app's own; `issuer_jwks_age` is `jwks_age` for them, and `issuer_timeout` limits each request to one. What is
+    known of an API key is asked for again after `api_key_age`, so a revoked one is taken so much longer;
+    `known_api_keys` limits how many are known, good ones and others.
     """
 
     max_body: int = MEBIBYTE
@@ -64,3 +66,5 @@ class GatewaySettings:
     issuers: tuple[IssuerSettings, ...] = ()
     issuer_jwks_age: float = 300.0
     issuer_timeout: float = 5.0
+    api_key_age: float = 5.0
+    known_api_keys: int = 10_000

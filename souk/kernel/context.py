@@ -17,7 +17,8 @@ class Caller:
     `subject` is the end user's id; it is empty when the call is for no user. `service` is the service that
     makes the call, on behalf of the subject if there is one; the gateway counts as a service. `session` names
     the login that issued the subject's token, and `address` is the network address of the gateway's client.
-    Both are empty when they are not known, such as in a service's background work.
+    Both are empty when they are not known, such as in a service's background work. `api_key` is the identifier of the
+    API key by which the caller came; the gateway alone knows it, it is not sent with a call.
     """
 
     subject: str = ""
@@ -26,6 +27,7 @@ class Caller:
     service: str = ""
     session: str = ""
     address: str = ""
+    api_key: str = ""
 
 
 NOBODY = Caller()

@@ -167,13 +167,15 @@ def speakers_of(services: Iterable[Service]) -> list[Speaker]:
 class TokenIssuer:
     """The issuer and the audience of access tokens, and the methods that tell the gateway their keys and users' roles.
 
-    A method is its full name, such as `/shop.user.v1.UserService/GetRoles`.
+    A method is its full name, such as `/shop.user.v1.UserService/GetRoles`. `api_keys_method` tells whose an API key
+    is; without it there are none.
     """
 
     issuer: str
     audience: str
     keys_method: str
     roles_method: str
+    api_keys_method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def test_whoever_knows_the_callers_may_be_away(keys: str, codes: str) -> None:
 def test_every_list_pages_alike() -> None:
     lists = [operation["get"] for operation in DOCUMENT["paths"].values() if "get" in operation]
     sizes = [each["schema"] for got in lists for each in got["parameters"] if each["name"] == "pageSize"]
-    assert len(sizes) == 9
+    assert len(sizes) == 10
     assert all(size == {**sizes[0], "minimum": 1, "maximum": 100, "default": 20} for size in sizes)
 
 
@@ -113,7 +113,7 @@ def test_an_operation_says_its_statuses_and_codes() -> None:
         "Location",
         "Idempotent-Replayed",
     }
-    assert PLACE["security"] == [{"bearer": []}]
+    assert PLACE["security"] == [{"bearer": []}, {"apiKey": []}]
 
 
 @pytest.mark.parametrize(

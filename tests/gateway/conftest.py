@@ -47,6 +47,7 @@ class Issuer:
     audience: str = "souk"
     keys_method: str = "/shop.user.v1.UserService/ListSigningKeys"
     roles_method: str = "/shop.user.v1.UserService/GetRoles"
+    api_keys_method: str = "/shop.user.v1.UserService/AuthenticateApiKey"
 
 
 class TestClock(FakeClock):

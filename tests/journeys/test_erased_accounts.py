@@ -11,6 +11,8 @@ from tests.market.api import Api, new_key
 from tests.market.shop import HOME, PASSWORD, Buyer, Shop, browser
 
 ME, PUSHES = "/api/v1/users/me", "/api/v1/push-subscriptions"
+API_KEYS = "/api/v1/api-keys"
+API_KEY = {"name": "till", "scopes": ["order:write"], "currentPassword": PASSWORD}
 CARD = {"cardToken": "tok_visa"}
 
 WRITES_NOTHING = {
@@ -37,6 +39,8 @@ def _asked(address: str, card: str, order: str) -> dict[str, tuple[str, str, obj
         "/shop.user.v1.UserService/DeleteAddress": ("DELETE", f"/api/v1/addresses/{address}", None),
         "/shop.user.v1.UserService/CreatePushSubscription": ("POST", PUSHES, browser()),
         "/shop.user.v1.UserService/DeletePushSubscription": ("DELETE", f"{PUSHES}/PUSH-1", None),
+        "/shop.user.v1.UserService/CreateApiKey": ("POST", API_KEYS, API_KEY),
+        "/shop.user.v1.UserService/DeleteApiKey": ("DELETE", f"{API_KEYS}/0123456789abcdef", None),
         "/shop.order.v1.OrderService/PlaceOrder": ("POST", "/api/v1/orders", wish),
         "/shop.order.v1.OrderService/CancelOrder": ("POST", f"/api/v1/orders/{order}:cancel", None),
         "/shop.payment.v1.PaymentService/TopUpWallet": ("POST", "/api/v1/wallet:topUp", top_up),

@@ -8,7 +8,7 @@ import pytest
 from souk.descriptors.contract import Method, contract_of
 from souk.runtime.config import entry_points
 from tests.market.api import Api, rows_of
-from tests.market.shop import HOME, Buyer, Shop, browser
+from tests.market.shop import HOME, PASSWORD, Buyer, Shop, browser
 
 Query = dict[str, str]
 
@@ -49,6 +49,8 @@ def lists(shop: Shop) -> Lists:
         buyer.ok("POST", "/api/v1/addresses", 201, json=HOME)
         buyer.save_card("tok_visa")
         buyer.ok("POST", "/api/v1/push-subscriptions", 201, json=browser())
+        key = {"name": "till", "scopes": ["order:read"], "currentPassword": PASSWORD}
+        buyer.ok("POST", "/api/v1/api-keys", 201, json=key)
     product = shop.product(stock=5, price=100)
     orders = [buyer.buy((product, 1, 100)) for _ in range(2)]
     lists = Lists(buyer, other, orders[0]["id"], {})

@@ -26,7 +26,7 @@ _TAKEN = "SELECT id FROM users WHERE email_key = $1 AND id <> $2"
 _SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1"
 _END_SESSIONS = "DELETE FROM refresh_families WHERE user_id = $1"
 _IS_OPEN = "SELECT id FROM refresh_families WHERE id = $1 AND user_id = $2"
-_PERSONAL = ("addresses", "refresh_families", "login_failures", "known_addresses", "push_subscriptions")
+_PERSONAL = ("addresses", "refresh_families", "login_failures", "known_addresses", "push_subscriptions", "api_keys")
 """Tables whose rows are deleted with their user."""
 
 
@@ -85,6 +85,11 @@ class AccountStore:
             raise unknown_user()
         await tx.execute(_SET_PASSWORD, proof.user_id, new_hash)
         await tx.execute(_END_SESSIONS, proof.user_id)
+
+    async def require(self, tx: Transaction, proof: Proof) -> None:
+        """Locks the account of a proof that still holds; raises USER_NOT_FOUND as well."""
+        if not await _holds(tx, proof):
+            raise unknown_user()
 
     async def erase(self, tx: Transaction, proof: Proof) -> None:
         """Erases account, addresses, credentials and logins, and publishes UserDeleted; does nothing if it is gone."""

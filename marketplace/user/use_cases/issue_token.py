@@ -5,7 +5,7 @@ import secrets
 from marketplace.user.deps import Deps
 from marketplace.user.domain.account import Account, Token
 from marketplace.user.domain.signing import signing_key
-from marketplace.user.use_cases.list_signing_keys import list_signing_keys
+from marketplace.user.use_cases.signing_keys import list_signing_keys
 from souk.sdk import MICROSECONDS
 
 ISSUER = "souk"

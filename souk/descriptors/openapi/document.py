@@ -13,7 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.comments import comments_of
-from souk.descriptors.contract import WHOLE, Access, Contract, HttpRule, Method
+from souk.descriptors.contract import WHOLE, Access, Contract, HttpRule, Method, Policy
 from souk.descriptors.openapi.examples import Examples, examples_of
 from souk.descriptors.openapi.json_schema import Schema, Schemas
 from souk.descriptors.openapi.paths import PathParameter, Paths, inner_paths, query_fields
@@ -26,6 +26,15 @@ _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
 """The HTTP methods that OpenAPI 3.1 can describe; another one is an extension of its path, `x-report`."""
 
+SECURITY_SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "A key of `POST /api/v1/api-keys`, which may call the operations whose `x-scope` it has.",
+    },
+}
 DESCRIPTION = (
     "JSON in lowerCamelCase. Unknown fields and unknown query parameters are refused. Integers of 64 bits are "
     "numbers within 2^53-1. A field within a message is a query parameter by its path, `filter.title`. "
@@ -75,7 +84,7 @@ def openapi_of(
             "schemas": schemas.components,
             "responses": writer.responses.components,
             "headers": HEADERS,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": SECURITY_SCHEMES,
         },
         "x-codes": dict(sorted(writer.responses.problems.codes.items())),
     }
@@ -86,6 +95,12 @@ def _public(contract: Contract) -> Iterator[tuple[Method, HttpRule]]:
         if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
             for rule in method.http:
                 yield method, rule
+
+
+def _security(policy: Policy) -> list[Schema]:
+    if policy.access is not Access.CALLER:
+        return []
+    return [{"bearer": []}, {"apiKey": []}] if policy.scope else [{"bearer": []}]
 
 
 def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]], schemas: Schemas) -> list[Schema]:
@@ -116,7 +131,7 @@ class _Writer:
             "summary": _summary(method, comment.get("description", "")),
             **comment,
             "tags": [contract.name],
-            "security": [{"bearer": []}] if policy.access is Access.CALLER else [],
+            "security": _security(policy),
             "parameters": [*map(self._in_path, parameters), *self._in_query(method, rule)],
             "responses": self.responses.of(method, rule, limited=bool(limits)),
             "x-timeout-seconds": policy.timeout,
@@ -124,6 +139,8 @@ class _Writer:
         }
         if limits:
             operation["x-rate-limit"] = limits
+        if policy.scope:
+            operation["x-scope"] = policy.scope
         if policy.roles:
             operation["x-roles"] = sorted(policy.roles)
         if rule.body and (body := self._body(method, rule)):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from souk.descriptors.contract import Access
+from souk.gateway.auth.api_keys import PREFIX, ApiKeys
 from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import Identified
 from souk.gateway.http.problem import forbidden, unauthenticated
@@ -18,7 +19,10 @@ RolesOf = Callable[[str, str], Awaitable[frozenset[str]]]
 
 
 class Issuer(Protocol):
-    """The issuer and the audience of tokens, and the full names of the methods that return keys and roles."""
+    """The issuer and the audience of tokens, and the full names of the methods that return keys and roles.
+
+    `api_keys_method` returns whose an API key is; if it is empty there are none.
+    """
 
     @property
     def issuer(self) -> str: ...
@@ -28,10 +32,16 @@ class Issuer(Protocol):
     def keys_method(self) -> str: ...
     @property
     def roles_method(self) -> str: ...
+    @property
+    def api_keys_method(self) -> str: ...
 
 
 class AccessRule(Protocol):
-    """Who may call: the policy of a contract's method, or what a route says of itself."""
+    """Who may call: the policy of a contract's method, or what a route says of itself.
+
+    All callers need one of the `roles`, if there are any, and all `scopes`. A caller who may call only what scopes name
+    needs `scope` as well; if that is empty, there must be `scopes`, else no such caller may call.
+    """
 
     @property
     def access(self) -> Access: ...
@@ -39,23 +49,33 @@ class AccessRule(Protocol):
     def roles(self) -> frozenset[str]: ...
     @property
     def scopes(self) -> frozenset[str]: ...
+    @property
+    def scope(self) -> str: ...
+
+
+class RequestHeaders(Protocol):
+    """The headers of a request; empty for one that was not sent."""
+
+    def header(self, name: bytes) -> str: ...
 
 
 class Identity:
-    """Turns an Authorization header into a Caller, and checks what that caller may call."""
+    """Turns the credentials of a request into a Caller, and checks what that caller may call."""
 
-    def __init__(self, tokens: BearerTokens, roles_of: RolesOf) -> None:
-        self._tokens, self._roles_of = tokens, roles_of
+    def __init__(self, tokens: BearerTokens, roles_of: RolesOf, api_keys: ApiKeys | None = None) -> None:
+        self._tokens, self._roles_of, self._api_keys = tokens, roles_of, api_keys
 
-    async def authorise(self, authorization: str, rule: AccessRule, traceparent: str) -> Caller:
+    async def authorise(self, request: RequestHeaders, rule: AccessRule, traceparent: str) -> Caller:
         """Returns the caller, if `rule` lets the caller in.
 
         Raises Problem 401 or 403, or the one of a service that could not be asked for keys or roles.
         """
         if rule.access is Access.ANYONE:
             return ANONYMOUS
-        identified = await self._identified(authorization)
+        identified = await self._identified(request)
         caller = identified.caller
+        if identified.scoped and not _names(caller.scopes, rule):
+            raise forbidden()
         if rule.roles:
             if identified.asked_roles:
                 # Asked for at each call and not taken from the token: a user who loses a role loses it at once.
@@ -66,9 +86,25 @@ class Identity:
             raise forbidden()
         return caller
 
-    async def _identified(self, authorization: str) -> Identified:
+    async def _identified(self, request: RequestHeaders) -> Identified:
+        authorization, key = request.header(b"authorization"), request.header(b"x-api-key")
+        if key:
+            if authorization:
+                raise unauthenticated("send an API key or a bearer token, and not both")
+            return await self._by_key(key)
         scheme, _, token = authorization.partition(" ")
         token = token.strip(" ")
         if scheme.lower() != "bearer" or not token:
             raise unauthenticated()
+        if token.startswith(PREFIX):
+            return await self._by_key(token)
         return await self._tokens.identified(token)
+
+    async def _by_key(self, key: str) -> Identified:
+        if self._api_keys is None:
+            raise unauthenticated("there are no API keys here", invalid_token=True)
+        return await self._api_keys.identified(key)
+
+
+def _names(scopes: frozenset[str], rule: AccessRule) -> bool:
+    return rule.scope in scopes if rule.scope else bool(rule.scopes)

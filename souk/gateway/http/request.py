@@ -28,6 +28,7 @@ _READ = frozenset(
         b"idempotency-key",
         b"traceparent",
         b"transfer-encoding",
+        b"x-api-key",
         b"x-request-id",
     }
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.contract import Access, Method, Policy
+from souk.gateway.auth.api_keys import is_api_key
 from souk.gateway.auth.identity import Identity
 from souk.gateway.http.answers import Answer, Headers
 from souk.gateway.http.problem import Problem
@@ -73,18 +74,16 @@ class RuleHandler:
         return _answered(answer, filters.response_headers, backend.filters.response_headers)
 
     async def _admit(self, request: Request) -> None:
-        caller = await self._identity.authorise(
-            request.header(b"authorization"), self._policy, request.trace.traceparent
-        )
+        caller = await self._identity.authorise(request, self._policy, request.trace.traceparent)
         request.subject = caller.subject
         if self._limits is not None:
-            waited = self._limits.admit(request, Client(caller.subject, request.client))
+            waited = self._limits.admit(request, Client(caller.subject, request.client, caller.api_key))
             if waited is not None:
                 await waited
 
     def _outgoing(self, request: Request, asked: Asked, matched: str, backend: BackendRef) -> OutgoingRequest:
         rule, filters = self.rule, self.rule.filters
-        headers = [pair for pair in request.scope["headers"] if not pair[0].startswith(_PRIVATE)]
+        headers = [pair for pair in request.scope["headers"] if not (pair[0].startswith(_PRIVATE) or is_api_key(*pair))]
         headers = changed(changed(headers, filters.request_headers), backend.filters.request_headers)
         path = asked.path
         for rewrite in (filters.rewrite, backend.filters.rewrite):

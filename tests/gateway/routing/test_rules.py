@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from shop.user.v1 import user_pb2
 
 from souk.gateway.http.answers import Answer, HttpAnswer
 from souk.gateway.http.request import Request
@@ -80,6 +81,23 @@ async def test_nothing_reserved_is_passed_on(world: Any, upstreams: Upstreams) -
     use(world, upstreams, rule())
     await world.send("GET", "/a", headers=[("souk-caller", "admin"), ("x-other", "1")])
     assert (upstreams.header("souk-caller"), upstreams.header("x-other")) == ([], ["1"])
+
+
+async def test_no_api_key_is_passed_on_and_one_needs_the_scope(world: Any, upstreams: Upstreams) -> None:
+    key = f"souk_{'0' * 16}_{'A' * 43}"
+    use(world, upstreams, rule(more="scopes: [reports]"))
+    for header in (("x-api-key", key), ("authorization", f"Bearer {key}")):
+        for scopes, status in ((["reports"], 200), (["order:read"], 403)):
+            world.clock.advance(5)
+            owner = user_pb2.ApiKeyOwner(user_id="U-1", scopes=scopes)
+            world.services.answer("AuthenticateApiKey", owner)
+            assert (await world.send("GET", "/a", headers=[header])).status == status
+        assert upstreams.header(header[0]) == []
+    use(world, upstreams, rule(more="access: caller"))
+    world.services.answer("AuthenticateApiKey", user_pb2.ApiKeyOwner(user_id="U-1", scopes=["order:read"]))
+    assert (await world.send("GET", "/a", headers=[("x-api-key", key)])).status == 403, "closed to keys without scopes"
+    await world.send("GET", "/a", token=world.token())
+    assert upstreams.header("authorization") == [f"Bearer {upstreams.header('authorization')[0].split()[1]}"]
 
 
 @pytest.mark.parametrize(

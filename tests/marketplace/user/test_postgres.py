@@ -1,6 +1,7 @@
 """Accounts on PostgreSQL, where transactions really run at once."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from shop.user.v1 import user_pb2 as pb
 
+from marketplace.user.domain.api_key import MOST_API_KEYS
 from marketplace.user.service import build, service
 from marketplace.user.servicer import UserServicer
 from souk.kernel.errors import DomainError
@@ -118,3 +120,25 @@ async def test_addresses_that_are_saved_at_once_stay_below_the_cap(replicas: lis
         refused = [each.reason for each in found if isinstance(each, DomainError)]
         assert refused == ["TOO_MANY_ADDRESSES"] * 5
         assert sum(isinstance(each, pb.Address) for each in found) == 5
+
+
+async def test_replicas_make_no_key_over_the_limit_and_see_each_others(
+    replicas: list[UserServicer], acting: Any, clock: FakeClock
+) -> None:
+    first, second = replicas
+    mina = await first.CreateUser(NEW, CONTEXT)
+    token = await first.CreateToken(LOGIN, CONTEXT)
+
+    async def make(user: UserServicer) -> pb.NewApiKey:
+        with acting(mina.id, token):
+            request = pb.CreateApiKeyRequest(name="till", scopes=["order:write"], current_password=NEW.password)
+            return await user.CreateApiKey(request, CONTEXT)
+
+    made = [await make(first) for _ in range(MOST_API_KEYS - 1)]
+    assert await outcomes(*(make(user) for user in replicas * 3)) == ["TOO_MANY_API_KEYS"] * 5 + ["ok"]
+    shown = pb.AuthenticateApiKeyRequest(id=made[0].api_key.id, digest=hashlib.sha256(made[0].key.encode()).digest())
+    owners = await asyncio.gather(*(user.AuthenticateApiKey(shown, CONTEXT) for user in replicas * 3))
+    assert {owner.user_id for owner in owners} == {mina.id}
+    with acting(mina.id):
+        await second.DeleteApiKey(pb.DeleteApiKeyRequest(id=shown.id), CONTEXT)
+    assert await outcomes(first.AuthenticateApiKey(shown, CONTEXT)) == ["API_KEY_NOT_FOUND"]

@@ -121,6 +121,26 @@ class UserServiceStub:
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.DeletePushSubscriptionRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.ListApiKeys = channel.unary_unary(
+                '/shop.user.v1.UserService/ListApiKeys',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.ListApiKeysRequest.SerializeToString,
+                response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.CreateApiKey = channel.unary_unary(
+                '/shop.user.v1.UserService/CreateApiKey',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.CreateApiKeyRequest.SerializeToString,
+                response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.NewApiKey.FromString,
+                _registered_method=True)
+        self.DeleteApiKey = channel.unary_unary(
+                '/shop.user.v1.UserService/DeleteApiKey',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.DeleteApiKeyRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.AuthenticateApiKey = channel.unary_unary(
+                '/shop.user.v1.UserService/AuthenticateApiKey',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.AuthenticateApiKeyRequest.SerializeToString,
+                response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ApiKeyOwner.FromString,
+                _registered_method=True)
         self.GetRoles = channel.unary_unary(
                 '/shop.user.v1.UserService/GetRoles',
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.GetRolesRequest.SerializeToString,
@@ -266,6 +286,36 @@ class UserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListApiKeys(self, request, context):
+        """Lists the caller's API keys, without their secrets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateApiKey(self, request, context):
+        """Makes an API key, by which a program calls in the caller's name. Needs the current password, and a login that has
+        not ended. The answer alone shows the key: it is kept as a digest. When the answer is lost, revoke the key that the
+        list shows and make another.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteApiKey(self, request, context):
+        """Revokes one of the caller's API keys. Gateways may take it for 5 seconds more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AuthenticateApiKey(self, request, context):
+        """Whose an API key is and what it may call, if it is good: known, not revoked and not expired. Records that it was used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRoles(self, request, context):
         """The roles that an account has now, for calls that must not wait for a token to expire.
         """
@@ -374,6 +424,26 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.DeletePushSubscription,
                     request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.DeletePushSubscriptionRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'ListApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiKeys,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ListApiKeysRequest.FromString,
+                    response_serializer=shop_dot_user_dot_v1_dot_user__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'CreateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApiKey,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.CreateApiKeyRequest.FromString,
+                    response_serializer=shop_dot_user_dot_v1_dot_user__pb2.NewApiKey.SerializeToString,
+            ),
+            'DeleteApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteApiKey,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.DeleteApiKeyRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'AuthenticateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuthenticateApiKey,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.AuthenticateApiKeyRequest.FromString,
+                    response_serializer=shop_dot_user_dot_v1_dot_user__pb2.ApiKeyOwner.SerializeToString,
             ),
             'GetRoles': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRoles,
@@ -851,6 +921,114 @@ class UserService:
             '/shop.user.v1.UserService/DeletePushSubscription',
             shop_dot_user_dot_v1_dot_user__pb2.DeletePushSubscriptionRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/ListApiKeys',
+            shop_dot_user_dot_v1_dot_user__pb2.ListApiKeysRequest.SerializeToString,
+            shop_dot_user_dot_v1_dot_user__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/CreateApiKey',
+            shop_dot_user_dot_v1_dot_user__pb2.CreateApiKeyRequest.SerializeToString,
+            shop_dot_user_dot_v1_dot_user__pb2.NewApiKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/DeleteApiKey',
+            shop_dot_user_dot_v1_dot_user__pb2.DeleteApiKeyRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuthenticateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/AuthenticateApiKey',
+            shop_dot_user_dot_v1_dot_user__pb2.AuthenticateApiKeyRequest.SerializeToString,
+            shop_dot_user_dot_v1_dot_user__pb2.ApiKeyOwner.FromString,
             options,
             channel_credentials,
             insecure,

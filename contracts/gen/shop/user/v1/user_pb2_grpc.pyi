@@ -77,6 +77,17 @@ class UserServiceStub:
     """
     DeletePushSubscription: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeletePushSubscriptionRequest, _empty_pb2.Empty]
     """Ends messages to one of the caller's browsers."""
+    ListApiKeys: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListApiKeysRequest, _user_pb2.ListApiKeysResponse]
+    """Lists the caller's API keys, without their secrets."""
+    CreateApiKey: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateApiKeyRequest, _user_pb2.NewApiKey]
+    """Makes an API key, by which a program calls in the caller's name. Needs the current password, and a login that has
+    not ended. The answer alone shows the key: it is kept as a digest. When the answer is lost, revoke the key that the
+    list shows and make another.
+    """
+    DeleteApiKey: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeleteApiKeyRequest, _empty_pb2.Empty]
+    """Revokes one of the caller's API keys. Gateways may take it for 5 seconds more."""
+    AuthenticateApiKey: _grpc.UnaryUnaryMultiCallable[_user_pb2.AuthenticateApiKeyRequest, _user_pb2.ApiKeyOwner]
+    """Whose an API key is and what it may call, if it is good: known, not revoked and not expired. Records that it was used."""
     GetRoles: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetRolesRequest, _user_pb2.Roles]
     """The roles that an account has now, for calls that must not wait for a token to expire."""
     GetContact: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetContactRequest, _user_pb2.Contact]
@@ -132,6 +143,17 @@ class UserServiceAsyncStub(UserServiceStub):
     """
     DeletePushSubscription: _aio.UnaryUnaryMultiCallable[_user_pb2.DeletePushSubscriptionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Ends messages to one of the caller's browsers."""
+    ListApiKeys: _aio.UnaryUnaryMultiCallable[_user_pb2.ListApiKeysRequest, _user_pb2.ListApiKeysResponse]  # type: ignore[assignment]
+    """Lists the caller's API keys, without their secrets."""
+    CreateApiKey: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateApiKeyRequest, _user_pb2.NewApiKey]  # type: ignore[assignment]
+    """Makes an API key, by which a program calls in the caller's name. Needs the current password, and a login that has
+    not ended. The answer alone shows the key: it is kept as a digest. When the answer is lost, revoke the key that the
+    list shows and make another.
+    """
+    DeleteApiKey: _aio.UnaryUnaryMultiCallable[_user_pb2.DeleteApiKeyRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Revokes one of the caller's API keys. Gateways may take it for 5 seconds more."""
+    AuthenticateApiKey: _aio.UnaryUnaryMultiCallable[_user_pb2.AuthenticateApiKeyRequest, _user_pb2.ApiKeyOwner]  # type: ignore[assignment]
+    """Whose an API key is and what it may call, if it is good: known, not revoked and not expired. Records that it was used."""
     GetRoles: _aio.UnaryUnaryMultiCallable[_user_pb2.GetRolesRequest, _user_pb2.Roles]  # type: ignore[assignment]
     """The roles that an account has now, for calls that must not wait for a token to expire."""
     GetContact: _aio.UnaryUnaryMultiCallable[_user_pb2.GetContactRequest, _user_pb2.Contact]  # type: ignore[assignment]
@@ -286,6 +308,41 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Ends messages to one of the caller's browsers."""
+
+    @_abc_1.abstractmethod
+    def ListApiKeys(
+        self,
+        request: _user_pb2.ListApiKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ListApiKeysResponse, _abc.Awaitable[_user_pb2.ListApiKeysResponse]]:
+        """Lists the caller's API keys, without their secrets."""
+
+    @_abc_1.abstractmethod
+    def CreateApiKey(
+        self,
+        request: _user_pb2.CreateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.NewApiKey, _abc.Awaitable[_user_pb2.NewApiKey]]:
+        """Makes an API key, by which a program calls in the caller's name. Needs the current password, and a login that has
+        not ended. The answer alone shows the key: it is kept as a digest. When the answer is lost, revoke the key that the
+        list shows and make another.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteApiKey(
+        self,
+        request: _user_pb2.DeleteApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Revokes one of the caller's API keys. Gateways may take it for 5 seconds more."""
+
+    @_abc_1.abstractmethod
+    def AuthenticateApiKey(
+        self,
+        request: _user_pb2.AuthenticateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ApiKeyOwner, _abc.Awaitable[_user_pb2.ApiKeyOwner]]:
+        """Whose an API key is and what it may call, if it is good: known, not revoked and not expired. Records that it was used."""
 
     @_abc_1.abstractmethod
     def GetRoles(
