@@ -73,8 +73,8 @@ class Gateway:
         self.backend = backend = Backend(named, channel_of, clock)
         self.identity = _identity(issuer, backend, settings, clock)
         self._limits = limits
-        if limits is not None:
-            registry.register(limits.counts)
+        for collector in limits.collectors if limits is not None else ():
+            registry.register(collector)
         pipeline = partial(Pipeline, identity=self.identity, backend=backend, clock=clock)
         for contract in named.values():
             self._route(contract, pipeline)

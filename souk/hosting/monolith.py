@@ -16,7 +16,7 @@ from souk.admin.servicers.process import Inspected
 from souk.hosting.assembly import Hosted, assembled
 from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
-from souk.hosting.gateway_limits import rate_limits
+from souk.hosting.gateway_limits import opened_limits
 from souk.kernel.clock import Clock
 from souk.runtime.checks import reachable
 from souk.runtime.config.settings import Settings
@@ -58,7 +58,7 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         if databases == manifest.GIVEN:
             manifest.record(data.directory, kept)
         readiness = Readiness(system.calls.health)
-        limits = rate_limits(settings, clock)
+        limits = await stack.enter_async_context(opened_limits(settings, clock))
         application = gateway(app, system.calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits)
         draining = DrainingApp(application)
         await stack.enter_async_context(

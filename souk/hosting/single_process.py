@@ -13,7 +13,7 @@ from souk.gateway.settings import GATEWAY_SERVICE
 from souk.hosting.assembly import assembled, secret_of
 from souk.hosting.event_routing import Subscriptions
 from souk.hosting.gateway_app import DrainingApp, gateway
-from souk.hosting.gateway_limits import rate_limits
+from souk.hosting.gateway_limits import opened_limits
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import has_room, is_same
@@ -86,7 +86,7 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         calls.health.watch("disk", has_room(directory))
         calls.health.watch("data directory", is_same([directory]), blocks=True)
         readiness = Readiness(calls.health, _settled(app, calls, about, clock))
-        limits = rate_limits(settings, clock)
+        limits = await stack.enter_async_context(opened_limits(settings, clock))
         application = gateway(app, calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits)
         draining = DrainingApp(application)
         metrics = await stack.enter_async_context(

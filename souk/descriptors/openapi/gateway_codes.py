@@ -31,6 +31,11 @@ CODES: Mapping[str, Code] = {
         "The issuer of the access token cannot be asked for its keys now, and nothing was done.",
         "Send the request again after `Retry-After`, or log in here.",
     ),
+    "LIMITS_UNAVAILABLE": Code(
+        503,
+        "The server cannot count requests now, and refuses those of this kind until it can. Nothing was done.",
+        "Send the same request again after `Retry-After`, with the same idempotency key.",
+    ),
     "METHOD_NOT_ALLOWED": Code(405, "This path does not support this HTTP method.", "Use a method that `Allow` names."),
     "NOT_READY": Code(503, "The system is starting or stopping.", "Send the request again in a few seconds."),
     "RATE_LIMITED": Code(429, "You sent too many requests of this kind.", "Wait as long as `Retry-After` says."),

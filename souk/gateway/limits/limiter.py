@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from google.protobuf.message import Message
+from prometheus_client.registry import Collector
 
 from souk.descriptors.contract import Method
 from souk.gateway.http.problem import Problem
@@ -37,15 +38,18 @@ class RateLimits:
     store: QuotaStore
     mode: LimitMode
     counts: LimitCounts
+    collectors: tuple[Collector, ...] = ()
 
     @classmethod
-    def of(cls, policies: Iterable[LimitPolicy], store: QuotaStore, mode: LimitMode) -> "RateLimits":
-        """Makes limits that have counted nothing yet."""
+    def of(
+        cls, policies: Iterable[LimitPolicy], store: QuotaStore, mode: LimitMode, *collectors: Collector
+    ) -> "RateLimits":
+        """Makes limits that have counted nothing yet; `collectors` are the metrics of the store."""
         named = {policy.name: policy for policy in policies}
         counts = LimitCounts()
         for name in named:
             counts.add(name)
-        return cls(named, store, mode, counts)
+        return cls(named, store, mode, counts, (counts, *collectors))
 
     def of_method(self, method: Method) -> "MethodLimits | None":
         """Returns the limits of a method; None when none holds for it."""

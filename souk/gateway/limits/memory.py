@@ -70,9 +70,9 @@ class MemoryQuotas:
     def give_back(self, wanted: Sequence[Wanted]) -> None:
         """Takes one request back."""
         for policy, key in wanted:
-            times = self._tables[policy.name].times
-            if key in times:
-                times[key] -= policy.rate.interval
+            table = self._tables.get(policy.name)
+            if table is not None and key in table.times:
+                table.times[key] -= policy.rate.interval
 
     def _table(self, policy: LimitPolicy) -> KeyTable:
         return self._tables.setdefault(policy.name, KeyTable(policy.rate, self._most_keys))
