@@ -6,6 +6,7 @@ from souk.http1.reader import Malformed, Reader
 
 _UNLIMITED = 2**63
 _SWITCHING = 101
+_MOST_INTERIM = 64
 _BODILESS = frozenset({204, 304})
 
 
@@ -17,22 +18,23 @@ class AnswerReader(Reader):
 
     def __init__(self) -> None:
         super().__init__(httptools.HttpResponseParser, _UNLIMITED)
-        self.bodiless = False
+        self.bodiless = self.may_switch = False
 
     def _clear(self) -> None:
         super()._clear()
         self.status = 0
         self.continued = self.upgraded = self.until_close = False
-        self.length: int | None = None
+        self._interim = 0
         self.parts: list[bytes] = []
         self.after_upgrade = b""
 
-    def expect(self, *, head: bool) -> None:
-        """Makes ready for the answer to the next request; `head` means that the request's method is HEAD."""
+    def expect(self, *, head: bool, may_switch: bool) -> None:
+        """Makes ready for the answer to the next request; `head` means that the request's method is HEAD, `may_switch`
+        that it has asked for another protocol."""
         self._clear()
         if self.bodiless:  # the parser still waits for the body that the last answer did not have
             self._parser = httptools.HttpResponseParser(self)
-        self.bodiless = head
+        self.bodiless, self.may_switch = head, may_switch
 
     def _parse(self, data: bytes) -> bool:
         try:
@@ -48,7 +50,11 @@ class AnswerReader(Reader):
             return
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != _SWITCHING:
+            if self._interim >= _MOST_INTERIM:
+                self._refuse("interim answers without end")
             return
+        if status == _SWITCHING and not self.may_switch:
+            self._refuse("another protocol that nobody has asked for")
         self._check_framing(status)
         self.status = status
         if self.bodiless:
@@ -66,7 +72,6 @@ class AnswerReader(Reader):
             self._refuse("the transfer coding is not chunked alone")
         if codings and self._parser.get_http_version() != "1.1":
             self._refuse("HTTP/1.0 has no transfer codings")
-        self.length = int(lengths[0]) if lengths else None
         self.until_close = not (lengths or codings or self.bodiless or status in _BODILESS)
 
     def _refuse(self, why: str) -> None:
@@ -87,9 +92,8 @@ class AnswerReader(Reader):
         if status == _SWITCHING:
             self.upgraded = self.complete = True
         elif 100 <= status < 200:
-            bodiless = self.bodiless
-            continued = self.continued or status == 100
+            continued, interim = self.continued or status == 100, self._interim + 1
             self._clear()
-            self.began, self.continued, self.bodiless = True, continued, bodiless
+            self.began, self.continued, self._interim = True, continued, interim
         else:
             super().on_message_complete()

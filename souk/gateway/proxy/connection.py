@@ -116,9 +116,9 @@ class UpstreamConnection(asyncio.Protocol):
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
 
-    def begin(self, octets: bytes, *, head: bool) -> None:
+    def begin(self, octets: bytes, *, head: bool, may_switch: bool = False) -> None:
         """Sends the head of a request, with its body if that is whole."""
-        self.reader.expect(head=head)
+        self.reader.expect(head=head, may_switch=may_switch)
         self.busy, self._buffered = True, 0
         self.transport.write(octets)
 

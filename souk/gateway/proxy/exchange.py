@@ -36,13 +36,14 @@ class Exchange:
     ) -> None:
         self._connection, self._pool, self._settings, self._ended = connection, pool, settings, ended
         self._sending: asyncio.Task[None] | None = None
-        self._over = False
+        self._over = self._sent_whole = False
 
     async def head(self, request: Request, head: bytes, body: OutgoingBody, timeout: float | None) -> None:
         """Sends the request and waits for the head of the answer. Raises UpstreamFault, Problem and ClientGone."""
         connection = self._connection
         try:
             async with asyncio.timeout(timeout):
+                self._sent_whole = body.octets is not None
                 connection.begin(head + (body.octets or b""), head=request.method == "HEAD")
                 if body.octets is None:
                     await self._send(body)
@@ -110,9 +111,12 @@ class Exchange:
             return
         self._over = True
         sending = self._sending
-        sent = sending is None or (sending.done() and not sending.cancelled() and sending.exception() is None)
+        # A connection on which a part of the body is missing would take the next request for that part.
+        sent = self._sent_whole
         if sending is not None and not sending.done():
             sending.cancel()
+        elif sending is not None:
+            sent = not sending.cancelled() and sending.exception() is None
         if failed is False:
             failed = self._connection.reader.status in FAILING
         self._pool.give_back(self._connection, sent=sent)
