@@ -9,6 +9,7 @@ from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
 from souk.descriptors.contract import Access, Contract
 from souk.descriptors.openapi.document import openapi_of
 from souk.gateway.auth.api_keys import ApiKeys
+from souk.gateway.auth.audit import REFUSALS, AuditLog
 from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import TrustedIssuer
 from souk.gateway.auth.discovery import found_issuer
@@ -66,7 +67,7 @@ class Gateway:
         self.settings, self._clock = settings, clock
         named = {contract.name: contract for contract in contracts}
         registry = CollectorRegistry() if registry is None else registry
-        self._log = RequestLog(registry)
+        self._log, self._audit = RequestLog(registry), AuditLog(registry, clock)
         self.routes: Router[Endpoint] = Router()
         self._contract_routes: list[ContractRoute] = []
         self._table: RoutingTable[RuleHandler] | None = None
@@ -133,6 +134,8 @@ class Gateway:
         try:
             answer = await self._answer(request)
         except Problem as problem:
+            if problem.status in REFUSALS:
+                self._audit.refused(request, problem)
             answer = _problem_answer(problem, request)
         except ClientGone:
             self._log.finished(request, request.route, CLIENT_GONE, self._clock.monotonic() - started)

@@ -87,7 +87,7 @@ class Backend:
         try:
             reply, _ = await self.call(method, method.input(user_id=subject), self._own(method, traceparent))
         except Problem as problem:
-            raise forbidden() if problem.status == 404 else problem from None
+            raise forbidden("no account", subject) if problem.status == 404 else problem from None
         return frozenset(reply.roles)  # type: ignore[attr-defined]  # the method answers with roles
 
 

@@ -8,6 +8,8 @@ from souk.gateway.http.request import Request, Send
 from souk.gateway.limits.headers import limit_headers
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+"""Over TLS alone (RFC 6797, 7.2), and of this host alone: the gateway does not know what its subdomains are."""
 _CLOSE = (b"connection", b"close")
 
 
@@ -48,6 +50,8 @@ def _headers(request: Request, given: Headers, *, close: bool) -> Headers:
         (b"traceparent", request.trace.traceparent.encode()),
         _NOSNIFF,
     ]
+    if request.scope.get("scheme") == "https":
+        headers.append(_HSTS)
     if close:
         headers.append(_CLOSE)
     return headers

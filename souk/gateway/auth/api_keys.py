@@ -48,17 +48,21 @@ class ApiKeys:
         if known is not None:
             return known
         found = _KEY.fullmatch(key)
-        if found is None or digest in self._wrong:
-            raise _invalid()
+        if found is None:
+            raise _invalid("")
+        if digest in self._wrong:
+            raise _invalid(found[1])
         owner = await self._owner_of(found[1], digest)
         if owner is None:
             self._wrong[digest] = True
-            raise _invalid()
+            raise _invalid(found[1])
         user_id, scopes = owner
         caller = Caller(user_id, frozenset(), scopes, GATEWAY_SERVICE, api_key=found[1])
         identified = self._good[digest] = Identified(caller, scoped=True)
         return identified
 
 
-def _invalid() -> Problem:
-    return unauthenticated("the API key is not valid", invalid_token=True)
+def _invalid(key_id: str) -> Problem:
+    problem = unauthenticated("the API key is not valid", invalid_token=True, why="API key")
+    problem.who = key_id and f"API key {key_id}"
+    return problem

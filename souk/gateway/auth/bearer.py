@@ -40,7 +40,7 @@ class BearerTokens:
     async def identified(self, token: str) -> Identified:
         """Returns the caller that a token names. Raises Problem 401, or another one if the keys cannot be fetched."""
         if len(token) > LONGEST_TOKEN or not token.isascii():
-            raise invalid_token()
+            raise invalid_token("form")
         digest = hashlib.sha256(token.encode()).digest()
         verified = self._verified.get(digest)
         if verified is not None:
@@ -54,7 +54,7 @@ class BearerTokens:
             self._verified[digest] = verified
         if verified.expires <= self._clock.now() / MICROSECONDS:
             self._verified.pop(digest, None)
-            raise unauthenticated("the token has expired", invalid_token=True)
+            raise unauthenticated("the token has expired", invalid_token=True, why="expired")
         return verified.identified
 
     async def _verify(self, token: str) -> _Verified:
@@ -63,19 +63,21 @@ class BearerTokens:
             name = read.claims.get("iss")
             issuer = self._issuers.get(name) if isinstance(name, str) else None
             if issuer is None:
-                raise Unreadable
+                raise Unreadable("issuer or audience")
             if issuer.keys.stale:
                 await issuer.keys.refresh()
             key = await issuer.keys.find(read.kid)
-            if key is None or not key.verifies(read.algorithm, read.signed, read.signature):
-                raise Unreadable
+            if key is None:
+                raise Unreadable("key")
+            if not key.verifies(read.algorithm, read.signed, read.signature):
+                raise Unreadable("signature")
             identified, expires = issuer.identified(read.claims, self._clock.now() / MICROSECONDS)
-        except Unreadable:
-            raise invalid_token() from None
+        except Unreadable as unreadable:
+            raise invalid_token(str(unreadable)) from None
         return _Verified(identified, expires, issuer, read.kid, key)
 
 
-def invalid_token() -> Problem:
-    """Makes the problem of a token that is not valid."""
+def invalid_token(why: str) -> Problem:
+    """Makes the problem of a token that is not valid; `why` is for the audit log."""
     # One text for all checks: which one failed helps only a forger of tokens.
-    return unauthenticated("the token is not valid", invalid_token=True)
+    return unauthenticated("the token is not valid", invalid_token=True, why=why)

@@ -48,10 +48,10 @@ class TrustedIssuer:
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if claims.get("iss") != self.issuer or self.audience not in audiences:
-            raise Unreadable
+            raise Unreadable("issuer or audience")
         if "cnf" in claims or _time(claims.get("nbf", 0)) > now + NOT_BEFORE_SKEW:
             # A token that is bound to a key of its holder (RFC 7800) is no bearer token: a thief may present it.
-            raise Unreadable
+            raise Unreadable("not yet, or bound to a key")
         return self._identified(_subject(claims), claims), _time(claims.get("exp"))
 
     def _identified(self, subject: str, claims: Mapping[str, Any]) -> Identified:
@@ -63,7 +63,7 @@ class TrustedIssuer:
             caller = Caller(subject, roles, words(_at(claims, other.scope_claim)), GATEWAY_SERVICE)
             return Identified(caller, asked_roles=False, scoped=other.scoped)
         if NAMESPACE_SEPARATOR in subject:
-            raise Unreadable
+            raise Unreadable("subject")
         roles, scopes, session = words(claims.get("roles")), words(claims.get("scope")), claims.get("sid")
         return Identified(Caller(subject, roles, scopes, GATEWAY_SERVICE, session if isinstance(session, str) else ""))
 
@@ -86,18 +86,18 @@ def _at(claims: Mapping[str, Any], path: str) -> object:
 def _subject(claims: Mapping[str, Any]) -> str:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject or len(subject) > LONGEST_SUBJECT or not subject.isprintable():
-        raise Unreadable
+        raise Unreadable("subject")
     return subject
 
 
 def _time(value: object) -> float:
     """Returns a NumericDate (RFC 7519) as seconds since 1970. Raises Unreadable for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unreadable
+        raise Unreadable("time")
     try:
         seconds = float(value)
     except OverflowError:
-        raise Unreadable from None
+        raise Unreadable("time") from None
     if not math.isfinite(seconds):
-        raise Unreadable
+        raise Unreadable("time")
     return seconds

@@ -16,7 +16,7 @@ TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 
 
 class Unreadable(ValueError):
-    """A token that cannot be read. It has no text: what is wrong with a token helps only a forger."""
+    """A token that cannot be believed. Its text, the check that failed, is for the audit log alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ def read_compact(token: str) -> CompactToken:
     """Reads a token. Raises Unreadable for anything that RFC 7515, RFC 7519 or this module does not allow."""
     parts = token.split(".")
     if len(parts) != 3 or not parts[2]:
-        raise Unreadable
+        raise Unreadable("form")
     header, claims = _object(parts[0]), _object(parts[1])
     kid, algorithm, kind = header.get("kid"), header.get("alg"), header.get("typ", "JWT")
     if not isinstance(kid, str) or not kid or not isinstance(algorithm, str) or not isinstance(kind, str):
-        raise Unreadable
+        raise Unreadable("header")
     if "crit" in header or kind.lower() not in TYPES:
-        raise Unreadable
+        raise Unreadable("type")
     return CompactToken(kid, algorithm, claims, f"{parts[0]}.{parts[1]}".encode(), _octets(parts[2]))
 
 
@@ -48,9 +48,9 @@ def _octets(segment: str) -> bytes:
     try:
         octets = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError:
-        raise Unreadable from None
+        raise Unreadable("form") from None
     if urlsafe_b64encode(octets).rstrip(b"=") != segment.encode():
-        raise Unreadable
+        raise Unreadable("form")
     return octets
 
 
@@ -61,14 +61,14 @@ def _object(segment: str) -> dict[str, Any]:
         orjson.loads(octets)
         found = json.loads(octets, object_pairs_hook=_once)
     except (ValueError, RecursionError):
-        raise Unreadable from None
+        raise Unreadable("form") from None
     if not isinstance(found, dict):
-        raise Unreadable
+        raise Unreadable("form")
     return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unreadable
+        raise Unreadable("form")
     return found

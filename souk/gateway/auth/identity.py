@@ -75,22 +75,22 @@ class Identity:
         identified = await self._identified(request)
         caller = identified.caller
         if identified.scoped and not _names(caller.scopes, rule):
-            raise forbidden()
+            raise forbidden("scope", _called(caller))
         if rule.roles:
             if identified.asked_roles:
                 # Asked for at each call and not taken from the token: a user who loses a role loses it at once.
                 caller = replace(caller, roles=await self._roles_of(caller.subject, traceparent))
             if not caller.roles & rule.roles:
-                raise forbidden()
+                raise forbidden("role", _called(caller))
         if not rule.scopes <= caller.scopes:
-            raise forbidden()
+            raise forbidden("scope", _called(caller))
         return caller
 
     async def _identified(self, request: RequestHeaders) -> Identified:
         authorization, key = request.header(b"authorization"), request.header(b"x-api-key")
         if key:
             if authorization:
-                raise unauthenticated("send an API key or a bearer token, and not both")
+                raise unauthenticated("send an API key or a bearer token, and not both", why="two credentials")
             return await self._by_key(key)
         scheme, _, token = authorization.partition(" ")
         token = token.strip(" ")
@@ -102,8 +102,12 @@ class Identity:
 
     async def _by_key(self, key: str) -> Identified:
         if self._api_keys is None:
-            raise unauthenticated("there are no API keys here", invalid_token=True)
+            raise unauthenticated("there are no API keys here", invalid_token=True, why="API key")
         return await self._api_keys.identified(key)
+
+
+def _called(caller: Caller) -> str:
+    return f"{caller.subject} by API key {caller.api_key}" if caller.api_key else caller.subject
 
 
 def _names(scopes: frozenset[str], rule: AccessRule) -> bool:

@@ -30,7 +30,11 @@ _RESERVED = frozenset({"type", "title", "status", "detail", "code", "requestId",
 
 @dataclass(eq=False)
 class Problem(SoukError):
-    """An answer that is an error. `retry_after` is in seconds; 429 and 503 always send one, by default 1."""
+    """An answer that is an error. `retry_after` is in seconds; 429 and 503 always send one, by default 1.
+
+    `why` is the check that failed, one of a few words, and `who` the caller, if it is known: both are for the audit log
+    and are never sent.
+    """
 
     status: int
     code: str
@@ -39,6 +43,8 @@ class Problem(SoukError):
     members: Mapping[str, Any] = field(default_factory=dict)
     retry_after: float | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    why: str = ""
+    who: str = ""
 
     def document(self, request_id: str) -> bytes:
         """Returns the body of the answer, as application/problem+json."""
@@ -79,15 +85,17 @@ def invalid(errors: Sequence[Violation]) -> Problem:
     return Problem(400, INVALID_REQUEST, "; ".join(f"{e.field}: {e.detail}" for e in errors)[:500], errors)
 
 
-def unauthenticated(detail: str = "this call needs a valid bearer token", *, invalid_token: bool = False) -> Problem:
+def unauthenticated(
+    detail: str = "this call needs a valid bearer token", *, invalid_token: bool = False, why: str = "no credentials"
+) -> Problem:
     """Makes the problem of a missing or an invalid token (RFC 6750, section 3)."""
     challenge = b'Bearer error="invalid_token"' if invalid_token else b"Bearer"
-    return Problem(401, UNAUTHENTICATED, detail, headers=((b"www-authenticate", challenge),))
+    return Problem(401, UNAUTHENTICATED, detail, headers=((b"www-authenticate", challenge),), why=why)
 
 
-def forbidden() -> Problem:
+def forbidden(why: str = "", who: str = "") -> Problem:
     """Makes the problem of a known caller who lacks the permission."""
-    return Problem(403, FORBIDDEN, "the caller may not do this")
+    return Problem(403, FORBIDDEN, "the caller may not do this", why=why, who=who)
 
 
 def unavailable(service: str, retry_after: float | None = None) -> Problem:

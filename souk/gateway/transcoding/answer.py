@@ -10,13 +10,18 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import HttpRule, Method
+from souk.descriptors.contract import Access, HttpRule, Method, Policy
 from souk.descriptors.path_template import Template
 from souk.descriptors.protojson.well_known import HTTP_BODY
 from souk.descriptors.protojson.writer import dumps, field_writer, writer_of
 from souk.gateway.http.answers import JSON, Headers, HttpAnswer
 
 _NO_STORE = (b"cache-control", b"no-store")
+_PRIVATE = (b"cache-control", b"private, no-cache")
+"""Of answers that are for one caller. A shared cache keeps no answer to a request with `Authorization` anyway
+(RFC 9111, 3.5), but it knows nothing of API keys."""
+_SANDBOX = (b"content-security-policy", b"sandbox; default-src 'none'")
+"""Of raw files: one that somebody else wrote, and that a browser shows as a page, runs no script in our name."""
 _CONTENT_TYPE = re.compile(r"[!-~]+/[!-~ ]+")
 OCTETS = "application/octet-stream"
 
@@ -34,13 +39,13 @@ class AnswerWriter:
         raw = message if self._part == "" else message.fields_by_name[self._part].message_type
         self.raw = raw is not None and raw.full_name == HTTP_BODY
         """Whether the body is the octets of an HttpBody."""
+        self.headers: Headers = _standing(method.policy, raw=self.raw)
+        """Headers of every answer of the method."""
 
     def answer(self, reply: Message, besides: Sequence[tuple[bytes, bytes]] = ()) -> HttpAnswer:
         """Makes the HTTP answer for a reply; `besides` are headers that it also has."""
         policy = self._policy
-        headers: Headers = [*besides]
-        if policy.no_store:
-            headers.append(_NO_STORE)
+        headers: Headers = [*besides, *self.headers]
         if isinstance(reply, Empty):
             return HttpAnswer(204 if policy.success_status == 200 else policy.success_status, headers)
         if self.raw:
@@ -64,6 +69,11 @@ class AnswerWriter:
             return self._write(reply)
         value = getattr(reply, self._part)
         return value if self._write_part is None else self._write_part(value)
+
+
+def _standing(policy: Policy, *, raw: bool) -> Headers:
+    headers = [_NO_STORE] if policy.no_store else [_PRIVATE] if policy.access is Access.CALLER else []
+    return [*headers, _SANDBOX] if raw else headers
 
 
 def content_type(body: HttpBody) -> bytes:
