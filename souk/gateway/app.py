@@ -17,7 +17,7 @@ from souk.gateway.auth.identity import Identity, Issuer
 from souk.gateway.auth.jwks import SigningKeys
 from souk.gateway.backend import Backend, ChannelOf
 from souk.gateway.endpoint import Endpoint, Pipeline
-from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer
+from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.http.connection import connection_of
 from souk.gateway.http.problem import Problem, internal, method_not_allowed, not_found
 from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
@@ -30,7 +30,7 @@ from souk.gateway.routing.model import RoutesFile
 from souk.gateway.routing.outgoing import Target
 from souk.gateway.routing.rule_handler import RuleGate, RuleHandler
 from souk.gateway.routing.table import ContractRoute, RoutingTable
-from souk.gateway.sending import send_stream, send_whole
+from souk.gateway.sending import send_stream, send_switch, send_whole
 from souk.gateway.settings import GatewaySettings
 from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
@@ -146,6 +146,8 @@ class Gateway:
         if isinstance(answer, HttpAnswer):
             await send_whole(request, answer, send)
             status = answer.status
+        elif isinstance(answer, SwitchedAnswer):
+            status = await self._switch(request, answer)
         else:
             status = await self._stream(request, answer, send)
         self._log.finished(request, request.route, status, self._clock.monotonic() - started)
@@ -162,6 +164,14 @@ class Gateway:
             if connection is None:
                 raise  # which makes the server end the connection
             connection.break_off()
+        return answer.status
+
+    async def _switch(self, request: Request, answer: SwitchedAnswer) -> int:
+        """Lets the connection go on as another protocol, to its end; returns the status for log and metrics."""
+        client = connection_of(request.scope)
+        if client is None:
+            raise TypeError("a protocol was switched for a server that cannot do that")
+        await send_switch(request, answer, client)
         return answer.status
 
     async def _answer(self, request: Request) -> Answer:

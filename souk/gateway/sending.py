@@ -2,7 +2,7 @@
 
 from contextlib import aclosing
 
-from souk.gateway.http.answers import BODILESS, Headers, HttpAnswer, StreamedAnswer
+from souk.gateway.http.answers import BODILESS, Headers, HttpAnswer, StreamedAnswer, SwitchedAnswer, SwitchingClient
 from souk.gateway.http.connection import WhileConnected
 from souk.gateway.http.request import Request, Send
 from souk.gateway.limits.headers import limit_headers
@@ -40,6 +40,12 @@ async def send_stream(request: Request, answer: StreamedAnswer, send: Send) -> N
                     if part:
                         await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+
+
+async def send_switch(request: Request, answer: SwitchedAnswer, client: SwitchingClient) -> None:
+    """Sends a 101, and then octets both ways until either side ends."""
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in _headers(request, answer.headers, close=False))
+    await answer.tunnel.run(client, b"HTTP/1.1 101 Switching Protocols\r\n" + lines + b"\r\n")
 
 
 def _headers(request: Request, given: Headers, *, close: bool) -> Headers:

@@ -89,10 +89,8 @@ class Reader:
         self._kept += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The message asks for another protocol, and the parser has skipped its body.
-            if not self.surplus:
-                raise Malformed("another protocol is asked for") from None
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switch(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             if not self.complete:
                 raise self._wrong or Malformed(str(error)) from None
@@ -100,6 +98,11 @@ class Reader:
         if len(self.body) > self._limit:
             raise BodyTooLarge(len(self.body))
         return self.complete
+
+    def _switch(self, rest: bytes) -> None:
+        """Takes the octets after a message that asks for another protocol; the parser has skipped its body."""
+        if not self.surplus:
+            raise Malformed("another protocol is asked for") from None
 
     def next(self) -> None:
         """Forgets the message, so that the next one can be read."""

@@ -1,7 +1,9 @@
 """The answers to HTTP requests: whole, or with a body that comes as a stream."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Protocol
 
 from souk.kernel.errors import SoukError
 
@@ -35,7 +37,44 @@ class StreamedAnswer:
     body: AsyncGenerator[bytes, None]
 
 
-Answer = HttpAnswer | StreamedAnswer
+class SwitchingClient(Protocol):
+    """A client's connection that can go on as another protocol."""
+
+    def switch(self, head: bytes, to: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """Sends the head of a 101; from now on `to` gets what the client sends, and all other calls of the transport.
+
+        Returns the transport, and what the client has sent already. `to` passes the loss of the connection on to
+        `switched_off`.
+        """
+        ...
+
+    def switched_off(self, error: Exception | None) -> None:
+        """Notes that the connection, which goes on as another protocol, is lost."""
+        ...
+
+
+class Tunnelled(Protocol):
+    """The other end of a connection that goes on as another protocol."""
+
+    async def run(self, client: SwitchingClient, head: bytes) -> None:
+        """Sends the head, and then octets both ways until either side ends or this is cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Ends a connection that is not gone on with."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchedAnswer:
+    """An answer with which the connection goes on as another protocol, such as WebSocket (101)."""
+
+    status: int
+    headers: Headers
+    tunnel: Tunnelled
+
+
+Answer = HttpAnswer | StreamedAnswer | SwitchedAnswer
 
 
 class BodyLost(SoukError):

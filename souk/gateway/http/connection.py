@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from souk.gateway.http.answers import SwitchingClient
 from souk.gateway.http.request import ClientGone, Request, Scope
 
 EXTENSION = "souk.connection"
 """The extension of the scope that holds a AnsweredClient."""
 
 
-class AnsweredClient(Protocol):
+class AnsweredClient(SwitchingClient, Protocol):
     """What the gateway may do with a client's connection while it answers a request of it."""
 
     @property

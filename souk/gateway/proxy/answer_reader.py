@@ -23,10 +23,10 @@ class AnswerReader(Reader):
     def _clear(self) -> None:
         super()._clear()
         self.status = 0
-        self.continued = self.upgraded = self.until_close = False
+        self.continued = self.switched = self.until_close = False
         self._interim = 0
         self.parts: list[bytes] = []
-        self.after_upgrade = b""
+        self.after_switch = b""
 
     def expect(self, *, head: bool, may_switch: bool) -> None:
         """Makes ready for the answer to the next request; `head` means that the request's method is HEAD, `may_switch`
@@ -37,12 +37,15 @@ class AnswerReader(Reader):
         self.bodiless, self.may_switch = head, may_switch
 
     def _parse(self, data: bytes) -> bool:
-        try:
-            return super()._parse(data)
-        except Malformed:
-            if self.status != _SWITCHING:
-                raise
+        if self.switched:
+            self.after_switch += data
             return True
+        return super()._parse(data)
+
+    def _switch(self, rest: bytes) -> None:
+        if not self.switched:
+            super()._switch(rest)
+        self.after_switch = rest
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -90,7 +93,7 @@ class AnswerReader(Reader):
             return
         status = self._parser.get_status_code()
         if status == _SWITCHING:
-            self.upgraded = self.complete = True
+            self.switched = self.complete = True
         elif 100 <= status < 200:
             continued, interim = self.continued or status == 100, self._interim + 1
             self._clear()

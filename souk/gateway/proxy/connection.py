@@ -36,7 +36,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         reader = self.reader
-        if not self.busy or reader.complete:
+        if not self.busy or (reader.complete and not reader.switched):
             self.abort()  # nobody has asked for these octets
             return
         before = reader.status
@@ -155,6 +155,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def switch(self, to: asyncio.Protocol) -> bytes:
+        """Lets the connection go on as another protocol: `to` gets what comes from now on. Returns what has come."""
+        self.transport.set_protocol(to)
+        if self._closed:
+            to.connection_lost(None)
+        return self.reader.after_switch
 
     @property
     def reusable(self) -> bool:

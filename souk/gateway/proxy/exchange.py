@@ -8,14 +8,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from souk.gateway.http.answers import Answer, BodyLost, HttpAnswer, StreamedAnswer
+from souk.gateway.http.answers import Answer, BodyLost, HttpAnswer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.http.request import Request
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
-from souk.gateway.proxy.heads import answered
+from souk.gateway.proxy.heads import answered, switched
 from souk.gateway.proxy.pool import InstancePool
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.proxy.settings import UpstreamSettings
+from souk.gateway.proxy.tunnel import Tunnel
 
 FAILING = frozenset({502, 503, 504})
 """Statuses that say that an instance cannot serve, rather than that it refuses."""
@@ -38,13 +39,19 @@ class Exchange:
         self._sending: asyncio.Task[None] | None = None
         self._over = self._sent_whole = False
 
-    async def head(self, request: Request, head: bytes, body: OutgoingBody, timeout: float | None) -> None:
-        """Sends the request and waits for the head of the answer. Raises UpstreamFault, Problem and ClientGone."""
+    async def head(
+        self, request: Request, head: bytes, body: OutgoingBody, timeout: float | None, *, may_switch: bool = False
+    ) -> None:
+        """Sends the request and waits for the head of the answer; `may_switch` says that a 101 is one.
+
+        Raises UpstreamFault, Problem and ClientGone.
+        """
         connection = self._connection
         try:
             async with asyncio.timeout(timeout):
                 self._sent_whole = body.octets is not None
-                connection.begin(head + (body.octets or b""), head=request.method == "HEAD")
+                octets = head + (body.octets or b"")
+                connection.begin(octets, head=request.method == "HEAD", may_switch=may_switch)
                 if body.octets is None:
                     await self._send(body)
                 await connection.head()
@@ -97,6 +104,9 @@ class Exchange:
         """Makes the answer, of which the head has come; whole if its body has come, too. A body that is not complete
         at `late_at`, by the event loop's time, is lost."""
         reader = self._connection.reader
+        if reader.switched:
+            tunnel = Tunnel(self._connection, self._settings.idle, lambda: self.close(failed=False))
+            return SwitchedAnswer(reader.status, switched(reader.headers), tunnel)
         status, headers = reader.status, answered(reader.headers)
         if reader.complete and self._sending is None and not reader.bodiless:
             body = b"".join(reader.parts)

@@ -54,7 +54,7 @@ class RequestHeads:
         extra: bytes = b"",
     ) -> bytes:
         """Returns the octets of a head. `authority` is for a request without a host; `length` is that of the body,
-        CHUNKED, or None without one; `extra` are lines that are written as they are."""
+        CHUNKED, or None without one; `extra` are lines that are written as they are, each with its end."""
         named = named_by_connection(headers)
         host, via, lines = authority, VIA, []
         forwarded: dict[bytes, bytes] = {}
@@ -116,6 +116,20 @@ def original_host(request: Request) -> bytes:
         if name == b"host":
             return bytes(value)
     return b""
+
+
+def asks_for_websocket(request: Request, headers: Headers) -> bool:
+    """Whether a request asks to go on as WebSocket (RFC 6455, 4.1). No other protocol goes through: what is said in it
+    would pass every rule of the gateway, as with HTTP/2 in clear text."""
+    if request.method != "GET" or request.has_body or request.scope.get("http_version") != "1.1":
+        return False
+    wanted = [value.lower() for name, value in headers if name == b"upgrade"]
+    return wanted == [b"websocket"] and b"upgrade" in named_by_connection(headers)
+
+
+def switched(headers: Headers) -> Headers:
+    """Returns the headers of a 101 that go on to the client."""
+    return [*answered(headers), (b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
 
 
 def named_by_connection(headers: Headers) -> Collection[bytes]:

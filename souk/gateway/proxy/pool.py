@@ -91,7 +91,7 @@ class InstancePool:
         if sent and connection.reusable and not self._closed and len(self._idle) < self._settings.kept:
             connection.since = asyncio.get_running_loop().time()
             self._idle.append(connection)
-        else:
+        elif not connection.transport.is_closing():
             connection.abort()
 
     def _gone(self, connection: UpstreamConnection) -> None:

@@ -11,7 +11,7 @@ Nothing is sent again whose body is gone.
 import math
 from random import Random
 
-from souk.gateway.http.answers import Answer, StreamedAnswer
+from souk.gateway.http.answers import Answer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.routing.outgoing import OutgoingRequest
@@ -90,3 +90,5 @@ async def discard(answer: Answer) -> None:
     """Ends an answer that nobody gets."""
     if isinstance(answer, StreamedAnswer):
         await answer.body.aclose()
+    elif isinstance(answer, SwitchedAnswer):
+        answer.tunnel.close()

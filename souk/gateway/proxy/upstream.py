@@ -10,12 +10,12 @@ from random import Random
 from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance
 from souk.gateway.http.answers import Answer
-from souk.gateway.http.connection import WhileConnected
+from souk.gateway.http.connection import WhileConnected, connection_of
 from souk.gateway.http.request import Request
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.exchange import FAILING, Exchange
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault, no_instance
-from souk.gateway.proxy.heads import Networks, RequestHeads
+from souk.gateway.proxy.heads import Networks, RequestHeads, asks_for_websocket
 from souk.gateway.proxy.mirror import MirrorTasks
 from souk.gateway.proxy.pool import InstancePool
 from souk.gateway.proxy.request_body import OutgoingBody
@@ -31,6 +31,7 @@ from souk.telemetry.logs import logger
 
 HTTP = "http"
 """The key in an instance's metadata for the port, or the address of the socket, of its HTTP server."""
+_SWITCH = b"connection: upgrade\r\nupgrade: websocket\r\n"
 
 _log = logger("gateway")
 
@@ -152,7 +153,9 @@ class Upstream:
         pool, exchange = self._pools[instance.address], None
         try:
             exchange = Exchange(await self._connection(pool, body, tries), pool, self.settings, ended)
-            await exchange.head(request, self._head(request, outgoing, pool, body), body, self._timeout(tries))
+            switch = asks_for_websocket(request, outgoing.headers) and connection_of(request.scope) is not None
+            head = self._head(request, outgoing, pool, body, switch=switch)
+            await exchange.head(request, head, body, self._timeout(tries), may_switch=switch)
         except BaseException as error:
             failed = True if isinstance(error, UpstreamFault) and error.kind is not FaultKind.STALE else None
             if exchange is None:
@@ -169,8 +172,10 @@ class Upstream:
     def _timeout(self, tries: Tries) -> float | None:
         return tries.timeout(self.settings.first_byte, asyncio.get_running_loop().time())
 
-    def _head(self, request: Request, outgoing: OutgoingRequest, pool: InstancePool, body: OutgoingBody) -> bytes:
-        extra = b"expect: 100-continue\r\n" if body.waits else b""
+    def _head(
+        self, request: Request, outgoing: OutgoingRequest, pool: InstancePool, body: OutgoingBody, *, switch: bool
+    ) -> bytes:
+        extra = b"expect: 100-continue\r\n" if body.waits else _SWITCH if switch else b""
         return self._heads.write(request, outgoing.target, outgoing.headers, pool.address.authority, body.length, extra)
 
     async def close(self) -> None:

@@ -204,9 +204,11 @@ class TestImpatient:
         await peer.close()
 
     async def test_an_upstream_that_does_not_read_is_late(self, proxy: Proxy, server: Server) -> None:
+        over = asyncio.Event()
+
         async def script(peer: Accepted) -> None:
             await peer.head()
-            await asyncio.Event().wait()
+            await over.wait()
 
         server.script = script
         peer = await proxy.connect()
@@ -214,6 +216,7 @@ class TestImpatient:
         sending = asyncio.create_task(peer.send(b"x" * 100_000_000))
         assert (await peer.head())[0] == 504
         sending.cancel()
+        over.set()
         peer.writer.transport.abort()
         await asyncio.gather(sending, return_exceptions=True)
 

@@ -53,7 +53,7 @@ class WebProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes a connection, or refuses it when there are too many."""
         self._gathering = Gathering(transport, self.loop)
-        self._client = Http1Client(self._gathering)
+        self._client = Http1Client(self._gathering, self.connection_lost)
         super().connection_made(cast("asyncio.Transport", self._gathering))
         self._address = self.client[0] if self.client else ""
         welcome = self._all.welcome(self._address)
@@ -119,13 +119,16 @@ class WebProtocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         if self._refused is not None or self._gathering.is_closing():
             self._gathering.discard(len(data))
-            return
+            return None
+        if self._client.early is not None:
+            return self._client.hold(data)
         self._kept += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as upgrade:
             # The parser reads no further: the response, in HTTP/1.1, is the last one of the connection.
             self.cycle.keep_alive = False
+            self._client.hold(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._refuse(self._refused or malformed(str(error)))
         else:
@@ -181,6 +184,9 @@ class WebProtocol(HttpToolsProtocol):
         self._client.cycle = cycle
         super()._start_asgi_task(cycle, app)
 
+    def _should_upgrade(self) -> bool:
+        return False  # the application does that itself
+
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
         self._kept = 0
@@ -189,8 +195,7 @@ class WebProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Ends the body of a request."""
-        self._kept = 0
-        self._in_body = False
+        self._kept, self._in_body = 0, False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -272,8 +277,7 @@ class WebProtocol(HttpToolsProtocol):
             self._leave(problem)
 
     def _end_waiting(self) -> None:
-        """Ends a waiting connection, after its first request with 408: a client that sends just then knows that its
-        request was not read (RFC 9110, 15.5.9)."""
+        """Ends a waiting connection, after its first request with 408: nothing was read (RFC 9110, 15.5.9)."""
         if self._asked:
             self._gathering.write(goodbye())
         self._gathering.close()
