@@ -17,6 +17,7 @@ from souk.hosting.assembly import Hosted, assembled
 from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.hosting.gateway_limits import opened_limits
+from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
 from souk.runtime.checks import reachable
 from souk.runtime.config.settings import Settings
@@ -38,8 +39,12 @@ class RunningSystem:
 
 
 @asynccontextmanager
-async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[RunningSystem]:
+async def monolith(
+    app: App, settings: Settings, clock: Clock, on_hangup: OnHangup | None = None
+) -> AsyncIterator[RunningSystem]:
     """Starts the whole system, which is ready inside the block, and closes it when the block ends.
+
+    With a routes file, `on_hangup` is given what is to happen at SIGHUP.
 
     Raises ConfigurationError, in one line, when a port, a directory or a file is not as it must be.
     """
@@ -60,6 +65,9 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
         readiness = Readiness(system.calls.health)
         limits = await stack.enter_async_context(opened_limits(settings, clock))
         application = gateway(app, system.calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits)
+        routes = await stack.enter_async_context(
+            live_routes(application, system.calls, settings.http, clock, on_hangup)
+        )
         draining = DrainingApp(application)
         await stack.enter_async_context(
             serving(draining, listener, settings.process.drain, limits=settings.http.limits)
@@ -77,6 +85,7 @@ async def monolith(app: App, settings: Settings, clock: Clock) -> AsyncIterator[
             version=about.version,
             metrics_address=metrics,
             rebuilds=system.rebuilds,
+            routes=routes,
         )
         await stack.enter_async_context(
             controlling_system(data.directory, inspected, address_of(listener), settings.log.file)

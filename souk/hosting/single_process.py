@@ -14,6 +14,7 @@ from souk.hosting.assembly import assembled, secret_of
 from souk.hosting.event_routing import Subscriptions
 from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.hosting.gateway_limits import opened_limits
+from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls
 from souk.runtime.calls.dependencies import has_room, is_same
@@ -70,8 +71,13 @@ async def service_process(
 
 
 @asynccontextmanager
-async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIterator[str]:
-    """Serves the gateway alone, with services in other processes behind it; gives its address, as host:port."""
+async def gateway_process(
+    app: App, settings: Settings, clock: Clock, on_hangup: OnHangup | None = None
+) -> AsyncIterator[str]:
+    """Serves the gateway alone, with services in other processes behind it; gives its address, as host:port.
+
+    With a routes file, `on_hangup` is given what is to happen at SIGHUP.
+    """
     require_sound(app.services)
     directory, about = settings.data.directory, settings.calls.discovery
     async with AsyncExitStack() as stack:
@@ -88,11 +94,13 @@ async def gateway_process(app: App, settings: Settings, clock: Clock) -> AsyncIt
         readiness = Readiness(calls.health, _settled(app, calls, about, clock))
         limits = await stack.enter_async_context(opened_limits(settings, clock))
         application = gateway(app, calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits)
+        routes = await stack.enter_async_context(live_routes(application, calls, settings.http, clock, on_hangup))
         draining = DrainingApp(application)
         metrics = await stack.enter_async_context(
             scraped(settings.process.metrics_port, calls.registry, readiness, settings.http.limits)
         )
         inspected = _inspected(GATEWAY_SERVICE, calls, draining.traffic, about, clock, metrics)
+        inspected = replace(inspected, routes=routes)
         await stack.enter_async_context(controlling(settings.process.control, inspected))
         await stack.enter_async_context(
             serving(

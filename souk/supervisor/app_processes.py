@@ -49,6 +49,7 @@ class AppProcesses:
         fleet: Fleet,
         launch: LaunchContext,
     ) -> None:
+        self._settings = settings
         self._app, self._layout, self._context, self._fleet, self._launch = app, layout, context, fleet, launch
         self._emulators = needed_emulators(app.emulators, settings.services, layout)
         given = {name: text for one in self._emulators for name, text in one.settings(layout.data).items()}
@@ -102,6 +103,8 @@ class AppProcesses:
     def _gateway(self, replicas: int) -> ReplicaSet:
         public = self._launch.public
         own = {"LISTEN_FD": str(public)}
+        if (routes := self._settings.http.routes) is not None:
+            own["ROUTES"] = str(routes.absolute())
         return ReplicaSet(
             GATEWAY_SERVICE,
             GATEWAY,

@@ -37,6 +37,7 @@ SOUK_ADDRESSES=order=unix:/path/to/socket,... souk serve gateway --port 8080
     help="The TCP port to listen on; without it, a socket in the data directory.",
 )
 @click.option("--data", type=click.Path(path_type=Path), help=help_of("data"))
+@click.option("--routes", type=click.Path(path_type=Path), help=help_of("routes"))
 @click.option("--demo/--no-demo", default=None, help=help_of("demo"))
 @click.option(
     "--metrics-port",
@@ -55,10 +56,9 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
     """
     settings = from_environment(flags, defaults=Settings(listen=ListenSettings(port=0)))
     start_logging(settings.log)
-    part = _part(service, settings)
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
-        async with part as address:
+        async with _part(service, settings, stop) as address:
             is_up.set()
             ready = {"ready": service, "address": address}
             print_line(json.dumps(ready) if as_json else f"ready {service} {address}")
@@ -67,10 +67,10 @@ def serve(service: str, as_json: bool, **flags: Any) -> None:
     run(life)
 
 
-def _part(name: str, settings: Settings) -> AbstractAsyncContextManager[str]:
+def _part(name: str, settings: Settings, stop: StopSignals) -> AbstractAsyncContextManager[str]:
     clock = SystemClock()
     if name == GATEWAY_SERVICE:
-        return gateway_process(entry_points.app(settings.app), settings, clock)
+        return gateway_process(entry_points.app(settings.app), settings, clock, stop.on_hangup)
     subscriptions = subscriptions_of(entry_points.loadable_services(), settings.calls.discovery.subscriptions)
     service = entry_points.service(name, GATEWAY_SERVICE)
     return service_process(service, subscriptions, settings, clock, entry_points.app_with(name, settings.app))

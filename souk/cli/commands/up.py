@@ -37,6 +37,7 @@ _URLS = {"postgres": parsers.postgres, "redis": parsers.redis, "broker": parsers
 souk up --demo                                with demo data, on http://127.0.0.1:8080
 souk up --data /var/lib/souk --host 0.0.0.0   with its own data, on every interface
 souk up --demo --then order                   walks one order through it, and keeps serving
+souk up --routes routes.yaml                  with routes to other HTTP servers beside its own
 souk up --demo --topology fleet --scale order=3,inventory=2
 """
     )
@@ -51,6 +52,7 @@ souk up --demo --topology fleet --scale order=3,inventory=2
 @click.option("--redis", metavar="URL", help=help_of("redis"))
 @click.option("--broker", metavar="URL", help=help_of("broker"))
 @click.option("--search", metavar="URL", help=help_of("search"))
+@click.option("--routes", type=click.Path(path_type=Path), help=help_of("routes"))
 @click.option("--demo/--no-demo", default=None, help=help_of("demo"))
 @click.option("--then", "then", metavar="COMMAND", help="Runs `souk COMMAND` against the system once it is ready.")
 def up(then: str | None, scale: str | None, **flags: Any) -> None:
@@ -80,7 +82,7 @@ def _up_monolith(app: App, settings: Settings, then: str | None) -> None:
 
     async def life(is_up: asyncio.Event, stop: StopSignals) -> None:
         began = time.monotonic()
-        async with monolith(app, settings, SystemClock()) as system:
+        async with monolith(app, settings, SystemClock(), stop.on_hangup) as system:
             is_up.set()
             _announce(app, settings, system, time.monotonic() - began)
             following = asyncio.create_task(follow(then, system.url, settings.data.directory))

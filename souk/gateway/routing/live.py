@@ -6,9 +6,9 @@ wrong changes nothing: the last one that was right stays in force.
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -23,16 +23,14 @@ _LOADED, _REFUSED = "loaded", "refused"
 Signature = tuple[int, int, int] | None
 
 
-class Applies(Protocol):
-    """Puts a file that was read into force at once. Raises RoutesFileRefused if it does not fit."""
-
-    def __call__(self, file: RoutesFile) -> None: ...
+Apply = Callable[[RoutesFile], Awaitable[None]]
+"""Puts a file that was read into force, at once. Raises RoutesFileRefused, and changes nothing, if it does not fit."""
 
 
 class LiveRoutes:
-    """The file at `path`; `apply` puts it into force. Raises RoutesFileRefused when it is wrong at the start."""
+    """The file at `path`; `apply` puts it into force. Nothing is in force before `start`."""
 
-    def __init__(self, path: Path, apply: Applies, registry: CollectorRegistry) -> None:
+    def __init__(self, path: Path, apply: Apply, registry: CollectorRegistry) -> None:
         self.path, self._apply = path, apply
         self._log = logger("gateway")
         self._loads = Counter(
@@ -44,10 +42,14 @@ class LiveRoutes:
             registry=registry,
         )
         self._loading, self._asked = asyncio.Lock(), asyncio.Event()
-        self._signature = _signature(path)
-        self._apply(load(path))
-        self._loads.labels(_LOADED).inc()
         self._loads.labels(_REFUSED)
+        self._signature: Signature = None
+
+    async def start(self) -> None:
+        """Puts the file into force for the first time. Raises RoutesFileRefused."""
+        self._signature = _signature(self.path)
+        await self._apply(await asyncio.to_thread(load, self.path))
+        self._loads.labels(_LOADED).inc()
 
     async def reload(self, why: str) -> RoutesFile:
         """Reads the file again and puts it into force; returns it. Raises RoutesFileRefused, and the old one stays."""
@@ -56,7 +58,7 @@ class LiveRoutes:
             try:
                 # In a thread, as a long file takes longer to read than a request may wait.
                 file = await asyncio.to_thread(load, self.path)
-                self._apply(file)
+                await self._apply(file)
             except RoutesFileRefused as refused:
                 self._loads.labels(_REFUSED).inc()
                 self._refused.set(1)

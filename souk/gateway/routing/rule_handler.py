@@ -17,7 +17,7 @@ from souk.gateway.routing.filters.cors import CorsFilter
 from souk.gateway.routing.filters.headers import changed
 from souk.gateway.routing.filters.redirect import redirected
 from souk.gateway.routing.matching.asked import Asked
-from souk.gateway.routing.model import BackendRef, HeaderChange, Match, PathType, Rewrite, Rule
+from souk.gateway.routing.model import BackendRef, HeaderChange, Match, PathType, Redirect, Rewrite, Rule
 from souk.gateway.routing.outgoing import OutgoingRequest, Target
 from souk.gateway.routing.weights import Share, WeightedChoice
 
@@ -64,12 +64,13 @@ class RuleHandler:
         filters = self.rule.filters
         matched = match.path.prefix if match.path.type is PathType.PREFIX else ""
         if filters.redirect is not None:
-            authority, scheme = asked.header("host") or "", str(request.scope.get("scheme", "http"))
-            return redirected(filters.redirect, scheme, authority, asked.path, request.query, matched)
+            return _redirected(filters.redirect, request, asked, matched)
         chosen = self._choice.next()
         if chosen is None:
             raise Problem(500, NOWHERE, "this route has no backend that takes requests")
         backend, target = chosen
+        if backend.filters.redirect is not None:
+            return _redirected(backend.filters.redirect, request, asked, matched)
         answer = await target.forward(request, self._outgoing(request, asked, matched, backend))
         return _answered(answer, filters.response_headers, backend.filters.response_headers)
 
@@ -92,6 +93,11 @@ class RuleHandler:
         target = path.encode("latin-1") + (b"?" + request.query if request.query else b"")
         mirrors = tuple(mirror for mirror, share in self._mirrors if share.next())
         return OutgoingRequest(request.method, target, headers, rule.timeouts, rule.retry, rule.max_body, mirrors)
+
+
+def _redirected(redirect: Redirect, request: Request, asked: Asked, matched: str) -> Answer:
+    scheme = str(request.scope.get("scheme", "http"))
+    return redirected(redirect, scheme, asked.header("host") or "", asked.path, request.query, matched)
 
 
 def _rewritten(rewrite: Rewrite, path: str, matched: str, headers: Headers) -> tuple[str, Headers]:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from souk.gateway.proxy.upstream import Upstream
 from souk.gateway.routing.reading.document import parse
 from souk.runtime.process.http.server import serving
 from souk.runtime.process.sockets import address_of, listen
@@ -118,32 +119,14 @@ async def site(world: Any) -> AsyncIterator[Site]:
         url = await stack.enter_async_context(listening(world.gateway))
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
 
+        targets: list[Upstream] = []
+
         def apply(text: str) -> None:
             file = parse(text)
-            world.gateway.use_routes(file, {one.name: Forwarding(one.urls[0], client) for one in file.upstreams})
+            made = {one.name: Upstream(one.name, world.clock).listed(one.urls) for one in file.upstreams}
+            targets.extend(made.values())
+            world.gateway.use_routes(file, made)
 
         yield Site(world.gateway, url, upstreams, client, apply)
-
-
-@dataclass
-class Forwarding:
-    """Stands in until there is a proxy."""
-
-    url: str
-    client: httpx.AsyncClient
-
-    async def forward(self, request: Any, outgoing: Any) -> Any:
-        from souk.gateway.http.answers import HttpAnswer
-
-        body = b"".join([part async for part in request.stream(None)])
-        kept = [p for p in outgoing.headers if p[0] not in (b"content-length", b"transfer-encoding")]
-        sent = httpx.Request(
-            outgoing.method, httpx.URL(self.url).copy_with(raw_path=outgoing.target), headers=kept, content=body or None
-        )
-        answer = await self.client.send(sent)
-        for mirror in outgoing.mirrors:
-            await mirror.client.send(
-                httpx.Request(outgoing.method, httpx.URL(mirror.url).copy_with(raw_path=outgoing.target), headers=kept)
-            )
-        headers = [(k.lower(), v) for k, v in answer.headers.raw if k.lower() != b"content-length"]
-        return HttpAnswer(answer.status_code, headers, answer.content)
+        for target in targets:
+            await target.close()

@@ -22,7 +22,7 @@ class InForce:
         self.upstreams: list[str] = []
         self.refuses = False
 
-    def __call__(self, file: RoutesFile) -> None:
+    async def __call__(self, file: RoutesFile) -> None:
         if self.refuses:
             raise RoutesFileRefused(file.path, [Finding(1, 1, "does not fit")])
         self.upstreams.append(file.upstreams[0].name)
@@ -65,12 +65,13 @@ def loads(registry: CollectorRegistry) -> dict[str, float | None]:
 async def test_a_wrong_file_at_the_start_is_an_error(path: Path, registry: CollectorRegistry) -> None:
     path.write_text(WRONG)
     with pytest.raises(RoutesFileRefused, match="there is no upstream 'nowhere'"):
-        LiveRoutes(path, InForce(), registry)
+        await LiveRoutes(path, InForce(), registry).start()
 
 
 async def test_a_wrong_file_leaves_the_old_one_in_force(path: Path, registry: CollectorRegistry) -> None:
     in_force = InForce()
     live = LiveRoutes(path, in_force, registry)
+    await live.start()
     path.write_text(WRONG)
     with pytest.raises(RoutesFileRefused):
         await live.reload("a test")
@@ -101,6 +102,7 @@ async def test_a_changed_file_is_read(
 ) -> None:
     in_force = InForce()
     live = LiveRoutes(path, in_force, registry)
+    await live.start()
     async with watched(live):
         write(path, NEW)
         await in_force.wait("http://new:1")
@@ -118,6 +120,7 @@ async def test_a_link_that_kubernetes_moves_is_followed(tmp_path: Path, registry
     path.symlink_to("..data/routes.yaml")
     in_force = InForce()
     live = LiveRoutes(path, in_force, registry)
+    await live.start()
     async with watched(live):
         (tmp_path / "..tmp").symlink_to("two")
         os.rename(tmp_path / "..tmp", tmp_path / "..data")
@@ -127,6 +130,7 @@ async def test_a_link_that_kubernetes_moves_is_followed(tmp_path: Path, registry
 async def test_a_wrong_change_is_read_again_once_it_is_mended(path: Path, registry: CollectorRegistry) -> None:
     in_force = InForce()
     live = LiveRoutes(path, in_force, registry)
+    await live.start()
     async with watched(live):
         path.write_text(WRONG)
         async with asyncio.timeout(30):
@@ -140,6 +144,7 @@ async def test_a_wrong_change_is_read_again_once_it_is_mended(path: Path, regist
 async def test_it_is_read_when_a_signal_asks_for_it_changed_or_not(path: Path, registry: CollectorRegistry) -> None:
     in_force = InForce()
     live = LiveRoutes(path, in_force, registry)
+    await live.start()
     async with watched(live):
         live.ask()
         async with asyncio.timeout(30):

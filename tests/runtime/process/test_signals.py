@@ -1,5 +1,9 @@
 import asyncio
+import os
+import pty
 import signal
+import subprocess
+import sys
 
 import pytest
 from structlog.testing import capture_logs
@@ -115,3 +119,40 @@ async def test_a_life_that_fails_says_so() -> None:
 
     with pytest.raises(ValueError, match="why"):
         await live(life, StopSignals())
+
+
+HANGUP = """
+import asyncio, os, signal, sys
+from souk.runtime.process.signals import StopSignals
+
+async def main():
+    stop = StopSignals()
+    stop.install()
+    called = asyncio.Event()
+    stop.on_hangup(called.set)
+    print("ready", flush=True)
+    waiting = [asyncio.create_task(one.wait()) for one in (stop, called)]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    sys.exit(10 if waiting[0] in done else 20)
+
+asyncio.run(main())
+"""
+
+
+def test_without_a_terminal_a_hangup_means_what_was_said() -> None:
+    command = (sys.executable, "-c", HANGUP)
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 20
+
+
+def test_with_a_terminal_a_hangup_stops() -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, (sys.executable, "-c", HANGUP))
+    assert b"ready" in os.read(terminal, 100)
+    os.close(terminal)  # as when its window is closed
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 10

@@ -70,8 +70,6 @@ class RuleReader:
         filters = self._filters.filters(given.get("filters"), "a backend")
         if filters.cors or filters.mirrors:
             reader.wrong(given["filters"], "CORS and RequestMirror are filters of rules, not of backends")
-        if filters.redirect:
-            reader.wrong(given["filters"], "RequestRedirect is a filter of rules, not of backends")
         weight = reader.whole(given["weight"], "weight", 0, _WEIGHTS) if "weight" in given else 1
         return BackendRef(self._upstreams.backend(node, given), weight, filters)
 
@@ -124,9 +122,8 @@ class RuleReader:
         if redirect and rewrite:
             self._reader.wrong(given["filters"], "RequestRedirect and URLRewrite do not go together")
         changes = [one.path for one in (redirect, rewrite) if one is not None and one.path is not None]
-        changes += [
-            one.filters.rewrite.path for one in rule.backends if one.filters.rewrite and one.filters.rewrite.path
-        ]
+        each = [change for one in rule.backends for change in (one.filters.redirect, one.filters.rewrite)]
+        changes += [one.path for one in each if one is not None and one.path is not None]
         prefixes = all(match.path.type is PathType.PREFIX for match in rule.matches)
         if any(change.prefix is not None for change in changes) and not prefixes:
             self._reader.wrong(

@@ -1,0 +1,213 @@
+"""The Gateway API's conformance tests of HTTPRoute that concern backends, mirrors and limits of time."""
+
+import asyncio
+from collections import Counter, defaultdict
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from souk.gateway.routing.model import RoutesFileRefused
+from tests.gateway.httproute.test_changes import MODIFIED, MODIFIES, TO_MODIFY, check
+
+
+async def test_HTTPRouteWeight(site: Any) -> None:
+    site.use("""
+routes:
+- rules:
+  - backendRefs: [{name: v1, weight: 70}, {name: v2, weight: 30}, {name: v3, weight: 0}]
+""")
+    found = Counter([(await site.send("/")).json()["backend"] for _ in range(500)])
+    assert found == {"v1": 350, "v2": 150}
+
+
+async def test_HTTPRouteNoBackendRefs(site: Any) -> None:
+    site.use("""
+routes:
+- rules:
+  - matches: [{path: {type: Exact, value: /omitted-no-forward}}]
+  - matches: [{path: {type: Exact, value: /empty-no-forward}}]
+    backendRefs: []
+  - matches: [{path: {type: PathPrefix, value: /}}]
+    backendRefs: [v1]
+""")
+    await site.reaches("v1", "/forward")
+    await site.reaches(500, "/omitted-no-forward")
+    await site.reaches(500, "/empty-no-forward")
+
+
+async def test_HTTPRouteInvalidNonExistentBackendRef(site: Any) -> None:
+    """A controller takes the route and answers 500; here the file is refused, and says where."""
+    site.use("routes: {/: v1}")
+    with pytest.raises(RoutesFileRefused, match="there is no upstream 'nonexistent'"):
+        site.use("routes: {/: nonexistent}")
+    await site.reaches("v1", "/")
+
+
+async def test_HTTPRouteInvalidBackendRefUnknownKind(site: Any) -> None:
+    """As for a backend that does not exist."""
+    with pytest.raises(RoutesFileRefused, match="kind must be one of Service, not 'NonExistent'"):
+        site.use("routes: [{rules: [{backendRefs: [{group: core, kind: NonExistent, name: v1}]}]}]")
+
+
+async def mirrored(site: Any, *names: str, count: int = 1) -> None:
+    """Waits until these upstreams have so many requests: mirrors are sent beside the answer."""
+    async with asyncio.timeout(30):
+        while any(len(site.upstreams[name].received) < count for name in names):
+            await asyncio.sleep(0.01)
+
+
+async def _mirrors(site: Any, *names: str) -> None:
+    refs = "\n".join(
+        f"    - {{type: RequestMirror, requestMirror: {{backendRef: {{name: {name}}}}}}}" for name in names
+    )
+    site.use(f"""
+routes:
+- rules:
+  - matches: [{{path: {{value: /mirror}}}}]
+    filters:
+{refs}
+    backendRefs: [v1]
+  - matches: [{{path: {{value: /mirror-and-modify-headers}}}}]
+    filters:
+    - {{type: RequestHeaderModifier, requestHeaderModifier: {MODIFIES}}}
+{refs}
+    backendRefs: [v1]
+""")
+    await site.reaches("v1", "/mirror?id=1", method="POST", body="body")
+    await mirrored(site, *names)
+    for name in names:
+        (seen,) = site.upstreams[name].received
+        assert (seen["method"], seen["path"], seen["body"]) == ("POST", "/mirror?id=1", "body")
+    seen = await site.reaches("v1", "/mirror-and-modify-headers", headers=TO_MODIFY)
+    check(seen["headers"], MODIFIED)
+    await mirrored(site, *names, count=2)
+
+
+async def test_HTTPRouteRequestMirror(site: Any) -> None:
+    await _mirrors(site, "v2")
+
+
+async def test_HTTPRouteRequestMultipleMirrors(site: Any) -> None:
+    await _mirrors(site, "v2", "v3")
+
+
+async def test_HTTPRouteRequestPercentageMirror(site: Any) -> None:
+    for part, expected in (
+        ("percent: 20", 20),
+        ("fraction: {numerator: 25, denominator: 50}", 50),
+        ("percent: 35", 35),
+    ):
+        site.use(f"""
+routes:
+- rules:
+  - filters: [{{type: RequestMirror, requestMirror: {{backendRef: {{name: v2}}, {part}}}}}]
+    backendRefs: [v1]
+""")
+        site.upstreams["v2"].received.clear()
+        for _ in range(100):
+            await site.reaches("v1", "/percent-mirror")
+        await mirrored(site, "v2", count=expected)
+        await site.reaches("v1", "/percent-mirror")  # one more, so that one too many would have come
+        assert len(site.upstreams["v2"].received) <= expected + 1
+
+
+TIMEOUT = """
+routes:
+- rules:
+  - {matches: [{path: {value: /limited}}], backendRefs: [v1], timeouts: {FIELD: 500ms}}
+  - {matches: [{path: {value: /unlimited}}], backendRefs: [v1], timeouts: {FIELD: 0s}}
+"""
+
+
+async def _timeouts(site: Any, field: str) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def behave(request: dict[str, Any]) -> None:
+        if "delay" in request["path"]:
+            asked.set()
+            await answers.wait()
+
+    site.upstreams["v1"].behave = behave
+    site.use(TIMEOUT.replace("FIELD", field))
+    await site.reaches("v1", "/limited")
+    await site.reaches(504, "/limited?delay")
+    asked.clear()
+    late = asyncio.create_task(site.reaches("v1", "/unlimited?delay"))
+    await asked.wait()
+    await asyncio.sleep(0.7)  # longer than the other limit
+    assert not late.done()
+    answers.set()
+    await late
+
+
+async def test_HTTPRouteTimeoutRequest(site: Any) -> None:
+    await _timeouts(site, "request")
+
+
+async def test_HTTPRouteTimeoutBackendRequest(site: Any) -> None:
+    await _timeouts(site, "backendRequest")
+
+
+def _failing(site: Any) -> None:
+    """Has v3 fail as its query says: `succeedAfter` requests of one `uuid` are answered with `responseCode`."""
+    tries: dict[str, int] = defaultdict(int)
+
+    async def behave(request: dict[str, Any]) -> int | None:
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(request["path"]).query).items()}
+        tries[asked["uuid"]] += 1
+        if tries[asked["uuid"]] > int(asked["succeedAfter"]):
+            return None
+        if "delayRetry" in asked:
+            await asyncio.sleep(float(asked["delayRetry"]))
+        return int(asked["responseCode"])
+
+    site.upstreams["v3"].behave = behave
+
+
+async def test_HTTPRouteRetry(site: Any) -> None:
+    _failing(site)
+    site.use("""
+routes:
+- rules:
+  - matches: [{path: {value: /retry/code-500-attempts-3}}]
+    retry: {codes: [500], attempts: 3}
+    backendRefs: [v3]
+  - matches: [{path: {value: /retry/code-all-attempts-2}}]
+    retry: {codes: [500, 502, 503, 504], attempts: 2}
+    backendRefs: [v3]
+""")
+    cases = [("code-500-attempts-3", 500, 2, 200), ("code-500-attempts-3", 500, 4, 500),
+             ("code-500-attempts-3", 503, 2, 503)]  # fmt: skip
+    for code in (500, 502, 503, 504):
+        cases += [("code-all-attempts-2", code, 1, 200), ("code-all-attempts-2", code, 3, code)]
+    for number, (path, code, after, status) in enumerate(cases):
+        answer = await site.send(f"/retry/{path}?responseCode={code}&succeedAfter={after}&uuid={number}")
+        assert answer.status_code == status, (path, code, after)
+
+
+async def test_HTTPRouteRetryWithTimeouts(site: Any) -> None:
+    _failing(site)
+    site.use("""
+routes:
+- rules:
+  - matches: [{path: {value: /backend-request}}]
+    retry: {attempts: 2}
+    timeouts: {backendRequest: 200ms}
+    backendRefs: [v3]
+  - matches: [{path: {value: /request}}]
+    retry: {codes: [500], attempts: 5}
+    timeouts: {backendRequest: 1s, request: 2s}
+    backendRefs: [v3]
+""")
+    for number, (path, after, delay, status) in enumerate(
+        (
+            ("/backend-request", 2, 2.0, 200),
+            ("/backend-request", 3, 2.0, 504),
+            ("/request", 1, 0.0, 200),
+            ("/request", 4, 0.9, 504),
+        )
+    ):
+        query = f"responseCode=500&succeedAfter={after}&delayRetry={delay}&uuid=t{number}"
+        answer = await site.send(f"{path}?{query}")
+        assert answer.status_code == status, (path, after)
