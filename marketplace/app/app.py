@@ -22,6 +22,7 @@ app = App(
         keys_method="/shop.user.v1.UserService/ListSigningKeys",
         roles_method="/shop.user.v1.UserService/GetRoles",
         api_keys_method="/shop.user.v1.UserService/AuthenticateApiKey",
+        client_tokens_method="/shop.user.v1.UserService/CreateClientToken",
     ),
     emulators=(
         # Replicas of Payment share one bank. Its book is in the folder in which a single Payment keeps it.

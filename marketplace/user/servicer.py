@@ -34,16 +34,19 @@ from marketplace.user.use_cases.addresses import (
 from marketplace.user.use_cases.api_keys import (
     AuthenticateApiKey,
     CreateApiKey,
+    CreateClientToken,
     ListApiKeys,
     RevokeApiKey,
     authenticate_api_key,
     create_api_key,
+    create_client_token,
     list_api_keys,
     revoke_api_key,
 )
 from marketplace.user.use_cases.change_password import ChangePassword, change_password
 from marketplace.user.use_cases.delete_user import DeleteUser, delete_user
 from marketplace.user.use_cases.get_user import GetUser, get_user
+from marketplace.user.use_cases.issue_token import CLIENT_SECONDS
 from marketplace.user.use_cases.log_in import LogIn, log_in
 from marketplace.user.use_cases.log_out import LogOut, log_out
 from marketplace.user.use_cases.push_subscriptions import (
@@ -174,6 +177,11 @@ class UserServicer(UserServiceServicer):
     async def AuthenticateApiKey(self, request: pb.AuthenticateApiKeyRequest, context: Context) -> pb.ApiKeyOwner:
         found = await authenticate_api_key(self._deps, AuthenticateApiKey(request.id, request.digest))
         return pb.ApiKeyOwner(user_id=found.user_id, scopes=found.scopes)
+
+    async def CreateClientToken(self, request: pb.CreateClientTokenRequest, context: Context) -> pb.ClientToken:
+        command = CreateClientToken(request.id, request.digest, tuple(request.scopes))
+        token, scopes = await create_client_token(self._deps, command)
+        return pb.ClientToken(access_token=token, expires_in=CLIENT_SECONDS, scopes=scopes)
 
     async def GetRoles(self, request: pb.GetRolesRequest, context: Context) -> pb.Roles:
         return pb.Roles(roles=(await get_user(self._deps, GetUser(request.user_id))).roles)

@@ -8,13 +8,9 @@ from prometheus_client import CollectorRegistry
 from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
 from souk.descriptors.contract import Access, Contract
 from souk.descriptors.openapi.document import openapi_of
-from souk.gateway.auth.api_keys import ApiKeys
 from souk.gateway.auth.audit import REFUSALS, AuditLog
-from souk.gateway.auth.bearer import BearerTokens
-from souk.gateway.auth.claims import TrustedIssuer
-from souk.gateway.auth.discovery import found_issuer
-from souk.gateway.auth.identity import Identity, Issuer
-from souk.gateway.auth.jwks import SigningKeys
+from souk.gateway.auth.identity import Issuer
+from souk.gateway.auth.token_endpoint import TOKEN_PATH
 from souk.gateway.backend import Backend, ChannelOf
 from souk.gateway.endpoint import Endpoint, Pipeline
 from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer, SwitchedAnswer
@@ -22,6 +18,7 @@ from souk.gateway.http.connection import connection_of
 from souk.gateway.http.problem import Problem, internal, method_not_allowed, not_found
 from souk.gateway.http.request import ClientGone, Receive, Request, Scope, Send
 from souk.gateway.http.routes import Router
+from souk.gateway.identification import identity_of, token_endpoint_of
 from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
@@ -36,7 +33,8 @@ from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 
-OWN_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
+_META_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
+OWN_PATHS = (*_META_PATHS, TOKEN_PATH)
 """Paths that the gateway itself answers; no contract may have them."""
 _ALLOW = b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
@@ -72,13 +70,16 @@ class Gateway:
         self._contract_routes: list[ContractRoute] = []
         self._table: RoutingTable[RuleHandler] | None = None
         self.backend = backend = Backend(named, channel_of, clock)
-        self.identity = _identity(issuer, backend, settings, clock)
+        self.identity = identity_of(issuer, backend, settings, clock)
         self._limits = limits
         for collector in limits.collectors if limits is not None else ():
             registry.register(collector)
         pipeline = partial(Pipeline, identity=self.identity, backend=backend, clock=clock)
         for contract in named.values():
             self._route(contract, pipeline)
+        tokens = token_endpoint_of(issuer, backend, limits)
+        if tokens is not None:
+            self.routes.add("POST", TOKEN_PATH, Endpoint(TOKEN_PATH, tokens))
         described = () if limits is None else (limits.described,)
         document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method, *described)
         events = partial(asyncapi_of, speakers, settings.title)
@@ -115,7 +116,7 @@ class Gateway:
             meta.asyncapi,
             meta.events,
         )
-        for path, handle in zip(OWN_PATHS, handlers, strict=True):
+        for path, handle in zip(_META_PATHS, handlers, strict=True):
             if path == "/metrics" and not self.settings.metrics:
                 continue
             self.routes.add("GET", path, Endpoint(path, handle))
@@ -213,20 +214,6 @@ class Gateway:
 
 def _problem_answer(problem: Problem, request: Request) -> HttpAnswer:
     return HttpAnswer(problem.status, problem.all_headers(), problem.document(request.request_id))
-
-
-def _identity(issuer: Issuer, backend: Backend, settings: GatewaySettings, clock: Clock) -> Identity:
-    for name in (issuer.keys_method, issuer.roles_method):
-        backend.method(name)
-    keys = SigningKeys(partial(backend.signing_keys, issuer.keys_method), settings, clock)
-    own = TrustedIssuer(issuer.issuer, issuer.audience, keys)
-    others = (found_issuer(one, settings, clock) for one in settings.issuers)
-    tokens = BearerTokens([own, *others], settings.verified_tokens, clock)
-    api_keys = None
-    if issuer.api_keys_method:
-        backend.method(issuer.api_keys_method)
-        api_keys = ApiKeys(partial(backend.api_key, issuer.api_keys_method), settings, clock)
-    return Identity(tokens, partial(backend.roles, issuer.roles_method), api_keys)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

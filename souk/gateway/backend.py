@@ -1,6 +1,7 @@
 """Makes the gateway's calls of services, over the channel to each."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import grpc.aio
@@ -80,6 +81,16 @@ class Backend:
                 return None
             raise
         return reply.user_id, frozenset(reply.scopes)  # type: ignore[attr-defined]  # the method answers with both
+
+    async def client_token(
+        self, full_name: str, key_id: str, digest: bytes, scopes: Sequence[str], address: str
+    ) -> tuple[str, int, Sequence[str]]:
+        """Returns an access token for an API key, its lifetime in seconds and its scopes. Raises Problem."""
+        method = self.method(full_name)
+        context = replace(self._own(method), caller=replace(ANONYMOUS, address=address))
+        reply, _ = await self.call(method, method.input(id=key_id, digest=digest, scopes=scopes), context)
+        found: Any = reply  # the method answers with these three
+        return found.access_token, found.expires_in, found.scopes
 
     async def roles(self, full_name: str, subject: str, traceparent: str) -> frozenset[str]:
         """Returns the present roles of a user. Raises Problem: 403 when the user no longer exists."""

@@ -27,6 +27,7 @@
     ├── RegistryAway          discovery: the registry does not answer; the last known instances stay
     │   └── Unreached         there was no connection, so no request was sent
     ├── Problem               the gateway: a request ends with this problem document (RFC 9457)
+    │   └── TokenRefused      a client gets no token; it ends with an error of OAuth 2.0 instead (RFC 6749)
     ├── ClientGone            the gateway: the client closed the connection before it was answered
     ├── BodyLost              the gateway: the rest of a streamed answer's body cannot come
     └── UpstreamFault         the gateway: an exchange with an HTTP server behind it failed

@@ -168,7 +168,8 @@ class TokenIssuer:
     """The issuer and the audience of access tokens, and the methods that tell the gateway their keys and users' roles.
 
     A method is its full name, such as `/shop.user.v1.UserService/GetRoles`. `api_keys_method` tells whose an API key
-    is; without it there are none.
+    is; without it there are none. `client_tokens_method` gives an access token for one; without it `/oauth/token` is
+    not a path.
     """
 
     issuer: str
@@ -176,6 +177,7 @@ class TokenIssuer:
     keys_method: str
     roles_method: str
     api_keys_method: str = ""
+    client_tokens_method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

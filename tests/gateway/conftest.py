@@ -48,6 +48,7 @@ class Issuer:
     keys_method: str = "/shop.user.v1.UserService/ListSigningKeys"
     roles_method: str = "/shop.user.v1.UserService/GetRoles"
     api_keys_method: str = "/shop.user.v1.UserService/AuthenticateApiKey"
+    client_tokens_method: str = "/shop.user.v1.UserService/CreateClientToken"
 
 
 class TestClock(FakeClock):

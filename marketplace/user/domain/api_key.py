@@ -14,6 +14,7 @@ from souk.sdk import MICROSECONDS, DomainError
 
 API_KEY_NOT_FOUND = "API_KEY_NOT_FOUND"
 TOO_MANY_API_KEYS = "TOO_MANY_API_KEYS"
+SCOPE_NOT_GRANTED = "SCOPE_NOT_GRANTED"
 MOST_API_KEYS = 20
 """The most API keys that an account may have at once."""
 DAY = 24 * 3_600 * MICROSECONDS
@@ -56,6 +57,13 @@ def is_api_key_id(text: str) -> bool:
 def unknown_api_key() -> DomainError:
     """Makes the refusal for a key that does not exist, is somebody else's or is not good; it does not say which."""
     return DomainError(API_KEY_NOT_FOUND, "the API key does not exist")
+
+
+def granted(key: ApiKey, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the scopes of a token for the key: those asked for, or all; raises SCOPE_NOT_GRANTED for others."""
+    if not set(asked) <= set(key.scopes):
+        raise DomainError(SCOPE_NOT_GRANTED, "the API key does not have a scope that is asked for")
+    return tuple(sorted(set(asked))) or key.scopes
 
 
 def too_many_api_keys() -> DomainError:

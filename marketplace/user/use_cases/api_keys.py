@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from marketplace.user.deps import Deps
 from marketplace.user.domain.api_key import (
     ApiKey,
+    granted,
     is_api_key_id,
     new_api_key,
     too_many_api_keys,
@@ -13,6 +14,7 @@ from marketplace.user.domain.api_key import (
 )
 from marketplace.user.store.cursor import Cursor
 from marketplace.user.use_cases.check_password import check_current_password
+from marketplace.user.use_cases.issue_token import issue_client_token
 from souk.sdk import PageAsked, Transaction
 
 
@@ -49,6 +51,15 @@ class AuthenticateApiKey:
 
     key_id: str
     digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateClientToken:
+    """Get an access token for a key; without scopes it has all of the key."""
+
+    key_id: str
+    digest: bytes = field(repr=False)
+    scopes: tuple[str, ...] = ()
 
 
 async def create_api_key(deps: Deps, command: CreateApiKey) -> tuple[ApiKey, str]:
@@ -93,3 +104,10 @@ async def authenticate_api_key(deps: Deps, command: AuthenticateApiKey) -> ApiKe
     if deps.api_keys.needs_touch(found):
         await deps.database.run(lambda tx: deps.api_keys.touch(tx, found.id))
     return found
+
+
+async def create_client_token(deps: Deps, command: CreateClientToken) -> tuple[str, tuple[str, ...]]:
+    """Returns an access token for a key that is good, and its scopes; raises API_KEY_NOT_FOUND, SCOPE_NOT_GRANTED."""
+    key = await authenticate_api_key(deps, AuthenticateApiKey(command.key_id, command.digest))
+    scopes = granted(key, command.scopes)
+    return await issue_client_token(deps, key, scopes), scopes

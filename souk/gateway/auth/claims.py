@@ -65,6 +65,11 @@ class TrustedIssuer:
         if NAMESPACE_SEPARATOR in subject:
             raise Unreadable("subject")
         roles, scopes, session = words(claims.get("roles")), words(claims.get("scope")), claims.get("sid")
+        if "client_id" in claims:
+            client = claims["client_id"]
+            if not isinstance(client, str) or not client:
+                raise Unreadable("subject")
+            return Identified(Caller(subject, frozenset(), scopes, GATEWAY_SERVICE, api_key=client), scoped=True)
         return Identified(Caller(subject, roles, scopes, GATEWAY_SERVICE, session if isinstance(session, str) else ""))
 
 

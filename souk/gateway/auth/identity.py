@@ -21,7 +21,8 @@ RolesOf = Callable[[str, str], Awaitable[frozenset[str]]]
 class Issuer(Protocol):
     """The issuer and the audience of tokens, and the full names of the methods that return keys and roles.
 
-    `api_keys_method` returns whose an API key is; if it is empty there are none.
+    `api_keys_method` returns whose an API key is, and `client_tokens_method` an access token for one; if one is empty,
+    there are none.
     """
 
     @property
@@ -34,6 +35,8 @@ class Issuer(Protocol):
     def roles_method(self) -> str: ...
     @property
     def api_keys_method(self) -> str: ...
+    @property
+    def client_tokens_method(self) -> str: ...
 
 
 class AccessRule(Protocol):

@@ -1,7 +1,9 @@
 """API keys: made by who knows the password in an open login, shown once, kept as digests, revoked and ended."""
 
 import hashlib
+import json
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -176,3 +178,23 @@ async def test_what_a_request_may_hold(make: Any, field: str, more: dict[str, An
     with pytest.raises(InvalidArgument) as refused:
         await make(**more)
     assert [one.field for one in refused.value.violations] == [field]
+
+
+async def test_a_client_gets_a_token_with_scopes_of_its_key(
+    user: UserServicer, mina: pb.User, make: Any, clock: FakeClock
+) -> None:
+    asked = shown((await make()).key)
+    for scopes, has in (([], ["order:write", "product:read"]), (["product:read"], ["product:read"])):
+        request = pb.CreateClientTokenRequest(id=asked.id, digest=asked.digest, scopes=scopes)
+        given = await user.CreateClientToken(request, CONTEXT)
+        payload = given.access_token.split(".")[1]
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        assert (claims["sub"], claims["client_id"], claims["scope"].split()) == (mina.id, asked.id, has)
+        assert claims["exp"] - clock.now() // MICROSECONDS == given.expires_in == 300
+        assert claims.keys().isdisjoint({"sid", "roles"})
+        assert list(given.scopes) == has
+    with pytest.raises(DomainError, match="SCOPE_NOT_GRANTED"):
+        request = pb.CreateClientTokenRequest(id=asked.id, digest=asked.digest, scopes=["order:admin"])
+        await user.CreateClientToken(request, CONTEXT)
+    with pytest.raises(DomainError, match="API_KEY_NOT_FOUND"):
+        await user.CreateClientToken(pb.CreateClientTokenRequest(id=asked.id, digest=b"x" * 32), CONTEXT)

@@ -141,6 +141,11 @@ class UserServiceStub:
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.AuthenticateApiKeyRequest.SerializeToString,
                 response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ApiKeyOwner.FromString,
                 _registered_method=True)
+        self.CreateClientToken = channel.unary_unary(
+                '/shop.user.v1.UserService/CreateClientToken',
+                request_serializer=shop_dot_user_dot_v1_dot_user__pb2.CreateClientTokenRequest.SerializeToString,
+                response_deserializer=shop_dot_user_dot_v1_dot_user__pb2.ClientToken.FromString,
+                _registered_method=True)
         self.GetRoles = channel.unary_unary(
                 '/shop.user.v1.UserService/GetRoles',
                 request_serializer=shop_dot_user_dot_v1_dot_user__pb2.GetRolesRequest.SerializeToString,
@@ -316,6 +321,13 @@ class UserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateClientToken(self, request, context):
+        """Gives an access token of 5 minutes for an API key that is good (RFC 6749, section 4.4).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRoles(self, request, context):
         """The roles that an account has now, for calls that must not wait for a token to expire.
         """
@@ -444,6 +456,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.AuthenticateApiKey,
                     request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.AuthenticateApiKeyRequest.FromString,
                     response_serializer=shop_dot_user_dot_v1_dot_user__pb2.ApiKeyOwner.SerializeToString,
+            ),
+            'CreateClientToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateClientToken,
+                    request_deserializer=shop_dot_user_dot_v1_dot_user__pb2.CreateClientTokenRequest.FromString,
+                    response_serializer=shop_dot_user_dot_v1_dot_user__pb2.ClientToken.SerializeToString,
             ),
             'GetRoles': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRoles,
@@ -1029,6 +1046,33 @@ class UserService:
             '/shop.user.v1.UserService/AuthenticateApiKey',
             shop_dot_user_dot_v1_dot_user__pb2.AuthenticateApiKeyRequest.SerializeToString,
             shop_dot_user_dot_v1_dot_user__pb2.ApiKeyOwner.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateClientToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shop.user.v1.UserService/CreateClientToken',
+            shop_dot_user_dot_v1_dot_user__pb2.CreateClientTokenRequest.SerializeToString,
+            shop_dot_user_dot_v1_dot_user__pb2.ClientToken.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,8 @@ class UserServiceStub:
     """Revokes one of the caller's API keys. Gateways may take it for 5 seconds more."""
     AuthenticateApiKey: _grpc.UnaryUnaryMultiCallable[_user_pb2.AuthenticateApiKeyRequest, _user_pb2.ApiKeyOwner]
     """Whose an API key is and what it may call, if it is good: known, not revoked and not expired. Records that it was used."""
+    CreateClientToken: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateClientTokenRequest, _user_pb2.ClientToken]
+    """Gives an access token of 5 minutes for an API key that is good (RFC 6749, section 4.4)."""
     GetRoles: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetRolesRequest, _user_pb2.Roles]
     """The roles that an account has now, for calls that must not wait for a token to expire."""
     GetContact: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetContactRequest, _user_pb2.Contact]
@@ -154,6 +156,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """Revokes one of the caller's API keys. Gateways may take it for 5 seconds more."""
     AuthenticateApiKey: _aio.UnaryUnaryMultiCallable[_user_pb2.AuthenticateApiKeyRequest, _user_pb2.ApiKeyOwner]  # type: ignore[assignment]
     """Whose an API key is and what it may call, if it is good: known, not revoked and not expired. Records that it was used."""
+    CreateClientToken: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateClientTokenRequest, _user_pb2.ClientToken]  # type: ignore[assignment]
+    """Gives an access token of 5 minutes for an API key that is good (RFC 6749, section 4.4)."""
     GetRoles: _aio.UnaryUnaryMultiCallable[_user_pb2.GetRolesRequest, _user_pb2.Roles]  # type: ignore[assignment]
     """The roles that an account has now, for calls that must not wait for a token to expire."""
     GetContact: _aio.UnaryUnaryMultiCallable[_user_pb2.GetContactRequest, _user_pb2.Contact]  # type: ignore[assignment]
@@ -343,6 +347,14 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.ApiKeyOwner, _abc.Awaitable[_user_pb2.ApiKeyOwner]]:
         """Whose an API key is and what it may call, if it is good: known, not revoked and not expired. Records that it was used."""
+
+    @_abc_1.abstractmethod
+    def CreateClientToken(
+        self,
+        request: _user_pb2.CreateClientTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ClientToken, _abc.Awaitable[_user_pb2.ClientToken]]:
+        """Gives an access token of 5 minutes for an API key that is good (RFC 6749, section 4.4)."""
 
     @_abc_1.abstractmethod
     def GetRoles(
