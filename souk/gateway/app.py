@@ -1,12 +1,13 @@
 """The gateway: an ASGI application without a framework. Read `Gateway._answer` first, then `endpoint.Pipeline`."""
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
 from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
-from souk.descriptors.contract import Access, Contract
+from souk.descriptors.contract import Contract
+from souk.descriptors.http_shape import rules_served
 from souk.descriptors.openapi.document import openapi_of
 from souk.gateway.auth.audit import REFUSALS, AuditLog
 from souk.gateway.auth.identity import Issuer
@@ -29,6 +30,7 @@ from souk.gateway.routing.rule_handler import RuleGate, RuleHandler
 from souk.gateway.routing.table import ContractRoute, RoutingTable
 from souk.gateway.sending import send_stream, send_switch, send_whole
 from souk.gateway.settings import GatewaySettings
+from souk.gateway.streamed_endpoint import pipeline_of
 from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
@@ -74,7 +76,7 @@ class Gateway:
         self._limits = limits
         for collector in limits.collectors if limits is not None else ():
             registry.register(collector)
-        pipeline = partial(Pipeline, identity=self.identity, backend=backend, clock=clock)
+        pipeline = partial(pipeline_of, settings, identity=self.identity, backend=backend, clock=clock)
         for contract in named.values():
             self._route(contract, pipeline)
         tokens = token_endpoint_of(issuer, backend, limits)
@@ -96,14 +98,14 @@ class Gateway:
             file, self._contract_routes, own, lambda route, rule: RuleHandler(rule, targets, gate)
         )
 
-    def _route(self, contract: Contract, pipeline: "partial[Pipeline]") -> None:
+    def _route(self, contract: Contract, pipeline: Callable[..., Pipeline]) -> None:
         for method in contract.methods.values():
-            if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
-                limits = None if self._limits is None else self._limits.of_method(method)
-                for rule in method.http:
-                    stages = pipeline(transcoder=Transcoder(method, rule), limits=limits)
-                    self.routes.add(rule.verb, rule.path, Endpoint(rule.path, stages))
-                    self._contract_routes.append(ContractRoute(rule.verb, rule.path))
+            rules = rules_served(method)
+            limits = None if self._limits is None or not rules else self._limits.of_method(method)
+            for rule in rules:
+                stages = pipeline(transcoder=Transcoder(method, rule), limits=limits)
+                self.routes.add(rule.verb, rule.path, Endpoint(rule.path, stages))
+                self._contract_routes.append(ContractRoute(rule.verb, rule.path))
 
     def _route_meta(self, meta: Meta) -> None:
         handlers = (

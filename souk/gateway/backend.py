@@ -51,9 +51,18 @@ class Backend:
                 raise problem_of(failure_of(error), method) from error
         return reply, headers
 
+    def stream(self, method: Method, request: Message | None, context: CallContext) -> Any:
+        """Begins a call with a stream in it, and returns the call; for a stream of requests, `request` is None."""
+        stub = self._stubs.get(method.full_name) or self._stub(method)
+        with use(context):
+            return stub(request, timeout=method.policy.timeout)
+
     def _stub(self, method: Method) -> Any:
         channel = self._channel_of(method.service)
-        stub = self._stubs[method.full_name] = channel.unary_unary(
+        make: Callable[..., Any] = channel.unary_unary
+        if not method.unary:
+            make = channel.stream_unary if method.client_streaming else channel.unary_stream
+        stub = self._stubs[method.full_name] = make(
             method.full_name,
             request_serializer=method.input.SerializeToString,
             response_deserializer=method.output.FromString,

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from google.protobuf.message import Message
+
 from souk.gateway.auth.identity import Identity
 from souk.gateway.backend import Backend
 from souk.gateway.http.answers import Answer
@@ -39,6 +41,12 @@ class Pipeline:
     clock: Clock
 
     async def __call__(self, request: Request, captures: Sequence[str | None]) -> Answer:
+        message, context = await self.admitted(request, captures)
+        reply, headers = await self.backend.call(self.transcoder.method, message, context)
+        return self.transcoder.answer(reply, headers)
+
+    async def admitted(self, request: Request, captures: Sequence[str | None]) -> tuple[Message, CallContext]:
+        """Runs all stages before the call; returns the method's request, and the context to call it in."""
         transcoder, method = self.transcoder, self.transcoder.method
         trace = request.trace.traceparent
         caller = await self.identity.authorise(request, method.policy, trace)
@@ -53,6 +61,4 @@ class Pipeline:
         # The time for the call begins only now: the server limits the time for the body.
         deadline = self.clock.monotonic() + method.policy.timeout
         key, one_try = transcoder.key_of(message), request.method == "POST"
-        context = CallContext(deadline, caller, trace, key, one_try=one_try)
-        reply, headers = await self.backend.call(method, message, context)
-        return transcoder.answer(reply, headers)
+        return message, CallContext(deadline, caller, trace, key, one_try=one_try)

@@ -38,6 +38,7 @@ class IssuerSettings:
 class GatewaySettings:
     """The settings of the gateway. Sizes are in bytes, times in seconds.
 
+    `max_upload` is the largest file that is passed on in parts, to a method that takes a stream.
     `max_drain` is how much of an unwanted body is read before the connection is closed. `jwks_refetch` is the
     least time between two fetches of the verification keys for an unknown kid, `jwks_retry` the least time
     after a failed fetch, and `jwks_age` the time after which the keys are fetched anyway, so that a withdrawn
@@ -50,6 +51,7 @@ class GatewaySettings:
     """
 
     max_body: int = MEBIBYTE
+    max_upload: int = 256 * MEBIBYTE
     max_drain: int = 4 * MEBIBYTE
     max_target: int = 8 * 1024
     max_headers: int = 100

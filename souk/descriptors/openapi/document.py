@@ -14,13 +14,14 @@ from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.comments import comments_of
 from souk.descriptors.contract import WHOLE, Access, Contract, HttpRule, Method, Policy
+from souk.descriptors.http_shape import has_raw_body, rules_served
 from souk.descriptors.openapi.examples import Examples, examples_of
 from souk.descriptors.openapi.json_schema import Schema, Schemas
 from souk.descriptors.openapi.paths import PathParameter, Paths, inner_paths, query_fields
 from souk.descriptors.openapi.responses import HEADERS, Responses
 from souk.descriptors.path_template import Template
 from souk.descriptors.protojson.names import must_be_given
-from souk.descriptors.protojson.well_known import HTTP_BODY, mask_of, plain_message, text_form
+from souk.descriptors.protojson.well_known import mask_of, plain_message, text_form
 
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
@@ -92,9 +93,8 @@ def openapi_of(
 
 def _public(contract: Contract) -> Iterator[tuple[Method, HttpRule]]:
     for method in contract.methods.values():
-        if method.policy.access in (Access.ANYONE, Access.CALLER) and method.unary:
-            for rule in method.http:
-                yield method, rule
+        for rule in rules_served(method):
+            yield method, rule
 
 
 def _security(policy: Policy) -> list[Schema]:
@@ -183,10 +183,10 @@ class _Writer:
     def _body(self, method: Method, rule: HttpRule) -> Schema | None:
         message = cast(Descriptor, method.input.DESCRIPTOR)
         bound = Template.parse(rule.path).variables
+        if has_raw_body(method, rule):
+            return _RAW
         if rule.body != WHOLE:
             return self._body_field(message, message.fields_by_name[rule.body], rule)
-        if message.full_name == HTTP_BODY:
-            return _RAW
         fields = [field for field in message.fields if field.name not in bound]
         if not fields:
             return None
@@ -194,8 +194,6 @@ class _Writer:
         return _content(schema, fields, self.examples.of(message, request=True, elsewhere=bound))
 
     def _body_field(self, message: Descriptor, field: FieldDescriptor, rule: HttpRule) -> Schema:
-        if field.message_type is not None and field.message_type.full_name == HTTP_BODY:
-            return _RAW
         inner = plain_message(field)
         if inner is None:
             return _content(self.schemas.field(field, request=True), [field], self.examples.value(field, request=True))

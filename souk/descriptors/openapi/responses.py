@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.contract import Access, HttpRule, Method
+from souk.descriptors.http_shape import has_raw_answer
 from souk.descriptors.openapi.examples import Examples
 from souk.descriptors.openapi.gateway_codes import unavailable
 from souk.descriptors.openapi.json_schema import Schema, Schemas
 from souk.descriptors.openapi.problems import Problems
-from souk.descriptors.protojson.well_known import HTTP_BODY
+from souk.descriptors.protojson.writer import dumps
 
 HEADERS: Mapping[str, Schema] = {
     "RequestId": {
@@ -49,6 +50,8 @@ _EVERYWHERE = {
     504: ("DEADLINE_EXCEEDED",),
 }
 _WITH_BODY = {408: ("REQUEST_TIMEOUT",), 413: ("BODY_TOO_LARGE",), 415: ("UNSUPPORTED_MEDIA_TYPE",)}
+_LINES = ("application/x-ndjson", "application/jsonl")
+"""The media types of a stream of replies, one a line: the schema is that of a line."""
 _STANDARD = {"UNAUTHENTICATED", "FORBIDDEN"}
 
 
@@ -100,19 +103,24 @@ class Responses:
         return response
 
     def _content(self, method: Method, rule: HttpRule, status: int) -> Schema:
-        message = cast(Descriptor, method.output.DESCRIPTOR)
-        part: FieldDescriptor | None = message.fields_by_name[rule.response_body] if rule.response_body else None
-        shown = message if part is None else part.message_type
-        if shown is not None and shown.full_name == HTTP_BODY:
+        if has_raw_answer(method, rule):
             return {"*/*": {"schema": {}}}
-        if part is not None:
-            schema, value = self._schemas.field(part, request=False), self._examples.value(part)
-            return {"application/json": {"schema": schema, "example": value}}
+        content = self._shown(method, rule, status)
+        if not method.server_streaming:
+            return {"application/json": content}
+        events = {"schema": {"type": "string"}, "example": f"data: {dumps(content['example']).decode()}\n\n"}
+        return {**dict.fromkeys(_LINES, content), "text/event-stream": events}
+
+    def _shown(self, method: Method, rule: HttpRule, status: int) -> Schema:
+        message = cast(Descriptor, method.output.DESCRIPTOR)
+        if rule.response_body:
+            part = message.fields_by_name[rule.response_body]
+            return {"schema": self._schemas.field(part, request=False), "example": self._examples.value(part)}
         example = self._examples.of(message)
         for state in method.policy.success_states:
             if state.http_status == status:
                 example[state.field] = state.value
-        return {"application/json": {"schema": self._schemas.answer(message), "example": example}}
+        return {"schema": self._schemas.answer(message), "example": example}
 
 
 def _success_statuses(method: Method) -> list[int]:

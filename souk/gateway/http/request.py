@@ -114,7 +114,7 @@ class Request:
         """Reads the body, at most `max_body` bytes of any content type. Raises Problem 400, 413 or 415."""
         if not self._pending:
             return b""
-        self._check_encoding()
+        self.check_encoding()
         return await self._whole()
 
     async def _whole(self) -> bytes:
@@ -155,9 +155,10 @@ class Request:
         kind, _, parameters = self.header(b"content-type").lower().partition(";")
         if kind.strip() != "application/json" or parameters.strip() not in ("", "charset=utf-8", 'charset="utf-8"'):
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json in UTF-8")
-        self._check_encoding()
+        self.check_encoding()
 
-    def _check_encoding(self) -> None:
+    def check_encoding(self) -> None:
+        """Raises Problem 415 when the body is compressed."""
         if self.header(b"content-encoding").lower() not in ("", "identity"):
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must not be compressed")
 

@@ -1,10 +1,11 @@
 """The body of a request under one rule: JSON for all fields or for one, or raw octets for a google.api.HttpBody."""
 
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import Any, Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
 
 from souk.descriptors.contract import WHOLE, HttpRule
 from souk.descriptors.protojson.reader import JsonReader
@@ -13,6 +14,9 @@ from souk.gateway.http.problem import invalid
 from souk.gateway.http.request import Request
 from souk.gateway.transcoding.fields import field_at
 from souk.kernel.errors import InvalidArgument, Violation
+
+LONGEST_PART = 1024 * 1024
+"""The most octets of a file in one message: gRPC's servers take 4 MiB by default."""
 
 
 class Body(Protocol):
@@ -52,12 +56,45 @@ class RawBody:
         self._name = name
 
     async def arguments(self, request: Request) -> dict[str, Any]:
-        data, kind = await request.raw_body(), request.header(b"content-type")
-        if "\0" in kind:
-            raise invalid([Violation("Content-Type", "must be given once")])
+        data, kind = await request.raw_body(), single_content_type(request)
         if self._name:
             return {self._name: HttpBody(content_type=kind, data=data)}
         return {"content_type": kind, "data": data}
+
+
+class UploadBody:
+    """A body of any content type that becomes a stream of messages, for a method that takes one.
+
+    Each message has a part of it, in the field `name` or, if that is empty, as the message itself; the first one has
+    the content type and all other fields, too.
+    """
+
+    def __init__(self, message: type[Message], name: str) -> None:
+        self._message, self._name = message, name
+
+    async def messages(self, first: Message, request: Request, limit: int) -> AsyncGenerator[Message, None]:
+        """Gives the messages. Raises Problem 400, 413 or 415, and ClientGone."""
+        message, sent = first, False
+        self._body(message).content_type = single_content_type(request)
+        request.check_encoding()
+        async for part in request.stream(limit):
+            for start in range(0, len(part), LONGEST_PART):
+                self._body(message).data = part[start : start + LONGEST_PART]
+                yield message
+                message, sent = self._message(), True
+        if not sent:
+            yield message
+
+    def _body(self, message: Any) -> Any:
+        return getattr(message, self._name) if self._name else message
+
+
+def single_content_type(request: Request) -> str:
+    """Returns the content type of a request; empty if it has none. Raises Problem 400 for several."""
+    kind = request.header(b"content-type")
+    if "\0" in kind:
+        raise invalid([Violation("Content-Type", "must be given once")])
+    return kind
 
 
 def body_of(message: Descriptor, rule: HttpRule, bound: Collection[str], key: str, *, partial: bool) -> Body | None:

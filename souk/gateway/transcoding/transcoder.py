@@ -36,9 +36,11 @@ class Transcoder:
         bound = [".".join(variable.names) for variable in self._variables]
         self._mask = _mask(message, rule)
         partial = self._mask is not None
-        self.body = body_of(message, rule, bound, method.policy.idempotency_field, partial=partial)
+        key_field = method.policy.idempotency_field
+        streamed = method.client_streaming  # its body becomes messages of their own
+        self.body = None if streamed else body_of(message, rule, bound, key_field, partial=partial)
         self._query = QueryReader() if rule.body == WHOLE else QueryReader.of(message, {*bound, rule.body})
-        key = message.fields_by_name.get(method.policy.idempotency_field)
+        key = message.fields_by_name.get(key_field)
         self._key = (key.name, key.json_name) if key is not None else None
         self.writer = AnswerWriter(method, rule)
         self.answer = self.writer.answer

@@ -1,5 +1,6 @@
 """A gateway in front of the library, which records what it is asked and answers as a test says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ class Library:
     client: Client
     requests: list[tuple[str, Any]] = field(default_factory=list)
     behaviours: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once a stream of requests has ended, in whichever way."""
 
     @property
     def asked(self) -> Any:
@@ -44,6 +47,7 @@ class _Behaviour:
 
     requests: list[tuple[str, Any]]
     behaviours: dict[str, Callable[[Any], Any]]
+    ended: asyncio.Event
 
     def servicer(self) -> object:
         return type("Servicer", (), {m.name: self._method(m) for m in contract_of(LIBRARY).methods.values()})()
@@ -72,8 +76,11 @@ class _Behaviour:
 
     def _receiving(self, name: str, output: type[Message]) -> Any:
         async def behave(_: object, messages: AsyncIterator[Any], context: Any) -> Message:
-            async for message in messages:
-                self.requests.append((name, message))  # each as it comes
+            try:
+                async for message in messages:
+                    self.requests.append((name, message))  # each as it comes
+            finally:
+                self.ended.set()
             return self.behaviours[name](None) if name in self.behaviours else output()
 
         return behave
@@ -86,7 +93,8 @@ async def library() -> AsyncIterator[Library]:
     behaviours: dict[str, Callable[[Any], Any]] = {}
     tokens = CallerTokens(b"k" * 32, "gateway", clock)
     dispatcher = Dispatcher(tokens, clock)
-    dispatcher.add(_Behaviour(requests, behaviours).servicer(), LIBRARY)
+    ended = asyncio.Event()
+    dispatcher.add(_Behaviour(requests, behaviours, ended).servicer(), LIBRARY)
     transport = InProcessTransport(dispatcher, clock)
     contracts = [contract_of(LIBRARY), contract_of(user_pb2.DESCRIPTOR.services_by_name["UserService"])]
 
@@ -101,5 +109,5 @@ async def library() -> AsyncIterator[Library]:
         clock,
         ready,
     )
-    yield Library(gateway, Client(gateway), requests, behaviours)
+    yield Library(gateway, Client(gateway), requests, behaviours, ended)
     await transport.close()
