@@ -6,14 +6,15 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
-from souk.descriptors.contract import Contract
+from souk.descriptors.contract import Access, Contract
 from souk.descriptors.http_shape import rules_served
 from souk.descriptors.openapi.document import openapi_of
+from souk.gateway.admission import EdgeAdmission
 from souk.gateway.auth.audit import REFUSALS, AuditLog
 from souk.gateway.auth.identity import Issuer
 from souk.gateway.auth.token_endpoint import TOKEN_PATH
 from souk.gateway.backend import Backend, ChannelOf
-from souk.gateway.endpoint import Endpoint, Pipeline
+from souk.gateway.endpoint import Endpoint, Handle, Pipeline
 from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.http.connection import connection_of
 from souk.gateway.http.problem import Problem, internal, method_not_allowed, not_found
@@ -28,6 +29,8 @@ from souk.gateway.routing.model import RoutesFile
 from souk.gateway.routing.outgoing import Target
 from souk.gateway.routing.rule_handler import RuleGate, RuleHandler
 from souk.gateway.routing.table import ContractRoute, RoutingTable
+from souk.gateway.rpc.endpoint import RpcEndpoint
+from souk.gateway.rpc.public_calls import PublicCalls, RpcMethod
 from souk.gateway.sending import send_stream, send_switch, send_whole
 from souk.gateway.settings import GatewaySettings
 from souk.gateway.streamed_endpoint import pipeline_of
@@ -76,9 +79,10 @@ class Gateway:
         self._limits = limits
         for collector in limits.collectors if limits is not None else ():
             registry.register(collector)
-        pipeline = partial(pipeline_of, settings, identity=self.identity, backend=backend, clock=clock)
+        calls = PublicCalls(channel_of, clock)
+        make = partial(pipeline_of, settings, backend=backend, clock=clock)
         for contract in named.values():
-            self._route(contract, pipeline)
+            self._route(contract, make, calls)
         tokens = token_endpoint_of(issuer, backend, limits)
         if tokens is not None:
             self.routes.add("POST", TOKEN_PATH, Endpoint(TOKEN_PATH, tokens))
@@ -98,14 +102,22 @@ class Gateway:
             file, self._contract_routes, own, lambda route, rule: RuleHandler(rule, targets, gate)
         )
 
-    def _route(self, contract: Contract, pipeline: Callable[..., Pipeline]) -> None:
+    def _route(self, contract: Contract, make: Callable[..., Pipeline], calls: PublicCalls) -> None:
         for method in contract.methods.values():
-            rules = rules_served(method)
-            limits = None if self._limits is None or not rules else self._limits.of_method(method)
-            for rule in rules:
-                stages = pipeline(transcoder=Transcoder(method, rule), limits=limits)
-                self.routes.add(rule.verb, rule.path, Endpoint(rule.path, stages))
-                self._contract_routes.append(ContractRoute(rule.verb, rule.path))
+            if method.policy.access not in (Access.ANYONE, Access.CALLER):
+                continue
+            limits = None if self._limits is None else self._limits.of_method(method)
+            admission = EdgeAdmission(method.policy, self.identity, limits)
+            for rule in rules_served(method):
+                stages = make(transcoder=Transcoder(method, rule), admission=admission)
+                self._add(rule.verb, rule.path, stages)
+            called = RpcEndpoint(RpcMethod(method, admission, promises=bool(contract.reasons)), calls, self.settings)
+            for verb in ("POST", "GET") if method.read_only and method.unary else ("POST",):
+                self._add(verb, method.full_name, called)
+
+    def _add(self, verb: str, path: str, handle: Handle) -> None:
+        self.routes.add(verb, path, Endpoint(path, handle))
+        self._contract_routes.append(ContractRoute(verb, path))
 
     def _route_meta(self, meta: Meta) -> None:
         handlers = (

@@ -34,12 +34,16 @@ async def send_stream(request: Request, answer: StreamedAnswer, send: Send) -> N
             bodiless = answer.status in BODILESS
             given = [pair for pair in answer.headers if pair[0] != b"content-length"] if bodiless else answer.headers
             headers = _headers(request, given, close=request.has_body)
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            trailers = answer.trailers if request.takes_trailers else None
+            start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+            await send(start if trailers is None else {**start, "trailers": True})
             if not bodiless and request.method != "HEAD":
                 async for part in body:
                     if part:
                         await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+            if trailers is not None:
+                await send({"type": "http.response.trailers", "headers": trailers})
 
 
 async def send_switch(request: Request, answer: SwitchedAnswer, client: SwitchingClient) -> None:

@@ -20,6 +20,11 @@ CODES: Mapping[str, Code] = {
         "The request took too long. It may still have been carried out.",
         "Check whether the change was made, or send the same request again with the same idempotency key.",
     ),
+    "HTTP_VERSION_NOT_SUPPORTED": Code(
+        505,
+        "The request needs another version of HTTP; gRPC needs HTTP/2.",
+        "Use HTTP/2, or call by gRPC-Web or Connect.",
+    ),
     "HEADERS_TOO_LARGE": Code(431, "The headers are too large.", "Send fewer or shorter headers."),
     "INTERNAL": Code(
         500,

@@ -30,11 +30,15 @@ class StreamedAnswer:
     `headers` has a content length only if it is known: the body must have exactly that length. The gateway closes
     `body` (`aclose`) in every case: at its end, when the client goes away, and when no body may be sent. `body` raises
     BodyLost when the rest cannot come; the client's connection then ends so that the answer is seen to be incomplete.
+
+    `trailers` follow the body, where the client's protocol has them (`Request.takes_trailers`); `body` may fill them
+    until its end. None means that there are none.
     """
 
     status: int
     headers: Headers
     body: AsyncGenerator[bytes, None]
+    trailers: Headers | None = None
 
 
 class SwitchingClient(Protocol):

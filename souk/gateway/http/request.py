@@ -71,7 +71,10 @@ class Request:
             if name in _READ:
                 # A repeated header becomes a value that no check accepts.
                 self._header[name] = value if name not in self._header else self._header[name] + b"\0" + value
-        self._pending = b"transfer-encoding" in self._header or self._header.get(b"content-length", b"0") != b"0"
+        length = self._header.get(b"content-length")
+        # A body of HTTP/2 needs neither header.
+        framed = b"transfer-encoding" in self._header or (length is None and scope.get("http_version") == "2")
+        self._pending = framed or (length is not None and length != b"0")
         self.trace = child_of(self.header(b"traceparent"))
         given = self._header.get(b"x-request-id")
         self.request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self.trace.trace_id
@@ -85,6 +88,11 @@ class Request:
     def client(self) -> str:
         """The client's address, as far as it can be trusted."""
         return client_address(self.scope, self._settings.trusted_proxies)
+
+    @property
+    def takes_trailers(self) -> bool:
+        """Whether an answer may have trailers: in HTTP/2."""
+        return "http.response.trailers" in (self.scope.get("extensions") or ())
 
     @property
     def has_body(self) -> bool:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.contract import Access, Method, Policy
+from souk.gateway.admission import EdgeAdmission
 from souk.gateway.auth.api_keys import is_api_key
 from souk.gateway.auth.identity import Identity
 from souk.gateway.http.answers import Answer, Headers
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
 from souk.gateway.limits.limiter import MethodLimits, RateLimits
-from souk.gateway.limits.policy import Client
 from souk.gateway.routing.filters.cors import CorsFilter
 from souk.gateway.routing.filters.headers import changed
 from souk.gateway.routing.filters.redirect import redirected
@@ -37,9 +37,9 @@ class RuleHandler:
     """Answers the requests of one rule. `targets` are the upstreams by name."""
 
     def __init__(self, rule: Rule, targets: Mapping[str, Target], gate: RuleGate) -> None:
-        self.rule, self._identity = rule, gate.identity
-        self._policy = Policy(access=rule.access, scopes=rule.scopes)
-        self._limits = _limits(rule, gate.limits)
+        self.rule = rule
+        policy = Policy(access=rule.access, scopes=rule.scopes)
+        self._admission = EdgeAdmission(policy, gate.identity, _limits(rule, gate.limits))
         self._cors = CorsFilter(rule.filters.cors) if rule.filters.cors is not None else None
         self._choice = WeightedChoice([((one, targets[one.upstream]), one.weight) for one in rule.backends])
         self._mirrors = [(targets[one.upstream], Share(one.numerator, one.denominator)) for one in rule.filters.mirrors]
@@ -60,7 +60,7 @@ class RuleHandler:
         return replace(answer, headers=self._cors.answered(answer.headers, origin))
 
     async def _admitted(self, request: Request, asked: Asked, match: Match) -> Answer:
-        await self._admit(request)
+        await self._admission.admit(request)
         filters = self.rule.filters
         matched = match.path.prefix if match.path.type is PathType.PREFIX else ""
         if filters.redirect is not None:
@@ -73,14 +73,6 @@ class RuleHandler:
             return _redirected(backend.filters.redirect, request, asked, matched)
         answer = await target.forward(request, self._outgoing(request, asked, matched, backend))
         return _answered(answer, filters.response_headers, backend.filters.response_headers)
-
-    async def _admit(self, request: Request) -> None:
-        caller = await self._identity.authorise(request, self._policy, request.trace.traceparent)
-        request.subject = caller.subject
-        if self._limits is not None:
-            waited = self._limits.admit(request, Client(caller.subject, request.client, caller.api_key))
-            if waited is not None:
-                await waited
 
     def _outgoing(self, request: Request, asked: Asked, matched: str, backend: BackendRef) -> OutgoingRequest:
         rule, filters = self.rule, self.rule.filters

@@ -217,6 +217,10 @@ class Http2Connection(asyncio.Protocol):
         if not self._writable.is_set():
             await self._writable.wait()
 
+    def break_off(self, stream: int) -> None:
+        """Ends a stream as one that failed."""
+        self._reset(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
+
     # Ends of a connection.
 
     def check(self, now: float) -> None:

@@ -6,9 +6,10 @@ client wait. A response waits for the client's window and for the socket.
 
 import asyncio
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol
 
+from souk.gateway.http.connection import EXTENSION
 from souk.runtime.process.http.limits import HttpLimits
 
 Message = MutableMapping[str, Any]
@@ -40,18 +41,25 @@ class FrameSender(Protocol):
         """Waits until the socket takes more."""
         ...
 
+    def break_off(self, stream: int) -> None:
+        """Ends a stream as one that failed."""
+        ...
+
 
 class Http2Stream:
     """One stream. `whole` says whether the client has sent all of its request."""
 
-    def __init__(self, number: int, scope: dict[str, Any], carrier: FrameSender, *, whole: bool) -> None:
+    def __init__(self, number: int, scope: dict[str, Any], sender: FrameSender, *, whole: bool) -> None:
         self.number, self.scope = number, scope
-        self._carrier = carrier
+        self._sender = sender
         self._parts: deque[tuple[bytes, int]] = deque()
         self.whole, self._asked_after_end = whole, False
         self._changed = asyncio.Event()
         self._received = self._sent = 0
         self._turn: tuple[float, int] | None = None
+        self._when_gone: Callable[[], None] | None = None
+        extensions = {**scope.get("extensions", {}), EXTENSION: self}
+        self.scope["extensions"] = extensions
         self.gone = self.began = self.finished = False
         self.waits_for_room = False
         self._trailers = False
@@ -78,7 +86,7 @@ class Http2Stream:
         """Takes a part of the body; `size` is what it took of the window."""
         self._received += len(octets)
         if self.finished:
-            self._carrier.acknowledge(self.number, size)
+            self._sender.acknowledge(self.number, size)
             return
         self._parts.append((octets, size))
         self._changed.set()
@@ -92,6 +100,8 @@ class Http2Stream:
         """Notes that the client has gone, or has given up this request."""
         self.gone = True
         self._changed.set()
+        if self._when_gone is not None:
+            self._when_gone()
 
     def widen(self) -> None:
         """Notes that the client has made room."""
@@ -104,14 +114,23 @@ class Http2Stream:
         self._parts.clear()
         return size
 
-    # Called by the application.
+    # Called by the application; the first two are what the gateway knows as a ClientConnection.
+
+    def when_gone(self, call: Callable[[], None] | None) -> None:
+        """Sets what is called when the client gives up the request; None takes it back."""
+        self._when_gone = call
+
+    def break_off(self) -> None:
+        """Ends the stream so that the client cannot take the response under way for a complete one."""
+        if not (self.gone or self.finished):
+            self._sender.break_off(self.number)
 
     async def receive(self) -> Message:
         """Gives the next part of the body, or `http.disconnect` once the client or the response is gone."""
         while True:
             if self._parts:
                 octets, size = self._parts.popleft()
-                self._carrier.acknowledge(self.number, size)
+                self._sender.acknowledge(self.number, size)
                 more = not self.whole or bool(self._parts)
                 self._asked_after_end = not more
                 return {"type": "http.request", "body": octets, "more_body": more}
@@ -133,13 +152,13 @@ class Http2Stream:
         elif kind == "http.response.body":
             await self._send_body(message.get("body", b""), more=message.get("more_body", False))
         elif kind == "http.response.trailers":
-            self._carrier.send_head(self.number, _carried(message["headers"]), last=True)
+            self._sender.send_head(self.number, _carried(message["headers"]), last=True)
             self.finished = True
 
     def _begin(self, message: Message) -> None:
         self.began, self._trailers = True, bool(message.get("trailers"))
         status = (b":status", b"%d" % message["status"])
-        self._carrier.send_head(self.number, [status, *_carried(message["headers"])], last=False)
+        self._sender.send_head(self.number, [status, *_carried(message["headers"])], last=False)
 
     async def _send_body(self, body: bytes, *, more: bool) -> None:
         last = not more and not self._trailers
@@ -151,11 +170,11 @@ class Http2Stream:
             part, rest = rest[:room], rest[room:]
             self._sent += len(part)
             self._finish(last=last and not rest)
-            self._carrier.send_part(self.number, bytes(part), last=self.finished)
-            await self._carrier.flushed()
+            self._sender.send_part(self.number, bytes(part), last=self.finished)
+            await self._sender.flushed()
         if last and not self.finished:
             self._finish(last=True)
-            self._carrier.send_part(self.number, b"", last=True)
+            self._sender.send_part(self.number, b"", last=True)
 
     def _finish(self, *, last: bool) -> None:
         self.finished = last
@@ -163,7 +182,7 @@ class Http2Stream:
     async def _room(self) -> int:
         """Waits for room; 0 when the client is gone."""
         while not self.gone:
-            room = self._carrier.room(self.number)
+            room = self._sender.room(self.number)
             if room > 0:
                 self.waits_for_room = False
                 return room

@@ -1,0 +1,43 @@
+"""Who may call a method, and how often: the same checks in the same order, whichever way a caller comes."""
+
+from dataclasses import dataclass, replace
+
+from google.protobuf.message import Message
+
+from souk.descriptors.contract import Policy
+from souk.gateway.auth.identity import Identity
+from souk.gateway.http.request import Request
+from souk.gateway.limits.limiter import MethodLimits
+from souk.gateway.limits.policy import Client
+from souk.kernel.context import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeAdmission:
+    """The checks of one method, or of one rule of the routes file. `limits` None means that no rate limit holds."""
+
+    policy: Policy
+    identity: Identity
+    limits: MethodLimits | None
+
+    async def admit(self, request: Request) -> Caller:
+        """Checks a request before its body is read: 401 and 403, then 429. Raises Problem."""
+        caller = await self.identity.authorise(request, self.policy, request.trace.traceparent)
+        caller = replace(caller, address=request.client)
+        request.subject = caller.subject
+        if self.limits is not None:
+            waited = self.limits.admit(request, _client(caller))
+            if waited is not None:
+                await waited
+        return caller
+
+    async def admit_account(self, request: Request, caller: Caller, message: Message) -> None:
+        """Counts a request by the account that its message names. Raises Problem 429."""
+        if self.limits is not None:
+            waited = self.limits.admit_account(request, _client(caller), message)
+            if waited is not None:
+                await waited
+
+
+def _client(caller: Caller) -> Client:
+    return Client(caller.subject, caller.address, caller.api_key)
