@@ -21,6 +21,7 @@ from bench import (
     fleet,
     gateway,
     incidents,
+    limits,
     orders,
     rebuild,
     sagas,
@@ -36,6 +37,7 @@ ROOT = Path(__file__).parent.parent
 NAMES = (
     "orders",
     "gateway",
+    "limits",
     "start",
     "calls",
     "breaker",
@@ -65,6 +67,7 @@ class Effort:
     rebuilt: int = 100_000
     away: int = 500
     products: int = 20_000
+    limited: float = 60.0
 
 
 QUICK = Effort(
@@ -78,6 +81,7 @@ QUICK = Effort(
     rebuilt=5_000,
     away=60,
     products=2_000,
+    limited=10.0,
 )
 
 
@@ -87,6 +91,7 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
             orders.measure(folder, seconds=effort.seconds, rounds=effort.rounds, recorded=effort.recorded)
         ],
         "gateway": lambda: [gateway.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
+        "limits": lambda: [limits.measure(folder, seconds=effort.limited, rounds=effort.rounds)],
         "start": lambda: [starting.measure(folder, runs=effort.rounds)],
         "calls": lambda: [calls.measure(calls=effort.calls)],
         "breaker": lambda: [breaker.measure(calls=effort.breaker_calls)],

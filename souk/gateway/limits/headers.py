@@ -15,7 +15,7 @@ RATE_LIMIT, RATE_LIMIT_POLICY = b"ratelimit", b"ratelimit-policy"
 
 def policy_item(policy: LimitPolicy) -> bytes:
     """Returns the policy's item: its quota and window in whole seconds."""
-    return b'"%s";q=%d;w=%d' % (policy.name.encode(), policy.rate.count, math.ceil(policy.rate.window))
+    return b"%s;q=%d;w=%d" % (policy.quoted, policy.rate.count, math.ceil(policy.rate.window))
 
 
 def limit_item(quota: Quota) -> bytes:
@@ -24,7 +24,7 @@ def limit_item(quota: Quota) -> bytes:
     Of a refusal that is the time to wait, as in Retry-After; else the time until all is there again.
     """
     seconds = quota.wait if quota.wait > 0 else quota.reset
-    return b'"%s";r=%d;t=%d' % (quota.policy.name.encode(), quota.remaining, math.ceil(seconds))
+    return b"%s;r=%d;t=%d" % (quota.policy.quoted, quota.remaining, math.ceil(seconds))
 
 
 def limit_headers(quotas: Sequence[Quota]) -> list[tuple[bytes, bytes]]:

@@ -91,7 +91,7 @@ class MethodLimits:
 
     def admit(self, request: Request, client: Client) -> Awaitable[None] | None:
         """Counts a request by its sender; what it returns is to be awaited. Raises Problem 429."""
-        wanted = [(policy, key) for policy in self._early if (key := policy.key(client))]
+        wanted = [(policy, key) for policy in self._early if (key := policy.key_of(policy, client))]
         return self._count(request, wanted, ()) if wanted else None
 
     def admit_account(self, request: Request, client: Client, message: Message) -> Awaitable[None] | None:

@@ -1,11 +1,12 @@
 """A policy: a rate, by what it is counted, and for which methods it holds."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_network
+from typing import NamedTuple
 
 from souk.descriptors.contract import RateClass
 from souk.gateway.limits.gcra import Rate
@@ -42,8 +43,7 @@ class WhenAway(StrEnum):
     """Each gateway counts by itself: together they let more through, by as many times as there are gateways."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Who sends a request, as far as it is known when the request is counted; what is unknown is empty."""
 
     subject: str = ""
@@ -62,10 +62,17 @@ class LimitPolicy:
     classes: frozenset[RateClass]
     when_away: WhenAway = WhenAway.LOCAL
     ipv6_prefix: int = IPV6_PREFIX
+    quoted: bytes = field(init=False, repr=False, compare=False)
+    key_of: Callable[["LimitPolicy", Client], str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once, because every request needs them.
+        object.__setattr__(self, "quoted", b'"%s"' % self.name.encode())
+        object.__setattr__(self, "key_of", _KEYS[self.by])
 
     def key(self, client: Client) -> str:
         """Returns the key to count a request by; empty if the policy does not hold for this client."""
-        return _KEYS[self.by](self, client)
+        return self.key_of(self, client)
 
     def described(self) -> dict[str, object]:
         """Returns what the OpenAPI document says of it."""

@@ -181,3 +181,17 @@ def test_what_is_left_is_given_back_once_and_only_soon_after() -> None:
     share.answered(rate, 5, 5 * rate.interval, 0, 0)
     assert share.expired(LIFETIME + GRACE + 1) == 0
     assert share.cells == 0
+
+
+def test_a_small_burst_is_asked_about_as_often_as_it_comes_back() -> None:
+    share, rate, admitted, tat = LocalShare(), Rate(100, 1.0, burst=1), 0, 0
+    for now in range(0, 1_000_000, 1_000):
+        share.note(now)
+        if not share.has(now) and not share.refuses(now):
+            ahead = max(0, tat - now)
+            taken = min(share.want, (rate.capacity - ahead) // rate.interval)
+            tat = now + ahead + taken * rate.interval
+            share.answered(rate, taken, tat - now, now, now)
+        if share.has(now):
+            share.cells, admitted = share.cells - 1, admitted + 1
+    assert admitted >= 90

@@ -257,3 +257,15 @@ async def test_several_limits_are_on_one_node_of_a_cluster(valkey_server: Valkey
             await quotas.close()
     finally:
         server.remove()
+
+
+async def test_once_closed_it_asks_nothing_more(redis: Redis) -> None:
+    clock = FakeClock()
+    quotas = SharedQuotas(redis, clock, PATIENT)
+    for _ in range(30):
+        await admitted(quotas, 1, (policy("hundred", 100), "u"))
+    await quotas.close()
+    quotas.give_back([(TEN, "u")])
+    assert await admitted(quotas, 12, (TEN, "u")) == 10  # counted here
+    await ended(quotas)
+    assert await redis.exists(redis_key("ten", "u")) == 0

@@ -51,9 +51,13 @@ class Questions:
         self._waiting: deque[Question] = deque()
         self._asking: asyncio.Task[None] | None = None
         self._away_until = float("-inf")
+        self._closed = False
 
     def ask(self, question: Question) -> None:
-        """Asks a question as soon as the one before it is answered."""
+        """Asks a question as soon as the one before it is answered; once closed, none."""
+        if self._closed:
+            question.done.set_result(False)
+            return
         self._waiting.append(question)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._ask_all())
@@ -83,9 +87,12 @@ class Questions:
 
     async def close(self) -> None:
         """Ends the questions that are under way."""
+        self._closed = True
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
+        for question in self._waiting:
+            question.done.set_result(False)
 
     async def _ask_all(self) -> None:
         while self._waiting:

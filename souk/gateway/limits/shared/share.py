@@ -20,8 +20,8 @@ GRACE = 50_000
 """How long after that they can be given back."""
 SLACK = 2 * LIFETIME + GRACE
 """The time for which the rate may pass beyond the limit, at most."""
-PAUSE = 50_000
-"""The least time between two questions about a key that has none left."""
+PAUSE = 100_000
+"""The least time between two questions about a key that has none left, unless half of its burst is back sooner."""
 
 
 class LocalShare:
@@ -83,7 +83,7 @@ class LocalShare:
         # The time of sending, because Redis may have counted as early as that.
         self.until, self._ahead, self._answered_at = sent + LIFETIME, ahead, now
         if ahead + rate.interval > rate.capacity:
-            self._refused = now + max(ahead + rate.interval - rate.capacity, PAUSE)
+            self._refused = now + max(ahead + rate.interval - rate.capacity, min(PAUSE, rate.capacity // 2))
 
     def expired(self, now: int) -> int:
         """Takes away what is too old to be used; returns how much of it is to be given back."""
