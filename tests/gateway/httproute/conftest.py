@@ -1,5 +1,6 @@
 """A gateway behind its real HTTP server, with three upstreams on loopback that answer with what they were sent."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -103,20 +104,35 @@ class Site:
 
 
 @asynccontextmanager
-async def listening(application: Any) -> AsyncIterator[str]:
-    with listen("127.0.0.1", 0) as listener:
-        url = f"http://{address_of(listener)}"
-        async with serving(application, listener, drain=1):
-            yield url
+async def listening(*applications: Any) -> AsyncIterator[list[str]]:
+    """Serves each application; gives their URLs. They end at the same time, as each takes a moment for it."""
+    over = asyncio.Event()
+
+    async def serve(application: Any, url: asyncio.Future[str]) -> None:
+        with listen("127.0.0.1", 0) as listener:
+            async with serving(application, listener, drain=1):
+                url.set_result(f"http://{address_of(listener)}")
+                await over.wait()
+
+    async with asyncio.TaskGroup() as group:
+        urls: list[asyncio.Future[str]] = []
+        for application in applications:
+            urls.append(asyncio.get_running_loop().create_future())
+            group.create_task(serve(application, urls[-1]))
+        try:
+            yield [await url for url in urls]
+        finally:
+            over.set()
 
 
 @pytest.fixture
 async def site(world: Any) -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         upstreams = {name: Echo(name) for name in BACKENDS}
-        for echo in upstreams.values():
-            echo.url = await stack.enter_async_context(listening(echo))
-        url = await stack.enter_async_context(listening(world.gateway))
+        applications = (*upstreams.values(), world.gateway)
+        *urls, url = await stack.enter_async_context(listening(*applications))
+        for echo, found in zip(upstreams.values(), urls, strict=True):
+            echo.url = found
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
 
         targets: list[Upstream] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -186,6 +187,7 @@ routes:
         assert answer.status_code == status, (path, code, after)
 
 
+@pytest.mark.full
 async def test_HTTPRouteRetryWithTimeouts(site: Any) -> None:
     _failing(site)
     site.use("""
@@ -211,3 +213,65 @@ routes:
         query = f"responseCode=500&succeedAfter={after}&delayRetry={delay}&uuid=t{number}"
         answer = await site.send(f"{path}?{query}")
         assert answer.status_code == status, (path, after)
+
+
+async def _cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[int]) -> None:
+    """Ends a connection without an answer, `left[0]` times; then answers."""
+    await reader.readuntil(b"\r\n\r\n")
+    if left[0] > 0:
+        left[0] -= 1
+    else:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    writer.close()
+
+
+async def test_HTTPRouteRetryConnectionError(site: Any) -> None:
+    """The answer of a failure is 502 here (RFC 9110, 15.6.3)."""
+    left = [0]
+    server = await asyncio.start_server(lambda reader, writer: _cut_off(reader, writer, left), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        for failures, status in ((2, 200), (4, 502)):
+            site.use(f"routes: {{/retry: {{retry: {{attempts: 3}}, backendRefs: ['http://127.0.0.1:{port}']}}}}")
+            left[0] = failures
+            assert (await site.send("/retry/no-status-code-attempts-3")).status_code == status
+            assert left[0] == 0
+
+
+async def _echo_frames(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A WebSocket server (RFC 6455) that sends each short text back."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    key = next(line.partition(":")[2].strip() for line in head.splitlines() if line.startswith("sec-websocket-key"))
+    assert "upgrade: websocket" in head
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n")
+    writer.write(f"sec-websocket-accept: for {key}\r\n\r\n".encode())
+    with suppress(asyncio.IncompleteReadError):
+        while True:
+            first, length = await reader.readexactly(2)
+            assert (first, length & 0x80) == (0x81, 0x80)
+            mask = await reader.readexactly(4)
+            text = bytes(
+                octet ^ mask[number % 4] for number, octet in enumerate(await reader.readexactly(length & 0x7F))
+            )
+            writer.write(bytes([0x81, len(text)]) + text)
+    writer.close()
+
+
+async def test_HTTPRouteBackendProtocolWebSocket(site: Any) -> None:
+    server = await asyncio.start_server(_echo_frames, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        site.use(f"routes: {{/ws: 'http://127.0.0.1:{port}'}}")
+        address = urlsplit(site.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nhost: h\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+            b"sec-websocket-version: 13\r\nsec-websocket-key: Abc=\r\n\r\n"
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        assert head.startswith("http/1.1 101 ")
+        assert "sec-websocket-accept: for abc=" in head
+        for text in (b"websockets", b"", b"again"):
+            writer.write(bytes([0x81, 0x80 | len(text)]) + b"\0\0\0\0" + text)
+            assert await reader.readexactly(2 + len(text)) == bytes([0x81, len(text)]) + text
+        writer.close()

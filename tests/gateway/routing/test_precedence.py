@@ -122,7 +122,7 @@ def key(host: str, match: Match, order: int) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=examples(2_000))
+@settings(max_examples=examples(500))
 @given(FILES, requests())
 def test_the_index_finds_what_sorting_all_candidates_finds(file: RoutesFile, asked: Asked) -> None:
     index: HostIndex[int] = HostIndex(file, lambda route, rule: 0)
@@ -138,7 +138,7 @@ def test_the_index_finds_what_sorting_all_candidates_finds(file: RoutesFile, ask
 CONTRACT_PATHS = st.lists(st.sampled_from(["a", "b", "*"]), min_size=1, max_size=3).map(lambda p: "/" + "/".join(p))
 
 
-@settings(max_examples=examples(1_000))
+@settings(max_examples=examples(300))
 @given(FILES, requests(), CONTRACT_PATHS)
 def test_a_contract_route_takes_its_place_in_the_order(file: RoutesFile, asked: Asked, path: str) -> None:
     """A contract's route is ordered as an exact or a template match of a method for every host."""
