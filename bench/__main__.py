@@ -32,12 +32,14 @@ from bench import (
 )
 from bench.events.measure import measure as measure_events
 from bench.figures import Section, as_json, progress, table
+from bench.proxying.measure import measure as measure_proxying
 
 ROOT = Path(__file__).parent.parent
 NAMES = (
     "orders",
     "gateway",
     "limits",
+    "proxying",
     "start",
     "calls",
     "breaker",
@@ -92,6 +94,7 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
         ],
         "gateway": lambda: [gateway.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "limits": lambda: [limits.measure(folder, seconds=effort.limited, rounds=effort.rounds)],
+        "proxying": lambda: [measure_proxying(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "start": lambda: [starting.measure(folder, runs=effort.rounds)],
         "calls": lambda: [calls.measure(calls=effort.calls)],
         "breaker": lambda: [breaker.measure(calls=effort.breaker_calls)],

@@ -67,16 +67,17 @@ def measure(folder: Path, *, seconds: float, rounds: int) -> Section:
         for number in range(rounds):
             progress(f"gateway: round {number + 1} of {rounds}")
             for one in contenders:
-                measured[one.name].append(_round(one))
+                measured[one.name].append(round_of(one))
     section.details = {name: [asdict(one) for one in found] for name, found in measured.items()}
     _report(section, measured)
     return section
 
 
-def _round(one: Contender) -> Round:
-    cpu = _cpu(one.process)
+def round_of(one: Contender) -> Round:
+    """Measures a contender once."""
+    cpu = cpu_of(one.process)
     sent = load(one.load)
-    return Round(sent.per_second, (_cpu(one.process) - cpu) / sent.answers * 1e6, sent.p99, sent.cpu)
+    return Round(sent.per_second, (cpu_of(one.process) - cpu) / sent.answers * 1e6, sent.p99, sent.cpu)
 
 
 def _report(section: Section, rounds: dict[str, list[Round]]) -> None:
@@ -104,18 +105,20 @@ def all_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
-def _cores() -> tuple[int, int]:
+def cores() -> tuple[int, int]:
     """Gives the core for the measured server, and the one for everything else."""
     cores = all_cores()
     return cores[0], cores[-1]
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu_of(process: psutil.Process) -> float:
+    """Gives the seconds of CPU that a process has used."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
-def _load(port: int, seconds: float, token: str) -> Load:
+def load_of(port: int, seconds: float, token: str) -> Load:
+    """Gives the load that every contender gets: orders, with a token."""
     headers = {"authorization": f"Bearer {token}"}
     return Load(
         port=port,
@@ -126,12 +129,12 @@ def _load(port: int, seconds: float, token: str) -> Load:
         clients=CLIENTS,
         seconds=seconds,
         expect=201,
-        core=_cores()[1],
+        core=cores()[1],
     )
 
 
 @contextmanager
-def _started(command: Sequence[str], core: int, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(command: Sequence[str], core: int, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Starts a process on one core; gives it and the first line that it prints, and ends it after the block."""
     with log.open("a") as stream:
         pinned = ("taskset", "-c", str(core), *command)
@@ -152,19 +155,19 @@ def _started(command: Sequence[str], core: int, log: Path) -> Iterator[tuple[sub
 def _gateway(folder: Path, seconds: float) -> Iterator[Contender]:
     port = free_port()
     command = (sys.executable, "-m", "bench.gateway_stub", str(folder / "stub"), str(port))
-    with _started(command, _cores()[0], folder / "gateway.log") as (process, token):
-        yield Contender(_OURS, psutil.Process(process.pid), _load(port, seconds, token))
+    with started(command, cores()[0], folder / "gateway.log") as (process, token):
+        yield Contender(_OURS, psutil.Process(process.pid), load_of(port, seconds, token))
 
 
 @contextmanager
 def _express(folder: Path, seconds: float) -> Iterator[Contender]:
     answer = orjson.dumps(MessageToDict(order())).decode()
-    log, (mine, other) = folder / "express.log", _cores()
+    log, (mine, other) = folder / "express.log", cores()
     with (
-        _started(("node", str(EXPRESS / "upstream.js"), answer), other, log) as (_, upstream),
-        _started(("node", str(EXPRESS / "proxy.js"), upstream), mine, log) as (process, port),
+        started(("node", str(EXPRESS / "upstream.js"), answer), other, log) as (_, upstream),
+        started(("node", str(EXPRESS / "proxy.js"), upstream), mine, log) as (process, port),
     ):
-        yield Contender(_THEIRS, psutil.Process(process.pid), _load(int(port), seconds, "x" * 300))
+        yield Contender(_THEIRS, psutil.Process(process.pid), load_of(int(port), seconds, "x" * 300))
 
 
 def _installed() -> bool:

@@ -1,4 +1,4 @@
-"""Runs the gateway in front of two services that do nothing: `python -m bench.gateway_stub DIRECTORY PORT`.
+"""Runs the gateway in front of two services that do nothing: `python -m bench.gateway_stub DIRECTORY PORT [ROUTES]`.
 
 Everything else is real: tokens, routes, JSON, the channel with its layers, log and metrics. It prints an access token
 once it serves.
@@ -20,7 +20,8 @@ from marketplace.user.adapters.es256_signer import Es256Signer
 from souk.cli.output.terminal import start_logging
 from souk.hosting.monolith import monolith
 from souk.kernel.clock import SystemClock
-from souk.runtime.config.settings import DataSettings, ListenSettings, Settings
+from souk.runtime.config.settings import DataSettings, HttpSettings, ListenSettings, Settings
+from souk.runtime.process.http.limits import HttpLimits
 from souk.runtime.process.signals import StopSignals
 from souk.runtime.service import App, Service, ServiceContext, ServiceParts
 
@@ -80,13 +81,14 @@ def _app(key: dict[str, str]) -> App:
     return App("bench", services, marketplace.token_issuer)
 
 
-async def _serve(data: Path, port: int) -> None:
+async def _serve(data: Path, port: int, routes: Path | None) -> None:
     stop = StopSignals()
     stop.install()
     signer, now = Es256Signer(), int(time.time())
     key = signer.make_key(0)
     claims: dict[str, object] = {"iss": "souk", "aud": "souk", "sub": "U-demo", "iat": now, "exp": now + 3600}
-    settings = Settings(demo=True, data=DataSettings(data), listen=ListenSettings(port=port))
+    http = HttpSettings(routes=routes, limits=HttpLimits(connections=20_000, per_address=20_000))
+    settings = Settings(demo=True, data=DataSettings(data), listen=ListenSettings(port=port), http=http)
     start_logging(settings.log)
     async with monolith(_app(signer.public(key)), settings, SystemClock()):
         print(signer.sign({**claims, "roles": ["customer"]}, key), flush=True)
@@ -96,7 +98,7 @@ async def _serve(data: Path, port: int) -> None:
 def main() -> None:
     """Serves until SIGTERM."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))
+        runner.run(_serve(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ one is answered. The generator shares the cores with what it measures, so it doe
 
 import asyncio
 import json
+import random
 import resource
 import subprocess
 import sys
@@ -39,6 +40,9 @@ class Load:
     core: int | None = None
     paths: tuple[str, ...] = ()
     """Paths that are requested in turn, instead of `path`."""
+    rate: float = 0.0
+    """Requests a second of all clients together, at even distances; 0 for as many as there are answers. A latency is
+    then counted from when its request was due."""
     others: bool = False
     """Whether responses with another status than the expected one are counted, instead of failing the load."""
 
@@ -80,6 +84,7 @@ class _Run:
         self.until = time.perf_counter() + what.seconds
         self.left = what.requests
         self.clients = what.clients
+        self.every = what.clients / what.rate if what.rate else 0.0
         self.done = asyncio.get_running_loop().create_future()
 
     def next(self) -> bytes | None:
@@ -118,7 +123,7 @@ class _Client(asyncio.Protocol):
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._buffer = b""
-        self._began = 0.0
+        self._began = self._due = 0.0
         self._left = False
 
     def connection_made(self, transport: Any) -> None:
@@ -126,11 +131,20 @@ class _Client(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
+        every = self._run.every
+        if not every:
+            self._send_now(time.perf_counter())
+            return
+        now = time.perf_counter()
+        self._due = self._due + every if self._due else now + every * random.random()
+        asyncio.get_running_loop().call_later(max(0.0, self._due - now), self._send_now, self._due)
+
+    def _send_now(self, due: float) -> None:
         request = self._run.next()
-        if request is None:
+        if request is None or self._left:
             self._leave()
         else:
-            self._began = time.perf_counter()
+            self._began = due
             self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -150,6 +164,8 @@ class _Client(asyncio.Protocol):
             self._leave()
 
     def _leave(self) -> None:
+        if self._left:
+            return
         self._left = True
         self._transport.close()
         self._run.leave()

@@ -130,6 +130,13 @@ class Request:
         self._check_length(limit)
         return await self._read(limit)
 
+    async def octets(self, limit: int) -> bytes:
+        """Reads the whole body, at most `limit` bytes of anything. Raises Problem 413, and ClientGone."""
+        if not self._pending:
+            return b""
+        self._check_length(limit)
+        return await self._read(limit)
+
     async def stream(self, limit: int | None = None) -> AsyncGenerator[bytes, None]:
         """Gives the body in parts, as they come; the client is not read from further than the server's buffer.
 

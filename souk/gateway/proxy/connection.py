@@ -24,6 +24,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._room: asyncio.Future[None] | None = None
         self._fault: UpstreamFault | None = None
         self._buffered = 0
+        self._poll: select.poll | None = None
         self._paused = self._closed = False
         self.busy = self.used = False
         self.since = 0.0
@@ -112,9 +113,10 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def quiet(self) -> bool:
         """Whether poll(2) finds neither octets nor an end: it costs a system call."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._poll.poll(0)
 
     def begin(self, octets: bytes, *, head: bool, may_switch: bool = False) -> None:
         """Sends the head of a request, with its body if that is whole."""

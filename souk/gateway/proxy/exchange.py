@@ -47,16 +47,20 @@ class Exchange:
         Raises UpstreamFault, Problem and ClientGone.
         """
         connection = self._connection
+        late = None
+        if timeout is not None:
+            why = f"no answer within {timeout} seconds"
+            late = asyncio.get_running_loop().call_later(timeout, connection.fail, FaultKind.LATE, why)
         try:
-            async with asyncio.timeout(timeout):
-                self._sent_whole = body.octets is not None
-                octets = head + (body.octets or b"")
-                connection.begin(octets, head=request.method == "HEAD", may_switch=may_switch)
-                if body.octets is None:
-                    await self._send(body)
-                await connection.head()
-        except TimeoutError:
-            raise UpstreamFault(FaultKind.LATE, f"no answer within {timeout} seconds") from None
+            self._sent_whole = body.octets is not None
+            octets = head + body.octets if body.octets else head
+            connection.begin(octets, head=request.method == "HEAD", may_switch=may_switch)
+            if body.octets is None:
+                await self._send(body)
+            await connection.head()
+        finally:
+            if late is not None:
+                late.cancel()
 
     async def _send(self, body: OutgoingBody) -> None:
         connection = self._connection

@@ -142,10 +142,17 @@ def named_by_connection(headers: Headers) -> Collection[bytes]:
 
 def answered(headers: Headers) -> Headers:
     """Returns the headers of an answer that go on to the client. The names come in lower case."""
-    lower = [(name.lower(), value) for name, value in headers]
-    named = named_by_connection(lower)
-    kept = [pair for pair in lower if pair[0] not in _DROPPED_FROM_ANSWERS and pair[0] not in named]
-    return [
-        *((name, value) for name, value in kept if name != b"via" and not name.startswith(_RESERVED)),
-        (b"via", b", ".join([*(value for name, value in kept if name == b"via"), VIA])),
-    ]
+    named: Collection[bytes] = ()
+    via, kept = VIA, []
+    for name, value in headers:
+        name = name.lower()
+        if name == b"via":
+            via = value + b", " + via
+        elif name == b"connection":
+            named = named_by_connection([(key.lower(), text) for key, text in headers])
+        elif name not in _DROPPED_FROM_ANSWERS and not name.startswith(_RESERVED):
+            kept.append((name, value))
+    if named:
+        kept = [pair for pair in kept if pair[0] not in named]
+    kept.append((b"via", via))
+    return kept

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator
 from souk.gateway.http.request import Request
 from souk.gateway.proxy.heads import CHUNKED
 
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
+
 
 class OutgoingBody:
     """A body. `octets` holds it if it is whole; `length` is None without a body, and CHUNKED if it is not known."""
@@ -27,8 +29,18 @@ class OutgoingBody:
 
     async def gather(self, most: int) -> None:
         """Reads a body that is known to be no longer than `most` bytes. Raises Problem 413 and ClientGone."""
-        if self.octets is None and not self.waits and self.length is not None and 0 <= self.length <= most:
-            self.octets = b"".join([part async for part in self._request.stream(self._limit)])
+        if self.octets is not None or self.length is None or self.length > most or self.waits:
+            return
+        if self.length != CHUNKED:
+            self.octets = await self._request.octets(most if self._limit is None else self._limit)
+        elif self._seldom:
+            self.octets = await self._request.octets(most if self._limit is None else min(most, self._limit))
+            self.length = len(self.octets) or None
+
+    @property
+    def _seldom(self) -> bool:
+        """Whether the request may have a body but hardly ever has one: in HTTP/2 its head does not say."""
+        return self._request.scope.get("http_version") == "2" and self._request.method in _BODILESS
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
         """Gives the body as it comes, framed as the head of the request says. Raises Problem 413 and ClientGone."""

@@ -1,0 +1,99 @@
+"""Measures plain proxying, and what it adds to a request's time; and what 10,000 open connections cost."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from bench.figures import Figure, Section, at_least, below, median, progress
+from bench.gateway import Contender, Round, round_of
+from bench.load import load
+from bench.proxying.contenders import DIRECT, EMPTY, EXPRESS, FASTIFY, HOP, NGINX, OURS, contenders
+
+_WARMING = 2.0
+_OPEN = 10_000
+_MEBIBYTE = 1024 * 1024
+_HALF_LOAD_CLIENTS = 32
+
+
+def measure(folder: Path, *, seconds: float, rounds: int) -> Section:
+    """Measures all in turns."""
+    section = Section("proxying")
+    with contenders(folder, seconds) as field:
+        section.notes += field.missing
+        for one in field.found:
+            progress(f"proxying: warming up {one.name}")
+            load(replace(one.load, seconds=_WARMING))
+        measured = {one.name: list[Round]() for one in field.found}
+        for number in range(rounds):
+            progress(f"proxying: round {number + 1} of {rounds}")
+            for one in field.found:
+                measured[one.name].append(round_of(one))
+        _report(section, measured)
+        named = {one.name: one for one in field.found}
+        _half_load(section, named[OURS], named[DIRECT], median(one.rate for one in measured[OURS]) / 2)
+        _connections(section, named[OURS])
+    section.details = {name: [asdict(one) for one in found] for name, found in measured.items()}
+    return section
+
+
+def _report(section: Section, rounds: dict[str, list[Round]]) -> None:
+    for name, found in rounds.items():
+        figure = Figure(name if name == OURS else f"  {name}", median(one.rate for one in found), "requests/s")
+        section.add(figure)
+    ours = rounds[OURS]
+    aims = {EXPRESS: (1.5, "1.5"), FASTIFY: (1.0, "level"), NGINX: None, EMPTY: None, HOP: None}
+    for name, aim in aims.items():
+        if name in rounds:
+            # The median of each turn's ratio, because other programs use the machine unevenly.
+            ratio = median(one.rate / other.rate for one, other in zip(ours, rounds[name], strict=True))
+            reached = at_least(aim[0], ratio, aim[1]) if aim else {}
+            section.add(Figure("  CPU of it", median(one.cpu for one in rounds[name]), "us a request"))
+            section.add(Figure(f"  {OURS}", median(one.rate for one in ours), "requests/s", name, ratio, **reached))
+    section.add(Figure("  CPU of the gateway", median(one.cpu for one in ours), "us a request"))
+
+
+def _half_load(section: Section, ours: Contender, direct: Contender, rate: float) -> None:
+    """At half of its rate, a client must wait little longer than without the gateway."""
+    progress("proxying: half load")
+    p99 = {
+        one.name: median(load(replace(one.load, rate=rate, clients=_HALF_LOAD_CLIENTS)).p99 for _ in range(3))
+        for one in (ours, direct)
+    }
+    added = p99[ours.name] - p99[direct.name]
+    section.add(
+        Figure("  p99 that the gateway adds at half load", added, "ms", **below(3.0, added, "3 ms")),
+        Figure("  p99 without it", p99[direct.name], "ms"),
+    )
+
+
+def _connections(section: Section, ours: Contender) -> None:
+    progress("proxying: open connections")
+    before = ours.process.memory_info().rss / _MEBIBYTE
+    opened, rss = asyncio.run(_held(ours, ours.load.port))
+    whole = below(300.0, rss, "300 MiB") if opened == _OPEN else {}
+    section.add(
+        Figure(f"  memory of the gateway with {opened:,} open connections", rss, "MiB", **whole),
+        Figure("  memory before", before, "MiB"),
+    )
+    if opened < _OPEN:
+        section.notes.append(f"only {opened:,} connections: the system lets a process open no more files for clients")
+
+
+async def _held(ours: Contender, port: int) -> tuple[int, float]:
+    """Opens connections, each with one request answered, and keeps them; gives how many, and the gateway's memory."""
+    writers: list[asyncio.StreamWriter] = []
+    request = f"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
+    try:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while len(writers) < _OPEN:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writers.append(writer)
+                writer.write(request)
+                if b" 200 " not in await reader.readuntil(b"\r\n\r\n"):
+                    writers.pop().transport.abort()
+                    break
+        return len(writers), ours.process.memory_info().rss / _MEBIBYTE
+    finally:
+        for writer in writers:
+            writer.transport.abort()
