@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from souk.gateway.app import Gateway
 from souk.gateway.proxy.upstream import Upstream
 from souk.gateway.routing.live import LiveRoutes
-from souk.gateway.routing.model import RoutesFile, RoutesFileRefused, UpstreamSpec
+from souk.gateway.routing.model import Finding, RoutesFile, RoutesFileRefused, UpstreamSpec
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls
 from souk.runtime.config.settings import HttpSettings
@@ -29,7 +29,7 @@ class RouteUpstreams:
         made: dict[_Where, Upstream] = {}
         for spec in file.upstreams:
             where = (spec.urls, spec.service)
-            made[where] = self._known.get(where) or made.get(where) or self._made(spec)
+            made[where] = self._known.get(where) or made.get(where) or self._made(spec, file.path)
         try:
             self._gateway.use_routes(file, {one.name: made[one.urls, one.service] for one in file.upstreams})
         except RoutesFileRefused:
@@ -42,10 +42,13 @@ class RouteUpstreams:
         """Ends the connections that are kept."""
         await _close(self._known.values())
 
-    def _made(self, spec: UpstreamSpec) -> Upstream:
+    def _made(self, spec: UpstreamSpec, path: str) -> Upstream:
         upstream = Upstream(spec.name, self._clock, trusted=self._settings.trusted_proxies)
         if not spec.service:
-            return upstream.listed(spec.urls)
+            try:
+                return upstream.listed(spec.urls)
+            except ValueError as error:
+                raise RoutesFileRefused(path, [Finding(spec.line, 1, str(error))]) from error
         self._calls.watch_services([spec.service])
         return upstream.discovered(self._calls.directory, spec.service)
 

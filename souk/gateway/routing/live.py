@@ -27,11 +27,29 @@ Apply = Callable[[RoutesFile], Awaitable[None]]
 """Puts a file that was read into force, at once. Raises RoutesFileRefused, and changes nothing, if it does not fit."""
 
 
-class LiveRoutes:
-    """The file at `path`; `apply` puts it into force. Nothing is in force before `start`."""
+def signature(path: Path) -> Signature:
+    """Gives what changes when the file changes; None while it cannot be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
-    def __init__(self, path: Path, apply: Apply, registry: CollectorRegistry) -> None:
-        self.path, self._apply = path, apply
+
+class LiveRoutes:
+    """The file at `path`; `apply` puts it into force. Nothing is in force before `start`.
+
+    `signature_of` gives what changes when the file does.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        apply: Apply,
+        registry: CollectorRegistry,
+        signature_of: "Callable[[Path], Signature]" = signature,
+    ) -> None:
+        self.path, self._apply, self._signature_of = path, apply, signature_of
         self._log = logger("gateway")
         self._loads = Counter(
             "souk_gateway_routes_loads", "Loads of the routes file, by result.", ("result",), registry=registry
@@ -47,14 +65,14 @@ class LiveRoutes:
 
     async def start(self) -> None:
         """Puts the file into force for the first time. Raises RoutesFileRefused."""
-        self._signature = _signature(self.path)
+        self._signature = self._signature_of(self.path)
         await self._apply(await asyncio.to_thread(load, self.path))
         self._loads.labels(_LOADED).inc()
 
     async def reload(self, why: str) -> RoutesFile:
         """Reads the file again and puts it into force; returns it. Raises RoutesFileRefused, and the old one stays."""
         async with self._loading:
-            self._signature = await asyncio.to_thread(_signature, self.path)
+            self._signature = await asyncio.to_thread(self._signature_of, self.path)
             try:
                 # In a thread, as a long file takes longer to read than a request may wait.
                 file = await asyncio.to_thread(load, self.path)
@@ -78,7 +96,7 @@ class LiveRoutes:
         last = self._signature
         while True:
             asked = await self._asked_within(EVERY)
-            now = await asyncio.to_thread(_signature, self.path)
+            now = await asyncio.to_thread(self._signature_of, self.path)
             if asked:
                 await self._reload("a signal asks for it")
             elif now == last and now not in (None, self._signature):
@@ -106,12 +124,3 @@ class LiveRoutes:
 def count_rules(file: RoutesFile) -> int:
     """Gives the number of rules in a file."""
     return sum(len(route.rules) for route in file.routes)
-
-
-def _signature(path: Path) -> Signature:
-    """Gives what changes when the file changes; None while it cannot be looked at."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size)

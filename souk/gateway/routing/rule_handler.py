@@ -17,7 +17,7 @@ from souk.gateway.routing.filters.cors import CorsFilter
 from souk.gateway.routing.filters.headers import changed
 from souk.gateway.routing.filters.redirect import redirected
 from souk.gateway.routing.matching.asked import Asked
-from souk.gateway.routing.model import BackendRef, HeaderChange, Match, PathType, Redirect, Rewrite, Rule
+from souk.gateway.routing.model import BackendRef, HeaderChange, Match, PathType, Redirect, Rule
 from souk.gateway.routing.outgoing import OutgoingRequest, Target
 from souk.gateway.routing.weights import Share, WeightedChoice
 
@@ -81,7 +81,8 @@ class RuleHandler:
         path = asked.path
         for rewrite in (filters.rewrite, backend.filters.rewrite):
             if rewrite is not None:
-                path, headers = _rewritten(rewrite, path, matched, headers)
+                headers = _at_host(rewrite.hostname, headers)
+                path = path if rewrite.path is None else rewrite.path.of(asked.path, matched)
         target = path.encode("latin-1") + (b"?" + request.query if request.query else b"")
         mirrors = tuple(mirror for mirror, share in self._mirrors if share.next())
         return OutgoingRequest(request.method, target, headers, rule.timeouts, rule.retry, rule.max_body, mirrors)
@@ -92,12 +93,10 @@ def _redirected(redirect: Redirect, request: Request, asked: Asked, matched: str
     return redirected(redirect, scheme, asked.header("host") or "", asked.path, request.query, matched)
 
 
-def _rewritten(rewrite: Rewrite, path: str, matched: str, headers: Headers) -> tuple[str, Headers]:
-    if rewrite.path is not None:
-        path = rewrite.path.of(path, matched)
-    if rewrite.hostname:
-        headers = [(b"host", rewrite.hostname.encode()), *(pair for pair in headers if pair[0] != b"host")]
-    return path, headers
+def _at_host(hostname: str, headers: Headers) -> Headers:
+    if not hostname:
+        return headers
+    return [(b"host", hostname.encode()), *(pair for pair in headers if pair[0] != b"host")]
 
 
 def _answered(answer: Answer, *changes: HeaderChange | None) -> Answer:

@@ -151,3 +151,18 @@ async def test_it_is_read_when_a_signal_asks_for_it_changed_or_not(path: Path, r
             while len(in_force.upstreams) < 2:
                 await asyncio.sleep(0.01)
     assert loads(registry)["loaded"] == 2
+
+
+async def test_a_file_that_is_still_being_written_is_left_alone(path: Path, registry: CollectorRegistry) -> None:
+    in_force, looks, loads_before_each = InForce(), [1, 2, 3, 4, 4], list[int]()
+
+    def look(path: Path) -> tuple[int, int, int]:
+        loads_before_each.append(len(in_force.upstreams))
+        return (looks.pop(0) if len(looks) > 1 else looks[0], 0, 0)
+
+    live = LiveRoutes(path, in_force, registry, look)
+    await live.start()
+    path.write_text(NEW)
+    async with watched(live):
+        await in_force.wait("http://new:1")
+    assert loads_before_each[:5] == [0, 1, 1, 1, 1]

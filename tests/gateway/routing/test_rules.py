@@ -154,6 +154,14 @@ async def test_a_rewrite_changes_the_path(
     assert upstreams.header("host") == ["new.example"]
 
 
+async def test_a_rewrite_of_the_backend_comes_before_that_of_the_rule(world: Any, upstreams: Upstreams) -> None:
+    backend = "[{url: http://a:1, filters: [{urlRewrite: {path: {replacePrefixMatch: /backend}}}]}]"
+    change = "{urlRewrite: {hostname: rule.example, path: {replacePrefixMatch: /a/much/longer/one}}}"
+    use(world, upstreams, rule(change, backends=backend))
+    await world.send("GET", "/a/b")
+    assert (upstreams.last.target, upstreams.header("host")) == (b"/backend/b", ["rule.example"])
+
+
 async def test_headers_are_changed_both_ways(world: Any, upstreams: Upstreams) -> None:
     change = "{set: {X-Set: new}, add: {X-Add: two}, remove: [X-Remove]}"
     backend = "[{url: http://a:1, filters: [{requestHeaderModifier: {add: {X-Add: three}}}, " \
