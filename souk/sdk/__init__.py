@@ -40,6 +40,7 @@ from souk.projections.rebuild import Rebuild, RebuildHeld, RebuildStep
 from souk.resilience.backoff import Backoff
 from souk.resilience.breaker.breaker import Breaker, BreakerSettings, Permit
 from souk.rpc.call import CallFailed, failure_of
+from souk.rpc.rest.transport import rest_channel
 from souk.runtime.config.parsers import from_file
 from souk.runtime.service import (
     App,
@@ -92,6 +93,7 @@ __all__ = [  # noqa: RUF022  # by theme, as docs/sdk.md shows them
     # Calls: who is calling, and what came of a call
     "CallContext",
     "CallFailed",
+    "rest_channel",
     "Caller",
     "acting_as",
     "current",
