@@ -23,6 +23,8 @@ app = App(
         roles_method="/shop.user.v1.UserService/GetRoles",
         api_keys_method="/shop.user.v1.UserService/AuthenticateApiKey",
         client_tokens_method="/shop.user.v1.UserService/CreateClientToken",
+        login_method="/shop.user.v1.UserService/CreateToken",
+        logout_method="/shop.user.v1.UserService/Logout",
     ),
     emulators=(
         # Replicas of Payment share one bank. Its book is in the folder in which a single Payment keeps it.

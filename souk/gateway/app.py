@@ -32,6 +32,7 @@ from souk.gateway.routing.table import ContractRoute, RoutingTable
 from souk.gateway.rpc.endpoint import RpcEndpoint
 from souk.gateway.rpc.public_calls import PublicCalls, RpcMethod
 from souk.gateway.sending import send_stream, send_switch, send_whole
+from souk.gateway.session_endpoints import REFRESH_PATH, SESSION_PATH, SessionEndpoints, cookie_login
 from souk.gateway.settings import GatewaySettings
 from souk.gateway.streamed_endpoint import pipeline_of
 from souk.gateway.transcoding.transcoder import Transcoder
@@ -39,7 +40,7 @@ from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
 
 _META_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
-OWN_PATHS = (*_META_PATHS, TOKEN_PATH)
+OWN_PATHS = (*_META_PATHS, TOKEN_PATH, SESSION_PATH, REFRESH_PATH)
 """Paths that the gateway itself answers; no contract may have them."""
 _ALLOW = b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
@@ -86,6 +87,8 @@ class Gateway:
         tokens = token_endpoint_of(issuer, backend, limits)
         if tokens is not None:
             self.routes.add("POST", TOKEN_PATH, Endpoint(TOKEN_PATH, tokens))
+        if issuer.login_method:
+            self._route_session(issuer, backend)
         described = () if limits is None else (limits.described,)
         document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method, *described)
         events = partial(asyncapi_of, speakers, settings.title)
@@ -119,6 +122,18 @@ class Gateway:
         self.routes.add(verb, path, Endpoint(path, handle))
         self._contract_routes.append(ContractRoute(verb, path))
 
+    def _route_session(self, issuer: Issuer, backend: Backend) -> None:
+        login, logout = backend.method(issuer.login_method), backend.method(issuer.logout_method)
+        limits = None if self._limits is None else self._limits.of_method(login)
+        admission = EdgeAdmission(login.policy, self.identity, limits)
+        session = SessionEndpoints(Pipeline(cookie_login(login), admission, backend, self._clock), logout)
+        for verb, path, handle in (
+            ("POST", SESSION_PATH, session.open),
+            ("DELETE", SESSION_PATH, session.close),
+            ("POST", REFRESH_PATH, session.refresh),
+        ):
+            self.routes.add(verb, path, Endpoint(path, handle))
+
     def _route_meta(self, meta: Meta) -> None:
         handlers = (
             meta.root,
@@ -149,8 +164,7 @@ class Gateway:
         try:
             answer = await self._answer(request)
         except Problem as problem:
-            if problem.status in REFUSALS:
-                self._audit.refused(request, problem)
+            request.refusal = problem
             answer = _problem_answer(problem, request)
         except ClientGone:
             self._log.finished(request, request.route, CLIENT_GONE, self._clock.monotonic() - started)
@@ -158,6 +172,8 @@ class Gateway:
         except Exception:
             self._log.failed(request)
             answer = _problem_answer(internal(), request)
+        if request.refusal is not None and request.refusal.status in REFUSALS:
+            self._audit.refused(request, request.refusal)
         if isinstance(answer, HttpAnswer):
             await send_whole(request, answer, send)
             status = answer.status

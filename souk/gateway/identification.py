@@ -27,7 +27,7 @@ def identity_of(issuer: Issuer, backend: Backend, settings: GatewaySettings, clo
     if issuer.api_keys_method:
         backend.method(issuer.api_keys_method)
         api_keys = ApiKeys(partial(backend.api_key, issuer.api_keys_method), settings, clock)
-    return Identity(tokens, partial(backend.roles, issuer.roles_method), api_keys)
+    return Identity(tokens, partial(backend.roles, issuer.roles_method), api_keys, cookies=bool(issuer.login_method))
 
 
 def token_endpoint_of(issuer: Issuer, backend: Backend, limits: RateLimits | None) -> TokenEndpoint | None:

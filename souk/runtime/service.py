@@ -169,7 +169,8 @@ class TokenIssuer:
 
     A method is its full name, such as `/shop.user.v1.UserService/GetRoles`. `api_keys_method` tells whose an API key
     is; without it there are none. `client_tokens_method` gives an access token for one; without it `/oauth/token` is
-    not a path.
+    not a path. `login_method` and `logout_method` begin and end sessions of browsers; without them there are no
+    cookies.
     """
 
     issuer: str
@@ -178,6 +179,8 @@ class TokenIssuer:
     roles_method: str
     api_keys_method: str = ""
     client_tokens_method: str = ""
+    login_method: str = ""
+    logout_method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

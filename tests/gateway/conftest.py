@@ -49,6 +49,8 @@ class Issuer:
     roles_method: str = "/shop.user.v1.UserService/GetRoles"
     api_keys_method: str = "/shop.user.v1.UserService/AuthenticateApiKey"
     client_tokens_method: str = "/shop.user.v1.UserService/CreateClientToken"
+    login_method: str = "/shop.user.v1.UserService/CreateToken"
+    logout_method: str = "/shop.user.v1.UserService/Logout"
 
 
 class TestClock(FakeClock):

@@ -15,6 +15,11 @@ class Code:
 
 CODES: Mapping[str, Code] = {
     "BODY_TOO_LARGE": Code(413, "The body is too large.", "Send at most 1 MiB."),
+    "CROSS_SITE": Code(
+        403,
+        "The request has the cookies of a session and does not come from a page of this origin.",
+        "Send it from a page of this origin, or with `Authorization: Bearer` in place of cookies.",
+    ),
     "DEADLINE_EXCEEDED": Code(
         504,
         "The request took too long. It may still have been carried out.",

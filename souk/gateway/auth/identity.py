@@ -8,6 +8,8 @@ from souk.descriptors.contract import Access
 from souk.gateway.auth.api_keys import PREFIX, ApiKeys
 from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import Identified
+from souk.gateway.auth.cookies import ACCESS, cookie
+from souk.gateway.auth.same_origin import SAFE, BrowserRequest, require_same_origin
 from souk.gateway.http.problem import forbidden, unauthenticated
 from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.context import Caller
@@ -22,7 +24,8 @@ class Issuer(Protocol):
     """The issuer and the audience of tokens, and the full names of the methods that return keys and roles.
 
     `api_keys_method` returns whose an API key is, and `client_tokens_method` an access token for one; if one is empty,
-    there are none.
+    there are none. `login_method` and `logout_method` begin and end the sessions of browsers; without them there are no
+    cookies.
     """
 
     @property
@@ -37,6 +40,10 @@ class Issuer(Protocol):
     def api_keys_method(self) -> str: ...
     @property
     def client_tokens_method(self) -> str: ...
+    @property
+    def login_method(self) -> str: ...
+    @property
+    def logout_method(self) -> str: ...
 
 
 class AccessRule(Protocol):
@@ -56,19 +63,15 @@ class AccessRule(Protocol):
     def scope(self) -> str: ...
 
 
-class RequestHeaders(Protocol):
-    """The headers of a request; empty for one that was not sent."""
-
-    def header(self, name: bytes) -> str: ...
-
-
 class Identity:
     """Turns the credentials of a request into a Caller, and checks what that caller may call."""
 
-    def __init__(self, tokens: BearerTokens, roles_of: RolesOf, api_keys: ApiKeys | None = None) -> None:
-        self._tokens, self._roles_of, self._api_keys = tokens, roles_of, api_keys
+    def __init__(
+        self, tokens: BearerTokens, roles_of: RolesOf, api_keys: ApiKeys | None = None, *, cookies: bool = False
+    ) -> None:
+        self._tokens, self._roles_of, self._api_keys, self._cookies = tokens, roles_of, api_keys, cookies
 
-    async def authorise(self, request: RequestHeaders, rule: AccessRule, traceparent: str) -> Caller:
+    async def authorise(self, request: BrowserRequest, rule: AccessRule, traceparent: str) -> Caller:
         """Returns the caller, if `rule` lets the caller in.
 
         Raises Problem 401 or 403, or the one of a service that could not be asked for keys or roles.
@@ -89,7 +92,7 @@ class Identity:
             raise forbidden("scope", _called(caller))
         return caller
 
-    async def _identified(self, request: RequestHeaders) -> Identified:
+    async def _identified(self, request: BrowserRequest) -> Identified:
         authorization, key = request.header(b"authorization"), request.header(b"x-api-key")
         if key:
             if authorization:
@@ -97,11 +100,19 @@ class Identity:
             return await self._by_key(key)
         scheme, _, token = authorization.partition(" ")
         token = token.strip(" ")
+        if not authorization and self._cookies and (token := cookie(request.header(b"cookie"), ACCESS)):
+            if request.method not in SAFE:
+                require_same_origin(request)
+            return await self._tokens.identified(token)
         if scheme.lower() != "bearer" or not token:
             raise unauthenticated()
         if token.startswith(PREFIX):
             return await self._by_key(token)
         return await self._tokens.identified(token)
+
+    async def of_token(self, token: str) -> Caller:
+        """Returns the caller of an access token. Raises Problem 401, or another one if the keys cannot be fetched."""
+        return (await self._tokens.identified(token)).caller
 
     async def _by_key(self, key: str) -> Identified:
         if self._api_keys is None:

@@ -24,8 +24,12 @@ _READ = frozenset(
         b"content-encoding",
         b"content-length",
         b"content-type",
+        b"cookie",
         b"expect",
+        b"host",
         b"idempotency-key",
+        b"origin",
+        b"sec-fetch-site",
         b"traceparent",
         b"transfer-encoding",
         b"x-api-key",
@@ -39,6 +43,7 @@ class Request:
 
     The pipeline sets `route` and `subject`, once they are known, for the log. `quotas` is what is left of the rate
     limits that the request was counted against, and `limit` the name of the one that it went beyond.
+    `refusal` is the problem that it ended with, if it did.
     """
 
     __slots__ = (
@@ -51,6 +56,7 @@ class Request:
         "path",
         "query",
         "quotas",
+        "refusal",
         "request_id",
         "route",
         "scope",
@@ -66,6 +72,7 @@ class Request:
         self.query: bytes = scope["query_string"]
         self.route = self.subject = self.limit = ""
         self.quotas: Sequence[Any] = ()
+        self.refusal: Problem | None = None
         self._header: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in _READ:

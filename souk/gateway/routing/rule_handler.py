@@ -8,6 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from souk.descriptors.contract import Access, Method, Policy
 from souk.gateway.admission import EdgeAdmission
 from souk.gateway.auth.api_keys import is_api_key
+from souk.gateway.auth.cookies import ACCESS, without_cookies
 from souk.gateway.auth.identity import Identity
 from souk.gateway.http.answers import Answer, Headers
 from souk.gateway.http.problem import Problem
@@ -77,6 +78,8 @@ class RuleHandler:
     def _outgoing(self, request: Request, asked: Asked, matched: str, backend: BackendRef) -> OutgoingRequest:
         rule, filters = self.rule, self.rule.filters
         headers = [pair for pair in request.scope["headers"] if not (pair[0].startswith(_PRIVATE) or is_api_key(*pair))]
+        if ACCESS in request.header(b"cookie"):
+            headers = [(name, without_cookies(value) if name == b"cookie" else value) for name, value in headers]
         headers = changed(changed(headers, filters.request_headers), backend.filters.request_headers)
         path = asked.path
         for rewrite in (filters.rewrite, backend.filters.rewrite):

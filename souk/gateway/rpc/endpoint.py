@@ -40,6 +40,7 @@ class RpcEndpoint:
             metadata = passed_on(request.scope["headers"])
             asked = await self._calls.admitted(self._rpc, request, wire.timeout(), metadata)
         except Problem as problem:
+            request.refusal = problem
             return wire.refusal(status_of(problem))
         requests = Requests(wire.messages(self._method, self._limit))
         return await wire.answer(self._calls.relayed(asked, requests))

@@ -111,6 +111,13 @@ async def test_a_flood_fills_no_disk_and_is_counted(world: Any, written: io.Stri
     assert max(record.get("left_out", 0) for record in records(written)) >= flood - BURST
 
 
+async def test_a_refusal_over_rpc_is_one_as_well(world: Any, written: io.StringIO) -> None:
+    response = await world.send("POST", "/shop.user.v1.UserService/GetMe", b"{}", token="nonsense")
+    assert response.status == 401
+    (record,) = records(written)
+    assert (record["why"], record["route"]) == ("form", "/shop.user.v1.UserService/GetMe")
+
+
 async def test_what_is_allowed_or_wrong_otherwise_is_no_refusal(world: Any, written: io.StringIO) -> None:
     await world.send("GET", ME, token=world.token())
     await world.send("GET", "/nowhere")

@@ -100,6 +100,15 @@ async def test_no_api_key_is_passed_on_and_one_needs_the_scope(world: Any, upstr
     assert upstreams.header("authorization") == [f"Bearer {upstreams.header('authorization')[0].split()[1]}"]
 
 
+async def test_a_session_opens_a_route_and_its_cookies_stay_here(world: Any, upstreams: Upstreams) -> None:
+    use(world, upstreams, rule(more="access: caller"))
+    cookies = ("cookie", f"a=1; __Host-souk-access={world.token()}; __Host-souk-refresh=r")
+    assert (await world.send("GET", "/a", headers=[cookies])).status == 200
+    assert upstreams.header("cookie") == ["a=1"]
+    assert (await world.send("POST", "/a", headers=[cookies])).status == 403
+    assert (await world.send("POST", "/a", headers=[cookies, ("sec-fetch-site", "same-origin")])).status == 200
+
+
 @pytest.mark.parametrize(
     ("redirect", "target", "host", "location"),
     [
