@@ -3,7 +3,7 @@
 from contextlib import aclosing
 
 from souk.gateway.http.answers import BODILESS, Headers, HttpAnswer, StreamedAnswer, SwitchedAnswer, SwitchingClient
-from souk.gateway.http.connection import WhileConnected
+from souk.gateway.http.connection import RESPOND, WhileConnected
 from souk.gateway.http.request import Request, Send
 from souk.gateway.limits.headers import limit_headers
 
@@ -11,16 +11,22 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 """Over TLS alone (RFC 6797, 7.2), and of this host alone: the gateway does not know what its subdomains are."""
 _CLOSE = (b"connection", b"close")
+_WITHOUT_LENGTH = frozenset({204, 304})
 
 
 async def send_whole(request: Request, answer: HttpAnswer, send: Send) -> None:
     """Sends a whole answer, once the rest of the request's body is read, as far as it may be long."""
     whole = not request.has_body or await request.drain()
     headers = _headers(request, answer.headers, close=not whole)
-    if answer.status not in BODILESS:
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+    body = b"" if answer.status in BODILESS else answer.body
+    if answer.status not in _WITHOUT_LENGTH:
+        headers.append((b"content-length", b"%d" % len(body)))
+    if request.method == "HEAD":
+        body = b""
+    respond = (request.scope.get("extensions") or {}).get(RESPOND)
+    if respond is None or not respond(answer.status, headers, body):
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 async def send_stream(request: Request, answer: StreamedAnswer, send: Send) -> None:

@@ -14,6 +14,10 @@ from souk.gateway.http.request import ClientGone, Request, Scope
 EXTENSION = "souk.connection"
 """The extension of the scope that holds a AnsweredClient."""
 
+RESPOND = "souk.respond"
+"""The extension of the scope that sends a whole response at once, in place of two messages of ASGI: a function of its
+status, headers and body. It returns False if the client must be waited for; then the messages are sent."""
+
 
 class AnsweredClient(SwitchingClient, Protocol):
     """What the gateway may do with a client's connection while it answers a request of it."""

@@ -5,7 +5,7 @@ import httptools
 from souk.http1.reader import Malformed, Reader
 
 _UNLIMITED = 2**63
-_SWITCHING = 101
+_FIRST, _SWITCHING, _LAST = 100, 101, 599
 _MOST_INTERIM = 64
 _BODILESS = frozenset({204, 304})
 
@@ -52,7 +52,9 @@ class AnswerReader(Reader):
         if self.surplus:
             return
         status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != _SWITCHING:
+        if not _FIRST <= status <= _LAST:
+            self._refuse("the status is of no class")
+        if status < 200 and status != _SWITCHING:
             if self._interim >= _MOST_INTERIM:
                 self._refuse("interim answers without end")
             return

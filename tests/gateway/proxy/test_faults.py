@@ -27,6 +27,8 @@ def saying(octets: bytes) -> Any:
 UNSOUND = {
     "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
     "no status": b"HTTP/1.1 OK\r\n\r\n",
+    "a status of no class": b"HTTP/1.1 600 What\r\ncontent-length: 0\r\n\r\n",
+    "a status below all": b"HTTP/1.1 099 What\r\ncontent-length: 0\r\n\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
     "twice the same length": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok",
     "a list of lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok",

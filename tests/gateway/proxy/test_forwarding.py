@@ -100,12 +100,13 @@ async def test_an_answer_may_last_until_the_connection_ends(proxy: Proxy, server
     await peer.close()
 
 
-@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("status", [204, 205, 304])
 async def test_answers_without_a_body_keep_the_connection(proxy: Proxy, server: Server, status: int) -> None:
     async def script(peer: Accepted) -> None:
         while True:
             await peer.request()
-            await peer.send(b"HTTP/1.1 %d X\r\netag: 1\r\n\r\n" % status)
+            length = b"content-length: 0\r\n" if status == 205 else b""
+            await peer.send(b"HTTP/1.1 %d X\r\netag: 1\r\n%b\r\n" % (status, length))
 
     server.script = script
     for _ in range(2):

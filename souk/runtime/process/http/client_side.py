@@ -1,11 +1,18 @@
 """What the application may do with a client's HTTP/1.1 connection: a `AnsweredClient` of the gateway."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
-from souk.gateway.http.connection import EXTENSION
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from souk.gateway.http.answers import Headers
+from souk.gateway.http.connection import EXTENSION, RESPOND
 from souk.runtime.process.http.gathering import MOST, Gathering
+
+_CLOSE = (b"connection", b"close")
+_UNFIT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 
 
 class Http1Client:
@@ -20,7 +27,7 @@ class Http1Client:
         self._when_gone: Callable[[], None] | None = None
         self.cycle: Any = None
         self.gone = False
-        self.extensions: Any = {EXTENSION: self}
+        self.extensions: Any = {EXTENSION: self, RESPOND: self.respond}
 
     def when_gone(self, call: Callable[[], None] | None) -> None:
         """Sets what is called when the client closes the connection; None takes it back."""
@@ -32,6 +39,29 @@ class Http1Client:
         self.extensions = {}  # so that nothing refers to itself
         if self._when_gone is not None:
             self._when_gone()
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Sends a whole response, whose headers tell its length; returns False if the client must be waited for."""
+        cycle = self.cycle
+        if cycle.flow.write_paused or cycle.response_started:
+            return False
+        if cycle.disconnected:
+            return True
+        if _CLOSE in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            headers = [*headers, _CLOSE]
+        head = b"".join([b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)])
+        if _UNFIT.search(head) or head.count(b"\n") != len(headers) + len(cycle.default_headers):
+            raise ValueError("a header of the response has a control character")
+        cycle.waiting_for_100_continue, cycle.response_started = False, True
+        self._gathering.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self._gathering.close()
+        cycle.on_response()
+        return True
 
     def hold(self, octets: bytes) -> None:
         """Keeps what comes after a request that asks for another protocol, until it is known whether it is spoken."""
