@@ -4,12 +4,13 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from souk.gateway.http.answers import BodyLost
 from souk.gateway.http.request import Request
-from souk.telemetry.logs import logger
+from souk.telemetry.logs import logger, write_at_once
 from souk.telemetry.metrics import LATENCY_BUCKETS
 
 LONGEST_PATH = 200
 CLIENT_GONE = 499
 """The status in log and metrics for a client that disconnected before its request was complete; never sent."""
+_PART = "gateway"
 _READYZ = "/readyz"
 _WATCHED = frozenset({"/healthz", _READYZ, "/metrics"})
 """Paths that monitoring asks for again and again."""
@@ -19,7 +20,7 @@ class RequestLog:
     """Records finished requests."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._log = logger("gateway")
+        self._log = logger(_PART)
         self._seconds = Histogram(
             "souk_gateway_request_seconds",
             "Time from a request's headers to its answer.",
@@ -37,18 +38,22 @@ class RequestLog:
         if child is None:
             child = self._children[key] = self._seconds.labels(*map(str, key))
         child.observe(seconds)
-        write = self._log.debug if _is_routine(route, status) else self._log.info
-        write(
-            "request",
-            method=request.method,
-            path=request.path[:LONGEST_PATH],
-            status=status,
-            ms=round(seconds * 1000, 2),
-            trace_id=request.trace.trace_id,
-            request_id=request.request_id,
-            caller=request.subject,
-            **({"limit": request.limit} if request.limit else {}),
-        )
+        record = {
+            "part": _PART,
+            "method": request.method,
+            "path": request.path[:LONGEST_PATH],
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "trace_id": request.trace.trace_id,
+            "request_id": request.request_id,
+            "caller": request.subject,
+        }
+        if request.limit:
+            record["limit"] = request.limit
+        if _is_routine(route, status):
+            self._log.debug("request", **record)
+        elif not write_at_once("request", record):
+            self._log.info("request", **record)
 
     def failed(self, request: Request) -> None:
         """Logs an internal error with its traceback; call it while handling the exception."""

@@ -2,6 +2,7 @@ import io
 import json
 import logging
 
+import pytest
 import structlog
 from soukapi.v1.event_pb2 import Event
 
@@ -77,3 +78,26 @@ def test_what_a_driver_warns_of_is_told_by_whoever_uses_it(written: io.StringIO)
     assert written.getvalue() == ""
     logging.getLogger("asyncpg.pool").error("worse")
     assert "worse" in written.getvalue()
+
+
+def test_a_record_written_at_once_is_as_a_logger_writes_it(written: io.StringIO) -> None:
+    record = {"part": "gateway", "path": "/x", "token": "abc", "caller": "c" * 600, "trace_id": "1"}
+    logs.logger("gateway").info("request", **{name: value for name, value in record.items() if name != "part"})
+    assert logs.write_at_once("request", dict(record))
+    one, other = (json.loads(line) for line in written.getvalue().splitlines())
+    assert {**one, "timestamp": ""} == {**other, "timestamp": ""}
+    assert one["timestamp"][-1] == other["timestamp"][-1] == "Z"
+
+
+def test_a_record_is_left_to_the_logger_when_it_is_captured(written: io.StringIO) -> None:
+    with structlog.testing.capture_logs():
+        assert not logs.write_at_once("request", {"part": "gateway"})
+    assert not written.getvalue()
+
+
+@pytest.mark.parametrize("settings", [logs.LogSettings(terminal=True), logs.LogSettings(level="warning")])
+def test_a_record_is_left_to_the_logger_when_it_is_not_json_or_not_wanted(
+    written: io.StringIO, settings: logs.LogSettings
+) -> None:
+    logs.configure(settings, written)
+    assert not logs.write_at_once("request", {"part": "gateway"})
