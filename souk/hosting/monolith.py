@@ -25,6 +25,7 @@ from souk.runtime.data import manifest
 from souk.runtime.data.database_file import require_complete
 from souk.runtime.data.directory import held
 from souk.runtime.process.http.server import serving
+from souk.runtime.process.http.tls import server_tls
 from souk.runtime.process.ops_http import Readiness, scraped
 from souk.runtime.process.sockets import address_of, listen
 from souk.runtime.service import App
@@ -50,6 +51,7 @@ async def monolith(
     """
     data, about = settings.data, settings.calls.discovery
     async with AsyncExitStack() as stack:
+        tls = server_tls(settings.http.certificate)
         listener = stack.enter_context(listen(settings.listen.address, settings.listen.port))
         stack.enter_context(held(data.directory))
         kept = [service.name for service in app.services if service.migrations is not None]
@@ -70,7 +72,7 @@ async def monolith(
         )
         draining = DrainingApp(application)
         await stack.enter_async_context(
-            serving(draining, listener, settings.process.drain, limits=settings.http.limits)
+            serving(draining, listener, settings.process.drain, limits=settings.http.limits, tls=tls)
         )
         metrics = await stack.enter_async_context(
             scraped(settings.process.metrics_port, system.calls.registry, readiness, settings.http.limits)
@@ -93,4 +95,4 @@ async def monolith(
         if settings.demo:
             await system.load_demo()
         stack.enter_context(readiness.on())
-        yield RunningSystem(f"http://{address_of(listener)}", system.hosted)
+        yield RunningSystem(f"{settings.http.scheme}://{address_of(listener)}", system.hosted)

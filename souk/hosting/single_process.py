@@ -25,6 +25,7 @@ from souk.runtime.config.settings import DiscoverySettings, Settings
 from souk.runtime.data import manifest
 from souk.runtime.data.directory import make_closed
 from souk.runtime.process.http.server import serving
+from souk.runtime.process.http.tls import server_tls
 from souk.runtime.process.ops_http import Readiness, scraped
 from souk.runtime.process.sockets import address_of, inherited, listen
 from souk.runtime.service import App, Service
@@ -104,7 +105,12 @@ async def gateway_process(
         await stack.enter_async_context(controlling(settings.process.control, inspected))
         await stack.enter_async_context(
             serving(
-                draining, listener, settings.process.drain, shared=descriptor is not None, limits=settings.http.limits
+                draining,
+                listener,
+                settings.process.drain,
+                shared=descriptor is not None,
+                limits=settings.http.limits,
+                tls=server_tls(settings.http.certificate),
             )
         )
         stack.enter_context(readiness.on())

@@ -109,8 +109,8 @@ async def supervised_fleet(
         stack.callback(listener.close)
         launch = LaunchContext(engines, registry, listener.fileno(), commands)
         await AppProcesses(app, settings, inherited, layout, context, fleet, launch).start(wanted)
-        await answers_ready(address_of(listener))
-        yield RunningFleet(f"http://{address_of(listener)}", fleet)
+        await answers_ready(address_of(listener), tls=settings.http.certificate is not None)
+        yield RunningFleet(f"{settings.http.scheme}://{address_of(listener)}", fleet)
 
 
 def _require_startable(app: App, settings: Settings) -> None:

@@ -161,7 +161,7 @@ async def serving(*arguments: str, ready: str, settings: Mapping[str, str] | Non
 async def system(data: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[SoukProcess]:
     """Runs `souk up` on any free port; the address is its URL."""
     flags = ("--port", "0", "--data", str(data))
-    async with serving("up", *flags, *arguments, ready=r"(http://\S+)", settings=settings) as process:
+    async with serving("up", *flags, *arguments, ready=r"(https?://\S+)", settings=settings) as process:
         yield process
 
 

@@ -13,6 +13,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.rpc.tls import Certificates
 from souk.runtime.config.parsers import NO_BROKER, Network
 from souk.runtime.process.http.limits import HttpLimits
+from souk.runtime.process.http.tls import ServerCertificate
 from souk.telemetry.turning_file import LogLimits
 
 TOPOLOGIES = ("monolith", "fleet")
@@ -78,6 +79,9 @@ class HttpSettings:
 
     `issuers` is the file of other issuers whose access tokens are believed.
 
+    `cert` and `key` are PEM files, both or none: with them the gateway speaks TLS alone. They are read again when they
+    change.
+
     `limits` are on the number of connections, and on slow clients. Raise those of one address behind a proxy, whose
     address all clients share. Clients never get more than half of the files that the process may open, and one
     address never more than half of that.
@@ -86,7 +90,23 @@ class HttpSettings:
     routes: Path | None = None
     trusted_proxies: tuple[Network, ...] = ()
     issuers: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
     limits: HttpLimits = field(default_factory=HttpLimits)
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the gateway's URLs."""
+        return "http" if self.cert is None else "https"
+
+    @property
+    def certificate(self) -> ServerCertificate | None:
+        """The gateway's certificate, or None. Raises ConfigurationError if only one file is given."""
+        if self.cert is None and self.key is None:
+            return None
+        if self.cert is None or self.key is None:
+            raise ConfigurationError("SOUK_HTTP_CERT and SOUK_HTTP_KEY go together: set both, or none")
+        return ServerCertificate(self.cert, self.key)
 
 
 @dataclass(frozen=True, slots=True)

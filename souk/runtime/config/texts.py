@@ -65,6 +65,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         _PATH,
         "none",
     ),
+    "http_cert": (
+        "The certificate of the gateway, with its chain, as PEM: it then speaks TLS alone, HTTP/2 included.",
+        _PATH,
+        "none: no TLS",
+    ),
+    "http_key": ("The private key of SOUK_HTTP_CERT, as PEM.", _PATH, "none"),
     "trusted_proxies": (
         "Networks, such as 10.0.0.0/8,2001:db8::/32, whose X-Forwarded-For header is trusted.",
         "networks",

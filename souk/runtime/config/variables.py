@@ -50,6 +50,8 @@ BY_NAME: Mapping[str, Variable] = {
     "limits": Variable("limits.mode", values.one_of(*LimitMode)),
     "limit_policies": Variable("limits.policies", Path),
     "issuers": Variable("http.issuers", Path),
+    "http_cert": Variable("http.cert", Path),
+    "http_key": Variable("http.key", Path),
     "demo": Variable("demo", values.flag),
     "app": Variable("app", str),
     "topology": Variable("topology", values.one_of(*TOPOLOGIES)),

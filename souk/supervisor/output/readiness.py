@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,22 +77,31 @@ _PATIENCE = 5.0
 _REQUEST = "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
 
 
-async def answers_ready(address: str) -> None:
-    """Returns once GET /readyz at `address` (host:port) is answered with 200."""
-    while not await _is_ready(address):  # noqa: ASYNC110 - the server is in another process
+async def answers_ready(address: str, *, tls: bool = False) -> None:
+    """Returns once GET /readyz at `address` (host:port) is answered with 200.
+
+    With `tls` the certificate is not verified: the socket is our own, and the certificate names a public host.
+    """
+    while not await _is_ready(address, tls):  # noqa: ASYNC110 - the server is in another process
         await asyncio.sleep(_EVERY)
 
 
-async def _is_ready(address: str) -> bool:
+async def _is_ready(address: str, tls: bool) -> bool:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_PATIENCE):
-            return b" 200 " in await _first_line(address)
+            return b" 200 " in await _first_line(address, tls)
     return False
 
 
-async def _first_line(address: str) -> bytes:
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def _first_line(address: str, tls: bool) -> bytes:
     host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=_unverified() if tls else None)
     try:
         writer.write(_REQUEST.format(address=address).encode())
         return await reader.readline()

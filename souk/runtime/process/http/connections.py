@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from uvicorn.server import ServerState
@@ -69,12 +70,14 @@ class HttpServerState(ServerState):
         for connection in list(self.connections):
             connection.answer_and_close()  # type: ignore[union-attr]  # they are of our own class
 
-    async def watch(self) -> None:
-        """Ends connections that are too slow, until it is cancelled."""
+    async def watch(self, *chores: Callable[[], None]) -> None:
+        """Ends connections that are too slow, until it is cancelled; each time it also does the `chores`."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.limits.sweep)
             now = loop.time()
+            for chore in chores:
+                chore()
             for connection in list(self.connections):
                 try:
                     connection.check(now)  # type: ignore[union-attr]

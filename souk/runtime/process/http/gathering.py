@@ -59,6 +59,10 @@ class Gathering:
             return
         self._send()
         self._closed = True
+        if not self._transport.can_write_eof():  # TLS closes both directions at once, and says so to the peer
+            self._transport.resume_reading()
+            self._loop.call_later(LINGER, self._transport.close)
+            return
         with suppress(OSError, RuntimeError):  # the peer may have left before the loop knows it
             self._transport.write_eof()
             self._transport.resume_reading()
@@ -68,6 +72,10 @@ class Gathering:
         """Sends what was held back, if there is room for it, and resets the connection (RST instead of an end)."""
         self._send()
         self._closed = True
+        if not self._transport.can_write_eof():  # TLS closes both directions at once, and says so to the peer
+            self._transport.resume_reading()
+            self._loop.call_later(LINGER, self._transport.close)
+            return
         with suppress(OSError):
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()

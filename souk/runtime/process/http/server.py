@@ -12,6 +12,7 @@ import uvicorn
 from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.limits import LINGER, HttpLimits
 from souk.runtime.process.http.protocol import WebProtocol
+from souk.runtime.process.http.tls import ServerTls
 
 LAME_DUCK = 2.0
 """Seconds in which kept connections may send one more request and be closed, when other processes share the socket."""
@@ -48,7 +49,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(_POLL)  # the server has no event for the end of a connection
 
 
-def _config(application: Any, drain: float) -> uvicorn.Config:
+def _config(application: Any, drain: float, tls: ServerTls | None) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http=WebProtocol,
@@ -59,6 +60,7 @@ def _config(application: Any, drain: float) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        ssl_context_factory=None if tls is None else lambda config, default: tls.context,
         timeout_graceful_shutdown=max(1, ceil(drain)) + ceil(LINGER),
     )
 
@@ -71,6 +73,7 @@ async def serving(
     *,
     shared: bool = False,
     limits: HttpLimits = HttpLimits(),  # noqa: B008  # it is frozen
+    tls: ServerTls | None = None,
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """Serves inside the block; when it ends, no new connection is taken, and running requests get `drain` seconds.
 
@@ -78,10 +81,10 @@ async def serving(
     seconds, or for LAME_DUCK when the socket is `shared` with processes that go on; then waiting connections are
     closed. Gives the task that serves, which ends early only if it fails.
     """
-    server = _Server(_config(application, drain), limits)
+    server = _Server(_config(application, drain, tls), limits)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
     answers = asyncio.create_task(server.answers.wait())
-    watching = asyncio.create_task(server.connections.watch())
+    watching = asyncio.create_task(server.connections.watch(*(() if tls is None else (tls.renew,))))
     async with _ending(answers, watching):
         try:
             await asyncio.wait({task, answers}, return_when=asyncio.FIRST_COMPLETED)
