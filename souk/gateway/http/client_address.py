@@ -1,10 +1,11 @@
-"""Finds the address of a client: that of its connection, or the one that a trusted proxy has forwarded."""
+"""Finds the address and the scheme of a client: those of its connection, or what a trusted proxy has forwarded."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 FORWARDED = b"x-forwarded-for"
+_SCHEME = b"x-forwarded-proto"
 
 
 def client_address(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
@@ -24,6 +25,16 @@ def client_address(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv
             return here
         here = str(forwarded)
     return here
+
+
+def client_scheme(scope: Mapping[str, Any], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """Returns `http` or `https`, by which the client came: to the nearest trusted proxy, or to this server."""
+    own, client = str(scope.get("scheme", "http")), scope.get("client")
+    peer = _address(str(client[0])) if client and trusted else None
+    if peer is None or not any(peer in network for network in trusted):
+        return own
+    given = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == _SCHEME]
+    return given[0] if given in (["http"], ["https"]) else own
 
 
 def _backwards(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[str]:

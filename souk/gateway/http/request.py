@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
-from souk.gateway.http.client_address import client_address
+from souk.gateway.http.client_address import client_address, client_scheme
 from souk.gateway.http.problem import Problem, invalid
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import SoukError, Violation
@@ -95,6 +95,11 @@ class Request:
     def client(self) -> str:
         """The client's address, as far as it can be trusted."""
         return client_address(self.scope, self._settings.trusted_proxies)
+
+    @property
+    def scheme(self) -> str:
+        """The scheme that the client used, as far as it can be trusted."""
+        return client_scheme(self.scope, self._settings.trusted_proxies)
 
     @property
     def takes_trailers(self) -> bool:

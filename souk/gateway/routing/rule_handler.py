@@ -81,7 +81,7 @@ class RuleHandler:
         if ACCESS in request.header(b"cookie"):
             headers = [(name, without_cookies(value) if name == b"cookie" else value) for name, value in headers]
         headers = changed(changed(headers, filters.request_headers), backend.filters.request_headers)
-        path = asked.path
+        path = asked.sent
         for rewrite in (filters.rewrite, backend.filters.rewrite):
             if rewrite is not None:
                 headers = _at_host(rewrite.hostname, headers)
@@ -92,8 +92,7 @@ class RuleHandler:
 
 
 def _redirected(redirect: Redirect, request: Request, asked: Asked, matched: str) -> Answer:
-    scheme = str(request.scope.get("scheme", "http"))
-    return redirected(redirect, scheme, asked.header("host") or "", asked.path, request.query, matched)
+    return redirected(redirect, request.scheme, asked.header("host") or "", asked.path, request.query, matched)
 
 
 def _at_host(hostname: str, headers: Headers) -> Headers:

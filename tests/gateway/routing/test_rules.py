@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from souk.gateway.limits.memory import MemoryQuotas
 from souk.gateway.limits.policies_file import from_mapping
 from souk.gateway.routing.outgoing import OutgoingRequest
 from souk.gateway.routing.reading.document import parse
+from souk.gateway.settings import GatewaySettings
 
 
 @dataclass
@@ -226,6 +228,25 @@ async def test_a_rule_may_ask_for_a_caller(world: Any, upstreams: Upstreams) -> 
     assert (await world.send("GET", "/a", token=world.token())).status == 403
     assert (await world.send("GET", "/a", token=world.token(scope="orders.read"))).status == 200
     assert len(upstreams.sent) == 1
+
+
+async def test_a_guarded_path_is_guarded_however_it_is_written(world: Any, upstreams: Upstreams) -> None:
+    text = "routes: {/: http://open:1, /admin: {access: caller, backendRefs: [http://guarded:1]}}"
+    use(world, upstreams, text)
+    for path in ("/admin", "//admin", "/%61dmin", "///admin//users", "/admin/%2F"):
+        assert (await world.send("GET", path)).status == 401
+    await world.send("GET", "//admin//x", token=world.token())
+    assert (upstreams.sent[0][0], upstreams.last.target) == ("http://guarded:1", b"//admin//x")
+
+
+async def test_a_redirect_knows_the_scheme_from_a_trusted_proxy(world_of: Any, upstreams: Upstreams) -> None:
+    forwarded = [("host", "shop"), ("x-forwarded-proto", "https")]
+    for networks, scheme in ((("192.0.2.0/24",), "https"), (("198.51.100.0/24",), "http"), ((), "http")):
+        settings = GatewaySettings(trusted_proxies=tuple(ip_network(one) for one in networks))
+        async with world_of(settings) as world:
+            use(world, upstreams, rule("{requestRedirect: {path: {replaceFullPath: /b}}}", backends=""))
+            answer = await world.send("GET", "/a", headers=forwarded)
+            assert answer.headers["location"] == f"{scheme}://shop/b"
 
 
 async def test_a_rule_may_have_a_rate_class(world: Any, upstreams: Upstreams) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from souk.gateway.http.problem import Problem
 
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
+_SLASHES = re.compile("//+")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DOTS = re.compile(r"(^|/)\.{1,2}(/|$)")
 
@@ -15,11 +16,16 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Asked:
-    """A request: its headers and its query are looked at only when a rule needs them."""
+    """A request: its headers and its query are looked at only when a rule needs them.
+
+    `sent` is the path that goes on to an upstream, and `path` the one that rules match: of several slashes in a row
+    only one counts, or `//admin` would pass by the rules for `/admin`, and mean it to many an upstream.
+    """
 
     def __init__(self, method: str, path: str, query: bytes, headers: Headers) -> None:
         self.method = method
-        self.path = normalised(path)
+        self.sent = normalised(path)
+        self.path = _SLASHES.sub("/", self.sent) if "//" in self.sent else self.sent
         self._query, self._headers = query, headers
 
     @cached_property
