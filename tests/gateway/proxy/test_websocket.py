@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import os
+import socket
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, WSMsgType, web
 
 from souk.gateway.proxy.settings import UpstreamSettings
+from souk.runtime.process.http.server import serving
 from tests.gateway.proxy.conftest import OK, Accepted, Proxy, Server
 from tests.gateway.test_framing import Connection
 
@@ -194,3 +196,20 @@ class TestIdle:
         assert await peer.reader.read() == b""
         await server.ended.get()
         await peer.close()
+
+
+async def test_a_connection_holds_up_no_server_that_stops(world: Any, proxy: Proxy, server: Server) -> None:
+    async def script(peer: Accepted) -> None:
+        await peer.head()
+        await peer.send(SWITCH)
+        assert await peer.reader.read() == b""
+
+    server.script = script
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving(world.gateway, listener, drain=1.0):
+        peer = await Connection.to(listener.getsockname()[1])
+        await peer.send(ASK)
+        assert (await peer.head())[0] == 101
+    assert await peer.reader.read() == b""
+    await server.ended.get()
+    await peer.close()
