@@ -16,6 +16,7 @@ from tests.engines.transcoding.cases import TranslationCase
 from tests.engines.transcoding.upstream import Upstream
 
 PATIENCE = 60.0
+_LINES = ("application/x-ndjson", "application/jsonl")
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> byt
 def _readable(status: int, kind: str, body: bytes) -> Any:
     if status >= 300 or not body:
         return None
+    if kind.startswith(_LINES) or (kind.startswith("application/json") and body.endswith(b"\n")):
+        return [json.loads(line) for line in body.splitlines()]  # Envoy calls lines JSON, too
     if kind.startswith("application/json"):
         return json.loads(body)
-    if kind.startswith("application/x-ndjson"):
-        return [json.loads(line) for line in body.splitlines()]
     return (kind, body)
 
 
