@@ -56,6 +56,19 @@ class RateClass(IntEnum):
     REGISTRATION = policy_pb2.RATE_CLASS_REGISTRATION
 
 
+class Priority(IntEnum):
+    """What goes on first when a gateway has more to do than it can."""
+
+    LOW = policy_pb2.PRIORITY_LOW
+    NORMAL = policy_pb2.PRIORITY_NORMAL
+    HIGH = policy_pb2.PRIORITY_HIGH
+
+
+def default_priority(rate_class: RateClass) -> Priority:
+    """Returns the priority of what names none: reads come after everything else."""
+    return Priority.LOW if rate_class is RateClass.READ else Priority.NORMAL
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One reason for which a method may refuse.
@@ -152,6 +165,7 @@ class Policy:
     response_headers: Mapping[str, str] = field(default_factory=dict)
     scope: str = ""
     rate_field: str = ""
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -298,8 +312,15 @@ def _policy(policy: policy_pb2.MethodPolicy, scope: str) -> Policy:
         acts_for=frozenset(policy.acts_for),
         response_headers={one.name: one.meaning for one in policy.response_headers},
         rate_field=policy.rate_field,
+        priority=_priority(policy),
         scope=scope,
     )
+
+
+def _priority(policy: policy_pb2.MethodPolicy) -> Priority:
+    if policy.priority:
+        return Priority(policy.priority)
+    return default_priority(RateClass(policy.rate_class or RateClass.READ))
 
 
 def _seconds(duration: Duration) -> float:

@@ -10,7 +10,8 @@ Parts:
 - `http/routes.py` and `endpoint.py`: paths and methods come from the contracts' HTTP rules; a `Pipeline`
   has the stages of one request, in the order in which they are checked.
 - `auth/`: bearer tokens are verified with the keys that the User service publishes.
-- `limits/`: how often somebody may call; each method's contract names its class.
+- `limits/`: how often somebody may call; each method's contract names its class. `overload/`: how many requests run at
+  once, and which are refused first.
 - `transcoding/`: path, query and body become the request's message, by all the rules of google.api.http; the answer
   becomes JSON, one field of it, or a file.
 - `http/problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the

@@ -1,12 +1,13 @@
 """The gateway: an ASGI application without a framework. Read `Gateway._answer` first, then `endpoint.Pipeline`."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
 from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
-from souk.descriptors.contract import Access, Contract
+from souk.descriptors.contract import Access, Contract, Priority
 from souk.descriptors.http_shape import rules_served
 from souk.descriptors.openapi.document import openapi_of
 from souk.gateway.admission import EdgeAdmission
@@ -24,8 +25,9 @@ from souk.gateway.identification import identity_of, token_endpoint_of
 from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
+from souk.gateway.overload.gate import OverloadGate
 from souk.gateway.routing.matching.asked import Asked
-from souk.gateway.routing.model import RoutesFile
+from souk.gateway.routing.model import Match, RoutesFile
 from souk.gateway.routing.outgoing import Target
 from souk.gateway.routing.rule_handler import RuleGate, RuleHandler
 from souk.gateway.routing.table import ContractRoute, RoutingTable
@@ -42,6 +44,7 @@ from souk.telemetry.health import Health
 _META_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
 OWN_PATHS = (*_META_PATHS, TOKEN_PATH, SESSION_PATH, REFRESH_PATH)
 """Paths that the gateway itself answers; no contract may have them."""
+_ROOM = nullcontext()
 _ALLOW = b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 
 
@@ -50,7 +53,8 @@ class Gateway:
 
     Its routes are the HTTP rules of the methods in `contracts` that are open to anyone or to callers. `channel_of`
     returns the channel to a service by name. `issuer` says how callers are identified. `speakers` are the services
-    whose events are documented. Without `limits` no rate is limited. Raises ConfigurationError
+    whose events are documented. Without `limits` no rate is limited, without
+    `overload` no request is shed. Raises ConfigurationError
     or ValueError for contracts that do not fit each other.
     """
 
@@ -66,6 +70,7 @@ class Gateway:
         registry: CollectorRegistry | None = None,
         health: Health | None = None,
         limits: RateLimits | None = None,
+        overload: OverloadGate | None = None,
         speakers: Sequence[Speaker] = (),
     ) -> None:
         self.settings, self._clock = settings, clock
@@ -77,7 +82,9 @@ class Gateway:
         self._table: RoutingTable[RuleHandler] | None = None
         self.backend = backend = Backend(named, channel_of, clock)
         self.identity = identity_of(issuer, backend, settings, clock)
-        self._limits = limits
+        self._limits, self._overload = limits, overload
+        if overload is not None:
+            registry.register(overload)
         for collector in limits.collectors if limits is not None else ():
             registry.register(collector)
         calls = PublicCalls(channel_of, clock)
@@ -113,13 +120,13 @@ class Gateway:
             admission = EdgeAdmission(method.policy, self.identity, limits)
             for rule in rules_served(method):
                 stages = make(transcoder=Transcoder(method, rule), admission=admission)
-                self._add(rule.verb, rule.path, stages)
+                self._add(rule.verb, rule.path, stages, method.policy.priority)
             called = RpcEndpoint(RpcMethod(method, admission, promises=bool(contract.reasons)), calls, self.settings)
             for verb in ("POST", "GET") if method.read_only and method.unary else ("POST",):
-                self._add(verb, method.full_name, called)
+                self._add(verb, method.full_name, called, method.policy.priority)
 
-    def _add(self, verb: str, path: str, handle: Handle) -> None:
-        self.routes.add(verb, path, Endpoint(path, handle))
+    def _add(self, verb: str, path: str, handle: Handle, priority: Priority) -> None:
+        self.routes.add(verb, path, Endpoint(path, handle, priority))
         self._contract_routes.append(ContractRoute(verb, path))
 
     def _route_session(self, issuer: Issuer, backend: Backend) -> None:
@@ -224,7 +231,14 @@ class Gateway:
                 return HttpAnswer(204, [(b"allow", leaf.allow.encode())])
             raise method_not_allowed(leaf.allow)
         request.route = endpoint.route
-        return await endpoint.handle(request, captures)
+        with self._room(endpoint.priority):
+            return await endpoint.handle(request, captures)
+
+    def _room(self, priority: Priority | None) -> AbstractContextManager[None]:
+        """Returns the context for a request to run in. Raises Problem 503 when there is no room for its priority."""
+        if self._overload is None or priority is None:
+            return _ROOM
+        return self._overload.enter(priority)
 
     def _ruled(
         self, table: RoutingTable[RuleHandler], request: Request, endpoint: Endpoint | None
@@ -239,7 +253,11 @@ class Gateway:
                 raise not_found()
             return None
         request.route = chosen.rule.name
-        return chosen.target.handle(request, asked, chosen.match)
+        return self._by_rule(chosen.target, request, asked, chosen.match)
+
+    async def _by_rule(self, handler: RuleHandler, request: Request, asked: Asked, match: Match) -> Answer:
+        with self._room(handler.priority):
+            return await handler.handle(request, asked, match)
 
 
 def _problem_answer(problem: Problem, request: Request) -> HttpAnswer:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
+from souk.descriptors.contract import Priority
 from souk.gateway.admission import EdgeAdmission
 from souk.gateway.backend import Backend
 from souk.gateway.http.answers import Answer
@@ -19,10 +20,11 @@ Handle = Callable[[Request, Sequence[str | None]], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The handler of a route. `route` names it in logs and metrics."""
+    """The handler of a route. `route` names it in logs and metrics; `priority` None means that it is never shed."""
 
     route: str
     handle: Handle
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
 from souk.gateway.limits.limiter import RateLimits
+from souk.gateway.overload.gate import OverloadGate
 from souk.gateway.settings import GATEWAY_SERVICE, GatewaySettings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
@@ -28,6 +29,7 @@ def gateway(
     *,
     metrics: bool,
     limits: RateLimits | None = None,
+    overload: OverloadGate | None = None,
 ) -> Gateway:
     """Makes an ASGI application with every public route of the app's contracts, and /metrics with `metrics`.
 
@@ -52,6 +54,7 @@ def gateway(
             registry=calls.registry,
             health=calls.health,
             limits=limits,
+            overload=overload,
             speakers=speakers_of(app.services),
         )
     except ValueError as error:

@@ -1,5 +1,6 @@
-"""Makes the rate limits of a gateway from the settings."""
+"""Makes the rate limits of a gateway, and its load shedding, from the settings."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,8 @@ from souk.gateway.limits.memory import MemoryQuotas
 from souk.gateway.limits.policies_file import read_policies
 from souk.gateway.limits.policy import LimitPolicy
 from souk.gateway.limits.shared.quotas import SharedQuotas
+from souk.gateway.overload.gate import OverloadGate
+from souk.gateway.overload.lag import watch_lag
 from souk.kernel.clock import Clock
 from souk.runtime.config.settings import Settings
 from souk.runtime.data.redis import open_redis
@@ -37,6 +40,22 @@ async def opened_limits(settings: Settings, clock: Clock) -> AsyncIterator[RateL
             yield RateLimits.of(policies, quotas, mode, quotas.counts)
         finally:
             await quotas.close()
+
+
+@asynccontextmanager
+async def watched_gate(settings: Settings, clock: Clock) -> AsyncIterator[OverloadGate | None]:
+    """Gives the gate that sheds load, and measures the event loop's lag for it; None when limits are off."""
+    mode = _mode(settings)
+    if mode is LimitMode.OFF:
+        yield None
+        return
+    gate = OverloadGate(settings.limits.running, enforce=mode is LimitMode.ENFORCE)
+    watching = asyncio.create_task(watch_lag(gate, clock))
+    try:
+        yield gate
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _policies(settings: Settings) -> tuple[LimitPolicy, ...]:

@@ -16,7 +16,7 @@ from souk.admin.servicers.process import Inspected
 from souk.hosting.assembly import Hosted, assembled
 from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
-from souk.hosting.gateway_limits import opened_limits
+from souk.hosting.gateway_limits import opened_limits, watched_gate
 from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
 from souk.runtime.checks import reachable
@@ -66,7 +66,10 @@ async def monolith(
             manifest.record(data.directory, kept)
         readiness = Readiness(system.calls.health)
         limits = await stack.enter_async_context(opened_limits(settings, clock))
-        application = gateway(app, system.calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits)
+        overload = await stack.enter_async_context(watched_gate(settings, clock))
+        application = gateway(
+            app, system.calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits, overload=overload
+        )
         routes = await stack.enter_async_context(
             live_routes(application, system.calls, settings.http, clock, on_hangup)
         )

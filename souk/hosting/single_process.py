@@ -13,7 +13,7 @@ from souk.gateway.settings import GATEWAY_SERVICE
 from souk.hosting.assembly import assembled, secret_of
 from souk.hosting.event_routing import Subscriptions
 from souk.hosting.gateway_app import DrainingApp, gateway
-from souk.hosting.gateway_limits import opened_limits
+from souk.hosting.gateway_limits import opened_limits, watched_gate
 from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls, open_calls
@@ -94,7 +94,10 @@ async def gateway_process(
         calls.health.watch("data directory", is_same([directory]), blocks=True)
         readiness = Readiness(calls.health, _settled(app, calls, about, clock))
         limits = await stack.enter_async_context(opened_limits(settings, clock))
-        application = gateway(app, calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits)
+        overload = await stack.enter_async_context(watched_gate(settings, clock))
+        application = gateway(
+            app, calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits, overload=overload
+        )
         routes = await stack.enter_async_context(live_routes(application, calls, settings.http, clock, on_hangup))
         draining = DrainingApp(application)
         metrics = await stack.enter_async_context(

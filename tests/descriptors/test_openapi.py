@@ -65,8 +65,8 @@ def test_it_is_valid() -> None:
 @pytest.mark.parametrize(
     ("keys", "codes"),
     [
-        (KEYS, "ORDER_UNAVAILABLE, USER_UNAVAILABLE"),
-        ("/shop.payment.v1.PaymentService/GetWallet", "ORDER_UNAVAILABLE, PAYMENT_UNAVAILABLE"),
+        (KEYS, "ORDER_UNAVAILABLE, USER_UNAVAILABLE, OVERLOADED"),
+        ("/shop.payment.v1.PaymentService/GetWallet", "ORDER_UNAVAILABLE, PAYMENT_UNAVAILABLE, OVERLOADED"),
     ],
 )
 def test_whoever_knows_the_callers_may_be_away(keys: str, codes: str) -> None:

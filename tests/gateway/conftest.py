@@ -21,6 +21,7 @@ from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
 from souk.gateway.limits.limiter import RateLimits
+from souk.gateway.overload.gate import OverloadGate
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.clock import MICROSECONDS, SystemClock
 from souk.kernel.context import CallContext, current
@@ -194,11 +195,11 @@ class World:
     registry: CollectorRegistry
     calls_of: list[str]
     health: Health
-    make: Callable[[RateLimits | None], Gateway]
+    make: Callable[[RateLimits | None, OverloadGate | None], Gateway]
 
-    def remake(self, limits: RateLimits) -> None:
+    def remake(self, limits: RateLimits | None, overload: OverloadGate | None = None) -> None:
         """Puts a gateway with these rate limits in the place of the one that has none."""
-        self.gateway = self.client.app = self.make(limits)
+        self.gateway = self.client.app = self.make(limits, overload)
 
     def publish(self, *keys: ECKey) -> None:
         """Makes these the published verification keys."""
@@ -257,11 +258,12 @@ async def _world(settings: GatewaySettings) -> AsyncIterator[World]:
     contracts = [contract_of(descriptor) for descriptor in SERVICES.values()]
     health = Health(clock)
 
-    def make(limits: RateLimits | None = None) -> Gateway:
+    def make(limits: RateLimits | None = None, overload: OverloadGate | None = None) -> Gateway:
         made.registry = CollectorRegistry()
         return Gateway(
             contracts, channel_of, Issuer(), settings, clock, ready,
-            registry=made.registry, health=health, limits=limits, speakers=SPEAKERS,
+            registry=made.registry, health=health, limits=limits, overload=overload,
+            speakers=SPEAKERS,
         )  # fmt: skip
 
     made = World(None, Client(None), services, clock, new_key("key-1"), CollectorRegistry(), asked, health, make)  # type: ignore[arg-type]  # made next

@@ -48,6 +48,11 @@ CODES: Mapping[str, Code] = {
     ),
     "METHOD_NOT_ALLOWED": Code(405, "This path does not support this HTTP method.", "Use a method that `Allow` names."),
     "NOT_READY": Code(503, "The system is starting or stopping.", "Send the request again in a few seconds."),
+    "OVERLOADED": Code(
+        503,
+        "The server has more to do than it can, and others go first. Nothing was done.",
+        "Send the same request again after `Retry-After`, with the same idempotency key.",
+    ),
     "RATE_LIMITED": Code(429, "You sent too many requests of this kind.", "Wait as long as `Retry-After` says."),
     "REQUEST_TIMEOUT": Code(408, "The body did not arrive in time.", "Send the request again, all of it at once."),
     "INVALID_PATH": Code(400, "The path has dot segments.", "Resolve `.` and `..` before the request is sent."),

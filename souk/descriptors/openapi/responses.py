@@ -138,7 +138,7 @@ def _problems(method: Method, identity: str, *, has_body: bool) -> Mapping[int, 
             found[reason.http_status].append(reason.name)
     services = {method.service, identity} if closed else {method.service}
     own: dict[int, tuple[str, ...]] = {**_EVERYWHERE, **(_WITH_BODY if has_body else {})}
-    own[503] = tuple(unavailable(service)[0] for service in sorted(services))
+    own[503] = (*(unavailable(service)[0] for service in sorted(services)), "OVERLOADED")
     for status, codes in own.items():
         found[status].extend(code for code in codes if code not in found[status])
     return found

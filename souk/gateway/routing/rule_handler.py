@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.empty_pb2 import Empty
 
-from souk.descriptors.contract import Access, Method, Policy
+from souk.descriptors.contract import Access, Method, Policy, Priority, default_priority
 from souk.gateway.admission import EdgeAdmission
 from souk.gateway.auth.api_keys import is_api_key
 from souk.gateway.auth.cookies import ACCESS, without_cookies
@@ -41,6 +41,7 @@ class RuleHandler:
         self.rule = rule
         policy = Policy(access=rule.access, scopes=rule.scopes)
         self._admission = EdgeAdmission(policy, gate.identity, _limits(rule, gate.limits))
+        self.priority = Priority.NORMAL if rule.rate_class is None else default_priority(rule.rate_class)
         self._cors = CorsFilter(rule.filters.cors) if rule.filters.cors is not None else None
         self._choice = WeightedChoice([((one, targets[one.upstream]), one.weight) for one in rule.backends])
         self._mirrors = [(targets[one.upstream], Share(one.numerator, one.denominator)) for one in rule.filters.mirrors]

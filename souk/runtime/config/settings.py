@@ -114,11 +114,12 @@ class LimitSettings:
     """How the gateway limits the rates of requests.
 
     `mode` is a LimitMode; None is the default: to enforce the limits, or to report with demo data. `policies` is a TOML
-    file that changes the policies.
+    file that changes the policies. `running` is how many requests may run at once at most.
     """
 
     mode: str | None = None
     policies: Path | None = None
+    running: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,11 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         _PATH,
         "the limits of docs/limits.md",
     ),
+    "running_requests": (
+        "How many requests may run at once at a gateway, at most; fewer while its event loop is late.",
+        "requests",
+        "",
+    ),
     "demo": ("Loads demo data, whose passwords are public, and listens on loopback only.", "true or false", ""),
     "app": ("The installed app to serve.", _NAME, "the only one that is installed"),
     "topology": ("One process for everything, or a fleet with a process for each service.", "monolith or fleet", ""),

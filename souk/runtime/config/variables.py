@@ -49,6 +49,7 @@ BY_NAME: Mapping[str, Variable] = {
     "trusted_proxies": Variable("http.trusted_proxies", values.networks),
     "limits": Variable("limits.mode", values.one_of(*LimitMode)),
     "limit_policies": Variable("limits.policies", Path),
+    "running_requests": Variable("limits.running", values.from_one(100_000)),
     "issuers": Variable("http.issuers", Path),
     "http_cert": Variable("http.cert", Path),
     "http_key": Variable("http.key", Path),

@@ -86,6 +86,34 @@ RATE_CLASS_REGISTRATION: RateClass.ValueType  # 4
 """Makes an account, which anyone may, and which stays."""
 Global___RateClass: _TypeAlias = RateClass  # noqa: Y015
 
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """That of the rate class: low for reads, normal for anything else."""
+    PRIORITY_LOW: _Priority.ValueType  # 1
+    """Browsing: whoever is refused comes back."""
+    PRIORITY_NORMAL: _Priority.ValueType  # 2
+    """What a caller began and would have to do again."""
+    PRIORITY_HIGH: _Priority.ValueType  # 3
+    """Checkout: what is refused is lost."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """What goes on first when a gateway has more to do than it can."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""That of the rate class: low for reads, normal for anything else."""
+PRIORITY_LOW: Priority.ValueType  # 1
+"""Browsing: whoever is refused comes back."""
+PRIORITY_NORMAL: Priority.ValueType  # 2
+"""What a caller began and would have to do again."""
+PRIORITY_HIGH: Priority.ValueType  # 3
+"""Checkout: what is refused is lost."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 class _Format:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -257,6 +285,7 @@ class MethodPolicy(_message.Message):
     ACTS_FOR_FIELD_NUMBER: _builtins.int
     RESPONSE_HEADERS_FIELD_NUMBER: _builtins.int
     RATE_FIELD_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     owned_by_caller: _builtins.bool
@@ -283,6 +312,8 @@ class MethodPolicy(_message.Message):
     """The request field, a text, that names the account that the call is about, such as the email address of a login.
     Rate limits by account count by it, whoever calls.
     """
+    priority: Global___Priority.ValueType
+    """What goes on first when a gateway has more to do than it can."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Roles of which the caller needs one; empty means any caller."""
@@ -345,10 +376,11 @@ class MethodPolicy(_message.Message):
         acts_for: _abc.Iterable[_builtins.str] | None = ...,
         response_headers: _abc.Iterable[Global___ResponseHeader] | None = ...,
         rate_field: _builtins.str = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "rate_class", b"rate_class", "rate_field", b"rate_field", "reasons", b"reasons", "response_headers", b"response_headers", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "acts_for", b"acts_for", "callers", b"callers", "idempotency_field", b"idempotency_field", "isolated", b"isolated", "location", b"location", "no_store", b"no_store", "owned_by_caller", b"owned_by_caller", "priority", b"priority", "rate_class", b"rate_class", "rate_field", b"rate_field", "reasons", b"reasons", "response_headers", b"response_headers", "roles", b"roles", "scopes", b"scopes", "subject_field", b"subject_field", "success_states", b"success_states", "success_status", b"success_status", "timeout", b"timeout", "try_timeout", b"try_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
