@@ -9,7 +9,8 @@ Parts:
 - `app.py`: the `Gateway`, a plain ASGI application. It finds the route and answers.
 - `http/routes.py` and `endpoint.py`: paths and methods come from the contracts' HTTP rules; a `Pipeline`
   has the stages of one request, in the order in which they are checked.
-- `auth/`: bearer tokens are verified with the keys that the User service publishes.
+- `auth/`: who calls: tokens of the app's own issuer and of others, API keys, cookies of browsers; the audit log of
+  refusals. Start at `auth/identity.py`.
 - `limits/`: how often somebody may call; each method's contract names its class. `overload/`: how many requests run at
   once, and which are refused first.
 - `transcoding/`: path, query and body become the request's message, by all the rules of google.api.http; the answer

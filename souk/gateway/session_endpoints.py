@@ -97,6 +97,7 @@ class SessionEndpoints:
         refresh_token = cookie(request.header(b"cookie"), REFRESH)
         if not refresh_token:
             raise unauthenticated("there is no session; log in", why="no credentials")
+        await self.login.admission.admit(request)  # counted as a login is, by its sender
         method = self.login.transcoder.method
         return await self._call(method, method.input(refresh_token=refresh_token), request, ANONYMOUS)
 

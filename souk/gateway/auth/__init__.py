@@ -1,1 +1,1 @@
-"""Identifies callers by their tokens, with the keys that verify them."""
+"""Identifies callers by tokens, API keys and cookies, says what they may call, and records whom it refused."""

@@ -6,6 +6,9 @@ import pytest
 from shop.user.v1 import user_pb2 as pb
 
 from souk.gateway.auth.cookies import ACCESS, REFRESH, cookie, without_cookies
+from souk.gateway.limits.limiter import LimitMode, RateLimits
+from souk.gateway.limits.memory import MemoryQuotas
+from souk.gateway.limits.policies_file import from_mapping
 from souk.kernel.errors import DomainError
 
 ME, SESSION, GO_ON = "/api/v1/users/me", "/session", "/session:refresh"
@@ -168,6 +171,23 @@ async def test_a_wrong_password_sets_nothing(world: Any) -> None:
     response = await world.send("POST", SESSION, LOGIN, headers=[OWN])
     assert (response.status, response.json["code"], cookies_of(response)) == (401, "BAD_CREDENTIALS", [])
     assert (await world.send("POST", SESSION, {"email": 7}, headers=[OWN])).status == 400
+
+
+async def test_sessions_and_client_tokens_count_as_logins_do(world: Any) -> None:
+    few = from_mapping({"sensitive": {"count": 3, "window": 60}})
+    refused = DomainError("BAD_CREDENTIALS", "no")
+    form = [("content-type", "application/x-www-form-urlencoded")]
+    for method, target, body, headers in (
+        ("POST", SESSION, LOGIN, [OWN]),
+        ("POST", GO_ON, b"", [OWN, sent("x", "refresh")]),
+        ("DELETE", SESSION, b"", [OWN, sent("x", "refresh")]),
+        ("POST", "/oauth/token", b"grant_type=client_credentials", form),
+    ):
+        world.remake(RateLimits.of(few, MemoryQuotas(world.clock), LimitMode.ENFORCE))
+        world.services.refuse("CreateToken", refused)
+        statuses = [(await world.send(method, target, body, headers=headers)).status for _ in range(4)]
+        assert 429 not in statuses[:3]
+        assert statuses[3] == 429, target
 
 
 @pytest.mark.parametrize("text", ["", ";", "=", "a", ";;a=b;", f"{ACCESS}", f"{ACCESS}=", f" {ACCESS}=; x"])
