@@ -40,12 +40,20 @@ class Upstream:
     """A target of routes. `forward` sends a request to one of the instances, and gives its answer.
 
     Instances that fail are left out for a while; while most requests fail, the breaker answers for the upstream.
+    `trusted` are the networks of proxies whose word on clients goes on. Without `tls`, instances of https are checked
+    against the authorities that the system knows.
     """
 
     def __init__(
-        self, name: str, clock: Clock, *, settings: UpstreamSettings | None = None, trusted: Networks = ()
+        self,
+        name: str,
+        clock: Clock,
+        *,
+        settings: UpstreamSettings | None = None,
+        trusted: Networks = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.name, self._clock = name, clock
+        self.name, self._clock, self._tls = name, clock, tls
         self.settings = settings = settings or UpstreamSettings()
         self._heads = RequestHeads(trusted)
         self._balancer = Balancer(settings=settings.balancer)
@@ -72,12 +80,16 @@ class Upstream:
     def _use(self, members: list[BalancerMember]) -> None:
         known = self._pools
         self._pools = {
-            one.address: known.get(one.address) or InstancePool(one.address, self.settings, _tls) for one in members
+            one.address: known.get(one.address) or InstancePool(one.address, self.settings, self._secured)
+            for one in members
         }
         for address, pool in known.items():
             if address not in self._pools:
                 pool.close()
         self._balancer.update(members, self._clock.monotonic())
+
+    def _secured(self) -> ssl.SSLContext:
+        return self._tls or _by_system()
 
     async def forward(self, request: Request, outgoing: OutgoingRequest) -> Answer:
         """Sends a request to an instance, and gives the answer as it comes.
@@ -193,5 +205,5 @@ def _http_address(instance: Instance) -> str:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def _by_system() -> ssl.SSLContext:
     return ssl.create_default_context()
