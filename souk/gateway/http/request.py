@@ -20,6 +20,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _READ = frozenset(
     {
         b"accept",
+        b"accept-encoding",
         b"authorization",
         b"content-encoding",
         b"content-length",
@@ -28,6 +29,7 @@ _READ = frozenset(
         b"expect",
         b"host",
         b"idempotency-key",
+        b"if-none-match",
         b"origin",
         b"sec-fetch-site",
         b"traceparent",
