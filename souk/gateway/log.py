@@ -1,5 +1,7 @@
 """Records each request: one line in the log and one observation, without query values, bodies or tokens."""
 
+from http import HTTPMethod
+
 from prometheus_client import CollectorRegistry, Histogram
 
 from souk.gateway.http.answers import BodyLost
@@ -11,6 +13,7 @@ LONGEST_PATH = 200
 CLIENT_GONE = 499
 """The status in log and metrics for a client that disconnected before its request was complete; never sent."""
 _PART = "gateway"
+_METHODS = frozenset({*HTTPMethod, "REPORT", "PROPFIND", "SEARCH", "QUERY"})
 _READYZ = "/readyz"
 _WATCHED = frozenset({"/healthz", _READYZ, "/metrics"})
 """Paths that monitoring asks for again and again."""
@@ -32,8 +35,10 @@ class RequestLog:
 
     def finished(self, request: Request, route: str, status: int, seconds: float) -> None:
         """Logs one line, at debug level if routine, and makes one observation. `route` is empty if none matched."""
-        # Until a route has matched, the method is any text of the client, which must not become a label.
-        key = (request.method if route else "", route, status)
+        # Any text of the client's must not become a label: neither before a route has matched, nor at a route that
+        # takes any method.
+        method = request.method if route and request.method in _METHODS else ""
+        key = (method, route, status)
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = self._seconds.labels(*map(str, key))

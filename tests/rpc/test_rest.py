@@ -35,6 +35,7 @@ class Foreign:
     body: Any = b"{}"
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     answers: asyncio.Event = field(default_factory=asyncio.Event)
+    connections: list[int] = field(default_factory=list)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", True
@@ -43,6 +44,7 @@ class Foreign:
             body, more = body + part.get("body", b""), part.get("more_body", False)
         target = scope["raw_path"].decode() + (f"?{scope['query_string'].decode()}" if scope["query_string"] else "")
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.connections.append(scope["client"][1])
         self.asked.append((scope["method"], target, headers, body))
         await self.answers.wait()
         sent = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -200,6 +202,18 @@ async def test_a_deadline_and_a_cancellation_end_the_call(foreign: Foreign) -> N
             await task
         foreign.answers.set()
         assert await call("GetBook", request) == message("Book")()  # no answer of an earlier call is taken for this one
+
+
+async def test_only_what_may_be_repeated_goes_over_a_kept_connection(foreign: Foreign) -> None:
+    book = message("GetBookRequest")(name="shelves/s/books/b")
+    async with calling(foreign) as call:
+        for _ in range(2):
+            await call("GetBook", book)
+        for _ in range(2):
+            await call("Echo", Everything())
+    first, second, third, fourth = foreign.connections
+    assert first == second
+    assert len({first, third, fourth}) == 3
 
 
 async def test_nobody_listening_is_not_sent() -> None:

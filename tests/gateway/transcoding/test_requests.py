@@ -136,6 +136,7 @@ async def test_a_wrong_request_is_refused_with_the_name_of_what_is_wrong(
         (BOOK, {"title": "t"}, ["title"]),
         (BOOK, {"author": {"homeTown": "x"}, "tags": []}, ["author.home_town", "tags"]),
         (BOOK, {"author": {}}, ["author"]),
+        (BOOK, {"author": {"name": "n", "mentor": {"homeTown": "x"}}}, ["author.name", "author.mentor.home_town"]),
         (BOOK, {}, []),
         (BOOK, b"", []),
         (f"{BOOK}?updateMask=pages,author.homeTown", {"title": "t"}, ["pages", "author.home_town"]),
