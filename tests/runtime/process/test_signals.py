@@ -121,7 +121,7 @@ async def test_a_life_that_fails_says_so() -> None:
         await live(life, StopSignals())
 
 
-HANGUP = """
+HANGUP = r"""
 import asyncio, os, signal, sys
 from souk.runtime.process.signals import StopSignals
 
@@ -130,7 +130,7 @@ async def main():
     stop.install()
     called = asyncio.Event()
     stop.on_hangup(called.set)
-    print("ready", flush=True)
+    os.write(1, b"ready\n")
     waiting = [asyncio.create_task(one.wait()) for one in (stop, called)]
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     sys.exit(10 if waiting[0] in done else 20)
