@@ -12,20 +12,20 @@ from functools import cache
 from typing import TypeVar
 
 import grpc
-from google.api import annotations_pb2, http_pb2
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from soukapi.v1 import policy_pb2
 
+from souk.descriptors.http_rule import HttpRule, rules_of
+from souk.descriptors.policy_check import fault_of
 from souk.descriptors.scopes import scope_of
 from souk.kernel.errors import FORBIDDEN, INVALID_REQUEST, UNAUTHENTICATED
 
 DEFAULT_TIMEOUT = 5.0
-WHOLE = "*"
-"""The body of a rule that has all fields of the request which the path does not have."""
 ANY_SERVICE = "*"
 """The entry in a list of services that stands for every service of the installation."""
 
@@ -117,19 +117,6 @@ STANDARD_REASONS: Mapping[str, Reason] = {
     )
 }
 """The reasons with which every method may refuse, without listing them."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRule:
-    """One HTTP binding (google.api.http): `body` is "*", the name of a field, or empty for none.
-
-    `response_body` is the field of the answer that is sent; if it is empty, the whole answer is.
-    """
-
-    verb: str
-    path: str
-    body: str = ""
-    response_body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +241,7 @@ def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason
     policy = options.Extensions[policy_pb2.policy]
     if unknown := [name for name in policy.reasons if name not in reasons]:
         raise ValueError(f"{method.full_name} lists reasons that its service does not have: {', '.join(unknown)}")
-    if wrong := _wrong(method, policy):
+    if wrong := fault_of(method, policy):
         raise ValueError(f"{method.full_name}: {wrong}")
     read_only = options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
     return Method(
@@ -268,27 +255,8 @@ def _method(method: MethodDescriptor, service: str, reasons: Mapping[str, Reason
         idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
         read_only=read_only,
         reasons={**STANDARD_REASONS, **{name: reasons[name] for name in policy.reasons}},
-        http=_rules(options.Extensions[annotations_pb2.http]),
+        http=rules_of(options.Extensions[annotations_pb2.http]),
     )
-
-
-def _wrong(method: MethodDescriptor, policy: policy_pb2.MethodPolicy) -> str:
-    if policy.access == policy_pb2.ACCESS_INTERNAL and not policy.callers:
-        return "an internal method names the services that may call it: callers"
-    if policy.callers and policy.access != policy_pb2.ACCESS_INTERNAL:
-        return "only an internal method names callers"
-    if policy.subject_field and policy.subject_field not in method.input_type.fields_by_name:
-        return f"the subject field {policy.subject_field!r} is not a field of its request"
-    if policy.subject_field and method.client_streaming:
-        return "a stream of requests has no subject field"
-    return _wrong_rate_field(method, policy.rate_field) if policy.rate_field else ""
-
-
-def _wrong_rate_field(method: MethodDescriptor, name: str) -> str:
-    field_ = method.input_type.fields_by_name.get(name)
-    if field_ is None or field_.type != FieldDescriptor.TYPE_STRING or field_.is_repeated:
-        return f"the rate field {name!r} is not a text of its request"
-    return "a stream of requests has no rate field" if method.client_streaming else ""
 
 
 def _policy(policy: policy_pb2.MethodPolicy, scope: str) -> Policy:
@@ -325,18 +293,3 @@ def _priority(policy: policy_pb2.MethodPolicy) -> Priority:
 
 def _seconds(duration: Duration) -> float:
     return float(duration.seconds + duration.nanos / 1e9)
-
-
-def _rules(rule: http_pb2.HttpRule) -> tuple[HttpRule, ...]:
-    own = _rule(rule)
-    others = (_rule(other) for other in rule.additional_bindings)
-    return tuple(found for found in (own, *others) if found is not None)
-
-
-def _rule(rule: http_pb2.HttpRule) -> HttpRule | None:
-    pattern = rule.WhichOneof("pattern")
-    if pattern is None:
-        return None
-    if pattern == "custom":
-        return HttpRule(rule.custom.kind, rule.custom.path, rule.body, rule.response_body)
-    return HttpRule(pattern.upper(), getattr(rule, pattern), rule.body, rule.response_body)

@@ -4,7 +4,8 @@ from typing import cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from souk.descriptors.contract import WHOLE, Access, HttpRule, Method
+from souk.descriptors.contract import Access, Method
+from souk.descriptors.http_rule import WHOLE, HttpRule
 from souk.descriptors.protojson.well_known import HTTP_BODY
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import HttpRule, Method
+from souk.descriptors.contract import Method
+from souk.descriptors.http_rule import HttpRule
 from souk.gateway.auth.cookies import ACCESS, REFRESH, cleared, cookie, opened
 from souk.gateway.auth.identity import ANONYMOUS
 from souk.gateway.auth.same_origin import require_same_origin

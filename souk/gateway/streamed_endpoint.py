@@ -10,7 +10,7 @@ import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import WHOLE
+from souk.descriptors.http_rule import WHOLE
 from souk.descriptors.protojson.writer import dumps
 from souk.gateway.endpoint import Pipeline
 from souk.gateway.http.answers import Answer, BodyLost, HttpAnswer, StreamedAnswer

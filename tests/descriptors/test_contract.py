@@ -8,7 +8,8 @@ from shop.product.v1 import product_pb2
 from shop.user.v1 import user_pb2
 from soukapi.v1 import event_pb2, policy_pb2
 
-from souk.descriptors.contract import STANDARD_REASONS, Access, HttpRule, RateClass, SuccessState, contract_of
+from souk.descriptors.contract import STANDARD_REASONS, Access, RateClass, SuccessState, contract_of
+from souk.descriptors.http_rule import HttpRule
 
 ORDER = contract_of(order_pb2.DESCRIPTOR.services_by_name["OrderService"])
 USER = contract_of(user_pb2.DESCRIPTOR.services_by_name["UserService"])

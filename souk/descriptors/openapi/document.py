@@ -13,7 +13,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.comments import comments_of
-from souk.descriptors.contract import WHOLE, Access, Contract, HttpRule, Method, Policy
+from souk.descriptors.contract import Access, Contract, Method, Policy
+from souk.descriptors.http_rule import WHOLE, HttpRule
 from souk.descriptors.http_shape import has_raw_body, rules_served
 from souk.descriptors.openapi.examples import Examples, examples_of
 from souk.descriptors.openapi.json_schema import Schema, Schemas

@@ -8,7 +8,8 @@ from typing import Any, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.empty_pb2 import Empty
 
-from souk.descriptors.contract import Access, HttpRule, Method
+from souk.descriptors.contract import Access, Method
+from souk.descriptors.http_rule import HttpRule
 from souk.descriptors.http_shape import has_raw_answer
 from souk.descriptors.openapi.examples import Examples
 from souk.descriptors.openapi.gateway_codes import unavailable

@@ -10,7 +10,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import Access, HttpRule, Method, Policy
+from souk.descriptors.contract import Access, Method, Policy
+from souk.descriptors.http_rule import HttpRule
 from souk.descriptors.path_template import Template
 from souk.descriptors.protojson.well_known import HTTP_BODY
 from souk.descriptors.protojson.writer import dumps, field_writer, writer_of

@@ -7,7 +7,7 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import WHOLE, HttpRule
+from souk.descriptors.http_rule import WHOLE, HttpRule
 from souk.descriptors.protojson.reader import JsonReader
 from souk.descriptors.protojson.well_known import HTTP_BODY
 from souk.gateway.http.problem import invalid

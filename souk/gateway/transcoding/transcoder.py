@@ -11,7 +11,8 @@ from typing import Any, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import WHOLE, HttpRule, Method
+from souk.descriptors.contract import Method
+from souk.descriptors.http_rule import WHOLE, HttpRule
 from souk.descriptors.limits import KEY, Fits, in_words, test_of
 from souk.descriptors.path_template import PathVariable, Template
 from souk.descriptors.protojson.scalars import Read

@@ -16,7 +16,8 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import STANDARD_REASONS, HttpRule, Method, Reason
+from souk.descriptors.contract import STANDARD_REASONS, Method, Reason
+from souk.descriptors.http_rule import HttpRule
 from souk.descriptors.http_shape import has_raw_answer
 from souk.descriptors.protojson.names import enum_names, map_entry
 from souk.descriptors.protojson.well_known import has_own_form

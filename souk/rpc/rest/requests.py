@@ -9,7 +9,8 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from souk.descriptors.contract import WHOLE, HttpRule, Method
+from souk.descriptors.contract import Method
+from souk.descriptors.http_rule import WHOLE, HttpRule
 from souk.descriptors.http_shape import has_raw_body
 from souk.descriptors.path_template import Template
 from souk.descriptors.protojson.well_known import plain_message, text_form

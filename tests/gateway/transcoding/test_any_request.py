@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from souk.descriptors.contract import HttpRule, contract_of
+from souk.descriptors.contract import contract_of
+from souk.descriptors.http_rule import HttpRule
 from souk.descriptors.path_template import Template
 from souk.descriptors.protojson.names import enum_names
 from souk.gateway.http.problem import Problem

@@ -21,11 +21,10 @@ from souk.gateway.http.problem import Problem
 from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.gathering import Gathering
 from souk.runtime.process.http.http2.budget import MOST_STREAMS, WINDOW, FrameBudget
-from souk.runtime.process.http.http2.request_head import scope_of
+from souk.runtime.process.http.http2.request_head import refusing, scope_of
 from souk.runtime.process.http.http2.stream import Http2Stream
 from souk.runtime.process.http.limits import MOST_HEAD
 from souk.telemetry.logs import logger
-from souk.telemetry.traces import child_of
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _CHEAP = (
@@ -154,7 +153,7 @@ class Http2Connection(asyncio.Protocol):
         found = scope_of(event.headers or (), self._common)
         application = self._application
         if isinstance(found, Problem):
-            application, found = _refusing(found), dict(self._common)
+            application, found = refusing(found), dict(self._common)
         stream = Http2Stream(number, found, self, whole=event.stream_ended is not None)
         self._streams[number] = stream
         self._running += 1
@@ -294,13 +293,3 @@ class Http2Connection(asyncio.Protocol):
         octets = self._h2.data_to_send()
         if octets:
             self._transport.write(octets)
-
-
-def _refusing(problem: Problem) -> Any:
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        body = problem.document(child_of("").trace_id)
-        headers = [*problem.all_headers(), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    return application

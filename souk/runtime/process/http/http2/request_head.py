@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from souk.gateway.http.problem import Problem
 from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, unsound
+from souk.telemetry.traces import child_of
 
 Fields = Iterable[tuple[bytes, bytes]]
 
@@ -64,3 +65,15 @@ def _put_host(headers: list[tuple[bytes, bytes]], authority: bytes | None) -> Pr
             return unsound(400, "the request names no host")
         headers.insert(0, (b"host", authority))
     return None
+
+
+def refusing(problem: Problem) -> Any:
+    """Makes an application that answers with a problem."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        body = problem.document(child_of("").trace_id)
+        headers = [*problem.all_headers(), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return application
