@@ -34,9 +34,12 @@ pytest.register_assert_rewrite(
 
 
 def pytest_configure() -> None:
-    """Lets processes that tests start receive SIGINT, which a shell turns off for commands in the background."""
+    """Lets processes that tests start receive SIGINT, which a shell turns off for commands in the background, and
+    SIGHUP, which nohup(1) turns off; the tests themselves still outlive a hang-up then."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 @pytest.hookimpl(trylast=True)
