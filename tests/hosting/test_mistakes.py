@@ -155,7 +155,7 @@ BY_CONTRACT = [
         (TWICE,),
         "GreetingService.Wave and shop.greeting.v1.GreetingService.Greet are both at GET /api/v1/greetings/{name}",
     ),
-    ((NO_SUCH_FIELD,), "the contracts of shop make no API: google.protobuf.Empty has no single field id for the path"),
+    ((NO_SUCH_FIELD,), "the contracts of shop make no API: google.protobuf.Empty has no field id"),
     ((AT_READYZ,), "Greet and the gateway itself are both at GET /readyz"),
     ((Service("greeting", contract(), build),) * 2, "two services are named 'greeting'"),
     (

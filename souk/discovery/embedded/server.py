@@ -93,10 +93,11 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         lease = Duration()
         lease.FromMilliseconds(round(self._settings.lease * 1_000))
         try:
-            while (request := await self._next(context)) is not None:
+            while (request := await self._next(registration, context)) is not None:
                 try:
                     registration.put(checked(from_wire(request.instance)), request.healthy)
                 except ConfigurationError as error:
+                    registration.leave()  # before the caller hears of it
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
                 await context.write(RegisterResponse(lease=lease))
         finally:
@@ -126,13 +127,16 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         if objection:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, objection)
 
-    async def _next(self, context: "grpc.aio.ServicerContext[Any, Any]") -> RegisterRequest | None:
+    async def _next(
+        self, registration: TableRegistration, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> RegisterRequest | None:
         read = asyncio.ensure_future(context.read())
         read.add_done_callback(lambda done: done.cancelled() or done.exception())  # a cancelled handler never awaits it
         try:
             while not read.done():
                 late = await self._wait(read)
                 if not read.done() and late < HUNG:
+                    registration.leave()
                     await self._refuse(context)
             return request if isinstance(request := read.result(), RegisterRequest) else None
         finally:
