@@ -23,6 +23,7 @@ from souk.descriptors.openapi.responses import HEADERS, Responses
 from souk.descriptors.path_template import Template
 from souk.descriptors.protojson.names import must_be_given
 from souk.descriptors.protojson.well_known import mask_of, plain_message, text_form
+from souk.descriptors.protojson.writer import dumps
 
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"})
@@ -85,7 +86,7 @@ def openapi_of(
         "components": {
             "schemas": schemas.components,
             "responses": writer.responses.components,
-            "headers": HEADERS,
+            "headers": _used(HEADERS, writer),
             "securitySchemes": SECURITY_SCHEMES,
         },
         "x-codes": dict(sorted(writer.responses.problems.codes.items())),
@@ -107,6 +108,12 @@ def _security(policy: Policy) -> list[Schema]:
 def _tags(operations: Iterable[tuple[Contract, Method, HttpRule]], schemas: Schemas) -> list[Schema]:
     services = {contract.name: contract.full_name for contract, _, _ in operations}
     return [{"name": name, **schemas.comment(full_name)} for name, full_name in services.items()]
+
+
+def _used(headers: Mapping[str, Any], writer: "_Writer") -> dict[str, Any]:
+    """Returns the headers that an answer has; without rate limits there are none of theirs."""
+    written = dumps([writer.paths, writer.responses.components]).decode()
+    return {name: header for name, header in headers.items() if f'/headers/{name}"' in written}
 
 
 class _Writer:

@@ -31,7 +31,7 @@ class Issuer:
     issuer, audience = "https://issuer.test", "souk"
     keys_method = "/shop.user.v1.UserService/ListSigningKeys"
     roles_method = "/shop.user.v1.UserService/GetRoles"
-    api_keys_method = ""
+    api_keys_method = client_tokens_method = login_method = logout_method = ""
 
 
 def opened() -> Contract:
