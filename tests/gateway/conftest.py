@@ -29,6 +29,7 @@ from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.channel import Channel
 from souk.rpc.in_process.transport import InProcessTransport
 from souk.rpc.server.dispatcher import Dispatcher
+from souk.runtime.process.http import server as http_server
 from souk.runtime.service import speakers_of
 from souk.telemetry.health import Health
 from souk.testing.clocks import FakeClock
@@ -232,6 +233,12 @@ def new_key(kid: str) -> ECKey:
 
 
 SPEAKERS = speakers_of(app.services)
+
+
+@pytest.fixture(autouse=True)
+def servers_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a server that a test ends not wait for clients that do not know it yet: there are none."""
+    monkeypatch.setattr(http_server, "LAST_CALLS", 0.0)
 
 
 @pytest.fixture(name="new_key")

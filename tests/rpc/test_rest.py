@@ -17,6 +17,7 @@ from souk.kernel.context import CallContext, use
 from souk.kernel.errors import Outcome
 from souk.rpc.call import CallFailed
 from souk.rpc.rest.transport import rest_channel
+from souk.runtime.process.http import server as http_server
 from souk.runtime.process.http.server import serving
 from tests.gateway.transcoding.conftest import Library, library  # noqa: F401  # a fixture
 from tests.library import LIBRARY, message
@@ -66,6 +67,12 @@ async def calling(application: Any) -> AsyncIterator[Callable[..., Any]]:
                 return await stub(request, timeout=timeout)
 
             yield call
+
+
+@pytest.fixture(autouse=True)
+def servers_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a server that a test ends not wait for clients that do not know it yet: there are none."""
+    monkeypatch.setattr(http_server, "LAST_CALLS", 0.0)
 
 
 @pytest.fixture

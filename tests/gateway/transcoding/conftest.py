@@ -105,7 +105,7 @@ async def library() -> AsyncIterator[Library]:
         contracts,
         lambda _: Channel(transport, tokens=tokens, audience="gateway", clock=clock),
         Issuer(),
-        GatewaySettings(),
+        GatewaySettings(drain_timeout=0.5),
         clock,
         ready,
     )
