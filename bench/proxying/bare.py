@@ -38,9 +38,7 @@ class _Side(asyncio.Protocol):
         self.transport = transport
         if self.other is None:
             loop = asyncio.get_running_loop()
-            self._connecting = loop.create_task(
-                loop.create_connection(lambda: _Side(self), "127.0.0.1", self._port)  # type: ignore[arg-type]
-            )
+            self._connecting = loop.create_task(loop.create_connection(lambda: _Side(self), "127.0.0.1", self._port))
         else:
             self.other.other = self
             transport.write(self.other._early)

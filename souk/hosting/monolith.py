@@ -9,7 +9,7 @@ background work is cancelled, calls end, databases close.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from souk.admin.servicers.monolith import controlling_system
 from souk.admin.servicers.process import Inspected
@@ -19,6 +19,7 @@ from souk.hosting.gateway_app import DrainingApp, gateway
 from souk.hosting.gateway_limits import opened_limits, watched_gate
 from souk.hosting.live_routes import OnHangup, live_routes
 from souk.kernel.clock import Clock
+from souk.runtime.calls.channels import Calls
 from souk.runtime.checks import reachable
 from souk.runtime.config.settings import Settings
 from souk.runtime.data import manifest
@@ -29,6 +30,7 @@ from souk.runtime.process.http.tls import server_tls
 from souk.runtime.process.ops_http import Readiness, scraped
 from souk.runtime.process.sockets import address_of, listen
 from souk.runtime.service import App
+from souk.telemetry.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +82,8 @@ async def monolith(
         metrics = await stack.enter_async_context(
             scraped(settings.process.metrics_port, system.calls.registry, readiness, settings.http.limits)
         )
-        inspected = Inspected(
-            service=app.name,
-            instance=app.name,
-            breakers=system.calls.breakers,
-            traffic=draining.traffic,
-            clock=clock,
-            health=system.calls.health,
-            version=about.version,
-            metrics_address=metrics,
-            rebuilds=system.rebuilds,
-            routes=routes,
-        )
+        inspected = _inspected(app, system.calls, draining.traffic, clock, metrics, about.version)
+        inspected = replace(inspected, rebuilds=system.rebuilds, routes=routes)
         await stack.enter_async_context(
             controlling_system(data.directory, inspected, address_of(listener), settings.log.file)
         )
@@ -99,3 +91,16 @@ async def monolith(
             await system.load_demo()
         stack.enter_context(readiness.on())
         yield RunningSystem(f"{settings.http.scheme}://{address_of(listener)}", system.hosted)
+
+
+def _inspected(app: App, calls: Calls, traffic: Traffic, clock: Clock, metrics: str, version: str) -> Inspected:
+    return Inspected(
+        service=app.name,
+        instance=app.name,
+        breakers=calls.breakers,
+        traffic=traffic,
+        clock=clock,
+        health=calls.health,
+        version=version,
+        metrics_address=metrics,
+    )

@@ -68,7 +68,6 @@ class Http2Connection(asyncio.Protocol):
         )
         self._h2.decoder.max_header_list_size = MOST_HEAD
         self._streams: dict[int, Http2Stream] = {}
-        self._running = 0
         self._last = 0
         self._since = self._loop.time()
         self._asked = self._leaving = False
@@ -146,7 +145,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _start(self, event: h2.events.RequestReceived) -> None:
         number = event.stream_id or 0
-        if self._leaving or self._running >= MOST_STREAMS:
+        if self._leaving or len(self._streams) >= MOST_STREAMS:
             self._reset(number, h2.errors.ErrorCodes.REFUSED_STREAM)
             return
         self._asked, self._last = True, number
@@ -156,7 +155,6 @@ class Http2Connection(asyncio.Protocol):
             application, found = refusing(found), dict(self._common)
         stream = Http2Stream(number, found, self, whole=event.stream_ended is not None)
         self._streams[number] = stream
-        self._running += 1
         task = self._loop.create_task(self._run(application, stream), context=Context())
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
@@ -171,7 +169,6 @@ class Http2Connection(asyncio.Protocol):
 
     def _close(self, stream: Http2Stream) -> None:
         """Ends a stream whose application has returned; one that is not answered in full is reset."""
-        self._running -= 1
         del self._streams[stream.number]
         self._since = self._loop.time()
         self._state.total_requests += 1
