@@ -19,6 +19,7 @@ from souk.gateway.backend import ChannelOf
 from souk.gateway.http.problem import Problem, invalid
 from souk.gateway.http.request import ClientGone, Request
 from souk.gateway.rpc.statuses import WRONG_COUNT, public, shown, status_of
+from souk.kernel.cancellation import is_cancelled
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import Violation
@@ -139,7 +140,7 @@ class PublicCalls:
             yield status_of(problem)
         except asyncio.CancelledError:
             # Reading the requests failed, and with it the call; or this task itself is cancelled.
-            if requests.failure is None or _is_cancelled():
+            if requests.failure is None or is_cancelled():
                 raise
             yield requests.status()
         finally:
@@ -184,8 +185,3 @@ def _keyed(message: Message, asked: AskedCall) -> Message:
             raise invalid([Violation(field, "differs from the header Idempotency-Key")])
         setattr(message, field, key)
     return message
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

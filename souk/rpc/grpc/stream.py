@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from souk.kernel.cancellation import is_cancelled
 from souk.rpc.call import Call, CallFailed, Pairs, Status
 from souk.telemetry.logs import logger
 
@@ -108,8 +109,7 @@ class GrpcStream:
 
     def _raise_if_own(self) -> None:
         # grpc.aio raises CancelledError both when this task and when the call was cancelled.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling() > 0:
+        if is_cancelled():
             raise asyncio.CancelledError
 
     async def _follow(self) -> None:

@@ -26,6 +26,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from souk.descriptors.contract import Method, contract_of
 from souk.descriptors.request_check import decoder_of
+from souk.kernel.cancellation import is_cancelled
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.context import use
 from souk.kernel.errors import (
@@ -129,7 +130,7 @@ class Dispatcher:
                 except grpc.aio.AbortError:
                     raise
                 except (Exception, asyncio.CancelledError) as error:
-                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                    if isinstance(error, asyncio.CancelledError) and is_cancelled():  # else it is the handler's own
                         raise
                     return await _end(method, context, error)
 
@@ -190,12 +191,6 @@ def _streaming(behaviour: Behaviour) -> Serve:
                 await context.write(response)
 
     return stream
-
-
-def _is_cancelled() -> bool:
-    # A CancelledError without a cancellation is the handler's own, and would leave the caller without an answer.
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _end(method: Method, context: Context, error: BaseException) -> bytes | None:
