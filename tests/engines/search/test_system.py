@@ -1,5 +1,6 @@
 """A whole system with a real search engine: what is found, who answered, and what happens when the engine fails."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -216,24 +217,22 @@ def test_a_page_goes_on_where_it_began(run: Callable[[], Shop], opensearch: Open
     assert (len(found), backend) == (2, "database")
 
 
-def test_a_red_index_is_not_asked(run: Callable[[], Shop]) -> None:
+def test_a_red_index_is_not_asked(run: Callable[[], Shop], opensearch: OpenSearchServer) -> None:
     shop = run()
     shop.eventually("headphnes", (["P-123"], "opensearch"))
-    (index,) = shop.ask("GET", f"/_alias/{shop.index}").json()
-
-    def only_on(node: str | None) -> None:
-        """Opens the index anew, where its only piece may be on this node."""
-        shop.ask("POST", f"/{index}/_close").raise_for_status()
-        where = {"index.routing.allocation.require._name": node}
-        shop.ask("PUT", f"/{index}/_settings", where).raise_for_status()
-        shop.ask("POST", f"/{index}/_open?wait_for_active_shards=0").raise_for_status()
-
-    only_on("nowhere")
-    try:
-        assert shop.ask("GET", f"/_cluster/health/{index}").json()["status"] == "red"
-        assert shop.search("headphnes") == (["P-123"], "database; reason=unhealthy")
-    finally:
-        only_on(None)
+    ((index, about),) = shop.ask("GET", f"/{shop.index}/_settings").json().items()
+    (files,) = opensearch.folder.glob(f"**/indices/{about['settings']['index']['uuid']}/0/index")
+    away = files.with_name("away")
+    shop.ask("POST", f"/{index}/_close").raise_for_status()
+    files.rename(away)
+    shop.ask("POST", f"/{index}/_open?wait_for_active_shards=0").raise_for_status()
+    assert shop.ask("GET", f"/_cluster/health/{index}").json()["status"] == "red"
+    assert shop.search("headphnes") == (["P-123"], "database; reason=unhealthy")
+    shutil.rmtree(files, ignore_errors=True)
+    away.rename(files)
+    again = {"index": index, "shard": 0, "node": "souk", "accept_data_loss": True}
+    reroute = {"commands": [{"allocate_stale_primary": again}]}
+    shop.ask("POST", "/_cluster/reroute", reroute).raise_for_status()
     shop.eventually("headphnes", (["P-123"], "opensearch"))
 
 
