@@ -1,6 +1,8 @@
 """A system with a routes file: no request is lost while the file changes, and each gets one table, whole."""
 
 import asyncio
+import json
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,3 +86,51 @@ async def test_health_stays_beside_a_file(tmp_path: Path) -> None:
             assert texts == ["web", "web", '{"status":"ok"}']
             metrics = (await client.get(f"{running.url}/metrics")).text
             assert 'souk_gateway_routes_loads_total{result="loaded"} 1.0' in metrics
+
+
+async def _souk(*arguments: str) -> Any:
+    """Runs `souk ... --json` and returns its document."""
+    souk = (sys.executable, "-m", "souk.cli", *arguments, "--json")
+    process = await asyncio.create_subprocess_exec(*souk, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(output)
+
+
+async def test_upstreams_have_breakers_and_metrics(tmp_path: Path) -> None:
+    path, data = tmp_path / "routes.yaml", tmp_path / "data"
+
+    def file(address: str, name: str) -> str:
+        return f"upstreams: {{{name}: 'http://{address}'}}\nroutes: [{{rules: [{{backendRefs: [{name}]}}]}}]\n"
+
+    reload: list[Any] = []
+    async with upstream("web") as web:
+        path.write_text(file(web, "shop"))
+        given = {"data": data, "port": 0, "demo": True, "routes": path}
+        async with (
+            monolith(app(GREETING), read({}, given), SystemClock(), reload.append) as running,
+            httpx.AsyncClient(timeout=60) as client,
+        ):
+
+            async def measured(line: str) -> None:
+                metrics = ""
+                async with asyncio.timeout(60):
+                    while line not in metrics:
+                        metrics = (await client.get(f"{running.url}/metrics")).text
+
+            assert (await client.get(f"{running.url}/x")).text == "web"
+            await measured('souk_upstream_seconds_count{outcome="2xx",upstream="shop"} 1.0')
+            await measured('souk_upstream_instances{state="used",upstream="shop"} 1.0')
+            await measured('souk_upstream_connections{state="idle",upstream="shop"} 1.0')
+            await measured('souk_breaker_state{callee="upstream/shop",caller="gateway",state="closed"} 1.0')
+            listed = await _souk("breakers", "--data", str(data), "--force", "upstream/shop=open")
+            assert [(one["callee"], one["state"]) for one in listed] == [("upstream/shop", "forced open")]
+            refused = await client.get(f"{running.url}/x")
+            assert (refused.status_code, refused.json()["code"]) == (503, "UPSTREAM_UNAVAILABLE")
+            await measured('souk_upstream_seconds_count{outcome="refused",upstream="shop"} 1.0')
+            path.write_text(file(web, "other"))
+            reload[0]()
+            await measured('callee="upstream/other",caller="gateway",state="closed"} 1.0')
+            assert "upstream/shop" not in (await client.get(f"{running.url}/metrics")).text
+            assert [one["callee"] for one in await _souk("breakers", "--data", str(data))] == ["upstream/other"]
+            assert (await client.get(f"{running.url}/x")).text == "web"

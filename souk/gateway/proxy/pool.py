@@ -85,6 +85,10 @@ class InstancePool:
         tls = self._tls() if address.secure else None
         return (await loop.create_connection(protocol, address.host, address.port, ssl=tls))[1]
 
+    def counts(self) -> tuple[int, int]:
+        """Counts the connections that are kept without a request, and all others."""
+        return len(self._idle), len(self._open) - len(self._idle)
+
     def give_back(self, connection: UpstreamConnection, *, sent: bool) -> None:
         """Keeps a connection whose exchange is over, or ends it; `sent` says whether the whole request was sent."""
         connection.busy, connection.used = False, True

@@ -11,11 +11,13 @@ from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance
 from souk.gateway.http.answers import Answer
 from souk.gateway.http.connection import WhileConnected, connection_of
+from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.exchange import FAILING, Exchange
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault, no_instance
 from souk.gateway.proxy.heads import Networks, RequestHeads, asks_for_websocket
+from souk.gateway.proxy.metrics import CLIENT_GONE, NO_INSTANCE, REFUSED, STATUS_CLASSES, UpstreamMetrics
 from souk.gateway.proxy.mirror import MirrorTasks
 from souk.gateway.proxy.pool import InstancePool
 from souk.gateway.proxy.request_body import OutgoingBody
@@ -31,6 +33,7 @@ from souk.telemetry.logs import logger
 
 HTTP = "http"
 """The key in an instance's metadata for the port, or the address of the socket, of its HTTP server."""
+_UNAVAILABLE = 503
 _SWITCH = b"connection: upgrade\r\nupgrade: websocket\r\n"
 
 _log = logger("gateway")
@@ -52,8 +55,11 @@ class Upstream:
         settings: UpstreamSettings | None = None,
         trusted: Networks = (),
         tls: ssl.SSLContext | None = None,
+        metrics: UpstreamMetrics | None = None,
     ) -> None:
         self.name, self._clock, self._tls = name, clock, tls
+        self._observe = metrics.observer(name) if metrics else None
+        self._retried = metrics.retried(name) if metrics else None
         self.settings = settings = settings or UpstreamSettings()
         self._heads = RequestHeads(trusted)
         self._balancer = Balancer(settings=settings.balancer)
@@ -100,8 +106,11 @@ class Upstream:
         now = self._clock.monotonic()
         permit = self.breaker.acquire(now)
         if permit is None:
+            if self._observe:
+                self._observe(REFUSED, 0.0)
             raise no_instance(self.breaker.retry_after(now))
         failed: bool | None = None
+        outcome = CLIENT_GONE
         try:
             with WhileConnected(request):
                 body = OutgoingBody(request, outgoing.max_body)
@@ -110,9 +119,12 @@ class Upstream:
                     for mirror in outgoing.mirrors:
                         mirror.copy(request, outgoing, body.octets)
                 answer = await self._tried(request, outgoing, body)
-            failed = answer.status in FAILING
+            failed, outcome = answer.status in FAILING, STATUS_CLASSES.get(answer.status // 100, "")
+        except Problem as problem:
+            outcome = NO_INSTANCE if problem.status == _UNAVAILABLE else STATUS_CLASSES[problem.status // 100]
+            raise
         except UpstreamFault as fault:
-            failed = True
+            failed, outcome = True, fault.kind.value
             _log.warning("an upstream failed", upstream=self.name, why=str(fault), trace_id=request.trace.trace_id)
             raise fault.problem() from fault
         finally:
@@ -123,7 +135,23 @@ class Upstream:
                 permit.fail(ended, ended - now)
             else:
                 permit.succeed(ended, ended - now)
+            if self._observe:
+                self._observe(outcome, ended - now)
         return answer
+
+    @property
+    def instances(self) -> int:
+        """How many instances are known, ejected ones included."""
+        return len(self._pools)
+
+    def ejected(self, now: float) -> list[str]:
+        """Returns the addresses of the instances that are left out at a time of the clock."""
+        return self._balancer.ejected(now)
+
+    def connections(self) -> tuple[int, int]:
+        """Counts the connections that are kept without a request, and all others."""
+        counts = [pool.counts() for pool in self._pools.values()]
+        return sum(idle for idle, _ in counts), sum(busy for _, busy in counts)
 
     def copy(self, request: Request, outgoing: OutgoingRequest, body: bytes) -> None:
         """Sends a copy of a request some time soon, and throws the answer away. It never waits and never fails."""
@@ -150,6 +178,8 @@ class Upstream:
                 if wait is None:
                     return answer
                 await discard(answer)
+            if self._retried:
+                self._retried()
             if wait:
                 await asyncio.sleep(wait)
 

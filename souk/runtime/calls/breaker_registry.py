@@ -83,6 +83,10 @@ class Breakers:
                 self._put(guard, mode)
         return breaker
 
+    def remove(self, caller: str, callee: str) -> None:
+        """Forgets the breakers between a caller and a callee; a mode that was set stays for later ones."""
+        self._guards = {key: guard for key, guard in self._guards.items() if key[:2] != (caller, callee)}
+
     def __iter__(self) -> Iterator[Guard]:
         return iter([self._guards[key] for key in sorted(self._guards)])
 

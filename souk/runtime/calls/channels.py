@@ -139,6 +139,16 @@ class Calls:
         for outside, breaker in parts.breakers.items():
             self.breakers.add(service.name, outside, breaker)
 
+    def guard(self, caller: str, callee: str, breaker: Breaker) -> None:
+        """Lists a breaker of the process's own, and shows its state, until `unguard`."""
+        self.breakers.add(caller, callee, breaker)
+        self._metrics.watch(caller, callee, breaker)
+
+    def unguard(self, caller: str, callee: str) -> None:
+        """Takes back what `guard` did."""
+        self.breakers.remove(caller, callee)
+        self._metrics.forget(caller, callee)
+
     def traffic(self, name: str) -> Traffic:
         """Gives the counts of calls that a service of this process has answered."""
         return self._dispatchers[name].traffic

@@ -61,6 +61,10 @@ class CallMetrics:
         """Shows a breaker's state from now on."""
         self._breakers[caller, callee] = breaker
 
+    def forget(self, caller: str, callee: str) -> None:
+        """Shows a breaker's state no more."""
+        self._breakers.pop((caller, callee), None)
+
     def _states(self) -> Iterator[Sample]:
         for (caller, callee), breaker in self._breakers.items():
             for state in State:
