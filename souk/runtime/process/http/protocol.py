@@ -13,7 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from souk.gateway.http.problem import Problem
-from souk.http1.framing import announces_body, fault
+from souk.http1.framing import announces_body, fault, target_fault
 from souk.runtime.process.http.client_side import Http1Client
 from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.gathering import Gathering
@@ -175,8 +175,8 @@ class WebProtocol(HttpToolsProtocol):
         wrong = fault(self.parser.get_http_version(), self.headers)
         if wrong is None and self.parser.should_upgrade() and announces_body(self.headers):
             wrong = 501, "a request that asks for another protocol has no body here"
-        if wrong is None and self.url == b"*" and self.parser.get_method() != b"OPTIONS":
-            wrong = 400, "only OPTIONS asks about *"
+        if wrong is None:
+            wrong = target_fault(self.parser.get_method(), self.url, self.headers)
         if wrong is not None:
             self._stop(unsound(*wrong))
 

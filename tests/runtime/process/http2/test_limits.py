@@ -7,7 +7,7 @@ from typing import Any
 import h2.errors
 import h2.events
 import pytest
-from hyperframe.frame import PingFrame, RstStreamFrame, SettingsFrame
+from hyperframe.frame import GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame
 
 from souk.runtime.process.http.http2.budget import MOST_STREAMS
 from souk.runtime.process.http.limits import HttpLimits
@@ -128,3 +128,29 @@ async def test_a_server_that_leaves_answers_what_it_has_begun() -> None:
             # The client of h2 reads no more after a GOAWAY, so the octets are looked at.
             assert b"late" in await asyncio.wait_for(peer.reader.read(), PATIENCE)
             await leaving
+
+
+async def test_a_frame_that_is_too_long_is_refused_before_it_is_kept() -> None:
+    async with serves(application) as port, http2(port) as peer:
+        peer.writer.write(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01")
+        ended = await peer.until(h2.events.ConnectionTerminated)
+        assert ended.error_code == h2.errors.ErrorCodes.FRAME_SIZE_ERROR
+
+
+async def test_who_says_goodbye_still_gets_the_answers() -> None:
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Any, receive: Any, send: Any) -> None:
+        began.set()
+        await goes_on.wait()
+        await reply(send, b"late")
+
+    async with serves(slow) as port, http2(port) as peer:
+        stream = await peer.ask(head())
+        await began.wait()
+        peer.writer.write(GoAwayFrame(0).serialize())
+        await peer.writer.drain()
+        await peer.until(h2.events.ConnectionTerminated)  # the server's, after it has read the client's
+        goes_on.set()
+        assert b"late" in await asyncio.wait_for(peer.reader.read(), PATIENCE)
+        assert stream == 1

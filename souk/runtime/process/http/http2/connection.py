@@ -10,7 +10,6 @@ from contextvars import Context
 from typing import Any
 
 import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
@@ -21,6 +20,7 @@ from souk.gateway.http.problem import Problem
 from souk.runtime.process.http.connections import HttpServerState
 from souk.runtime.process.http.gathering import Gathering
 from souk.runtime.process.http.http2.budget import MOST_STREAMS, WINDOW, FrameBudget
+from souk.runtime.process.http.http2.frames import LastingH2Connection
 from souk.runtime.process.http.http2.request_head import refusing, scope_of
 from souk.runtime.process.http.http2.stream import Http2Stream
 from souk.runtime.process.http.limits import MOST_HEAD
@@ -55,9 +55,7 @@ class Http2Connection(asyncio.Protocol):
         self._application, self._state, self._transport, self._gone = application, state, transport, gone
         self._common = {**common, "http_version": "2", "extensions": {"http.response.trailers": {}}}
         self._loop = asyncio.get_running_loop()
-        self._h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=False, header_encoding=None, logger=None)
-        )
+        self._h2 = LastingH2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None, logger=None))
         self._h2.local_settings = h2.settings.Settings(
             client=False,
             initial_values={
@@ -149,11 +147,12 @@ class Http2Connection(asyncio.Protocol):
             self._reset(number, h2.errors.ErrorCodes.REFUSED_STREAM)
             return
         self._asked, self._last = True, number
-        found = scope_of(event.headers or (), self._common)
+        whole = event.stream_ended is not None
+        found = scope_of(event.headers or (), self._common, whole=whole)
         application = self._application
         if isinstance(found, Problem):
             application, found = refusing(found), dict(self._common)
-        stream = Http2Stream(number, found, self, whole=event.stream_ended is not None)
+        stream = Http2Stream(number, found, self, whole=whole)
         self._streams[number] = stream
         task = self._loop.create_task(self._run(application, stream), context=Context())
         self._state.tasks.add(task)

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from souk.gateway.http.problem import Problem
+from souk.http1.framing import has_control_character, is_host, target_fault
 from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, unsound
 from souk.telemetry.traces import child_of
@@ -12,8 +13,11 @@ from souk.telemetry.traces import child_of
 Fields = Iterable[tuple[bytes, bytes]]
 
 
-def scope_of(fields: Fields, common: dict[str, Any]) -> "dict[str, Any] | Problem":
-    """Returns the scope of a request, with what all requests of its connection have in `common`; or its refusal."""
+def scope_of(fields: Fields, common: dict[str, Any], *, whole: bool) -> "dict[str, Any] | Problem":
+    """Returns the scope of a request, with what all requests of its connection have in `common`; or its refusal.
+
+    `whole` says that the head is all of the request, so that a length must be 0: h2 compares only what data comes.
+    """
     pseudo: dict[bytes, bytes] = {}
     headers: list[tuple[bytes, bytes]] = []
     cookies: list[bytes] = []
@@ -30,12 +34,14 @@ def scope_of(fields: Fields, common: dict[str, Any]) -> "dict[str, Any] | Proble
         return TOO_LARGE
     if cookies:
         headers.append((b"cookie", b"; ".join(cookies)))
+    if has_control_character(headers):
+        return unsound(400, "a header of the request has a control character")
+    if whole and any(name == b"content-length" and value.strip(b"0") for name, value in headers):
+        return unsound(400, "the request has no body, but a length of one")
     wrong = _put_host(headers, pseudo.get(b":authority"))
     method, target = pseudo[b":method"], pseudo.get(b":path", b"")
-    if method == b"CONNECT":
-        wrong = unsound(501, "this server is no tunnel")
-    elif not _is_target(method, target):
-        wrong = unsound(400, "the path of the request is not one")
+    if wrong is None and (found := target_fault(method, target, headers)) is not None:
+        wrong = unsound(*found)
     if wrong is not None:
         return wrong
     raw_path, _, query = target.partition(b"?")
@@ -50,12 +56,6 @@ def scope_of(fields: Fields, common: dict[str, Any]) -> "dict[str, Any] | Proble
     }
 
 
-def _is_target(method: bytes, target: bytes) -> bool:
-    if target == b"*":
-        return method == b"OPTIONS"
-    return target[:1] == b"/" and target.isascii() and not any(octet <= 0x20 or octet == 0x7F for octet in target)
-
-
 def _put_host(headers: list[tuple[bytes, bytes]], authority: bytes | None) -> Problem | None:
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (hosts and authority is not None and hosts[0].lower() != authority.lower()):
@@ -64,6 +64,10 @@ def _put_host(headers: list[tuple[bytes, bytes]], authority: bytes | None) -> Pr
         if authority is None:
             return unsound(400, "the request names no host")
         headers.insert(0, (b"host", authority))
+    elif authority is None:
+        authority = hosts[0]
+    if not is_host(authority):
+        return unsound(400, "the host of the request is not one")
     return None
 
 
