@@ -5,6 +5,7 @@ once it serves.
 """
 
 import asyncio
+import gc
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from souk.hosting.monolith import monolith
 from souk.kernel.clock import SystemClock
 from souk.runtime.config.settings import DataSettings, HttpSettings, ListenSettings, Settings
 from souk.runtime.process.http.limits import HttpLimits
-from souk.runtime.process.signals import StopSignals
+from souk.runtime.process.signals import COLLECT, StopSignals
 from souk.runtime.service import App, Service, ServiceContext, ServiceParts
 
 _TIME = Timestamp(seconds=1_780_000_000, nanos=123_456_000)
@@ -97,6 +98,8 @@ async def _serve(data: Path, port: int, routes: Path | None) -> None:
 
 def main() -> None:
     """Serves until SIGTERM."""
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None))
 

@@ -79,7 +79,7 @@ class Gateway:
         self.settings, self._clock = settings, clock
         named = {contract.name: contract for contract in contracts}
         registry = CollectorRegistry() if registry is None else registry
-        self._log, self._audit = RequestLog(registry), AuditLog(registry, clock)
+        self._log, self._audit = RequestLog(registry, clock), AuditLog(registry, clock)
         self.routes: Router[Endpoint] = Router()
         self._contract_routes: list[ContractRoute] = []
         self._table: RoutingTable[RuleHandler] | None = None

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from souk.gateway.http.answers import BodyLost
 from souk.gateway.http.request import Request
+from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger, write_at_once
 from souk.telemetry.metrics import LATENCY_BUCKETS
 
@@ -22,8 +23,8 @@ _WATCHED = frozenset({"/healthz", _READYZ, "/metrics"})
 class RequestLog:
     """Records finished requests."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._log = logger(_PART)
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self._log, self._clock = logger(_PART), clock
         self._seconds = Histogram(
             "souk_gateway_request_seconds",
             "Time from a request's headers to its answer.",
@@ -57,7 +58,7 @@ class RequestLog:
             record["limit"] = request.limit
         if _is_routine(route, status):
             self._log.debug("request", **record)
-        elif not write_at_once("request", record):
+        elif not write_at_once("request", record, self._clock.now()):
             self._log.info("request", **record)
 
     def failed(self, request: Request) -> None:

@@ -16,6 +16,7 @@ import orjson
 import structlog
 from google.protobuf.message import Message
 
+from souk.kernel.clock import to_datetime
 from souk.kernel.context import current
 from souk.telemetry.log_stream import LogStream
 from souk.telemetry.traces import parse
@@ -67,7 +68,10 @@ def _harmless(name: str, value: object) -> object:
 def without_secrets(logger: object, method: str, record: Record) -> Record:
     """Replaces messages by their types, strikes out secrets and cuts long text; a processor of structlog."""
     for name, value in record.items():
-        record[name] = _harmless(name, value)
+        if _is_secret(name):
+            record[name] = STRUCK_OUT
+        elif type(value) not in _SHORT and (type(value) is not str or len(value) > LONGEST):
+            record[name] = _harmless(name, value)
     return record
 
 
@@ -83,7 +87,7 @@ def _to_json(logger: object, method: str, record: Record) -> str:
     return orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-_STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
+_LINE = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
@@ -99,7 +103,7 @@ def _finish(settings: LogSettings) -> list[structlog.typing.Processor]:
             structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback),
         ]
     return [
-        _STAMP,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         without_secrets,
         _to_json,
@@ -107,25 +111,27 @@ def _finish(settings: LogSettings) -> list[structlog.typing.Processor]:
 
 
 class LineFactory(structlog.WriteLoggerFactory):
-    """Makes structlog's loggers, and shows what they write to, and from which level."""
+    """Makes structlog's loggers, and shows what they write to, and from which level; `plain` says that it is JSON."""
 
-    def __init__(self, stream: TextIO, level: int) -> None:
-        super().__init__(stream)
-        self.stream, self.level = stream, level
+    def __init__(self, stream: LogStream, level: int, *, plain: bool) -> None:
+        super().__init__(cast(TextIO, stream))
+        self.stream, self.level, self.plain = stream, level, plain
 
 
-def write_at_once(event: str, record: Record) -> bool:
-    """Writes a record of level info as a logger does, for half of the CPU; False if it must be given to a logger.
+def write_at_once(event: str, record: Record, at: int) -> bool:
+    """Writes a record of level info as a logger does, for a third of the CPU; False if it must be given to a logger.
 
-    For one line that each request has. It is written only while the log is JSON as `configure` has set it up.
+    For one line that each request has; `at` is its time, in microseconds since 1970. It is written when the event
+    loop's turn ends, and only while the log is JSON as `configure` has set it up.
     """
     config = structlog.get_config()
-    factory, processors = config["logger_factory"], config["processors"]
-    if not isinstance(factory, LineFactory) or factory.level > logging.INFO or processors[-1] is not _to_json:
+    factory = config["logger_factory"]
+    if type(factory) is not LineFactory or not factory.plain or factory.level > logging.INFO:
         return False
-    record["event"], record["level"] = event, "info"
-    record = without_secrets(None, "info", _STAMP(None, "info", record))
-    factory.stream.write(f"{_to_json(None, 'info', record)}\n")
+    if config["processors"][-1] is not _to_json:  # the log is captured
+        return False
+    record["event"], record["level"], record["timestamp"] = event, "info", to_datetime(at)
+    factory.stream.write_soon(orjson.dumps(without_secrets(None, "info", record), default=str, option=_LINE))
     return True
 
 
@@ -140,7 +146,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*_SHARED, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=LineFactory(cast(TextIO, target), level),
+        logger_factory=LineFactory(target, level, plain=not settings.terminal),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(target)

@@ -15,6 +15,7 @@ from souk.gateway.app import Gateway
 from souk.gateway.http.request import Request
 from souk.gateway.log import RequestLog
 from souk.gateway.settings import GatewaySettings
+from souk.kernel.clock import SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import LogSettings, configure
 
@@ -87,7 +88,7 @@ def test_a_request_is_routine_only_if_nothing_is_wrong(route: str, status: int, 
     configure(LogSettings("debug"), stream)
     scope = {"type": "http", "method": "GET", "path": route, "query_string": b"", "headers": []}
     request = Request(scope, receive, GatewaySettings())
-    RequestLog(CollectorRegistry()).finished(request, route, status, 0.1)
+    RequestLog(CollectorRegistry(), SystemClock()).finished(request, route, status, 0.1)
     structlog.reset_defaults()
     assert json.loads(stream.getvalue())["level"] == level
 

@@ -1,6 +1,8 @@
 """Nobody waits for whoever reads the log."""
 
+import asyncio
 import os
+import select
 from collections.abc import Iterator
 from contextlib import suppress
 from io import StringIO
@@ -65,3 +67,36 @@ def test_what_is_in_memory_is_written_to() -> None:
     log.write(LINE)
     log.flush()
     assert stream.getvalue() == LINE
+
+
+async def test_lines_of_a_turn_are_written_together_and_before_what_follows(pipe: tuple[int, TextIO]) -> None:
+    read, stream = pipe
+    log = LogStream(stream)
+    log.write_soon(b"1\n")
+    log.write_soon(b"2\n")
+    assert not select.select([read], [], [], 0)[0]
+    log.write("3\n")
+    log.write_soon(b"4\n")
+    assert os.read(read, CAPACITY) == b"1\n2\n3\n"
+    await asyncio.sleep(0)
+    assert os.read(read, CAPACITY) == b"4\n"
+
+
+async def test_lines_of_a_turn_are_counted_when_nobody_reads_them(pipe: tuple[int, TextIO]) -> None:
+    read, stream = pipe
+    log = LogStream(stream)
+    for _ in range(10_000):
+        log.write_soon(LINE.encode())
+    await asyncio.sleep(0)
+    taken = os.read(read, 2 * CAPACITY).decode().count(LINE)
+    log.write_soon(LINE.encode())
+    await asyncio.sleep(0)
+    *_, told, last = os.read(read, CAPACITY).decode().splitlines()
+    assert f'"lines":{10_000 - taken}' in told
+    assert last == LINE.strip()
+
+
+def test_a_line_without_a_loop_is_written_at_once(pipe: tuple[int, TextIO]) -> None:
+    read, stream = pipe
+    LogStream(stream).write_soon(LINE.encode())
+    assert os.read(read, CAPACITY) == LINE.encode()

@@ -9,6 +9,8 @@ from soukapi.v1.event_pb2 import Event
 from souk.kernel.context import CallContext, use
 from souk.telemetry import logs, traces
 
+NOW = 1_780_000_000_123_456
+
 
 def test_one_json_line_a_record_with_part_and_trace(written: io.StringIO) -> None:
     trace = traces.new()
@@ -83,15 +85,16 @@ def test_what_a_driver_warns_of_is_told_by_whoever_uses_it(written: io.StringIO)
 def test_a_record_written_at_once_is_as_a_logger_writes_it(written: io.StringIO) -> None:
     record = {"part": "gateway", "path": "/x", "token": "abc", "caller": "c" * 600, "trace_id": "1"}
     logs.logger("gateway").info("request", **{name: value for name, value in record.items() if name != "part"})
-    assert logs.write_at_once("request", dict(record))
+    assert logs.write_at_once("request", dict(record), NOW)
     one, other = (json.loads(line) for line in written.getvalue().splitlines())
     assert {**one, "timestamp": ""} == {**other, "timestamp": ""}
-    assert one["timestamp"][-1] == other["timestamp"][-1] == "Z"
+    assert one["timestamp"][-1] == "Z"
+    assert other["timestamp"] == "2026-05-28T20:26:40.123456Z"
 
 
 def test_a_record_is_left_to_the_logger_when_it_is_captured(written: io.StringIO) -> None:
     with structlog.testing.capture_logs():
-        assert not logs.write_at_once("request", {"part": "gateway"})
+        assert not logs.write_at_once("request", {"part": "gateway"}, NOW)
     assert not written.getvalue()
 
 
@@ -100,4 +103,4 @@ def test_a_record_is_left_to_the_logger_when_it_is_not_json_or_not_wanted(
     written: io.StringIO, settings: logs.LogSettings
 ) -> None:
     logs.configure(settings, written)
-    assert not logs.write_at_once("request", {"part": "gateway"})
+    assert not logs.write_at_once("request", {"part": "gateway"}, NOW)
