@@ -1,11 +1,12 @@
 """Who may call a method, and how often: the same checks in the same order, whichever way a caller comes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from google.protobuf.message import Message
 
 from souk.descriptors.contract import Policy
-from souk.gateway.auth.identity import Identity
+from souk.gateway.auth.identity import ANONYMOUS, Identity
 from souk.gateway.http.request import Request
 from souk.gateway.limits.limiter import MethodLimits
 from souk.gateway.limits.policy import Client
@@ -23,7 +24,7 @@ class EdgeAdmission:
     async def admit(self, request: Request) -> Caller:
         """Checks a request before its body is read: 401 and 403, then 429. Raises Problem."""
         caller = await self.identity.authorise(request, self.policy, request.trace.traceparent)
-        caller = replace(caller, address=request.client)
+        caller = _anonymous(request.client) if caller is ANONYMOUS else caller.at(request.client)
         request.subject = caller.subject
         if self.limits is not None:
             waited = self.limits.admit(request, _client(caller))
@@ -37,6 +38,11 @@ class EdgeAdmission:
             waited = self.limits.admit_account(request, _client(caller), message)
             if waited is not None:
                 await waited
+
+
+@lru_cache(maxsize=1024)
+def _anonymous(address: str) -> Caller:
+    return ANONYMOUS.at(address)
 
 
 def _client(caller: Caller) -> Client:

@@ -205,7 +205,7 @@ class _Connection(asyncio.Protocol):
 
 def _named(reader: ResponseReader) -> dict[str, str]:
     # Set in reverse order, so that the first value of a repeated header stays.
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(reader.headers)}
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(reader.headers)}
 
 
 def _request(method: str, path: str, authority: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:

@@ -4,7 +4,7 @@
 
 httptools finds the parts of a message; this module limits what a peer can make it keep before, in and after the
 body. Octets after a complete message are not read, because a connection has one request under way at a time.
-The values of headers are trimmed here, once (RFC 9110, 5.5).
+Here the names of headers are put into lower case, and their values trimmed, once (RFC 9110, 5.1 and 5.5).
 """
 
 from typing import Any
@@ -110,7 +110,7 @@ class Reader:
 
     def header(self, name: bytes) -> bytes | None:
         """Returns the first value of a header; `name` is in lower case. None if there is no such header."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+        return next((value for key, value in self.headers if key == name), None)
 
     def expected(self) -> None:
         """Raises BodyTooLarge if the message announces a body over the limit."""
@@ -132,7 +132,7 @@ class Reader:
             raise self._wrong
         # Headers after the head are trailers of a chunked body, which neither Connect nor the client uses.
         if not (self.in_body or self.surplus):
-            self.headers.append((name, value.strip(b" \t")))
+            self.headers.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self.in_body = not self.surplus
@@ -184,7 +184,7 @@ class RequestReader(Reader):
         super().on_headers_complete()
         if self.surplus:
             return
-        wrong = fault(self._parser.get_http_version(), [(name.lower(), value) for name, value in self.headers])
+        wrong = fault(self._parser.get_http_version(), self.headers)
         if wrong is not None:
             self._wrong = Malformed(wrong[1], wrong[0])
             raise self._wrong

@@ -29,6 +29,10 @@ class Caller:
     address: str = ""
     api_key: str = ""
 
+    def at(self, address: str) -> "Caller":
+        """Returns the same caller at an address. (`dataclasses.replace` takes three times as long.)"""
+        return Caller(self.subject, self.roles, self.scopes, self.service, self.session, address, self.api_key)
+
 
 NOBODY = Caller()
 

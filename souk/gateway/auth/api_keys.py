@@ -16,6 +16,8 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import Caller
 
 PREFIX = "souk_"
+KEYED = frozenset((b"x-api-key", b"authorization"))
+"""The headers in which an API key may come."""
 _BEGINNING = PREFIX.encode()
 _KEY = re.compile(rf"{PREFIX}([0-9a-f]{{16}})_[A-Za-z0-9_-]{{43}}")
 
@@ -25,7 +27,7 @@ OwnerOf = Callable[[str, bytes], Awaitable[tuple[str, frozenset[str]] | None]]
 
 def is_api_key(name: bytes, value: bytes) -> bool:
     """Returns whether a header holds an API key of ours, which no server behind the gateway needs to see."""
-    return _BEGINNING in value and name in (b"x-api-key", b"authorization")
+    return _BEGINNING in value and name in KEYED
 
 
 class ApiKeys:

@@ -53,6 +53,7 @@ class Request:
         "_pending",
         "_receive",
         "_settings",
+        "_size",
         "limit",
         "method",
         "path",
@@ -76,10 +77,13 @@ class Request:
         self.quotas: Sequence[Any] = ()
         self.refusal: Problem | None = None
         self._header: dict[bytes, bytes] = {}
+        size = 0
         for name, value in scope["headers"]:
+            size += len(name) + len(value)
             if name in _READ:
                 # A repeated header becomes a value that no check accepts.
                 self._header[name] = value if name not in self._header else self._header[name] + b"\0" + value
+        self._size = size
         length = self._header.get(b"content-length")
         # A body of HTTP/2 needs neither header.
         framed = b"transfer-encoding" in self._header or (length is None and scope.get("http_version") == "2")
@@ -117,9 +121,7 @@ class Request:
         """Raises Problem 414 or 431 when the target or the headers are too large."""
         if len(self.path) + len(self.query) > self._settings.max_target:
             raise Problem(414, "URI_TOO_LONG", "the path and query are too long")
-        headers = self.scope["headers"]
-        size = sum(len(name) + len(value) for name, value in headers)
-        if len(headers) > self._settings.max_headers or size > self._settings.max_header_bytes:
+        if len(self.scope["headers"]) > self._settings.max_headers or self._size > self._settings.max_header_bytes:
             raise Problem(431, "HEADERS_TOO_LARGE", "the headers are too large")
 
     async def json_body(self) -> bytes:

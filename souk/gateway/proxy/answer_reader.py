@@ -67,8 +67,12 @@ class AnswerReader(Reader):
             self.keep_alive = self._parser.should_keep_alive()
 
     def _check_framing(self, status: int) -> None:
-        lengths = [value for name, value in self.headers if name.lower() == b"content-length"]
-        codings = [value for name, value in self.headers if name.lower() == b"transfer-encoding"]
+        lengths, codings = [], []
+        for name, value in self.headers:
+            if name == b"content-length":
+                lengths.append(value)
+            elif name == b"transfer-encoding":
+                codings.append(value)
         if len(lengths) > 1 or (lengths and codings):
             self._refuse("the length of the body is given twice")
         if lengths and not (lengths[0].isascii() and lengths[0].isdigit()):

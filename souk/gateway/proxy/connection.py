@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from souk.gateway.proxy.answer_reader import AnswerReader
+from souk.gateway.proxy.answer_timer import AnswerTimer
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 from souk.http1.reader import BodyTooLarge, HeadTooLarge, Malformed
 
@@ -28,6 +29,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._paused = self._closed = False
         self.busy = self.used = False
         self.since = 0.0
+        self._late = AnswerTimer(self.fail)
+        self.late_after = self._late.after
 
     # Called by the transport.
 
@@ -71,6 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
+        self._late.close()
         began = self.reader.began
         if not began and self.used and self.busy:
             self.fail(FaultKind.STALE, "a kept connection ended before the answer")

@@ -47,10 +47,7 @@ class Exchange:
         Raises UpstreamFault, Problem and ClientGone.
         """
         connection = self._connection
-        late = None
-        if timeout is not None:
-            why = f"no answer within {timeout} seconds"
-            late = asyncio.get_running_loop().call_later(timeout, connection.fail, FaultKind.LATE, why)
+        connection.late_after(timeout)
         try:
             self._sent_whole = body.octets is not None
             octets = head + body.octets if body.octets else head
@@ -59,8 +56,7 @@ class Exchange:
                 await self._send(body)
             await connection.head()
         finally:
-            if late is not None:
-                late.cancel()
+            connection.late_after(None)
 
     async def _send(self, body: OutgoingBody) -> None:
         connection = self._connection
@@ -111,12 +107,13 @@ class Exchange:
         if reader.switched:
             tunnel = Tunnel(self._connection, self._settings.idle, lambda: self.close(failed=False))
             return SwitchedAnswer(reader.status, switched(reader.headers), tunnel)
-        status, headers = reader.status, answered(reader.headers)
+        status, headers = reader.status, reader.headers
         if reader.complete and self._sending is None and not reader.bodiless:
             body = b"".join(reader.parts)
             self.close(failed=False)
-            return HttpAnswer(status, [pair for pair in headers if pair[0] != b"content-length"], body)
-        return StreamedAnswer(status, headers, AnswerBody(self._connection, self, self._settings.idle, late_at))
+            return HttpAnswer(status, answered(headers, whole=True), body)
+        rest = AnswerBody(self._connection, self, self._settings.idle, late_at)
+        return StreamedAnswer(status, answered(headers), rest)
 
     def close(self, *, failed: bool | None) -> None:
         """Ends the exchange; the connection is kept if both messages are through. `failed` is None if the end says

@@ -32,8 +32,10 @@ _FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b
 _WRITTEN_TO_UPSTREAM = frozenset((b"content-length", b"expect", b"host", b"traceparent", b"via", b"x-request-id"))
 _DROPPED = _OF_ONE_CONNECTION | _FORWARDED | _WRITTEN_TO_UPSTREAM
 _WRITTEN_TO_CLIENT = frozenset((b"date", b"traceparent", b"x-content-type-options", b"x-request-id"))
-_DROPPED_FROM_ANSWERS = _OF_ONE_CONNECTION | _WRITTEN_TO_CLIENT
+_HEEDED_IN_ANSWERS = _OF_ONE_CONNECTION | _WRITTEN_TO_CLIENT | {b"content-length", b"via"}
+"""Those that do not just go on as they are."""
 _RESERVED = b"souk-"
+_FORWARDED_LINES = b"x-forwarded-for: %b\r\nx-forwarded-host: %b\r\nx-forwarded-proto: %b\r\nforwarded: %b\r\n"
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -55,49 +57,58 @@ class RequestHeads:
     ) -> bytes:
         """Returns the octets of a head. `authority` is for a request without a host; `length` is that of the body,
         CHUNKED, or None without one; `extra` are lines that are written as they are, each with its end."""
-        named = named_by_connection(headers)
-        host, via, lines = authority, VIA, []
+        host, via, connection = authority, VIA, False
+        lines: list[bytes] = []
         forwarded: dict[bytes, bytes] = {}
         for name, value in headers:
             if name in _DROPPED:
                 if name == b"host":
                     host = value
+                elif name == b"connection":
+                    connection = True
                 elif name == b"via":
                     via = value + b", " + via
                 elif name in _FORWARDED:
                     forwarded[name] = forwarded[name] + b", " + value if name in forwarded else value
-            elif not (name in named or name.startswith(_RESERVED)):
-                lines.append(name + b": " + value)
+            elif not name.startswith(_RESERVED):
+                lines.append(b"%b: %b\r\n" % (name, value))
+        if connection and (named := named_by_connection(headers)):
+            lines = [line for line in lines if line.partition(b":")[0] not in named]
         if length is not None:
-            lines.append(b"transfer-encoding: chunked" if length == CHUNKED else b"content-length: %d" % length)
-        lines += self._forwarded(request, host, forwarded)
-        return b"%b %b HTTP/1.1\r\nhost: %b\r\nvia: %b\r\nx-request-id: %b\r\ntraceparent: %b\r\n%b\r\n%b\r\n" % (
+            lines.append(b"transfer-encoding: chunked\r\n" if length == CHUNKED else b"content-length: %d\r\n" % length)
+        lines.append(self._forwarded(request, host, forwarded))
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\nvia: %b\r\nx-request-id: %b\r\ntraceparent: %b\r\n%b%b\r\n" % (
             request.method.encode(),
             target,
             host,
             via,
             request.request_id.encode(),
             request.trace.traceparent.encode(),
-            b"\r\n".join(lines),
+            b"".join(lines),
             extra,
         )
 
-    def _forwarded(self, request: Request, host: bytes, given: dict[bytes, bytes]) -> list[bytes]:
+    def _forwarded(self, request: Request, host: bytes, given: dict[bytes, bytes]) -> bytes:
         peer = request.scope.get("client")
         address = str(peer[0]).encode() if peer else b""
         scheme = str(request.scope.get("scheme", "http")).encode()
         asked = original_host(request) or host
-        if not given or not self._believes(address):
+        if given and not self._believes(address):
             given = {}
-        before, hops = given.get(b"x-forwarded-for"), given.get(b"forwarded")
         shown = b'"[%b]"' % address if b":" in address else address or b"unknown"
-        hop = b'for=%b;host="%b";proto=%b' % (shown, asked, scheme)
-        return [
-            b"x-forwarded-for: " + (before + b", " + address if before else address),
-            b"x-forwarded-host: " + given.get(b"x-forwarded-host", asked),
-            b"x-forwarded-proto: " + given.get(b"x-forwarded-proto", scheme),
-            b"forwarded: " + (hops + b", " + hop if hops else hop),
-        ]
+        hop, addresses, shown_host, shown_scheme = (
+            b'for=%b;host="%b";proto=%b' % (shown, asked, scheme),
+            address,
+            asked,
+            scheme,
+        )
+        if given:
+            before, hops = given.get(b"x-forwarded-for"), given.get(b"forwarded")
+            addresses = before + b", " + address if before else address
+            hop = hops + b", " + hop if hops else hop
+            shown_host = given.get(b"x-forwarded-host", asked)
+            shown_scheme = given.get(b"x-forwarded-proto", scheme)
+        return _FORWARDED_LINES % (addresses, shown_host, shown_scheme, hop)
 
     def _believes(self, address: bytes) -> bool:
         if not self._trusted or not address:
@@ -140,18 +151,22 @@ def named_by_connection(headers: Headers) -> Collection[bytes]:
     return {option.strip(b" \t").lower() for value in listed for option in value.split(b",")}
 
 
-def answered(headers: Headers) -> Headers:
-    """Returns the headers of an answer that go on to the client. The names come in lower case."""
+def answered(headers: Headers, *, whole: bool = False) -> Headers:
+    """Returns the headers of an answer, whose names are in lower case, that go on to the client; of a whole one without
+    its length, which is written anew."""
     named: Collection[bytes] = ()
     via, kept = VIA, []
-    for name, value in headers:
-        name = name.lower()
-        if name == b"via":
-            via = value + b", " + via
-        elif name == b"connection":
-            named = named_by_connection([(key.lower(), text) for key, text in headers])
-        elif name not in _DROPPED_FROM_ANSWERS and not name.startswith(_RESERVED):
-            kept.append((name, value))
+    for pair in headers:
+        name = pair[0]
+        if name in _HEEDED_IN_ANSWERS:
+            if name == b"via":
+                via = pair[1] + b", " + via
+            elif name == b"connection":
+                named = named_by_connection(headers)
+            elif name == b"content-length" and not whole:
+                kept.append(pair)
+        elif not name.startswith(_RESERVED):
+            kept.append(pair)
     if named:
         kept = [pair for pair in kept if pair[0] not in named]
     kept.append((b"via", via))

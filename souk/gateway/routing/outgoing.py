@@ -8,9 +8,9 @@ from souk.gateway.http.request import Request
 from souk.gateway.routing.model import RetryPolicy, Timeouts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each proxied request makes one, and that would double what it costs
 class OutgoingRequest:
-    """What an upstream is asked for. `target` is the path and the query; `headers` have a `host`."""
+    """What an upstream is asked for; nobody changes it. `target` is the path and the query; `headers` have a `host`."""
 
     method: str
     target: bytes

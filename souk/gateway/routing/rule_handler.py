@@ -7,7 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from souk.descriptors.contract import Access, Method, Policy, Priority, default_priority
 from souk.gateway.admission import EdgeAdmission
-from souk.gateway.auth.api_keys import is_api_key
+from souk.gateway.auth.api_keys import KEYED, is_api_key
 from souk.gateway.auth.cookies import ACCESS, without_cookies
 from souk.gateway.auth.identity import Identity
 from souk.gateway.http.answers import Answer, Headers
@@ -78,7 +78,11 @@ class RuleHandler:
 
     def _outgoing(self, request: Request, asked: Asked, matched: str, backend: BackendRef) -> OutgoingRequest:
         rule, filters = self.rule, self.rule.filters
-        headers = [pair for pair in request.scope["headers"] if not (pair[0].startswith(_PRIVATE) or is_api_key(*pair))]
+        headers = [
+            pair
+            for pair in request.scope["headers"]
+            if not (pair[0].startswith(_PRIVATE) or (pair[0] in KEYED and is_api_key(*pair)))
+        ]
         if ACCESS in request.header(b"cookie"):
             headers = [(name, without_cookies(value) if name == b"cookie" else value) for name, value in headers]
         headers = changed(changed(headers, filters.request_headers), backend.filters.request_headers)
@@ -88,7 +92,7 @@ class RuleHandler:
                 headers = _at_host(rewrite.hostname, headers)
                 path = path if rewrite.path is None else rewrite.path.of(asked.path, matched)
         target = path.encode("latin-1") + (b"?" + request.query if request.query else b"")
-        mirrors = tuple(mirror for mirror, share in self._mirrors if share.next())
+        mirrors = tuple([mirror for mirror, share in self._mirrors if share.next()]) if self._mirrors else ()
         return OutgoingRequest(request.method, target, headers, rule.timeouts, rule.retry, rule.max_body, mirrors)
 
 

@@ -89,7 +89,7 @@ def admit(reader: RequestReader, find: Find) -> None:
 def _named(reader: RequestReader, find: Find) -> tuple[dict[bytes, bytes], Served]:
     if reader.verb != b"POST":
         raise Refused(Status(grpc.StatusCode.UNKNOWN, "calls are made with POST"), 405, "allow: POST\r\n")
-    headers = {name.lower(): value for name, value in reader.headers}
+    headers = dict(reader.headers)
     served = find(reader.path)
     _check(headers, served)
     if served is None:

@@ -33,8 +33,8 @@ class RouteCandidate(Generic[T]):
         match = self.match
         return (
             (not match.method or match.method == asked.method or self._announced(asked))
-            and all(one.fits(asked.header(one.name)) for one in match.headers)
-            and all(one.fits(asked.parameter(one.name)) for one in match.query)
+            and (not match.headers or all(one.fits(asked.header(one.name)) for one in match.headers))
+            and (not match.query or all(one.fits(asked.parameter(one.name)) for one in match.query))
         )
 
     def _announced(self, asked: Asked) -> bool:
@@ -99,30 +99,44 @@ class PathIndex(Generic[T]):
 
     def at(self, path: str) -> Iterator[RouteCandidate[T]]:
         """Gives every candidate whose path matches, the best first."""
-        yield from self._exact.get(path, ())
-        if self._depths and path.count("/") + 1 in self._depths:
-            yield from _at_template(self._templates, path.split("/"), 0)
-        for one in self._patterns:
-            if one.match.path.pattern is not None and one.match.path.pattern.fullmatch(path):
-                yield one
-        if self._prefixes:
-            for prefix in self._prefixes_of(path):
-                yield from self._prefixes.get(prefix, ())
+        for bucket in self._buckets(path):
+            yield from bucket
 
     def find(self, asked: Asked) -> RouteCandidate[T] | None:
         """Gives the best candidate for a request of this hostname."""
-        return next((one for one in self.at(asked.path) if one.fits(asked)), None)
+        for bucket in self._buckets(asked.path):
+            for one in bucket:
+                if one.fits(asked):
+                    return one
+        return None
 
-    def _prefixes_of(self, path: str) -> Iterator[str]:
-        """Gives the prefixes of a path that end with a segment, the longest first; none longer than all of ours."""
-        ends, end = [0], 0
-        for _ in range(self._deepest):
+    def _buckets(self, path: str) -> list[list[RouteCandidate[T]]]:
+        """Gives the candidates in groups, one for each way in which a path can match."""
+        found: list[list[RouteCandidate[T]]] = []
+        if (exact := self._exact.get(path)) is not None:
+            found.append(exact)
+        if self._depths and path.count("/") + 1 in self._depths:
+            found.append(list(_at_template(self._templates, path.split("/"), 0)))
+        if self._patterns:
+            known = ((one, one.match.path.pattern) for one in self._patterns)
+            found.append([one for one, pattern in known if pattern is not None and pattern.fullmatch(path)])
+        if self._prefixes:
+            found += self._by_prefix(path)
+        return found
+
+    def _by_prefix(self, path: str) -> list[list[RouteCandidate[T]]]:
+        """Gives those at the prefixes of a path that end with a segment, the longest first."""
+        found, end, known = [], 0, self._prefixes
+        if (bucket := known.get("")) is not None:
+            found.append(bucket)
+        for _ in range(self._deepest):  # none of ours is longer
             end = path.find("/", end + 1)
+            if (bucket := known.get(path if end < 0 else path[:end])) is not None:
+                found.append(bucket)
             if end < 0:
-                ends.append(len(path))
                 break
-            ends.append(end)
-        return (path[:end] for end in reversed(ends))
+        found.reverse()
+        return found
 
     def __iter__(self) -> Iterator[RouteCandidate[T]]:
         for bucket in (*self._exact.values(), list(_all(self._templates)), self._patterns, *self._prefixes.values()):

@@ -1,7 +1,6 @@
 """What the application may do with a client's HTTP/1.1 connection: a `AnsweredClient` of the gateway."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ from souk.gateway.http.connection import EXTENSION, RESPOND
 from souk.runtime.process.http.gathering import MOST, Gathering
 
 _CLOSE = (b"connection", b"close")
-_UNFIT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_CONTROLS = bytes(octet for octet in (*range(0x20), 0x7F) if octet != 0x09)
 
 
 class Http1Client:
@@ -51,8 +50,10 @@ class Http1Client:
             cycle.keep_alive = False
         elif not cycle.keep_alive:
             headers = [*headers, _CLOSE]
-        head = b"".join([b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)])
-        if _UNFIT.search(head) or head.count(b"\n") != len(headers) + len(cycle.default_headers):
+        lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)]
+        head = b"".join(lines)
+        # The ends of the lines are all that there may be.
+        if len(head.translate(None, _CONTROLS)) != len(head) - 2 * len(lines):
             raise ValueError("a header of the response has a control character")
         cycle.waiting_for_100_continue, cycle.response_started = False, True
         self._gathering.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
