@@ -15,6 +15,7 @@ Parts:
   once, and which are refused first.
 - `transcoding/`: path, query and body become the request's message, by all the rules of google.api.http; the answer
   becomes JSON, one field of it, or a file.
+- `public_reads/`: what everybody may read: entity tags, compression, and a cache.
 - `http/problem.py`: every way to fail is a `Problem`. Nothing of a failure's own text goes out, unless the
   contract lists the reason.
 - `ops_endpoints.py`, `docs/`: health, metrics, the OpenAPI document and its page.

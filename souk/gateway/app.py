@@ -26,7 +26,7 @@ from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
 from souk.gateway.ops_endpoints import Meta, Ready
 from souk.gateway.overload.gate import OverloadGate
-from souk.gateway.public_reads import CompressedAnswers, PublicRead
+from souk.gateway.public_reads.handlers import PublicReads
 from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.model import Match, RoutesFile
 from souk.gateway.routing.outgoing import Target
@@ -92,7 +92,7 @@ class Gateway:
             registry.register(collector)
         calls = PublicCalls(channel_of, clock)
         make = partial(pipeline_of, settings, backend=backend, clock=clock)
-        self._compressed = CompressedAnswers()
+        self._reads = PublicReads(settings, registry, clock)
         for contract in named.values():
             self._route(contract, make, calls)
         tokens = token_endpoint_of(issuer, backend, limits)
@@ -124,13 +124,7 @@ class Gateway:
             admission = EdgeAdmission(method.policy, self.identity, limits)
             for rule in rules_served(method):
                 stages = make(transcoder=Transcoder(method, rule), admission=admission)
-                public = rule.verb == "GET" and method.policy.access is Access.ANYONE and not method.policy.no_store
-                self._add(
-                    rule.verb,
-                    rule.path,
-                    PublicRead(stages, self._compressed) if public else stages,
-                    method.policy.priority,
-                )
+                self._add(rule.verb, rule.path, self._reads.handler(rule.verb, stages), method.policy.priority)
             called = RpcEndpoint(RpcMethod(method, admission, promises=bool(contract.reasons)), calls, self.settings)
             for verb in ("POST", "GET") if method.read_only and method.unary else ("POST",):
                 self._add(verb, method.full_name, called, method.policy.priority)
@@ -165,9 +159,7 @@ class Gateway:
         for path, handle in zip(_META_PATHS, handlers, strict=True):
             if path == "/metrics" and not self.settings.metrics:
                 continue
-            self.routes.add(
-                "GET", path, Endpoint(path, handle if path in _LIVE else PublicRead(handle, self._compressed))
-            )
+            self.routes.add("GET", path, Endpoint(path, handle if path in _LIVE else self._reads.document(handle)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one HTTP request, or the lifespan, by ASGI 3; closes websockets."""

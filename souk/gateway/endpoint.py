@@ -12,7 +12,7 @@ from souk.gateway.http.answers import Answer
 from souk.gateway.http.request import Request
 from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
-from souk.kernel.context import CallContext
+from souk.kernel.context import CallContext, Caller
 
 Handle = Callable[[Request, Sequence[str | None]], Awaitable[Answer]]
 """Answers a request; the second argument is the captures of the path, still percent-encoded. Raises Problem."""
@@ -37,14 +37,19 @@ class Pipeline:
     clock: Clock
 
     async def __call__(self, request: Request, captures: Sequence[str | None]) -> Answer:
-        message, context = await self.admitted(request, captures)
+        message, context = await self.prepared(request, captures, await self.admission.admit(request))
         reply, headers = await self.backend.call(self.transcoder.method, message, context)
         return self.transcoder.answer(reply, headers)
 
     async def admitted(self, request: Request, captures: Sequence[str | None]) -> tuple[Message, CallContext]:
         """Runs all stages before the call; returns the method's request, and the context to call it in."""
+        return await self.prepared(request, captures, await self.admission.admit(request))
+
+    async def prepared(
+        self, request: Request, captures: Sequence[str | None], caller: Caller
+    ) -> tuple[Message, CallContext]:
+        """Runs the stages between admission and the call; returns what `admitted` does."""
         transcoder, method = self.transcoder, self.transcoder.method
-        caller = await self.admission.admit(request)
         message = await transcoder.request(request, captures)
         await self.admission.admit_account(request, caller, message)
         # The time for the call begins only now: the server limits the time for the body.

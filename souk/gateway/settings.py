@@ -47,7 +47,8 @@ class GatewaySettings:
     `/metrics` is a route: all who reach the gateway can then read the metrics. `issuers` are believed beside the
     app's own; `issuer_jwks_age` is `jwks_age` for them, and `issuer_timeout` limits each request to one. What is
     known of an API key is asked for again after `api_key_age`, so a revoked one is taken so much longer;
-    `known_api_keys` limits how many are known, good ones and others.
+    `known_api_keys` limits how many are known, good ones and others. `read_cache` is how long answers of public reads
+    are fresh in the gateway's cache, which holds `read_cache_bytes` of them; with 0 there is no cache.
     """
 
     max_body: int = MEBIBYTE
@@ -70,3 +71,5 @@ class GatewaySettings:
     issuer_timeout: float = 5.0
     api_key_age: float = 5.0
     known_api_keys: int = 10_000
+    read_cache: float = 0.0
+    read_cache_bytes: int = 64 * MEBIBYTE

@@ -7,7 +7,7 @@ from souk.descriptors.contract import contract_of
 from souk.gateway.app import Gateway
 from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.overload.gate import OverloadGate
-from souk.gateway.settings import GATEWAY_SERVICE, GatewaySettings
+from souk.gateway.settings import GATEWAY_SERVICE, MEBIBYTE, GatewaySettings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
@@ -48,6 +48,8 @@ def gateway(
                 trusted_proxies=settings.trusted_proxies,
                 metrics=metrics,
                 issuers=read_issuers(settings.issuers),
+                read_cache=settings.read_cache,
+                read_cache_bytes=settings.read_cache_mb * MEBIBYTE,
             ),
             clock=clock,
             ready=ready,

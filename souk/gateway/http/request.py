@@ -22,6 +22,7 @@ _READ = frozenset(
         b"accept",
         b"accept-encoding",
         b"authorization",
+        b"cache-control",
         b"content-encoding",
         b"content-length",
         b"content-type",

@@ -82,6 +82,9 @@ class HttpSettings:
     `cert` and `key` are PEM files, both or none: with them the gateway speaks TLS alone. They are read again when they
     change.
 
+    `read_cache` is how long the gateway answers what everybody may read from its memory, in seconds, and
+    `read_cache_mb` how many MiB of answers each gateway keeps; with 0 seconds, the default, it keeps none.
+
     `limits` are on the number of connections, and on slow clients. Raise those of one address behind a proxy, whose
     address all clients share. Clients never get more than half of the files that the process may open, and one
     address never more than half of that.
@@ -92,6 +95,8 @@ class HttpSettings:
     issuers: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    read_cache: float = 0.0
+    read_cache_mb: int = 64
     limits: HttpLimits = field(default_factory=HttpLimits)
 
     @property

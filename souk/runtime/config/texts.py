@@ -70,6 +70,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         _PATH,
         "none: no TLS",
     ),
+    "read_cache": (
+        "How long the gateway answers what everybody may read from its memory: docs/edges.md.",
+        _SECONDS,
+        "no cache",
+    ),
+    "read_cache_mb": ("How many MiB of answers each gateway keeps for SOUK_READ_CACHE.", "MiB", ""),
     "http_key": ("The private key of SOUK_HTTP_CERT, as PEM.", _PATH, "none"),
     "trusted_proxies": (
         "Networks, such as 10.0.0.0/8,2001:db8::/32, whose X-Forwarded-For header is trusted.",

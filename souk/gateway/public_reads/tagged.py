@@ -1,4 +1,4 @@
-"""What everybody may read: answered with an entity tag, compressed, and with 304 if the client has it already.
+"""Public reads are answered with an entity tag, compressed, and with 304 if the client has it already.
 
 Only answers that depend on no caller are compressed: a secret beside text that an attacker chooses could be guessed
 from the length (BREACH). The tag is a weak one, since the same answer is sent in several encodings (RFC 9110, 8.8.3).
