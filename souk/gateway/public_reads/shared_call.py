@@ -34,7 +34,7 @@ class SharedCall:
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
-            raise Problem(503, "UNAVAILABLE", "the call was ended; try again") from None
+            raise Problem(503, "NOT_READY", "the call was ended, as the system stops; try again") from None
         finally:
             self._waiting -= 1
             if not self._waiting:
