@@ -15,6 +15,7 @@ from souk.gateway.auth.audit import REFUSALS, AuditLog
 from souk.gateway.auth.identity import Issuer
 from souk.gateway.auth.token_endpoint import TOKEN_PATH
 from souk.gateway.backend import Backend, ChannelOf
+from souk.gateway.cross_origin import CrossOrigin
 from souk.gateway.endpoint import Endpoint, Handle, Pipeline
 from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.http.connection import connection_of
@@ -86,6 +87,7 @@ class Gateway:
         self.backend = backend = Backend(named, channel_of, clock)
         self.identity = identity_of(issuer, backend, settings, clock)
         self._limits, self._overload = limits, overload
+        self._cross_origin = CrossOrigin(settings.cors_origins) if settings.cors_origins else None
         if overload is not None:
             registry.register(overload)
         for collector in limits.collectors if limits is not None else ():
@@ -226,6 +228,10 @@ class Gateway:
             ruled = self._ruled(self._table, request, endpoint)
             if ruled is not None:
                 return await ruled
+        if self._cross_origin is not None:
+            preflight = self._cross_origin.preflight(request)
+            if preflight is not None:
+                return preflight
         if found is None:
             raise not_found()
         leaf, captures = found

@@ -62,6 +62,7 @@ def _headers(request: Request, given: Headers, *, close: bool) -> Headers:
     headers = [
         *given,
         *(limit_headers(request.quotas) if request.quotas else ()),
+        *request.cors,
         (b"x-request-id", request.request_id.encode()),
         (b"traceparent", request.trace.traceparent.encode()),
         _NOSNIFF,

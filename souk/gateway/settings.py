@@ -48,7 +48,8 @@ class GatewaySettings:
     app's own; `issuer_jwks_age` is `jwks_age` for them, and `issuer_timeout` limits each request to one. What is
     known of an API key is asked for again after `api_key_age`, so a revoked one is taken so much longer;
     `known_api_keys` limits how many are known, good ones and others. `read_cache` is how long answers of public reads
-    are fresh in the gateway's cache, which holds `read_cache_bytes` of them; with 0 there is no cache.
+    are fresh in the gateway's cache, which holds `read_cache_bytes` of them; with 0 there is no cache. Pages of
+    `cors_origins` may read the gateway's answers.
     """
 
     max_body: int = MEBIBYTE
@@ -71,5 +72,6 @@ class GatewaySettings:
     issuer_timeout: float = 5.0
     api_key_age: float = 5.0
     known_api_keys: int = 10_000
+    cors_origins: tuple[str, ...] = ()
     read_cache: float = 0.0
     read_cache_bytes: int = 64 * MEBIBYTE

@@ -48,6 +48,7 @@ def gateway(
                 trusted_proxies=settings.trusted_proxies,
                 metrics=metrics,
                 issuers=read_issuers(settings.issuers),
+                cors_origins=settings.cors_origins,
                 read_cache=settings.read_cache,
                 read_cache_bytes=settings.read_cache_mb * MEBIBYTE,
             ),

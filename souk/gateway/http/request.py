@@ -46,7 +46,7 @@ class Request:
 
     The pipeline sets `route` and `subject`, once they are known, for the log. `quotas` is what is left of the rate
     limits that the request was counted against, and `limit` the name of the one that it went beyond.
-    `refusal` is the problem that it ended with, if it did.
+    `refusal` is the problem that it ended with, if it did. `cors` are the headers that a page of another origin needs.
     """
 
     __slots__ = (
@@ -55,6 +55,7 @@ class Request:
         "_receive",
         "_settings",
         "_size",
+        "cors",
         "limit",
         "method",
         "path",
@@ -76,6 +77,7 @@ class Request:
         self.query: bytes = scope["query_string"]
         self.route = self.subject = self.limit = ""
         self.quotas: Sequence[Any] = ()
+        self.cors: Sequence[tuple[bytes, bytes]] = ()
         self.refusal: Problem | None = None
         self._header: dict[bytes, bytes] = {}
         size = 0

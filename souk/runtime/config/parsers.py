@@ -9,6 +9,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from souk.discovery.external.url_options import hosts_of
+from souk.gateway.routing.filters.cors import is_origin
 from souk.kernel.addresses import socket_path
 
 POSTGRES_PORT = 5432
@@ -197,6 +198,14 @@ def networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError:
         raise ValueError("must read network,network, as in 10.0.0.0/8,2001:db8::/32") from None
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Reads `https://shop.example.com,https://*.example.com`, or `*`. Raises ValueError."""
+    found = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(is_origin(one) for one in found) or ("*" in found and len(found) > 1):
+        raise ValueError("must read origin,origin, as in https://shop.example.com, or be *")
+    return found
 
 
 def name(text: str) -> str:

@@ -82,6 +82,8 @@ class HttpSettings:
     `cert` and `key` are PEM files, both or none: with them the gateway speaks TLS alone. They are read again when they
     change.
 
+    `cors_origins` are the origins whose pages may read the gateway's answers (CORS), as in https://shop.example.com.
+
     `read_cache` is how long the gateway answers what everybody may read from its memory, in seconds, and
     `read_cache_mb` how many MiB of answers each gateway keeps; with 0 seconds, the default, it keeps none.
 
@@ -95,6 +97,7 @@ class HttpSettings:
     issuers: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    cors_origins: tuple[str, ...] = ()
     read_cache: float = 0.0
     read_cache_mb: int = 64
     limits: HttpLimits = field(default_factory=HttpLimits)

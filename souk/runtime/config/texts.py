@@ -70,6 +70,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         _PATH,
         "none: no TLS",
     ),
+    "cors_origins": (
+        "Origins whose pages may call the gateway and read its answers (CORS), as in https://shop.example.com, "
+        "https://*.example.com or *: docs/edges.md.",
+        "origins",
+        "none: pages of the gateway's own origin",
+    ),
     "read_cache": (
         "How long the gateway answers what everybody may read from its memory: docs/edges.md.",
         _SECONDS,

@@ -53,6 +53,7 @@ BY_NAME: Mapping[str, Variable] = {
     "issuers": Variable("http.issuers", Path),
     "http_cert": Variable("http.cert", Path),
     "http_key": Variable("http.key", Path),
+    "cors_origins": Variable("http.cors_origins", values.origins),
     "read_cache": Variable("http.read_cache", values.seconds),
     "read_cache_mb": Variable("http.read_cache_mb", values.from_one(100_000)),
     "demo": Variable("demo", values.flag),

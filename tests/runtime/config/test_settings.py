@@ -184,3 +184,18 @@ def test_a_variable_sets_its_own_setting_and_no_other(name: str) -> None:
     changed = with_values(default, {name: value})
     assert [one for one, about in BY_NAME.items() if about.value_in(changed) != about.value_in(default)] == [name]
     assert BY_NAME[name].value_in(changed) is value
+
+
+def test_origins_are_read_as_browsers_write_them() -> None:
+    settings = read({"SOUK_CORS_ORIGINS": "https://Shop.example.com, https://*.example.org,http://localhost:5173"})
+    assert settings.http.cors_origins == ("https://shop.example.com", "https://*.example.org", "http://localhost:5173")
+    assert read({"SOUK_CORS_ORIGINS": "*"}).http.cors_origins == ("*",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["shop.example.com", "https://shop.example.com/", "https://a/b", "*,https://a", "https://*a.example.com", "null"],
+)
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="SOUK_CORS_ORIGINS"):
+        read({"SOUK_CORS_ORIGINS": text})

@@ -1,11 +1,13 @@
 """CORS: what pages of other origins may do (the Fetch standard, section 3.2), as the Gateway API configures it."""
 
+import re
 from dataclasses import dataclass
 
 from souk.gateway.http.answers import Headers, HttpAnswer
 from souk.gateway.http.problem import Problem
 from souk.gateway.routing.model import Cors
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\*\.)?[a-z0-9.-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\*(:[0-9]{1,5})?")
 _VARY = (b"vary", b"origin")
 _ANY = "*"
 _OURS = b"access-control-"
@@ -51,6 +53,11 @@ class CorsFilter:
 
     def _allows(self, origin: str) -> bool:
         return any(_fits(allowed, origin.lower()) for allowed in self.cors.origins)
+
+
+def is_origin(text: str) -> bool:
+    """Whether a text in lower case is `*`, an origin, or a pattern of origins, as the Gateway API has them."""
+    return text == _ANY or _ORIGIN.fullmatch(text) is not None
 
 
 def _fits(allowed: str, origin: str) -> bool:

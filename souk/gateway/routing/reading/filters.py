@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import yaml
 
+from souk.gateway.routing.filters.cors import is_origin
 from souk.gateway.routing.model import Cors, Filters, HeaderChange, Mirror, PathChange, Redirect, Rewrite
 from souk.gateway.routing.reading.matches import METHODS, TOKEN, check_once, check_path, read_header_name, read_hostname
 from souk.gateway.routing.reading.nodes import NodeReader
@@ -29,7 +30,6 @@ FIELDS = {
 }
 _STATUSES = {str(status): status for status in (301, 302, 303, 307, 308)}
 _VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\*\.)?[a-z0-9.-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\*(:[0-9]{1,5})?")
 KEPT = frozenset(
     {"host", "connection", "transfer-encoding", "content-length", "upgrade", "te", "trailer", "keep-alive"}
 )
@@ -193,7 +193,7 @@ class FilterReader:
 
     def _origin(self, node: yaml.Node) -> str:
         text = self._reader.text(node, "an origin").lower()
-        if text != "*" and not _ORIGIN.fullmatch(text):
+        if not is_origin(text):
             self._reader.wrong(node, f"an origin is * or as in https://shop.example.com, not {text!r}")
         return text
 
