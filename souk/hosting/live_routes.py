@@ -18,7 +18,7 @@ OnHangup = Callable[[Callable[[], object]], None]
 """Sets what happens at SIGHUP."""
 UPSTREAM = "upstream/{}"
 """The callee of an upstream's breaker, by the upstream's name, which may be that of a service."""
-_Where = tuple[str, tuple[str, ...], str]
+_Where = tuple[str, tuple[str, ...], str, bool]
 
 
 class RouteUpstreams:
@@ -33,7 +33,7 @@ class RouteUpstreams:
         """Puts a file into force. Raises RoutesFileRefused, and changes nothing, when it does not fit."""
         made: dict[_Where, Upstream] = {}
         for spec in file.upstreams:
-            where = (spec.name, spec.urls, spec.service)
+            where = (spec.name, spec.urls, spec.service, spec.http2)
             made[where] = self._known.get(where) or self._made(spec, file.path)
         try:
             self._gateway.use_routes(file, {one.name: one for one in made.values()})
@@ -59,7 +59,9 @@ class RouteUpstreams:
         await _close(self._known.values())
 
     def _made(self, spec: UpstreamSpec, path: str) -> Upstream:
-        upstream = Upstream(spec.name, self._clock, trusted=self._settings.trusted_proxies, metrics=self._metrics)
+        upstream = Upstream(
+            spec.name, self._clock, trusted=self._settings.trusted_proxies, metrics=self._metrics, http2=spec.http2
+        )
         if not spec.service:
             try:
                 return upstream.listed(spec.urls)

@@ -149,6 +149,11 @@ class UpstreamConnection(asyncio.Protocol):
         while not self.reader.status:
             await self.changed()
 
+    @property
+    def ready(self) -> bool:
+        """Whether a part of the answer's body waits to be taken."""
+        return bool(self.reader.parts)
+
     async def part(self) -> bytes:
         """Gives the next part of the answer's body; empty at its end. Raises UpstreamFault if the rest is lost."""
         reader = self.reader

@@ -5,11 +5,11 @@ before it has read all of it; that answer goes to the client, and the rest of th
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from collections.abc import Callable
 
-from souk.gateway.http.answers import Answer, BodyLost, HttpAnswer, StreamedAnswer, SwitchedAnswer
+from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.http.request import Request
+from souk.gateway.proxy.answer_body import AnswerBody
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 from souk.gateway.proxy.heads import answered, switched
@@ -112,8 +112,12 @@ class Exchange:
             body = b"".join(reader.parts)
             self.close(failed=False)
             return HttpAnswer(status, answered(headers, whole=True), body)
-        rest = AnswerBody(self._connection, self, self._settings.idle, late_at)
+        rest = AnswerBody(self._connection, self.end, self._settings.idle, late_at)
         return StreamedAnswer(status, answered(headers), rest)
+
+    def end(self, failed: bool | None) -> None:
+        """Ends the exchange, as `close` does."""
+        self.close(failed=failed)
 
     def close(self, *, failed: bool | None) -> None:
         """Ends the exchange; the connection is kept if both messages are through. `failed` is None if the end says
@@ -132,41 +136,3 @@ class Exchange:
             failed = self._connection.reader.status in FAILING
         self._pool.give_back(self._connection, sent=sent)
         self._ended(failed)
-
-
-class AnswerBody(AsyncGenerator[bytes, None]):
-    """The rest of an answer's body, which ends its exchange when it is closed, also if nothing was read of it."""
-
-    def __init__(self, connection: UpstreamConnection, exchange: Exchange, idle: float, late_at: float | None) -> None:
-        self._connection, self._exchange, self._idle, self._late_at = connection, exchange, idle, late_at
-
-    async def asend(self, value: None) -> bytes:
-        """Gives the next part. Raises BodyLost when the rest cannot come."""
-        try:
-            part = await self._part()
-        except UpstreamFault as fault:
-            self._exchange.close(failed=True)
-            raise BodyLost(str(fault)) from fault
-        if not part:
-            self._exchange.close(failed=False)
-            raise StopAsyncIteration
-        return part
-
-    async def _part(self) -> bytes:
-        if self._connection.reader.parts:
-            return await self._connection.part()
-        end = asyncio.get_running_loop().time() + self._idle
-        try:
-            async with asyncio.timeout_at(end if self._late_at is None else min(end, self._late_at)):
-                return await self._connection.part()
-        except TimeoutError:
-            raise UpstreamFault(FaultKind.LATE, "the rest of the answer does not come") from None
-
-    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> bytes:
-        """Ends the exchange with an error of the reader."""
-        await self.aclose()
-        raise typ if val is None else val
-
-    async def aclose(self) -> None:
-        """Ends the exchange."""
-        self._exchange.close(failed=None)

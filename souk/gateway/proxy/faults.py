@@ -16,6 +16,8 @@ class FaultKind(Enum):
     """There was no connection, so no octet of the request has left."""
     STALE = "stale"
     """A kept connection ended before any octet of an answer came; the upstream may have closed it just before."""
+    UNPROCESSED = "unprocessed"
+    """The upstream says that it has not begun with the request (RFC 9113, 8.7): it can do no harm a second time."""
     BROKEN = "broken"
     """The connection ended too early, or what came was not a sound answer."""
     LATE = "late"

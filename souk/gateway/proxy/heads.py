@@ -88,6 +88,27 @@ class RequestHeads:
             extra,
         )
 
+    def fields(
+        self, request: Request, target: bytes, headers: Headers, authority: bytes, scheme: bytes, length: int | None
+    ) -> Headers:
+        """Returns the fields of a head in HTTP/2 (RFC 9113, 8.3.1). The arguments are those of `write`.
+
+        `te: trailers` says that trailers reach the client, which servers of gRPC ask for.
+        """
+        head = self.write(request, target, headers, authority, None).split(b"\r\n")
+        lines = [line.partition(b": ") for line in head[1:-2]]
+        fields = [(name, value) for name, _, value in lines if name != b"host"]
+        host = next(value for name, _, value in lines if name == b"host")
+        pseudo = [
+            (b":method", request.method.encode()),
+            (b":scheme", scheme),
+            (b":authority", host),
+            (b":path", target),
+        ]
+        if length is not None and length != CHUNKED:
+            fields.append((b"content-length", b"%d" % length))
+        return [*pseudo, *fields, (b"te", b"trailers")]
+
     def _forwarded(self, request: Request, host: bytes, given: dict[bytes, bytes]) -> bytes:
         peer = request.scope.get("client")
         address = str(peer[0]).encode() if peer else b""

@@ -1,8 +1,9 @@
 """Metrics of upstreams.
 
 souk_upstream_seconds{upstream,outcome}      until the head of the answer, all tries together: `2xx` to `5xx`, or what
-                                             failed: `refused` by the breaker, `late`, `broken`, `not sent`, `full`,
-                                             `none` without an instance, `gone` when the client left before
+                                             failed: `late`, `broken`, `not sent`, `full`, `stale`, `unprocessed`,
+                                             `refused` by the breaker, `none` without an instance, `gone` when
+                                             the client left before
 souk_upstream_retries_total{upstream}        tries after the first one
 souk_upstream_instances{upstream,state}      the instances that are asked (`used`) and those left out (`ejected`)
 souk_upstream_connections{upstream,state}    connections that wait for a request (`idle`) and all others (`busy`)

@@ -43,13 +43,18 @@ class OutgoingBody:
         return self._request.scope.get("http_version") == "2" and self._request.method in _BODILESS
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
-        """Gives the body as it comes, framed as the head of the request says. Raises Problem 413 and ClientGone."""
-        self.begun = True
+        """Gives the body as it comes, framed as the head in HTTP/1.1 says. Raises Problem 413 and ClientGone."""
         chunked = self.length == CHUNKED
-        async for part in self._request.stream(self._limit):
+        async for part in self.bare_parts():
             yield b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
         if chunked:
             yield b"0\r\n\r\n"
+
+    async def bare_parts(self) -> AsyncGenerator[bytes, None]:
+        """Gives the body as it comes, without a frame. Raises Problem 413 and ClientGone."""
+        self.begun = True
+        async for part in self._request.stream(self._limit):
+            yield part
 
 
 def _announced(request: Request) -> int | None:

@@ -2,6 +2,7 @@
 
 - Nothing was sent: another instance is tried at once.
 - A kept connection ended before the answer began: another connection, once, for an idempotent method.
+- An upstream of HTTP/2 says that it has not begun with the request: once more, for any method.
 - The route has a retry policy: failed connections of idempotent methods, and answers with its codes, as often and with
   the pauses that it says, out of the upstream's budget.
 
@@ -20,6 +21,7 @@ from souk.resilience.retry import RetryBudget
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """RFC 9110, 9.2.2."""
+_UNDONE = (FaultKind.NOT_SENT, FaultKind.UNPROCESSED)
 _LONGEST_PAUSE = 1.0
 
 
@@ -62,11 +64,12 @@ class Tries:
         if fault.kind is FaultKind.NOT_SENT and self._elsewhere + 1 < instances:
             self._elsewhere += 1
             return 0.0
-        if fault.kind is FaultKind.STALE and self._harmless and not self.fresh:
+        again = fault.kind is FaultKind.UNPROCESSED or (fault.kind is FaultKind.STALE and self._harmless)
+        if again and not self.fresh:
             self.fresh = True
             self.asked.clear()
             return 0.0
-        if fault.kind is FaultKind.FULL or not (self._harmless or fault.kind is FaultKind.NOT_SENT):
+        if fault.kind is FaultKind.FULL or not (self._harmless or fault.kind in _UNDONE):
             return None
         return self._pause(now)
 

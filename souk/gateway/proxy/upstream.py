@@ -9,7 +9,7 @@ from random import Random
 
 from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance
-from souk.gateway.http.answers import Answer
+from souk.gateway.http.answers import Answer, Headers
 from souk.gateway.http.connection import WhileConnected, connection_of
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
@@ -17,6 +17,8 @@ from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.exchange import FAILING, Exchange
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault, no_instance
 from souk.gateway.proxy.heads import Networks, RequestHeads, asks_for_websocket
+from souk.gateway.proxy.http2.exchange import Http2Exchange
+from souk.gateway.proxy.http2.pool import ALPN, Http2Pool
 from souk.gateway.proxy.metrics import CLIENT_GONE, NO_INSTANCE, REFUSED, STATUS_CLASSES, UpstreamMetrics
 from souk.gateway.proxy.mirror import MirrorTasks
 from souk.gateway.proxy.pool import InstancePool
@@ -34,6 +36,8 @@ from souk.telemetry.logs import logger
 HTTP = "http"
 """The key in an instance's metadata for the port, or the address of the socket, of its HTTP server."""
 _UNAVAILABLE = 503
+_NO_FAILURE = (FaultKind.STALE, FaultKind.UNPROCESSED)
+"""What an instance may do that works."""
 _SWITCH = b"connection: upgrade\r\nupgrade: websocket\r\n"
 
 _log = logger("gateway")
@@ -44,7 +48,8 @@ class Upstream:
 
     Instances that fail are left out for a while; while most requests fail, the breaker answers for the upstream.
     `trusted` are the networks of proxies whose word on clients goes on. Without `tls`, instances of https are checked
-    against the authorities that the system knows.
+    against the authorities that the system knows. With `http2` the instances are spoken to in HTTP/2, of which `tls`
+    must then offer ALPN's `h2`.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Upstream:
         trusted: Networks = (),
         tls: ssl.SSLContext | None = None,
         metrics: UpstreamMetrics | None = None,
+        http2: bool = False,
     ) -> None:
         self.name, self._clock, self._tls = name, clock, tls
         self._observe = metrics.observer(name) if metrics else None
@@ -66,7 +72,8 @@ class Upstream:
         self.breaker = Breaker(settings.breaker)
         self._budget = RetryBudget(settings.budget, clock.monotonic())
         self._random = Random()
-        self._pools: dict[str, InstancePool] = {}
+        self._pool_kind: type[InstancePool | Http2Pool] = Http2Pool if http2 else InstancePool
+        self._pools: dict[str, InstancePool | Http2Pool] = {}
         self.mirrored = MirrorTasks(name)
 
     def listed(self, urls: Iterable[str]) -> "Upstream":
@@ -86,7 +93,7 @@ class Upstream:
     def _use(self, members: list[BalancerMember]) -> None:
         known = self._pools
         self._pools = {
-            one.address: known.get(one.address) or InstancePool(one.address, self.settings, self._secured)
+            one.address: known.get(one.address) or self._pool_kind(one.address, self.settings, self._secured)
             for one in members
         }
         for address, pool in known.items():
@@ -95,7 +102,7 @@ class Upstream:
         self._balancer.update(members, self._clock.monotonic())
 
     def _secured(self) -> ssl.SSLContext:
-        return self._tls or _by_system()
+        return self._tls or _by_system(http2=self._pool_kind is Http2Pool)
 
     async def forward(self, request: Request, outgoing: OutgoingRequest) -> Answer:
         """Sends a request to an instance, and gives the answer as it comes.
@@ -192,20 +199,31 @@ class Upstream:
         def ended(failed: bool | None) -> None:
             self._balancer.ended(instance, self._clock.monotonic(), failed)
 
-        pool, exchange = self._pools[instance.address], None
+        pool = self._pools[instance.address]
+        exchange: Exchange | Http2Exchange | None = None
+        timeout = self._timeout(tries)
         try:
-            exchange = Exchange(await self._connection(pool, body, tries), pool, self.settings, ended)
-            switch = asks_for_websocket(request, outgoing.headers) and connection_of(request.scope) is not None
-            head = self._head(request, outgoing, pool, body, switch=switch)
-            await exchange.head(request, head, body, self._timeout(tries), may_switch=switch)
+            if isinstance(pool, Http2Pool):
+                exchange = Http2Exchange(await pool.connection(), self.settings, ended)
+                await exchange.head(request, self._fields(request, outgoing, pool, body), body, timeout)
+            else:
+                exchange = Exchange(await self._connection(pool, body, tries), pool, self.settings, ended)
+                switch = asks_for_websocket(request, outgoing.headers) and connection_of(request.scope) is not None
+                head = self._head(request, outgoing, pool, body, switch=switch)
+                await exchange.head(request, head, body, timeout, may_switch=switch)
         except BaseException as error:
-            failed = True if isinstance(error, UpstreamFault) and error.kind is not FaultKind.STALE else None
+            failed = True if isinstance(error, UpstreamFault) and error.kind not in _NO_FAILURE else None
             if exchange is None:
                 ended(failed)
             else:
                 exchange.close(failed=failed)
             raise
         return exchange.answer(tries.deadline)
+
+    def _fields(self, request: Request, outgoing: OutgoingRequest, pool: Http2Pool, body: OutgoingBody) -> Headers:
+        at = pool.address
+        scheme = b"https" if at.secure else b"http"
+        return self._heads.fields(request, outgoing.target, outgoing.headers, at.authority, scheme, body.length)
 
     async def _connection(self, pool: InstancePool, body: OutgoingBody, tries: Tries) -> UpstreamConnection:
         kept = None if tries.fresh else pool.kept(surely=not tries.may_repeat(body))
@@ -235,5 +253,8 @@ def _http_address(instance: Instance) -> str:
 
 
 @cache
-def _by_system() -> ssl.SSLContext:
-    return ssl.create_default_context()
+def _by_system(*, http2: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if http2:
+        context.set_alpn_protocols([ALPN])
+    return context

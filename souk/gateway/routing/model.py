@@ -209,12 +209,16 @@ class HttpRoute:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSpec:
-    """Where an upstream is: at listed URLs, or at the instances of a service in the registry."""
+    """Where an upstream is: at listed URLs, or at the instances of a service in the registry.
+
+    With `http2` it is spoken to in HTTP/2, without TLS by prior knowledge.
+    """
 
     name: str
     urls: tuple[str, ...] = ()
     service: str = ""
     line: int = 0
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,9 @@ async def site(world: Any) -> AsyncIterator[Site]:
 
         def apply(text: str) -> None:
             file = parse(text)
-            made = {one.name: Upstream(one.name, world.clock).listed(one.urls) for one in file.upstreams}
+            made = {
+                one.name: Upstream(one.name, world.clock, http2=one.http2).listed(one.urls) for one in file.upstreams
+            }
             targets.extend(made.values())
             world.gateway.use_routes(file, made)
 

@@ -3,6 +3,7 @@
 CLUSTER = "about objects of a cluster (namespaces, grants, status, other kinds), which a file does not have"
 
 PASSED_OTHERWISE = {
+    "HTTPRouteBackendProtocolH2C": "the upstream in the file says `protocol: h2`",
     "HTTPRouteHostnameIntersection": "the hostnames of listeners are written into the routes",
     "HTTPRouteInvalidBackendRefUnknownKind": "the file is refused with its line, in place of 500 for the requests",
     "HTTPRouteInvalidNonExistentBackendRef": "the file is refused with its line, in place of 500 for the requests",
@@ -14,7 +15,6 @@ PASSED_OTHERWISE = {
 """What differs in a test that passes."""
 
 NOT_HERE = {
-    "HTTPRouteBackendProtocolH2C": "upstreams are spoken to in HTTP/1.1",
     "HTTPRouteCrossNamespace": CLUSTER,
     "HTTPRouteDisallowedKind": CLUSTER,
     "HTTPRouteHTTPSListener": "TLS ends in front of the gateway",

@@ -275,3 +275,11 @@ async def test_HTTPRouteBackendProtocolWebSocket(site: Any) -> None:
             writer.write(bytes([0x81, 0x80 | len(text)]) + b"\0\0\0\0" + text)
             assert await reader.readexactly(2 + len(text)) == bytes([0x81, len(text)]) + text
         writer.close()
+
+
+async def test_HTTPRouteBackendProtocolH2C(site: Any) -> None:
+    """The Service says there that its port speaks `kubernetes.io/h2c`; here the upstream says `protocol: h2`."""
+    url = site.upstreams["v1"].url
+    site.apply(f"upstreams: {{h2c: {{urls: [{url}], protocol: h2}}, http1: {url}}}\nroutes: {{/: h2c, /old: http1}}")
+    assert (await site.reaches("v1", "/"))["http"] == "2"
+    assert (await site.reaches("v1", "/old"))["http"] == "1.1"

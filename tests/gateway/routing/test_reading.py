@@ -52,7 +52,7 @@ def test_the_full_form_has_everything() -> None:
     file = parse("""
 upstreams:
   orders: [http://a:1, "http://b:2/"]
-  legacy: {service: legacy}
+  legacy: {service: legacy, protocol: h2}
 routes:
 - name: shop
   hostnames: [Shop.Example.com, "*.example.org"]
@@ -92,9 +92,9 @@ routes:
         RateClass.SENSITIVE,
     )
     assert found.max_body == 1000
-    assert [(one.name, one.urls, one.service) for one in file.upstreams] == [
-        ("orders", ("http://a:1", "http://b:2"), ""),
-        ("legacy", (), "legacy"),
+    assert [(one.name, one.urls, one.service, one.http2) for one in file.upstreams] == [
+        ("orders", ("http://a:1", "http://b:2"), "", False),
+        ("legacy", (), "legacy", True),
     ]
 
 
@@ -159,6 +159,8 @@ routes:
         ("routes: {/a: 'http://u:p@a'}", "f.yaml:1:14: the URL of an upstream has a host and a port, and nothing else: 'http://u:p@a'"),
         ("routes: {/a/../b: http://a:1}", "f.yaml:1:10: a path must not contain '/../': '/a/../b'"),
         ("routes: {/a: }", "f.yaml:1:13: an upstream must be a text, not empty"),
+        ("upstreams: {a: {urls: [http://a:1], protocol: h3}}\nroutes: {/: a}", "f.yaml:1:47: the protocol of an upstream must be one of http1, h2, not 'h3'; it has http1, h2"),
+        ("upstreams: {a: {protocol: h2}}\nroutes: {/: a}", "f.yaml:1:16: the upstream 'a' needs either urls or service"),
         ("routes: {'/{a}/{a}': http://a:1}", "f.yaml:1:10: a variable is named twice in '/{a}/{a}'"),
         ("routes: {'/x{a}': http://a:1}", "f.yaml:1:10: a variable is a whole segment, as in /users/{id}, not 'x{a}'"),
     ],

@@ -1,6 +1,8 @@
 """Reads upstreams: the named ones, and the references to them, which may be URLs."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import yaml
@@ -11,6 +13,8 @@ from souk.kernel.suggest import meant
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 SCHEMES = ("http", "https")
+PROTOCOLS: Mapping[str, bool] = MappingProxyType({"http1": False, "h2": True})
+"""Whether it is HTTP/2, by the name of a protocol."""
 
 
 class UpstreamReader:
@@ -37,12 +41,17 @@ class UpstreamReader:
             return UpstreamSpec(name, (self._url(node),), line=line)
         if isinstance(node, yaml.SequenceNode):
             return UpstreamSpec(name, self._urls(node, name), line=line)
-        given = reader.fields(node, f"the upstream {name!r}", ("urls", "service"))
-        if isinstance(node, yaml.MappingNode) and len(given) != 1:
+        given = reader.fields(node, f"the upstream {name!r}", ("urls", "service", "protocol"))
+        if isinstance(node, yaml.MappingNode) and ("urls" in given) == ("service" in given):
             reader.wrong(node, f"the upstream {name!r} needs either urls or service")
         urls = self._urls(given["urls"], name) if "urls" in given else ()
         service = reader.text(given["service"], "service") if "service" in given else ""
-        return UpstreamSpec(name, urls, service, line)
+        return UpstreamSpec(name, urls, service, line, http2=self._http2(given))
+
+    def _http2(self, given: dict[str, yaml.Node]) -> bool:
+        if "protocol" not in given:
+            return False
+        return self._reader.one_of(given["protocol"], "the protocol of an upstream", PROTOCOLS, False)
 
     def _urls(self, node: yaml.Node, name: str) -> tuple[str, ...]:
         found = self._reader.all(node, f"the URLs of {name!r}", self._url)

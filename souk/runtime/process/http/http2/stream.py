@@ -152,8 +152,11 @@ class Http2Stream:
         elif kind == "http.response.body":
             await self._send_body(message.get("body", b""), more=message.get("more_body", False))
         elif kind == "http.response.trailers":
-            self._sender.send_head(self.number, _carried(message["headers"]), last=True)
             self.finished = True
+            if message["headers"]:
+                self._sender.send_head(self.number, _carried(message["headers"]), last=True)
+            else:
+                self._sender.send_part(self.number, b"", last=True)
 
     def _begin(self, message: Message) -> None:
         self.began, self._trailers = True, bool(message.get("trailers"))
