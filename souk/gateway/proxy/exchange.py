@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from souk.gateway.http.answers import Answer, HttpAnswer, StreamedAnswer, SwitchedAnswer
 from souk.gateway.http.request import Request
-from souk.gateway.proxy.answer_body import AnswerBody
 from souk.gateway.proxy.connection import UpstreamConnection
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 from souk.gateway.proxy.heads import answered, switched
 from souk.gateway.proxy.pool import InstancePool
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.proxy.settings import UpstreamSettings
+from souk.gateway.proxy.streamed_body import AnswerBody
 from souk.gateway.proxy.tunnel import Tunnel
 
 FAILING = frozenset({502, 503, 504})

@@ -6,7 +6,6 @@ from typing import Any
 
 from souk.gateway.http.answers import Answer, Headers, HttpAnswer, StreamedAnswer
 from souk.gateway.http.request import Request
-from souk.gateway.proxy.answer_body import AnswerBody
 from souk.gateway.proxy.exchange import CONTINUE_AFTER, FAILING
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 from souk.gateway.proxy.heads import answered
@@ -14,6 +13,7 @@ from souk.gateway.proxy.http2.connection import Http2UpstreamConnection
 from souk.gateway.proxy.http2.stream import UpstreamStream
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.proxy.settings import UpstreamSettings
+from souk.gateway.proxy.streamed_body import AnswerBody
 
 _GRPC = b"application/grpc"
 _OF_TRAILERS = (b"grpc-status", b"grpc-message", b"grpc-status-details-bin")
