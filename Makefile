@@ -5,11 +5,12 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 PORT ?= 8080
 DATA ?= var/souk
 MINUTES ?= 5
+SECONDS ?= 60
 SEED ?= 1
 BROKER ?= bus
 BIN := .venv/bin
 
-.PHONY: help python setup setup-dev run test test-engines test-full chaos bench proto wheels settings decisions sdk brokers clean
+.PHONY: help python setup setup-dev run test test-engines test-full chaos fuzz bench proto wheels settings decisions sdk brokers clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -38,6 +39,9 @@ test-full: setup-dev ## the tests that take long
 
 chaos: setup-dev ## harm of every kind to a fleet with BROKER for MINUTES, as SEED decides, and a check that all adds up
 	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED) --broker $(BROKER)
+
+fuzz: setup-dev ## mutated and generated input for a running gateway, for SECONDS, as SEED decides
+	@exec $(BIN)/python -m tests.attacks.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 bench: setup-dev ## measures this machine
 	@exec $(BIN)/python -m bench

@@ -61,10 +61,13 @@ def _line(stream: object) -> bytes:
 
 
 def _exactly(stream: object, size: int) -> bytes:
-    octets: bytes = stream.read(size)  # type: ignore[attr-defined]
-    if len(octets) < size:
-        raise EOFError
-    return octets
+    octets = bytearray()
+    while len(octets) < size:  # piece by piece: a length may be one that nobody ever sends
+        part: bytes = stream.read1(min(size - len(octets), 65_536))  # type: ignore[attr-defined]
+        if not part:
+            raise EOFError
+        octets += part
+    return bytes(octets)
 
 
 def _read(stream: object) -> Seen | None:

@@ -39,7 +39,7 @@ def read_policies(path: Path | None, setting: str) -> tuple[LimitPolicy, ...]:
         return DEFAULTS
     try:
         return from_mapping(tomllib.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{setting}: {path}: {error}") from None
 
 

@@ -35,7 +35,7 @@ def read_issuers(path: Path | None) -> tuple[IssuerSettings, ...]:
         return ()
     try:
         tables = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"SOUK_ISSUERS: {path} cannot be read ({error})") from None
     try:
         if wrong := [name for name, table in tables.items() if not isinstance(table, Mapping)]:

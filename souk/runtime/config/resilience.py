@@ -99,7 +99,7 @@ def read_resilience(path: Path | None) -> Resilience:
         return Resilience()
     try:
         tables = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"SOUK_RESILIENCE: {path} cannot be read ({error})") from None
     try:
         default = _protection(Protection(), tables.pop(DEFAULT, {}), DEFAULT)
