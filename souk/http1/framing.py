@@ -10,7 +10,7 @@ from collections.abc import Sequence
 VERSIONS = ("1.1", "1.0")
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 _PATH = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _SCHEMES = (b"http", b"https")
 _UNSUPPORTED, _BAD, _NOT_IMPLEMENTED = 505, 400, 501
@@ -53,9 +53,14 @@ def is_host(value: bytes) -> bool:
     return _HOST.fullmatch(value) is not None
 
 
-def has_control_character(headers: Headers) -> bool:
-    """Returns whether a value has a character that no value may have (RFC 9110, 5.5)."""
-    return any(_CONTROL.search(value) for _, value in headers)
+def fields_fault(headers: Headers) -> tuple[int, str] | None:
+    """Returns the HTTP status and the reason with which to refuse names and values that no message of HTTP/1.1 could
+    carry; None if all are sound (RFC 9110, 5.1 and 5.5)."""
+    if not all(_TOKEN.fullmatch(name) for name, _ in headers):
+        return _BAD, "the name of a header is not one"
+    if any(_CONTROL.search(value) for _, value in headers):
+        return _BAD, "a header has a control character"
+    return None
 
 
 def target_fault(method: bytes, target: bytes, headers: Headers) -> tuple[int, str] | None:
@@ -63,11 +68,11 @@ def target_fault(method: bytes, target: bytes, headers: Headers) -> tuple[int, s
 
     A URL must name the host of the Host header. The names in `headers` are in lower case.
     """
-    if _PATH.fullmatch(target) and _METHOD.fullmatch(method) and method != b"CONNECT":
+    if _PATH.fullmatch(target) and _TOKEN.fullmatch(method) and method != b"CONNECT":
         return None
     if method == b"CONNECT":
         return _NOT_IMPLEMENTED, "this server is no tunnel"
-    if not _METHOD.fullmatch(method):
+    if not _TOKEN.fullmatch(method):
         return _BAD, "the method of the request is not one"
     if target == b"*":
         return None if method == b"OPTIONS" else (_BAD, "only OPTIONS asks about *")

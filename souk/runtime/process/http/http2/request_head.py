@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from souk.gateway.http.problem import Problem
-from souk.http1.framing import has_control_character, is_host, target_fault
+from souk.http1.framing import fields_fault, is_host, target_fault
 from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, unsound
 from souk.telemetry.traces import child_of
@@ -34,8 +34,8 @@ def scope_of(fields: Fields, common: dict[str, Any], *, whole: bool) -> "dict[st
         return TOO_LARGE
     if cookies:
         headers.append((b"cookie", b"; ".join(cookies)))
-    if has_control_character(headers):
-        return unsound(400, "a header of the request has a control character")
+    if (found := fields_fault(headers)) is not None:
+        return unsound(*found)
     if whole and any(name == b"content-length" and value.strip(b"0") for name, value in headers):
         return unsound(400, "the request has no body, but a length of one")
     wrong = _put_host(headers, pseudo.get(b":authority"))
