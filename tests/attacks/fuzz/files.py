@@ -75,7 +75,7 @@ def _configured(read: Callable[[Path], object]) -> Callable[[Path], None]:
 
 READERS: Mapping[str, tuple[Callable[[Path], None], tuple[bytes, ...]]] = {
     "routes file": (_routes, ROUTES),
-    "limits file": (_configured(lambda path: read_policies(path, "SOUK_LIMITS_FILE")), LIMITS),
+    "limits file": (_configured(lambda path: read_policies(path, "SOUK_LIMIT_POLICIES")), LIMITS),
     "issuers file": (_configured(read_issuers), ISSUERS),
     "resilience file": (_configured(read_resilience), RESILIENCE),
 }
