@@ -5,6 +5,7 @@ CLUSTER = "about objects of a cluster (namespaces, grants, status, other kinds),
 PASSED_OTHERWISE = {
     "HTTPRouteBackendProtocolH2C": "the upstream in the file says `protocol: h2`",
     "HTTPRouteHostnameIntersection": "the hostnames of listeners are written into the routes",
+    "HTTPRouteHTTPSListener": "one certificate has the names of all listeners",
     "HTTPRouteInvalidBackendRefUnknownKind": "the file is refused with its line, in place of 500 for the requests",
     "HTTPRouteInvalidNonExistentBackendRef": "the file is refused with its line, in place of 500 for the requests",
     "HTTPRouteListenerHostnameMatching": "the hostnames of listeners are written into the routes",
@@ -17,8 +18,7 @@ PASSED_OTHERWISE = {
 NOT_HERE = {
     "HTTPRouteCrossNamespace": CLUSTER,
     "HTTPRouteDisallowedKind": CLUSTER,
-    "HTTPRouteHTTPSListener": "TLS ends in front of the gateway",
-    "HTTPRouteHTTPSListenerDetectMisdirectedRequests": "TLS ends in front of the gateway",
+    "HTTPRouteHTTPSListenerDetectMisdirectedRequests": "a gateway has one listener, so no request is for another one",
     "HTTPRouteInvalidCrossNamespaceBackendRef": CLUSTER,
     "HTTPRouteInvalidCrossNamespaceParentRef": CLUSTER,
     "HTTPRouteInvalidParentRefNotMatchingListenerPort": CLUSTER,

@@ -1,6 +1,15 @@
 """The Gateway API's conformance tests of HTTPRoute that concern matching, each under its name."""
 
+import ssl
+from pathlib import Path
 from typing import Any
+
+import httpx
+
+from souk.runtime.process.http.server import serving
+from souk.runtime.process.http.tls import ServerCertificate, ServerTls
+from souk.runtime.process.sockets import address_of, listen
+from souk.testing.certificates import Authority
 
 MATCHING = """
 routes:
@@ -285,3 +294,20 @@ routes:
 """)
     await site.reaches("v1", "/named")
     await site.reaches("v2", "/unnamed")
+
+
+async def test_HTTPRouteHTTPSListener(site: Any, tmp_path: Path) -> None:
+    """The port has one certificate, with every name."""
+    site.use("routes: [{hostnames: [example.org], rules: [{backendRefs: [v1]}]}]")
+    authority = Authority(tmp_path)
+    tls = ServerTls(ServerCertificate(*authority.issue("example.org")))
+    trusted = ssl.create_default_context(cafile=authority.ca)
+    with listen("127.0.0.1", 0) as listener:
+        async with serving(site.gateway, listener, 1, tls=tls), httpx.AsyncClient(verify=trusted, timeout=60) as client:
+            for host, status in ("example.org", 200), ("localhost", 404):
+                answer = await client.get(
+                    f"https://{address_of(listener)}/", headers={"host": host}, extensions={"sni_hostname": host}
+                )
+                assert answer.status_code == status
+                if status == 200:
+                    assert answer.json()["headers"]["x-forwarded-proto"] == "https"
