@@ -31,6 +31,7 @@ from souk.gateway.public_reads.handlers import PublicReads
 from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.model import Match, RoutesFile
 from souk.gateway.routing.outgoing import Target
+from souk.gateway.routing.route_limits import RouteLimits
 from souk.gateway.routing.rule_handler import RuleGate, RuleHandler
 from souk.gateway.routing.table import ContractRoute, RoutingTable
 from souk.gateway.rpc.endpoint import RpcEndpoint
@@ -84,6 +85,8 @@ class Gateway:
         self.routes: Router[Endpoint] = Router()
         self._contract_routes: list[ContractRoute] = []
         self._table: RoutingTable[RuleHandler] | None = None
+        self._route_limits = RouteLimits()
+        registry.register(self._route_limits)
         self.backend = backend = Backend(named, channel_of, clock)
         self.identity = identity_of(issuer, backend, settings, clock)
         self._limits, self._overload = limits, overload
@@ -114,9 +117,12 @@ class Gateway:
         """
         gate = RuleGate(self.identity, self._limits)
         own = [path for path in OWN_PATHS if self.routes.find(path) is not None]
+        rules = [rule for route in file.routes for rule in route.rules]
+        running = self._route_limits.of_rules(rules)
         self._table = RoutingTable(
-            file, self._contract_routes, own, lambda route, rule: RuleHandler(rule, targets, gate)
+            file, self._contract_routes, own, lambda _, rule: RuleHandler(rule, targets, gate, running.get(id(rule)))
         )
+        self._route_limits.use(rules, running)
 
     def _route(self, contract: Contract, make: Callable[..., Pipeline], calls: PublicCalls) -> None:
         for method in contract.methods.values():

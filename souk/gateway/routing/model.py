@@ -179,8 +179,8 @@ class Rule:
     """Requests that meet one of `matches` go to `backends`, or are redirected.
 
     `access`, `scopes` and `rate_class` say who may send them and how many, in the terms of contracts; without a class
-    no rate limit holds. `max_body` is in bytes. `replaces_contract` allows a match at the very place of a contract's
-    route.
+    no rate limit holds. `max_body` is in bytes, `max_running` is how many may run at
+    once. `replaces_contract` allows a match at the very place of a contract's route.
     """
 
     name: str
@@ -193,6 +193,7 @@ class Rule:
     scopes: frozenset[str] = frozenset()
     rate_class: RateClass | None = None
     max_body: int | None = None
+    max_running: int | None = None
     replaces_contract: bool = False
     line: int = 0
 

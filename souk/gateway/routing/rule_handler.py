@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -14,6 +15,7 @@ from souk.gateway.http.answers import Answer, Headers
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.request import Request
 from souk.gateway.limits.limiter import MethodLimits, RateLimits
+from souk.gateway.overload.route_limit import RouteLimit
 from souk.gateway.routing.filters.cors import CorsFilter
 from souk.gateway.routing.filters.headers import changed
 from souk.gateway.routing.filters.redirect import redirected
@@ -35,10 +37,12 @@ class RuleGate:
 
 
 class RuleHandler:
-    """Answers the requests of one rule. `targets` are the upstreams by name."""
+    """Answers the requests of one rule. `targets` are the upstreams by name; without `running`, any number may run."""
 
-    def __init__(self, rule: Rule, targets: Mapping[str, Target], gate: RuleGate) -> None:
-        self.rule = rule
+    def __init__(
+        self, rule: Rule, targets: Mapping[str, Target], gate: RuleGate, running: RouteLimit | None = None
+    ) -> None:
+        self.rule, self._running = rule, running
         policy = Policy(access=rule.access, scopes=rule.scopes)
         self._admission = EdgeAdmission(policy, gate.identity, _limits(rule, gate.limits))
         self.priority = Priority.NORMAL if rule.rate_class is None else default_priority(rule.rate_class)
@@ -63,6 +67,11 @@ class RuleHandler:
 
     async def _admitted(self, request: Request, asked: Asked, match: Match) -> Answer:
         await self._admission.admit(request)
+        if self._running is None:
+            return await self._passed_on(request, asked, match)
+        return await self._running.run(partial(self._passed_on, request, asked, match))
+
+    async def _passed_on(self, request: Request, asked: Asked, match: Match) -> Answer:
         filters = self.rule.filters
         matched = match.path.prefix if match.path.type is PathType.PREFIX else ""
         if filters.redirect is not None:

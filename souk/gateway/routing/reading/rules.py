@@ -18,7 +18,7 @@ from souk.gateway.routing.reading.upstreams import UpstreamReader
 
 _ACCESS = {"anyone": Access.ANYONE, "caller": Access.CALLER}
 _RATES = {"read": RateClass.READ, "write": RateClass.WRITE, "sensitive": RateClass.SENSITIVE}
-_OURS = ("access", "scopes", "rateClass", "maxBody", "replacesContract")
+_OURS = ("access", "scopes", "rateClass", "maxBody", "maxRunning", "replacesContract")
 FIELDS = ("name", "matches", "filters", "backendRefs", "timeouts", "retry", *_OURS)
 _WEIGHTS = 1_000_000
 
@@ -48,6 +48,9 @@ class RuleReader:
             scopes=self._scopes(given),
             rate_class=reader.one_of(given["rateClass"], "rateClass", _RATES, None) if "rateClass" in given else None,
             max_body=reader.whole(given["maxBody"], "maxBody", 0, 2**40) if "maxBody" in given else None,
+            max_running=reader.whole(given["maxRunning"], "maxRunning", 1, 1_000_000)
+            if "maxRunning" in given
+            else None,
             replaces_contract="replacesContract" in given
             and reader.flag(given["replacesContract"], "replacesContract"),
             line=node.start_mark.line + 1,
