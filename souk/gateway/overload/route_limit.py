@@ -24,22 +24,22 @@ class RouteLimit:
             self.refused += 1
             detail = f"this route takes at most {self.most} requests at once"
             raise Problem(503, OVERLOADED, detail, retry_after=RETRY_AFTER)
-        place = _Place(self)
+        permit = _Permit(self)
         try:
             answer = await call()
         except BaseException:
-            place.leave()
+            permit.leave()
             raise
         if isinstance(answer, StreamedAnswer):
-            return replace(answer, body=_Body(answer.body, place))
+            return replace(answer, body=_Body(answer.body, permit))
         if isinstance(answer, SwitchedAnswer):
-            return replace(answer, tunnel=_HeldTunnel(answer.tunnel, place))
-        place.leave()
+            return replace(answer, tunnel=_HeldTunnel(answer.tunnel, permit))
+        permit.leave()
         return answer
 
 
-class _Place:
-    """What one request takes of a limit, until it leaves for the first time."""
+class _Permit:
+    """What one request holds of a limit, until it leaves for the first time."""
 
     __slots__ = ("_limit",)
 
@@ -56,10 +56,10 @@ class _Place:
 class _Body(AsyncGenerator[bytes, None]):
     """The body of an answer. A class, as a generator of which nothing was read runs nothing when it is closed."""
 
-    __slots__ = ("_body", "_place")
+    __slots__ = ("_body", "_permit")
 
-    def __init__(self, body: AsyncGenerator[bytes, None], place: _Place) -> None:
-        self._body, self._place = body, place
+    def __init__(self, body: AsyncGenerator[bytes, None], permit: _Permit) -> None:
+        self._body, self._permit = body, permit
 
     async def asend(self, value: None) -> bytes:
         return await self._body.asend(value)
@@ -71,21 +71,21 @@ class _Body(AsyncGenerator[bytes, None]):
         try:
             await self._body.aclose()
         finally:
-            self._place.leave()
+            self._permit.leave()
 
 
 class _HeldTunnel:
-    __slots__ = ("_place", "_tunnel")
+    __slots__ = ("_permit", "_tunnel")
 
-    def __init__(self, tunnel: Tunnelled, place: _Place) -> None:
-        self._tunnel, self._place = tunnel, place
+    def __init__(self, tunnel: Tunnelled, permit: _Permit) -> None:
+        self._tunnel, self._permit = tunnel, permit
 
     async def run(self, client: SwitchingClient, head: bytes) -> None:
         try:
             await self._tunnel.run(client, head)
         finally:
-            self._place.leave()
+            self._permit.leave()
 
     def close(self) -> None:
         self._tunnel.close()
-        self._place.leave()
+        self._permit.leave()
