@@ -5,13 +5,11 @@ once it serves.
 """
 
 import asyncio
-import gc
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from google.protobuf.timestamp_pb2 import Timestamp
 from shop.order.v1 import order_pb2
 from shop.user.v1 import user_pb2
@@ -23,7 +21,7 @@ from souk.hosting.monolith import monolith
 from souk.kernel.clock import SystemClock
 from souk.runtime.config.settings import DataSettings, HttpSettings, ListenSettings, Settings
 from souk.runtime.process.http.limits import HttpLimits
-from souk.runtime.process.signals import COLLECT, StopSignals
+from souk.runtime.process.signals import StopSignals, run
 from souk.runtime.service import App, Service, ServiceContext, ServiceParts
 
 _TIME = Timestamp(seconds=1_780_000_000, nanos=123_456_000)
@@ -82,9 +80,7 @@ def _app(key: dict[str, str]) -> App:
     return App("bench", services, marketplace.token_issuer)
 
 
-async def _serve(data: Path, port: int, routes: Path | None) -> None:
-    stop = StopSignals()
-    stop.install()
+async def _serve(data: Path, port: int, routes: Path | None, up: asyncio.Event, stop: StopSignals) -> None:
     signer, now = Es256Signer(), int(time.time())
     key = signer.make_key(0)
     claims: dict[str, object] = {"iss": "souk", "aud": "souk", "sub": "U-demo", "iat": now, "exp": now + 3600}
@@ -93,15 +89,14 @@ async def _serve(data: Path, port: int, routes: Path | None) -> None:
     start_logging(settings.log)
     async with monolith(_app(signer.public(key)), settings, SystemClock()):
         print(signer.sign({**claims, "roles": ["customer"]}, key), flush=True)
+        up.set()
         await stop.wait()
 
 
 def main() -> None:
     """Serves until SIGTERM."""
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None))
+    routes = Path(sys.argv[3]) if sys.argv[3:] else None
+    run(lambda up, stop: _serve(Path(sys.argv[1]), int(sys.argv[2]), routes, up, stop))
 
 
 if __name__ == "__main__":

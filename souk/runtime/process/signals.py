@@ -83,6 +83,22 @@ async def live(life: Callable[[asyncio.Event], Awaitable[None]], stop: StopSigna
         asking.cancel()
 
 
+async def _settling(life: Callable[[], Awaitable[None]], up: asyncio.Event) -> None:
+    """Runs `life`; once it is up, what it has made by then is never looked through for garbage again: that would hold
+    up the requests of that moment, and find nothing."""
+
+    async def settle() -> None:
+        await up.wait()
+        gc.collect()
+        gc.freeze()
+
+    settling = asyncio.ensure_future(settle())
+    try:
+        await life()
+    finally:
+        settling.cancel()
+
+
 PRIVATE = 0o077
 COLLECT = (20_000, 20, 100)
 """How often garbage is collected (`gc.set_threshold`). With Python's default, every 700 objects, an order took
@@ -98,7 +114,7 @@ def run(life: Callable[[asyncio.Event, StopSignals], Awaitable[None]], leave: Ca
     async def begin() -> None:
         stop = StopSignals(leave)
         stop.install()
-        await live(lambda up: life(up, stop), stop)
+        await live(lambda up: _settling(lambda: life(up, stop), up), stop)
 
     # Only its user may read the files that a serving process writes, whatever the shell's umask is.
     os.umask(PRIVATE)

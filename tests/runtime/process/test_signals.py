@@ -156,3 +156,24 @@ def test_with_a_terminal_a_hangup_stops() -> None:
     os.close(terminal)  # as when its window is closed
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 10
+
+
+SETTLING = """
+import asyncio, gc
+from souk.runtime.process.signals import run
+
+async def life(up, stop):
+    made = [[] for _ in range(1000)]
+    before = gc.get_freeze_count()
+    up.set()
+    while gc.get_freeze_count() < before + len(made):
+        await asyncio.sleep(0)
+    print("frozen")
+
+run(life)
+"""
+
+
+def test_what_a_process_has_made_until_it_is_up_is_not_looked_through_again() -> None:
+    ran = subprocess.run((sys.executable, "-c", SETTLING), capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stdout == "frozen\n"
