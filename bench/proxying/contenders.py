@@ -14,12 +14,15 @@ from google.protobuf.json_format import MessageToDict
 from bench.gateway import PACKAGES, Contender, cores, load_of, started
 from bench.gateway_stub import order
 from bench.npm import CACHE, HERE, bring
+from bench.proxying.engines import EngineCommand, caddy, envoy
 from bench.system import free_port
 
 OURS = "gateway: plain proxying"
 EXPRESS = PACKAGES
 FASTIFY = "fastify 5 + @fastify/http-proxy"
 NGINX = "nginx"
+ENVOY = "Envoy 1.40, one worker"
+CADDY = "Caddy 2.11, GOMAXPROCS=1"
 EMPTY = "an empty answer of our HTTP server"
 HOP = "a bare hop (octets, uvloop)"
 PATH = "/api/v2/orders"
@@ -96,6 +99,15 @@ class Field:
         config.write_text(_NGINX.format(folder=self.folder, port=port, upstream=upstream))
         self.start(NGINX, ("sh", "-c", f"(sleep 0.5; echo {port}) & exec nginx -c {config}"))
 
+    def engine(self, name: str, command_of: EngineCommand, upstream: int) -> None:
+        """Starts a proxy that is an engine here."""
+        port = free_port()
+        command = command_of(self.folder, port, upstream)
+        if command is None:
+            self.missing.append(f"{name} is not measured: `python tools/engines.py install` brings it")
+        else:
+            self.start(name, ("sh", "-c", f'(sleep 2; echo {port}) & exec "$@"', "sh", *command), port=port)
+
 
 @contextmanager
 def contenders(folder: Path, seconds: float) -> Iterator[Field]:
@@ -110,4 +122,6 @@ def contenders(folder: Path, seconds: float) -> Iterator[Field]:
         run.node(EXPRESS, "express", "http-proxy-middleware", upstream)
         run.node(FASTIFY, "fastify", "@fastify/http-proxy", upstream)
         run.nginx(upstream)
+        run.engine(ENVOY, envoy, upstream)
+        run.engine(CADDY, caddy, upstream)
         yield run
