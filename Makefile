@@ -10,7 +10,7 @@ SEED ?= 1
 BROKER ?= bus
 BIN := .venv/bin
 
-.PHONY: help python setup setup-dev run test test-engines test-full chaos fuzz bench proto wheels settings decisions sdk brokers clean
+.PHONY: help python setup setup-dev run test test-engines test-full chaos fuzz bench proto wheels client settings decisions sdk brokers clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -51,6 +51,9 @@ proto: setup-dev ## generates code from the contracts
 
 wheels: setup-dev ## builds our wheels into dist
 	@exec $(BIN)/python tools/wheels.py
+
+client: setup-dev ## generates the Python client from the contracts
+	@exec $(BIN)/python tools/client.py generate
 
 settings: setup-dev ## writes docs/settings.md from the settings
 	@$(BIN)/souk settings --markdown > docs/settings.md.new && mv docs/settings.md.new docs/settings.md

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from marketplace.app.client import Client
+from bench.api_client import Client
 from souk.kernel.errors import SoukError
 
 SOUK = (sys.executable, "-m", "souk.cli")

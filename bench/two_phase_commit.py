@@ -18,9 +18,9 @@ from typing import Any
 
 import asyncpg
 
+from bench.api_client import Client
 from bench.figures import Figure, Section, median, progress
 from bench.system import System, running
-from marketplace.app.client import Client
 from souk.backing.postgres.binaries import find_binaries
 from souk.kernel.errors import SoukError
 from souk.runtime.config import entry_points

@@ -28,7 +28,12 @@ EXTRAS = {"run": "fleet", "dev": "dev"}
 
 def distributions() -> list[Path]:
     """Gives the folders of Souk's distributions; those that others need come first."""
-    return [ROOT, ROOT / "contracts", *sorted(path.parent for path in ROOT.glob("marketplace/*/pyproject.toml"))]
+    return [
+        ROOT,
+        ROOT / "contracts",
+        ROOT / "clients" / "python",
+        *sorted(path.parent for path in ROOT.glob("marketplace/*/pyproject.toml")),
+    ]
 
 
 def digest() -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.markup import escape
+from souk_client import ApiError, Client, NoAnswer
 
-from marketplace.app.client import Client, RefusedByApi
 from marketplace.app.walk import OrderNotPlaced, Purchase, Walk, WalkStep
+from souk.sdk import ConfigurationError
 
 DEMO_EMAIL = "demo@souk.test"
 DEMO_PASSWORD = "demo-password"  # public: docs/try.md
@@ -33,15 +34,22 @@ def order(
     payment_method: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Places one order on a running system and shows each step with its time."""
-    client = Client(url.rstrip("/"))
+    try:
+        client = Client(url)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
     walk = Walk(client, Purchase(email, password, product, quantity, address, payment_method), data)
     try:
         if as_json:
             click.echo(json.dumps({"url": client.url, "steps": [asdict(step) for step in walk.steps()]}))
         else:
             _print(client.url, walk)
-    except (RefusedByApi, OrderNotPlaced) as error:
+    except (ApiError, OrderNotPlaced) as error:
         raise click.ClickException(str(error)) from None
+    except NoAnswer as error:
+        raise ConfigurationError(
+            f"no system responds at {client.url} ({error}); start one with `souk up --demo`, or give its --url"
+        ) from None
     finally:
         client.close()
 

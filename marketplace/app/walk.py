@@ -1,14 +1,18 @@
 """Places one order in a running system, through its public API alone, and reports each step and what it wrote."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from uuid import uuid4
 
-from marketplace.app.client import Client
+import httpx
+from souk_client import Client, models
+
 from souk.sdk import SoukError, format_amount
+
+T = TypeVar("T")
 
 PENDING = "PENDING"
 LONGEST_WAIT = 70.0
@@ -50,20 +54,22 @@ class Walk:
 
     def __init__(self, client: Client, purchase: Purchase, data: Path | None = None) -> None:
         self._client, self._purchase, self._data = client, purchase, data
-        self._order: dict[str, Any] = {}
+        self._headers = httpx.Headers()
+        client.http.event_hooks = {"response": [self._received]}
+        self._order: models.Order
         self._took = 0.0
 
     def steps(self) -> Iterator[WalkStep]:
-        """Runs the steps. Raises RefusedByApi, OrderNotPlaced, and ConfigurationError when no server answers."""
+        """Runs the steps. Raises OrderNotPlaced, and the client's errors."""
         yield self._sign_in()
-        product = self._call("GET", f"/api/v1/products/{self._purchase.product}")
+        product = self._timed(lambda: self._client.get_product(self._purchase.product))
         price = format_amount(product["price"], product["currency"])
         yield self._step("product", f"{self._purchase.product} {product['name']!r} costs {price}")
         before = self._stock()
         yield self._step("inventory", f"{before} of it can be had")
         yield self._place_order(product["price"])
         yield self._history()
-        payment = self._call("GET", f"/api/v1/payments/{self._order['paymentId']}")
+        payment = self._timed(lambda: self._client.get_payment(self._order["paymentId"]))
         charged = format_amount(payment["amount"], payment["currency"])
         yield self._step(
             "payment",
@@ -80,12 +86,12 @@ class Walk:
         yield self._mail()
 
     def _sign_in(self) -> WalkStep:
-        credentials = {"email": self._purchase.email, "password": self._purchase.password}
-        self._client.token = self._call("POST", "/api/v1/auth/token", credentials)["accessToken"]
+        login: models.CreateTokenRequest = {"email": self._purchase.email, "password": self._purchase.password}
+        self._client.token = self._timed(lambda: self._client.create_token(login))["accessToken"]
         return self._step("user", f"signed in as {self._purchase.email}", wrote=self._in(user="a session"))
 
     def _place_order(self, price: int) -> WalkStep:
-        self._order = self._call("POST", "/api/v1/orders", self._request(price))
+        self._order = self._timed(lambda: self._client.place_order(self._request(price)))
         took = self._took
         self._await_outcome()
         order = self._order
@@ -100,20 +106,18 @@ class Walk:
         until = time.monotonic() + LONGEST_WAIT
         while self._order["status"] == PENDING and time.monotonic() < until:
             time.sleep(POLL)
-            self._order = self._call("GET", f"/api/v1/orders/{self._order['id']}")
+            self._order = self._client.get_order(self._order["id"])
 
     def _history(self) -> WalkStep:
-        events = self._call("GET", f"/api/v1/orders/{self._order['id']}/events?pageSize=100")["events"]
+        events = self._timed(lambda: self._client.list_order_events(self._order["id"], page_size=100))["events"]
         lines = tuple(f"{event['sequence']}. {event['type']} at {event['time']}" for event in events)
         return self._step("order", f"its log holds {len(events)} events", details=lines)
 
     def _repeat(self, price: int) -> WalkStep:
-        began = time.monotonic()
-        answer = self._client.call("POST", "/api/v1/orders", self._request(price))
-        self._took = (time.monotonic() - began) * 1000
-        if answer.body.get("id") != self._order["id"]:
-            raise OrderNotPlaced(f"the same key gave a second order, {answer.body.get('id')}")
-        replayed = answer.headers.get("idempotent-replayed", "false")
+        again = self._timed(lambda: self._client.place_order(self._request(price)))
+        if again["id"] != self._order["id"]:
+            raise OrderNotPlaced(f"the same key gave a second order, {again['id']}")
+        replayed = self._headers.get("idempotent-replayed", "false")
         return self._step("order", f"the same request again is the same order (Idempotent-Replayed: {replayed})")
 
     def _mail(self) -> WalkStep:
@@ -132,7 +136,7 @@ class Walk:
         recent = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:MAILS_READ]
         return [path for path in recent if self._order["id"].encode() in path.read_bytes()]
 
-    def _request(self, price: int) -> dict[str, Any]:
+    def _request(self, price: int) -> models.PlaceOrderRequest:
         return {
             "items": [{"productId": self._purchase.product, "quantity": self._purchase.quantity, "price": price}],
             "shippingAddressId": self._purchase.address,
@@ -141,13 +145,16 @@ class Walk:
         }
 
     def _stock(self) -> int:
-        return int(self._call("GET", f"/api/v1/stock/{self._purchase.product}")["available"])
+        return self._timed(lambda: self._client.get_stock(self._purchase.product))["available"]
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _received(self, response: httpx.Response) -> None:
+        self._headers = response.headers
+
+    def _timed(self, call: Callable[[], T]) -> T:
         began = time.monotonic()
-        answer = self._client.call(method, path, body)
+        answer = call()
         self._took = (time.monotonic() - began) * 1000
-        return answer.body
+        return answer
 
     def _step(self, service: str, text: str, wrote: tuple[str, ...] = (), details: tuple[str, ...] = ()) -> WalkStep:
         return WalkStep(service, text, self._took, wrote, details)

@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry
 from souk.descriptors.asyncapi.document import Speaker, asyncapi_of
 from souk.descriptors.contract import Access, Contract, Priority
 from souk.descriptors.http_shape import rules_served
-from souk.descriptors.openapi.document import openapi_of
 from souk.gateway.admission import EdgeAdmission
 from souk.gateway.auth.audit import REFUSALS, AuditLog
 from souk.gateway.auth.identity import Issuer
@@ -25,6 +24,7 @@ from souk.gateway.http.routes import Router
 from souk.gateway.identification import identity_of, token_endpoint_of
 from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.log import CLIENT_GONE, RequestLog
+from souk.gateway.openapi.document import document_of
 from souk.gateway.ops_endpoints import Meta, Ready
 from souk.gateway.overload.gate import OverloadGate
 from souk.gateway.public_reads.handlers import PublicReads
@@ -106,9 +106,10 @@ class Gateway:
         if issuer.login_method:
             self._route_session(issuer, backend)
         described = () if limits is None else (limits.described,)
-        document = partial(openapi_of, tuple(named.values()), settings.title, issuer.keys_method, *described)
+        self._document = partial(document_of, tuple(named.values()), settings.title, issuer, *described)
         events = partial(asyncapi_of, speakers, settings.title)
-        self._route_meta(Meta(ready, registry, document, events, health or Health(clock)))
+        self._meta = Meta(ready, registry, self._document, events, health or Health(clock))
+        self._route_meta(self._meta)
 
     def use_routes(self, file: RoutesFile, targets: Mapping[str, Target]) -> None:
         """Puts a routes file into force, for the requests that begin from now on. `targets` are its upstreams by name.
@@ -123,6 +124,7 @@ class Gateway:
             file, self._contract_routes, own, lambda _, rule: RuleHandler(rule, targets, gate, running.get(id(rule)))
         )
         self._route_limits.use(rules, running)
+        self._meta.describe(partial(self._document, file=file))
 
     def _route(self, contract: Contract, make: Callable[..., Pipeline], calls: PublicCalls) -> None:
         for method in contract.methods.values():

@@ -32,6 +32,12 @@ class Meta:
         self._ready, self._registry, self._health = ready, registry, health
         self._document, self._event_document = document, event_document
 
+    def describe(self, document: Document) -> None:
+        """Serves another OpenAPI document from now on."""
+        self._document = document
+        for made in ("_openapi", "_page"):
+            self.__dict__.pop(made, None)
+
     async def root(self, request: Request, captures: Sequence[str | None]) -> HttpAnswer:
         """Redirects a browser to the page, and gives programs the paths of the page and the OpenAPI document."""
         if "text/html" in request.header(b"accept"):

@@ -11,7 +11,7 @@ import pytest
 
 from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
-from souk.descriptors.openapi.document import openapi_of
+from souk.gateway.openapi.document import document_of
 from tests.examples.node import packages_of
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("openapi clients")]
@@ -29,7 +29,7 @@ def do(folder: Path, *command: object) -> str:
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     contracts = [contract_of(service.contract) for service in app.services]
-    return openapi_of(contracts, app.name.capitalize(), app.token_issuer.keys_method)
+    return document_of(contracts, app.name.capitalize(), app.token_issuer)
 
 
 @pytest.fixture(scope="module")

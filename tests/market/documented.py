@@ -10,10 +10,10 @@ import jsonschema_rs
 
 from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
-from souk.descriptors.openapi.document import openapi_of
 from souk.gateway.limits.defaults import DEFAULTS
 from souk.gateway.limits.limiter import LimitMode, RateLimits
 from souk.gateway.limits.memory import MemoryQuotas
+from souk.gateway.openapi.document import document_of
 from souk.kernel.clock import SystemClock
 
 
@@ -22,7 +22,7 @@ def document() -> dict[str, Any]:
     """Makes the OpenAPI document from the contracts."""
     contracts = [contract_of(service.contract) for service in app.services]
     limits = RateLimits.of(DEFAULTS, MemoryQuotas(SystemClock()), LimitMode.REPORT)
-    described = openapi_of(contracts, app.name.capitalize(), app.token_issuer.keys_method, limits.described)
+    described = document_of(contracts, app.name.capitalize(), app.token_issuer, limits.described)
     plain: dict[str, Any] = json.loads(json.dumps(described))
     return plain
 

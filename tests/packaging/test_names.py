@@ -11,7 +11,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "souk-"
-PROJECTS = sorted((ROOT / "pyproject.toml", ROOT / "contracts" / "pyproject.toml", *ROOT.glob("marketplace/*/*.toml")))
+PROJECTS = sorted(
+    ROOT / folder / "pyproject.toml"
+    for folder in (".", "contracts", "clients/python", *(path.parent for path in ROOT.glob("marketplace/*/*.toml")))
+)
 INSTALLS = re.compile(r"pip install((?:\s+(?:-\S+|'[^'\n]+'|\"[^\"\n]+\"|[\w./*\[\]=-]+))+)")
 
 

@@ -98,3 +98,16 @@ def test_every_wheel_holds_its_service_and_migrations(wheels: Path, name: str) -
 def test_the_comments_of_contracts_are_in_the_wheel(wheels: Path, wheel: str, package: str) -> None:
     (found,) = wheels.glob(f"{wheel}-*.whl")
     assert f"{package}/comments.json" in run(sys.executable, "-m", "zipfile", "--list", found)
+
+
+def test_the_client_is_typed_and_needs_nothing_else_of_ours(
+    wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (wheel,) = wheels.glob("souk_client-*.whl")
+    assert "souk_client/py.typed" in run(sys.executable, "-m", "zipfile", "--list", wheel)
+    environment = tmp_path_factory.mktemp("client") / "venv"
+    run(sys.executable, "-m", "venv", environment)
+    run(environment / "bin" / "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel)
+    shown = "print(souk_client.Client('http://a').url, *map(find_spec, ('souk', 'grpc')))"
+    code = f"import souk_client; from importlib.util import find_spec; {shown}"
+    assert run(environment / "bin" / "python", "-c", code, cwd=environment).split() == ["http://a", "None", "None"]

@@ -17,11 +17,12 @@ from souk.descriptors.contract import Access, Contract, Method, Policy
 from souk.descriptors.http_rule import WHOLE, HttpRule
 from souk.descriptors.http_shape import has_raw_body, rules_served
 from souk.descriptors.openapi.examples import Examples, examples_of
+from souk.descriptors.openapi.gateway_operation import GatewayOperation, cookie_schemes, gateway_tags
 from souk.descriptors.openapi.json_schema import Schema, Schemas
-from souk.descriptors.openapi.paths import PathParameter, Paths, inner_paths, query_fields
+from souk.descriptors.openapi.paths import VARIABLE, PathParameter, Paths, inner_paths, query_fields
 from souk.descriptors.openapi.responses import HEADERS, Responses
 from souk.descriptors.path_template import Template
-from souk.descriptors.protojson.names import must_be_given
+from souk.descriptors.protojson.names import lower_camel, must_be_given
 from souk.descriptors.protojson.well_known import mask_of, plain_message, text_form
 from souk.descriptors.protojson.writer import dumps
 
@@ -53,9 +54,14 @@ LimitsOf = Callable[[Method], Sequence[Mapping[str, object]]]
 
 
 def openapi_of(
-    contracts: Sequence[Contract], title: str, keys_method: str, limits_of: LimitsOf = lambda _: ()
+    contracts: Sequence[Contract],
+    title: str,
+    keys_method: str,
+    limits_of: LimitsOf = lambda _: (),
+    besides: Sequence[GatewayOperation] = (),
 ) -> dict[str, Any]:
-    """Makes the document. `keys_method` is the full name of the method that returns the keys of access tokens.
+    """Makes the document. `keys_method` is the full name of the method that returns the keys of access tokens;
+    `besides` are operations that are no rules of contracts.
 
     Calls that need a token also list the code for that method's service being unavailable. Raises KeyError when no
     contract has the method.
@@ -71,6 +77,8 @@ def openapi_of(
             schemas.answer(cast(Descriptor, method.output.DESCRIPTOR))
     for contract, method, rule in operations:
         writer.add(contract, method, rule)
+    for one in besides:
+        writer.add_gateway(one)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,13 +89,13 @@ def openapi_of(
             "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "The gateway that serves this document."}],
-        "tags": _tags(operations, schemas),
+        "tags": [*_tags(operations, schemas), *gateway_tags(besides)],
         "paths": writer.paths,
         "components": {
             "schemas": schemas.components,
             "responses": writer.responses.components,
             "headers": _used(HEADERS, writer),
-            "securitySchemes": SECURITY_SCHEMES,
+            "securitySchemes": {**SECURITY_SCHEMES, **cookie_schemes(besides)},
         },
         "x-codes": dict(sorted(writer.responses.problems.codes.items())),
     }
@@ -147,6 +155,10 @@ class _Writer:
         }
         if limits:
             operation["x-rate-limit"] = limits
+        if method.idempotent:
+            operation["x-idempotent"] = True
+        if policy.idempotency_field:
+            operation["x-idempotency-key"] = lower_camel(policy.idempotency_field)
         if policy.scope:
             operation["x-scope"] = policy.scope
         if policy.roles:
@@ -155,9 +167,43 @@ class _Writer:
             operation["requestBody"] = body
         return operation
 
+    def add_gateway(self, operation: GatewayOperation) -> None:
+        """Adds an operation of the gateway. A path that differs from a known one in names alone takes its names."""
+        path = self._templates.known(operation.path)
+        names = dict(zip(VARIABLE.findall(operation.path), VARIABLE.findall(path), strict=True))
+        operations = self.paths.setdefault(path, {})
+        if operation.verb in operations and not operation.replaces:
+            return
+        parameters = [{**one, "name": names.get(one["name"], one["name"])} for one in operation.parameters]
+        operations[operation.verb] = self._of_gateway(operation, parameters)
+
+    def _of_gateway(self, operation: GatewayOperation, parameters: list[Schema]) -> dict[str, Any]:
+        method = operation.method
+        limits = [dict(limit) for limit in self.limits_of(method)] if operation.limited else []
+        found: dict[str, Any] = {
+            "operationId": self._numbered(operation.id),
+            "summary": operation.summary,
+            "description": operation.description,
+            "tags": [operation.tag],
+            "security": list(operation.security),
+            "parameters": parameters,
+            "responses": self.responses.of_gateway(operation, limited=bool(limits)),
+            **operation.more,
+        }
+        if operation.timeout is not None:
+            found["x-timeout-seconds"] = operation.timeout
+        if operation.limited:
+            found["x-rate-class"] = method.policy.rate_class.name.lower()
+        if limits:
+            found["x-rate-limit"] = limits
+        body = operation.body if operation.rule is None else self._body(method, operation.rule)
+        return {**found, "requestBody": body} if body else found
+
     def _id(self, method: Method) -> str:
         """Returns the id of an operation: the method's name; with a number for each further rule of the method."""
-        name = method.name[0].lower() + method.name[1:]
+        return self._numbered(method.name[0].lower() + method.name[1:])
+
+    def _numbered(self, name: str) -> str:
         self._ids[name] += 1
         return name if self._ids[name] == 1 else f"{name}{self._ids[name]}"
 

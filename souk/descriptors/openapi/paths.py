@@ -5,6 +5,7 @@ OpenAPI allows no two paths that differ only in the names of their parameters, w
 one names them.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from souk.descriptors.path_template import ONE, REST, PathVariable, Template
 from souk.descriptors.protojson.well_known import plain_message
+
+VARIABLE = re.compile(r"\{([^}]*)\}")
+"""A parameter in a path of OpenAPI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,24 @@ class Paths:
 
     def __init__(self) -> None:
         self._names: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
+        self._known: dict[str, str] = {}
+
+    def known(self, path: str) -> str:
+        """Returns the path that was given already and differs from this one in names alone; else this one."""
+        return self._known.setdefault(VARIABLE.sub("{}", path), path)
 
     def of(self, path: str, message: Descriptor) -> tuple[str, list[PathParameter]]:
         """Returns a rule's path for OpenAPI, and its parameters, for requests of the type `message`."""
         template = Template.parse(path)
-        found = list(_parameters(template, message))
-        names = self._names.setdefault((template.segments, template.verb), tuple(one.name for one in found))
-        named = [PathParameter(name, one.field, one.template, one.many) for name, one in zip(names, found, strict=True)]
+        own = list(_parameters(template, message))
+        names = self._names.setdefault((template.segments, template.verb), tuple(one.name for one in own))
+        named = [PathParameter(name, one.field, one.template, one.many) for name, one in zip(names, own, strict=True)]
         left = iter(names)
         segments = ("{" + next(left) + "}" if segment in (ONE, REST) else segment for segment in template.segments)
         written = "".join(f"/{segment}" for segment in segments)
-        return (f"{written}:{template.verb}" if template.verb else written), named
+        found = f"{written}:{template.verb}" if template.verb else written
+        self.known(found)
+        return found, named
 
 
 def _parameters(template: Template, message: Descriptor) -> Iterator[PathParameter]:

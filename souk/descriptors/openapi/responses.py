@@ -1,7 +1,7 @@
 """The answers of an operation in OpenAPI: its successes by state, its refusals, and the gateway's own errors."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -12,7 +12,8 @@ from souk.descriptors.contract import Access, Method
 from souk.descriptors.http_rule import HttpRule
 from souk.descriptors.http_shape import has_raw_answer
 from souk.descriptors.openapi.examples import Examples
-from souk.descriptors.openapi.gateway_codes import unavailable
+from souk.descriptors.openapi.gateway_codes import CODES, unavailable
+from souk.descriptors.openapi.gateway_operation import GatewayOperation
 from souk.descriptors.openapi.json_schema import Schema, Schemas
 from souk.descriptors.openapi.problems import Problems
 from souk.descriptors.protojson.writer import dumps
@@ -50,6 +51,7 @@ _EVERYWHERE = {
     500: ("INTERNAL",),
     504: ("DEADLINE_EXCEEDED",),
 }
+_OF_ANY_REQUEST = ("URI_TOO_LONG", "HEADERS_TOO_LARGE", "INTERNAL")
 _WITH_BODY = {408: ("REQUEST_TIMEOUT",), 413: ("BODY_TOO_LARGE",), 415: ("UNSUPPORTED_MEDIA_TYPE",)}
 _LINES = ("application/x-ndjson", "application/jsonl")
 """The media types of a stream of replies, one a line: the schema is that of a line."""
@@ -73,11 +75,31 @@ class Responses:
         for status, codes in sorted(_problems(method, self._identity, has_body=bool(rule.body)).items()):
             found[str(status)] = self._problem(method, status, codes)
         if limited:
-            for status in (*_success_statuses(method), 429):
-                shown = found[str(status)]
-                shown = self.components[shown["$ref"].rpartition("/")[2]] if "$ref" in shown else shown
-                shown["headers"] |= {"RateLimit": _header("RateLimit"), "RateLimit-Policy": _header("RateLimitPolicy")}
+            self._show_limits(found[str(status)] for status in (*_success_statuses(method), 429))
         return found
+
+    def of_gateway(self, operation: GatewayOperation, *, limited: bool) -> dict[str, Any]:
+        """Returns every answer of an operation of the gateway, by status, as `of` does those of a method."""
+        found: dict[str, Any] = {}
+        for shown, answer in operation.answers.items():
+            found[shown] = {**answer, "headers": {**_headers(), **answer.get("headers", {})}}
+        if limited:
+            self._show_limits(list(found.values()))
+        for status, codes in sorted(_gateway_problems(operation, limited=limited).items()):
+            problem = self._problem(operation.method, status, codes)
+            if str(status) in found:  # an answer that is no problem document has the same status
+                problem = self.components[problem["$ref"].rpartition("/")[2]] if "$ref" in problem else problem
+                both = {**found[str(status)].get("content", {}), **problem["content"]}
+                problem = {**problem, "content": both}
+            found[str(status)] = problem
+        if limited:
+            self._show_limits([found["429"]])
+        return found
+
+    def _show_limits(self, answers: Iterable[Schema]) -> None:
+        for answer in answers:
+            shown = self.components[answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
+            shown["headers"] |= {"RateLimit": _header("RateLimit"), "RateLimit-Policy": _header("RateLimitPolicy")}
 
     def _problem(self, method: Method, status: int, codes: list[str]) -> Schema:
         response = _problem(status, codes, self.problems.content(method, status, codes))
@@ -143,6 +165,17 @@ def _problems(method: Method, identity: str, *, has_body: bool) -> Mapping[int, 
     for status, codes in own.items():
         found[status].extend(code for code in codes if code not in found[status])
     return found
+
+
+def _gateway_problems(operation: GatewayOperation, *, limited: bool) -> Mapping[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for reason in operation.method.reasons.values():
+        if operation.security or reason.name not in _STANDARD:
+            found[reason.http_status].append(reason.name)
+    for code in (*_OF_ANY_REQUEST, *(("RATE_LIMITED",) if limited else ()), *operation.codes):
+        found[CODES[code].status].append(code)
+    found[503].extend(unavailable(service)[0] for service in operation.unavailable)
+    return {status: codes for status, codes in found.items() if codes}
 
 
 def _problem(status: int, codes: list[str], content: Schema) -> Schema:

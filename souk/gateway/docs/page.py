@@ -10,6 +10,7 @@ from typing import Any
 
 from souk.gateway.docs.schema import Schema, fields, reference, row, text
 
+_TIME = "x-timeout-seconds"
 _COMMON = ("type", "title", "status", "detail", "code", "requestId")
 _ASSETS = files("souk.gateway") / "assets"
 
@@ -75,16 +76,17 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _operation(verb: str, path: str, operation: Schema, document: Mapping[str, Any]) -> Iterator[str]:
     who = ", ".join(operation.get("x-roles", ["user"] if operation["security"] else ["anyone"]))
+    limit = f" <small>Answered within {operation[_TIME]:g} s.</small>" if _TIME in operation else ""
     yield (
         f'<details class="operation" id="{escape(operation["operationId"])}"><summary>'
         f'<b class="{escape(verb)}">{escape(verb.upper())}</b><code>{escape(path)}</code>'
         f"<span>{text(operation['summary'])}</span><i>{escape(who)}</i></summary>"
-        f"<p>{text(_more(operation))} <small>Answered within {operation['x-timeout-seconds']:g} s.</small></p>"
+        f"<p>{text(_more(operation))}{limit}</p>"
     )
     if operation["parameters"]:
         yield f'<h3>Parameters</h3><table class="fields">{"".join(map(_parameter, operation["parameters"]))}</table>'
     if body := operation.get("requestBody"):
-        yield from _request_body(body["content"]["application/json"], document)
+        yield from _request_body(body["content"], document)
     yield "<h3>Answers</h3><table>"
     for status, response in _responses(operation, document).items():
         yield f"<tr><th>{escape(status)}</th><td>{_answer(response, document)}</td></tr>"
@@ -102,10 +104,15 @@ def _parameter(parameter: Schema) -> str:
     return row(parameter["name"], parameter["schema"], where, parameter.get("description", ""))
 
 
-def _request_body(content: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+def _request_body(contents: Schema, document: Mapping[str, Any]) -> Iterator[str]:
+    (kind, content), *_ = contents.items()
     schema = content["schema"]
-    yield f"<h3>Body: {reference(schema)}</h3>"
-    yield fields(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if not schema:
+        yield "<h3>Body: anything</h3>"
+        return
+    yield f"<h3>Body: {reference(schema) or escape(kind)}</h3>"
+    known = document["components"]["schemas"]
+    yield fields(known[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema)
     if example := content.get("example"):
         yield f"<h3>For example</h3><pre>{escape(dumps(example, indent=2, ensure_ascii=False))}</pre>"
 
@@ -122,8 +129,8 @@ def _answer(response: Schema, document: Mapping[str, Any]) -> str:
     if codes := _problem_codes(response):
         schemas = document["components"]["schemas"]
         return ", ".join(_code(code, name, schemas[name]) for code, name in codes.items())
-    content = response.get("content", {})
-    shape = reference(content["application/json"]["schema"]) if content else ""
+    content = response.get("content", {}).get("application/json")
+    shape = reference(content["schema"]) if content else ""
     return f"{escape(response['description'])} {shape}"
 
 

@@ -1,4 +1,4 @@
-"""A small client of the public API for `souk order`: JSON over one kept-alive connection."""
+"""A small client of the public API for benches: JSON over one kept-alive connection, and each request sent once."""
 
 import json
 from dataclasses import dataclass, field
