@@ -193,8 +193,7 @@ class Gateway:
         except Exception:
             self._log.failed(request)
             answer = _problem_answer(internal(), request)
-        if request.refusal is not None and request.refusal.status in REFUSALS:
-            self._audit.refused(request, request.refusal)
+        told = self._tell_audit(request)
         if isinstance(answer, HttpAnswer):
             await send_whole(request, answer, send)
             status = answer.status
@@ -202,7 +201,16 @@ class Gateway:
             status = await self._switch(request, answer)
         else:
             status = await self._stream(request, answer, send)
+            if not told:  # a service may refuse a call when its answer has begun
+                self._tell_audit(request)
         self._log.finished(request, request.route, status, self._clock.monotonic() - started)
+
+    def _tell_audit(self, request: Request) -> bool:
+        """Records a refusal, if the request has met one; returns whether it has."""
+        if request.refusal is None or request.refusal.status not in REFUSALS:
+            return False
+        self._audit.refused(request, request.refusal)
+        return True
 
     async def _stream(self, request: Request, answer: StreamedAnswer, send: Send) -> int:
         """Sends a streamed answer; returns the status for log and metrics."""

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from souk.descriptors.contract import Method
 from souk.gateway.admission import EdgeAdmission
 from souk.gateway.backend import ChannelOf
-from souk.gateway.http.problem import Problem, invalid
+from souk.gateway.http.problem import Problem, invalid, problem_of
 from souk.gateway.http.request import ClientGone, Request
 from souk.gateway.rpc.statuses import WRONG_COUNT, public, shown, status_of
 from souk.kernel.cancellation import is_cancelled
@@ -134,9 +134,11 @@ class PublicCalls:
             if requests.failure is not None:
                 yield requests.status()
             else:
+                asked.request.refusal = problem_of(failure_of(error), method)
                 for part in _failed(error, asked.rpc):
                     yield part
         except Problem as problem:
+            asked.request.refusal = problem
             yield status_of(problem)
         except asyncio.CancelledError:
             # Reading the requests failed, and with it the call; or this task itself is cancelled.

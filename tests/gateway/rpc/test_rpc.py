@@ -10,6 +10,7 @@ import pytest
 from google.rpc import status_pb2
 from shop.order.v1 import order_pb2
 from shop.product.v1 import product_pb2
+from shop.user.v1 import user_pb2
 
 from souk.gateway.limits.gcra import Rate
 from souk.gateway.limits.limiter import LimitMode, RateLimits
@@ -220,3 +221,19 @@ async def test_what_is_not_a_protocol_is_told_the_protocols(world: Any) -> None:
     kind = ("content-type", "application/grpc")
     answer = await world.send("POST", GET_ORDER, framed(b""), token=world.token(), headers=[kind])
     assert (answer.status, json.loads(answer.body)["code"]) == (505, "HTTP_VERSION_NOT_SUPPORTED")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[PROTO], [WEB], [("content-type", "application/grpc-web-text")]],
+    ids=["Connect", "gRPC-Web", "gRPC-Web text"],
+)
+async def test_what_a_service_refuses_is_in_the_audit(world: Any, headers: Any) -> None:
+    world.services.refuse("CreateToken", DomainError("BAD_CREDENTIALS", "email or password is wrong"))
+    message = user_pb2.CreateTokenRequest(email="mina@souk.test", password="guess").SerializeToString()
+    body = message if headers == [PROTO] else framed(message)
+    if headers[0][1].endswith("text"):
+        body = b64encode(body)
+    await world.send("POST", "/shop.user.v1.UserService/CreateToken", body, headers=headers)
+    counted = {"code": "BAD_CREDENTIALS", "why": ""}
+    assert world.registry.get_sample_value("souk_gateway_refusals_total", counted) == 1
