@@ -193,7 +193,7 @@ class Gateway:
         except Exception:
             self._log.failed(request)
             answer = _problem_answer(internal(), request)
-        told = self._tell_audit(request)
+        recorded = self._record_refusal(request)
         if isinstance(answer, HttpAnswer):
             await send_whole(request, answer, send)
             status = answer.status
@@ -201,11 +201,11 @@ class Gateway:
             status = await self._switch(request, answer)
         else:
             status = await self._stream(request, answer, send)
-            if not told:  # a service may refuse a call when its answer has begun
-                self._tell_audit(request)
+            if not recorded:  # a service may refuse a call when its answer has begun
+                self._record_refusal(request)
         self._log.finished(request, request.route, status, self._clock.monotonic() - started)
 
-    def _tell_audit(self, request: Request) -> bool:
+    def _record_refusal(self, request: Request) -> bool:
         """Records a refusal, if the request has met one; returns whether it has."""
         if request.refusal is None or request.refusal.status not in REFUSALS:
             return False
