@@ -46,6 +46,11 @@ async def operating_on(data: Path) -> AsyncIterator[grpc.aio.Channel]:
         raise ConfigurationError(_why(error, data)) from error
 
 
+def require_running(data: Path) -> None:
+    """Raises ConfigurationError when no system runs on a data directory, or when it is another user's."""
+    _control_socket(data)
+
+
 def runs(data: Path) -> bool:
     """Tells whether a system of this user runs on a data directory."""
     try:

@@ -14,7 +14,8 @@ FAILED = 1
 
 _OWN = {
     "up": "up",
-    "serve": "serve",
+    "serve": "process.serve",
+    "adopt": "process.adopt",
     "ps": "ps",
     "scale": "fleet",
     "restart": "fleet",
@@ -49,6 +50,7 @@ souk routes                    what can be called, by whom
 souk parked                    what waits for an operator
 souk rebuild order.read-model  make the read model of the orders anew
 souk backup /backups/monday    a consistent copy, also while it runs
+souk adopt reviews.main:app     an application of yours behind its gateway
 souk ps                        the processes of the system that runs
 souk scale order=3             how many processes a service of a fleet has
 """

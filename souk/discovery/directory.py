@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from souk.discovery.diff import Known, applied
-from souk.discovery.registry import Instance, Registry
+from souk.discovery.registry import Instance, InstanceSource
 from souk.kernel.clock import Clock
 from souk.telemetry.logs import logger
 
@@ -26,7 +26,7 @@ Listener = Callable[[tuple[Instance, ...]], None]
 class Directory:
     """The last known instances of each service that was asked for in this process."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: InstanceSource, clock: Clock) -> None:
         self._registry = registry
         self._clock = clock
         self._entries: dict[str, _ServiceEntry] = {}
@@ -46,9 +46,19 @@ class Directory:
         """Counts the known instances of each service that was asked for."""
         return {service: len(entry.instances) for service, entry in self._entries.items()}
 
-    def on_change(self, service: str, callback: Listener) -> None:
-        """Calls `callback` with all instances after each change, in the same turn of the event loop."""
-        self._entry(service).listeners.append(callback)
+    def on_change(self, service: str, callback: Listener) -> Callable[[], None]:
+        """Calls `callback` with all instances after each change, in the same turn of the event loop.
+
+        Returns a function that ends this.
+        """
+        listeners = self._entry(service).listeners
+        listeners.append(callback)
+
+        def end() -> None:
+            if callback in listeners:
+                listeners.remove(callback)
+
+        return end
 
     async def known(self, service: str, timeout: float) -> tuple[Instance, ...]:
         """Waits up to `timeout` seconds for an instance. Returns the known instances, or none after the time-out."""
@@ -125,7 +135,7 @@ class _ServiceEntry:
         self.known = known
         self.instances = tuple(known[name] for name in sorted(known))
         self.changed.set()
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):
             try:
                 listener(self.instances)
             except Exception:

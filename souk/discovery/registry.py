@@ -88,13 +88,8 @@ class Registration(Protocol):
         ...
 
 
-class Registry(Protocol):
-    """Registers instances, and watches the instances of services."""
-
-    async def register(self, instance: Instance) -> Registration:
-        """Announces an instance, and renews its lease. Returns at once when the registry is away, and announces the
-        instance as soon as it is back. Raises ConfigurationError for an instance that it can never hold."""
-        ...
+class InstanceSource(Protocol):
+    """What finds instances: all that a directory needs of a registry."""
 
     def watch(self, service: str) -> AsyncGenerator[Change, None]:
         """Yields the changes among a service's instances until the registry is closed; `aclose` ends the watch."""
@@ -105,9 +100,23 @@ class Registry(Protocol):
         """Why the registry cannot be reached now, in one line; empty when it can."""
         ...
 
+
+class Registry(InstanceSource, Protocol):
+    """Registers instances, and watches the instances of services."""
+
+    async def register(self, instance: Instance) -> Registration:
+        """Announces an instance, and renews its lease. Returns at once when the registry is away, and announces the
+        instance as soon as it is back. Raises ConfigurationError for an instance that it can never hold."""
+        ...
+
     async def close(self) -> None:
         """Withdraws every registration and ends every watch."""
         ...
+
+
+def is_name(text: str) -> bool:
+    """Returns whether a text can be the name of a service."""
+    return _NAME.fullmatch(text) is not None
 
 
 def is_address(text: str) -> bool:

@@ -15,15 +15,20 @@ from souk.kernel.context import Caller
 
 @dataclass(frozen=True, slots=True)
 class EdgeAdmission:
-    """The checks of one method, or of one rule of the routes file. `limits` None means that no rate limit holds."""
+    """The checks of one method, or of one rule of the routes file. `limits` None means that no rate limit holds.
+
+    `passed_on` says that an application learns who calls, also where anyone may.
+    """
 
     policy: Policy
     identity: Identity
     limits: MethodLimits | None
+    passed_on: bool = False
 
     async def admit(self, request: Request) -> Caller:
         """Checks a request before its body is read: 401 and 403, then 429. Raises Problem."""
-        caller = await self.identity.authorise(request, self.policy, request.trace.traceparent)
+        trace = request.trace.traceparent
+        caller = await self.identity.authorise(request, self.policy, trace, passed_on=self.passed_on)
         caller = _anonymous(request.client) if caller is ANONYMOUS else caller.at(request.client)
         request.subject = caller.subject
         if self.limits is not None:

@@ -111,11 +111,15 @@ class Gateway:
         self._meta = Meta(ready, registry, self._document, events, health or Health(clock))
         self._route_meta(self._meta)
 
-    def use_routes(self, file: RoutesFile, targets: Mapping[str, Target]) -> None:
-        """Puts a routes file into force, for the requests that begin from now on. `targets` are its upstreams by name.
+    def use_routes(self, file: RoutesFile | None, targets: Mapping[str, Target]) -> None:
+        """Puts a routes file into force, or none, for the requests that begin from now on.
 
-        Raises RoutesFileRefused, and changes nothing, when it does not go with the routes of contracts.
+        `targets` are its upstreams by name. Raises RoutesFileRefused, and changes nothing, when it does not go with
+        the routes of contracts.
         """
+        if file is None:
+            self._table = None
+            return
         gate = RuleGate(self.identity, self._limits)
         own = [path for path in OWN_PATHS if self.routes.find(path) is not None]
         rules = [rule for route in file.routes for rule in route.rules]
@@ -271,11 +275,12 @@ class Gateway:
     ) -> Awaitable[Answer] | None:
         """Returns the answer of a rule of the routes file; None if a contract's `endpoint` wins, or no rule matches."""
         asked = Asked(request.method, request.path, request.query, request.scope["headers"])
-        if request.path == "/":  # which is the file's, even without a rule for it
+        root = request.path == "/" and table.file.owns_root
+        if root:
             endpoint = None
         chosen = table.find(asked, None if endpoint is None else endpoint.route)
         if chosen is None:
-            if request.path == "/":
+            if root:
                 raise not_found()
             return None
         request.route = chosen.rule.name

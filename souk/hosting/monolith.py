@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from souk.admin.servicers.monolith import controlling_system
 from souk.admin.servicers.process import Inspected
+from souk.hosting.adopted.joining import open_joining
 from souk.hosting.assembly import Hosted, assembled
 from souk.hosting.event_routing import subscriptions_of
 from souk.hosting.gateway_app import DrainingApp, gateway
@@ -69,11 +70,12 @@ async def monolith(
         readiness = Readiness(system.calls.health)
         limits = await stack.enter_async_context(opened_limits(settings, clock))
         overload = await stack.enter_async_context(watched_gate(settings, clock))
+        joining = await stack.enter_async_context(open_joining(system.calls, about, clock))
         application = gateway(
             app, system.calls, settings.http, clock, readiness, metrics=settings.demo, limits=limits, overload=overload
         )
         routes = await stack.enter_async_context(
-            live_routes(application, system.calls, settings.http, clock, on_hangup)
+            live_routes(application, system.calls, settings.http, clock, on_hangup, joining.directory)
         )
         draining = DrainingApp(application)
         await stack.enter_async_context(
@@ -87,6 +89,7 @@ async def monolith(
         await stack.enter_async_context(
             controlling_system(data.directory, inspected, address_of(listener), settings.log.file)
         )
+        await stack.enter_async_context(joining.at(data.directory))
         if settings.demo:
             await system.load_demo()
         stack.enter_context(readiness.on())

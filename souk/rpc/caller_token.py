@@ -21,6 +21,8 @@ from souk.kernel.context import Caller
 from souk.kernel.errors import CallerTokenRefused, ConfigurationError
 
 CALLER_KEY = "souk-caller"
+OVER_HTTP = "http"
+"""Stands for the method in the token of a plain HTTP request: the token is bound to the service alone."""
 LIFETIME = 30.0
 """Seconds for which a token is valid."""
 TOLERANCE = 60.0

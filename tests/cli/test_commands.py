@@ -165,7 +165,7 @@ async def test_an_app_that_imports_what_is_not_there_says_where(tmp_path: Path) 
 async def test_a_name_that_is_like_none_is_answered_with_all() -> None:
     ended = await run("grreeting")
     assert "the nearest" not in ended.err
-    assert "there are admin, asyncapi, backup, breakers" in ended.err
+    assert "there are admin, adopt, asyncapi, backup, breakers" in ended.err
 
 
 async def test_where_no_system_is_it_is_said_in_one_line() -> None:

@@ -7,7 +7,7 @@ _PROGRAM = """
 import sys
 from souk.cli import main
 main._loaded()
-import souk.cli.commands.serve, structlog
+import souk.cli.commands.process.serve, structlog
 assert not {"rich", "pygments"} & sys.modules.keys(), "rich was imported"
 from rich.console import Console
 """

@@ -9,7 +9,7 @@ each lease. A process that is killed breaks its stream, and every watcher knows 
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
@@ -23,10 +23,12 @@ from google.protobuf.duration_pb2 import Duration
 from soukapi.v1 import registry_pb2_grpc
 from soukapi.v1.registry_pb2 import RegisterRequest, RegisterResponse, WatchRequest, WatchResponse
 
+from souk.discovery.diff import by_id
 from souk.discovery.embedded import secret as registry_secret
 from souk.discovery.embedded.registration import from_wire, to_wire
 from souk.discovery.embedded.table import Table, TableRegistration
-from souk.discovery.registry import Instance, checked
+from souk.discovery.registry import Change, Instance, checked
+from souk.discovery.watch_fanout import Publish, Watches
 from souk.kernel.clock import Clock, SystemClock
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import logger
@@ -61,6 +63,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         self._clock = clock
         self._settings = settings or EmbeddedSettings()
         self._table = Table()
+        self._watches = Watches(self._follow)
         self._life = secrets.token_hex(8)
         self._settles_at = clock.monotonic() + self._settings.grace
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -81,6 +84,23 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
                 changed.clear()
                 await changed.wait()
         return found
+
+    @property
+    def away(self) -> str:
+        """Always empty: this process has the registry."""
+        return ""
+
+    def watch(self, service: str) -> AsyncGenerator[Change, None]:
+        """Yields the changes among a service's healthy instances, without a connection."""
+        return self._watches.watch(service)
+
+    async def _follow(self, service: str, publish: Publish) -> None:
+        changed = asyncio.Event()
+        with self._table.listening(service, changed.set):
+            while not self._closed.done():  # as in Watch
+                changed.clear()
+                publish(by_id(self.instances(service)))
+                await changed.wait()
 
     # These are coroutines that write, and not generators as the stub's types have it: grpc.aio leaves a generator
     # that was cancelled between two messages to the garbage collector, and so the instance would stay registered.
@@ -178,6 +198,13 @@ async def serving_registry(
     if isinstance(where, str) and not secret:
         secret = registry_secret.made_up()
     registry = EmbeddedRegistry(clock or SystemClock(), settings, registry_secret.checked(secret))
+    async with serving(registry, where, secret):
+        yield registry
+
+
+@asynccontextmanager
+async def serving(registry: EmbeddedRegistry, where: Path | str, secret: str = "") -> AsyncIterator[None]:
+    """Serves a registry that is there already, as `serving_registry`, with the secret that it was made with."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])  # two servers would share a port silently
     registry_pb2_grpc.add_RegistryServicer_to_server(registry, server)
     registry.url = _listen(server, where, secret)
@@ -185,7 +212,7 @@ async def serving_registry(
     await asyncio.get_running_loop().create_task(server.start(), context=Context())
     _log.debug("registry serves", where=str(where))
     try:
-        yield registry
+        yield
     finally:
         registry.close()
         await server.stop(GRACE)

@@ -10,11 +10,12 @@ from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import Identified
 from souk.gateway.auth.cookies import ACCESS, cookie
 from souk.gateway.auth.same_origin import SAFE, BrowserRequest, require_same_origin
-from souk.gateway.http.problem import forbidden, unauthenticated
+from souk.gateway.http.problem import Problem, forbidden, unauthenticated
 from souk.gateway.settings import GATEWAY_SERVICE
 from souk.kernel.context import Caller
 
 ANONYMOUS = Caller(service=GATEWAY_SERVICE)
+_REFUSALS = frozenset({401, 403})
 
 RolesOf = Callable[[str, str], Awaitable[frozenset[str]]]
 """Returns the present roles of a user; the second argument is the traceparent. Raises Problem if it cannot."""
@@ -71,26 +72,47 @@ class Identity:
     ) -> None:
         self._tokens, self._roles_of, self._api_keys, self._cookies = tokens, roles_of, api_keys, cookies
 
-    async def authorise(self, request: BrowserRequest, rule: AccessRule, traceparent: str) -> Caller:
+    async def authorise(
+        self, request: BrowserRequest, rule: AccessRule, traceparent: str, *, passed_on: bool = False
+    ) -> Caller:
         """Returns the caller, if `rule` lets the caller in.
 
+        `passed_on` says that an application is to learn who calls, with the present roles: also where anyone may call.
         Raises Problem 401 or 403, or the one of a service that could not be asked for keys or roles.
         """
         if rule.access is Access.ANYONE:
-            return ANONYMOUS
+            return await self._recognised(request, traceparent) if passed_on else ANONYMOUS
         identified = await self._identified(request)
         caller = identified.caller
         if identified.scoped and not _names(caller.scopes, rule):
             raise forbidden("scope", _called(caller))
-        if rule.roles:
-            if identified.asked_roles:
-                # Asked for at each call and not taken from the token: a user who loses a role loses it at once.
-                caller = replace(caller, roles=await self._roles_of(caller.subject, traceparent))
-            if not caller.roles & rule.roles:
-                raise forbidden("role", _called(caller))
+        if rule.roles or passed_on:
+            caller = await self._with_roles(identified, traceparent)
+        if rule.roles and not caller.roles & rule.roles:
+            raise forbidden("role", _called(caller))
         if not rule.scopes <= caller.scopes:
             raise forbidden("scope", _called(caller))
         return caller
+
+    async def _recognised(self, request: BrowserRequest, traceparent: str) -> Caller:
+        """Returns the caller of good credentials, else nobody: what else is in the request may be the application's.
+
+        A caller who may call only what scopes name is nobody: no scope is named here.
+        """
+        try:
+            identified = await self._identified(request)
+        except Problem as problem:
+            if problem.status in _REFUSALS:
+                return ANONYMOUS
+            raise
+        return ANONYMOUS if identified.scoped else await self._with_roles(identified, traceparent)
+
+    async def _with_roles(self, identified: Identified, traceparent: str) -> Caller:
+        caller = identified.caller
+        if not identified.asked_roles:
+            return caller
+        # Asked for at each call and not taken from the token: a user who loses a role loses it at once.
+        return replace(caller, roles=await self._roles_of(caller.subject, traceparent))
 
     async def _identified(self, request: BrowserRequest) -> Identified:
         authorization, key = request.header(b"authorization"), request.header(b"x-api-key")

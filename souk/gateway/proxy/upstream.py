@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -28,9 +28,11 @@ from souk.gateway.proxy.tries import Tries, discard
 from souk.gateway.routing.outgoing import OutgoingRequest
 from souk.kernel.addresses import socket_path
 from souk.kernel.clock import Clock
+from souk.kernel.context import Caller
 from souk.resilience.balancer import Balancer, BalancerMember
 from souk.resilience.breaker.breaker import Breaker
 from souk.resilience.retry import RetryBudget
+from souk.rpc.caller_token import CALLER_KEY, OVER_HTTP, CallerTokens
 from souk.telemetry.logs import logger
 
 HTTP = "http"
@@ -74,6 +76,8 @@ class Upstream:
         self._random = Random()
         self._pool_kind: type[InstancePool | Http2Pool] = Http2Pool if http2 else InstancePool
         self._pools: dict[str, InstancePool | Http2Pool] = {}
+        self._token: Callable[[Caller], str] | None = None
+        self._unfollow: Callable[[], None] | None = None
         self.mirrored = MirrorTasks(name)
 
     def listed(self, urls: Iterable[str]) -> "Upstream":
@@ -81,9 +85,19 @@ class Upstream:
         self._use([BalancerMember(url) for url in urls])
         return self
 
-    def discovered(self, directory: Directory, service: str) -> "Upstream":
-        """Takes the instances of a service from discovery, now and whenever they change. Returns itself."""
-        directory.on_change(service, self._found)
+    @property
+    def vouches(self) -> bool:
+        """Whether requests carry a token that says who calls."""
+        return self._token is not None
+
+    def discovered(self, directory: Directory, service: str, tokens: CallerTokens | None = None) -> "Upstream":
+        """Takes the instances of a service from discovery, now and whenever they change. Returns itself.
+
+        With `tokens` each request carries one, which only that service accepts and which says who calls.
+        """
+        if tokens is not None:
+            self._token = lambda caller: tokens.sign(caller, service, OVER_HTTP)
+        self._unfollow = directory.on_change(service, self._found)
         self._found(directory.instances(service))
         return self
 
@@ -223,7 +237,11 @@ class Upstream:
     def _fields(self, request: Request, outgoing: OutgoingRequest, pool: Http2Pool, body: OutgoingBody) -> Headers:
         at = pool.address
         scheme = b"https" if at.secure else b"http"
-        return self._heads.fields(request, outgoing.target, outgoing.headers, at.authority, scheme, body.length)
+        fields = self._heads.fields(request, outgoing.target, outgoing.headers, at.authority, scheme, body.length)
+        return [*fields, *self._vouched(outgoing)]
+
+    def _vouched(self, outgoing: OutgoingRequest) -> Headers:
+        return [] if self._token is None else [(CALLER_KEY.encode(), self._token(outgoing.caller).encode())]
 
     async def _connection(self, pool: InstancePool, body: OutgoingBody, tries: Tries) -> UpstreamConnection:
         kept = None if tries.fresh else pool.kept(surely=not tries.may_repeat(body))
@@ -236,10 +254,14 @@ class Upstream:
         self, request: Request, outgoing: OutgoingRequest, pool: InstancePool, body: OutgoingBody, *, switch: bool
     ) -> bytes:
         extra = b"expect: 100-continue\r\n" if body.waits else _SWITCH if switch else b""
+        for pair in self._vouched(outgoing):
+            extra += b"%b: %b\r\n" % pair
         return self._heads.write(request, outgoing.target, outgoing.headers, pool.address.authority, body.length, extra)
 
     async def close(self) -> None:
         """Ends the kept connections, and copies of mirrored requests; requests under way go on."""
+        if self._unfollow is not None:
+            self._unfollow()
         await self.mirrored.close()
         for pool in self._pools.values():
             pool.close()

@@ -224,11 +224,15 @@ class UpstreamSpec:
 
 @dataclass(frozen=True, slots=True)
 class RoutesFile:
-    """Everything that a routes file says. `path` names the file in messages."""
+    """Everything that a routes file says. `path` names the file in messages.
+
+    `owns_root` says that `/` is the file's and not the gateway's, even without a rule for it.
+    """
 
     path: str
     routes: tuple[HttpRoute, ...] = ()
     upstreams: tuple[UpstreamSpec, ...] = ()
+    owns_root: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Protocol
 from souk.gateway.http.answers import Answer, Headers
 from souk.gateway.http.request import Request
 from souk.gateway.routing.model import RetryPolicy, Timeouts
+from souk.kernel.context import NOBODY, Caller
 
 
 @dataclass(slots=True)  # not frozen: each proxied request makes one, and that would double what it costs
@@ -19,10 +20,16 @@ class OutgoingRequest:
     retry: RetryPolicy | None = None
     max_body: int | None = None
     mirrors: "tuple[Target, ...]" = ()
+    caller: Caller = NOBODY
 
 
 class Target(Protocol):
     """An upstream."""
+
+    @property
+    def vouches(self) -> bool:
+        """Whether the upstream learns who calls, by a token that only it accepts."""
+        ...
 
     async def forward(self, request: Request, outgoing: OutgoingRequest) -> Answer:
         """Sends the request with its body, and gives the answer as it comes; `mirrors` get a copy.

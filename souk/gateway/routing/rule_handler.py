@@ -23,6 +23,7 @@ from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.model import BackendRef, HeaderChange, Match, PathType, Redirect, Rule
 from souk.gateway.routing.outgoing import OutgoingRequest, Target
 from souk.gateway.routing.weights import Share, WeightedChoice
+from souk.kernel.context import Caller
 
 NOWHERE = "NO_BACKEND"
 _PRIVATE = b"souk-"
@@ -44,7 +45,8 @@ class RuleHandler:
     ) -> None:
         self.rule, self._running = rule, running
         policy = Policy(access=rule.access, scopes=rule.scopes)
-        self._admission = EdgeAdmission(policy, gate.identity, _limits(rule, gate.limits))
+        passed_on = any(targets[one.upstream].vouches for one in rule.backends)
+        self._admission = EdgeAdmission(policy, gate.identity, _limits(rule, gate.limits), passed_on)
         self.priority = Priority.NORMAL if rule.rate_class is None else default_priority(rule.rate_class)
         self._cors = CorsFilter(rule.filters.cors) if rule.filters.cors is not None else None
         self._choice = WeightedChoice([((one, targets[one.upstream]), one.weight) for one in rule.backends])
@@ -66,12 +68,12 @@ class RuleHandler:
         return replace(answer, headers=self._cors.answered(answer.headers, origin))
 
     async def _admitted(self, request: Request, asked: Asked, match: Match) -> Answer:
-        await self._admission.admit(request)
+        caller = await self._admission.admit(request)
         if self._running is None:
-            return await self._passed_on(request, asked, match)
-        return await self._running.run(partial(self._passed_on, request, asked, match))
+            return await self._passed_on(request, asked, match, caller)
+        return await self._running.run(partial(self._passed_on, request, asked, match, caller))
 
-    async def _passed_on(self, request: Request, asked: Asked, match: Match) -> Answer:
+    async def _passed_on(self, request: Request, asked: Asked, match: Match, caller: Caller) -> Answer:
         filters = self.rule.filters
         matched = match.path.prefix if match.path.type is PathType.PREFIX else ""
         if filters.redirect is not None:
@@ -82,10 +84,12 @@ class RuleHandler:
         backend, target = chosen
         if backend.filters.redirect is not None:
             return _redirected(backend.filters.redirect, request, asked, matched)
-        answer = await target.forward(request, self._outgoing(request, asked, matched, backend))
+        answer = await target.forward(request, self._outgoing(request, asked, matched, backend, caller))
         return _answered(answer, filters.response_headers, backend.filters.response_headers)
 
-    def _outgoing(self, request: Request, asked: Asked, matched: str, backend: BackendRef) -> OutgoingRequest:
+    def _outgoing(
+        self, request: Request, asked: Asked, matched: str, backend: BackendRef, caller: Caller
+    ) -> OutgoingRequest:
         rule, filters = self.rule, self.rule.filters
         headers = [
             pair
@@ -102,7 +106,9 @@ class RuleHandler:
                 path = path if rewrite.path is None else rewrite.path.of(asked.path, matched)
         target = path.encode("latin-1") + (b"?" + request.query if request.query else b"")
         mirrors = tuple([mirror for mirror, share in self._mirrors if share.next()]) if self._mirrors else ()
-        return OutgoingRequest(request.method, target, headers, rule.timeouts, rule.retry, rule.max_body, mirrors)
+        return OutgoingRequest(
+            request.method, target, headers, rule.timeouts, rule.retry, rule.max_body, mirrors, caller
+        )
 
 
 def _redirected(redirect: Redirect, request: Request, asked: Asked, matched: str) -> Answer:

@@ -98,7 +98,7 @@ class Calls:
         self._tls = None if certificates is None else MutualTls(certificates)
         self._clock = clock
         self._each_try = each_try
-        self._dispatchers = {name: Dispatcher(self._tokens(name), clock) for name in hosted}
+        self._dispatchers = {name: Dispatcher(self.tokens(name), clock) for name in hosted}
         self._here = {name: InProcessTransport(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
         self._discovered: dict[str, DiscoveredTransport] = {}
         self.peers = PeerClocks(self._discovered, clock)
@@ -110,7 +110,7 @@ class Calls:
 
         Calls to a service of which no instance is known end as not sent.
         """
-        tokens = self._tokens(caller)
+        tokens = self.tokens(caller)
         channels: dict[str, Channel] = {}
 
         def channel(name: str) -> Channel:
@@ -184,7 +184,8 @@ class Calls:
         await self.directory.close()
         await self.discovery.close()
 
-    def _tokens(self, service: str) -> CallerTokens:
+    def tokens(self, service: str) -> CallerTokens:
+        """Makes the tokens that a service of this process signs, and accepts."""
         return CallerTokens(self._secret, service, self._clock)
 
     def _way(self, caller: str, callee: str) -> tuple[Transport, list[Layer]]:

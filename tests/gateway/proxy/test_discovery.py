@@ -32,7 +32,7 @@ class Changing:
     def instances(self, service: str) -> tuple[Instance, ...]:
         return ()
 
-    def on_change(self, service: str, callback: Any) -> None:
+    def on_change(self, service: str, callback: Any) -> Any:
         self.listeners.append(callback)
 
 

@@ -47,6 +47,7 @@ class Upstreams(Mapping[str, Any]):
 class Fake:
     upstreams: Upstreams
     name: str
+    vouches = False
 
     async def forward(self, request: Request, outgoing: OutgoingRequest) -> Answer:
         self.upstreams.sent.append((self.name, outgoing))

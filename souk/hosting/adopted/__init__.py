@@ -1,0 +1,1 @@
+"""Existing applications behind the gateway: `souk adopt`."""

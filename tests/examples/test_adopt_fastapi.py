@@ -1,0 +1,112 @@
+"""The example of FastAPI, as its page says: adopted by a system of one process, and by a fleet."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from souk.testing.system import LONG, MODES, Process, System, until
+from tests.market.api import log_in
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "adopt-fastapi"
+PATIENCE = 120
+MODES_HERE = [
+    pytest.param(
+        mode, marks=[pytest.mark.xdist_group(f"adopt in {mode}"), *([pytest.mark.full] if mode in LONG else [])]
+    )
+    for mode in ("embedded", "fleet")
+]
+
+
+@contextmanager
+def adopted(system: System, folder: Path, *arguments: str) -> Iterator[Process]:
+    """Runs `souk adopt app:app` beside a system; it is killed at the end if it still runs."""
+    command = ("adopt", "app:app", "--data", str(system.data), *arguments)
+    process = Process(f"adopt{time.monotonic_ns()}", command, r"(?m)^ready \S+ (?P<url>\S+)$", folder)
+    process.spawn({"PYTHONPATH": str(EXAMPLE)})
+    try:
+        process.await_ready()
+        yield process
+    finally:
+        if process.runs:
+            process.send(signal.SIGKILL)
+            process.await_end()
+
+
+@pytest.fixture(name="system", params=MODES_HERE, scope="module")
+def _system(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("adopt")
+    routes = folder / "routes.yaml"
+    routes.write_text((EXAMPLE / "routes.yaml").read_text())
+    with MODES[request.param](folder, settings={"SOUK_ROUTES": str(routes)}) as system:
+        yield system
+
+
+def is_there(url: str, wanted: int = 200) -> None:
+    """Waits until a path is answered with a status."""
+    until(lambda: httpx.get(url, timeout=PATIENCE).status_code == wanted, PATIENCE, f"{url} is {wanted}")
+
+
+def test_it_joins_learns_who_calls_and_leaves(system: System, tmp_path: Path) -> None:
+    me = f"{system.url}/reviews/me"
+    assert httpx.get(me).status_code == 404
+    with adopted(system, tmp_path, "--name", "reviews", "--metrics-port", "0") as process:
+        is_there(me)
+        forged = {"x-souk-user-id": "U-1", "X_Souk_Roles": "admin", "souk-caller": "forged"}
+        nobody = httpx.get(me, headers=forged).json()
+        assert nobody == {"user": "", "roles": "", "client": "127.0.0.1", "root": "/reviews"}
+        wrong = httpx.get(me, headers={"authorization": "Bearer the application's own"})
+        assert (wrong.status_code, wrong.json()["user"]) == (200, "")
+
+        with log_in(system.url, "demo@souk.test", "demo-password") as buyer:
+            known = buyer.get("/reviews/me", headers=forged).json()
+            assert known["user"] not in ("", "U-1")
+            review = {"product": "P-101", "stars": 5, "text": "warm"}
+            assert buyer.post("/reviews/", json=review).json()["author"] == known["user"]
+        assert httpx.post(f"{system.url}/reviews/", json=review).status_code == 401
+        assert httpx.get(f"{system.url}/reviews/products/P-101").json()[0]["text"] == "warm"
+        assert "/reviews/openapi.json" in httpx.get(f"{system.url}/reviews/docs").text
+
+        process.send(signal.SIGINT)
+        assert process.await_end() == 0
+    is_there(me, 404)
+
+
+def test_an_administrator_is_known_by_the_roles_of_now(system: System, tmp_path: Path) -> None:
+    with adopted(system, tmp_path, "--name", "roles"), log_in(system.url, "admin@souk.test", "admin-password") as admin:
+        is_there(f"{system.url}/roles/me")
+        assert "admin" in admin.get("/roles/me").json()["roles"].lower()
+
+
+def test_a_route_of_the_file_says_who_may_call(system: System, tmp_path: Path) -> None:
+    members = f"{system.url}/members/me"
+    with adopted(system, tmp_path, "--name", "members", "--prefix", "/members", "--no-route"):
+        is_there(members, 401)
+        with log_in(system.url, "demo@souk.test", "demo-password") as buyer:
+            until(lambda: buyer.get("/members/me").status_code == 200, PATIENCE, "the application is there")
+            answer = buyer.get("/members/me").json()
+            assert (answer["user"] != "", answer["root"]) == (True, "/members")
+
+
+def test_two_processes_share_the_requests_and_one_may_die(system: System, tmp_path: Path) -> None:
+    two = f"{system.url}/two/me"
+    with adopted(system, tmp_path, "--name", "two") as first, adopted(system, tmp_path, "--name", "two"):
+        is_there(two)
+        first.send(signal.SIGKILL)
+        first.await_end()
+        assert {httpx.get(two).status_code for _ in range(20)} == {200}
+
+
+@pytest.mark.parametrize("system", MODES_HERE[:1], indirect=True)
+def test_it_joins_again_when_the_system_has_started_again(system: System, tmp_path: Path) -> None:
+    again = "/again/me"
+    with adopted(system, tmp_path, "--name", "again"):
+        is_there(system.url + again)
+        system.stop()
+        system.start()
+        is_there(system.url + again)
