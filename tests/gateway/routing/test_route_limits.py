@@ -30,6 +30,8 @@ routes:
 class Held(Mapping[str, Any]):
     """An upstream that answers what `answer` gives once `go` is set."""
 
+    vouches = False
+
     def __init__(self) -> None:
         self.arrived, self.go = asyncio.Semaphore(0), asyncio.Event()
         self.answer: Callable[[], Answer] = lambda: HttpAnswer(200, [], b"ok")
