@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from marketplace.app.app import app
 from souk.descriptors.contract import contract_of
 from souk.gateway.openapi.document import document_of
+from souk.testing.system import embedded
 from tests.examples.node import packages_of
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("openapi clients")]
@@ -85,3 +87,16 @@ def test_a_client_in_python_has_every_answer_and_a_conflict_s_fields(
     (folder / "409.json").write_text(json.dumps(conflicts["OUT_OF_STOCK"]["value"]))
     (folder / "order.json").write_text(json.dumps(place["requestBody"]["content"]["application/json"]["example"]))
     assert do(folder, python / "python", "check.py", "409.json", "order.json") == "P-101 1\n"
+
+
+def test_a_program_in_typescript_orders_from_a_system_by_its_served_document(node: Path, tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(node.parent)
+    (tmp_path / "order.mts").write_text((TOOLS / "order.mts").read_text())
+    with embedded(tmp_path / "system") as system:
+        served = httpx.get(f"{system.url}/openapi.json")
+        (tmp_path / "openapi.json").write_bytes(served.content)
+        do(tmp_path, node / "openapi-typescript", "openapi.json", "--output", "schema.d.ts")
+        checks = ("--strict", "--skipLibCheck", "false", "--module", "nodenext", "--target", "es2022")
+        do(tmp_path, node / "tsc", *checks, "--lib", "es2022,dom", "order.mts")
+        found = json.loads(do(tmp_path, "node", "order.mjs", system.url))
+    assert found == {"status": "CONFIRMED", "same": True, "replayed": "true", "available": 1}
