@@ -31,12 +31,13 @@ from souk.gateway.public_reads.handlers import PublicReads
 from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.model import Match, RoutesFile
 from souk.gateway.routing.outgoing import Target
+from souk.gateway.routing.rate_changes import changed_policies
 from souk.gateway.routing.route_limits import RouteLimits
 from souk.gateway.routing.rule_handler import RuleGate, RuleHandler
 from souk.gateway.routing.table import ContractRoute, RoutingTable
 from souk.gateway.rpc.endpoint import RpcEndpoint
 from souk.gateway.rpc.public_calls import PublicCalls, RpcMethod
-from souk.gateway.sending import send_stream, send_switch, send_whole
+from souk.gateway.sending import send_stream, send_switch, send_whole, serve_lifespan
 from souk.gateway.session_endpoints import REFRESH_PATH, SESSION_PATH, SessionEndpoints, cookie_login
 from souk.gateway.settings import GatewaySettings
 from souk.gateway.streamed_endpoint import pipeline_of
@@ -117,10 +118,13 @@ class Gateway:
         `targets` are its upstreams by name. Raises RoutesFileRefused, and changes nothing, when it does not go with
         the routes of contracts.
         """
+        limits, gate = self._limits, RuleGate(self.identity, self._limits)
+        policies = () if limits is None else changed_policies(file, limits.base)
         if file is None:
             self._table = None
+            if limits is not None:
+                limits.use(policies)
             return
-        gate = RuleGate(self.identity, self._limits)
         own = [path for path in OWN_PATHS if self.routes.find(path) is not None]
         rules = [rule for route in file.routes for rule in route.rules]
         running = self._route_limits.of_rules(rules)
@@ -128,6 +132,8 @@ class Gateway:
             file, self._contract_routes, own, lambda _, rule: RuleHandler(rule, targets, gate, running.get(id(rule)))
         )
         self._route_limits.use(rules, running)
+        if limits is not None:
+            limits.use(policies)
         self._meta.describe(partial(self._document, file=file))
 
     def _route(self, contract: Contract, make: Callable[..., Pipeline], calls: PublicCalls) -> None:
@@ -180,7 +186,7 @@ class Gateway:
         if scope["type"] == "http":
             await self._serve(Request(scope, receive, self.settings), send)
         elif scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await serve_lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
@@ -293,12 +299,3 @@ class Gateway:
 
 def _problem_answer(problem: Problem, request: Request) -> HttpAnswer:
     return HttpAnswer(problem.status, problem.all_headers(), problem.document(request.request_id))
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Confirms start and stop, and does no more: the host of the gateway starts and stops what it needs."""
-    for _ in range(2):
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from souk.gateway.http.answers import BODILESS, Headers, HttpAnswer, StreamedAnswer, SwitchedAnswer, SwitchingClient
 from souk.gateway.http.connection import RESPOND, WhileConnected
-from souk.gateway.http.request import Request, Send
+from souk.gateway.http.request import Receive, Request, Send
 from souk.gateway.limits.headers import limit_headers
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -56,6 +56,15 @@ async def send_switch(request: Request, answer: SwitchedAnswer, client: Switchin
     """Sends a 101, and then octets both ways until either side ends."""
     lines = b"".join(b"%b: %b\r\n" % pair for pair in _headers(request, answer.headers, close=False))
     await answer.tunnel.run(client, b"HTTP/1.1 101 Switching Protocols\r\n" + lines + b"\r\n")
+
+
+async def serve_lifespan(receive: Receive, send: Send) -> None:
+    """Confirms start and stop, and does no more: the host of the gateway starts and stops what it needs."""
+    for _ in range(2):
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 def _headers(request: Request, given: Headers, *, close: bool) -> Headers:

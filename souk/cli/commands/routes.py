@@ -21,6 +21,7 @@ from souk.gateway.limits.limiter import RateLimits
 from souk.gateway.routing.explain import explain
 from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.model import HttpRoute, Match, PathType, RoutesFile, Rule
+from souk.gateway.routing.rate_changes import changed_policies
 from souk.gateway.routing.reading.document import load
 from souk.gateway.routing.table import ContractRoute, RoutingTable
 from souk.hosting.gateway_limits import rate_limits
@@ -59,7 +60,9 @@ def routes(as_json: bool, file: Path | None, explain: str | None, headers: tuple
     """
     settings = from_environment({"routes": check or file})
     app, path = entry_points.app(settings.app), settings.http.routes
-    table = None if path is None else _table_of(app, load(path))
+    table, limits = None if path is None else _table_of(app, load(path)), rate_limits(settings, SystemClock())
+    if table is not None:
+        limits.use(changed_policies(table.file, limits.base))
     if check is not None and table is not None:
         rules = sum(len(route.rules) for route in table.file.routes)
         click.echo(f"{check} is right: {rules} rules, {len(table.file.upstreams)} upstreams")
@@ -67,7 +70,7 @@ def routes(as_json: bool, file: Path | None, explain: str | None, headers: tuple
         _explain(app, table or _table_of(app, RoutesFile("")), explain, headers)
     else:
         _list(
-            [*_of_contracts(app, rate_limits(settings, SystemClock())), *(() if table is None else _of_file(table))],
+            [*_of_contracts(app, limits), *(() if table is None else _of_file(table))],
             as_json=as_json,
         )
 

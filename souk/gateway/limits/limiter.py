@@ -1,8 +1,9 @@
 """The limits of a method, as the gateway's pipeline asks for them."""
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from weakref import WeakSet
 
 from google.protobuf.message import Message
 from prometheus_client.registry import Collector
@@ -30,33 +31,46 @@ class LimitMode(StrEnum):
     """Nothing is counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RateLimits:
-    """The limits of a gateway: its policies, by name, and the store that counts."""
+    """The limits of a gateway: its policies, by name, and the store that counts.
+
+    `base` are the policies that it began with; `use` puts others into force.
+    """
 
     policies: Mapping[str, LimitPolicy]
     store: QuotaStore
     mode: LimitMode
     counts: LimitCounts
     collectors: tuple[Collector, ...] = ()
+    base: tuple[LimitPolicy, ...] = ()
+    _methods: "WeakSet[MethodLimits]" = field(default_factory=WeakSet, init=False, repr=False)
 
     @classmethod
     def of(
         cls, policies: Iterable[LimitPolicy], store: QuotaStore, mode: LimitMode, *collectors: Collector
     ) -> "RateLimits":
         """Makes limits that have counted nothing yet; `collectors` are the metrics of the store."""
-        named = {policy.name: policy for policy in policies}
-        counts = LimitCounts()
-        for name in named:
-            counts.add(name)
-        return cls(named, store, mode, counts, (counts, *collectors))
+        counts, base = LimitCounts(), tuple(policies)
+        limits = cls({}, store, mode, counts, (counts, *collectors), base)
+        limits.use(base)
+        return limits
+
+    def use(self, policies: Iterable[LimitPolicy]) -> None:
+        """Puts policies into force for all methods, from the next request on; what was counted stays counted."""
+        self.policies = {policy.name: policy for policy in policies}
+        for name in self.policies:
+            self.counts.add(name)
+        for method in self._methods:
+            method.hold()
 
     def of_method(self, method: Method) -> "MethodLimits | None":
-        """Returns the limits of a method; None when none holds for it."""
+        """Returns the limits of a method, which follow the policies in force; None when limits are off."""
         if self.mode is LimitMode.OFF:
             return None
-        holding = policies_of(method, self.policies.values())
-        return MethodLimits(self, method, holding) if holding else None
+        made = MethodLimits(self, method)
+        self._methods.add(made)
+        return made
 
     def described(self, method: Method) -> list[dict[str, object]]:
         """Returns what the OpenAPI document says of a method's limits."""
@@ -80,14 +94,29 @@ class MethodLimits:
     that the body names. When the second step refuses, the first one is taken back.
     """
 
-    __slots__ = ("_counts", "_early", "_field", "_late", "_limits", "_reports", "_store")
+    __slots__ = (
+        "__weakref__",
+        "_counts",
+        "_early",
+        "_field",
+        "_late",
+        "_limits",
+        "_method",
+        "_reports",
+        "_store",
+    )
 
-    def __init__(self, limits: RateLimits, method: Method, policies: Sequence[LimitPolicy]) -> None:
-        self._limits, self._store, self._counts = limits, limits.store, limits.counts
+    def __init__(self, limits: RateLimits, method: Method) -> None:
+        self._limits, self._store, self._counts, self._method = limits, limits.store, limits.counts, method
         self._reports = limits.mode is LimitMode.REPORT
+        self.hold()
+
+    def hold(self) -> None:
+        """Takes the policies that are in force now."""
+        policies = policies_of(self._method, self._limits.policies.values())
         self._early = tuple(one for one in policies if one.by not in OF_ACCOUNTS)
         self._late = tuple(one for one in policies if one.by in OF_ACCOUNTS)
-        self._field = method.policy.rate_field if self._late else ""
+        self._field = self._method.policy.rate_field if self._late else ""
 
     def admit(self, request: Request, client: Client) -> Awaitable[None] | None:
         """Counts a request by its sender; what it returns is to be awaited. Raises Problem 429."""

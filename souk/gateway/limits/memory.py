@@ -55,6 +55,7 @@ class MemoryQuotas:
         found, fits = [], True
         for policy, key in wanted:
             table = self._tables.get(policy.name) or self._table(policy)
+            table.rate = policy.rate  # which may have been changed
             after = policy.rate.after(table.times.get(key, 0), now)
             if after > policy.rate.capacity:
                 fits = False

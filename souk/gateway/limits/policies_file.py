@@ -26,7 +26,7 @@ from souk.kernel.errors import ConfigurationError
 from souk.kernel.suggest import meant
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_CLASSES = {one.name.lower(): one for one in RateClass}
+CLASSES = {one.name.lower(): one for one in RateClass}
 _REQUIRED = ("count", "window", "by", "classes")
 
 
@@ -130,8 +130,8 @@ def _one_of(known: Mapping[str, Any]) -> Callable[[Any], Any]:
 
 def _classes(value: Any) -> frozenset[RateClass]:
     if not isinstance(value, list) or not value:
-        raise ValueError(f"must be a list of {', '.join(_CLASSES)}")
-    return frozenset(_one_of(_CLASSES)(one) for one in value)
+        raise ValueError(f"must be a list of {', '.join(CLASSES)}")
+    return frozenset(_one_of(CLASSES)(one) for one in value)
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {

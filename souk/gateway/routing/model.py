@@ -4,9 +4,10 @@ Times are in seconds. `line` is where a part begins in its file.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from souk.descriptors.contract import Access, RateClass
 from souk.kernel.errors import ConfigurationError
@@ -223,6 +224,16 @@ class UpstreamSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitChange:
+    """A change of the rate limit of this name, or a new one; `values` are in the terms of the file of policies."""
+
+    name: str
+    values: Mapping[str, Any]
+    line: int = 1
+    column: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class RoutesFile:
     """Everything that a routes file says. `path` names the file in messages.
 
@@ -233,6 +244,7 @@ class RoutesFile:
     routes: tuple[HttpRoute, ...] = ()
     upstreams: tuple[UpstreamSpec, ...] = ()
     owns_root: bool = True
+    limits: tuple[LimitChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from souk.gateway.routing.model import Finding, HttpRoute, Match, RoutesFile, RoutesFileRefused, Rule
+from souk.gateway.routing.reading.limits import read_limits
 from souk.gateway.routing.reading.matches import read_hostname, read_path
 from souk.gateway.routing.reading.nodes import NodeReader, TooManyNodes
 from souk.gateway.routing.reading.rules import RuleReader
@@ -67,16 +68,17 @@ class _Document:
     def read(self, path: str, documents: list[yaml.Node | None]) -> RoutesFile:
         nodes = [node for node in documents if node is not None]
         manifests = [node for node in nodes if _is_manifest(node)]
-        known = ("upstreams", "routes")
+        known = ("upstreams", "routes", "limits")
         plain = [self._reader.fields(node, "a routes file", known) for node in nodes if node not in manifests]
         for given in plain:  # first, as references to them follow
             if "upstreams" in given:
                 self._upstreams.upstreams(given["upstreams"])
         routes = [route for given in plain if "routes" in given for route in self._routes(given["routes"])]
         routes += [self._manifest(node) for node in manifests]
+        limits = [one for given in plain if "limits" in given for one in read_limits(self._reader, given["limits"])]
         if not routes and not self._reader.findings:
             self._reader.findings.append(Finding(1, 1, "there is no route; a file begins with `routes:`"))
-        return RoutesFile(path, tuple(routes), self._upstreams.resolve())
+        return RoutesFile(path, tuple(routes), self._upstreams.resolve(), tuple(limits))
 
     def _routes(self, node: yaml.Node) -> Iterator[HttpRoute]:
         if isinstance(node, yaml.SequenceNode):
