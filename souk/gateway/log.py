@@ -56,6 +56,8 @@ class RequestLog:
         }
         if request.limit:
             record["limit"] = request.limit
+        if request.scope.get("scheme") == "https" and (certificate := request.certificate[0]):
+            record["certificate"] = certificate
         if _is_routine(route, status):
             self._log.debug("request", **record)
         elif not write_at_once("request", record, self._clock.now()):

@@ -32,11 +32,14 @@ class Authority:
         )
         self.ca = self._file(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Issues a certificate for loopback and for the host of that name; returns its file and that of its key."""
+    def issue(self, name: str, moved: datetime.timedelta = datetime.timedelta()) -> tuple[Path, Path]:
+        """Issues a certificate for loopback and for the host of that name; returns its file and that of its key.
+
+        It is valid from an hour ago until tomorrow, `moved` by so much.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _about(_called(name), self._name, key.public_key())
+            _about(_called(name), self._name, key.public_key(), moved)
             .add_extension(x509.SubjectAlternativeName([*_LOOPBACK, x509.DNSName(name)]), False)
             .add_extension(_BOTH_SIDES, False)
             .sign(self._key, hashes.SHA256())
@@ -57,8 +60,13 @@ def _called(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _about(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _about(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    moved: datetime.timedelta = datetime.timedelta(),
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC) + moved
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

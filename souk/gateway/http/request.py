@@ -111,6 +111,12 @@ class Request:
         return client_scheme(self.scope, self._settings.trusted_proxies)
 
     @property
+    def certificate(self) -> tuple[str, str]:
+        """The subject of the client's verified certificate (RFC 4514), and the certificate as PEM; empty without."""
+        tls = (self.scope.get("extensions") or {}).get("tls")
+        return (tls["client_cert_name"], tls["client_cert_chain"][0]) if tls else ("", "")
+
+    @property
     def takes_trailers(self) -> bool:
         """Whether an answer may have trailers: in HTTP/2."""
         return "http.response.trailers" in (self.scope.get("extensions") or ())

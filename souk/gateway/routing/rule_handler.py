@@ -26,7 +26,8 @@ from souk.gateway.routing.weights import Share, WeightedChoice
 from souk.kernel.context import Caller
 
 NOWHERE = "NO_BACKEND"
-_PRIVATE = b"souk-"
+_PRIVATE = (b"souk-", b"client-cert")
+"""What begins so is the gateway's to say: callers, and certificates (RFC 9440, 2.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class RuleHandler:
         ]
         if ACCESS in request.header(b"cookie"):
             headers = [(name, without_cookies(value) if name == b"cookie" else value) for name, value in headers]
+        if request.scope.get("scheme") == "https" and (certificate := request.certificate[1]):
+            headers.append((b"client-cert", b":%b:" % "".join(certificate.split("\n")[1:-2]).encode()))
         headers = changed(changed(headers, filters.request_headers), backend.filters.request_headers)
         path = asked.sent
         for rewrite in (filters.rewrite, backend.filters.rewrite):

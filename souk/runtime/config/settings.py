@@ -17,6 +17,7 @@ from souk.runtime.process.http.tls import ServerCertificate
 from souk.telemetry.turning_file import LogLimits
 
 TOPOLOGIES = ("monolith", "fleet")
+CLIENT_CERTS = ("optional", REQUIRED := "required")
 HOPS = ("connect", "grpc")
 SERVICE_PLACEHOLDER = "{service}"
 """Stands for a service's name in the URL of its database."""
@@ -84,6 +85,9 @@ class HttpSettings:
 
     `cors_origins` are the origins whose pages may read the gateway's answers (CORS), as in https://shop.example.com.
 
+    `client_ca` is a PEM file of authorities: with it clients are asked for a certificate that one of them has signed,
+    and need one if `client_cert` is REQUIRED.
+
     `read_cache` is how long the gateway answers what everybody may read from its memory, in seconds, and
     `read_cache_mb` how many MiB of answers each gateway keeps; with 0 seconds, the default, it keeps none.
 
@@ -97,6 +101,8 @@ class HttpSettings:
     issuers: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    client_ca: Path | None = None
+    client_cert: str = CLIENT_CERTS[0]
     cors_origins: tuple[str, ...] = ()
     read_cache: float = 0.0
     read_cache_mb: int = 64
@@ -110,11 +116,15 @@ class HttpSettings:
     @property
     def certificate(self) -> ServerCertificate | None:
         """The gateway's certificate, or None. Raises ConfigurationError if only one file is given."""
+        if self.client_ca is None and self.client_cert == REQUIRED:
+            raise ConfigurationError("SOUK_HTTP_CLIENT_CERT=required needs SOUK_HTTP_CLIENT_CA: who may sign them")
         if self.cert is None and self.key is None:
+            if self.client_ca is not None:
+                raise ConfigurationError("SOUK_HTTP_CLIENT_CA needs TLS: set SOUK_HTTP_CERT and SOUK_HTTP_KEY")
             return None
         if self.cert is None or self.key is None:
             raise ConfigurationError("SOUK_HTTP_CERT and SOUK_HTTP_KEY go together: set both, or none")
-        return ServerCertificate(self.cert, self.key)
+        return ServerCertificate(self.cert, self.key, self.client_ca, self.client_cert == REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,12 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         _PATH,
         "none: no TLS",
     ),
+    "http_client_ca": (
+        "Authorities, as PEM, that sign certificates of clients: the gateway asks for one (mutual TLS): docs/edges.md.",
+        _PATH,
+        "none: clients are not asked",
+    ),
+    "http_client_cert": ("Whether clients need a certificate of SOUK_HTTP_CLIENT_CA.", "optional or required", ""),
     "cors_origins": (
         "Origins whose pages may call the gateway and read its answers (CORS), as in https://shop.example.com, "
         "https://*.example.com or *: docs/edges.md.",

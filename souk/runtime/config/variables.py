@@ -11,7 +11,7 @@ from typing import Any
 
 from souk.gateway.limits.limiter import LimitMode
 from souk.runtime.config import parsers as values
-from souk.runtime.config.settings import HOPS, TOPOLOGIES, Settings
+from souk.runtime.config.settings import CLIENT_CERTS, HOPS, TOPOLOGIES, Settings
 from souk.telemetry.logs import LEVELS
 
 PREFIX = "SOUK_"
@@ -53,6 +53,8 @@ BY_NAME: Mapping[str, Variable] = {
     "issuers": Variable("http.issuers", Path),
     "http_cert": Variable("http.cert", Path),
     "http_key": Variable("http.key", Path),
+    "http_client_ca": Variable("http.client_ca", Path),
+    "http_client_cert": Variable("http.client_cert", values.one_of(*CLIENT_CERTS)),
     "cors_origins": Variable("http.cors_origins", values.origins),
     "read_cache": Variable("http.read_cache", values.seconds),
     "read_cache_mb": Variable("http.read_cache_mb", values.from_one(100_000)),

@@ -20,6 +20,7 @@ from souk.runtime.process.http.gathering import Gathering
 from souk.runtime.process.http.http2.connection import PREFACE, Http2Connection
 from souk.runtime.process.http.limits import MOST_FIELDS, MOST_HEAD
 from souk.runtime.process.http.refusals import TOO_LARGE, TOO_MANY, TOO_SLOW, goodbye, malformed, octets_of, unsound
+from souk.runtime.process.http.tls import client_certificate
 from souk.runtime.process.http.unframed import UnframedCycle
 
 _SLICE = 4 * 1024
@@ -54,6 +55,8 @@ class WebProtocol(HttpToolsProtocol):
         """Takes a connection, or refuses it when there are too many."""
         self._gathering = Gathering(transport, self.loop)
         self._client = Http1Client(self._gathering, self.connection_lost)
+        self._certificate = client_certificate(transport)
+        self._client.extensions.update(self._certificate)
         super().connection_made(cast("asyncio.Transport", self._gathering))
         self._address = self.client[0] if self.client else ""
         welcome = self._all.welcome(self._address)
@@ -98,6 +101,7 @@ class WebProtocol(HttpToolsProtocol):
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "scheme": self.scheme,
+            "extensions": self._certificate,
         }
         common.update(root_path=self.root_path, client=self.client, server=self.server)
         self._taken = False  # the other protocol forgets it

@@ -1,8 +1,14 @@
-"""TLS at an HTTP port: its certificate, read again when the files change, and HTTP/2 by agreement (ALPN)."""
+"""TLS at an HTTP port: its certificate, read again when the files change, HTTP/2 by agreement (ALPN), and the
+certificates of clients, if they are asked for.
+"""
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from cryptography.x509 import load_der_x509_certificate
 
 from souk.kernel.errors import ConfigurationError
 from souk.telemetry.logs import logger
@@ -14,10 +20,21 @@ _log = logger("http")
 
 @dataclass(frozen=True, slots=True)
 class ServerCertificate:
-    """PEM files: the certificate of the server, with its chain, and its private key."""
+    """PEM files: the certificate of the server, with its chain, and its private key.
+
+    With `client_ca`, the certificates of authorities, clients are asked for a certificate that one of them has signed.
+    One without is let in unless `client_required`; one with another certificate never is.
+    """
 
     cert: Path
     key: Path
+    client_ca: Path | None = None
+    client_required: bool = False
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """The files."""
+        return (self.cert, self.key) if self.client_ca is None else (self.cert, self.key, self.client_ca)
 
 
 class ServerTls:
@@ -58,10 +75,18 @@ class ServerTls:
             context.load_cert_chain(self._files.cert, self._files.key)
         except OSError as error:
             raise ConfigurationError(f"the certificate {self._files.cert} cannot be used: {_why(error)}") from None
+        if self._files.client_ca is None:
+            return
+        try:
+            context.load_verify_locations(self._files.client_ca)
+        except OSError as error:
+            why = "it holds no certificate as PEM" if isinstance(error, ssl.SSLError) else _why(error)
+            raise ConfigurationError(f"the authorities {self._files.client_ca} cannot be used: {why}") from None
+        context.verify_mode = ssl.CERT_REQUIRED if self._files.client_required else ssl.CERT_OPTIONAL
 
     def _stamp(self) -> tuple[tuple[int, int], ...]:
         try:
-            return tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in (self._files.cert, self._files.key))
+            return tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in self._files.all)
         except OSError as error:
             raise ConfigurationError(f"the certificate cannot be read: {error.filename}: {_why(error)}") from None
 
@@ -69,6 +94,19 @@ class ServerTls:
 def server_tls(files: ServerCertificate | None) -> ServerTls | None:
     """Returns the TLS of a port with this certificate; None without one, for plain HTTP."""
     return None if files is None else ServerTls(files)
+
+
+def client_certificate(transport: asyncio.BaseTransport) -> dict[str, Any]:
+    """Returns the extensions of a scope that name the client's verified certificate; empty without one.
+
+    They are those of ASGI's TLS extension: the subject in the form of RFC 4514, and the certificate as PEM.
+    """
+    tls = transport.get_extra_info("ssl_object")
+    octets = None if tls is None else tls.getpeercert(binary_form=True)
+    if octets is None:
+        return {}
+    subject = load_der_x509_certificate(octets).subject.rfc4514_string()
+    return {"tls": {"client_cert_name": subject, "client_cert_chain": [ssl.DER_cert_to_PEM_cert(octets)]}}
 
 
 def _why(error: OSError) -> str:

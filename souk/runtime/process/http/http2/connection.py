@@ -53,7 +53,11 @@ class Http2Connection(asyncio.Protocol):
         gone: Callable[[], None],
     ) -> None:
         self._application, self._state, self._transport, self._gone = application, state, transport, gone
-        self._common = {**common, "http_version": "2", "extensions": {"http.response.trailers": {}}}
+        self._common = {
+            **common,
+            "http_version": "2",
+            "extensions": {"http.response.trailers": {}, **common["extensions"]},
+        }
         self._loop = asyncio.get_running_loop()
         self._h2 = LastingH2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None, logger=None))
         self._h2.local_settings = h2.settings.Settings(
