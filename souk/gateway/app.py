@@ -124,6 +124,7 @@ class Gateway:
             self._table = None
             if limits is not None:
                 limits.use(policies)
+            self._meta.describe(self._document)
             return
         own = [path for path in OWN_PATHS if self.routes.find(path) is not None]
         rules = [rule for route in file.routes for rule in route.rules]
@@ -166,17 +167,9 @@ class Gateway:
             self.routes.add(verb, path, Endpoint(path, handle))
 
     def _route_meta(self, meta: Meta) -> None:
-        handlers = (
-            meta.root,
-            meta.healthz,
-            meta.readyz,
-            meta.metrics,
-            meta.openapi,
-            meta.docs,
-            meta.asyncapi,
-            meta.events,
-        )
-        for path, handle in zip(_META_PATHS, handlers, strict=True):
+        now = (meta.root, meta.healthz, meta.readyz, meta.metrics)
+        documents = (meta.openapi, meta.docs, meta.asyncapi, meta.events)
+        for path, handle in zip(_META_PATHS, (*now, *documents), strict=True):
             if path == "/metrics" and not self.settings.metrics:
                 continue
             self.routes.add("GET", path, Endpoint(path, handle if path in _LIVE else self._reads.document(handle)))

@@ -8,7 +8,10 @@ from souk.gateway.routing.model import Finding, RoutesFile, RoutesFileRefused
 
 
 def changed_policies(file: RoutesFile | None, base: Iterable[LimitPolicy]) -> tuple[LimitPolicy, ...]:
-    """Returns the policies that hold with a file, or without one. Raises RoutesFileRefused for each change that does not fit."""
+    """Returns the policies that hold with a file, or without one.
+
+    Raises RoutesFileRefused for each change that does not fit.
+    """
     policies, findings = tuple(base), []
     if file is None:
         return policies
