@@ -78,7 +78,7 @@ class _Document:
         limits = [one for given in plain if "limits" in given for one in read_limits(self._reader, given["limits"])]
         if not routes and not self._reader.findings:
             self._reader.findings.append(Finding(1, 1, "there is no route; a file begins with `routes:`"))
-        return RoutesFile(path, tuple(routes), self._upstreams.resolve(), tuple(limits))
+        return RoutesFile(path, tuple(routes), self._upstreams.resolve(), limits=tuple(limits))
 
     def _routes(self, node: yaml.Node) -> Iterator[HttpRoute]:
         if isinstance(node, yaml.SequenceNode):
