@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def limits(world: Any) -> RateLimits:
 
 
 def use(world: Any, limits: str = "") -> None:
-    world.gateway.use_routes(parse(ROUTES + limits, "f.yaml"), {"http://a:1": None})
+    world.gateway.use_routes(parse(ROUTES + limits, "f.yaml"), {"http://a:1": SimpleNamespace(vouches=False)})
 
 
 async def statuses(world: Any, number: int) -> list[int]:
