@@ -19,6 +19,8 @@ GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 HALF = b"GET /healthz HTTP/1.1\r\nhost:"
 BODY = b"POST /api/v1/auth/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
 LIMIT = 1.0
+ESTABLISHED = 1
+"""The state of a connection that has not ended, as Linux tells it (tcp_states.h)."""
 SLOW = {f"SOUK_HTTP_{name}_TIMEOUT": str(LIMIT) for name in ("FIRST_OCTET", "HEAD", "BODY", "WRITE", "IDLE")}
 
 pytestmark = pytest.mark.xdist_group("http limits")
@@ -86,6 +88,17 @@ def test_who_never_reads_his_answers_is_not_waited_for(port: Port) -> None:
             except (BrokenPipeError, ConnectionResetError):
                 return
     raise AssertionError("it still waits")
+
+
+def test_what_nobody_reads_is_not_kept_by_the_system(impatient: dict[str, Port]) -> None:
+    """Before, the connection stayed, with all that was sent on it, for as long as its client did not read."""
+    with impatient["gateway"].connect() as peer:
+        peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.send(GET.replace(b"/healthz", b"/openapi.json") * 100)
+        end = time.monotonic() + PATIENCE
+        while peer.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED:
+            assert time.monotonic() < end, "it is still there"
+            time.sleep(0.05)
 
 
 def test_who_is_slow_but_steady_is_served(tmp_path: Path) -> None:

@@ -76,6 +76,12 @@ class Gathering:
             self._transport.resume_reading()
             self._loop.call_later(LINGER, self._transport.close)
             return
+        self.drop()
+
+    def drop(self) -> None:
+        """Resets the connection, and drops what the peer has not taken: the system would keep it, and the connection,
+        for as long as the peer does not read."""
+        self._closed = True
         with suppress(OSError):
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
@@ -84,7 +90,7 @@ class Gathering:
         """Counts octets that came after this side was closed; aborts the connection after MOST_DISCARDED."""
         self._discarded += octets
         if self._discarded > MOST_DISCARDED:
-            self._transport.abort()
+            self.drop()
 
     def _end(self) -> None:
         if self._transport.get_write_buffer_size():  # the peer still reads; `check` ends it if it is too slow

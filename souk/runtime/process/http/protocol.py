@@ -225,7 +225,7 @@ class WebProtocol(HttpToolsProtocol):
         """Ends the connection if its client is too slow."""
         limits = self._limits
         if self._is_stuck(now):
-            self._gathering.abort()
+            self._gathering.drop()
         elif self._gathering.is_closing() or self._refused is not None:
             pass
         elif self._in_body:

@@ -226,7 +226,7 @@ class Http2Connection(asyncio.Protocol):
         """Ends what is too slow: the connection, or one of its requests."""
         limits = self._state.limits
         if self._is_stuck(now):
-            self._transport.abort()
+            self._transport.drop()
         elif not self._streams:
             if now - self._since > (limits.idle if self._asked else limits.first_octet):
                 self._end(h2.errors.ErrorCodes.NO_ERROR)
