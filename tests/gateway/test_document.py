@@ -1,6 +1,5 @@
 """The OpenAPI document of a gateway is whole: sessions, tokens for clients, and every route of the file."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jsonschema_rs
@@ -15,6 +14,7 @@ from souk.gateway.limits.defaults import DEFAULTS
 from souk.gateway.limits.limiter import LimitMode, RateLimits
 from souk.gateway.limits.memory import MemoryQuotas
 from souk.gateway.openapi.document import document_of
+from souk.gateway.proxy.upstream import Upstream
 from souk.gateway.routing.reading.document import parse
 from souk.kernel.clock import SystemClock
 
@@ -146,17 +146,11 @@ def test_a_pattern_is_listed_though_it_is_no_path() -> None:
     assert [one["rule"] for one in DOCUMENT["x-rules"]] == ["by pattern"]
 
 
-class Nowhere(Mapping[str, Any]):
-    """Every upstream there may be; none is asked."""
-
-    def __getitem__(self, name: str) -> Any:
-        return None
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
+def use(world: Any, text: str) -> None:
+    file = parse(text)
+    world.gateway.use_routes(
+        file, {one.name: Upstream(one.name, SystemClock()).listed(one.urls) for one in file.upstreams}
+    )
 
 
 async def test_document_and_page_follow_the_file(world: Any) -> None:
@@ -164,9 +158,9 @@ async def test_document_and_page_follow_the_file(world: Any) -> None:
     assert "/session" in before
     assert "/reports" not in before
     assert b"/reports" not in (await world.send("GET", "/docs")).body
-    world.gateway.use_routes(parse(FILE), Nowhere())
+    use(world, FILE)
     assert "/reports" in (await world.send("GET", "/openapi.json")).json["paths"]
     assert b"/reports" in (await world.send("GET", "/docs")).body
-    world.gateway.use_routes(parse("routes: {/a: http://127.0.0.1:1}"), Nowhere())
+    use(world, "routes: {/a: http://127.0.0.1:1}")
     after = (await world.send("GET", "/openapi.json")).json["paths"]
     assert after.keys() - before.keys() == {"/a", "/a/{rest}"}
