@@ -37,13 +37,16 @@ class OverloadGate(Collector):
 
     def enter(self, priority: Priority) -> "Room":
         """Returns the context for a request to run in. Raises Problem 503 when there is no room for its priority."""
-        share = SHARES[priority]
-        alike = sum(number for one, number in self.running.items() if one >= priority)
-        if self.total >= self._most * share or alike >= self.limit.value * share:
+        share, total, limit = SHARES[priority], sum(self.running.values()), self.limit.value
+        if total >= min(self._most, limit) * share and self._is_full(priority, share, total, limit):
             self._refused[priority] += 1
             if self._enforce:
                 raise Problem(503, OVERLOADED, "the server has too much to do now", retry_after=RETRY_AFTER)
         return self._rooms[priority]
+
+    def _is_full(self, priority: Priority, share: float, total: int, limit: float) -> bool:
+        alike = sum(number for one, number in self.running.items() if one >= priority)
+        return total >= self._most * share or alike >= limit * share
 
     def sample(self, lag: float) -> None:
         """Learns how late the event loop was, in seconds."""
