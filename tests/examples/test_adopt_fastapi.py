@@ -24,11 +24,13 @@ MODES_HERE = [
 
 
 @contextmanager
-def adopted(system: System, folder: Path, *arguments: str) -> Iterator[Process]:
-    """Runs `souk adopt app:app` beside a system; it is killed at the end if it still runs."""
-    command = ("adopt", "app:app", "--data", str(system.data), *arguments)
+def adopted(
+    system: System, folder: Path, *arguments: str, application: str = "app:app", path: Path = EXAMPLE
+) -> Iterator[Process]:
+    """Runs `souk adopt`, by default of the example, beside a system; it is killed at the end if it still runs."""
+    command = ("adopt", application, "--data", str(system.data), *arguments)
     process = Process(f"adopt{time.monotonic_ns()}", command, r"(?m)^ready \S+ (?P<url>\S+)$", folder)
-    process.spawn({"PYTHONPATH": str(EXAMPLE)})
+    process.spawn({"PYTHONPATH": str(path)})
     try:
         process.await_ready()
         yield process
