@@ -46,7 +46,11 @@ class Scripted:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self.h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(
+                client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False
+            )
+        )
         self.writer, frames = writer, self.h2
         frames.initiate_connection()
         self.asked.append(0)
@@ -194,6 +198,44 @@ async def test_a_reset_stream_is_a_502_and_others_go_on(proxy: Proxy, upstream: 
         assert (await proxy.ask("GET /up/a HTTP/1.1"))[0] == 502
         assert (await proxy.ask("GET /up/a HTTP/1.1"))[0] == 200
         assert server.asked == [2]
+
+
+UNSOUND = [("x-a", "1\r\nset-cookie: mine=1"), ("x-a", "1\x00"), ("x a", "1"), ("x(a", "1"), ("x/a", "1")]
+"""Fields that no message of HTTP/1.1 can carry, though HTTP/2 can."""
+
+
+@pytest.mark.parametrize("field", UNSOUND, ids=repr)
+async def test_an_unsound_head_is_a_502(proxy: Proxy, upstream: Upstream, field: tuple[str, str]) -> None:
+    def answer(server: Scripted, stream: int) -> None:
+        server.h2.send_headers(stream, [(":status", "200"), field], end_stream=True)
+        server.flush()
+
+    async with scripted(upstream, on_request(answer)) as server:
+        assert (await proxy.ask("GET /up/a HTTP/1.1"))[0] == 502
+        assert server.asked == [1]
+
+
+@pytest.mark.parametrize("field", UNSOUND, ids=repr)
+async def test_an_answer_with_unsound_trailers_is_broken_off(
+    proxy: Proxy, upstream: Upstream, field: tuple[str, str]
+) -> None:
+    async with scripted(upstream, on_request(lambda server, stream: server.answer(stream, last=False))) as server:
+        peer = await proxy.connect()
+        await peer.send(b"GET /up/a HTTP/1.1\r\nhost: shop.test\r\n\r\n")
+        assert (await peer.head())[0] == 200
+        server.h2.send_headers(1, [field], end_stream=True)
+        server.flush()
+        assert await asyncio.wait_for(peer.reader.read(), LIMIT) == b"2\r\nok\r\n"
+        await peer.close()
+
+
+async def test_a_frame_that_is_too_long_is_not_waited_for(proxy: Proxy, upstream: Upstream) -> None:
+    def answer(server: Scripted, stream: int) -> None:
+        server.flush()
+        server.writer.write(b"\xff\xff\xff\0\0" + stream.to_bytes(4, "big"))
+
+    async with scripted(upstream, on_request(answer)):
+        assert (await proxy.ask("GET /up/a HTTP/1.1"))[0] == 502
 
 
 async def test_a_server_of_http1_is_a_502(proxy: Proxy, serve: Any, upstream: Upstream) -> None:

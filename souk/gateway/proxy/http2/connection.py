@@ -10,16 +10,16 @@ from contextlib import suppress
 from typing import cast
 
 import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
-from hyperframe.frame import Frame, GoAwayFrame
 
 from souk.gateway.http.answers import Headers
 from souk.gateway.proxy.faults import FaultKind, UpstreamFault
 from souk.gateway.proxy.http2.stream import UpstreamStream
+from souk.http1.framing import fields_fault
+from souk.http2.frames import LastingH2Connection
 
 MOST_STREAMS = 256
 """Requests that share a connection at most, if the upstream takes so many."""
@@ -29,22 +29,13 @@ _FULL_WINDOWS = 16
 _NOT_DONE = frozenset({h2.errors.ErrorCodes.REFUSED_STREAM, h2.errors.ErrorCodes.HTTP_1_1_REQUIRED})
 
 
-class _Frames(h2.connection.H2Connection):
-    """h2's connection, but a GOAWAY ends no stream: those that the upstream has begun go on (RFC 9113, 6.8)."""
-
-    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[h2.events.Event]]:
-        event = h2.events.ConnectionTerminated()
-        event.error_code, event.last_stream_id = frame.error_code, frame.last_stream_id
-        return [], [event]
-
-
 class Http2UpstreamConnection(asyncio.Protocol):
     """One connection. `used` says whether it has carried a request; `since` is when its last request ended."""
 
     def __init__(self, read_ahead: int, gone: Callable[["Http2UpstreamConnection"], None]) -> None:
         self._gone, self._read_ahead = gone, read_ahead
         config = h2.config.H2Configuration(client_side=True, header_encoding=None)
-        self._h2 = _Frames(config)
+        self._h2 = LastingH2Connection(config)
         self._h2.local_settings = h2.settings.Settings(
             client=True,
             initial_values={
@@ -91,7 +82,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         try:
             for event in self._h2.receive_data(data):
                 self._handle(event)
-        except (h2.exceptions.ProtocolError, UpstreamFault) as error:
+        except h2.exceptions.ProtocolError as error:
             self._flush()  # h2 has written why
             self._break_off(f"the upstream broke the rules of HTTP/2: {str(error)[:200]}")
         else:
@@ -117,7 +108,10 @@ class Http2UpstreamConnection(asyncio.Protocol):
         elif isinstance(event, h2.events.ConnectionTerminated):
             self._leave(event.last_stream_id or 0)
         elif stream is not None:
-            _pass_on(event, stream)
+            try:
+                _pass_on(event, stream)
+            except UpstreamFault as fault:
+                stream.fail(fault)  # and no other one
 
     def _widen(self) -> None:
         for waiting in self._streams.values():
@@ -227,10 +221,9 @@ def _pass_on(event: h2.events.Event, stream: UpstreamStream) -> None:
     if isinstance(event, h2.events.InformationalResponseReceived):
         stream.interim(_status(event.headers))
     elif isinstance(event, h2.events.ResponseReceived):
-        fields = [(bytes(name), bytes(value)) for name, value in event.headers or () if not name.startswith(b":")]
-        stream.answered(_status(event.headers), fields)
+        stream.answered(_status(event.headers), _sound(event.headers))
     elif isinstance(event, h2.events.TrailersReceived):
-        stream.trailers += [(bytes(name), bytes(value)) for name, value in event.headers or ()]
+        stream.trailers += _sound(event.headers)
     elif isinstance(event, h2.events.StreamEnded):
         stream.end()
     elif isinstance(event, h2.events.StreamReset):
@@ -244,3 +237,12 @@ def _status(headers: object) -> int:
         if name == b":status" and len(value) == 3 and value.isdigit():
             return int(value)
     raise UpstreamFault(FaultKind.BROKEN, "an answer has no status")
+
+
+def _sound(headers: object) -> Headers:
+    """Returns the fields that are no pseudo-fields. Raises UpstreamFault for what no message of HTTP/1.1 could carry: a
+    client might read it as the end of the head."""
+    fields = [(bytes(name), bytes(value)) for name, value in cast("Headers", headers) if not name.startswith(b":")]
+    if (found := fields_fault(fields)) is not None:
+        raise UpstreamFault(FaultKind.BROKEN, f"in an answer, {found[1]}")
+    return fields

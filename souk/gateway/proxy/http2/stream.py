@@ -74,8 +74,8 @@ class UpstreamStream:
         self._wake()
 
     def end(self) -> None:
-        """Notes that the answer is whole."""
-        self.complete = True
+        """Notes that the answer is whole, unless it was not sound."""
+        self.complete = self._fault is None
         self._wake()
         self._widened.set()
 

@@ -1,7 +1,7 @@
-"""h2's connection and its buffer, where they let a client do harm, or lose what it asked for.
+"""h2's connection and its buffer, where they let a peer do harm, or lose what was asked for.
 
-- h2 waits for all of a frame before it looks at its length, so a client could make it keep 16 MiB.
-- h2 writes nothing after the client's GOAWAY; but it only says that no more requests come (RFC 9113, 6.8).
+- h2 waits for all of a frame before it looks at its length, so a peer could make it keep 16 MiB.
+- h2 neither reads nor writes after a GOAWAY; but it only says that no more streams are begun (RFC 9113, 6.8).
 """
 
 import h2.connection
@@ -25,11 +25,11 @@ class FrugalFrameBuffer(FrameBuffer):
 
 
 class LastingH2Connection(h2.connection.H2Connection):
-    """A server's connection, which answers what it was asked although its client has said goodbye."""
+    """A connection whose streams go on to their end although the peer has said goodbye."""
 
     def __init__(self, config: H2Configuration) -> None:
         super().__init__(config)
-        self.incoming_buffer = FrugalFrameBuffer(server=True)
+        self.incoming_buffer = FrugalFrameBuffer(server=not config.client_side)
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[h2.events.Event]]:
         event = h2.events.ConnectionTerminated()
