@@ -14,6 +14,7 @@ from souk.testing.processes import service
 FLOOD, HONEST = "127.0.0.2", "127.0.0.3"
 GUESSES = 3 * (AT_ONCE + LONGEST_QUEUE)
 PASSWORD = "a-long-password"
+OVERLOADED = 503
 
 
 def client_at(address: str, gateway: str) -> httpx.AsyncClient:
@@ -36,6 +37,15 @@ async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD
     return await client.post("/api/v1/auth/token", json={"email": email, "password": password})
 
 
+async def admitted(client: httpx.AsyncClient, email: str) -> httpx.Response:
+    """Logs in as a client does that the gateway may ask to come again: it sheds load while its event loop is late."""
+    async with asyncio.timeout(60):
+        while (answer := await log_in(client, email)).status_code == OVERLOADED:
+            assert answer.json()["code"] == "OVERLOADED", answer.text
+            await asyncio.sleep(float(answer.headers["retry-after"]))
+    return answer
+
+
 @pytest.mark.full
 async def test_a_flood_of_logins_shuts_nobody_else_out(tmp_path: Path) -> None:
     async with (
@@ -55,6 +65,6 @@ async def test_a_flood_of_logins_shuts_nobody_else_out(tmp_path: Path) -> None:
 
         guesses = asyncio.gather(*(guess(number) for number in range(GUESSES)))
         await crowded.wait()
-        answer = await log_in(honest, "honest@example.com")
+        answer = await admitted(honest, "honest@example.com")
         assert (answer.status_code, "accessToken" in answer.json()) == (200, True), answer.text
-        assert set(await guesses) == {401, 429}
+        assert {401, 429} <= set(await guesses) <= {401, 429, OVERLOADED}
