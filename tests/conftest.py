@@ -67,17 +67,24 @@ def _leaks_are_blamed_on_their_module() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """Gives what is logged, in the format of a service's process; restores the configuration of logging afterwards."""
-    root = logging.getLogger()
+@pytest.fixture(autouse=True)
+def _logging_is_as_it_was() -> Iterator[None]:
+    """Restores the configuration of logging that a test has changed, before another one reads what it logs."""
+    root, configured, config = logging.getLogger(), structlog.is_configured(), structlog.get_config()
     handlers, level = root.handlers[:], root.level
+    yield
+    if structlog.is_configured() != configured or structlog.get_config() != config:
+        structlog.configure(**config) if configured else structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@pytest.fixture
+def written() -> io.StringIO:
+    """Gives what is logged, in the format of a service's process."""
     stream = io.StringIO()
     logs.configure(logs.LogSettings(), stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return stream
 
 
 @pytest.fixture(scope="session")

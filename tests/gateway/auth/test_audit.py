@@ -2,26 +2,15 @@
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from shop.user.v1 import user_pb2 as pb
 
 from souk.gateway.auth.audit import BURST, RECORDS_A_SECOND
 from souk.kernel.errors import DomainError
-from souk.telemetry.logs import LogSettings, configure
 
 ME, PRODUCT = "/api/v1/users/me", "/api/v1/products/P-1"
 KEY = f"souk_{'0' * 16}_{'A' * 43}"
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    configure(LogSettings(), stream)
-    yield stream
-    configure(LogSettings())
 
 
 def records(written: io.StringIO) -> list[dict[str, Any]]:
