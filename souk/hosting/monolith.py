@@ -57,7 +57,6 @@ async def monolith(
         tls = server_tls(settings.http.certificate)
         listener = stack.enter_context(listen(settings.listen.address, settings.listen.port))
         stack.enter_context(held(data.directory))
-        kept = [service.name for service in app.services if service.migrations is not None]
         databases = manifest.FILES if data.postgres is None else manifest.GIVEN
         require_complete(data.directory)
         manifest.claim(data.directory, manifest.MONOLITH, databases)
@@ -66,7 +65,7 @@ async def monolith(
             assembled(app.services, subscriptions, settings, clock, reachable(app.services, about))
         )
         if databases == manifest.GIVEN:
-            manifest.record(data.directory, kept)
+            manifest.record(data.directory, [one.name for one in app.services if one.migrations is not None])
         readiness = Readiness(system.calls.health)
         limits = await stack.enter_async_context(opened_limits(settings, clock))
         overload = await stack.enter_async_context(watched_gate(settings, clock))

@@ -14,7 +14,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
-from souk.runtime.process.http.limits import LINGER
+from souk.runtime.process.http.limits import LINGER, HttpLimits
 
 MOST = 64 * 1024
 """Octets that are held back; more are sent at once, so that the transport can ask the writer to wait."""
@@ -32,6 +32,7 @@ class Gathering:
         self._size = 0
         self._discarded = 0
         self._closed = False
+        self._writing: tuple[float, int] | None = None
         self.sent = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -47,6 +48,18 @@ class Gathering:
         self._size += len(data)
         if self._size > MOST:
             self._send()
+
+    def is_stuck(self, now: float, limits: HttpLimits) -> bool:
+        """Tells whether the peer takes what is sent too slowly; `now` is the time of the event loop."""
+        left = self._transport.get_write_buffer_size()
+        if not left:
+            self._writing = None
+            return False
+        taken = self.sent - left
+        if self._writing is None:
+            self._writing = now, taken
+        began, before = self._writing
+        return bool(now - began > limits.write + (taken - before) / limits.slowest)
 
     def is_closing(self) -> bool:
         """Tells whether this side is closed, or about to be."""

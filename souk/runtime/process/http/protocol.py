@@ -45,7 +45,6 @@ class WebProtocol(HttpToolsProtocol):
         self._asked = self._in_head = self._in_body = False
         self._kept = self._fields = self._head_size = self._body_octets = 0
         self._unread = b""
-        self._writing: tuple[float, int] | None = None
         self._refused: Problem | None = None
         self._opening: bytes | None = b""
 
@@ -224,7 +223,7 @@ class WebProtocol(HttpToolsProtocol):
     def check(self, now: float) -> None:
         """Ends the connection if its client is too slow."""
         limits = self._limits
-        if self._is_stuck(now):
+        if self._gathering.is_stuck(now, limits):
             self._gathering.drop()
         elif self._gathering.is_closing() or self._refused is not None:
             pass
@@ -258,17 +257,6 @@ class WebProtocol(HttpToolsProtocol):
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
-
-    def _is_stuck(self, now: float) -> bool:
-        left = self._gathering.get_write_buffer_size()
-        if not left:
-            self._writing = None
-            return False
-        taken = self._gathering.sent - left
-        if self._writing is None:
-            self._writing = now, taken
-        began, before = self._writing
-        return bool(now - began > self._limits.write + (taken - before) / self._limits.slowest)
 
     def _stop(self, problem: Problem) -> None:
         self._refused = problem

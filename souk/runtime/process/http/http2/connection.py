@@ -76,7 +76,6 @@ class Http2Connection(asyncio.Protocol):
         self._budget = FrameBudget(self._since)
         self._writable = asyncio.Event()
         self._writable.set()
-        self._writing: tuple[float, int] | None = None
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(WINDOW - 65_535)
         self._flush()
@@ -225,7 +224,7 @@ class Http2Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Ends what is too slow: the connection, or one of its requests."""
         limits = self._state.limits
-        if self._is_stuck(now):
+        if self._transport.is_stuck(now, limits):
             self._transport.drop()
         elif not self._streams:
             if now - self._since > (limits.idle if self._asked else limits.first_octet):
@@ -249,18 +248,6 @@ class Http2Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """As uvicorn asks at its end: as `answer_and_close`."""
         self.answer_and_close()
-
-    def _is_stuck(self, now: float) -> bool:
-        left = self._transport.get_write_buffer_size()
-        if not left:
-            self._writing = None
-            return False
-        taken = self._transport.sent - left
-        if self._writing is None:
-            self._writing = now, taken
-        began, before = self._writing
-        limits = self._state.limits
-        return bool(now - began > limits.write + (taken - before) / limits.slowest)
 
     def _reset(self, stream: int, code: h2.errors.ErrorCodes) -> None:
         try:
