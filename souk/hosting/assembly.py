@@ -21,7 +21,7 @@ from souk.events.relay import Relay
 from souk.faults import Faults
 from souk.hosting.event_routing import EventRouting, Subscriptions, elsewhere
 from souk.kernel.clock import Clock
-from souk.kernel.errors import ConfigurationError, StoreError
+from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
 from souk.projections.rebuild import Rebuild
 from souk.runtime.calls.backlog import Backlog
 from souk.runtime.calls.channels import Calls, open_calls
@@ -171,10 +171,22 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
             )
             parts = await service.build(context)
             require_servicer(service, parts.servicer)
+            await _require_compatible_sagas(service, parts)
             yield Hosted(service, context, parts)
         finally:
             if database is not None:
                 await database.close()
+
+
+async def _require_compatible_sagas(service: Service, parts: ServiceParts) -> None:
+    if parts.sagas is None:
+        return
+    try:
+        await parts.sagas.require_compatible()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{service.name}: {error}") from error
+    except StoreUnavailable as error:  # such as a full disk, on which the system answers what it can
+        logger("hosting").warning("definitions of sagas are not compared", service=service.name, error=str(error))
 
 
 @dataclass(frozen=True, slots=True)

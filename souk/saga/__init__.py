@@ -17,7 +17,8 @@ Parts:
 - `runner.py`: `SagaRunner` starts runs, waits for them, and takes over those whose owner died.
 - `store.py`: all SQL. A write is conditional on the lease's epoch, so an owner that lost its lease changes nothing.
 - `parked.py`: which steps wait for an operator, and the retry that an operator asks for.
-- `unknown_steps.py`: keeps runs of another version of the program from being touched.
+- `versions.py`: the definitions of this program. A run goes on by the one it began with, or is not touched.
+- `compatibility.py`: refuses to start a program whose definition changed under its open runs.
 - `maintenance.py`: counts for metrics, and the clean-up of what old runs carried.
 
 How one order goes: the service writes the order and the saga's first record in one transaction, and waits for the

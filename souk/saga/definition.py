@@ -9,12 +9,14 @@
         rejected=reject,
     )
 
-`do` and `undo` call a participant and may be called any number of times with the same key; `record`
+A definition that changes while its runs are open is given the next `version`, and the old one stays beside it until
+they have ended. `do` and `undo` call a participant and may be called any number of times with the same key; `record`
 and the hooks write to the database, in the transaction that records the step's result.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from google.protobuf.message import Message
 
@@ -103,6 +105,17 @@ class Step:
         """The part of the step's key that names the step."""
         return self.name.replace(" ", "-")
 
+    @property
+    def outline(self) -> str:
+        """What a run depends on that has begun this step: its name, what it does, and what its undo means."""
+        traits = {
+            "do": self.do is not None,
+            "undo": self.undo is not None,
+            "pivot": self.pivot,
+            "outcome does not wait": not self.outcome_waits,
+        }
+        return f"{self.name}: {', '.join(trait for trait, has in traits.items() if has) or 'local'}"
+
 
 async def _nothing(tx: Transaction, call: StepCall) -> None:
     """Does nothing; the default of `ended`."""
@@ -115,14 +128,27 @@ class Saga:
     commits the outcome. `ended` runs in the transaction after which nothing is left to do, forward or
     back. A saga without a pivot step, or whose first step is the pivot, only goes forward
     (`forward_only`) and needs no `rejected`. `deadline` is in seconds from the start.
+
+    `version` counts the definitions of this name, from 1. A run goes on by the version that it began with: a runner is
+    given the old definitions beside the new one, until their runs have ended. A step that keeps its name keeps its
+    keys, whatever the version.
     """
 
     def __init__(
-        self, name: str, *steps: Step, rejected: Rejected | None = None, ended: Ended = _nothing, deadline: float = 60.0
+        self,
+        name: str,
+        *steps: Step,
+        version: int = 1,
+        rejected: Rejected | None = None,
+        ended: Ended = _nothing,
+        deadline: float = 60.0,
     ) -> None:
         if len({step.name for step in steps}) != len(steps) or not steps:
             raise ValueError(f"saga {name!r}: steps need names of their own")
+        if version < 1:
+            raise ValueError(f"saga {name!r}: versions count from 1")
         self.name = name
+        self.version = version
         self.steps = steps
         self.pivot = next((index for index, step in enumerate(steps) if step.pivot), 0)
         self.rejected = rejected
@@ -130,6 +156,16 @@ class Saga:
         self.deadline = deadline
         if self.pivot > 0 and rejected is None:
             raise ValueError(f"saga {name!r} can be refused before {steps[self.pivot].name!r} and says not what then")
+
+    @property
+    def outline(self) -> tuple[str, ...]:
+        """The steps in a few words each: all that a run depends on that began by this definition."""
+        return tuple(step.outline for step in self.steps)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the outline: it tells a definition that was changed without a new version."""
+        return sha256("\n".join(self.outline).encode()).hexdigest()[:16]
 
     @property
     def forward_only(self) -> bool:

@@ -12,7 +12,10 @@ from souk.saga.states import StepState
 from souk.saga.store import SagaStore
 from souk.store.database import Row, Transaction
 
-UNKNOWN_STEP = "the program does not know this step: start the version that does, until the saga has ended"
+UNKNOWN_STEP = (
+    "this program does not have the definition that the run began with: start the one that has it, until the run has "
+    "ended; `souk saga check` says more"
+)
 OPERATOR = "operator"
 """The owner of a run from an operator's command until a runner takes it over."""
 _STATES = (StepState.PARKED.value, StepState.UNDO_PARKED.value)
@@ -59,7 +62,8 @@ async def retry_parked(tx: Transaction, ref: SagaRef) -> bool:
 
     An owner that works on other steps of the run loses its lease. Raises LookupError if there is no such run.
     """
-    store = SagaStore({ref.name: await _recorded_steps(tx, ref)}, OPERATOR, lease=0.0)
+    recorded = await _recorded_steps(tx, ref)
+    store = SagaStore(lambda name, version: recorded, OPERATOR, lease=0.0)
     if not (await store.progress(tx, ref)).parked:
         return False
     held = await store.take(tx, ref)

@@ -21,13 +21,14 @@ from souk.faults import INERT, Faults
 from souk.kernel.clock import Clock
 from souk.kernel.context import current
 from souk.kernel.errors import LeaseLost, StoreError
-from souk.saga import machine, maintenance, parked, unknown_steps
+from souk.saga import compatibility, machine, maintenance, parked
 from souk.saga.definition import Saga, SagaRef
 from souk.saga.execution import SagaExecution, Tools, run_hooks
 from souk.saga.fault_points import AFTER, BEFORE, fault_points, start_point
 from souk.saga.parked import ParkedStep
 from souk.saga.settings import SagaSettings
 from souk.saga.store import Held, SagaOutcome, SagaProgress, SagaStore
+from souk.saga.versions import SagaVersion, SagaVersions, mark
 from souk.saga.waiters import ProgressWaiters, Watch
 from souk.store.database import Database, Transaction
 
@@ -37,7 +38,7 @@ log = structlog.get_logger("souk.saga")
 
 
 class SagaRunner:
-    """Runs the sagas of one service, `service`, on that service's database.
+    """Runs the sagas of one service, `service`, on that service's database. `sagas` may have several versions of one.
 
     Any number of runners, each with an `owner` of its own, may work on one database; each run is driven
     by one of them at a time. A run that is recorded will end: all its steps done, or all undone.
@@ -54,17 +55,25 @@ class SagaRunner:
         *,
         service: str,
     ) -> None:
-        self._sagas = {saga.name: saga for saga in sagas}
+        self.versions = SagaVersions(sagas)
         self._settings = settings or SagaSettings()
-        self._steps = {name: [step.name for step in saga.steps] for name, saga in self._sagas.items()}
-        self._store = SagaStore(self._steps, owner, self._settings.lease)
+        self._store = SagaStore(self.versions.step_names, owner, self._settings.lease)
         self._tools = Tools(database, self._store, clock, service, self._settings, faults)
         self._drives: dict[SagaRef, SagaExecution] = {}
         self._waiters = ProgressWaiters(self._drives, Watch(database, self._store, clock, self._settings.poll), clock)
         self._tasks: dict[SagaExecution, asyncio.Task[None]] = {}
         self._closed = False
         self._next_sweep = self._next_check = clock.monotonic()
-        self._unknown: dict[SagaRef, str] = {}
+        self._unknown: dict[SagaRef, SagaVersion] = {}
+
+    async def require_compatible(self) -> None:
+        """Records the definitions of this program, at its start; logs which open runs only another one can end.
+
+        Raises ConfigurationError when a definition changed under its open runs, and StoreError.
+        """
+        work = partial(compatibility.require_compatible, versions=self.versions)
+        for one in await self._tools.database.run(work, guarded=True):
+            log.warning("open sagas are left to another program", runs=one.runs, why=one.why)
 
     async def start(
         self,
@@ -80,10 +89,11 @@ class SagaRunner:
         `input` and `on_behalf_of`, the user it acts for, are given to every step. May be called in a hook of
         another saga. A pair of subject and attempt may be used once for each saga.
         """
-        saga, faults = self._sagas[saga_name], self._tools.faults
+        saga, faults = self.versions.latest(saga_name), self._tools.faults
         decision = machine.begin(saga)
         ref = SagaRef(saga_name, subject, attempt)
-        held = Held(ref, 1, 0, input, on_behalf_of, current().traceparent, saga.deadline, decision.run)
+        origin = input, on_behalf_of, current().traceparent
+        held = Held(ref, 1, 0, *origin, saga.deadline, decision.run, saga.version, saga.fingerprint)
         await self._store.insert(tx, held)
         await run_hooks(tx, saga, held, decision)
         faults.point(start_point(saga_name, BEFORE))
@@ -153,16 +163,19 @@ class SagaRunner:
         self._execution(held)
 
     def _resume(self, held: Held) -> None:
-        after = machine.resumed(self._sagas[held.ref.name], held.run)
+        after = machine.resumed(self._definition(held), held.run)
         self._execution(replace(held, run=after))
 
     def _execution(self, held: Held) -> None:
         if self._closed or not held.run.active:
             return
-        execution = SagaExecution(self._sagas[held.ref.name], held, self._tools)
+        execution = SagaExecution(self._definition(held), held, self._tools)
         self._drives[held.ref] = execution
         # An empty context, so that the task has neither the caller nor the deadline of the request that started it.
         self._tasks[execution] = asyncio.get_running_loop().create_task(self._go(execution), context=Context())
+
+    def _definition(self, held: Held) -> Saga:
+        return self.versions.of(held.ref.name, held.version)
 
     async def _go(self, execution: SagaExecution) -> None:
         ref = execution.held.ref
@@ -217,15 +230,15 @@ class SagaRunner:
         if self._tools.clock.monotonic() < self._next_check:
             return
         self._next_check = self._tools.clock.monotonic() + self._settings.lease
-        found = await self._tools.database.run(partial(unknown_steps.mark, steps=self._steps))
+        found = await self._tools.database.run(partial(mark, versions=self.versions))
         if found.keys() - self._unknown.keys():
             log.error(
-                "open sagas with steps that this program does not know are not taken over; see `souk parked`",
+                "open sagas whose definition this program does not have are not taken over; see `souk saga check`",
                 runs=len(found),
-                steps=sorted({f"{ref.name}: {step}" for ref, step in found.items()}),
+                definitions=sorted({str(begun) for begun in found.values()}),
             )
         self._unknown = found
 
     async def _claim(self, tx: Transaction) -> list[Held]:
-        refs = await self._store.abandoned(tx, self._settings.claim_at_once)
+        refs = await self._store.abandoned(tx, self._settings.claim_at_once, self.versions)
         return [await self._store.take(tx, ref) for ref in refs]

@@ -4,7 +4,7 @@ Every write by a run's owner is conditional on the lease's epoch and raises Leas
 owner has taken over. Leases are measured by the database's clock.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -15,7 +15,7 @@ from souk.kernel.errors import LeaseLost
 from souk.saga.definition import Refusal, SagaRef
 from souk.saga.machine import ENDED, Run, StepRun
 from souk.saga.states import Phase, StepState
-from souk.saga.unknown_steps import has_unknown, known_steps
+from souk.saga.versions import FIRST, SagaVersions
 from souk.store.database import Row, Transaction, Value
 
 CHANNEL = "souk_saga"
@@ -70,7 +70,8 @@ def _progress(phase: Phase, refusal: Refusal | None, *, parked: bool) -> SagaPro
 class Held:
     """A run that an owner holds under a lease. `remaining` is the time to its deadline in seconds.
 
-    `revision` is the number of writes to the run before the owner took it.
+    `revision` is the number of writes to the run before the owner took it. `version` and `fingerprint` are those of
+    the definition that it began with.
     """
 
     ref: SagaRef
@@ -81,13 +82,18 @@ class Held:
     traceparent: str
     remaining: float
     run: Run
+    version: int = FIRST
+    fingerprint: str = ""
+
+
+StepNames = Callable[[str, int], Sequence[str]]
 
 
 class SagaStore:
-    """All SQL of sagas. `steps` are the names of each saga's steps, in order; `lease` is in seconds."""
+    """All SQL of sagas. `step_names` gives the steps of a saga's version, in order; `lease` is in seconds."""
 
-    def __init__(self, steps: Mapping[str, Sequence[str]], owner: str, lease: float) -> None:
-        self._step_names = steps
+    def __init__(self, step_names: StepNames, owner: str, lease: float) -> None:
+        self._step_names = step_names
         self._owner = owner
         self._lease = round(lease * MICROSECONDS)
 
@@ -96,13 +102,14 @@ class SagaStore:
         run, ref, now = held.run, held.ref, tx.dialect.now
         await tx.write(
             f"""INSERT INTO souk_saga_run (subject, saga, attempt, phase, active, parked, ended, input, on_behalf_of,
-                    traceparent, owner, epoch, lease_until, deadline_at, started_at, changed_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now} + $13, {now} + $14, {now}, {now})""",
+                    traceparent, owner, epoch, lease_until, deadline_at, started_at, changed_at, version, fingerprint)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now} + $13, {now} + $14, {now}, {now},
+                    $15, $16)""",
             *(ref.subject, ref.name, ref.attempt, run.phase.value, run.active, run.parked, run.ended),
             *(held.input, held.on_behalf_of, held.traceparent, self._owner, held.epoch),
-            *(self._lease, round(held.remaining * MICROSECONDS)),
+            *(self._lease, round(held.remaining * MICROSECONDS), held.version, held.fingerprint),
         )
-        await self._write_steps(tx, ref, enumerate(run.steps))
+        await self._write_steps(tx, held, enumerate(run.steps))
 
     async def record(self, tx: Transaction, held: Held, revision: int, old: Run, new: Run) -> bool:
         """Records `new` in place of `old`, which is at `revision`, and extends the lease.
@@ -127,7 +134,7 @@ class SagaStore:
         if new.refusal is not None and old.refusal is None:
             await self._write_refusal(tx, held.ref, new.refusal)
         changes = (index for index, step in enumerate(new.steps) if step != old.steps[index])
-        await self._write_steps(tx, held.ref, ((index, new.steps[index]) for index in changes))
+        await self._write_steps(tx, held, ((index, new.steps[index]) for index in changes))
         return True
 
     async def renew(self, tx: Transaction, held: Held) -> bool:
@@ -145,18 +152,17 @@ class SagaStore:
         """Ends all leases of this owner, so that others do not wait until they run out."""
         await tx.execute("UPDATE souk_saga_run SET lease_until = 0 WHERE active AND owner = $1", self._owner)
 
-    async def abandoned(self, tx: Transaction, limit: int) -> list[SagaRef]:
-        """Returns runs with work to do and an expired lease, the longest waiting first, if all their steps are known.
+    async def abandoned(self, tx: Transaction, limit: int, versions: SagaVersions) -> list[SagaRef]:
+        """Returns runs with work to do and an expired lease, the longest waiting first, if they began by one of these.
 
         They stay locked until the transaction ends, if the database locks rows.
         """
-        known = known_steps(self._step_names)
-        names, steps = _marks(2, len(self._step_names)), _marks(2 + len(self._step_names), len(known))
+        drivable, values = versions.drivable(2)
         rows = await tx.fetch(
             f"""SELECT subject, saga, attempt FROM souk_saga_run r
-                WHERE active AND lease_until < {tx.dialect.now} AND saga IN ({names}) AND NOT {has_unknown(steps)}
+                WHERE active AND lease_until < {tx.dialect.now} AND {drivable}
                 ORDER BY lease_until LIMIT $1 {tx.dialect.skip_locked}""",
-            *(limit, *self._step_names, *known),
+            *(limit, *values),
         )
         return [_ref(row) for row in rows]
 
@@ -166,15 +172,15 @@ class SagaStore:
         row = await tx.fetch_one(
             f"""UPDATE souk_saga_run SET owner = $4, epoch = epoch + 1, lease_until = {now} + $5 WHERE {_RUN}
                 RETURNING epoch, revision, input, on_behalf_of, traceparent, deadline_at - {now} AS remaining,
-                    phase, refused_step, reason, detail, status, sent, final""",
+                    phase, refused_step, reason, detail, status, sent, final, version, fingerprint""",
             *(*_key(ref), self._owner, self._lease),
         )
         if row is None:
             raise LookupError(f"no run {ref}")
-        run = Run(Phase(row["phase"]), await self._steps(tx, ref), _refusal(row))
+        run = Run(Phase(row["phase"]), await self._steps(tx, ref, row["version"]), _refusal(row))
         left = row["remaining"] / MICROSECONDS
         origin = row["input"], row["on_behalf_of"], row["traceparent"]
-        return Held(ref, row["epoch"], row["revision"], *origin, left, run)
+        return Held(ref, row["epoch"], row["revision"], *origin, left, run, row["version"], row["fingerprint"])
 
     async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
         """Returns the progress of a run. Raises LookupError if there is no such run."""
@@ -192,15 +198,15 @@ class SagaStore:
         sql = "SELECT 1 AS one FROM souk_saga_run WHERE subject = $1 AND NOT ended LIMIT 1"
         return await tx.fetch_one(sql, subject) is not None
 
-    async def _write_steps(self, tx: Transaction, ref: SagaRef, steps: Iterable[tuple[int, StepRun]]) -> None:
-        names = self._step_names[ref.name]
+    async def _write_steps(self, tx: Transaction, held: Held, steps: Iterable[tuple[int, StepRun]]) -> None:
+        names = self._step_names(held.ref.name, held.version)
         rows: list[tuple[Value, ...]] = [
             (names[index], step.state.value, step.tries, step.sent, step.result, step.note)
             for index, step in steps
             if step.state is not StepState.WAITING
         ]
         if rows:
-            await tx.write(_upsert(len(rows), tx.dialect.now), *_key(ref), *chain.from_iterable(rows))
+            await tx.write(_upsert(len(rows), tx.dialect.now), *_key(held.ref), *chain.from_iterable(rows))
 
     async def _write_refusal(self, tx: Transaction, ref: SagaRef, refusal: Refusal) -> None:
         await tx.write(
@@ -210,14 +216,10 @@ class SagaStore:
             *(refusal.status, refusal.sent, refusal.final),
         )
 
-    async def _steps(self, tx: Transaction, ref: SagaRef) -> tuple[StepRun, ...]:
+    async def _steps(self, tx: Transaction, ref: SagaRef, version: int) -> tuple[StepRun, ...]:
         sql = f"SELECT step, state, tries, sent, result, note FROM souk_saga_step WHERE {_RUN}"
         rows = {row["step"]: row for row in await tx.fetch(sql, *_key(ref))}
-        return _in_order(rows, self._step_names[ref.name])
-
-
-def _marks(first: int, count: int) -> str:
-    return ", ".join(f"${number}" for number in range(first, first + count))
+        return _in_order(rows, self._step_names(ref.name, version))
 
 
 @cache

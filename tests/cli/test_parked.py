@@ -165,4 +165,4 @@ async def test_a_run_that_the_program_does_not_know_is_listed(tmp_path: Path) ->
     await shop.close()
     (line,) = (await parked(tmp_path)).out.splitlines()
     assert line.startswith(f"{RUN}  shop: 'charge'")
-    assert line.endswith("the program does not know this step: start the version that does, until the saga has ended")
+    assert line.endswith("start the one that has it, until the run has ended; `souk saga check` says more")

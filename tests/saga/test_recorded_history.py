@@ -16,6 +16,7 @@ from souk.saga import machine, parked
 from souk.saga.definition import SagaRef
 from souk.saga.machine import Decision, Run
 from souk.saga.store import Held, SagaStore
+from souk.saga.versions import SagaVersions
 from souk.store.database import Work
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
@@ -48,8 +49,10 @@ class RecordedHistory(SagaHistory):
 
     def take(self, decision: Decision) -> None:
         if self.held is None:
-            self.store = SagaStore({REF.name: [step.name for step in self.saga.steps]}, "runner", LEASE)
-            self.held = Held(REF, 1, 0, b"input", "U-1", "", 60.0, decision.run)
+            self.versions = SagaVersions([self.saga])
+            self.store = SagaStore(self.versions.step_names, "runner", LEASE)
+            origin = b"input", "U-1", ""
+            self.held = Held(REF, 1, 0, *origin, 60.0, decision.run, 1, self.saga.fingerprint)
             self.transact(partial(self.store.insert, held=self.held))
         else:
             assert self.record(decision.run)
@@ -72,7 +75,7 @@ class RecordedHistory(SagaHistory):
         assert self.transact(partial(parked.retry_parked, ref=REF))
         with pytest.raises(LeaseLost):
             self.record(self.run)
-        assert self.transact(partial(self.store.abandoned, limit=1)) == [REF]
+        assert self.transact(partial(self.store.abandoned, limit=1, versions=self.versions)) == [REF]
         return machine.resumed(self.saga, self.taken_over())
 
     @precondition(lambda self: not self.run.parked)
