@@ -88,7 +88,29 @@ class LogLines:
             following.close()
 
     def _number_of(self, own: os.stat_result) -> int:
-        """Gives the number of a file in its name, 0 for the one that is written; -1 if it is kept no longer."""
+        """Gives the number of a file in its name, 0 for the one that is written; -1 if it is kept no longer.
+
+        Two rotations during one search may each leave a number free just where it looks. Then it is made again.
+        """
+        while True:
+            first = _opened(self._path)  # open, so that no new file gets its inode
+            try:
+                number = self._searched(own)
+                if number >= 0 or self._is_written(first):
+                    return number
+            finally:
+                if first is not None:
+                    first.close()
+
+    def _is_written(self, file: BinaryIO | None) -> bool:
+        """Tells whether this file is the one that is written; None if there is to be none."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return file is None
+        return file is not None and os.path.samestat(os.fstat(file.fileno()), found)
+
+    def _searched(self, own: os.stat_result) -> int:
         number = missing = 0
         while missing < _GAP:
             try:

@@ -39,7 +39,8 @@ class GatewaySettings:
     """The settings of the gateway. Sizes are in bytes, times in seconds.
 
     `max_upload` is the largest file that is passed on in parts, to a method that takes a stream.
-    `max_drain` is how much of an unwanted body is read before the connection is closed. `jwks_refetch` is the
+    `max_drain` is how much of an unwanted body is read before its answer, for at most `drain_timeout`, and until none
+    comes for `drain_pause`; then the connection is closed after the answer. `jwks_refetch` is the
     least time between two fetches of the verification keys for an unknown kid, `jwks_retry` the least time
     after a failed fetch, and `jwks_age` the time after which the keys are fetched anyway, so that a withdrawn
     key stops working; `jwks_stale` is how long keys are used at most while they cannot be fetched.
@@ -59,6 +60,7 @@ class GatewaySettings:
     max_headers: int = 100
     max_header_bytes: int = 32 * 1024
     drain_timeout: float = 5.0
+    drain_pause: float = 1.0
     jwks_refetch: float = 5.0
     jwks_retry: float = 1.0
     jwks_age: float = 60.0

@@ -81,7 +81,7 @@ class SagaRunner:
         saga_name: str,
         subject: str,
         attempt: int,
-        input: bytes,  # noqa: A002
+        input: bytes,  # noqa: A002  # what it is called everywhere else
         on_behalf_of: str = "",
     ) -> SagaRef:
         """Records a new run and its first call in `tx`; the run is driven once `tx` has committed.

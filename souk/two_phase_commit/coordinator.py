@@ -75,7 +75,7 @@ class TwoPhaseCoordinator:
         name: str,
         subject: str,
         attempt: int,
-        input: bytes,  # noqa: A002
+        input: bytes,  # noqa: A002  # what it is called everywhere else
         on_behalf_of: str = "",
     ) -> SagaRef:
         """Records a new run in `tx`; it is driven once `tx` has committed.

@@ -4,6 +4,7 @@ import os
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_a_log_that_is_turned_over(path: Path) -> None:
     log.close()
 
 
-class WrittenMeanwhile(type(Path())):  # type: ignore[misc]
+class WrittenMeanwhile(type(Path())):  # type: ignore[misc]  # pathlib decides the class at run time
     """A path whose file grows and is rotated at the moment at which it is opened."""
 
     journal: Journal | None = None
@@ -100,6 +101,32 @@ def test_a_log_that_is_turned_over_while_it_is_read(path: Path) -> None:
     assert log.last(1) == ["one"]
     watched.journal = journal
     assert [*log.further(), *log.further()] == ["late", "after the turn"]
+    journal.close()
+    log.close()
+
+
+class SearchedMeanwhile(type(Path())):  # type: ignore[misc]  # pathlib decides the class at run time
+    """A path that shows a reader the two free numbers of two rotations, when it looks for them at those moments."""
+
+    journal: ClassVar[list[Journal]] = []
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        if SearchedMeanwhile.journal and self.name.endswith((".1", ".2")):
+            if self.name.endswith(".2"):
+                SearchedMeanwhile.journal.pop().write([b"after two"])
+            raise FileNotFoundError
+        return super().stat(follow_symlinks=follow_symlinks)
+
+
+def test_a_log_that_is_searched_during_two_rotations(path: Path) -> None:
+    journal = Journal(path, full=8, kept=5)
+    journal.write([b"one"])
+    log = LogLines(SearchedMeanwhile(path))
+    assert log.last(1) == ["one"]
+    for line in (b"first", b"second"):
+        journal.write([line])
+    SearchedMeanwhile.journal.append(journal)
+    assert [*log.further(), *log.further()] == ["first", "second", "after two"]
     journal.close()
     log.close()
 

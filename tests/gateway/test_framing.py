@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 from shop.order.v1 import order_pb2
 
+from souk.gateway.settings import GatewaySettings
 from souk.runtime.process.http.limits import HttpLimits
 from souk.runtime.process.http.server import serving
 
+WorldOf = Callable[[GatewaySettings], AbstractAsyncContextManager[Any]]
 MEBIBYTE = 1024 * 1024
 ORDER = {
     "items": [{"productId": "P-101", "quantity": 2, "price": 1200}],
@@ -141,6 +144,17 @@ async def test_a_body_that_never_comes_is_408(world: Any) -> None:
         status, headers, body = await connection.answer()
         await connection.close()
     assert (status, headers["connection"], json.loads(body)["code"]) == (408, "close", "REQUEST_TIMEOUT")
+
+
+async def test_a_client_that_waits_for_its_answer_before_it_sends_the_body_gets_it(world_of: WorldOf) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    settings = GatewaySettings(drain_timeout=3_600.0, drain_pause=0.01)
+    async with world_of(settings) as world, serving(world.gateway, listener, drain=1.0):
+        connection = await Connection.to(listener.getsockname()[1])
+        await connection.send(post(100, "wrong") + b"{")
+        status, headers, _ = await connection.answer()
+        await connection.close()
+    assert (status, headers["connection"]) == (401, "close")
 
 
 async def test_expectations_are_not_kept_waiting(world: Any, connection: Connection) -> None:

@@ -104,7 +104,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
 
     # These are coroutines that write, and not generators as the stub's types have it: grpc.aio leaves a generator
     # that was cancelled between two messages to the garbage collector, and so the instance would stay registered.
-    async def Register(  # type: ignore[override]
+    async def Register(  # type: ignore[override]  # writes, as said above
         self, request_iterator: AsyncIterable[RegisterRequest], context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
         """Keeps one instance registered while its stream is open."""
@@ -123,7 +123,7 @@ class EmbeddedRegistry(registry_pb2_grpc.RegistryServicer):
         finally:
             registration.leave()
 
-    async def Watch(  # type: ignore[override]
+    async def Watch(  # type: ignore[override]  # writes, as said above
         self, request: WatchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
         """Sends the healthy instances of a service, after each change and from time to time."""

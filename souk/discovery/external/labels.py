@@ -23,14 +23,15 @@ def labels(instance: Instance, claim: str) -> dict[str, str]:
     return {**{_escaped(name): text for name, text in instance.metadata.items()}, **own}
 
 
-def labelled(service: str, id: str, address: str, found: Mapping[str, str], weight: int = 1) -> Instance:  # noqa: A002
-    """Returns the instance for a map. A map that Souk did not write is read as far as it has the same names."""
+def labelled(service: str, name: str, address: str, found: Mapping[str, str], weight: int = 1) -> Instance:
+    """Returns the instance whose id is `name`, for a map. A map that Souk did not write is read as far as it has the
+    same names."""
     ours = CLAIM in found
     metadata = {_plain(name) if ours else name: str(text) for name, text in found.items() if name not in _OWN}
     given = whole_number(found.get("weight", ""), 2**31)
     return Instance(
         service=service,
-        id=id,
+        id=name,
         address=address,
         version=found.get("version", ""),
         zone=found.get("zone", ""),

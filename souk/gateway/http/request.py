@@ -227,7 +227,8 @@ class Request:
     async def drain(self) -> bool:
         """Reads the rest of the body, up to a limit. Returns False when there is still more.
 
-        A client that is still sending when the answer comes would see a broken connection instead of the answer.
+        A client that is still sending when the answer comes would see a broken connection instead of the answer. One
+        that sends nothing for `drain_pause` may itself wait for the answer.
         """
         if not self._pending or self.header(b"expect"):
             return not self._pending
@@ -235,7 +236,8 @@ class Request:
             async with asyncio.timeout(self._settings.drain_timeout):
                 drained = 0
                 while self._pending and drained <= self._settings.max_drain:
-                    drained += len(await self._next())
+                    async with asyncio.timeout(self._settings.drain_pause):
+                        drained += len(await self._next())
         except (TimeoutError, ClientGone):
             return False
         return not self._pending
