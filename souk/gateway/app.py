@@ -40,10 +40,12 @@ from souk.gateway.rpc.public_calls import PublicCalls, RpcMethod
 from souk.gateway.sending import send_stream, send_switch, send_whole, serve_lifespan
 from souk.gateway.session_endpoints import REFRESH_PATH, SESSION_PATH, SessionEndpoints, cookie_login
 from souk.gateway.settings import GatewaySettings
+from souk.gateway.spans import traced
 from souk.gateway.streamed_endpoint import pipeline_of
 from souk.gateway.transcoding.transcoder import Transcoder
 from souk.kernel.clock import Clock
 from souk.telemetry.health import Health
+from souk.telemetry.tracing.tracer import Tracer
 
 _META_PATHS = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/docs/events")
 _LIVE = frozenset(("/healthz", "/readyz", "/metrics"))
@@ -59,7 +61,7 @@ class Gateway:
 
     Its routes are the HTTP rules of the methods in `contracts` that are open to anyone or to callers. `channel_of`
     returns the channel to a service by name. `issuer` says how callers are identified. `speakers` are the services
-    whose events are documented. Without `limits` no rate is limited, without
+    whose events are documented. `tracer` records requests. Without `limits` no rate is limited, without
     `overload` no request is shed. Raises ConfigurationError
     or ValueError for contracts that do not fit each other.
     """
@@ -78,8 +80,9 @@ class Gateway:
         limits: RateLimits | None = None,
         overload: OverloadGate | None = None,
         speakers: Sequence[Speaker] = (),
+        tracer: Tracer | None = None,
     ) -> None:
-        self.settings, self._clock = settings, clock
+        self.settings, self._clock, self._tracer = settings, clock, tracer
         named = {contract.name: contract for contract in contracts}
         registry = CollectorRegistry() if registry is None else registry
         self._log, self._audit = RequestLog(registry, clock), AuditLog(registry, clock)
@@ -177,7 +180,9 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one HTTP request, or the lifespan, by ASGI 3; closes websockets."""
         if scope["type"] == "http":
-            await self._serve(Request(scope, receive, self.settings), send)
+            request = Request(scope, receive, self.settings)
+            with traced(self._tracer, request):
+                await self._serve(request, send)
         elif scope["type"] == "lifespan":
             await serve_lifespan(receive, send)
         else:

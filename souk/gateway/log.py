@@ -14,7 +14,8 @@ LONGEST_PATH = 200
 CLIENT_GONE = 499
 """The status in log and metrics for a client that disconnected before its request was complete; never sent."""
 _PART = "gateway"
-_METHODS = frozenset({*HTTPMethod, "REPORT", "PROPFIND", "SEARCH", "QUERY"})
+METHODS = frozenset({*HTTPMethod, "REPORT", "PROPFIND", "SEARCH", "QUERY"})
+"""Methods that may become a label."""
 _READYZ = "/readyz"
 _WATCHED = frozenset({"/healthz", _READYZ, "/metrics"})
 """Paths that monitoring asks for again and again."""
@@ -36,9 +37,10 @@ class RequestLog:
 
     def finished(self, request: Request, route: str, status: int, seconds: float) -> None:
         """Logs one line, at debug level if routine, and makes one observation. `route` is empty if none matched."""
+        request.status = status
         # Any text of the client's must not become a label: neither before a route has matched, nor at a route that
         # takes any method.
-        method = request.method if route and request.method in _METHODS else ""
+        method = request.method if route and request.method in METHODS else ""
         key = (method, route, status)
         child = self._children.get(key)
         if child is None:

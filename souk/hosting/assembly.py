@@ -41,6 +41,7 @@ from souk.store.database_clock import DatabaseClock
 from souk.store.idempotency import sweep_for_ever
 from souk.store.outbox import Outbox
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracing import open_tracing
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis  # an optional extra
@@ -233,7 +234,9 @@ async def assembled(
         opened = AsyncExitStack()
         await stack.enter_async_context(opened)
         secret = secret_of(settings.calls, settings.data.directory)
-        calls = await stack.enter_async_context(open_calls(secret, names, settings.calls, clock))
+        about = {"service.instance.id": uuid4().hex}
+        tracing = await opened.enter_async_context(open_tracing(settings.tracing, clock, about))
+        calls = await stack.enter_async_context(open_calls(secret, names, settings.calls, clock, tracing=tracing))
         redis = await opened.enter_async_context(open_redis(settings.data.redis))
         published = [event for service in services for event in events_of(service.contract).values()]
         broker = await opened.enter_async_context(opened_broker(settings.events, published))

@@ -59,6 +59,7 @@ def gateway(
             limits=limits,
             overload=overload,
             speakers=speakers_of(app.services),
+            tracer=calls.tracer(GATEWAY_SERVICE),
         )
     except ValueError as error:
         raise ConfigurationError(f"the contracts of {app.name} make no API: {error}") from error

@@ -29,6 +29,7 @@ from souk.runtime.process.http.tls import server_tls
 from souk.runtime.process.ops_http import Readiness, scraped
 from souk.runtime.process.sockets import address_of, inherited, listen
 from souk.runtime.service import App, Service
+from souk.telemetry.tracing.tracing import open_tracing
 from souk.telemetry.traffic import Traffic
 
 SETTLING = 5.0
@@ -89,7 +90,9 @@ async def gateway_process(
         make_closed(directory)
         manifest.read(directory)  # raises if a newer version wrote it
         secret = secret_of(settings.calls, directory)
-        calls = await stack.enter_async_context(open_calls(secret, (), settings.calls, clock))
+        instance = {"service.instance.id": instance_id(GATEWAY_SERVICE, about)}
+        tracing = await stack.enter_async_context(open_tracing(settings.tracing, clock, instance))
+        calls = await stack.enter_async_context(open_calls(secret, (), settings.calls, clock, tracing=tracing))
         calls.health.watch("disk", has_room(directory))
         calls.health.watch("data directory", is_same([directory]), blocks=True)
         readiness = Readiness(calls.health, _settled(app, calls, about, clock))

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from souk.descriptors.contract import Method, Reason
 from souk.kernel.errors import Outcome
 from souk.rpc.status import NO_DETAILS, STATUS_KEY, StatusDetails, details_of
+from souk.telemetry.tracing.span import Span
 
 Pairs: TypeAlias = tuple[tuple[str, str | bytes], ...]
 """Metadata as it is sent: pairs of key and value."""
@@ -38,6 +39,7 @@ class Call(NamedTuple):
     layer may only bring it nearer. `idempotency_key` is empty for a call without one. `instance` is
     the address that a balancer has chosen, empty when the transport may choose; `avoid` are the addresses
     that earlier tries went to. `decode` reads the answer for the caller; None leaves it encoded.
+    `resends` counts the tries before this one, and `span` records it; None while nothing is traced.
     """
 
     method: Method
@@ -49,6 +51,8 @@ class Call(NamedTuple):
     instance: str = ""
     avoid: frozenset[str] = frozenset()
     decode: Decode | None = None
+    resends: int = 0
+    span: Span | None = None
 
 
 class Reply(NamedTuple):

@@ -116,7 +116,8 @@ class AppProcesses:
     def _serving(self, name: str, kind: str, number: int, own: Mapping[str, str], *descriptors: int) -> ProcessSpec:
         instance = f"{name}-{number}"
         control = self._layout.of(instance)
-        environment = self._around.of(instance, control, own)
+        # Also for a service in another language, whose own SDK reads it.
+        environment = {**self._around.of(instance, control, own), "OTEL_SERVICE_NAME": name}
 
         async def command() -> Command:
             control.unlink(missing_ok=True)

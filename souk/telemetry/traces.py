@@ -56,6 +56,11 @@ def parse(header: str) -> TraceContext | None:
     return TraceContext(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
 
 
+def is_plain(header: str) -> bool:
+    """Whether a header is valid and of the present version, without flags of later ones: it can be cut apart."""
+    return _PLAIN.fullmatch(header) is not None
+
+
 def child_header(header: str) -> str:
     """Returns the `traceparent` of a new span under the one that `header` names, or of a new trace."""
     found = _PLAIN.fullmatch(header)

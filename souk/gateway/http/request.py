@@ -10,7 +10,8 @@ from souk.gateway.http.problem import Problem, invalid
 from souk.gateway.settings import GatewaySettings
 from souk.kernel.errors import SoukError, Violation
 from souk.kernel.whole_numbers import whole_number
-from souk.telemetry.traces import child_of
+from souk.telemetry.traces import TraceContext, child_of
+from souk.telemetry.tracing.span import Span
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -46,6 +47,7 @@ class Request:
 
     The pipeline sets `route` and `subject`, once they are known, for the log. `quotas` is what is left of the rate
     limits that the request was counted against, and `limit` the name of the one that it went beyond.
+    `status` is that of its answer, 0 before there is one. `span` records it; None while nothing is traced.
     `refusal` is the problem that it ended with, if it did. `cors` are the headers that a page of another origin needs.
     """
 
@@ -65,6 +67,8 @@ class Request:
         "request_id",
         "route",
         "scope",
+        "span",
+        "status",
         "subject",
         "trace",
     )
@@ -76,6 +80,8 @@ class Request:
         self.path: str = scope["path"] if raw is None else raw.decode("latin-1")
         self.query: bytes = scope["query_string"]
         self.route = self.subject = self.limit = ""
+        self.status = 0
+        self.span: Span | None = None
         self.quotas: Sequence[Any] = ()
         self.cors: Sequence[tuple[bytes, bytes]] = ()
         self.refusal: Problem | None = None
@@ -94,6 +100,13 @@ class Request:
         self.trace = child_of(self.header(b"traceparent"))
         given = self._header.get(b"x-request-id")
         self.request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self.trace.trace_id
+
+    def under(self, span: Span) -> None:
+        """Makes the span that records the request its place in its trace."""
+        if self.request_id == self.trace.trace_id:
+            self.request_id = span.trace_id
+        self.span = span
+        self.trace = TraceContext(span.trace_id, span.span_id, span.traceparent.endswith("1"))
 
     def header(self, name: bytes) -> str:
         """Returns a header that the gateway reads; empty when it was not sent."""

@@ -8,6 +8,7 @@ transaction.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -18,10 +19,12 @@ from souk.kernel.clock import Clock, SystemClock
 from souk.rpc.call import Call, Decode, Invoke, Layer
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.client.outgoing import Outgoing, method_of
+from souk.rpc.client.spans import traced_stream
 from souk.rpc.client.stream_calls import Requests, StreamStreamCall, StreamUnaryCall, UnaryStreamCall
 from souk.rpc.client.unary_call import UnaryCall, started
 from souk.rpc.metadata import Given
 from souk.rpc.transport import Stream, Transport
+from souk.telemetry.tracing.tracer import Tracer
 
 Encode: TypeAlias = Callable[[Any], bytes]
 
@@ -31,7 +34,8 @@ class Channel(grpc.aio.Channel):
 
     `tokens` sign in the calling service's name; without them calls carry no caller. `audience` is the name of the
     service that is called, by default the service of the contract. `layers` wrap unary calls, the first outermost;
-    streams do not go through them.
+    streams do not go through them. `tracer` records streams; unary calls are recorded by one of the layers, which must
+    be there then.
     """
 
     def __init__(
@@ -42,9 +46,11 @@ class Channel(grpc.aio.Channel):
         audience: str = "",
         layers: Sequence[Layer] = (),
         clock: Clock | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.outgoing = Outgoing(tokens, self.clock, audience)
+        self.outgoing = Outgoing(tokens, self.clock, audience, spans=tracer is not None)
+        self._tracer = tracer
         self._transport = transport
         self._closed = False
         self._invoke: Invoke = transport.unary
@@ -61,7 +67,8 @@ class Channel(grpc.aio.Channel):
     def stream(self) -> Callable[..., Stream]:
         """Begins a call with a stream in it. Raises UsageError once the channel is closed."""
         self._raise_if_closed()
-        return self._transport.stream
+        begin = self._transport.stream
+        return begin if self._tracer is None else partial(traced_stream, self._tracer, begin)
 
     def unary_unary(
         self,

@@ -1,6 +1,6 @@
 """The layers around the calls to one service, in order.
 
-Outermost first: trace, deadline, retry, per-try time-out, bulkhead, breaker, balancer; then the
+Outermost first: metrics, deadline, retry, the span of each try, per-try time-out, bulkhead, breaker, balancer; then the
 transport, which ends a call at its deadline and when it is cancelled.
 """
 
@@ -27,6 +27,8 @@ from souk.rpc.client.layers import (
     with_tracing,
     with_try_timeout,
 )
+from souk.rpc.client.spans import with_client_spans
+from souk.telemetry.tracing.tracer import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,18 @@ def standard_layers(
     guards: GuardsOf | None = None,
     balancer: Balancer | None = None,
     ended: Ended | None = None,
+    tracer: Tracer | None = None,
 ) -> list[Layer]:
     """Makes the layers around the calls to `service`, outermost first.
 
     Without a `balancer` the transport chooses the instance. `guards` gives the bulkhead and the breaker of a method;
-    without it each method has a breaker of its own, and all share one bulkhead.
+    without it each method has a breaker of its own, and all share one bulkhead. `tracer` records a span for each try.
     """
     layers = [
         with_tracing(clock, ended) if ended else None,
         with_deadline(clock),
         with_retry(retry or Retry(now=clock.monotonic()), clock),
+        with_client_spans(tracer) if tracer is not None else None,
         with_try_timeout(clock),
         protected(service, clock, guards or sharing(Bulkhead())),
         with_balancer(balancer, service, clock) if balancer else None,

@@ -97,7 +97,7 @@ def with_retry(policy: Retry, clock: Clock) -> Layer:
                     delay = policy.delay(now, call.deadline, tries, _failure(error), harmless=harmless)
                     if delay is None:
                         raise _worst(error, doubtful) from None
-                    call = call._replace(avoid=call.avoid | _tried(error))
+                    call = call._replace(avoid=call.avoid | _tried(error), resends=tries)
                 await asyncio.sleep(delay)
 
         return invoke
@@ -215,6 +215,8 @@ def with_balancer(policy: Balancer, service: str, clock: Clock) -> Layer:
             instance = policy.pick(start, call.avoid)
             if instance is None:
                 raise not_sent(f"there is no instance of {service}")
+            if call.span is not None:
+                call.span.attributes["server.address"] = instance.address
             failed: bool | None = None
             try:
                 reply = await inner(call._replace(instance=instance.address))

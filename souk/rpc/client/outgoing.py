@@ -20,10 +20,12 @@ class Outgoing:
     """Turns requests into calls, in the name of one service, to the service `audience`.
 
     Without `tokens` the calls carry no caller. An empty `audience` means the service of each method.
+    With `spans` each try is to be recorded, and named to the callee, by a layer; without, each call gets an id here.
     """
 
-    def __init__(self, tokens: CallerTokens | None, clock: Clock, audience: str = "") -> None:
+    def __init__(self, tokens: CallerTokens | None, clock: Clock, audience: str = "", *, spans: bool = False) -> None:
         self._tokens = tokens
+        self._spans = spans
         self._audience = audience
         self._clock = clock
 
@@ -62,7 +64,9 @@ class Outgoing:
         )
 
     def _own(self, method: Method, context: CallContext, given: Pairs) -> Pairs:
-        trace: Pairs = () if first(given, TRACEPARENT) else ((TRACEPARENT, child_header(context.traceparent)),)
+        trace: Pairs = ()
+        if not first(given, TRACEPARENT):
+            trace = ((TRACEPARENT, context.traceparent if self._spans else child_header(context.traceparent)),)
         if self._tokens is None:
             return trace
         token = self._tokens.sign(context.caller, self._audience or method.service, method.full_name)

@@ -28,7 +28,7 @@ from souk.descriptors.contract import Method, contract_of
 from souk.descriptors.request_check import decoder_of
 from souk.kernel.cancellation import is_cancelled
 from souk.kernel.clock import Clock, SystemClock
-from souk.kernel.context import use
+from souk.kernel.context import CallContext, use
 from souk.kernel.errors import (
     CallerTokenRefused,
     ConfigurationError,
@@ -41,8 +41,10 @@ from souk.kernel.errors import (
 from souk.rpc.call import Pairs, Status
 from souk.rpc.caller_token import CallerTokens
 from souk.rpc.server.admission import Admission, check_subject
+from souk.rpc.server.spans import ServerSpan
 from souk.rpc.status import STATUS_KEY, encode, shortened
 from souk.telemetry.logs import logger
+from souk.telemetry.tracing.tracer import Tracer
 from souk.telemetry.traffic import Traffic
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -87,10 +89,11 @@ class Served:
 class Dispatcher:
     """Passes calls to the methods that a process serves. `traffic` counts the calls.
 
-    Without `tokens` callers cannot be verified, so only methods that are open to anyone answer.
+    Without `tokens` callers cannot be verified, so only methods that are open to anyone answer. `tracer` records them.
     """
 
-    def __init__(self, tokens: CallerTokens | None, clock: Clock | None = None) -> None:
+    def __init__(self, tokens: CallerTokens | None, clock: Clock | None = None, tracer: Tracer | None = None) -> None:
+        self._tracer = tracer
         self.traffic = Traffic()
         self._admission = Admission(tokens, clock or SystemClock())
         self._served: dict[str, Served] = {}
@@ -121,6 +124,12 @@ class Dispatcher:
                 return None
             except DomainError as refusal:
                 return await _end(method, context, refusal)
+            if self._tracer is None:
+                return await handle(request, context, call)
+            with ServerSpan(self._tracer, method, call, context) as traced:
+                return await handle(request, context, traced)
+
+        async def handle(request: Any, context: Context, call: CallContext) -> bytes | None:
             with self.traffic, use(call):
                 try:
                     if decode is not None:

@@ -50,6 +50,8 @@ from souk.runtime.service import Service, ServiceParts
 from souk.store.database import Database
 from souk.telemetry.health import Health
 from souk.telemetry.metrics import process_registry
+from souk.telemetry.tracing.tracer import Tracer
+from souk.telemetry.tracing.tracing import Tracing
 from souk.telemetry.traffic import Traffic
 
 EVENT_SINK = event_pb2.DESCRIPTOR.services_by_name["EventSink"]
@@ -72,7 +74,7 @@ class Calls:
     `registry` holds the metrics of calls; `breakers` are the breakers around the calls; `health` probes what this
     process depends on, each service in other processes included; `skew` compares this process's clock with those of
     its databases and, through `peers`, of the instances that it calls. `each_try` are layers around each try at an
-    instance in another process, for programs that measure tries.
+    instance in another process, for programs that measure tries. `tracing` records the calls.
     """
 
     def __init__(
@@ -83,12 +85,17 @@ class Calls:
         settings: CallSettings,
         clock: Clock,
         each_try: Sequence[Layer] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         self.registry: CollectorRegistry = process_registry()
         self.discovery = discovery
         self.directory = Directory(discovery, clock)
         self.breakers = Breakers(clock)
         self.health = Health(clock)
+        self._tracers: dict[str, Tracer] = {}
+        self._tracing, self._alone = tracing, len(hosted) <= 1
+        if tracing is not None:
+            self.registry.register(tracing)
         self._metrics = CallMetrics(self.registry)
         measure_directory(self.registry, self.directory)
         self._secret = secret
@@ -98,7 +105,7 @@ class Calls:
         self._tls = None if certificates is None else MutualTls(certificates)
         self._clock = clock
         self._each_try = each_try
-        self._dispatchers = {name: Dispatcher(self.tokens(name), clock) for name in hosted}
+        self._dispatchers = {name: Dispatcher(self.tokens(name), clock, self.tracer(name)) for name in hosted}
         self._here = {name: InProcessTransport(dispatcher, clock) for name, dispatcher in self._dispatchers.items()}
         self._discovered: dict[str, DiscoveredTransport] = {}
         self.peers = PeerClocks(self._discovered, clock)
@@ -110,13 +117,15 @@ class Calls:
 
         Calls to a service of which no instance is known end as not sent.
         """
-        tokens = self.tokens(caller)
+        tokens, tracer = self.tokens(caller), self.tracer(caller)
         channels: dict[str, Channel] = {}
 
         def channel(name: str) -> Channel:
             if name not in channels:
                 transport, layers = self._way(caller, name)
-                channels[name] = Channel(transport, tokens=tokens, audience=name, layers=layers, clock=self._clock)
+                channels[name] = Channel(
+                    transport, tokens=tokens, audience=name, layers=layers, clock=self._clock, tracer=tracer
+                )
             return channels[name]
 
         return channel
@@ -184,6 +193,15 @@ class Calls:
         await self.directory.close()
         await self.discovery.close()
 
+    def tracer(self, service: str) -> Tracer | None:
+        """Gives the tracer of a service of this process, or of the gateway; None if nothing is traced."""
+        if self._tracing is None:
+            return None
+        found = self._tracers.get(service)
+        if found is None:
+            found = self._tracers[service] = self._tracing.tracer(service, alone=self._alone)
+        return found
+
     def tokens(self, service: str) -> CallerTokens:
         """Makes the tokens that a service of this process signs, and accepts."""
         return CallerTokens(self._secret, service, self._clock)
@@ -197,6 +215,7 @@ class Calls:
             retry=Retry(protection.retry, now=self._clock.monotonic()),
             guards=self._guards(protection, caller, callee),
             ended=self._metrics.ended(caller),
+            tracer=self.tracer(caller),
         )
         if here is not None:
             return here, layers()
@@ -232,14 +251,19 @@ class Calls:
 
 @asynccontextmanager
 async def open_calls(
-    secret: bytes, hosted: Sequence[str], settings: CallSettings, clock: Clock, each_try: Sequence[Layer] = ()
+    secret: bytes,
+    hosted: Sequence[str],
+    settings: CallSettings,
+    clock: Clock,
+    each_try: Sequence[Layer] = (),
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Calls]:
     """Opens calls between services, with their background work, and closes them when the block ends."""
     about = settings.discovery
     discovery: Registry = StaticRegistry(about.addresses)
     if about.registry is not None:
         discovery = await open_registry(about.registry, clock)
-    calls = Calls(secret, hosted, discovery, settings, clock, each_try)
+    calls = Calls(secret, hosted, discovery, settings, clock, each_try, tracing)
     try:
         async with supervised(clock) as background:
             background.start("health", calls.health.run)

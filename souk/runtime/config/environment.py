@@ -1,6 +1,7 @@
 """Makes the settings: the only place that reads the environment.
 
-They are made once, from the variables `SOUK_*` and from flags of the command line, which win. A service's own
+They are made once, from the variables `SOUK_*`, from those of OpenTelemetry (`OTEL_*`), and from flags of the command
+line, which win. A service's own
 settings are named by its `Service.settings`, and their variables are `SOUK_<SERVICE>_<SETTING>`. An unknown variable
 `SOUK_*` is an error: a wrong name would otherwise be a setting that silently does nothing.
 """
@@ -18,6 +19,7 @@ from souk.runtime.config.entry_points import loadable_services
 from souk.runtime.config.settings import Settings
 from souk.runtime.config.variables import BY_NAME, PREFIX, VARIABLES, with_values
 from souk.runtime.service import Service
+from souk.telemetry.tracing.settings import read_tracing
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -64,7 +66,8 @@ def read(
         else:
             found[name] = _read(variable, name, environment[variable])
     found.update({name: value for name, value in flags.items() if value is not None})
-    return _checked(with_values(replace(defaults or Settings(), services=own), found))
+    made = replace(defaults or Settings(), services=own, tracing=read_tracing(environment))
+    return _checked(with_values(made, found))
 
 
 def from_environment(

@@ -14,6 +14,7 @@ from souk.rpc.tls import Certificates
 from souk.runtime.config.parsers import NO_BROKER, Network
 from souk.runtime.process.http.limits import HttpLimits
 from souk.runtime.process.http.tls import ServerCertificate
+from souk.telemetry.tracing.settings import TracingSettings
 from souk.telemetry.turning_file import LogLimits
 
 TOPOLOGIES = ("monolith", "fleet")
@@ -277,4 +278,5 @@ class Settings:
     fleet: FleetSettings = field(default_factory=FleetSettings)
     log: LogFileSettings = field(default_factory=LogFileSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)

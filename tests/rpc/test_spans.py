@@ -1,0 +1,180 @@
+"""What is recorded of calls, whatever carries them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import grpc
+import pytest
+
+from souk.kernel.clock import SystemClock
+from souk.kernel.context import CallContext, use
+from souk.resilience.retry import Retry
+from souk.rpc.call import Call, CallFailed, Invoke, Reply, not_sent
+from souk.rpc.client.channel import Channel
+from souk.rpc.client.layer_stack import standard_layers
+from souk.rpc.connect.server import serve_connect
+from souk.rpc.connect.transport import ConnectTransport
+from souk.rpc.grpc.server import serve
+from souk.rpc.grpc.transport import GrpcTransport
+from souk.rpc.in_process.transport import InProcessTransport
+from souk.rpc.server.dispatcher import Dispatcher
+from souk.rpc.transport import Transport
+from souk.telemetry.tracing.span import Span
+from souk.testing.probe import probe_pb2 as pb
+from souk.testing.probe.probe_pb2 import DESCRIPTOR
+from souk.testing.probe.probe_pb2_grpc import ProbeStub
+from souk.testing.recorded_spans import RecordedSpans
+from souk.testing.rpc.probe import Probe, tokens
+
+CLOCK = SystemClock()
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+UNARY = "souktest.v1.Probe/Unary"
+
+
+@dataclass
+class Traced:
+    """A probe, a transport to it, and what both ends record."""
+
+    transport: Transport
+    spans: RecordedSpans
+    probe: Probe = field(default_factory=Probe)
+
+    def stub(self, *inner: Callable[[Invoke], Invoke]) -> ProbeStub:
+        tracer = self.spans.tracer("order")
+        layers = [*standard_layers("probe", CLOCK, tracer=tracer, retry=Retry(now=CLOCK.monotonic())), *inner]
+        return ProbeStub(Channel(self.transport, tokens=tokens("test"), layers=layers, clock=CLOCK, tracer=tracer))
+
+    def of(self, kind: str) -> list[Span]:
+        return [one for one in self.spans.ended if one.kind.name == kind]
+
+
+@pytest.fixture(params=["in process", "grpc", "connect"])
+async def traced(request: pytest.FixtureRequest) -> AsyncIterator[Traced]:
+    spans = RecordedSpans()
+    probe = Probe()
+    dispatcher = Dispatcher(tokens("probe"), CLOCK, spans.tracer("probe"))
+    dispatcher.add(probe, DESCRIPTOR.services_by_name["Probe"])
+    server, connect = await serve(dispatcher), await serve_connect(dispatcher)
+    grpc_transport = GrpcTransport(lambda: [server.address])
+    transports: dict[str, Transport] = {
+        "in process": InProcessTransport(dispatcher),
+        "grpc": grpc_transport,
+        "connect": ConnectTransport(lambda: [connect.address], streams=grpc_transport),
+    }
+    yield Traced(transports[request.param], spans, probe)
+    for transport in transports.values():
+        await transport.close()
+    await server.stop(None)
+    await connect.stop(None)
+    assert spans.open == 0
+
+
+async def test_a_call_is_two_spans_under_the_caller(traced: Traced) -> None:
+    with use(CallContext(traceparent=PARENT)):
+        answer = await traced.stub().Unary(pb.Ask(what="describe"))
+    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    assert (client.service, client.name, client.trace_id, client.parent_id) == (
+        "order", UNARY, PARENT[3:35], PARENT[36:52]
+    )  # fmt: skip
+    assert (server.service, server.name, server.trace_id, server.parent_id) == (
+        "probe", UNARY, client.trace_id, client.span_id
+    )  # fmt: skip
+    assert client.attributes == {
+        "rpc.system.name": "grpc",
+        "rpc.method": UNARY,
+        "rpc.response.status_code": "OK",
+    }
+    assert answer.seen["traceparent"] == server.traceparent  # what the handler calls is under its own span
+    assert not client.error
+    assert not server.error
+    assert client.started <= server.started
+    assert server.ended <= client.ended
+
+
+async def test_a_call_without_a_trace_begins_one(traced: Traced) -> None:
+    await traced.stub().Unary(pb.Ask(what="echo"))
+    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    assert client.parent_id == ""
+    assert server.parent_id == client.span_id
+
+
+@pytest.mark.parametrize("hostile", ["00-zz", "x" * 4_000, PARENT[:-1]])
+async def test_a_hostile_context_of_a_caller_is_absent(traced: Traced, hostile: str) -> None:
+    await traced.stub().Unary(pb.Ask(what="echo"), metadata=(("traceparent", hostile),))
+    assert traced.of("CLIENT")[0].parent_id == ""
+
+
+async def test_a_refusal_is_no_failure_of_the_callee(traced: Traced) -> None:
+    with pytest.raises(CallFailed):
+        await traced.stub().Unary(pb.Ask(what="refuse"))
+    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    assert (client.error, client.attributes["souk.refusal"], client.reason) == (
+        "FAILED_PRECONDITION", "OUT_OF_STOCK", ""
+    )  # fmt: skip
+    assert (server.error, server.attributes["rpc.response.status_code"]) == ("", "FAILED_PRECONDITION")
+
+
+async def test_a_handler_that_fails_is_an_error_at_both_ends(traced: Traced) -> None:
+    with pytest.raises(CallFailed):
+        await traced.stub().Unary(pb.Ask(what="be-overloaded"))
+    assert [one.error for one in (*traced.of("CLIENT"), *traced.of("SERVER"))] == ["UNAVAILABLE", "UNAVAILABLE"]
+    assert {one.reason for one in traced.spans.ended} == {"failed"}
+
+
+async def test_each_try_is_a_span_of_its_own(traced: Traced) -> None:
+    failures = [not_sent("the first is lost"), not_sent("and the second")]
+
+    def losing(inner: Invoke) -> Invoke:
+        async def invoke(call: Call) -> Reply:
+            if failures:
+                raise failures.pop()
+            return await inner(call)
+
+        return invoke
+
+    with use(CallContext(traceparent=PARENT)):
+        await traced.stub(losing).Unary(pb.Ask(what="echo", key="k"))
+    tries, (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    assert [one.attributes.get("souk.resend_count") for one in tries] == [None, 1, 2]
+    assert [one.error for one in tries] == ["UNAVAILABLE", "UNAVAILABLE", ""]
+    assert {one.parent_id for one in tries} == {PARENT[36:52]}
+    assert len({one.span_id for one in tries}) == 3
+    assert server.parent_id == tries[-1].span_id
+    assert tries[-1].reason == "retried"
+
+
+async def test_a_caller_that_leaves_is_no_failure(traced: Traced) -> None:
+    call = traced.stub().Unary(pb.Ask(what="hang", key="k"))
+    await traced.probe.events["began k"].wait()
+    call.cancel()
+    await traced.probe.events["cancelled k"].wait()
+    while traced.spans.open:
+        await _turn()
+    assert {one.reason for one in traced.spans.ended} == {""}
+    assert traced.of("SERVER")[0].attributes["rpc.response.status_code"] == "CANCELLED"
+
+
+async def test_a_stream_is_recorded_until_it_is_over(traced: Traced) -> None:
+    with use(CallContext(traceparent=PARENT)):
+        assert [one.number async for one in traced.stub().Down(pb.Ask(count=3))] == [0, 1, 2]
+    while traced.spans.open:
+        await _turn()
+    (client,), (server,) = traced.of("CLIENT"), traced.of("SERVER")
+    assert (client.parent_id, server.parent_id) == (PARENT[36:52], client.span_id)
+    assert client.streaming
+    assert server.streaming
+    assert (client.error, server.error) == ("", "")
+
+
+async def test_a_stream_that_is_refused(traced: Traced) -> None:
+    with pytest.raises(grpc.aio.AioRpcError):
+        _ = [one async for one in traced.stub().Down(pb.Ask(what="refuse", count=1))]
+    while traced.spans.open:
+        await _turn()
+    assert traced.of("CLIENT")[0].error == "FAILED_PRECONDITION"
+    assert traced.of("SERVER")[0].error == ""
+
+
+async def _turn() -> None:
+    await asyncio.sleep(0.001)
