@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import (
+    adopted,
     breaker,
     bus,
     calls,
@@ -40,6 +41,7 @@ NAMES = (
     "gateway",
     "limits",
     "proxying",
+    "adopted",
     "start",
     "calls",
     "breaker",
@@ -95,6 +97,7 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
         "gateway": lambda: [gateway.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "limits": lambda: [limits.measure(folder, seconds=effort.limited, rounds=effort.rounds)],
         "proxying": lambda: [measure_proxying(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
+        "adopted": lambda: [adopted.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "start": lambda: [starting.measure(folder, runs=effort.rounds)],
         "calls": lambda: [calls.measure(calls=effort.calls)],
         "breaker": lambda: [breaker.measure(calls=effort.breaker_calls)],

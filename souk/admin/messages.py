@@ -3,7 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from soukapi.v1 import fleet_pb2
 
-from souk.admin.process_status import EMULATOR, ENGINE, GATEWAY, NO_LOG, SERVICE, SYSTEM, View
+from souk.admin.process_status import APPLICATION, EMULATOR, ENGINE, GATEWAY, NO_LOG, SERVICE, SYSTEM, View
 from souk.kernel.clock import MICROSECONDS, Clock
 from souk.resilience.breaker.breaker import State
 from souk.runtime.calls.breaker_registry import Guard, Mode
@@ -19,7 +19,7 @@ MODES: dict[fleet_pb2.BreakerMode.ValueType, Mode] = {
 MODE_NUMBERS = {mode: number for number, mode in MODES.items()}
 KINDS: dict[str, fleet_pb2.ProcessKind.ValueType] = {
     kind: fleet_pb2.ProcessKind.Value(f"PROCESS_KIND_{kind.upper()}")
-    for kind in (SERVICE, GATEWAY, EMULATOR, ENGINE, SYSTEM)
+    for kind in (SERVICE, GATEWAY, EMULATOR, ENGINE, SYSTEM, APPLICATION)
 }
 
 

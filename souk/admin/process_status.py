@@ -41,6 +41,8 @@ class ProcessView:
 
 SYSTEM = "system"
 """The kind of a process that is the whole system."""
+APPLICATION = "application"
+"""The kind of a process of an application that has joined the system."""
 NO_LOG = Path()
 """The log of a process that writes no log file."""
 
@@ -73,8 +75,8 @@ class View(Protocol):
 
 
 def answering(view: View) -> bool:
-    """Tells whether a process answers on a control socket: services and gateways do, engines and emulators do not."""
-    return bool(view.control) and view.kind in {SERVICE, GATEWAY, SYSTEM}
+    """Tells whether a process answers on a control socket: engines and emulators do not."""
+    return bool(view.control) and view.kind in {SERVICE, GATEWAY, SYSTEM, APPLICATION}
 
 
 class Supervised(Protocol):

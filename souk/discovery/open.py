@@ -1,9 +1,12 @@
 """Opens a registry by its URL."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
+from souk.discovery.directory import Directory
 from souk.discovery.external.url_options import hosts_of
 from souk.discovery.registry import Registry
 from souk.kernel.clock import Clock
@@ -24,6 +27,18 @@ CLUSTERS = ("etcd",)
 
 class _Adapter(Protocol):
     async def open(self, url: SplitResult, clock: Clock) -> Registry: ...
+
+
+@asynccontextmanager
+async def directory_of(url: str, clock: Clock) -> AsyncIterator[Directory]:
+    """Gives a directory over the registry at `url`, as `open_registry`; both are closed when the block ends."""
+    registry = await open_registry(url, clock)
+    directory = Directory(registry, clock)
+    try:
+        yield directory
+    finally:
+        await directory.close()
+        await registry.close()
 
 
 async def open_registry(url: str, clock: Clock) -> Registry:

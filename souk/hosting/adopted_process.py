@@ -12,8 +12,8 @@ from souk.admin.client import require_running
 from souk.admin.servicers.process import Inspected, controlling
 from souk.discovery.open import open_registry
 from souk.discovery.registry import Instance
+from souk.gateway.routing.announcement import ADOPTED, Announcement
 from souk.gateway.settings import GATEWAY_SERVICE
-from souk.hosting.adopted.announcement import ADOPTED, Announcement
 from souk.hosting.adopted.application import Application
 from souk.hosting.adopted.caller_headers import CallerHeaders
 from souk.hosting.adopted.lifespan import living
@@ -32,6 +32,7 @@ from souk.runtime.config.settings import ListenSettings, Settings
 from souk.runtime.data.directory import make
 from souk.runtime.data.layout import DataLayout, fits
 from souk.runtime.process.http.server import serving
+from souk.runtime.process.http.websockets import UpgradingProtocol
 from souk.runtime.process.ops_http import Readiness, scraped
 from souk.runtime.process.sockets import BACKLOG, address_of, listen
 from souk.telemetry.health import Health
@@ -93,11 +94,14 @@ async def adopted_process(adopted: Adopted, settings: Settings, clock: Clock, re
             away=lambda: discovery.away,
             metrics_address=scraped_at,
         )
-        await stack.enter_async_context(controlling(settings.process.control, inspected))
+        control = settings.process.control or stack.enter_context(_folder(settings.data.directory)) / f"{id_[-12:]}.ctl"
+        await stack.enter_async_context(controlling(control, inspected))
+        stack.callback(control.unlink, missing_ok=True)
         listener, address = stack.enter_context(_listening(id_, settings))
-        await stack.enter_async_context(serving(served, listener, settings.process.drain, limits=settings.http.limits))
+        limits, drain = settings.http.limits, settings.process.drain
+        await stack.enter_async_context(serving(served, listener, drain, limits=limits, protocol=UpgradingProtocol))
         instance = Instance(name, id_, address, about.version, about.zone, about.weight, {ADOPTED: adopted.source})
-        await stack.enter_async_context(registered(discovery, instance, adopted.announcement))
+        await stack.enter_async_context(registered(discovery, instance, adopted.announcement, str(control)))
         stack.enter_context(readiness.on())
         yield address
 

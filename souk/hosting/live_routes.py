@@ -10,10 +10,10 @@ from souk.discovery.directory import Directory
 from souk.gateway.app import Gateway
 from souk.gateway.proxy.metrics import UpstreamMetrics
 from souk.gateway.proxy.upstream import Upstream
+from souk.gateway.routing.announcement import ADOPTED, Announcement, announced, with_applications
 from souk.gateway.routing.live import LiveRoutes
 from souk.gateway.routing.model import Finding, RoutesFile, RoutesFileRefused, UpstreamSpec
 from souk.gateway.settings import GATEWAY_SERVICE
-from souk.hosting.adopted.announcement import ADOPTED, Announcement, announced, with_applications
 from souk.kernel.clock import Clock
 from souk.runtime.calls.channels import Calls
 from souk.runtime.config.settings import HttpSettings

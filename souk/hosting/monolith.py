@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from souk.admin.applications import Applications
 from souk.admin.servicers.monolith import controlling_system
 from souk.admin.servicers.process import Inspected
 from souk.hosting.adopted.joining import open_joining
@@ -86,7 +87,13 @@ async def monolith(
         inspected = _inspected(app, system.calls, draining.traffic, clock, metrics, about.version)
         inspected = replace(inspected, rebuilds=system.rebuilds, routes=routes)
         await stack.enter_async_context(
-            controlling_system(data.directory, inspected, address_of(listener), settings.log.file)
+            controlling_system(
+                data.directory,
+                inspected,
+                address_of(listener),
+                settings.log.file,
+                Applications(joining.directory),
+            )
         )
         await stack.enter_async_context(joining.at(data.directory))
         if settings.demo:

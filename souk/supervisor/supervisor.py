@@ -13,10 +13,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from souk.admin.applications import Applications
 from souk.admin.process_record import ProcessesFile
 from souk.admin.process_status import ProcessView
 from souk.admin.servicers.fleet import controlling_fleet
 from souk.discovery.embedded.server import serving_registry
+from souk.discovery.open import directory_of
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.checks import require_databases, require_sound
@@ -105,7 +107,8 @@ async def supervised_fleet(
             registry = (await stack.enter_async_context(serving_registry(layout.registry, clock))).url
         # Pushed again, so that the fleet ends before the registry does: services leave it as they drain.
         stack.push_async_callback(fleet.end)
-        await stack.enter_async_context(controlling_fleet(layout.control, fleet, clock))
+        joined = Applications(await stack.enter_async_context(directory_of(registry, clock)))
+        await stack.enter_async_context(controlling_fleet(layout.control, fleet, clock, joined))
         stack.callback(listener.close)
         launch = LaunchContext(engines, registry, listener.fileno(), commands)
         await AppProcesses(app, settings, inherited, layout, context, fleet, launch).start(wanted)

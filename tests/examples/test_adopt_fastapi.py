@@ -1,5 +1,7 @@
 """The example of FastAPI, as its page says: adopted by a system of one process, and by a fleet."""
 
+import asyncio
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from souk.testing.processes import run
 from souk.testing.system import LONG, MODES, Process, System, until
 from tests.market.api import log_in
 
@@ -112,3 +115,34 @@ def test_it_joins_again_when_the_system_has_started_again(system: System, tmp_pa
         system.stop()
         system.start()
         is_there(system.url + again)
+
+
+def test_operators_see_it(system: System, tmp_path: Path) -> None:
+    here = ("--data", str(system.data))
+    with (
+        adopted(system, tmp_path, "--name", "seen", "--access", "caller", "--rate-class", "write") as process,
+        adopted(system, tmp_path, "--name", "unseen", "--no-route"),
+    ):
+        is_there(f"{system.url}/seen/me", 401)
+        listed = json.loads(asyncio.run(run("ps", "--json", *here)).out)
+        found = {one["service"]: one for one in listed if one["kind"] == "application"}
+        assert found.keys() == {"seen", "unseen"}
+        seen = found["seen"]
+        assert (seen["pid"], seen["state"], seen["status"]["checks"]) == (process.pid, "ready", [])
+        said = {"source": "app:app", "prefix": "/seen", "access": "caller", "rate_class": "write", "routed": True}
+        assert seen["application"] == said
+        assert not found["unseen"]["application"]["routed"]
+        routes = asyncio.run(run("routes", "--json", *here)).out
+        row = next(one for one in json.loads(routes) if one["service"] == "application seen")
+        assert (row["method"], row["path"], row["who"]) == ("*", "/seen/*", "user")
+        assert "unseen" not in routes
+        explained = asyncio.run(run("routes", "--explain", "GET /seen/x", *here)).out
+        assert "adopted seen" in explained.splitlines()[0]
+        (tmp_path / "other.py").write_text("from app import app\n")
+        both = {"PYTHONPATH": f"{EXAMPLE}:{tmp_path}"}
+        taken = asyncio.run(run("adopt", "other:app", *here, "--name", "seen", settings=both))
+        says = "souk: 'seen' is the name of the application app:app, which runs; choose another with --name"
+        assert (taken.status, taken.err.splitlines()[-1]) == (1, says)
+        process.send(signal.SIGINT)
+        assert process.await_end() == 0
+        until(lambda: '"seen"' not in asyncio.run(run("ps", "--json", *here)).out, PATIENCE, "it has left the list")

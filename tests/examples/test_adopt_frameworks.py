@@ -1,11 +1,13 @@
 """Applications of Django and of Starlette alone are adopted as they are; that of FastAPI has tests of its own."""
 
+import signal
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError
 
 from souk.testing.system import System, embedded
 from tests.examples.test_adopt_fastapi import adopted, is_there
@@ -35,7 +37,7 @@ app = get_asgi_application()
 STARLETTE = """
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 async def me(request):
     sent = (await request.body()).decode()
@@ -48,7 +50,20 @@ async def parts(request):
             yield part
     return StreamingResponse(body())
 
-app = Starlette(routes=[Route("/me", me, methods=["GET", "POST"]), Route("/parts", parts)])
+async def talk(socket):
+    if "refuse" in socket.query_params:
+        await socket.close()
+        return
+    await socket.accept(subprotocol="chat")
+    user = socket.headers.get("x-souk-user-id", "")
+    await socket.send_json([user, socket.scope["root_path"], socket.client.host, socket.url.scheme])
+    async for text in socket.iter_text():
+        if text == "fail":
+            raise ValueError("as it was told")
+        await socket.send_text(text)
+
+routes = [Route("/me", me, methods=["GET", "POST"]), Route("/parts", parts), WebSocketRoute("/talk", talk)]
+app = Starlette(routes=routes)
 """
 APPLICATIONS = {"django": DJANGO, "starlette": STARLETTE}
 
@@ -70,3 +85,30 @@ def test_an_application_is_adopted_as_it_is(shop: System, tmp_path: Path, name: 
         assert answer["user"]
         assert httpx.get(f"{shop.url}/{name}/parts").text == "one two"
         assert httpx.get(f"{shop.url}/{name}/none").status_code == 404
+
+
+async def test_websockets_reach_an_application(shop: System, tmp_path: Path) -> None:
+    (tmp_path / "of_sockets.py").write_text(textwrap.dedent(STARLETTE))
+    arguments = ("--name", "sockets", "--metrics-port", "0")
+    with adopted(shop, tmp_path, *arguments, application="of_sockets:app", path=tmp_path) as process:
+        is_there(f"{shop.url}/sockets/me")
+        with log_in(shop.url, "demo@souk.test", "demo-password") as buyer:
+            token, user = buyer.headers["authorization"], buyer.get("/sockets/me").json()["user"]
+        talk, forged = f"{shop.url}/sockets/talk", {"x-souk-user-id": "U-1", "authorization": token}
+        async with ClientSession() as session:
+            async with session.ws_connect(talk, headers=forged, protocols=("chat",)) as socket:
+                assert socket.protocol == "chat"
+                assert await socket.receive_json() == [user, "/sockets", "127.0.0.1", "ws"]
+                for text in ("one", "x" * 200_000):
+                    await socket.send_str(text)
+                    assert await socket.receive_str() == text
+                await socket.send_str("fail")
+                assert ((await socket.receive()).type, socket.close_code) == (WSMsgType.CLOSE, 1011)
+            with pytest.raises(WSServerHandshakeError) as refused:
+                await session.ws_connect(f"{talk}?refuse")
+            assert refused.value.status == 403
+            async with session.ws_connect(talk) as socket:
+                assert (await socket.receive_json())[0] == ""
+                process.send(signal.SIGINT)
+                assert ((await socket.receive()).type, socket.close_code) == (WSMsgType.CLOSE, 1012)
+        assert process.await_end() == 0

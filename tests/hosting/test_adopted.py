@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from souk.discovery.registry import Instance
+from souk.gateway.routing.announcement import ADOPTED, Announcement, announced, with_applications
 from souk.gateway.routing.model import RoutesFile
-from souk.hosting.adopted.announcement import ADOPTED, Announcement, announced, with_applications
 from souk.hosting.adopted.application import imported
 from souk.hosting.adopted.caller_headers import CallerHeaders
 from souk.hosting.adopted.lifespan import living

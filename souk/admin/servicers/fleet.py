@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from google.protobuf.descriptor import ServiceDescriptor
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
+from souk.admin.applications import Applications
 from souk.admin.breaker_overrides import BreakerOverrides
 from souk.admin.client import ask_all, status
 from souk.admin.log_tail import Logs
@@ -34,10 +35,13 @@ _log = logger("control")
 
 
 class FleetControl(fleet_pb2_grpc.FleetServicer):
-    """Serves `soukapi.v1.Fleet`. An operation that has begun goes on when its client disconnects."""
+    """Serves `soukapi.v1.Fleet`. An operation that has begun goes on when its client disconnects.
 
-    def __init__(self, fleet: Supervised) -> None:
-        self._fleet = fleet
+    `applications` are those that have joined the system, where some may.
+    """
+
+    def __init__(self, fleet: Supervised, applications: Applications | None = None) -> None:
+        self._fleet, self._applications = fleet, applications
         self._overrides = BreakerOverrides(fleet)
         self._works: set[asyncio.Task[None]] = set()
 
@@ -45,9 +49,12 @@ class FleetControl(fleet_pb2_grpc.FleetServicer):
         self, request: fleet_pb2.ListProcessesRequest, context: Context
     ) -> fleet_pb2.ListProcessesResponse:
         """Lists every process, with its own status if it answers."""
+        joined = () if self._applications is None else await self._applications.processes()
         answers = await ask_all(self._fleet.processes(), status)
         # In a thread: reading a process's memory from the kernel takes long, as the kernel goes through all of it.
-        return await asyncio.to_thread(_processes, answers)
+        found = await asyncio.to_thread(_processes, answers)
+        found.processes.extend(joined)
+        return found
 
     async def ScaleService(
         self, request: fleet_pb2.ScaleServiceRequest, context: Context
@@ -176,9 +183,9 @@ def _names(views: Sequence[View]) -> list[str]:
 
 
 @asynccontextmanager
-async def controlled(fleet: Supervised) -> AsyncIterator[FleetControl]:
+async def controlled(fleet: Supervised, applications: Applications | None = None) -> AsyncIterator[FleetControl]:
     """Gives a servicer for a supervisor; operations that still run when the block ends are cancelled."""
-    control = FleetControl(fleet)
+    control = FleetControl(fleet, applications)
     keeping = asyncio.create_task(control.keep_orders(), name="standing orders")
     try:
         yield control
@@ -189,12 +196,14 @@ async def controlled(fleet: Supervised) -> AsyncIterator[FleetControl]:
 
 
 @asynccontextmanager
-async def controlling_fleet(path: Path, fleet: Supervised, clock: Clock) -> AsyncIterator[None]:
+async def controlling_fleet(
+    path: Path, fleet: Supervised, clock: Clock, applications: Applications | None = None
+) -> AsyncIterator[None]:
     """Lets the owner of the private socket `path` operate a fleet inside the block.
 
     Raises ConfigurationError, in one line, when the socket cannot be made.
     """
-    async with controlled(fleet) as control:
+    async with controlled(fleet, applications) as control:
         servicers = {CONTRACT: control, projections.CONTRACT: FleetProjections(fleet.processes)}
         async with serving(path, servicers, clock):
             yield

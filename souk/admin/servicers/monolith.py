@@ -6,11 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from souk.admin.applications import Applications
 from souk.admin.process_status import NO_LOG, READY, SYSTEM, ProcessView, View
 from souk.admin.servicers import fleet as fleet_servicer
 from souk.admin.servicers import process as process_servicer
 from souk.admin.servicers import projections
-from souk.admin.servicers.fleet import controlled
+from souk.admin.servicers.fleet import FleetControl, controlled
 from souk.admin.servicers.process import Inspected, inspecting
 from souk.admin.servicers.projections import ProcessProjections
 from souk.admin.unix_socket import serving
@@ -65,25 +66,28 @@ class OneProcess:
 
 
 @asynccontextmanager
-async def controlling_system(data: Path, inspected: Inspected, address: str, log: Path | None) -> AsyncIterator[None]:
+async def controlling_system(
+    data: Path, inspected: Inspected, address: str, log: Path | None, applications: Applications | None = None
+) -> AsyncIterator[None]:
     """Lets the owner of a data directory inspect the system that is this process, inside the block.
 
-    The system takes requests at `address`, and logs to the file `log` if there is one. If no socket can be made, the
-    system goes on without one, and a warning is logged.
+    The system takes requests at `address`, and logs to the file `log` if there is one; `applications` may join it.
+    If no socket can be made, the system goes on without one, and a warning is logged.
     """
     layout = _layout(data)
     async with AsyncExitStack() as stack:
         try:
             layout.prepare_run(len(layout.control.name) + 1)
             stack.callback(layout.forget_sockets)
-            await _serve(layout.control, inspected, address, log, stack)
+            one = OneProcess(inspected, address, layout.control, log)
+            fleet = await stack.enter_async_context(controlled(one, applications))
+            await _serve(layout.control, inspected, fleet, stack)
         except (ConfigurationError, OSError) as error:
             logger("control").warning("no command can see this system", reason=str(error))
         yield
 
 
-async def _serve(path: Path, inspected: Inspected, address: str, log: Path | None, stack: AsyncExitStack) -> None:
-    fleet = await stack.enter_async_context(controlled(OneProcess(inspected, address, path, log)))
+async def _serve(path: Path, inspected: Inspected, fleet: FleetControl, stack: AsyncExitStack) -> None:
     process = await stack.enter_async_context(inspecting(inspected))
     servicers = {
         fleet_servicer.CONTRACT: fleet,

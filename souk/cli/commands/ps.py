@@ -133,6 +133,8 @@ def row(process: fleet_pb2.FleetProcess) -> Row:
 def _note(process: fleet_pb2.FleetProcess) -> str:
     if process.why:
         return process.why
+    if process.HasField("application"):
+        return process.application.source
     wrong = [_failing(check) for check in process.status.checks if not check.well]
     if process.status.registry_away:
         wrong.append(f"uses the last known instances: {process.status.registry_away}")
@@ -168,7 +170,18 @@ def document(process: fleet_pb2.FleetProcess) -> dict[str, Any]:
         "why": process.why,
         "log": process.log,
         "resident_bytes": process.resident_bytes,
+        "application": _application(process.application) if process.HasField("application") else None,
         "status": _status(process.status) if process.HasField("status") else None,
+    }
+
+
+def _application(one: fleet_pb2.AdoptedApplication) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "prefix": one.prefix,
+        "access": one.access,
+        "rate_class": one.rate_class,
+        "routed": one.routed,
     }
 
 

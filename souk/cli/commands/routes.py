@@ -10,14 +10,18 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 from rich.table import Table
+from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
+from souk.admin.client import runs
 from souk.cli.group import example
+from souk.cli.operating import DATA, PATIENCE, operate
 from souk.descriptors.contract import Access, Method, contract_of
 from souk.descriptors.protojson.names import lower_camel
 from souk.gateway.app import OWN_PATHS
 from souk.gateway.http.problem import Problem
 from souk.gateway.http.routes import Router
 from souk.gateway.limits.limiter import RateLimits
+from souk.gateway.routing.announcement import Announcement, with_applications
 from souk.gateway.routing.explain import explain
 from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.model import HttpRoute, Match, PathType, RoutesFile, Rule
@@ -52,15 +56,27 @@ souk routes --check routes.yaml
 @click.option("--routes", "file", type=click.Path(path_type=Path), help=help_of("routes"))
 @click.option("--explain", metavar="'METHOD URL'", help="Says which route takes this request, and why no other.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of that request.")
+@DATA
 @click.option("--check", type=click.Path(path_type=Path), help="Says whether this routes file is right, and ends.")
-def routes(as_json: bool, file: Path | None, explain: str | None, headers: tuple[str, ...], check: Path | None) -> None:
+def routes(
+    as_json: bool,
+    file: Path | None,
+    explain: str | None,
+    headers: tuple[str, ...],
+    data: Path | None,
+    check: Path | None,
+) -> None:
     """Lists every public route: who may call it, its time-out in seconds, and its rate limits.
 
     The routes of contracts come with the services that are installed, those of a file from --routes or SOUK_ROUTES.
+    If a system runs on the data directory, the applications that have joined it are listed, too.
     """
-    settings = from_environment({"routes": check or file})
+    settings = from_environment({"routes": check or file, "data": data})
     app, path = entry_points.app(settings.app), settings.http.routes
-    table, limits = None if path is None else _table_of(app, load(path)), rate_limits(settings, SystemClock())
+    read = None if path is None else load(path)
+    if check is None and runs(settings.data.directory):
+        read = with_applications(read, operate(settings.data.directory, _applications))
+    table, limits = None if read is None else _table_of(app, read), rate_limits(settings, SystemClock())
     if table is not None:
         limits.use(changed_policies(table.file, limits.base))
     if check is not None and table is not None:
@@ -73,6 +89,17 @@ def routes(as_json: bool, file: Path | None, explain: str | None, headers: tuple
             [*_of_contracts(app, limits), *(() if table is None else _of_file(table))],
             as_json=as_json,
         )
+
+
+async def _applications(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> list[Announcement]:
+    """Gives the applications that have joined the running system and have a route, each once."""
+    listed = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=PATIENCE)
+    found = {
+        Announcement(process.service, said.prefix, said.access, said.rate_class)
+        for process in listed.processes
+        if (said := process.application).routed
+    }
+    return sorted(found)
 
 
 def _table_of(app: App, file: RoutesFile) -> RoutingTable[str]:

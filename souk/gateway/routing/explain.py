@@ -86,7 +86,9 @@ def _host_reason(one: RouteCandidate[str], asked: Asked) -> str:
 
 def _described(one: RouteCandidate[str], table: RoutingTable[str]) -> str:
     host = f"{one.hostname}, " if one.hostname else ""
-    return f"{table.file.path}:{one.match.line}: {host}{one.match} -> {one.target}"
+    # The route to an application that has joined is in no file.
+    where = f"{table.file.path}:{one.match.line}" if one.match.line else one.rule.name
+    return f"{where}: {host}{one.match} -> {one.target}"
 
 
 def _owner(contract: ContractRoute, table: RoutingTable[str]) -> str:

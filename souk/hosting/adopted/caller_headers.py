@@ -24,7 +24,7 @@ class CallerHeaders:
 
     A request with the gateway's token gets the headers USER, ROLES and SCOPES (both separated by commas), as far as
     there is something to say, the client's address and scheme, and `prefix` as its root path. One without a token came
-    by another way, and is from nobody. One whose token is not the gateway's is answered with 503.
+    by another way, and is from nobody. One whose token is not the gateway's is answered with 503, a WebSocket with 403.
     """
 
     def __init__(self, application: Application, tokens: CallerTokens, prefix: str, state: dict[str, Any]) -> None:
@@ -38,7 +38,7 @@ class CallerHeaders:
             caller = self._tokens.verify(given[_TOKEN].decode("latin-1"), OVER_HTTP) if _TOKEN in given else NOBODY
         except CallerTokenRefused as refused:
             _log.error("a request is refused", reason=str(refused), path=scope["path"][:200])
-            await _refuse(send)
+            await (_refuse_socket if scope["type"] == "websocket" else _refuse)(send)
             return
         scope = self._shown(scope, given, caller)
         with use(CallContext(caller=caller, traceparent=given.get(b"traceparent", b"").decode("latin-1"))):
@@ -52,7 +52,8 @@ class CallerHeaders:
             shown["root_path"] = self._prefix
         if caller.service:
             shown["client"] = (caller.address, 0) if caller.address else None
-            shown["scheme"] = given.get(b"x-forwarded-proto", b"http").decode("latin-1")
+            scheme = given.get(b"x-forwarded-proto", b"http").decode("latin-1")
+            shown["scheme"] = scheme.replace("http", "ws", 1) if scope["type"] == "websocket" else scheme
         return shown
 
 
@@ -65,6 +66,10 @@ def headers_of(caller: Caller) -> list[tuple[bytes, bytes]]:
 
 def _is_below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(f"{prefix}/")
+
+
+async def _refuse_socket(send: Send) -> None:
+    await send({"type": "websocket.close", "code": 1011})
 
 
 async def _refuse(send: Send) -> None:

@@ -1,9 +1,11 @@
-"""Counts the requests of an application, and logs those at which it failed."""
+"""Counts the requests and the WebSockets of an application, and logs those at which it failed."""
 
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from uvicorn.protocols.utils import ClientDisconnected
 
 from souk.hosting.adopted.application import Application, Message, Receive, Send
 from souk.kernel.clock import Clock
@@ -13,6 +15,9 @@ from souk.telemetry.traces import parse
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FAILED = b"the application failed\n"
+_FAILURE = "the application failed"
+_INTERNAL_ERROR = 1011
+"""The code of a WebSocket that ends because its server failed (RFC 6455, 7.4.1)."""
 _LONGEST_PATH = 200
 
 _log = logger("adopted")
@@ -30,9 +35,30 @@ class MeasuredApplication:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
+        self._sockets = Gauge("souk_adopted_websockets", "WebSockets that are open.", registry=registry)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Passes a request on, as ASGI 3 specifies. A failure is answered with 500, if no answer has begun."""
+        """Passes a request or a WebSocket on, as ASGI 3 specifies.
+
+        A failure at a request is answered with 500, if no answer has begun; one at a WebSocket closes it.
+        """
+        if scope["type"] == "websocket":
+            await self._open(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _open(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        with self._sockets.track_inprogress():
+            try:
+                await self._application(scope, receive, send)
+            except ClientDisconnected:
+                raise
+            except Exception:
+                _log.exception(_FAILURE, path=scope["path"][:_LONGEST_PATH], trace_id=_trace_of(scope))
+                with suppress(ClientDisconnected, RuntimeError):  # it may be closed already
+                    await send({"type": "websocket.close", "code": _INTERNAL_ERROR})
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         status, began = 0, self._clock.monotonic()
 
         async def watched(message: Message) -> None:
@@ -44,7 +70,7 @@ class MeasuredApplication:
         try:
             await self._application(scope, receive, watched)
         except Exception:
-            _log.exception("the application failed", path=scope["path"][:_LONGEST_PATH], trace_id=_trace_of(scope))
+            _log.exception(_FAILURE, path=scope["path"][:_LONGEST_PATH], trace_id=_trace_of(scope))
             if status:
                 raise  # which makes the server end the connection
             await watched({"type": "http.response.start", "status": 500, "headers": [(b"content-type", b"text/plain")]})

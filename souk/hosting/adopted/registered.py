@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from souk.discovery.directory import Directory
 from souk.discovery.registry import Instance, Registration, Registry
-from souk.hosting.adopted.announcement import ADOPTED, Announcement
+from souk.gateway.routing.announcement import ADOPTED, Announcement
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.registration import LEAVING
@@ -37,9 +37,14 @@ async def require_free(
 
 
 @asynccontextmanager
-async def registered(discovery: Registry, instance: Instance, announcement: Announcement) -> AsyncIterator[None]:
-    """Registers an instance inside the block. When the block ends, callers get a moment to learn that it has left."""
-    entries = [instance, announcement.registered(instance)] if announcement.routed else [instance]
+async def registered(
+    discovery: Registry, instance: Instance, announcement: Announcement, control: str = ""
+) -> AsyncIterator[None]:
+    """Registers an instance inside the block, with the path of its control socket if it has one.
+
+    When the block ends, callers get a moment to learn that it has left.
+    """
+    entries = [instance, announcement.registered(instance, control)]
     registrations: list[Registration] = []
     try:
         for one in entries:  # one after the other, so that those which were made are withdrawn when the next one fails

@@ -41,6 +41,8 @@ class _ProcessKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProcessKi
     """A database server or the like."""
     PROCESS_KIND_SYSTEM: _ProcessKind.ValueType  # 5
     """The whole system in one process."""
+    PROCESS_KIND_APPLICATION: _ProcessKind.ValueType  # 6
+    """An application that has joined the system by `souk adopt`."""
 
 class ProcessKind(_ProcessKind, metaclass=_ProcessKindEnumTypeWrapper):
     """What a process is for."""
@@ -57,6 +59,8 @@ PROCESS_KIND_ENGINE: ProcessKind.ValueType  # 4
 """A database server or the like."""
 PROCESS_KIND_SYSTEM: ProcessKind.ValueType  # 5
 """The whole system in one process."""
+PROCESS_KIND_APPLICATION: ProcessKind.ValueType  # 6
+"""An application that has joined the system by `souk adopt`."""
 Global___ProcessKind: _TypeAlias = ProcessKind  # noqa: Y015
 
 class _BreakerState:
@@ -194,6 +198,7 @@ class FleetProcess(_message.Message):
     LOG_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
+    APPLICATION_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """Its service, such as "order"."""
     instance: _builtins.str
@@ -224,6 +229,10 @@ class FleetProcess(_message.Message):
     def status(self) -> Global___GetStatusResponse:
         """What it says of itself; not set when it does not answer, and for engines."""
 
+    @_builtins.property
+    def application(self) -> Global___AdoptedApplication:
+        """What it says of itself to the gateway, if it is an application that has joined the system."""
+
     def __init__(
         self,
         *,
@@ -239,14 +248,53 @@ class FleetProcess(_message.Message):
         log: _builtins.str = ...,
         status: Global___GetStatusResponse | None = ...,
         resident_bytes: _builtins.int = ...,
+        application: Global___AdoptedApplication | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "started_at", b"started_at", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "instance", b"instance", "kind", b"kind", "log", b"log", "pid", b"pid", "resident_bytes", b"resident_bytes", "restarts", b"restarts", "service", b"service", "started_at", b"started_at", "state", b"state", "status", b"status", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "application", b"application", "instance", b"instance", "kind", b"kind", "log", b"log", "pid", b"pid", "resident_bytes", b"resident_bytes", "restarts", b"restarts", "service", b"service", "started_at", b"started_at", "state", b"state", "status", b"status", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FleetProcess: _TypeAlias = FleetProcess  # noqa: Y015
+
+@_typing.final
+class AdoptedApplication(_message.Message):
+    """An application that `souk adopt` runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
+    RATE_CLASS_FIELD_NUMBER: _builtins.int
+    ROUTED_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """What runs there, as MODULE:NAME."""
+    prefix: _builtins.str
+    """Its path, with all below it."""
+    access: _builtins.str
+    """Who may call: "anyone" or "caller"."""
+    rate_class: _builtins.str
+    """The rate limits that hold there: "read", "write" or "sensitive"; empty for none."""
+    routed: _builtins.bool
+    """Whether gateways make a route to it."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        access: _builtins.str = ...,
+        rate_class: _builtins.str = ...,
+        routed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "prefix", b"prefix", "rate_class", b"rate_class", "routed", b"routed", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptedApplication: _TypeAlias = AdoptedApplication  # noqa: Y015
 
 @_typing.final
 class ScaleServiceRequest(_message.Message):

@@ -10,7 +10,7 @@ import click
 from souk.cli.group import example
 from souk.cli.output.terminal import print_line, start_logging
 from souk.discovery.registry import is_name
-from souk.hosting.adopted.announcement import ANYONE, CALLER, RATE_CLASSES, Announcement
+from souk.gateway.routing.announcement import ANYONE, CALLER, RATE_CLASSES, Announcement
 from souk.hosting.adopted.application import imported
 from souk.hosting.adopted_process import Adopted, adopted_process, registry_of
 from souk.kernel.clock import SystemClock

@@ -37,6 +37,9 @@ class WebProtocol(HttpToolsProtocol):
     `_kept` counts the octets that were fed to the parser since it last completed a head or reported a part of a body.
     """
 
+    websockets: Any = "none"
+    """The class of connections that go on as a WebSocket of this server; none by default."""
+
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._all = cast("HttpServerState", server_state)
@@ -129,14 +132,17 @@ class WebProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # The parser reads no further: the response, in HTTP/1.1, is the last one of the connection.
-            self.cycle.keep_alive = False
-            self._client.hold(data[upgrade.args[0] :])
+            self._upgraded(upgrade, data)
         except httptools.HttpParserError as error:
             self._refuse(self._refused or malformed(str(error)))
         else:
             if self._kept > MOST_HEAD:
                 self._refuse(TOO_LARGE)
+
+    def _upgraded(self, upgrade: httptools.HttpParserUpgrade, data: bytes) -> None:
+        # The parser reads no further: the response, in HTTP/1.1, is the last one of the connection.
+        self.cycle.keep_alive = False
+        self._client.hold(data[upgrade.args[0] :])
 
     # Called by the parser.
 

@@ -49,11 +49,11 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(_POLL)  # the server has no event for the end of a connection
 
 
-def _config(application: Any, drain: float, tls: ServerTls | None) -> uvicorn.Config:
+def _config(application: Any, drain: float, tls: ServerTls | None, protocol: type[WebProtocol]) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http=WebProtocol,
-        ws="none",
+        http=protocol,
+        ws=protocol.websockets,
         lifespan="off",
         interface="asgi3",
         log_config=None,
@@ -74,6 +74,7 @@ async def serving(
     shared: bool = False,
     limits: HttpLimits = HttpLimits(),  # noqa: B008  # it is frozen
     tls: ServerTls | None = None,
+    protocol: type[WebProtocol] = WebProtocol,
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """Serves inside the block; when it ends, no new connection is taken, and running requests get `drain` seconds.
 
@@ -81,7 +82,7 @@ async def serving(
     seconds, or for LAME_DUCK when the socket is `shared` with processes that go on; then waiting connections are
     closed. Gives the task that serves, which ends early only if it fails.
     """
-    server = _Server(_config(application, drain, tls), limits)
+    server = _Server(_config(application, drain, tls, protocol), limits)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
     answers = asyncio.create_task(server.answers.wait())
     watching = asyncio.create_task(server.connections.watch(*(() if tls is None else (tls.renew,))))

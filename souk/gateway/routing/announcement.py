@@ -1,7 +1,7 @@
 """What an adopted application says of itself in the registry, and the routes that a gateway makes of it.
 
 Each process of an application is registered twice: under the application's name, as every service is, and under
-ADOPTED, where gateways see which applications there are.
+ADOPTED, where gateways and operators see which applications there are.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,9 @@ from souk.gateway.routing.model import BackendRef, HttpRoute, Match, PathMatch, 
 
 ADOPTED = "souk-adopted"
 """The name under which gateways look for applications. No service may have it."""
-SERVICE, PREFIX, ACCESS, RATE_CLASS = "service", "prefix", "access", "rate-class"
+SERVICE, PREFIX, ACCESS, RATE_CLASS, ROUTED = "service", "prefix", "access", "rate-class", "routed"
+SOURCE, CONTROL = "source", "control"
+_SUFFIX = ".adopted"
 ANYONE, CALLER = (one.name.lower() for one in (Access.ANYONE, Access.CALLER))
 RATE_CLASSES = tuple(one.name.lower() for one in (RateClass.READ, RateClass.WRITE, RateClass.SENSITIVE))
 
@@ -32,16 +34,17 @@ class Announcement:
     rate_class: str = ""
     routed: bool = True
 
-    def registered(self, application: Instance) -> Instance:
-        """Makes the entry for gateways of a process of this application."""
+    def registered(self, application: Instance, control: str = "") -> Instance:
+        """Makes the entry under ADOPTED of a process of this application, whose control socket is at `control`."""
         metadata = {SERVICE: self.service, PREFIX: self.prefix, ACCESS: self.access, RATE_CLASS: self.rate_class}
-        return replace(application, service=ADOPTED, id=f"{application.id}.adopted", metadata=metadata)
+        metadata |= {ROUTED: str(self.routed), SOURCE: application.metadata.get(ADOPTED, ""), CONTROL: control}
+        return replace(application, service=ADOPTED, id=f"{application.id}{_SUFFIX}", metadata=metadata)
 
     def route(self) -> HttpRoute:
         """Makes the route to it, which has no host."""
         rule = Rule(
             name=f"adopted {self.service}",
-            matches=(Match(PathMatch(value=self.prefix)),),
+            matches=(Match(PathMatch(value=self.prefix), line=0),),
             backends=(BackendRef(upstream_of(self.service)),),
             access=Access[self.access.upper()],
             rate_class=RateClass[self.rate_class.upper()] if self.rate_class else None,
@@ -54,24 +57,48 @@ def upstream_of(service: str) -> str:
     return f"application {service}"
 
 
-def announced(instances: Iterable[Instance]) -> tuple[tuple[Announcement, ...], tuple[str, ...]]:
-    """Reads the entries of the registry under ADOPTED; gives the applications that have a route, each once.
+@dataclass(frozen=True, slots=True)
+class AdoptedInstance:
+    """A process of an application, as the registry knows it: its own name, what runs there as MODULE:NAME, where it
+    takes requests, and the path of its control socket, "" if it has none."""
+
+    announcement: Announcement
+    id: str
+    source: str
+    address: str
+    control: str
+
+
+def adopted_instances(instances: Iterable[Instance]) -> tuple[tuple[AdoptedInstance, ...], tuple[str, ...]]:
+    """Reads the entries of the registry under ADOPTED; gives the processes of applications.
 
     Gives also the ids of entries that cannot be read, such as those of another version.
     """
-    found, unread = set(), []
+    found, unread = [], []
     for one in instances:
         metadata = one.metadata
         try:
             announcement = Announcement(
-                metadata[SERVICE], metadata[PREFIX], metadata[ACCESS], metadata.get(RATE_CLASS, "")
+                metadata[SERVICE],
+                metadata[PREFIX],
+                metadata[ACCESS],
+                metadata.get(RATE_CLASS, ""),
+                routed=metadata.get(ROUTED, "True") == "True",
             )
             announcement.route()
         except KeyError:
             unread.append(one.id)
         else:
-            found.add(announcement)
-    return tuple(sorted(found)), tuple(unread)
+            name, source, control = one.id.removesuffix(_SUFFIX), metadata.get(SOURCE, ""), metadata.get(CONTROL, "")
+            found.append(AdoptedInstance(announcement, name, source, one.address, control))
+    return tuple(found), tuple(unread)
+
+
+def announced(instances: Iterable[Instance]) -> tuple[tuple[Announcement, ...], tuple[str, ...]]:
+    """Gives the applications among the entries under ADOPTED that have a route, each once, and the ids of entries that
+    cannot be read."""
+    found, unread = adopted_instances(instances)
+    return tuple(sorted({one.announcement for one in found if one.announcement.routed})), unread
 
 
 def with_applications(file: RoutesFile | None, applications: Iterable[Announcement]) -> RoutesFile | None:
