@@ -5,6 +5,7 @@ from functools import partial
 from souk.gateway.auth.api_keys import ApiKeys
 from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import TrustedIssuer
+from souk.gateway.auth.client_certificates import ClientCertificates
 from souk.gateway.auth.discovery import found_issuer
 from souk.gateway.auth.identity import Identity, Issuer
 from souk.gateway.auth.jwks import SigningKeys
@@ -27,7 +28,9 @@ def identity_of(issuer: Issuer, backend: Backend, settings: GatewaySettings, clo
     if issuer.api_keys_method:
         backend.method(issuer.api_keys_method)
         api_keys = ApiKeys(partial(backend.api_key, issuer.api_keys_method), settings, clock)
-    return Identity(tokens, partial(backend.roles, issuer.roles_method), api_keys, cookies=bool(issuer.login_method))
+    certificates = ClientCertificates(settings.certificates, clock) if settings.certificates else None
+    roles_of = partial(backend.roles, issuer.roles_method)
+    return Identity(tokens, roles_of, api_keys, certificates, cookies=bool(issuer.login_method))
 
 
 def token_endpoint_of(issuer: Issuer, backend: Backend, limits: RateLimits | None) -> TokenEndpoint | None:

@@ -35,6 +35,20 @@ class IssuerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateCaller:
+    """A caller whose connections have a client certificate: that with this subject, or with this subject alternative
+    name; one of the three is given. `scopes` name all that it may call. It acts for a `user`, or for itself.
+    """
+
+    name: str
+    scopes: tuple[str, ...]
+    subject_dn: str = ""
+    san_uri: str = ""
+    san_dns: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """The settings of the gateway. Sizes are in bytes, times in seconds.
 
@@ -50,7 +64,7 @@ class GatewaySettings:
     known of an API key is asked for again after `api_key_age`, so a revoked one is taken so much longer;
     `known_api_keys` limits how many are known, good ones and others. `read_cache` is how long answers of public reads
     are fresh in the gateway's cache, which holds `read_cache_bytes` of them; with 0 there is no cache. Pages of
-    `cors_origins` may read the gateway's answers.
+    `cors_origins` may read the gateway's answers. `certificates` are the callers that client certificates stand for.
     """
 
     max_body: int = MEBIBYTE
@@ -75,5 +89,6 @@ class GatewaySettings:
     api_key_age: float = 5.0
     known_api_keys: int = 10_000
     cors_origins: tuple[str, ...] = ()
+    certificates: tuple[CertificateCaller, ...] = ()
     read_cache: float = 0.0
     read_cache_bytes: int = 64 * MEBIBYTE

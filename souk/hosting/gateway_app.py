@@ -11,6 +11,7 @@ from souk.gateway.settings import GATEWAY_SERVICE, MEBIBYTE, GatewaySettings
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.calls.channels import Calls
+from souk.runtime.config.certificate_callers import read_certificate_callers
 from souk.runtime.config.issuers import read_issuers
 from souk.runtime.config.settings import HttpSettings
 from souk.runtime.process.ops_http import Readiness
@@ -49,6 +50,7 @@ def gateway(
                 metrics=metrics,
                 issuers=read_issuers(settings.issuers),
                 cors_origins=settings.cors_origins,
+                certificates=read_certificate_callers(settings.client_callers),
                 read_cache=settings.read_cache,
                 read_cache_bytes=settings.read_cache_mb * MEBIBYTE,
             ),

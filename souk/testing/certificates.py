@@ -32,15 +32,18 @@ class Authority:
         )
         self.ca = self._file(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, moved: datetime.timedelta = datetime.timedelta()) -> tuple[Path, Path]:
-        """Issues a certificate for loopback and for the host of that name; returns its file and that of its key.
+    def issue(self, name: str, moved: datetime.timedelta = datetime.timedelta(), uri: str = "") -> tuple[Path, Path]:
+        """Issues a certificate for loopback, the host of that name, and a URI; returns its file and that of its key.
 
         It is valid from an hour ago until tomorrow, `moved` by so much.
         """
         key = ec.generate_private_key(ec.SECP256R1())
+        names: list[x509.GeneralName] = [*_LOOPBACK, x509.DNSName(name)]
+        if uri:
+            names.append(x509.UniformResourceIdentifier(uri))
         certificate = (
             _about(_called(name), self._name, key.public_key(), moved)
-            .add_extension(x509.SubjectAlternativeName([*_LOOPBACK, x509.DNSName(name)]), False)
+            .add_extension(x509.SubjectAlternativeName(names), False)
             .add_extension(_BOTH_SIDES, False)
             .sign(self._key, hashes.SHA256())
         )

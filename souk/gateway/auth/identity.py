@@ -8,6 +8,7 @@ from souk.descriptors.contract import Access
 from souk.gateway.auth.api_keys import PREFIX, ApiKeys
 from souk.gateway.auth.bearer import BearerTokens
 from souk.gateway.auth.claims import Identified
+from souk.gateway.auth.client_certificates import ClientCertificates
 from souk.gateway.auth.cookies import ACCESS, cookie
 from souk.gateway.auth.same_origin import SAFE, BrowserRequest, require_same_origin
 from souk.gateway.http.problem import Problem, forbidden, unauthenticated
@@ -68,9 +69,16 @@ class Identity:
     """Turns the credentials of a request into a Caller, and checks what that caller may call."""
 
     def __init__(
-        self, tokens: BearerTokens, roles_of: RolesOf, api_keys: ApiKeys | None = None, *, cookies: bool = False
+        self,
+        tokens: BearerTokens,
+        roles_of: RolesOf,
+        api_keys: ApiKeys | None = None,
+        certificates: ClientCertificates | None = None,
+        *,
+        cookies: bool = False,
     ) -> None:
         self._tokens, self._roles_of, self._api_keys, self._cookies = tokens, roles_of, api_keys, cookies
+        self._certificates = certificates
 
     async def authorise(
         self, request: BrowserRequest, rule: AccessRule, traceparent: str, *, passed_on: bool = False
@@ -126,6 +134,10 @@ class Identity:
             if request.method not in SAFE:
                 require_same_origin(request)
             return await self._tokens.identified(token)
+        if not authorization and self._certificates is not None:
+            found = self._certificates.identified(request)
+            if found is not None:
+                return found
         if scheme.lower() != "bearer" or not token:
             raise unauthenticated()
         if token.startswith(PREFIX):

@@ -15,10 +15,15 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BrowserRequest(Protocol):
-    """The method and the headers of a request; a header that was not sent is empty."""
+    """The method and the headers of a request; a header that was not sent is empty.
+
+    `certificate` are the subject and the PEM of the client's certificate, empty without one.
+    """
 
     @property
     def method(self) -> str: ...
+    @property
+    def certificate(self) -> tuple[str, str]: ...
     def header(self, name: bytes) -> str: ...
 
 

@@ -87,7 +87,7 @@ class HttpSettings:
     `cors_origins` are the origins whose pages may read the gateway's answers (CORS), as in https://shop.example.com.
 
     `client_ca` is a PEM file of authorities: with it clients are asked for a certificate that one of them has signed,
-    and need one if `client_cert` is REQUIRED.
+    and need one if `client_cert` is REQUIRED. `client_callers` is the file that says whom certificates stand for.
 
     `read_cache` is how long the gateway answers what everybody may read from its memory, in seconds, and
     `read_cache_mb` how many MiB of answers each gateway keeps; with 0 seconds, the default, it keeps none.
@@ -104,6 +104,7 @@ class HttpSettings:
     key: Path | None = None
     client_ca: Path | None = None
     client_cert: str = CLIENT_CERTS[0]
+    client_callers: Path | None = None
     cors_origins: tuple[str, ...] = ()
     read_cache: float = 0.0
     read_cache_mb: int = 64
@@ -119,6 +120,8 @@ class HttpSettings:
         """The gateway's certificate, or None. Raises ConfigurationError if only one file is given."""
         if self.client_ca is None and self.client_cert == REQUIRED:
             raise ConfigurationError("SOUK_HTTP_CLIENT_CERT=required needs SOUK_HTTP_CLIENT_CA: who may sign them")
+        if self.client_ca is None and self.client_callers is not None:
+            raise ConfigurationError("SOUK_HTTP_CLIENT_CALLERS needs SOUK_HTTP_CLIENT_CA: who may sign certificates")
         if self.cert is None and self.key is None:
             if self.client_ca is not None:
                 raise ConfigurationError("SOUK_HTTP_CLIENT_CA needs TLS: set SOUK_HTTP_CERT and SOUK_HTTP_KEY")

@@ -76,6 +76,11 @@ ABOUT: Mapping[str, tuple[str, str, str]] = {
         "none: clients are not asked",
     ),
     "http_client_cert": ("Whether clients need a certificate of SOUK_HTTP_CLIENT_CA.", "optional or required", ""),
+    "http_client_callers": (
+        "A file that says which callers the certificates of clients stand for, with their scopes: docs/edges.md.",
+        _PATH,
+        "none: certificates stand for nobody",
+    ),
     "cors_origins": (
         "Origins whose pages may call the gateway and read its answers (CORS), as in https://shop.example.com, "
         "https://*.example.com or *: docs/edges.md.",

@@ -55,6 +55,7 @@ BY_NAME: Mapping[str, Variable] = {
     "http_key": Variable("http.key", Path),
     "http_client_ca": Variable("http.client_ca", Path),
     "http_client_cert": Variable("http.client_cert", values.one_of(*CLIENT_CERTS)),
+    "http_client_callers": Variable("http.client_callers", Path),
     "cors_origins": Variable("http.cors_origins", values.origins),
     "read_cache": Variable("http.read_cache", values.seconds),
     "read_cache_mb": Variable("http.read_cache_mb", values.from_one(100_000)),

@@ -188,3 +188,38 @@ async def test_an_upstream_is_told_the_certificate_and_no_client_can_forge_it(si
     expected = [f":{base64.b64encode(octets).decode()}:"]
     assert [one.get("client-cert") for one in received] == [expected, expected, None]
     assert not any("client-cert-chain" in one for one in received)
+
+
+async def test_a_certificate_is_a_caller_of_contracts_and_of_rules_of_the_file(site: Site, tmp_path: Path) -> None:
+    cert, key = site.authority.issue("localhost")
+    routes, callers = tmp_path / "routes.yaml", tmp_path / "callers.toml"
+    with listen("127.0.0.1", 0) as behind:
+        where = f"http://127.0.0.1:{behind.getsockname()[1]}"
+        rules = [
+            f"  - {{matches: [{{path: /{one}}}], scopes: [{one}], backendRefs: [up]}}" for one in ("may", "mayNot")
+        ]
+        routes.write_text("\n".join((f"upstreams: {{up: '{where}'}}", "routes:", "- rules:", *rules)) + "\n")
+        callers.write_text('[machine]\nsan_dns = "robot"\nscopes = ["order:read", "may"]\nuser = "U-9"\n')
+        settings = {
+            "SOUK_HTTP_CERT": str(cert),
+            "SOUK_HTTP_KEY": str(key),
+            "SOUK_HTTP_CLIENT_CA": str(site.authority.ca),
+            "SOUK_HTTP_CLIENT_CALLERS": str(callers),
+            "SOUK_ROUTES": str(routes),
+            "SOUK_LOG_FILE": str(tmp_path / "souk.log"),
+        }
+        files, stranger = site.authority.issue("robot"), site.authority.issue("stranger")
+        async with serving(application, behind, 1.0), system(tmp_path / "data", settings=settings) as running:
+            site.port = int(running.address.rpartition(":")[2])
+            for http2 in (False, True):
+                async with site.client(files, http2=http2) as client:
+                    asked = {
+                        path: (await client.get(path)).status_code for path in ("/may", "/mayNot", "/api/v1/orders")
+                    }
+                    assert asked == {"/may": 200, "/mayNot": 403, "/api/v1/orders": 200}
+                    assert (await client.post("/api/v1/orders", json={})).status_code == 403
+            async with site.client(stranger) as client:
+                assert [(await client.get(path)).status_code for path in ("/may", "/api/v1/orders")] == [401, 401]
+    audited = [json.loads(line) for line in (tmp_path / "souk.log").read_text().splitlines() if '"audit"' in line]
+    refused = [(one["why"], one["caller"]) for one in audited]
+    assert refused == [*[("scope", "U-9")] * 4, *[("client certificate", "certificate CN=stranger")] * 2]
