@@ -48,12 +48,16 @@ def _views(found: Sequence[AdoptedInstance]) -> list[ProcessView]:
 
 
 def _message(one: AdoptedInstance, view: View, answer: fleet_pb2.GetStatusResponse | None) -> fleet_pb2.FleetProcess:
-    message, said = process(view, answer), one.announcement
+    message, announced = process(view, answer), one.announcement
     if answer is not None:
         message.pid, message.resident_bytes = answer.pid, answer.resident_bytes
     message.application.MergeFrom(
         fleet_pb2.AdoptedApplication(
-            source=one.source, prefix=said.prefix, access=said.access, rate_class=said.rate_class, routed=said.routed
+            source=one.source,
+            prefix=announced.prefix,
+            access=announced.access,
+            rate_class=announced.rate_class,
+            routed=announced.routed,
         )
     )
     return message

@@ -95,9 +95,9 @@ async def _applications(fleet: "fleet_pb2_grpc.FleetAsyncStub") -> list[Announce
     """Gives the applications that have joined the running system and have a route, each once."""
     listed = await fleet.ListProcesses(fleet_pb2.ListProcessesRequest(), timeout=PATIENCE)
     found = {
-        Announcement(process.service, said.prefix, said.access, said.rate_class)
+        Announcement(process.service, announced.prefix, announced.access, announced.rate_class)
         for process in listed.processes
-        if (said := process.application).routed
+        if (announced := process.application).routed
     }
     return sorted(found)
 
