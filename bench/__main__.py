@@ -34,6 +34,7 @@ from bench import (
 from bench.events.measure import measure as measure_events
 from bench.figures import Section, as_json, progress, table
 from bench.proxying.measure import measure as measure_proxying
+from bench.proxying.workers import measure as measure_workers
 
 ROOT = Path(__file__).parent.parent
 NAMES = (
@@ -42,6 +43,7 @@ NAMES = (
     "limits",
     "proxying",
     "adopted",
+    "workers",
     "start",
     "calls",
     "breaker",
@@ -98,6 +100,7 @@ def _parts(folder: Path, effort: Effort, broker: str) -> dict[str, Callable[[], 
         "limits": lambda: [limits.measure(folder, seconds=effort.limited, rounds=effort.rounds)],
         "proxying": lambda: [measure_proxying(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
         "adopted": lambda: [adopted.measure(folder, seconds=effort.seconds / 2, rounds=effort.rounds)],
+        "workers": lambda: [measure_workers(folder, seconds=effort.seconds, rounds=effort.rounds)],
         "start": lambda: [starting.measure(folder, runs=effort.rounds)],
         "calls": lambda: [calls.measure(calls=effort.calls)],
         "breaker": lambda: [breaker.measure(calls=effort.breaker_calls)],

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "souk" / "engines"
@@ -41,11 +41,15 @@ def last_lines(error: subprocess.CalledProcessError) -> str:
 
 @dataclass(frozen=True)
 class Engine(ABC):
-    """One engine; `file` is its path in its folder, and `takes` says how long its installation takes."""
+    """One engine; `file` is its path in its folder, and `takes` says how long its installation takes.
+
+    One that is `for_bench` is no test's: it is installed only by its name.
+    """
 
     name: str
     file: str
     takes: str
+    for_bench: bool = field(default=False, kw_only=True)
 
     @property
     @abstractmethod
@@ -72,7 +76,8 @@ class Engine(ABC):
     def why_not(self) -> str:
         """Gives the reason why the engine is not installed."""
         reason = self._why.read_text() if self._why.exists() else "not installed yet"
-        return f"{self.name}: {reason} (make test-engines installs it)"
+        by = f"`python tools/engines.py install {self.name}`" if self.for_bench else "make test-engines"
+        return f"{self.name}: {reason} ({by} installs it)"
 
     def install(self) -> Path:
         """Installs the engine, and returns its path. Several processes may do so at the same time.

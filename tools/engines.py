@@ -1,6 +1,6 @@
 """Real engines for tests: brings them here, and says where they are.
 
-    python tools/engines.py install          brings those that are not here yet
+    python tools/engines.py install [NAME]   brings those that are not here yet; with a name, that one
     python tools/engines.py list             what there is, and what is not, and why
     python tools/engines.py path NAME        where an engine is; fails with the reason when it is not here
 
@@ -12,6 +12,7 @@ one whose build fails otherwise makes `install` fail.
 
 import sys
 import time
+from collections.abc import Sequence
 
 from engine_builds import GoProgram, MavenClassPath, MavenProgram, PythonProgram
 from engine_kinds import (
@@ -79,13 +80,22 @@ ALL: tuple[Engine, ...] = (
         "go.mod",
         "github.com/summerwind/h2spec/cmd/h2spec",
     ),
+    GoProgram(
+        "traefik",
+        "traefik",
+        "5 to 15 minutes",
+        r"require github.com/traefik/traefik/v3 v([0-9.]+)",
+        "go.mod",
+        "github.com/traefik/traefik/v3/cmd/traefik",
+        for_bench=True,
+    ),
 )
 
 
-def install() -> int:
-    """Installs the engines that are missing; returns the exit status."""
+def install(engines: Sequence[Engine]) -> int:
+    """Installs those that are missing; returns the exit status."""
     status = 0
-    for engine in ALL:
+    for engine in engines:
         began = time.monotonic()
         if engine.found():
             continue
@@ -109,12 +119,17 @@ def show() -> int:
     return 0
 
 
-def locate(name: str) -> int:
-    """Prints the path of an engine; returns the exit status."""
+def named(name: str) -> Engine:
+    """Finds an engine. Exits with status 2 when there is none of that name."""
     engine = next((one for one in ALL if one.name == name), None)
     if engine is None:
         print(f"there is no engine {name!r}: {', '.join(one.name for one in ALL)}", file=sys.stderr)
-        return 2
+        sys.exit(2)
+    return engine
+
+
+def locate(engine: Engine) -> int:
+    """Prints the path of an engine; returns the exit status."""
     path = engine.found()
     print(path or engine.why_not(), file=sys.stdout if path else sys.stderr)
     return 0 if path else 1
@@ -124,11 +139,13 @@ def main() -> int:
     """Runs the command line; returns the exit status."""
     match sys.argv[1:]:
         case ["install"]:
-            return install()
+            return install([one for one in ALL if not one.for_bench])
+        case ["install", name]:
+            return install([named(name)])
         case ["list"]:
             return show()
         case ["path", name]:
-            return locate(name)
+            return locate(named(name))
     print(__doc__, file=sys.stderr)
     return 2
 

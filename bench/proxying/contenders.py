@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from bench.gateway import PACKAGES, Contender, cores, load_of, started
 from bench.gateway_stub import order
 from bench.npm import CACHE, HERE, bring
-from bench.proxying.engines import EngineCommand, caddy, envoy
+from bench.proxying.engines import EngineCommand, caddy, envoy, traefik
 from bench.system import free_port
 
 OURS = "gateway: plain proxying"
@@ -23,6 +23,7 @@ FASTIFY = "fastify 5 + @fastify/http-proxy"
 NGINX = "nginx"
 ENVOY = "Envoy 1.40, one worker"
 CADDY = "Caddy 2.11, GOMAXPROCS=1"
+TRAEFIK = "Traefik 3.6, GOMAXPROCS=1"
 EMPTY = "an empty answer of our HTTP server"
 HOP = "a bare hop (octets, uvloop)"
 PATH = "/api/v2/orders"
@@ -104,7 +105,9 @@ class Field:
         port = free_port()
         command = command_of(self.folder, port, upstream)
         if command is None:
-            self.missing.append(f"{name} is not measured: `python tools/engines.py install` brings it")
+            self.missing.append(
+                f"{name} is not measured: `python tools/engines.py install {command_of.__name__}` brings it"
+            )
         else:
             self.start(name, ("sh", "-c", f'(sleep 2; echo {port}) & exec "$@"', "sh", *command), port=port)
 
@@ -124,4 +127,5 @@ def contenders(folder: Path, seconds: float) -> Iterator[Field]:
         run.nginx(upstream)
         run.engine(ENVOY, envoy, upstream)
         run.engine(CADDY, caddy, upstream)
+        run.engine(TRAEFIK, traefik, upstream)
         yield run

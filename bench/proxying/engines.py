@@ -41,6 +41,32 @@ def caddy(folder: Path, port: int, upstream: int) -> Sequence[str] | None:
     return (*home, str(Path(python).parent / "caddy"), "run", "--config", str(file))
 
 
+def traefik(folder: Path, port: int, upstream: int) -> Sequence[str] | None:
+    """An EngineCommand of Traefik."""
+    program = _engine("traefik")
+    if program is None:
+        return None
+    routes = folder / "traefik-routes.json"
+    routes.write_text(json.dumps(_traefik(upstream)))
+    options = (
+        f"--entryPoints.web.address=127.0.0.1:{port}",
+        f"--providers.file.filename={routes}",
+        "--accessLog=true",
+        f"--accessLog.filePath={folder / 'traefik-access.log'}",
+        "--log.level=ERROR",
+        "--global.checkNewVersion=false",
+        "--global.sendAnonymousUsage=false",
+    )
+    return ("env", "GOMAXPROCS=1", program, *options)
+
+
+def _traefik(upstream: int) -> dict[str, Any]:
+    """JSON, which is YAML too."""
+    balancer = {"servers": [{"url": f"http://127.0.0.1:{upstream}"}]}
+    router = {"rule": "PathPrefix(`/`)", "service": "behind", "entryPoints": ["web"]}
+    return {"http": {"routers": {"all": router}, "services": {"behind": {"loadBalancer": balancer}}}}
+
+
 def _engine(name: str) -> str | None:
     found = subprocess.run((sys.executable, _ENGINES, "path", name), capture_output=True, text=True, check=False)
     return found.stdout.strip() if found.returncode == 0 else None

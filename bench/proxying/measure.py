@@ -9,7 +9,19 @@ from pathlib import Path
 from bench.figures import Figure, Section, at_least, below, median, progress
 from bench.gateway import Contender, Round, round_of
 from bench.load import load
-from bench.proxying.contenders import CADDY, DIRECT, EMPTY, ENVOY, EXPRESS, FASTIFY, HOP, NGINX, OURS, contenders
+from bench.proxying.contenders import (
+    CADDY,
+    DIRECT,
+    EMPTY,
+    ENVOY,
+    EXPRESS,
+    FASTIFY,
+    HOP,
+    NGINX,
+    OURS,
+    TRAEFIK,
+    contenders,
+)
 
 _WARMING = 2.0
 _OPEN = 10_000
@@ -41,7 +53,11 @@ def measure(folder: Path, *, seconds: float, rounds: int) -> Section:
 def _report(section: Section, rounds: dict[str, list[Round]]) -> None:
     ours = rounds[OURS]
     section.add(_rate(OURS, ours))
-    beside = ((EXPRESS, 1.5), (FASTIFY, 1.0), *((name, None) for name in (CADDY, ENVOY, NGINX, EMPTY, HOP, DIRECT)))
+    beside = (
+        (EXPRESS, 1.5),
+        (FASTIFY, 1.0),
+        *((name, None) for name in (CADDY, TRAEFIK, ENVOY, NGINX, EMPTY, HOP, DIRECT)),
+    )
     for name, aim in beside:
         if name in rounds:
             section.add(*_beside(name, aim, ours, rounds[name]))
