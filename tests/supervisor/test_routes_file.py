@@ -1,10 +1,12 @@
 """A fleet with a routes file: every gateway reads it, and reads it again."""
 
 import json
+import os
 import signal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -67,3 +69,40 @@ def test_every_gateway_of_a_fleet_reads_the_file_again(tmp_path: Path) -> None:
         assert system.dead() == []
     server.shutdown()
     server.server_close()
+
+
+def test_a_system_does_not_start_with_a_wrong_file_and_says_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "routes.yaml"
+    path.write_text("routes:\n  /a: http://127.0.0.1:1\n  /b: {too: x}\n  /c: nowhere\n")
+    for topology in ("monolith", "fleet"):
+        data = tmp_path / topology
+        ended = run_now("up", "--topology", topology, "--port", "0", "--data", str(data), "--routes", str(path))
+        lines = ended.err.splitlines()[-2:]
+        assert (ended.status, ended.out) == (1, "")
+        assert lines[0].startswith(f"souk: {path}:3:8: a rule has no field 'too'; it has ")
+        assert lines[1].startswith(f"{path}:4:7: there is no upstream 'nowhere'")
+
+
+@pytest.mark.full
+def test_a_gateway_that_dies_while_the_file_is_wrong_comes_back_once_it_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "routes.yaml"
+    path.write_text("routes: {/a: 'http://127.0.0.1:1'}\n")
+    with fleet(tmp_path, arguments=("--routes", str(path))) as system:
+
+        def gateway() -> dict[str, Any]:
+            listed = json.loads(run_now("ps", "--json", "--data", str(system.data)).out)
+            return next(one for one in listed if one["kind"] == "gateway")
+
+        path.write_text("routes: {/a: nowhere}\n")
+        ended = run_now("restart", "gateway", "--data", str(system.data))
+        assert (ended.status, f"{path}:1:14: there is no upstream 'nowhere'" in ended.err) == (1, True), ended.err
+        assert httpx.get(f"{system.url}/healthz", timeout=PATIENCE).status_code == 200, "the old one goes on"
+
+        before = gateway()
+        os.kill(before["pid"], signal.SIGKILL)
+        until(lambda: "there is no upstream" in gateway()["why"], PATIENCE, "souk ps says why it does not start")
+        assert f"{path}:1:14: " in gateway()["why"]
+
+        path.write_text("routes: {/a: 'http://127.0.0.1:1'}\n")
+        until(lambda: gateway()["state"] == "ready", PATIENCE, "it starts by itself")
+        assert httpx.get(f"{system.url}/healthz", timeout=PATIENCE).status_code == 200

@@ -41,10 +41,17 @@ class StreamedAnswer:
     trailers: Headers | None = None
 
 
+class SwitchedProtocol(asyncio.Protocol):
+    """What a connection goes on as."""
+
+    def go_away(self) -> None:
+        """Called once when the server stops: a client that can be told is told, and the connection ended soon."""
+
+
 class SwitchingClient(Protocol):
     """A client's connection that can go on as another protocol."""
 
-    def switch(self, head: bytes, to: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+    def switch(self, head: bytes, to: SwitchedProtocol) -> tuple[asyncio.Transport, bytes]:
         """Sends the head of a 101; from now on `to` gets what the client sends, and all other calls of the transport.
 
         Returns the transport, and what the client has sent already. `to` passes the loss of the connection on to

@@ -16,7 +16,7 @@ from souk.gateway.proxy.pool import InstancePool
 from souk.gateway.proxy.request_body import OutgoingBody
 from souk.gateway.proxy.settings import UpstreamSettings
 from souk.gateway.proxy.streamed_body import AnswerBody
-from souk.gateway.proxy.tunnel import Tunnel
+from souk.gateway.proxy.websocket.tunnel import Tunnel
 
 FAILING = frozenset({502, 503, 504})
 """Statuses that say that an instance cannot serve, rather than that it refuses."""

@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import socket
+from random import Random
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, WSMsgType, web
 
 from souk.gateway.proxy.settings import UpstreamSettings
+from souk.gateway.proxy.websocket.frames import FrameBounds
 from souk.runtime.process.http.server import serving
 from tests.gateway.proxy.conftest import OK, Accepted, Proxy, Server
 from tests.gateway.test_framing import Connection
@@ -210,6 +213,84 @@ async def test_a_connection_holds_up_no_server_that_stops(world: Any, proxy: Pro
         peer = await Connection.to(listener.getsockname()[1])
         await peer.send(ASK)
         assert (await peer.head())[0] == 101
-    assert await peer.reader.read() == b""
+    assert await peer.reader.read() == b"\x88\x02\x03\xe9"
     await server.ended.get()
     await peer.close()
+
+
+def frame(size: int, fill: bytes = b"x") -> bytes:
+    """A whole text frame of a server."""
+    if size < 126:
+        return b"\x81" + bytes((size,)) + fill * size
+    long, mark = (2, 126) if size < 65_536 else (8, 127)
+    return b"\x81" + bytes((mark,)) + size.to_bytes(long, "big") + fill * size
+
+
+SIZES = (0, 1, 125, 126, 65_535, 65_536, 300_000)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_ends_of_frames_are_found_however_octets_come(masked: bool) -> None:
+    random = Random(7)
+    frames = [frame(random.choice(SIZES[:5])) for _ in range(60)]
+    if masked:
+        frames = [
+            bytes((one[0], one[1] | 0x80))
+            + one[2 : (4 if one[1] == 126 else 2)]
+            + b"mask"
+            + one[(4 if one[1] == 126 else 2) :]
+            for one in frames
+        ]
+    ends, octets, bounds, at = {0}, b"".join(frames), FrameBounds(), 0
+    for one in frames:
+        ends.add(max(ends) + len(one))
+    while at < len(octets):
+        part = octets[at : at + random.choice((1, 2, 3, 7, 130, 70_000))]
+        first = min((end for end in ends if at < end <= at + len(part)), default=at + len(part))
+        assert bounds.follow(part) == first - at
+        at += len(part)
+        assert bounds.between is (at in ends)
+
+
+@pytest.mark.parametrize(("size", "cut"), [(0, 0), (0, 1), (126, 3), (65_536, 5), (300_000, -1), (1, None)])
+async def test_a_client_is_told_at_the_end_of_a_frame_that_the_gateway_stops(
+    world: Any, proxy: Proxy, server: Server, size: int, cut: int | None
+) -> None:
+    """`cut` is how much of the second frame has come when the gateway begins to stop."""
+    first, second, stopping, heard = frame(3), frame(size), asyncio.Event(), b"\x88\x82abcd\x62\x8b"
+    cut = len(second) if cut is None else min(cut % (len(second) + 1), len(second))
+
+    async def script(peer: Accepted) -> None:
+        await peer.head()
+        await peer.send(SWITCH + first + second[:cut])
+        await stopping.wait()
+        await peer.send(second[cut:] + frame(5, b"late"))
+        assert await peer.reader.readexactly(len(heard)) == heard, "what the client answers"
+
+    server.script = script
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(world.gateway, listener, drain=60.0))
+        peer = await Connection.to(listener.getsockname()[1])
+        await peer.send(ASK)
+        assert (await peer.head())[0] == 101
+        assert await peer.reader.readexactly(len(first) + cut) == first + second[:cut]
+        ending = asyncio.create_task(stack.aclose())
+        if cut in (0, len(second)):  # it is between two frames: what comes next is not waited for
+            assert await peer.reader.readexactly(4) == b"\x88\x02\x03\xe9"
+            stopping.set()
+        else:
+            while not proxy_is_leaving(listener):
+                await asyncio.sleep(0)
+            stopping.set()
+            assert await peer.reader.readexactly(len(second) - cut + 4) == second[cut:] + b"\x88\x02\x03\xe9"
+        await peer.send(heard)
+        assert await peer.reader.read() == b""
+        await ending
+    assert await server.ended.get() is None
+    await peer.close()
+
+
+def proxy_is_leaving(listener: socket.socket) -> bool:
+    """The server closes its listening socket once it has told its connections that it stops."""
+    return listener.fileno() == -1

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from souk.gateway.http.answers import Headers
+from souk.gateway.http.answers import Headers, SwitchedProtocol
 from souk.gateway.http.connection import EXTENSION, RESPOND
 from souk.runtime.process.http.gathering import MOST, Gathering
 
@@ -25,6 +25,7 @@ class Http1Client:
         self.early: bytes | None = None
         self._when_gone: Callable[[], None] | None = None
         self.cycle: Any = None
+        self._switched: SwitchedProtocol | None = None
         self.gone = False
         self.extensions: Any = {EXTENSION: self, RESPOND: self.respond}
 
@@ -70,7 +71,7 @@ class Http1Client:
         if len(self.early) > MOST:
             self._gathering.pause_reading()
 
-    def switch(self, head: bytes, to: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+    def switch(self, head: bytes, to: SwitchedProtocol) -> tuple[asyncio.Transport, bytes]:
         """Sends the head of a 101; from now on `to` gets what the client sends, and all other calls of the transport.
 
         Returns the transport, and what the client has sent already.
@@ -79,6 +80,7 @@ class Http1Client:
         self.cycle.disconnected = True  # to uvicorn: nothing that it knows goes on here
         self.cycle.response_started = True
         self._gathering.set_protocol(to)
+        self._switched = to
         if self.gone:
             to.connection_lost(None)
         else:
@@ -86,8 +88,14 @@ class Http1Client:
             self._gathering.resume_reading()
         return cast("asyncio.Transport", self._gathering), early
 
+    def go_away(self) -> None:
+        """Tells a client whose connection goes on as another protocol that the server stops."""
+        if self._switched is not None:
+            self._switched.go_away()
+
     def switched_off(self, error: Exception | None) -> None:
         """Notes that the connection, which goes on as another protocol, is lost."""
+        self._switched = None
         if not self.gone:
             self._lost(error)
 

@@ -250,6 +250,7 @@ class WebProtocol(HttpToolsProtocol):
         """Closes the connection after the response that is under way, if there is one."""
         if self._answering:
             self.cycle.keep_alive = False
+            self._client.go_away()
 
     def shutdown(self) -> None:
         """Ends the connection: at once, or after the response to the request that is under way."""
