@@ -35,7 +35,9 @@ pytest.register_assert_rewrite(
 
 def pytest_configure() -> None:
     """Lets processes that tests start receive SIGINT, which a shell turns off for commands in the background, and
-    SIGHUP, which nohup(1) turns off; the tests themselves still outlive a hang-up then."""
+    SIGHUP, which nohup(1) turns off; the tests themselves still outlive a hang-up then. Collects no garbage until all
+    tests are collected."""
+    gc.disable()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -58,6 +60,7 @@ def pytest_collection_finish() -> None:
     """Exempts what collecting has made, and what lives until the end, from garbage collection."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -138,11 +138,19 @@ async def _reader(pipe: IO[bytes]) -> asyncio.StreamReader:
     return reader
 
 
+async def begin(
+    *arguments: str, settings: Mapping[str, str] | None = None
+) -> "asyncio.subprocess.Process | ForkedService":
+    """Starts `souk` with arguments as `start` does, but forked unless a setting is for its interpreter."""
+    if may_be_forked(settings or {}):
+        return await ForkedService.start(arguments, settings)
+    return await start(*arguments, settings=settings)
+
+
 @asynccontextmanager
 async def serving(*arguments: str, ready: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[SoukProcess]:
     """Starts a serving process and waits until its first line matches `ready`, whose group is the address."""
-    forked = may_be_forked(settings or {})
-    process = await (ForkedService.start(arguments, settings) if forked else start(*arguments, settings=settings))
+    process = await begin(*arguments, settings=settings)
     try:
         assert process.stdout is not None
         line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()

@@ -6,8 +6,6 @@ import shutil
 import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
@@ -21,7 +19,7 @@ from souk.backup import record
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config import entry_points
 from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
-from souk.testing.processes import Ended, run_now
+from souk.testing.processes import Ended, begin, run_now
 from souk.testing.system import System, embedded, fleet, fleet_process, reachable, until
 from tests.crash.test_full_disk import small_disk
 from tests.market.books import Books
@@ -186,20 +184,19 @@ def test_a_system_does_not_start_on_half_a_restore(backup: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_leaves_nothing(backup: Path, tmp_path: Path, number: signal.Signals) -> None:
+async def test_stopped_it_leaves_nothing(backup: Path, tmp_path: Path, number: signal.Signals) -> None:
     data = tmp_path / "data"
     shutil.copytree(backup.parent / "data", data, ignore=shutil.ignore_patterns("*.sock"))
     with closing(sqlite3.connect(data / "order.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")  # so that the instant is waited for
-        command = (sys.executable, "-m", "souk.cli", "backup", str(tmp_path / "made"), "--data", str(data))
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        process = await begin("backup", str(tmp_path / "made"), "--data", str(data))
         assert process.stderr is not None
-        assert "waiting for an instant" in process.stderr.readline()
+        assert b"waiting for an instant" in await process.stderr.readline()
         assert (tmp_path / "made.partial").exists()
         process.send_signal(number)
-        _, said = process.communicate(timeout=PATIENCE)
+        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert b"Traceback" not in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 

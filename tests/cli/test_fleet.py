@@ -18,7 +18,7 @@ from souk.runtime.data.directory import held
 from souk.runtime.data.layout import DataLayout
 from souk.telemetry.proc import boot
 from souk.testing.fake_fleet import FakeFleet, FakeProcess, fake_fleet
-from souk.testing.processes import Ended, run, start, system
+from souk.testing.processes import Ended, begin, run, system
 from souk.testing.terminal import on_a_terminal
 
 
@@ -112,7 +112,7 @@ async def test_ps_says_what_is_wrong_with_a_process(fleet: FakeFleet, order: Fak
 
 
 async def test_ps_watches_and_tells_changes(fleet: FakeFleet, order: FakeProcess) -> None:
-    process = await start("ps", "--watch", "--data", str(fleet.data))
+    process = await begin("ps", "--watch", "--data", str(fleet.data))
     assert process.stdout is not None
     async with asyncio.timeout(30):
         assert b"postgres" in await process.stdout.readline()
@@ -152,7 +152,7 @@ async def test_an_unknown_service_is_said_in_one_line(fleet: FakeFleet, order: F
 
 
 async def test_restart_tells_each_step_while_it_goes_on(fleet: FakeFleet, order: FakeProcess) -> None:
-    process = await start("restart", "order", "--data", str(fleet.data))
+    process = await begin("restart", "order", "--data", str(fleet.data))
     assert process.stdout is not None
     async with asyncio.timeout(30):
         assert await process.stdout.readline() == b"order: a new one starts\n"
@@ -163,7 +163,7 @@ async def test_restart_tells_each_step_while_it_goes_on(fleet: FakeFleet, order:
 
 
 async def test_a_restart_goes_on_without_who_asked_for_it(fleet: FakeFleet, order: FakeProcess) -> None:
-    process = await start("restart", "order", "--data", str(fleet.data))
+    process = await begin("restart", "order", "--data", str(fleet.data))
     assert process.stdout is not None
     async with asyncio.timeout(30):
         await process.stdout.readline()
@@ -210,7 +210,7 @@ async def test_logs_of_all_processes_of_a_service_are_in_order_of_time(fleet: Fa
 async def test_logs_follow(fleet: FakeFleet, order: FakeProcess) -> None:
     log = DataLayout(fleet.data).log("order-1")
     log.write_text("one\ntwo\n")
-    process = await start("logs", "order", "-f", "-n", "1", "--data", str(fleet.data))
+    process = await begin("logs", "order", "-f", "-n", "1", "--data", str(fleet.data))
     assert process.stdout is not None
     async with asyncio.timeout(30):
         assert await process.stdout.readline() == b"order-1 | two\n"

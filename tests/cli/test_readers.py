@@ -13,7 +13,7 @@ import pytest
 from souk.cli.group import NOBODY_READS
 from souk.runtime.data.layout import DataLayout
 from souk.testing.fake_fleet import fake_fleet
-from souk.testing.processes import PATIENCE
+from souk.testing.processes import PATIENCE, ForkedService, begin
 from souk.testing.system import free_port
 
 ENDLESS = 200_000
@@ -30,13 +30,12 @@ async def started(*arguments: str, settings: Mapping[str, str] | None = None, er
     )
 
 
-async def leave_after(process: asyncio.subprocess.Process, lines: int) -> None:
+async def leave_after(process: "asyncio.subprocess.Process | ForkedService", lines: int) -> None:
     """Reads so many lines, and closes the pipe."""
     assert process.stdout is not None
     for _ in range(lines):
         assert await asyncio.wait_for(process.stdout.readline(), PATIENCE)
-    transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # asyncio has no other way
-    transport.close()
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # asyncio has no other way
 
 
 @pytest.mark.parametrize("arguments", [("up", "--demo"), ("serve", "gateway")])
@@ -72,7 +71,7 @@ async def test_what_does_one_thing_ends_quietly(tmp_path: Path) -> None:
             ("openapi",),
             ("routes",),
         ):
-            process = await started(*words, err=asyncio.subprocess.PIPE)
+            process = await begin(*words)
             await leave_after(process, 1)
             if "--watch" in words:
                 fleet.add_engine("postgres", "engine")  # something to tell

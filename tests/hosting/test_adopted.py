@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,12 +195,13 @@ WRONG = {
 
 
 @pytest.fixture(name="modules")
-def _modules(tmp_path: Path) -> Path:
+def _modules(tmp_path: Path) -> Iterator[Path]:
     text = "async def app(scope, receive, send): ...\ndef wsgi(environ, start): ...\nnumber = 7\n"
     (tmp_path / "adoptable.py").write_text(text)
     (tmp_path / "adoptable_broken.py").write_text("1 / 0\n")
     (tmp_path / "adoptable_needy.py").write_text("import needed\n")
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("adoptable", None)  # of the same name in another test's folder
 
 
 @pytest.mark.parametrize("name", WRONG)

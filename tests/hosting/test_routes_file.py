@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from souk.kernel.clock import SystemClock
 from souk.runtime.config.environment import read
 from souk.runtime.process.http.server import serving
 from souk.runtime.process.sockets import address_of, listen
+from souk.testing.processes import run
 from tests.hosting.test_mistakes import Service, app, build, contract
 
 GREETING = Service("greeting", contract(), build)
@@ -90,11 +90,9 @@ async def test_health_stays_beside_a_file(tmp_path: Path) -> None:
 
 async def _souk(*arguments: str) -> Any:
     """Runs `souk ... --json` and returns its document."""
-    souk = (sys.executable, "-m", "souk.cli", *arguments, "--json")
-    process = await asyncio.create_subprocess_exec(*souk, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    assert process.returncode == 0
-    return json.loads(output)
+    ended = await run(*arguments, "--json")
+    assert ended.status == 0, ended.err
+    return json.loads(ended.out)
 
 
 async def test_upstreams_have_breakers_and_metrics(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from souk.runtime.data.layout import DataLayout
+from souk.testing.processes import run_now
 from souk.testing.system import START_LIMIT, STOP_LIMIT, free_port, reachable, until
 
 pytestmark = pytest.mark.xdist_group("a fleet")
@@ -33,9 +34,8 @@ class Fleet:
             return False
 
     def souk(self, *words: str) -> str:
-        command = (sys.executable, "-m", "souk.cli", *words, "--data", str(self.data))
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout + done.stderr
+        ended = run_now(*words, "--data", str(self.data))
+        return ended.out + ended.err
 
     def processes(self) -> list[psutil.Process]:
         """Everything that was started on its data, whoever is its parent by now."""

@@ -15,7 +15,7 @@ from souk.projections.rebuild import Rebuild
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.fake_fleet import FakeFleet, fake_fleet
-from souk.testing.processes import Ended, run, start
+from souk.testing.processes import Ended, begin, run
 
 NAME = "shop.numbers"
 CLOCK = SystemClock()
@@ -110,7 +110,7 @@ async def test_a_wrong_name_names_the_nearest(fleet: FakeFleet) -> None:
 
 async def test_ctrl_c_leaves_one_that_goes_on(fleet: FakeFleet, numbers: Numbers) -> None:
     numbers.stop_at = 20
-    process = await start("rebuild", NAME, "--data", str(fleet.data))
+    process = await begin("rebuild", NAME, "--data", str(fleet.data))
     await numbers.waits.wait()
     await asyncio.wait_for(process.stdout.readline(), 60)  # the command has heard of it
     process.send_signal(signal.SIGINT)
@@ -135,7 +135,7 @@ async def test_a_second_command_joins_the_first(fleet: FakeFleet, numbers: Numbe
         1,
         "souk: another call works on the rebuild of numbers; stop that one, or join it\n",
     )
-    second = await start("rebuild", NAME, "--data", str(fleet.data))
+    second = await begin("rebuild", NAME, "--data", str(fleet.data))
     assert second.stdout is not None
     assert await second.stdout.readline() == f"{NAME}: filling, 20 of 40 (another command works on it)\n".encode()
     numbers.go.set()
