@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from souk.telemetry import logs
+from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures, here so that all share one
 from tests.properties import register_profiles
 
 register_profiles()

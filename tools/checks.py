@@ -17,9 +17,9 @@ BIN = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
 # Tests of one group (`xdist_group`) run in one process and share what is slow to start, such as a whole system.
 SPREAD = ("--dist", "loadgroup", "-n")
-# Two workers leave a third of two cores idle: they wait for processes that start, and for times that pass.
-WORKERS = "3"
-FEWER = "2"  # whose tests load both cores by the processes that they start
+# Most tests wait: for processes that start, and for times that pass. Three workers kept two cores two thirds busy.
+WORKERS = "5"
+FEWER = "3"  # whose tests load both cores by the processes that they start
 NOTHING_COLLECTED = 5
 # Tests start hundreds of processes of `souk`, and each would compile all modules if the first did not write them.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

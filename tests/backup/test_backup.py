@@ -18,7 +18,7 @@ from souk.backing.postgres.roles import PREFIX
 from souk.backup import record
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.config import entry_points
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.processes import Ended, begin, run_now
 from souk.testing.system import System, embedded, fleet, fleet_process, reachable, until
 from tests.crash.test_full_disk import small_disk
@@ -221,7 +221,7 @@ def fleet_without_mail(folder: Path) -> Iterator[System]:
 
 
 @pytest.fixture
-def given(postgres_server: TemporaryPostgres) -> Iterator[tuple[TemporaryPostgres, str]]:  # noqa: F811
+def given(postgres_server: TemporaryPostgres) -> Iterator[tuple[TemporaryPostgres, str]]:
     """A server with an empty database for each service, and the template of their URLs."""
     empty_databases(postgres_server)
     yield postgres_server, postgres_server.service_url("{service}", PASSWORD)

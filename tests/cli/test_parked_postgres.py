@@ -11,7 +11,7 @@ from souk.runtime.config import entry_points
 from souk.saga.definition import SagaRef
 from souk.saga.runner import SagaOutcome, SagaRunner
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.processes import Ended, run
 from souk.testing.relaying import Listener, World, running
 from souk.testing.saga_suite import Shop
@@ -22,7 +22,7 @@ SERVICES = [service.name for service in entry_points.app(None).services if servi
 
 
 @pytest.fixture
-async def server(postgres_server: TemporaryPostgres) -> AsyncIterator[TemporaryPostgres]:  # noqa: F811
+async def server(postgres_server: TemporaryPostgres) -> AsyncIterator[TemporaryPostgres]:
     """A PostgreSQL server with a database and a role for each service."""
     for name in SERVICES:
         await postgres_server.create_service_database(name, PASSWORD)
@@ -59,7 +59,7 @@ async def test_it_is_listed_and_tried_again_while_the_system_runs(server: Tempor
     await shop.close()
 
 
-async def test_a_database_that_is_not_there_is_said_in_one_line(postgres_server: TemporaryPostgres) -> None:  # noqa: F811
+async def test_a_database_that_is_not_there_is_said_in_one_line(postgres_server: TemporaryPostgres) -> None:
     ended = await parked(postgres_server)
     assert (ended.status, ended.err.count("\n")) == (1, 1)
     assert "SOUK_POSTGRES" in ended.err

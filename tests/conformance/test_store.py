@@ -9,7 +9,6 @@ import pytest
 from souk.store.database import Database
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.store.grouped_suite import GroupedSuite
 from souk.testing.store.likely_suite import LikelySuite
 from souk.testing.store.records_suite import IdempotencySuite, MigrationSuite
@@ -57,7 +56,7 @@ class TestSqlite(Suites):
 
 class TestPostgres(Suites):
     @pytest.fixture
-    async def opened(self, postgres_url: str) -> AsyncIterator[Opened]:  # noqa: F811 - the fixture
+    async def opened(self, postgres_url: str) -> AsyncIterator[Opened]:
         databases: list[Database] = []
 
         async def open_one() -> Database:

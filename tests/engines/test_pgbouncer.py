@@ -14,7 +14,7 @@ from souk.runtime.process.launcher import as_user
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.testing.engines import engine_path, free_port
-from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.postgres import TemporaryPostgres
 
 pytestmark = pytest.mark.engines
 
@@ -35,8 +35,8 @@ min_pool_size = {least}
 
 @pytest.fixture
 async def pooler(
-    postgres_server: TemporaryPostgres,  # noqa: F811
-    postgres_url: str,  # noqa: F811
+    postgres_server: TemporaryPostgres,
+    postgres_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Pooler]:
     """Starts a PgBouncer; gives the URL of the test's database behind it."""

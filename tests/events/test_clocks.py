@@ -18,7 +18,7 @@ from souk.store.outbox import PARTITIONS, partition_of
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.clocks import AHEAD, BEHIND, TRUE
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.relaying import QUICK, World, eventually, running
 from souk.testing.relays_suite import Gate
 

@@ -8,13 +8,12 @@ from souk.testing.brokered_suite import BrokeredSuite
 from souk.testing.event_faults_suite import EventFaultsSuite
 from souk.testing.events_suite import EventsSuite
 from souk.testing.parked_keys_suite import ParkedKeysSuite
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401
 from souk.testing.relays_suite import RelaysSuite
 
 
 class TestPostgres(EventsSuite, RelaysSuite, BrokeredSuite, ParkedKeysSuite, EventFaultsSuite):
     @pytest.fixture
-    async def database(self, postgres_url):  # noqa: F811
+    async def database(self, postgres_url):
         database = await PostgresDatabase.open(postgres_url)
         await migrate(database, platform_migrations(), PLATFORM)
         yield database

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.processes import Ended, run, service, system
 
 Tiny = Mapping[str, str]
@@ -17,7 +17,7 @@ USER = "user"
 
 
 @pytest.fixture
-def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  # noqa: F811
+def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:
     """A server with that service's database."""
     asyncio.run(postgres_server.create_service_database(USER, PASSWORD))
     yield postgres_server

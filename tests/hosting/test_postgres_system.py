@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from souk.runtime.config import entry_points
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.system import System, embedded, until
 from tests.market.api import Api, log_in, wish
 
@@ -20,7 +20,7 @@ SERVICES = [service.name for service in entry_points.app(None).services if servi
 
 
 @pytest.fixture
-def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  # noqa: F811
+def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:
     async def each(work) -> None:
         for name in SERVICES:
             await work(name)

@@ -13,7 +13,7 @@ import pytest
 from marketplace.order.saga.two_phase import PlaceOrderAtOnce
 from souk.faults import EXIT_STATUS
 from souk.runtime.config import entry_points
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.system import System, embedded, until
 from souk.two_phase_commit.fault_points import two_phase_fault_points
 from tests.market.api import Api, log_in, wish
@@ -30,7 +30,7 @@ def settings(server: TemporaryPostgres) -> dict[str, str]:
 
 
 @pytest.fixture
-def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  # noqa: F811
+def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:
     async def each(work) -> None:
         for name in SERVICES:
             await work(name)

@@ -13,7 +13,6 @@ from souk.store.event_store import EventStore, NewEvent, RecordedEvent
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 LOG = EventStore()
 
@@ -95,7 +94,7 @@ async def test_several_share_the_events(database: Database, monkeypatch: pytest.
     assert seen.events == [("A", number) for number in range(1, 31)]
 
 
-async def test_one_that_commits_late_is_not_missed(postgres_url: str) -> None:  # noqa: F811
+async def test_one_that_commits_late_is_not_missed(postgres_url: str) -> None:
     """Its position is smaller than that of an event that is there already."""
     database = await PostgresDatabase.open(postgres_url)
     await migrate(database, platform_migrations(), PLATFORM)

@@ -14,7 +14,7 @@ from souk.store.database import Database, Transaction, Work
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
 from souk.testing.clocks import AHEAD, BEHIND, TRUE
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.saga_suite import PATIENCE, Shop, violations
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from souk.saga.runner import SagaOutcome, SagaProgress, SagaRunner, SagaSettings
 from souk.saga.states import StepState
 from souk.store.database import Row, Transaction, Work
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.saga_suite import LOST, NOT_NOW, NOT_SENT, PATIENCE, REFUSE, TURNED_AWAY, VANISH, Shop, violations
 
 CLOCK = SystemClock()

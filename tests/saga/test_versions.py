@@ -17,7 +17,7 @@ from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
 from souk.saga.versions import SagaVersions
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.saga_suite import PATIENCE, Shop, violations
 
 CLOCK = SystemClock()

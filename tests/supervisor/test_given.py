@@ -16,7 +16,7 @@ import pytest
 
 from souk.runtime.config import entry_points
 from souk.runtime.data.layout import LONGEST_SOCKET
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 from souk.testing.system import STOP_LIMIT, System, fleet, fleet_process, reachable, until
 from souk.testing.valkey import ValkeyServer, valkey_server  # noqa: F401 - fixture
 from tests.market.api import log_in, wish
@@ -38,7 +38,7 @@ def engines(system: System) -> set[str]:
 
 
 @pytest.fixture(params=["", "souk_"])
-def databases(request: pytest.FixtureRequest, postgres_server: TemporaryPostgres) -> Iterator[str]:  # noqa: F811
+def databases(request: pytest.FixtureRequest, postgres_server: TemporaryPostgres) -> Iterator[str]:
     """The URL of databases that are there, and then that of an administrator."""
 
     async def each(work) -> None:

@@ -29,7 +29,8 @@ class Fleet:
 
     def answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False).status_code == 200
+            # Without TLS: to read the authorities takes 30 ms of CPU, and this is asked again and again.
+            return httpx.get(f"{self.url}/readyz", trust_env=False, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -20,7 +20,7 @@ from souk.saga.store import SagaProgress
 from souk.store.database import Transaction
 from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.postgres import TemporaryPostgres
 from souk.two_phase_commit.coordinator import TwoPhaseCoordinator
 from souk.two_phase_commit.definition import AtomicAction, Branch
 from souk.two_phase_commit.parked import retry_parked_branches
@@ -206,7 +206,7 @@ _EMPTIED = ("DELETE FROM souk_two_phase_parked", "DELETE FROM souk_two_phase_run
 
 
 @pytest.fixture(scope="module")
-def urls(postgres_server: TemporaryPostgres) -> Iterator[Mapping[str, str]]:  # noqa: F811
+def urls(postgres_server: TemporaryPostgres) -> Iterator[Mapping[str, str]]:
     """The databases of the tests of a module, made once."""
 
     async def make(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from souk.backing.credentials import Credentials
 from souk.backing.postgres.roles import PostgresServer as Server
 from souk.kernel.errors import ConfigurationError
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 
 SERVICES = ("order", "user")
 
@@ -36,7 +36,7 @@ async def connection_limit(server: Server) -> int:
 
 
 @pytest.fixture
-async def server(postgres_server: TemporaryPostgres, tmp_path: Path):  # noqa: F811
+async def server(postgres_server: TemporaryPostgres, tmp_path: Path):
     yield Server(postgres_server.url(), Credentials(tmp_path / "credentials.json"), ours=False)
     for service in SERVICES:
         await postgres_server.drop_service_database(f"souk_{service}")
@@ -66,7 +66,7 @@ async def test_a_role_of_somebody_else_is_not_taken_over(server: Server, tmp_pat
 
 async def test_an_administrator_need_not_be_a_superuser(
     server: Server,
-    postgres_server: TemporaryPostgres,  # noqa: F811
+    postgres_server: TemporaryPostgres,
 ) -> None:
     await outcome(server.url, "CREATE ROLE keeper LOGIN CREATEROLE CREATEDB PASSWORD 'k'")
     url = postgres_server.service_url("keeper", "k").replace("/keeper?", "/postgres?")
@@ -79,7 +79,7 @@ async def test_an_administrator_need_not_be_a_superuser(
         await outcome(server.url, "DROP ROLE keeper")
 
 
-async def test_who_may_not_make_databases_is_told_so(server: Server, postgres_server: TemporaryPostgres) -> None:  # noqa: F811
+async def test_who_may_not_make_databases_is_told_so(server: Server, postgres_server: TemporaryPostgres) -> None:
     await outcome(server.url, "CREATE ROLE guest LOGIN PASSWORD 'g'")
     url = postgres_server.service_url("guest", "g").replace("/guest?", "/postgres?")
     try:

@@ -12,7 +12,6 @@ from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
 from souk.runtime.service import ServiceContext
 from souk.testing.clocks import FakeClock
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
 
 ADMIN = CallContext(caller=Caller(subject="U-admin", roles=frozenset({"admin"})))

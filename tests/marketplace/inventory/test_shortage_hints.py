@@ -10,7 +10,6 @@ import pytest
 
 from marketplace.inventory.store.turns import Turns
 from souk.kernel.errors import DomainError
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.valkey import redis, valkey_server  # noqa: F401 - fixtures
 
 MARK = "souk:inventory:short:P-1"

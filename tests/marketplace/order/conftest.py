@@ -35,7 +35,6 @@ from souk.rpc.status import STATUS_KEY, encode
 from souk.runtime.service import ServiceContext
 from souk.saga.definition import Saga
 from souk.saga.runner import SagaRunner, SagaSettings
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, service_host
 
 BUYER = "U-1"

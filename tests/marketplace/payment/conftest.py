@@ -20,7 +20,6 @@ from souk.kernel.context import CallContext, Caller, use
 from souk.kernel.errors import DomainError
 from souk.sdk import TwoPhaseParticipant
 from souk.testing.clocks import FakeClock
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, HeldToContract, require_listed, service_host
 
 TIMEOUT = 30.0

@@ -20,7 +20,6 @@ from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
 from souk.store.postgres.database import PostgresDatabase
 from souk.testing.clocks import FakeClock
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, service_host
 
 CONTEXT: Any = CallRecord()
@@ -41,7 +40,7 @@ QUERIES = (
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811 - the fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = await PostgresDatabase.open(postgres_url)
     assert service.migrations is not None
     await migrate(database, platform_migrations(), PLATFORM)

@@ -11,7 +11,6 @@ from marketplace.product.service import service
 from marketplace.product.store.typos import edits_allowed, edits_between, trigrams
 from souk.kernel.errors import InvalidArgument
 from souk.runtime.service import ServiceContext
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord, HeldToContract, service_host
 
 CONTEXT: Any = CallRecord()

@@ -18,7 +18,6 @@ from souk.store.migrations import PLATFORM, migrate, platform_migrations
 from souk.store.outbox import Outbox
 from souk.store.postgres.database import PostgresDatabase
 from souk.testing.clocks import FakeClock
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 from souk.testing.service_host import CallRecord
 
 CONTEXT: Any = CallRecord()
@@ -29,7 +28,7 @@ HOME = pb.CreateAddressRequest(name="M", line1="L", city="C", postal_code="1", c
 
 @pytest.fixture
 async def replicas(
-    postgres_url: str,  # noqa: F811 - the fixture
+    postgres_url: str,
     tmp_path: Path,
     clock: FakeClock,
     passwords: Any,

@@ -20,7 +20,7 @@ from souk.kernel.context import acting_as
 from souk.runtime.calls.clock_skew import ClockSkew
 from souk.runtime.config.settings import DataSettings, Settings
 from souk.testing.lives import AheadClock
-from souk.testing.postgres import TemporaryPostgres, postgres_server  # noqa: F401 - fixture
+from souk.testing.postgres import TemporaryPostgres
 
 PASSWORD = "pw-0815"
 OFF = [3_700.0, -3_700.0]
@@ -29,7 +29,7 @@ TRUE = SystemClock()
 
 
 @pytest.fixture
-def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:  # noqa: F811
+def server(postgres_server: TemporaryPostgres) -> Iterator[TemporaryPostgres]:
     async def each(work) -> None:
         for service in KEEPING:
             await work(service.name)

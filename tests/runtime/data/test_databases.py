@@ -15,7 +15,6 @@ from souk.kernel.errors import ConfigurationError
 from souk.runtime.config.settings import DataSettings
 from souk.runtime.data.databases import open_database
 from souk.store.database import Row, Transaction
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 FAR = 9_000_000_000_000_000
 """A lease that was given when the clock stood elsewhere, or that is simply not over yet."""
@@ -83,7 +82,7 @@ async def test_a_url_that_the_driver_cannot_read_is_not_quoted(query: str, tmp_p
 async def test_in_a_file_nobody_is_waited_for_who_is_gone(
     engine: str,
     tmp_path: Path,
-    postgres_url: str,  # noqa: F811
+    postgres_url: str,
 ) -> None:
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "0001_shop.sql").write_text("CREATE TABLE shop (id TEXT);")

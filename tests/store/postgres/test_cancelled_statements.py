@@ -9,7 +9,6 @@ from asyncpg.connection import Connection
 
 from souk.store.database import Row, Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 Use = Callable[[PostgresDatabase], Awaitable[object]]
 
@@ -31,7 +30,7 @@ USES: dict[str, Use] = {
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811 - the fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = await PostgresDatabase.open(postgres_url, most=1)
     await database.run(lambda tx: tx.execute("CREATE TABLE item (name TEXT PRIMARY KEY, amount BIGINT)"))
     yield database

@@ -11,13 +11,12 @@ from souk.faults import Faults
 from souk.kernel.errors import StoreError, StoreUnavailable
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 LIMIT = 60
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = await PostgresDatabase.open(postgres_url)
     await database.run(lambda tx: tx.execute("CREATE TABLE item (name TEXT PRIMARY KEY, amount BIGINT NOT NULL)"))
     yield database
@@ -25,7 +24,7 @@ async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noq
 
 
 @pytest.fixture
-async def admin(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:  # noqa: F811
+async def admin(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(postgres_url)
     yield connection
     await connection.close()
@@ -56,7 +55,7 @@ async def test_work_that_is_not_grouped_is_a_transaction_of_its_own(
     assert await admin.fetchval("SELECT count(DISTINCT CAST(xmin AS TEXT)) FROM item") == 9
 
 
-async def test_groups_that_lock_the_same_rows_wait_for_each_other(database: PostgresDatabase, postgres_url: str):  # noqa: F811
+async def test_groups_that_lock_the_same_rows_wait_for_each_other(database: PostgresDatabase, postgres_url: str):
     other = await PostgresDatabase.open(postgres_url)
     names = [f"{number}" for number in range(8)]
     await asyncio.gather(*(database.run(partial(insert, name=name), guarded=True) for name in names))
@@ -115,7 +114,7 @@ async def test_a_caller_that_is_cancelled_while_its_group_fails_runs_no_second_t
     assert sorted(ran) == ["None", "None", "a", "a", "b"]
 
 
-async def test_close_waits_for_what_is_under_way(postgres_url: str, admin: asyncpg.Connection):  # noqa: F811
+async def test_close_waits_for_what_is_under_way(postgres_url: str, admin: asyncpg.Connection):
     database = await PostgresDatabase.open(postgres_url, most=1)
     await database.run(lambda tx: tx.execute("CREATE TABLE item (name TEXT PRIMARY KEY, amount BIGINT NOT NULL)"))
     works = [partial(insert, name=f"{number:03}") for number in range(200)]
@@ -139,7 +138,7 @@ async def test_when_the_loop_ends_nobody_waits_for_ever(database: PostgresDataba
             assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
 
 
-async def test_an_error_at_a_fault_point_after_the_commit_is_its_own(postgres_url: str):  # noqa: F811
+async def test_an_error_at_a_fault_point_after_the_commit_is_its_own(postgres_url: str):
     def strike() -> None:
         raise RuntimeError("struck")
 

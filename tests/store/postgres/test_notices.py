@@ -4,10 +4,9 @@ import asyncio
 
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 
-async def test_everybody_is_woken_here_once_at_once_and_elsewhere_soon(postgres_url: str) -> None:  # noqa: F811
+async def test_everybody_is_woken_here_once_at_once_and_elsewhere_soon(postgres_url: str) -> None:
     here, there = await PostgresDatabase.open(postgres_url), await PostgresDatabase.open(postgres_url)
     woken, heard, counted = list[str](), asyncio.Event(), asyncio.Event()
     here.listen("news", lambda: woken.append("news"))
@@ -23,7 +22,7 @@ async def test_everybody_is_woken_here_once_at_once_and_elsewhere_soon(postgres_
     await there.close()
 
 
-async def test_what_was_rolled_back_wakes_nobody(postgres_url: str) -> None:  # noqa: F811
+async def test_what_was_rolled_back_wakes_nobody(postgres_url: str) -> None:
     database = await PostgresDatabase.open(postgres_url)
     woken = list[str]()
     database.listen("news", lambda: woken.append("news"))
@@ -39,7 +38,7 @@ async def test_what_was_rolled_back_wakes_nobody(postgres_url: str) -> None:  # 
     assert woken == []
 
 
-async def test_the_last_notification_goes_out_before_the_end(postgres_url: str) -> None:  # noqa: F811
+async def test_the_last_notification_goes_out_before_the_end(postgres_url: str) -> None:
     here, there = await PostgresDatabase.open(postgres_url), await PostgresDatabase.open(postgres_url)
     heard = asyncio.Event()
     there.listen("news", heard.set)

@@ -13,7 +13,7 @@ from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.postgres.errors import translate
 from souk.store.postgres.transaction import changed_rows
-from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.postgres import TemporaryPostgres
 
 
 async def _put(tx: Transaction, name: str, amount: int = 0) -> None:
@@ -33,13 +33,13 @@ async def _open(url: str, **settings: float) -> PostgresDatabase:
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = await _open(postgres_url)
     yield database
     await database.close()
 
 
-async def test_one_transaction_need_not_be_synced_and_the_next_one_is(postgres_url: str) -> None:  # noqa: F811
+async def test_one_transaction_need_not_be_synced_and_the_next_one_is(postgres_url: str) -> None:
     database = await _open(postgres_url, least=1, most=1)
 
     async def synced(tx: Transaction, where: str) -> str:
@@ -55,7 +55,7 @@ async def test_one_transaction_need_not_be_synced_and_the_next_one_is(postgres_u
 
 
 class TestConnections:
-    async def test_a_database_that_is_not_there(self, postgres_server: TemporaryPostgres):  # noqa: F811
+    async def test_a_database_that_is_not_there(self, postgres_server: TemporaryPostgres):
         with pytest.raises(ConfigurationError, match="database nowhere refuses the connection"):
             await PostgresDatabase.open(postgres_server.url("nowhere"))
         with pytest.raises(StoreUnavailable, match="database x cannot be reached"):
@@ -79,7 +79,7 @@ class TestConnections:
         await database.run(lambda tx: tx.notify("channel"))
         await asyncio.wait_for(woken.wait(), 30)
 
-    async def test_a_lost_server_is_unavailable_and_comes_back(self, postgres_server: TemporaryPostgres):  # noqa: F811
+    async def test_a_lost_server_is_unavailable_and_comes_back(self, postgres_server: TemporaryPostgres):
         url = await postgres_server.create_database()
         database = await _open(url, patience=2)
         await database.run(lambda tx: _put(tx, "before"))
@@ -95,13 +95,13 @@ class TestConnections:
         assert await _count(database) == 2
         await database.close()
 
-    async def test_more_callers_than_connections_wait_their_turn(self, postgres_url: str):  # noqa: F811
+    async def test_more_callers_than_connections_wait_their_turn(self, postgres_url: str):
         database = await _open(postgres_url, most=2)
         await asyncio.gather(*(database.run(lambda tx, n=n: _put(tx, f"{n}")) for n in range(40)))
         assert await _count(database) == 40
         await database.close()
 
-    async def test_who_waits_too_long_for_one_is_told_why(self, postgres_url: str):  # noqa: F811
+    async def test_who_waits_too_long_for_one_is_told_why(self, postgres_url: str):
         database = await _open(postgres_url, most=1, patience=0.2)
         async with database._pool.acquire():
             with pytest.raises(StoreUnavailable, match=r"every connection is in use, for 0\.2 s"):
@@ -109,7 +109,7 @@ class TestConnections:
         assert await _count(database) == 0
         await database.close()
 
-    async def test_a_connection_lost_in_the_commit_is_unavailable_and_not_run_again(self, postgres_url: str):  # noqa: F811
+    async def test_a_connection_lost_in_the_commit_is_unavailable_and_not_run_again(self, postgres_url: str):
         ran: list[str] = []
         admin = await asyncpg.connect(postgres_url)
         faults = Faults({"store.commit": 1}, strike=lambda: ran.append("commit"))
@@ -128,7 +128,7 @@ class TestConnections:
         await admin.close()
         await database.close()
 
-    async def test_a_caller_that_is_cancelled_during_the_commit_has_committed(self, postgres_url: str):  # noqa: F811
+    async def test_a_caller_that_is_cancelled_during_the_commit_has_committed(self, postgres_url: str):
         tasks: list[asyncio.Future[None]] = []
         called: list[str] = []
         database = await PostgresDatabase.open(
@@ -163,7 +163,7 @@ class TestCollisions:
         assert (len(runs) == 10) is guarded
 
     @pytest.mark.parametrize("refuses", [True, False])
-    async def test_work_that_hides_a_collision_is_run_again_all_the_same(self, postgres_url: str, refuses: bool):  # noqa: F811
+    async def test_work_that_hides_a_collision_is_run_again_all_the_same(self, postgres_url: str, refuses: bool):
         database, other = await _open(postgres_url), await PostgresDatabase.open(postgres_url)
         await database.run(lambda tx: _put(tx, "counter"))
         runs: list[int] = []
@@ -186,7 +186,7 @@ class TestCollisions:
         await database.close()
         await other.close()
 
-    async def test_a_row_that_stays_locked_is_unavailable(self, postgres_url: str):  # noqa: F811
+    async def test_a_row_that_stays_locked_is_unavailable(self, postgres_url: str):
         database = await _open(postgres_url, patience=0.1)
         await database.run(lambda tx: _put(tx, "a"))
         holder = await asyncpg.connect(postgres_url)
@@ -200,7 +200,7 @@ class TestCollisions:
         await database.run(lambda tx: tx.lock("name"))
         await database.close()
 
-    async def test_a_cancelled_wait_frees_its_connection(self, postgres_url: str):  # noqa: F811
+    async def test_a_cancelled_wait_frees_its_connection(self, postgres_url: str):
         database = await _open(postgres_url, most=1)
         await database.run(lambda tx: _put(tx, "a"))
         holder = await asyncpg.connect(postgres_url)
@@ -220,7 +220,7 @@ class TestCollisions:
 class TestAlone:
     """Transactions that are one statement, which commits by itself."""
 
-    async def test_its_connection_is_lost_meanwhile_and_it_is_not_run_again(self, postgres_url: str):  # noqa: F811
+    async def test_its_connection_is_lost_meanwhile_and_it_is_not_run_again(self, postgres_url: str):
         database, holder, ran = await _open(postgres_url), await asyncpg.connect(postgres_url), []
         await database.run(lambda tx: _put(tx, "a"))
         await holder.execute("BEGIN; UPDATE item SET amount = 1")
@@ -240,7 +240,7 @@ class TestAlone:
         await holder.close()
         await database.close()
 
-    async def test_a_caller_that_is_cancelled_meanwhile_has_committed(self, postgres_url: str):  # noqa: F811
+    async def test_a_caller_that_is_cancelled_meanwhile_has_committed(self, postgres_url: str):
         database, holder, called = await _open(postgres_url), await asyncpg.connect(postgres_url), []
         await database.run(lambda tx: _put(tx, "a"))
         await holder.execute("BEGIN; UPDATE item SET amount = 1")
@@ -260,7 +260,7 @@ class TestAlone:
         await holder.close()
         await database.close()
 
-    async def test_it_finds_a_row_as_whoever_held_it_left_it(self, postgres_url: str):  # noqa: F811
+    async def test_it_finds_a_row_as_whoever_held_it_left_it(self, postgres_url: str):
         """No collision, and nothing is run again: it waits, and looks at its condition once more."""
         database, holder, ran = await _open(postgres_url), await asyncpg.connect(postgres_url), []
         await database.run(lambda tx: _put(tx, "a", 5))

@@ -13,12 +13,12 @@ from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
 from souk.store.database import PreparedTransactions, Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.sqlite.database import SqliteDatabase
-from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.postgres import TemporaryPostgres
 from souk.two_phase_commit.coordinator import require_prepared_transactions
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = await PostgresDatabase.open(postgres_url, most=2, patience=0.5)
     await database.run(lambda tx: tx.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)"))
     await database.run(lambda tx: tx.execute("INSERT INTO t (id, n) VALUES (1, 0)"))
@@ -125,7 +125,7 @@ async def test_a_name_that_is_none_is_refused(database: PostgresDatabase) -> Non
 
 async def test_a_name_is_of_one_database(
     database: PostgresDatabase,
-    postgres_server: TemporaryPostgres,  # noqa: F811
+    postgres_server: TemporaryPostgres,
 ) -> None:
     url = await postgres_server.create_database()
     other = await PostgresDatabase.open(url)

@@ -12,7 +12,7 @@ from souk.backing.postgres.binaries import find_binaries
 from souk.kernel.errors import ConfigurationError, StoreUnavailable
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
-from souk.testing.postgres import TemporaryPostgres, postgres_server, postgres_url  # noqa: F401 - fixtures
+from souk.testing.postgres import TemporaryPostgres
 
 Admin = Any
 """A connection of the superuser."""
@@ -59,7 +59,7 @@ async def refusal(work: Callable[[], Awaitable[object]], text: str) -> str:
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = await PostgresDatabase.open(postgres_url, most=3)
     await database.run(lambda tx: tx.execute(_TABLE))
     yield database
@@ -67,7 +67,7 @@ async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noq
 
 
 @pytest.fixture
-async def admin(postgres_server: TemporaryPostgres) -> AsyncIterator[Admin]:  # noqa: F811
+async def admin(postgres_server: TemporaryPostgres) -> AsyncIterator[Admin]:
     connection = await asyncpg.connect(postgres_server.url())
     yield connection
     await connection.close()
@@ -107,7 +107,7 @@ class TestReadOnly:
         now = {holder._con.get_server_pid() for holder in database._pool._holders if holder._con is not None}
         assert not pids & now
 
-    async def test_a_primary_that_was_demoted(self, postgres_server: TemporaryPostgres) -> None:  # noqa: F811
+    async def test_a_primary_that_was_demoted(self, postgres_server: TemporaryPostgres) -> None:
         url = await postgres_server.create_database()
         database = await PostgresDatabase.open(url)
         await database.run(lambda tx: tx.execute(_TABLE))
@@ -137,8 +137,8 @@ class TestSeveralHosts:
     async def test_the_one_that_can_be_written_to_is_taken(
         self,
         standby: TemporaryPostgres,
-        postgres_server: TemporaryPostgres,  # noqa: F811
-        postgres_url: str,  # noqa: F811
+        postgres_server: TemporaryPostgres,
+        postgres_url: str,
     ) -> None:
         name = postgres_url.removeprefix("postgresql://postgres@/").split("?")[0]
         # The standby has no database of that name: "postgres" is on both, and only one may be written to.
@@ -153,7 +153,7 @@ class TestSeveralHosts:
 
 class TestCredentials:
     @pytest.fixture
-    async def secured(self, postgres_server: TemporaryPostgres) -> AsyncIterator[TemporaryPostgres]:  # noqa: F811
+    async def secured(self, postgres_server: TemporaryPostgres) -> AsyncIterator[TemporaryPostgres]:
         await postgres_server.create_service_database("keeper", "first")
         yield postgres_server
         await postgres_server.drop_service_database("keeper")
@@ -179,14 +179,14 @@ class TestCredentials:
 
 
 class TestMissing:
-    async def test_a_database_that_was_dropped(self, postgres_server: TemporaryPostgres) -> None:  # noqa: F811
+    async def test_a_database_that_was_dropped(self, postgres_server: TemporaryPostgres) -> None:
         url = await postgres_server.create_database()
         database = await PostgresDatabase.open(url)
         await postgres_server.drop_database(url)
         await refusal(lambda: names(database), "is not there: create it, or restore it")
         await database.close()
 
-    async def test_a_right_that_was_taken_away(self, postgres_server: TemporaryPostgres, admin: Admin) -> None:  # noqa: F811
+    async def test_a_right_that_was_taken_away(self, postgres_server: TemporaryPostgres, admin: Admin) -> None:
         await postgres_server.create_service_database("keeper", "first")
         database = await PostgresDatabase.open(postgres_server.service_url("keeper", "first"))
         owner = await asyncpg.connect(postgres_server.url("keeper"))
@@ -201,7 +201,7 @@ class TestMissing:
             await database.close()
             await postgres_server.drop_service_database("keeper")
 
-    async def test_no_room_for_another_connection(self, postgres_server: TemporaryPostgres, admin: Admin) -> None:  # noqa: F811
+    async def test_no_room_for_another_connection(self, postgres_server: TemporaryPostgres, admin: Admin) -> None:
         await postgres_server.create_service_database("keeper", "first")
         await admin.execute("ALTER ROLE keeper CONNECTION LIMIT 2")  # one for the pool, and the one that listens
         database = await PostgresDatabase.open(postgres_server.service_url("keeper", "first"))

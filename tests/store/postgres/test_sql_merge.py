@@ -8,7 +8,6 @@ from souk.kernel.errors import StoreError
 from souk.store.database import Transaction
 from souk.store.postgres.database import PostgresDatabase
 from souk.store.postgres.sql_merge import can_be_counted, changed_table, counted, go_together, sql_merge
-from souk.testing.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 SAVE, SHOW, COUNT = (
     "INSERT INTO a (x, y) VALUES ($1, $2)",
@@ -18,7 +17,7 @@ SAVE, SHOW, COUNT = (
 
 
 @pytest.fixture
-async def postgres(postgres_url: str) -> AsyncIterator[PostgresDatabase]:  # noqa: F811
+async def postgres(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = await PostgresDatabase.open(postgres_url)
     for table in ("one", "two"):
         sql = f"CREATE TABLE {table} (id TEXT PRIMARY KEY, n BIGINT NOT NULL)"
