@@ -27,7 +27,7 @@ class EdgeAdmission:
 
     async def admit(self, request: Request) -> Caller:
         """Checks a request before its body is read: 401 and 403, then 429. Raises Problem."""
-        trace = request.trace.traceparent
+        trace = request.traceparent
         caller = await self.identity.authorise(request, self.policy, trace, passed_on=self.passed_on)
         caller = _anonymous(request.client) if caller is ANONYMOUS else caller.at(request.client)
         request.subject = caller.subject

@@ -55,4 +55,4 @@ class Pipeline:
         # The time for the call begins only now: the server limits the time for the body.
         deadline = self.clock.monotonic() + method.policy.timeout
         key, one_try = transcoder.key_of(message), request.method == "POST"
-        return message, CallContext(deadline, caller, request.trace.traceparent, key, one_try=one_try)
+        return message, CallContext(deadline, caller, request.traceparent, key, one_try=one_try)

@@ -2,13 +2,13 @@
 
 from http import HTTPMethod
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 
 from souk.gateway.http.answers import BodyLost
 from souk.gateway.http.request import Request
 from souk.kernel.clock import Clock
+from souk.telemetry.latencies import Latencies, LatencySeries
 from souk.telemetry.logs import logger, write_at_once
-from souk.telemetry.metrics import LATENCY_BUCKETS
 
 LONGEST_PATH = 200
 CLIENT_GONE = 499
@@ -26,14 +26,9 @@ class RequestLog:
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self._log, self._clock = logger(_PART), clock
-        self._seconds = Histogram(
-            "souk_gateway_request_seconds",
-            "Time from a request's headers to its answer.",
-            ("method", "route", "status"),
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self._children: dict[tuple[str, str, int], Histogram] = {}
+        text = "Time from a request's headers to its answer."
+        self._seconds = Latencies(registry, "souk_gateway_request_seconds", text, ("method", "route", "status"))
+        self._children: dict[tuple[str, str, int], LatencySeries] = {}
 
     def finished(self, request: Request, route: str, status: int, seconds: float) -> None:
         """Logs one line, at debug level if routine, and makes one observation. `route` is empty if none matched."""

@@ -73,7 +73,7 @@ def _headers(request: Request, given: Headers, *, close: bool) -> Headers:
         *(limit_headers(request.quotas) if request.quotas else ()),
         *request.cors,
         (b"x-request-id", request.request_id.encode()),
-        (b"traceparent", request.trace.traceparent.encode()),
+        (b"traceparent", request.traceparent.encode()),
         _NOSNIFF,
     ]
     if request.scope.get("scheme") == "https":

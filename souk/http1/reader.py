@@ -69,8 +69,8 @@ class Reader:
 
         Raises Malformed, HeadTooLarge or BodyTooLarge.
         """
-        if len(data) <= _SLICE:
-            return self._feed(data)
+        if len(data) <= min(_SLICE, HEAD_LIMIT - self._kept):  # nearly always
+            return self._parse(data)
         for start in range(0, len(data), _SLICE):
             self._feed(data[start : start + _SLICE])
         return self.complete

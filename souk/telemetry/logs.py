@@ -130,8 +130,9 @@ def write_at_once(event: str, record: Record, at: int) -> bool:
         return False
     if config["processors"][-1] is not _to_json:  # the log is captured
         return False
+    without_secrets(None, "info", record)
     record["event"], record["level"], record["timestamp"] = event, "info", to_datetime(at)
-    factory.stream.write_soon(orjson.dumps(without_secrets(None, "info", record), default=str, option=_LINE))
+    factory.stream.write_soon(orjson.dumps(record, default=str, option=_LINE))
     return True
 
 

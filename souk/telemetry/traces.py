@@ -11,11 +11,12 @@ from random import getrandbits
 _HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _PLAIN = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]", re.ASCII)
 _SAMPLED = 0x01
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: each request makes one, and that would double what it costs
 class TraceContext:
-    """The ids of a trace and of one of its spans: 32 and 16 lower-case hexadecimal digits."""
+    """The ids of a trace and of one of its spans: 32 and 16 lower-case hexadecimal digits. Nobody changes it."""
 
     trace_id: str
     span_id: str
@@ -40,7 +41,10 @@ def _random_hex(size: int) -> str:
 
 def new(*, sampled: bool = True) -> TraceContext:
     """Makes the first span of a new trace."""
-    return TraceContext(_random_hex(16), _random_hex(8), sampled)
+    ids = _random_hex(24)
+    while ids.startswith(_NO_TRACE) or ids.endswith(_NO_SPAN):
+        ids = _random_hex(24)
+    return TraceContext(ids[:32], ids[32:], sampled)
 
 
 def parse(header: str) -> TraceContext | None:
@@ -51,7 +55,7 @@ def parse(header: str) -> TraceContext | None:
     version, trace_id, span_id, flags, more = found.groups()
     if version == "ff" or (version == "00" and more is not None):
         return None
-    if trace_id == "0" * 32 or span_id == "0" * 16:
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
     return TraceContext(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
 
@@ -71,5 +75,5 @@ def child_header(header: str) -> str:
 
 def child_of(header: str) -> TraceContext:
     """Makes a new span under the one that `header` names, or in a new trace when it names none."""
-    parent = parse(header)
+    parent = parse(header) if header else None
     return new() if parent is None else parent.child()

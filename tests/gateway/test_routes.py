@@ -110,3 +110,25 @@ def test_what_is_not_encoded_utf8_is_none(segment: str) -> None:
 def test_no_path_breaks_the_router(path: str) -> None:
     found = router().find(path)
     assert found is None or all(found[1])
+
+
+def test_a_path_that_was_asked_for_before_it_had_a_route_has_it_afterwards() -> None:
+    router: Router[str] = Router()
+    assert router.find("/things/one") is None
+    router.add("GET", "/things/{id}", "a thing")
+    found = router.find("/things/one")
+    assert found is not None
+    assert (found[0].endpoint("GET"), found[1]) == ("a thing", ["one"])
+
+
+def test_paths_are_found_however_many_were_asked_for_before() -> None:
+    router: Router[str] = Router()
+    router.add("GET", "/things/{id}", "a thing")
+    for _ in range(2):
+        for number in range(3_000):
+            found = router.find(f"/things/{number}")
+            assert found is not None
+            assert found[1] == [str(number)]
+    longest = router.find("/things/" + "x" * 5_000)
+    assert longest is not None
+    assert longest[1] == ["x" * 5_000]

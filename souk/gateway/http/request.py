@@ -17,6 +17,10 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+WHOLE_BODY = "souk.whole_body"
+"""The extension of the scope that gives a request's body, in place of messages of ASGI: a function that returns it if
+all of it has come and nothing of it was received, else None; then the messages are to be received."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _READ = frozenset(
     {
@@ -71,6 +75,7 @@ class Request:
         "status",
         "subject",
         "trace",
+        "traceparent",
     )
 
     def __init__(self, scope: Scope, receive: Receive, settings: GatewaySettings) -> None:
@@ -86,18 +91,19 @@ class Request:
         self.cors: Sequence[tuple[bytes, bytes]] = ()
         self.refusal: Problem | None = None
         self._header: dict[bytes, bytes] = {}
-        size = 0
+        size, read = 0, self._header
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             if name in _READ:
                 # A repeated header becomes a value that no check accepts.
-                self._header[name] = value if name not in self._header else self._header[name] + b"\0" + value
+                read[name] = value if name not in read else read[name] + b"\0" + value
         self._size = size
-        length = self._header.get(b"content-length")
+        length = read.get(b"content-length")
         # A body of HTTP/2 needs neither header.
         framed = b"transfer-encoding" in self._header or (length is None and scope.get("http_version") == "2")
         self._pending = framed or (length is not None and length != b"0")
         self.trace = child_of(self.header(b"traceparent"))
+        self.traceparent = self.trace.traceparent
         given = self._header.get(b"x-request-id")
         self.request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else self.trace.trace_id
 
@@ -107,6 +113,7 @@ class Request:
             self.request_id = span.trace_id
         self.span = span
         self.trace = TraceContext(span.trace_id, span.span_id, span.traceparent.endswith("1"))
+        self.traceparent = self.trace.traceparent
 
     def header(self, name: bytes) -> str:
         """Returns a header that the gateway reads; empty when it was not sent."""
@@ -216,7 +223,10 @@ class Request:
             raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "the body must not be compressed")
 
     async def _read(self, limit: int) -> bytes:
-        first = await self._next()
+        whole = self._at_once()
+        if whole is not None:
+            self._pending = False
+        first = await self._next() if whole is None else whole
         if not self._pending:
             if len(first) > limit:
                 raise _too_large(limit)
@@ -227,6 +237,11 @@ class Request:
         if len(body) > limit:
             raise _too_large(limit)
         return bytes(body)
+
+    def _at_once(self) -> bytes | None:
+        """Returns the body if all of it is here and nothing of it was read; None if it must be waited for."""
+        whole = (self.scope.get("extensions") or {}).get(WHOLE_BODY)
+        return None if whole is None else whole()
 
     async def _next(self) -> bytes:
         message = await self._receive()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from souk.descriptors.path_template import ONE, REST, Template
+from souk.gateway.http.known_paths import KnownPaths
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class Router(Generic[T]):
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
         self._fixed: dict[str, Leaf[T]] = {}
+        self._asked: KnownPaths[tuple[Leaf[T], Captures] | None] = KnownPaths(self._find)
 
     def add(self, method: str, path: str, endpoint: T) -> None:
         """Adds an endpoint. Raises ValueError for a second one at the same method and path."""
@@ -75,11 +77,16 @@ class Router(Generic[T]):
         if method in leaf.endpoints:
             raise ValueError(f"two endpoints at {method} {path}")
         leaf.endpoints[method] = endpoint
+        self._asked.forget()
         if template.fixed and not template.bindings:
             self._fixed[path] = leaf
 
     def find(self, path: str) -> "tuple[Leaf[T], Captures] | None":
-        """Returns the leaf of a raw path and the captures of its wildcards; None when there is none."""
+        """Returns the leaf of a raw path and the captures of its wildcards, which nobody changes; None when there is
+        none."""
+        return self._asked.of(path)
+
+    def _find(self, path: str) -> "tuple[Leaf[T], Captures] | None":
         leaf = self._fixed.get(path)
         if leaf is not None:
             return leaf, []

@@ -21,6 +21,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, read_ahead: int, gone: Callable[["UpstreamConnection"], None]) -> None:
         self.reader = AnswerReader()
         self._read_ahead, self._gone = read_ahead, gone
+        self._loop = asyncio.get_running_loop()
         self._waiting: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._fault: UpstreamFault | None = None
@@ -85,7 +86,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._room is None:
-            self._room = asyncio.get_running_loop().create_future()
+            self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
         self._make_room()
@@ -141,8 +142,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Waits until something has come or the connection ends. Raises UpstreamFault if it has ended already."""
         if self._fault is not None:
             raise self._fault
-        self._waiting = asyncio.get_running_loop().create_future()
-        await self._waiting
+        self._waiting = waiting = self._loop.create_future()
+        await waiting
 
     async def head(self) -> None:
         """Waits for the head of the final answer. Raises UpstreamFault."""

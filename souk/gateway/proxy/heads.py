@@ -6,6 +6,7 @@ sent of them goes on only if the client is a trusted proxy.
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from souk.gateway.http.answers import Headers
@@ -35,6 +36,8 @@ _WRITTEN_TO_CLIENT = frozenset((b"date", b"traceparent", b"x-content-type-option
 _HEEDED_IN_ANSWERS = _OF_ONE_CONNECTION | _WRITTEN_TO_CLIENT | {b"content-length", b"via"}
 """Those that do not just go on as they are."""
 _RESERVED = b"souk-"
+_LONGEST_HOST = 256
+"""Octets of a host whose lines are remembered, so that a client cannot fill the memory."""
 _FORWARDED_LINES = b"x-forwarded-for: %b\r\nx-forwarded-host: %b\r\nx-forwarded-proto: %b\r\nforwarded: %b\r\n"
 
 Networks = Sequence[IPv4Network | IPv6Network]
@@ -83,7 +86,7 @@ class RequestHeads:
             host,
             via,
             request.request_id.encode(),
-            request.trace.traceparent.encode(),
+            request.traceparent.encode(),
             b"".join(lines),
             extra,
         )
@@ -111,25 +114,19 @@ class RequestHeads:
 
     def _forwarded(self, request: Request, host: bytes, given: dict[bytes, bytes]) -> bytes:
         peer = request.scope.get("client")
-        address = str(peer[0]).encode() if peer else b""
-        scheme = str(request.scope.get("scheme", "http")).encode()
+        address = str(peer[0]) if peer else ""
+        scheme = str(request.scope.get("scheme", "http"))
         asked = original_host(request) or host
-        if given and not self._believes(address):
-            given = {}
-        shown = b'"[%b]"' % address if b":" in address else address or b"unknown"
-        hop, addresses, shown_host, shown_scheme = (
-            b'for=%b;host="%b";proto=%b' % (shown, asked, scheme),
-            address,
-            asked,
-            scheme,
+        if not given or not self._believes(address.encode()):
+            return (_known_hop if len(asked) <= _LONGEST_HOST else _first_hop)(address, asked, scheme)
+        before, hops = given.get(b"x-forwarded-for"), given.get(b"forwarded")
+        hop = _hop(address, asked, scheme)
+        return _FORWARDED_LINES % (
+            before + b", " + address.encode() if before else address.encode(),
+            given.get(b"x-forwarded-host", asked),
+            given.get(b"x-forwarded-proto", scheme.encode()),
+            hops + b", " + hop if hops else hop,
         )
-        if given:
-            before, hops = given.get(b"x-forwarded-for"), given.get(b"forwarded")
-            addresses = before + b", " + address if before else address
-            hop = hops + b", " + hop if hops else hop
-            shown_host = given.get(b"x-forwarded-host", asked)
-            shown_scheme = given.get(b"x-forwarded-proto", scheme)
-        return _FORWARDED_LINES % (addresses, shown_host, shown_scheme, hop)
 
     def _believes(self, address: bytes) -> bool:
         if not self._trusted or not address:
@@ -140,6 +137,19 @@ class RequestHeads:
             return False
         found = getattr(found, "ipv4_mapped", None) or found
         return any(found in network for network in self._trusted)
+
+
+def _hop(address: str, host: bytes, scheme: str) -> bytes:
+    shown = f'"[{address}]"' if ":" in address else address or "unknown"
+    return b'for=%b;host="%b";proto=%b' % (shown.encode(), host, scheme.encode())
+
+
+def _first_hop(address: str, host: bytes, scheme: str) -> bytes:
+    """Returns the lines about a client that no proxy speaks for."""
+    return _FORWARDED_LINES % (address.encode(), host, scheme.encode(), _hop(address, host, scheme))
+
+
+_known_hop = lru_cache(maxsize=1024)(_first_hop)
 
 
 def original_host(request: Request) -> bytes:

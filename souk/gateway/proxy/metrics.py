@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
-from souk.telemetry.metrics import LATENCY_BUCKETS, Sample, measure
+from souk.telemetry.latencies import Latencies, LatencySeries
+from souk.telemetry.metrics import Sample, measure
 
 STATUS_CLASSES: Mapping[int, str] = MappingProxyType({k: f"{k}xx" for k in range(1, 6)})
 REFUSED, NO_INSTANCE, CLIENT_GONE = "refused", "none", "gone"
@@ -46,7 +47,7 @@ class UpstreamMetrics:
     def __init__(self, registry: CollectorRegistry, now: Callable[[], float]) -> None:
         text = "Requests to an upstream until the head of the answer, all tries together, by how they ended."
         labels = ("upstream", "outcome")
-        self._seconds = Histogram("souk_upstream_seconds", text, labels, buckets=LATENCY_BUCKETS, registry=registry)
+        self._seconds = Latencies(registry, "souk_upstream_seconds", text, labels)
         text = "Tries of requests to an upstream after the first one."
         self._retries = Counter("souk_upstream_retries", text, ("upstream",), registry=registry)
         self._now = now
@@ -62,7 +63,7 @@ class UpstreamMetrics:
 
     def observer(self, upstream: str) -> Callable[[str, float], None]:
         """Gives the function that an upstream calls when a request has ended, with how and after how many seconds."""
-        children: dict[str, Histogram] = {}  # as labels() costs as much as the rest
+        children: dict[str, LatencySeries] = {}  # as labels() costs as much as the rest
 
         def observe(outcome: str, seconds: float) -> None:
             child = children.get(outcome)

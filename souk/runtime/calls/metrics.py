@@ -8,7 +8,7 @@ souk_inbox_repeats_total{service, consumer}  events that came again to a consume
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -19,7 +19,8 @@ from souk.rpc.call import Call, CallFailed
 from souk.rpc.client.layers import Ended
 from souk.store.database import Database
 from souk.store.inbox import Inbox
-from souk.telemetry.metrics import LATENCY_BUCKETS, Sample, measure
+from souk.telemetry.latencies import Latencies, LatencySeries
+from souk.telemetry.metrics import Sample, measure
 
 DONE = "done"
 
@@ -28,13 +29,8 @@ class CallMetrics:
     """Counts the calls of one process into `registry`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._seconds = Histogram(
-            "souk_call_seconds",
-            "Calls between services, all tries together, by how they ended.",
-            ("caller", "callee", "method", "outcome"),
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
+        text = "Calls between services, all tries together, by how they ended."
+        self._seconds = Latencies(registry, "souk_call_seconds", text, ("caller", "callee", "method", "outcome"))
         self._breakers: dict[tuple[str, str], Breaker] = {}
         measure(
             registry, "souk_breaker_state", "1 for the state of a breaker.", ("caller", "callee", "state"), self._states
@@ -44,7 +40,7 @@ class CallMetrics:
         """Gives the function that a channel of `caller` calls when each of its calls ends."""
 
         # Our own cache: looking a child up by its labels costs as much as all the rest of the function.
-        children: dict[tuple[str, str], Histogram] = {}
+        children: dict[tuple[str, str], LatencySeries] = {}
 
         def observe(call: Call, seconds: float, error: CallFailed | None) -> None:
             outcome = DONE if error is None else error.outcome.value

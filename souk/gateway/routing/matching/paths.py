@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from souk.gateway.http.known_paths import KnownPaths
 from souk.gateway.routing.matching.asked import Asked
 from souk.gateway.routing.model import HttpRoute, Match, PathType, Rule
 
@@ -75,6 +76,7 @@ class PathIndex(Generic[T]):
         self._patterns: list[RouteCandidate[T]] = []
         self._prefixes: dict[str, list[RouteCandidate[T]]] = {}
         self._deepest = 0
+        self._asked: KnownPaths[list[list[RouteCandidate[T]]]] = KnownPaths(self._buckets)
         for one in sorted(candidates, key=lambda one: one.precedence):
             self._add(one)
 
@@ -104,7 +106,7 @@ class PathIndex(Generic[T]):
 
     def find(self, asked: Asked) -> RouteCandidate[T] | None:
         """Gives the best candidate for a request of this hostname."""
-        for bucket in self._buckets(asked.path):
+        for bucket in self._asked.of(asked.path):
             for one in bucket:
                 if one.fits(asked):
                     return one

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from souk.gateway.http.answers import Headers, SwitchedProtocol
 from souk.gateway.http.connection import EXTENSION, RESPOND
+from souk.gateway.http.request import WHOLE_BODY
 from souk.runtime.process.http.gathering import MOST, Gathering
 
 _CLOSE = (b"connection", b"close")
@@ -27,7 +28,7 @@ class Http1Client:
         self.cycle: Any = None
         self._switched: SwitchedProtocol | None = None
         self.gone = False
-        self.extensions: Any = {EXTENSION: self, RESPOND: self.respond}
+        self.extensions: Any = {EXTENSION: self, RESPOND: self.respond, WHOLE_BODY: self.whole_body}
 
     def when_gone(self, call: Callable[[], None] | None) -> None:
         """Sets what is called when the client closes the connection; None takes it back."""
@@ -39,6 +40,16 @@ class Http1Client:
         self.extensions = {}  # so that nothing refers to itself
         if self._when_gone is not None:
             self._when_gone()
+
+    def whole_body(self) -> bytes | None:
+        """Returns the request's body if all of it has come and nothing of it was received; else None."""
+        cycle = self.cycle
+        if cycle.more_body or cycle.disconnected or cycle.response_complete or cycle.waiting_for_100_continue:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        cycle.message_event.clear()
+        cycle.flow.resume_reading()
+        return body
 
     def respond(self, status: int, headers: Headers, body: bytes) -> bool:
         """Sends a whole response, whose headers tell its length; returns False if the client must be waited for."""

@@ -159,8 +159,11 @@ class WebProtocol(HttpToolsProtocol):
         self._head_size += len(name) + len(value) + 4
         if self._fields > MOST_FIELDS or self._head_size > MOST_HEAD:
             self._stop(TOO_LARGE)
-        if self._in_head:
-            super().on_header(name, value.strip(b" \t"))
+        if self._in_head:  # as uvicorn does it, without a call for each field
+            name, value = name.lower(), value.strip(b" \t")
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Checks a complete head, and starts the request unless it is refused."""
