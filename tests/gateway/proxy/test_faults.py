@@ -7,12 +7,11 @@ import pytest
 
 from souk.gateway.proxy.settings import UpstreamSettings
 from souk.gateway.routing.model import RetryPolicy, Timeouts
+from tests.attacks.corpus.answers import BROKEN_OFF, UNSOUND, HostileAnswer
 from tests.gateway.proxy.conftest import OK, Accepted, Proxy, Server, answering
 from tests.gateway.test_framing import Connection
 
 GET = "GET /up/x HTTP/1.1"
-LONG = b"x" * 70_000
-CHUNKED = b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
 
 
 def saying(octets: bytes) -> Any:
@@ -24,37 +23,9 @@ def saying(octets: bytes) -> Any:
     return script
 
 
-UNSOUND = {
-    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
-    "no status": b"HTTP/1.1 OK\r\n\r\n",
-    "a status of no class": b"HTTP/1.1 600 What\r\ncontent-length: 0\r\n\r\n",
-    "a status below all": b"HTTP/1.1 099 What\r\ncontent-length: 0\r\n\r\n",
-    "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
-    "twice the same length": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok",
-    "a list of lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok",
-    "a length and chunks": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + CHUNKED,
-    "chunks and a length": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 2" + CHUNKED[26:],
-    "a negative length": b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok",
-    "a length with a sign": b"HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nok",
-    "a huge length": b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\nok",
-    "an unknown coding": b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok",
-    "a coding before chunked": b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "chunked twice": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunks in HTTP/1.0": b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a folded line": b"HTTP/1.1 200 OK\r\nx-a: 1\r\n  2\r\ncontent-length: 0\r\n\r\n",
-    "a space before the colon": b"HTTP/1.1 200 OK\r\ncontent-length : 2\r\n\r\nok",
-    "a control character": b"HTTP/1.1 200 OK\r\nx-a: \x01\r\ncontent-length: 0\r\n\r\n",
-    "a zero": b"HTTP/1.1 200 OK\r\nx-a: \x00\r\ncontent-length: 0\r\n\r\n",
-    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
-    "a long head": b"HTTP/1.1 200 OK\r\nx-a: " + LONG + b"\r\n\r\n",
-    "many headers": b"HTTP/1.1 200 OK\r\n" + b"x-a: 1\r\n" * 300 + b"\r\n",
-    "interim answers without end": b"HTTP/1.1 102 Processing\r\nx-a: 1\r\n\r\n" * 20_000,
-}
-
-
-@pytest.mark.parametrize("octets", UNSOUND.values(), ids=UNSOUND.keys())
-async def test_an_answer_that_is_not_sound_is_refused(proxy: Proxy, server: Server, octets: bytes) -> None:
-    server.script = saying(octets)
+@pytest.mark.parametrize("row", UNSOUND, ids=lambda row: row.name)
+async def test_an_answer_that_is_not_sound_is_refused(proxy: Proxy, server: Server, row: HostileAnswer) -> None:
+    server.script = saying(row.octets)
     status, headers, body = await proxy.ask(GET)
     assert (status, headers["content-type"]) == (502, "application/problem+json")
     assert b"UPSTREAM_FAILED" in body
@@ -63,18 +34,8 @@ async def test_an_answer_that_is_not_sound_is_refused(proxy: Proxy, server: Serv
     assert (await proxy.ask(GET))[0] == 200
 
 
-BAD_CHUNKS = [
-    b"zz\r\nok\r\n",
-    b"-2\r\nok\r\n",
-    b"2 \r\nokXX",
-    b"fffffffffffffffff\r\nok",
-    b"2\r\nokk\r\n",
-    b"2;" + LONG,
-]
-
-
-@pytest.mark.parametrize("chunk", BAD_CHUNKS)
-async def test_a_bad_chunk_breaks_the_answer(proxy: Proxy, server: Server, chunk: bytes) -> None:
+@pytest.mark.parametrize("row", BROKEN_OFF, ids=lambda row: row.name)
+async def test_a_bad_chunk_breaks_the_answer(proxy: Proxy, server: Server, row: HostileAnswer) -> None:
     """In the first octets it is a 502; once the answer has begun, it must not look complete."""
     go_on = asyncio.Event()
 
@@ -82,7 +43,7 @@ async def test_a_bad_chunk_breaks_the_answer(proxy: Proxy, server: Server, chunk
         await peer.request()
         await peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
         await go_on.wait()
-        await peer.send(chunk)
+        await peer.send(row.octets)
         await peer.reader.read()
 
     server.script = script
