@@ -36,10 +36,13 @@ class _Age(click.ParamType[float]):
         return seconds
 
 
+AGE = _Age()
+
+
 def filters(command: _C) -> _C:
     """Adds the options that choose among parked events; they are the fields of ParkedFilter."""
     for option in (
-        click.option("--older", type=_Age(), default="0s", metavar="TIME", help="Parked for longer, such as 2h."),
+        click.option("--older", type=AGE, default="0s", metavar="TIME", help="Parked for longer, such as 2h."),
         click.option("--reason", "why_parked", default="", metavar="TEXT", help="With this text in its reason."),
         click.option("--type", "type_name", default="", help="Of this type: its full name, or the end of it."),
         click.option("--consumer", default="", metavar="SERVICE/NAME", help="Parked for this consumer."),

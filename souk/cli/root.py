@@ -28,6 +28,7 @@ _OWN = {
     "openapi": "contracts",
     "asyncapi": "contracts",
     "parked": "parked",
+    "saga": "saga.group",
     "events": "events",
     "rebuild": "rebuild",
     "backup": "backup",
@@ -48,6 +49,7 @@ souk up --demo                 the whole system on http://127.0.0.1:8080, with d
 souk order                     walk one order through it
 souk routes                    what can be called, by whom
 souk parked                    what waits for an operator
+souk saga list --state stuck   runs of sagas that need a look
 souk rebuild order.read-model  make the read model of the orders anew
 souk backup /backups/monday    a consistent copy, also while it runs
 souk adopt reviews.main:app     an application of yours behind its gateway

@@ -21,7 +21,7 @@ from souk.events.relay import Relay
 from souk.faults import Faults
 from souk.hosting.event_routing import EventRouting, Subscriptions, elsewhere
 from souk.kernel.clock import Clock
-from souk.kernel.errors import ConfigurationError, StoreError, StoreUnavailable
+from souk.kernel.errors import ConfigurationError, StoreError
 from souk.projections.rebuild import Rebuild
 from souk.runtime.calls.backlog import Backlog
 from souk.runtime.calls.channels import Calls, open_calls
@@ -34,6 +34,7 @@ from souk.runtime.data.databases import open_database, require_a_database_each
 from souk.runtime.data.directory import held, installation_secret, make
 from souk.runtime.data.events_broker import is_fit, opened_broker
 from souk.runtime.data.redis import open_redis
+from souk.runtime.data.saga_definitions import require_compatible_sagas
 from souk.runtime.process.background import BackgroundTasks, supervised
 from souk.runtime.service import Service, ServiceContext, ServiceParts
 from souk.store.database import Database
@@ -172,22 +173,11 @@ async def hosted(service: Service, assembly: AssemblyContext) -> AsyncIterator[H
             )
             parts = await service.build(context)
             require_servicer(service, parts.servicer)
-            await _require_compatible_sagas(service, parts)
+            await require_compatible_sagas(service, parts)
             yield Hosted(service, context, parts)
         finally:
             if database is not None:
                 await database.close()
-
-
-async def _require_compatible_sagas(service: Service, parts: ServiceParts) -> None:
-    if parts.sagas is None:
-        return
-    try:
-        await parts.sagas.require_compatible()
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{service.name}: {error}") from error
-    except StoreUnavailable as error:  # such as a full disk, on which the system answers what it can
-        logger("hosting").warning("definitions of sagas are not compared", service=service.name, error=str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +195,11 @@ class Assembled:
             for one in self.hosted
             for name, projection in one.parts.projections.items()
         }
+
+    @property
+    def saga_databases(self) -> Mapping[str, Database]:
+        """The databases of the services that run sagas, by service."""
+        return {one.service.name: one.context.database for one in self.hosted if one.parts.sagas is not None}
 
     async def load_demo(self) -> None:
         """Loads every service's demo data, in the app's order."""

@@ -85,7 +85,7 @@ async def monolith(
             scraped(settings.process.metrics_port, system.calls.registry, readiness, settings.http.limits)
         )
         inspected = _inspected(app, system.calls, draining.traffic, clock, metrics, about.version)
-        inspected = replace(inspected, rebuilds=system.rebuilds, routes=routes)
+        inspected = replace(inspected, rebuilds=system.rebuilds, sagas=system.saga_databases, routes=routes)
         await stack.enter_async_context(
             controlling_system(
                 data.directory,

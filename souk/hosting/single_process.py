@@ -59,7 +59,7 @@ async def service_process(
             scraped(settings.process.metrics_port, calls.registry, readiness, settings.http.limits)
         )
         inspected = _inspected(service.name, calls, calls.traffic(service.name), about, clock, metrics)
-        inspected = replace(inspected, rebuilds=process.rebuilds)
+        inspected = replace(inspected, rebuilds=process.rebuilds, sagas=process.saga_databases)
         await stack.enter_async_context(controlling(settings.process.control, inspected))
         where = service_address(inspected.instance, data.directory, settings.listen, settings.calls)
         here = await stack.enter_async_context(

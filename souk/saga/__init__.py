@@ -19,6 +19,7 @@ Parts:
 - `parked.py`: which steps wait for an operator, and the retry that an operator asks for.
 - `versions.py`: the definitions of this program. A run goes on by the one it began with, or is not touched.
 - `compatibility.py`: refuses to start a program whose definition changed under its open runs.
+- `operator/`: finds runs for an operator, and acts on them: retry, compensate, resolve, pause, resume.
 - `maintenance.py`: counts for metrics, and the clean-up of what old runs carried.
 
 How one order goes: the service writes the order and the saga's first record in one transaction, and waits for the

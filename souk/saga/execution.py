@@ -1,8 +1,9 @@
 """Drives one run of a saga to its end: makes the calls that the machine asks for, and records their answers."""
 
 import asyncio
+import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -17,7 +18,7 @@ from souk.kernel.errors import LeaseLost, Outcome, StoreUnavailable, VersionConf
 from souk.saga import machine
 from souk.saga.definition import Saga, StepCall
 from souk.saga.fault_points import AFTER, BEFORE, DO, RECORDED, UNDO, UNDONE, point
-from souk.saga.machine import Decision, Run, StepAnswer
+from souk.saga.run import Decision, Run, StepAnswer
 from souk.saga.settings import SagaSettings
 from souk.saga.states import Phase, StepState
 from souk.saga.step_call import ask
@@ -97,6 +98,8 @@ class SagaExecution:
     async def go(self) -> None:
         """Drives the run until it has ended, or until only parked steps are left. Raises LeaseLost."""
         with use(CallContext(traceparent=self.held.traceparent)):
+            if self.held.asked:
+                await self._obey(json.loads(self.held.asked))
             while self.run.active:
                 if self.run.to_do is not None:
                     await self._forward(self.run.to_do)
@@ -107,6 +110,14 @@ class SagaExecution:
         """Wakes all waiters, as this execution makes no more progress."""
         self.stopped.set()
         self.decided.set()
+
+    async def _obey(self, asked: Mapping[str, str]) -> None:
+        """Does first what an operator asked of the run, in the transaction that forgets it."""
+        if asked["action"] == "compensate":
+            decide = partial(machine.compensated, self._saga, why=asked["why"])
+        else:
+            decide = partial(machine.resolved, self._saga, step=asked["step"], late=self._late())
+        await self._write(None, decide)
 
     async def _forward(self, index: int) -> None:
         if self._late():
@@ -170,13 +181,14 @@ class SagaExecution:
         tools.faults.point(point(self._saga.name, name, what, AFTER))
         return answer
 
-    async def _write(self, index: int, decide: Callable[[Run], Decision], result: str = "") -> None:
-        """Records a decision about a step; `result` names the step's fault points. Raises LeaseLost.
+    async def _write(self, index: int | None, decide: Callable[[Run], Decision], result: str = "") -> None:
+        """Records a decision about a step, or with None about the run; `result` names fault points. Raises LeaseLost.
 
         A participant's answer is never dropped: the transaction is run until it commits. If a hook
         fails too often, the step is parked instead; a retry calls the participant again, with the same key.
+        What an operator asked is then not done.
         """
-        about = (index, result) if result else None
+        about = (index, result) if result and index is not None else None
         async with self._lock:
             decision, failures = decide(self.run), 0
             for tries in count(1):
@@ -200,7 +212,12 @@ class SagaExecution:
             self._wake_waiters()
         self._strike(decision, about, AFTER)
 
-    def _parked(self, index: int, error: Exception, tries: int) -> Decision:
+    def _parked(self, index: int | None, error: Exception, tries: int) -> Decision:
+        if index is None:
+            log.error(
+                "saga left as it is", saga=self.held.ref.name, subject=self.held.ref.subject, asked=self.held.asked
+            )
+            return Decision(self.run)
         ref, step, note = self.held.ref, self._saga.steps[index].name, f"not recorded: {type(error).__name__}"
         log.error("saga step parked", saga=ref.name, subject=ref.subject, step=step, reason=note)
         return machine.not_recorded(self._saga, self.run, index, note, tries=tries)

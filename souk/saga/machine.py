@@ -16,17 +16,17 @@ write as a Decision. The state alone determines what is to be done (`to_do`, `to
 it from the database goes on exactly as the one that wrote it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from souk.kernel.errors import Outcome
 from souk.saga.definition import Refusal, Saga
+from souk.saga.run import ASKING, PARKED, Decision, Run, StepAnswer, StepRun
 from souk.saga.states import RUN, STEP, Phase, PhaseEvent, StepEvent, StepState
 
 DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+OPERATOR_DECIDED = "OPERATOR_DECIDED"
+"""The reason of a run that an operator turned back."""
 
-ENDED = frozenset({Phase.COMPENSATED, Phase.COMPLETED})
-_ASKING = frozenset({StepState.TRYING, StepState.DOUBTFUL})
-_PARKED = frozenset({StepState.PARKED, StepState.UNDO_PARKED})
 _OPEN_UNDO = frozenset({StepState.UNDOING, StepState.UNDO_PARKED})
 _BEFORE_PIVOT = {
     Outcome.DONE: StepEvent.DONE,
@@ -35,77 +35,6 @@ _BEFORE_PIVOT = {
     Outcome.UNKNOWN: StepEvent.UNKNOWN,
 }
 _AFTER_PIVOT = _BEFORE_PIVOT | {Outcome.REFUSED: StepEvent.BLOCKED, Outcome.NOT_SENT: StepEvent.DELAYED}
-
-
-@dataclass(frozen=True, slots=True)
-class StepRun:
-    """The record of one step; `tries` counts the calls of `do`, or of `undo` once the step is being undone.
-
-    `sent` counts those of them that may have reached the participant. Only they count towards the limit of tries:
-    a participant that cannot be reached says nothing about the step.
-    """
-
-    state: StepState = StepState.WAITING
-    tries: int = 0
-    sent: int = 0
-    result: bytes = b""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The record of one run of a saga; `refusal` says why it turned back."""
-
-    phase: Phase
-    steps: tuple[StepRun, ...]
-    refusal: Refusal | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing is left to do, forward or back."""
-        return self.phase in ENDED
-
-    @property
-    def parked(self) -> bool:
-        """Whether some step waits for an operator."""
-        return any(step.state in _PARKED for step in self.steps)
-
-    @property
-    def to_do(self) -> int | None:
-        """The index of the step to try, or None."""
-        return next((index for index, step in enumerate(self.steps) if step.state in _ASKING), None)
-
-    @property
-    def to_undo(self) -> tuple[int, ...]:
-        """The indexes of the steps to undo, in any order or at once."""
-        return tuple(index for index, step in enumerate(self.steps) if step.state is StepState.UNDOING)
-
-    @property
-    def active(self) -> bool:
-        """Whether a runner has to work on the run."""
-        return self.to_do is not None or bool(self.to_undo)
-
-
-@dataclass(frozen=True, slots=True)
-class StepAnswer:
-    """The end of one try of a step; `refusal` says why it failed, unless the outcome is DONE."""
-
-    outcome: Outcome
-    result: bytes = b""
-    refusal: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The run to record, and the hooks to call in the same transaction, in the order of the fields.
-
-    `records` are the indexes of the steps whose `record` is to be called.
-    """
-
-    run: Run
-    records: tuple[int, ...] = ()
-    rejected: bool = False
-    ended: bool = False
 
 
 class _Draft:
@@ -152,7 +81,7 @@ class _Draft:
         self.phase, self.refusal = RUN.next(self.phase, PhaseEvent.TURN_BACK), refusal
         for index, step in enumerate(self.steps):
             done_and_undoable = step.state is StepState.DONE and self.saga.steps[index].undo is not None
-            if done_and_undoable or step.state in _ASKING:
+            if done_and_undoable or step.state in ASKING or step.state is StepState.PARKED:
                 self.step(index, StepEvent.TAKE_BACK)
 
     def decision(self) -> Decision:
@@ -262,13 +191,39 @@ def resumed(saga: Saga, run: Run) -> Run:
     return draft.decision().run
 
 
+def compensated(saga: Saga, run: Run, why: str) -> Decision:
+    """Decides when an operator turns a run back; a run that is no longer before its pivot stays as it is."""
+    draft = _Draft(saga, run)
+    if run.phase is Phase.RUNNING:
+        open_steps = (index for index, step in enumerate(run.steps) if step.state is not StepState.DONE)
+        draft.turn_back(Refusal(saga.steps[next(open_steps)].name, OPERATOR_DECIDED, why))
+    return draft.decision()
+
+
+def resolved(saga: Saga, run: Run, step: str, *, late: bool) -> Decision:
+    """Decides when an operator has seen to a parked step by hand, or to all of them if `step` is empty.
+
+    A parked step counts as done, without a result, and a parked undo as undone.
+    """
+    draft = _Draft(saga, run)
+    chosen = [index for index, one in enumerate(saga.steps) if step in ("", one.name)]
+    for index in chosen:
+        if run.steps[index].state is StepState.UNDO_PARKED:
+            draft.step(index, StepEvent.RESOLVE)
+        elif run.steps[index].state is StepState.PARKED:
+            draft.done(index, StepEvent.RESOLVE)
+    if draft.records:
+        draft.go_on(late=late)
+    return draft.decision()
+
+
 def retried(run: Run) -> Run:
     """Returns the run after an operator's retry: its parked steps are tried again, with their tries counted from zero.
 
     It needs no definition of the saga, so that an operator's command works without the services' code. The phase
     does not change: a parked undo and an undo under way both hold up the outcome.
     """
-    return replace(run, steps=tuple(_retried(step) if step.state in _PARKED else step for step in run.steps))
+    return replace(run, steps=tuple(_retried(step) if step.state in PARKED else step for step in run.steps))
 
 
 def _retried(step: StepRun) -> StepRun:

@@ -12,10 +12,11 @@ async def end_leases(tx: Transaction) -> None:
 
 
 async def counts(tx: Transaction) -> dict[tuple[str, str], int]:
-    """Counts the open runs by saga and phase; runs that wait for an operator count as `parked`."""
+    """Counts the open runs by saga and phase; those that wait for an operator count as `parked` or `paused`."""
     rows = await tx.fetch(
         """SELECT saga, count(*) AS runs,
-                CASE WHEN parked OR unknown_step <> '' THEN 'parked' ELSE phase END AS standing
+                CASE WHEN paused_at <> 0 THEN 'paused' WHEN parked OR unknown_step <> '' THEN 'parked'
+                     ELSE phase END AS standing
            FROM souk_saga_run WHERE NOT ended GROUP BY 1, 3"""
     )
     return {(row["saga"], row["standing"]): row["runs"] for row in rows}

@@ -25,6 +25,7 @@ from souk.saga import compatibility, machine, maintenance, parked
 from souk.saga.definition import Saga, SagaRef
 from souk.saga.execution import SagaExecution, Tools, run_hooks
 from souk.saga.fault_points import AFTER, BEFORE, fault_points, start_point
+from souk.saga.operator.run_records import SagaAction, actions_of
 from souk.saga.parked import ParkedStep
 from souk.saga.settings import SagaSettings
 from souk.saga.store import Held, SagaOutcome, SagaProgress, SagaStore
@@ -124,8 +125,12 @@ class SagaRunner:
         """Returns the steps that wait for an operator, the oldest run first."""
         return await self._tools.database.read(lambda tx: parked.parked_steps(tx, limit))
 
+    async def actions(self, tx: Transaction, subject: str) -> list[SagaAction]:
+        """Returns what operators did with the runs of a subject, in order."""
+        return await actions_of(tx, subject)
+
     async def counts(self) -> dict[tuple[str, str], int]:
-        """Counts the open runs by saga and phase, for metrics; runs that wait for an operator count as `parked`."""
+        """Counts the open runs by saga and phase, for metrics; what waits for an operator is `parked` or `paused`."""
         return await self._tools.database.read(maintenance.counts)
 
     async def run(self) -> None:
@@ -167,7 +172,7 @@ class SagaRunner:
         self._execution(replace(held, run=after))
 
     def _execution(self, held: Held) -> None:
-        if self._closed or not held.run.active:
+        if self._closed or not (held.run.active or held.asked):
             return
         execution = SagaExecution(self._definition(held), held, self._tools)
         self._drives[held.ref] = execution

@@ -41,6 +41,8 @@ class StepEvent(StrEnum):
     UNDO_FAILED = "undo_failed"
     PARK = "park"
     RETRY = "retry"
+    RESOLVE = "resolve"
+    """An operator has seen to it by hand."""
 
 
 STEP = StateMachine[StepState, StepEvent](
@@ -64,11 +66,14 @@ STEP = StateMachine[StepState, StepEvent](
         (StepState.DOUBTFUL, StepEvent.DELAYED): StepState.DOUBTFUL,
         (StepState.DOUBTFUL, StepEvent.TAKE_BACK): StepState.UNDOING,
         (StepState.PARKED, StepEvent.RETRY): StepState.DOUBTFUL,
+        (StepState.PARKED, StepEvent.RESOLVE): StepState.DONE,
+        (StepState.PARKED, StepEvent.TAKE_BACK): StepState.UNDOING,
         (StepState.DONE, StepEvent.TAKE_BACK): StepState.UNDOING,
         (StepState.UNDOING, StepEvent.UNDONE): StepState.UNDONE,
         (StepState.UNDOING, StepEvent.UNDO_FAILED): StepState.UNDOING,
         (StepState.UNDOING, StepEvent.PARK): StepState.UNDO_PARKED,
         (StepState.UNDO_PARKED, StepEvent.RETRY): StepState.UNDOING,
+        (StepState.UNDO_PARKED, StepEvent.RESOLVE): StepState.UNDONE,
     },
 )
 

@@ -11,7 +11,7 @@ from souk.kernel.errors import FORBIDDEN, UNAUTHENTICATED, Outcome
 from souk.rpc.call import CallFailed, failure_of
 from souk.rpc.status import STATUS_KEY
 from souk.saga.definition import Refusal
-from souk.saga.machine import StepAnswer
+from souk.saga.run import StepAnswer
 
 log = structlog.get_logger("souk.saga")
 

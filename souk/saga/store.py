@@ -13,7 +13,7 @@ from itertools import chain
 from souk.kernel.clock import MICROSECONDS
 from souk.kernel.errors import LeaseLost
 from souk.saga.definition import Refusal, SagaRef
-from souk.saga.machine import ENDED, Run, StepRun
+from souk.saga.run import ENDED, Run, StepRun
 from souk.saga.states import Phase, StepState
 from souk.saga.versions import FIRST, SagaVersions
 from souk.store.database import Row, Transaction, Value
@@ -71,7 +71,7 @@ class Held:
     """A run that an owner holds under a lease. `remaining` is the time to its deadline in seconds.
 
     `revision` is the number of writes to the run before the owner took it. `version` and `fingerprint` are those of
-    the definition that it began with.
+    the definition that it began with. `asked` is what an operator asked of the run that the owner is to do first.
     """
 
     ref: SagaRef
@@ -84,6 +84,7 @@ class Held:
     run: Run
     version: int = FIRST
     fingerprint: str = ""
+    asked: str = ""
 
 
 StepNames = Callable[[str, int], Sequence[str]]
@@ -120,7 +121,7 @@ class SagaStore:
         now = tx.dialect.now
         changed = await tx.execute(
             f"""UPDATE souk_saga_run SET phase = $4, active = $5, parked = $6, ended = $7, changed_at = {now},
-                    lease_until = {now} + $8, revision = revision + 1
+                    lease_until = {now} + $8, revision = revision + 1, asked = ''
                 WHERE {_RUN} AND epoch = $9 AND revision = $10""",
             *_key(held.ref),
             *(new.phase.value, new.active, new.parked, new.ended, self._lease, held.epoch, revision),
@@ -160,7 +161,7 @@ class SagaStore:
         drivable, values = versions.drivable(2)
         rows = await tx.fetch(
             f"""SELECT subject, saga, attempt FROM souk_saga_run r
-                WHERE active AND lease_until < {tx.dialect.now} AND {drivable}
+                WHERE active AND paused_at = 0 AND lease_until < {tx.dialect.now} AND {drivable}
                 ORDER BY lease_until LIMIT $1 {tx.dialect.skip_locked}""",
             *(limit, *values),
         )
@@ -172,7 +173,7 @@ class SagaStore:
         row = await tx.fetch_one(
             f"""UPDATE souk_saga_run SET owner = $4, epoch = epoch + 1, lease_until = {now} + $5 WHERE {_RUN}
                 RETURNING epoch, revision, input, on_behalf_of, traceparent, deadline_at - {now} AS remaining,
-                    phase, refused_step, reason, detail, status, sent, final, version, fingerprint""",
+                    phase, refused_step, reason, detail, status, sent, final, version, fingerprint, asked""",
             *(*_key(ref), self._owner, self._lease),
         )
         if row is None:
@@ -180,7 +181,8 @@ class SagaStore:
         run = Run(Phase(row["phase"]), await self._steps(tx, ref, row["version"]), _refusal(row))
         left = row["remaining"] / MICROSECONDS
         origin = row["input"], row["on_behalf_of"], row["traceparent"]
-        return Held(ref, row["epoch"], row["revision"], *origin, left, run, row["version"], row["fingerprint"])
+        begun = row["version"], row["fingerprint"]
+        return Held(ref, row["epoch"], row["revision"], *origin, left, run, *begun, row["asked"])
 
     async def progress(self, tx: Transaction, ref: SagaRef) -> SagaProgress:
         """Returns the progress of a run. Raises LookupError if there is no such run."""

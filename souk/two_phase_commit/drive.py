@@ -14,7 +14,7 @@ from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, acting_as, use
 from souk.kernel.errors import Outcome, StoreUnavailable, VersionConflict
 from souk.saga.definition import Refusal, StepCall
-from souk.saga.machine import StepAnswer
+from souk.saga.run import StepAnswer
 from souk.saga.settings import SagaSettings
 from souk.saga.step_call import ask
 from souk.saga.store import CHANNEL, SagaOutcome, SagaProgress

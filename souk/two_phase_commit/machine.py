@@ -18,7 +18,7 @@ from enum import StrEnum
 from souk.kernel.errors import Outcome
 from souk.kernel.state_machine import StateMachine
 from souk.saga.definition import Refusal
-from souk.saga.machine import StepAnswer
+from souk.saga.run import StepAnswer
 
 ABANDONED = "COORDINATOR_LOST"
 """The reason of a run that was aborted because its coordinator ended without a decision."""

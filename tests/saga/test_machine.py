@@ -11,7 +11,7 @@ from souk.kernel.errors import Outcome
 from souk.kernel.state_machine import IllegalTransition
 from souk.saga import machine
 from souk.saga.definition import Refusal, Saga, Step
-from souk.saga.machine import Decision, Run, StepAnswer
+from souk.saga.run import Decision, Run, StepAnswer
 from souk.saga.states import RUN, STEP, Phase, StepEvent, StepState, diagram
 from tests.properties import examples
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import precondition, rule
 from souk.kernel.errors import LeaseLost, Outcome
 from souk.saga import machine, parked
 from souk.saga.definition import SagaRef
-from souk.saga.machine import Decision, Run
+from souk.saga.run import Decision, Run
 from souk.saga.store import Held, SagaStore
 from souk.saga.versions import SagaVersions
 from souk.store.database import Work

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from souk.kernel.errors import Outcome
 from souk.kernel.state_machine import IllegalTransition
 from souk.saga.definition import Refusal
-from souk.saga.machine import StepAnswer
+from souk.saga.run import StepAnswer
 from souk.two_phase_commit import machine
 from souk.two_phase_commit.machine import TwoPhase, TwoPhaseRun, diagram
 from tests.properties import examples

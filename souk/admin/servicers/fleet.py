@@ -16,8 +16,9 @@ from souk.admin.log_tail import Logs
 from souk.admin.messages import process
 from souk.admin.process_status import NO_LOG, Supervised, View
 from souk.admin.routes_reload import reload_routes
-from souk.admin.servicers import projections
+from souk.admin.servicers import projections, sagas
 from souk.admin.servicers.projections import FleetProjections
+from souk.admin.servicers.sagas import FleetSagas
 from souk.admin.unix_socket import serving
 from souk.kernel.clock import Clock
 from souk.kernel.errors import ConfigurationError, DomainError, InvalidArgument, Violation
@@ -204,6 +205,10 @@ async def controlling_fleet(
     Raises ConfigurationError, in one line, when the socket cannot be made.
     """
     async with controlled(fleet, applications) as control:
-        servicers = {CONTRACT: control, projections.CONTRACT: FleetProjections(fleet.processes)}
+        servicers = {
+            CONTRACT: control,
+            projections.CONTRACT: FleetProjections(fleet.processes),
+            sagas.CONTRACT: FleetSagas(fleet.processes),
+        }
         async with serving(path, servicers, clock):
             yield

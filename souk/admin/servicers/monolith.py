@@ -10,10 +10,11 @@ from souk.admin.applications import Applications
 from souk.admin.process_status import NO_LOG, READY, SYSTEM, ProcessView, View
 from souk.admin.servicers import fleet as fleet_servicer
 from souk.admin.servicers import process as process_servicer
-from souk.admin.servicers import projections
+from souk.admin.servicers import projections, sagas
 from souk.admin.servicers.fleet import FleetControl, controlled
 from souk.admin.servicers.process import Inspected, inspecting
 from souk.admin.servicers.projections import ProcessProjections
+from souk.admin.servicers.sagas import ProcessSagas
 from souk.admin.unix_socket import serving
 from souk.kernel.errors import ConfigurationError
 from souk.runtime.data.layout import DataLayout
@@ -93,6 +94,7 @@ async def _serve(path: Path, inspected: Inspected, fleet: FleetControl, stack: A
         fleet_servicer.CONTRACT: fleet,
         process_servicer.CONTRACT: process,
         projections.CONTRACT: ProcessProjections(inspected.rebuilds, inspected.clock),
+        sagas.CONTRACT: ProcessSagas(inspected.sagas),
     }
     await stack.enter_async_context(serving(path, servicers, inspected.clock))
 

@@ -13,8 +13,9 @@ from google.protobuf.duration_pb2 import Duration
 from soukapi.v1 import fleet_pb2, fleet_pb2_grpc
 
 from souk.admin.messages import MODES, breaker_status, health_check
-from souk.admin.servicers import projections
+from souk.admin.servicers import projections, sagas
 from souk.admin.servicers.projections import ProcessProjections
+from souk.admin.servicers.sagas import ProcessSagas
 from souk.admin.unix_socket import serving
 from souk.gateway.routing.live import LiveRoutes, count_rules
 from souk.gateway.routing.model import RoutesFileRefused
@@ -23,6 +24,7 @@ from souk.kernel.errors import InvalidArgument, Violation
 from souk.projections.rebuild import Rebuild
 from souk.rpc.server.dispatcher import Context
 from souk.runtime.calls.breaker_registry import Breakers
+from souk.store.database import Database
 from souk.telemetry.health import Health
 from souk.telemetry.proc import resident_bytes
 from souk.telemetry.traffic import Traffic
@@ -41,7 +43,7 @@ class Inspected:
     `traffic` counts its requests, `health` has the checks of what it depends on. `away` gives the reason why the
     registry cannot be reached, or "". `metrics_address` is where its metrics are served over HTTP, "" for nowhere.
     `rebuilds` are those of the projections of its services, by their full names. `routes` is the routes file of a
-    gateway that has one.
+    gateway that has one. `sagas` are the databases of its services that run sagas.
     """
 
     service: str
@@ -55,6 +57,7 @@ class Inspected:
     metrics_address: str = ""
     rebuilds: Mapping[str, Rebuild] = field(default_factory=dict)
     routes: LiveRoutes | None = None
+    sagas: Mapping[str, Database] = field(default_factory=dict)
 
 
 class ProcessControl(fleet_pb2_grpc.ProcessServicer):
@@ -150,6 +153,7 @@ async def controlling(path: Path | None, inspected: Inspected) -> AsyncIterator[
             servicers = {
                 CONTRACT: control,
                 projections.CONTRACT: ProcessProjections(inspected.rebuilds, inspected.clock),
+                sagas.CONTRACT: ProcessSagas(inspected.sagas),
             }
             await stack.enter_async_context(serving(path, servicers, inspected.clock))
         yield

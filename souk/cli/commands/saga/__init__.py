@@ -1,0 +1,1 @@
+"""`souk saga`: finds runs of sagas, acts on them, and compares definitions with open runs."""

@@ -1,0 +1,82 @@
+"""What is recorded of a run, and what the machine decides about it."""
+
+from dataclasses import dataclass
+
+from souk.kernel.errors import Outcome
+from souk.saga.definition import Refusal
+from souk.saga.states import Phase, StepState
+
+ENDED = frozenset({Phase.COMPENSATED, Phase.COMPLETED})
+ASKING = frozenset({StepState.TRYING, StepState.DOUBTFUL})
+PARKED = frozenset({StepState.PARKED, StepState.UNDO_PARKED})
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """The record of one step; `tries` counts the calls of `do`, or of `undo` once the step is being undone.
+
+    `sent` counts those of them that may have reached the participant. Only they count towards the limit of tries:
+    a participant that cannot be reached says nothing about the step.
+    """
+
+    state: StepState = StepState.WAITING
+    tries: int = 0
+    sent: int = 0
+    result: bytes = b""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The record of one run of a saga; `refusal` says why it turned back."""
+
+    phase: Phase
+    steps: tuple[StepRun, ...]
+    refusal: Refusal | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do, forward or back."""
+        return self.phase in ENDED
+
+    @property
+    def parked(self) -> bool:
+        """Whether some step waits for an operator."""
+        return any(step.state in PARKED for step in self.steps)
+
+    @property
+    def to_do(self) -> int | None:
+        """The index of the step to try, or None."""
+        return next((index for index, step in enumerate(self.steps) if step.state in ASKING), None)
+
+    @property
+    def to_undo(self) -> tuple[int, ...]:
+        """The indexes of the steps to undo, in any order or at once."""
+        return tuple(index for index, step in enumerate(self.steps) if step.state is StepState.UNDOING)
+
+    @property
+    def active(self) -> bool:
+        """Whether a runner has to work on the run."""
+        return self.to_do is not None or bool(self.to_undo)
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnswer:
+    """The end of one try of a step; `refusal` says why it failed, unless the outcome is DONE."""
+
+    outcome: Outcome
+    result: bytes = b""
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The run to record, and the hooks to call in the same transaction, in the order of the fields.
+
+    `records` are the indexes of the steps whose `record` is to be called.
+    """
+
+    run: Run
+    records: tuple[int, ...] = ()
+    rejected: bool = False
+    ended: bool = False

@@ -1,0 +1,62 @@
+"""A definition changes while 100 runs are open: the check refuses, and with a second version all of them end."""
+
+import asyncio
+from pathlib import Path
+
+from souk.admin.saga_desk import DatabaseDesk
+from souk.admin.servicers.sagas import ProcessSagas
+from souk.cli.commands.saga.checking import compare
+from souk.kernel.clock import SystemClock
+from souk.saga.definition import Saga, SagaRef, Step
+from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings
+from souk.saga.versions import SagaVersions
+from souk.testing.saga_suite import PATIENCE, VANISH, Shop, violations
+
+CLOCK = SystemClock()
+RUNS = 100
+SETTINGS = SagaSettings(lease=0.5, claim=0.02, poll=0.02, pause=0.01, longest_pause=0.05)
+
+
+def second(shop: Shop, version: int) -> Saga:
+    """The definition of the next program: the bank is asked first, and the first step has another name."""
+    old = {step.name: step for step in shop.saga().steps}
+    hold = Step("hold", do=shop.stock.do, undo=shop.stock.undo, record=old["reserve"].record)
+    steps = (old["charge"], hold, old["confirm"], old["ship"])
+    return Saga("place", *steps, version=version, rejected=shop.saga().rejected, ended=shop.saga().ended)
+
+
+async def test_show_4(tmp_path: Path) -> None:
+    shop = await Shop.open(tmp_path)
+    shop.bank.does.extend([VANISH] * RUNS)
+    first = SagaRunner(shop.database, [shop.saga()], CLOCK, "first", SagaSettings(pause=30.0), service="shop")
+    old = [await shop.start(first, f"O-{number}") for number in range(RUNS)]
+    async with asyncio.timeout(PATIENCE):
+        while sum(what == "do" for what, _ in shop.bank.calls) < RUNS:
+            await asyncio.sleep(0.01)
+    await first.close()
+    desk = DatabaseDesk(ProcessSagas({"shop": shop.database}), at_work=False)
+
+    changed = await compare(desk, {"shop": SagaVersions([second(shop, 1)])})
+    assert len(changed.stranded) == RUNS
+    assert {run.saga for run, _ in changed.stranded} == {"place"}
+    assert len((await compare(desk, {"shop": SagaVersions([second(shop, 2)])})).stranded) == RUNS
+    both = [shop.saga(), second(shop, 2)]
+    assert (await compare(desk, {"shop": SagaVersions(both)})).stranded == []
+
+    after = SagaRunner(shop.database, both, CLOCK, "after", SETTINGS, service="shop")
+    await after.require_compatible()
+    work = asyncio.create_task(after.run())
+    new = [await shop.start(after, f"N-{number}") for number in range(RUNS)]
+    for ref in (*old, *new):
+        progress = await after.wait_ended(ref, CLOCK.monotonic() + 6 * PATIENCE)
+        assert progress.outcome is SagaOutcome.COMMITTED
+        assert await violations(shop, progress, ref.subject) == []
+    held = {key for what, key in shop.stock.calls if what == "do"}
+    assert held == {_key(ref, "reserve") for ref in old} | {_key(ref, "hold") for ref in new}
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await shop.close()
+
+
+def _key(ref: SagaRef, step: str) -> str:
+    return f"{ref.subject}:{ref.attempt}:{step}"
