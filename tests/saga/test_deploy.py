@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from souk.admin.saga_desk import DatabaseDesk
 from souk.admin.servicers.sagas import ProcessSagas
 from souk.cli.commands.saga.checking import compare
+from souk.cli.commands.saga.desk import DatabaseDesk
 from souk.kernel.clock import SystemClock
 from souk.saga.definition import Saga, SagaRef, Step
 from souk.saga.runner import SagaOutcome, SagaRunner, SagaSettings

@@ -10,8 +10,8 @@ import click
 from soukapi.v1 import sagas_pb2 as pb
 
 from souk.admin.parked_filter import user
-from souk.admin.saga_desk import SagaDesk
 from souk.cli.commands.saga.asking import FAILED, as_document, ask, chosen, echo_json, filters, warn_silent
+from souk.cli.commands.saga.desk import SagaDesk
 from souk.cli.deciding import YES
 from souk.cli.group import example
 from souk.cli.operating import DATA

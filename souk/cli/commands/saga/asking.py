@@ -10,8 +10,8 @@ import click
 from google.protobuf.json_format import MessageToDict
 from soukapi.v1 import sagas_pb2 as pb
 
-from souk.admin.saga_desk import SagaDesk, saga_desk
 from souk.admin.servicers.sagas import ref_of
+from souk.cli.commands.saga.desk import SagaDesk, saga_desk
 from souk.cli.deciding import AGE
 from souk.kernel.clock import SystemClock
 from souk.kernel.errors import InvalidArgument

@@ -10,8 +10,8 @@ from typing import Any
 import click
 from soukapi.v1 import sagas_pb2 as pb
 
-from souk.admin.saga_desk import SagaDesk
 from souk.cli.commands.saga.asking import FAILED, ask, echo_json, warn_silent
+from souk.cli.commands.saga.desk import SagaDesk
 from souk.cli.group import example
 from souk.cli.operating import DATA
 from souk.hosting.saga_versions import saga_versions

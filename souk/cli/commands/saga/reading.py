@@ -6,8 +6,8 @@ from typing import Any
 import click
 from soukapi.v1 import sagas_pb2 as pb
 
-from souk.admin.saga_desk import SagaDesk
 from souk.cli.commands.saga.asking import as_document, ask, chosen, echo_json, filters, line, warn_silent
+from souk.cli.commands.saga.desk import SagaDesk
 from souk.cli.group import example
 from souk.cli.operating import DATA
 
