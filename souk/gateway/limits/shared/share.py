@@ -67,6 +67,10 @@ class LocalShare:
         """Whether a request is refused without a question; only if it has none."""
         return now < self._refused
 
+    def ask_again(self) -> None:
+        """Forgets that none is left: it was so at another rate."""
+        self._refused = 0
+
     def landed(self, _: object) -> None:
         """Notes that the question under way has ended."""
         self.flight = None
