@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from shop.order.v1 import order_pb2 as pb
 
 from marketplace.order.domain.order import Order, Status
-from marketplace.order.domain.shown import ShownEvent, ShownOrder
-from marketplace.order.events import Event, Item, to_json
+from marketplace.order.domain.shown import OperatorActed, ShownEvent, ShownOrder
+from marketplace.order.events import Event, Item
 from souk.sdk import MICROSECONDS, BranchFate, DomainError, Row, StoredReply
 
 _STATUS: dict[Status, pb.OrderStatus.ValueType] = {
@@ -170,8 +170,8 @@ def order_cancelled() -> DomainError:
     return DomainError("ORDER_CANCELLED", "this order was cancelled before it was confirmed")
 
 
-def _plain(event: Event) -> dict[str, Any]:
-    data: dict[str, Any] = orjson.loads(to_json(event))
+def _plain(event: Event | OperatorActed) -> dict[str, Any]:
+    data: dict[str, Any] = orjson.loads(orjson.dumps(event))
     if "items" in data:
         data["items"] = [{_camel(name): value for name, value in item.items()} for item in data["items"]]
     return data

@@ -18,9 +18,19 @@ class ShownOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorActed:
+    """An operator acted on a saga of the order. Who and why is for operators alone: `souk saga show` has it."""
+
+    saga: str
+    attempt: int
+    action: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownEvent:
     """One event in an order's history: it counts from 1, and happened at `time`, in microseconds since 1970."""
 
     sequence: int
-    event: Event
+    event: Event | OperatorActed
     time: int

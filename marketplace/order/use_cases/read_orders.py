@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import merge
 
 from marketplace.order.deps import Deps
 from marketplace.order.domain.order import Order
-from marketplace.order.domain.shown import ShownEvent, ShownOrder
+from marketplace.order.domain.shown import OperatorActed, ShownEvent, ShownOrder
+from marketplace.order.events import Event
 from souk.sdk import PageAsked, Transaction
 
 
@@ -63,14 +65,21 @@ async def list_orders(deps: Deps, query: ListOrders) -> tuple[Sequence[ShownOrde
 
 
 async def list_order_events(deps: Deps, query: ListOrderEvents) -> tuple[Sequence[ShownEvent], str | None]:
-    """Returns a page of events, the oldest first, and the token of the next page; raises ORDER_NOT_FOUND."""
+    """Returns a page of events, with what operators did, the oldest first, and the token of the next page.
+
+    Raises ORDER_NOT_FOUND.
+    """
     page = query.page
     after = int(page.after[0]) if page.after else 0
 
     async def read(tx: Transaction) -> list[ShownEvent]:
         await deps.orders.read_model.shown(tx, query.user_id, query.order_id)
-        history = await deps.orders.history(tx, query.order_id)
-        return [ShownEvent(sequence, event, time) for sequence, (event, time) in enumerate(history, start=1)]
+        history: list[tuple[Event | OperatorActed, int]] = [*await deps.orders.history(tx, query.order_id)]
+        actions = await deps.runner.actions(tx, query.order_id)
+        acted = [(OperatorActed(one.ref.name, one.ref.attempt, one.action, one.step), one.at) for one in actions]
+        # Each of the two keeps its own order, whatever the times.
+        together = merge(history, acted, key=lambda pair: pair[1])
+        return [ShownEvent(sequence, event, time) for sequence, (event, time) in enumerate(together, start=1)]
 
     events = (await deps.database.read(read))[max(after, 0) :]
     return page.cut(events, lambda event: (event.sequence,))

@@ -1,6 +1,7 @@
 """Cancelling, shipping, refunds, erasure, and the read model."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from marketplace.order.domain.order import Status
 from souk.kernel.errors import DomainError
 from souk.rpc.call import not_sent
 from souk.saga.definition import SagaRef
+from souk.saga.operator.run_records import record_action
 from souk.store.database import Transaction
 
 Shop = Any
@@ -185,6 +187,19 @@ async def test_the_history_is_the_log_in_pages(shop: Shop) -> None:
     assert [event.type for event in events] == ["OrderPlaced", "StockReserved", "OrderConfirmed", "StockCommitted"]
     assert [event.sequence for event in events] == [1, 2, 3, 4]
     assert "userId" not in events[0].data
+
+
+async def test_the_history_shows_what_an_operator_did_but_not_who_and_why(shop: Shop) -> None:
+    order = await settled(shop)
+    ref = SagaRef("place-order", order.id, 1)
+    await shop.host.database.run(partial(record_action, ref=ref, action="retry", step="", operator="ann", why="secret"))
+    await shop.cancel(order.id)
+    found = await shop.read.history("U-1", pb.ListOrderEventsRequest(id=order.id))
+    types = [event.type for event in found.events]
+    assert types.index("StockCommitted") < types.index("OperatorActed") < types.index("CancelRequested")
+    assert [event.sequence for event in found.events] == list(range(1, len(types) + 1))
+    (acted,) = [event for event in found.events if event.type == "OperatorActed"]
+    assert dict(acted.data) == {"saga": "place-order", "attempt": 1, "action": "retry", "step": ""}
 
 
 async def test_every_order_is_on_one_page(shop: Shop) -> None:

@@ -420,7 +420,7 @@ class Client(SyncCaller):
     def list_order_events(
         self, id: str, *, page_size: int | None = None, page_token: str | None = None
     ) -> models.ListOrderEventsResponse:
-        """The order's history, from the event log.
+        """The order's history, from the event log, with what operators did to get it further.
 
         Raises NoAnswer, and ApiError with one of these codes among others: UNAUTHENTICATED, ORDER_NOT_FOUND.
         """

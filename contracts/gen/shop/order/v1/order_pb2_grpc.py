@@ -104,7 +104,7 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrderEvents(self, request, context):
-        """The order's history, from the event log.
+        """The order's history, from the event log, with what operators did to get it further.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

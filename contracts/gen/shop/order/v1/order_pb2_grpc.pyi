@@ -75,7 +75,7 @@ class OrderServiceStub:
     GetOrder: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.GetOrderRequest, _order_messages_pb2.Order]
     """Reads one order, as it is or as it was at a time."""
     ListOrderEvents: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.ListOrderEventsRequest, _order_messages_pb2.ListOrderEventsResponse]
-    """The order's history, from the event log."""
+    """The order's history, from the event log, with what operators did to get it further."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.CancelOrderRequest, _order_messages_pb2.Order]
     """Cancels: refunds and takes the stock back. A repeat changes nothing."""
     ShipOrder: _grpc.UnaryUnaryMultiCallable[_order_messages_pb2.ShipOrderRequest, _order_messages_pb2.Order]
@@ -97,7 +97,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     GetOrder: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.GetOrderRequest, _order_messages_pb2.Order]  # type: ignore[assignment]
     """Reads one order, as it is or as it was at a time."""
     ListOrderEvents: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.ListOrderEventsRequest, _order_messages_pb2.ListOrderEventsResponse]  # type: ignore[assignment]
-    """The order's history, from the event log."""
+    """The order's history, from the event log, with what operators did to get it further."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.CancelOrderRequest, _order_messages_pb2.Order]  # type: ignore[assignment]
     """Cancels: refunds and takes the stock back. A repeat changes nothing."""
     ShipOrder: _aio.UnaryUnaryMultiCallable[_order_messages_pb2.ShipOrderRequest, _order_messages_pb2.Order]  # type: ignore[assignment]
@@ -140,7 +140,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_messages_pb2.ListOrderEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_messages_pb2.ListOrderEventsResponse, _abc.Awaitable[_order_messages_pb2.ListOrderEventsResponse]]:
-        """The order's history, from the event log."""
+        """The order's history, from the event log, with what operators did to get it further."""
 
     @_abc_1.abstractmethod
     def CancelOrder(
