@@ -39,7 +39,7 @@ class EdgeAdmission:
 
     async def admit_account(self, request: Request, caller: Caller, message: Message) -> None:
         """Counts a request by the account that its message names. Raises Problem 429."""
-        if self.limits is not None:
+        if self.limits is not None and self.limits.by_account:
             waited = self.limits.admit_account(request, _client(caller), message)
             if waited is not None:
                 await waited

@@ -1,6 +1,6 @@
 """Makes the gateway's calls of services, over the channel to each."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,7 +16,8 @@ from souk.gateway.http.problem import REPLAYED_HEADER, Problem, forbidden, probl
 from souk.kernel.clock import Clock
 from souk.kernel.context import CallContext, use
 from souk.kernel.errors import ConfigurationError
-from souk.rpc.call import failure_of
+from souk.rpc.call import Pairs, failure_of
+from souk.rpc.client.unary_call import UnaryCall
 from souk.rpc.metadata import REPLAYED, first
 
 ChannelOf = Callable[[str], grpc.aio.Channel]
@@ -46,7 +47,7 @@ class Backend:
             call = stub(request, timeout=method.policy.timeout)
             try:
                 reply = await call
-                headers = _shown(method, await call.trailing_metadata()) if _may_show(method) else []
+                headers = _shown(method, await _trailing(call)) if _may_show(method) else []
             except grpc.aio.AioRpcError as error:
                 raise problem_of(failure_of(error), method) from error
         return reply, headers
@@ -115,8 +116,13 @@ def _may_show(method: Method) -> bool:
     return bool(method.policy.idempotency_field or method.policy.response_headers)
 
 
-def _shown(method: Method, trailing: Iterable[tuple[str, str | bytes]]) -> Headers:
-    pairs, policy = tuple(trailing), method.policy
+async def _trailing(call: Any) -> Pairs:
+    """Returns the trailing metadata of a call that was answered."""
+    return call.trailing if isinstance(call, UnaryCall) else tuple(await call.trailing_metadata())
+
+
+def _shown(method: Method, pairs: Pairs) -> Headers:
+    policy = method.policy
     shown = [REPLAYED_HEADER] if policy.idempotency_field and REPLAYED in pairs else []
     given = ((name.lower(), first(pairs, name.lower())) for name in policy.response_headers)
     return [*shown, *((name.encode(), value.encode()) for name, value in given if value)]

@@ -64,7 +64,10 @@ class CallerTokens:
     def sign(self, caller: Caller, audience: str, method: str) -> str:
         """Signs a token for a call of `method` (its full name) that this service makes to `audience` for `caller`."""
         now, purpose = self._clock.now(), (caller, audience, method)
-        cached = self._signed.get(purpose)
+        try:
+            cached = self._signed[purpose]  # `get` would look twice, and compare the caller each time
+        except KeyError:
+            cached = None
         if cached is not None and cached[0] - self._lifetime // 2 <= now < cached[0]:
             return cached[1]
         token = self._new(_Token(caller, audience, method, now, now + self._lifetime))
@@ -73,10 +76,10 @@ class CallerTokens:
 
     def verify(self, token: str, method: str) -> Caller:
         """Returns who is calling `method` of this service. Raises CallerTokenRefused, which says what is wrong."""
-        read = self._verified.get(token)
-        if read is None:
-            read = self._read(token)
-            self._verified[token] = read
+        try:
+            read = self._verified[token]
+        except KeyError:
+            read = self._verified[token] = self._read(token)
         if read.audience != self._service:
             raise CallerTokenRefused(f"the caller token is for {read.audience!r}, and this is {self._service!r}")
         if read.method != method:

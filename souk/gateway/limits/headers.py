@@ -7,15 +7,9 @@ Both are lists of structured fields (RFC 9651), with an item for each policy: `"
 import math
 from collections.abc import Sequence
 
-from souk.gateway.limits.policy import LimitPolicy
 from souk.gateway.limits.store import Quota
 
 RATE_LIMIT, RATE_LIMIT_POLICY = b"ratelimit", b"ratelimit-policy"
-
-
-def policy_item(policy: LimitPolicy) -> bytes:
-    """Returns the policy's item: its quota and window in whole seconds."""
-    return b"%s;q=%d;w=%d" % (policy.quoted, policy.rate.count, math.ceil(policy.rate.window))
 
 
 def limit_item(quota: Quota) -> bytes:
@@ -32,6 +26,6 @@ def limit_headers(quotas: Sequence[Quota]) -> list[tuple[bytes, bytes]]:
     if not quotas:
         return []
     return [
-        (RATE_LIMIT_POLICY, b", ".join([policy_item(quota.policy) for quota in quotas])),
+        (RATE_LIMIT_POLICY, b", ".join([quota.policy.item for quota in quotas])),
         (RATE_LIMIT, b", ".join([limit_item(quota) for quota in quotas])),
     ]

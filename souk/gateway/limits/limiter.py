@@ -118,6 +118,11 @@ class MethodLimits:
         self._late = tuple(one for one in policies if one.by in OF_ACCOUNTS)
         self._field = self._method.policy.rate_field if self._late else ""
 
+    @property
+    def by_account(self) -> bool:
+        """Whether a limit counts by the account that a message names."""
+        return bool(self._field)
+
     def admit(self, request: Request, client: Client) -> Awaitable[None] | None:
         """Counts a request by its sender; what it returns is to be awaited. Raises Problem 429."""
         wanted = [(policy, key) for policy in self._early if (key := policy.key_of(policy, client))]

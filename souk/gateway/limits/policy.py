@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_network
+from math import ceil
 from typing import NamedTuple
 
 from souk.descriptors.contract import RateClass
@@ -63,11 +64,14 @@ class LimitPolicy:
     when_away: WhenAway = WhenAway.LOCAL
     ipv6_prefix: int = IPV6_PREFIX
     quoted: bytes = field(init=False, repr=False, compare=False)
+    item: bytes = field(init=False, repr=False, compare=False)
+    """What the header `RateLimit-Policy` says of it: its quota, and its window in whole seconds."""
     key_of: Callable[["LimitPolicy", Client], str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Made once, because every request needs them.
         object.__setattr__(self, "quoted", b'"%s"' % self.name.encode())
+        object.__setattr__(self, "item", b"%s;q=%d;w=%d" % (self.quoted, self.rate.count, ceil(self.rate.window)))
         object.__setattr__(self, "key_of", _KEYS[self.by])
 
     def key(self, client: Client) -> str:

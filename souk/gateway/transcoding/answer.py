@@ -24,6 +24,7 @@ _PRIVATE = (b"cache-control", b"private, no-cache")
 _SANDBOX = (b"content-security-policy", b"sandbox; default-src 'none'")
 """Of raw files: one that somebody else wrote, and that a browser shows as a page, runs no script in our name."""
 _CONTENT_TYPE = re.compile(r"[!-~]+/[!-~ ]+")
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
 OCTETS = "application/octet-stream"
 
 
@@ -99,7 +100,11 @@ def _location(template: str, message: Descriptor) -> Callable[[Mapping[str, Any]
     pattern = template
     for name, json_name in zip(Template.parse(template).variables, names, strict=True):
         pattern = pattern.replace("{" + name + "}", "{" + json_name + "}")
-    return lambda written: pattern.format_map({name: quote(str(written[name]), safe="") for name in names}).encode()
+    return lambda written: pattern.format_map({name: _quoted(str(written[name])) for name in names}).encode()
+
+
+def _quoted(text: str) -> str:
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
 
 
 def _states(method: Method) -> Callable[[Mapping[str, Any]], int] | None:

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from souk.kernel.clock import Clock
-from souk.rpc.call import Call, CallFailed, Reply, Status, decoded, failed
+from souk.rpc.call import Call, CallFailed, Pairs, Reply, Status, decoded, failed
 
 CANCELLED = "Locally cancelled by application!"
 
@@ -67,6 +67,11 @@ class UnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         if isinstance(outcome, CallFailed):
             return outcome.initial_metadata() or grpc.aio.Metadata()
         return grpc.aio.Metadata.from_tuple(outcome.initial_metadata)
+
+    @property
+    def trailing(self) -> Pairs:
+        """The trailing metadata of a call that was answered, at once and as it came. Raises CallFailed if it failed."""
+        return self._replied.result().trailing_metadata
 
     async def trailing_metadata(self) -> grpc.aio.Metadata:
         outcome = await self._outcome()
