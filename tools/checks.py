@@ -19,7 +19,8 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra")
 SPREAD = ("--dist", "loadgroup", "-n")
 # Most tests wait: for processes that start, and for times that pass. Three workers kept two cores two thirds busy.
 WORKERS = "5"
-FEWER = "3"  # whose tests load both cores by the processes that they start
+FEWER = "3"  # some of whose tests load both cores by the fleets that they start
+FEWEST = "2"  # whose engines take much memory
 NOTHING_COLLECTED = 5
 # Tests start hundreds of processes of `souk`, and each would compile all modules if the first did not write them.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -35,7 +36,7 @@ STATIC: tuple[Stage, ...] = (
 )
 """Stages that change nothing, and so run concurrently."""
 TEST: tuple[Stage, ...] = (("tests", (*PYTEST, *SPREAD, WORKERS, "-m", "not full and not engines")),)
-ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, FEWER, "-m", "engines", "tests/engines")),)
+ENGINES: tuple[Stage, ...] = (("engine tests", (*PYTEST, *SPREAD, FEWEST, "-m", "engines", "tests/engines")),)
 FULL: tuple[Stage, ...] = (
     (
         "properties",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from souk.testing.processes import run, system
+from souk.testing.processes import PATIENCE, run, system
 from souk.testing.terminal import on_a_terminal
 
 SERVICES = ["user", "product", "inventory", "order", "order", "payment", "inventory", "order", "notification"]
@@ -65,7 +65,7 @@ async def test_piped_with_a_log_file_nothing_stands_between_the_lines(tmp_path: 
     assert up.stdout is not None
     lines: list[str] = []
     while not lines or not lines[-1].startswith("Done:"):
-        lines.append((await asyncio.wait_for(up.stdout.readline(), 30)).decode())
+        lines.append((await asyncio.wait_for(up.stdout.readline(), PATIENCE)).decode())
         assert lines[-1], lines
     up.terminate()
     lines += (await up.stdout.read()).decode().splitlines(keepends=True)
